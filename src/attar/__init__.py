@@ -1,0 +1,1 @@
+"""Attar makes big models small."""

@@ -1,0 +1,1 @@
+"""From a trained student to files that a runtime executes."""

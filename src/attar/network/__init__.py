@@ -1,0 +1,1 @@
+"""Networks: ready-made small ones, facts about any module tree, and how to rebuild one without unpickling."""

@@ -1,0 +1,1 @@
+"""THE loop, what it minimizes, and how it survives a crash."""

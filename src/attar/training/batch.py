@@ -1,0 +1,66 @@
+"""What flows through the loop: a batch, and where batches come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+ABSENT = -1
+"""The label of an example whose class is not known. Terms that need a label give such an example the loss 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some examples, with whatever is known about them.
+
+    Attributes:
+        inputs: ``[batch, ...]`` float32, as the student receives them.
+        labels: ``[batch]`` int64 class numbers (`ABSENT` where unknown), or ``[batch, position]``; None without labels.
+        targets: ``[batch, classes]`` float32, the logits that a teacher gave; None without a teacher.
+        ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
+        mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None = None
+    targets: Tensor | None = None
+    ids: Tensor | None = None
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.inputs.shape[0]
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """The examples from ``start`` up to ``stop``, without a copy."""
+        return self._map(lambda tensor: tensor[start:stop])
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def count(self) -> int:
+        """How many examples (or positions) count: what the loop divides by."""
+        return len(self) if self.mask is None else int(self.mask.sum())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        fields = {name: getattr(self, name) for name in ("inputs", "labels", "targets", "ids", "mask")}
+        return replace(self, **{name: change(value) for name, value in fields.items() if value is not None})
+
+
+class Source(Protocol):
+    """Where the loop gets its batches: anything that can build the batch of given rows in a given epoch."""
+
+    def __len__(self) -> int:
+        """Number of examples in one epoch."""
+        ...
+
+    def batch(self, rows: Tensor, epoch: int) -> Batch:
+        """The batch of ``rows`` (``[batch]`` int64 positions, 0 <= row < len) as they look in ``epoch``.
+
+        It must depend on its arguments alone, so that a resumed run sees what the uninterrupted one saw.
+        """
+        ...

@@ -1,0 +1,26 @@
+"""The seam through which long work reports how far it is; only the command line draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Opens one bar; the function that it yields moves the bar on by some steps."""
+
+    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Begin a piece of work of ``total`` steps."""
+        ...
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The progress that nobody sees: the default everywhere below the command line.
+
+    Example:
+        >>> with silent("label", total=10) as advance:
+        ...     advance(10)
+    """
+    yield lambda steps: None
