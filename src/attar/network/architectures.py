@@ -1,0 +1,109 @@
+"""Small networks to begin with: what the shipped recipes train. Any torch module serves as well."""
+
+from __future__ import annotations
+
+
+import torch
+from torch import Tensor, nn
+
+from attar.errors import must
+
+
+def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> nn.Module:
+    """A perceptron on flattened inputs: ReLU layers of the ``hidden`` widths, then logits.
+
+    Args:
+        inputs: Values per example.
+        classes: Logits per example.
+        hidden: Width of each hidden layer.
+        dropout: Probability of dropping a hidden unit.
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = inputs
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, classes))
+
+
+def convnet(
+    classes: int,
+    widths: Sequence[int],
+    channels: int = 1,
+    strides: Sequence[int] | None = None,
+    pools: Sequence[int] | None = None,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """A plain convolutional network: 3x3 convolutions with batch normalization, average over the map, logits.
+
+    Args:
+        classes: Logits per example.
+        widths: Output channels of each convolution.
+        channels: Channels of the input.
+        strides: Stride of each convolution; 1 everywhere if None.
+        pools: Size of the max pooling after each convolution, 1 for none; none at all if None.
+        dropout: Probability of dropping a feature before the last layer.
+    """
+    strides = strides or [1] * len(widths)
+    pools = pools or [1] * len(widths)
+    if not widths or not len(widths) == len(strides) == len(pools):
+        raise must(
+            "widths", "convnet", "as long as strides and pools, and not empty", (widths, strides, pools), "Give one each per layer"
+        )
+    layers: list[nn.Module] = []
+    width = channels
+    for size, stride, pool in zip(widths, strides, pools, strict=True):
+        layers += [
+            nn.Conv2d(width, size, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(size),
+            nn.ReLU(inplace=True),
+        ]
+        if pool > 1:
+            layers.append(nn.MaxPool2d(pool))
+        width = size
+    head = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
+
+
+class _Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al., *Deep Residual Learning*, 2016, figure 2)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.body(x))
+
+
+def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int = 1, dropout: float = 0.0) -> nn.Module:
+    """A small residual network: per width a convolution, halving the map, and ``blocks`` residual blocks.
+
+    Args:
+        classes: Logits per example.
+        widths: Channels of each stage.
+        channels: Channels of the input.
+        blocks: Residual blocks per stage; the first stage has none, as its maps are the largest.
+        dropout: Probability of dropping a feature before the last layer.
+    """
+    layers: list[nn.Module] = []
+    width = channels
+    for stage, size in enumerate(widths):
+        layers += [nn.Conv2d(width, size, 3, padding=1, bias=False), nn.BatchNorm2d(size), nn.ReLU(inplace=True)]
+        if stage < len(widths) - 1:
+            layers.append(nn.MaxPool2d(2))
+        if stage:
+            layers += [_Residual(size) for _ in range(blocks)]
+        width = size
+    head = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
+
+

@@ -1,0 +1,184 @@
+"""How a network is named, identified, saved and rebuilt without unpickling anything."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from attar.errors import BadInput, CorruptFile, must, near
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is needed to build a network anew: a function and its arguments, both as plain data.
+
+    Attributes:
+        reference: ``package.module:function``; called with ``arguments`` it returns a `torch.nn.Module`.
+        arguments: Keyword arguments; anything that JSON can hold.
+    """
+
+    reference: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> nn.Module:
+        """Call the function.
+
+        Raises:
+            BadInput: If there is no such function, it does not take these arguments, or it returns no module.
+        """
+        make = resolve(self.reference)
+        try:
+            network = make(**self.arguments)
+        except TypeError as error:
+            raise must("arguments", self.reference, "what the function takes", dict(self.arguments), str(error)) from error
+        if not isinstance(network, nn.Module):
+            raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
+        return network
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as a plain document."""
+        return {"reference": self.reference, "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], allow: Collection[str] = ("attar",)) -> Spec:
+        """Read a spec that came with a file, which may come from anywhere.
+
+        Args:
+            document: What `to_json` gave.
+            allow: Top-level packages whose functions the file may name. Nothing else is imported, so that a file
+                cannot choose what code runs.
+
+        Raises:
+            BadInput: If the document is no spec, or names a function outside ``allow``.
+        """
+        reference, arguments = document.get("reference"), document.get("arguments", {})
+        if not isinstance(reference, str) or not isinstance(arguments, Mapping):
+            raise must("spec", "the file", "a reference and its arguments", document, "Write the artifact again")
+        package = reference.partition(":")[0].partition(".")[0]
+        if package not in allow:
+            raise must(
+                "network",
+                "the file",
+                f"a function of {', '.join(sorted(allow)) or 'no package'}",
+                reference,
+                f"If you trust it, pass allow=[{package!r}], or pass the network itself",
+            )
+        return cls(reference, dict(arguments))
+
+
+def resolve(reference: str) -> Callable[..., Any]:
+    """The function that ``package.module:function`` names.
+
+    Raises:
+        BadInput: If the reference is malformed, the module cannot be imported or has no such function.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not colon or not module_name or not name:
+        raise must("reference", "a function", "written package.module:function", reference, "Put a colon before its name")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise must(
+            "reference", "a function", "importable", reference, f"{error}; run where the package is installed or on PYTHONPATH"
+        ) from error
+    found = getattr(module, name, None)
+    if found is None:
+        names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
+        raise must("reference", "a function", f"a name in {module_name}", reference, near(name, names or ["(none)"]))
+    if not callable(found):
+        raise must("reference", "a function", "callable", reference, f"It is a {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def digest(network: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers: names, types, shapes and bytes.
+
+    Example:
+        >>> one = torch.nn.Linear(2, 1)
+        >>> digest(one) == digest(one)
+        True
+    """
+    total = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        data = tensor.detach().cpu().contiguous()
+        total.update(f"{name}|{data.dtype}|{tuple(data.shape)}|".encode())
+        total.update(data.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def save_weights(network: nn.Module, path: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Write a network's parameters and buffers as safetensors, whole or not at all.
+
+    Args:
+        network: Any module.
+        path: The file to write.
+        about: A JSON document kept in the file's header.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    write_tensors(tensors, path, about)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Write named tensors and a JSON document as one safetensors file; a crash leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    save_file(dict(tensors), part, metadata={"attar": json.dumps(about or {})})
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Raises:
+        CorruptFile: If the file is truncated or is no safetensors file of ours.
+        BadInput: If there is no such file.
+    """
+    if not path.is_file():
+        raise must("path", "the weights", "an existing safetensors file", path, "Check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("attar", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{path} is not a whole safetensors file ({error}). Delete it or restore it.") from error
+
+
+def load_weights(network: nn.Module, path: Path) -> nn.Module:
+    """Fill a network from a safetensors file, and return it.
+
+    Raises:
+        CorruptFile: If the file is truncated.
+        BadInput: If names or shapes are not the network's.
+    """
+    tensors, _ = read_tensors(path)
+    wanted = network.state_dict()
+    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or extra:
+        raise BadInput(
+            f"weights of {path} must have the network's tensor names; missing {missing[:3]}, unknown {extra[:3]} "
+            f"({len(missing)} and {len(extra)} in all). Build the network that was saved."
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise must(
+                f"tensor {name!r}",
+                str(path),
+                f"of shape {tuple(wanted[name].shape)}",
+                tuple(tensor.shape),
+                "Build the network that was saved",
+            )
+    network.load_state_dict(tensors)
+    return network
