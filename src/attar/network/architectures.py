@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,11 @@ def convnet(
     pools = pools or [1] * len(widths)
     if not widths or not len(widths) == len(strides) == len(pools):
         raise must(
-            "widths", "convnet", "as long as strides and pools, and not empty", (widths, strides, pools), "Give one each per layer"
+            "widths",
+            "convnet",
+            "as long as strides and pools, and not empty",
+            (widths, strides, pools),
+            "Give one each per layer",
         )
     layers: list[nn.Module] = []
     width = channels
@@ -105,5 +110,3 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
-
-

@@ -41,7 +41,9 @@ class Spec:
         try:
             network = make(**self.arguments)
         except TypeError as error:
-            raise must("arguments", self.reference, "what the function takes", dict(self.arguments), str(error)) from error
+            raise must(
+                "arguments", self.reference, "what the function takes", dict(self.arguments), str(error)
+            ) from error
         if not isinstance(network, nn.Module):
             raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
         return network
@@ -85,12 +87,18 @@ def resolve(reference: str) -> Callable[..., Any]:
     """
     module_name, colon, name = reference.partition(":")
     if not colon or not module_name or not name:
-        raise must("reference", "a function", "written package.module:function", reference, "Put a colon before its name")
+        raise must(
+            "reference", "a function", "written package.module:function", reference, "Put a colon before its name"
+        )
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise must(
-            "reference", "a function", "importable", reference, f"{error}; run where the package is installed or on PYTHONPATH"
+            "reference",
+            "a function",
+            "importable",
+            reference,
+            f"{error}; run where the package is installed or on PYTHONPATH",
         ) from error
     found = getattr(module, name, None)
     if found is None:
@@ -151,7 +159,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("attar", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, about
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path} is not a whole safetensors file ({error}). Delete it or restore it.") from error
 

@@ -1,0 +1,70 @@
+"""Nested state (tensors, numbers, strings, lists, dicts) in one safetensors file: nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attar.errors import CorruptFile
+from attar.network.describe import read_tensors, write_tensors
+
+_TENSOR, _PAIRS, _TUPLE = "__tensor__", "__pairs__", "__tuple__"
+
+
+def save_state(state: Any, path: Path) -> None:
+    """Write nested state; a crash at any moment leaves the old file or the new one.
+
+    Args:
+        state: Tensors, None, bools, numbers and strings in any nesting of dicts, lists and tuples.
+        path: The file.
+    """
+    tensors: dict[str, Tensor] = {}
+    skeleton = _flatten(state, tensors)
+    write_tensors(tensors, path, {"state": skeleton})
+
+
+def load_state(path: Path) -> Any:
+    """Read what `save_state` wrote.
+
+    Raises:
+        CorruptFile: If the file is truncated or altered.
+    """
+    tensors, about = read_tensors(path)
+    try:
+        return _restore(about["state"], tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFile(
+            f"{path} is not a checkpoint of Attar ({error!r}). Delete it to start that training anew."
+        ) from error
+
+
+def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        name = f"{len(tensors):06d}"
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {_TENSOR: name}
+    if isinstance(value, dict):
+        # JSON has string keys only, and optimizers number their parameters.
+        return {_PAIRS: [[_flatten(key, tensors), _flatten(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list):
+        return [_flatten(item, tensors) for item in value]
+    if isinstance(value, tuple):
+        return {_TUPLE: [_flatten(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint holds tensors and plain values; got {type(value).__name__}")
+
+
+def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_restore(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        return tensors[value[_TENSOR]]
+    if _TUPLE in value:
+        return tuple(_restore(item, tensors) for item in value[_TUPLE])
+    return {_restore(key, tensors): _restore(item, tensors) for key, item in value[_PAIRS]}

@@ -1,0 +1,632 @@
+"""THE loop. Everything that trains in Attar goes through `fit`, and the loss is divided in exactly one place."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from attar.errors import BadInput, Diverged, must
+from attar.training.batch import ABSENT, Batch, Source
+from attar.training.checkpoint import load_state, save_state
+from attar.training.objective import Active, Objective
+from attar.training.progress import Progress, silent
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a training goes, apart from what is minimized.
+
+    Attributes:
+        epochs: Passes over the transfer set.
+        batch_size: Examples per step at most; an epoch is cut into even steps, so that none is tiny.
+        micro_batch_size: Examples per forward pass; smaller than ``batch_size`` saves memory and changes nothing else.
+        optimizer: Name of the optimizer.
+        learning_rate: Its peak value.
+        momentum: Of ``sgd``, with Nesterov's correction.
+        weight_decay: L2 penalty of ``sgd``, decoupled in ``adamw``.
+        schedule: Course of the learning rate over the whole training, updated every step.
+        warmup_epochs: Linear rise from nothing at the beginning (``one_cycle`` has its own rise).
+        milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1.
+        max_gradient_norm: Longer gradients are shortened to it; None leaves them.
+        ema_decay: Keep an exponential moving average of the weights and return that; None for none.
+        patience: Stop after so many epochs without a better validation score; None trains to the end.
+        keep: Which weights are returned: the ``best`` on validation, or the ``last``.
+        precision: ``32-true``, or ``bf16-mixed`` where the device has it.
+        seed: Order of the examples, dropout.
+        checkpoint_seconds: Time between checkpoints.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    micro_batch_size: int | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "one_cycle", "cosine", "multistep"] = "cosine"
+    warmup_epochs: float = 0.0
+    milestones: Sequence[int] = ()
+    max_gradient_norm: float | None = None
+    ema_decay: float | None = None
+    patience: int | None = None
+    keep: Literal["best", "last"] = "best"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seed: int = 0
+    checkpoint_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        for name in ("micro_batch_size", "max_gradient_norm", "patience"):
+            if getattr(self, name) is not None:
+                positive[name] = getattr(self, name)
+        for name, value in positive.items():
+            if not (value > 0 and math.isfinite(value)):
+                raise must(name, "Training", "greater than 0", value, "Give a positive number or leave the key out")
+        for name in ("weight_decay", "warmup_epochs", "checkpoint_seconds"):
+            if not getattr(self, name) >= 0:
+                raise must(name, "Training", "at least 0", getattr(self, name), "Leave the key out for its default")
+        if not 0 <= self.momentum < 1:
+            raise must("momentum", "Training", "from 0 up to but not 1", self.momentum, "0.9 is usual")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise must("ema_decay", "Training", "between 0 and 1", self.ema_decay, "0.99 to 0.9999 is usual")
+        if self.warmup_epochs >= self.epochs:
+            raise must(
+                "warmup_epochs", "Training", f"less than epochs ({self.epochs})", self.warmup_epochs, "Warm up for less"
+            )
+        if self.schedule == "multistep" and not self.milestones:
+            raise must(
+                "milestones",
+                "Training",
+                "given for the multistep schedule",
+                (),
+                "Name the epochs, for example [80, 120]",
+            )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is remembered of one epoch: mean losses per example, validation score, learning rate at its end."""
+
+    epoch: int
+    loss: float
+    terms: Mapping[str, float]
+    score: float | None
+    learning_rate: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a plain document."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a training.
+
+    Attributes:
+        model: The trained copy of the student, in eval mode, on the CPU.
+        history: One entry per epoch.
+        best_epoch: The epoch whose weights ``model`` has.
+        score: Validation score of that epoch; None without validation.
+        steps: Optimizer steps taken.
+        stopped_early: True if patience ended it.
+        teacher: The trained copy of a teacher that learned beside the student.
+    """
+
+    model: nn.Module
+    history: Sequence[Epoch]
+    best_epoch: int
+    score: float | None
+    steps: int
+    stopped_early: bool = False
+    teacher: nn.Module | None = None
+
+    def __str__(self) -> str:
+        said = "no validation" if self.score is None else f"validation {self.score:.4f}"
+        return f"{len(self.history)} epochs, {self.steps} steps, best epoch {self.best_epoch} ({said})"
+
+
+@dataclass
+class Moment:
+    """What a control sees: the state of the training right after a step or an epoch.
+
+    Attributes:
+        model: The student as it is being trained; a control may change it in place.
+        optimizer: Its optimizer.
+        epoch: Epoch under way, from 0.
+        step: Optimizer steps taken since the beginning.
+        steps_per_epoch: Steps in one epoch.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int
+    step: int
+    steps_per_epoch: int
+
+
+class Control(Protocol):
+    """Something that rides on the loop: pruning, schedules, logging. Its state is kept in checkpoints."""
+
+    def after_step(self, moment: Moment) -> None:
+        """Called after each optimizer step."""
+        ...
+
+    def after_epoch(self, moment: Moment) -> None:
+        """Called after each epoch, before validation."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a crash: tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state again."""
+        ...
+
+
+Metric = Callable[[Tensor, Batch], Tensor]
+
+
+def accuracy(output: Tensor, batch: Batch) -> Tensor:
+    """1 where the largest logit is the label's, else 0, per example; examples without a label count as wrong."""
+    if batch.labels is None:
+        raise BadInput(
+            "labels of the validation data must be present to score accuracy; got none. Pass another metric."
+        )
+    return ((output.argmax(-1) == batch.labels) & (batch.labels != ABSENT)).float()
+
+
+class _Learners(nn.Module):
+    """The student and, where one learns beside it, the teacher: one module, so that one wrapper holds both."""
+
+    def __init__(self, student: nn.Module, teacher: nn.Module | None) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = teacher
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.student(inputs), None if self.teacher is None else self.teacher(inputs)
+
+
+@dataclass
+class _Course:
+    """Everything of a training that changes as it goes: what a checkpoint holds besides the modules."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = -1
+    best_score: float | None = None
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(
+    student: nn.Module,
+    objective: Objective,
+    data: Source,
+    *,
+    settings: Training | None = None,
+    validation: Source | None = None,
+    metric: Metric = accuracy,
+    teacher: nn.Module | None = None,
+    detach_teacher: bool = True,
+    controls: Sequence[Control] = (),
+    make_optimizer: MakeOptimizer | None = None,
+    checkpoint: Path | None = None,
+    fabric: Fabric | None = None,
+    progress: Progress = silent,
+    title: str = "train",
+) -> Fitted:
+    """Train a copy of the student on a source of batches under an objective.
+
+    The gradient is that of the weighted sum of the terms, each summed over all examples (or positions) of the step and
+    divided once, by how many of them count over all micro-batches and processes. So micro-batches and several
+    processes give the gradient of the one big batch. The course depends on the arguments alone, and with a checkpoint
+    a training that was killed continues to the same weights.
+
+    Args:
+        student: Any module from ``[batch, ...]`` to logits; it is not changed.
+        objective: The loss terms.
+        data: Where batches come from.
+        settings: How the training goes.
+        validation: Scored after each epoch to choose the best one; it never enters the gradient.
+        metric: Score per example, higher is better; its mean is the validation score.
+        teacher: A module that learns beside the student: its output becomes the targets, and terms with
+            ``of="teacher"`` judge it (Mishra, Marr, *Apprentice*, 2018, scheme A).
+        detach_teacher: Whether the student's terms leave that teacher alone.
+        controls: Called after each step and epoch.
+        make_optimizer: Builds another optimizer than ``settings.optimizer`` names.
+        checkpoint: File to write state to and to continue from.
+        fabric: Devices, precision and processes; by default one process on the CPU.
+        progress: Sees each step.
+        title: Name of the progress bar.
+
+    Raises:
+        BadInput: If there are no data, the checkpoint is another training's, or the device lacks the precision.
+        Diverged: If a term becomes NaN or infinite; the message names step and term.
+    """
+    settings = settings or Training()
+    if len(data) == 0:
+        raise must("data", "fit", "not empty", 0, "Give at least one example")
+    fabric = fabric or make_fabric("cpu", settings.precision)
+    with _own_randomness(settings.seed, fabric.device):
+        return _Run(
+            student,
+            objective,
+            data,
+            settings,
+            validation,
+            metric,
+            teacher,
+            detach_teacher,
+            controls,
+            make_optimizer,
+            checkpoint,
+            fabric,
+        ).go(progress, title)
+
+
+def make_fabric(
+    device: str = "cpu", precision: Literal["32-true", "bf16-mixed"] = "32-true", processes: int = 1
+) -> Fabric:
+    """Devices and precision as Lightning Fabric holds them.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``cuda:1`` and the like, or ``mps``.
+        precision: Of the arithmetic in training.
+        processes: Processes that share each step; start them with torchrun.
+
+    Raises:
+        BadInput: If there is no such device, or it does not have the precision.
+    """
+    kind, _, index = device.partition(":")
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(kind, False):
+        here = ", ".join(name for name, present in available.items() if present)
+        raise must("device", "the run", f"one that this machine has ({here})", device, "Choose another or leave it out")
+    if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
+        raise must("device", "the run", f"below cuda:{torch.cuda.device_count()}", device, "Choose another number")
+    if precision == "bf16-mixed" and kind == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise must("precision", "Training", "32-true on this CPU, which has no bf16", precision, "Leave it out")
+    devices: Any = [int(index)] if index and processes == 1 else processes
+    fabric = Fabric(accelerator=kind, devices=devices, precision=precision, strategy="ddp" if processes > 1 else "auto")
+    fabric.launch()
+    return fabric
+
+
+class _Run:
+    """One training under way."""
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        data: Source,
+        settings: Training,
+        validation: Source | None,
+        metric: Metric,
+        teacher: nn.Module | None,
+        detach_teacher: bool,
+        controls: Sequence[Control],
+        make_optimizer: MakeOptimizer | None,
+        checkpoint: Path | None,
+        fabric: Fabric,
+    ) -> None:
+        self.objective, self.data, self.settings = objective, data, settings
+        self.validation, self.metric, self.detach_teacher = validation, metric, detach_teacher
+        self.controls, self.checkpoint, self.fabric = controls, checkpoint, fabric
+        self.learners = _Learners(copy.deepcopy(student), copy.deepcopy(teacher))
+        if any(isinstance(module, nn.Conv2d) for module in self.learners.modules()):
+            # A third more images per second for convolutions on CPUs and GPUs, and the same numbers in another order.
+            self.learners = self.learners.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in self.learners.parameters():
+            parameter.requires_grad_(True)
+        self.steps_per_epoch = math.ceil(len(data) / settings.batch_size)
+        optimizer = (make_optimizer or settings_optimizer(settings))(self.learners.parameters())
+        self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch)
+        self.model, self.optimizer = fabric.setup(self.learners, optimizer)
+        self.average: AveragedModel | None = None
+        if settings.ema_decay is not None:
+            average: Any = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.learners, multi_avg_fn=average)
+        self.course = _Course()
+
+    def go(self, progress: Progress, title: str) -> Fitted:
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._resume(self.checkpoint)
+        saved = time.monotonic()
+        stopped = self._out_of_patience()
+        with progress(title, self.settings.epochs * self.steps_per_epoch) as advance:
+            advance(self.course.step)
+            while self.course.epoch < self.settings.epochs and not stopped:
+                batches = self._row_batches(self.course.epoch)
+                while self.course.step_in_epoch < self.steps_per_epoch:
+                    self._step(batches[self.course.step_in_epoch])
+                    advance(1)
+                    if self.checkpoint is not None and time.monotonic() - saved >= self.settings.checkpoint_seconds:
+                        self._save(self.checkpoint)
+                        saved = time.monotonic()
+                self._finish_epoch()
+                stopped = self._out_of_patience()
+        return self._result(stopped)
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+
+    def _step(self, rows: Tensor) -> None:
+        course, fabric = self.course, self.fabric
+        terms = self.objective.at(course.epoch + course.step_in_epoch / self.steps_per_epoch)
+        self.model.train()
+        # Each process takes its even part of the step's examples.
+        part = rows.tensor_split(fabric.world_size)[fabric.global_rank]
+        batch = self.data.batch(part, course.epoch).to(fabric.device)
+        count = batch.count()
+        if fabric.world_size > 1:
+            total = fabric.all_reduce(torch.tensor(count, device=fabric.device), reduce_op="sum")
+            assert isinstance(total, Tensor)
+            count = int(total)
+        size = self.settings.micro_batch_size or max(len(batch), 1)
+        starts = range(0, len(batch), size)
+        sums = torch.zeros(len(terms), device=fabric.device)
+        self.optimizer.zero_grad()
+        for start in starts:
+            with fabric.no_backward_sync(self.model, enabled=start != starts[-1]):
+                values = self._sums(batch.rows(start, start + size), terms)
+                weighted = torch.stack([term.weight * value for term, value in zip(terms, values, strict=True)]).sum()
+                # The one place that divides. Fabric averages gradients over processes, hence the world size.
+                fabric.backward(weighted * (fabric.world_size / max(count, 1)))
+                sums += torch.stack([value.detach().float() for value in values])
+        self._note(terms, sums, count)
+        if self.settings.max_gradient_norm is not None:
+            fabric.clip_gradients(self.model, self.optimizer, max_norm=self.settings.max_gradient_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.learners)
+        course.step += 1
+        course.step_in_epoch += 1
+        for control in self.controls:
+            control.after_step(self._moment())
+
+    def _sums(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
+        output, said = self.model(_laid_out(batch.inputs))
+        if said is not None:
+            batch = replace(batch, targets=said.detach() if self.detach_teacher else said)
+        values = []
+        for term in terms:
+            if term.of == "teacher" and said is None:
+                raise must(
+                    "of",
+                    f"term {term.name!r}",
+                    "'student' unless a teacher learns too",
+                    term.of,
+                    "Pass teacher= to fit",
+                )
+            losses = term.loss(output if term.of == "student" else said, batch)
+            if losses.dim() == 0 or losses.shape[0] != len(batch):
+                raise must(
+                    f"loss of term {term.name!r}",
+                    "the objective",
+                    f"one value per example ({len(batch)})",
+                    tuple(losses.shape),
+                    "Do not reduce it: the loop sums and divides",
+                )
+            values.append(losses.sum() if batch.mask is None else losses[batch.mask].sum())
+        return values
+
+    def _note(self, terms: Sequence[Active], sums: Tensor, count: int) -> None:
+        if self.fabric.world_size > 1:
+            sums = self.fabric.all_reduce(sums, reduce_op="sum")  # type: ignore[assignment]
+        course = self.course
+        for term, value in zip(terms, sums.tolist(), strict=True):
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"loss term {term.name!r} became {value} at step {course.step} (epoch {course.epoch}). "
+                    f"Lower learning_rate ({self.settings.learning_rate}) or set max_gradient_norm."
+                )
+            course.sums[term.name] = course.sums.get(term.name, 0.0) + value
+            course.counts[term.name] = course.counts.get(term.name, 0) + count
+            course.sums["loss"] = course.sums.get("loss", 0.0) + term.weight * value
+        course.counts["loss"] = course.counts.get("loss", 0) + count
+
+    # -- one epoch ---------------------------------------------------------------------------------------------------
+
+    def _row_batches(self, epoch: int) -> Sequence[Tensor]:
+        """The steps of an epoch: an order that depends on seed and epoch alone, cut into even pieces."""
+        order = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
+        return torch.randperm(len(self.data), generator=order).tensor_split(self.steps_per_epoch)
+
+    def _finish_epoch(self) -> None:
+        course = self.course
+        for control in self.controls:
+            control.after_epoch(self._moment())
+        score = self._score()
+        means = {name: value / max(course.counts[name], 1) for name, value in course.sums.items()}
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        course.history.append(Epoch(course.epoch, means.pop("loss"), means, score, rate))
+        better = score is not None and (course.best_score is None or score > course.best_score)
+        if better or score is None or self.settings.keep == "last":
+            course.best_epoch, course.best_score = course.epoch, score
+            course.best = {
+                name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()
+            }
+        course.epoch, course.step_in_epoch = course.epoch + 1, 0
+        course.sums, course.counts = {}, {}
+
+    def _candidate(self) -> nn.Module:
+        """The weights that would be returned now: the average where one is kept."""
+        if self.average is not None:
+            averaged = self.average.module
+            assert isinstance(averaged, nn.Module)
+            return averaged
+        return self.learners
+
+    def _score(self) -> float | None:
+        if self.validation is None:
+            return None
+        model = self._candidate()
+        model.eval()
+        total, count = 0.0, 0
+        with torch.inference_mode():
+            for rows in torch.split(torch.arange(len(self.validation)), 512):
+                batch = self.validation.batch(rows, 0).to(self.fabric.device)
+                values = self.metric(model.student(_laid_out(batch.inputs)), batch)  # type: ignore[operator]
+                total += float((values if batch.mask is None else values[batch.mask]).sum())
+                count += batch.count()
+        return total / max(count, 1)
+
+    def _out_of_patience(self) -> bool:
+        patience, course = self.settings.patience, self.course
+        if patience is None or course.best_score is None:
+            return False
+        scores = [entry.score for entry in course.history if entry.score is not None]
+        return len(scores) - 1 - max(range(len(scores)), key=scores.__getitem__) >= patience
+
+    def _moment(self) -> Moment:
+        return Moment(self.learners.student, self.optimizer, self.course.epoch, self.course.step, self.steps_per_epoch)
+
+    def _result(self, stopped: bool) -> Fitted:
+        course = self.course
+        self.learners.load_state_dict(course.best)
+        learners = self.learners.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        learners.eval()
+        return Fitted(
+            learners.student,
+            tuple(course.history),
+            course.best_epoch,
+            course.best_score,
+            course.step,
+            stopped,
+            learners.teacher,
+        )
+
+    # -- surviving a crash -------------------------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, str]:
+        settings = asdict(self.settings)
+        settings.pop("checkpoint_seconds")
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.learners.state_dict().items()}
+        return {
+            "settings": repr(settings),
+            "objective": repr(self.objective),
+            "examples": str(len(self.data)),
+            "network": repr(shapes),
+        }
+
+    def _save(self, path: Path) -> None:
+        if self.fabric.global_rank != 0:
+            return
+        course = {**vars(self.course), "history": [entry.to_json() for entry in self.course.history]}
+        save_state(
+            {
+                "identity": self._identity(),
+                "learners": self.learners.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "controls": [control.state_dict() for control in self.controls],
+                "random": _random_state(self.fabric.device),
+                "course": course,
+            },
+            path,
+        )
+
+    def _resume(self, path: Path) -> None:
+        state = load_state(path)
+        for name, value in self._identity().items():
+            if state["identity"].get(name) != value:
+                raise must(
+                    f"{name} of the checkpoint",
+                    str(path),
+                    "those of this training",
+                    state["identity"].get(name),
+                    "Delete it, or write elsewhere",
+                )
+        self.learners.load_state_dict(state["learners"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        for control, its in zip(self.controls, state["controls"], strict=True):
+            control.load_state_dict(its)
+        course = state["course"]
+        self.course = _Course(**{**course, "history": [Epoch(**entry) for entry in course["history"]]})
+        _set_random_state(state["random"], self.fabric.device)
+
+
+def settings_optimizer(settings: Training) -> MakeOptimizer:
+    """The optimizer that the settings name, as a function of the parameters."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        nesterov = settings.momentum > 0
+        return lambda p: torch.optim.SGD(p, rate, momentum=settings.momentum, nesterov=nesterov, weight_decay=decay)
+    if settings.optimizer == "adam":
+        return lambda p: torch.optim.Adam(p, rate, weight_decay=decay)
+    return lambda p: torch.optim.AdamW(p, rate, weight_decay=decay)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: Training, steps_per_epoch: int
+) -> lr_scheduler.LRScheduler:
+    """The learning-rate schedule that the settings name, to be stepped after every optimizer step."""
+    total = settings.epochs * steps_per_epoch
+    warmup = round(settings.warmup_epochs * steps_per_epoch)
+    if settings.schedule == "one_cycle":
+        cycle = settings.optimizer == "sgd" and settings.momentum > 0
+        return lr_scheduler.OneCycleLR(
+            optimizer, settings.learning_rate, total_steps=total + 1, pct_start=0.2, cycle_momentum=cycle
+        )
+    main: lr_scheduler.LRScheduler
+    if settings.schedule == "cosine":
+        main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warmup, 1))
+    elif settings.schedule == "multistep":
+        steps = [round(epoch * steps_per_epoch) - warmup for epoch in settings.milestones]
+        main = lr_scheduler.MultiStepLR(optimizer, steps)
+    else:
+        main = lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if not warmup:
+        return main
+    rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+    return lr_scheduler.SequentialLR(optimizer, [rise, main], milestones=[warmup])
+
+
+def _laid_out(inputs: Tensor) -> Tensor:
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
+
+
+@contextmanager
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch for the training and give the caller's random state back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
