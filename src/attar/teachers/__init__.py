@@ -1,1 +1,7 @@
 """Frozen sources of targets."""
+
+from attar.teachers.as_teacher import as_teacher as as_teacher
+from attar.teachers.ensemble import Ensemble as Ensemble
+from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
+from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
+from attar.teachers.teacher import Teacher as Teacher

@@ -1,0 +1,132 @@
+"""Several teachers as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from attar.errors import must, near
+from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabilities
+from attar.teachers.teacher import NetworkTeacher, Teacher
+
+MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
+    "probabilities": mean_of_probabilities,
+    "logits": mean_of_logits,
+    "geometric": geometric_mean,
+}
+"""The ways to average, by the name that recipes use."""
+
+
+class Ensemble:
+    """The weighted average of several teachers, itself a teacher.
+
+    Attributes:
+        members: The teachers that are averaged.
+        mean: What is averaged; a key of `MEANS`.
+        weights: One positive number per member, scaled to sum to 1.
+        classes: How many classes all of them tell apart.
+
+    References:
+        Bucila, Caruana, Niculescu-Mizil, *Model Compression*, 2006, section 3. Hinton, Vinyals, Dean, *Distilling the
+        Knowledge in a Neural Network*, 2015, sections 2 and 4.1 (arithmetic or geometric mean of the members'
+        predictions).
+    """
+
+    def __init__(
+        self, members: Sequence[Teacher], mean: str = "probabilities", weights: Sequence[float | int] | None = None
+    ) -> None:
+        """Average some teachers.
+
+        Args:
+            members: One teacher or more. They need not be of one kind.
+            mean: ``"probabilities"`` (arithmetic mean, the usual ensemble), ``"geometric"`` (normalized geometric mean
+                of probabilities) or ``"logits"`` (mean of logits; the geometric one up to a constant per example).
+            weights: One positive number per member, on any scale; None counts all the same.
+
+        Raises:
+            BadInput: If there is no member, the members' classes differ in number, or ``mean`` or ``weights`` breaks
+                its rule.
+        """
+        if mean not in MEANS:
+            raise must("mean", "Ensemble", "a known average", mean, near(mean, MEANS))
+        self.members = tuple(members)
+        if not self.members:
+            raise must("members", "Ensemble", "one teacher or more", [], "Give the teachers to average")
+        counts = [member.classes for member in self.members]
+        if len(set(counts)) > 1:
+            raise must(
+                "members",
+                "Ensemble",
+                "of as many classes each",
+                counts,
+                "Leave out the members trained on other classes",
+            )
+        self.mean = mean
+        # One number per member, run through the average itself, so that its rules about weights are checked here and
+        # now.
+        MEANS[mean](torch.zeros(len(counts), 1, 1), weights)
+        total = float(len(counts)) if weights is None else float(sum(weights))
+        self.weights = tuple(
+            float(weight) / total for weight in (weights if weights is not None else [1.0] * len(counts))
+        )
+        self.classes = counts[0]
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The whole ensemble as one module, for export and for measuring; None where a member is not a network."""
+        modules = [member.module if isinstance(member, NetworkTeacher | Ensemble) else None for member in self.members]
+        networks = [module for module in modules if module is not None]
+        return Averaged(networks, self.mean, self.weights).eval() if len(networks) == len(modules) else None
+
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+        """Logits of ``[batch, ...]`` inputs: the log of the mean probabilities, or the mean of the logits.
+
+        Raises:
+            BadInput: If a member gives anything but ``[batch, classes]``.
+        """
+        said = []
+        for position, member in enumerate(self.members):
+            logits = member.predict(inputs)
+            if logits.shape != (len(inputs), self.classes):
+                rule = f"a tensor [{len(inputs)}, {self.classes}]"
+                raise must(
+                    "output", f"member {position}, {member!r},", rule, list(logits.shape), "Mend or drop this member"
+                )
+            said.append(logits)
+        return MEANS[self.mean](torch.stack(said), self.weights)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""
+        members = sorted(
+            (member.fingerprint(), weight) for member, weight in zip(self.members, self.weights, strict=True)
+        )
+        return hashlib.sha256(json.dumps(["ensemble", self.mean, members]).encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Ensemble of {len(self.members)} ({self.mean})"
+
+
+class Averaged(nn.Module):
+    """Networks that read the same inputs, and the average of what they say, as one module."""
+
+    def __init__(self, networks: Sequence[nn.Module], mean: str, weights: Sequence[float]) -> None:
+        """Put networks side by side.
+
+        Args:
+            networks: Each maps ``[batch, ...]`` to logits ``[batch, classes]``.
+            mean: What is averaged; a key of `MEANS`.
+            weights: One positive number per network.
+        """
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.mean = mean
+        self.weights = tuple(weights)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits ``[batch, classes]`` of the whole."""
+        return MEANS[self.mean](torch.stack([network(inputs) for network in self.networks]), self.weights)
