@@ -1,0 +1,530 @@
+"""The artifact: a folder with the files that a runtime executes and a manifest that says what they are.
+
+`deploy` writes one and `load` reads it. Nothing in it is ever unpickled, every file is named with its SHA-256, and the
+folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attar.deployment.export import INPUT, OUTPUT, DeploymentError, to_onnx, to_openvino
+from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
+from attar.errors import CorruptFile, must, near
+from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.network.evaluating import evaluating
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+WEIGHTS = "student.safetensors"
+FORMAT = 1
+"""Version of the manifest; raised when an older reader would misread a newer one."""
+
+RUNTIMES = ("torch", "onnxruntime", "openvino")
+_MODEL = {"torch": WEIGHTS, "onnxruntime": "model.onnx", "openvino": "model.xml"}
+"""The file that each runtime opens."""
+
+_TOLERANCE = 1e-3
+"""Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""
+
+_CHECKED_ROWS = 256
+"""How many calibration rows a deployment is run on before it counts as written."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to deploy a student.
+
+    Attributes:
+        name: What reports call it, unique among `candidates`.
+        runtime: ``torch``, ``onnxruntime`` or ``openvino``.
+        precision: ``fp32`` or ``int8``.
+        settings: What else distinguishes it: the settings of its quantizer.
+    """
+
+    name: str
+    runtime: str
+    precision: str = "fp32"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def candidates(runtimes: Sequence[str] = RUNTIMES, int8: bool = True) -> list[Candidate]:
+    """Every way to deploy that is worth measuring on the machine at hand.
+
+    Args:
+        runtimes: Which runtimes to consider.
+        int8: Whether to add the int8 settings of those runtimes that have them.
+
+    Raises:
+        BadInput: If a runtime is unknown, or none is given.
+
+    Example:
+        >>> [candidate.name for candidate in candidates(["torch", "onnxruntime"], int8=False)]
+        ['torch fp32', 'onnxruntime fp32']
+    """
+    if not runtimes:
+        raise must("runtimes", "candidates", "at least one runtime", list(runtimes), near("", RUNTIMES))
+    found = []
+    for runtime in dict.fromkeys(runtimes):
+        if runtime not in RUNTIMES:
+            raise must("runtimes", "candidates", "known runtimes", runtime, near(runtime, RUNTIMES).rstrip("?"))
+        found.append(Candidate(f"{runtime} fp32", runtime))
+    return found
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A deployed student: a folder, what its manifest says, and a function on arrays.
+
+    Calling it gives logits. Its runtime is opened at the first call and kept.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What ``manifest.json`` says, as plain data.
+        threads: Threads that it runs with unless `open` is told otherwise.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    threads: int = 1
+    _network: nn.Module | None = field(default=None, repr=False)
+    _allow: tuple[str, ...] = field(default=("attar",), repr=False)
+    _opened: list[Runner] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def candidate(self) -> Candidate:
+        """What it was deployed as."""
+        named = self.manifest
+        return Candidate(named["candidate"], named["runtime"], named["precision"], dict(named["settings"]))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(self.manifest["output"]["classes"])
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names, inside the folder, of what the runtime needs."""
+        return tuple(file["name"] for file in self.manifest["files"] if file["needed"])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk of `files`; the manifest and weights kept for rebuilding the network do not count."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+    def open(self, threads: int | None = None) -> Runner:
+        """A fresh runner: logits of float32 ``[batch, ...]`` arrays, with nothing checked.
+
+        Args:
+            threads: Threads inside one operation; by default those of the artifact.
+
+        Raises:
+            CorruptFile: If the runtime cannot read its file.
+            MissingExtra: If the runtime is not installed.
+        """
+        count = self.threads if threads is None else threads
+        runtime = self.manifest["runtime"]
+        if runtime == "torch":
+            return open_torch(self.network(), count)
+        opener = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}[runtime]
+        return opener(self.folder / _MODEL[runtime], count)
+
+    def network(self) -> nn.Module:
+        """The student as a torch module again, built from its spec and filled with the saved weights.
+
+        Raises:
+            BadInput: If the artifact carries no spec and no network was given to `load`, if the spec names a function
+                outside of the packages that `load` was allowed, or if the weights are another network's.
+            CorruptFile: If the saved weights were removed or are damaged.
+        """
+        described = self.manifest["network"]
+        if self._network is not None:
+            network = copy.deepcopy(self._network)
+        elif described is None:
+            raise must(
+                "network",
+                str(self.folder),
+                "given, because the student was deployed without a spec",
+                None,
+                "Pass network=, built by the code that built the student, to load",
+            )
+        else:
+            network = Spec.from_json(described, self._allow).build()
+        weights = self.folder / WEIGHTS
+        if not weights.is_file():
+            raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")
+        return load_weights(network, weights).eval()
+
+    def __call__(self, inputs: Array | Tensor) -> Array:
+        """Logits, float32 ``[batch, classes]``, of inputs ``[batch, ...]`` as the student was trained on them.
+
+        Args:
+            inputs: Floating numbers; anything but float32 is converted to it.
+
+        Raises:
+            BadInput: If the shape or the type is not that of the manifest.
+        """
+        rows = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else np.asarray(inputs)
+        shape = tuple(self.manifest["input"]["shape"][1:])
+        if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
+            hint = "Add the batch dimension: inputs[None]" if rows.shape == shape else "Give inputs as in training"
+            rule = f"of shape (batch, {', '.join(map(str, shape))})"
+            raise must("inputs", self.folder.name, rule, rows.shape, hint)
+        if not np.issubdtype(rows.dtype, np.floating):
+            hint = "Scale as in training first: pixels are divided by 255"
+            raise must("inputs", self.folder.name, "floating numbers", str(rows.dtype), hint)
+        if not self._opened:
+            self._opened.append(self.open())
+        return self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
+
+    def predict(self, inputs: Array | Tensor) -> Array:
+        """Logits; another name for calling the artifact."""
+        return self(inputs)
+
+    def predict_proba(self, inputs: Array | Tensor) -> Array:
+        """Probabilities, float32 ``[batch, classes]``: the softmax of the logits."""
+        logits = self(inputs)
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def predict_classes(self, inputs: Array | Tensor) -> list[str]:
+        """The name of the most probable class of each input."""
+        names = self.classes
+        return [names[index] for index in self(inputs).argmax(axis=1).tolist()]
+
+    def __str__(self) -> str:
+        shape = ", ".join(map(str, self.manifest["input"]["shape"][1:]))
+        return (
+            f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}; "
+            f"float32 [batch, {shape}] -> {len(self.classes)} classes; {self.folder}"
+        )
+
+
+def deploy(
+    student: nn.Module,
+    candidate: Candidate | str,
+    folder: Path | str,
+    *,
+    example: Tensor,
+    classes: Sequence[str],
+    calibration: Tensor | None = None,
+    spec: Spec | None = None,
+) -> Artifact:
+    """Write a student as files that one runtime executes, and make sure that it does.
+
+    Before this returns, the runtime has opened the files and run the example and up to 256 calibration rows, one alone
+    and all together. Logits must be finite, and in float32 equal those of torch within 0.001 of the largest.
+
+    Args:
+        student: Any module from float32 ``[batch, ...]`` to logits ``[batch, classes]``. It is not changed.
+        candidate: One of `candidates`, its name, or a runtime's name (which means float32).
+        folder: Where to write; made if need be. An artifact that is there is replaced.
+        example: One input, ``[1, ...]`` float32, of the shape that the student takes.
+        classes: Names of the classes, in the order of the logits.
+        calibration: Training inputs, ``[rows, ...]`` float32, from which int8 ranges are taken; needed for int8.
+        spec: How to build the student's network again; needed for ``torch``.
+
+    Raises:
+        BadInput: If an argument breaks its rule.
+        MissingExtra: If the runtime or its quantizer is not installed.
+        DeploymentError: If this student cannot be deployed this way.
+    """
+    chosen = _find(candidate) if isinstance(candidate, str) else candidate
+    if chosen.precision == "int8" and calibration is None:
+        raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
+    _check_rows("example", example, None)
+    if calibration is not None:
+        _check_rows("calibration", calibration, example)
+    if chosen.runtime == "torch" and spec is None:
+        raise DeploymentError(
+            f"{type(student).__name__} cannot be deployed to torch without a spec, because nothing is ever unpickled. "
+            "Pass spec=Spec('package.module:function', {...}), or choose another runtime."
+        )
+    network = _on_cpu(student)
+    rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
+    with evaluating(network):
+        expected = network(rows.clone())  # a network may begin with an operation in place
+    if not isinstance(expected, Tensor) or expected.shape != (len(rows), len(classes)):
+        got = tuple(expected.shape) if isinstance(expected, Tensor) else type(expected).__name__
+        raise must("logits", type(student).__name__, f"of shape {(len(rows), len(classes))}", got, "Check `classes`")
+
+    target = Path(folder)
+    _refuse_foreign(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        needed = _write(network, chosen, making, example.detach().cpu(), calibration)
+        if WEIGHTS not in needed:
+            save_weights(network, making / WEIGHTS)
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "attar": version("attar"),
+            "candidate": chosen.name,
+            "runtime": chosen.runtime,
+            "precision": chosen.precision,
+            "settings": dict(chosen.settings),
+            "input": {
+                "name": INPUT,
+                "shape": ["batch", *example.shape[1:]],
+                "dtype": "float32",
+                "seen": [float(rows.min()), float(rows.max())],
+                "note": "as the student was trained on them; 'seen' is the range of the rows used here",
+            },
+            "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "dtype": "float32", "classes": list(classes)},
+            "files": [_described(making / name, name != WEIGHTS or WEIGHTS in needed) for name in (*needed, WEIGHTS)],
+            "network": None if spec is None else {**spec.to_json(), "weights": WEIGHTS, "digest": digest(network)},
+        }
+        if WEIGHTS in needed:
+            manifest["files"].pop()
+        if spec is None:
+            manifest["note"] = "Deployed without a spec: the network cannot be rebuilt in torch from this folder alone."
+        allow = ("attar",) if spec is None else ("attar", spec.reference.partition(":")[0].partition(".")[0])
+        manifest["checked"] = _checked(Artifact(making, manifest, _allow=allow), rows.numpy(), expected.numpy())
+        _write_durably(making / MANIFEST, manifest)
+        _put_in_place(making, target)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)  # gone already when it was put in place
+    return Artifact(target, manifest, _allow=allow)
+
+
+def load(
+    path: Path | str,
+    threads: int = 1,
+    network: nn.Module | None = None,
+    allow: Collection[str] = ("attar",),
+) -> Artifact:
+    """Read an artifact, after checking that every byte is what was written.
+
+    Nothing is unpickled. A torch artifact names the function that builds its network; one outside of ``allow`` is
+    neither imported nor called.
+
+    Args:
+        path: The folder, or its ``manifest.json``.
+        threads: Threads that it runs with.
+        network: For a torch artifact: the network to fill with the saved weights (a copy is filled), in place of
+            building it from the spec.
+        allow: Top-level packages whose functions may build the network.
+
+    Raises:
+        BadInput: If there is no artifact, or it names a function or a file that it must not name.
+        CorruptFile: If a file is missing, truncated or altered.
+    """
+    folder = Path(path).parent if Path(path).name == MANIFEST else Path(path)
+    manifest = _read_manifest(folder)
+    for file in manifest["files"]:
+        _verify(folder, file)
+    artifact = Artifact(folder, manifest, threads, network, tuple(allow))
+    if manifest["runtime"] == "torch" and network is None and manifest["network"] is not None:
+        Spec.from_json(manifest["network"], allow)  # refuse now what `open` would refuse later
+    return artifact
+
+
+def _find(name: str) -> Candidate:
+    known = {candidate.name: candidate for candidate in candidates()}
+    known |= {runtime: known[f"{runtime} fp32"] for runtime in RUNTIMES}
+    if name not in known:
+        raise must("candidate", "deploy", "a known name", name, near(name, known).rstrip("?"))
+    return known[name]
+
+
+def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:
+    """Rows are float32, finite, shaped like the example; the example is a single one."""
+    got = f"{rows.dtype} {list(rows.shape)}"
+    if rows.dtype != torch.float32 or rows.dim() < 2 or len(rows) == 0:
+        raise must(name, "deploy", "float32 [rows, ...]", got, "Pass inputs as the student was trained on them")
+    if like is None and len(rows) != 1:
+        raise must(name, "deploy", "a single input, [1, ...]", got, "Pass inputs[:1]")
+    if like is not None and rows.shape[1:] != like.shape[1:]:
+        raise must(name, "deploy", f"[rows, ...] like the example {list(like.shape)}", got, "Pass training inputs")
+    if not bool(torch.isfinite(rows).all()):
+        raise must(name, "deploy", "finite", "NaN or infinity", "Clean the inputs")
+
+
+def _on_cpu(student: nn.Module) -> nn.Module:
+    """The student itself when it is on the CPU, else a copy that is."""
+    tensors = (*student.parameters(), *student.buffers())
+    return student if all(tensor.device.type == "cpu" for tensor in tensors) else copy.deepcopy(student).cpu()
+
+
+def _write(
+    network: nn.Module, candidate: Candidate, folder: Path, example: Tensor, calibration: Tensor | None
+) -> tuple[str, ...]:
+    """Write what the runtime needs into ``folder``, and give the names of those files."""
+    if candidate.runtime == "torch":
+        save_weights(network, folder / WEIGHTS)
+        return (WEIGHTS,)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
+        exported = Path(scratch) / "model.onnx"
+        to_onnx(network, example, exported)
+        if candidate.runtime == "onnxruntime":
+            for file in sorted(exported.parent.glob("model.onnx*")):
+                file.replace(folder / file.name)
+        else:
+            to_openvino(exported, folder / _MODEL["openvino"])
+    return tuple(sorted(file.name for file in folder.iterdir() if file.name.startswith("model.")))
+
+
+def _checked(artifact: Artifact, rows: Array, expected: Array) -> dict[str, Any]:
+    """Run the files on the rows; what was seen, or a refusal.
+
+    Raises:
+        DeploymentError: If logits are not finite, differ between batch sizes, or (in float32) differ from torch.
+    """
+    name, run = artifact.manifest["candidate"], artifact.open()
+    try:
+        alone, together = run(rows[:1]), run(rows)
+    except Exception as error:  # each runtime raises types of its own
+        raise DeploymentError(
+            f"{name} cannot run the student's graph ({str(error).strip()[:200]!r}). Choose another runtime."
+        ) from error
+    if together.shape != expected.shape or not np.isfinite(together).all() or not np.isfinite(alone).all():
+        raise DeploymentError(
+            f"{name} gives logits of shape {together.shape} that must be {expected.shape} and finite. "
+            "Choose another candidate, or look for infinities in the student's weights."
+        )
+    largest = float(np.abs(together - expected).max())
+    bound = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if artifact.manifest["precision"] == "fp32" and largest > bound:
+        raise DeploymentError(
+            f"{name} differs from torch by {largest:.3g} where {bound:.3g} is the bound, on {len(rows)} inputs. "
+            "Look for operations that depend on chance, on the batch or on training mode."
+        )
+    agreement = float((together.argmax(1) == expected.argmax(1)).mean())
+    return {"rows": len(rows), "largest_difference": largest, "same_decision": agreement}
+
+
+def _described(path: Path, needed: bool) -> dict[str, Any]:
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path), "needed": needed}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_durably(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the manifest last, when all that it names is on the disk."""
+    for file in path.parent.iterdir():
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
+    with path.open("w", encoding="utf-8") as file_:
+        json.dump(document, file_, indent=2, ensure_ascii=False)
+        file_.write("\n")
+        file_.flush()
+        os.fsync(file_.fileno())
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Only an empty folder or an artifact may be replaced."""
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+        raise must("folder", "deploy", "new, empty or an artifact", target, "Choose another folder")
+    if target.exists() and not target.is_dir():
+        raise must("folder", "deploy", "a folder", target, "Choose another name")
+
+
+def _put_in_place(making: Path, target: Path) -> None:
+    """Swap the finished folder in; what was there goes only once the new one is complete."""
+    making.chmod(0o777 & ~_umask())
+    if target.exists():
+        retired = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+        target.replace(retired / target.name)
+        making.replace(target)
+        shutil.rmtree(retired)
+    else:
+        making.replace(target)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, with everything checked that later code relies on."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise must("path", "load", f"a folder with a {MANIFEST}", folder, "Pass the folder that `deploy` wrote")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{path} is not a whole JSON document ({error}). Restore it, or deploy again.") from error
+    if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
+        raise must("format", str(path), f"{FORMAT} or less", manifest["format"], "Install a newer Attar")
+    problem = _problem(manifest)
+    if problem:
+        raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. Restore it, or deploy again.")
+    return dict(manifest)
+
+
+def _problem(manifest: Any) -> str | None:
+    """What is wrong with the form of a manifest; None when nothing is."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "format": int,
+        "candidate": str,
+        "runtime": str,
+        "precision": str,
+        "settings": dict,
+        "input": dict,
+        "output": dict,
+        "files": list,
+        "network": (dict, type(None)),
+    }
+    if not isinstance(manifest, dict):
+        return "it is not a table"
+    for key, kind in kinds.items():
+        if key not in manifest or not isinstance(manifest[key], kind):
+            return f"{key!r} is missing or of the wrong type"
+    if manifest["runtime"] not in RUNTIMES:
+        return f"unknown runtime {manifest['runtime']!r}"
+    shape, classes = manifest["input"].get("shape"), manifest["output"].get("classes")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape[1:]):
+        return "'input.shape' is not a list of sizes"
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return "'output.classes' is not a list of names"
+    for file in manifest["files"]:
+        wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
+        if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):
+            return "an entry of 'files' is incomplete"
+    if _MODEL[manifest["runtime"]] not in {file["name"] for file in manifest["files"] if file["needed"]}:
+        return f"'files' does not name {_MODEL[manifest['runtime']]}"
+    return None
+
+
+def _verify(folder: Path, file: Mapping[str, Any]) -> None:
+    """Refuse a name that leaves the folder, and a file that is not what was written."""
+    name = file["name"]
+    plain = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name} and name not in ("", ".", "..")
+    path = folder / name
+    if not plain or path.is_symlink():
+        raise must("files", str(folder / MANIFEST), "plain names inside the folder", name, "Do not use this artifact")
+    if not path.is_file():
+        if not file["needed"]:
+            return  # weights kept for rebuilding may be left behind when an artifact is shipped
+        raise CorruptFile(f"{path} is missing. Restore it, or deploy again.")
+    if path.stat().st_size != file["bytes"]:
+        raise CorruptFile(
+            f"{path} has {path.stat().st_size} bytes where {file['bytes']} were written. Restore it, or deploy again."
+        )
+    if _sha256(path) != file["sha256"]:
+        raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")

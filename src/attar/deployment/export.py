@@ -1,0 +1,125 @@
+"""From a torch module to the files that other runtimes read, in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from attar.deployment.quiet import import_untracked, quiet
+from attar.errors import AttarError
+from attar.network.evaluating import evaluating
+
+INPUT, OUTPUT = "input", "logits"
+"""Names of the one input and the one output of every exported graph."""
+
+_SINGLE_FILE_BYTES = 2_000_000_000
+"""A protobuf message stays below 2 GiB; larger weights go into a second file beside the graph."""
+
+
+class DeploymentError(AttarError, RuntimeError):
+    """A student cannot be turned into a file for one runtime; other runtimes may still take it."""
+
+
+def to_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
+    """Write the network as one self-contained ONNX file with a free batch dimension.
+
+    The graph takes ``input`` float32 ``[batch, ...]`` and gives ``logits`` float32 ``[batch, classes]``, in evaluation
+    mode. Source locations that the exporter records in every node are removed: they name folders of this machine and
+    make a small network several times larger. The file is checked before this returns.
+
+    Args:
+        module: The network, on the CPU. It is not changed.
+        example: One input, ``[1, ...]`` float32; its values do not matter.
+        path: Where to write. Weights above 2 GB go to ``<path>.data`` beside it.
+
+    Raises:
+        DeploymentError: If the network cannot be traced, ties the batch to one size, or gives an invalid graph.
+    """
+    # Two rows: a batch of one would be taken for a constant by the tracer.
+    rows = example.expand(2, *example.shape[1:]).contiguous()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    try:
+        with evaluating(module), quiet("torch"):
+            program = torch.onnx.export(
+                module,
+                (rows,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+            assert program is not None  # the dynamo exporter always returns one
+            _forget_origins(program)
+            program.save(path, external_data=size > _SINGLE_FILE_BYTES)
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:  # the exporter and the checker raise dozens of unrelated types
+        raise refused("ONNX", type(module).__name__, error) from error
+
+
+def to_openvino(source: Path, path: Path) -> None:
+    """Write an ONNX file as OpenVINO's pair of files, ``<path>`` (.xml) and the .bin beside it, in float32.
+
+    Args:
+        source: The ONNX file.
+        path: Where to write; ends in ``.xml``.
+
+    Raises:
+        MissingExtra: If OpenVINO is not installed.
+        DeploymentError: If OpenVINO cannot read or convert the graph.
+    """
+    openvino = import_untracked("openvino", "Deploying to OpenVINO")
+    try:
+        with quiet("openvino"):
+            save_openvino(openvino.Core().read_model(source), path)
+    except Exception as error:  # OpenVINO raises plain RuntimeError and its own unrelated types
+        raise refused("OpenVINO", source.name, error) from error
+
+
+def save_openvino(model: Any, path: Path) -> None:
+    """Write an `openvino.Model` with its operations numbered by their place.
+
+    OpenVINO names operations by a counter of the whole process: without this, the bytes of a file would depend on what
+    else the process had done before.
+    """
+    openvino = import_untracked("openvino", "Deploying to OpenVINO")
+    for place, operation in enumerate(model.get_ordered_ops()):
+        if operation.get_type_name() not in ("Parameter", "Result"):
+            operation.set_friendly_name(str(place))
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def refused(target: str, subject: str, error: Exception) -> DeploymentError:
+    """The refusal of ``subject`` by ``target``, with the first telling line of what the package said."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    reason = f"{type(root).__name__}: {str(root).strip().splitlines()[0]}" if str(root).strip() else "".join(lines[:1])
+    return DeploymentError(
+        f"{subject} cannot be deployed to {target}; it said {reason[:300]!r}. "
+        "Choose another runtime, or change the part of the network that it names."
+    )
+
+
+def _forget_origins(program: torch.onnx.ONNXProgram) -> None:
+    """Remove stack traces, scopes and documentation from every node and value of the graph."""
+    model = program.model
+    _clear(model)
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        _clear(graph)
+        for value in (*graph.inputs, *graph.initializers.values()):
+            _clear(value)
+        for node in graph.all_nodes():
+            _clear(node)
+            for value in node.outputs:
+                _clear(value)
+
+
+def _clear(part: Any) -> None:
+    part.metadata_props.clear()
+    part.doc_string = None
