@@ -221,8 +221,9 @@ class Objective:
 def _resolved(loss: Loss, epoch: float) -> Loss:
     """The loss with every field that holds a schedule replaced by its value."""
     anything: Any = loss
-    if not dataclasses.is_dataclass(anything):
+    if not dataclasses.is_dataclass(anything) or isinstance(anything, type):
         return loss
     fields = {f.name: getattr(anything, f.name) for f in dataclasses.fields(anything)}
     moving = {name: ramp.at(epoch) for name, ramp in fields.items() if isinstance(ramp, Ramp)}
-    return dataclasses.replace(anything, **moving) if moving else loss
+    changed: Any = dataclasses.replace(anything, **moving) if moving else loss
+    return changed  # type: ignore[no-any-return]

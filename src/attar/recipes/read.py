@@ -1,0 +1,130 @@
+"""Reading a recipe: TOML in, a checked `Recipe` out, with errors that name file and dotted key."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from attar.errors import BadInput, must, near, shown
+from attar.recipes.schema import Recipe
+
+Document = dict[str, Any]
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with Attar: name to file."""
+    root = Path(str(resources.files("attar.recipes")))
+    return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob("*.toml"))}
+
+
+def read(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a file, or a shipped one by its name.
+
+    Args:
+        path: A TOML file, or a name that `shipped` lists.
+        changes: ``dotted.key=value`` each, the value written as in TOML; a bare word counts as a string.
+
+    Raises:
+        BadInput: If the file is missing or is not TOML, a key is unknown, or a value breaks a rule.
+    """
+    file = Path(path)
+    if not file.is_file():
+        ready = shipped()
+        if str(path) not in ready:
+            raise must(
+                "RECIPE",
+                "attar compress",
+                "a TOML file or the name of a shipped recipe",
+                str(path),
+                near(str(path), ready),
+            )
+        file = ready[str(path)]
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} must be a TOML file; {error}. Mend that place.") from error
+    for change in changes:
+        apply(document, change)
+    return from_document(document, str(path))
+
+
+def apply(document: Document, change: str) -> None:
+    """Set one value of a recipe's document in place, from ``dotted.key=value``.
+
+    Example:
+        >>> recipe = {"keep": {"accuracy_loss": 0.01}}
+        >>> apply(recipe, "keep.accuracy_loss=0.02")
+        >>> recipe
+        {'keep': {'accuracy_loss': 0.02}}
+    """
+    key, equals, text = change.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names):
+        raise must(
+            "--set", "attar compress", "written dotted.key=value", change, "For example --set student.training.epochs=5"
+        )
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table: Any = document
+    for name in names[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise must(
+                "--set", "attar compress", f"a key below a table; {name!r} is a value", change, "Shorten the key"
+            )
+    table[names[-1]] = value
+
+
+def from_document(document: Mapping[str, Any], where: str = "the recipe") -> Recipe:
+    """Check a document against the schema.
+
+    Raises:
+        BadInput: Naming file, dotted key, rule and value of the first thing that is wrong, and how many there are.
+    """
+    try:
+        return Recipe.model_validate(dict(document))
+    except ValidationError as error:
+        problems = error.errors()
+        text = _said(problems[0], where)
+        more = f" ({len(problems) - 1} more like this.)" if len(problems) > 1 else ""
+        raise BadInput(text + more) from error
+    except RecursionError as error:
+        raise BadInput(f"{where} must not be nested this deep. Flatten it.") from error
+
+
+def _said(problem: Any, where: str) -> str:
+    """One sentence for one problem that pydantic found."""
+    path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
+    key = ".".join(map(str, path)) or "the recipe"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key}. {near(str(path[-1]), _keys(path[:-1]))}."
+    if problem["type"] == "missing":
+        return f"{where}: key {key} is missing. Add it."
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    if problem["type"] == "value_error":
+        return f"{where}: {key}: {message}."
+    return f"{where}: {key}: {message}; got {shown(problem['input'])}."
+
+
+def _keys(path: Iterable[Any]) -> list[str]:
+    """The keys that a table of the recipe may have."""
+    model: Any = Recipe
+    for part in path:
+        model = _model(model.model_fields[str(part)].annotation)
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def _model(annotation: Any) -> Any:
+    if get_origin(annotation) in (types.UnionType,):
+        annotation = next((choice for choice in get_args(annotation) if choice is not type(None)), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

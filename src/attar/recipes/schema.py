@@ -1,0 +1,310 @@
+"""What a recipe may say. Each table is one class; the families of choices are the literal dicts below."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from attar.errors import near, shown
+from attar.network.describe import Spec
+from attar.teachers.ensemble import MEANS
+from attar.training.fit import Training
+from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term
+from attar.transfer.views import Views
+
+LOSSES: dict[str, type[Any]] = {
+    "soft_targets": SoftTargets,
+    "hard_labels": HardLabels,
+    "centered_logits": CenteredLogits,
+}
+"""The loss terms, by the name that ``use`` gives."""
+
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+"""What can execute an artifact."""
+
+
+class Section(BaseModel):
+    """A table of a recipe: unknown keys are errors, and numbers are not read from strings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+def _floats(value: Any) -> Any:
+    """TOML writes 1 where 1.0 is meant; strict reading would refuse it."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Number = Annotated[float, BeforeValidator(_floats)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+
+
+class DataSection(Section):
+    """Where examples come from."""
+
+    use: str = Field(description="digits, fashion-mnist, a path to .npz, or package.module:function")
+    validation: Annotated[Number, Field(gt=0, lt=1)] = Field(0.1, description="share of the training data held out")
+    test: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.2, description="share held out where the source has no test part"
+    )
+    classes: list[str] | None = Field(None, description="keep only these classes")
+    limit: Annotated[int, Field(gt=0)] | None = Field(None, description="keep at most so many examples of each part")
+
+
+class NetworkSection(Section):
+    """A torch module: the function that builds it, and its arguments."""
+
+    use: str = Field(description="package.module:function that returns a torch.nn.Module")
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    mean: list[Number] | None = Field(None, description="per channel, taken from the inputs before the network")
+    std: list[Number] | None = Field(None, description="per channel, by which the inputs are divided")
+
+    @model_validator(mode="after")
+    def _statistics_come_together(self) -> NetworkSection:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std must be given together; give both or neither")
+        return self
+
+    def spec(self) -> Spec:
+        """The network as plain data."""
+        return Spec(self.use, self.arguments)
+
+
+class ViewsSection(Section):
+    """How training examples are varied."""
+
+    count: Annotated[int, Field(ge=1)] = Field(
+        1, description="different views of each example; the epochs go round them"
+    )
+    flip: bool = Field(False, description="mirror left and right")
+    shift: Annotated[int, Field(ge=0)] = Field(0, description="largest move in pixels")
+    noise: Annotated[Number, Field(ge=0)] = Field(0.0, description="standard deviation of added noise")
+
+    def views(self, seed: int) -> Views:
+        """The rule that draws them."""
+        return Views(count=self.count, flip=self.flip, shift=self.shift, noise=self.noise, seed=seed)
+
+
+def build(kind: type[Any], document: Any) -> Any:
+    """A dataclass of the library from a table: its fields are the keys, its own checks the rules.
+
+    Raises:
+        ValueError: If a key is unknown or a value has the wrong type; the message names the key.
+    """
+    if isinstance(document, kind):
+        return document
+    if not isinstance(document, Mapping):
+        raise ValueError(f"must be a table; got {shown(document)}")
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in document.items():
+        if key not in hints:
+            raise ValueError(f"unknown key {key!r}. {near(str(key), hints)}")
+        if isinstance(value, Mapping) and Ramp in get_args(hints[key]):
+            value = build(Ramp, value)
+        try:
+            values[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{key}: {error.errors()[0]['msg']}; got {shown(value)}") from error
+        if isinstance(value, list):
+            values[key] = tuple(value)
+    missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
+    if missing:
+        raise ValueError(f"missing key {missing[0]!r}")
+    return kind(**values)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _plain(value: Any) -> Any:
+    """A dataclass of the library as a table again, defaults included, absent values left out."""
+    table = dataclasses.asdict(value)
+    return {key: list(item) if isinstance(item, tuple) else item for key, item in table.items() if item is not None}
+
+
+def _training(table: Any) -> Any:
+    if isinstance(table, Mapping) and "seed" in table:
+        raise ValueError("unknown key 'seed'. Seeds are said once: seed at the top, or teacher.seed")
+    return build(Training, table)
+
+
+def _plain_training(settings: Training) -> dict[str, Any]:
+    return {key: value for key, value in _plain(settings).items() if key != "seed"}
+
+
+TrainingSettings = Annotated[Training, PlainValidator(_training), PlainSerializer(_plain_training)]
+
+
+class TeacherSection(Section):
+    """The frozen source of targets: networks (given or trained here) or ONNX files, averaged if several."""
+
+    network: NetworkSection | None = Field(None, description="architecture of the members")
+    members: Annotated[int, Field(ge=1)] = Field(1, description="networks to train, from different seeds")
+    weights: list[str] = Field(default_factory=list, description="safetensors files, one per member; none: train them")
+    onnx: list[str] = Field(default_factory=list, description="ONNX files instead of networks")
+    mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
+    training: TrainingSettings = Field(default_factory=Training, description="how members are trained")
+    views: ViewsSection = ViewsSection()
+    seed: int = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
+    learns: bool = Field(False, description="teacher and student learn together, from scratch or from the weights")
+    detach: bool = Field(True, description="while learning together, the student's terms leave the teacher alone")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> TeacherSection:
+        if (self.network is None) == (not self.onnx):
+            raise ValueError("give either network (with weights, or to be trained here) or onnx, and not both")
+        if self.weights and self.members not in (1, len(self.weights)):
+            raise ValueError(
+                f"members ({self.members}) must be the number of weights ({len(self.weights)}); leave it out"
+            )
+        if self.learns and (self.onnx or self.count > 1):
+            raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many members there are."""
+        return len(self.onnx) or len(self.weights) or self.members
+
+
+class TransferSection(Section):
+    """What the student imitates the teacher on."""
+
+    views: ViewsSection = ViewsSection()
+    cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
+    top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
+    labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
+
+
+class StudentSection(Section):
+    """The network that is trained, and how."""
+
+    network: NetworkSection
+    training: TrainingSettings = Field(default_factory=Training)
+    seeds: Annotated[int, Field(ge=1, le=20)] = Field(
+        1, description="trainings from different seeds; the best on validation ships"
+    )
+
+
+def _term(document: Any) -> Any:
+    """One table of the objective: some keys are the term's own, the others belong to its loss."""
+    if isinstance(document, Term):
+        return document
+    if not isinstance(document, Mapping):
+        raise ValueError(f"must be a table; got {shown(document)}")
+    use = document.get("use")
+    if use not in LOSSES:
+        raise ValueError(f"use must name a loss; got {use!r}. {near(str(use), LOSSES)}")
+    own = {field.name for field in dataclasses.fields(Term)} - {"loss"}
+    settings = {field.name for field in dataclasses.fields(LOSSES[use])}
+    for key in document.keys() - own - settings - {"use"}:
+        raise ValueError(f"unknown key {key!r}. {near(str(key), own | settings)}")
+    loss = build(LOSSES[use], {key: document[key] for key in document.keys() & settings})
+    half = build(_TermSettings, {key: document[key] for key in document.keys() & own})
+    return Term(loss=loss, **vars(half))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TermSettings:
+    """The keys of `Term` other than its loss."""
+
+    weight: float | Ramp = 1.0
+    start_epoch: int = 0
+    end_epoch: int | None = None
+    of: Literal["student", "teacher"] = "student"
+
+
+def _plain_term(term: Term) -> dict[str, Any]:
+    names = {kind: name for name, kind in LOSSES.items()}
+    table = {key: value for key, value in _plain(term).items() if key != "loss"}
+    return {"use": names[type(term.loss)], **table, **_plain(term.loss)}
+
+
+TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_plain_term)]
+
+
+class KeepSection(Section):
+    """What must be kept, and what is wanted of the artifact; every choice is made on validation data."""
+
+    accuracy_loss: Fraction = Field(
+        0.01, description="accuracy that may be lost against the teacher, 0.01 is one point"
+    )
+    smaller: Annotated[Number, Field(gt=0)] | None = Field(None, description="times smaller than the teacher, at least")
+    faster: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="times faster at batch 1, same runtime, at least"
+    )
+    prefer: Literal["latency", "size"] = Field(
+        "latency", description="what decides among candidates that keep the accuracy"
+    )
+
+
+class ArtifactsSection(Section):
+    """Which candidates are made and how they are timed."""
+
+    runtimes: Annotated[list[Runtime], Field(min_length=1)] = ["torch", "onnxruntime", "openvino"]
+    int8: bool = Field(True, description="also try the int8 grid of each runtime")
+    calibration: Annotated[int, Field(ge=1)] = Field(512, description="training examples that calibrate int8")
+    threads: Annotated[int, Field(ge=1)] = Field(1, description="threads of every timed runtime")
+    seconds: Annotated[Number, Field(gt=0)] = Field(
+        1.0, description="time spent on timing each candidate, per batch size"
+    )
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    title: str = Field("", description="one line on what the recipe shows")
+    seed: int = Field(0, ge=0, description="of the split, the views and the first student")
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="threads for training; 0 leaves it to torch")
+    data: DataSection
+    teacher: TeacherSection
+    transfer: TransferSection = TransferSection()
+    student: StudentSection
+    objective: Annotated[dict[str, TermTable], Field(min_length=1)]
+    control: bool = Field(True, description="train the same student without the teacher beside it")
+    keep: KeepSection = KeepSection()
+    artifacts: ArtifactsSection = ArtifactsSection()
+
+    @model_validator(mode="after")
+    def _terms_fit_the_teacher(self) -> Recipe:
+        if not self.teacher.learns and any(term.of == "teacher" for term in self.objective.values()):
+            raise ValueError('of = "teacher" in objective needs a teacher that learns; set teacher.learns = true')
+        if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in self.objective.values()):
+            raise ValueError("hard_labels in objective needs labels; drop the term or set transfer.labels = true")
+        return self
+
+    @property
+    def terms(self) -> Objective:
+        """The objective that the loop minimizes."""
+        return Objective(self.objective)
+
+    @property
+    def control_terms(self) -> Objective:
+        """The same without the teacher: the hard labels alone, at full weight."""
+        hard = [
+            term.loss for term in self.objective.values() if isinstance(term.loss, HardLabels) and term.of == "student"
+        ]
+        return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+
+    def document(self) -> dict[str, Any]:
+        """The resolved recipe as a plain document, defaults included."""
+        return self.model_dump(mode="python", exclude_none=True)
+
+
+assert set(MEANS) == {"probabilities", "logits", "geometric"}, "TeacherSection.mean must list MEANS"
