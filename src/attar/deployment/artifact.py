@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.deployment.export import INPUT, OUTPUT, DeploymentError, to_onnx, to_openvino
+from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import CorruptFile, must, near
 from attar.network.describe import Spec, digest, load_weights, save_weights
@@ -63,6 +64,25 @@ class Candidate:
     precision: str = "fp32"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what no runtime can do.
+
+        Raises:
+            BadInput: If the runtime, the precision or a setting is unknown.
+        """
+        if self.runtime not in RUNTIMES:
+            raise must("runtime", "Candidate", "a known runtime", self.runtime, _choose(self.runtime, RUNTIMES))
+        precisions = ("fp32", "int8") if self.runtime in GRID else ("fp32",)
+        if self.precision not in precisions:
+            rule = f"what {self.runtime} can do"
+            raise must("precision", "Candidate", rule, self.precision, _choose(self.precision, precisions))
+        grid = GRID[self.runtime].values() if self.precision == "int8" else ()
+        known = {key for settings in grid for key in settings}
+        for key in self.settings:
+            if key not in known:
+                rule = f"settings of {self.runtime} {self.precision}"
+                raise must("settings", "Candidate", rule, key, _choose(key, known or ("(none)",)))
+
     def __str__(self) -> str:
         return self.name
 
@@ -82,12 +102,13 @@ def candidates(runtimes: Sequence[str] = RUNTIMES, int8: bool = True) -> list[Ca
         ['torch fp32', 'onnxruntime fp32']
     """
     if not runtimes:
-        raise must("runtimes", "candidates", "at least one runtime", list(runtimes), near("", RUNTIMES))
+        raise must("runtimes", "candidates", "at least one runtime", list(runtimes), _choose("", RUNTIMES))
     found = []
     for runtime in dict.fromkeys(runtimes):
-        if runtime not in RUNTIMES:
-            raise must("runtimes", "candidates", "known runtimes", runtime, near(runtime, RUNTIMES).rstrip("?"))
         found.append(Candidate(f"{runtime} fp32", runtime))
+        if int8:
+            settings = GRID.get(runtime, {})
+            found += [Candidate(f"{runtime} {name}", runtime, "int8", chosen) for name, chosen in settings.items()]
     return found
 
 
@@ -343,8 +364,13 @@ def _find(name: str) -> Candidate:
     known = {candidate.name: candidate for candidate in candidates()}
     known |= {runtime: known[f"{runtime} fp32"] for runtime in RUNTIMES}
     if name not in known:
-        raise must("candidate", "deploy", "a known name", name, near(name, known).rstrip("?"))
+        raise must("candidate", "deploy", "a known name", name, _choose(name, known))
     return known[name]
+
+
+def _choose(name: str, valid: Collection[str]) -> str:
+    """The remedy for an unknown name, without the question mark that `must` would follow with a period."""
+    return near(name, valid).removesuffix("?")
 
 
 def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:
@@ -376,7 +402,11 @@ def _write(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
         exported = Path(scratch) / "model.onnx"
         to_onnx(network, example, exported)
-        if candidate.runtime == "onnxruntime":
+        if candidate.precision == "int8":
+            assert calibration is not None  # deploy has refused that
+            quantize = quantize_onnxruntime if candidate.runtime == "onnxruntime" else quantize_openvino
+            quantize(exported, folder / _MODEL[candidate.runtime], calibration, **candidate.settings)
+        elif candidate.runtime == "onnxruntime":
             for file in sorted(exported.parent.glob("model.onnx*")):
                 file.replace(folder / file.name)
         else:
