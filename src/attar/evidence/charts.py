@@ -1,0 +1,345 @@
+"""The charts of the report, as Vega-Lite specifications that take their colors from the page.
+
+Colors are the page's CSS variables, so that a chart follows the page from light to dark and on to paper without being
+drawn again. No text of the user's is ever part of an expression: names and reasons travel as data only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import altair as alt
+
+from attar.evidence import units
+
+ROLES = ("teacher", "control", "student")
+"""Who is who in every chart, in the order of the legend; each is a CSS variable of the page with its color."""
+
+_FONT = 'ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+_POINTS_OF_A_CURVE = 300
+_HEIGHT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart of the page.
+
+    Attributes:
+        title: What is drawn.
+        note: What a reader must know to read it; may be empty.
+        spec: The Vega-Lite specification, plain JSON values.
+    """
+
+    title: str
+    note: str
+    spec: dict[str, Any]
+
+
+def role(model: Mapping[str, Any]) -> str:
+    """The role whose color a model wears: a candidate is a form of the student.
+
+    Example:
+        >>> role({"kind": "candidate"}), role({"kind": "control"})
+        ('student', 'control')
+    """
+    kind = model.get("kind")
+    return kind if kind in ROLES else "student"
+
+
+def frontier(
+    models: Sequence[Mapping[str, Any]], cost: Literal["latency", "bytes"], *, winner: str | None, asked: float | None
+) -> Chart | None:
+    """Quality against what it costs, one point a model.
+
+    Args:
+        models: The models of the evidence document.
+        cost: What runs along x: the median latency of one example, or the bytes on disk.
+        winner: Name of the model to ring.
+        asked: The accuracy below which a model was not wanted, as a fraction; None draws no line.
+
+    Returns:
+        None if no model has both figures.
+    """
+    rows = [row for model in models if (row := _point(model, cost, winner)) is not None]
+    if not rows:
+        return None
+    note = _lay_out(rows, asked)
+    low, high = _padded_log([row["x"] for row in rows])
+    unit = _LATENCY_LABEL if cost == "latency" else _BYTES_LABEL
+    x = alt.X(
+        "x:Q",
+        title="median latency of one example" if cost == "latency" else "bytes on disk",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(values=_log_ticks(low, high), labelExpr=unit, labelOverlap="greedy"),
+    )
+    data: dict[str, list[dict[str, Any]]] = {"models": rows, "best": _best_so_far(rows)}
+    y = alt.Y("y:Q", title="accuracy on test", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format="~%"))
+    color = alt.Color("role:N", scale=_role_colors(), legend=None)
+    shape = alt.Shape("shape:N", scale=None, legend=None)
+    tooltip = [
+        alt.Tooltip("name:N", title="model"),
+        alt.Tooltip("quality:N", title="accuracy"),
+        alt.Tooltip("latency:N", title="latency, batch 1"),
+        alt.Tooltip("bytes:N", title="size"),
+        alt.Tooltip("verdict:N", title="outcome"),
+    ]
+    layers: list[alt.Chart] = []
+    if asked is not None:
+        data["asked"] = [{"y": asked}]
+        layers.append(
+            alt.Chart(alt.NamedData(name="asked")).mark_rule(color="var(--faint)", strokeDash=[2, 4]).encode(y=y)
+        )
+    best = alt.Chart(alt.NamedData(name="best"))
+    layers.append(
+        best.mark_line(color="var(--faint)", interpolate="step-after", strokeWidth=1, opacity=0.8).encode(x=x, y=y)
+    )
+    points = alt.Chart(alt.NamedData(name="models"))
+    layers += [
+        points.transform_filter("isValid(datum.high)")
+        .mark_rule(strokeWidth=1.5, opacity=0.55)
+        .encode(x=x, y=alt.Y("low:Q", title="accuracy on test"), y2="high:Q", color=color),
+        points.transform_filter("datum.winner")
+        .mark_point(size=330, strokeWidth=1.25, opacity=0.9)
+        .encode(x=x, y=y, color=color),
+        points.transform_filter("datum.refused")
+        .mark_point(size=75, strokeWidth=1.5, fill="var(--paper)", opacity=1)
+        .encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip),
+        points.transform_filter("!datum.refused")
+        .mark_point(size=80, strokeWidth=0, opacity=0.92)
+        .encode(x=x, y=y, fill=alt.Fill("role:N", scale=_role_colors(), legend=None), shape=shape, tooltip=tooltip),
+    ]
+    sides: tuple[tuple[Literal["left", "right"], int], ...] = (("left", 13), ("right", -13))
+    for align, offset in sides:
+        layers.append(
+            points.transform_filter(f"datum.align === '{align}'")
+            .mark_text(align=align, dx=offset, dy=-9, fontSize=12, fontWeight=600)
+            .encode(x=x, y=y, text="label:N", color=color)
+        )
+    title = "Accuracy against latency" if cost == "latency" else "Accuracy against size"
+    return Chart(title, note, _spec(layers, data, _HEIGHT, f"{title}, one point per model."))
+
+
+def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
+    """Validation accuracy of all runs in one chart, then the loss of each role in its own.
+
+    Losses of different objectives are not on one scale, so they do not share an axis.
+
+    Args:
+        curves: Per run, named ``role/number``, one record an epoch.
+    """
+    rows = [row for name in curves for row in _curve(name, curves[name])]
+    charts = []
+    accuracies = [row for row in rows if row["accuracy"] is not None]
+    if accuracies:
+        spec = _lines(accuracies, "accuracy", "validation accuracy", "~%", height=280)
+        charts.append(Chart("Validation accuracy", "", spec))
+    for name in ROLES:
+        losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
+        if losses:
+            spec = _lines(losses, "loss", "training loss", "~g", height=170)
+            charts.append(Chart(f"Loss of the {name}", "", spec))
+    return charts
+
+
+def _point(model: Mapping[str, Any], cost: str, winner: str | None) -> dict[str, Any] | None:
+    quality = model.get("quality") or {}
+    accuracy = quality.get("accuracy")
+    latency = (model.get("latency") or {}).get("1") or {}
+    num_bytes = model.get("size_bytes")
+    x = latency.get("median_ms") if cost == "latency" else num_bytes
+    if accuracy is None or not x or x <= 0:
+        return None
+    examples = quality.get("examples")
+    interval = quality.get("interval")
+    low, high = interval or (None, None)
+    spread = f" ({units.percent_interval(interval, examples)})" if interval else ""
+    is_winner = winner is not None and model.get("name") == winner
+    refused = model.get("refused")
+    return {
+        "name": str(model.get("name")),
+        "role": role(model),
+        "kind": model.get("kind"),
+        "x": float(x),
+        "y": float(accuracy),
+        "low": low,
+        "high": high,
+        "winner": is_winner,
+        "refused": bool(refused),
+        "shape": "circle",
+        "label": None,
+        "align": None,
+        "quality": units.percent(accuracy, examples) + spread,
+        "latency": units.milliseconds(latency["median_ms"]) if latency.get("median_ms") is not None else "not measured",
+        "bytes": units.size(num_bytes) if num_bytes is not None else "not known",
+        "verdict": f"refused: {refused}" if refused else "winner" if is_winner else "",
+    }
+
+
+def _lay_out(rows: list[dict[str, Any]], asked: float | None) -> str:
+    """Names the points that matter, and lifts those far below all others to the lower edge; says so in the note."""
+    low, high = _padded_log([row["x"] for row in rows])
+    named: set[str] = set()
+    for row in rows:
+        label = "winner" if row["winner"] else row["kind"] if row["kind"] in ("teacher", "control") else None
+        if label is None or label in named:
+            continue
+        named.add(label)
+        row["label"] = label
+        row["align"] = "right" if math.log(row["x"] / low) > 0.6 * math.log(high / low) else "left"
+    good = [row for row in rows if not row["refused"]] or rows
+    tops = [value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
+    tops += [asked] if asked is not None else []
+    floor = min(tops) - 0.1 * max(max(tops) - min(tops), 0.01)
+    span = max(tops) - floor
+    below = [row for row in rows if row["y"] < floor - span]
+    for row in below:
+        row.update(y=floor, low=None, high=None, shape="triangle-down")
+    if not below:
+        return ""
+    what = "One model lies" if len(below) == 1 else f"{len(below)} models lie"
+    return (
+        f"{what} far below this chart and {'is' if len(below) == 1 else 'are'} drawn as a triangle at its lower edge."
+    )
+
+
+def _best_so_far(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The accepted models that no other beats in both respects, from cheap to dear."""
+    best: list[dict[str, Any]] = []
+    for row in sorted((row for row in rows if not row["refused"]), key=lambda row: (row["x"], -row["y"])):
+        if not best or row["y"] > best[-1]["y"]:
+            best.append({"x": row["x"], "y": row["y"]})
+    return best
+
+
+def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records of one run, thinned to what a screen can show; the last epoch is always among them."""
+    if not epochs:
+        return []
+    who = name.split("/", 1)[0]
+    step = math.ceil(len(epochs) / _POINTS_OF_A_CURVE)
+    kept = [epochs[index] for index in range((len(epochs) - 1) % step, len(epochs), step)]
+    rows = []
+    for epoch in kept:
+        terms = epoch.get("terms") or {}
+        rate = epoch.get("learning_rate")
+        rows.append(
+            {
+                "run": name,
+                "role": who if who in ROLES else "student",
+                "epoch": epoch.get("epoch"),
+                "loss": epoch.get("loss"),
+                "accuracy": epoch.get("validation_accuracy"),
+                "terms": ", ".join(
+                    f"{term} {units.small(value)}" for term, value in terms.items() if value is not None
+                ),
+                "rate": units.small(rate) if rate is not None else "",
+            }
+        )
+    return rows
+
+
+def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, height: int) -> dict[str, Any]:
+    rows = [
+        {**row, "shown": f"{row[field]:.4g}" if field == "loss" else units.percent(row[field], 10_000)} for row in rows
+    ]
+    lengths: dict[str, int] = {}
+    for row in rows:
+        lengths[row["run"]] = lengths.get(row["run"], 0) + 1
+    base = alt.Chart(alt.NamedData(name="epochs")).encode(
+        x=alt.X(
+            "epoch:Q", title="epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
+        ),
+        y=alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=number)),
+        color=alt.Color("role:N", scale=_role_colors(), legend=None),
+    )
+    tooltip = [
+        alt.Tooltip("run:N", title="run"),
+        alt.Tooltip("epoch:Q", title="epoch"),
+        alt.Tooltip("shown:N", title=title),
+        alt.Tooltip("terms:N", title="terms"),
+        alt.Tooltip("rate:N", title="learning rate"),
+    ]
+    # A run of one epoch has no line: its point must be seen. Elsewhere the points are there for the tooltips.
+    visible = 0.9 if min(lengths.values()) == 1 else 0
+    layers = [
+        base.mark_line(strokeWidth=1.1, opacity=0.8).encode(detail="run:N"),
+        base.mark_point(size=60, filled=True, opacity=visible).encode(tooltip=tooltip),
+    ]
+    return _spec(layers, {"epochs": rows}, height, f"{title} by epoch, one line per run.")
+
+
+def _spec(layers: list[alt.Chart], data: Mapping[str, Any], height: int, description: str) -> dict[str, Any]:
+    chart = alt.layer(*layers).properties(
+        width="container",
+        height=height,
+        description=description,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+    spec: dict[str, Any] = (
+        chart.configure(
+            background="transparent",
+            font=_FONT,
+            padding=4,
+        )
+        .configure_axis(
+            labelColor="var(--soft)",
+            titleColor="var(--soft)",
+            titleFontWeight="normal",
+            titleFontSize=12,
+            titlePadding=10,
+            labelFontSize=11,
+            labelPadding=6,
+            domain=False,
+            ticks=False,
+            gridColor="var(--line)",
+            gridWidth=1,
+            tickCount=6,
+        )
+        .configure_axisX(grid=False, domain=True, domainColor="var(--line)")
+        .configure_view(stroke=None)
+        .to_dict()
+    )
+    # Named data keeps the records out of the library's transformers, whose limit on rows is meant for notebooks.
+    spec["datasets"] = dict(data)
+    return spec
+
+
+def _role_colors() -> alt.Scale:
+    return alt.Scale(domain=list(ROLES), range=[f"var(--{name})" for name in ROLES])
+
+
+def _padded_log(values: Sequence[float]) -> tuple[float, float]:
+    """A domain with air on both sides, at least a factor of three wide."""
+    low, high = min(values), max(values)
+    air = max((high / low) ** 0.08, 1.15)
+    if high / low < 3:
+        air = max(air, math.sqrt(3 * low / high))
+    return low / air, high * air
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two bounds: 1, 2 and 5 of each decade, or decades alone where there are many.
+
+    Example:
+        >>> _log_ticks(0.8, 30)
+        [1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    steps = (1, 2, 5) if high / low < 1e3 else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # Through text, as 10.0 ** -1 * 2 has rounding in it.
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+_LATENCY_LABEL = (
+    "datum.value >= 1000 ? format(datum.value / 1000, '~r') + ' s' : "
+    "datum.value >= 1 ? format(datum.value, '~r') + ' ms' : format(datum.value * 1000, '~r') + ' \N{MICRO SIGN}s'"
+)
+_BYTES_LABEL = (
+    "datum.value >= 1e9 ? format(datum.value / 1e9, '~r') + ' GB' : "
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '~r') + ' MB' : "
+    "datum.value >= 1e3 ? format(datum.value / 1e3, '~r') + ' kB' : format(datum.value, '~r') + ' B'"
+)

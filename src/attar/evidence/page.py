@@ -1,0 +1,449 @@
+"""What the page of a run says: each sentence, table and picture, worked out from the evidence document and ready to print."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import tomli_w
+
+from attar.evidence import charts, picture, units
+
+ABSENT = "\N{EN DASH}"
+"""Stands where a figure was not measured."""
+
+_CLASSES_SHOWN = 20
+_BARS_SHOWN = 12
+_KINDS = ("teacher", "control", "student", "candidate")
+
+
+def page(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the template prints, each part under its name; None or empty where the document has nothing.
+
+    Args:
+        document: The evidence document, read from JSON.
+    """
+    document = _without_none(document)
+    models = sorted(document.get("models", []), key=lambda model: _place(model.get("kind"), _KINDS))
+    winner = next((model for model in models if model.get("name") == document.get("winner")), None)
+    teacher = _first(models, "teacher")
+    control = _first(models, "control")
+    student = winner or _first(models, "student")
+    asked = document.get("asked", {})
+    wanted = _wanted(teacher, asked)
+    curves = document.get("curves", {})
+    drawn = _Charts()
+    return {
+        "name": document.get("name", "Distillation"),
+        "created": _date(document.get("created")),
+        "attar": document.get("attar"),
+        "command": document.get("command"),
+        "task": _task(document.get("task", {})),
+        "headline": _headline(document, winner, teacher),
+        "asked": _asked(asked),
+        "met": document.get("met"),
+        "why": document.get("why"),
+        "winner": winner.get("name") if winner else None,
+        "verdict": _verdict(document.get("verdict")),
+        "has_control": document.get("control", control is not None),
+        "budget": [_budget(row) for row in document.get("budget", [])],
+        "frontier": drawn.add(_frontier(models, winner, wanted)),
+        "floor_drawn": wanted is not None,
+        "legend_of": _legend(models),
+        "models": _models(models, winner),
+        "examples_of_quality": _examples(student) or _examples(teacher),
+        "refusals": [model for model in models if model.get("refused")],
+        "classes": _classes(teacher, control, student),
+        "curves": drawn.add(charts.learning(curves)),
+        "curve_roles": [role for role in charts.ROLES if any(name.split("/")[0] == role for name in curves)],
+        "seeds": _seeds(document.get("seeds")),
+        "examples": [_example(example, document.get("task", {})) for example in document.get("examples", [])],
+        "temperature": document.get("temperature"),
+        "targets": _targets(document.get("targets", {})),
+        "warnings": document.get("warnings", []),
+        "how_to_load": document.get("how_to_load"),
+        "artifact": document.get("artifact"),
+        "stages": _stages(document.get("stages", [])),
+        "machine": _facts(document.get("machine", {})),
+        "recipe": tomli_w.dumps(document["recipe"]) if document.get("recipe") else None,
+        "charts": drawn.specs,
+    }
+
+
+class _Charts:
+    """The specifications of all charts of the page; a chart is known by its number."""
+
+    def __init__(self) -> None:
+        self.specs: list[dict[str, Any]] = []
+
+    def add(self, some: Iterable[charts.Chart]) -> list[dict[str, Any]]:
+        """Takes up some charts; returns what the template needs to make room for each."""
+        places = []
+        for chart in some:
+            places.append({"number": len(self.specs), "title": chart.title, "note": chart.note})
+            self.specs.append(chart.spec)
+        return places
+
+
+def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None) -> str:
+    if winner is None:
+        return "No model met what was asked." if document.get("models") else "Nothing was measured."
+    ratios = document.get("ratios", {})
+    parts = []
+    if (smaller := ratios.get("smaller")) is not None:
+        parts.append(_compared(smaller, "smaller", "larger"))
+    if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
+        parts.append(f"{_compared(faster, 'faster', 'slower')} at batch 1")
+    if (accuracy := _accuracy(winner)) is not None:
+        reached = f"accuracy {units.percent(accuracy, _examples(winner))}"
+        best = _accuracy(teacher)
+        parts.append(reached if best is None else f"{reached} against {units.percent(best, _examples(teacher))}")
+    sentence = ", ".join(parts) or str(winner.get("name"))
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _compared(ratio: float, more: str, less: str) -> str:
+    return f"{units.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{units.times(1 / ratio)} {less}"
+
+
+def _asked(asked: Mapping[str, Any]) -> str | None:
+    parts = []
+    if (loss := asked.get("accuracy_loss")) is not None:
+        parts.append(f"at most {units.significant(100 * loss, 2)} points of accuracy lost")
+    parts += [
+        f"at least {units.significant(asked[what], 2)}\N{MULTIPLICATION SIGN} {what}"
+        for what in ("smaller", "faster")
+        if asked.get(what) is not None
+    ]
+    if not parts:
+        return None
+    preferred = {"latency": "the fastest", "size": "the smallest"}.get(asked.get("prefer", ""))
+    return ", ".join(parts) + (f"; of those that fit, {preferred}" if preferred else "") + "."
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not verdict:
+        return None
+    sentence = str(verdict.get("sentence", ""))
+    difference, interval, examples = (verdict.get(key) for key in ("difference", "interval", "examples"))
+    return {
+        "sentence": sentence[:1].upper() + sentence[1:].rstrip("."),
+        "difference": units.points(difference, examples) if difference is not None else None,
+        "interval": [units.points(bound, examples) for bound in interval] if interval else None,
+        "p_value": verdict.get("p_value"),
+        "examples": examples,
+        "plot": _interval_plot(difference, interval) if difference is not None and interval else None,
+    }
+
+
+def _interval_plot(difference: float, interval: Sequence[float]) -> dict[str, float]:
+    """Where a difference, its interval and zero lie on a line from 0 to 100."""
+    reach = 1.15 * max(abs(interval[0]), abs(interval[1]), 1e-6)
+    low, middle, high = (round(50 + 50 * value / reach, 2) for value in (interval[0], difference, interval[1]))
+    return {"low": low, "middle": middle, "high": high}
+
+
+def _budget(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of the budget; text stands as it is, the figures of the three standing rules get their units."""
+    what = str(row.get("what", ""))
+    title, say = _RULES.get(what, (what, _plain))
+    return {
+        "what": title,
+        "asked": _said(row.get("asked"), say),
+        "reached": _said(row.get("reached"), say),
+        "met": row.get("met"),
+    }
+
+
+def _said(value: Any, say: Callable[[Any], str]) -> str:
+    if value is None:
+        return ABSENT
+    return say(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: float) -> str:
+    return units.grouped(value) if isinstance(value, int) else units.significant(value, 4)
+
+
+_RULES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "accuracy_loss": ("accuracy lost", lambda value: f"{units.points(value, 10_000).lstrip('+')} points"),
+    "smaller": ("times smaller", units.times),
+    "faster": ("times faster at batch 1", units.times),
+}
+
+
+def _wanted(teacher: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> float | None:
+    """The lowest accuracy that was asked for."""
+    best, loss = _accuracy(teacher), asked.get("accuracy_loss")
+    return best - loss if best is not None and loss is not None else None
+
+
+def _frontier(
+    models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | None, wanted: float | None
+) -> list[charts.Chart]:
+    name = winner.get("name") if winner else None
+    costs: tuple[Literal["latency", "bytes"], ...] = ("latency", "bytes")
+    both = (charts.frontier(models, cost, winner=name, asked=wanted) for cost in costs)
+    return [chart for chart in both if chart is not None]
+
+
+def _legend(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    present = {charts.role(model) for model in models if _accuracy(model) is not None}
+    return {
+        "roles": [role for role in charts.ROLES if role in present],
+        "refused": any(model.get("refused") for model in models),
+    }
+
+
+def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The table of all models: its batch sizes, and one row a model."""
+    timed = [latency for model in models for latency in model.get("latency", {}).values()]
+    batches = sorted({int(batch) for model in models for batch in model.get("latency", {})})
+    threads = {latency["threads"] for latency in timed if "threads" in latency}
+    rows = [
+        {
+            "name": model.get("name", ABSENT),
+            "kind": model.get("kind"),
+            "role": charts.role(model),
+            "how": " ".join(str(model[key]) for key in ("runtime", "precision") if key in model),
+            "winner": model is winner,
+            "refused": "refused" in model,
+            "quality": _take(model.get("quality", {}), "accuracy", "examples", "interval", "calibration_error"),
+            "size_bytes": model.get("size_bytes"),
+            "parameters": model.get("parameters"),
+            "macs": model.get("macs"),
+            "peak_memory_bytes": model.get("peak_memory_bytes"),
+            "latency": [
+                _take(model.get("latency", {}).get(str(batch), {}), "median_ms", "p90_ms", "threads")
+                for batch in batches
+            ],
+            "agreement": model.get("agreement_with_teacher"),
+            "parity": _take(model.get("parity", {}), "max_difference", "top1_agreement"),
+        }
+        for model in models
+    ]
+    return {"rows": rows, "batches": batches, "threads": threads.pop() if len(threads) == 1 else None}
+
+
+def _classes(
+    teacher: Mapping[str, Any] | None, control: Mapping[str, Any] | None, student: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Accuracy per class, the class that lost most first.
+
+    The change is the student's against the teacher, or against the control where there is no teacher.
+    """
+    if student is None or not _per_class(student):
+        return None
+    columns = {"teacher": _per_class(teacher), "control": _per_class(control), "student": _per_class(student)}
+    present = [name for name in columns if columns[name]]
+    against = present[0] if len(present) > 1 else None
+    rows: list[dict[str, Any]] = []
+    for name, figures in columns["student"].items():
+        accuracies = {column: columns[column].get(name, {}).get("accuracy") for column in present}
+        mine, theirs = accuracies["student"], accuracies[against] if against else None
+        rows.append(
+            {
+                "name": name,
+                "examples": figures.get("examples"),
+                "accuracies": [accuracies[column] for column in present],
+                "change": mine - theirs if mine is not None and theirs is not None else None,
+                "accuracy": mine,
+            }
+        )
+    rows.sort(key=lambda row: (row["change"] is None, row["change"] or 0.0, row["accuracy"] or 0.0))
+    reach = max((abs(row["change"]) for row in rows if row["change"] is not None), default=0.0) or 1.0
+    for row in rows:
+        row["share"] = None if row["change"] is None else round(50 * row["change"] / reach, 2)
+    return {
+        "columns": present,
+        "student": student.get("name"),
+        "against": against,
+        "rows": rows[:_CLASSES_SHOWN],
+        "rest": rows[_CLASSES_SHOWN:],
+    }
+
+
+def _seeds(seeds: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not seeds or not (seeds.get("student") or seeds.get("control")):
+        return None
+    control, student = seeds.get("control", []), seeds.get("student", [])
+    rows: list[dict[str, Any]] = []
+    for index in range(max(len(control), len(student))):
+        theirs, mine = (accuracies[index] if index < len(accuracies) else None for accuracies in (control, student))
+        gain = mine - theirs if mine is not None and theirs is not None else None
+        rows.append({"number": index, "control": theirs, "student": mine, "gain": gain})
+    gains = [row["gain"] for row in rows if row["gain"] is not None]
+    return {
+        "rows": rows,
+        "control": _spread(control),
+        "student": _spread(student),
+        "gain": _spread(gains),
+        "teacher": seeds.get("teacher"),
+        "closed": _take(seeds.get("gap_closed", {}), "mean", "sd", "interval"),
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.fmean(known) if known else None,
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+    }
+
+
+def _example(example: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+    """One example with its soft targets as bars; of many classes the most probable, the label and the rest."""
+    soft = example.get("soft", [])
+    names = task.get("classes", [])
+    label = example.get("label")
+    bars: list[dict[str, Any]] = [
+        {"name": str(names[index]) if index < len(names) else str(index), "share": share or 0.0}
+        for index, share in enumerate(soft)
+    ]
+    for bar in bars:
+        bar["hard"] = label is not None and bar["name"] == str(label)
+    rest = None
+    if len(bars) > _BARS_SHOWN:
+        bars.sort(key=lambda bar: -bar["share"])
+        kept = bars[: _BARS_SHOWN - 2] + [bar for bar in bars[_BARS_SHOWN - 2 :] if bar["hard"]]
+        rest = {
+            "classes": len(bars) - len(kept),
+            "share": sum(bar["share"] for bar in bars) - sum(bar["share"] for bar in kept),
+        }
+        bars = kept
+    longest = max((bar["share"] for bar in bars), default=0.0) or 1.0
+    for bar in bars:
+        bar["width"] = round(100 * bar["share"] / longest, 2)
+    return {
+        "picture": picture.data_uri(example["image"]) if example.get("image") else None,
+        "stems": _stems(example.get("values", [])),
+        "label": label,
+        "id": example.get("id"),
+        "bars": bars,
+        "rest": rest,
+    }
+
+
+def _stems(values: Sequence[float | None]) -> list[dict[str, float]]:
+    """The features of an example that is not a picture, as bars up and down from zero in a box of 100 by 100."""
+    known = [value or 0.0 for value in values]
+    reach = max((abs(value) for value in known), default=0.0) or 1.0
+    width = 100 / max(len(known), 1)
+    zero = 50 if min(known, default=0.0) < 0 else 100
+    stems = []
+    for index, value in enumerate(known):
+        height = zero * abs(value) / reach
+        top = zero - height if value > 0 else zero
+        stems.append(
+            {
+                "x": round(index * width, 2),
+                "y": round(top, 2),
+                "width": round(0.8 * width, 2),
+                "height": round(height, 2),
+            }
+        )
+    return stems
+
+
+def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
+    say: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "size_bytes": ("Size on disk", units.size),
+        "bytes_per_example": ("Bytes of one example and view", units.size),
+        "rows": ("Examples", units.grouped),
+        "views": ("Views of each", units.grouped),
+        "kind": ("What is stored", str),
+        "seconds": ("Time to label", units.seconds),
+    }
+    return [(title, function(targets[key])) for key, (title, function) in say.items() if key in targets]
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    if not stages:
+        return None
+    taken = [stage.get("seconds") or 0.0 for stage in stages]
+    longest = max(taken) or 1.0
+    rows = [
+        {**{"name": ABSENT, "seconds": None, "reused": False}, **stage, "width": round(100 * spent / longest, 2)}
+        for stage, spent in zip(stages, taken, strict=True)
+    ]
+    return {"rows": rows, "total": sum(taken)}
+
+
+def _task(task: Mapping[str, Any]) -> list[str]:
+    facts = [str(task["data"])] if "data" in task else []
+    if task.get("classes"):
+        facts.append(f"{len(task['classes'])} classes")
+    if task.get("input_shape"):
+        facts.append("inputs " + " \N{MULTIPLICATION SIGN} ".join(map(str, task["input_shape"])))
+    facts += [f"{units.grouped(task[split])} {split}" for split in ("train", "validation", "test") if split in task]
+    if "source" in task:
+        facts.append(f"from {task['source']}")
+    return facts
+
+
+def _facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as lines of name and value; bytes with their unit, names without their underscores."""
+    lines: list[tuple[str, str]] = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            # The word "versions" before each version says nothing.
+            lines += _facts(value, "" if key == "versions" else f"{prefix}{key} ")
+        elif isinstance(value, list):
+            lines.append((f"{prefix}{key}".replace("_", " "), ", ".join(map(str, value)) or ABSENT))
+        elif key.endswith("_bytes"):
+            lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), units.size(value)))
+        else:
+            lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
+    return lines
+
+
+def _date(created: str | None) -> str | None:
+    if created is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()
+
+
+def _accuracy(model: Mapping[str, Any] | None) -> float | None:
+    accuracy: float | None = (model or {}).get("quality", {}).get("accuracy")
+    return accuracy
+
+
+def _examples(model: Mapping[str, Any] | None) -> int | None:
+    examples: int | None = (model or {}).get("quality", {}).get("examples")
+    return examples
+
+
+def _per_class(model: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    per_class: Mapping[str, Mapping[str, Any]] = (model or {}).get("quality", {}).get("per_class", {})
+    return per_class
+
+
+def _first(models: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
+    return next((model for model in models if model.get("kind") == kind), None)
+
+
+def _place(value: Any, order: Sequence[str]) -> int:
+    return order.index(value) if value in order else len(order)
+
+
+def _take(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Some of the facts, every name present."""
+    return {name: facts.get(name) for name in names}
+
+
+def _without_none(value: Any) -> Any:
+    """The same document without keys whose value is None or an interval with an open end: absent and None are one."""
+    if isinstance(value, Mapping):
+        open_ended = value.get("interval") is not None and None in value["interval"]
+        return {
+            key: _without_none(inner)
+            for key, inner in value.items()
+            if inner is not None and not (key == "interval" and open_ended)
+        }
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
