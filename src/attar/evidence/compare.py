@@ -1,7 +1,7 @@
 """Whether one model is really better than another: paired tests on the same examples, and spread over seeds.
 
-Everything here starts from which examples each model got right, in the same order. Two models are almost always wrong on
-the same hard examples, so paired tests see differences that two separate intervals would hide.
+Everything here starts from which examples each model got right, in the same order. Two models are mostly wrong on the
+same hard examples, so paired tests see differences that two separate intervals would hide.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
 
 from attar.errors import must
+from attar.evidence.units import points, small
 
 HELPED = "distillation helped"
 NO_DIFFERENCE = "distillation made no difference that can be seen"
@@ -72,10 +73,10 @@ class Verdict:
     examples: int
 
     def __str__(self) -> str:
-        low, high = self.interval
+        low, high = (points(end, self.examples) for end in self.interval)
         return (
-            f"{self.sentence}: {100 * self.difference:+.2f} points of accuracy "
-            f"(95% interval {100 * low:+.2f} to {100 * high:+.2f}, p = {self.p_value:.2g}, {self.examples} examples)"
+            f"{self.sentence}: {points(self.difference, self.examples)} points of accuracy "
+            f"(95% interval {low} to {high}, p = {small(self.p_value)}, {self.examples} examples)"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -191,7 +192,7 @@ def verdict(student_correct: NDArray[np.bool_], control_correct: NDArray[np.bool
 
     Example:
         >>> print(verdict(np.arange(1000) < 910, np.arange(1000) < 880))
-        distillation helped: +3.00 points of accuracy (95% interval +2.00 to +4.10, p = 1.9e-09, 1000 examples)
+        distillation helped: +3.0 points of accuracy (95% interval +2.0 to +4.1, p = 1.9·10⁻⁹, 1000 examples)
     """
     test = mcnemar(student_correct, control_correct)
     bootstrap = paired_bootstrap(student_correct, control_correct)
@@ -290,7 +291,7 @@ def _lower_quantile(wins: int, losses: int, examples: int, tail: float) -> int:
     characteristic = (examples - wins - losses + wins * turn + losses * turn.conj()) / examples
     mass = np.fft.irfft(characteristic**examples, size)
     below = np.cumsum(np.fft.fftshift(mass))
-    # The smallest sum at which the cumulated mass passes the tail; the margin is far above the rounding of the transform.
+    # The smallest sum at which the cumulated mass passes the tail; the margin is far above the transform's rounding.
     return int(np.searchsorted(below, tail + 1e-12, side="right")) - examples
 
 

@@ -1,7 +1,7 @@
 """How long models take, raced against each other so that their ratio means something.
 
-An absolute time belongs to one machine in one mood. What carries over is the ratio of two models that were timed in turns,
-in the same process, within the same moments. `race` measures that.
+An absolute time belongs to one machine in one mood. What carries over is the ratio of two models that were timed in
+turns, in the same process, within the same moments. `race` measures that.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from itertools import repeat
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 from scipy.special import bdtr  # type: ignore[import-untyped]
 
 from attar.deployment.runtimes import Runner
 from attar.errors import must, near
+from attar.evidence.units import milliseconds, times
 
 FEWEST_ROUNDS = 6
 """The fewest rounds that give the median a distribution-free 95% interval: 1 - 2 * 0.5**6 = 96.9%."""
@@ -38,6 +40,8 @@ class Latency:
         p90_ms: 90th percentile of the time of a call, in milliseconds.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     batch: int
     threads: int
     repeats: int
@@ -46,7 +50,9 @@ class Latency:
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.median_ms:.3g} ms (p90 {self.p90_ms:.3g}) for a batch of {self.batch}, {threads}"
+        return (
+            f"{milliseconds(self.median_ms)} (p90 {milliseconds(self.p90_ms)}) for a batch of {self.batch}, {threads}"
+        )
 
     def to_json(self) -> dict[str, object]:
         """The latency as plain values."""
@@ -74,7 +80,8 @@ class Ratio:
     rounds: int
 
     def __str__(self) -> str:
-        return f"{self.ratio:.3g} (95% interval {self.interval[0]:.3g} to {self.interval[1]:.3g}, {self.rounds} rounds)"
+        low, high = map(times, self.interval)
+        return f"{times(self.ratio)} (95% interval {low} to {high}, {self.rounds} rounds)"
 
     def to_json(self) -> dict[str, object]:
         """The ratio as plain values."""
@@ -181,8 +188,6 @@ def race(
     names = list(runners)
     with _undisturbed(threads):
         one_call = {name: _warm_up(runners[name], inputs, seconds / 10, clock) for name in names}
-        # A contender that moves the clock less than it can show counts as one step of it.
-        one_call = {name: max(value, resolution, 1e-9) for name, value in one_call.items()}
         rounds = max(FEWEST_ROUNDS, min(rounds, int(seconds / max(one_call.values()))))
         plan = {name: _plan(value, seconds / rounds, resolution) for name, value in one_call.items()}
         timed: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
@@ -223,7 +228,8 @@ def _warm_up(runner: Runner, inputs: NDArray[np.float32], seconds: float, clock:
         runner(inputs)
         marks.append(clock())
     middle = len(marks) // 2
-    return (marks[-1] - marks[middle]) / (len(marks) - 1 - middle)
+    # No call takes less than a nanosecond: a clock that did not move is too coarse to say more.
+    return max(1e-9, (marks[-1] - marks[middle]) / (len(marks) - 1 - middle))
 
 
 def _plan(one_call: float, share: float, resolution: float) -> tuple[int, int]:

@@ -30,8 +30,8 @@ FLAGS = (
     "bf16",
     "sve",
 )
-"""Instruction sets that decide how fast, and how exactly, a network runs; those with vnni, amx_int8, asimddp or i8mm add
-int8 products without saturation."""
+"""Instruction sets that decide how fast, and how exactly, a network runs; those with vnni, amx_int8, asimddp or i8mm
+add int8 products without saturation."""
 
 
 def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, object]:
