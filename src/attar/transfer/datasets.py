@@ -14,7 +14,7 @@ import sklearn.datasets
 import torch
 from torch import Tensor
 
-from attar.errors import BadInput, CorruptFile, NothingMatched, must, near
+from attar.errors import CorruptFile, NothingMatched, must, near
 from attar.network.describe import resolve
 from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
@@ -304,20 +304,18 @@ def load_npz(path: str | Path, *, validation: float | int = 0.1, test: float | i
     path = Path(path)
     if not path.is_file():
         raise must("path", "load_npz", "an existing file", path, "Check the path; it is relative to the working folder")
+    remedy = "Write it again with numpy.savez, with plain numbers and strings only"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise CorruptFile(
-                    f"{path.name} must be an .npz archive; got a single array. Write it with numpy.savez."
-                )
-            arrays = {key: archive[key] for key in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        remedy = "Write it again with numpy.savez, with plain numbers and strings only"
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            single = isinstance(archive, np.ndarray)
+            arrays = {} if single else {key: archive[key] for key in archive.files}
+    except _UNREADABLE as error:
         raise CorruptFile(
             f"{path.name} must be a whole .npz archive without Python objects; got: {error}. {remedy}."
         ) from error
+    if single:
+        raise CorruptFile(f"{path.name} must be an .npz archive; got a single array. {remedy}.")
     return from_arrays(path.stem, arrays, source=path.name, validation=validation, test=test, seed=seed)
 
 
@@ -448,6 +446,9 @@ def shrink(dataset: Dataset, limit: int) -> Dataset:
     train, validation, test = map(part, (dataset.train, dataset.validation, dataset.test))
     return replace(dataset, train=train, validation=validation, test=test)
 
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+"""What NumPy and zipfile raise for damaged archives; the last two for a compression or encryption they do not know."""
 
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
 

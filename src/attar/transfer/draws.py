@@ -27,6 +27,7 @@ def words(ids: Int64[Tensor, "*shape"], *, seed: int, stream: int) -> Int64[Tens
         Words with all 64 bits random, so that half of them are negative.
 
     Example:
+        >>> import torch
         >>> one = words(torch.tensor([7, 8, 9]), seed=0, stream=1)
         >>> other = words(torch.tensor([9, 7]), seed=0, stream=1)
         >>> bool(one[0] == other[1] and one[2] == other[0])
@@ -52,6 +53,7 @@ def below(bound: int, bits: Int64[Tensor, "*shape"], *, part: int) -> Int64[Tens
         part: Which bits: 0, 1 or 2. Different parts are independent.
 
     Example:
+        >>> import torch
         >>> below(10, torch.tensor([0, 1 << 20, (1 << 21) - 1]), part=0)
         tensor([0, 5, 9])
     """

@@ -131,7 +131,7 @@ class Views:
     def _noise(
         self, inputs: Float[Tensor, " batch *shape"], ids: Int64[Tensor, " batch"], view: int
     ) -> Float[Tensor, " batch *shape"]:
-        """Gaussian noise: a word of each example says where its stream begins; each pair of values has a place in it."""
+        """Gaussian noise: a word of each example says where its stream begins; each pair of values is a place in it."""
         size = math.prod(inputs.shape[1:])
         pairs = (size + 1) // 2
         keys = draws.words(ids, seed=self.seed ^ _NOISE_SEED, stream=view)
