@@ -9,7 +9,8 @@ V:
 float16, their
   log-probabilities; and ``rest`` float32, the log of the probability that all other classes share.
 
-Every file is written whole or not at all, so that a pass that was killed goes on at the first missing part.
+Every file is written whole or not at all, and the manifest names every part that is written with the SHA-256 of its
+bytes: a pass that was killed goes on at the first missing part, and no altered byte goes unnoticed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,25 +105,25 @@ def label(
         manifest = wanted
         manifest.write(folder)
     parts = list(manifest.parts())
-    missing = sum(part.name not in found for part in parts)
-    if manifest.digests is not None and missing == 0:
+    digests = {name: digest for name, digest in manifest.digests.items() if name in found}
+    if len(digests) < len(manifest.digests):
+        # Parts were deleted. Should this pass be killed, the old digests must not stand beside the new parts.
+        replace(manifest, digests=digests).write(folder)
+    if len(digests) == len(parts):
         _log.info("Reusing the targets in %s", folder)
         return Targets.open(folder, split)
-    if 0 < missing < len(parts):
-        _log.info("Going on with %s: %d of %d parts are missing", folder, missing, len(parts))
-    if manifest.digests is not None:
-        replace(manifest, digests=None).write(folder)  # It is not finished any more, should this pass be killed.
-    digests = {}
+    if digests:
+        _log.info("Going on with %s, which has %d of %d parts", folder, len(digests), len(parts))
     with progress("label", total=len(split) * views.count) as advance:
         for part in parts:
-            if part.name in found:
-                digests[part.name] = _read_part(folder, manifest, part, split.ids).digest
+            if part.name in digests:
+                _read_part(folder, manifest, part, split.ids)
                 advance(part.rows)
-            else:
-                said = list(_said(teacher, split, views, part, batch_size, top_k, advance))
-                columns = {name: torch.cat([batch[name] for batch in said]) for name in said[0]}
-                digests[part.name] = _write(folder / part.name, _parquet(split.ids[part.slice], part.view, columns))
-    replace(manifest, digests=digests).write(folder)
+                continue
+            said = list(_said(teacher, split, views, part, batch_size, top_k, advance))
+            columns = {name: torch.cat([batch[name] for batch in said]) for name in said[0]}
+            digests[part.name] = _write(folder / part.name, _parquet(split.ids[part.slice], part.view, columns))
+            replace(manifest, digests=digests).write(folder)
     return Targets.open(folder, split)
 
 
@@ -154,6 +155,7 @@ class Targets:
         views: How many views of each example there are.
         ids: ``[rows]`` int64, the identity of each row.
         size_bytes: Size of all files of the store on disk.
+        fingerprints: What they are about: of the ``teacher``, the ``data`` and the ``views``.
     """
 
     folder: Path
@@ -163,6 +165,7 @@ class Targets:
     views: int
     ids: Int64[Tensor, " rows"]
     size_bytes: int
+    fingerprints: Mapping[str, Any]
     _values: _Logits | _TopK
 
     @classmethod
@@ -196,12 +199,23 @@ class Targets:
         if views is not None:
             asked["views"] = views.fingerprint()
         _check_fresh(folder, manifest, asked)
-        if manifest.digests is None:
-            done = sum((folder / part.name).exists() for part in manifest.parts())
-            got = f"{folder} with {done} of {len(list(manifest.parts()))} parts"
+        parts = [part.name for part in manifest.parts()]
+        done = sum(name in manifest.digests for name in parts)
+        if done < len(parts):
+            got = f"{folder} with {done} of {len(parts)} parts"
             raise must("folder", "Targets.open", "a finished pass", got, "Run label again: it goes on where it stopped")
         ids, values, size_bytes = _read_all(folder, manifest, None if split is None else split.ids)
-        return cls(folder, manifest.classes, manifest.kind, manifest.top_k, manifest.views, ids, size_bytes, values)
+        return cls(
+            folder=folder,
+            classes=manifest.classes,
+            kind=manifest.kind,
+            top_k=manifest.top_k,
+            views=manifest.views,
+            ids=ids,
+            size_bytes=size_bytes,
+            fingerprints=manifest.fingerprints,
+            _values=values,
+        )
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -253,20 +267,24 @@ class _Logits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TopK:
-    """Kind ``top-k``, as it is stored: made dense a batch at a time, since all at once need not fit into memory."""
+    """Kind ``top-k``: made dense a batch at a time, since all at once need not fit into memory."""
 
     index: Int32[Tensor, "views rows top_k"]
-    logit: Float16[Tensor, "views rows top_k"]
-    rest: Float32[Tensor, "views rows"]
+    kept: Float32[Tensor, "views rows top_k"]
+    other: Float32[Tensor, "views rows"]
     classes: int
 
+    @classmethod
+    def of(cls, *, index: Tensor, logit: Tensor, rest: Tensor, classes: int) -> _TopK:
+        """From the columns as they are stored."""
+        # The rounded log-probabilities, scaled to what the rest leaves: log(1 - exp(rest)), exact for every rest < 0.
+        kept = torch.log_softmax(logit.float(), dim=-1) + torch.log(-torch.expm1(rest))[..., None]
+        return cls(index, kept, rest - math.log(classes - index.shape[-1]), classes)
+
     def __call__(self, rows: Tensor, view: int) -> Tensor:
-        rest = self.rest[view].index_select(0, rows)[:, None]
+        other = self.other[view].index_select(0, rows)[:, None].expand(-1, self.classes)
         index = self.index[view].index_select(0, rows).long()
-        # The rounded log-probabilities, scaled to what the rest leaves: log(1 - exp(rest)), exact for any rest < 0.
-        kept = torch.log_softmax(self.logit[view].index_select(0, rows).float(), dim=1) + torch.log(-torch.expm1(rest))
-        spread = (rest - math.log(self.classes - index.shape[1])).expand(-1, self.classes)
-        return spread.scatter(1, index, kept)
+        return other.scatter(1, index, self.kept[view].index_select(0, rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +315,7 @@ class _Manifest:
 
     Attributes:
         fingerprints: Of ``teacher``, ``data`` and ``views``; plain JSON values.
-        digests: SHA-256 of every part by its name, once the pass is finished; None before.
+        digests: SHA-256 of every part that is written, by its name. A part that is not named here is not there.
     """
 
     classes: tuple[str, ...]
@@ -306,7 +324,7 @@ class _Manifest:
     views: int
     rows_per_part: int
     fingerprints: Mapping[str, Any]
-    digests: Mapping[str, str] | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -327,7 +345,7 @@ class _Manifest:
             "views": self.views,
             "rows_per_part": self.rows_per_part,
             "fingerprints": dict(self.fingerprints),
-            "parts": None if self.digests is None else dict(self.digests),
+            "parts": dict(self.digests),
         }
         _write(folder / _MANIFEST, json.dumps(document, indent=1).encode())
 
@@ -353,7 +371,7 @@ class _Manifest:
                 views=int(document["views"]),
                 rows_per_part=int(document["rows_per_part"]),
                 fingerprints={name: document["fingerprints"][name] for name in ("teacher", "data", "views")},
-                digests=None if document["parts"] is None else dict(document["parts"]),
+                digests=dict(document["parts"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _corrupt(path, f"an entry is missing or wrong ({error!r})", whole=True) from error
@@ -364,11 +382,10 @@ class _Manifest:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One part as it was read: its ids, its other columns as arrays, and what its bytes are."""
+    """One part as it was read: its ids, its other columns as arrays, and its size."""
 
     ids: np.ndarray
     columns: dict[str, np.ndarray]
-    digest: str
     size_bytes: int
 
 
@@ -480,9 +497,7 @@ def _parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
     encoding |= {
         name if column.dim() == 1 else f"{name}.list.element": "BYTE_STREAM_SPLIT" for name, column in columns.items()
     }
-    # The checksums guard the parts of a pass that was not finished; those of a finished one have their digest besides.
-    options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
-    pq.write_table(pa.table(arrays), sink, column_encoding=encoding, **options)
+    pq.write_table(pa.table(arrays), sink, compression="zstd", use_dictionary=False, column_encoding=encoding)
     return bytes(sink.getvalue())
 
 
@@ -528,7 +543,7 @@ def _read_all(folder: Path, manifest: _Manifest, ids: Tensor | None) -> tuple[Te
             arrays[name][part.view, part.slice] = column
         size_bytes += read.size_bytes
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    values = _Logits(**tensors) if manifest.top_k is None else _TopK(**tensors, classes=classes)
+    values = _Logits(**tensors) if manifest.top_k is None else _TopK.of(**tensors, classes=classes)
     return torch.from_numpy(known), values, size_bytes
 
 
@@ -549,11 +564,10 @@ def _read_part(folder: Path, manifest: _Manifest, part: _Part, ids: Tensor | Non
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise _corrupt(path, "it is missing") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if manifest.digests is not None and manifest.digests.get(part.name) != digest:
+    if manifest.digests.get(part.name) != hashlib.sha256(data).hexdigest():
         raise _corrupt(path, "its bytes are not those that were written")
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise _corrupt(path, f"it is not a whole Parquet file ({error})") from error
     expected = _columns(len(manifest.classes), manifest.top_k)
@@ -565,7 +579,7 @@ def _read_part(folder: Path, manifest: _Manifest, part: _Part, ids: Tensor | Non
         raise _corrupt(path, "it is about other examples or another view")
     if "index" in columns and not ((columns["index"] >= 0) & (columns["index"] < len(manifest.classes))).all():
         raise _corrupt(path, "it names classes that there are not")
-    return _Read(own, columns, digest, len(data))
+    return _Read(own, columns, len(data))
 
 
 def _columns(classes: int, top_k: int | None) -> list[tuple[str, np.dtype[Any], int]]:
