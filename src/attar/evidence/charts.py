@@ -75,51 +75,58 @@ def frontier(
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=alt.Axis(values=_log_ticks(low, high), labelExpr=unit, labelOverlap="greedy"),
     )
-    data: dict[str, list[dict[str, Any]]] = {"models": rows, "best": _best_so_far(rows)}
-    y = alt.Y("y:Q", title="accuracy on test", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format="~%"))
+    axis = alt.Axis(format="~%", title="accuracy on test")
+    y = alt.Y("y:Q", scale=alt.Scale(zero=False, nice=True), axis=axis)
     color = alt.Color("role:N", scale=_role_colors(), legend=None)
+    fill = alt.Fill("role:N", scale=_role_colors(), legend=None)
     shape = alt.Shape("shape:N", scale=None, legend=None)
     tooltip = [
         alt.Tooltip("name:N", title="model"),
         alt.Tooltip("quality:N", title="accuracy"),
         alt.Tooltip("latency:N", title="latency, batch 1"),
         alt.Tooltip("bytes:N", title="size"),
-        alt.Tooltip("verdict:N", title="outcome"),
+        alt.Tooltip("outcome:N"),
     ]
+    data: dict[str, list[dict[str, Any]]] = {
+        "asked": [{"y": asked}] if asked is not None else [],
+        "best": _best_so_far(rows),
+        "intervals": [row for row in rows if row["high"] is not None],
+        "winner": [row for row in rows if row["winner"]],
+        "refused": [row for row in rows if row["refused"]],
+        "accepted": [row for row in rows if not row["refused"]],
+        **{align: [row for row in rows if row["align"] == align] for align in ("left", "center", "right")},
+    }
+    # Vega warns of a layer without records, so that only the others are built.
+    on = {name: alt.Chart(alt.NamedData(name=name)) for name, records in data.items() if records}
     layers: list[alt.Chart] = []
-    if asked is not None:
-        data["asked"] = [{"y": asked}]
+    if "asked" in on:
+        layers.append(on["asked"].mark_rule(color="var(--faint)", strokeDash=[2, 4]).encode(y=y))
+    if "best" in on:
         layers.append(
-            alt.Chart(alt.NamedData(name="asked")).mark_rule(color="var(--faint)", strokeDash=[2, 4]).encode(y=y)
+            on["best"].mark_line(color="var(--faint)", interpolate="step-after", strokeWidth=1).encode(x=x, y=y)
         )
-    best = alt.Chart(alt.NamedData(name="best"))
-    layers.append(
-        best.mark_line(color="var(--faint)", interpolate="step-after", strokeWidth=1, opacity=0.8).encode(x=x, y=y)
-    )
-    points = alt.Chart(alt.NamedData(name="models"))
-    layers += [
-        points.transform_filter("isValid(datum.high)")
-        .mark_rule(strokeWidth=1.5, opacity=0.55)
-        .encode(x=x, y=alt.Y("low:Q", title="accuracy on test"), y2="high:Q", color=color),
-        points.transform_filter("datum.winner")
-        .mark_point(size=330, strokeWidth=1.25, opacity=0.9)
-        .encode(x=x, y=y, color=color),
-        points.transform_filter("datum.refused")
-        .mark_point(size=75, strokeWidth=1.5, fill="var(--paper)", opacity=1)
-        .encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip),
-        points.transform_filter("!datum.refused")
-        .mark_point(size=80, strokeWidth=0, opacity=0.92)
-        .encode(x=x, y=y, fill=alt.Fill("role:N", scale=_role_colors(), legend=None), shape=shape, tooltip=tooltip),
-    ]
-    sides: tuple[tuple[Literal["left", "right"], int], ...] = (("left", 13), ("right", -13))
-    for align, offset in sides:
-        layers.append(
-            points.transform_filter(f"datum.align === '{align}'")
-            .mark_text(align=align, dx=offset, dy=-9, fontSize=12, fontWeight=600)
-            .encode(x=x, y=y, text="label:N", color=color)
-        )
+    if "intervals" in on:
+        whiskers = on["intervals"].mark_rule(strokeWidth=1.5, opacity=0.55)
+        layers.append(whiskers.encode(x=x, y=alt.Y("low:Q", axis=axis), y2="high:Q", color=color))
+    if "winner" in on:
+        layers.append(on["winner"].mark_point(size=330, strokeWidth=1.25, opacity=0.9).encode(x=x, y=y, color=color))
+    if "refused" in on:
+        hollow = on["refused"].mark_point(size=75, strokeWidth=1.5, fill="var(--paper)", opacity=1)
+        layers.append(hollow.encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip))
+    if "accepted" in on:
+        full = on["accepted"].mark_point(size=80, strokeWidth=0, opacity=0.92)
+        layers.append(full.encode(x=x, y=y, fill=fill, shape=shape, tooltip=tooltip))
+    for align in ("left", "center", "right"):
+        if align in on:
+            text = on[align].encode(x=x, y="top:Q", text="label:N")
+            font: dict[str, Any] = {"align": align, "dy": -9, "fontSize": 12, "fontWeight": 600}
+            # Under the letters a rim of paper, so that the whiskers of neighbors do not cross them.
+            layers.append(text.mark_text(**font, stroke="var(--paper)", strokeWidth=4, strokeJoin="round"))
+            layers.append(text.mark_text(**font).encode(color=color))
     title = "Accuracy against latency" if cost == "latency" else "Accuracy against size"
-    return Chart(title, note, _spec(layers, data, _HEIGHT, f"{title}, one point per model."))
+    return Chart(
+        title, note, _spec(layers, {name: data[name] for name in on}, _HEIGHT, f"{title}, one point per model.")
+    )
 
 
 def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
@@ -171,10 +178,11 @@ def _point(model: Mapping[str, Any], cost: str, winner: str | None) -> dict[str,
         "shape": "circle",
         "label": None,
         "align": None,
+        "top": None,
         "quality": units.percent(accuracy, examples) + spread,
         "latency": units.milliseconds(latency["median_ms"]) if latency.get("median_ms") is not None else "not measured",
         "bytes": units.size(num_bytes) if num_bytes is not None else "not known",
-        "verdict": f"refused: {refused}" if refused else "winner" if is_winner else "",
+        "outcome": f"refused: {refused}" if refused else "winner" if is_winner else "",
     }
 
 
@@ -188,7 +196,9 @@ def _lay_out(rows: list[dict[str, Any]], asked: float | None) -> str:
             continue
         named.add(label)
         row["label"] = label
-        row["align"] = "right" if math.log(row["x"] / low) > 0.6 * math.log(high / low) else "left"
+        row["top"] = row["y"] if row["high"] is None else row["high"]
+        place = math.log(row["x"] / low) / math.log(high / low)
+        row["align"] = "left" if place < 0.15 else "right" if place > 0.85 else "center"
     good = [row for row in rows if not row["refused"]] or rows
     tops = [value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
     tops += [asked] if asked is not None else []
@@ -197,12 +207,7 @@ def _lay_out(rows: list[dict[str, Any]], asked: float | None) -> str:
     below = [row for row in rows if row["y"] < floor - span]
     for row in below:
         row.update(y=floor, low=None, high=None, shape="triangle-down")
-    if not below:
-        return ""
-    what = "One model lies" if len(below) == 1 else f"{len(below)} models lie"
-    return (
-        f"{what} far below this chart and {'is' if len(below) == 1 else 'are'} drawn as a triangle at its lower edge."
-    )
+    return "Models far below all others are drawn as triangles at the lower edge." if below else ""
 
 
 def _best_so_far(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -252,7 +257,9 @@ def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, h
         x=alt.X(
             "epoch:Q", title="epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
         ),
-        y=alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=number)),
+        y=alt.Y(
+            f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False, padding=8), axis=alt.Axis(format=number)
+        ),
         color=alt.Color("role:N", scale=_role_colors(), legend=None),
     )
     tooltip = [

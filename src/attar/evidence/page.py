@@ -1,4 +1,4 @@
-"""What the page of a run says: each sentence, table and picture, worked out from the evidence document and ready to print."""
+"""What the page of a run says: each sentence, table and picture, worked out from the evidence and ready to print."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, tea
     if (smaller := ratios.get("smaller")) is not None:
         parts.append(_compared(smaller, "smaller", "larger"))
     if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
-        parts.append(f"{_compared(faster, 'faster', 'slower')} at batch 1")
+        parts.append(f"{_compared(faster, 'faster', 'slower')} at batch\N{NO-BREAK SPACE}1")
     if (accuracy := _accuracy(winner)) is not None:
         reached = f"accuracy {units.percent(accuracy, _examples(winner))}"
         best = _accuracy(teacher)
@@ -111,11 +111,9 @@ def _compared(ratio: float, more: str, less: str) -> str:
 def _asked(asked: Mapping[str, Any]) -> str | None:
     parts = []
     if (loss := asked.get("accuracy_loss")) is not None:
-        parts.append(f"at most {units.significant(100 * loss, 2)} points of accuracy lost")
+        parts.append(f"at most {units.trimmed(100 * loss)} point{'s' if loss != 0.01 else ''} of accuracy lost")
     parts += [
-        f"at least {units.significant(asked[what], 2)}\N{MULTIPLICATION SIGN} {what}"
-        for what in ("smaller", "faster")
-        if asked.get(what) is not None
+        f"at least {units.times(asked[what])} {what}" for what in ("smaller", "faster") if asked.get(what) is not None
     ]
     if not parts:
         return None
@@ -168,9 +166,9 @@ def _plain(value: float) -> str:
 
 
 _RULES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "accuracy_loss": ("accuracy lost", lambda value: f"{units.points(value, 10_000).lstrip('+')} points"),
-    "smaller": ("times smaller", units.times),
-    "faster": ("times faster at batch 1", units.times),
+    "accuracy_loss": ("Accuracy lost", lambda value: f"{units.points(value, 10_000).lstrip('+')} points"),
+    "smaller": ("Smaller", units.times),
+    "faster": ("Faster at batch 1", units.times),
 }
 
 
@@ -253,7 +251,7 @@ def _classes(
             }
         )
     rows.sort(key=lambda row: (row["change"] is None, row["change"] or 0.0, row["accuracy"] or 0.0))
-    reach = max((abs(row["change"]) for row in rows if row["change"] is not None), default=0.0) or 1.0
+    reach = max(0.01, *(abs(row["change"]) for row in rows if row["change"] is not None), 0.0)
     for row in rows:
         row["share"] = None if row["change"] is None else round(50 * row["change"] / reach, 2)
     return {
@@ -313,9 +311,8 @@ def _example(example: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, A
             "share": sum(bar["share"] for bar in bars) - sum(bar["share"] for bar in kept),
         }
         bars = kept
-    longest = max((bar["share"] for bar in bars), default=0.0) or 1.0
     for bar in bars:
-        bar["width"] = round(100 * bar["share"] / longest, 2)
+        bar["width"] = round(100 * bar["share"], 2)
     return {
         "picture": picture.data_uri(example["image"]) if example.get("image") else None,
         "stems": _stems(example.get("values", [])),
@@ -350,7 +347,7 @@ def _stems(values: Sequence[float | None]) -> list[dict[str, float]]:
 def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
     say: dict[str, tuple[str, Callable[[Any], str]]] = {
         "size_bytes": ("Size on disk", units.size),
-        "bytes_per_example": ("Bytes of one example and view", units.size),
+        "bytes_per_example": ("Size per example", units.size),
         "rows": ("Examples", units.grouped),
         "views": ("Views of each", units.grouped),
         "kind": ("What is stored", str),

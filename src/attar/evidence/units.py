@@ -32,6 +32,17 @@ def significant(value: Number, digits: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", _MINUS)
 
 
+def trimmed(value: Number, digits: int = 3) -> str:
+    """A number to some significant digits, without zeros at its end.
+
+    Example:
+        >>> trimmed(60.02), trimmed(1.5), trimmed(100), trimmed(0)
+        ('60', '1.5', '100', '0')
+    """
+    text = significant(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def percent(fraction: Number, examples: int | None = None) -> str:
     """A fraction as a percentage, with as many decimals as the number of examples carries.
 
@@ -128,7 +139,7 @@ def times(ratio: Number) -> str:
         >>> times(41.16) == "41.2\N{MULTIPLICATION SIGN}"
         True
     """
-    return f"{significant(ratio)}{_TIMES}"
+    return f"{trimmed(ratio)}{_TIMES}"
 
 
 def small(value: Number) -> str:
