@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -195,7 +196,7 @@ class Artifact:
             raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")
         return load_weights(network, weights).eval()
 
-    def __call__(self, inputs: Array | Tensor) -> Array:
+    def __call__(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
         """Logits, float32 ``[batch, classes]``, of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
@@ -217,18 +218,18 @@ class Artifact:
             self._opened.append(self.open())
         return self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
 
-    def predict(self, inputs: Array | Tensor) -> Array:
+    def predict(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
         """Logits; another name for calling the artifact."""
         return self(inputs)
 
-    def predict_proba(self, inputs: Array | Tensor) -> Array:
+    def predict_proba(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
         """Probabilities, float32 ``[batch, classes]``: the softmax of the logits."""
         logits = self(inputs)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
         return probabilities
 
-    def predict_classes(self, inputs: Array | Tensor) -> list[str]:
+    def predict_classes(self, inputs: npt.NDArray[Any] | Tensor) -> list[str]:
         """The name of the most probable class of each input."""
         names = self.classes
         return [names[index] for index in self(inputs).argmax(axis=1).tolist()]

@@ -55,6 +55,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
             )
             assert program is not None  # the dynamo exporter always returns one
             _forget_origins(program)
+            _check_form(program)
             program.save(path, external_data=size > _SINGLE_FILE_BYTES)
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the exporter and the checker raise dozens of unrelated types
@@ -104,6 +105,20 @@ def refused(target: str, subject: str, error: Exception) -> DeploymentError:
         f"{subject} cannot be deployed to {target}; it said {reason[:300]!r}. "
         "Choose another runtime, or change the part of the network that it names."
     )
+
+
+def _check_form(program: torch.onnx.ONNXProgram) -> None:
+    """One input and one output of a free batch; the exporter is content with less.
+
+    Raises:
+        ValueError: If the graph has another form.
+    """
+    inputs, outputs = program.model.graph.inputs, program.model.graph.outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs where each must be one")
+    for value in (inputs[0], outputs[0]):
+        if value.shape is None or len(value.shape) == 0 or isinstance(value.shape[0], int):
+            raise ValueError(f"the batch dimension of {value.name!r} is not free: {value.shape}")
 
 
 def _forget_origins(program: torch.onnx.ONNXProgram) -> None:

@@ -1,0 +1,404 @@
+"""What `deploy` refuses, and what `load` refuses to trust."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from torch import Tensor, nn
+
+import attar
+from attar.deployment import artifact as artifact_module
+from attar.deployment.artifact import Candidate, candidates, deploy, load
+from attar.deployment.export import DeploymentError
+from attar.errors import BadInput, CorruptFile, MissingExtra
+from attar.network.describe import Spec
+
+Deploy = Callable[..., Any]
+CLASSES = ["ant", "bee", "cat", "dog", "eel"]
+
+
+@pytest.fixture
+def write(trained: Any, tmp_path: Path) -> Deploy:
+    """`deploy` with everything given that a test does not care about."""
+
+    def deploying(candidate: Candidate | str = "torch", student: nn.Module | None = None, **changed: Any) -> Any:
+        given = {"example": trained.inputs[:1], "classes": CLASSES, "spec": trained.spec, **changed}
+        folder = given.pop("folder", tmp_path / "made")
+        return deploy(trained.student if student is None else student, candidate, folder, **given)
+
+    return deploying
+
+
+@pytest.fixture(scope="module")
+def made(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One artifact of each runtime, to be copied before it is damaged."""
+    return {
+        runtime: deploy(
+            trained.student,
+            runtime,
+            tmp_path_factory.mktemp("whole") / runtime,
+            example=trained.inputs[:1],
+            classes=CLASSES,
+            spec=trained.spec,
+        ).folder
+        for runtime in ("torch", "onnxruntime", "openvino")
+    }
+
+
+@pytest.fixture
+def edit(made: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a whole artifact with its manifest changed."""
+
+    def editing(change: Callable[[dict[str, Any]], Any], runtime: str = "torch") -> Path:
+        folder = shutil.copytree(made[runtime], tmp_path / "edited")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    return editing
+
+
+# ---- candidates ------------------------------------------------------------------------------------------------------
+
+
+def test_candidates_have_unique_names_and_can_be_found_by_them() -> None:
+    every = candidates()
+    assert len({candidate.name for candidate in every}) == len(every) == 8
+    assert [artifact_module._find(candidate.name) for candidate in every] == every
+    assert artifact_module._find("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
+
+
+def test_candidates_without_int8() -> None:
+    assert [candidate.precision for candidate in candidates(int8=False)] == ["fp32"] * 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: candidates(["onnxruntim"]), "'onnxruntime'"),
+        (lambda: candidates([]), "at least one runtime"),
+        (lambda: Candidate("x", "torch", "int8"), "precision of Candidate must be what torch can do; got 'int8'"),
+        (lambda: Candidate("x", "onnxruntime", "int8", {"activation": "uint8"}), "'activations'"),
+        (lambda: Candidate("x", "onnxruntime", "fp32", {"threads": 2}), "got 'threads'"),
+    ],
+)
+def test_unknown_choices_are_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make()
+
+
+# ---- deploy refuses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"candidate": "onnx runtime"}, "candidate of deploy must be a known name; got 'onnx runtime'"),
+        ({"candidate": "onnxruntime int8 u8"}, "calibration of deploy must be given for 'onnxruntime int8 u8'"),
+        ({"classes": CLASSES[:4]}, r"logits of Sequential must be of shape \(1, 4\); got \(1, 5\)"),
+        ({"example": torch.zeros(2, 1, 8, 8)}, r"example of deploy must be a single input"),
+        ({"example": torch.zeros(1, 1, 8, 8, dtype=torch.uint8)}, "example of deploy must be float32"),
+        ({"calibration": torch.zeros(3, 1, 9, 9)}, r"calibration of deploy must be \[rows, ...\] like the example"),
+        ({"calibration": torch.full((3, 1, 8, 8), torch.nan)}, "calibration of deploy must be finite"),
+        ({"calibration": torch.zeros(0, 1, 8, 8)}, "calibration of deploy must be float32"),
+    ],
+)
+def test_deploy_refuses(write: Deploy, tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        write(**changed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_without_a_spec_is_a_clear_refusal(write: Deploy) -> None:
+    with pytest.raises(DeploymentError, match="cannot be deployed to torch without a spec"):
+        write("torch", spec=None)
+
+
+def test_onnx_without_a_spec_ships_and_says_so(write: Deploy, trained: Any) -> None:
+    made = write("onnxruntime", spec=None)
+    read = load(made.folder)
+    assert "cannot be rebuilt" in read.manifest["note"]
+    assert read(trained.inputs).shape == (200, 5)
+    with pytest.raises(BadInput, match=r"network of .* must be given, because the student was deployed without a spec"):
+        read.network()
+
+
+def test_weights_that_give_no_number_are_refused(write: Deploy, trained: Any) -> None:
+    student = trained.spec.build()
+    with torch.no_grad():
+        next(student.parameters())[0] = torch.nan
+    with pytest.raises(DeploymentError, match="finite"):
+        write("torch", student=student)
+
+
+class Noisy(nn.Module):
+    """Adds chance even in evaluation mode, so that an export cannot equal it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 5)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.linear(inputs.flatten(1))
+        return logits + torch.randn_like(logits)
+
+
+class Branching(nn.Module):
+    """Goes one of two ways by the values that it is given, which a graph cannot say."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)[:, :5] * (1.0 if inputs.sum().item() > 0 else 2.0)
+
+
+def test_a_student_that_differs_from_torch_is_refused(write: Deploy, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match="onnxruntime fp32 differs from torch by"):
+        write("onnxruntime", student=Noisy())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_student_that_cannot_be_traced_is_refused(write: Deploy, tmp_path: Path) -> None:
+    with pytest.raises(
+        DeploymentError, match=r"Branching cannot be deployed to ONNX; it said .*Choose another runtime"
+    ) as got:
+        write("onnxruntime", student=Branching())
+    assert len(str(got.value).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_openvino_absent_names_the_extra(write: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'attar\[openvino\]'"):
+        write("openvino")
+
+
+# ---- deploy is whole or nothing --------------------------------------------------------------------------------------
+
+
+def test_replaces_an_artifact_whole(write: Deploy, tmp_path: Path) -> None:
+    write("onnxruntime")
+    made = write("torch")
+    assert sorted(path.name for path in made.folder.iterdir()) == ["manifest.json", "student.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_does_not_touch_a_folder_of_something_else(write: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("words")
+    with pytest.raises(BadInput, match="folder of deploy must be new, empty or an artifact"):
+        write("torch", folder=tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "words"
+
+
+def test_a_refusal_keeps_the_artifact_that_was_there(write: Deploy, trained: Any) -> None:
+    made = write("torch")
+    before = made(trained.inputs)
+    with pytest.raises(DeploymentError):
+        write("onnxruntime", student=Noisy())
+    assert_array_equal(load(made.folder)(trained.inputs), before)
+
+
+def test_fits_into_an_empty_folder(write: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    assert load(write("torch").folder).size_bytes > 0
+
+
+# ---- load trusts nothing ---------------------------------------------------------------------------------------------
+
+WHOLE = [
+    ("torch", "student.safetensors"),
+    ("onnxruntime", "model.onnx"),
+    ("onnxruntime", "student.safetensors"),
+    ("openvino", "model.xml"),
+    ("openvino", "model.bin"),
+]
+
+
+@pytest.mark.parametrize(("runtime", "name"), WHOLE)
+@pytest.mark.parametrize("damage", ["truncated", "changed", "longer"])
+def test_damaged_files_are_named(made: dict[str, Path], tmp_path: Path, runtime: str, name: str, damage: str) -> None:
+    folder = shutil.copytree(made[runtime], tmp_path / "damaged")
+    content = bytearray((folder / name).read_bytes())
+    if damage == "truncated":
+        content = content[: len(content) // 2]
+    elif damage == "changed":
+        content[len(content) // 2] ^= 1
+    else:
+        content += b"\0"
+    (folder / name).write_bytes(content)
+    with pytest.raises(CorruptFile, match=name):
+        load(folder)
+
+
+def test_a_missing_file_is_named(made: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(made["openvino"], tmp_path / "damaged")
+    (folder / "model.bin").unlink()
+    with pytest.raises(CorruptFile, match=r"model\.bin is missing"):
+        load(folder)
+
+
+def test_weights_kept_for_rebuilding_may_stay_behind(made: dict[str, Path], tmp_path: Path, trained: Any) -> None:
+    folder = shutil.copytree(made["onnxruntime"], tmp_path / "shipped")
+    (folder / "student.safetensors").unlink()
+    read = load(folder)
+    assert read(trained.inputs).shape == (200, 5)
+    with pytest.raises(CorruptFile, match=r"student\.safetensors is missing"):
+        read.network()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 1}', "\x00\xff"])
+def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(made["torch"], tmp_path / "damaged")
+    (folder / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CorruptFile, match=r"manifest\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.pop("files"),
+        lambda m: m.update(runtime="numpy"),
+        lambda m: m.update(files=[]),
+        lambda m: m["files"][0].pop("sha256"),
+        lambda m: m["files"].append("model.onnx"),
+        lambda m: m["input"].update(shape="any"),
+        lambda m: m["output"].update(classes=[1, 2]),
+        lambda m: m.update(network="attar:thing"),
+    ],
+)
+def test_an_odd_manifest_is_refused(edit: Callable[..., Path], change: Callable[[dict[str, Any]], Any]) -> None:
+    with pytest.raises(CorruptFile, match=r"manifest\.json is not a manifest"):
+        load(edit(change))
+
+
+def test_a_manifest_of_the_future_is_refused(edit: Callable[..., Path]) -> None:
+    with pytest.raises(BadInput, match="Install a newer Attar"):
+        load(edit(lambda m: m.update(format=2)))
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/secret", "..", "", "..\\secret", "C:\\secret"])
+def test_a_name_outside_of_the_folder_is_refused(edit: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("x")
+    entry = {"name": name, "bytes": 1, "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
+    folder = edit(lambda m: m["files"].append({**entry, "needed": True}))
+    (folder / "sub").mkdir()
+    (folder / "sub" / "secret").write_text("x")
+    with pytest.raises(BadInput, match="plain names inside the folder"):
+        load(folder)
+
+
+def test_a_link_out_of_the_folder_is_refused(made: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(made["torch"], tmp_path / "linked")
+    (folder / "student.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "student.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match="plain names inside the folder"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "reference", ["os:system", "subprocess:run", "never_imported:make", "attarx.a:b", "builtins:eval"]
+)
+def test_a_foreign_function_is_neither_imported_nor_called(
+    edit: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    touched = tmp_path / "touched"
+    (tmp_path / "never_imported.py").write_text(f"open({str(touched)!r}, 'w').close()")
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = edit(lambda m: m["network"].update(reference=reference, arguments={"command": f"touch {touched}"}))
+    with pytest.raises(BadInput, match="pass allow="):
+        load(folder)
+    assert not touched.exists()
+    assert "never_imported" not in sys.modules
+
+
+def test_a_trusted_package_is_allowed_by_name(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\ndef make(width):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, width))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = Spec("my_networks:make", {"width": 5})
+    student = spec.build()
+    made = deploy(student, "torch", tmp_path / "made", example=trained.inputs[:1], classes=CLASSES, spec=spec)
+    expected = made(trained.inputs)
+    with pytest.raises(BadInput, match=r"allow=\['my_networks'\]"):
+        load(made.folder)
+    assert_array_equal(load(made.folder, allow=["my_networks"])(trained.inputs), expected)
+    given = spec.build()
+    before = [parameter.clone() for parameter in given.parameters()]
+    assert_array_equal(load(made.folder, network=given)(trained.inputs), expected)
+    assert all(torch.equal(now, then) for now, then in zip(given.parameters(), before, strict=True))
+
+
+def test_another_network_is_refused(made: dict[str, Path], trained: Any) -> None:
+    with pytest.raises(BadInput, match="names"):
+        load(made["torch"], network=nn.Linear(2, 2))(trained.inputs)
+
+
+def test_no_artifact_there(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"path of load must be a folder with a manifest\.json"):
+        load(tmp_path)
+
+
+def test_the_manifest_itself_names_the_artifact(made: dict[str, Path], trained: Any) -> None:
+    assert load(made["torch"] / "manifest.json").folder == made["torch"]
+
+
+def test_nothing_in_deployment_can_unpickle() -> None:
+    folder = Path(attar.__file__).parent
+    sources = [*(folder / "deployment").glob("*.py"), folder / "network" / "describe.py"]
+    assert len(sources) >= 6
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name.split(".")[0] for alias in node.names} | {getattr(node, "module", None)}
+                assert not names & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}, source
+            if isinstance(node, ast.Attribute):
+                called = ast.unparse(node)
+                assert called not in {"torch.load", "torch.jit.load", "np.load", "numpy.load", "torch.hub.load"}, source
+
+
+# ---- calling ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((1, 8, 8), np.float32), r"got \(1, 8, 8\). Add the batch dimension"),
+        (
+            np.zeros((2, 1, 8, 9), np.float32),
+            r"inputs of torch must be of shape \(batch, 1, 8, 8\); got \(2, 1, 8, 9\)",
+        ),
+        (np.zeros((2, 1, 8, 8), np.uint8), "floating numbers; got 'uint8'. Scale"),
+    ],
+)
+def test_inputs_of_another_form_are_refused(made: dict[str, Path], inputs: np.ndarray, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        load(made["torch"])(inputs)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_takes_what_lies_in_memory_in_any_way(made: dict[str, Path], trained: Any, runtime: str) -> None:
+    read, rows = load(made[runtime]), trained.inputs[:8]
+    expected = read(rows)
+    reversed_twice = np.ascontiguousarray(rows.numpy()[:, :, ::-1])[:, :, ::-1]
+    frozen = rows.numpy().copy()
+    frozen.flags.writeable = False
+    for same in (rows.numpy().astype(np.float64), reversed_twice, frozen, rows.clone().requires_grad_()):
+        assert_array_equal(read(same), expected)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_no_threads_are_refused(made: dict[str, Path], runtime: str) -> None:
+    with pytest.raises(BadInput, match=f"threads of open_{runtime} must be at least 1; got 0"):
+        load(made[runtime]).open(threads=0)
