@@ -78,7 +78,7 @@ def test_other_interpreter_is_told_everything(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "mine"))
     peak_memory(tmp_path / "folder", 64, threads=2, allow=("attar", "mine"))
     arguments, search = said.read_text().splitlines()
-    expected = f"-m attar.evidence.memory {tmp_path}/folder 64 --threads 2 --allow attar,mine"
+    expected = f"-P -m attar.evidence.memory {tmp_path}/folder 64 --threads 2 --allow attar,mine"
     assert arguments == expected
     assert str(tmp_path / "mine") in search.split(os.pathsep)
 

@@ -60,7 +60,7 @@ def peak_memory(
     if not _measurable():
         return None
     arguments = [str(Path(folder).resolve()), str(batch), "--threads", str(threads), "--allow", ",".join(allow)]
-    command = [sys.executable, "-m", "attar.evidence.memory", *arguments]
+    command = [sys.executable, "-P", "-m", "attar.evidence.memory", *arguments]
     search = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
     try:
         done = subprocess.run(
