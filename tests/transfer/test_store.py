@@ -401,6 +401,15 @@ def test_missing_part_of_a_finished_store(folder):
     assert same(whole, Targets.open(folder, split()))
 
 
+def test_deleted_part_is_forgotten_before_it_is_written_anew(folder):
+    """Else a crash between the new part and the new manifest would leave a part that seems to be altered."""
+    (folder / "part-000-00001.parquet").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        label(Linear(dies_after=0), split(), folder)
+    named = json.loads((folder / "manifest.json").read_text())["parts"]
+    assert sorted(named) == ["part-000-00000.parquet", "part-000-00002.parquet"]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
