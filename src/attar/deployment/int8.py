@@ -53,6 +53,7 @@ def quantize_onnxruntime(
         BadInput: If ``activations`` is neither.
         DeploymentError: If the quantizer refuses the graph.
     """
+    import_untracked("onnxruntime", "Quantizing an ONNX file")
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

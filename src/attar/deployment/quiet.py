@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from attar.errors import missing_extra
 
 log = logging.getLogger(__name__)
 
-_TELEMETRY = "openvino_telemetry"
+_SENDER, _DECISION = "openvino_telemetry", "ORT_DISABLE_TELEMETRY"
 
 
 @contextmanager
@@ -51,21 +52,23 @@ def quiet(package: str) -> Iterator[None]:
 
 
 def import_untracked(package: str, purpose: str) -> ModuleType:
-    """Import OpenVINO or NNCF without their telemetry.
+    """Import ONNX Runtime, OpenVINO or NNCF without their telemetry.
 
-    Both send usage events over the network unless the user opted out in a file in the home directory. While they are
-    imported, the telemetry package is made to look absent, so that they take their own stand-in for it. A program that
-    imported one of them before keeps what it had.
+    All three report their use over the network unless told otherwise. ONNX Runtime (from 1.29) decides once, when it is
+    imported, by an environment variable. OpenVINO and NNCF are told by a file in the home directory; here the package
+    that sends their events is made to look absent while they are imported, so that they take their own stand-in for
+    it. Both measures end with the import. A program that imported one of the three before keeps what it had.
 
     Args:
-        package: ``openvino`` or ``nncf``.
+        package: ``onnxruntime``, ``openvino`` or ``nncf``.
         purpose: What needs it; the subject of the error when it is absent.
 
     Raises:
-        MissingExtra: If the package is not installed.
+        MissingExtra: If the package belongs to an extra that is not installed.
     """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # documented: makes importing it raise ImportError
+    sender, decision = sys.modules.get(_SENDER), os.environ.get(_DECISION)
+    sys.modules[_SENDER] = None  # type: ignore[assignment]  # documented: makes importing it raise ImportError
+    os.environ[_DECISION] = "1"
     try:
         with quiet(package):
             return importlib.import_module(package)
@@ -74,7 +77,8 @@ def import_untracked(package: str, purpose: str) -> ModuleType:
             raise
         raise missing_extra(package, "openvino", purpose) from error
     finally:
-        if before is None:
-            del sys.modules[_TELEMETRY]
-        else:
-            sys.modules[_TELEMETRY] = before
+        del sys.modules[_SENDER], os.environ[_DECISION]
+        if sender is not None:
+            sys.modules[_SENDER] = sender
+        if decision is not None:
+            os.environ[_DECISION] = decision

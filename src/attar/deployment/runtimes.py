@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from torch import nn
 
@@ -61,6 +60,7 @@ def open_onnxruntime(path: Path, threads: int = 1) -> Runner:
         CorruptFile: If ONNX Runtime cannot read the file.
     """
     _check_threads(threads, "open_onnxruntime")
+    onnxruntime = import_untracked("onnxruntime", "Running an ONNX file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
