@@ -76,4 +76,6 @@ def near(name: str, valid: Iterable[str]) -> str:
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
     """The error for an optional package that is not installed, naming the extra that brings it."""
-    return MissingExtra(f"{purpose} needs the package {package!r}, which is not installed. Run: pip install 'attar[{extra}]'.")
+    return MissingExtra(
+        f"{purpose} needs the package {package!r}, which is not installed. Run: pip install 'attar[{extra}]'."
+    )

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, must, near
+from attar.network.standardize import Standardize
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,14 @@ class Spec:
     Attributes:
         reference: ``package.module:function``; called with ``arguments`` it returns a `torch.nn.Module`.
         arguments: Keyword arguments; anything that JSON can hold.
+        mean: Per channel, taken from the inputs before the network; None for inputs as they come.
+        std: Per channel, by which the inputs are divided then; goes with ``mean``.
     """
 
     reference: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
 
     def build(self) -> nn.Module:
         """Call the function.
@@ -46,11 +51,14 @@ class Spec:
             ) from error
         if not isinstance(network, nn.Module):
             raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
-        return network
+        return network if self.mean is None or self.std is None else Standardize(network, self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as a plain document."""
-        return {"reference": self.reference, "arguments": dict(self.arguments)}
+        plain: dict[str, Any] = {"reference": self.reference, "arguments": dict(self.arguments)}
+        if self.mean is not None and self.std is not None:
+            plain |= {"mean": list(self.mean), "std": list(self.std)}
+        return plain
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], allow: Collection[str] = ("attar",)) -> Spec:
@@ -76,7 +84,7 @@ class Spec:
                 reference,
                 f"If you trust it, pass allow=[{package!r}], or pass the network itself",
             )
-        return cls(reference, dict(arguments))
+        return cls(reference, dict(arguments), document.get("mean"), document.get("std"))
 
 
 def resolve(reference: str) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ class NetworkSection(Section):
 
     def spec(self) -> Spec:
         """The network as plain data."""
-        return Spec(self.use, self.arguments)
+        return Spec(self.use, self.arguments, self.mean, self.std)
 
 
 class ViewsSection(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class Batch:
         return replace(self, **{name: change(value) for name, value in fields.items() if value is not None})
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the loop gets its batches: anything that can build the batch of given rows in a given epoch."""
 

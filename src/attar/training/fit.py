@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -158,6 +158,7 @@ class Moment:
     steps_per_epoch: int
 
 
+@runtime_checkable
 class Control(Protocol):
     """Something that rides on the loop: pruning, schedules, logging. Its state is kept in checkpoints."""
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from attar.ops.divergence import centered_squared_error, cross_entropy, forward_
 from attar.training.batch import ABSENT, Batch
 
 
+@runtime_checkable
 class Loss(Protocol):
     """One loss: the student's output and the batch in, one value per example (or position) out, never reduced."""
 

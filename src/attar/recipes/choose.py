@@ -1,0 +1,144 @@
+"""The rule by which candidates are refused and one is chosen, from measurements on validation data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from attar.recipes.schema import KeepSection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the choice looks at.
+
+    Attributes:
+        name: The candidate's.
+        runtime: What executes it.
+        precision: ``fp32`` or ``int8``.
+        accuracy: On validation data.
+        size_bytes: Of what is needed to run.
+        latency_ms: Median at batch 1.
+        smaller: Teacher's bytes in the same runtime over its own.
+        faster: Teacher's batch-1 latency in the same runtime over its own.
+    """
+
+    name: str
+    runtime: str
+    precision: str
+    accuracy: float
+    size_bytes: int
+    latency_ms: float
+    smaller: float | None = None
+    faster: float | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which candidate ships, and why.
+
+    Attributes:
+        winner: Its name.
+        why: One sentence.
+        refused: Reason by name, for each candidate that cannot be chosen.
+        budget: One line per thing asked: what, asked, reached, met.
+        met: Whether all that was asked was reached.
+    """
+
+    winner: str
+    why: str
+    refused: Mapping[str, str]
+    budget: Sequence[Mapping[str, object]]
+    met: bool
+
+
+_CLEARLY = 0.95
+"""A candidate counts as faster where it takes less than this share of the other's time: less is noise."""
+
+
+def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: float) -> Choice:
+    """Refuse what costs accuracy or gains nothing, and take the fastest (or smallest) of the rest.
+
+    A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime. Among those that keep
+    the accuracy, one that reaches all that was asked goes before one that does not; then the preferred measure decides,
+    and candidates within 5% of the best latency are told apart by size.
+
+    Args:
+        candidates: At least one.
+        keep: What the recipe asks.
+        teacher_accuracy: Of the teacher, on the same validation data.
+    """
+    assert candidates, "the runner deploys at least one candidate"
+    floor = teacher_accuracy - keep.accuracy_loss
+    plain = {one.runtime: one for one in candidates if one.precision == "fp32"}
+    refused: dict[str, str] = {}
+    for one in candidates:
+        reference = plain.get(one.runtime)
+        if one.accuracy < floor - 1e-12:
+            refused[one.name] = (
+                f"accuracy {one.accuracy:.4f} on validation loses {(teacher_accuracy - one.accuracy) * 100:.2f} points "
+                f"against the teacher; {keep.accuracy_loss * 100:.2f} may be lost"
+            )
+        elif reference is not None and one.precision != "fp32" and not _gains(one, reference):
+            refused[one.name] = (
+                f"neither faster nor smaller than {reference.name} on this machine: {one.latency_ms:.4f} against "
+                f"{reference.latency_ms:.4f} ms, {one.size_bytes} against {reference.size_bytes} bytes"
+            )
+    standing = [one for one in candidates if one.name not in refused]
+    if standing:
+        winner = _best(standing, keep)
+        what = "fastest at batch 1" if keep.prefer == "latency" else "smallest"
+        why = f"{winner.name} is the {what} of {len(standing)} candidates that keep the accuracy"
+        if not all(line["met"] for line in _budget(winner, keep, teacher_accuracy)):
+            why += ", though not all that was asked is reached"
+        elif winner is not _preferred(standing, keep):
+            why = f"{winner.name} is the {what} that reaches all that was asked"
+    else:
+        winner = max(candidates, key=lambda one: (one.accuracy, -one.latency_ms))
+        why = f"no candidate keeps the accuracy; {winner.name} comes nearest"
+    budget = _budget(winner, keep, teacher_accuracy)
+    return Choice(winner.name, why + ".", refused, budget, all(bool(line["met"]) for line in budget))
+
+
+def _gains(one: Measured, reference: Measured) -> bool:
+    return one.latency_ms < _CLEARLY * reference.latency_ms or one.size_bytes < reference.size_bytes
+
+
+def _best(standing: Sequence[Measured], keep: KeepSection) -> Measured:
+    reaching = [
+        one
+        for one in standing
+        if (keep.smaller is None or (one.smaller or 0) >= keep.smaller)
+        and (keep.faster is None or (one.faster or 0) >= keep.faster)
+    ]
+    return _preferred(reaching or standing, keep)
+
+
+def _preferred(standing: Sequence[Measured], keep: KeepSection) -> Measured:
+    if keep.prefer == "size":
+        return min(standing, key=lambda one: (one.size_bytes, one.latency_ms))
+    fastest = min(one.latency_ms for one in standing)
+    level = [one for one in standing if one.latency_ms <= fastest / _CLEARLY]
+    return min(level, key=lambda one: (one.size_bytes, one.latency_ms))
+
+
+def _budget(winner: Measured, keep: KeepSection, teacher_accuracy: float) -> list[dict[str, object]]:
+    loss = teacher_accuracy - winner.accuracy
+    lines: list[dict[str, object]] = [
+        {
+            "what": "accuracy lost against the teacher, on validation (points)",
+            "asked": round(keep.accuracy_loss * 100, 4),
+            "reached": round(loss * 100, 4),
+            "met": loss <= keep.accuracy_loss + 1e-12,
+        }
+    ]
+    for what, asked, reached in (
+        ("times smaller than the teacher", keep.smaller, winner.smaller),
+        ("times faster than the teacher at batch 1", keep.faster, winner.faster),
+    ):
+        if asked is not None:
+            met = reached is not None and reached >= asked
+            lines.append(
+                {"what": what, "asked": asked, "reached": None if reached is None else round(reached, 3), "met": met}
+            )
+    return lines

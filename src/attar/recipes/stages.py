@@ -1,0 +1,367 @@
+"""What each stage of a run does: from a recipe and a data set to trained networks, targets and artifacts.
+
+A stage gets what it depends on as plain values and fingerprints, so that equal inputs find the finished result.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from attar.deployment.artifact import Artifact, Candidate, deploy, load
+from attar.deployment.export import DeploymentError
+from attar.errors import BadInput, MissingExtra, must
+from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.network.standardize import Standardize
+from attar.recipes.folder import RunFolder, Stage, write_whole
+from attar.recipes.schema import NetworkSection, Recipe
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.training.fit import Fitted, Training, fit
+from attar.training.objective import HardLabels, Objective, Term
+from attar.training.progress import Progress
+from attar.transfer.datasets import Dataset, Split
+from attar.transfer.store import Targets, label
+from attar.transfer.transfer_set import Live, TargetSource, TransferSet
+from attar.transfer.views import Views
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage of one run shares."""
+
+    recipe: Recipe
+    dataset: Dataset
+    fingerprint: str
+    folder: RunFolder
+    fabric: Fabric
+    progress: Progress
+
+    @property
+    def example(self) -> Tensor:
+        """One input ``[1, ...]``, as networks receive it."""
+        return self.dataset.train.floats(slice(0, 1))
+
+    @property
+    def validation(self) -> TransferSet:
+        """The validation data, seen as they are."""
+        return TransferSet(self.dataset.validation)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that a stage trained, read back from its files.
+
+    Attributes:
+        name: Name of the stage, such as ``student/0``.
+        network: In eval mode.
+        history: One plain entry per epoch.
+        score: Validation accuracy of the kept epoch.
+        teacher: The teacher that learned beside it, if one did.
+    """
+
+    name: str
+    network: nn.Module
+    history: Sequence[Mapping[str, Any]]
+    score: float
+    teacher: nn.Module | None = None
+
+
+# -- networks ----------------------------------------------------------------------------------------------------------
+
+
+def network_of(section: NetworkSection, seed: int) -> nn.Module:
+    """A fresh network, its first weights drawn from the seed; raw inputs go in."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return section.spec().build()
+
+
+def check_network(network: nn.Module, key: str, context: Context) -> None:
+    """See that a network takes the data's inputs and tells the data's classes apart.
+
+    Raises:
+        BadInput: Naming the table of the recipe.
+    """
+    classes = len(context.dataset.classes)
+    network.eval()
+    try:
+        with torch.no_grad():
+            output = network(context.example)
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = tuple(context.example.shape[1:])
+        raise must(
+            key,
+            "the recipe",
+            f"a network for inputs of shape {shape}",
+            f"{type(error).__name__}: {error}",
+            "Change its arguments",
+        ) from error
+    if not isinstance(output, Tensor) or tuple(output.shape) != (1, classes):
+        got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+        raise must(
+            key,
+            "the recipe",
+            f"a network with {classes} logits, one for each class of the data",
+            got,
+            "Change its arguments",
+        )
+
+
+def _train(
+    name: str,
+    context: Context,
+    network: Callable[[], nn.Module],
+    objective: Objective,
+    data: Callable[[], TransferSet],
+    settings: Training,
+    depends: Mapping[str, Any],
+    teacher: Callable[[], nn.Module] | None = None,
+    detach: bool = True,
+) -> Trained:
+    """Train a network as a stage of its own, with a checkpoint inside of it."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        checkpoint = folder / "checkpoint.safetensors"
+        try:
+            fitted: Fitted = fit(
+                network(),
+                objective,
+                data(),
+                settings=settings,
+                validation=context.validation,
+                teacher=None if teacher is None else teacher(),
+                detach_teacher=detach,
+                checkpoint=checkpoint,
+                fabric=context.fabric,
+                progress=context.progress,
+                title=name,
+            )
+        except BadInput:
+            log.exception("%s cannot go on", name)
+            raise
+        save_weights(fitted.model, folder / "weights.safetensors")
+        if fitted.teacher is not None:
+            save_weights(fitted.teacher, folder / "teacher.safetensors")
+        write_whole(folder / "history.json", json.dumps([entry.to_json() for entry in fitted.history]))
+        checkpoint.unlink(missing_ok=True)
+        log.info("%s: %s", name, fitted)
+        return {
+            "score": fitted.score,
+            "best_epoch": fitted.best_epoch,
+            "steps": fitted.steps,
+            "stopped_early": fitted.stopped_early,
+        }
+
+    plain = {key: value for key, value in vars(settings).items() if key != "checkpoint_seconds"}
+    stage = context.folder.stage(
+        name, {**depends, "data": context.fingerprint, "training": plain, "objective": repr(objective)}, work
+    )
+    history = json.loads((stage.folder / "history.json").read_text(encoding="utf-8"))
+    beside = None if teacher is None else load_weights(teacher(), stage.folder / "teacher.safetensors").eval()
+    return Trained(
+        name,
+        load_weights(network(), stage.folder / "weights.safetensors").eval(),
+        history,
+        float(stage.said["score"]),
+        beside,
+    )
+
+
+# -- teacher and targets -----------------------------------------------------------------------------------------------
+
+
+def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
+    """The recipe's teacher, its networks trained here where no weights are given, and the trainings that took place."""
+    section = context.recipe.teacher
+    device = context.fabric.device
+    members: list[Teacher] = []
+    trained: list[Trained] = []
+    for path in section.onnx:
+        members.append(OnnxTeacher(path, threads=max(torch.get_num_threads(), 1)))
+    if section.network is not None:
+        for index in range(section.count):
+            if section.weights:
+                network = network_of(section.network, section.seed)
+                inner = network.network if isinstance(network, Standardize) else network
+                load_weights(inner, Path(section.weights[index]))
+                check_network(network, "teacher.network", context)
+            else:
+                trained.append(_member(context, index))
+                network = trained[-1].network
+            members.append(NetworkTeacher(network, example=context.example, device=device))
+    teacher = members[0] if len(members) == 1 else Ensemble(members, mean=section.mean)
+    classes = len(context.dataset.classes)
+    if teacher.classes != classes:
+        raise must(
+            "teacher",
+            "the recipe",
+            f"a model of the data's {classes} classes",
+            teacher.classes,
+            "Use a teacher of the same classes",
+        )
+    return teacher, trained
+
+
+def _member(context: Context, index: int) -> Trained:
+    """One network of the teacher, trained on the labels."""
+    section = context.recipe.teacher
+    assert section.network is not None
+    described, seed = section.network, section.seed + index
+    return _train(
+        f"teacher/{index}",
+        context,
+        lambda: network_of(described, seed),
+        Objective({"hard": Term(loss=HardLabels())}),
+        lambda: TransferSet(context.dataset.train, section.views.views(seed)),
+        replace(section.training, seed=seed),
+        {"network": described.model_dump(), "views": section.views.views(seed).fingerprint(), "seed": seed},
+    )
+
+
+def targets_of(context: Context, teacher: Teacher) -> tuple[TargetSource, Views, Stage | None]:
+    """What the student hears: stored targets (and the stage that stored them), or a live teacher."""
+    transfer = context.recipe.transfer
+    views = transfer.views.views(context.recipe.seed)
+    if not transfer.cached:
+        return Live(teacher), views, None
+    train = context.dataset.train
+
+    def work(folder: Path) -> dict[str, Any]:
+        stored = label(teacher, train, folder / "store", views=views, top_k=transfer.top_k, progress=context.progress)
+        return {
+            "rows": len(stored),
+            "views": stored.views,
+            "kind": stored.kind,
+            "size_bytes": stored.size_bytes,
+            "bytes_per_example": stored.bytes_per_example,
+        }
+
+    depends = {
+        "teacher": teacher.fingerprint(),
+        "data": train.fingerprint(),
+        "views": views.fingerprint(),
+        "top_k": transfer.top_k,
+    }
+    stage = context.folder.stage("targets", depends, work)
+    return Targets.open(stage.folder / "store", train, views, teacher.fingerprint()), views, stage
+
+
+# -- student and control -----------------------------------------------------------------------------------------------
+
+
+def student_of(
+    context: Context,
+    index: int,
+    targets: TargetSource | None,
+    views: Views,
+    heard: str,
+    learning: Callable[[], nn.Module] | None,
+) -> Trained:
+    """The student of one seed, taught by targets or beside a teacher that learns."""
+    recipe = context.recipe
+    return _student(
+        f"student/{index}",
+        context,
+        index,
+        recipe.terms,
+        lambda: TransferSet(context.dataset.train, views, targets, labelled=recipe.transfer.labels),
+        {
+            "views": views.fingerprint(),
+            "teacher": heard,
+            "top_k": recipe.transfer.top_k,
+            "detach": recipe.teacher.detach,
+        },
+        learning,
+    )
+
+
+def control_of(context: Context, index: int) -> Trained:
+    """The same network with the same budget and no teacher: labels alone, on the same views."""
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+    return _student(
+        f"control/{index}",
+        context,
+        index,
+        context.recipe.control_terms,
+        lambda: TransferSet(context.dataset.train, views),
+        {"views": views.fingerprint()},
+        None,
+    )
+
+
+def _student(
+    name: str,
+    context: Context,
+    index: int,
+    objective: Objective,
+    data: Callable[[], TransferSet],
+    depends: Mapping[str, Any],
+    learning: Callable[[], nn.Module] | None,
+) -> Trained:
+    section, seed = context.recipe.student, context.recipe.seed + index
+    return _train(
+        name,
+        context,
+        lambda: network_of(section.network, seed),
+        objective,
+        data,
+        replace(section.training, seed=seed),
+        {"network": section.network.model_dump(), "seed": seed, **depends},
+        learning,
+        context.recipe.teacher.detach,
+    )
+
+
+# -- artifacts ---------------------------------------------------------------------------------------------------------
+
+
+def artifact_of(
+    context: Context, name: str, network: nn.Module, candidate: Candidate, spec: Spec | None
+) -> Artifact | str:
+    """A deployed network, or the reason why it could not be deployed this way."""
+    calibration: Split | None = None
+    if candidate.precision != "fp32":
+        train = context.dataset.train
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(context.recipe.seed))
+        calibration = train.rows(order[: context.recipe.artifacts.calibration])
+
+    def work(folder: Path) -> dict[str, Any]:
+        try:
+            deploy(
+                network,
+                candidate,
+                folder / "artifact",
+                example=context.example,
+                classes=context.dataset.classes,
+                calibration=None if calibration is None else calibration.floats(),
+                spec=spec,
+            )
+        except (DeploymentError, MissingExtra) as error:
+            log.warning("%s: %s", name, error)
+            return {"refused": str(error)}
+        return {"refused": None}
+
+    depends = {
+        "network": digest(network),
+        "layers": [type(layer).__qualname__ for layer in network.modules()],
+        "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
+        "calibration": None if calibration is None else calibration.fingerprint(),
+        "classes": list(context.dataset.classes),
+    }
+    stage = context.folder.stage(f"artifacts/{name.replace(' ', '-')}", depends, work)
+    if stage.said["refused"]:
+        return str(stage.said["refused"])
+    allow = {"attar"} if spec is None else {"attar", spec.reference.partition(":")[0].partition(".")[0]}
+    return load(stage.folder / "artifact", threads=context.recipe.artifacts.threads, allow=sorted(allow))
