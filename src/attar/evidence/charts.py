@@ -19,6 +19,27 @@ ROLES = ("teacher", "control", "student")
 """Who is who in every chart, in the order of the legend; each is a CSS variable of the page with its color."""
 
 _FONT = 'ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+_LOOK = alt.Config(
+    background="transparent",
+    font=_FONT,
+    padding=4,
+    axis=alt.AxisConfig(
+        labelColor="var(--soft)",
+        titleColor="var(--soft)",
+        titleFontWeight="normal",
+        titleFontSize=12,
+        titlePadding=10,
+        labelFontSize=11,
+        labelPadding=6,
+        domain=False,
+        ticks=False,
+        gridColor="var(--line)",
+        gridWidth=1,
+        tickCount=6,
+    ),
+    axisX=alt.AxisConfig(grid=False, domain=True, domainColor="var(--line)"),
+    view=alt.ViewConfig(stroke=None),
+)
 _POINTS_OF_A_CURVE = 300
 _HEIGHT = 300
 
@@ -182,7 +203,7 @@ def _point(model: Mapping[str, Any], cost: str, winner: str | None) -> dict[str,
         "quality": units.percent(accuracy, examples) + spread,
         "latency": units.milliseconds(latency["median_ms"]) if latency.get("median_ms") is not None else "not measured",
         "bytes": units.size(num_bytes) if num_bytes is not None else "not known",
-        "outcome": f"refused: {refused}" if refused else "winner" if is_winner else "",
+        "outcome": f"refused: {refused}" if refused else "winner" if is_winner else "accepted",
     }
 
 
@@ -266,8 +287,11 @@ def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, h
         alt.Tooltip("run:N", title="run"),
         alt.Tooltip("epoch:Q", title="epoch"),
         alt.Tooltip("shown:N", title=title),
-        alt.Tooltip("terms:N", title="terms"),
-        alt.Tooltip("rate:N", title="learning rate"),
+    ]
+    tooltip += [
+        alt.Tooltip(f"{name}:N", title=shown)
+        for name, shown in (("terms", "terms"), ("rate", "learning rate"))
+        if any(row[name] for row in rows)
     ]
     # A run of one epoch has no line: its point must be seen. Elsewhere the points are there for the tooltips.
     visible = 0.9 if min(lengths.values()) == 1 else 0
@@ -279,36 +303,15 @@ def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, h
 
 
 def _spec(layers: list[alt.Chart], data: Mapping[str, Any], height: int, description: str) -> dict[str, Any]:
-    chart = alt.layer(*layers).properties(
+    chart = alt.layer(
+        *layers,
         width="container",
         height=height,
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        config=_LOOK,
     )
-    spec: dict[str, Any] = (
-        chart.configure(
-            background="transparent",
-            font=_FONT,
-            padding=4,
-        )
-        .configure_axis(
-            labelColor="var(--soft)",
-            titleColor="var(--soft)",
-            titleFontWeight="normal",
-            titleFontSize=12,
-            titlePadding=10,
-            labelFontSize=11,
-            labelPadding=6,
-            domain=False,
-            ticks=False,
-            gridColor="var(--line)",
-            gridWidth=1,
-            tickCount=6,
-        )
-        .configure_axisX(grid=False, domain=True, domainColor="var(--line)")
-        .configure_view(stroke=None)
-        .to_dict()
-    )
+    spec: dict[str, Any] = chart.to_dict()
     # Named data keeps the records out of the library's transformers, whose limit on rows is meant for notebooks.
     spec["datasets"] = dict(data)
     return spec
@@ -331,7 +334,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     """Round numbers between two bounds: 1, 2 and 5 of each decade, or decades alone where there are many.
 
     Example:
-        >>> _log_ticks(0.8, 30)
+        >>> _log_ticks(0.8, 30.0)
         [1.0, 2.0, 5.0, 10.0, 20.0]
     """
     steps = (1, 2, 5) if high / low < 1e3 else (1,)

@@ -161,7 +161,7 @@ def _said(value: Any, say: Callable[[Any], str]) -> str:
     return say(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _plain(value: float) -> str:
+def _plain(value: units.Number) -> str:
     return units.grouped(value) if isinstance(value, int) else units.significant(value, 4)
 
 

@@ -5,7 +5,6 @@ Every function takes a plain number and returns text whose number and unit do no
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 Number = float | int
@@ -28,7 +27,9 @@ def significant(value: Number, digits: int = 3) -> str:
     """
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    # The exponent of the rounded number: 0.9996 is 1.00, not 1.000.
+    exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
+    decimals = max(0, digits - 1 - exponent)
     return f"{value:.{decimals}f}".replace("-", _MINUS)
 
 
