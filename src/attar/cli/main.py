@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 
 import typer
+from typer.exceptions import TyperException
 
 from attar.cli import compress, label, measure, recipes, report
 
@@ -55,7 +56,8 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("attar: interrupted; the same command continues where it stopped\n")
         return INTERRUPTED
-    except typer._click.exceptions.ClickException as error:  # the parser's own complaints
-        error.show()
+    except TyperException as error:
+        # The parser's own complaints: an unknown option, a missing argument.
+        sys.stderr.write(f"attar: {error.format_message()} See attar --help.\n")
         return BAD_INPUT
     return code if isinstance(code, int) else DONE

@@ -21,7 +21,13 @@ def bars(title: str, total: int) -> Iterator[Callable[[int], None]]:
     if not errors.is_terminal:
         yield lambda steps: None
         return
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=errors, auto_refresh=False) as shown:
         task = shown.add_task(title, total=total)
         drawn = 0.0

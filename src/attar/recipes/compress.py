@@ -41,8 +41,9 @@ from attar.recipes.stages import (
     Context,
     Trained,
     artifact_of,
-    check_network,
+    check_networks,
     control_of,
+    data_of,
     network_of,
     student_of,
     targets_of,
@@ -54,7 +55,6 @@ from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Split
-from attar.transfer.datasets import load as load_data
 from attar.transfer.store import Targets
 
 log = logging.getLogger(__name__)
@@ -131,27 +131,54 @@ def compress(
         BadInput: If anything that the recipe names breaks a rule. Finished stages are kept.
         Diverged: If a loss becomes NaN.
     """
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name)
+    with _begun(recipe, out, device, progress) as context:
+        return _Compression(context, command or f"attar compress {recipe.name}").go()
+
+
+def label(
+    recipe: Recipe, out: Path | str | None = None, *, device: str = "cpu", progress: Progress = silent
+) -> Targets:
+    """Do a recipe up to its targets; `compress` with the same folder finds them and goes on.
+
+    Args:
+        recipe: What to do.
+        out: The run folder; by default ``runs/NAME``.
+        device: Where networks are trained and the teacher is run.
+        progress: Sees every long stage.
+
+    Raises:
+        BadInput: If the recipe stores no targets, or anything that it names breaks a rule.
+    """
+    if recipe.teacher.learns or not recipe.transfer.cached:
+        key = "teacher.learns" if recipe.teacher.learns else "transfer.cached"
+        raise must(
+            key,
+            "the recipe",
+            "such that targets are stored",
+            True if recipe.teacher.learns else False,
+            "Use attar compress",
+        )
+    with _begun(recipe, out, device, progress) as context:
+        teacher, _ = teacher_of(context)
+        targets, _, _ = targets_of(context, teacher)
+        assert isinstance(targets, Targets)
+        return targets
+
+
+@contextmanager
+def _begun(recipe: Recipe, out: Path | str | None, device: str, progress: Progress) -> Iterator[Context]:
+    """The run folder opened and the data loaded; what the recipe names is checked before anything is trained."""
     fabric = make_fabric(device, recipe.student.training.precision)
+    folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name)
     with folder.opened(recipe), _logging(folder.path / "log.txt"), _threads(recipe.threads):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
         start = time.perf_counter()
-        dataset = load_data(
-            recipe.data.use,
-            validation=recipe.data.validation,
-            test=recipe.data.test,
-            seed=recipe.seed,
-            classes=recipe.data.classes,
-            limit=recipe.data.limit,
-            progress=progress,
-        )
+        dataset = data_of(recipe, progress)
         context = Context(recipe, dataset, dataset.fingerprint(), folder, fabric, progress)
         folder.stages.append(Stage("data", folder.path, {}, time.perf_counter() - start, False))
-        check_network(network_of(recipe.student.network, recipe.seed), "student.network", context)
-        if recipe.teacher.network is not None:
-            check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", context)
-        return _Compression(context, command or f"attar compress {recipe.name}").go()
+        check_networks(context.recipe, context.dataset)
+        yield context
 
 
 class _Compression:
@@ -667,5 +694,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-

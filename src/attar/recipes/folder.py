@@ -125,7 +125,12 @@ class RunFolder:
                 for file in sorted(folder.rglob("*"))
                 if file.is_file()
             }
-            written: dict[str, Any] = {"said": said, "seconds": time.perf_counter() - start, "files": files, "depends": depends}
+            written: dict[str, Any] = {
+                "said": said,
+                "seconds": time.perf_counter() - start,
+                "files": files,
+                "depends": depends,
+            }
             write_whole(done, json.dumps(written, indent=1))
         record = _finished(done)
         stage = Stage(name, folder, record["said"], record["seconds"], reused)

@@ -30,6 +30,7 @@ from attar.training.fit import Fitted, Training, fit
 from attar.training.objective import HardLabels, Objective, Term
 from attar.training.progress import Progress
 from attar.transfer.datasets import Dataset, Split
+from attar.transfer.datasets import load as load_data
 from attar.transfer.store import Targets, label
 from attar.transfer.transfer_set import Live, TargetSource, TransferSet
 from attar.transfer.views import Views
@@ -88,35 +89,45 @@ def network_of(section: NetworkSection, seed: int) -> nn.Module:
         return section.spec().build()
 
 
-def check_network(network: nn.Module, key: str, context: Context) -> None:
-    """See that a network takes the data's inputs and tells the data's classes apart.
+def data_of(recipe: Recipe, progress: Progress) -> Dataset:
+    """The recipe's data set."""
+    section = recipe.data
+    return load_data(
+        section.use,
+        validation=section.validation,
+        test=section.test,
+        seed=recipe.seed,
+        classes=section.classes,
+        limit=section.limit,
+        progress=progress,
+    )
+
+
+def check_networks(recipe: Recipe, dataset: Dataset) -> None:
+    """See that the recipe's networks take the data's inputs and tell the data's classes apart, before any training.
 
     Raises:
         BadInput: Naming the table of the recipe.
     """
-    classes = len(context.dataset.classes)
+    check_network(network_of(recipe.student.network, recipe.seed), "student.network", dataset)
+    if recipe.teacher.network is not None:
+        check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", dataset)
+
+
+def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
+    """See that one network takes the data's inputs and gives one logit for each of the data's classes."""
+    classes, example = len(dataset.classes), dataset.train.floats(slice(0, 1))
     network.eval()
     try:
         with torch.no_grad():
-            output = network(context.example)
-    except (RuntimeError, ValueError, TypeError) as error:
-        shape = tuple(context.example.shape[1:])
-        raise must(
-            key,
-            "the recipe",
-            f"a network for inputs of shape {shape}",
-            f"{type(error).__name__}: {error}",
-            "Change its arguments",
-        ) from error
+            output = network(example)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        rule = f"a network for inputs of shape {tuple(example.shape[1:])}"
+        raise must(key, "the recipe", rule, f"{type(error).__name__}: {error}", "Change its arguments") from error
     if not isinstance(output, Tensor) or tuple(output.shape) != (1, classes):
         got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
-        raise must(
-            key,
-            "the recipe",
-            f"a network with {classes} logits, one for each class of the data",
-            got,
-            "Change its arguments",
-        )
+        rule = f"a network with {classes} logits, one for each class of the data"
+        raise must(key, "the recipe", rule, got, "Change its arguments")
 
 
 def _train(
@@ -196,7 +207,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 network = network_of(section.network, section.seed)
                 inner = network.network if isinstance(network, Standardize) else network
                 load_weights(inner, Path(section.weights[index]))
-                check_network(network, "teacher.network", context)
+                check_network(network, "teacher.network", context.dataset)
             else:
                 trained.append(_member(context, index))
                 network = trained[-1].network

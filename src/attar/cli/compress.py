@@ -1,0 +1,83 @@
+"""``attar compress``: a recipe in; an artifact, its evidence and a report out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe (see: attar recipes).")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting, for example --set student.training.epochs=5. May be repeated.",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where networks are trained: cpu, cuda, cuda:1, mps.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Seed of the split, the views and the student. Same as --set seed=N."),
+]
+
+
+def compress(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
+    changes: SetOption = None,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON instead of a table.")] = False,
+) -> int:
+    """Distill a teacher into a small student, deploy it, measure it, and write the report.
+
+    The run folder then holds the artifact (load it with attar.load), evidence.json and report.html. The same command
+    continues a run that was stopped, however it was stopped.
+
+    Example: attar compress digits --out runs/digits --set student.training.epochs=40
+    """
+    from attar.cli.progress import bars, errors
+    from attar.cli.table import models_table, verdict_line
+    from attar.recipes.compress import compress as do
+    from attar.recipes.compress import headline
+    from attar.recipes.read import read
+
+    all_changes = [*(changes or []), *([] if seed is None else [f"seed={seed}"])]
+    chosen = read(recipe, all_changes)
+    if dry_run:
+        from attar.recipes.plan import plan
+
+        planned = plan(chosen, out, progress=bars)
+        print(json.dumps(planned.to_json(), indent=1) if as_json else planned)
+        return 0
+    command = (
+        shlex.join(["attar", *sys.argv[1:]])
+        if sys.argv and Path(sys.argv[0]).stem == "attar"
+        else f"attar compress {recipe}"
+    )
+    run = do(chosen, out, device=device, progress=bars, command=command)
+    if as_json:
+        print((run.folder / "evidence.json").read_text(encoding="utf-8"))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.print(models_table(run.evidence))
+        console.print(headline(run.evidence), soft_wrap=True, markup=False)
+        console.print(run.evidence["why"], soft_wrap=True, markup=False)
+        console.print(verdict_line(run.evidence), soft_wrap=True, markup=False)
+        for warning in run.evidence["warnings"]:
+            errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+        console.print(f"Artifact: {run.folder / 'artifact'}", soft_wrap=True, markup=False)
+        console.print(f"Report:   {run.report}", soft_wrap=True, markup=False)
+    return 0 if run.met else 1

@@ -1,0 +1,56 @@
+"""``attar measure``: an artifact's quality, bytes, memory and latency on some data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def measure(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="The artifact's folder.")],
+    data: Annotated[
+        str, typer.Option("--data", help="digits, fashion-mnist, a path to .npz, or package.module:function.")
+    ],
+    split: Annotated[
+        str, typer.Option("--split", help="Which part to measure on: train, validation or test.")
+    ] = "test",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the runtime.")] = 1,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow", metavar="PACKAGE", help="A package that may build a torch artifact's network. May be repeated."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Measure an artifact on this machine.
+
+    Example: attar measure runs/digits/artifact --data digits
+    """
+    from attar.cli.progress import bars
+    from attar.deployment.artifact import load
+    from attar.errors import must
+    from attar.evidence.measure import measure as do
+    from attar.transfer.datasets import load as load_data
+
+    parts: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
+    if split not in parts:
+        raise must("--split", "attar measure", "train, validation or test", split, "Choose one of them")
+    allowed = ["attar", *(allow or [])]
+    opened = load(artifact, threads=threads, allow=allowed)
+    dataset = load_data(data, progress=bars)
+    chosen = dataset.splits()[split]
+    if tuple(opened.classes) != tuple(chosen.classes):
+        raise must(
+            "--data",
+            "attar measure",
+            f"of the artifact's classes {opened.classes}",
+            chosen.classes,
+            "Give the data it was made for",
+        )
+    evidence = do(opened, chosen, threads=threads, allow=allowed, progress=bars)
+    print(json.dumps(evidence.to_json(), indent=1) if as_json else evidence)
+    return 0

@@ -1,0 +1,52 @@
+"""``attar recipes`` and ``attar copy``: what ships, and how to begin from it."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recipes() -> int:
+    """List the recipes that ship.
+
+    Example: attar recipes
+    """
+    from attar.recipes.read import shipped
+
+    ready = shipped()
+    width = max(map(len, ready))
+    for name, path in ready.items():
+        print(f"{name:<{width}}  {tomllib.loads(path.read_text(encoding='utf-8')).get('title', '')}")
+    return 0
+
+
+def copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe (see: attar recipes).")],
+    to: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write; by default NAME.toml here.")
+    ] = None,
+) -> int:
+    """Copy a shipped recipe, to change it.
+
+    Example: attar copy digits mine.toml
+    """
+    from attar.errors import must, near
+    from attar.recipes.folder import unwritable
+    from attar.recipes.read import shipped
+
+    ready = shipped()
+    if name not in ready:
+        raise must("NAME", "attar copy", "a shipped recipe", name, near(name, ready))
+    path = to or Path(f"{Path(name).name}.toml")
+    if path.exists():
+        raise must("FILE", "attar copy", "a file that is not there yet", str(path), "Name another file, or delete it")
+    try:
+        shutil.copyfile(ready[name], path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    print(path)
+    return 0

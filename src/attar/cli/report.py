@@ -1,0 +1,41 @@
+"""``attar report``: draw a run's page again from its evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as attar compress leaves it.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write; by default RUN/report.html.")
+    ] = None,
+) -> int:
+    """Draw the report of a finished run again.
+
+    Example: attar report runs/digits
+    """
+    from attar.errors import CorruptFile, must
+    from attar.evidence.report import render
+
+    evidence = run / "evidence.json"
+    if not evidence.is_file():
+        raise must(
+            "RUN",
+            "attar report",
+            "a finished run folder with evidence.json in it",
+            str(run),
+            "Finish it with attar compress",
+        )
+    try:
+        document = json.loads(evidence.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{evidence} is not JSON ({error}). Run attar compress again: it writes it anew.") from error
+    path = out or run / "report.html"
+    render(document, path)
+    print(path)
+    return 0

@@ -1,0 +1,115 @@
+"""What a recipe would do, found out without training anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from attar.deployment.artifact import candidates
+from attar.evidence.units import count, grouped, size
+from attar.network.cost import cost
+from attar.recipes.schema import Recipe
+from attar.recipes.stages import check_networks, data_of, network_of
+from attar.training.progress import Progress, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The outline of a run.
+
+    Attributes:
+        name: The recipe's.
+        folder: Where it would be written.
+        data: The data set in words.
+        teacher_members: Models in the teacher.
+        teacher_macs: Multiply-adds of the whole teacher for one example; None for ONNX files.
+        teacher_steps: Optimizer steps to train the teacher; 0 if it is given.
+        student_parameters: Parameters of the student.
+        student_macs: Its multiply-adds for one example.
+        student_steps: Optimizer steps for all students and controls.
+        labels: Examples that the teacher labels, views counted; 0 where it is asked live.
+        targets_bytes: About how large the stored targets become.
+        candidates: Ways to deploy that would be tried.
+    """
+
+    name: str
+    folder: str
+    data: str
+    teacher_members: int
+    teacher_macs: int | None
+    teacher_steps: int
+    student_parameters: int
+    student_macs: int
+    student_steps: int
+    labels: int
+    targets_bytes: int
+    candidates: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a plain document."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        student = f"{count(self.student_parameters)} parameters, {count(self.student_macs)} multiply-adds"
+        macs = "unknown multiply-adds" if self.teacher_macs is None else f"{count(self.teacher_macs)} multiply-adds"
+        fewer = (
+            ""
+            if self.teacher_macs is None
+            else f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
+        )
+        return "\n".join(
+            [
+                f"{self.name} into {self.folder}; nothing was trained or written",
+                f"data      {self.data}",
+                f"teacher   {self.teacher_members} models, {macs}; {grouped(self.teacher_steps)} steps of training",
+                f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
+                f"student   {student}{fewer}; {grouped(self.student_steps)} steps with its controls",
+                f"deploy    {', '.join(self.candidates)}",
+            ]
+        )
+
+
+def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = silent) -> Plan:
+    """Check a recipe down to its data and networks, and say what it would do.
+
+    Args:
+        recipe: The recipe.
+        out: The run folder it would go to.
+        progress: Shown while data are downloaded.
+
+    Raises:
+        BadInput: If anything that the recipe names breaks a rule.
+    """
+    dataset = data_of(recipe, progress)
+    check_networks(recipe, dataset)
+    example = dataset.train.floats(slice(0, 1))
+    student = cost(network_of(recipe.student.network, recipe.seed), example)
+    teacher, steps = None, 0
+    if recipe.teacher.network is not None:
+        teacher = recipe.teacher.count * cost(network_of(recipe.teacher.network, recipe.teacher.seed), example).macs
+        if not recipe.teacher.weights and not recipe.teacher.learns:
+            training = recipe.teacher.training
+            steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
+    training = recipe.student.training
+    stored = recipe.transfer.cached and not recipe.teacher.learns
+    labels = len(dataset.train) * recipe.transfer.views.count if stored else 0
+    width = 2 * len(dataset.classes) if recipe.transfer.top_k is None else 6 * recipe.transfer.top_k + 4
+    return Plan(
+        name=recipe.name,
+        folder=str(out if out is not None else Path("runs") / recipe.name),
+        data=repr(dataset),
+        teacher_members=recipe.teacher.count,
+        teacher_macs=teacher,
+        teacher_steps=steps,
+        student_parameters=student.parameters,
+        student_macs=student.macs,
+        student_steps=recipe.student.seeds
+        * (1 + recipe.control)
+        * training.epochs
+        * math.ceil(len(dataset.train) / training.batch_size),
+        labels=labels,
+        targets_bytes=labels * width,
+        candidates=[one.name for one in candidates(recipe.artifacts.runtimes, int8=recipe.artifacts.int8)],
+    )
