@@ -1,1 +1,141 @@
-"""Attar makes big models small."""
+"""Attar makes big models small: a trained model and data in; the smallest fast model that keeps its accuracy out.
+
+Every public name is here. Each is imported when it is first asked for, so that ``import attar`` costs nothing; a name
+that is not here is reached through its module and may move between versions.
+
+- A whole run: `compress` does what a recipe (`read_recipe`) says.
+- Its parts: `load_data`, `as_teacher`, `label`, `fit`, `candidates`, `deploy`, `measure`, `race`.
+- What it leaves behind: `load` opens an artifact.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attar.deployment.artifact import candidates as candidates
+    from attar.deployment.artifact import deploy as deploy
+    from attar.deployment.artifact import load as load
+    from attar.errors import AttarError as AttarError
+    from attar.errors import BadInput as BadInput
+    from attar.evidence.latency import race as race
+    from attar.evidence.measure import measure as measure
+    from attar.network.describe import Spec as Spec
+    from attar.recipes.compress import compress as compress
+    from attar.recipes.read import read as read_recipe
+    from attar.teachers.as_teacher import as_teacher as as_teacher
+    from attar.teachers.ensemble import Ensemble as Ensemble
+    from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
+    from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
+    from attar.training.fit import Training as Training
+    from attar.training.fit import fit as fit
+    from attar.training.objective import CenteredLogits as CenteredLogits
+    from attar.training.objective import HardLabels as HardLabels
+    from attar.training.objective import Objective as Objective
+    from attar.training.objective import Ramp as Ramp
+    from attar.training.objective import SoftTargets as SoftTargets
+    from attar.training.objective import Term as Term
+    from attar.transfer.datasets import Dataset as Dataset
+    from attar.transfer.datasets import Split as Split
+    from attar.transfer.datasets import from_arrays as from_arrays
+    from attar.transfer.datasets import load as load_data
+    from attar.transfer.store import Targets as Targets
+    from attar.transfer.store import label as label
+    from attar.transfer.transfer_set import Live as Live
+    from attar.transfer.transfer_set import TransferSet as TransferSet
+    from attar.transfer.views import Views as Views
+
+    __version__: str
+
+__all__ = [
+    "AttarError",
+    "BadInput",
+    "CenteredLogits",
+    "Dataset",
+    "Ensemble",
+    "HardLabels",
+    "Live",
+    "NetworkTeacher",
+    "Objective",
+    "OnnxTeacher",
+    "Ramp",
+    "SoftTargets",
+    "Spec",
+    "Split",
+    "Targets",
+    "Term",
+    "Training",
+    "TransferSet",
+    "Views",
+    "__version__",
+    "as_teacher",
+    "candidates",
+    "compress",
+    "deploy",
+    "fit",
+    "from_arrays",
+    "label",
+    "load",
+    "load_data",
+    "measure",
+    "race",
+    "read_recipe",
+]
+
+_HOMES = {
+    "AttarError": "attar.errors",
+    "BadInput": "attar.errors",
+    "CenteredLogits": "attar.training.objective",
+    "Dataset": "attar.transfer.datasets",
+    "Ensemble": "attar.teachers.ensemble",
+    "HardLabels": "attar.training.objective",
+    "Live": "attar.transfer.transfer_set",
+    "NetworkTeacher": "attar.teachers.teacher",
+    "Objective": "attar.training.objective",
+    "OnnxTeacher": "attar.teachers.onnx",
+    "Ramp": "attar.training.objective",
+    "SoftTargets": "attar.training.objective",
+    "Spec": "attar.network.describe",
+    "Split": "attar.transfer.datasets",
+    "Targets": "attar.transfer.store",
+    "Term": "attar.training.objective",
+    "Training": "attar.training.fit",
+    "TransferSet": "attar.transfer.transfer_set",
+    "Views": "attar.transfer.views",
+    "as_teacher": "attar.teachers.as_teacher",
+    "candidates": "attar.deployment.artifact",
+    "compress": "attar.recipes.compress",
+    "deploy": "attar.deployment.artifact",
+    "fit": "attar.training.fit",
+    "from_arrays": "attar.transfer.datasets",
+    "label": "attar.transfer.store",
+    "load": "attar.deployment.artifact",
+    "load_data": "attar.transfer.datasets:load",
+    "measure": "attar.evidence.measure",
+    "race": "attar.evidence.latency",
+    "read_recipe": "attar.recipes.read:read",
+}
+"""The module of each public name, and after a colon its name there where that is another."""
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take every misspelt name for a public one
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for (PEP 562), and keep it."""
+        value: object
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value = version("attar")
+        elif name in _HOMES:
+            module, _, there = _HOMES[name].partition(":")
+            value = getattr(import_module(module), there or name)
+        else:
+            raise AttributeError(f"module 'attar' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

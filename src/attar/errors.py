@@ -49,7 +49,8 @@ def must(parameter: str, of: str, rule: str, got: object, remedy: str) -> BadInp
         >>> print(must("temperature", "SoftTargets", "greater than 0", -1, "Use 1 for plain probabilities"))
         temperature of SoftTargets must be greater than 0; got -1. Use 1 for plain probabilities.
     """
-    return BadInput(f"{parameter} of {of} must be {rule}; got {shown(got)}. {remedy}.")
+    end = "" if remedy.endswith("?") else "."
+    return BadInput(f"{parameter} of {of} must be {rule}; got {shown(got)}. {remedy}{end}")
 
 
 def shown(value: object, limit: int = 120) -> str:

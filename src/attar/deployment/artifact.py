@@ -371,7 +371,7 @@ def _find(name: str) -> Candidate:
 
 def _choose(name: str, valid: Collection[str]) -> str:
     """The remedy for an unknown name, without the question mark that `must` would follow with a period."""
-    return near(name, valid).removesuffix("?")
+    return near(name, valid)
 
 
 def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:

@@ -118,7 +118,7 @@ class Race:
         """
         for parameter, name in (("slow", slow), ("fast", fast)):
             if name not in self.rounds_ms:
-                raise must(parameter, "ratio", "a contender of the race", name, near(name, self.rounds_ms).rstrip("?"))
+                raise must(parameter, "ratio", "a contender of the race", name, near(name, self.rounds_ms))
         logs = np.sort(np.log(self.rounds_ms[slow]) - np.log(self.rounds_ms[fast]))
         rounds = len(logs)
         # Both ends leave out as many rounds as a fair coin leaves with at most 2.5%: P(heads <= skipped - 1) <= 0.025.

@@ -152,7 +152,15 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, about: Mapping[str,
     save_file(dict(tensors), part, metadata={"attar": json.dumps(about or {})})
     with part.open("rb+") as file:
         os.fsync(file.fileno())
+    # The library makes files that only their owner can read; what ships is for others too.
+    part.chmod(0o666 & ~_umask())
     part.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

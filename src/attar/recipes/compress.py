@@ -502,7 +502,7 @@ class _Compression:
             "budget": list(choice.budget),
             **self._against_control(test, student, heard),
             "ratios": self._ratios(models, measured, choice.winner),
-            "curves": {one.name: list(one.history) for one in (*self.members, *self.students, *self.controls)},
+            "curves": {one.name: _curve(one) for one in (*self.members, *self.students, *self.controls)},
             "examples": self._examples(),
             "temperature": self._temperature(),
             "targets": None if self.store is None else {**self.store.said, "seconds": self.store.seconds},
@@ -616,6 +616,11 @@ def vars_of(value: Any) -> dict[str, Any]:
     """The fields of a small dataclass as plain values."""
     names = value.__dataclass_fields__
     return {name: list(item) if isinstance(item := getattr(value, name), tuple) else item for name in names}
+
+
+def _curve(trained: Trained) -> list[dict[str, Any]]:
+    """A training's history as the report draws it."""
+    return [{**entry, "validation_accuracy": entry["score"]} for entry in trained.history]
 
 
 def _labels(split: Split) -> NDArray[np.int64]:

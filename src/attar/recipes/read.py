@@ -105,13 +105,17 @@ def _said(problem: Any, where: str) -> str:
     path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
     key = ".".join(map(str, path)) or "the recipe"
     if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key}. {near(str(path[-1]), _keys(path[:-1]))}."
+        return _ended(f"{where}: unknown key {key}. {near(str(path[-1]), _keys(path[:-1]))}")
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if problem["type"] == "value_error":
-        return f"{where}: {key}: {message}."
+        return _ended(f"{where}: {key}: {message}")
     return f"{where}: {key}: {message}; got {shown(problem['input'])}."
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else sentence + "."
 
 
 def _keys(path: Iterable[Any]) -> list[str]:

@@ -232,7 +232,7 @@ def load(
         dataset = load_function(text, validation=validation, test=test, seed=seed)
     else:
         rule = "'digits', 'fashion-mnist', a path to an .npz file, or 'package.module:function'"
-        raise must("name", "load", rule, text, near(text, ["digits", "fashion-mnist"]).removesuffix("?"))
+        raise must("name", "load", rule, text, near(text, ["digits", "fashion-mnist"]))
     if classes is not None:
         dataset = keep_classes(dataset, classes)
     return dataset if limit is None else shrink(dataset, limit)
@@ -409,7 +409,7 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """
     for name in classes:
         if name not in dataset.classes:
-            remedy = near(str(name), dataset.classes).removesuffix("?")
+            remedy = near(str(name), dataset.classes)
             raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
     kept = tuple(classes)
     renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
