@@ -1,0 +1,61 @@
+# Two commands need nothing but python3 (3.11 or newer) and make:
+#
+#   make demo    the environment, then the shipped recipe "digits", into runs/digits
+#   make test    the environment with the test tools, then every check there is
+#
+# PYTHON chooses the interpreter (make demo PYTHON=python3.12), VENV the folder of the environment, and PIP_OPTIONS is
+# handed to every pip install.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_OPTIONS ?=
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS)
+# Stamps: what is installed was installed from the pyproject.toml that is here, so it is not installed again.
+INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.testable
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test install check types unit format clean
+
+demo: $(INSTALLED)
+	$(BIN)/attar compress digits --out runs/digits
+
+test: check types unit
+
+# The environment with the test tools, to work in.
+install: $(TESTABLE)
+
+check: $(TESTABLE)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(TESTABLE)
+	$(BIN)/mypy
+
+# One thread: the tests share the machine with whatever else runs on it, and torch's threads wait by spinning.
+unit: $(TESTABLE)
+	OMP_NUM_THREADS=1 $(BIN)/pytest
+
+format: $(TESTABLE)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Attar needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Installing Attar and what it needs into $(VENV): some minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --editable '.[openvino]'
+	@touch $@
+
+# Dependency groups need pip 25.1, and Python brings an older one.
+$(TESTABLE): $(INSTALLED)
+	@echo "Installing the test tools into $(VENV)."
+	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@$(PIP_INSTALL) --group dev
+	@touch $@
