@@ -72,17 +72,17 @@ class Candidate:
             BadInput: If the runtime, the precision or a setting is unknown.
         """
         if self.runtime not in RUNTIMES:
-            raise must("runtime", "Candidate", "a known runtime", self.runtime, _choose(self.runtime, RUNTIMES))
+            raise must("runtime", "Candidate", "a known runtime", self.runtime, near(self.runtime, RUNTIMES))
         precisions = ("fp32", "int8") if self.runtime in GRID else ("fp32",)
         if self.precision not in precisions:
             rule = f"what {self.runtime} can do"
-            raise must("precision", "Candidate", rule, self.precision, _choose(self.precision, precisions))
+            raise must("precision", "Candidate", rule, self.precision, near(self.precision, precisions))
         grid = GRID[self.runtime].values() if self.precision == "int8" else ()
         known = {key for settings in grid for key in settings}
         for key in self.settings:
             if key not in known:
                 rule = f"settings of {self.runtime} {self.precision}"
-                raise must("settings", "Candidate", rule, key, _choose(key, known or ("(none)",)))
+                raise must("settings", "Candidate", rule, key, near(key, known or ("(none)",)))
 
     def __str__(self) -> str:
         return self.name
@@ -103,7 +103,7 @@ def candidates(runtimes: Sequence[str] = RUNTIMES, int8: bool = True) -> list[Ca
         ['torch fp32', 'onnxruntime fp32']
     """
     if not runtimes:
-        raise must("runtimes", "candidates", "at least one runtime", list(runtimes), _choose("", RUNTIMES))
+        raise must("runtimes", "candidates", "at least one runtime", list(runtimes), near("", RUNTIMES))
     found = []
     for runtime in dict.fromkeys(runtimes):
         found.append(Candidate(f"{runtime} fp32", runtime))
@@ -365,13 +365,8 @@ def _find(name: str) -> Candidate:
     known = {candidate.name: candidate for candidate in candidates()}
     known |= {runtime: known[f"{runtime} fp32"] for runtime in RUNTIMES}
     if name not in known:
-        raise must("candidate", "deploy", "a known name", name, _choose(name, known))
+        raise must("candidate", "deploy", "a known name", name, near(name, known))
     return known[name]
-
-
-def _choose(name: str, valid: Collection[str]) -> str:
-    """The remedy for an unknown name, without the question mark that `must` would follow with a period."""
-    return near(name, valid)
 
 
 def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:

@@ -80,11 +80,12 @@ def frontier(
         cost: What runs along x: the median latency of one example, or the bytes on disk.
         winner: Name of the model to ring.
         asked: The accuracy below which a model was not wanted, as a fraction; None draws no line.
+        split: On which examples the accuracies are.
 
     Returns:
         None if no model has both figures.
     """
-    rows = [row for model in models if (row := _point(model, cost, winner)) is not None]
+    rows = [row for model in models if (row := _point(model, cost, winner, split)) is not None]
     if not rows:
         return None
     note = _lay_out(rows, asked)
@@ -96,14 +97,14 @@ def frontier(
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=alt.Axis(values=_log_ticks(low, high), labelExpr=unit, labelOverlap="greedy"),
     )
-    axis = alt.Axis(format="~%", title="accuracy on test")
+    axis = alt.Axis(format="~%", title=f"accuracy on {split}")
     y = alt.Y("y:Q", scale=alt.Scale(zero=False, nice=True), axis=axis)
     color = alt.Color("role:N", scale=_role_colors(), legend=None)
     fill = alt.Fill("role:N", scale=_role_colors(), legend=None)
     shape = alt.Shape("shape:N", scale=None, legend=None)
     tooltip = [
         alt.Tooltip("name:N", title="model"),
-        alt.Tooltip("quality:N", title="accuracy"),
+        alt.Tooltip("quality:N", title=f"accuracy on {split}"),
         alt.Tooltip("latency:N", title="latency, batch 1"),
         alt.Tooltip("bytes:N", title="size"),
         alt.Tooltip("outcome:N"),
@@ -172,8 +173,8 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
     return charts
 
 
-def _point(model: Mapping[str, Any], cost: str, winner: str | None) -> dict[str, Any] | None:
-    quality = model.get("quality") or {}
+def _point(model: Mapping[str, Any], cost: str, winner: str | None, split: str) -> dict[str, Any] | None:
+    quality = model.get("quality" if split == "test" else "validation") or {}
     accuracy = quality.get("accuracy")
     latency = (model.get("latency") or {}).get("1") or {}
     num_bytes = model.get("size_bytes")

@@ -28,11 +28,14 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
     document = _without_none(document)
     models = sorted(document.get("models", []), key=lambda model: _place(model.get("kind"), _KINDS))
     winner = next((model for model in models if model.get("name") == document.get("winner")), None)
-    teacher = _first(models, "teacher")
+    runtime = winner.get("runtime") if winner else None
+    teachers = sorted(models, key=lambda model: runtime is None or model.get("runtime") != runtime)
+    teacher = _first(teachers, "teacher")
     control = _first(models, "control")
     student = winner or _first(models, "student")
     asked = document.get("asked", {})
-    wanted = _wanted(teacher, asked)
+    split = _split(models)
+    wanted = _wanted(teacher, asked, split)
     curves = document.get("curves", {})
     drawn = _Charts()
     return {
@@ -49,11 +52,12 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": _verdict(document.get("verdict")),
         "has_control": document.get("control", control is not None),
         "budget": [_budget(row) for row in document.get("budget", [])],
-        "frontier": drawn.add(_frontier(models, winner, wanted)),
+        "frontier": drawn.add(_frontier(models, winner, wanted, split)),
         "floor_drawn": wanted is not None,
-        "legend_of": _legend(models),
+        "legend_of": _legend(models, split),
         "models": _models(models, winner),
         "examples_of_quality": _examples(student) or _examples(teacher),
+        "split": split,
         "refusals": [model for model in models if model.get("refused")],
         "classes": _classes(teacher, control, student),
         "curves": drawn.add(charts.learning(curves)),
@@ -146,7 +150,7 @@ def _interval_plot(difference: float, interval: Sequence[float]) -> dict[str, fl
 def _budget(row: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the budget; text stands as it is, the figures of the three standing rules get their units."""
     what = str(row.get("what", ""))
-    title, say = _RULES.get(what, (what, _plain))
+    title, say = _RULES.get(what, (what[:1].upper() + what[1:], _plain))
     return {
         "what": title,
         "asked": _said(row.get("asked"), say),
@@ -162,7 +166,7 @@ def _said(value: Any, say: Callable[[Any], str]) -> str:
 
 
 def _plain(value: units.Number) -> str:
-    return units.grouped(value) if isinstance(value, int) else units.significant(value, 4)
+    return units.grouped(value) if isinstance(value, int) else units.trimmed(value, 4)
 
 
 _RULES: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -172,23 +176,32 @@ _RULES: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def _wanted(teacher: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> float | None:
+def _split(models: Sequence[Mapping[str, Any]]) -> Literal["test", "validation"]:
+    """Where more models can be compared: a candidate that was not chosen need not have seen the test examples."""
+    known = [[model for model in models if _accuracy(model, split) is not None] for split in ("test", "validation")]
+    return "test" if len(known[0]) >= len(known[1]) else "validation"
+
+
+def _wanted(teacher: Mapping[str, Any] | None, asked: Mapping[str, Any], split: str) -> float | None:
     """The lowest accuracy that was asked for."""
-    best, loss = _accuracy(teacher), asked.get("accuracy_loss")
+    best, loss = _accuracy(teacher, split), asked.get("accuracy_loss")
     return best - loss if best is not None and loss is not None else None
 
 
 def _frontier(
-    models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | None, wanted: float | None
+    models: Sequence[Mapping[str, Any]],
+    winner: Mapping[str, Any] | None,
+    wanted: float | None,
+    split: Literal["test", "validation"],
 ) -> list[charts.Chart]:
     name = winner.get("name") if winner else None
     costs: tuple[Literal["latency", "bytes"], ...] = ("latency", "bytes")
-    both = (charts.frontier(models, cost, winner=name, asked=wanted) for cost in costs)
+    both = (charts.frontier(models, cost, winner=name, asked=wanted, split=split) for cost in costs)
     return [chart for chart in both if chart is not None]
 
 
-def _legend(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    present = {charts.role(model) for model in models if _accuracy(model) is not None}
+def _legend(models: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
+    present = {charts.role(model) for model in models if _accuracy(model, split) is not None}
     return {
         "roles": [role for role in charts.ROLES if role in present],
         "refused": any(model.get("refused") for model in models),
@@ -209,6 +222,7 @@ def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | Non
             "winner": model is winner,
             "refused": "refused" in model,
             "quality": _take(model.get("quality", {}), "accuracy", "examples", "interval", "calibration_error"),
+            "validation": _take(model.get("validation", {}), "accuracy", "examples", "interval"),
             "size_bytes": model.get("size_bytes"),
             "parameters": model.get("parameters"),
             "macs": model.get("macs"),
@@ -222,7 +236,13 @@ def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | Non
         }
         for model in models
     ]
-    return {"rows": rows, "batches": batches, "threads": threads.pop() if len(threads) == 1 else None}
+    validated = any(row["validation"]["accuracy"] is not None for row in rows)
+    return {
+        "rows": rows,
+        "validated": validated,
+        "batches": batches,
+        "threads": threads.pop() if len(threads) == 1 else None,
+    }
 
 
 def _classes(
@@ -406,8 +426,8 @@ def _date(created: str | None) -> str | None:
     return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()
 
 
-def _accuracy(model: Mapping[str, Any] | None) -> float | None:
-    accuracy: float | None = (model or {}).get("quality", {}).get("accuracy")
+def _accuracy(model: Mapping[str, Any] | None, split: str = "test") -> float | None:
+    accuracy: float | None = (model or {}).get("quality" if split == "test" else "validation", {}).get("accuracy")
     return accuracy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import json
@@ -149,7 +150,12 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, about: Mapping[str,
     """Write named tensors and a JSON document as one safetensors file; a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    save_file(dict(tensors), part, metadata={"attar": json.dumps(about or {})})
+    try:
+        save_file(dict(tensors), part, metadata={"attar": json.dumps(about or {})})
+    except SafetensorError as error:
+        # The library hides which system error it was; a full disk is the one that happens.
+        full = "No space left" in str(error) or "too large" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     # The library makes files that only their owner can read; what ships is for others too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,7 @@ from attar.errors import BadInput, CorruptFile, must
 from attar.recipes.schema import Recipe
 
 _DONE = "done.json"
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 _RULE = 1
 """Part of every stage's name: raise it when the same settings come to mean another computation."""
 
@@ -100,6 +102,8 @@ class RunFolder:
                 write_whole(mine, tomli_w.dumps(recipe.document()))
                 yield self
         except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
             raise unwritable(self.path, error) from error
 
     def stage(self, name: str, depends: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]) -> Stage:
