@@ -590,8 +590,10 @@ def make_schedule(
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     if settings.schedule == "one_cycle":
         cycle = settings.optimizer == "sgd" and settings.momentum > 0
+        # A fifth of the way up, and at least one step: torch divides by the length of the rise.
+        rise_share = max(0.2, 2 / (total + 1))
         return lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=total + 1, pct_start=0.2, cycle_momentum=cycle
+            optimizer, settings.learning_rate, total_steps=total + 1, pct_start=rise_share, cycle_momentum=cycle
         )
     main: lr_scheduler.LRScheduler
     if settings.schedule == "cosine":
