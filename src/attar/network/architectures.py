@@ -98,7 +98,12 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
         channels: Channels of the input.
         blocks: Residual blocks per stage; the first stage has none, as its maps are the largest.
         dropout: Probability of dropping a feature before the last layer.
+
+    Raises:
+        BadInput: If there are no widths.
     """
+    if not widths:
+        raise must("widths", "resnet", "not empty", widths, "Give the channels of each stage")
     layers: list[nn.Module] = []
     width = channels
     for stage, size in enumerate(widths):

@@ -5,6 +5,8 @@ All functions take logits, compute in float32 or wider, return one value per exa
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -18,8 +20,10 @@ def _wide(logits: Tensor) -> Tensor:
 
 
 def _check(student: Tensor, teacher: Tensor, temperature: float, of: str) -> None:
-    if not temperature > 0:
-        raise must("temperature", of, "greater than 0", temperature, "1 is plain probabilities; 2 to 8 is usual")
+    if not 0 < temperature < math.inf:
+        raise must(
+            "temperature", of, "finite and greater than 0", temperature, "1 is plain probabilities; 2 to 8 is usual"
+        )
     if student.shape != teacher.shape:
         raise must(
             "teacher_logits",
@@ -47,7 +51,7 @@ def forward_kl(
         temperature: Softening T, greater than 0.
 
     Raises:
-        BadInput: If ``temperature`` is not positive or the shapes differ.
+        BadInput: If ``temperature`` is not positive and finite, or the shapes differ.
 
     Example:
         >>> x = torch.tensor([[2.0, 0.0]])
@@ -80,7 +84,7 @@ def soft_cross_entropy(
         temperature: Softening T, greater than 0.
 
     Raises:
-        BadInput: If ``temperature`` is not positive or the shapes differ.
+        BadInput: If ``temperature`` is not positive and finite, or the shapes differ.
     """
     _check(student_logits, teacher_logits, temperature, "soft_cross_entropy")
     log_q = functional.log_softmax(_wide(student_logits) / temperature, dim=-1)

@@ -45,12 +45,15 @@ class Ramp:
     def __post_init__(self) -> None:
         if not self.epochs > 0:
             raise must("epochs", "Ramp", "greater than 0", self.epochs, "Use a plain number for a constant")
+        for name in ("start", "end", "epochs", "begin"):
+            if not math.isfinite(getattr(self, name)):
+                raise must(name, "Ramp", "finite", getattr(self, name), "Give a plain number")
 
     def at(self, epoch: float) -> float:
         """The value at a (fractional) epoch.
 
         Example:
-            >>> Ramp(start=8, end=2, epochs=3).at(1)
+            >>> Ramp(start=8.0, end=2.0, epochs=3.0).at(1.0)
             6.0
         """
         way = min(max((epoch - self.begin) / self.epochs, 0.0), 1.0)
@@ -88,10 +91,10 @@ class SoftTargets:
             if isinstance(self.temperature, Ramp)
             else (self.temperature,)
         )
-        if not min(ends) > 0:
-            raise must(
-                "temperature", "SoftTargets", "greater than 0", min(ends), "1 is plain probabilities; 2 to 8 is usual"
-            )
+        for end in ends:
+            if not 0 < end < math.inf:
+                remedy = "1 is plain probabilities; 2 to 8 is usual"
+                raise must("temperature", "SoftTargets", "finite and greater than 0", end, remedy)
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
@@ -162,8 +165,9 @@ class Term:
 
     def __post_init__(self) -> None:
         ends = (self.weight.start, self.weight.end) if isinstance(self.weight, Ramp) else (self.weight,)
-        if not min(ends) >= 0 or not all(map(math.isfinite, ends)):
-            raise must("weight", "a loss term", "at least 0", min(ends), "Drop the term to leave it out")
+        for end in ends:
+            if not 0 <= end < math.inf:
+                raise must("weight", "a loss term", "finite and at least 0", end, "Drop the term to leave it out")
         if self.start_epoch < 0:
             raise must("start_epoch", "a loss term", "at least 0", self.start_epoch, "Epochs count from 0")
         if self.end_epoch is not None and self.end_epoch <= self.start_epoch:

@@ -1,0 +1,101 @@
+"""The shipped architectures: shapes, sizes, gradients everywhere, and refusals."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attar.errors import BadInput
+from attar.network.architectures import convnet, mlp, resnet
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_a_perceptron_is_as_wide_as_asked():
+    # 12 -> 5 -> 4 -> 3 with biases: 13*5 + 6*4 + 5*3 = 104.
+    network = mlp(12, 3, hidden=(5, 4))
+    assert parameters(network) == 104
+    assert network(torch.zeros(2, 3, 2, 2)).shape == (2, 3)
+
+
+def test_a_perceptron_without_hidden_layers_is_linear():
+    network = mlp(4, 2, hidden=())
+    x, y = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(network(x + y), network(x) + network(y) - network(torch.zeros(3, 4)))
+
+
+def test_a_convnet_is_as_wide_as_asked():
+    # 3x3 without bias, two per batch norm: 1*4*9 + 8 + 4*6*9 + 12, and 6*10 + 10 for the logits.
+    network = convnet(10, widths=[4, 6], strides=[1, 2])
+    assert parameters(network) == 36 + 8 + 216 + 12 + 70
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_strides_and_pools_shrink_the_map():
+    maps: list[tuple[int, ...]] = []
+    network = convnet(3, widths=[2, 2, 2], strides=[2, 1, 1], pools=[1, 2, 1], channels=3)
+    for module in network.modules():
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            module.register_forward_pre_hook(lambda _, inputs: maps.append(tuple(inputs[0].shape)))
+    network(torch.zeros(1, 3, 16, 16))
+    assert maps == [(1, 2, 4, 4)]
+
+
+def test_a_residual_network_has_its_blocks_after_the_first_stage():
+    def blocks(network: nn.Module) -> int:
+        return sum(type(module).__name__ == "_Residual" for module in network.modules())
+
+    assert blocks(resnet(4, widths=[3, 4, 5], blocks=2)) == 4
+    assert blocks(resnet(4, widths=[3, 4], blocks=0)) == 0
+    assert resnet(4, widths=[3, 4, 5], channels=2)(torch.zeros(2, 2, 8, 8)).shape == (2, 4)
+
+
+def test_a_residual_block_that_does_nothing_passes_its_input_on():
+    (block,) = (m for m in resnet(2, widths=[2, 3]).modules() if type(m).__name__ == "_Residual")
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block(x), x.relu())
+
+
+NETWORKS = [
+    lambda dropout: mlp(64, 5, hidden=(8, 8), dropout=dropout),
+    lambda dropout: convnet(5, widths=[4, 6], pools=[2, 1], dropout=dropout),
+    lambda dropout: resnet(5, widths=[4, 6], dropout=dropout),
+]
+
+
+def inputs() -> Tensor:
+    return torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_every_parameter_is_trained(make):
+    network = make(0.0)
+    network(inputs()).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_dropout_works_in_training_only(make):
+    network = make(0.5)
+    assert not torch.equal(network(inputs()), network(inputs()))
+    network.eval()
+    assert torch.equal(network(inputs()), network(inputs()))
+    assert not any(isinstance(module, nn.Dropout) for module in make(0.0).modules())
+
+
+@pytest.mark.parametrize(
+    "widths_strides_pools", [((), None, None), ((4, 4), (1,), None), ((4, 4), None, (2, 2, 2))], ids=str
+)
+def test_a_convnet_needs_one_stride_and_pool_per_layer(widths_strides_pools):
+    widths, strides, pools = widths_strides_pools
+    with pytest.raises(BadInput, match=r"widths of convnet must be as long as strides and pools, and not empty; got"):
+        convnet(3, widths, strides=strides, pools=pools)
+
+
+def test_a_residual_network_needs_a_width():
+    with pytest.raises(BadInput, match=r"widths of resnet must be not empty; got \(\)"):
+        resnet(3, ())

@@ -1,0 +1,52 @@
+"""A batch: its parts, its count, and that nothing is copied for a slice."""
+
+import torch
+
+from attar.training.batch import ABSENT, Batch
+
+
+def whole() -> Batch:
+    return Batch(
+        inputs=torch.arange(12.0).view(4, 3),
+        labels=torch.tensor([0, ABSENT, 2, 1]),
+        targets=torch.arange(8.0).view(4, 2),
+        ids=torch.tensor([10, 11, 12, 13]),
+        mask=torch.tensor([True, False, True, True]),
+    )
+
+
+def test_rows_cut_every_part_alike():
+    part = whole().rows(1, 3)
+    assert len(part) == 2
+    for name in ("inputs", "labels", "targets", "ids", "mask"):
+        assert torch.equal(getattr(part, name), getattr(whole(), name)[1:3])
+
+
+def test_rows_past_the_end_are_the_rest():
+    assert len(whole().rows(3, 9)) == 1
+
+
+def test_rows_share_the_memory():
+    batch = whole()
+    batch.rows(0, 2).inputs[0, 0] = 99
+    assert batch.inputs[0, 0] == 99
+
+
+def test_absent_parts_stay_absent():
+    part = Batch(inputs=torch.zeros(3, 1)).rows(0, 2).to(torch.device("cpu"))
+    assert len(part) == 2
+    assert part.labels is None and part.targets is None and part.ids is None and part.mask is None
+
+
+def test_it_moves_as_a_whole():
+    moved = whole().to(torch.device("meta"))
+    for name in ("inputs", "labels", "targets", "ids", "mask"):
+        assert getattr(moved, name).device.type == "meta"
+
+
+def test_what_counts():
+    # Everything without a mask, also what has no label; else what the mask says, positions too.
+    assert Batch(inputs=torch.zeros(3, 1), labels=torch.tensor([ABSENT, 1, ABSENT])).count() == 3
+    assert whole().count() == 3
+    assert Batch(inputs=torch.zeros(2, 4), mask=torch.tensor([[True, True, False], [False, True, False]])).count() == 3
+    assert Batch(inputs=torch.zeros(0, 1)).count() == 0

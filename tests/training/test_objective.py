@@ -1,0 +1,112 @@
+"""Schedules and terms: when each counts, with what weight, and what is refused."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from attar.errors import BadInput
+from attar.training.batch import Batch
+from attar.training.objective import (
+    CenteredLogits,
+    HardLabels,
+    Objective,
+    Ramp,
+    SoftTargets,
+    Term,
+    value_at,
+)
+
+
+@pytest.mark.parametrize(("epoch", "value"), [(0.0, 8.0), (2.0, 8.0), (3.0, 6.5), (4.0, 5.0), (6.0, 2.0), (99.0, 2.0)])
+def test_a_ramp_waits_moves_and_stays(epoch, value):
+    # From 8 to 2 in four epochs that begin at 2: 1.5 an epoch.
+    assert Ramp(start=8.0, end=2.0, epochs=4.0, begin=2.0).at(epoch) == pytest.approx(value)
+
+
+def test_a_cosine_ramp_is_slow_at_both_ends():
+    ramp = Ramp(start=0.0, end=1.0, epochs=4.0, shape="cosine")
+    # (1 - cos(pi/4)) / 2 a quarter of the way.
+    assert ramp.at(1.0) == pytest.approx((1 - math.sqrt(0.5)) / 2)
+    assert [ramp.at(e) for e in (0.0, 2.0, 4.0)] == pytest.approx([0.0, 0.5, 1.0])
+    assert ramp.at(0.1) < 0.1 / 4 and 1 - ramp.at(3.9) < 0.1 / 4
+
+
+def test_a_number_is_its_own_schedule():
+    assert value_at(0.25, 7.5) == 0.25
+    assert value_at(Ramp(start=0.0, end=1.0, epochs=2.0), 1.0) == 0.5
+
+
+def test_a_term_counts_from_its_start_until_before_its_end():
+    objective = Objective(
+        {"soft": Term(loss=SoftTargets(), end_epoch=3), "hard": Term(loss=HardLabels(), start_epoch=2)}
+    )
+    said = {epoch: [term.name for term in objective.at(epoch)] for epoch in (0.0, 1.99, 2.0, 2.5, 2.99, 3.0, 50.0)}
+    assert said[0.0] == said[1.99] == ["soft"]
+    assert said[2.0] == said[2.5] == said[2.99] == ["soft", "hard"]
+    assert said[3.0] == said[50.0] == ["hard"]
+
+
+def test_weights_and_settings_follow_their_schedules():
+    weight, temperature = Ramp(start=1.0, end=0.0, epochs=4.0), Ramp(start=8.0, end=2.0, epochs=3.0)
+    objective = Objective({"soft": Term(loss=SoftTargets(temperature=temperature, scale_by_t2=False), weight=weight)})
+    (active,) = objective.at(2.0)
+    assert active.weight == 0.5 and active.loss == SoftTargets(temperature=4.0, scale_by_t2=False)
+    # The objective itself stays as it was.
+    assert objective.terms["soft"].loss == SoftTargets(temperature=temperature, scale_by_t2=False)
+
+
+def test_a_plain_function_is_a_loss():
+    def margin(output: Tensor, batch: Batch) -> Tensor:
+        return output.logsumexp(-1)
+
+    (active,) = Objective({"margin": Term(loss=margin, weight=2.0)}).at(0.5)
+    assert active.loss is margin and active.weight == 2.0
+
+
+def test_epochs_without_any_term_are_refused():
+    objective = Objective({"soft": Term(loss=SoftTargets(), start_epoch=1, end_epoch=2)})
+    assert len(objective.at(1.5)) == 1
+    for epoch in (0.0, 2.0):
+        with pytest.raises(BadInput, match=rf"in force in every epoch, also {int(epoch)}; got \['soft'\]"):
+            objective.at(epoch)
+
+
+def test_soft_targets_are_scaled_by_t2_unless_told_not_to():
+    batch = Batch(inputs=torch.zeros(1, 1), targets=torch.tensor([[4 * math.log(3), 0.0]]))
+    # At T = 4 the teacher says (3/4, 1/4) and the student (1/2, 1/2): 3/4 ln 3 - ln 2 nats.
+    kl = 0.75 * math.log(3) - math.log(2)
+    output = torch.zeros(1, 2)
+    assert SoftTargets(temperature=4.0, scale_by_t2=False)(output, batch).item() == pytest.approx(kl, abs=1e-6)
+    assert SoftTargets(temperature=4.0)(output, batch).item() == pytest.approx(16 * kl, abs=1e-5)
+
+
+def test_targets_and_labels_enter_where_they_should():
+    batch = Batch(inputs=torch.zeros(1, 1), labels=torch.tensor([1]), targets=torch.tensor([[3.0, 1.0, 2.0]]))
+    assert CenteredLogits()(torch.zeros(1, 3), batch).item() == pytest.approx(1 / 3)
+    assert HardLabels()(torch.zeros(1, 3), batch).item() == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Ramp(start=0.0, end=1.0, epochs=0.0), "epochs of Ramp must be greater than 0; got 0.0"),
+        (lambda: Ramp(start=0.0, end=1.0, epochs=math.nan), "epochs of Ramp must be greater than 0; got nan"),
+        (lambda: SoftTargets(temperature=0.0), "temperature of SoftTargets must be finite and greater than 0; got 0.0"),
+        (lambda: SoftTargets(temperature=math.inf), "temperature of SoftTargets must be .*; got inf"),
+        (lambda: SoftTargets(temperature=Ramp(start=4.0, end=0.0, epochs=2.0)), "temperature of .*; got 0.0"),
+        (lambda: SoftTargets(temperature=Ramp(start=4.0, end=math.nan, epochs=2.0)), "temperature of .*; got nan"),
+        (lambda: HardLabels(smoothing=1.0), "smoothing of HardLabels must be from 0 up to but not 1; got 1.0"),
+        (lambda: HardLabels(smoothing=-0.1), "smoothing of HardLabels must be .*; got -0.1"),
+        (lambda: Term(loss=HardLabels(), weight=-1.0), "weight of a loss term must be finite and at least 0; got -1.0"),
+        (lambda: Term(loss=HardLabels(), weight=math.nan), "weight of a loss term must be .*; got nan"),
+        (lambda: Term(loss=HardLabels(), weight=Ramp(start=1.0, end=math.inf, epochs=1.0)), "weight .*; got inf"),
+        (lambda: Term(loss=HardLabels(), start_epoch=-1), "start_epoch of a loss term must be at least 0; got -1"),
+        (lambda: Term(loss=HardLabels(), start_epoch=3, end_epoch=3), r"end_epoch .* after start_epoch \(3\); got 3"),
+        (lambda: Objective({}), "terms of an objective must be at least one; got {}"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make, message):
+    with pytest.raises(BadInput, match=message):
+        make()
