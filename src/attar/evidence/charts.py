@@ -52,11 +52,13 @@ class Chart:
         title: What is drawn.
         note: What a reader must know to read it; may be empty.
         spec: The Vega-Lite specification, plain JSON values.
+        wide: Whether it wants the whole width of the page.
     """
 
     title: str
     note: str
     spec: dict[str, Any]
+    wide: bool = False
 
 
 def role(model: Mapping[str, Any]) -> str:
@@ -71,7 +73,12 @@ def role(model: Mapping[str, Any]) -> str:
 
 
 def frontier(
-    models: Sequence[Mapping[str, Any]], cost: Literal["latency", "bytes"], *, winner: str | None, asked: float | None
+    models: Sequence[Mapping[str, Any]],
+    cost: Literal["latency", "bytes"],
+    *,
+    winner: str | None,
+    asked: float | None,
+    split: Literal["test", "validation"] = "test",
 ) -> Chart | None:
     """Quality against what it costs, one point a model.
 
@@ -164,7 +171,7 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
     accuracies = [row for row in rows if row["accuracy"] is not None]
     if accuracies:
         spec = _lines(accuracies, "accuracy", "validation accuracy", "~%", height=280)
-        charts.append(Chart("Validation accuracy", "", spec))
+        charts.append(Chart("Validation accuracy", "", spec, wide=True))
     for name in ROLES:
         losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
         if losses:

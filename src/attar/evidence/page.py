@@ -26,11 +26,10 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         document: The evidence document, read from JSON.
     """
     document = _without_none(document)
-    models = sorted(document.get("models", []), key=lambda model: _place(model.get("kind"), _KINDS))
-    winner = next((model for model in models if model.get("name") == document.get("winner")), None)
-    runtime = winner.get("runtime") if winner else None
-    teachers = sorted(models, key=lambda model: runtime is None or model.get("runtime") != runtime)
-    teacher = _first(teachers, "teacher")
+    entries = document.get("models", [])
+    winner = next((model for model in entries if model.get("name") == document.get("winner")), None)
+    models = _ordered(entries, winner)
+    teacher = _first(models, "teacher")
     control = _first(models, "control")
     student = winner or _first(models, "student")
     asked = document.get("asked", {})
@@ -47,7 +46,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "headline": _headline(document, winner, teacher),
         "asked": _asked(asked),
         "met": document.get("met"),
-        "why": document.get("why"),
+        "why": _sentence(document.get("why", "")),
         "winner": winner.get("name") if winner else None,
         "verdict": _verdict(document.get("verdict")),
         "has_control": document.get("control", control is not None),
@@ -58,7 +57,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "models": _models(models, winner),
         "examples_of_quality": _examples(student) or _examples(teacher),
         "split": split,
-        "refusals": [model for model in models if model.get("refused")],
+        "refusals": _refusals(models),
         "classes": _classes(teacher, control, student),
         "curves": drawn.add(charts.learning(curves)),
         "curve_roles": [role for role in charts.ROLES if any(name.split("/")[0] == role for name in curves)],
@@ -86,9 +85,21 @@ class _Charts:
         """Takes up some charts; returns what the template needs to make room for each."""
         places = []
         for chart in some:
-            places.append({"number": len(self.specs), "title": chart.title, "note": chart.note})
+            places.append({"number": len(self.specs), "title": chart.title, "note": chart.note, "wide": chart.wide})
             self.specs.append(chart.spec)
         return places
+
+
+def _ordered(models: Iterable[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Teachers, control, student, candidates; of the teachers first the one that runs as the winner does."""
+    runtime = winner.get("runtime") if winner else None
+    places = {kind: place for place, kind in enumerate(_KINDS)}
+
+    def place(model: Mapping[str, Any]) -> tuple[int, bool]:
+        kind = model.get("kind", "")
+        return places.get(kind, len(places)), kind == "teacher" and model.get("runtime") != runtime
+
+    return sorted(models, key=place)
 
 
 def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None) -> str:
@@ -148,32 +159,20 @@ def _interval_plot(difference: float, interval: Sequence[float]) -> dict[str, fl
 
 
 def _budget(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One line of the budget; text stands as it is, the figures of the three standing rules get their units."""
-    what = str(row.get("what", ""))
-    title, say = _RULES.get(what, (what[:1].upper() + what[1:], _plain))
+    what = str(row.get("what", ABSENT))
     return {
-        "what": title,
-        "asked": _said(row.get("asked"), say),
-        "reached": _said(row.get("reached"), say),
+        "what": what[:1].upper() + what[1:],
+        "asked": _said(row.get("asked")),
+        "reached": _said(row.get("reached")),
         "met": row.get("met"),
     }
 
 
-def _said(value: Any, say: Callable[[Any], str]) -> str:
-    if value is None:
-        return ABSENT
-    return say(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _plain(value: units.Number) -> str:
+def _said(value: units.Number | str | None) -> str:
+    """A figure of the budget, whose unit is in the words beside it; text stands as it is."""
+    if value is None or isinstance(value, str):
+        return ABSENT if value is None else value
     return units.grouped(value) if isinstance(value, int) else units.trimmed(value, 4)
-
-
-_RULES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "accuracy_loss": ("Accuracy lost", lambda value: f"{units.points(value, 10_000).lstrip('+')} points"),
-    "smaller": ("Smaller", units.times),
-    "faster": ("Faster at batch 1", units.times),
-}
 
 
 def _split(models: Sequence[Mapping[str, Any]]) -> Literal["test", "validation"]:
@@ -218,7 +217,11 @@ def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | Non
             "name": model.get("name", ABSENT),
             "kind": model.get("kind"),
             "role": charts.role(model),
-            "how": " ".join(str(model[key]) for key in ("runtime", "precision") if key in model),
+            "how": " ".join(
+                str(model[key])
+                for key in ("runtime", "precision")
+                if key in model and str(model[key]) not in str(model.get("name"))
+            ),
             "winner": model is winner,
             "refused": "refused" in model,
             "quality": _take(model.get("quality", {}), "accuracy", "examples", "interval", "calibration_error"),
@@ -243,6 +246,20 @@ def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | Non
         "batches": batches,
         "threads": threads.pop() if len(threads) == 1 else None,
     }
+
+
+def _refusals(models: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Who was refused and why; those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for model in models:
+        if "refused" in model:
+            reasons.setdefault(str(model["refused"]), []).append(str(model.get("name", ABSENT)))
+    return [(", ".join(names), _sentence(reason)) for reason, names in reasons.items()]
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital at its beginning and a period at its end."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else text
 
 
 def _classes(
@@ -443,10 +460,6 @@ def _per_class(model: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any
 
 def _first(models: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
     return next((model for model in models if model.get("kind") == kind), None)
-
-
-def _place(value: Any, order: Sequence[str]) -> int:
-    return order.index(value) if value in order else len(order)
 
 
 def _take(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -103,9 +103,11 @@ def _source(name: str) -> str:
 
 @functools.cache
 def _chart_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, in the version whose schema Altair writes."""
-    major, minor = SCHEMA_VERSION.lstrip("v").split(".")[:2]
-    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=f"{major}.{minor}")
+    """Vega, Vega-Lite and Vega-Embed as one script, in the version whose schema Altair writes, else the newest."""
+    wanted = ".".join(SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    carried = vl_convert.get_vegalite_versions()
+    version = wanted if wanted in carried else carried[-1]
+    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     # The characters of a script are what its hash is taken of, and a browser reads every line end as "\n".
     library = library.replace("\r\n", "\n").replace("\r", "\n")
     assert "</script" not in library.lower() and "<!--" not in library, "the library would end its own script element"
