@@ -1,0 +1,26 @@
+"""From a trained torch module to an artifact: a small student learns what the module says, and ONNX Runtime runs it."""
+
+import torch
+
+import attar
+from attar.network.architectures import mlp
+
+torch.manual_seed(0)
+data = attar.load_data("digits")
+labels = attar.Objective({"hard": attar.Term(loss=attar.HardLabels())})
+large = attar.fit(mlp(64, 10, [512, 512]), labels, attar.TransferSet(data.train)).model  # in its place, your own
+
+teacher = attar.as_teacher(large, classes=10)
+targets = attar.label(teacher, data.train, "targets")
+says = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=4.0))})
+settings = attar.Training(epochs=30, learning_rate=0.05)
+check = attar.TransferSet(data.validation)
+fitted = attar.fit(
+    mlp(64, 10, [16]), says, attar.TransferSet(data.train, targets=targets), settings=settings, validation=check
+)
+
+artifact = attar.deploy(
+    fitted.model, "onnxruntime", "artifact", example=data.train.floats(slice(1)), classes=data.classes
+)
+print(attar.measure(artifact, data.test))
+print(attar.load("artifact").predict_classes(data.test.floats(slice(5))))
