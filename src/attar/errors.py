@@ -1,4 +1,4 @@
-"""The errors that users meet: each is one sentence that says which parameter of what, the rule, the value and the remedy."""
+"""The errors that users meet: one sentence that says which parameter of what, the rule, the value, the remedy."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ class Spec:
         make = resolve(self.reference)
         try:
             network = make(**self.arguments)
-        except TypeError as error:
+        except BadInput:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:  # torch's answer to a negative width is the last
             raise must(
                 "arguments", self.reference, "what the function takes", dict(self.arguments), str(error)
             ) from error

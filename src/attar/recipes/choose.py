@@ -59,7 +59,8 @@ _CLEARLY = 0.95
 def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: float) -> Choice:
     """Refuse what costs accuracy or gains nothing, and take the fastest (or smallest) of the rest.
 
-    A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime. Among those that keep
+    A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one keeps
+    the accuracy. Among those that keep
     the accuracy, one that reaches all that was asked goes before one that does not; then the preferred measure decides,
     and candidates within 5% of the best latency are told apart by size.
 
@@ -70,7 +71,8 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
     """
     assert candidates, "the runner deploys at least one candidate"
     floor = teacher_accuracy - keep.accuracy_loss
-    plain = {one.runtime: one for one in candidates if one.precision == "fp32"}
+    # A plain candidate that loses the accuracy is no alternative to a low-precision one that keeps it.
+    plain = {one.runtime: one for one in candidates if one.precision == "fp32" and one.accuracy >= floor - 1e-12}
     refused: dict[str, str] = {}
     for one in candidates:
         reference = plain.get(one.runtime)

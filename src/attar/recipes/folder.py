@@ -22,6 +22,8 @@ from attar.recipes.schema import Recipe
 
 _DONE = "done.json"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
+_BEFORE_RECIPE = (".lock", "recipe.toml.part")
+"""What a run leaves in its folder that stopped before it wrote its recipe, as on a full disk."""
 _RULE = 1
 """Part of every stage's name: raise it when the same settings come to mean another computation."""
 
@@ -85,7 +87,7 @@ class RunFolder:
                     f"{self.path} of {name!r}",
                     "Name another place",
                 )
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self.path.is_dir() and any(entry.name not in _BEFORE_RECIPE for entry in self.path.iterdir()):
             raise must(
                 "--out", "attar compress", "a new or empty folder, or an earlier run's", self.path, "Name another place"
             )
@@ -147,7 +149,7 @@ def _finished(done: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         files = dict(record["files"])
-        record["said"], record["seconds"]
+        record["said"], record["seconds"] = dict(record["said"]), float(record["seconds"])
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(f"{done} is not the record of a stage ({error!r}). {remedy}") from error
     for name, size in files.items():

@@ -49,6 +49,8 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} must be a TOML file; {error}. Mend that place.") from error
+    except RecursionError as error:
+        raise BadInput(f"{path} must not be nested this deep. Flatten it.") from error
     for change in changes:
         apply(document, change)
     return from_document(document, str(path))
@@ -73,6 +75,8 @@ def apply(document: Document, change: str) -> None:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except RecursionError as error:
+        raise must("--set", "attar compress", "less deeply nested", change, "Flatten the value") from error
     table: Any = document
     for name in names[:-1]:
         table = table.setdefault(name, {})

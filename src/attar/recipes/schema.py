@@ -45,10 +45,16 @@ class Section(BaseModel):
 
 def _floats(value: Any) -> Any:
     """TOML writes 1 where 1.0 is meant; strict reading would refuse it."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"must be a number that fits into a float; got {shown(value)}") from error
 
 
-Number = Annotated[float, BeforeValidator(_floats)]
+Number = Annotated[float, BeforeValidator(_floats), Field(allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
@@ -160,7 +166,7 @@ class TeacherSection(Section):
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
     training: TrainingSettings = Field(default_factory=Training, description="how members are trained")
     views: ViewsSection = ViewsSection()
-    seed: int = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
+    seed: Seed = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
     learns: bool = Field(False, description="teacher and student learn together, from scratch or from the weights")
     detach: bool = Field(True, description="while learning together, the student's terms leave the teacher alone")
 
@@ -171,6 +177,10 @@ class TeacherSection(Section):
         if self.weights and self.members not in (1, len(self.weights)):
             raise ValueError(
                 f"members ({self.members}) must be the number of weights ({len(self.weights)}); leave it out"
+            )
+        if self.onnx and self.members not in (1, len(self.onnx)):
+            raise ValueError(
+                f"members ({self.members}) must be the number of onnx files ({len(self.onnx)}); leave it out"
             )
         if self.learns and (self.onnx or self.count > 1):
             raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
@@ -208,8 +218,8 @@ def _term(document: Any) -> Any:
     if not isinstance(document, Mapping):
         raise ValueError(f"must be a table; got {shown(document)}")
     use = document.get("use")
-    if use not in LOSSES:
-        raise ValueError(f"use must name a loss; got {use!r}. {near(str(use), LOSSES)}")
+    if not isinstance(use, str) or use not in LOSSES:
+        raise ValueError(f"use must name a loss; got {shown(use)}. {near(str(use), LOSSES)}")
     own = {field.name for field in dataclasses.fields(Term)} - {"loss"}
     settings = {field.name for field in dataclasses.fields(LOSSES[use])}
     for key in document.keys() - own - settings - {"use"}:
@@ -268,9 +278,9 @@ class ArtifactsSection(Section):
 class Recipe(Section):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     title: str = Field("", description="one line on what the recipe shows")
-    seed: int = Field(0, ge=0, description="of the split, the views and the first student")
+    seed: Seed = Field(0, description="of the split, the views and the first student")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="threads for training; 0 leaves it to torch")
     data: DataSection
     teacher: TeacherSection
@@ -285,8 +295,18 @@ class Recipe(Section):
     def _terms_fit_the_teacher(self) -> Recipe:
         if not self.teacher.learns and any(term.of == "teacher" for term in self.objective.values()):
             raise ValueError('of = "teacher" in objective needs a teacher that learns; set teacher.learns = true')
+        if all(term.of == "teacher" for term in self.objective.values()):
+            raise ValueError("objective must have a term that judges the student; add one, or drop an of")
         if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in self.objective.values()):
             raise ValueError("hard_labels in objective needs labels; drop the term or set transfer.labels = true")
+        if self.transfer.top_k is not None and (self.teacher.learns or not self.transfer.cached):
+            raise ValueError(
+                "transfer.top_k needs stored targets; leave it out, or set cached = true and learns = false"
+            )
+        epochs = self.student.training.epochs
+        ends = (term.end_epoch for term in self.objective.values() if term.end_epoch is not None)
+        for epoch in {0, *(end for end in ends if end < epochs)}:
+            self.terms.at(epoch)  # a pause between the terms would stop the training at that epoch
         return self
 
     @property

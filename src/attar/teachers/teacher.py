@@ -38,6 +38,7 @@ class NetworkTeacher:
 
     The network is used as it was handed over, not copied (teachers are big): it is put into eval mode and its
     parameters stop asking for gradients. Its numbers never change: batch-normalization statistics stay what they were.
+    A network with convolutions is laid out in memory as they are fastest, channels last.
 
     Attributes:
         module: The whole teacher as a module from raw inputs to logits, for export and for measuring.
@@ -81,6 +82,9 @@ class NetworkTeacher:
         self.module = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
         self.module.to(self.device).eval().requires_grad_(False)
+        if any(isinstance(layer, nn.Conv2d) for layer in self.module.modules()):
+            # A third to a half faster for convolutions, and the same numbers summed in another order.
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if classes is None:
             if example is None or len(example) < 1:
                 got = "neither" if example is None else "an empty example"
