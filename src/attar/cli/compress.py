@@ -49,7 +49,7 @@ def compress(
     from attar.cli.progress import bars, errors
     from attar.cli.table import models_table, verdict_line
     from attar.recipes.compress import compress as do
-    from attar.recipes.compress import headline
+    from attar.recipes.document import headline
     from attar.recipes.read import read
 
     all_changes = [*(changes or []), *([] if seed is None else [f"seed={seed}"])]

@@ -306,7 +306,7 @@ class Recipe(Section):
         epochs = self.student.training.epochs
         ends = (term.end_epoch for term in self.objective.values() if term.end_epoch is not None)
         for epoch in {0, *(end for end in ends if end < epochs)}:
-            self.terms.at(epoch)  # a pause between the terms would stop the training at that epoch
+            self.terms.at(float(epoch))  # a pause between the terms would stop the training at that epoch
         return self
 
     @property

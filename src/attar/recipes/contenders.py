@@ -1,0 +1,240 @@
+"""The models that are measured side by side: every candidate of the student, the teacher, the control."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from attar.deployment.artifact import Artifact, Candidate, candidates
+from attar.deployment.runtimes import Runner, open_onnxruntime, open_torch
+from attar.errors import AttarError
+from attar.evidence.latency import race
+from attar.evidence.measure import Kind, predict_all
+from attar.evidence.memory import peak_memory
+from attar.network.cost import Cost, cost
+from attar.network.describe import save_weights
+from attar.recipes.stages import Context, artifact_of
+from attar.recipes.taught import Taught
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.onnx import OnnxTeacher
+
+Logits = NDArray[np.float32]
+
+BATCHES = (1, 64)
+"""Batch sizes that are timed."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One model that is measured: how to run it, and what is known of it before.
+
+    Attributes:
+        name: What tables call it.
+        kind: ``candidate``, ``teacher`` or ``control``.
+        runtime: What executes it.
+        precision: ``fp32`` or ``int8``.
+        runner: Logits of float32 arrays.
+        size_bytes: Bytes on disk of what is needed to run; None if nothing on disk is known.
+        cost: Parameters and multiply-adds; None for files from elsewhere.
+        artifact: Its files; None for what is run without being deployed.
+    """
+
+    name: str
+    kind: Kind
+    runtime: str
+    precision: str
+    runner: Runner
+    size_bytes: int | None
+    cost: Cost | None = None
+    artifact: Artifact | None = None
+
+    @classmethod
+    def deployed(cls, name: str, kind: Kind, artifact: Artifact, figures: Cost) -> Contender:
+        """A contender that is an artifact."""
+        how = artifact.candidate
+        return cls(name, kind, how.runtime, how.precision, artifact.open(), artifact.size_bytes, figures, artifact)
+
+
+@dataclass(frozen=True)
+class Field:
+    """All contenders of a run.
+
+    Attributes:
+        contenders: By name, candidates first.
+        refused: Candidates that could not be deployed, with the reason.
+        warnings: What the user should know.
+    """
+
+    contenders: Mapping[str, Contender]
+    refused: Mapping[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+    def candidates(self) -> list[Contender]:
+        """Those that may ship."""
+        return [one for one in self.contenders.values() if one.kind == "candidate"]
+
+    def teacher_of(self, contender: Contender) -> Contender | None:
+        """The teacher in the contender's runtime."""
+        return self.contenders.get(f"teacher {contender.runtime}")
+
+    def predictions(self, context: Context, part: str) -> dict[str, Logits]:
+        """Logits ``[n, classes]`` of every contender on one part of the data."""
+        split = context.dataset.splits()[part]
+        return {
+            name: predict_all(one.runner, split, progress=context.progress) for name, one in self.contenders.items()
+        }
+
+
+def line_up(context: Context, taught: Taught) -> Field:
+    """Deploy everything that is to be measured.
+
+    Raises:
+        AttarError: If not one candidate could be deployed.
+    """
+    settings, spec = context.recipe.artifacts, context.recipe.student.network.spec()
+    student, figures = taught.student.network, cost(taught.student.network, context.example)
+    found: dict[str, Contender] = {}
+    refused: dict[str, str] = {}
+    grid = candidates(settings.runtimes, int8=settings.int8)
+    with context.progress("deploy", len(grid)) as advance:
+        for candidate in grid:
+            made = artifact_of(context, candidate.name, student, candidate, spec)
+            if isinstance(made, str):
+                refused[candidate.name] = made
+            else:
+                found[candidate.name] = Contender.deployed(candidate.name, "candidate", made, figures)
+            advance(1)
+    if not found:
+        name, why = next(iter(refused.items()))
+        raise AttarError(f"no candidate could be deployed; {name}: {why} Choose other runtimes in artifacts.runtimes.")
+    runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
+    teachers, warnings = _teachers(context, taught, runtimes)
+    found |= teachers
+    if taught.control is not None:
+        runtime = "onnxruntime" if "onnxruntime" in runtimes else runtimes[0]
+        plain = Candidate(f"{runtime} fp32", runtime)
+        made = artifact_of(context, "control", taught.control.network, plain, spec)
+        if isinstance(made, str):
+            warnings.append(f"The control could not be deployed: {made}")
+        else:
+            found["control"] = Contender.deployed("control", "control", made, figures)
+    return Field(found, refused, warnings)
+
+
+def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tuple[dict[str, Contender], list[str]]:
+    """The whole teacher in each runtime that it can be had in."""
+    module = getattr(taught.teacher, "module", None)
+    if not isinstance(module, nn.Module):
+        only = _as_it_is(context, taught)
+        return {only.name: only}, []
+    module = module.to("cpu")
+    figures, threads = cost(module, context.example), context.recipe.artifacts.threads
+    found: dict[str, Contender] = {}
+    warnings = []
+    for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {"onnxruntime", "torch"} else ["torch"])]):
+        name = f"teacher {runtime}"
+        if runtime == "torch":
+            runner = open_torch(module, threads)
+            found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
+            continue
+        made = artifact_of(context, name, module, Candidate(f"{runtime} fp32", runtime), None)
+        if isinstance(made, str):
+            warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
+        else:
+            found[name] = Contender.deployed(name, "teacher", made, figures)
+    if not found:
+        found["teacher torch"] = Contender(
+            "teacher torch", "teacher", "torch", "fp32", open_torch(module, threads), _bytes_of(module), figures
+        )
+    return found, warnings
+
+
+def _as_it_is(context: Context, taught: Taught) -> Contender:
+    """A teacher that is no network of ours: ONNX files, or whatever predicts."""
+    teacher = taught.teacher
+    members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
+    files = [Path(member.path) for member in members if isinstance(member, OnnxTeacher)]
+    whole = len(files) == len(members)
+    runtime = "onnxruntime" if whole else "python"
+    size_bytes = sum(file.stat().st_size for file in files) if whole else None
+    if whole and len(files) == 1:
+        runner = open_onnxruntime(files[0], context.recipe.artifacts.threads)
+    else:
+
+        def runner(inputs: Logits) -> Logits:
+            said: Logits = teacher.predict(torch.from_numpy(inputs)).numpy()
+            return said
+
+    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32", runner, size_bytes)
+
+
+def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mapping[str, Any]:
+    """Latencies, ratios to the teacher, and memory; a stage of its own, so that a resumed run keeps its timings.
+
+    Returns:
+        ``latency`` and ``faster`` by name and batch size, ``memory`` by name.
+    """
+    settings, spec = context.recipe.artifacts, context.recipe.student.network.spec()
+    allow = allowed(spec.reference)
+
+    def work(_: Path) -> dict[str, Any]:
+        runners = {name: one.runner for name, one in field.contenders.items()}
+        rows = np.ascontiguousarray(context.dataset.validation.floats(slice(0, max(BATCHES))).numpy())
+        latency: dict[str, dict[str, Any]] = {name: {} for name in runners}
+        faster: dict[str, dict[str, Any]] = {name: {} for name in runners}
+        memory: dict[str, int | None] = {}
+        with context.progress("measure", len(BATCHES) + len(runners)) as advance:
+            for batch in BATCHES:
+                raced = race(runners, rows, batch, threads=settings.threads, seconds=settings.seconds)
+                for name, one in field.contenders.items():
+                    latency[name][str(batch)] = raced.latencies[name].to_json()
+                    slow = field.teacher_of(one)
+                    if slow is not None and one.kind != "teacher":
+                        faster[name][str(batch)] = raced.ratio(slow.name, name).to_json()
+                advance(1)
+            for name, one in field.contenders.items():
+                if one.artifact is not None:
+                    folder = one.artifact.folder
+                    memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
+                advance(1)
+        return {"latency": latency, "faster": faster, "memory": memory}
+
+    depends = {
+        "models": {
+            name: [
+                one.size_bytes,
+                _digest(judged[name]),
+                None if one.artifact is None else one.artifact.manifest["files"],
+            ]
+            for name, one in field.contenders.items()
+        },
+        "threads": settings.threads,
+        "seconds": settings.seconds,
+    }
+    return context.folder.stage("measure", depends, work).said
+
+
+def allowed(reference: str) -> list[str]:
+    """The packages from which a run's own artifacts may build their network."""
+    return sorted({"attar", reference.partition(":")[0].partition(".")[0]})
+
+
+def _digest(logits: Logits) -> str:
+    return hashlib.sha256(np.ascontiguousarray(logits).tobytes()).hexdigest()[:16]
+
+
+def _bytes_of(module: nn.Module) -> int:
+    """Bytes of a module's weights as a safetensors file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_weights(module, path)
+        return path.stat().st_size

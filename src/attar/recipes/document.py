@@ -1,0 +1,266 @@
+"""The evidence document of a run: plain values from which the table and the report are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.deployment.runtimes import open_torch
+from attar.evidence.compare import gap_closed, verdict
+from attar.evidence.machine import machine
+from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality
+from attar.recipes.choose import Choice
+from attar.recipes.contenders import Field, Logits, allowed
+from attar.recipes.stages import Context, Trained
+from attar.recipes.taught import Taught
+from attar.transfer.datasets import Split
+
+
+def document(
+    context: Context,
+    taught: Taught,
+    field: Field,
+    judged: Mapping[str, Logits],
+    measured: Mapping[str, Any],
+    choice: Choice,
+    command: str,
+) -> dict[str, Any]:
+    """Read the test data, once, now that every choice is made, and put the evidence together.
+
+    Args:
+        context: The run.
+        taught: What was trained.
+        field: What was measured.
+        judged: Logits of every contender on validation.
+        measured: What `attar.recipes.contenders.timed` returned.
+        choice: What ships, and why.
+        command: What the user typed.
+    """
+    recipe, dataset = context.recipe, context.dataset
+    tested = field.predictions(context, "test")
+    labels = labels_of(dataset.test)
+    heard = teacher_logits(tested)
+    student = predict_all(open_torch(taught.student.network), dataset.test)
+    warnings = list(field.warnings)
+    return {
+        "name": recipe.name,
+        "recipe": recipe.document(),
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "attar": version("attar"),
+        "allow": allowed(recipe.student.network.use),
+        "task": {
+            "data": dataset.name,
+            "source": dataset.source,
+            **{part: len(split) for part, split in dataset.splits().items()},
+            "classes": list(dataset.classes),
+            "input_shape": list(dataset.train.inputs.shape[1:]),
+        },
+        "asked": recipe.keep.model_dump(),
+        "models": _models(context, field, judged, tested, student, measured, choice),
+        "winner": choice.winner,
+        "why": choice.why,
+        "met": choice.met,
+        "budget": list(choice.budget),
+        **_against_control(context, taught, labels, student, heard, warnings),
+        "ratios": _ratios(field, measured, choice.winner),
+        "curves": {one.name: _curve(one) for one in (*taught.members, *taught.students, *taught.controls)},
+        "examples": _examples(context, taught),
+        "temperature": _temperature(context),
+        "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},
+        "warnings": warnings,
+        "machine": machine(),
+        "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.folder.stages],
+        "artifact": "artifact",
+        "how_to_load": _how_to_load(allowed(recipe.student.network.use)),
+    }
+
+
+def headline(evidence: Mapping[str, Any]) -> str:
+    """What came out, in one sentence."""
+    models = {model["name"]: model for model in evidence["models"]}
+    winner = models[evidence["winner"]]
+    teacher = next(model for model in evidence["models"] if model["kind"] == "teacher")
+    ratios = evidence["ratios"]
+    parts = []
+    if ratios["smaller"]:
+        parts.append(f"{ratios['smaller']:.1f}x smaller")
+    if ratios["faster_batch1"]:
+        parts.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
+    gains = " and ".join(parts) + " than the teacher in the same runtime, " if parts else ""
+    accuracies = f"test accuracy {winner['quality']['accuracy']:.2%} against {teacher['quality']['accuracy']:.2%}"
+    return f"{winner['name']}: {gains}{accuracies}."
+
+
+def labels_of(split: Split) -> NDArray[np.int64]:
+    """The labels of a validation or test split."""
+    assert split.labels is not None, "data sets have labels in validation and test"
+    labels: NDArray[np.int64] = split.labels.numpy()
+    return labels
+
+
+def teacher_logits(said: Mapping[str, Logits]) -> Logits:
+    """The teacher's logits, in whichever runtime comes first."""
+    return next(logits for name, logits in said.items() if name.startswith("teacher "))
+
+
+def finite(value: Any) -> Any:
+    """The same plain value with None for NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _models(
+    context: Context,
+    field: Field,
+    judged: Mapping[str, Logits],
+    tested: Mapping[str, Logits],
+    student: Logits,
+    measured: Mapping[str, Any],
+    choice: Choice,
+) -> list[dict[str, Any]]:
+    """One entry per model; candidates that could not be deployed come last, with the reason alone."""
+    dataset = context.dataset
+    heard = teacher_logits(tested)
+    entries = []
+    for name, one in field.contenders.items():
+        entry = Evidence(
+            name=name,
+            kind=one.kind,
+            runtime=one.runtime,
+            precision=one.precision,
+            quality=quality(tested[name], labels_of(dataset.test), dataset.classes),
+            validation=quality(judged[name], labels_of(dataset.validation), dataset.classes),
+            size_bytes=one.size_bytes,
+            parameters=None if one.cost is None else one.cost.parameters,
+            macs=None if one.cost is None else one.cost.macs,
+            peak_memory_bytes=measured["memory"].get(name),
+            agreement_with_teacher=agreement(heard, tested[name]),
+            parity=parity(student, tested[name]) if one.kind == "candidate" else None,
+            refused=choice.refused.get(name),
+        )
+        entries.append({**entry.to_json(), "latency": measured["latency"][name]})
+    for name, why in field.refused.items():
+        runtime, _, precision = name.partition(" ")
+        entries.append(Evidence(name, "candidate", runtime, precision.partition(" ")[0], refused=why).to_json())
+    return entries
+
+
+def _against_control(
+    context: Context,
+    taught: Taught,
+    labels: NDArray[np.int64],
+    student: Logits,
+    heard: Logits,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """The verdict on the shipped student, and the accuracies of all seeds."""
+    if taught.control is None:
+        warnings.append("No control was trained, so whether distillation helped is not known (control = false).")
+        return {"control": False, "verdict": None, "seeds": None}
+
+    def rights(trained: Trained) -> NDArray[np.bool_]:
+        return correct(predict_all(open_torch(trained.network), context.dataset.test), labels)
+
+    controls = {one.name: rights(one) for one in taught.controls}
+    students = {one.name: rights(one) for one in taught.students}
+    ruling = verdict(correct(student, labels), controls[taught.control.name])
+    teacher = float(correct(heard, labels).mean())
+    of_controls = [float(one.mean()) for one in controls.values()]
+    of_students = [float(one.mean()) for one in students.values()]
+    closed = gap_closed(of_controls, of_students, teacher)
+    if closed is None:
+        warnings.append("The teacher is not better than the control on test: there is no gap to close.")
+    return {
+        "control": True,
+        "verdict": ruling.to_json(),
+        "seeds": {
+            "control": of_controls,
+            "student": of_students,
+            "teacher": teacher,
+            "gap_closed": None if closed is None else closed.to_json(),
+        },
+    }
+
+
+def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str, Any]:
+    """The winner against the teacher in the same runtime."""
+    chosen = field.contenders[winner]
+    teacher = field.teacher_of(chosen)
+    ratios: dict[str, Any] = {"runtime": chosen.runtime, "smaller": None, "fewer_macs": None}
+    if teacher is not None and teacher.size_bytes and chosen.size_bytes:
+        ratios["smaller"] = teacher.size_bytes / chosen.size_bytes
+    if teacher is not None and teacher.cost is not None and chosen.cost is not None:
+        ratios["fewer_macs"] = teacher.cost.macs / chosen.cost.macs
+    for batch in ("1", "64"):
+        ratios[f"faster_batch{batch}"] = measured["faster"][winner].get(batch)
+    return ratios
+
+
+def _curve(trained: Trained) -> list[dict[str, Any]]:
+    """A training's history as the report draws it."""
+    return [{**entry, "validation_accuracy": entry["score"]} for entry in trained.history]
+
+
+def _temperature(context: Context) -> float:
+    """The temperature at which targets are shown: that of the first term that has one, at the end of training."""
+    end = math.nextafter(float(context.recipe.student.training.epochs), 0.0)
+    for term in context.recipe.terms.at(end):
+        temperature = getattr(term.loss, "temperature", None)
+        if temperature is not None:
+            return float(temperature)
+    return 1.0
+
+
+def _examples(context: Context, taught: Taught, most: int = 6) -> list[dict[str, Any]]:
+    """Training examples of which the teacher is least sure, one per class at most, with its soft targets."""
+    train = context.dataset.train
+    if taught.targets is None or train.labels is None:
+        return []
+    logits = taught.targets(None, torch.arange(len(train)), 0)
+    soft = (logits / _temperature(context)).softmax(-1)
+    unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
+    rows = []
+    for label in range(len(train.classes)):
+        of_class = (train.labels == label).nonzero()[:, 0]
+        if len(of_class):
+            rows.append(int(of_class[unsure[of_class].argmax()]))
+    rows = sorted(rows, key=lambda row: -float(unsure[row]))[:most]
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+    return [
+        _example(train, row, views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0], soft) for row in rows
+    ]
+
+
+def _example(train: Split, row: int, pixels: torch.Tensor, soft: torch.Tensor) -> dict[str, Any]:
+    assert train.labels is not None
+    image: list[Any] | None = None
+    if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
+        image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()
+    return {
+        "image": image,
+        "values": None if image is not None else pixels.flatten()[:64].tolist(),
+        "label": train.classes[int(train.labels[row])],
+        "soft": soft[row].tolist(),
+        "id": int(train.ids[row]),
+    }
+
+
+def _how_to_load(allow: Sequence[str]) -> str:
+    trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
+    return (
+        "import attar\n\n"
+        f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
+        "logits = model(inputs)  # float32 array [batch, ...]\n"
+        "names = model.predict_classes(inputs)\n"
+    )
