@@ -107,7 +107,7 @@ def from_document(document: Mapping[str, Any], where: str = "the recipe") -> Rec
 def _said(problem: Any, where: str) -> str:
     """One sentence for one problem that pydantic found."""
     path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
-    key = ".".join(map(str, path)) or "the recipe"
+    key = ".".join(map(_name, path)) or "the recipe"
     if problem["type"] == "extra_forbidden":
         return _ended(f"{where}: unknown key {key}. {near(str(path[-1]), _keys(path[:-1]))}")
     if problem["type"] == "missing":
@@ -116,6 +116,12 @@ def _said(problem: Any, where: str) -> str:
     if problem["type"] == "value_error":
         return _ended(f"{where}: {key}: {message}")
     return f"{where}: {key}: {message}; got {shown(problem['input'])}."
+
+
+def _name(part: Any) -> str:
+    """A key as it is, or quoted and cut where it would break the line or fill it."""
+    text = str(part)
+    return text if text.isprintable() and 0 < len(text) <= 60 else shown(text, 60)
 
 
 def _ended(sentence: str) -> str:

@@ -1,0 +1,81 @@
+"""A whole recipe on made-up data that runs in a second: what tests of recipes and of the command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+
+Document = dict[str, Any]
+
+FEATURES, CLASSES = 6, ("ant", "bee", "cat")
+
+
+def _arrays(rows: int = 200, classes: tuple[str, ...] = CLASSES) -> dict[str, Any]:
+    """Blobs that overlap a little: nobody gets all of them right."""
+    draws = np.random.default_rng(0)
+    y = np.arange(rows) % len(classes)
+    centers = draws.normal(size=(len(classes), FEATURES))
+    x = (centers[y] + draws.normal(scale=0.7, size=(rows, FEATURES))).astype("float32")
+    return {"x": x, "y": y, "classes": np.array(classes)}
+
+
+def _network(hidden: int, classes: int = len(CLASSES)) -> Document:
+    arguments = {"inputs": FEATURES, "classes": classes, "hidden": [hidden]}
+    return {"use": "attar.network.architectures:mlp", "arguments": arguments}
+
+
+def _document(data: Path | str) -> Document:
+    return {
+        "name": "tiny",
+        "title": "A tiny run",
+        "data": {"use": str(data), "validation": 0.25},
+        "teacher": {"network": _network(24), "training": {"epochs": 4, "batch_size": 32}},
+        "student": {"network": _network(4), "training": {"epochs": 4, "batch_size": 32}},
+        "objective": {
+            "soft": {"use": "soft_targets", "temperature": 2.0, "weight": 0.5},
+            "hard": {"use": "hard_labels", "weight": 0.5},
+        },
+        "keep": {"accuracy_loss": 1.0},
+        "artifacts": {"runtimes": ["torch"], "int8": False, "seconds": 0.01},
+    }
+
+
+@pytest.fixture(scope="session")
+def arrays() -> Callable[..., dict[str, Any]]:
+    """Makes the arrays ``x``, ``y`` and ``classes`` of a small task."""
+    return _arrays
+
+
+@pytest.fixture(scope="session")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as an archive."""
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    np.savez(path, **_arrays())
+    return path
+
+
+@pytest.fixture
+def tiny(blobs: Path) -> Document:
+    """A fresh document of a recipe that runs in a second, on the archive, deployed to torch alone."""
+    return _document(blobs)
+
+
+@pytest.fixture(scope="session")
+def tiny_file(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same recipe as a file."""
+    path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
+    path.write_text(tomli_w.dumps(_document(blobs)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def memory_unmeasured() -> Iterator[None]:
+    """Peak memory is measured in fresh interpreters, which take seconds each; it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("attar.recipes.compress.peak_memory", lambda *_, **__: 123_456)
+        yield

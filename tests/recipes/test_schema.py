@@ -1,0 +1,168 @@
+"""What a recipe may say, and that what it says is what the library does."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+
+from attar.deployment.artifact import RUNTIMES
+from attar.errors import BadInput
+from attar.recipes import schema
+from attar.recipes.read import from_document
+from attar.recipes.schema import LOSSES, KeepSection, Runtime
+from attar.training import objective
+from attar.training.fit import Training
+from attar.training.objective import HardLabels, SoftTargets
+
+Document = dict[str, Any]
+
+
+def test_the_dict_of_losses_covers_each_public_loss_once() -> None:
+    """A loss is a public dataclass of the objective module whose instances are called with an output and a batch."""
+    public = {
+        kind
+        for name, kind in vars(objective).items()
+        if inspect.isclass(kind)
+        and dataclasses.is_dataclass(kind)
+        and not name.startswith("_")
+        and "__call__" in vars(kind)
+    }
+    assert public == set(LOSSES.values())
+    assert len(LOSSES) == len(public)
+
+
+def test_runtimes_are_those_that_deploy_knows() -> None:
+    assert get_args(Runtime) == RUNTIMES
+
+
+def test_every_setting_of_training_can_be_said(tiny: Document) -> None:
+    said = from_document(tiny).document()["student"]["training"]
+    absent = {field.name for field in dataclasses.fields(Training) if field.default is None}
+    assert set(said) == {field.name for field in dataclasses.fields(Training)} - {"seed"} - absent
+
+
+def test_whole_numbers_pass_for_floats_and_true_does_not(tiny: Document) -> None:
+    tiny["objective"]["soft"]["temperature"] = 4
+    tiny["keep"]["smaller"] = 3
+    recipe = from_document(tiny)
+    assert recipe.objective["soft"].loss == SoftTargets(temperature=4.0)
+    assert recipe.keep.smaller == 3.0
+    tiny["keep"]["smaller"] = True
+    with pytest.raises(BadInput, match=r"keep\.smaller: .*got True"):
+        from_document(tiny)
+
+
+def test_the_control_hears_the_labels_alone_at_full_weight(tiny: Document) -> None:
+    tiny["objective"]["hard"] |= {"smoothing": 0.1}
+    terms = from_document(tiny).control_terms.terms
+    assert [(term.loss, term.weight) for term in terms.values()] == [(HardLabels(smoothing=0.1), 1.0)]
+    del tiny["objective"]["hard"]
+    assert [term.loss for term in from_document(tiny).control_terms.terms.values()] == [HardLabels()]
+
+
+def test_every_key_of_a_section_is_described() -> None:
+    """The description is the documentation of a key; tables explain themselves."""
+    for section in vars(schema).values():
+        if inspect.isclass(section) and issubclass(section, schema.Section) and section is not schema.Section:
+            assert section.__doc__
+    undescribed = [key for key, field in KeepSection.model_fields.items() if not field.description]
+    assert undescribed == []
+
+
+def test_functions_that_the_schema_names_exist(tiny: Document) -> None:
+    module, _, name = tiny["student"]["network"]["use"].partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def _set(*path: str, to: Any) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        for key in path[:-1]:
+            document = document.setdefault(key, {})
+        document[path[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_set("teacher", "onnx", to=["a.onnx"]), "either network .* or onnx, and not both"),
+        (_set("teacher", "network", to=None), "either network"),
+        (_set("teacher", "network", "mean", to=[0.5]), "mean and std must be given together"),
+        (_set("teacher", "training", "seed", to=1), "Seeds are said once"),
+        (_set("teacher", "training", "epochs", to=0), "epochs of Training must be greater than 0; got 0"),
+        (_set("teacher", "training", to=3), "must be a table; got 3"),
+        (_set("teacher", "seed", to=2**80), "less than 4294967296"),
+        (_set("teacher", "seed", to=-1), "greater than or equal to 0"),
+        (_set("teacher", "mean", to="median"), "'probabilities', 'logits' or 'geometric'"),
+        (_set("name", to="../elsewhere"), "pattern"),
+        (_set("name", to="a/../../elsewhere"), "pattern"),
+        (_set("name", to="two words"), "pattern"),
+        (_set("keep", "smaller", to=float("inf")), "finite"),
+        (_set("artifacts", "seconds", to=float("inf")), "finite"),
+        (_set("keep", "accuracy_loss", to=10**400), "fits into a float"),
+        (_set("artifacts", "runtimes", to=[]), "at least 1 item"),
+        (_set("artifacts", "runtimes", to=["tensorrt"]), "'torch', 'onnxruntime' or 'openvino'"),
+        (_set("objective", to={}), "at least 1 item"),
+        (_set("objective", "soft", "use", to=["soft_targets"]), "use must name a loss"),
+        (_set("objective", "soft", "use", to="soft_target"), "Did you mean 'soft_targets'"),
+        (_set("objective", "soft", "of", to="nobody"), "of: .*'student' or 'teacher'"),
+        (_set("objective", "soft", "temperature", to={"start": 1.0}), "missing key 'end'"),
+        (_set("objective", "soft", "temperature", to=float("inf")), "finite and greater than 0; got inf"),
+        (_set("objective", "soft", to=[1]), "must be a table"),
+    ],
+)
+def test_rules_are_told_in_one_sentence(tiny: Document, change: Callable[[Document], None], said: str) -> None:
+    change(tiny)
+    with pytest.raises(BadInput, match=said):
+        from_document({key: value for key, value in tiny.items() if value is not None})
+
+
+def test_terms_must_leave_no_pause(tiny: Document) -> None:
+    """The loop would stop at the first epoch in which nothing counts, after training until there."""
+    for term in tiny["objective"].values():
+        term["end_epoch"] = 2
+    with pytest.raises(BadInput, match="in force in every epoch, also 2"):
+        from_document(tiny)
+    tiny["objective"]["hard"]["end_epoch"] = 4
+    from_document(tiny)  # four epochs: 0 to 3
+    tiny["objective"]["soft"] |= {"start_epoch": 1, "end_epoch": 3}
+    tiny["objective"]["hard"] |= {"start_epoch": 1, "end_epoch": 4}
+    with pytest.raises(BadInput, match="in force in every epoch, also 0"):
+        from_document(tiny)
+
+
+def test_a_teacher_that_learns_is_one_network_and_the_student_is_judged(tiny: Document) -> None:
+    learning = copy.deepcopy(tiny)
+    learning["teacher"]["learns"] = True
+    learning["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
+    assert from_document(learning).teacher.learns
+    tiny["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
+    with pytest.raises(BadInput, match="needs a teacher that learns"):
+        from_document(tiny)
+    learning["objective"] = {"its": {"use": "hard_labels", "of": "teacher"}}
+    with pytest.raises(BadInput, match="must have a term that judges the student"):
+        from_document(learning)
+    learning["objective"]["hard"] = {"use": "hard_labels"}
+    learning["teacher"]["members"] = 2
+    with pytest.raises(BadInput, match="needs one network as teacher"):
+        from_document(learning)
+
+
+def test_settings_that_would_do_nothing_are_refused(tiny: Document) -> None:
+    tiny["transfer"] = {"cached": False, "top_k": 2}
+    with pytest.raises(BadInput, match=r"transfer\.top_k needs stored targets"):
+        from_document(tiny)
+    tiny["transfer"] = {"labels": False}
+    with pytest.raises(BadInput, match="hard_labels in objective needs labels"):
+        from_document(tiny)
+    tiny["transfer"] = {}
+    tiny["teacher"] = {"onnx": ["a.onnx"], "members": 3}
+    with pytest.raises(BadInput, match=r"members \(3\) must be the number of onnx files \(1\)"):
+        from_document(tiny)
