@@ -1,0 +1,215 @@
+"""What the documents say is so: code in them runs, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer.main
+from typer.exceptions import TyperException
+
+import attar
+from attar.cli.main import app
+from attar.deployment.export import to_onnx
+from attar.network.architectures import mlp
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+QUICK = ["artifacts.runtimes=['onnxruntime']", "artifacts.int8=false", "artifacts.seconds=0.01"]
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder; examples may seed torch, so its state is put back."""
+    monkeypatch.chdir(tmp_path)
+    before = torch.random.get_rng_state()
+    yield tmp_path
+    torch.random.set_rng_state(before)
+
+
+# -- code --------------------------------------------------------------------------------------------------------------
+
+
+def test_python_of_the_readme_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = _blocks(ROOT / "README.md", "python")
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert "onnxruntime fp32" in said, "the evidence is printed"
+    assert re.search(r"\['\d'(, '\d'){4}\]", said), "and five names of classes"
+    assert names["model"].folder.samefile(folder / "artifact")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=_relative)
+def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = runpy.run_path(str(path), run_name="__main__")
+    assert names["__doc__"], "an example says what it shows"
+    if path.stem != "own_model":  # which only defines what its recipe names
+        assert capsys.readouterr().out.strip(), "an example shows something"
+
+
+def test_recipe_of_the_readme_runs(folder: Path) -> None:
+    (recipe,) = _blocks(ROOT / "README.md", "toml")
+    data = attar.load_data("digits", limit=100)
+    np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
+    to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
+    (folder / "mine.toml").write_text(recipe, encoding="utf-8")
+    run = attar.compress(attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1"]))
+    assert run.folder == Path("runs/mine")
+    assert run.artifact.candidate.name == "onnxruntime fp32"
+    told = _files_of_a_run()
+    assert len(told) == 7
+    for name in told:
+        assert (run.folder / name).exists(), f"the README promises {name}"
+
+
+def _files_of_a_run() -> list[str]:
+    """What the README's table of a run folder names."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What you get")[2].partition("```")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in re.findall("`([^`]+)`", row)]
+
+
+def test_recipe_of_an_own_model_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "examples"))
+    small = ["teacher.training.epochs=1", "student.training.epochs=1", "teacher.members=1", "data.limit=100"]
+    run = attar.compress(attar.read_recipe(ROOT / "examples/own_model.toml", [*QUICK, *small]), "out")
+    assert run.artifact.classes == ("near", "far")
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def _commands() -> list[tuple[str, str]]:
+    """Every command line of the documents, and those that the recipes and examples name."""
+    lines = [
+        (_relative(path), line) for path in DOCUMENTS for block in _blocks(path, "sh") for line in block.splitlines()
+    ]
+    for path in [*sorted((ROOT / "src").rglob("*.toml")), *sorted((ROOT / "examples").glob("*.toml"))]:
+        found = re.search(
+            r"^# Command[^:]*: (?:PYTHONPATH=\. )?(.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.M
+        )
+        assert found, f"{_relative(path)} must say its command"
+        lines.append((_relative(path), found[1]))
+    return lines
+
+
+def _check(line: str) -> None:
+    """Fail unless a command line could be run as it stands: its program, verb, options and target exist."""
+    program, *arguments = shlex.split(line)
+    if program == "attar":
+        verb, *rest = arguments
+        commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        assert verb in commands, line
+        commands[verb].make_context(verb, rest)  # parses, and runs nothing
+    elif program == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert arguments, line
+        assert set(arguments) <= set(targets), line
+    else:
+        assert (program, arguments[0]) == ("pip", "install"), line
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert arguments[1] in {f".[{name}]" for name in project["optional-dependencies"]}, line
+
+
+@pytest.mark.parametrize(("where", "line"), _commands())
+def test_command_exists(where: str, line: str) -> None:
+    _check(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "attar distill digits",
+        "attar compress digits --epochs 5",
+        "attar compress",
+        "make everything",
+        "pip install '.[x]'",
+    ],
+)
+def test_command_that_does_not_exist_is_seen(line: str) -> None:
+    with pytest.raises((AssertionError, TyperException)):
+        _check(line)
+
+
+# -- links and names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_relative)
+def test_links_lead_to_files(path: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    for link in links:
+        if not link.startswith("https://"):
+            assert (path.parent / link.partition("#")[0]).exists(), f"{_relative(path)}: {link}"
+
+
+def test_contributing_names_what_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:src|tests|benchmarks|examples|docs|\.ci)/[\w./-]*|[A-Z]+\.md|pyproject\.toml)`", text)
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_contributing_shows_every_folder_of_the_house() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| \d \| `src/attar/(\w+)", text, re.MULTILINE))
+    there = {path.parent.name for path in (ROOT / "src/attar").glob("*/__init__.py")} | {"errors"}
+    assert shown == there
+
+
+def test_contributing_names_things_where_they_are() -> None:
+    """Each name in backticks that precedes "in `path`" is in that file."""
+    text = re.sub(r"\s+", " ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    pairs = re.findall(r"`(\w+)` in `(src/[\w/]+\.py)`", text)
+    assert len(pairs) >= 3
+    for name, path in pairs:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text(encoding="utf-8")), (name, path)
+
+
+def test_glossary_is_in_order_and_has_each_word_once() -> None:
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE)[1:]
+    words = [word for word in words if word.strip("- ")]
+    assert len(words) > 20
+    assert words == sorted(set(words), key=str.casefold)
+
+
+def test_changelog_keeps_its_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert versions[0] == "[Unreleased]"
+    for heading in versions[1:]:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", heading), heading
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
+
+
+def test_readme_keeps_the_place_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("<!-- results -->") == text.count("<!-- /results -->") == 1
