@@ -14,7 +14,7 @@ x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype("f
 data = attar.from_arrays("spirals", {"x": x, "y": y, "classes": ["red", "green", "blue"]})
 
 torch.manual_seed(0)
-settings = attar.Training(epochs=60, batch_size=32, optimizer="adam", learning_rate=0.01)
+settings = attar.Training(epochs=30, batch_size=64, optimizer="adam", learning_rate=0.02)
 labels = attar.Objective({"hard": attar.Term(loss=attar.HardLabels())})
 seen, judged = attar.TransferSet(data.train), attar.TransferSet(data.validation)
 members = [attar.fit(mlp(2, 3, [64, 64]), labels, seen, settings=settings, validation=judged).model for _ in range(3)]

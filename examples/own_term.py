@@ -20,7 +20,7 @@ data = attar.load_data("digits")
 hard = attar.Term(loss=attar.HardLabels())
 large = attar.fit(mlp(64, 10, [512, 512]), attar.Objective({"hard": hard}), attar.TransferSet(data.train)).model
 taught = attar.TransferSet(data.train, targets=attar.Live(attar.as_teacher(large, classes=10)))
-mine = attar.Term(loss=mistaken_teacher_is_ignored, weight=attar.Ramp(start=1.0, end=0.5, epochs=20))
+mine = attar.Term(loss=mistaken_teacher_is_ignored, weight=attar.Ramp(start=1.0, end=0.5, epochs=20.0))
 both = attar.Objective({"hard": hard, "mine": mine})
 settings = attar.Training(epochs=30, learning_rate=0.05)
 check = attar.TransferSet(data.validation)
