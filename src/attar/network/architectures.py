@@ -35,9 +35,11 @@ def convnet(
     channels: int = 1,
     strides: Sequence[int] | None = None,
     pools: Sequence[int] | None = None,
+    hidden: Sequence[int] = (),
+    side: int | None = None,
     dropout: float = 0.0,
 ) -> nn.Module:
-    """A plain convolutional network: 3x3 convolutions with batch normalization, average over the map, logits.
+    """A plain convolutional network: 3x3 convolutions with batch normalization, then fully connected layers.
 
     Args:
         classes: Logits per example.
@@ -45,6 +47,9 @@ def convnet(
         channels: Channels of the input.
         strides: Stride of each convolution; 1 everywhere if None.
         pools: Size of the max pooling after each convolution, 1 for none; none at all if None.
+        hidden: Widths of ReLU layers between the convolutions and the logits.
+        side: Height and width of the inputs in pixels: the last map is then flattened, which keeps where things are.
+            None averages over the map, which takes inputs of any size.
         dropout: Probability of dropping a feature before the last layer.
     """
     strides = strides or [1] * len(widths)
@@ -68,8 +73,18 @@ def convnet(
         if pool > 1:
             layers.append(nn.MaxPool2d(pool))
         width = size
+        if side is not None:
+            side = ((side - 1) // stride + 1) // pool
+    if side is None:
+        layers.append(nn.AdaptiveAvgPool2d(1))
+    else:
+        width *= side * side
+    layers.append(nn.Flatten())
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU()]
+        width = size
     head = [nn.Dropout(dropout)] if dropout else []
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
+    return nn.Sequential(*layers, *head, nn.Linear(width, classes))
 
 
 class _Residual(nn.Module):

@@ -110,8 +110,8 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
         BadInput: Naming the table of the recipe.
     """
     top_k, classes = recipe.transfer.top_k, len(dataset.classes)
-    if top_k is not None and top_k > classes:
-        raise must("transfer.top_k", "the recipe", f"at most {classes}, the classes", top_k, "Leave it out for all")
+    if top_k is not None and top_k >= classes:
+        raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
     check_network(network_of(recipe.student.network, recipe.seed), "student.network", dataset)
     if recipe.teacher.network is not None:
         check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", dataset)

@@ -373,7 +373,8 @@ class _Run:
     def _step(self, rows: Tensor) -> None:
         course, fabric = self.course, self.fabric
         terms = self.objective.at(course.epoch + course.step_in_epoch / self.steps_per_epoch)
-        self.model.train()
+        if not (self.learners.training and self.learners.student.training):  # Telling every module takes a while.
+            self.learners.train()
         # Each process takes its even part of the step's examples.
         part = rows.tensor_split(fabric.world_size)[fabric.global_rank]
         batch = self.data.batch(part, course.epoch).to(fabric.device)
