@@ -77,5 +77,5 @@ def tiny_file(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def memory_unmeasured() -> Iterator[None]:
     """Peak memory is measured in fresh interpreters, which take seconds each; it has tests of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attar.recipes.compress.peak_memory", lambda *_, **__: 123_456)
+        patch.setattr("attar.recipes.contenders.peak_memory", lambda *_, **__: 123_456)
         yield

@@ -1,0 +1,481 @@
+"""Whole runs: what reuses what, where teachers may come from, and that the evidence is true of the artifact."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attar.deployment.artifact import load
+from attar.deployment.export import to_onnx
+from attar.errors import BadInput, CorruptFile
+from attar.network.architectures import mlp
+from attar.network.describe import load_weights, read_tensors, save_weights
+from attar.recipes.compress import Run, compress, label
+from attar.recipes.read import from_document, read
+from attar.training import fit as fitting
+from attar.transfer.datasets import Dataset, load_npz
+from attar.transfer.store import Targets
+
+Document = dict[str, Any]
+
+pytestmark = pytest.mark.usefixtures("memory_unmeasured")
+
+
+def run_of(document: Document, out: Path) -> Run:
+    return compress(from_document(document), out)
+
+
+def reused(run: Run) -> dict[str, bool]:
+    """Which stages of a run were found done."""
+    return {stage["name"]: stage["reused"] for stage in run.evidence["stages"] if stage["name"] != "data"}
+
+
+def weights_of(run: Run, stage: str) -> dict[str, torch.Tensor]:
+    (file,) = run.folder.glob(f"stages/{stage}-*/weights.safetensors")
+    return read_tensors(file)[0]
+
+
+def assert_same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def model_named(run: Run, name: str) -> dict[str, Any]:
+    return next(model for model in run.evidence["models"] if model["name"] == name)
+
+
+def accuracy_on(run: Run, dataset: Dataset) -> float:
+    """Of the artifact, loaded as a user loads it."""
+    assert dataset.test.labels is not None
+    logits = load(run.folder / "artifact")(dataset.test.floats())
+    return float((logits.argmax(1) == dataset.test.labels.numpy()).mean())
+
+
+# -- what a run leaves -------------------------------------------------------------------------------------------------
+
+
+def test_the_artifact_decides_as_the_evidence_says(tiny: Document, blobs: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path / "run")
+    dataset = load_npz(blobs, validation=0.25)
+    winner = model_named(run, run.evidence["winner"])
+    assert winner["quality"]["examples"] == len(dataset.test) == 40
+    assert winner["quality"]["accuracy"] == pytest.approx(accuracy_on(run, dataset), abs=1e-9)
+    assert run.artifact.classes == dataset.classes == ("ant", "bee", "cat")
+    names = run.artifact.predict_classes(dataset.test.floats())
+    assert dataset.test.labels is not None
+    right = np.mean([name == dataset.classes[label] for name, label in zip(names, dataset.test.labels, strict=True)])
+    assert winner["quality"]["accuracy"] == pytest.approx(right)
+    assert winner["size_bytes"] == run.artifact.size_bytes
+
+
+def test_a_run_leaves_all_its_documents_and_they_agree(tiny: Document, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path / "run")
+    assert {path.name for path in run.folder.iterdir()} >= {
+        "artifact",
+        "environment.json",
+        "evidence.json",
+        "log.txt",
+        "recipe.toml",
+        "report.html",
+        "stages",
+    }
+    evidence = json.loads((run.folder / "evidence.json").read_text(encoding="utf-8"))
+    assert evidence["winner"] == run.evidence["winner"]
+    resolved = tomllib.loads((run.folder / "recipe.toml").read_text(encoding="utf-8"))
+    assert resolved == evidence["recipe"]
+    assert from_document(resolved) == from_document(tiny)
+    assert not list(run.folder.rglob("*.part"))
+    assert not list(run.folder.rglob("checkpoint.safetensors"))
+    assert run.met
+    assert str(run.report) in str(run)
+    environment = (run.folder / "environment.json").read_text(encoding="utf-8")
+    assert str(Path.home()) not in environment
+
+
+def test_the_resolved_recipe_gives_the_same_weights_again(tiny: Document, tmp_path: Path) -> None:
+    first = run_of(tiny, tmp_path / "one")
+    again = compress(read(tmp_path / "one" / "recipe.toml"), tmp_path / "two")
+    for stage in ("teacher/0", "student/0", "control/0"):
+        assert_same_weights(weights_of(first, stage), weights_of(again, stage))
+
+
+def test_training_leaves_the_callers_randomness_and_threads_alone(tiny: Document, tmp_path: Path) -> None:
+    tiny["threads"] = 1
+    torch.manual_seed(5)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    run_of(tiny, tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+# -- reuse -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_finds_everything_and_says_the_same(tiny: Document, tmp_path: Path) -> None:
+    first = run_of(tiny, tmp_path / "run")
+    second = run_of(tiny, tmp_path / "run")
+    assert not any(reused(first).values())
+    assert all(reused(second).values())
+    changing = ("created", "stages", "machine")
+    one, other = ({key: value for key, value in run.evidence.items() if key not in changing} for run in (first, second))
+    assert one == other
+
+
+def test_changed_settings_reuse_what_they_do_not_concern(tiny: Document, tmp_path: Path) -> None:
+    run_of(tiny, tmp_path / "run")
+    tiny["student"]["training"]["epochs"] = 5
+    assert {name for name, found in reused(run_of(tiny, tmp_path / "run")).items() if found} == {
+        "teacher/0",
+        "targets",
+    }
+    tiny["objective"]["soft"]["temperature"] = 3.0
+    found = reused(run_of(tiny, tmp_path / "run"))
+    assert found["teacher/0"] and found["targets"] and found["control/0"] and not found["student/0"]
+    tiny["teacher"]["members"] = 2
+    found = reused(run_of(tiny, tmp_path / "run"))
+    assert found["teacher/0"] and found["control/0"]
+    assert not (found["teacher/1"] or found["targets"] or found["student/0"])
+    tiny["keep"]["accuracy_loss"] = 0.5  # only the choice
+    assert all(reused(run_of(tiny, tmp_path / "run")).values())
+
+
+def test_changed_data_in_the_same_file_are_noticed(
+    tiny: Document, arrays: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays())
+    tiny["data"]["use"] = str(path)
+    run_of(tiny, tmp_path / "run")
+    changed = arrays()
+    changed["x"][0, 0] += 1
+    np.savez(path, **changed)
+    assert not any(reused(run_of(tiny, tmp_path / "run")).values())
+
+
+def test_a_killed_training_continues_to_the_weights_of_an_undisturbed_one(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny["student"]["training"]["checkpoint_seconds"] = 0.0
+    undisturbed = run_of(tiny, tmp_path / "whole")
+    original, calls = fitting._Run._step, iter(range(1000))
+
+    def dies(self: Any, rows: torch.Tensor) -> None:
+        # The teacher takes 4 epochs of 4 steps; this is inside of the student's second epoch.
+        if next(calls) == 16 + 6:
+            raise KeyboardInterrupt
+        original(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting._Run, "_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(tiny, tmp_path / "killed")
+    assert list((tmp_path / "killed").glob("stages/student/*/checkpoint.safetensors"))
+    resumed = run_of(tiny, tmp_path / "killed")
+    assert reused(resumed)["teacher/0"]
+    assert_same_weights(weights_of(undisturbed, "student/0"), weights_of(resumed, "student/0"))
+
+
+def test_a_truncated_checkpoint_is_named_and_deleting_it_goes_on(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny["teacher"]["training"]["checkpoint_seconds"] = 0.0
+    original, calls = fitting._Run._step, iter(range(1000))
+
+    def dies(self: Any, rows: torch.Tensor) -> None:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        original(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting._Run, "_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(tiny, tmp_path / "run")
+    (checkpoint,) = (tmp_path / "run").rglob("checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(CorruptFile, match=r"checkpoint\.safetensors is not a whole safetensors file"):
+        run_of(tiny, tmp_path / "run")
+    checkpoint.unlink()
+    assert run_of(tiny, tmp_path / "run").met
+
+
+def test_label_does_the_first_part_of_compress(tiny: Document, tmp_path: Path) -> None:
+    targets = label(from_document(tiny), tmp_path / "run")
+    assert isinstance(targets, Targets)
+    assert len(targets) == 120  # of 200: 40 for test, a quarter of the rest for validation
+    found = reused(run_of(tiny, tmp_path / "run"))
+    assert found["teacher/0"] and found["targets"] and not found["student/0"]
+
+
+def test_label_refuses_what_stores_nothing(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"cached": False}
+    with pytest.raises(BadInput, match=r"transfer\.cached of the recipe must be such that targets are stored"):
+        label(from_document(tiny), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# -- teachers ----------------------------------------------------------------------------------------------------------
+
+
+def test_cached_and_live_teachers_give_the_same_training(tiny: Document, tmp_path: Path) -> None:
+    """With views that move: the store and the live teacher must see the same pixels."""
+    tiny["transfer"] = {"views": {"count": 3, "noise": 0.1}}
+    tiny["teacher"]["members"] = 2
+    cached = run_of(tiny, tmp_path / "cached")
+    tiny["transfer"]["cached"] = False
+    live = run_of(tiny, tmp_path / "live")
+    assert cached.evidence["targets"]["views"] == 3
+    assert live.evidence["targets"] is None
+    stored, asked = weights_of(cached, "student/0"), weights_of(live, "student/0")
+    start = mlp(6, 3, [4]).state_dict()
+    assert any(not torch.allclose(stored[name], start[name]) for name in start)
+    for name, tensor in stored.items():
+        # The teacher runs in batches of another size, whose float32 sums may round to the other float16.
+        torch.testing.assert_close(asked[name], tensor, rtol=1e-3, atol=1e-3)
+
+
+def test_views_of_the_student_change_its_training(tiny: Document, tmp_path: Path) -> None:
+    plain = run_of(tiny, tmp_path / "plain")
+    tiny["transfer"] = {"views": {"count": 2, "noise": 0.3}}
+    moved = run_of(tiny, tmp_path / "moved")
+    one, other = weights_of(plain, "student/0"), weights_of(moved, "student/0")
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> nn.Module:
+    torch.manual_seed(3)
+    network = mlp(6, 3, [24]).eval()
+    save_weights(network, tmp_path / "teacher.safetensors")
+    return network
+
+
+def test_a_teacher_may_come_as_weights(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
+    tiny["teacher"]["weights"] = [str(tmp_path / "teacher.safetensors")]
+    run = run_of(tiny, tmp_path / "run")
+    assert "teacher/0" not in reused(run)  # nothing to train
+    dataset = load_npz(tiny["data"]["use"], validation=0.25)
+    assert dataset.test.labels is not None
+    with torch.no_grad():
+        said = teacher(dataset.test.floats())
+    expected = float((said.argmax(1) == dataset.test.labels).float().mean())
+    assert model_named(run, "teacher torch")["quality"]["accuracy"] == pytest.approx(expected)
+    stored = Targets.open(next(run.folder.glob("stages/targets-*")) / "store")
+    with torch.no_grad():
+        logits = teacher(dataset.train.floats())
+    centered = logits - logits.mean(1, keepdim=True)
+    torch.testing.assert_close(stored(None, torch.arange(len(stored)), 0), centered, rtol=2e-3, atol=2e-3)
+
+
+def test_other_weights_in_the_same_file_are_noticed(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
+    tiny["teacher"]["weights"] = [str(tmp_path / "teacher.safetensors")]
+    run_of(tiny, tmp_path / "run")
+    save_weights(mlp(6, 3, [24]), tmp_path / "teacher.safetensors")
+    found = reused(run_of(tiny, tmp_path / "run"))
+    assert not found["targets"] and not found["student/0"] and found["control/0"]
+
+
+def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
+    """The weights are of the network behind the statistics; raw inputs go into the artifact."""
+    mean, std = [0.5, 0.0, 0.1, 0.2, 0.3, 0.4], [2.0, 1.0, 1.0, 1.0, 1.0, 0.5]
+    tiny["teacher"] |= {"weights": [str(tmp_path / "teacher.safetensors")]}
+    for section in ("teacher", "student"):
+        tiny[section]["network"] |= {"mean": mean, "std": std}
+    run = run_of(tiny, tmp_path / "run")
+    dataset = load_npz(tiny["data"]["use"], validation=0.25)
+    rows = dataset.test.floats()
+    with torch.no_grad():
+        said = teacher((rows - torch.tensor(mean)) / torch.tensor(std))
+    assert dataset.test.labels is not None
+    expected = float((said.argmax(1) == dataset.test.labels).float().mean())
+    assert model_named(run, "teacher torch")["quality"]["accuracy"] == pytest.approx(expected)
+    trained = mlp(6, 3, [4])
+    trained.load_state_dict(
+        {k.removeprefix("network."): v for k, v in weights_of(run, "student/0").items() if k.startswith("network.")}
+    )
+    with torch.no_grad():
+        by_hand = trained.eval()((rows - torch.tensor(mean)) / torch.tensor(std))
+    np.testing.assert_allclose(run.artifact(rows), by_hand.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_teacher_may_come_as_an_onnx_file(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
+    to_onnx(teacher, torch.zeros(1, 6), tmp_path / "teacher.onnx")
+    tiny["teacher"] = {"onnx": [str(tmp_path / "teacher.onnx")]}
+    run = run_of(tiny, tmp_path / "run")
+    measured = model_named(run, "teacher onnxruntime")
+    assert measured["size_bytes"] == (tmp_path / "teacher.onnx").stat().st_size
+    dataset = load_npz(tiny["data"]["use"], validation=0.25)
+    assert dataset.test.labels is not None
+    with torch.no_grad():
+        expected = float((teacher(dataset.test.floats()).argmax(1) == dataset.test.labels).float().mean())
+    assert measured["quality"]["accuracy"] == pytest.approx(expected)
+    # The student runs in torch, its teacher does not: no ratio between two runtimes is made up.
+    assert run.evidence["ratios"]["smaller"] is None
+    assert run.evidence["ratios"]["faster_batch1"] is None
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_a_teacher_may_learn_beside_the_student(tiny: Document, tmp_path: Path, detach: bool) -> None:
+    tiny["teacher"] |= {"learns": True, "detach": detach}
+    tiny["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
+    run = run_of(tiny, tmp_path / "run")
+    (file,) = run.folder.glob("stages/student/0-*/teacher.safetensors")
+    learned = load_weights(mlp(6, 3, [24]), file).eval()
+    dataset = load_npz(tiny["data"]["use"], validation=0.25)
+    assert dataset.test.labels is not None
+    with torch.no_grad():
+        accuracy = float((learned(dataset.test.floats()).argmax(1) == dataset.test.labels).float().mean())
+    assert model_named(run, "teacher torch")["quality"]["accuracy"] == pytest.approx(accuracy)
+    assert accuracy > 0.5  # it did learn: chance is a third
+    assert run.evidence["targets"] is None
+    assert set(run.evidence["curves"]["student/0"][0]["terms"]) == {"soft", "hard", "its"}
+    assert all(reused(run_of(tiny, tmp_path / "run")).values())
+
+
+def test_a_learning_teacher_begins_at_its_weights_and_other_weights_are_noticed(
+    tiny: Document, teacher: nn.Module, tmp_path: Path
+) -> None:
+    weights = tmp_path / "teacher.safetensors"
+    tiny["teacher"] |= {"learns": True, "weights": [str(weights)]}
+    tiny["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
+    tiny["student"]["training"] |= {"epochs": 1, "learning_rate": 1e-9}
+    run = run_of(tiny, tmp_path / "run")
+    (file,) = run.folder.glob("stages/student/0-*/teacher.safetensors")
+    for name, tensor in read_tensors(file)[0].items():
+        torch.testing.assert_close(tensor, teacher.state_dict()[name], rtol=0, atol=1e-6)
+    save_weights(mlp(6, 3, [24]), weights)
+    assert not reused(run_of(tiny, tmp_path / "run"))["student/0"]
+
+
+# -- choices -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_control_the_evidence_says_that_nothing_is_known(tiny: Document, tmp_path: Path) -> None:
+    tiny["control"] = False
+    run = run_of(tiny, tmp_path / "run")
+    assert (run.evidence["control"], run.evidence["verdict"], run.evidence["seeds"]) == (False, None, None)
+    assert any("No control was trained" in warning for warning in run.evidence["warnings"])
+    assert not any(model["kind"] == "control" for model in run.evidence["models"])
+    assert "control/0" not in reused(run)
+
+
+def test_only_the_largest_targets_may_be_stored(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"top_k": 2}
+    run = run_of(tiny, tmp_path / "run")
+    assert run.evidence["targets"]["kind"] == "top-k"
+    tiny["transfer"] = {"top_k": 3}
+    with pytest.raises(BadInput, match=r"transfer\.top_k of the recipe must be below 3, the classes; got 3"):
+        run_of(tiny, tmp_path / "other")
+
+
+def test_several_seeds_give_a_spread_and_the_best_on_validation_ships(tiny: Document, tmp_path: Path) -> None:
+    tiny["student"]["seeds"] = 2
+    run = run_of(tiny, tmp_path / "run")
+    seeds = run.evidence["seeds"]
+    assert len(seeds["student"]) == len(seeds["control"]) == 2
+    assert set(run.evidence["curves"]) == {"teacher/0", "student/0", "student/1", "control/0", "control/1"}
+    one, other = weights_of(run, "student/0"), weights_of(run, "student/1")
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    scores = [max(entry["score"] for entry in run.evidence["curves"][f"student/{index}"]) for index in (0, 1)]
+    best = weights_of(run, f"student/{scores.index(max(scores))}")
+    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], best)
+
+
+def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
+    tiny: Document, blobs: Path, tmp_path: Path
+) -> None:
+    tiny["keep"] |= {"smaller": 1000.0}
+    run = run_of(tiny, tmp_path / "run")
+    assert not run.met
+    assert [line["met"] for line in run.evidence["budget"]] == [True, False]
+    assert "not all that was asked is reached" in run.evidence["why"]
+    assert accuracy_on(run, load_npz(blobs, validation=0.25)) > 0.3
+
+
+def test_int8_is_tried_and_told_with_what_it_costs(tiny: Document, tmp_path: Path) -> None:
+    tiny["artifacts"] |= {"runtimes": ["onnxruntime"], "int8": True, "calibration": 32}
+    run = run_of(tiny, tmp_path / "run")
+    grid = [model for model in run.evidence["models"] if model["precision"] == "int8"]
+    assert len(grid) >= 2
+    for model in grid:
+        assert model["quality"]["examples"] == 40
+        assert model["parity"]["top1_agreement"] > 0.5
+    chosen = model_named(run, run.evidence["winner"])
+    assert chosen["refused"] is None
+    assert run.evidence["ratios"]["smaller"] > 0
+    runtimes = {model["runtime"] for model in run.evidence["models"]}
+    assert runtimes == {"onnxruntime"}
+
+
+# -- the user's own code -----------------------------------------------------------------------------------------------
+
+OWN = """
+import numpy as np
+from torch import nn
+
+
+def data():
+    draws = np.random.default_rng(1)
+    y = np.arange(150) % 3
+    return draws.normal(size=(3, 6))[y].astype("float32") + 0.1 * draws.normal(size=(150, 6)).astype("float32"), y
+
+
+def network(width):
+    return nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Linear(width, 3))
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "my_models.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    yield "my_models"
+    sys.modules.pop("my_models", None)
+
+
+def test_data_and_networks_may_be_functions_of_the_users(tiny: Document, own_module: str, tmp_path: Path) -> None:
+    tiny["data"] = {"use": f"{own_module}:data"}
+    for section, width in (("teacher", 16), ("student", 4)):
+        tiny[section]["network"] = {"use": f"{own_module}:network", "arguments": {"width": width}}
+    run = run_of(tiny, tmp_path / "run")
+    assert run.evidence["allow"] == ["attar", own_module]
+    assert f"allow=['attar', '{own_module}']" in run.evidence["how_to_load"]
+    rows = np.zeros((2, 6), dtype="float32")
+    assert run.artifact(rows).shape == (2, 3)
+    with pytest.raises(BadInput, match=f"pass allow=\\['{own_module}'\\]"):
+        load(run.folder / "artifact")
+    assert load(run.folder / "artifact", allow=["attar", own_module])(rows).shape == (2, 3)
+
+
+def test_a_damaged_artifact_of_a_stage_is_named_and_deleting_its_folder_mends_it(
+    tiny: Document, tmp_path: Path
+) -> None:
+    run_of(tiny, tmp_path / "run")
+    (folder,) = (tmp_path / "run").glob("stages/artifacts/torch-fp32-*")
+    weights = folder / "artifact" / "student.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(CorruptFile, match=r"student\.safetensors is not what was written"):
+        run_of(tiny, tmp_path / "run")
+    shutil.rmtree(folder)
+    assert run_of(tiny, tmp_path / "run").met
+
+
+def test_a_recipe_is_not_changed_by_its_run(tiny: Document, tmp_path: Path) -> None:
+    recipe = from_document(tiny)
+    before = copy.deepcopy(recipe.document())
+    compress(recipe, tmp_path / "run")
+    assert recipe.document() == before
