@@ -39,10 +39,7 @@ from attar.transfer.datasets import Split, load
 from attar.transfer.store import label
 from attar.transfer.transfer_set import Live, TransferSet
 
-if __package__:
-    from benchmarks.result import RESULTS, write
-else:
-    from result import RESULTS, write
+from result import RESULTS, write
 
 STUDENT = (8, 16, 32)
 TEACHERS = {"4x": (16, 32, 64), "16x": (32, 64, 128)}

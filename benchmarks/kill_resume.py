@@ -26,10 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-if __package__:
-    from benchmarks.result import RESULTS, write
-else:
-    from result import RESULTS, write
+from result import RESULTS, write
 
 START, FINISH = "start", "finish"
 """What lies before the first stage, and after the last one."""

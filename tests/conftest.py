@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,15 @@ def tiny_file(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def memory_unmeasured() -> Iterator[None]:
-    """Peak memory is measured in fresh interpreters, which take seconds each; it has tests of its own."""
+def hurried() -> Iterator[None]:
+    """Runs without what takes long and has tests of its own.
+
+    Peak memory is measured in fresh interpreters, which take seconds each; and a race begins with a collection of
+    garbage, which goes through everything that pytest and the libraries hold unless that is set aside.
+    """
+    gc.collect()
+    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("attar.recipes.contenders.peak_memory", lambda *_, **__: 123_456)
         yield
+    gc.unfreeze()

@@ -29,7 +29,13 @@ from attar.transfer.store import Targets
 
 Document = dict[str, Any]
 
-pytestmark = pytest.mark.usefixtures("memory_unmeasured")
+pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the page out, which takes as long as all the rest and has tests of its own."""
+    monkeypatch.setattr("attar.recipes.compress.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
 
 
 def run_of(document: Document, out: Path) -> Run:
@@ -405,6 +411,7 @@ def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
 
 def test_int8_is_tried_and_told_with_what_it_costs(tiny: Document, tmp_path: Path) -> None:
     tiny["artifacts"] |= {"runtimes": ["onnxruntime"], "int8": True, "calibration": 32}
+    tiny["control"] = False
     run = run_of(tiny, tmp_path / "run")
     grid = [model for model in run.evidence["models"] if model["precision"] == "int8"]
     assert len(grid) >= 2

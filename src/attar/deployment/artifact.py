@@ -190,7 +190,9 @@ class Artifact:
                 "Pass network=, built by the code that built the student, to load",
             )
         else:
-            network = Spec.from_json(described, self._allow).build()
+            # The weights drawn here are overwritten below: the caller's random numbers must not depend on it.
+            with torch.random.fork_rng(devices=[]):
+                network = Spec.from_json(described, self._allow).build()
         weights = self.folder / WEIGHTS
         if not weights.is_file():
             raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from attar.network.describe import digest
 from attar.recipes.folder import Stage
 from attar.recipes.stages import (
     Context,
@@ -78,7 +79,7 @@ def _together(context: Context) -> Taught:
             return given.module
         return network_of(described, section.seed)
 
-    heard = json.dumps([described.model_dump(), section.seed, list(section.weights)])
+    heard = json.dumps([described.model_dump(), section.seed, digest(fresh())])
     views = recipe.transfer.views.views(recipe.seed)
     students = [student_of(context, index, None, views, heard, fresh) for index in range(recipe.student.seeds)]
     beside = max(students, key=lambda one: one.score).teacher

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ def save_state(state: Any, path: Path) -> None:
     """
     tensors: dict[str, Tensor] = {}
     skeleton = _flatten(state, tensors)
-    write_tensors(tensors, path, {"state": skeleton})
+    write_tensors(tensors, path, {"state": skeleton, "sha256": _digest(tensors, skeleton)})
 
 
 def load_state(path: Path) -> Any:
@@ -34,11 +36,21 @@ def load_state(path: Path) -> Any:
     """
     tensors, about = read_tensors(path)
     try:
+        if _digest(tensors, about["state"]) != about["sha256"]:
+            raise ValueError("its checksum differs")
         return _restore(about["state"], tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFile(
             f"{path} is not a checkpoint of Attar ({error!r}). Delete it to start that training anew."
         ) from error
+
+
+def _digest(tensors: dict[str, Tensor], skeleton: Any) -> str:
+    total = hashlib.sha256(json.dumps(skeleton).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, get_type_hints, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from attar.errors import BadInput, Diverged, must
+from attar.errors import BadInput, CorruptFile, Diverged, must, near
 from attar.training.batch import ABSENT, Batch, Source
 from attar.training.checkpoint import load_state, save_state
 from attar.training.objective import Active, Objective
@@ -33,7 +34,8 @@ class Training:
     Attributes:
         epochs: Passes over the transfer set.
         batch_size: Examples per step at most; an epoch is cut into even steps, so that none is tiny.
-        micro_batch_size: Examples per forward pass; smaller than ``batch_size`` saves memory and changes nothing else.
+        micro_batch_size: Examples per forward pass at most, in even pieces; smaller than ``batch_size`` saves memory and
+            changes nothing else (but batch normalization, which sees one piece at a time).
         optimizer: Name of the optimizer.
         learning_rate: Its peak value.
         momentum: Of ``sgd``, with Nesterov's correction.
@@ -69,6 +71,12 @@ class Training:
     checkpoint_seconds: float = 15.0
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(Training)
+        for name in ("optimizer", "schedule", "keep", "precision"):
+            value, names = getattr(self, name), get_args(hints[name])
+            if value not in names:
+                rule = f"one of {', '.join(map(repr, names))}"
+                raise must(name, "Training", rule, value, near(str(value), names))
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         for name in ("micro_batch_size", "max_gradient_norm", "patience"):
             if getattr(self, name) is not None:
@@ -87,6 +95,9 @@ class Training:
             raise must(
                 "warmup_epochs", "Training", f"less than epochs ({self.epochs})", self.warmup_epochs, "Warm up for less"
             )
+        if self.schedule == "one_cycle" and self.warmup_epochs:
+            rule = "0 for one_cycle, which has its own rise"
+            raise must("warmup_epochs", "Training", rule, self.warmup_epochs, "Leave it out")
         if self.schedule == "multistep" and not self.milestones:
             raise must(
                 "milestones",
@@ -210,6 +221,8 @@ class _Course:
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
+    total: float = 0.0
+    counted: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
@@ -243,7 +256,7 @@ def fit(
     a training that was killed continues to the same weights.
 
     Args:
-        student: Any module from ``[batch, ...]`` to logits; it is not changed.
+        student: Any module from ``[batch, ...]`` to logits; it is not changed. What requires no gradient stays frozen.
         objective: The loss terms.
         data: Where batches come from.
         settings: How the training goes.
@@ -261,11 +274,19 @@ def fit(
 
     Raises:
         BadInput: If there are no data, the checkpoint is another training's, or the device lacks the precision.
-        Diverged: If a term becomes NaN or infinite; the message names step and term.
+        CorruptFile: If the checkpoint is truncated or altered.
+        Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
     settings = settings or Training()
-    if len(data) == 0:
-        raise must("data", "fit", "not empty", 0, "Give at least one example")
+    for name, source in (("data", data), ("validation", validation)):
+        if source is not None and len(source) == 0:
+            raise must(name, "fit", "not empty", 0, "Give at least one example")
+    if settings.patience is not None and validation is None:
+        rule = "None without validation data, which it waits for"
+        raise must("patience", "Training", rule, settings.patience, "Pass validation= to fit")
+    if not any(parameter.requires_grad for parameter in student.parameters()):
+        rule = "a module with a parameter that requires a gradient"
+        raise must("student", "fit", rule, type(student).__name__, "Call its requires_grad_(True)")
     fabric = fabric or make_fabric("cpu", settings.precision)
     with _own_randomness(settings.seed, fabric.device):
         return _Run(
@@ -297,12 +318,12 @@ def make_fabric(
     Raises:
         BadInput: If there is no such device, or it does not have the precision.
     """
-    kind, _, index = device.partition(":")
+    kind, colon, index = device.partition(":")
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(kind, False):
+    if not available.get(kind, False) or (colon and kind != "cuda"):
         here = ", ".join(name for name, present in available.items() if present)
         raise must("device", "the run", f"one that this machine has ({here})", device, "Choose another or leave it out")
-    if kind == "cuda" and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
+    if kind == "cuda" and colon and not (index.isdigit() and int(index) < torch.cuda.device_count()):
         raise must("device", "the run", f"below cuda:{torch.cuda.device_count()}", device, "Choose another number")
     if precision == "bf16-mixed" and kind == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise must("precision", "Training", "32-true on this CPU, which has no bf16", precision, "Leave it out")
@@ -337,10 +358,16 @@ class _Run:
         if any(isinstance(module, nn.Conv2d) for module in self.learners.modules()):
             # A third more images per second for convolutions on CPUs and GPUs, and the same numbers in another order.
             self.learners = self.learners.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in self.learners.parameters():
-            parameter.requires_grad_(True)
+        if self.learners.teacher is not None:
+            # Teachers are frozen wherever else they come from.
+            self.learners.teacher.requires_grad_(True)
         self.steps_per_epoch = math.ceil(len(data) / settings.batch_size)
+        if (smallest := len(data) // self.steps_per_epoch) < fabric.world_size:
+            # A process without an example would leave the others waiting for its gradient.
+            rule = f"at least one example for each of the {fabric.world_size} processes"
+            raise must("the smallest step", "fit", rule, smallest, "Raise batch_size, or use fewer processes")
         optimizer = (make_optimizer or settings_optimizer(settings))(self.learners.parameters())
+        self.optimizer_name = type(optimizer).__qualname__
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch)
         self.model, self.optimizer = fabric.setup(self.learners, optimizer)
         self.average: AveragedModel | None = None
@@ -383,20 +410,24 @@ class _Run:
             total = fabric.all_reduce(torch.tensor(count, device=fabric.device), reduce_op="sum")
             assert isinstance(total, Tensor)
             count = int(total)
-        size = self.settings.micro_batch_size or max(len(batch), 1)
-        starts = range(0, len(batch), size)
+        pieces = math.ceil(len(batch) / (self.settings.micro_batch_size or len(batch)))
+        cuts = [len(batch) * piece // pieces for piece in range(pieces + 1)]
         sums = torch.zeros(len(terms), device=fabric.device)
         self.optimizer.zero_grad()
-        for start in starts:
-            with fabric.no_backward_sync(self.model, enabled=start != starts[-1]):
-                values = self._sums(batch.rows(start, start + size), terms)
+        for start, stop in itertools.pairwise(cuts):
+            with fabric.no_backward_sync(self.model, enabled=stop < len(batch)):
+                values = self._sums(batch.rows(start, stop), terms)
                 weighted = torch.stack([term.weight * value for term, value in zip(terms, values, strict=True)]).sum()
                 # The one place that divides. Fabric averages gradients over processes, hence the world size.
                 fabric.backward(weighted * (fabric.world_size / max(count, 1)))
                 sums += torch.stack([value.detach().float() for value in values])
         self._note(terms, sums, count)
         if self.settings.max_gradient_norm is not None:
-            fabric.clip_gradients(self.model, self.optimizer, max_norm=self.settings.max_gradient_norm)
+            longest = self.settings.max_gradient_norm
+            norm = fabric.clip_gradients(self.model, self.optimizer, max_norm=longest, error_if_nonfinite=False)
+            assert isinstance(norm, Tensor)
+            if not bool(norm.isfinite()):
+                raise self._diverged(f"the gradient became {float(norm)}", course.step)
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
@@ -421,15 +452,16 @@ class _Run:
                     "Pass teacher= to fit",
                 )
             losses = term.loss(output if term.of == "student" else said, batch)
-            if losses.dim() == 0 or losses.shape[0] != len(batch):
+            counted = _counted_shape(batch)
+            if losses.shape[: len(counted)] != counted:
                 raise must(
                     f"loss of term {term.name!r}",
                     "the objective",
-                    f"one value per example ({len(batch)})",
+                    f"one value per {'example' if len(counted) == 1 else 'position'} {counted}",
                     tuple(losses.shape),
                     "Do not reduce it: the loop sums and divides",
                 )
-            values.append(losses.sum() if batch.mask is None else losses[batch.mask].sum())
+            values.append(_sum_of_counted(losses, batch))
         return values
 
     def _note(self, terms: Sequence[Active], sums: Tensor, count: int) -> None:
@@ -438,14 +470,15 @@ class _Run:
         course = self.course
         for term, value in zip(terms, sums.tolist(), strict=True):
             if not math.isfinite(value):
-                raise Diverged(
-                    f"loss term {term.name!r} became {value} at step {course.step} (epoch {course.epoch}). "
-                    f"Lower learning_rate ({self.settings.learning_rate}) or set max_gradient_norm."
-                )
+                raise self._diverged(f"loss term {term.name!r} became {value}", course.step)
             course.sums[term.name] = course.sums.get(term.name, 0.0) + value
             course.counts[term.name] = course.counts.get(term.name, 0) + count
-            course.sums["loss"] = course.sums.get("loss", 0.0) + term.weight * value
-        course.counts["loss"] = course.counts.get("loss", 0) + count
+            course.total += term.weight * value
+        course.counted += count
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        remedy = f"Lower learning_rate ({self.settings.learning_rate}) or set max_gradient_norm."
+        return Diverged(f"{what} at step {step} (epoch {self.course.epoch}). {remedy}")
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -456,12 +489,16 @@ class _Run:
 
     def _finish_epoch(self) -> None:
         course = self.course
+        for name, parameter in self.learners.named_parameters():
+            # A last step may spoil the weights with no loss after it that would show it.
+            if not bool(parameter.isfinite().all()):
+                raise self._diverged(f"weights {name!r} were NaN or infinite", course.step - 1)
         for control in self.controls:
             control.after_epoch(self._moment())
         score = self._score()
         means = {name: value / max(course.counts[name], 1) for name, value in course.sums.items()}
         rate = float(self.optimizer.param_groups[0]["lr"])
-        course.history.append(Epoch(course.epoch, means.pop("loss"), means, score, rate))
+        course.history.append(Epoch(course.epoch, course.total / max(course.counted, 1), means, score, rate))
         better = score is not None and (course.best_score is None or score > course.best_score)
         if better or score is None or self.settings.keep == "last":
             course.best_epoch, course.best_score = course.epoch, score
@@ -469,7 +506,7 @@ class _Run:
                 name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()
             }
         course.epoch, course.step_in_epoch = course.epoch + 1, 0
-        course.sums, course.counts = {}, {}
+        course.total, course.counted, course.sums, course.counts = 0.0, 0, {}, {}
 
     def _candidate(self) -> nn.Module:
         """The weights that would be returned now: the average where one is kept."""
@@ -489,9 +526,15 @@ class _Run:
             for rows in torch.split(torch.arange(len(self.validation)), 512):
                 batch = self.validation.batch(rows, 0).to(self.fabric.device)
                 values = self.metric(model.student(_laid_out(batch.inputs)), batch)  # type: ignore[operator]
-                total += float((values if batch.mask is None else values[batch.mask]).sum())
+                total += float(_sum_of_counted(values.float(), batch))
                 count += batch.count()
-        return total / max(count, 1)
+        score = total / max(count, 1)
+        if self.fabric.world_size > 1:
+            # Batch normalization may differ between processes: one of them decides which epoch is best, and when to stop.
+            score = float(self.fabric.broadcast(score))
+        if not math.isfinite(score):
+            raise must("the validation score", "fit", "finite", score, "Look at the metric, or lower learning_rate")
+        return score
 
     def _out_of_patience(self) -> bool:
         patience, course = self.settings.patience, self.course
@@ -526,9 +569,12 @@ class _Run:
         shapes = {name: tuple(tensor.shape) for name, tensor in self.learners.state_dict().items()}
         return {
             "settings": repr(settings),
-            "objective": repr(self.objective),
+            "objective": _described(self.objective),
             "examples": str(len(self.data)),
             "network": repr(shapes),
+            "teacher": "none" if self.learners.teacher is None else f"detached: {self.detach_teacher}",
+            "optimizer": self.optimizer_name,
+            "controls": repr([type(control).__qualname__ for control in self.controls]),
         }
 
     def _save(self, path: Path) -> None:
@@ -551,6 +597,8 @@ class _Run:
 
     def _resume(self, path: Path) -> None:
         state = load_state(path)
+        if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
+            raise CorruptFile(f"{path} is not a checkpoint of a training. Delete it to start that training anew.")
         for name, value in self._identity().items():
             if state["identity"].get(name) != value:
                 raise must(
@@ -590,7 +638,8 @@ def make_schedule(
     total = settings.epochs * steps_per_epoch
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     if settings.schedule == "one_cycle":
-        cycle = settings.optimizer == "sgd" and settings.momentum > 0
+        # Only of SGD: Adam's first beta stays.
+        cycle = optimizer.param_groups[0].get("momentum", 0) > 0
         # A fifth of the way up, and at least one step: torch divides by the length of the rise.
         rise_share = max(0.2, 2 / (total + 1))
         return lr_scheduler.OneCycleLR(
@@ -601,7 +650,7 @@ def make_schedule(
         main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warmup, 1))
     elif settings.schedule == "multistep":
         steps = [round(epoch * steps_per_epoch) - warmup for epoch in settings.milestones]
-        main = lr_scheduler.MultiStepLR(optimizer, steps)
+        main = lr_scheduler.LambdaLR(optimizer, lambda step: 0.1 ** sum(step >= milestone for milestone in steps))
     else:
         main = lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if not warmup:
@@ -614,12 +663,41 @@ def _laid_out(inputs: Tensor) -> Tensor:
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
+def _counted_shape(batch: Batch) -> tuple[int, ...]:
+    """The shape of what `Batch.count` counts: the mask's, or one for each example."""
+    return (len(batch),) if batch.mask is None else tuple(batch.mask.shape)
+
+
+def _sum_of_counted(values: Tensor, batch: Batch) -> Tensor:
+    """The sum over what counts; positions beyond that are averaged, as all examples have equally many."""
+    dimensions = len(_counted_shape(batch))
+    if values.dim() > dimensions:
+        values = values.flatten(dimensions).mean(-1)
+    return (values if batch.mask is None else values[batch.mask]).sum()
+
+
+def _described(objective: Objective) -> str:
+    """The objective in words that are the same in another process, where functions have other addresses."""
+    said = []
+    for name, term in objective.terms.items():
+        loss: Any = term.loss
+        named = loss if hasattr(loss, "__qualname__") else type(loss)
+        told = repr(loss) if is_dataclass(loss) else f"{named.__module__}.{named.__qualname__}"
+        rest = {each.name: getattr(term, each.name) for each in fields(term) if each.name != "loss"}
+        said.append((name, told, rest))
+    return repr(said)
+
+
 @contextmanager
 def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch for the training and give the caller's random state back afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which seeds the devices that this training does not use as well.
+        torch.random.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 
