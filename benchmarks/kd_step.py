@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from result import RESULTS, write
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,8 +39,6 @@ from attar.training.objective import HardLabels, Objective, SoftTargets, Term
 from attar.transfer.datasets import Split, load
 from attar.transfer.store import label
 from attar.transfer.transfer_set import Live, TransferSet
-
-from result import RESULTS, write
 
 STUDENT = (8, 16, 32)
 TEACHERS = {"4x": (16, 32, 64), "16x": (32, 64, 128)}

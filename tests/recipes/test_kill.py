@@ -1,0 +1,38 @@
+"""A killed run that is started again must come to the evidence of a run that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
+SMALL = (
+    "teacher.members=1",
+    "teacher.training.epochs=3",
+    "student.training.epochs=3",
+    'artifacts.runtimes=["torch"]',
+    "artifacts.seconds=0.05",
+)
+
+
+@pytest.mark.slow
+def test_killed_twice_gives_the_same_evidence(tmp_path):
+    out = tmp_path / "result.json"
+    changes = [part for change in SMALL for part in ("--set", change)]
+    line = [sys.executable, str(BENCHMARK), "--kills", "2", "--seed", "1", "--out", str(out), *changes]
+    done = subprocess.run(
+        line, capture_output=True, text=True, timeout=600, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert len(result["raw"]["kills"]) == 2
+    found = result["summary"]
+    assert found["values_compared"] > 500
+    assert found["differences"] == {}
+    assert found["files_compared"] > 5
+    assert found["file_differences"] == []
