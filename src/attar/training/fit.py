@@ -34,8 +34,8 @@ class Training:
     Attributes:
         epochs: Passes over the transfer set.
         batch_size: Examples per step at most; an epoch is cut into even steps, so that none is tiny.
-        micro_batch_size: Examples per forward pass at most, in even pieces; smaller than ``batch_size`` saves memory and
-            changes nothing else (but batch normalization, which sees one piece at a time).
+        micro_batch_size: Examples per forward pass at most, in even pieces; smaller than ``batch_size`` saves memory
+            and changes nothing else (but batch normalization, which sees one piece at a time).
         optimizer: Name of the optimizer.
         learning_rate: Its peak value.
         momentum: Of ``sgd``, with Nesterov's correction.
@@ -530,7 +530,7 @@ class _Run:
                 count += batch.count()
         score = total / max(count, 1)
         if self.fabric.world_size > 1:
-            # Batch normalization may differ between processes: one of them decides which epoch is best, and when to stop.
+            # Batch normalization may differ between processes: one decides which epoch is best, and when to stop.
             score = float(self.fabric.broadcast(score))
         if not math.isfinite(score):
             raise must("the validation score", "fit", "finite", score, "Look at the metric, or lower learning_rate")
@@ -694,7 +694,7 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         # Not torch.manual_seed, which seeds the devices that this training does not use as well.
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
