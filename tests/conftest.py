@@ -84,6 +84,7 @@ def hurried() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attar.recipes.contenders.peak_memory", lambda *_, **__: 123_456)
+        for place in ("attar.recipes.contenders", "attar.evidence.measure"):
+            patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
         yield
     gc.unfreeze()

@@ -51,7 +51,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
     except AttarError as error:
-        sys.stderr.write(f"attar: {error}\n")
+        # What a library said, quoted in a message, may have lines of its own.
+        sys.stderr.write(f"attar: {' '.join(str(error).split())}\n")
+        return BAD_INPUT
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        # What the system refuses is the user's to mend, wherever it happens.
+        sys.stderr.write(f"attar: {error.filename} cannot be used; {error.strerror}. Mend that or name another.\n")
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("attar: interrupted; the same command continues where it stopped\n")

@@ -35,6 +35,8 @@ def report(
         document = json.loads(evidence.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{evidence} is not JSON ({error}). Run attar compress again: it writes it anew.") from error
+    if not isinstance(document, dict):
+        raise CorruptFile(f"{evidence} is not a run's evidence. Run attar compress again: it writes it anew.")
     path = out or run / "report.html"
     render(document, path)
     print(path)

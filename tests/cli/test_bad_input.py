@@ -1,0 +1,393 @@
+"""Whatever is wrong with what the user gives, the answer is one sentence with a remedy, exit code 2, and a way on."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+import torch
+
+from attar.cli.main import run
+from attar.deployment.artifact import deploy
+from attar.network.architectures import mlp
+from attar.network.describe import Spec, save_weights
+from attar.recipes.folder import RunFolder
+from attar.recipes.read import from_document
+
+Document = dict[str, Any]
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
+@dataclass
+class Place:
+    """Where one case is set up: a folder, a recipe that is right, arrays that are right."""
+
+    path: Path
+    recipe: Document
+    arrays: Callable[..., dict[str, Any]]
+    patch: pytest.MonkeyPatch
+
+    def compress(self, recipe: Document | None = None, *more: str) -> list[str]:
+        """The command on a recipe, into ``out``."""
+        file = self.path / "recipe.toml"
+        file.write_text(tomli_w.dumps(self.recipe if recipe is None else recipe), encoding="utf-8")
+        return ["compress", str(file), "--out", str(self.path / "out"), *more]
+
+    def changed(self, *path: str, to: Any) -> list[str]:
+        """The command on a recipe with one value changed."""
+        table = self.recipe
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = to
+        return self.compress()
+
+    def data(self, **changes: Any) -> list[str]:
+        """The command on other arrays; None leaves one out."""
+        arrays = {**self.arrays(), **changes}
+        np.savez(self.path / "mine.npz", **{key: value for key, value in arrays.items() if value is not None})
+        return self.changed("data", "use", to=str(self.path / "mine.npz"))
+
+    def file(self, name: str, content: bytes | str = b"nothing") -> str:
+        """A file, and its path."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    def module(self, code: str) -> str:
+        """A module of the user's, and its name."""
+        name = f"mine_{abs(hash(code))}"
+        self.file(f"code/{name}.py", code)
+        self.patch.syspath_prepend(self.path / "code")
+        return name
+
+    def artifact(self) -> Path:
+        """A deployed network of three classes."""
+        spec = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [4]})
+        folder = self.path / "artifact"
+        deploy(spec.build(), "torch", folder, example=torch.zeros(1, 6), classes=("ant", "bee", "cat"), spec=spec)
+        return folder
+
+    def measure(self, folder: Path, *more: str) -> list[str]:
+        """The command that measures an artifact on the arrays."""
+        np.savez(self.path / "mine.npz", **self.arrays())
+        return ["measure", str(folder), "--data", str(self.path / "mine.npz"), *more]
+
+    def weights(self) -> str:
+        """Weights of the teacher, whole."""
+        save_weights(mlp(6, 3, [24]), self.path / "weights.safetensors")
+        return str(self.path / "weights.safetensors")
+
+
+def nan(place: Place) -> list[str]:
+    x = place.arrays()["x"]
+    x[7, 2] = np.nan
+    return place.data(x=x)
+
+
+def empty_class(place: Place) -> list[str]:
+    arrays = place.arrays()
+    rows = arrays["y"] != 1
+    return place.data(x=arrays["x"][rows], y=arrays["y"][rows])
+
+
+def edit_manifest(place: Place, change: Callable[[dict[str, Any]], None]) -> list[str]:
+    folder = place.artifact()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return place.measure(folder)
+
+
+def other_file(manifest: dict[str, Any]) -> None:
+    manifest["files"].append({**manifest["files"][0], "name": "../x"})
+
+
+def other_package(manifest: dict[str, Any]) -> None:
+    manifest["network"]["reference"] = "os:system"
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def damaged_artifact(place: Place) -> list[str]:
+    folder = place.artifact()
+    flipped(folder / "student.safetensors")
+    return place.measure(folder)
+
+
+def damaged_store(place: Place) -> list[str]:
+    command = place.compress()
+    assert run(["label", *command[1:]]) == 0
+    flipped(next((place.path / "out").rglob("part-*.parquet")))
+    return command
+
+
+def damaged_record(place: Place) -> list[str]:
+    command = place.compress()
+    assert run(["label", *command[1:]]) == 0
+    next((place.path / "out").rglob("done.json")).write_text("[]", encoding="utf-8")
+    return command
+
+
+def other_recipes_folder(place: Place) -> list[str]:
+    with RunFolder(place.path / "out").opened(from_document({**place.recipe, "name": "other"})):
+        pass
+    return place.compress()
+
+
+def full_disk(place: Place) -> list[str]:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place.patch.setattr(os, "fsync", full)
+    return place.compress()
+
+
+def truncated_idx(place: Place) -> list[str]:
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        place.file(f"fashion/{name}-ubyte", b"\0\0\x08\x03\0\0")
+    place.patch.setenv("ATTAR_DATA", str(place.path / "fashion"))
+    return place.changed("data", "use", to="fashion-mnist")
+
+
+def other_images(place: Place) -> list[str]:
+    place.file("fashion/train-images-idx3-ubyte", b"GIF89a")
+    for name in ("train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        place.file(f"fashion/{name}-ubyte")
+    place.patch.setenv("ATTAR_DATA", str(place.path / "fashion"))
+    return place.changed("data", "use", to="fashion-mnist")
+
+
+def weights_cut(place: Place) -> list[str]:
+    path = Path(place.weights())
+    path.write_bytes(path.read_bytes()[:60])
+    return place.changed("teacher", "weights", to=[str(path)])
+
+
+def weights_of_another(place: Place) -> list[str]:
+    save_weights(mlp(6, 3, [9]), place.path / "other.safetensors")
+    return place.changed("teacher", "weights", to=[str(place.path / "other.safetensors")])
+
+
+def weights_of_another_kind(place: Place) -> list[str]:
+    save_weights(torch.nn.Conv2d(1, 1, 3), place.path / "other.safetensors")
+    return place.changed("teacher", "weights", to=[str(place.path / "other.safetensors")])
+
+
+def as_onnx(place: Place, path: str) -> list[str]:
+    return place.changed("teacher", to={"onnx": [path]})
+
+
+def hidden_labels(place: Place) -> list[str]:
+    return place.changed("transfer", "labels", to=False)
+
+
+def judged_teacher(place: Place) -> list[str]:
+    return place.changed("objective", "its", to={"use": "hard_labels", "of": "teacher"})
+
+
+def data_function(place: Place, code: str) -> list[str]:
+    return place.changed("data", "use", to=f"{place.module(code)}:data")
+
+
+def network_function(place: Place, code: str) -> list[str]:
+    return place.changed("student", "network", to={"use": f"{place.module(code)}:network"})
+
+
+def report_of(place: Place, evidence: str | None) -> list[str]:
+    (place.path / "out").mkdir()
+    if evidence is not None:
+        place.file("out/evidence.json", evidence)
+    return ["report", str(place.path / "out")]
+
+
+def removed(folder: Path, name: str) -> Path:
+    (folder / name).unlink()
+    return folder
+
+
+Case = tuple[str, Callable[[Place], list[str]], tuple[str, ...]]
+
+CASES: list[Case] = [
+    # the recipe as a file
+    ("no such recipe", lambda p: ["compress", "digit"], ("'digit'", "Did you mean 'digits'?")),
+    ("not TOML", lambda p: ["compress", p.file("x.toml", "name = ")], ("must be a TOML file", "line 1")),
+    ("not text", lambda p: ["compress", p.file("x.toml", b"\xff\xfe\0")], ("must be a TOML file",)),
+    ("a folder as recipe", lambda p: ["compress", str(p.path)], ("RECIPE of attar compress",)),
+    ("unknown key", lambda p: p.changed("student", "sedes", to=2), ("student.sedes", "'seeds'")),
+    ("unknown table", lambda p: p.changed("objektive", to={}), ("objektive", "'objective'")),
+    ("wrong type", lambda p: p.changed("seed", to="one"), ("seed", "valid integer", "'one'")),
+    ("text for a number", lambda p: p.changed("keep", "smaller", to="30x"), ("keep.smaller", "'30x'")),
+    ("missing key", lambda p: p.changed("student", to={}), ("student.network", "missing")),
+    ("unknown loss", lambda p: p.changed("objective", "soft", "use", to="sof_targets"), ("'soft_targets'",)),
+    (
+        "NaN rate",
+        lambda p: p.changed("student", "training", "learning_rate", to=float("nan")),
+        ("learning_rate", "nan"),
+    ),
+    ("temperature 0", lambda p: p.changed("objective", "soft", "temperature", to=0), ("temperature", "greater than 0")),
+    ("negative weight", lambda p: p.changed("objective", "soft", "weight", to=-1.0), ("weight", "-1.0")),
+    ("no epochs", lambda p: p.changed("student", "training", "epochs", to=0), ("epochs", "greater than 0")),
+    ("labels hidden", hidden_labels, ("hard_labels", "transfer.labels = true")),
+    ("teacher judged", judged_teacher, ('of = "teacher"', "teacher.learns = true")),
+    ("mean alone", lambda p: p.changed("student", "network", "mean", to=[0.5]), ("mean and std", "both or neither")),
+    ("top_k too large", lambda p: p.changed("transfer", "top_k", to=9), ("transfer.top_k", "below 3", "got 9")),
+    ("climbing name", lambda p: p.changed("name", to="a/../../b"), ("name", "pattern")),
+    # flags
+    ("--set without value", lambda p: p.compress(None, "--set", "seed"), ("--set", "dotted.key=value", "'seed'")),
+    ("--set below a value", lambda p: p.compress(None, "--set", "seed.x=1"), ("--set", "'seed' is a value")),
+    ("--set unknown", lambda p: p.compress(None, "--set", "student.seed=1"), ("student.seed",)),
+    ("no such device", lambda p: p.compress(None, "--device", "tpu"), ("device", "'tpu'", "cpu")),
+    ("a number of the CPU", lambda p: p.compress(None, "--device", "cpu:3"), ("device", "'cpu:3'")),
+    ("too many threads", lambda p: p.changed("threads", to=100_000), ("threads", "at most", "100000")),
+    ("unknown flag", lambda p: p.compress(None, "--fast"), ("--fast", "attar --help")),
+    ("no such verb", lambda p: ["distil"], ("distil", "attar --help")),
+    ("no argument", lambda p: ["compress"], ("RECIPE", "attar --help")),
+    ("negative seed", lambda p: p.compress(None, "--seed", "-1"), ("--seed", "attar --help")),
+    # the run folder
+    ("another recipe's folder", other_recipes_folder, ("--out", "'tiny'", "'other'")),
+    ("a foreign folder", lambda p: (p.file("out/thesis.tex"), p.compress())[1], ("--out", "new or empty folder")),
+    ("a file as folder", lambda p: (p.file("out"), p.compress())[1], ("--out", "a folder")),
+    ("an unwritable folder", lambda p: p.compress()[:3] + [p.file("file") + "/run"], ("Not a directory", "--out")),
+    ("a full disk", full_disk, ("No space left on device", "Free space")),
+    ("a stage's record damaged", damaged_record, ("done.json", "Delete the folder")),
+    ("a store's part damaged", damaged_store, ("part-", ".parquet")),
+    # data
+    ("no such data", lambda p: p.changed("data", "use", to="digit"), ("'digit'", "Did you mean 'digits'?")),
+    ("no such file", lambda p: p.changed("data", "use", to="none.npz"), ("'none.npz'", "existing file")),
+    ("not an archive", lambda p: p.changed("data", "use", to=p.file("x.npz")), ("x.npz", ".npz archive")),
+    ("no labels in the archive", lambda p: p.data(y=None), ("arrays", "Add 'y'")),
+    ("objects in the archive", lambda p: p.data(x=np.array([{}, {}], dtype=object)), ("mine.npz", "Python objects")),
+    ("labels of another length", lambda p: p.data(y=np.zeros(7, dtype=int)), ("as long as x", "7 rows")),
+    ("labels out of range", lambda p: p.data(y=np.arange(200) % 5), ("from -1 to 2", "got 4")),
+    ("labels that are no numbers", lambda p: p.data(y=np.array(["a"] * 200)), ("y of", "numbers")),
+    ("NaN in the data", nan, ("NaN or infinity in row 7", "Remove or repair")),
+    ("an empty class", empty_class, ("of every class", "'bee'")),
+    ("a flat input", lambda p: p.data(x=np.zeros(200, dtype="float32")), ("at least two axes", "(200,)")),
+    ("a class that is not there", lambda p: p.changed("data", "classes", to=["ant", "be"]), ("classes", "'bee'")),
+    ("too small a limit", lambda p: p.changed("data", "limit", to=2), ("limit", "at least 3")),
+    ("truncated IDX", truncated_idx, ("train-images-idx3-ubyte", "bytes of header", "Delete the file")),
+    ("another file as IDX", other_images, ("train-images-idx3-ubyte", "two zero bytes")),
+    ("no such module", lambda p: p.changed("data", "use", to="no_such:data"), ("'no_such:data'", "PYTHONPATH")),
+    ("no such function", lambda p: p.changed("data", "use", to="json:lods"), ("'json:lods'", "Did you mean")),
+    ("a function of nothing", lambda p: data_function(p, "def data(): return 3"), ("Dataset", "a int")),
+    # networks and teachers
+    (
+        "other inputs",
+        lambda p: p.changed("student", "network", "arguments", "inputs", to=7),
+        ("student.network", "inputs of shape (6,)"),
+    ),
+    (
+        "other classes of the student",
+        lambda p: p.changed("student", "network", "arguments", "classes", to=4),
+        ("student.network", "3 logits", "(4,)"),
+    ),
+    (
+        "other classes of the teacher",
+        lambda p: p.changed("teacher", "network", "arguments", "classes", to=5),
+        ("teacher.network", "3 logits", "(5,)"),
+    ),
+    (
+        "an argument too many",
+        lambda p: p.changed("student", "network", "arguments", "depth", to=5),
+        ("arguments of attar.network.architectures:mlp", "'depth'"),
+    ),
+    (
+        "a negative width",
+        lambda p: p.changed("student", "network", "arguments", "hidden", to=[-4]),
+        ("arguments of attar.network.architectures:mlp", "-4"),
+    ),
+    ("a network that is none", lambda p: network_function(p, "def network(): return 3"), ("torch.nn.Module", "int")),
+    (
+        "weights missing",
+        lambda p: p.changed("teacher", "weights", to=["no.safetensors"]),
+        ("no.safetensors", "existing"),
+    ),
+    ("weights cut", weights_cut, ("weights.safetensors", "whole safetensors file")),
+    ("weights of another width", weights_of_another, ("other.safetensors", "of shape")),
+    ("weights of another network", weights_of_another_kind, ("other.safetensors", "tensor names")),
+    ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "existing ONNX file")),
+    ("ONNX that is none", lambda p: as_onnx(p, p.file("x.onnx")), ("x.onnx", "ONNX Runtime can read")),
+    # artifacts and evidence
+    ("no artifact", lambda p: p.measure(p.path), ("manifest.json", "`deploy` wrote")),
+    ("an artifact's byte", damaged_artifact, ("student.safetensors", "SHA-256 differs")),
+    ("its file gone", lambda p: p.measure(removed(p.artifact(), "student.safetensors")), ("is missing",)),
+    ("its manifest cut", lambda p: p.measure(Path(p.file("a/manifest.json", '{"a"')).parent), ("whole JSON",)),
+    ("its manifest climbing", lambda p: edit_manifest(p, other_file), ("plain names inside", "'../x'")),
+    ("its manifest running code", lambda p: edit_manifest(p, other_package), ("os:system", "If you trust it")),
+    ("data of other classes", lambda p: ["measure", str(p.artifact()), "--data", "digits"], ("--data", "'ant'")),
+    ("no such split", lambda p: p.measure(p.artifact(), "--split", "tset"), ("--split", "'tset'")),
+    ("report before the end", lambda p: report_of(p, None), ("finished run folder", "attar compress")),
+    ("evidence that is cut", lambda p: report_of(p, "{"), ("evidence.json", "not JSON")),
+    ("evidence that is none", lambda p: report_of(p, "[1]"), ("evidence.json", "attar compress again")),
+    ("copy onto a file", lambda p: ["copy", "digits", p.file("mine.toml")], ("FILE", "not there yet")),
+    ("copy of nothing", lambda p: ["copy", "digit", "x.toml"], ("NAME", "Did you mean 'digits'?")),
+    ("copy to nowhere", lambda p: ["copy", "digits", str(p.path / "no" / "x.toml")], ("No such file or directory",)),
+]
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, tiny: Document, arrays: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    monkeypatch.chdir(tmp_path)
+    return Place(tmp_path, tiny, arrays, monkeypatch)
+
+
+def test_the_table_is_long_and_names_each_case_once() -> None:
+    assert len(CASES) >= 45
+    assert len({name for name, _, _ in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize(("case", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_bad_input_is_told_in_one_line(
+    case: Callable[[Place], list[str]], said: tuple[str, ...], place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = from_document(copy.deepcopy(place.recipe))
+    command = case(place)
+    capsys.readouterr()
+    code = run(command)
+    out, err = capsys.readouterr()
+    assert code == 2, err
+    assert out == ""
+    assert err.startswith("attar: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert err.rstrip().endswith((".", "?", ".)")), err
+    for part in said:
+        assert part in err
+    # The corrected command is not in the way of what is left: the folder opens, whatever was not there before.
+    folder = place.path / "out"
+    if command[0] == "compress" and not {"--out", "new or empty folder", "a folder"} & set(said):
+        place.patch.undo()
+        with RunFolder(folder).opened(right):
+            pass
+
+
+def test_the_corrected_command_goes_through_after_a_full_disk(place: Place) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        place.patch = patch
+        assert run(full_disk(place)) == 2
+    assert run(place.compress()) == 0
+
+
+def test_the_corrected_command_goes_through_after_damaged_stages(place: Place) -> None:
+    command = damaged_store(place)
+    assert run(command) == 2
+    shutil.rmtree(next((place.path / "out" / "stages").glob("targets-*")))
+    assert run(command) == 0
