@@ -37,6 +37,11 @@ class Spec:
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
 
+    def __post_init__(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            given = {"mean": self.mean, "std": self.std}
+            raise must("mean and std", "the spec", "given together", given, "Give both or neither")
+
     def build(self) -> nn.Module:
         """Call the function.
 
@@ -102,6 +107,8 @@ def resolve(reference: str) -> Callable[..., Any]:
             "reference", "a function", "written package.module:function", reference, "Put a colon before its name"
         )
     try:
+        if module_name.startswith("."):
+            raise ImportError("a relative name has no package that it is relative to")
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise must(
