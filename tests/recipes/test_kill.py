@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,20 @@ def test_killed_twice_gives_the_same_evidence(tmp_path):
     out = tmp_path / "result.json"
     changes = [part for change in SMALL for part in ("--set", change)]
     line = [sys.executable, str(BENCHMARK), "--kills", "2", "--seed", "1", "--out", str(out), *changes]
-    done = subprocess.run(
-        line, capture_output=True, text=True, timeout=600, env={**os.environ, "TMPDIR": str(tmp_path)}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    with subprocess.Popen(
+        line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    ) as running:
+        try:
+            said, _ = running.communicate(timeout=600)
+        finally:
+            if running.poll() is None:  # with it goes the run that it started
+                os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 0, said
     result = json.loads(out.read_text(encoding="utf-8"))
     assert len(result["raw"]["kills"]) == 2
     found = result["summary"]
