@@ -54,7 +54,7 @@ def label(
     *,
     views: Views = UNCHANGED,
     top_k: int | None = None,
-    batch_size: int = 512,
+    batch_size: int = 256,
     rows_per_part: int = 8192,
     progress: Progress = silent,
 ) -> Targets:
