@@ -47,6 +47,6 @@ def copy(
     try:
         shutil.copyfile(ready[name], path)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error, "FILE") from error
     print(path)
     return 0

@@ -140,14 +140,15 @@ def label(
 @contextmanager
 def _begun(recipe: Recipe, out: Path | str | None, device: str, progress: Progress) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained."""
-    fabric = make_fabric(device, recipe.student.training.precision)
+    for training in (recipe.student.training, recipe.teacher.training):
+        make_fabric(device, training.precision)
     folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name)
     with folder.opened(recipe), _logging(folder.path / "log.txt"), _threads(recipe.threads):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
         start = time.perf_counter()
         dataset = data_of(recipe, progress)
-        context = Context(recipe, dataset, dataset.fingerprint(), folder, fabric, progress)
+        context = Context(recipe, dataset, dataset.fingerprint(), folder, device, progress)
         folder.stages.append(Stage("data", folder.path, {}, time.perf_counter() - start, False))
         check_networks(context.recipe, context.dataset)
         yield context

@@ -24,6 +24,9 @@ _DONE = "done.json"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 _BEFORE_RECIPE = (".lock", "recipe.toml.part")
 """What a run leaves in its folder that stopped before it wrote its recipe, as on a full disk."""
+_HASHED = 1 << 26
+"""Largest file, in bytes, whose content is checked when its stage is found again."""
+
 _RULE = 1
 """Part of every stage's name: raise it when the same settings come to mean another computation."""
 
@@ -126,15 +129,10 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
             said = work(folder)
-            files = {
-                str(file.relative_to(folder)): file.stat().st_size
-                for file in sorted(folder.rglob("*"))
-                if file.is_file()
-            }
             written: dict[str, Any] = {
                 "said": said,
                 "seconds": time.perf_counter() - start,
-                "files": files,
+                "files": {str(file.relative_to(folder)): _described(file) for file in _files(folder)},
                 "depends": depends,
             }
             write_whole(done, json.dumps(written, indent=1))
@@ -148,15 +146,25 @@ def _finished(done: Path) -> dict[str, Any]:
     remedy = f"Delete the folder {done.parent} to do this stage anew."
     try:
         record: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        files = dict(record["files"])
+        files = {str(name): list(described) for name, described in record["files"].items()}
         record["said"], record["seconds"] = dict(record["said"]), float(record["seconds"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{done} is not the record of a stage ({error!r}). {remedy}") from error
-    for name, size in files.items():
+    for name, described in files.items():
         file = done.parent / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise CorruptFile(f"{file} is missing or not the {size} bytes that were written. {remedy}")
+        if not file.is_file() or _described(file) != described:
+            raise CorruptFile(f"{file} is missing or not what was written. {remedy}")
     return record
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]
+
+
+def _described(file: Path) -> list[Any]:
+    """Bytes and SHA-256 of a file; of a large one the bytes alone, since stored targets carry digests of their own."""
+    size = file.stat().st_size
+    return [size, hashlib.sha256(file.read_bytes()).hexdigest() if size <= _HASHED else None]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -169,7 +177,9 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def unwritable(path: Path, error: OSError) -> BadInput:
-    """The error for a folder that cannot be written or a disk that is full."""
+def unwritable(path: Path, error: OSError, flag: str = "--out") -> BadInput:
+    """The error for a folder that cannot be written or a disk that is full; ``flag`` is what names another place."""
     why = error.strerror or error
-    return BadInput(f"{path} must be a folder that can be written; {why}. Free space or name another place with --out.")
+    return BadInput(
+        f"{path} must be a folder that can be written; {why}. Free space or name another place with {flag}."
+    )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
@@ -26,7 +25,8 @@ from attar.recipes.schema import NetworkSection, Recipe
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
-from attar.training.fit import Fitted, Training, fit
+from attar.training.batch import ABSENT
+from attar.training.fit import Fitted, Training, fit, make_fabric
 from attar.training.objective import HardLabels, Objective, Term
 from attar.training.progress import Progress
 from attar.transfer.datasets import Dataset, Split
@@ -46,7 +46,7 @@ class Context:
     dataset: Dataset
     fingerprint: str
     folder: RunFolder
-    fabric: Fabric
+    device: str
     progress: Progress
 
     @property
@@ -112,6 +112,9 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     top_k, classes = recipe.transfer.top_k, len(dataset.classes)
     if top_k is not None and top_k >= classes:
         raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
+    labels = dataset.train.labels
+    if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
+        raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
     check_network(network_of(recipe.student.network, recipe.seed), "student.network", dataset)
     if recipe.teacher.network is not None:
         check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", dataset)
@@ -158,7 +161,7 @@ def _train(
                 teacher=None if teacher is None else teacher(),
                 detach_teacher=detach,
                 checkpoint=checkpoint,
-                fabric=context.fabric,
+                fabric=make_fabric(context.device, settings.precision),
                 progress=context.progress,
                 title=name,
             )
@@ -199,11 +202,11 @@ def _train(
 def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     """The recipe's teacher, its networks trained here where no weights are given, and the trainings that took place."""
     section = context.recipe.teacher
-    device = context.fabric.device
+    device = context.device
     members: list[Teacher] = []
     trained: list[Trained] = []
     for path in section.onnx:
-        members.append(OnnxTeacher(path, threads=max(torch.get_num_threads(), 1)))
+        members.append(OnnxTeacher(path, threads=torch.get_num_threads(), classes=len(context.dataset.classes)))
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
