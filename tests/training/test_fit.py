@@ -214,7 +214,7 @@ def test_the_history_has_the_means_over_what_counts():
     batch = data.batch(torch.arange(11), 0)
     assert batch.mask is not None
     means = {
-        name: float(term.loss(network(batch.inputs), batch)[batch.mask].mean())
+        name: term.loss(network(batch.inputs), batch)[batch.mask].mean().item()
         for name, term in objective.terms.items()
     }
     assert entry.terms == pytest.approx(means, rel=1e-6)
@@ -309,6 +309,7 @@ save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetenso
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     script = tmp_path / "training.py"
     script.write_text(SCRIPT)
@@ -380,16 +381,14 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 
 def test_the_callers_random_state_is_left_alone():
+    # Python's own generator is left out: the type hook of the tests draws from it.
     torch.manual_seed(11)
-    random.seed(11)
     np.random.seed(11)
-    expected = torch.rand(3), random.random(), np.random.rand()
+    expected = torch.rand(3), np.random.rand()
     torch.manual_seed(11)
-    random.seed(11)
     np.random.seed(11)
     fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=PLAIN, validation=rows_of(5, seed=1))
-    assert torch.equal(torch.rand(3), expected[0])
-    assert (random.random(), np.random.rand()) == expected[1:]
+    assert torch.equal(torch.rand(3), expected[0]) and np.random.rand() == expected[1]
 
 
 def test_the_callers_random_state_does_not_matter():
@@ -771,8 +770,8 @@ def test_a_training_of_one_step_an_epoch_goes_as_well(schedule, epochs):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_every_optimizer_learns(optimizer):
-    settings = Training(epochs=15, batch_size=8, optimizer=optimizer, learning_rate=0.05, weight_decay=1e-4)
-    fitted = fit(perceptron(), BOTH, rows_of(60), settings=settings, validation=rows_of(60, seed=1))
+    settings = Training(epochs=10, batch_size=10, optimizer=optimizer, learning_rate=0.1, weight_decay=1e-4)
+    fitted = fit(perceptron(), BOTH, rows_of(40), settings=settings, validation=rows_of(60, seed=1))
     assert fitted.history[-1].loss < fitted.history[0].loss / 2
     assert fitted.score is not None and fitted.score > 0.8
 
