@@ -113,7 +113,7 @@ def _commands() -> list[tuple[str, str]]:
     ]
     for path in [*sorted((ROOT / "src").rglob("*.toml")), *sorted((ROOT / "examples").glob("*.toml"))]:
         found = re.search(
-            r"^# Command[^:]*: (?:PYTHONPATH=\. )?(.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.M
+            r"^# Command[^:]*: (.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.M
         )
         assert found, f"{_relative(path)} must say its command"
         lines.append((_relative(path), found[1]))

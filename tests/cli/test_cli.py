@@ -160,7 +160,7 @@ def test_measure_says_of_the_artifact_what_the_evidence_says(
 def test_report_is_drawn_again(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", str(finished), "--out", str(tmp_path / "again.html")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "again.html")
-    assert (tmp_path / "again.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_recipes_lists_all_with_their_titles(capsys: pytest.CaptureFixture[str]) -> None:

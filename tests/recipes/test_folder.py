@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -126,7 +127,7 @@ def test_a_missing_or_cut_file_is_told_and_deleting_the_folder_mends_it(tmp_path
     with opened(tmp_path / "run", recipe) as folder:
         stage = folder.stage("a", {}, work)
         (stage.folder / "result.txt").write_text("resul", encoding="utf-8")
-        with pytest.raises(CorruptFile, match=r"result\.txt is missing or not the 6 bytes"):
+        with pytest.raises(CorruptFile, match=r"result\.txt is missing or not what was written"):
             folder.stage("a", {}, work)
         (stage.folder / "result.txt").unlink()
         with pytest.raises(CorruptFile, match="is missing"):
@@ -267,4 +268,14 @@ def test_what_is_recorded_is_json(tmp_path: Path, recipe: Recipe) -> None:
         stage: Stage = folder.stage("a/b", {"x": [1, 2]}, Work())
     record = json.loads((stage.folder / "done.json").read_text(encoding="utf-8"))
     assert record["depends"] == {"x": [1, 2]}
-    assert record["files"] == {"result.txt": 6}
+    digest = hashlib.sha256((stage.folder / "result.txt").read_bytes()).hexdigest()
+    assert record["files"] == {"result.txt": [6, digest]}
+
+
+def test_a_flipped_bit_is_told(tmp_path: Path, recipe: Recipe) -> None:
+    work = Work()
+    with opened(tmp_path / "run", recipe) as folder:
+        stage = folder.stage("a", {}, work)
+        (stage.folder / "result.txt").write_text("resulu", encoding="utf-8")
+        with pytest.raises(CorruptFile, match=r"result\.txt is missing or not what was written"):
+            folder.stage("a", {}, work)

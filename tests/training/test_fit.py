@@ -217,8 +217,8 @@ def test_the_history_has_the_means_over_what_counts():
         name: term.loss(network(batch.inputs), batch)[batch.mask].mean().item()
         for name, term in objective.terms.items()
     }
-    assert entry.terms == pytest.approx(means, rel=1e-6)
-    assert entry.loss == pytest.approx(means["soft_targets"] + 2 * means["centered_logits"], rel=1e-6)
+    assert entry.terms == pytest.approx(means, rel=1e-5)
+    assert entry.loss == pytest.approx(means["soft_targets"] + 2 * means["centered_logits"], rel=1e-5)
 
 
 def test_examples_without_a_label_cost_nothing_but_count():
@@ -385,9 +385,10 @@ def test_the_callers_random_state_is_left_alone():
     torch.manual_seed(11)
     np.random.seed(11)
     expected = torch.rand(3), np.random.rand()
+    student = perceptron(dropout=0.5)
     torch.manual_seed(11)
     np.random.seed(11)
-    fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=PLAIN, validation=rows_of(5, seed=1))
+    fit(student, BOTH, rows_of(), settings=PLAIN, validation=rows_of(5, seed=1))
     assert torch.equal(torch.rand(3), expected[0]) and np.random.rand() == expected[1]
 
 

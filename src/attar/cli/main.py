@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
@@ -41,6 +42,8 @@ def _root(show_version: bool = typer.Option(False, "--version", help="Print the 
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
+    # A module of the user's that lies in the working folder is found, and after all others, so that it hides nothing.
+    sys.path.append(str(Path.cwd()))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -61,10 +64,11 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"attar: {error.filename} cannot be used; {error.strerror}. Mend that or name another.\n")
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("attar: interrupted; the same command continues where it stopped\n")
-        return INTERRUPTED
+        code = INTERRUPTED
     except TyperException as error:
         # The parser's own complaints: an unknown option, a missing argument.
         sys.stderr.write(f"attar: {error.format_message()} See attar --help.\n")
         return BAD_INPUT
+    if code == INTERRUPTED:
+        sys.stderr.write("attar: interrupted; the same command continues where it stopped\n")
     return code if isinstance(code, int) else DONE

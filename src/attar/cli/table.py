@@ -16,7 +16,7 @@ def models_table(evidence: Mapping[str, Any]) -> Table:
         title=f"{evidence['name']}: {evidence['task']['test']:,} test examples of {evidence['task']['data']}",
         title_justify="left",
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for heading in ("test accuracy", "95% interval", "size", "MACs", "batch 1", "batch 64"):
         table.add_column(heading, justify="right")
     table.add_column("")

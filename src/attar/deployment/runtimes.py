@@ -14,6 +14,7 @@ from torch import nn
 from attar.deployment.export import INPUT, OUTPUT
 from attar.deployment.quiet import import_untracked, quiet
 from attar.errors import CorruptFile, must
+from attar.network.layout import laid_out, lay_out_
 
 Array = npt.NDArray[np.float32]
 Runner = Callable[[Array], Array]
@@ -24,12 +25,13 @@ def open_torch(module: nn.Module, threads: int = 1) -> Runner:
     """Run a torch module as it is, eagerly and in evaluation mode.
 
     Args:
-        module: The network; it is put into evaluation mode for good, since it is handed over.
+        module: The network; it is put into evaluation mode and laid out channels last for good, since it is handed
+            over.
         threads: Threads inside one operation, > 0. Torch has one count for the whole process: each call sets it and
             puts the former one back.
     """
     _check_threads(threads, "open_torch")
-    module.eval()
+    lay_out_(module.eval())
 
     def run(inputs: Array) -> Array:
         before = torch.get_num_threads()
@@ -39,7 +41,7 @@ def open_torch(module: nn.Module, threads: int = 1) -> Runner:
             with torch.inference_mode():
                 # Torch warns about sharing memory that it must not write, such as a memory-mapped file.
                 rows = torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
-                logits: Array = module(rows).numpy()
+                logits: Array = module(laid_out(rows)).numpy()
                 return logits
         finally:
             if before != threads:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from attar.errors import must
 from attar.network.describe import digest
+from attar.network.layout import lay_out_
 from attar.network.standardize import Standardize
 
 
@@ -82,9 +83,7 @@ class NetworkTeacher:
         self.module = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
         self.module.to(self.device).eval().requires_grad_(False)
-        if any(isinstance(layer, nn.Conv2d) for layer in self.module.modules()):
-            # A third to a half faster for convolutions, and the same numbers summed in another order.
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out_(self.module)
         if classes is None:
             if example is None or len(example) < 1:
                 got = "neither" if example is None else "an empty example"

@@ -19,6 +19,7 @@ from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must, near
+from attar.network.layout import laid_out, lay_out_
 from attar.training.batch import ABSENT, Batch, Source
 from attar.training.checkpoint import load_state, save_state
 from attar.training.objective import Active, Objective
@@ -355,9 +356,7 @@ class _Run:
         self.validation, self.metric, self.detach_teacher = validation, metric, detach_teacher
         self.controls, self.checkpoint, self.fabric = controls, checkpoint, fabric
         self.learners = _Learners(copy.deepcopy(student), copy.deepcopy(teacher))
-        if any(isinstance(module, nn.Conv2d) for module in self.learners.modules()):
-            # A third more images per second for convolutions on CPUs and GPUs, and the same numbers in another order.
-            self.learners = self.learners.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out_(self.learners)
         if self.learners.teacher is not None:
             # Teachers are frozen wherever else they come from.
             self.learners.teacher.requires_grad_(True)
@@ -438,7 +437,7 @@ class _Run:
             control.after_step(self._moment())
 
     def _sums(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
-        output, said = self.model(_laid_out(batch.inputs))
+        output, said = self.model(laid_out(batch.inputs))
         if said is not None:
             batch = replace(batch, targets=said.detach() if self.detach_teacher else said)
         values = []
@@ -525,7 +524,7 @@ class _Run:
         with torch.inference_mode():
             for rows in torch.split(torch.arange(len(self.validation)), 512):
                 batch = self.validation.batch(rows, 0).to(self.fabric.device)
-                values = self.metric(model.student(_laid_out(batch.inputs)), batch)  # type: ignore[operator]
+                values = self.metric(model.student(laid_out(batch.inputs)), batch)  # type: ignore[operator]
                 total += float(_sum_of_counted(values.float(), batch))
                 count += batch.count()
         score = total / max(count, 1)
@@ -657,10 +656,6 @@ def make_schedule(
         return main
     rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
     return lr_scheduler.SequentialLR(optimizer, [rise, main], milestones=[warmup])
-
-
-def _laid_out(inputs: Tensor) -> Tensor:
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
 def _counted_shape(batch: Batch) -> tuple[int, ...]:
