@@ -72,7 +72,7 @@ def compress(
         from rich.console import Console
 
         console = Console(highlight=False)
-        console.print(models_table(run.evidence))
+        console.print(models_table(run.evidence, console.width))
         console.print(headline(run.evidence), soft_wrap=True, markup=False)
         console.print(run.evidence["why"], soft_wrap=True, markup=False)
         console.print(verdict_line(run.evidence), soft_wrap=True, markup=False)

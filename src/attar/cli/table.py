@@ -5,36 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
-from attar.evidence.units import count, milliseconds, percent, size
+from attar.evidence.units import count, milliseconds, percent, percent_interval, size
 
 
-def models_table(evidence: Mapping[str, Any]) -> Table:
-    """One row per measured model: the winner marked, the refused ones named as such."""
+def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
+    """One row per measured model: the winner marked, the refused ones named as such.
+
+    Args:
+        evidence: The evidence document.
+        width: Columns of the terminal; from 110 on there is room for intervals, multiply-adds and the large batch.
+    """
+    wide = width >= 110
     table = Table(
         title=f"{evidence['name']}: {evidence['task']['test']:,} test examples of {evidence['task']['data']}",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     table.add_column("model", no_wrap=True)
-    for heading in ("test accuracy", "95% interval", "size", "MACs", "batch 1", "batch 64"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+    for heading in ("accuracy", *(("95% interval",) if wide else ()), "size", *(("MACs",) if wide else ()), "batch 1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("batch 64", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for model in evidence["models"]:
-        quality = model.get("quality")
-        latency = model.get("latency") or {}
         won = model["name"] == evidence["winner"]
         table.add_row(
             model["name"],
-            "" if quality is None else percent(quality["accuracy"]),
-            "" if quality is None else " to ".join(percent(end) for end in quality["interval"]),
-            "" if model.get("size_bytes") is None else size(model["size_bytes"]),
-            "" if model.get("macs") is None else count(model["macs"]),
-            *("" if batch not in latency else milliseconds(latency[batch]["median_ms"]) for batch in ("1", "64")),
+            *_figures(model, evidence["task"]["test"], wide),
             "ships" if won else "refused" if model.get("refused") else "",
             style="bold" if won else "dim" if model.get("refused") else None,
         )
     return table
+
+
+def _figures(model: Mapping[str, Any], examples: int, wide: bool) -> list[str]:
+    """The cells of one model between its name and its fate, empty where nothing was measured."""
+    quality, latency = model.get("quality"), model.get("latency") or {}
+    cells = {
+        "accuracy": quality and percent(quality["accuracy"], examples),
+        "interval": quality and percent_interval(quality["interval"], examples),
+        "size": model.get("size_bytes") and size(model["size_bytes"]),
+        "macs": model.get("macs") and count(model["macs"]),
+        "1": "1" in latency and milliseconds(latency["1"]["median_ms"]),
+        "64": "64" in latency and milliseconds(latency["64"]["median_ms"]),
+    }
+    shown = cells if wide else ("accuracy", "size", "1")
+    return [cells[name] or "" for name in shown]
 
 
 def verdict_line(evidence: Mapping[str, Any]) -> str:
