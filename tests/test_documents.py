@@ -112,9 +112,7 @@ def _commands() -> list[tuple[str, str]]:
         (_relative(path), line) for path in DOCUMENTS for block in _blocks(path, "sh") for line in block.splitlines()
     ]
     for path in [*sorted((ROOT / "src").rglob("*.toml")), *sorted((ROOT / "examples").glob("*.toml"))]:
-        found = re.search(
-            r"^# Command[^:]*: (.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.M
-        )
+        found = re.search(r"^# Command[^:]*: (.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.M)
         assert found, f"{_relative(path)} must say its command"
         lines.append((_relative(path), found[1]))
     return lines
