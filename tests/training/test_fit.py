@@ -214,7 +214,7 @@ def test_the_history_has_the_means_over_what_counts():
     batch = data.batch(torch.arange(11), 0)
     assert batch.mask is not None
     means = {
-        name: term.loss(network(batch.inputs), batch)[batch.mask].mean().item()
+        name: term.loss(network(batch.inputs), batch)[batch.mask].mean().detach().item()
         for name, term in objective.terms.items()
     }
     assert entry.terms == pytest.approx(means, rel=1e-5)
@@ -706,7 +706,7 @@ def test_long_gradients_are_shortened():
     moved = torch.cat(
         [(mine - its).flatten() for mine, its in zip(fitted.model.parameters(), network.parameters(), strict=True)]
     )
-    assert float(moved.norm()) == pytest.approx(0.01, rel=1e-3)
+    assert moved.detach().norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_another_optimizer_may_be_given():
