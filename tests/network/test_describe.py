@@ -39,7 +39,7 @@ def test_statistics_go_before_the_network():
     assert torch.equal(built(x), built.network((x - 0.5) / 0.25))
 
 
-@pytest.mark.parametrize("spec", [MLP, Spec(MLP.reference, MLP.arguments, [0.5], [0.25]), Spec("attar.errors:near")])
+@pytest.mark.parametrize("spec", [MLP, Spec(MLP.reference, MLP.arguments, [0.5], [0.25]), Spec("attar.network.architectures:resnet")])
 def test_a_spec_survives_json(spec):
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
@@ -252,3 +252,10 @@ def test_a_missing_file_is_named(where, tmp_path):
 def test_no_tensors_at_all_can_be_written(tmp_path):
     write_tensors({}, tmp_path / "it", {"only": "words"})
     assert read_tensors(tmp_path / "it") == ({}, {"only": "words"})
+
+
+@pytest.mark.parametrize("reference", ["attar.network.describe:resolve", "attar.cli:main", "attarx.network:make"])
+def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(reference: str) -> None:
+    with pytest.raises(BadInput, match="must be a function of attar"):
+        Spec.from_json({"reference": reference, "arguments": {}})
+    assert Spec.from_json({"reference": "attar.network.architectures:mlp", "arguments": {}}).arguments == {}

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.network.standardize import Standardize
 
+_ARCHITECTURES = "attar.network.architectures"
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -74,8 +76,8 @@ class Spec:
 
         Args:
             document: What `to_json` gave.
-            allow: Top-level packages whose functions the file may name. Nothing else is imported, so that a file
-                cannot choose what code runs.
+            allow: Packages or modules whose functions the file may name; ``attar`` stands for its architectures
+                alone. Nothing else is imported, so that a file cannot choose what code runs.
 
         Raises:
             BadInput: If the document is no spec, or names a function outside ``allow``.
@@ -83,8 +85,10 @@ class Spec:
         reference, arguments = document.get("reference"), document.get("arguments", {})
         if not isinstance(reference, str) or not isinstance(arguments, Mapping):
             raise must("spec", "the file", "a reference and its arguments", document, "Write the artifact again")
-        package = reference.partition(":")[0].partition(".")[0]
-        if package not in allow:
+        module = reference.partition(":")[0]
+        package = module.partition(".")[0]
+        trusted = [_ARCHITECTURES if name == "attar" else name for name in allow]
+        if not any(module == name or module.startswith(name + ".") for name in trusted):
             raise must(
                 "network",
                 "the file",
