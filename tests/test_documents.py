@@ -72,7 +72,7 @@ def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().out.strip(), "an example shows something"
 
 
-@pytest.mark.usefixtures("memory_unmeasured")
+@pytest.mark.usefixtures("hurried")
 def test_recipe_of_the_readme_runs(folder: Path) -> None:
     (recipe,) = _blocks(ROOT / "README.md", "toml")
     data = attar.load_data("digits", limit=100)
@@ -95,7 +95,7 @@ def _files_of_a_run() -> list[str]:
     return [name for row in rows for name in re.findall("`([^`]+)`", row)]
 
 
-@pytest.mark.usefixtures("memory_unmeasured")
+@pytest.mark.usefixtures("hurried")
 def test_recipe_of_an_own_model_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     small = ["teacher.training.epochs=1", "student.training.epochs=1", "teacher.members=1", "data.limit=100"]

@@ -39,7 +39,9 @@ def test_statistics_go_before_the_network():
     assert torch.equal(built(x), built.network((x - 0.5) / 0.25))
 
 
-@pytest.mark.parametrize("spec", [MLP, Spec(MLP.reference, MLP.arguments, [0.5], [0.25]), Spec("attar.network.architectures:resnet")])
+@pytest.mark.parametrize(
+    "spec", [MLP, Spec(MLP.reference, MLP.arguments, [0.5], [0.25]), Spec("attar.network.architectures:resnet")]
+)
 def test_a_spec_survives_json(spec):
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
