@@ -34,8 +34,9 @@ from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import resnet
 from attar.network.cost import cost
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.fit import Moment, Training, fit
+from attar.training.fit import Moment, fit
 from attar.training.objective import HardLabels, Objective, SoftTargets, Term
+from attar.training.settings import Training
 from attar.transfer.datasets import Split, load
 from attar.transfer.store import label
 from attar.transfer.transfer_set import Live, TransferSet

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from attar.teachers.ensemble import Ensemble as Ensemble
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
-    from attar.training.fit import Training as Training
     from attar.training.fit import fit as fit
     from attar.training.objective import CenteredLogits as CenteredLogits
     from attar.training.objective import HardLabels as HardLabels
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from attar.training.objective import Ramp as Ramp
     from attar.training.objective import SoftTargets as SoftTargets
     from attar.training.objective import Term as Term
+    from attar.training.settings import Training as Training
     from attar.transfer.datasets import Dataset as Dataset
     from attar.transfer.datasets import Split as Split
     from attar.transfer.datasets import from_arrays as from_arrays
@@ -100,7 +100,7 @@ _HOMES = {
     "Split": "attar.transfer.datasets",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
-    "Training": "attar.training.fit",
+    "Training": "attar.training.settings",
     "TransferSet": "attar.transfer.transfer_set",
     "Views": "attar.transfer.views",
     "as_teacher": "attar.teachers.as_teacher",

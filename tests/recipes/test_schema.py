@@ -17,8 +17,8 @@ from attar.recipes import schema
 from attar.recipes.read import from_document
 from attar.recipes.schema import LOSSES, KeepSection, Runtime
 from attar.training import objective
-from attar.training.fit import Training
 from attar.training.objective import HardLabels, SoftTargets
+from attar.training.settings import Training
 
 Document = dict[str, Any]
 

@@ -22,8 +22,9 @@ from attar.errors import BadInput, CorruptFile, Diverged
 from attar.network.describe import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state, save_state
-from attar.training.fit import Control, Moment, Training, fit, make_fabric, make_schedule, settings_optimizer
+from attar.training.fit import Control, Moment, fit, make_fabric
 from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term
+from attar.training.settings import Training, make_schedule, settings_optimizer
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -267,8 +268,9 @@ from torch import nn
 from attar.errors import BadInput
 from attar.network.describe import save_weights
 from attar.training.batch import Batch
-from attar.training.fit import Training, fit, make_fabric
+from attar.training.fit import fit, make_fabric
 from attar.training.objective import HardLabels, Objective, SoftTargets, Term
+from attar.training.settings import Training
 
 class Rows:
     def __init__(self, count, classes=3):

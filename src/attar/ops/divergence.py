@@ -115,6 +115,26 @@ def centered_squared_error(
     return 0.5 * (difference - difference.mean(-1, keepdim=True)).square().mean(-1)
 
 
+def squared_error(
+    outputs: Float[Tensor, "*batch outputs"], targets: Float[Tensor, "*batch outputs"]
+) -> Float[Tensor, "*batch"]:
+    """Mean squared difference over the last axis, per example.
+
+    Args:
+        outputs: Gradients flow here.
+        targets: Pass them detached.
+
+    Raises:
+        BadInput: If the shapes differ.
+
+    Example:
+        >>> squared_error(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor([2.])
+    """
+    _check(outputs, targets, 1.0, "squared_error")
+    return (_wide(outputs) - _wide(targets)).square().mean(-1)
+
+
 def cross_entropy(
     logits: Float[Tensor, "*batch classes"],
     labels: Int[Tensor, "*batch"],

@@ -22,8 +22,8 @@ from pydantic import (
 from attar.errors import near, shown
 from attar.network.describe import Spec
 from attar.teachers.ensemble import MEANS
-from attar.training.fit import Training
 from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term
+from attar.training.settings import Training
 from attar.transfer.views import Views
 
 LOSSES: dict[str, type[Any]] = {

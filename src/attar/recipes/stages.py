@@ -26,9 +26,10 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.batch import ABSENT
-from attar.training.fit import Fitted, Training, fit, make_fabric
+from attar.training.fit import Fitted, fit, make_fabric
 from attar.training.objective import HardLabels, Objective, Term
 from attar.training.progress import Progress
+from attar.training.settings import Training
 from attar.transfer.datasets import Dataset, Split
 from attar.transfer.datasets import load as load_data
 from attar.transfer.store import Targets, label

@@ -20,8 +20,10 @@ class Batch:
     Attributes:
         inputs: ``[batch, ...]`` float32, as the student receives them.
         labels: ``[batch]`` int64 class numbers (`ABSENT` where unknown), or ``[batch, position]``; None without labels.
-        targets: ``[batch, classes]`` float32, the logits that a teacher gave; None without a teacher.
+        targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values); None without
+            a teacher.
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
+        values: ``[batch, outputs]`` float32, what a regression is to give; None elsewhere.
         mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
     """
 
@@ -29,6 +31,7 @@ class Batch:
     labels: Tensor | None = None
     targets: Tensor | None = None
     ids: Tensor | None = None
+    values: Tensor | None = None
     mask: Tensor | None = None
 
     def __len__(self) -> int:
@@ -47,7 +50,7 @@ class Batch:
         return len(self) if self.mask is None else int(self.mask.sum())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        fields = {name: getattr(self, name) for name in ("inputs", "labels", "targets", "ids", "mask")}
+        fields = {name: getattr(self, name) for name in ("inputs", "labels", "targets", "ids", "values", "mask")}
         return replace(self, **{name: change(value) for name, value in fields.items() if value is not None})
 
 

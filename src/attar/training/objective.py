@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from attar.errors import BadInput, must
-from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl
+from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
 from attar.training.batch import ABSENT, Batch
 
 
@@ -137,6 +137,45 @@ class CenteredLogits:
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Squared logits per example."""
         return centered_squared_error(output, _targets(batch, "CenteredLogits"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError:
+    """Mean squared difference to what the teacher gave: of probabilities, or of plain values in a regression.
+
+    Attributes:
+        of: ``probabilities`` (softmax of both) or ``values`` (outputs as they are).
+
+    References:
+        Bucila, Caruana, Niculescu-Mizil, *Model Compression*, 2006, section 3: the mimic is trained on the ensemble's
+        probabilities.
+    """
+
+    of: Literal["probabilities", "values"] = "probabilities"
+
+    def __post_init__(self) -> None:
+        if self.of not in ("probabilities", "values"):
+            raise must("of", "SquaredError", "'probabilities' or 'values'", self.of, "Values are for regression")
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Mean over classes (or outputs) of the squared differences, per example."""
+        targets = _targets(batch, "SquaredError")
+        if self.of == "probabilities":
+            return squared_error(output.float().softmax(-1), targets.float().softmax(-1))
+        return squared_error(output, targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardValues:
+    """Mean squared difference to the true values of a regression."""
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Mean over outputs of the squared differences, per example."""
+        if batch.values is None:
+            raise BadInput(
+                "values of the batch must be present for HardValues; got none. Give values or drop the term."
+            )
+        return squared_error(output, batch.values)
 
 
 def _targets(batch: Batch, term: str) -> Tensor:

@@ -1,0 +1,136 @@
+"""How a training goes, apart from what is minimized: its settings, and the optimizer and schedule that they name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from attar.errors import must, near
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a training goes, apart from what is minimized.
+
+    Attributes:
+        epochs: Passes over the transfer set.
+        batch_size: Examples per step at most; an epoch is cut into even steps, so that none is tiny.
+        micro_batch_size: Examples per forward pass at most, in even pieces; smaller than ``batch_size`` saves memory
+            and changes nothing else (but batch normalization, which sees one piece at a time).
+        optimizer: Name of the optimizer.
+        learning_rate: Its peak value.
+        momentum: Of ``sgd``, with Nesterov's correction.
+        weight_decay: L2 penalty of ``sgd``, decoupled in ``adamw``.
+        schedule: Course of the learning rate over the whole training, updated every step.
+        warmup_epochs: Linear rise from nothing at the beginning (``one_cycle`` has its own rise).
+        milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1.
+        max_gradient_norm: Longer gradients are shortened to it; None leaves them.
+        ema_decay: Keep an exponential moving average of the weights and return that; None for none.
+        patience: Stop after so many epochs without a better validation score; None trains to the end.
+        keep: Which weights are returned: the ``best`` on validation, or the ``last``.
+        precision: ``32-true``, or ``bf16-mixed`` where the device has it.
+        seed: Order of the examples, dropout.
+        checkpoint_seconds: Time between checkpoints.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    micro_batch_size: int | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "one_cycle", "cosine", "multistep"] = "cosine"
+    warmup_epochs: float = 0.0
+    milestones: Sequence[int] = ()
+    max_gradient_norm: float | None = None
+    ema_decay: float | None = None
+    patience: int | None = None
+    keep: Literal["best", "last"] = "best"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seed: int = 0
+    checkpoint_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(Training)
+        for name in ("optimizer", "schedule", "keep", "precision"):
+            value, names = getattr(self, name), get_args(hints[name])
+            if value not in names:
+                rule = f"one of {', '.join(map(repr, names))}"
+                raise must(name, "Training", rule, value, near(str(value), names))
+        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        for name in ("micro_batch_size", "max_gradient_norm", "patience"):
+            if getattr(self, name) is not None:
+                positive[name] = getattr(self, name)
+        for name, value in positive.items():
+            if not (value > 0 and math.isfinite(value)):
+                raise must(name, "Training", "greater than 0", value, "Give a positive number or leave the key out")
+        for name in ("weight_decay", "warmup_epochs", "checkpoint_seconds"):
+            if not getattr(self, name) >= 0:
+                raise must(name, "Training", "at least 0", getattr(self, name), "Leave the key out for its default")
+        if not 0 <= self.momentum < 1:
+            raise must("momentum", "Training", "from 0 up to but not 1", self.momentum, "0.9 is usual")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise must("ema_decay", "Training", "between 0 and 1", self.ema_decay, "0.99 to 0.9999 is usual")
+        if self.warmup_epochs >= self.epochs:
+            raise must(
+                "warmup_epochs", "Training", f"less than epochs ({self.epochs})", self.warmup_epochs, "Warm up for less"
+            )
+        if self.schedule == "one_cycle" and self.warmup_epochs:
+            rule = "0 for one_cycle, which has its own rise"
+            raise must("warmup_epochs", "Training", rule, self.warmup_epochs, "Leave it out")
+        if self.schedule == "multistep" and not self.milestones:
+            raise must(
+                "milestones",
+                "Training",
+                "given for the multistep schedule",
+                (),
+                "Name the epochs, for example [80, 120]",
+            )
+
+
+def settings_optimizer(settings: Training) -> MakeOptimizer:
+    """The optimizer that the settings name, as a function of the parameters."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        nesterov = settings.momentum > 0
+        return lambda p: torch.optim.SGD(p, rate, momentum=settings.momentum, nesterov=nesterov, weight_decay=decay)
+    if settings.optimizer == "adam":
+        return lambda p: torch.optim.Adam(p, rate, weight_decay=decay)
+    return lambda p: torch.optim.AdamW(p, rate, weight_decay=decay)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: Training, steps_per_epoch: int
+) -> lr_scheduler.LRScheduler:
+    """The learning-rate schedule that the settings name, to be stepped after every optimizer step."""
+    total = settings.epochs * steps_per_epoch
+    warmup = round(settings.warmup_epochs * steps_per_epoch)
+    if settings.schedule == "one_cycle":
+        # Only of SGD: Adam's first beta stays.
+        cycle = optimizer.param_groups[0].get("momentum", 0) > 0
+        # A fifth of the way up, and at least one step: torch divides by the length of the rise.
+        rise_share = max(0.2, 2 / (total + 1))
+        return lr_scheduler.OneCycleLR(
+            optimizer, settings.learning_rate, total_steps=total + 1, pct_start=rise_share, cycle_momentum=cycle
+        )
+    main: lr_scheduler.LRScheduler
+    if settings.schedule == "cosine":
+        main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warmup, 1))
+    elif settings.schedule == "multistep":
+        steps = [round(epoch * steps_per_epoch) - warmup for epoch in settings.milestones]
+        main = lr_scheduler.LambdaLR(optimizer, lambda step: 0.1 ** sum(step >= milestone for milestone in steps))
+    else:
+        main = lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if not warmup:
+        return main
+    rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+    return lr_scheduler.SequentialLR(optimizer, [rise, main], milestones=[warmup])
