@@ -1,0 +1,327 @@
+"""The cells of a table, column by column, whatever form the table came in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64, Shaped
+
+from attar.errors import BadInput, must, near
+
+Scalar = bool | int | float | str
+"""What a category can be."""
+
+Kind = Literal["number", "integer", "nominal"]
+
+EXACT = 2**53
+"""Whole numbers up to this size are exact in float64."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Networks compute in float32: what is larger is infinite there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of a table.
+
+    Attributes:
+        name: What errors call it.
+        values: One value for each row, of one type: bool, whole numbers, floats or strings; any value where missing.
+            With ``categories``: an index into them.
+        missing: True where there is no value.
+        categories: The values that can occur, of one type, sorted, each once; None where they were not declared.
+    """
+
+    name: str
+    values: Shaped[np.ndarray, " rows"]
+    missing: Bool[np.ndarray, " rows"]
+    categories: tuple[Scalar, ...] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the column is taken for unless told otherwise; one without any value for numbers."""
+        if self.categories is not None:
+            return "nominal" if self.categories else "number"
+        return {"f": "number", "i": "integer", "u": "integer"}.get(self.values.dtype.kind, "nominal")  # type: ignore[return-value]
+
+    @property
+    def empty(self) -> bool:
+        """Whether every value is missing."""
+        return bool(self.missing.all())
+
+    def numbers(self) -> Float64[np.ndarray, " rows"]:
+        """The values, NaN where missing.
+
+        Raises:
+            BadInput: If they are no numbers, are not finite in float32, or are whole and not exact in float64.
+        """
+        if self.empty:
+            return np.full(len(self.values), np.nan)
+        if self.kind == "nominal":
+            row = int(np.flatnonzero(~self.missing)[0])
+            value = self.values[row] if self.categories is None else self.categories[int(self.values[row])]
+            got = f"{plain(value)!r} in row {row}"
+            remedy = "Convert it: these were numbers when the columns were inferred"
+            raise must(f"column {self.name!r}", "the rows", "of numbers", got, remedy)
+        if self.kind == "integer":
+            wrong = (self.values < -EXACT) | (self.values > EXACT)
+            self._refuse(wrong & ~self.missing, "from -2**53 to 2**53", "Name it in nominal, or leave it out")
+        with np.errstate(over="ignore"):
+            numbers = self.values.astype(np.float64)
+        numbers[self.missing] = np.nan
+        self._refuse(abs(numbers) > LARGEST, "finite in float32", "Remove or repair such rows")
+        return numbers
+
+    def nominals(self) -> tuple[tuple[Scalar, ...], Int64[np.ndarray, " rows"]]:
+        """The categories, sorted, and each row's index into them, -1 where missing.
+
+        Raises:
+            BadInput: If a category is infinite.
+        """
+        codes = np.full(len(self.values), -1, np.int64)
+        there = ~self.missing
+        if self.categories is not None:
+            codes[there] = self.values[there]
+            return self.categories, codes
+        if self.values.dtype.kind == "b":
+            codes[there] = self.values[there]
+            return (False, True), codes
+        if self.values.dtype.kind == "f":
+            self._refuse(np.isinf(self.values) & there, "finite", "Remove or repair such rows")
+        found, codes[there] = np.unique(self.values[there], return_inverse=True)
+        return tuple(found.tolist()), codes
+
+    def _refuse(self, wrong: Bool[np.ndarray, " rows"], rule: str, remedy: str) -> None:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            got = f"{plain(self.values[row])!r} in row {row}"
+            raise must(f"column {self.name!r}", "the rows", rule, got, remedy)
+
+
+def read(rows: Any) -> list[Cells]:
+    """The columns of a table.
+
+    Args:
+        rows: A NumPy array ``[rows, columns]`` of numbers, bools, strings or objects, a pandas DataFrame, or anything
+            that Arrow can read as a table. In objects None and NaN are missing.
+
+    Raises:
+        BadInput: If it is none of these, has no column or no row, has two columns of one name, or a column holds
+            something else than bools, numbers or strings, or more than one of these.
+    """
+    pandas = sys.modules.get("pandas")
+    if isinstance(rows, np.ndarray):
+        cells = _from_numpy(rows)
+    elif pandas is not None and isinstance(rows, pandas.DataFrame):
+        names = distinct(map(str, rows.columns))
+        cells = [_from_series(name, rows.iloc[:, place]) for place, name in enumerate(names)]
+    else:
+        table = as_arrow(rows)
+        cells = [_from_arrow(name, table.column(place)) for place, name in enumerate(distinct(table.column_names))]
+    if not cells or not len(cells[0].values):
+        got = f"{len(cells)} columns and {len(cells[0].values) if cells else 0} rows"
+        raise must("rows", "a table", "at least one column and one row", got, "Give some")
+    return cells
+
+
+def named(rows: Any) -> bool:
+    """Whether the table names its columns."""
+    return not isinstance(rows, np.ndarray)
+
+
+def as_arrow(rows: Any) -> Any:
+    """Something that Arrow can read, as a `pyarrow.Table`.
+
+    Raises:
+        BadInput: If Arrow cannot read it as a table.
+    """
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    rule = "a NumPy array, a DataFrame or an Arrow table"
+    if not callable(getattr(rows, "__arrow_c_stream__", None)):
+        raise must("rows", "a table", rule, f"a {type(rows).__name__}", "Convert them, for instance with numpy.asarray")
+    try:
+        return pa.table(rows)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        got = f"a {type(rows).__name__}, of which Arrow says: {error}"
+        raise must("rows", "a table", rule, got, "Convert them to a pyarrow.Table") from error
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names as they come.
+
+    Raises:
+        BadInput: If one is there twice.
+    """
+    names = list(names)
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            got = f"{name!r} at places {names.index(name)} and {place}"
+            raise must("columns", "the rows", "named differently", got, "Rename one of them")
+    return names
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as the Python object that it stands for."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_numpy(rows: Any) -> list[Cells]:
+    if rows.ndim != 2:
+        raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
+    if isinstance(rows, np.ma.MaskedArray):
+        masked: Any = rows.astype(object)
+        rows = masked.filled(None)
+    return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
+
+
+def _from_array(name: str, values: Any) -> Cells:
+    """The cells of a one-dimensional array."""
+    kind = values.dtype.kind
+    if kind == "O":
+        return _from_objects(name, values)
+    if kind not in "biufU":
+        raise _unfit(name, str(values.dtype))
+    return Cells(name, values, np.isnan(values) if kind == "f" else np.zeros(len(values), bool))
+
+
+def _from_objects(name: str, values: Any) -> Cells:
+    """The cells of an array of Python objects."""
+    present, missing = objects(name, values)
+    filled = np.full(len(values), np.nan) if missing.all() else np.full(len(values), present[0], present.dtype)
+    filled[~missing] = present
+    return Cells(name, filled, missing)
+
+
+def objects(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]]:
+    """The values of objects that are not missing, as an array of one type, and which ones are missing.
+
+    Strings stay objects.
+
+    Raises:
+        BadInput: If one is something else than a bool, a number or a string, or they are of different types.
+    """
+    missing = np.fromiter((_absent(value) for value in values), bool, len(values))
+    first: dict[str, int] = {}
+    for row, (value, absent) in enumerate(zip(values, missing.tolist(), strict=True)):
+        if not absent:
+            first.setdefault(_family(name, value, row), row)
+    families = first.keys()
+    if len(families) > 1 and families != {"int", "float"}:
+        got = " and ".join(f"{family} (row {row})" for family, row in first.items())
+        remedy = "Convert them, for instance with .astype(str)"
+        raise must(f"column {name!r}", "the rows", "of one type", got, remedy)
+    present = [plain(value) for value in values[~missing]]
+    family = "float" if "float" in families else next(iter(families), "float")
+    limit = EXACT if family == "float" else 2**63 - 1
+    for value in present if "int" in families else ():
+        if isinstance(value, int) and abs(value) > limit:
+            rule = "from -2**53 to 2**53, as there are floats too" if limit == EXACT else "of whole numbers below 2**63"
+            raise must(f"column {name!r}", "the rows", rule, value, "Convert it to floats or strings")
+    types = {"bool": bool, "int": np.int64, "float": np.float64, "str": object}
+    return np.array(present, types[family]), missing
+
+
+def _absent(value: Any) -> bool:
+    """Whether an object says that there is no value: None, NaN, and what pandas has for them."""
+    if value is None or (isinstance(value, float | np.floating) and value != value):
+        return True
+    return type(value).__name__ in ("NAType", "NaTType") and type(value).__module__.startswith("pandas.")
+
+
+def _family(name: str, value: Any, row: int) -> str:
+    for family, types in _FAMILIES.items():
+        if isinstance(value, types):
+            return family
+    raise _unfit(name, f"{type(value).__name__} in row {row}")
+
+
+_FAMILIES: dict[str, tuple[type, ...]] = {
+    "bool": (bool, np.bool_),  # first: to Python a bool is an int
+    "int": (int, np.integer),
+    "float": (float, np.floating),
+    "str": (str,),
+}
+
+
+def _from_series(name: str, series: Any) -> Cells:
+    """The cells of a column of pandas."""
+    dtype = series.dtype
+    if hasattr(dtype, "categories") and hasattr(series, "cat"):
+        return _declared(name, np.asarray(dtype.categories, object), series.cat.codes.to_numpy(np.int64))
+    if isinstance(dtype, np.dtype) or str(dtype).startswith("Sparse"):
+        return _from_array(name, np.asarray(series))
+    try:
+        column = pa.Array.from_pandas(series)
+    except pa.ArrowException as error:
+        raise _unfit(name, str(dtype)) from error
+    return _from_arrow(name, column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+
+
+def _from_arrow(name: str, column: Any) -> Cells:
+    """The cells of a column of Arrow."""
+    kind = column.type
+    missing = column.is_null().to_numpy()
+    if not len(column):
+        return Cells(name, np.zeros(0), missing)
+    if pa.types.is_dictionary(kind):
+        merged = pa.concat_arrays(column.unify_dictionaries().chunks)
+        codes = merged.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return _declared(name, np.array(merged.dictionary.to_pylist(), object), codes)
+    if pa.types.is_null(kind):
+        return Cells(name, np.full(len(column), np.nan), missing)
+    if pa.types.is_boolean(kind):
+        return Cells(name, column.fill_null(False).to_numpy(), missing)
+    if pa.types.is_integer(kind):
+        return Cells(name, column.fill_null(0).to_numpy(), missing)
+    if pa.types.is_floating(kind):
+        # Half floats have no fill_null.
+        values = (column.cast(pa.float32()) if kind.bit_width == 16 else column).fill_null(float("nan")).to_numpy()
+        return Cells(name, values, np.isnan(values))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+        return _from_arrow(name, column.cast(pa.large_string()).dictionary_encode())
+    raise _unfit(name, str(kind))
+
+
+def _declared(name: str, categories: Any, codes: Int64[np.ndarray, " rows"]) -> Cells:
+    """The cells of a column that declares its categories, in any order."""
+    present, missing = objects(name, categories)
+    values = present.tolist()
+    # Not by numpy.unique: floats and whole numbers in one list of objects stay what they are.
+    ordered = sorted(set(values))
+    places = {value: place for place, value in enumerate(ordered)}
+    lookup = np.full(len(categories) + 1, -1, np.int64)  # the last one is where -1, a missing value, points
+    lookup[:-1][~missing] = [places[value] for value in values]
+    renumbered = lookup[codes]
+    return Cells(name, renumbered, renumbered < 0, tuple(ordered))
+
+
+def _unfit(name: str, got: str) -> BadInput:
+    remedy = "Convert it, for instance to numbers, or leave it out"
+    return must(f"column {name!r}", "the rows", "of bools, numbers or strings", got, remedy)
+
+
+def positions(chosen: Sequence[str | int], names: Sequence[str], parameter: str = "nominal") -> list[int]:
+    """Where columns are that are called by name or by number.
+
+    Raises:
+        BadInput: If there is no such column.
+    """
+    places = []
+    for column in chosen:
+        if isinstance(column, str):
+            if column not in names:
+                raise must(parameter, "the rows", "names of columns", column, near(column, names))
+            places.append(names.index(column))
+        else:
+            if not 0 <= column < len(names):
+                raise must(parameter, "the rows", f"from 0 to {len(names) - 1}", column, "Count the columns from 0")
+            places.append(column)
+    return places

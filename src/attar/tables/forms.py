@@ -1,0 +1,233 @@
+"""The forms that a table can have: NumPy array, pandas DataFrame, Arrow table; and how to write each of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64, Shaped
+
+from attar.errors import MissingExtra, must
+from attar.tables.cells import EXACT, Kind, Scalar, as_arrow, distinct
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One column of a matrix, to be written.
+
+    Attributes:
+        name: What it is called.
+        kind: Kind of column.
+        categories: What the codes of a nominal column stand for.
+        values: Numbers or codes, NaN where missing.
+
+    Raises:
+        BadInput: If a code is none.
+    """
+
+    name: str
+    kind: Kind
+    categories: tuple[Scalar, ...]
+    values: Float64[np.ndarray, " rows"]
+
+    def __post_init__(self) -> None:
+        if self.kind != "nominal":
+            return
+        there = self.values[~self.missing]
+        right = (there == np.rint(there)) & (there >= 0) & (there < len(self.categories))
+        if not right.all():
+            rule = f"codes, whole numbers from 0 to {len(self.categories) - 1}, or NaN"
+            got = float(there[~right][0])
+            raise must(f"column {self.name!r}", "the matrix", rule, got, "Do no arithmetic on nominal columns")
+
+    @property
+    def missing(self) -> Bool[np.ndarray, " rows"]:
+        """True where there is no value."""
+        missing: Bool[np.ndarray, " rows"] = np.isnan(self.values)
+        return missing
+
+    @property
+    def codes(self) -> Int64[np.ndarray, " rows"]:
+        """The codes of a nominal column, -1 where missing."""
+        return np.where(self.missing, -1, self.values).astype(np.int64)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers, as an ``integer`` column or as the values of a nominal one."""
+        if self.kind == "nominal":
+            return bool(self.categories) and type(self.categories[0]) is int
+        there = self.values[~self.missing]
+        return self.kind == "integer" and bool(((there == np.rint(there)) & (abs(there) <= EXACT)).all())
+
+    def typed(self) -> Shaped[np.ndarray, " rows"]:
+        """The values in the type that fits best: int64, float64 (NaN where missing), bool, or objects (None)."""
+        if self.kind == "nominal" and (not self.categories or isinstance(self.categories[0], bool | str)):
+            objects = self.objects()
+            logical = bool(self.categories) and isinstance(self.categories[0], bool)
+            return objects.astype(bool) if logical and not self.missing.any() else objects
+        if self.missing.any() or not self.whole:
+            if self.kind != "nominal":
+                return self.values
+            numbers: Float64[np.ndarray, " categories"] = np.array([*self.categories, np.nan], np.float64)[self.codes]
+            return numbers
+        objects = self.objects()
+        try:
+            return objects.astype(np.int64)
+        except OverflowError:  # names above 2**63
+            return objects.astype(np.uint64)
+
+    def objects(self) -> Shaped[np.ndarray, " rows"]:
+        """The values as Python objects; where missing None, and NaN among numbers."""
+        if self.kind == "nominal":
+            named = bool(self.categories) and not isinstance(self.categories[0], bool | str)
+            lookup = np.empty(len(self.categories) + 1, object)
+            lookup[:] = [*self.categories, np.nan if named else None]
+            found: Shaped[np.ndarray, " rows"] = lookup[self.codes]
+            return found
+        objects = self.values.astype(object)
+        if self.whole:
+            objects[~self.missing] = self.values[~self.missing].astype(np.int64).astype(object)
+        return objects
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Rows whose form others are to have.
+
+    Attributes:
+        form: A key of `WRITERS`.
+        names: What their columns are called.
+        rows: The rows themselves, of the class that the writer knows.
+    """
+
+    form: str
+    names: list[str]
+    rows: Any
+
+    @classmethod
+    def of(cls, rows: Any) -> Pattern:
+        """The form of rows.
+
+        Raises:
+            BadInput: If they are no table.
+        """
+        if isinstance(rows, np.ndarray):
+            if rows.ndim != 2:
+                raise must("like", "decode", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a row")
+            return cls("numpy", [f"column {place}" for place in range(rows.shape[1])], rows)
+        pandas = sys.modules.get("pandas")
+        if pandas is not None and isinstance(rows, pandas.DataFrame):
+            return cls("pandas", distinct(map(str, rows.columns)), rows)
+        table = as_arrow(rows)
+        return cls("arrow", distinct(table.column_names), table)
+
+
+def write_numpy(parts: Sequence[Part], like: Any = None) -> Any:
+    """An array ``[rows, columns]`` of the type of ``like``, or of the narrowest that holds everything."""
+    columns = [part.typed() for part in parts]
+    kinds = {column.dtype.kind for column in columns}
+    wanted = None if like is None else like.dtype.kind
+    if wanted != "O" and kinds <= {"i", "u", "f"}:
+        stacked = np.stack(columns, axis=1)
+        return stacked if like is None else _narrowed(stacked, like.dtype)
+    if wanted != "O" and kinds == {"b"}:
+        return np.stack(columns, axis=1)
+    objects = np.stack([part.objects() for part in parts], axis=1)
+    gaps = any(part.missing.any() for part in parts)
+    return objects.astype(str) if wanted == "U" and not gaps and kinds == {"O"} else objects
+
+
+def write_pandas(parts: Sequence[Part], like: Any = None) -> Any:
+    """A DataFrame with the types of ``like``, else with categoricals for what is nominal.
+
+    Raises:
+        MissingExtra: If pandas is not installed.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        raise MissingExtra(
+            "Decoding to a DataFrame needs the package 'pandas', which is not installed. Run: pip install pandas."
+        ) from error
+    dtypes = [None] * len(parts) if like is None else list(like.dtypes)
+    columns = {place: _series(pandas, part, dtypes[place]) for place, part in enumerate(parts)}
+    frame = pandas.DataFrame(columns)
+    frame.columns = [part.name for part in parts] if like is None else like.columns
+    return frame
+
+
+def write_arrow(parts: Sequence[Part], like: Any = None) -> Any:
+    """An Arrow table with the types of ``like``, else with dictionaries for what is nominal; null where missing."""
+    types = [None] * len(parts) if like is None else like.schema.types
+    arrays = [_array(part, kind) for part, kind in zip(parts, types, strict=True)]
+    return pa.table(arrays, names=[part.name for part in parts])
+
+
+WRITERS: Mapping[str, Callable[[Sequence[Part], Any], Any]] = {
+    "numpy": write_numpy,
+    "pandas": write_pandas,
+    "arrow": write_arrow,
+}
+
+
+def _narrowed(numbers: Any, dtype: Any) -> Any:
+    """Numbers in a type, unless it cannot hold them."""
+    if dtype.kind == "f":
+        return numbers.astype(dtype)
+    if dtype.kind in "iu" and numbers.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        fits = not numbers.size or (int(numbers.min()) >= limits.min and int(numbers.max()) <= limits.max)
+        return numbers.astype(dtype) if fits else numbers
+    return numbers
+
+
+def _series(pandas: Any, part: Part, dtype: Any) -> Any:
+    """A column of pandas."""
+    if part.kind == "nominal" and (dtype is None or isinstance(dtype, pandas.CategoricalDtype)):
+        logical = dtype is None and bool(part.categories) and isinstance(part.categories[0], bool)
+        if not logical:
+            chosen: Any = dtype
+            if chosen is None or not set(part.categories) <= set(chosen.categories):
+                chosen = pandas.CategoricalDtype(list(part.categories))
+            places = [chosen.categories.get_loc(value) for value in part.categories]
+            return pandas.Series(pandas.Categorical.from_codes(np.array([*places, -1])[part.codes], dtype=chosen))
+        dtype = "boolean" if part.missing.any() else None
+    if dtype is None:
+        return pandas.Series(part.typed())
+    if isinstance(dtype, np.dtype):
+        if dtype.kind == "O":
+            return pandas.Series(part.objects(), dtype=object)
+        typed = part.typed()
+        return pandas.Series(_narrowed(typed, dtype) if typed.dtype.kind in "iuf" else typed)
+    objects = part.objects()
+    objects[part.missing] = None
+    try:
+        return pandas.Series(objects, dtype=dtype)
+    except (TypeError, ValueError, OverflowError, pa.ArrowException):
+        return pandas.Series(part.typed())
+
+
+def _array(part: Part, kind: Any) -> Any:
+    """A column of Arrow."""
+    if part.kind == "nominal":
+        codes = pa.array(part.codes, mask=part.missing).cast(pa.int32())
+        dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(part.categories)))
+        logical = bool(part.categories) and isinstance(part.categories[0], bool)
+        natural = dictionary.dictionary_decode() if logical else dictionary
+    else:
+        values = np.where(part.missing, 0, part.values)
+        natural = pa.array(values.astype(np.int64) if part.whole else values, mask=part.missing)
+    if kind is None:
+        return natural
+    decoded = natural.dictionary_decode() if isinstance(natural, pa.DictionaryArray) else natural
+    try:
+        if pa.types.is_dictionary(kind):
+            return decoded.cast(kind.value_type).dictionary_encode().cast(kind)
+        return decoded.cast(kind)
+    except pa.ArrowException:
+        return natural
