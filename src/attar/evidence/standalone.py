@@ -1,0 +1,150 @@
+"""One HTML file that stands alone: it opens without a network, asks nothing of anybody, and runs its own scripts only.
+
+What every page of Attar shares: the look, the library of the charts, the policy, the escaping and the way to the disk.
+What a page says is the business of its own file and template.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from altair import SCHEMA_VERSION
+from markupsafe import Markup
+
+from attar.errors import must
+from attar.evidence import units
+from attar.evidence.page import ABSENT
+
+_TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
+
+
+def plain(document: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """A copy of a document as JSON has it: lists for tuples, text for keys, None for what is not a number.
+
+    Args:
+        document: What to copy.
+        of: The function that was given it, for the message of the error.
+
+    Raises:
+        BadInput: If the document holds something that JSON cannot.
+    """
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(document), parse_constant=lambda _: None)
+    except (TypeError, ValueError) as error:
+        remedy = "Turn arrays into lists and paths into text first"
+        raise must("document", of, f"made of plain JSON values ({error})", type(document), remedy) from error
+    return copy
+
+
+def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Binds a template with its content, the styles and the scripts, and writes them whole or not at all.
+
+    The page makes no request when opened, and its Content-Security-Policy forbids everything that is not inside,
+    scripts other than its own included.
+
+    Args:
+        template: Name of the template in the folder ``templates``.
+        content: What it prints; ``charts`` are the Vega-Lite specifications, without which no library is put in.
+        path: Where to write; folders on the way are made.
+    """
+    environment = jinja2.Environment(
+        loader=_TEMPLATES,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update({name: _or_absent(function) for name, function in _FILTERS.items()})
+    scripts = (
+        [_source("watch.js"), _chart_library(), _source("draw.js")] if content["charts"] else [_source("watch.js")]
+    )
+    html = environment.get_template(template).render(
+        **content,
+        absent=ABSENT,
+        style=Markup(_source("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+    )
+    _write(Path(path), html)
+
+
+_FILTERS: dict[str, Callable[..., str]] = {
+    "percent": units.percent,
+    "percent_interval": units.percent_interval,
+    "points": units.points,
+    "size": units.size,
+    "count": units.count,
+    "grouped": units.grouped,
+    "milliseconds": units.milliseconds,
+    "seconds": units.seconds,
+    "small": units.small,
+    "significant": units.significant,
+}
+
+
+def _or_absent(function: Callable[..., str]) -> Callable[..., str]:
+    """The same formatter, that shows a dash for what is not there."""
+
+    @functools.wraps(function)
+    def format_or_dash(value: Any, *arguments: Any) -> str:
+        return ABSENT if value is None else function(value, *arguments)
+
+    return format_or_dash
+
+
+def _source(name: str) -> str:
+    source = resources.files("attar.evidence").joinpath("templates", name).read_text(encoding="utf-8")
+    assert "</" not in source, f"{name} would end the element that it stands in"
+    return source
+
+
+@functools.cache
+def _chart_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in the version whose schema Altair writes, else the newest."""
+    wanted = ".".join(SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    carried = vl_convert.get_vegalite_versions()
+    version = wanted if wanted in carried else carried[-1]
+    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
+    # The characters of a script are what its hash is taken of, and a browser reads every line end as "\n".
+    library = library.replace("\r\n", "\n").replace("\r", "\n")
+    assert "</script" not in library.lower() and "<!--" not in library, "the library would end its own script element"
+    return library
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """The Content-Security-Policy of the page: its own scripts by hash, inline styles, pictures as data, nothing else.
+
+    References:
+        *Content Security Policy Level 3*, W3C, sections 6.1 and 6.7.2.
+    """
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
