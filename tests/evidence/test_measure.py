@@ -93,6 +93,13 @@ def test_quality_equals_scikit_learn():
     assert result.interval == wilson(round(result.accuracy * 500), 500)
 
 
+def test_rmse_hand_worked_for_two_classes_is_that_of_the_positive_one():
+    logits = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]]))
+    labels = np.array([0, 0, -1])
+    expected = np.sqrt((0.1**2 + 0.6**2) / 2)
+    assert quality(logits, labels, ["no", "yes"]).rmse == pytest.approx(expected, rel=1e-9)
+
+
 def test_calibration_error_hand_worked():
     # Confidence 0.8 four times, right three times: gap 0.05. Confidence 0.6 once, wrong: gap 0.6. Weights 4/5 and 1/5.
     confidence = np.array([0.8, 0.8, 0.8, 0.8, 0.6])
@@ -281,6 +288,7 @@ qualities = st.none() | st.builds(
     ),
     log_loss=st.floats(0, 1e6),
     calibration_error=shares,
+    rmse=shares,
 )
 times_ms = st.floats(0, 1e6)
 latencies = st.builds(
@@ -328,7 +336,7 @@ FULL = Evidence(
     kind="student",
     runtime="onnxruntime",
     precision="int8",
-    quality=Quality(1000, 0.9, (0.88, 0.92), {"a": ClassQuality(1000, 0.9)}, 0.3, 0.02),
+    quality=Quality(1000, 0.9, (0.88, 0.92), {"a": ClassQuality(1000, 0.9)}, 0.3, 0.02, 0.27),
     size_bytes=45_300,
     parameters=11_000,
     macs=1_200_000,

@@ -7,8 +7,6 @@ folder appears whole or not at all.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import logging
 import os
 import shutil
@@ -16,31 +14,33 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from attar.deployment.export import INPUT, OUTPUT, DeploymentError, to_onnx, to_openvino
 from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
+from attar.deployment.manifest import (
+    FORMAT,
+    MANIFEST,
+    MODEL,
+    RUNTIMES,
+    WEIGHTS,
+    described,
+    read_manifest,
+    verify,
+    write_durably,
+)
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import CorruptFile, must, near
 from attar.network.describe import Spec, digest, load_weights, save_weights
 from attar.network.evaluating import evaluating
+from attar.tables.columns import Columns
 
 log = logging.getLogger(__name__)
-
-MANIFEST = "manifest.json"
-WEIGHTS = "student.safetensors"
-FORMAT = 1
-"""Version of the manifest; raised when an older reader would misread a newer one."""
-
-RUNTIMES = ("torch", "onnxruntime", "openvino")
-_MODEL = {"torch": WEIGHTS, "onnxruntime": "model.onnx", "openvino": "model.xml"}
-"""The file that each runtime opens."""
 
 _TOLERANCE = 1e-3
 """Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""
@@ -168,7 +168,7 @@ class Artifact:
         if runtime == "torch":
             return open_torch(self.network(), count)
         opener = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}[runtime]
-        return opener(self.folder / _MODEL[runtime], count)
+        return opener(self.folder / MODEL[runtime], count)
 
     def network(self) -> nn.Module:
         """The student as a torch module again, built from its spec and filled with the saved weights.
@@ -198,16 +198,47 @@ class Artifact:
             raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")
         return load_weights(network, weights).eval()
 
-    def __call__(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table whose rows it takes; None for anything but tables."""
+        described = self.manifest["input"].get("columns")
+        return None if described is None else Columns.from_json(described)
+
+    def encode(self, table: Any) -> Array:
+        """Rows of a table as the runtime takes them: float32 ``[rows, columns]``, names as codes, NaN where missing.
+
+        Args:
+            table: A pandas DataFrame, a pyarrow Table, or an array of objects, with the columns of the manifest.
+
+        Raises:
+            BadInput: If the artifact does not take rows of a table, or the columns differ.
+        """
+        if self.columns is None:
+            remedy = "Give an array of numbers"
+            raise must("inputs", self.folder.name, "an array or a tensor", type(table).__name__, remedy)
+        return self.columns.encode(table, unseen=self.manifest["input"]["unseen"]).astype(np.float32)
+
+    def __call__(self, inputs: Any) -> Array:
         """Logits, float32 ``[batch, classes]``, of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
-            inputs: Floating numbers; anything but float32 is converted to it.
+            inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the artifact takes
+                rows of a table also what `encode` takes.
+
+        Returns:
+            Logits, or the values of a regression.
 
         Raises:
             BadInput: If the shape or the type is not that of the manifest.
         """
-        rows = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else np.asarray(inputs)
+        if isinstance(inputs, Tensor):
+            rows = inputs.detach().cpu().numpy()
+        elif isinstance(inputs, np.ndarray | list | tuple) and np.asarray(inputs).dtype.kind in "biuf":
+            rows = np.asarray(inputs)
+        else:
+            rows = self.encode(inputs)
+        if self.columns is not None and rows.dtype.kind in "iu":
+            rows = rows.astype(np.float32)
         shape = tuple(self.manifest["input"]["shape"][1:])
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
             hint = "Add the batch dimension: inputs[None]" if rows.shape == shape else "Give inputs as in training"
@@ -220,21 +251,36 @@ class Artifact:
             self._opened.append(self.open())
         return self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
 
-    def predict(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
-        """Logits; another name for calling the artifact."""
+    def predict(self, inputs: Any) -> Array:
+        """Logits (or values); another name for calling the artifact."""
         return self(inputs)
 
-    def predict_proba(self, inputs: npt.NDArray[Any] | Tensor) -> Array:
-        """Probabilities, float32 ``[batch, classes]``: the softmax of the logits."""
+    def predict_proba(self, inputs: Any) -> Array:
+        """Probabilities, float32 ``[batch, classes]``: the softmax of the logits.
+
+        Raises:
+            BadInput: If the artifact is a regression's.
+        """
+        self._must_classify("predict_proba")
         logits = self(inputs)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
         return probabilities
 
-    def predict_classes(self, inputs: npt.NDArray[Any] | Tensor) -> list[str]:
-        """The name of the most probable class of each input."""
+    def predict_classes(self, inputs: Any) -> list[str]:
+        """The name of the most probable class of each input.
+
+        Raises:
+            BadInput: If the artifact is a regression's.
+        """
+        self._must_classify("predict_classes")
         names = self.classes
         return [names[index] for index in self(inputs).argmax(axis=1).tolist()]
+
+    def _must_classify(self, verb: str) -> None:
+        if self.manifest["output"].get("kind", "logits") != "logits":
+            remedy = "Call the artifact itself: it gives the values"
+            raise must("the artifact", verb, "a classifier", "a regression", remedy)
 
     def __str__(self) -> str:
         shape = ", ".join(map(str, self.manifest["input"]["shape"][1:]))
@@ -253,6 +299,9 @@ def deploy(
     classes: Sequence[str],
     calibration: Tensor | None = None,
     spec: Spec | None = None,
+    columns: Columns | None = None,
+    unseen: Literal["error", "missing"] = "error",
+    output: Literal["logits", "values"] = "logits",
 ) -> Artifact:
     """Write a student as files that one runtime executes, and make sure that it does.
 
@@ -264,9 +313,13 @@ def deploy(
         candidate: One of `candidates`, its name, or a runtime's name (which means float32).
         folder: Where to write; made if need be. An artifact that is there is replaced.
         example: One input, ``[1, ...]`` float32, of the shape that the student takes.
-        classes: Names of the classes, in the order of the logits.
+        classes: Names of the classes, in the order of the logits; of the outputs in a regression.
         calibration: Training inputs, ``[rows, ...]`` float32, from which int8 ranges are taken; needed for int8.
         spec: How to build the student's network again; needed for ``torch``.
+        columns: Of the table whose rows the student takes as ``[rows, columns]``; NaN then means missing. With them the
+            artifact takes tables, too.
+        unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
+        output: Whether the student gives logits of classes, or the values of a regression.
 
     Raises:
         BadInput: If an argument breaks its rule.
@@ -276,9 +329,12 @@ def deploy(
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
     if chosen.precision == "int8" and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
-    _check_rows("example", example, None)
+    _check_rows("example", example, None, missing=columns is not None)
     if calibration is not None:
-        _check_rows("calibration", calibration, example)
+        _check_rows("calibration", calibration, example, missing=columns is not None)
+    if columns is not None and tuple(example.shape[1:]) != (len(columns),):
+        rule = f"of the example's {list(example.shape[1:])} values"
+        raise must("columns", "deploy", rule, f"{len(columns)} columns", "Pass the columns of the training table")
     if chosen.runtime == "torch" and spec is None:
         raise DeploymentError(
             f"{type(student).__name__} cannot be deployed to torch without a spec, because nothing is ever unpickled. "
@@ -311,20 +367,28 @@ def deploy(
                 "name": INPUT,
                 "shape": ["batch", *example.shape[1:]],
                 "dtype": "float32",
-                "seen": [float(rows.min()), float(rows.max())],
+                "seen": _range(rows),
                 "note": "as the student was trained on them; 'seen' is the range of the rows used here",
             },
-            "output": {"name": OUTPUT, "shape": ["batch", len(classes)], "dtype": "float32", "classes": list(classes)},
-            "files": [_described(making / name, name != WEIGHTS or WEIGHTS in needed) for name in (*needed, WEIGHTS)],
+            "output": {
+                "name": OUTPUT,
+                "shape": ["batch", len(classes)],
+                "dtype": "float32",
+                "classes": list(classes),
+                "kind": output,
+            },
+            "files": [described(making / name, name != WEIGHTS or WEIGHTS in needed) for name in (*needed, WEIGHTS)],
             "network": None if spec is None else {**spec.to_json(), "weights": WEIGHTS, "digest": digest(network)},
         }
+        if columns is not None:
+            manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
         if WEIGHTS in needed:
             manifest["files"].pop()
         if spec is None:
             manifest["note"] = "Deployed without a spec: the network cannot be rebuilt in torch from this folder alone."
         allow = ("attar",) if spec is None else ("attar", spec.reference.partition(":")[0].partition(".")[0])
         manifest["checked"] = _checked(Artifact(making, manifest, _allow=allow), rows.numpy(), expected.numpy())
-        _write_durably(making / MANIFEST, manifest)
+        write_durably(making / MANIFEST, manifest)
         _put_in_place(making, target)
     finally:
         shutil.rmtree(making, ignore_errors=True)  # gone already when it was put in place
@@ -354,9 +418,9 @@ def load(
         CorruptFile: If a file is missing, truncated or altered.
     """
     folder = Path(path).parent if Path(path).name == MANIFEST else Path(path)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     for file in manifest["files"]:
-        _verify(folder, file)
+        verify(folder, file)
     artifact = Artifact(folder, manifest, threads, network, tuple(allow))
     if manifest["runtime"] == "torch" and network is None and manifest["network"] is not None:
         Spec.from_json(manifest["network"], allow)  # refuse now what `open` would refuse later
@@ -371,8 +435,14 @@ def _find(name: str) -> Candidate:
     return known[name]
 
 
-def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:
-    """Rows are float32, finite, shaped like the example; the example is a single one."""
+def _range(rows: Tensor) -> list[float] | None:
+    """Smallest and largest number; None where all are missing."""
+    known = rows[~rows.isnan()]
+    return [float(known.min()), float(known.max())] if len(known) else None
+
+
+def _check_rows(name: str, rows: Tensor, like: Tensor | None, *, missing: bool) -> None:
+    """Rows are float32, finite (or NaN where values may be missing), shaped like the example, which is a single one."""
     got = f"{rows.dtype} {list(rows.shape)}"
     if rows.dtype != torch.float32 or rows.dim() < 2 or len(rows) == 0:
         raise must(name, "deploy", "float32 [rows, ...]", got, "Pass inputs as the student was trained on them")
@@ -380,7 +450,7 @@ def _check_rows(name: str, rows: Tensor, like: Tensor | None) -> None:
         raise must(name, "deploy", "a single input, [1, ...]", got, "Pass inputs[:1]")
     if like is not None and rows.shape[1:] != like.shape[1:]:
         raise must(name, "deploy", f"[rows, ...] like the example {list(like.shape)}", got, "Pass training inputs")
-    if not bool(torch.isfinite(rows).all()):
+    if not bool((rows.isfinite() | (rows.isnan() & missing)).all()):
         raise must(name, "deploy", "finite", "NaN or infinity", "Clean the inputs")
 
 
@@ -403,12 +473,12 @@ def _write(
         if candidate.precision == "int8":
             assert calibration is not None  # deploy has refused that
             quantize = quantize_onnxruntime if candidate.runtime == "onnxruntime" else quantize_openvino
-            quantize(exported, folder / _MODEL[candidate.runtime], calibration, **candidate.settings)
+            quantize(exported, folder / MODEL[candidate.runtime], calibration, **candidate.settings)
         elif candidate.runtime == "onnxruntime":
             for file in sorted(exported.parent.glob("model.onnx*")):
                 file.replace(folder / file.name)
         else:
-            to_openvino(exported, folder / _MODEL["openvino"])
+            to_openvino(exported, folder / MODEL["openvino"])
     return tuple(sorted(file.name for file in folder.iterdir() if file.name.startswith("model.")))
 
 
@@ -441,27 +511,6 @@ def _checked(artifact: Artifact, rows: Array, expected: Array) -> dict[str, Any]
     return {"rows": len(rows), "largest_difference": largest, "same_decision": agreement}
 
 
-def _described(path: Path, needed: bool) -> dict[str, Any]:
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path), "needed": needed}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_durably(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the manifest last, when all that it names is on the disk."""
-    for file in path.parent.iterdir():
-        with file.open("rb+") as written:
-            os.fsync(written.fileno())
-    with path.open("w", encoding="utf-8") as file_:
-        json.dump(document, file_, indent=2, ensure_ascii=False)
-        file_.write("\n")
-        file_.flush()
-        os.fsync(file_.fileno())
-
-
 def _refuse_foreign(target: Path) -> None:
     """Only an empty folder or an artifact may be replaced."""
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
@@ -486,73 +535,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, with everything checked that later code relies on."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise must("path", "load", f"a folder with a {MANIFEST}", folder, "Pass the folder that `deploy` wrote")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CorruptFile(f"{path} is not a whole JSON document ({error}). Restore it, or deploy again.") from error
-    if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
-        raise must("format", str(path), f"{FORMAT} or less", manifest["format"], "Install a newer Attar")
-    problem = _problem(manifest)
-    if problem:
-        raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. Restore it, or deploy again.")
-    return dict(manifest)
-
-
-def _problem(manifest: Any) -> str | None:
-    """What is wrong with the form of a manifest; None when nothing is."""
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "format": int,
-        "candidate": str,
-        "runtime": str,
-        "precision": str,
-        "settings": dict,
-        "input": dict,
-        "output": dict,
-        "files": list,
-        "network": (dict, type(None)),
-    }
-    if not isinstance(manifest, dict):
-        return "it is not a table"
-    for key, kind in kinds.items():
-        if key not in manifest or not isinstance(manifest[key], kind):
-            return f"{key!r} is missing or of the wrong type"
-    if manifest["runtime"] not in RUNTIMES:
-        return f"unknown runtime {manifest['runtime']!r}"
-    shape, classes = manifest["input"].get("shape"), manifest["output"].get("classes")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape[1:]):
-        return "'input.shape' is not a list of sizes"
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        return "'output.classes' is not a list of names"
-    for file in manifest["files"]:
-        wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
-        if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):
-            return "an entry of 'files' is incomplete"
-    if _MODEL[manifest["runtime"]] not in {file["name"] for file in manifest["files"] if file["needed"]}:
-        return f"'files' does not name {_MODEL[manifest['runtime']]}"
-    return None
-
-
-def _verify(folder: Path, file: Mapping[str, Any]) -> None:
-    """Refuse a name that leaves the folder, and a file that is not what was written."""
-    name = file["name"]
-    plain = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name} and name not in ("", ".", "..")
-    path = folder / name
-    if not plain or path.is_symlink():
-        raise must("files", str(folder / MANIFEST), "plain names inside the folder", name, "Do not use this artifact")
-    if not path.is_file():
-        if not file["needed"]:
-            return  # weights kept for rebuilding may be left behind when an artifact is shipped
-        raise CorruptFile(f"{path} is missing. Restore it, or deploy again.")
-    if path.stat().st_size != file["bytes"]:
-        raise CorruptFile(
-            f"{path} has {path.stat().st_size} bytes where {file['bytes']} were written. Restore it, or deploy again."
-        )
-    if _sha256(path) != file["sha256"]:
-        raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")

@@ -1,4 +1,4 @@
-"""The charts of the report, as Vega-Lite specifications that take their colors from the page.
+"""The charts of the pages, as Vega-Lite specifications that take their colors from the page.
 
 Colors are the page's CSS variables, so that a chart follows the page from light to dark and on to paper without being
 drawn again. No text of the user's is ever part of an expression: names and reasons travel as data only.
@@ -42,6 +42,8 @@ _LOOK = alt.Config(
 )
 _POINTS_OF_A_CURVE = 300
 _HEIGHT = 300
+SERIES_COLORS = 6
+"""How many colors the page has for series, as the CSS variables ``--series-0``, ``--series-1`` and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,14 @@ class Chart:
 
 
 def role(model: Mapping[str, Any]) -> str:
-    """The role whose color a model wears: a candidate is a form of the student.
+    """The role whose color a model wears: a candidate is a form of the student, a member a part of the teacher.
 
     Example:
-        >>> role({"kind": "candidate"}), role({"kind": "control"})
-        ('student', 'control')
+        >>> role({"kind": "candidate"}), role({"kind": "control"}), role({"kind": "member"})
+        ('student', 'control', 'teacher')
     """
     kind = model.get("kind")
-    return kind if kind in ROLES else "student"
+    return kind if kind in ROLES else "teacher" if kind == "member" else "student"
 
 
 def frontier(
@@ -178,6 +180,169 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
             spec = _lines(losses, "loss", "training loss", "~g", height=170)
             charts.append(Chart(f"Loss of the {name}", "", spec))
     return charts
+
+
+def series(
+    points: Sequence[Mapping[str, Any]],
+    levels: Sequence[Mapping[str, Any]],
+    *,
+    x_title: str,
+    y_title: str,
+    unit: str = "",
+    log: bool = False,
+    description: str,
+) -> dict[str, Any] | None:
+    """Lines with whiskers; those of a paper are dashed and their points hollow.
+
+    Args:
+        points: In the order of x within a series: ``series`` (a number that holds the line together), ``name``,
+            ``paper`` (whether a paper says it), ``color`` (a number), ``x``, ``y``, ``low`` and ``high`` (ends of the
+            whisker, or None), and for the tooltip ``x_shown`` and ``y_shown``.
+        levels: Horizontal lines to compare with, each with ``name`` and ``y``.
+        x_title: What runs along x.
+        y_title: What runs along y.
+        unit: Unit of y, as in `number_axis`.
+        log: Whether x is logarithmic; points at or below zero are then left out.
+        description: The chart in words, for those who do not see it.
+
+    Returns:
+        The specification, or None if nothing is left to draw.
+    """
+    rows = [{**point, "color": _series_color(point)} for point in points if not log or point["x"] > 0]
+    if not rows:
+        return None
+    if log:
+        low, high = _padded_log([row["x"] for row in rows])
+        x_scale = alt.Scale(type="log", domain=[low, high], nice=False)
+        x_axis = alt.Axis(values=_log_ticks(low, high), labelExpr=_NUMBER_LABEL, labelOverlap="greedy")
+    else:
+        x_scale = alt.Scale(zero=False, nice=False, padding=16)
+        x_axis = alt.Axis(labelExpr=_NUMBER_LABEL, labelOverlap="greedy")
+    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=x_axis)
+    y_scale = alt.Scale(zero=False, nice=True, padding=12)
+    y = alt.Y("y:Q", title=y_title, scale=y_scale, axis=number_axis(unit))
+    color = alt.Color("color:N", scale=None, legend=None)
+    tooltip = [
+        alt.Tooltip("name:N", title="series"),
+        alt.Tooltip("source:N", title="from"),
+        alt.Tooltip("x_shown:N", title="x"),
+        alt.Tooltip("y_shown:N", title="y"),
+    ]
+    for row in rows:
+        row["source"] = "the paper" if row["paper"] else "ours"
+    data = {
+        "levels": _placed_levels(levels, rows),
+        "whiskers": [row for row in rows if row["low"] is not None],
+        "paper": [row for row in rows if row["paper"]],
+        "ours": [row for row in rows if not row["paper"]],
+    }
+    data |= {f"level names {side}": [row for row in data["levels"] if row["side"] == side] for side in ("left", "right")}
+    on = {name: alt.Chart(alt.NamedData(name=name)) for name, records in data.items() if records}
+    layers: list[alt.Chart] = []
+    if "levels" in on:
+        layers.append(on["levels"].mark_rule(color="var(--faint)", strokeDash=[2, 4]).encode(y=y))
+    if "whiskers" in on:
+        whiskers = on["whiskers"].mark_rule(strokeWidth=1.5, opacity=0.55)
+        layers.append(whiskers.encode(x=x, y=alt.Y("low:Q", axis=number_axis(unit)), y2="high:Q", color=color))
+    if "paper" in on:
+        line = on["paper"].mark_line(strokeWidth=1.5, strokeDash=[6, 4], opacity=0.75)
+        layers.append(line.encode(x=x, y=y, color=color, detail="series:N"))
+        hollow = on["paper"].mark_point(size=40, strokeWidth=1.5, fill="var(--paper)", opacity=1, shape="diamond")
+        layers.append(hollow.encode(x=x, y=y, stroke=alt.Stroke("color:N", scale=None, legend=None), tooltip=tooltip))
+    if "ours" in on:
+        layers.append(on["ours"].mark_line(strokeWidth=2).encode(x=x, y=y, color=color, detail="series:N"))
+        full = on["ours"].mark_point(size=45, filled=True, opacity=1)
+        layers.append(full.encode(x=x, y=y, color=color, tooltip=tooltip))
+    for side in ("left", "right"):
+        if f"level names {side}" in on:
+            named = on[f"level names {side}"].encode(y=y, text="name:N", x=alt.value(4 if side == "left" else "width"))
+            font: dict[str, Any] = {"align": side, "dy": -7, "fontSize": 11, "limit": 220}
+            layers.append(named.mark_text(**font, stroke="var(--paper)", strokeWidth=4, strokeJoin="round"))
+            layers.append(named.mark_text(**font, color="var(--soft)"))
+    return _spec(layers, {name: data[name] for name in on}, _HEIGHT, description)
+
+
+def dots(rows: Sequence[Mapping[str, Any]], *, title: str, unit: str = "", description: str) -> dict[str, Any] | None:
+    """One line a row, with a dot for our figure, a whisker for its spread, and a hollow diamond for the paper's.
+
+    Args:
+        rows: From top to bottom: ``row`` (its name), ``x`` and ``paper`` (the figures, or None), ``low`` and ``high``
+            (ends of the whisker, or None), and for the tooltip ``x_shown`` and ``paper_shown``.
+        title: What runs along x.
+        unit: Unit of x, as in `number_axis`.
+        description: The chart in words, for those who do not see it.
+
+    Returns:
+        The specification, or None if nothing is known.
+    """
+    known = [row for row in rows if row["x"] is not None or row["paper"] is not None]
+    if not known:
+        return None
+    keys = ("x", "paper", "low", "high")
+    values = [row[key] for row in known for key in keys if row[key] is not None]
+    axis, scale = number_axis(unit), alt.Scale(zero=False, nice=True, padding=12)
+    # What spans decades and is never zero is read by its ratios.
+    if min(values) > 0 and max(values) / min(values) > _SPANS_DECADES:
+        low, high = _padded_log(values)
+        scale = alt.Scale(type="log", domain=[low, high], nice=False)
+        axis = number_axis(unit, values=_log_ticks(low, high), labelOverlap="greedy")
+    order = [str(row["row"]) for row in known]
+    y_axis = alt.Axis(grid=True, labelLimit=200)
+    y = alt.Y("row:N", title=None, sort=order, axis=y_axis)
+    tooltip = [
+        alt.Tooltip("row:N", title="row"),
+        alt.Tooltip("x_shown:N", title="ours"),
+        alt.Tooltip("paper_shown:N", title="paper"),
+    ]
+    data = {
+        "whiskers": [row for row in known if row["low"] is not None],
+        "paper": [row for row in known if row["paper"] is not None],
+        "ours": [row for row in known if row["x"] is not None],
+    }
+    on = {name: alt.Chart(alt.NamedData(name=name)) for name, records in data.items() if records}
+    layers: list[alt.Chart] = []
+    if "whiskers" in on:
+        whiskers = on["whiskers"].mark_rule(strokeWidth=1.5, opacity=0.55, color="var(--student)")
+        layers.append(whiskers.encode(y=y, x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q"))
+    if "paper" in on:
+        hollow = on["paper"].mark_point(
+            size=60, strokeWidth=1.5, fill="var(--paper)", stroke="var(--soft)", shape="diamond", opacity=1
+        )
+        x = alt.X("paper:Q", title=title, scale=scale, axis=axis)
+        layers.append(hollow.encode(y=y, x=x, tooltip=tooltip))
+    if "ours" in on:
+        full = on["ours"].mark_point(size=70, filled=True, color="var(--student)", opacity=1)
+        layers.append(full.encode(y=y, x=alt.X("x:Q", title=title, scale=scale, axis=axis), tooltip=tooltip))
+    return _spec(layers, {name: data[name] for name in on}, 26 * len(set(order)) + 44, description)
+
+
+def number_axis(unit: str, **options: Any) -> alt.Axis:
+    """An axis whose labels carry their unit.
+
+    Args:
+        unit: "%" or "points" (of a fraction), "bytes", "ms", "s", "x"; any other is a plain number.
+        options: More of the axis.
+    """
+    return alt.Axis(labelExpr=_LABELS.get(unit, _NUMBER_LABEL), **options)
+
+
+def _series_color(point: Mapping[str, Any]) -> str:
+    return f"var(--series-{point['color'] % SERIES_COLORS})"
+
+
+def _placed_levels(levels: Iterable[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The levels from low to high, each with the side of its name: neighbors that would write over each other part."""
+    ordered = sorted(levels, key=lambda level: float(level["y"]))
+    ends = [row[key] for row in rows for key in ("y", "low", "high") if row[key] is not None]
+    ends += [level["y"] for level in ordered]
+    line = _LINE_OF_TEXT * (max(ends) - min(ends)) if ends else 0.0
+    last = {"right": -math.inf, "left": -math.inf}
+    placed = []
+    for level in ordered:
+        side = "right" if level["y"] - last["right"] >= line or last["right"] <= last["left"] else "left"
+        last[side] = level["y"]
+        placed.append({"name": str(level["name"]), "y": level["y"], "side": side})
+    return placed
 
 
 def _point(model: Mapping[str, Any], cost: str, winner: str | None, split: str) -> dict[str, Any] | None:
@@ -361,3 +526,22 @@ _BYTES_LABEL = (
     "datum.value >= 1e6 ? format(datum.value / 1e6, '~r') + ' MB' : "
     "datum.value >= 1e3 ? format(datum.value / 1e3, '~r') + ' kB' : format(datum.value, '~r') + ' B'"
 )
+_SECONDS_LABEL = (
+    "datum.value >= 1 ? format(datum.value, '~r') + ' s' : "
+    "datum.value >= 1e-3 ? format(datum.value * 1e3, '~r') + ' ms' : format(datum.value * 1e6, '~r') + ' \N{MICRO SIGN}s'"
+)
+_NUMBER_LABEL = (
+    "abs(datum.value) >= 1e6 ? format(datum.value / 1e6, '~r') + 'M' : "
+    "abs(datum.value) >= 1e4 ? format(datum.value / 1e3, '~r') + 'k' : format(datum.value, ',~r')"
+)
+_LABELS = {
+    "%": "format(100 * datum.value, '~r') + '%'",
+    "points": "format(100 * datum.value, '~r')",
+    "bytes": _BYTES_LABEL,
+    "ms": _LATENCY_LABEL,
+    "s": _SECONDS_LABEL,
+    "x": f"format(datum.value, '~r') + '\N{MULTIPLICATION SIGN}'",
+}
+_SPANS_DECADES = 30
+# The height of a name, as a share of the height of a chart.
+_LINE_OF_TEXT = 0.06

@@ -29,8 +29,9 @@ from attar.network.evaluating import evaluating
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Split
 
-Kind = Literal["teacher", "control", "student", "candidate"]
-"""What part a model plays in a run; a control is the student's network trained without a teacher."""
+Kind = Literal["teacher", "member", "control", "student", "candidate"]
+"""What part a model plays in a run; a member is the best single model of a teacher that has several, a control the
+student's network trained without a teacher."""
 
 BINS = 15
 """Bins of the calibration error, as in the paper that made it common."""
@@ -64,6 +65,8 @@ class Quality:
         per_class: The same for each class by name, in the order of the logits.
         log_loss: Mean negative log-likelihood of the true class, in nats.
         calibration_error: Expected calibration error over `BINS` bins of equal width, in 0..1.
+        rmse: Root of the mean squared difference of probabilities and one-hot labels, over examples and classes, in
+            0..1; for two classes that of the positive class's probability.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -74,12 +77,14 @@ class Quality:
     per_class: dict[str, ClassQuality]
     log_loss: float
     calibration_error: float
+    rmse: float
 
     def __str__(self) -> str:
         return (
             f"{percent(self.accuracy, self.examples)} right (95% interval "
             f"{percent_interval(self.interval, self.examples)}, {self.examples} examples), "
-            f"log loss {significant(self.log_loss)} nats, calibration error {significant(self.calibration_error)}"
+            f"log loss {significant(self.log_loss)} nats, calibration error {significant(self.calibration_error)}, "
+            f"RMSE of probabilities {significant(self.rmse)}"
         )
 
 
@@ -276,7 +281,29 @@ def quality(logits: NDArray[np.floating], labels: NDArray[np.integer], classes: 
         },
         log_loss=float(-log_probabilities[np.arange(examples), truth].mean()),
         calibration_error=_calibration_error(np.exp(log_probabilities.max(axis=1)), right),
+        rmse=float(np.sqrt(squared_errors(scores, truth).mean())),
     )
+
+
+def squared_errors(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Squared difference of probabilities and one-hot label, mean over the classes, for each labelled example.
+
+    Examples whose label is -1 (not known) are left out.
+
+    Args:
+        logits: ``[n, classes]``.
+        labels: ``[n]``, class numbers.
+
+    Example:
+        >>> squared_errors(np.log([[0.75, 0.25]]), np.array([0]))
+        array([0.0625])
+    """
+    known = labels >= 0
+    scores = logits[known].astype(np.float64)
+    errors = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
+    errors[np.arange(len(errors)), labels[known]] -= 1.0
+    squared: NDArray[np.float64] = np.square(errors).mean(axis=1)
+    return squared
 
 
 def correct(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.bool_]:

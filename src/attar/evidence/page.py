@@ -16,7 +16,7 @@ ABSENT = "\N{EN DASH}"
 
 _CLASSES_SHOWN = 20
 _BARS_SHOWN = 12
-_KINDS = ("teacher", "control", "student", "candidate")
+_KINDS = ("teacher", "member", "control", "student", "candidate")
 
 
 def page(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _models(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | Non
             ),
             "winner": model is winner,
             "refused": "refused" in model,
-            "quality": _take(model.get("quality", {}), "accuracy", "examples", "interval", "calibration_error"),
+            "quality": _take(model.get("quality", {}), "accuracy", "examples", "interval", "calibration_error", "rmse"),
             "validation": _take(model.get("validation", {}), "accuracy", "examples", "interval"),
             "size_bytes": model.get("size_bytes"),
             "parameters": model.get("parameters"),
@@ -317,6 +317,21 @@ def _seeds(seeds: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "gain": _spread(gains),
         "teacher": seeds.get("teacher"),
         "closed": _take(seeds.get("gap_closed", {}), "mean", "sd", "interval"),
+        "rmse": _rmse(seeds.get("rmse")),
+    }
+
+
+def _rmse(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Errors of the probabilities over the seeds, and how much of the gap between control and teacher was closed."""
+    if not errors:
+        return None
+    return {
+        "rows": list(zip(errors["control"], errors["student"], strict=True)),
+        "control": _spread(errors["control"]),
+        "student": _spread(errors["student"]),
+        "teacher": errors.get("teacher"),
+        "member": errors.get("member"),
+        "closed": _take(errors.get("gap_closed", {}), "mean", "sd", "interval"),
     }
 
 

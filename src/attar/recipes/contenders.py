@@ -39,8 +39,8 @@ class Contender:
 
     Attributes:
         name: What tables call it.
-        kind: ``candidate``, ``teacher`` or ``control``.
-        runtime: What executes it.
+        kind: ``candidate``, ``teacher``, ``member`` or ``control``.
+        runtime: What executes it; ``python`` for a teacher that runs as its own library does.
         precision: ``fp32`` or ``int8``.
         runner: Logits of float32 arrays.
         size_bytes: Bytes on disk of what is needed to run; None if nothing on disk is known.
@@ -83,8 +83,12 @@ class Field:
         return [one for one in self.contenders.values() if one.kind == "candidate"]
 
     def teacher_of(self, contender: Contender) -> Contender | None:
-        """The teacher in the contender's runtime."""
-        return self.contenders.get(f"teacher {contender.runtime}")
+        """The teacher in the contender's runtime; the teacher as it is, where it runs in no runtime of ours."""
+        same = self.contenders.get(f"teacher {contender.runtime}")
+        if same is not None:
+            return same
+        teachers = [one for one in self.contenders.values() if one.kind == "teacher"]
+        return teachers[0] if len(teachers) == 1 and teachers[0].runtime not in get_args(Runtime) else None
 
     def predictions(self, context: Context, part: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""

@@ -22,7 +22,7 @@ from pydantic import (
 from attar.errors import near, shown
 from attar.network.describe import Spec
 from attar.teachers.ensemble import MEANS
-from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term
+from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, SquaredError, Term
 from attar.training.settings import Training
 from attar.transfer.views import Views
 
@@ -30,6 +30,7 @@ LOSSES: dict[str, type[Any]] = {
     "soft_targets": SoftTargets,
     "hard_labels": HardLabels,
     "centered_logits": CenteredLogits,
+    "squared_error": SquaredError,
 }
 """The loss terms, by the name that ``use`` gives."""
 
@@ -61,7 +62,12 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 class DataSection(Section):
     """Where examples come from."""
 
-    use: str = Field(description="digits, fashion-mnist, a path to .npz, or package.module:function")
+    use: str = Field(
+        description="digits, fashion-mnist, letter, letter.p1, letter.p2, a path to .npz, .csv or .parquet, "
+        "or package.module:function"
+    )
+    target: str | None = Field(None, description="the column of a .csv or .parquet file that holds the classes")
+    nominal: list[str] = Field(default_factory=list, description="columns of numbers that are names of something")
     validation: Annotated[Number, Field(gt=0, lt=1)] = Field(0.1, description="share of the training data held out")
     test: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.2, description="share held out where the source has no test part"
@@ -156,13 +162,34 @@ def _plain_training(settings: Training) -> dict[str, Any]:
 TrainingSettings = Annotated[Training, PlainValidator(_training), PlainSerializer(_plain_training)]
 
 
+class LibrarySection(Section):
+    """Many models trained here, of which an ensemble is selected on validation data."""
+
+    families: list[str] | None = Field(
+        None, description="families of models to train; all that are installed if left out"
+    )
+    size: Literal["small", "full"] = Field("small", description="how fine the grids of settings are")
+    metric: Literal["rmse", "log_loss", "brier", "accuracy", "auc"] = Field("rmse", description="what is selected by")
+    sorted_init: Annotated[int, Field(ge=0)] = Field(5, description="best models that a selection begins with")
+    bags: Annotated[int, Field(ge=1)] = Field(20, description="selections from random parts of the library, averaged")
+    bag_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(0.5, description="share of the library in each part")
+    max_steps: Annotated[int, Field(ge=1)] = Field(100, description="models added in each selection, at most")
+
+
 class TeacherSection(Section):
-    """The frozen source of targets: networks (given or trained here) or ONNX files, averaged if several."""
+    """The frozen source of targets: networks (given or trained here), ONNX files, an estimator, or a library of models.
+
+    Networks and ONNX files are averaged if there are several.
+    """
 
     network: NetworkSection | None = Field(None, description="architecture of the members")
     members: Annotated[int, Field(ge=1)] = Field(1, description="networks to train, from different seeds")
     weights: list[str] = Field(default_factory=list, description="safetensors files, one per member; none: train them")
     onnx: list[str] = Field(default_factory=list, description="ONNX files instead of networks")
+    estimator: str | None = Field(
+        None, description="package.module:function that returns a fitted model with predict_proba, for rows of a table"
+    )
+    library: LibrarySection | None = Field(None, description="models trained here for rows of a table, and a selection")
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
     training: TrainingSettings = Field(default_factory=Training, description="how members are trained")
     views: ViewsSection = ViewsSection()
@@ -172,8 +199,15 @@ class TeacherSection(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> TeacherSection:
-        if (self.network is None) == (not self.onnx):
-            raise ValueError("give either network (with weights, or to be trained here) or onnx, and not both")
+        given = [name for name in ("network", "onnx", "estimator", "library") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                "give one of network (with weights, or to be trained here), onnx, estimator and library; "
+                f"got {' and '.join(given) or 'none'}"
+            )
+        if self.estimator is not None or self.library is not None:
+            if self.learns or self.weights or self.members != 1:
+                raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
         if self.weights and self.members not in (1, len(self.weights)):
             raise ValueError(
                 f"members ({self.members}) must be the number of weights ({len(self.weights)}); leave it out"
@@ -192,6 +226,34 @@ class TeacherSection(Section):
         return len(self.onnx) or len(self.weights) or self.members
 
 
+class SynthesisSection(Section):
+    """Rows made from the training rows, for the teacher to label: tables only."""
+
+    method: Literal["munge", "random", "nbe"] = Field("munge", description="how rows are made")
+    rows: Annotated[int, Field(ge=1)] = Field(description="how many")
+    p: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="MUNGE: chance that a value changes; chosen on validation if left out"
+    )
+    s: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="MUNGE: how tightly new values follow the neighbor's; chosen on validation if left out"
+    )
+    neighbors: Literal["dynamic", "static"] = Field(
+        "dynamic", description="MUNGE: neighbors in the changing copy or not"
+    )
+    components: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="NBE: components of the mixture; by held-out likelihood if left out"
+    )
+    original: bool = Field(True, description="the training rows themselves are imitated too")
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_method(self) -> SynthesisSection:
+        if self.method != "munge" and (self.p is not None or self.s is not None):
+            raise ValueError("p and s belong to method = 'munge'; leave them out")
+        if self.method != "nbe" and self.components is not None:
+            raise ValueError("components belongs to method = 'nbe'; leave it out")
+        return self
+
+
 class TransferSection(Section):
     """What the student imitates the teacher on."""
 
@@ -199,6 +261,15 @@ class TransferSection(Section):
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
     labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
+    synthesis: SynthesisSection | None = Field(None, description="rows made from the training rows")
+
+    @model_validator(mode="after")
+    def _synthesis_has_no_views(self) -> TransferSection:
+        if self.synthesis is not None and self.views != ViewsSection():
+            raise ValueError("views are for pictures and synthesis for tables; leave one of them out")
+        if self.synthesis is not None and not self.cached:
+            raise ValueError("synthesis needs stored targets; leave cached out")
+        return self
 
 
 class StudentSection(Section):
@@ -208,6 +279,9 @@ class StudentSection(Section):
     training: TrainingSettings = Field(default_factory=Training)
     seeds: Annotated[int, Field(ge=1, le=20)] = Field(
         1, description="trainings from different seeds; the best on validation ships"
+    )
+    choose_by: Literal["accuracy", "log_loss", "brier"] = Field(
+        "accuracy", description="score on validation by which epochs, seeds and settings of a synthesis are chosen"
     )
 
 

@@ -1,0 +1,121 @@
+"""The manifest of an artifact: what each file is, so that nothing is run that is not what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from attar.errors import CorruptFile, must
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+"""Version of the manifest; raised when an older reader would misread a newer one."""
+
+RUNTIMES = ("torch", "onnxruntime", "openvino")
+WEIGHTS = "student.safetensors"
+MODEL = {"torch": WEIGHTS, "onnxruntime": "model.onnx", "openvino": "model.xml"}
+"""The file that each runtime opens."""
+
+
+def described(path: Path, needed: bool) -> dict[str, Any]:
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path), "needed": needed}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_durably(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the manifest last, when all that it names is on the disk."""
+    for file in path.parent.iterdir():
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
+    with path.open("w", encoding="utf-8") as file_:
+        json.dump(document, file_, indent=2, ensure_ascii=False)
+        file_.write("\n")
+        file_.flush()
+        os.fsync(file_.fileno())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, with everything checked that later code relies on."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise must("path", "load", f"a folder with a {MANIFEST}", folder, "Pass the folder that `deploy` wrote")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{path} is not a whole JSON document ({error}). Restore it, or deploy again.") from error
+    if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
+        raise must("format", str(path), f"{FORMAT} or less", manifest["format"], "Install a newer Attar")
+    problem = _problem(manifest)
+    if problem:
+        raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. Restore it, or deploy again.")
+    return dict(manifest)
+
+
+def _problem(manifest: Any) -> str | None:
+    """What is wrong with the form of a manifest; None when nothing is."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "format": int,
+        "candidate": str,
+        "runtime": str,
+        "precision": str,
+        "settings": dict,
+        "input": dict,
+        "output": dict,
+        "files": list,
+        "network": (dict, type(None)),
+    }
+    if not isinstance(manifest, dict):
+        return "it is not a table"
+    for key, kind in kinds.items():
+        if key not in manifest or not isinstance(manifest[key], kind):
+            return f"{key!r} is missing or of the wrong type"
+    if manifest["runtime"] not in RUNTIMES:
+        return f"unknown runtime {manifest['runtime']!r}"
+    shape, classes = manifest["input"].get("shape"), manifest["output"].get("classes")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape[1:]):
+        return "'input.shape' is not a list of sizes"
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return "'output.classes' is not a list of names"
+    if manifest["output"].get("kind", "logits") not in ("logits", "values"):
+        return "'output.kind' is neither 'logits' nor 'values'"
+    if "columns" in manifest["input"]:
+        try:
+            columns = Columns.from_json(manifest["input"]["columns"])
+        except BadInput as error:
+            return f"'input.columns' cannot be read ({error})"
+        if shape[1:] != [len(columns)]:
+            return f"'input.columns' has {len(columns)} columns for inputs of shape {shape[1:]}"
+    for file in manifest["files"]:
+        wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
+        if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):
+            return "an entry of 'files' is incomplete"
+    if MODEL[manifest["runtime"]] not in {file["name"] for file in manifest["files"] if file["needed"]}:
+        return f"'files' does not name {MODEL[manifest['runtime']]}"
+    return None
+
+
+def verify(folder: Path, file: Mapping[str, Any]) -> None:
+    """Refuse a name that leaves the folder, and a file that is not what was written."""
+    name = file["name"]
+    plain = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name} and name not in ("", ".", "..")
+    path = folder / name
+    if not plain or path.is_symlink():
+        raise must("files", str(folder / MANIFEST), "plain names inside the folder", name, "Do not use this artifact")
+    if not path.is_file():
+        if not file["needed"]:
+            return  # weights kept for rebuilding may be left behind when an artifact is shipped
+        raise CorruptFile(f"{path} is missing. Restore it, or deploy again.")
+    if path.stat().st_size != file["bytes"]:
+        raise CorruptFile(
+            f"{path} has {path.stat().st_size} bytes where {file['bytes']} were written. Restore it, or deploy again."
+        )
+    if _sha256(path) != file["sha256"]:
+        raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")
