@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from attar.errors import must
+from attar.errors import must, near
+from attar.network.rows import Rows
 
 
 def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> nn.Module:
@@ -130,3 +132,40 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
+
+
+_ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+
+def tabular(
+    columns: Sequence[Mapping[str, Any]],
+    outputs: int,
+    hidden: Sequence[int] = (256,),
+    embed: int | None = None,
+    activation: Literal["relu", "tanh", "sigmoid"] = "relu",
+    dropout: float = 0.0,
+) -> nn.Module:
+    """A perceptron on the rows of a table, which scales numbers and spreads out categories by itself (see `Rows`).
+
+    Args:
+        columns: What each column holds, as ``attar.tables.columns.Column.to_json`` says it.
+        outputs: Numbers per row: logits, or values.
+        hidden: Width of each hidden layer.
+        embed: Numbers per nominal column that training chooses; None for one number per category, 1 or 0.
+        activation: What hidden units compute: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
+        dropout: Probability of dropping a hidden unit.
+
+    Raises:
+        BadInput: If a column is described wrongly, or there is no such activation.
+    """
+    if activation not in _ACTIVATIONS:
+        raise must("activation", "tabular", "one that there is", activation, near(str(activation), _ACTIVATIONS))
+    rows = Rows(columns, embed=embed)
+    layers: list[nn.Module] = [rows]
+    width = rows.features
+    for size in hidden:
+        layers += [nn.Linear(width, size), _ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, outputs))

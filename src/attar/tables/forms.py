@@ -224,6 +224,8 @@ def _array(part: Part, kind: Any) -> Any:
         natural = pa.array(values.astype(np.int64) if part.whole else values, mask=part.missing)
     if kind is None:
         return natural
+    if pa.types.is_null(kind) and part.missing.all():
+        return pa.nulls(len(part.values))
     decoded = natural.dictionary_decode() if isinstance(natural, pa.DictionaryArray) else natural
     try:
         if pa.types.is_dictionary(kind):

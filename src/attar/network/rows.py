@@ -1,0 +1,140 @@
+"""Rows of a table as features that a network can learn from, so that the network takes raw rows wherever it goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attar.errors import must
+
+_KINDS = ("number", "integer", "nominal")
+
+
+class Rows(nn.Module):
+    """``[n, columns]`` float32 (codes of nominal columns, NaN where missing) to ``[n, features]`` float32, without NaN.
+
+    The features are, in this order: ``(value - center) / scale`` of each column of numbers, 0 where missing; for each
+    of these in which values were missing, 1 where missing and 0 elsewhere; for each nominal column one feature per
+    category, 1 for that of the row and 0 elsewhere, so that all are 0 where the value is missing or no category. With
+    ``embed`` a nominal column has that many features instead, which training chooses for each category, and also for
+    missing, where it begins with zeros.
+
+    Attributes:
+        columns: Number of columns.
+        features: Number of features.
+        embedding: ``[categories and missing of all nominal columns, embed]``; None without embeddings.
+
+    Example:
+        >>> age = {"name": "age", "kind": "integer", "categories": [], "missing": True, "center": 40.0, "scale": 10.0}
+        >>> color = {"name": "color", "kind": "nominal", "categories": ["blue", "red"], "missing": False}
+        >>> Rows([age, color])(torch.tensor([[50.0, 1.0], [torch.nan, 0.0]]))
+        tensor([[1., 0., 0., 1.],
+                [0., 1., 1., 0.]])
+    """
+
+    numbers: Tensor
+    center: Tensor
+    scale: Tensor
+    gaps: Tensor
+    sources: Tensor
+    codes: Tensor
+    nominals: Tensor
+    sizes: Tensor
+    starts: Tensor
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]], embed: int | None = None) -> None:
+        """Features of columns.
+
+        Args:
+            columns: What each column holds, as ``attar.tables.columns.Column.to_json`` says it. Of the categories only
+                their number matters.
+            embed: Features of each nominal column; None for one for each category.
+
+        Raises:
+            BadInput: If a column is described wrongly, there are no features at all, or ``embed`` is not positive.
+        """
+        super().__init__()
+        given = [_checked(place, column) for place, column in enumerate(columns)]
+        if embed is not None and embed < 1:
+            raise must("embed", "Rows", "at least 1", embed, "Leave it out for one feature per category")
+        numbers = [place for place, column in enumerate(given) if column["kind"] != "nominal"]
+        nominals = [place for place, column in enumerate(given) if column["kind"] == "nominal"]
+        sizes = {place: len(given[place]["categories"]) for place in nominals}
+        # Places among the numbers, not among the columns.
+        gaps = [index for index, place in enumerate(numbers) if given[place].get("missing", False)]
+        # One for each feature that is 1 or 0: its column, and the code for which it is 1.
+        pairs = [(place, code) for place, size in sizes.items() for code in range(size)] if embed is None else []
+        # Where the entries of a column begin; the first one is for missing.
+        starts = list(accumulate((size + 1 for size in sizes.values()), initial=0))
+        self.columns = len(given)
+        self.features = len(numbers) + len(gaps) + len(pairs) + (embed or 0) * len(nominals)
+        for name, values, kind in (
+            ("numbers", numbers, torch.int64),
+            ("center", [given[place]["center"] for place in numbers], torch.float32),
+            ("scale", [given[place]["scale"] for place in numbers], torch.float32),
+            ("gaps", gaps, torch.int64),
+            ("sources", [place for place, _ in pairs], torch.int64),
+            ("codes", [code for _, code in pairs], torch.float32),
+            ("nominals", nominals, torch.int64),
+            ("sizes", list(sizes.values()), torch.float32),
+            ("starts", starts[:-1], torch.int64),
+        ):
+            self.register_buffer(name, torch.tensor(values, dtype=kind))
+        self.embedding: nn.Embedding | None = None
+        if embed is not None and nominals:
+            self.embedding = nn.Embedding(starts[-1], embed)
+            with torch.no_grad():
+                self.embedding.weight[starts[:-1]] = 0.0
+        if self.features == 0:
+            remedy = "Give columns that tell rows apart"
+            raise must("columns", "Rows", "with a number or a category among them", f"{len(given)} empty ones", remedy)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """The features of rows.
+
+        Raises:
+            BadInput: If the rows have another number of columns.
+        """
+        if rows.dim() != 2 or rows.shape[1] != self.columns:
+            remedy = "Encode them with the columns that the network was made with"
+            raise must("rows", "Rows", f"[n, {self.columns}]", list(rows.shape), remedy)
+        parts = []
+        if len(self.numbers):
+            values = rows.index_select(1, self.numbers)
+            missing = values.isnan()
+            parts.append(torch.where(missing, 0.0, (values - self.center) / self.scale))
+            if len(self.gaps):
+                parts.append(missing.index_select(1, self.gaps).to(rows.dtype))
+        if self.embedding is not None:
+            codes = rows.index_select(1, self.nominals)
+            # False for NaN, as every comparison with it is.
+            known = (codes >= 0) & (codes < self.sizes) & (codes == codes.floor())
+            entries = self.starts + torch.where(known, codes + 1, 0.0).long()
+            parts.append(self.embedding(entries).flatten(1))
+        elif len(self.sources):
+            parts.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
+        return torch.cat(parts, dim=1)
+
+
+def _checked(place: int, column: object) -> Mapping[str, Any]:
+    """A column whose description is complete and makes sense."""
+    of = f"column {place}"
+    if not isinstance(column, Mapping) or column.get("kind") not in _KINDS:
+        rule = f"an object whose kind is {', '.join(_KINDS[:-1])} or {_KINDS[-1]}"
+        raise must("description", of, rule, column, "Use to_json of the columns")
+    if column["kind"] == "nominal":
+        if not isinstance(column.get("categories"), Sequence) or isinstance(column["categories"], str):
+            raise must("categories", of, "a list", column.get("categories"), "Use to_json of the columns")
+        return column
+    center, scale = column.get("center"), column.get("scale")
+    for name, value in (("center", center), ("scale", scale)):
+        right = isinstance(value, int | float) and math.isfinite(value) and (name == "center" or value > 0)
+        if not right:
+            rule = "a finite number" + (" above 0" if name == "scale" else "")
+            raise must(name, of, rule, value, "Use to_json of the columns")
+    return column

@@ -1,0 +1,225 @@
+"""Features of rows: worked out by hand, in ONNX Runtime as in torch, and every wrong description refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from torch import Tensor, nn
+
+from attar.deployment.export import to_onnx
+from attar.deployment.runtimes import open_onnxruntime
+from attar.errors import BadInput
+from attar.network.architectures import tabular
+from attar.network.cost import cost
+from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.network.evaluating import evaluating
+from attar.network.rows import Rows
+from attar.tables.columns import Columns
+
+NAN = float("nan")
+
+
+def number(center: float = 0.0, scale: float = 1.0, missing: bool = False, kind: str = "number") -> dict[str, Any]:
+    return {"kind": kind, "categories": [], "center": center, "scale": scale, "missing": missing}
+
+
+def nominal(size: int, missing: bool = False) -> dict[str, Any]:
+    return {"kind": "nominal", "categories": list(range(size)), "center": 0.0, "scale": 1.0, "missing": missing}
+
+
+MIXED = [nominal(3), number(10.0, 2.0), number(1.0, 0.5, missing=True, kind="integer"), nominal(2, missing=True)]
+ROWS = torch.tensor(
+    [
+        [2.0, 14.0, 0.0, 1.0],
+        [0.0, NAN, NAN, NAN],
+        [3.0, 10.0, 1.0, -1.0],
+        [0.5, 9.0, 2.0, 0.0],
+    ]
+)
+
+
+def test_hand_worked():
+    # Two scaled numbers, one indicator, three and two categories.
+    expected = [
+        [2.0, -2.0, 0.0, 0, 0, 1, 0, 1],
+        [0.0, 0.0, 1.0, 1, 0, 0, 0, 0],
+        [0.0, 0.0, 0.0, 0, 0, 0, 0, 0],  # 3 and -1 are no categories
+        [-0.5, 2.0, 0.0, 0, 0, 0, 1, 0],  # 0.5 is none either
+    ]
+    rows = Rows(MIXED)
+    assert rows.features == 8
+    assert rows(ROWS).tolist() == expected
+
+
+def test_an_indicator_only_where_values_were_missing():
+    rows = Rows([number(), number(missing=True)])
+    assert rows(torch.tensor([[NAN, NAN], [1.0, 2.0]])).tolist() == [[0, 0, 1], [1, 2, 0]]
+
+
+def test_embeddings_by_hand():
+    rows = Rows(MIXED, embed=2)
+    assert rows.features == 2 + 1 + 2 * 2
+    assert rows.embedding is not None
+    weight = rows.embedding.weight
+    # 3 + 1 entries of the first nominal column, 2 + 1 of the second; the first of each is for missing.
+    assert weight.shape == (7, 2)
+    assert weight[0].tolist() == weight[4].tolist() == [0, 0]
+    assert weight[[1, 2, 3, 5, 6]].ne(0).any(1).all()
+    entries = [(3, 6), (1, 4), (0, 4), (0, 5)]
+    torch.testing.assert_close(rows(ROWS)[:, 3:], torch.stack([torch.cat([weight[a], weight[b]]) for a, b in entries]))
+    torch.testing.assert_close(rows(ROWS)[:, :3], Rows(MIXED)(ROWS)[:, :3])
+
+
+def test_every_entry_is_trained_by_its_own_rows():
+    rows = Rows([nominal(2)], embed=3)
+    rows(torch.tensor([[1.0], [NAN]])).sum().backward()
+    assert rows.embedding is not None and rows.embedding.weight.grad is not None
+    assert rows.embedding.weight.grad.tolist() == [[1] * 3, [0] * 3, [1] * 3]
+
+
+@pytest.mark.parametrize("columns", [[number(3.0)], [nominal(4)], MIXED], ids=["numbers", "nominals", "mixed"])
+@pytest.mark.parametrize("embed", [None, 3])
+def test_gradients_reach_everything_and_have_no_nan(columns: list[dict[str, Any]], embed: int | None):
+    network = tabular(columns, 2, hidden=(4,), embed=embed)
+    rows = torch.tensor([[NAN] * len(columns), [1.0] * len(columns), [0.0] * len(columns)])
+    network(rows).square().sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any()
+
+
+@pytest.mark.parametrize("embed", [None, 3])
+@pytest.mark.parametrize(
+    "columns",
+    [MIXED, [number(1.0, 2.0)], [nominal(3)], [nominal(0), number(missing=True)]],
+    ids=["mixed", "number", "nominal", "empty"],
+)
+def test_onnx_runtime_agrees(tmp_path: Path, columns: list[dict[str, Any]], embed: int | None):
+    network = tabular(columns, 3, hidden=(5,), embed=embed, activation="tanh")
+    to_onnx(network, torch.zeros(1, len(columns)), tmp_path / "rows.onnx")
+    run = open_onnxruntime(tmp_path / "rows.onnx")
+    draws = torch.randint(-1, 5, (7, len(columns)), generator=torch.Generator().manual_seed(0)).float()
+    draws[::2, ::2] = NAN
+    draws[1] = NAN
+    draws[3] += 0.5
+    with evaluating(network), torch.no_grad():
+        expected = network(draws).numpy()
+    assert np.isfinite(expected).all()
+    assert_allclose(run(draws.numpy()), expected, rtol=1e-5, atol=1e-6)
+    for row in range(7):
+        assert_allclose(run(draws[row : row + 1].numpy()), expected[row : row + 1], rtol=1e-5, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_each_row_is_what_a_loop_says(data: st.DataObject):
+    columns = data.draw(
+        st.lists(
+            st.one_of(
+                st.builds(number, st.floats(-100, 100), st.floats(0.01, 100), st.booleans()),
+                st.builds(nominal, st.integers(1, 4)),
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    value = st.one_of(st.just(NAN), st.integers(-1, 4).map(float), st.floats(-1000, 1000, width=32))
+    rows = torch.tensor([[data.draw(value) for _ in columns] for _ in range(3)])
+    expected = torch.tensor([_by_hand(columns, row) for row in rows])
+    torch.testing.assert_close(Rows(columns)(rows), expected, rtol=1e-4, atol=1e-4)
+
+
+def _by_hand(columns: list[dict[str, Any]], row: Tensor) -> list[float]:
+    pairs = list(zip(columns, row.tolist(), strict=True))
+    numbers = [(column, value) for column, value in pairs if column["kind"] != "nominal"]
+    scaled = [0.0 if value != value else (value - column["center"]) / column["scale"] for column, value in numbers]
+    gaps = [float(value != value) for column, value in numbers if column["missing"]]
+    named = [
+        float(value == code)
+        for column, value in pairs
+        if column["kind"] == "nominal"
+        for code in range(len(column["categories"]))
+    ]
+    return scaled + gaps + named
+
+
+def test_columns_of_a_table_are_what_it_takes():
+    table = np.array([["red", 1.5], ["blue", None], ["red", 3.5]], dtype=object)
+    columns = Columns.infer(table)
+    plain = json.loads(json.dumps(columns.to_json()))
+    features = Rows(plain)(torch.from_numpy(columns.encode(table)).float())
+    assert features.tolist() == [[-1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]]
+
+
+def test_an_unwritten_network_comes_back_from_its_spec_and_weights(tmp_path: Path):
+    spec = Spec("attar.network.architectures:tabular", {"columns": MIXED, "outputs": 2, "hidden": [4], "embed": 2})
+    network = Spec.from_json(json.loads(json.dumps(spec.to_json()))).build()
+    save_weights(network, tmp_path / "weights.safetensors")
+    again = load_weights(spec.build(), tmp_path / "weights.safetensors")
+    assert digest(again) == digest(network)
+    with evaluating(network), evaluating(again):
+        assert torch.equal(network(ROWS), again(ROWS))
+
+
+def test_the_identity_of_a_network_tells_its_columns():
+    assert digest(Rows([number(), nominal(2)])) != digest(Rows([nominal(2), number()]))
+    assert digest(Rows([number(1.0)])) != digest(Rows([number(2.0)]))
+
+
+def test_a_tabular_network_is_as_wide_as_asked():
+    # 8 features -> 5 -> 3 with biases: 9*5 + 6*3; only the linear layers multiply.
+    network = tabular(MIXED, 3, hidden=(5,))
+    counted = cost(network, ROWS[:1])
+    assert (counted.parameters, counted.macs) == (45 + 18, 40 + 15)
+    assert cost(tabular(MIXED, 3, hidden=()), ROWS[:1]).macs == 24
+
+
+@pytest.mark.parametrize(("activation", "kind"), [("relu", nn.ReLU), ("tanh", nn.Tanh), ("sigmoid", nn.Sigmoid)])
+def test_activations_and_dropout(activation: str, kind: type[nn.Module]):
+    network = tabular(MIXED, 2, hidden=(4, 3), activation=activation, dropout=0.5)
+    kinds = [type(module) for module in network.children()]
+    assert kinds == [Rows, nn.Linear, kind, nn.Dropout, nn.Linear, kind, nn.Dropout, nn.Linear]
+
+
+def test_an_unknown_activation():
+    with pytest.raises(BadInput, match=r"^activation of tabular must be one that there is; got 'tahn'\. Did you mean"):
+        # Past the check of types in tests, which knows the three names.
+        getattr(tabular, "__wrapped__", tabular)(MIXED, 2, activation="tahn")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([{}], r"description of column 0 must be an object whose kind is number, integer or nominal; got \{\}\. Use"),
+        ([number(), 3], "description of column 1 must be an object .*; got 3"),
+        ([{**number(), "kind": "date"}], "description of column 0 must be an object whose kind is"),
+        ([{"kind": "nominal"}], "categories of column 0 must be a list; got None"),
+        ([{"kind": "nominal", "categories": "ab"}], "categories of column 0 must be a list; got 'ab'"),
+        ([{**number(), "center": None}], "center of column 0 must be a finite number; got None"),
+        ([number(NAN)], "center of column 0 must be a finite number; got nan"),
+        ([number(scale=0.0)], "scale of column 0 must be a finite number above 0; got 0.0"),
+        ([], "columns of Rows must be with a number or a category among them; got '0 empty ones'"),
+        ([nominal(0)], "columns of Rows must be with a number or a category among them; got '1 empty ones'"),
+    ],
+)
+def test_wrong_descriptions_are_refused(columns: Any, message: str):
+    with pytest.raises(BadInput, match=f"^{message}"):
+        getattr(Rows.__init__, "__wrapped__", Rows.__init__)(Rows.__new__(Rows), columns)
+
+
+def test_a_width_of_embeddings_below_one():
+    with pytest.raises(BadInput, match=r"^embed of Rows must be at least 1; got 0\. Leave it out"):
+        Rows(MIXED, embed=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 5), (4,), (2, 4, 1)])
+def test_rows_of_another_width_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(BadInput, match=r"^rows of Rows must be \[n, 4\]; got \[.*\]\. Encode them with the columns"):
+        Rows(MIXED)(torch.zeros(shape))
