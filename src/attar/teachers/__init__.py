@@ -2,6 +2,8 @@
 
 from attar.teachers.as_teacher import as_teacher as as_teacher
 from attar.teachers.ensemble import Ensemble as Ensemble
+from attar.teachers.estimator import EstimatorTeacher as EstimatorTeacher
+from attar.teachers.estimator import RegressorTeacher as RegressorTeacher
 from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
 from attar.teachers.teacher import Teacher as Teacher

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must
+from attar.tables.columns import Columns
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
@@ -17,19 +19,23 @@ from attar.teachers.teacher import NetworkTeacher, Teacher
 def as_teacher(
     given: object,
     *,
-    classes: int | None = None,
+    classes: int | Sequence[object] | None = None,
     example: Tensor | None = None,
+    columns: Columns | None = None,
     mean: Tensor | Sequence[float] | float | int | None = None,
     std: Tensor | Sequence[float] | float | int | None = None,
     device: str | torch.device = "cpu",
 ) -> Teacher:
-    """A teacher from a network, an ONNX file, a list of teachers, or something that is a teacher already.
+    """A teacher from a network, an ONNX file, an estimator, a list of teachers, or something that is one already.
 
     Args:
-        given: A `torch.nn.Module`, the path of an ``.onnx`` file, a list or tuple of any of these (averaged with
+        given: A `torch.nn.Module`, the path of an ``.onnx`` file, a fitted estimator as scikit-learn has them
+            (`EstimatorTeacher`, or `RegressorTeacher` for a regressor), a list or tuple of any of these (averaged with
             `Ensemble`), or anything with ``classes``, ``predict`` and ``fingerprint``, which comes back as it is.
-        classes: How many classes it has, where that cannot be read off it.
+        classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
+            data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
+        columns: What the columns of the inputs of an estimator are; None where they are plain numbers.
         mean: Per-channel mean for networks that want standardized inputs; goes with ``std``.
         std: Per-channel deviation.
         device: Where networks compute.
@@ -39,12 +45,27 @@ def as_teacher(
     """
     if isinstance(given, Teacher):
         return given
+    count = classes if classes is None or isinstance(classes, int) else len(classes)
     if isinstance(given, nn.Module):
-        return NetworkTeacher(given, classes=classes, example=example, mean=mean, std=std, device=device)
+        return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device)
     if isinstance(given, str | Path) and Path(given).suffix.lower() == ".onnx":
-        return OnnxTeacher(given, classes=classes)
+        return OnnxTeacher(given, classes=count)
     if isinstance(given, list | tuple):
-        alike = [as_teacher(one, classes=classes, example=example, mean=mean, std=std, device=device) for one in given]
+        alike = [
+            as_teacher(one, classes=classes, example=example, columns=columns, mean=mean, std=std, device=device)
+            for one in given
+        ]
         return Ensemble(alike)
-    rule = "a module, the path of an .onnx file, a list of these, or an object with classes, predict and fingerprint"
+    # By what they do: an estimator need not be of scikit-learn itself.
+    methods = {
+        name for name in ("predict_proba", "decision_function", "predict") if callable(getattr(given, name, None))
+    }
+    if methods and not isinstance(given, type):
+        if methods == {"predict"} and getattr(given, "classes_", None) is None:
+            return RegressorTeacher(given, columns=columns, outputs=1 if count is None else count)
+        return EstimatorTeacher(given, columns=columns, classes=classes)
+    rule = (
+        "a module, the path of an .onnx file, a fitted estimator, a list of these, or an object with classes, predict "
+        "and fingerprint"
+    )
     raise must("teacher", "as_teacher", rule, given, "Wrap it in a class with these three")

@@ -1,0 +1,324 @@
+"""Teachers that are estimators as scikit-learn has them: anything fitted that has ``predict_proba`` or ``predict``.
+
+An estimator is used as it was handed over, and asked in the form that it was fitted on: a matrix, or a table with
+column names.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.errors import BadInput, must, shown
+from attar.tables.columns import Columns
+from attar.teachers.digest import digest
+
+_SMALLEST = 1e-7
+"""Probabilities below this count as this: a tree that says 0 has seen few rows, and the log of 0 helps nobody."""
+
+
+class EstimatorTeacher:
+    """A fitted classifier with ``predict_proba`` as a teacher; its logits are logs of probabilities.
+
+    A two-class estimator that has only ``decision_function`` is taken as well; its margin then counts as the log-odds
+    of the second class (which only calibration can make true).
+
+    Attributes:
+        estimator: The estimator, as it was handed over.
+        columns: What the columns of the inputs are; None for plain numbers.
+        classes: How many classes it tells apart.
+        names: The estimator's own classes, in the order of the logits.
+
+    Example:
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> estimator = GaussianNB().fit([[0.0], [0.1], [2.0], [2.1]], ["no", "no", "yes", "yes"])
+        >>> teacher = EstimatorTeacher(estimator, classes=["yes", "no"])
+        >>> teacher.predict(torch.tensor([[0.0]])).argmax(1)
+        tensor([1])
+    """
+
+    def __init__(
+        self,
+        estimator: object,
+        *,
+        columns: Columns | None = None,
+        classes: Sequence[object] | int | None = None,
+        decode: bool = True,
+    ) -> None:
+        """Make a fitted classifier a teacher.
+
+        Args:
+            estimator: Has ``classes_``, and ``predict_proba`` or (two classes only) ``decision_function``.
+            columns: What the columns of the inputs are. With them, categories come back from their codes, unless
+                ``decode`` is off. None gives the estimator the numbers as they are; inputs of more than two
+                dimensions are laid out flat, one row per example.
+            classes: The data's classes in the data's order; the estimator's are brought into this order, and must be
+                the same ones. A number n stands for the class numbers 0 to n - 1. None keeps the estimator's order.
+            decode: False where the estimator was fitted on codes rather than categories.
+
+        Raises:
+            BadInput: If the estimator is not fitted, gives no probabilities, or has other classes than the data.
+        """
+        self.estimator = estimator
+        self.columns = columns
+        self._rows = _Rows(estimator, columns, decode, repr(self))
+        known = getattr(estimator, "classes_", None)
+        if known is None or isinstance(known, list):  # a list of arrays: several targets at once
+            got = "no classes_" if known is None else "classes_ of several targets"
+            remedy = "Give a fitted classifier of one target; RegressorTeacher takes regressors"
+            raise must("estimator", "EstimatorTeacher", "a classifier with classes_", got, remedy)
+        own = list(np.asarray(known).tolist())
+        self._method = next((name for name in ("predict_proba", "decision_function") if _can(estimator, name)), None)
+        if self._method is None or (self._method == "decision_function" and len(own) != 2):
+            rule = "one with predict_proba, or of two classes with decision_function"
+            raise must("estimator", "EstimatorTeacher", rule, _kind(estimator), _remedy_for(estimator))
+        self._order = _order(own, classes, repr(self))
+        self.names = tuple(own[position] for position in self._order)
+        self.classes = len(own)
+        if self.classes < 2:
+            remedy = "Fit it on examples of all classes"
+            raise must("classes_", repr(self), "at least two", own, remedy)
+
+    def probabilities(self, inputs: Tensor) -> NDArray[np.float64]:
+        """Probabilities ``[batch, classes]`` of ``[batch, columns]`` inputs, in the data's order, as they come.
+
+        Raises:
+            BadInput: If the inputs have another number of columns than the estimator, or it gives anything but
+                probabilities ``[batch, classes]``.
+        """
+        said = self._rows.ask(str(self._method), inputs)
+        if self._method == "decision_function":
+            said = _two_classes(np.asarray(said, np.float64))
+        given = np.asarray(said, np.float64) if not isinstance(said, list) else np.empty(0)
+        if given.shape != (len(inputs), self.classes):
+            got = "a list" if isinstance(said, list) else list(given.shape)
+            remedy = "Give a classifier of one target"
+            raise must("output", repr(self), f"[{len(inputs)}, {self.classes}]", got, remedy)
+        wrong = ~((given >= -1e-6) & (given <= 1 + 1e-6)).all(axis=1)
+        wrong |= ~(given.sum(axis=1) > 0)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            remedy = "Check that it was fitted on rows like these"
+            raise must("output", repr(self), f"probabilities, also for row {row}", given[row].tolist(), remedy)
+        return given[:, self._order]
+
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+        """Logs of probabilities of ``[batch, columns]`` inputs, on the device of the inputs.
+
+        Probabilities below 1e-7 are raised to it, and all are scaled to sum to 1.
+
+        Raises:
+            BadInput: As `probabilities`.
+        """
+        return _logs(self.probabilities(inputs)).to(inputs.device)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that the estimator holds, the columns and the order of the classes."""
+        return _fingerprint("estimator", self._rows, self._order)
+
+    def __repr__(self) -> str:
+        return f"EstimatorTeacher({_kind(self.estimator)})"
+
+
+class RegressorTeacher:
+    """A fitted regressor as a teacher; its "logits" are the values that it predicts.
+
+    Attributes:
+        estimator: The regressor, as it was handed over.
+        columns: What the columns of the inputs are; None for plain numbers.
+        classes: How many numbers it predicts for each row: the size of its output, as with any other teacher.
+    """
+
+    def __init__(
+        self, estimator: object, *, columns: Columns | None = None, outputs: int = 1, decode: bool = True
+    ) -> None:
+        """Make a fitted regressor a teacher.
+
+        Args:
+            estimator: Has ``predict``, which gives ``[batch]`` or ``[batch, outputs]`` numbers.
+            columns: As for `EstimatorTeacher`.
+            outputs: How many numbers it predicts for each row.
+            decode: False where the estimator was fitted on codes rather than categories.
+
+        Raises:
+            BadInput: If the estimator is not fitted or has no ``predict``, or ``outputs`` is below 1.
+        """
+        self.estimator = estimator
+        self.columns = columns
+        self._rows = _Rows(estimator, columns, decode, repr(self))
+        if not _can(estimator, "predict"):
+            raise must("estimator", "RegressorTeacher", "one with predict", _kind(estimator), "Give a fitted regressor")
+        if outputs < 1:
+            raise must("outputs", "RegressorTeacher", "at least 1", outputs, "Count the numbers it predicts for a row")
+        self.classes = outputs
+
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch outputs"]:
+        """Values of ``[batch, columns]`` inputs, on the device of the inputs.
+
+        Raises:
+            BadInput: If the inputs have another number of columns than the estimator, or it gives anything but finite
+                numbers ``[batch, outputs]``.
+        """
+        given = np.asarray(self._rows.ask("predict", inputs))
+        values = given.reshape(-1, 1) if given.ndim == 1 else given
+        if values.shape != (len(inputs), self.classes) or values.dtype.kind not in "fiub":
+            got = f"{values.dtype} {list(given.shape)}"
+            remedy = "Pass outputs=, the number of values it predicts; EstimatorTeacher takes classifiers"
+            raise must("output", repr(self), f"numbers [{len(inputs)}, {self.classes}]", got, remedy)
+        values = values.astype(np.float32)
+        wrong = ~np.isfinite(values).all(axis=1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            remedy = "Check that it was fitted on rows like these"
+            raise must("output", repr(self), f"finite, also for row {row}", values[row].tolist(), remedy)
+        return torch.from_numpy(values).to(inputs.device)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that the estimator holds, and the columns."""
+        return _fingerprint("regressor", self._rows, [self.classes])
+
+    def __repr__(self) -> str:
+        return f"RegressorTeacher({_kind(self.estimator)})"
+
+
+class _Rows:
+    """How rows must look for one estimator: as a matrix or as a table, with categories or with codes."""
+
+    def __init__(self, estimator: object, columns: Columns | None, decode: bool, teacher: str) -> None:
+        """Find out what an estimator was fitted on.
+
+        Raises:
+            BadInput: If it is not fitted, or on other columns than these.
+        """
+        _check_fitted(estimator, teacher)
+        self.estimator, self.columns, self.teacher = estimator, columns, teacher
+        self.decoded = decode and columns is not None
+        fitted_on = getattr(estimator, "feature_names_in_", None)
+        # Names were seen if the estimator says so. Where pandas is missing, nothing that needs them can be here.
+        self.names = None if fitted_on is None or not _has_pandas() else [str(name) for name in fitted_on]
+        self.by_name = False
+        width = getattr(estimator, "n_features_in_", None)
+        if columns is None:
+            self.width = None if width is None else int(width)
+            return
+        self.width = len(columns)
+        # Columns of a matrix are called by their places; there, place is what counts.
+        nameless = all(column.name == f"column {place}" for place, column in enumerate(columns))
+        if self.names is not None and not nameless:
+            missing, more = sorted({*self.names} - {*columns.names}), sorted({*columns.names} - {*self.names})
+            if missing or more:
+                got = f"{shown(more, 60)} beside them, {shown(missing, 60)} not among them"
+                remedy = "Give the columns that the estimator was fitted on"
+                raise must("columns", teacher, "those that the estimator was fitted on", got, remedy)
+            self.by_name = True
+        elif width is not None and int(width) != self.width:
+            remedy = "Give the columns that the estimator was fitted on"
+            raise must("columns", teacher, f"{int(width)} of them", self.width, remedy)
+
+    def ask(self, method: str, inputs: Tensor) -> Any:
+        """What a method of the estimator says about ``[batch, columns]`` inputs.
+
+        Raises:
+            BadInput: If the inputs have another number of columns.
+        """
+        flat = self.columns is None and inputs.dim() > 2
+        matrix = np.ascontiguousarray(inputs.detach().cpu().numpy(), np.float64)
+        matrix = matrix.reshape(len(matrix), -1) if flat and len(matrix) else matrix
+        if matrix.ndim != 2 or self.width not in (None, matrix.shape[1]):
+            rule = f"[batch, {self.width if self.width is not None else 'columns'}]"
+            remedy = "Give the rows as the estimator was fitted on them"
+            raise must("inputs", self.teacher, rule, list(inputs.shape), remedy)
+        return getattr(self.estimator, method)(self._laid_out(matrix))
+
+    def _laid_out(self, matrix: NDArray[np.float64]) -> Any:
+        """The rows in the form that the estimator was fitted on."""
+        if self.columns is not None and self.decoded:
+            rows = self.columns.decode(matrix, like="numpy" if self.names is None else "pandas")
+        elif self.names is not None:
+            import pandas as pd
+
+            rows = pd.DataFrame(matrix, columns=self.names if self.columns is None else list(self.columns.names))
+        else:
+            return matrix
+        if self.names is not None:
+            if self.by_name:
+                return rows[self.names]
+            return rows.set_axis(self.names, axis=1)
+        return rows
+
+
+def _order(own: list[object], classes: Sequence[object] | int | None, teacher: str) -> list[int]:
+    """Where each of the data's classes stands among the estimator's."""
+    if classes is None:
+        return list(range(len(own)))
+    wanted = list(range(classes)) if isinstance(classes, int) else list(classes)
+    # Data often names its classes in words where the estimator saw numbers: "3" is 3.
+    for spelling in (lambda value: value, str):
+        theirs, ours = [spelling(value) for value in own], [spelling(value) for value in wanted]
+        if len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs) and set(ours) == set(theirs):
+            return [theirs.index(value) for value in ours]
+    only, lacking = [value for value in own if value not in wanted], [value for value in wanted if value not in own]
+    raise BadInput(
+        f"classes of {teacher} must be the data's; the estimator has {shown(only, 80)} besides, and lacks "
+        f"{shown(lacking, 80)}. Fit it on these classes, or pass classes={len(own)} if it was fitted on class numbers."
+    )
+
+
+def _logs(probabilities: NDArray[np.float64]) -> Tensor:
+    """Float32 logs of ``[batch, classes]`` probabilities, kept from 0 and scaled to sum to 1."""
+    kept = np.maximum(probabilities, _SMALLEST)
+    return torch.from_numpy(np.log(kept / kept.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
+def _two_classes(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of two classes, ``[batch, 2]``, from the log-odds of the second."""
+    second = 1 / (1 + np.exp(-np.clip(margins.reshape(-1), -700, 700)))
+    return np.stack([1 - second, second], axis=1)
+
+
+def _fingerprint(kind: str, rows: _Rows, order: Sequence[int]) -> str:
+    columns = None if rows.columns is None else rows.columns.to_json()
+    return digest([kind, rows.estimator, columns, rows.decoded, list(order)])
+
+
+def _check_fitted(estimator: object, teacher: str) -> None:
+    """Raise unless an estimator is fitted; what is no estimator of scikit-learn's kind counts as fitted."""
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    if isinstance(estimator, type):
+        raise must("estimator", teacher, "a fitted estimator", f"the class {estimator.__name__}", "Make one and fit it")
+    if not _can(estimator, "fit"):
+        return
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise must("estimator", teacher, "fitted", _kind(estimator), "Call its fit first") from error
+
+
+def _can(estimator: object, method: str) -> bool:
+    """Whether a method is there: scikit-learn takes one away that does not apply, and says so by its absence."""
+    return callable(getattr(estimator, method, None))
+
+
+def _kind(estimator: object) -> str:
+    return estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
+
+
+def _remedy_for(estimator: object) -> str:
+    if _can(estimator, "decision_function"):
+        return "Wrap it in CalibratedClassifierCV, which gives it predict_proba"
+    if _can(estimator, "predict"):
+        return "RegressorTeacher takes estimators that only predict values"
+    return "Give an estimator that was fitted for classification"
+
+
+def _has_pandas() -> bool:
+    return importlib.util.find_spec("pandas") is not None
