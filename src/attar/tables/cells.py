@@ -46,7 +46,7 @@ class Cells:
     def kind(self) -> Kind:
         """What the column is taken for unless told otherwise; one without any value for numbers."""
         if self.categories is not None:
-            return "nominal" if self.categories else "number"
+            return "nominal"
         return {"f": "number", "i": "integer", "u": "integer"}.get(self.values.dtype.kind, "nominal")  # type: ignore[return-value]
 
     @property
@@ -127,6 +127,25 @@ def read(rows: Any) -> list[Cells]:
         got = f"{len(cells)} columns and {len(cells[0].values) if cells else 0} rows"
         raise must("rows", "a table", "at least one column and one row", got, "Give some")
     return cells
+
+
+def is_table(rows: object) -> bool:
+    """Whether it names its columns by itself: a DataFrame, or something that Arrow can read."""
+    return not isinstance(rows, type) and callable(getattr(rows, "__arrow_c_stream__", None))
+
+
+def take(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
+    """Some rows of a table, in the order of ``places``, in the form that it has.
+
+    Raises:
+        BadInput: If Arrow cannot read it as a table.
+    """
+    if isinstance(rows, np.ndarray):
+        return rows[places]
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(rows, pandas.DataFrame):
+        return rows.iloc[places]
+    return as_arrow(rows).take(places)
 
 
 def named(rows: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -185,7 +185,7 @@ class Columns(Sequence[Column]):
         cells.distinct(self.names)
 
     @classmethod
-    def infer(cls, rows: Any, *, nominal: Sequence[str | int] = ()) -> Columns:
+    def infer(cls, rows: Any, *, nominal: Sequence[str | int] = (), names: Sequence[str] | None = None) -> Columns:
         """What the columns of a table are.
 
         Strings, bools, categoricals of pandas and dictionaries of Arrow are nominal (the latter two with all the values
@@ -197,12 +197,19 @@ class Columns(Sequence[Column]):
             rows: A NumPy array ``[rows, columns]`` of numbers, bools, strings or objects, a pandas DataFrame, or
                 anything that Arrow can read as a table.
             nominal: Columns of numbers that are mere names, by name or by place.
+            names: What the columns of an array are called.
 
         Raises:
-            BadInput: If there is no column or no row, two columns have one name, there is no column of a name, or a
-                column holds something else, values of several types, infinity, or whole numbers above 2**53.
+            BadInput: If ``names`` are not as many as the columns, or given for a table that names its own; there is no
+                column or no row, two columns have one name, there is no column of a name; or a column holds something
+                else, values of several types, infinity, or whole numbers above 2**53.
         """
         given = cells.read(rows)
+        if names is not None:
+            if cells.named(rows) or len(names) != len(given):
+                rule = "given for arrays alone" if cells.named(rows) else f"one for each of the {len(given)} columns"
+                raise must("names", "infer", rule, list(names), "Rename the columns of a table itself, and all of them")
+            given = [replace(column, name=name) for column, name in zip(given, names, strict=True)]
         chosen = cells.positions(nominal, [column.name for column in given])
         return cls(tuple(Column.of(column, nominal=place in chosen) for place, column in enumerate(given)))
 
