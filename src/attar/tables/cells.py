@@ -134,18 +134,27 @@ def is_table(rows: object) -> bool:
     return not isinstance(rows, type) and callable(getattr(rows, "__arrow_c_stream__", None))
 
 
+def kept(rows: Any) -> Any:
+    """A table that can be read again and again: itself, or an Arrow table for what is a stream.
+
+    Raises:
+        BadInput: If Arrow cannot read it as a table.
+    """
+    pandas = sys.modules.get("pandas")
+    frame = pandas is not None and isinstance(rows, pandas.DataFrame)
+    return rows if frame or isinstance(rows, np.ndarray) else as_arrow(rows)
+
+
 def take(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
     """Some rows of a table, in the order of ``places``, in the form that it has.
 
     Raises:
         BadInput: If Arrow cannot read it as a table.
     """
-    if isinstance(rows, np.ndarray):
-        return rows[places]
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(rows, pandas.DataFrame):
-        return rows.iloc[places]
-    return as_arrow(rows).take(places)
+    whole = kept(rows)
+    if isinstance(whole, np.ndarray):
+        return whole[places]
+    return whole.take(places) if isinstance(whole, pa.Table) else whole.iloc[places]
 
 
 def named(rows: Any) -> bool:
@@ -196,8 +205,8 @@ def _from_numpy(rows: Any) -> list[Cells]:
     if rows.ndim != 2:
         raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
     if isinstance(rows, np.ma.MaskedArray):
-        masked: Any = rows.astype(object)
-        rows = masked.filled(None)
+        masked, rows = np.ma.getmaskarray(rows), np.ma.getdata(rows).astype(object)
+        rows[masked] = None
     return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
 
 

@@ -47,8 +47,7 @@ class Column:
 
     def __post_init__(self) -> None:
         of = f"column {self.name!r}"
-        if self.kind not in get_args(Kind):
-            raise must("kind", of, "a kind of column", self.kind, near(str(self.kind), get_args(Kind)))
+        _check_kind(self.name, self.kind)
         if self.categories and self.kind != "nominal":
             raise must("categories", of, f"none, as it is of {self.kind}s", self.categories, "Make it nominal")
         types = {type(value) for value in self.categories}
@@ -84,7 +83,8 @@ class Column:
             return cls(given.name, given.kind, missing=gaps)
         low, high = float(seen.min()), float(seen.max())
         center = min(max(float(seen.mean()), low), high)  # rounding may leave the range
-        step = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+        # The step below the largest: above it there may be none.
+        step = float(np.spacing(np.nextafter(np.float32(max(abs(low), abs(high))), np.float32(0))))
         scale = max(float(seen.std()), step, float(np.finfo(np.float32).tiny)) if low < high else 1.0
         return cls(given.name, given.kind, (), low, high, gaps, center, scale)
 
@@ -137,12 +137,18 @@ class Column:
             value = document[name]
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
                 raise must(name, "Column", " or ".join(kind.__name__ for kind in types), value, remedy)
+        _check_kind(document["name"], document["kind"])
         categories = document["categories"]
         if not all(isinstance(value, bool | int | float | str) for value in categories):
             raise must("categories", "Column", "bools, numbers or strings", categories, remedy)
         numbers = {name: document[name] for name in ("low", "high", "center", "scale")}
         floats: Any = {name: None if value is None else float(value) for name, value in numbers.items()}
         return cls(document["name"], document["kind"], tuple(categories), missing=document["missing"], **floats)
+
+
+def _check_kind(name: str, kind: str) -> None:
+    if kind not in get_args(Kind):
+        raise must("kind", f"column {name!r}", "a kind of column", kind, near(kind, get_args(Kind)))
 
 
 _FIELDS: dict[str, tuple[type, ...]] = {

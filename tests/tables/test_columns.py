@@ -1,0 +1,687 @@
+"""Columns of tables: what is inferred, what comes back, and every table that is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attar.errors import BadInput, MissingExtra
+from attar.tables.columns import Column, Columns
+
+NAN = float("nan")
+
+
+def unchecked(function: Any) -> Any:
+    """A function without the check of types in tests: what a user's mistake meets."""
+    return getattr(function, "__wrapped__", function)
+
+
+def frame() -> pd.DataFrame:
+    """Every type of pandas that is a column."""
+    return pd.DataFrame(
+        {
+            "string": pd.array(["b", None, "a"], dtype="str"),
+            "int": np.array([3, -1, 3], np.int16),
+            "float": [1.0, NAN, 2.5],
+            "bool": [True, False, True],
+            "category": pd.Categorical(["y", "x", None], categories=["y", "x", "z"], ordered=True),
+            "Int64": pd.array([1, None, 3], dtype="Int64"),
+            "boolean": pd.array([True, None, False], dtype="boolean"),
+            "objects": pd.Series(["p", None, "q"], dtype=object),
+            "counts": pd.Series([7, None, 9], dtype=object),
+            "arrow": pd.array([1, None, 3], dtype=pd.ArrowDtype(pa.int8())),
+            "arrow string": pd.array(["a", None, "b"], dtype=pd.ArrowDtype(pa.string())),
+            "half": np.array([1.0, 2.0, 4.0], np.float16),
+            "sparse": pd.arrays.SparseArray([0.0, 0.0, 1.5]),
+        }
+    )
+
+
+def table() -> pa.Table:
+    """Every type of Arrow that is a column."""
+    return pa.table(
+        {
+            "string": ["b", None, "a"],
+            "large": pa.array(["b", None, "a"], pa.large_string()),
+            "view": pa.array(["b", None, "a"], pa.string_view()),
+            "int": pa.array([3, None, -1], pa.int8()),
+            "unsigned": pa.array([3, 4, 5], pa.uint64()),
+            "half": pa.array([np.float16(1), None, np.float16(4)], pa.float16()),
+            "float": pa.array([1.0, None, 2.5], pa.float32()),
+            "bool": [True, None, False],
+            "dictionary": pa.array(["y", "x", None]).dictionary_encode(),
+            "numbers": pa.DictionaryArray.from_arrays(
+                pa.array([1, 0, None], pa.int8()), pa.array([30, 10], pa.int64())
+            ),
+            "nothing": pa.nulls(3),
+        }
+    )
+
+
+class TestInfer:
+    def test_numbers_by_hand(self):
+        (column,) = Columns.infer(np.array([[1.0], [NAN], [3.0], [8.0]]))
+        # The mean of 1, 3, 8 is 4; their squared distances from it are 9, 1 and 16.
+        assert column == Column("column 0", "number", (), 1.0, 8.0, True, 4.0, math.sqrt(26 / 3))
+
+    def test_whole_numbers_and_names_by_hand(self):
+        rows = np.array([[2, "b", True], [4, "a", None], [None, "b", False]], dtype=object)
+        assert list(Columns.infer(rows)) == [
+            Column("column 0", "integer", (), 2.0, 4.0, True, 3.0, 1.0),
+            Column("column 1", "nominal", ("a", "b")),
+            Column("column 2", "nominal", (False, True), missing=True),
+        ]
+
+    @pytest.mark.parametrize(
+        ("kind", "expected"),
+        [("int8", "integer"), ("uint64", "integer"), ("float16", "number"), ("bool", "nominal"), ("str", "nominal")],
+    )
+    def test_types_of_numpy(self, kind: str, expected: str):
+        assert Columns.infer(np.ones((2, 1)).astype(kind))[0].kind == expected
+
+    def test_types_of_pandas(self):
+        columns = Columns.infer(frame())
+        assert {column.name: column.kind for column in columns} == {
+            "string": "nominal",
+            "int": "integer",
+            "float": "number",
+            "bool": "nominal",
+            "category": "nominal",
+            "Int64": "integer",
+            "boolean": "nominal",
+            "objects": "nominal",
+            "counts": "integer",
+            "arrow": "integer",
+            "arrow string": "nominal",
+            "half": "number",
+            "sparse": "number",
+        }
+        assert {column.name for column in columns if not column.missing} == {"int", "bool", "half", "sparse"}
+        assert columns["category"].categories == ("x", "y", "z"), "declared ones too, sorted"
+
+    def test_types_of_arrow(self):
+        columns = Columns.infer(table())
+        assert {column.name: column.kind for column in columns} == {
+            "string": "nominal",
+            "large": "nominal",
+            "view": "nominal",
+            "int": "integer",
+            "unsigned": "integer",
+            "half": "number",
+            "float": "number",
+            "bool": "nominal",
+            "dictionary": "nominal",
+            "numbers": "nominal",
+            "nothing": "number",
+        }
+        assert columns["numbers"].categories == (10, 30)
+
+    def test_a_constant_has_the_scale_one(self):
+        (column,) = Columns.infer(np.full((5, 1), 0.1))
+        assert (column.center, column.scale) == (0.1, 1.0)
+
+    def test_a_scale_that_float32_can_tell(self):
+        # Next to a billion, float32 has steps of 64: a deviation of 1 would make features of 64.
+        (column,) = Columns.infer(np.array([[1e9], [1e9 + 2]]))
+        assert column.scale == 64.0
+        (column,) = Columns.infer(np.array([[0.0], [1e-300]]))
+        assert np.float32(column.scale) > 0
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            np.full((2, 1), NAN),
+            np.full((2, 1), None),
+            pd.DataFrame({"a": [NAN, NAN]}),
+            pd.DataFrame({"a": [None, None]}, dtype=object),
+            pa.table({"a": pa.nulls(2)}),
+            pa.table({"a": pa.array([None, None], pa.float64())}),
+        ],
+        ids=["nan", "objects", "frame", "frame of objects", "null", "double"],
+    )
+    def test_nothing_is_numbers(self, rows: Any):
+        (column,) = Columns.infer(rows)
+        assert (column.kind, column.low, column.high, column.missing) == ("number", None, None, True)
+        assert (column.center, column.scale) == (0.0, 1.0)
+        assert np.isnan(Columns.infer(rows).encode(rows)).all()
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            pa.table({"a": pa.array([None], pa.string())}),
+            pd.DataFrame({"a": pd.Categorical([None], categories=[])}),
+        ],
+        ids=["strings", "categorical"],
+    )
+    def test_nothing_of_a_nominal_type_is_nominal(self, rows: Any):
+        (column,) = Columns.infer(rows)
+        assert column == Column("a", "nominal", missing=True)
+
+    def test_numbers_that_are_names(self):
+        rows = np.array([[3.0, 10.0], [1.0, 20.0], [NAN, 10.0]])
+        columns = Columns.infer(rows, nominal=[0])
+        assert columns[0] == Column("column 0", "nominal", (1.0, 3.0), missing=True)
+        assert columns[1].kind == "number"
+        assert Columns.infer(rows, nominal=["column 0"]) == columns
+        codes = pd.DataFrame({"zip": [2**60, 2**60 + 1]})
+        assert Columns.infer(codes, nominal=["zip"])[0].categories == (2**60, 2**60 + 1)
+
+    def test_names_for_an_array(self):
+        columns = Columns.infer(np.zeros((1, 2)), names=["age", "sex"], nominal=["sex"])
+        assert columns.names == ("age", "sex") and columns.mask.tolist() == [False, True]
+
+    def test_labels_of_a_frame_that_are_no_strings(self):
+        assert Columns.infer(pd.DataFrame([[1, 2]])).names == ("0", "1")
+
+    def test_masked_arrays(self):
+        rows = np.ma.array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
+        columns = Columns.infer(rows)
+        assert [column.missing for column in columns] == [False, True]
+        assert columns[1].low == columns[1].high == 4.0
+
+    @pytest.mark.parametrize("kind", ["S1", "datetime64[s]", "timedelta64[s]", "complex64"])
+    def test_other_types_of_numpy(self, kind: str):
+        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be of bools, numbers or strings; got"):
+            Columns.infer(np.ones((2, 1), int).astype(kind))
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pd.date_range("2020-01-01", periods=2),
+            pd.to_timedelta([1, 2], unit="s"),
+            pd.period_range("2020", periods=2, freq="Y"),
+            pd.cut([1.0, 2.0], 2),
+            pd.Series([b"a", b"b"], dtype=object),
+            pd.Series([[1], [2]], dtype=object),
+            pd.Series([Decimal(1), Decimal(2)], dtype=object),
+        ],
+        ids=["dates", "durations", "periods", "intervals", "bytes", "lists", "decimals"],
+    )
+    def test_other_types_of_pandas(self, column: Any):
+        with pytest.raises(BadInput, match=r"^column 'odd' of the rows must be of bools, numbers or strings; got"):
+            Columns.infer(pd.DataFrame({"odd": column}))
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([b"a"]),
+            pa.array([[1]]),
+            pa.array([{"a": 1}]),
+            pa.array([1], pa.timestamp("s")),
+            pa.array([1], pa.date32()),
+            pa.array([Decimal(1)]),
+        ],
+        ids=lambda column: str(column.type),
+    )
+    def test_other_types_of_arrow(self, column: Any):
+        with pytest.raises(BadInput, match=r"^column 'odd' of the rows must be of bools, numbers or strings; got"):
+            Columns.infer(pa.table({"odd": column}))
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (np.zeros((0, 2)), "rows of a table must be at least one column and one row; got '2 columns and 0 rows'"),
+            (np.zeros((2, 0)), "rows of a table must be at least one column and one row; got '0 columns and 0 rows'"),
+            (pd.DataFrame({"a": []}), "rows of a table must be at least one column and one row"),
+            (pa.table({"a": pa.array([], pa.string())}), "rows of a table must be at least one column and one row"),
+            (np.zeros(3), r"rows of a table must be \[rows, columns\]; got \(3,\)\. Use \.reshape\(1, -1\)"),
+            ([[1, 2]], "rows of a table must be a NumPy array, a DataFrame or an Arrow table; got 'a list'"),
+            (pd.Series([1, 2]), "rows of a table must be a NumPy array, a DataFrame or an Arrow table; got 'a Series"),
+            (
+                pd.DataFrame([[1, 2]], columns=["a", "a"]),
+                "columns of the rows must be named differently; got \"'a' at places 0 and 1\"",
+            ),
+            (pd.DataFrame([[1, 2]], columns=["1", 1]), "columns of the rows must be named differently"),
+            (
+                pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
+                "columns of the rows must be named differently",
+            ),
+            (
+                np.array([[1.0, 2.0], [1.0, -np.inf]]),
+                "column 'column 1' of the rows must be finite in float32; got '-inf in row 1'",
+            ),
+            (np.array([[1e39]]), r"column 'column 0' of the rows must be finite in float32; got '1e\+39 in row 0'"),
+            (
+                pd.DataFrame({"a": [1.0, np.inf]}),
+                "column 'a' of the rows must be finite in float32; got 'inf in row 1'",
+            ),
+            (pa.table({"a": [1.0, np.inf]}), "column 'a' of the rows must be finite in float32; got 'inf in row 1'"),
+            (
+                np.array([[2**53], [2**53 + 1]]),
+                r"column 'column 0' of the rows must be from -2\*\*53 to 2\*\*53; got '9007199254740993 in row 1'",
+            ),
+            (
+                np.array([[0.5], [2**53 + 1]], dtype=object),
+                r"column 'column 0' of the rows must be from -2\*\*53 to 2\*\*53, as there are floats too; got 9007",
+            ),
+            (
+                np.array([[2**63]], dtype=object),
+                r"column 'column 0' of the rows must be of whole numbers below 2\*\*63",
+            ),
+            (
+                np.array([["a"], [1]], dtype=object),
+                r"column 'column 0' of the rows must be of one type; got 'str \(row 0\) and int \(row 1\)'\. Convert",
+            ),
+            (np.array([[True], [1]], dtype=object), "column 'column 0' of the rows must be of one type"),
+            (
+                pd.DataFrame({"a": pd.Categorical(["x", 1], categories=["x", 1])}),
+                "column 'a' of the rows must be of one type",
+            ),
+        ],
+    )
+    def test_broken_rules_are_named(self, rows: Any, message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            Columns.infer(rows)
+
+    def test_infinity_among_names(self):
+        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be finite; got 'inf in row 1'"):
+            Columns.infer(np.array([[1.0], [np.inf]]), nominal=[0])
+
+    @pytest.mark.parametrize(
+        ("nominal", "message"),
+        [
+            (["agee"], "nominal of the rows must be names of columns; got 'agee'. Did you mean 'age'"),
+            ([2], "nominal of the rows must be from 0 to 1; got 2. Count the columns from 0"),
+            ([-1], "nominal of the rows must be from 0 to 1; got -1"),
+        ],
+    )
+    def test_nominal_columns_that_are_not_there(self, nominal: list[Any], message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            Columns.infer(pd.DataFrame({"age": [1], "sex": [2]}), nominal=nominal)
+
+    def test_names_that_do_not_fit(self):
+        with pytest.raises(BadInput, match=r"^names of infer must be one for each of the 2 columns; got \['a'\]"):
+            Columns.infer(np.zeros((1, 2)), names=["a"])
+        with pytest.raises(BadInput, match=r"^names of infer must be given for arrays alone; got \['a'\]"):
+            Columns.infer(pd.DataFrame({"b": [1]}), names=["a"])
+
+
+class TestEncode:
+    def test_by_hand(self):
+        columns = Columns.infer(frame())
+        assert np.array_equal(
+            columns.encode(frame()),
+            [
+                [1, 3, 1, 1, 1, 1, 1, 0, 7, 1, 0, 1, 0],
+                [NAN, -1, NAN, 0, 0, NAN, NAN, NAN, NAN, NAN, NAN, 2, 0],
+                [0, 3, 2.5, 1, NAN, 3, 0, 1, 9, 3, 1, 4, 1.5],
+            ],
+            equal_nan=True,
+        )
+
+    def test_the_matrix_is_contiguous_float64(self):
+        matrix = Columns.infer(table()).encode(table())
+        assert matrix.flags.c_contiguous and matrix.dtype == np.float64 and matrix.shape == (3, 11)
+
+    def test_forms_agree(self):
+        rows = pa.table({"a": ["x", "y", None], "b": [1.5, None, 2.5], "c": [1, 2, 3]})
+        columns = Columns.infer(rows)
+        expected = columns.encode(rows)
+        objects = np.array([["x", 1.5, 1], ["y", None, 2], [None, 2.5, 3]], dtype=object)
+        chunks = pa.concat_tables([rows.slice(0, 1), rows.slice(1)])
+        for same in (rows.to_pandas(), objects, rows.select(["c", "a", "b"]), rows.to_batches()[0], chunks):
+            assert np.array_equal(columns.encode(same), expected, equal_nan=True)
+
+    def test_chunks_with_dictionaries_of_their_own(self):
+        parts = [pa.table({"a": pa.array(values).dictionary_encode()}) for values in (["y", "x"], ["z", "y", None])]
+        rows = pa.concat_tables(parts)
+        columns = Columns.infer(rows)
+        assert columns[0].categories == ("x", "y", "z")
+        assert np.array_equal(columns.encode(rows), [[1], [0], [2], [1], [NAN]], equal_nan=True)
+
+    def test_a_stream(self):
+        rows = table()
+        columns = Columns.infer(rows)
+        assert np.array_equal(columns.encode(rows.to_reader()), columns.encode(rows), equal_nan=True)
+
+    def test_equal_numbers_are_the_same_name(self):
+        columns = Columns.infer(np.array([[1], [2]]), nominal=[0])
+        assert columns.encode(np.array([[2.0], [NAN]])).tolist()[0] == [1.0]
+        assert Columns.infer(np.array([[False], [True]])).encode(np.array([[1], [0]])).tolist() == [[1.0], [0.0]]
+
+    def test_whole_numbers_may_get_a_fraction(self):
+        assert Columns.infer(np.array([[1], [2]])).encode(np.array([[1.5]])).tolist() == [[1.5]]
+
+    def test_unseen_values(self):
+        columns = Columns.infer(np.array([["red"], ["blue"]]))
+        message = (
+            r"^column 'column 0' of the rows must be one of the values that were there when the columns were inferred; "
+            r"got \"'rad' in row 1\"\. Did you mean 'red' or take unseen values for missing ones with unseen='missing'"
+        )
+        with pytest.raises(BadInput, match=message):
+            columns.encode(np.array([["red"], ["rad"]]))
+        assert np.array_equal(
+            columns.encode(np.array([["red"], ["rad"]]), unseen="missing"), [[1], [NAN]], equal_nan=True
+        )
+
+    def test_unseen_values_of_another_type(self):
+        columns = Columns.infer(np.array([["1"], ["2"]]))
+        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be one .*; got '1 in row 0'"):
+            columns.encode(np.array([[1]]))
+
+    def test_unseen_values_where_there_were_many_or_none(self):
+        many = Columns.infer(np.array([[f"{number:03d}"] for number in range(99)]))
+        with pytest.raises(BadInput, match=r"There are 99 values, such as '000' or take unseen"):
+            many.encode(np.array([["x"]]))
+        none = Columns.infer(pa.table({"a": pa.array([None], pa.string())}))
+        with pytest.raises(BadInput, match=r"It had no value then or take unseen"):
+            none.encode(pa.table({"a": ["x"]}))
+
+    def test_declared_values_that_no_row_has_are_no_error(self):
+        columns = Columns.infer(pd.DataFrame({"a": ["x", "y"]}))
+        rows = pd.DataFrame({"a": pd.Categorical(["y"], categories=["w", "y"])})
+        assert columns.encode(rows).tolist() == [[1.0]]
+
+    def test_missing_where_nothing_was_missing(self):
+        columns = Columns.infer(np.array([["x", 1.0]], dtype=object))
+        assert np.isnan(columns.encode(np.array([[None, None]]))).all()
+
+    @pytest.mark.parametrize("value", ["3", True], ids=["string", "bool"])
+    def test_something_else_than_numbers(self, value: Any):
+        columns = Columns.infer(pd.DataFrame({"age": [1.0]}))
+        message = rf"^column 'age' of the rows must be of numbers; got .*{value}.* in row 0.*\. Convert it: these were"
+        with pytest.raises(BadInput, match=message):
+            columns.encode(pd.DataFrame({"age": [value]}))
+
+    def test_infinity(self):
+        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be finite in float32; got 'inf in row 1'"):
+            Columns.infer(pd.DataFrame({"age": [1.0]})).encode(pd.DataFrame({"age": [1.0, np.inf]}))
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (
+                pd.DataFrame({"age": [1], "sxe": [2]}),
+                "columns of the rows must be all there; 'sex' is not; got .*'sxe'",
+            ),
+            (
+                pd.DataFrame({"age": [1], "sex": [2], "name": [3]}),
+                r"columns of the rows must be those of \['age', 'sex'\]; got \['name'\]\. Leave the others out",
+            ),
+            (np.zeros((1, 3)), "number of columns of the rows must be 2, as when they were inferred; got 3"),
+        ],
+    )
+    def test_other_columns(self, rows: Any, message: str):
+        columns = Columns.infer(pd.DataFrame({"age": [1], "sex": [2]}))
+        with pytest.raises(BadInput, match=f"^{message}"):
+            columns.encode(rows)
+
+    def test_an_unknown_choice(self):
+        columns = Columns.infer(np.zeros((1, 1)))
+        with pytest.raises(BadInput, match=r"^unseen of encode must be 'error' or 'missing'; got 'mising'\. Did you"):
+            unchecked(Columns.encode)(columns, np.zeros((1, 1)), unseen="mising")
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "str": st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=3),
+    "int": st.integers(-(2**53), 2**53),
+    "float": st.floats(allow_nan=False, allow_infinity=False, width=32),
+    "bool": st.booleans(),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> dict[str, list[Any]]:
+    """Names of columns to values of one type each, None where missing."""
+    rows = draw(st.integers(1, 6))
+    kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4))
+    return {
+        f"{kind} {place}": draw(st.lists(st.none() | VALUES[kind], min_size=rows, max_size=rows))
+        for place, kind in enumerate(kinds)
+    }
+
+
+ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+
+
+class TestDecode:
+    @settings(deadline=None, max_examples=60)
+    @given(given_=tables())
+    def test_tables_of_arrow_come_back(self, given_: dict[str, list[Any]]):
+        rows = pa.table({name: pa.array(values, ARROW[name.split()[0]]) for name, values in given_.items()})
+        columns = Columns.infer(rows)
+        assert columns.decode(columns.encode(rows), like=rows).equals(rows)
+
+    @settings(deadline=None, max_examples=60)
+    @given(given_=tables())
+    def test_frames_come_back(self, given_: dict[str, list[Any]]):
+        dtypes = {"str": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
+        rows = pd.DataFrame({name: pd.Series(values, dtype=dtypes[name.split()[0]]) for name, values in given_.items()})
+        columns = Columns.infer(rows)
+        pd.testing.assert_frame_equal(columns.decode(columns.encode(rows), like=rows), rows)
+
+    @settings(deadline=None, max_examples=60)
+    @given(given_=tables())
+    def test_objects_come_back(self, given_: dict[str, list[Any]]):
+        rows = np.empty((len(next(iter(given_.values()))), len(given_)), object)
+        for place, values in enumerate(given_.values()):
+            rows[:, place] = values
+        columns = Columns.infer(rows)
+        back = columns.decode(columns.encode(rows), like=rows)
+        assert back.dtype == object and back.shape == rows.shape
+        for found, expected in zip(back.ravel().tolist(), rows.ravel().tolist(), strict=True):
+            if expected is None:
+                assert found is None or found != found
+            else:
+                assert found == expected and type(found) is type(expected)
+
+    @settings(deadline=None, max_examples=60)
+    @given(given_=tables(), form=st.sampled_from(["numpy", "pandas", "arrow"]))
+    def test_every_form_says_the_same(self, given_: dict[str, list[Any]], form: str):
+        rows = pa.table({name: pa.array(values, ARROW[name.split()[0]]) for name, values in given_.items()})
+        columns = Columns.infer(rows)
+        matrix = columns.encode(rows)
+        assert np.array_equal(columns.encode(columns.decode(matrix, like=form)), matrix, equal_nan=True)
+        assert np.array_equal(columns.encode(columns.decode(matrix, like=rows)), matrix, equal_nan=True)
+
+    def test_frames_of_every_type_come_back(self):
+        columns = Columns.infer(frame())
+        back = columns.decode(columns.encode(frame()), like=frame())
+        expected = frame().assign(sparse=[0.0, 0.0, 1.5])
+        expected["counts"] = pd.Series([7, NAN, 9], dtype=object)
+        back["sparse"] = back["sparse"].astype(float)
+        pd.testing.assert_frame_equal(back, expected)
+
+    def test_tables_of_every_type_come_back(self):
+        columns = Columns.infer(table())
+        back = columns.decode(columns.encode(table()), like=table())
+        assert back.schema.equals(table().schema) and back.to_pydict() == table().to_pydict()
+
+    @pytest.mark.parametrize("kind", ["int8", "uint8", "int64", "float16", "float32", "float64", "bool", "str"])
+    def test_arrays_come_back(self, kind: str):
+        rows = np.array([[1, 0], [0, 1], [1, 1]]).astype(kind)
+        columns = Columns.infer(rows)
+        back = columns.decode(columns.encode(rows), like=rows)
+        assert back.dtype.kind == rows.dtype.kind and np.array_equal(back, rows)
+        assert kind == "str" or back.dtype == rows.dtype
+
+    def test_numbers_that_are_names_come_back(self):
+        rows = np.array([[30, 1], [10, 2], [30, 3]])
+        columns = Columns.infer(rows, nominal=[0])
+        back = columns.decode(columns.encode(rows), like=rows)
+        assert back.dtype == rows.dtype and np.array_equal(back, rows)
+        assert columns.decode(columns.encode(rows), like="pandas").dtypes.tolist()[0] == "category"
+        large = np.array([[2**63], [2**63 + 5]], dtype=np.uint64)
+        names = Columns.infer(large, nominal=[0])
+        assert np.array_equal(names.decode(names.encode(large), like=large), large)
+
+    def test_the_order_of_the_pattern(self):
+        columns = Columns.infer(pd.DataFrame({"a": [1], "b": ["x"]}))
+        matrix = columns.encode(pd.DataFrame({"b": ["x"], "a": [1]}))
+        assert matrix.tolist() == [[1.0, 0.0]]
+        assert list(columns.decode(matrix, like=pd.DataFrame({"b": ["y"], "a": [1]}))) == ["b", "a"]
+        assert columns.decode(matrix, like=pa.table({"b": ["y"], "a": [1]})).to_pydict() == {"b": ["x"], "a": [1]}
+
+    def test_labels_of_a_frame_come_back(self):
+        rows = pd.DataFrame([[1, 2.5]])
+        columns = Columns.infer(rows)
+        pd.testing.assert_frame_equal(columns.decode(columns.encode(rows), like=rows), rows)
+
+    def test_types_that_fit_best(self):
+        columns = Columns.infer(pa.table({"s": ["a", "b"], "i": [1, 2], "f": [0.5, 1.0], "b": [True, False]}))
+        full, gaps = np.array([[0, 1, 0.5, 1], [1, 2, 1.0, 0]]), np.full((1, 4), NAN)
+        assert [str(kind) for kind in columns.decode(full, like="pandas").dtypes] == [
+            "category",
+            "int64",
+            "float64",
+            "bool",
+        ]
+        assert [str(kind) for kind in columns.decode(gaps, like="pandas").dtypes] == [
+            "category",
+            "float64",
+            "float64",
+            "boolean",
+        ]
+        types = columns.decode(gaps, like="arrow").schema.types
+        assert types == [pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.float64(), pa.bool_()]
+        assert columns.decode(gaps, like="arrow").to_pylist() == [dict.fromkeys("sifb")]
+        assert columns.decode(full).tolist() == [["a", 1, 0.5, True], ["b", 2, 1.0, False]]
+        assert columns.decode(gaps).dtype == object
+
+    def test_wider_types_where_one_cannot_hold_what_is_there(self):
+        rows = np.array([[1], [2]], np.int8)
+        columns = Columns.infer(rows)
+        assert columns.decode(np.array([[300.0]]), like=rows).tolist() == [[300]]
+        assert columns.decode(np.array([[1.5]]), like=rows).tolist() == [[1.5]]
+        assert columns.decode(np.array([[NAN]]), like=rows).dtype == np.float64
+        small = pd.DataFrame({"column 0": np.array([1], np.int8)})
+        assert columns.decode(np.array([[300.0]]), like=small)["column 0"].tolist() == [300]
+        assert columns.decode(np.array([[NAN]]), like=small).dtypes.tolist() == [np.float64]
+        nullable = small.astype("Int8")
+        assert columns.decode(np.array([[1.5]]), like=nullable)["column 0"].tolist() == [1.5]
+        narrow = pa.table({"column 0": pa.array([1], pa.int8())})
+        assert columns.decode(np.array([[300.0]]), like=narrow).to_pydict() == {"column 0": [300]}
+        assert columns.decode(np.array([[1.5]]), like=narrow).to_pydict() == {"column 0": [1.5]}
+
+    def test_categories_that_the_pattern_does_not_declare(self):
+        columns = Columns.infer(pd.DataFrame({"a": ["x", "y"]}))
+        pattern = pd.DataFrame({"a": pd.Categorical(["y"])})
+        assert columns.decode(np.array([[0.0], [1.0]]), like=pattern)["a"].tolist() == ["x", "y"]
+
+    def test_strings_with_a_gap_are_objects(self):
+        rows = np.array([["a"], ["b"]])
+        assert Columns.infer(rows).decode(np.array([[1.0], [NAN]]), like=rows).tolist() == [["b"], [None]]
+
+    def test_float32_is_taken(self):
+        columns = Columns.infer(pa.table({"a": ["x", "y"], "b": [1, 2]}))
+        assert columns.decode(np.array([[1, 2]], np.float32), like="arrow").to_pylist() == [{"a": "y", "b": 2}]
+
+    @pytest.mark.parametrize("code", [-1.0, 2.0, 0.5])
+    def test_codes_that_are_none(self, code: float):
+        columns = Columns.infer(np.array([["a"], ["b"]]))
+        message = rf"^column 'column 0' of the matrix must be codes, whole numbers from 0 to 1, or NaN; got {code}"
+        with pytest.raises(BadInput, match=message):
+            columns.decode(np.array([[code]]))
+
+    @pytest.mark.parametrize(
+        ("like", "message"),
+        [
+            ("panda", "like of decode must be a form of a table, or rows; got 'panda'. Did you mean 'pandas'"),
+            (np.zeros(1), r"like of decode must be \[rows, columns\]; got \(1,\)"),
+            (np.zeros((1, 3)), "number of columns of the rows must be 2"),
+            (pd.DataFrame({"a": [1]}), "columns of the rows must be all there; 'column 0' is not"),
+            ([[1, 2]], "rows of a table must be a NumPy array"),
+        ],
+    )
+    def test_patterns_that_do_not_fit(self, like: Any, message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            Columns.infer(np.zeros((1, 2))).decode(np.zeros((1, 2)), like=like)
+
+    def test_a_matrix_of_another_width(self):
+        with pytest.raises(BadInput, match=r"^matrix of decode must be \[rows, 2\]; got \(1, 3\)"):
+            Columns.infer(np.zeros((1, 2))).decode(np.zeros((1, 3)))
+
+    def test_without_pandas(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(sys.modules, "pandas", None)
+        columns = Columns.infer(np.zeros((1, 1)))
+        with pytest.raises(
+            MissingExtra, match=r"^Decoding to a DataFrame needs the package 'pandas'.*pip install pandas"
+        ):
+            columns.decode(np.zeros((1, 1)), like="pandas")
+        assert columns.decode(columns.encode(pa.table({"column 0": [1.0]})), like="arrow").num_rows == 1
+
+
+class TestJson:
+    def test_there_and_back(self):
+        for rows in (frame(), table()):
+            columns = Columns.infer(rows)
+            assert Columns.from_json(json.loads(json.dumps(columns.to_json()))) == columns
+
+    def test_types_of_names_survive(self):
+        for categories in ((False, True), (0, 1), (0.0, 1.0), ("0", "1")):
+            column = Column("a", "nominal", categories)
+            again = Column.from_json(json.loads(json.dumps(column.to_json())))
+            assert [type(value) for value in again.categories] == [type(value) for value in categories]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"kind": "numbre"}, "kind of column 'a' must be a kind of column; got 'numbre'. Did you mean 'number'"),
+            ({"kind": 3}, "kind of Column must be str; got 3"),
+            ({"center": "0"}, "center of Column must be float or int; got '0'"),
+            ({"center": True}, "center of Column must be float or int; got True"),
+            ({"center": NAN}, "center and scale of column 'a' must be finite, and scale positive"),
+            ({"scale": 0.0}, "center and scale of column 'a' must be finite, and scale positive"),
+            ({"missing": 1}, "missing of Column must be bool; got 1"),
+            ({"low": 3.0}, r"low and high of column 'a' must be given together; got \(3.0, None\)"),
+            ({"low": 3.0, "high": 2.0}, "low of column 'a' must be at most high, 2.0; got 3.0"),
+            ({"categories": ["x"]}, "categories of column 'a' must be none, as it is of numbers"),
+            ({"categories": [None]}, "categories of Column must be bools, numbers or strings"),
+            (
+                {"kind": "nominal", "categories": ["b", "a"]},
+                "categories of column 'a' must be of one type, sorted, each",
+            ),
+            (
+                {"kind": "nominal", "categories": ["a", "a"]},
+                "categories of column 'a' must be of one type, sorted, each",
+            ),
+            ({"kind": "nominal", "categories": ["a", 1]}, "categories of column 'a' must be of one type, sorted, each"),
+            ({"more": 1}, "document of Column must be an object of name, kind, .*; got"),
+        ],
+    )
+    def test_documents_that_are_wrong(self, changes: dict[str, Any], message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            Columns.from_json([Column("a", "number").to_json() | changes])
+
+    @pytest.mark.parametrize("document", [None, "abc", {"columns": []}, 3])
+    def test_documents_that_are_no_list(self, document: Any):
+        with pytest.raises(BadInput, match=r"^document of Columns must be a list of columns; got"):
+            Columns.from_json(document)
+
+    def test_a_list_of_something_else(self):
+        with pytest.raises(BadInput, match=r"^document of Column must be an object of name"):
+            Columns.from_json([3])
+
+    def test_no_columns_and_one_twice(self):
+        with pytest.raises(BadInput, match=r"^columns of Columns must be at least one; got 'none'"):
+            Columns(())
+        with pytest.raises(BadInput, match=r"^columns of the rows must be named differently"):
+            Columns((Column("a", "number"), Column("a", "number")))
+
+
+def test_a_sequence_of_columns():
+    columns = Columns.infer(frame())
+    assert len(columns) == 13 and next(iter(columns)).name == "string" and columns[-1].name == "sparse"
+    assert columns["float"] is columns[2]
+    assert columns.mask.tolist() == [column.kind == "nominal" for column in columns]
+    with pytest.raises(
+        BadInput, match=r"^name of the rows must be names of columns; got 'flaot'\. Did you mean 'float'"
+    ):
+        columns["flaot"]
+
+
+def test_they_print_what_they_hold():
+    rows = pa.table({"a": ["x", None], "b": [1, 20], "c": pa.nulls(2)})
+    assert repr(Columns.infer(rows)) == (
+        "Columns('a': nominal of 1 values or missing, 'b': integer from 1 to 20, 'c': number or missing)"
+    )
