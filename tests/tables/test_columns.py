@@ -183,6 +183,12 @@ class TestInfer:
     def test_labels_of_a_frame_that_are_no_strings(self):
         assert Columns.infer(pd.DataFrame([[1, 2]])).names == ("0", "1")
 
+    def test_objects_of_numpy(self):
+        rows = np.array([[np.int8(-128), np.str_("b"), np.bool_(True), np.float32(0.5)]], dtype=object)
+        columns = Columns.infer(rows)
+        assert [type(value) for column in columns for value in column.categories] == [str, bool, bool]
+        assert columns.encode(rows).tolist() == [[-128.0, 0.0, 1.0, 0.5]]
+
     def test_masked_arrays(self):
         rows = np.ma.array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
         columns = Columns.infer(rows)
@@ -266,11 +272,15 @@ class TestInfer:
             ),
             (
                 np.array([[2**63]], dtype=object),
-                r"column 'column 0' of the rows must be of whole numbers below 2\*\*63",
+                r"column 'column 0' of the rows must be of numbers below 2\*\*63",
             ),
             (
                 np.array([["a"], [1]], dtype=object),
                 r"column 'column 0' of the rows must be of one type; got 'str \(row 0\) and int \(row 1\)'\. Convert",
+            ),
+            (
+                np.array([["\ud800"]], dtype=object),
+                "column 'column 0' of the rows must be of valid Unicode; got \"'utf",
             ),
             (np.array([[True], [1]], dtype=object), "column 'column 0' of the rows must be of one type"),
             (
