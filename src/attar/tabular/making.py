@@ -1,0 +1,183 @@
+"""The way to a mimic: set rows aside, make rows up, have them labelled, train; and the same in small to tune it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import Tensor
+
+from attar.errors import must
+from attar.network.describe import Spec
+from attar.tables.columns import Columns
+from attar.tabular.imitate import LOSSES, Lesson, imitate
+from attar.tabular.plan import Plan
+from attar.tabular.rows import Kind
+from attar.tabular.taught import Ask
+from attar.training.fit import Fitted
+from attar.training.objective import SquaredError
+from attar.training.progress import Progress, silent
+from attar.transfer.stratify import stratified
+from attar.transfer.synthesis.synthesize import Synthesis, tune
+
+Matrix = Float64[np.ndarray, "rows columns"]
+
+MOST_ROWS, TIMES = 100_000, 25
+"""Synthetic rows by default: so many for each real one, and at most so many."""
+
+TRIAL_ROWS, TRIAL_STEPS = 10_000, 400
+"""Synthetic rows and steps, at most, of one trial of p and s."""
+
+_PS, _SS = (0.2, 0.5, 0.8), (1.0, 5.0)
+"""What is tried of p and s."""
+
+_STREAM = 11
+"""Which use of the seed draws the validation rows."""
+
+
+class Making:
+    """One mimic in the making.
+
+    Attributes:
+        plan: How it is made.
+        kind: What it becomes.
+        columns: What the columns are.
+        by: Whether rounds are judged by the ``teacher``'s word or by the ``truth``.
+        held: ``[held]`` positions of the validation rows.
+        kept: ``[kept]`` positions of the rows to learn from.
+        spec: How to build the network.
+        center: ``[outputs]`` mean of a regression's values; 0 for classes.
+        scale: ``[outputs]`` their standard deviation; 1 for classes and for what never varies.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        kind: Kind,
+        columns: Columns,
+        ask: Ask,
+        matrix: Matrix,
+        said: Float32[Tensor, "rows outputs"],
+        *,
+        labels: Int64[np.ndarray, " rows"] | None = None,
+        values: Float64[np.ndarray, "rows outputs"] | None = None,
+        by: Literal["teacher", "truth"] = "teacher",
+        progress: Progress = silent,
+    ) -> None:
+        """Set validation rows aside, every class that the teacher sees by its share, and find a regression's units.
+
+        Args:
+            plan: How.
+            kind: Classes or values.
+            columns: What the columns are.
+            ask: The teacher.
+            matrix: Encoded real rows.
+            said: What the teacher says about them.
+            labels: Their true classes, where known.
+            values: Their true values, where known.
+            by: What judges a round.
+            progress: Sees labelling, tuning and training.
+
+        Raises:
+            BadInput: If too few rows are left to learn from.
+        """
+        self.plan, self.kind, self.columns, self.by = plan, kind, columns, by
+        self._ask, self._progress = ask, progress
+        rows = len(matrix)
+        amount = int(plan.validation) if plan.validation >= 1 else max(1, round(plan.validation * rows))
+        if amount > rows - 2:
+            rule = f"at most {rows - 2} rows of {rows}, so that two are left to learn from"
+            raise must("validation", "Mimic", rule, plan.validation, "Give more rows, or keep fewer")
+        strata = said.argmax(1) if kind == "classifier" else torch.zeros(rows, dtype=torch.int64)
+        drawn = stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
+        self.held, self.kept = drawn.nonzero()[:, 0].numpy(), (~drawn).nonzero()[:, 0].numpy()
+        self.center, self.scale = torch.zeros(said.shape[1]), torch.ones(said.shape[1])
+        if kind == "regressor":
+            self.center = said[self.kept].mean(0)
+            spread = said[self.kept].std(0, correction=0)
+            # What varies by no more than float32's rounding does not vary.
+            least = 2 * torch.finfo(torch.float32).eps * self.center.abs()
+            self.scale = torch.where(spread > least, spread, torch.ones_like(spread))
+        self._real, self._said = matrix[self.kept], said[self.kept]
+        self._judged = Lesson(
+            torch.from_numpy(matrix[self.held]).float(),
+            self._in_units(said[self.held]),
+            None if labels is None else torch.from_numpy(labels[self.held]),
+            None if values is None else self._in_units(torch.from_numpy(values[self.held]).float()),
+        )
+        arguments = {"columns": columns.to_json(), "outputs": said.shape[1], "hidden": list(plan.hidden)}
+        self.spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
+
+    def tuned(self) -> tuple[Synthesis | None, list[dict[str, Any]]]:
+        """How to make rows up, and what was tried; None where none are to be made.
+
+        Where p or s is not given, a small set and a short training for each point of a grid show which is best on the
+        validation rows.
+        """
+        plan = self.plan
+        rows = min(MOST_ROWS, TIMES * len(self._real)) if plan.rows is None else plan.rows
+        if rows == 0:
+            return None, []
+        if plan.method != "munge":
+            return Synthesis(method=plan.method, rows=rows), []
+        wanted = Synthesis(method=plan.method, rows=rows, p=plan.p, s=plan.s)
+        if plan.p is not None and plan.s is not None:
+            return wanted, []
+        grid: list[Mapping[str, float]] = [
+            {"p": p, "s": s}
+            for p in (_PS if plan.p is None else (plan.p,))
+            for s in (_SS if plan.s is None else (plan.s,))
+        ]
+        small = replace(wanted, rows=min(rows, TRIAL_ROWS))
+        best, trials = tune(self._score, small, grid, progress=self._progress)
+        return replace(best, rows=rows), trials
+
+    def _score(self, synthesis: Synthesis) -> float:
+        lesson = self.lesson(self.made(synthesis, silent), silent)
+        fitted = self.trained(lesson, steps=min(TRIAL_STEPS, self.plan.steps), progress=silent)
+        assert fitted.score is not None  # there is validation
+        return fitted.score
+
+    def made(self, synthesis: Synthesis | None, progress: Progress | None = None) -> Matrix:
+        """Synthetic rows, encoded; none without a synthesis."""
+        if synthesis is None:
+            return self._real[:0]
+        drawn: Matrix = synthesis.draw(
+            self._real, self.columns, seed=self.plan.seed, progress=progress or self._progress
+        )
+        return drawn
+
+    def lesson(self, made: Matrix, progress: Progress | None = None) -> Lesson:
+        """Synthetic rows and what the teacher says about them, with the real ones among them."""
+        inputs, targets = [], []
+        if len(made):
+            inputs.append(torch.from_numpy(made).float())
+            targets.append(self._ask(made, progress or self._progress, "label synthetic rows"))
+        if self.plan.include_original:
+            inputs.append(torch.from_numpy(self._real).float())
+            targets.append(self._said)
+        order = torch.randperm(sum(map(len, inputs)), generator=torch.Generator().manual_seed(self.plan.seed))
+        return Lesson(torch.cat(inputs)[order], self._in_units(torch.cat(targets)[order]))
+
+    def trained(self, lesson: Lesson, *, steps: int | None = None, progress: Progress | None = None) -> Fitted:
+        """A network that learned the lesson, in the units of the lesson."""
+        return imitate(
+            self.spec,
+            lesson,
+            self._judged,
+            loss=LOSSES[self.plan.loss] if self.kind == "classifier" else SquaredError(of="values"),
+            by=self.by,
+            steps=steps or self.plan.steps,
+            batch_size=self.plan.batch_size,
+            learning_rate=self.plan.learning_rate,
+            seed=self.plan.seed,
+            progress=progress or self._progress,
+            title="train the mimic",
+        )
+
+    def _in_units(self, said: Float32[Tensor, "rows outputs"]) -> Float32[Tensor, "rows outputs"]:
+        return said if self.kind == "classifier" else (said - self.center) / self.scale

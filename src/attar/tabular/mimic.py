@@ -1,0 +1,405 @@
+"""`Mimic`: a small network that imitates an estimator of scikit-learn, and is one itself.
+
+The method is that of Bucila, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006: make up many rows that look like
+the data, let the big model label them, and train a small network on what it says.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from attar.deployment.artifact import Artifact, deploy
+from attar.errors import must
+from attar.network.evaluating import evaluating
+from attar.tables.columns import Columns
+from attar.tabular import taught
+from attar.tabular.imitate import in_units_
+from attar.tabular.making import Making
+from attar.tabular.plan import checked
+from attar.tabular.report import Report, of_labels, of_probabilities, of_values
+from attar.tabular.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
+from attar.training.progress import Progress, silent
+
+_PART = 16_384
+"""Rows that the network sees at once when predicting."""
+
+_KEPT = 256
+"""Training rows kept for checking a deployment and for calibrating it."""
+
+
+class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A small network that says what a big estimator says.
+
+    `fit` makes up rows that look like the data, has the teacher label them, and trains the network on that. A teacher
+    that is fitted already is used as it is, and then rows need no labels; another one is first fitted (a clone of it)
+    on the rows and labels given, as scikit-learn's meta-estimators do. Note that `sklearn.base.clone`, and so cross-
+    validation and searches, clone the teacher too, which forgets its fit: wrap it in `sklearn.frozen.FrozenEstimator`
+    to keep it.
+
+    A mimic of a classifier is a classifier and a mimic of a regressor a regressor.
+
+    Attributes:
+        classes_: Classes, sorted (classifiers).
+        teacher_: The fitted teacher.
+        columns_: What the columns of the rows are.
+        network_: The network, from encoded rows (float32, nominals as codes, NaN where missing) to logits or values.
+        spec_: How to build that network anew.
+        synthesis_: How rows were made up, with the p and s that were chosen; None if none were.
+        report_: How close the mimic is to its teacher on validation rows.
+        n_features_in_: Number of columns.
+        feature_names_in_: Names of the columns, where the rows had them.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> forest = RandomForestClassifier(random_state=0).fit(X, y)
+        >>> mimic = Mimic(forest, hidden=(16,), p=0.5, s=1.0, rows=2000, steps=200, random_state=0).fit(X)
+        >>> bool(np.mean(mimic.predict(X) == forest.predict(X)) > 0.9)
+        True
+
+    References:
+        Bucila, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006.
+    """
+
+    def __init__(
+        self,
+        teacher: Any,
+        *,
+        hidden: Sequence[int] = (256,),
+        rows: int | None = None,
+        method: Literal["munge", "random", "mixture"] = "munge",
+        p: float | None = None,
+        s: float | None = None,
+        loss: Literal["cross_entropy", "squared_error", "logits"] = "cross_entropy",
+        steps: int = 4000,
+        batch_size: int = 256,
+        learning_rate: float = 0.01,
+        validation: float | int = 0.1,
+        nominal: Sequence[str | int] = (),
+        unseen: Literal["error", "missing"] = "error",
+        embed: int | None = None,
+        include_original: bool = True,
+        runtime: str = "onnxruntime",
+        random_state: Any = None,
+    ) -> None:
+        """Say how; `fit` judges the values.
+
+        Args:
+            teacher: An estimator with ``predict_proba`` (or ``decision_function``, for two classes) or, for regression,
+                ``predict``; or one of Attar's teachers.
+            hidden: Width of each hidden layer.
+            rows: Synthetic rows; None for 25 for each real row and at most 100,000. 0 learns from the real rows alone.
+            method: How rows are made up: ``munge``, or the baselines ``random`` and ``mixture``.
+            p: Probability with which MUNGE changes a value; None tunes it on validation rows.
+            s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
+            loss: What is made small: the cross-entropy with the teacher's probabilities, their ``squared_error`` as in
+                the paper, or the squared error of centered ``logits``. A regressor's mimic always has the squared error
+                of its values.
+            steps: Optimizer steps.
+            batch_size: Rows in a step.
+            learning_rate: Peak step size of Adam.
+            validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
+                best of 20 rounds, p and s.
+            nominal: Columns of numbers that are mere names, by name or place; strings always are.
+            unseen: What to do when predicting on a nominal value, or a missing one, that its column did not have when
+                fitted: ``error``, or take it for ``missing``.
+            embed: Width of learned embeddings of nominal columns; None for one input per value.
+            include_original: Whether the network learns from the real rows too.
+            runtime: What `save` writes for, unless told otherwise.
+            random_state: Seed, generator or None: rows made up, first weights, order of the rows, validation rows.
+        """
+        self.teacher = teacher
+        self.hidden = hidden
+        self.rows = rows
+        self.method = method
+        self.p = p
+        self.s = s
+        self.loss = loss
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.nominal = nominal
+        self.unseen = unseen
+        self.embed = embed
+        self.include_original = include_original
+        self.runtime = runtime
+        self.random_state = random_state
+
+    # scikit-learn wants a constructor that takes anything; where tests check types at run time, this one is left out.
+    __init__.__dict__["__no_type_check__"] = True
+
+    # -- fitting -----------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Mimic:
+        """Make the network.
+
+        Args:
+            X: Real rows: an array, a DataFrame or an Arrow table. The more of them, the better; labels are not needed.
+            y: Labels or values. They fit a teacher that is not fitted; of one that is, they choose the best round, p
+                and s in place of the teacher's own word, so give rows that the teacher has not seen.
+            progress: Sees labelling, tuning and training.
+
+        Raises:
+            BadInput: If a parameter breaks its rule; the teacher is not fitted and there is no y, gives no
+                probabilities, or knows one class only; labels are not among its classes; a number is infinite.
+            ValueError: If rows and labels do not fit together, as scikit-learn finds.
+        """
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        plan = checked(seed=seed, **self.get_params(deep=False))
+        kind = taught.kind_of(self.teacher)
+        if kind is None:
+            rule = "an estimator with predict_proba or predict, or one of Attar's teachers"
+            raise must("teacher", "Mimic", rule, self.teacher, "Give a classifier or a regressor")
+        ready = taught.is_fitted(self.teacher)
+        if not ready and y is None:
+            raise taught.refuse_unfitted(self.teacher)
+        given = self._table(X, reset=True)
+        truth = self._truth(given, y, kind, ready)
+        columns = Columns.infer(given, nominal=plan.nominal)
+        clock = _Clock()
+
+        teacher = self.teacher
+        if not ready:
+            with clock("teacher"):
+                teacher = clone(self.teacher).fit(given, truth)
+        classes, labels, values = _numbered(teacher, kind, truth)
+        matrix = columns.encode(given)
+        with clock("labelling"):
+            ask = taught.asking(teacher, kind, columns, _head(given), classes)
+            said = ask(matrix, progress, "label real rows")
+        if kind == "classifier" and classes is None:
+            classes = np.arange(said.shape[1])
+        by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
+        making = Making(plan, kind, columns, ask, matrix, said, labels=labels, values=values, by=by, progress=progress)
+        with clock("tuning"):
+            synthesis, trials = making.tuned()
+        with clock("synthesis"):
+            made = making.made(synthesis)
+        with clock("labelling"):
+            lesson = making.lesson(made)
+        with clock("training"):
+            fitted = making.trained(lesson)
+        in_units_(fitted.model, making.center, making.scale)
+
+        if classes is not None:
+            self.classes_ = classes
+        self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
+        self.network_, self.spec_ = fitted.model, making.spec
+        self._kind, self._flat = kind, truth is None or truth.ndim == 1
+        self._seen = torch.from_numpy(matrix[making.kept[:_KEPT]].astype(np.float32))
+        held = making.held
+        figures = _figures(
+            kind,
+            self._said(matrix[held]),
+            said[held].double().numpy(),
+            None if labels is None else labels[held],
+            None if values is None else values[held],
+        )
+        self.report_ = Report(
+            rows=len(matrix),
+            validation_rows=len(held),
+            synthetic_rows=len(made),
+            p=None if synthesis is None else synthesis.p,
+            s=None if synthesis is None else synthesis.s,
+            trials=tuple(trials),
+            judged_by=by,
+            parameters=sum(each.numel() for each in fitted.model.parameters()),
+            steps=fitted.steps,
+            best_round=fitted.best_epoch,
+            rounds=len(fitted.history),
+            teacher_fitted_here=not ready,
+            seconds=clock.spent,
+            **figures,
+        )
+        return self
+
+    def _table(self, X: Any, *, reset: bool) -> Any:
+        """Rows, checked against those of the fit."""
+        given = as_rows(X, self, least=LEAST if reset else 1)
+        if reset and not hasattr(given, "shape"):
+            raise must("X", "Mimic", "with a number of rows and columns", type(given).__name__, "Use an Arrow table")
+        if reset or not is_frame(given):
+            return validate_data(self, given, skip_check_array=True, reset=reset)
+        if not hasattr(self, "feature_names_in_"):
+            # Fitted on an array: what counts is the place, and scikit-learn says that there were no names.
+            validate_data(self, given, skip_check_array=True, reset=False)
+            return np.asarray(given)
+        return given
+
+    def _truth(self, given: Any, y: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
+        """Labels or values as an array, once they are what the teacher needs."""
+        if kind == "regressor":
+            tags = taught.tags_of(self.teacher)
+            several = tags is not None and tags.target_tags.multi_output
+            return None if y is None else as_values(y, given, several=several)
+        labels = None if y is None else as_labels(y, given)
+        found = None if ready or labels is None else len(np.unique(labels))
+        if found == 1:
+            raise must("y", "Mimic.fit", "of at least two classes", "1 class", "There is nothing to tell apart")
+        taught.refuse_without_probabilities(self.teacher, found)
+        return labels
+
+    # -- predicting --------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The most probable class of each row, or its value(s)."""
+        said = self._asked(X)
+        if self._kind == "classifier":
+            predicted: npt.NDArray[Any] = self.classes_[said.argmax(1)]
+            return predicted
+        return said[:, 0] if self._flat and said.shape[1] == 1 else said
+
+    @available_if(lambda self: taught.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``."""
+        return _softmax(self._asked(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of a classifier, r2 of a regressor, against true labels or values."""
+        predicted = self.predict(X)
+        scored = accuracy_score if self._kind == "classifier" else r2_score
+        return float(scored(y, predicted, sample_weight=sample_weight))
+
+    def _asked(self, X: Any) -> npt.NDArray[np.float64]:
+        check_is_fitted(self, "network_")
+        matrix = self.columns_.encode(self._table(X, reset=False), unseen=self.unseen)
+        if self.unseen == "error":
+            for place, column in enumerate(self.columns_):
+                if not column.missing and (gaps := np.isnan(matrix[:, place])).any():
+                    row = int(np.flatnonzero(gaps)[0])
+                    rule = "without missing values, as it was when fitted"
+                    remedy = "Fill it in, or set unseen='missing'"
+                    raise must(f"column {column.name!r}", "the rows", rule, f"NaN in row {row}", remedy)
+        return self._said(matrix)
+
+    def _said(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Logits or values of encoded rows, float64.
+
+        Rows are rounded to float32, which is what artifacts take; beyond that the arithmetic is float64, so that what
+        is said of a row does not depend on which rows stand beside it.
+        """
+        network = copy.deepcopy(self.network_).double()
+        rows = torch.from_numpy(matrix.astype(np.float32)).double()
+        with evaluating(network):
+            said: npt.NDArray[np.float64] = torch.cat([network(part) for part in torch.split(rows, _PART)]).numpy()
+        return said
+
+    def save(self, path: Path | str, runtime: str | None = None) -> Artifact:
+        """Write the mimic as files that a runtime executes; `attar.load` reads them, and needs no scikit-learn.
+
+        Args:
+            path: The folder.
+            runtime: A runtime, or one of `attar.candidates`; that of the constructor if None.
+
+        Raises:
+            BadInput: If there is no such runtime.
+            DeploymentError: If it cannot run the network.
+        """
+        check_is_fitted(self, "network_")
+        if self._kind == "classifier":
+            names = [str(name) for name in self.classes_.tolist()]
+        else:
+            outputs = self.spec_.arguments["outputs"]
+            names = ["value"] if outputs == 1 else [f"value {place}" for place in range(outputs)]
+        return deploy(
+            self.network_,
+            runtime or self.runtime,
+            path,
+            example=self._seen[:1],
+            classes=names,
+            calibration=self._seen,
+            spec=self.spec_,
+            columns=self.columns_,
+            unseen=self.unseen,
+            output="logits" if self._kind == "classifier" else "values",
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        kind, its = taught.kind_of(self.teacher), taught.tags_of(self.teacher)
+        tags.estimator_type = kind
+        tags.target_tags.required = not taught.is_fitted(self.teacher)
+        if kind == "classifier":
+            tags.classifier_tags = ClassifierTags()
+        if kind == "regressor":
+            tags.regressor_tags = RegressorTags()
+        if its is not None:
+            if its.classifier_tags is not None:
+                tags.classifier_tags = ClassifierTags(multi_class=its.classifier_tags.multi_class)
+            tags.target_tags.multi_output = kind == "regressor" and its.target_tags.multi_output
+            tags.input_tags.allow_nan = its.input_tags.allow_nan
+            tags.input_tags.string = its.input_tags.string
+            tags.input_tags.categorical = its.input_tags.categorical
+            tags.input_tags.positive_only = its.input_tags.positive_only
+            tags.non_deterministic = its.non_deterministic
+        return tags
+
+
+class _Clock:
+    """Seconds spent on each part of the work."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - begun
+
+
+def _numbered(
+    teacher: Any, kind: Kind, truth: npt.NDArray[Any] | None
+) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None, npt.NDArray[np.float64] | None]:
+    """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``."""
+    if kind == "regressor":
+        return None, None, None if truth is None else truth.reshape(len(truth), -1)
+    classes = taught.classes_of(teacher)
+    if classes is None and truth is not None:
+        classes = np.unique(truth)
+    return classes, None if truth is None or classes is None else codes(truth, classes), None
+
+
+def _figures(
+    kind: Kind,
+    mine: npt.NDArray[np.float64],
+    its: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64] | None,
+    values: npt.NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    """The mimic's word beside the teacher's, and both beside the truth where it is known."""
+    if kind == "classifier":
+        mine, its = _softmax(mine), _softmax(its)
+        judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]
+        return {"fidelity": of_probabilities(mine, its), "mimic": judged[0], "teacher": judged[1]}
+    judged = [of_values(one, values) if values is not None else None for one in (mine, its)]
+    return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
+
+
+def _head(given: Any) -> Any:
+    """One row, which shows the form of all."""
+    if hasattr(given, "iloc"):
+        return given.iloc[:1]
+    return given.slice(0, 1) if hasattr(given, "slice") else given[:1]
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+    return probabilities

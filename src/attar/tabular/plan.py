@@ -1,0 +1,103 @@
+"""The parameters of a mimic, judged once, before anything is done."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+from attar.errors import must, near
+from attar.tabular.imitate import LOSSES
+
+METHODS = ("munge", "random", "mixture")
+"""How rows can be made up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a mimic is made; the attributes are the parameters of `attar.tabular.mimic.Mimic`."""
+
+    hidden: tuple[int, ...]
+    rows: int | None
+    method: str
+    p: float | None
+    s: float | None
+    loss: str
+    steps: int
+    batch_size: int
+    learning_rate: float
+    validation: float
+    nominal: tuple[str | int, ...]
+    embed: int | None
+    include_original: bool
+    seed: int
+
+
+def checked(*, seed: int, **given: Any) -> Plan:
+    """The plan that parameters make.
+
+    Args:
+        seed: Of everything that is drawn.
+        given: The parameters of a mimic by name, of any type; those that are no part of a plan are judged only.
+
+    Raises:
+        BadInput: If one of them breaks its rule.
+    """
+    for name, choices in (("loss", LOSSES), ("unseen", ("error", "missing")), ("method", METHODS)):
+        if not isinstance(given[name], str) or given[name] not in choices:
+            remedy = near(str(given[name]), choices)
+            raise must(name, "Mimic", f"one of {', '.join(choices)}", given[name], remedy)
+    hidden, nominal = given["hidden"], given["nominal"]
+    if isinstance(hidden, str) or not hasattr(hidden, "__len__"):
+        raise must("hidden", "Mimic", "a list of widths", hidden, "(256,) is one hidden layer")
+    if isinstance(nominal, str) or not hasattr(nominal, "__len__"):
+        raise must("nominal", "Mimic", "a list of columns' names or places", nominal, "For example [0, 3]")
+    rows = None if given["rows"] is None else _whole("rows", given["rows"], least=0)
+    if rows == 0 and not given["include_original"]:
+        raise must("rows", "Mimic", "above 0 without the real rows", 0, "Set include_original=True")
+    share = _number("validation", given["validation"], "a share below 1, or a number of rows", least=0.0)
+    return Plan(
+        hidden=tuple(_whole("a width in hidden", width, least=1) for width in hidden),
+        rows=rows,
+        method=given["method"],
+        p=_p(given["p"]),
+        s=None if given["s"] is None else _number("s", given["s"], "greater than 0, or None", least=0.0),
+        loss=given["loss"],
+        steps=_whole("steps", given["steps"], least=1),
+        batch_size=_whole("batch_size", given["batch_size"], least=1),
+        learning_rate=_number("learning_rate", given["learning_rate"], "greater than 0", least=0.0),
+        validation=share if share < 1 else float(_whole("validation", given["validation"], least=1)),
+        nominal=tuple(
+            each if isinstance(each, str) else _whole("a place in nominal", each, least=0) for each in nominal
+        ),
+        embed=None if given["embed"] is None else _whole("embed", given["embed"], least=1),
+        include_original=bool(given["include_original"]),
+        seed=seed,
+    )
+
+
+def _p(given: object) -> float | None:
+    if given is None:
+        return None
+    rule = "above 0 and up to 1, or None"
+    p = _number("p", given, rule, least=0.0)
+    if p > 1:
+        raise must("p", "Mimic", rule, given, "It is a probability")
+    return p
+
+
+def _number(name: str, value: Any, rule: str, *, least: float) -> float:
+    if not _is(value, numbers.Real) or not least < value < math.inf:
+        raise must(name, "Mimic", rule, value, "Leave it out for its default")
+    return float(value)
+
+
+def _whole(name: str, value: Any, *, least: int) -> int:
+    if not _is(value, numbers.Real) or value != value // 1 or value < least:
+        raise must(name, "Mimic", f"a whole number, at least {least}", value, "Give such a number")
+    return int(value)
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

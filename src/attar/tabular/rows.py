@@ -1,0 +1,112 @@
+"""What an estimator is handed: rows and their labels in any usual form, checked once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from attar.errors import BadInput, shown
+
+Kind = Literal["classifier", "regressor"]
+
+LEAST = 3
+"""Two rows that can be neighbors, and one to judge by."""
+
+
+def is_frame(rows: object) -> bool:
+    """Whether the rows carry columns with names: a DataFrame of any library, or an Arrow table."""
+    return hasattr(rows, "__arrow_c_stream__") or (hasattr(rows, "columns") and hasattr(rows, "dtypes"))
+
+
+def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
+    """Rows as they came where they are a frame or an array, else as an array.
+
+    Args:
+        given: A frame, an array, or anything of which NumPy makes an array ``[rows, columns]``.
+        estimator: Whom messages name.
+        least: How many rows there must be.
+
+    Raises:
+        BadInput: If a frame has too few rows.
+        ValueError: If the array is not two-dimensional, is complex, or has too few rows or no columns.
+        TypeError: If it is sparse.
+    """
+    if is_frame(given):
+        count = int(given.shape[0])
+        if count < least:
+            raise BadInput(f"X must have at least {least} rows; got {count} sample(s). Give more rows.")
+        return given
+    if not hasattr(given, "dtype") and not hasattr(given, "__array__") and not hasattr(given, "__array_interface__"):
+        # NumPy would make strings of numbers that stand beside strings.
+        plain = np.asarray(given) if _is_regular(given) else np.asarray(given, dtype=object)
+        given = plain if plain.dtype.kind not in "USO" else np.asarray(given, dtype=object)
+    return check_array(
+        given,
+        dtype=None,
+        ensure_all_finite=False,  # missing values and infinities are judged column by column
+        ensure_min_samples=least,
+        estimator=estimator,
+        input_name="X",
+    )
+
+
+def _is_regular(given: Any) -> bool:
+    """Whether nested lists have one shape; NumPy refuses those that have not."""
+    try:
+        np.asarray(given)
+    except ValueError:
+        return False
+    return True
+
+
+def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
+    """Class labels ``[rows]``, as they are.
+
+    Raises:
+        ValueError: If they are not one class per row, or are the values of a regression.
+    """
+    check_consistent_length(rows, given)
+    labels: npt.NDArray[Any] = column_or_1d(given, warn=True)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    return labels
+
+
+def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64]:
+    """The values of a regression, float64 ``[rows]`` or, with several outputs, ``[rows, outputs]``.
+
+    Args:
+        given: Numbers.
+        rows: The rows that they belong to.
+        several: Whether two dimensions are welcome.
+
+    Raises:
+        ValueError: If they are not finite numbers, one (or one list) per row.
+    """
+    check_consistent_length(rows, given)
+    values: npt.NDArray[np.float64] = check_array(given, dtype=np.float64, ensure_2d=False, input_name="y")
+    if several and values.ndim == 2:
+        return values
+    return np.asarray(column_or_1d(values, warn=True))
+
+
+def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The position of each label among the classes.
+
+    Raises:
+        BadInput: If a label is none of them.
+    """
+    places = {value: place for place, value in enumerate(classes.tolist())}
+    found = [places.get(label, -1) for label in labels.tolist()]
+    if -1 in found:
+        row = found.index(-1)
+        raise BadInput(
+            f"y of Mimic.fit must hold classes that the teacher knows, {shown(list(places))}; "
+            f"got {labels.tolist()[row]!r} in row {row}. Fit the teacher on these classes too, or leave such rows out."
+        )
+    return np.array(found, dtype=np.int64)

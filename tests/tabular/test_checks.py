@@ -1,0 +1,35 @@
+"""A mimic is an estimator as scikit-learn has them: its own checks say so, for a classifier and for a regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from attar.tabular.mimic import Mimic
+
+SMALL: dict[str, Any] = {
+    "hidden": (8,),
+    "rows": 300,
+    "p": 0.5,
+    "s": 1.0,
+    "steps": 80,
+    "batch_size": 64,
+    "learning_rate": 0.03,
+    "random_state": 0,
+}
+
+
+def _expected(estimator: BaseEstimator) -> dict[str, str]:
+    """The checks that do not apply, each with its reason."""
+    return {}
+
+
+@parametrize_with_checks(
+    [Mimic(LogisticRegression(), **SMALL), Mimic(Ridge(), **SMALL)], expected_failed_checks=_expected, xfail_strict=True
+)
+def test_check_of_scikit_learn(estimator: BaseEstimator, check: Callable[[BaseEstimator], None]) -> None:
+    check(estimator)
