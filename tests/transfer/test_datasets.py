@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput, CorruptFile, NothingMatched
+from attar.tables.columns import Columns
 from attar.transfer.datasets import (
     Dataset,
     Split,
@@ -133,6 +134,60 @@ class TestSplit:
     def test_broken_rules_are_named(self, changes, message):
         with pytest.raises(BadInput, match=f"^{message}"):
             split(**changes)
+
+
+class TestSplitOfATable:
+    columns = Columns.infer(np.array([["a", 1.0], ["b", 2.0]], dtype=object))
+
+    def table(self, **changes: object) -> Split:
+        inputs = torch.tensor([[0.0, 1.5], [1.0, torch.nan], [torch.nan, 2.0]])
+        fields = {
+            "inputs": inputs,
+            "labels": None,
+            "ids": torch.arange(3),
+            "classes": ("a", "b"),
+            "columns": self.columns,
+        }
+        return Split(**{**fields, **changes})
+
+    def test_values_may_be_missing(self):
+        assert self.table().inputs.isnan().sum() == 2
+
+    def test_rows_keep_the_columns(self):
+        assert self.table().rows(slice(0, 2)).columns is self.columns
+        assert self.table().rows(torch.tensor([2])).inputs.isnan().tolist() == [[True, False]]
+
+    def test_the_fingerprint_is_of_the_columns_too(self):
+        full = torch.zeros(3, 2)
+        other = Columns.infer(np.array([["a", 1.0], ["c", 2.0]], dtype=object))
+        parts = [self.table(inputs=full), self.table(inputs=full, columns=None), self.table(inputs=full, columns=other)]
+        assert len({part.fingerprint() for part in parts}) == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"inputs": torch.zeros(3, 3)}, r"inputs of Split must be \[n, 2\] float32, .*; got '\(3, 3\) float32'"),
+            (
+                {"inputs": torch.zeros(3, 2, 1)},
+                r"inputs of Split must be \[n, 2\] float32, .*; got '\(3, 2, 1\) float32'",
+            ),
+            (
+                {"inputs": torch.zeros(3, 2).byte()},
+                r"inputs of Split must be \[n, 2\] float32, .*; got '\(3, 2\) uint8'",
+            ),
+            ({"inputs": torch.full((3, 2), torch.inf)}, "inputs of Split must be finite; got 'infinity in row 0'"),
+        ],
+    )
+    def test_broken_rules_are_named(self, changes, message):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            self.table(**changes)
+
+    def test_splits_must_have_the_same_columns(self):
+        labels = torch.tensor([0, 1, 0])
+        one, bare = self.table(labels=labels), self.table(labels=labels, inputs=torch.zeros(3, 2), columns=None)
+        assert Dataset("mine", one, one, one, ("a", "b"), "a test").columns is self.columns
+        with pytest.raises(BadInput, match=r"^columns of the test split of mine must be those of train; got None"):
+            Dataset("mine", one, one, bare, ("a", "b"), "a test")
 
 
 class TestDigits:

@@ -117,6 +117,10 @@ def load_table(
     if len(seen) < 2:
         got = f"only {values[int(seen[0])]!r}" if len(seen) else "no values"
         raise must(f"target column {target!r}", path.name, "of two or more classes", got, "Name another column")
+    labeled = int((codes >= 0).sum())
+    if len(seen) > labeled / 2:
+        got = f"{len(seen)} different values in {labeled} rows"
+        raise must(f"target column {target!r}", path.name, "of a few classes", got, "Name the column with the classes")
     renumbered = np.full(len(values) + 1, ABSENT)
     renumbered[seen] = np.arange(len(seen))
     classes = tuple(str(values[int(place)]) for place in seen)

@@ -1,0 +1,351 @@
+"""Tables in files: what CSV and Parquet become, and every table that is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+
+from attar.errors import BadInput, CorruptFile
+from attar.transfer.datasets import from_arrays, load
+from attar.transfer.files import load_table
+
+ROWS = 40
+
+
+def table(**changes: Any) -> pa.Table:
+    """Rows whose number is the column ``size``; two classes."""
+    columns: dict[str, Any] = {
+        "size": [float(row) for row in range(ROWS)],
+        "color": [("red", "blue", "green")[row % 3] for row in range(ROWS)],
+        "count": [None if row == 5 else row * 2 for row in range(ROWS)],
+        "zip": [(10, 30, 20)[row % 3] for row in range(ROWS)],
+        "kind": [("yes", "no")[row % 2] for row in range(ROWS)],
+    }
+    return pa.table({name: values for name, values in {**columns, **changes}.items() if values is not None})
+
+
+def written(folder: Path, rows: pa.Table, name: str = "mine.csv") -> Path:
+    path = folder / name
+    if name.endswith(".parquet"):
+        pyarrow.parquet.write_table(rows, path)
+    else:
+        rows.to_pandas().to_csv(path, index=False, sep=";" if "semicolon" in name else ",")
+    return path
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet", "mine semicolon.csv", "MINE.CSV"])
+def test_a_table_by_hand(tmp_path: Path, name: str):
+    dataset = load(written(tmp_path, table(), name), target="kind", nominal=["zip"])
+    assert [len(part) for part in dataset.splits().values()] == [29, 3, 8]
+    assert dataset.classes == ("no", "yes") and dataset.source == name and dataset.name == name.partition(".")[0]
+    columns = dataset.columns
+    assert columns is not None and columns.names == ("size", "color", "count", "zip")
+    assert columns["color"].categories == ("blue", "green", "red") and columns["zip"].categories == (10, 20, 30)
+    assert [column.kind for column in columns] == [
+        "number",
+        "nominal",
+        "integer" if "parquet" in name else ANY,
+        "nominal",
+    ]
+    for part in dataset.splits().values():
+        assert part.inputs.dtype == torch.float32
+        for row, values, label in zip(part.ids.tolist(), part.inputs.tolist(), part.labels.tolist(), strict=True):
+            assert values[0] == row and label == (row % 2 == 0)
+            assert values[1] == (2, 0, 1)[row % 3] and values[3] == (0, 2, 1)[row % 3]
+            assert np.isnan(values[2]) if row == 5 else values[2] == 2 * row
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return other in ("integer", "number")
+
+
+ANY = _Any()
+"""pandas writes whole numbers of which some are missing as floats."""
+
+
+def test_csv_and_parquet_and_frames_agree(tmp_path: Path):
+    rows = table(count=list(range(ROWS)))
+    files = [written(tmp_path, rows, name) for name in ("mine.csv", "mine.parquet")]
+    assert len({load(path, target="kind", seed=3).fingerprint() for path in files}) == 1
+
+
+def test_columns_come_from_the_training_rows_alone(tmp_path: Path):
+    path = written(tmp_path, table(), "mine.parquet")
+    train = load(path, target="kind").train
+    columns = load(path, target="kind").columns
+    assert columns is not None
+    assert columns["size"].center == pytest.approx(train.ids.double().mean().item())
+    assert columns["size"].low == train.ids.min() and columns["size"].high == train.ids.max()
+
+
+def test_a_value_that_is_in_no_training_row_is_missing(tmp_path: Path):
+    test = load(written(tmp_path, table(), "first.parquet"), target="kind").test
+    rare = [("rare" if row == int(test.ids[2]) else "usual") for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(color=rare), "mine.parquet"), target="kind")
+    assert dataset.columns is not None and dataset.columns["color"].categories == ("usual",)
+    assert torch.equal(dataset.test.inputs[:, 1].isnan(), torch.arange(8) == 2)
+
+
+def test_a_column_that_has_values_in_no_training_row(tmp_path: Path):
+    test = load(written(tmp_path, table(), "first.parquet"), target="kind").test
+    rare = [("rare" if row == int(test.ids[2]) else None) for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(color=rare), "mine.parquet"), target="kind")
+    assert dataset.columns is not None and dataset.columns["color"].categories == ()
+    assert dataset.test.inputs[:, 1].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ([(7, 30, 4)[row % 3] for row in range(ROWS)], ("4", "7", "30")),
+        ([bool(row % 2) for row in range(ROWS)], ("False", "True")),
+        (pa.array([("b", "a")[row % 2] for row in range(ROWS)]).dictionary_encode(), ("a", "b")),
+    ],
+    ids=["numbers", "bools", "dictionary"],
+)
+def test_classes_are_sorted_by_their_values(tmp_path: Path, values: Any, classes: tuple[str, ...]):
+    dataset = load(written(tmp_path, table(kind=values), "mine.parquet"), target="kind")
+    assert dataset.classes == classes
+    plain = values.to_pylist() if isinstance(values, pa.Array) else values
+    for part in dataset.splits().values():
+        assert [classes[label] for label in part.labels] == [str(plain[row]) for row in part.ids.tolist()]
+
+
+def test_rows_without_a_class_stay_in_train(tmp_path: Path):
+    kinds = [None if row < 10 else ("yes", "no")[row % 2] for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(kind=kinds)), target="kind")
+    assert dataset.classes == ("no", "yes")
+    assert dataset.train.ids[dataset.train.labels == -1].tolist() == list(range(10))
+    assert [len(part) for part in dataset.splits().values()] == [32, 2, 6]  # 30 labeled: 6, then a tenth of 24
+
+
+def test_what_stands_for_missing_values(tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    lines = ["a,b,c", *(f"{value},1,{'xy'[place % 2]}" for place, value in enumerate(["p", "?", "", "NA", '"NA"'] * 8))]
+    path.write_text("\n".join(lines))
+    dataset = load(path, target="c")
+    assert dataset.columns is not None and dataset.columns["a"].categories == ("NA", "p")
+
+
+def test_types_come_from_the_whole_file(tmp_path: Path):
+    # More than a megabyte of numbers, then a string.
+    path = tmp_path / "mine.csv"
+    rows = [f"{10**12 + row % 7},{'xy'[row % 2]}" for row in range(80_000)]
+    path.write_text("\n".join(["a,b", *rows, "word,x"]))
+    assert path.stat().st_size > 1 << 20
+    dataset = load_table(path, target="b")
+    assert dataset.columns is not None and dataset.columns["a"].categories[0] == str(10**12)
+
+
+def test_an_index_of_pandas_is_no_column(tmp_path: Path):
+    frame = table().to_pandas()
+    frame.index = list(range(100, 100 + ROWS))
+    frame.to_parquet(tmp_path / "mine.parquet")
+    dataset = load(tmp_path / "mine.parquet", target="kind")
+    assert dataset.columns is not None and dataset.columns.names == ("size", "color", "count", "zip")
+
+
+def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
+    path = written(tmp_path, table())
+    dataset = load(path, target="kind", test=0.5, validation=4, seed=1, classes=["yes", "no"], limit=6)
+    assert dataset.classes == ("yes", "no") and [len(part) for part in dataset.splits().values()] == [6, 4, 6]
+    assert dataset.columns is not None and len(dataset.columns) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({}, {"target": "kinds"}, r"target of mine\.csv must be one of its columns; got 'kinds'\. Did you mean 'kind'"),
+        (
+            {},
+            {"target": "size"},
+            r"target column 'size' of mine\.csv must be classes: strings, .*; got 'numbers with a",
+        ),
+        (
+            {"kind": ["yes"] * ROWS},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of two or more classes; got \"only 'yes'\"",
+        ),
+        ({"kind": [None] * ROWS}, {"target": "kind"}, r"target column 'kind' of mine\.csv must be .*; got 'no values'"),
+        (
+            {"kind": ["yes"] * (ROWS - 1) + [None]},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of two or more classes; got \"only 'yes'\"",
+        ),
+        (
+            dict.fromkeys(["size", "color", "count", "zip"]),
+            {"target": "kind"},
+            r"columns of mine\.csv must be more than the target; got \['kind'\]",
+        ),
+        (
+            {},
+            {"target": "kind", "nominal": ["kind"]},
+            r"nominal of mine\.csv must be columns other than the target; got 'kind'",
+        ),
+        ({}, {"target": "kind", "nominal": ["zop"]}, "nominal of the rows must be names of columns; got 'zop'. Did"),
+        (
+            {"size": [float("inf")] * ROWS},
+            {"target": "kind"},
+            "column 'size' of the rows must be finite in float32; got 'inf in row 0'",
+        ),
+        (
+            {"size": ["2020-01-01"] * ROWS},
+            {"target": "kind"},
+            "column 'size' of the rows must be of bools, numbers or strings; got 'date32",
+        ),
+        ({}, {"target": "kind", "test": 0.0}, "test of mine must be a share between 0 and 1"),
+        (
+            {"kind": [str(row) for row in range(ROWS)]},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of a few classes; got '40 different values in 40 rows'",
+        ),
+        (
+            {"kind": ["yes"] * (ROWS - 1) + ["no"]},
+            {"target": "kind", "test": 30},
+            r"labels of the train split of mine must be of every class; got \"none of",
+        ),
+    ],
+)
+def test_broken_rules_are_named(tmp_path: Path, changes: dict[str, Any], arguments: dict[str, Any], message: str):
+    with pytest.raises(BadInput, match=f"^{message}"):
+        load(written(tmp_path, table(**changes)), **arguments)
+
+
+def test_a_column_twice(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text("a,a,b\n1,2,x\n3,4,y\n")
+    with pytest.raises(
+        BadInput, match=r"^columns of the rows must be named differently; got \"'a' at places 0 and 1\""
+    ):
+        load(tmp_path / "mine.csv", target="b")
+
+
+def test_no_rows(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text("a,b\n")
+    with pytest.raises(BadInput, match=r"^rows of a table must be at least one column and one row; got"):
+        load(tmp_path / "mine.csv", target="b")
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
+def test_a_missing_file(tmp_path: Path, name: str):
+    with pytest.raises(BadInput, match=r"^path of load_table must be an existing file; got '.*none\..*'\. Check"):
+        load(tmp_path / name, target="kind")
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n3\n", b"a,b\n1,2,3\n"], ids=["empty", "short", "long"])
+def test_a_csv_file_that_cannot_be_read(tmp_path: Path, content: bytes):
+    (tmp_path / "mine.csv").write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"^mine\.csv must be a CSV file in UTF-8 whose first line .*; got: .+Write"):
+        load(tmp_path / "mine.csv", target="a")
+
+
+def test_a_csv_file_in_another_encoding(tmp_path: Path):
+    (tmp_path / "mine.csv").write_bytes(("a,b\n" + "ö,x\nä,y\n" * 9).encode("latin-1"))
+    with pytest.raises(BadInput, match=r"^column 'a' of the rows must be of bools, numbers or strings; got 'binary'"):
+        load(tmp_path / "mine.csv", target="b", test=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"not parquet", None], ids=["empty", "text", "truncated"])
+def test_a_parquet_file_that_cannot_be_read(tmp_path: Path, content: bytes | None):
+    path = written(tmp_path, table(), "mine.parquet")
+    path.write_bytes(path.read_bytes()[:-20] if content is None else content)
+    with pytest.raises(CorruptFile, match=r"^mine\.parquet must be a whole Parquet file; got: .+Write it again"):
+        load(path, target="kind")
+
+
+def test_a_table_needs_a_target(tmp_path: Path):
+    with pytest.raises(BadInput, match=r"^target of load must be the name of a column of .*mine\.csv; got None\. Say"):
+        load(written(tmp_path, table()))
+
+
+@pytest.mark.parametrize("arguments", [{"target": "y"}, {"nominal": ["a"]}])
+def test_what_is_no_table_takes_no_target(arguments: dict[str, Any]):
+    with pytest.raises(BadInput, match=r"^target and nominal of load must be for \.csv and \.parquet files alone; got"):
+        load("digits", **arguments)
+
+
+class TestArrays:
+    def arrays(self) -> dict[str, Any]:
+        x = np.random.default_rng(0).integers(0, 4, (ROWS, 3)).astype("float32")
+        x[3, 1] = np.nan
+        return {"x": x, "y": np.arange(ROWS) % 2, "columns": np.array(["a", "b", "c"]), "nominal": np.array(["c"])}
+
+    def test_an_archive(self, tmp_path: Path):
+        np.savez(tmp_path / "mine.npz", **self.arrays())
+        dataset = load(tmp_path / "mine.npz")
+        assert dataset.columns is not None and dataset.columns.names == ("a", "b", "c")
+        assert dataset.columns.mask.tolist() == [False, False, True]
+        x = torch.from_numpy(self.arrays()["x"])
+        for part in dataset.splits().values():
+            assert torch.equal(part.inputs.nan_to_num(nan=-1.0), x[part.ids].nan_to_num(nan=-1.0))
+
+    def test_names_alone_and_nominal_places_alone(self):
+        arrays = self.arrays()
+        named = from_arrays("mine", {key: value for key, value in arrays.items() if key != "nominal"})
+        placed = from_arrays("mine", {**arrays, "columns": None, "nominal": ["column 2"]})
+        assert named.columns is not None and placed.columns is not None
+        assert not named.columns.mask.any() and placed.columns.mask.tolist() == [False, False, True]
+        assert placed.columns.names == ("column 0", "column 1", "column 2")
+
+    def test_strings_in_an_archive(self, tmp_path: Path):
+        x = np.array([["red", "5"], ["blue", "7"]] * 20)
+        np.savez(tmp_path / "mine.npz", x=x, y=np.arange(ROWS) % 2, columns=np.array(["a", "b"]))
+        dataset = load(tmp_path / "mine.npz")
+        assert dataset.columns is not None and dataset.columns["b"].categories == ("5", "7")
+
+    def test_frames_and_tables_and_streams(self):
+        rows, y = table(kind=None), np.arange(ROWS) % 2
+        sources = (rows, rows.to_pandas(), rows.to_reader())
+        prints = {
+            from_arrays("mine", {"x": source, "y": y}).train.inputs[:, [0, 1, 3]].numpy().tobytes()
+            for source in sources
+        }
+        assert len(prints) == 1
+
+    def test_splits_of_a_table_are_taken_as_they_are(self):
+        frame, y = table(kind=None).to_pandas(), np.arange(ROWS) % 2
+        other = frame.head(4).assign(color=["red", "pink", "blue", "red"])
+        arrays = {
+            "x_train": frame,
+            "y_train": y,
+            "x_val": other,
+            "y_val": y[:4],
+            "x_test": frame.tail(6),
+            "y_test": y[:6],
+        }
+        dataset = from_arrays("mine", arrays)
+        assert [len(part) for part in dataset.splits().values()] == [ROWS, 4, 6]
+        assert dataset.validation.inputs[:, 1].isnan().tolist() == [False, True, False, False]
+        assert dataset.test.inputs[:, 0].tolist() == frame["size"].tail(6).tolist()
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"columns": "abc"},
+                "columns of mine must be a list of names of columns; got 'abc'. Write them as an array",
+            ),
+            ({"columns": np.arange(3)}, "columns of mine must be a list of names of columns"),
+            ({"columns": ["a", "b"]}, "names of infer must be one for each of the 3 columns"),
+            ({"columns": ["a", "c", "a"]}, "columns of the rows must be named differently"),
+            ({"nominal": [2]}, "nominal of mine must be a list of names of columns"),
+            ({"nominal": ["d"]}, "nominal of the rows must be names of columns; got 'd'"),
+            ({"x": np.full((ROWS, 3), np.inf)}, "column 'a' of the rows must be finite in float32; got 'inf in row"),
+            ({"x": np.zeros((ROWS, 3, 1))}, r"rows of a table must be \[rows, columns\]; got"),
+            ({"y": np.arange(ROWS - 1) % 2}, "y of mine must be as long as x"),
+        ],
+    )
+    def test_broken_rules_are_named(self, changes: dict[str, Any], message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            from_arrays("mine", {**self.arrays(), **changes})
+
+    def test_columns_of_a_frame_have_their_names(self):
+        with pytest.raises(BadInput, match=r"^names of infer must be given for arrays alone"):
+            from_arrays("mine", {**self.arrays(), "x": pd.DataFrame(self.arrays()["x"])})
