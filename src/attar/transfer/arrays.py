@@ -202,7 +202,7 @@ def _rows(values: object) -> Any:
     """The rows of a table in a form that `Columns` takes."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    return values if cells.is_table(values) else np.asarray(values)
+    return cells.kept(values) if cells.is_table(values) else np.asarray(values)
 
 
 def _names(key: str, name: str, given: object) -> list[str] | None:
