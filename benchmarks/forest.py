@@ -41,6 +41,8 @@ from attar.evidence.latency import race
 from attar.evidence.measure import wilson
 
 WIDTHS = (64, 256)
+MUNGE = {"p": 0.5, "s": 1.0}
+"""How the mimic's rows are made up; not tuned."""
 TEST, VALIDATION = 540, 257
 MIMIC, BARE = "attar mimic", "attar mimic, bare runner"
 
@@ -276,7 +278,9 @@ def main() -> None:
         found, failed = compiled(forest, train[:1], folder, asked.parts)
         contenders |= found
         widths = () if asked.without_mimic else WIDTHS
-        mimics = {width: mimic(forest, train, folder / f"mimic-{width}", width, asked.seed) for width in widths}
+        mimics = {
+            width: mimic(forest, train, folder / f"mimic-{width}", width, asked.seed, **MUNGE) for width in widths
+        }
         chances = {
             width: judged(each.predict(val), val_labels, forest.predict_proba(val)) for width, each in mimics.items()
         }
@@ -321,6 +325,7 @@ def main() -> None:
         settings={
             "trees": asked.trees,
             "rows": {"train": len(train), "validation": len(val), "test": len(test)},
+            "mimic": {"widths": list(WIDTHS), **MUNGE},
             "seconds": asked.seconds,
             "threads": 1,
             "notes": notes | {"hummingbird onnx": {"torch.onnx.export": "dynamo=False"}},
