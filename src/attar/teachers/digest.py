@@ -52,6 +52,8 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
             return _of("array", [*head, np.ascontiguousarray(array).tobytes()])
         case np.dtype():
             return _of("dtype", [value.str.encode(), str(value.descr).encode()])
+        case np.random.RandomState():  # What it will draw; how it was seeded does not survive all kinds of files.
+            return _of("random state", [_digest(value.get_state(legacy=False), inner)])
         case list() | tuple() if type(value).__module__ == "builtins":
             return _of(type(value).__name__, (_digest(part, inner) for part in value))
         case dict() if type(value) is dict:

@@ -33,6 +33,7 @@ class EstimatorTeacher:
     Attributes:
         estimator: The estimator, as it was handed over.
         columns: What the columns of the inputs are; None for plain numbers.
+        decode: Whether categories come back from their codes.
         classes: How many classes it tells apart.
         names: The estimator's own classes, in the order of the logits.
 
@@ -68,6 +69,7 @@ class EstimatorTeacher:
         """
         self.estimator = estimator
         self.columns = columns
+        self.decode = decode
         self._rows = _Rows(estimator, columns, decode, repr(self))
         known = getattr(estimator, "classes_", None)
         if known is None or isinstance(known, list):  # a list of arrays: several targets at once
@@ -117,7 +119,7 @@ class EstimatorTeacher:
         Raises:
             BadInput: As `probabilities`.
         """
-        return _logs(self.probabilities(inputs)).to(inputs.device)
+        return logs(self.probabilities(inputs)).to(inputs.device)
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that the estimator holds, the columns and the order of the classes."""
@@ -271,7 +273,7 @@ def _order(own: list[object], classes: Sequence[object] | int | None, teacher: s
     )
 
 
-def _logs(probabilities: NDArray[np.float64]) -> Tensor:
+def logs(probabilities: NDArray[np.float64]) -> Tensor:
     """Float32 logs of ``[batch, classes]`` probabilities, kept from 0 and scaled to sum to 1."""
     kept = np.maximum(probabilities, _SMALLEST)
     return torch.from_numpy(np.log(kept / kept.sum(axis=1, keepdims=True)).astype(np.float32))

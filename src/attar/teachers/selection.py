@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -134,7 +134,7 @@ def select(
     labels: ArrayLike,
     *,
     metric: str | Scorer = "log_loss",
-    sorted_init: int | Literal["best"] = "best",
+    sorted_init: int | str = "best",
     max_steps: int = 100,
     bags: int = 20,
     bag_fraction: float = 0.5,
@@ -235,7 +235,7 @@ def _grow(
     trial: _Trial,
     models: NDArray[np.intp],
     alone: Floats,
-    sorted_init: int | Literal["best"],
+    sorted_init: int | str,
     max_steps: int,
     advance: Callable[[int], None],
 ) -> Bag:
@@ -246,7 +246,7 @@ def _grow(
     start = 0
     if sorted_init:
         ranking = models[np.argsort(np.round(alone[models] / _TIE), kind="stable")]
-        head = ranking[: _LONGEST_START if sorted_init == "best" else sorted_init]
+        head = ranking[: sorted_init if isinstance(sorted_init, int) else _LONGEST_START]
         together = []
         for model in head:
             together.append(float(trial.with_each(np.array([model]))[0]))
