@@ -175,7 +175,7 @@ def test_real_rows_alone_and_synthetic_rows_alone(teacher: LogisticRegression, b
     assert min(one.score(*blobs) for one in (real, made)) > 0.8
 
 
-@pytest.mark.parametrize("method", ["random", "mixture"])
+@pytest.mark.parametrize("method", ["random", "nbe"])
 def test_baselines_of_the_paper(method: str, teacher: LogisticRegression, blobs: tuple[Rows, Rows]) -> None:
     mimic = Mimic(teacher, **SMALL | {"method": method, "p": None, "s": None}).fit(blobs[0])
     assert mimic.synthesis_.method == method

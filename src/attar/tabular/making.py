@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,8 +31,8 @@ MOST_ROWS, TIMES = 100_000, 25
 TRIAL_ROWS, TRIAL_STEPS = 10_000, 400
 """Synthetic rows and steps, at most, of one trial of p and s."""
 
-_PS, _SS = (0.2, 0.5, 0.8), (1.0, 5.0)
-"""What is tried of p and s."""
+GRID = tuple((p, s) for p in (0.2, 0.5, 0.8) for s in (1.0, 5.0))
+"""Pairs of p and s that are tried."""
 
 _STREAM = 11
 """Which use of the seed draws the validation rows."""
@@ -102,7 +101,8 @@ class Making:
             # What varies by no more than float32's rounding does not vary.
             least = 2 * torch.finfo(torch.float32).eps * self.center.abs()
             self.scale = torch.where(spread > least, spread, torch.ones_like(spread))
-        self._real, self._said = matrix[self.kept], said[self.kept]
+        self._real: Matrix = matrix[self.kept]
+        self._said = said[self.kept]
         self._judged = Lesson(
             torch.from_numpy(matrix[self.held]).float(),
             self._in_units(said[self.held]),
@@ -112,7 +112,7 @@ class Making:
         arguments = {"columns": columns.to_json(), "outputs": said.shape[1], "hidden": list(plan.hidden)}
         self.spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
 
-    def tuned(self) -> tuple[Synthesis | None, list[dict[str, Any]]]:
+    def tuned(self) -> tuple[Synthesis | None, list[dict[str, float]]]:
         """How to make rows up, and what was tried; None where none are to be made.
 
         Where p or s is not given, a small set and a short training for each point of a grid show which is best on the
@@ -122,18 +122,12 @@ class Making:
         rows = min(MOST_ROWS, TIMES * len(self._real)) if plan.rows is None else plan.rows
         if rows == 0:
             return None, []
-        if plan.method != "munge":
-            return Synthesis(method=plan.method, rows=rows), []
-        wanted = Synthesis(method=plan.method, rows=rows, p=plan.p, s=plan.s)
-        if plan.p is not None and plan.s is not None:
+        munge = plan.method == "munge"
+        wanted = Synthesis(method=plan.method, rows=rows, p=plan.p if munge else None, s=plan.s if munge else None)
+        if wanted.tuned:
             return wanted, []
-        grid: list[Mapping[str, float]] = [
-            {"p": p, "s": s}
-            for p in (_PS if plan.p is None else (plan.p,))
-            for s in (_SS if plan.s is None else (plan.s,))
-        ]
         small = replace(wanted, rows=min(rows, TRIAL_ROWS))
-        best, trials = tune(self._score, small, grid, progress=self._progress)
+        best, trials = tune(self._score, small, GRID, progress=self._progress)
         return replace(best, rows=rows), trials
 
     def _score(self, synthesis: Synthesis) -> float:
@@ -146,10 +140,7 @@ class Making:
         """Synthetic rows, encoded; none without a synthesis."""
         if synthesis is None:
             return self._real[:0]
-        drawn: Matrix = synthesis.draw(
-            self._real, self.columns, seed=self.plan.seed, progress=progress or self._progress
-        )
-        return drawn
+        return synthesis.draw(self._real, self.columns, seed=self.plan.seed, progress=progress or self._progress)
 
     def lesson(self, made: Matrix, progress: Progress | None = None) -> Lesson:
         """Synthetic rows and what the teacher says about them, with the real ones among them."""

@@ -82,7 +82,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         *,
         hidden: Sequence[int] = (256,),
         rows: int | None = None,
-        method: Literal["munge", "random", "mixture"] = "munge",
+        method: Literal["munge", "random", "nbe"] = "munge",
         p: float | None = None,
         s: float | None = None,
         loss: Literal["cross_entropy", "squared_error", "logits"] = "cross_entropy",
@@ -104,7 +104,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 ``predict``; or one of Attar's teachers.
             hidden: Width of each hidden layer.
             rows: Synthetic rows; None for 25 for each real row and at most 100,000. 0 learns from the real rows alone.
-            method: How rows are made up: ``munge``, or the baselines ``random`` and ``mixture``.
+            method: How rows are made up: ``munge``, or the baselines ``random`` and ``nbe``.
             p: Probability with which MUNGE changes a value; None tunes it on validation rows.
             s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
             loss: What is made small: the cross-entropy with the teacher's probabilities, their ``squared_error`` as in

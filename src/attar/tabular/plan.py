@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from attar.errors import must, near
 from attar.tabular.imitate import LOSSES
+from attar.transfer.synthesis.synthesize import Method
 
-METHODS = ("munge", "random", "mixture")
+METHODS: tuple[Method, ...] = get_args(Method)
 """How rows can be made up."""
 
 
@@ -20,7 +21,7 @@ class Plan:
 
     hidden: tuple[int, ...]
     rows: int | None
-    method: str
+    method: Method
     p: float | None
     s: float | None
     loss: str
