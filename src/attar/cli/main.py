@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from attar.cli import compress, label, measure, recipes, report
+from attar.cli import compress, label, measure, recipes, report, study
 
 DONE, NOT_MET, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,6 +31,7 @@ app.command("report")(report.report)
 app.command("recipes")(recipes.recipes)
 app.command("copy")(recipes.copy)
 app.command("label")(label.label)
+app.command("study")(study.study)
 
 
 @app.callback(invoke_without_command=True)

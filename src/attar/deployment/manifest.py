@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from attar.errors import CorruptFile, must
+from attar.errors import BadInput, CorruptFile, must
+from attar.tables.columns import Columns
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -26,8 +26,8 @@ from attar.recipes.contenders import Field, Logits, line_up, timed
 from attar.recipes.document import document, finite, headline, labels_of, teacher_logits
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.schema import Recipe
-from attar.recipes.stages import Context, check_networks, data_of, targets_of, teacher_of
-from attar.recipes.taught import teach
+from attar.recipes.stages import Context, check_networks, data_of
+from attar.recipes.taught import listen, teach
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.store import Targets
@@ -89,7 +89,7 @@ def compress(
         BadInput: If anything that the recipe names breaks a rule. Finished stages are kept.
         Diverged: If a loss becomes NaN.
     """
-    with _begun(recipe, out, device, progress) as context:
+    with begun(recipe, out, device, progress) as context:
         taught = teach(context)
         field = line_up(context, taught)
         judged = field.predictions(context, "validation")
@@ -130,22 +130,32 @@ def label(
             True if recipe.teacher.learns else False,
             "Use attar compress",
         )
-    with _begun(recipe, out, device, progress) as context:
-        teacher, _ = teacher_of(context)
-        targets, _, _ = targets_of(context, teacher)
+    with begun(recipe, out, device, progress) as context:
+        targets = listen(context).source
         assert isinstance(targets, Targets)
         return targets
 
 
 @contextmanager
-def _begun(recipe: Recipe, out: Path | str | None, device: str, progress: Progress) -> Iterator[Context]:
-    """The run folder opened and the data loaded; what the recipe names is checked before anything is trained."""
+def begun(
+    recipe: Recipe, out: Path | str | None, device: str, progress: Progress, *, visiting: bool = False
+) -> Iterator[Context]:
+    """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
+
+    Args:
+        recipe: What to do.
+        out: The run folder; by default ``runs/NAME``.
+        device: Where networks are trained.
+        progress: Sees every long stage.
+        visiting: The folder is another run's, whose stages are used and added to; what it says of that run stays.
+    """
     for training in (recipe.student.training, recipe.teacher.training):
         make_fabric(device, training.precision)
     folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name)
-    with folder.opened(recipe), _logging(folder.path / "log.txt"), _threads(recipe.threads):
+    with folder.opened(recipe, visiting=visiting), _logging(folder.path / "log.txt"), _threads(recipe.threads):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
-        write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
+        if not visiting:
+            write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
         start = time.perf_counter()
         dataset = data_of(recipe, progress)
         context = Context(recipe, dataset, dataset.fingerprint(), folder, device, progress)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from attar.evidence.measure import Kind, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.describe import save_weights
+from attar.recipes.schema import Runtime
 from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.teacher import Teacher
 
 Logits = NDArray[np.float32]
 
@@ -104,7 +106,7 @@ def line_up(context: Context, taught: Taught) -> Field:
     Raises:
         AttarError: If not one candidate could be deployed.
     """
-    settings, spec = context.recipe.artifacts, context.recipe.student.network.spec()
+    settings, spec = context.recipe.artifacts, context.network.spec()
     student, figures = taught.student.network, cost(taught.student.network, context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
@@ -139,7 +141,7 @@ def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tupl
     module = getattr(taught.teacher, "module", None)
     if not isinstance(module, nn.Module):
         only = _as_it_is(context, taught)
-        return {only.name: only}, []
+        return {only.name: only, **_best_member(taught)}, []
     module = module.to("cpu")
     figures, threads = cost(module, context.example), context.recipe.artifacts.threads
     found: dict[str, Contender] = {}
@@ -169,16 +171,31 @@ def _as_it_is(context: Context, taught: Taught) -> Contender:
     files = [Path(member.path) for member in members if isinstance(member, OnnxTeacher)]
     whole = len(files) == len(members)
     runtime = "onnxruntime" if whole else "python"
-    size_bytes = sum(file.stat().st_size for file in files) if whole else None
+    size_bytes = sum(file.stat().st_size for file in files) if whole else getattr(teacher, "size_bytes", None)
     if whole and len(files) == 1:
         runner = open_onnxruntime(files[0], context.recipe.artifacts.threads)
     else:
+        runner = _asking(teacher)
+    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32" if whole else "as it is", runner, size_bytes)
 
-        def runner(inputs: Logits) -> Logits:
-            said: Logits = teacher.predict(torch.from_numpy(inputs)).numpy()
-            return said
 
-    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32", runner, size_bytes)
+def _asking(teacher: Teacher) -> Runner:
+    """A teacher as a function on arrays."""
+
+    def runner(inputs: Logits) -> Logits:
+        said: Logits = teacher.predict(torch.from_numpy(inputs)).numpy()
+        return said
+
+    return runner
+
+
+def _best_member(taught: Taught) -> dict[str, Contender]:
+    """The best single model of a library: it shows whether an ensemble and its mimic are worth their while."""
+    if taught.selected is None:
+        return {}
+    name = f"best single model ({taught.selected.member_name})"
+    member = taught.selected.member
+    return {name: Contender(name, "member", "python", "as it is", _asking(member), taught.selected.member_bytes)}
 
 
 def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mapping[str, Any]:
@@ -187,7 +204,7 @@ def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mappi
     Returns:
         ``latency`` and ``faster`` by name and batch size, ``memory`` by name.
     """
-    settings, spec = context.recipe.artifacts, context.recipe.student.network.spec()
+    settings, spec = context.recipe.artifacts, context.network.spec()
     allow = allowed(spec.reference)
 
     def work(_: Path) -> dict[str, Any]:
@@ -202,7 +219,7 @@ def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mappi
                 for name, one in field.contenders.items():
                     latency[name][str(batch)] = raced.latencies[name].to_json()
                     slow = field.teacher_of(one)
-                    if slow is not None and one.kind != "teacher":
+                    if slow is not None and one.kind not in ("teacher", "member"):
                         faster[name][str(batch)] = raced.ratio(slow.name, name).to_json()
                 advance(1)
             for name, one in field.contenders.items():

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from attar.deployment.runtimes import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
-from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality
+from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
 from attar.recipes.choose import Choice
 from attar.recipes.contenders import Field, Logits, allowed
 from attar.recipes.stages import Context, Trained
 from attar.recipes.taught import Taught
 from attar.transfer.datasets import Split
+
+_EPOCHS_KEPT = 400
+"""Epochs of one training that the evidence holds at most; more than a chart can show."""
 
 
 def document(
@@ -49,6 +52,8 @@ def document(
     heard = teacher_logits(tested)
     student = predict_all(open_torch(taught.student.network), dataset.test)
     warnings = list(field.warnings)
+    single = next((one.name for one in field.contenders.values() if one.kind == "member"), None)
+    member = None if single is None else tested[single]
     return {
         "name": recipe.name,
         "recipe": recipe.document(),
@@ -69,7 +74,12 @@ def document(
         "why": choice.why,
         "met": choice.met,
         "budget": list(choice.budget),
-        **_against_control(context, taught, labels, student, heard, warnings),
+        **_against_control(context, taught, labels, student, heard, member, warnings),
+        "against_single": None
+        if single is None or member is None
+        else _against_member(single, tested[choice.winner], member, labels, warnings),
+        "selection": None if taught.selected is None else taught.selected.said,
+        "synthesis": None if taught.made is None else taught.made.said,
         "ratios": _ratios(field, measured, choice.winner),
         "curves": {one.name: _curve(one) for one in (*taught.members, *taught.students, *taught.controls)},
         "examples": _examples(context, taught),
@@ -87,14 +97,16 @@ def headline(evidence: Mapping[str, Any]) -> str:
     """What came out, in one sentence."""
     models = {model["name"]: model for model in evidence["models"]}
     winner = models[evidence["winner"]]
-    teacher = next(model for model in evidence["models"] if model["kind"] == "teacher")
+    teachers = [model for model in evidence["models"] if model["kind"] == "teacher"]
+    teacher = next((one for one in teachers if one["runtime"] == winner["runtime"]), teachers[0])
     ratios = evidence["ratios"]
     parts = []
     if ratios["smaller"]:
         parts.append(f"{ratios['smaller']:.1f}x smaller")
     if ratios["faster_batch1"]:
         parts.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
-    gains = " and ".join(parts) + " than the teacher in the same runtime, " if parts else ""
+    same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
+    gains = f"{' and '.join(parts)} than {same}, " if parts else ""
     accuracies = f"test accuracy {winner['quality']['accuracy']:.2%} against {teacher['quality']['accuracy']:.2%}"
     return f"{winner['name']}: {gains}{accuracies}."
 
@@ -162,6 +174,7 @@ def _against_control(
     labels: NDArray[np.int64],
     student: Logits,
     heard: Logits,
+    member: Logits | None,
     warnings: list[str],
 ) -> dict[str, Any]:
     """The verdict on the shipped student, and the accuracies of all seeds."""
@@ -172,8 +185,12 @@ def _against_control(
     def rights(trained: Trained) -> NDArray[np.bool_]:
         return correct(predict_all(open_torch(trained.network), context.dataset.test), labels)
 
+    def errors(trained: Trained) -> float:
+        return _rmse(predict_all(open_torch(trained.network), context.dataset.test), labels)
+
     controls = {one.name: rights(one) for one in taught.controls}
     students = {one.name: rights(one) for one in taught.students}
+    wrong = [errors(one) for one in taught.controls], [errors(one) for one in taught.students], _rmse(heard, labels)
     ruling = verdict(correct(student, labels), controls[taught.control.name])
     teacher = float(correct(heard, labels).mean())
     of_controls = [float(one.mean()) for one in controls.values()]
@@ -189,7 +206,45 @@ def _against_control(
             "student": of_students,
             "teacher": teacher,
             "gap_closed": None if closed is None else closed.to_json(),
+            "rmse": _errors(*wrong, None if member is None else _rmse(member, labels)),
         },
+    }
+
+
+def _rmse(logits: Logits, labels: NDArray[np.int64]) -> float:
+    return float(np.sqrt(squared_errors(logits, labels).mean()))
+
+
+def _errors(controls: list[float], students: list[float], teacher: float, member: float | None) -> dict[str, Any]:
+    """Errors of the probabilities, and how much of the gap between control and teacher the students close."""
+    # The share of a gap is the same for errors as for their opposites, which grow with quality as accuracies do.
+    closed = gap_closed([1 - one for one in controls], [1 - one for one in students], 1 - teacher)
+    return {
+        "control": controls,
+        "student": students,
+        "teacher": teacher,
+        "member": member,
+        "gap_closed": None if closed is None else closed.to_json(),
+    }
+
+
+def _against_member(
+    name: str, shipped: Logits, member: Logits, labels: NDArray[np.int64], warnings: list[str]
+) -> dict[str, Any]:
+    """What ships against the best single model of the teacher; a warning where it is worse."""
+    ruling = verdict(correct(shipped, labels), correct(member, labels))
+    mine, theirs = squared_errors(shipped, labels), squared_errors(member, labels)
+    difference = float((mine - theirs).mean())
+    half = 1.96 * float((mine - theirs).std(ddof=1)) / math.sqrt(len(mine))
+    if difference - half > 0 or ruling.interval[1] < 0:
+        warnings.append(
+            f"What ships is worse than the {name}: RMSE {math.sqrt(mine.mean()):.4f} against "
+            f"{math.sqrt(theirs.mean()):.4f}, accuracy {100 * ruling.difference:+.2f} points."
+        )
+    return {
+        "name": name,
+        "accuracy": ruling.to_json(),
+        "squared_error": {"difference": difference, "interval": [difference - half, difference + half]},
     }
 
 
@@ -208,8 +263,10 @@ def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str,
 
 
 def _curve(trained: Trained) -> list[dict[str, Any]]:
-    """A training's history as the report draws it."""
-    return [{**entry, "validation_accuracy": entry["score"]} for entry in trained.history]
+    """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
+    step = math.ceil(len(trained.history) / _EPOCHS_KEPT)
+    kept = trained.history[::-1][::step][::-1]
+    return [{**entry, "validation_accuracy": entry["score"]} for entry in kept]
 
 
 def _temperature(context: Context) -> float:

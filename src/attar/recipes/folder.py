@@ -63,11 +63,15 @@ class RunFolder:
         self.stages: list[Stage] = []
 
     @contextmanager
-    def opened(self, recipe: Recipe) -> Iterator[RunFolder]:
+    def opened(self, recipe: Recipe, *, visiting: bool = False) -> Iterator[RunFolder]:
         """Make the folder if need be, see that it is this recipe's, and keep other processes out.
 
         Settings may differ from an earlier run's: stages that they do not concern are found again. Another recipe's
         name is an error.
+
+        Args:
+            recipe: The run's recipe.
+            visiting: Leave the folder's own recipe as it is, and only use and add stages.
 
         Raises:
             BadInput: If the folder is another recipe's or no run folder, cannot be written, or is in use.
@@ -104,7 +108,8 @@ class RunFolder:
                     raise BadInput(
                         f"{self.path} is in use by another run. Wait for it, or name another place with --out."
                     ) from error
-                write_whole(mine, tomli_w.dumps(recipe.document()))
+                if not visiting:
+                    write_whole(mine, tomli_w.dumps(recipe.document()))
                 yield self
         except OSError as error:
             if error.errno not in _UNWRITABLE:

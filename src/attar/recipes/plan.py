@@ -10,8 +10,9 @@ from typing import Any
 from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, size
 from attar.network.cost import cost
-from attar.recipes.schema import Recipe
-from attar.recipes.stages import check_networks, data_of, network_of
+from attar.recipes.schema import Recipe, TeacherSection
+from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
+from attar.teachers.families import FAMILIES
 from attar.training.progress import Progress, silent
 
 
@@ -23,8 +24,8 @@ class Plan:
         name: The recipe's.
         folder: Where it would be written.
         data: The data set in words.
-        teacher_members: Models in the teacher.
-        teacher_macs: Multiply-adds of the whole teacher for one example; None for ONNX files.
+        teacher_members: Models in the teacher, or in the library that it is selected from.
+        teacher_macs: Multiply-adds of the whole teacher for one example; None for anything but networks.
         teacher_steps: Optimizer steps to train the teacher; 0 if it is given.
         student_parameters: Parameters of the student.
         student_macs: Its multiply-adds for one example.
@@ -85,7 +86,7 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
     dataset = data_of(recipe, progress)
     check_networks(recipe, dataset)
     example = dataset.train.floats(slice(0, 1))
-    student = cost(network_of(recipe.student.network, recipe.seed), example)
+    student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
     teacher, steps = None, 0
     if recipe.teacher.network is not None:
         teacher = recipe.teacher.count * cost(network_of(recipe.teacher.network, recipe.teacher.seed), example).macs
@@ -94,13 +95,15 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
             steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
     training = recipe.student.training
     stored = recipe.transfer.cached and not recipe.teacher.learns
-    labels = len(dataset.train) * recipe.transfer.views.count if stored else 0
+    made = recipe.transfer.synthesis
+    examples = len(dataset.train) if made is None else made.rows + made.original * len(dataset.train)
+    labels = examples * recipe.transfer.views.count if stored else 0
     width = 2 * len(dataset.classes) if recipe.transfer.top_k is None else 6 * recipe.transfer.top_k + 4
     return Plan(
         name=recipe.name,
         folder=str(out if out is not None else Path("runs") / recipe.name),
         data=repr(dataset),
-        teacher_members=recipe.teacher.count,
+        teacher_members=_models(recipe.teacher),
         teacher_macs=teacher,
         teacher_steps=steps,
         student_parameters=student.parameters,
@@ -108,8 +111,18 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
         student_steps=recipe.student.seeds
         * (1 + recipe.control)
         * training.epochs
-        * math.ceil(len(dataset.train) / training.batch_size),
+        * math.ceil(examples / training.batch_size),
         labels=labels,
         targets_bytes=labels * width,
         candidates=[one.name for one in candidates(recipe.artifacts.runtimes, int8=recipe.artifacts.int8)],
     )
+
+
+def _models(teacher: TeacherSection) -> int:
+    """Members of the teacher, or models in its library."""
+    if teacher.library is None:
+        return teacher.count
+    given = teacher.library.families
+    families = [family for name, family in FAMILIES.items() if (family.installed if given is None else name in given)]
+    full = teacher.library.size == "full"
+    return sum(len(family.small) + full * len(family.full) for family in families)

@@ -16,11 +16,15 @@ from attar.recipes.schema import Recipe
 
 Document = dict[str, Any]
 
+STUDY = "study.toml"
+"""What a file is called that puts several recipes side by side; see `attar.recipes.study`."""
+
 
 def shipped() -> dict[str, Path]:
     """The recipes that come with Attar: name to file."""
     root = Path(str(resources.files("attar.recipes")))
-    return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob("*.toml"))}
+    files = [path for path in sorted(root.rglob("*.toml")) if path.name != STUDY]
+    return {str(path.relative_to(root).with_suffix("")): path for path in files}
 
 
 def read(path: str | Path, changes: Sequence[str] = ()) -> Recipe:

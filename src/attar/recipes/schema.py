@@ -170,7 +170,9 @@ class LibrarySection(Section):
     )
     size: Literal["small", "full"] = Field("small", description="how fine the grids of settings are")
     metric: Literal["rmse", "log_loss", "brier", "accuracy", "auc"] = Field("rmse", description="what is selected by")
-    sorted_init: Annotated[int, Field(ge=0)] = Field(5, description="best models that a selection begins with")
+    sorted_init: Annotated[int, Field(ge=0)] | Literal["best"] = Field(
+        "best", description="how many of the best models a selection begins with; best takes as many as help"
+    )
     bags: Annotated[int, Field(ge=1)] = Field(20, description="selections from random parts of the library, averaged")
     bag_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(0.5, description="share of the library in each part")
     max_steps: Annotated[int, Field(ge=1)] = Field(100, description="models added in each selection, at most")

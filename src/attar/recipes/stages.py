@@ -5,8 +5,10 @@ A stage gets what it depends on as plain values and fingerprints, so that equal 
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +20,19 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.errors import BadInput, MissingExtra, must
-from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.standardize import Standardize
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.schema import NetworkSection, Recipe
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.batch import ABSENT
 from attar.training.fit import Fitted, fit, make_fabric
 from attar.training.objective import HardLabels, Objective, Term
 from attar.training.progress import Progress
+from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.transfer.datasets import Dataset, Split
 from attar.transfer.datasets import load as load_data
@@ -56,6 +60,11 @@ class Context:
         return self.dataset.train.floats(slice(0, 1))
 
     @property
+    def network(self) -> NetworkSection:
+        """The student's network, with the columns of the data where it takes them."""
+        return fitted_to(self.recipe.student.network, self.dataset)
+
+    @property
     def validation(self) -> TransferSet:
         """The validation data, seen as they are."""
         return TransferSet(self.dataset.validation)
@@ -69,7 +78,7 @@ class Trained:
         name: Name of the stage, such as ``student/0``.
         network: In eval mode.
         history: One plain entry per epoch.
-        score: Validation accuracy of the kept epoch.
+        score: Score on validation of the kept epoch: what the recipe chooses by.
         teacher: The teacher that learned beside it, if one did.
     """
 
@@ -81,6 +90,14 @@ class Trained:
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------
+
+
+def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
+    """The network for a data set: one that takes ``columns`` gets the table's, and as ``outputs`` the classes."""
+    if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
+        return section
+    known = {"columns": dataset.columns.to_json(), "outputs": len(dataset.classes)}
+    return section.model_copy(update={"arguments": {**known, **section.arguments}})
 
 
 def network_of(section: NetworkSection, seed: int) -> nn.Module:
@@ -100,6 +117,8 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         seed=recipe.seed,
         classes=section.classes,
         limit=section.limit,
+        target=section.target,
+        nominal=section.nominal,
         progress=progress,
     )
 
@@ -116,9 +135,29 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     labels = dataset.train.labels
     if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
         raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
-    check_network(network_of(recipe.student.network, recipe.seed), "student.network", dataset)
+    check_tables(recipe, dataset)
+    check_network(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), "student.network", dataset)
     if recipe.teacher.network is not None:
         check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", dataset)
+
+
+def check_tables(recipe: Recipe, dataset: Dataset) -> None:
+    """See that what is only for tables meets one.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    if dataset.columns is not None:
+        return
+    given = {
+        "transfer.synthesis": recipe.transfer.synthesis,
+        "teacher.library": recipe.teacher.library,
+        "data.target": recipe.data.target,
+    }
+    for key, value in given.items():
+        if value is not None:
+            rule = "left out where the data are no table"
+            raise must(key, "the recipe", rule, dataset.name, "Use a .csv or .parquet file, or a table such as letter")
 
 
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
@@ -147,6 +186,7 @@ def _train(
     depends: Mapping[str, Any],
     teacher: Callable[[], nn.Module] | None = None,
     detach: bool = True,
+    choose_by: str = "accuracy",
 ) -> Trained:
     """Train a network as a stage of its own, with a checkpoint inside of it."""
 
@@ -159,6 +199,7 @@ def _train(
                 data(),
                 settings=settings,
                 validation=context.validation,
+                metric=METRICS[choose_by],
                 teacher=None if teacher is None else teacher(),
                 detach_teacher=detach,
                 checkpoint=checkpoint,
@@ -184,7 +225,15 @@ def _train(
 
     plain = {key: value for key, value in vars(settings).items() if key != "checkpoint_seconds"}
     stage = context.folder.stage(
-        name, {**depends, "data": context.fingerprint, "training": plain, "objective": repr(objective)}, work
+        name,
+        {
+            **depends,
+            "data": context.fingerprint,
+            "training": plain,
+            "objective": repr(objective),
+            **({} if choose_by == "accuracy" else {"choose_by": choose_by}),
+        },
+        work,
     )
     history = json.loads((stage.folder / "history.json").read_text(encoding="utf-8"))
     beside = None if teacher is None else load_weights(teacher(), stage.folder / "teacher.safetensors").eval()
@@ -206,6 +255,8 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     device = context.device
     members: list[Teacher] = []
     trained: list[Trained] = []
+    if section.estimator is not None:
+        return estimator_of(context.recipe, context.dataset), []
     for path in section.onnx:
         members.append(OnnxTeacher(path, threads=torch.get_num_threads(), classes=len(context.dataset.classes)))
     if section.network is not None:
@@ -232,6 +283,17 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     return teacher, trained
 
 
+def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
+    """The fitted model that the recipe's function returns.
+
+    Raises:
+        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes.
+    """
+    assert recipe.teacher.estimator is not None
+    found = resolve(recipe.teacher.estimator)()
+    return EstimatorTeacher(found, columns=dataset.columns, classes=dataset.classes)
+
+
 def _member(context: Context, index: int) -> Trained:
     """One network of the teacher, trained on the labels."""
     section = context.recipe.teacher
@@ -248,13 +310,21 @@ def _member(context: Context, index: int) -> Trained:
     )
 
 
-def targets_of(context: Context, teacher: Teacher) -> tuple[TargetSource, Views, Stage | None]:
-    """What the student hears: stored targets (and the stage that stored them), or a live teacher."""
+def targets_of(
+    context: Context, teacher: Teacher, split: Split | None = None
+) -> tuple[TargetSource, Views, Stage | None]:
+    """What the student hears: stored targets (and the stage that stored them), or a live teacher.
+
+    Args:
+        context: The run.
+        teacher: Whom to ask.
+        split: What about; the training examples if left out.
+    """
     transfer = context.recipe.transfer
     views = transfer.views.views(context.recipe.seed)
     if not transfer.cached:
         return Live(teacher), views, None
-    train = context.dataset.train
+    train = context.dataset.train if split is None else split
 
     def work(folder: Path) -> dict[str, Any]:
         stored = label(teacher, train, folder / "store", views=views, top_k=transfer.top_k, progress=context.progress)
@@ -286,16 +356,30 @@ def student_of(
     views: Views,
     heard: str,
     learning: Callable[[], nn.Module] | None,
+    split: Split | None = None,
 ) -> Trained:
-    """The student of one seed, taught by targets or beside a teacher that learns."""
+    """The student of one seed, taught by targets or beside a teacher that learns.
+
+    Args:
+        context: The run.
+        index: Number of the seed.
+        targets: What the teacher says; None for one that learns along.
+        views: How the examples are seen.
+        heard: Fingerprint of the teacher.
+        learning: Builds the teacher that learns along.
+        split: What the student imitates on; the training examples if left out.
+    """
     recipe = context.recipe
+    rows = context.dataset.train if split is None else split
     return _student(
         f"student/{index}",
         context,
         index,
         recipe.terms,
-        lambda: TransferSet(context.dataset.train, views, targets, labelled=recipe.transfer.labels),
+        lambda: TransferSet(rows, views, targets, labelled=recipe.transfer.labels),
+        recipe.student.training,
         {
+            **({} if split is None else {"transfer": split.fingerprint()}),
             "views": views.fingerprint(),
             "teacher": heard,
             "top_k": recipe.transfer.top_k,
@@ -305,15 +389,29 @@ def student_of(
     )
 
 
-def control_of(context: Context, index: int) -> Trained:
-    """The same network with the same budget and no teacher: labels alone, on the same views."""
+def control_of(context: Context, index: int, examples: int | None = None) -> Trained:
+    """The same network with the same budget and no teacher: labels alone, on the same views.
+
+    Args:
+        context: The run.
+        index: Number of the seed.
+        examples: How many the student sees in an epoch, where these are not the training examples; the control then
+            gets so many more epochs that it takes as many steps.
+    """
+    train, training = context.dataset.train, context.recipe.student.training
+    if examples is not None:
+        steps = [math.ceil(count / training.batch_size) for count in (examples, len(train))]
+        longer = max(1, round(steps[0] / steps[1]))
+        patience = None if training.patience is None else training.patience * longer
+        training = replace(training, epochs=training.epochs * longer, patience=patience)
     views = context.recipe.transfer.views.views(context.recipe.seed)
     return _student(
         f"control/{index}",
         context,
         index,
         context.recipe.control_terms,
-        lambda: TransferSet(context.dataset.train, views),
+        lambda: TransferSet(train, views),
+        training,
         {"views": views.fingerprint()},
         None,
     )
@@ -325,20 +423,22 @@ def _student(
     index: int,
     objective: Objective,
     data: Callable[[], TransferSet],
+    training: Training,
     depends: Mapping[str, Any],
     learning: Callable[[], nn.Module] | None,
 ) -> Trained:
-    section, seed = context.recipe.student, context.recipe.seed + index
+    network, seed = context.network, context.recipe.seed + index
     return _train(
         name,
         context,
-        lambda: network_of(section.network, seed),
+        lambda: network_of(network, seed),
         objective,
         data,
-        replace(section.training, seed=seed),
-        {"network": section.network.model_dump(), "seed": seed, **depends},
+        replace(training, seed=seed),
+        {"network": network.model_dump(), "seed": seed, **depends},
         learning,
         context.recipe.teacher.detach,
+        context.recipe.student.choose_by,
     )
 
 
@@ -365,6 +465,7 @@ def artifact_of(
                 classes=context.dataset.classes,
                 calibration=None if calibration is None else calibration.floats(),
                 spec=spec,
+                columns=context.dataset.columns,
             )
         except (DeploymentError, MissingExtra) as error:
             log.warning("%s: %s", name, error)

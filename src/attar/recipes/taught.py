@@ -19,8 +19,11 @@ from attar.recipes.stages import (
     targets_of,
     teacher_of,
 )
+from attar.recipes.tabular import Made, Selected, made_of, selected_of
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.transfer.store import Targets
+from attar.transfer.transfer_set import TargetSource
+from attar.transfer.views import Views
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Taught:
         controls: The same without the teacher; empty if the recipe wants none.
         targets: The stored targets; None where the teacher was asked live or learned along.
         store: The stage that stored them.
+        selected: How the teacher was selected from a library; None if it was not.
+        made: Rows made for the teacher to be asked about; None if none were.
     """
 
     teacher: Teacher
@@ -42,6 +47,8 @@ class Taught:
     controls: Sequence[Trained]
     targets: Targets | None = None
     store: Stage | None = None
+    selected: Selected | None = None
+    made: Made | None = None
 
     @property
     def student(self) -> Trained:
@@ -58,12 +65,51 @@ def teach(context: Context) -> Taught:
     """Run the training stages of a recipe, or find them done."""
     if context.recipe.teacher.learns:
         return _together(context)
+    heard, students = learn(context)
+    controls = _controls(context, None if heard.made is None else len(heard.made.split))
+    targets = heard.source if isinstance(heard.source, Targets) else None
+    return Taught(heard.teacher, heard.members, students, controls, targets, heard.store, heard.selected, heard.made)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A frozen teacher and what it says: all that comes before the first student.
+
+    Attributes:
+        teacher: The frozen source of targets.
+        members: Trainings of its networks that took place in this run.
+        selected: How it was selected from a library; None if it was not.
+        made: Rows made for it; None if none were.
+        source: Its targets, stored or live.
+        views: How the examples are seen.
+        store: The stage that stored the targets; None for a live teacher.
+    """
+
+    teacher: Teacher
+    members: Sequence[Trained]
+    selected: Selected | None
+    made: Made | None
+    source: TargetSource
+    views: Views
+    store: Stage | None
+
+
+def listen(context: Context) -> Heard:
+    """Bring the teacher about, and its targets."""
+    selected = None if context.recipe.teacher.library is None else selected_of(context)
+    teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
+    made = made_of(context, teacher)
+    source, views, store = targets_of(context, teacher, None if made is None else made.split)
+    return Heard(teacher, members, selected, made, source, views, store)
+
+
+def learn(context: Context) -> tuple[Heard, list[Trained]]:
+    """The teacher with its targets, and one student per seed."""
+    heard = listen(context)
+    split = None if heard.made is None else heard.made.split
+    fingerprint = heard.teacher.fingerprint()
     seeds = range(context.recipe.student.seeds)
-    teacher, members = teacher_of(context)
-    source, views, store = targets_of(context, teacher)
-    students = [student_of(context, index, source, views, teacher.fingerprint(), None) for index in seeds]
-    targets = source if isinstance(source, Targets) else None
-    return Taught(teacher, members, students, _controls(context), targets, store)
+    return heard, [student_of(context, index, heard.source, heard.views, fingerprint, None, split) for index in seeds]
 
 
 def _together(context: Context) -> Taught:
@@ -87,6 +133,6 @@ def _together(context: Context) -> Taught:
     return Taught(NetworkTeacher(beside, example=context.example), [], students, _controls(context))
 
 
-def _controls(context: Context) -> list[Trained]:
+def _controls(context: Context, examples: int | None = None) -> list[Trained]:
     recipe = context.recipe
-    return [control_of(context, index) for index in range(recipe.student.seeds)] if recipe.control else []
+    return [control_of(context, index, examples) for index in range(recipe.student.seeds)] if recipe.control else []

@@ -1,0 +1,62 @@
+"""``attar study``: several runs and sweeps side by side, beside a paper's own figures."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attar.cli.compress import DeviceOption, SetOption
+
+
+def study(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STUDY", help="A TOML file, or the name of a shipped study; without it they are listed."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder; by default runs/NAME.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="RUN", help="Do this run of it only. May be repeated.")
+    ] = None,
+    changes: SetOption = None,
+    device: DeviceOption = "cpu",
+) -> int:
+    """Do the runs and sweeps of a study and draw them on one page, with the figures of the paper beside ours.
+
+    The folder then holds study.html, study.json, and a run folder with a report of its own for each run. The same
+    command continues a study that was stopped. A setting changed with --set holds for every recipe of the study.
+
+    Example: attar study papers/model-compression-2006 --only letter.p2
+    """
+    from attar.cli.progress import bars, errors
+    from attar.recipes.study import read_study, studies
+    from attar.recipes.study import study as do
+
+    if name is None:
+        ready = studies()
+        width = max(map(len, ready))
+        for one in ready:
+            print(f"{one:<{width}}  {read_study(one).title}")
+        return 0
+    typed = sys.argv and Path(sys.argv[0]).stem == "attar"
+    command = shlex.join(["attar", *sys.argv[1:]]) if typed else f"attar study {name}"
+    done = do(
+        read_study(name),
+        out,
+        changes=changes or [],
+        only=only or [],
+        device=device,
+        progress=bars,
+        command=command,
+    )
+    for run in done.document["runs"]:
+        print(f"{run['name']}: {run['headline']}")
+    for warning in done.document["warnings"]:
+        errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+    print(f"Page: {done.page}")
+    return 0 if all(run["met"] for run in done.document["runs"]) else 1

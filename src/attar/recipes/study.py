@@ -1,0 +1,314 @@
+"""A study: several runs and sweeps side by side, with a paper's own figures beside ours."""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from attar.deployment.runtimes import open_torch
+from attar.errors import BadInput, must, near, shown
+from attar.evidence.compare import spread
+from attar.evidence.machine import machine
+from attar.evidence.measure import correct, predict_all, squared_errors
+from attar.evidence.study import render_study
+from attar.recipes.compress import begun, compress
+from attar.recipes.document import finite, headline, labels_of
+from attar.recipes.folder import write_whole
+from attar.recipes.read import STUDY, read
+from attar.recipes.schema import Number, Recipe, Section
+from attar.recipes.stages import Context, Trained
+from attar.recipes.taught import learn
+from attar.training.progress import Progress, silent
+
+RULE = "chosen on validation, scored once on test"
+
+
+class PaperSection(Section):
+    """Where the figures beside ours come from."""
+
+    citation: str
+    address: str | None = None
+    how_sure: str | None = Field(None, description="how the figures were found, and what to think of them")
+
+
+class RunSection(Section):
+    """One whole run, a row of the table."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    recipe: str
+    changes: list[str] = Field(default_factory=list, description="dotted.key=value each")
+    paper: dict[str, Number] = Field(default_factory=dict, description="the paper's figures, by the key of the column")
+
+
+class ColumnSection(Section):
+    """One figure of every run."""
+
+    key: str
+    title: str
+    path: str = Field(description="where it stands in the evidence, dots between the keys; a list is a figure per seed")
+    unit: str = ""
+    better: Literal["lower", "higher"] | None = None
+
+
+class SeriesSection(Section):
+    """One line of a chart."""
+
+    name: str
+    changes: list[str] = Field(default_factory=list)
+
+
+class PointSection(Section):
+    """One value on the horizontal axis."""
+
+    x: Number
+    changes: list[str]
+
+
+class SweepSection(Section):
+    """Students trained over one setting, or two; drawn as a chart."""
+
+    title: str
+    caption: str = ""
+    recipe: str = Field(description="the recipe of one of the runs, whose teacher and stages are used")
+    changes: list[str] = Field(default_factory=list)
+    measure: Literal["rmse", "accuracy"]
+    x_title: str
+    log: bool = False
+    levels: dict[str, str] = Field(default_factory=dict, description="name to place in the evidence of the run")
+    series: Annotated[list[SeriesSection], Field(min_length=1)]
+    points: Annotated[list[PointSection], Field(min_length=2)]
+
+
+class Study(Section):
+    """A whole study."""
+
+    name: str
+    title: str
+    paper: PaperSection
+    runs: Annotated[list[RunSection], Field(min_length=1)]
+    columns: Annotated[list[ColumnSection], Field(min_length=1)]
+    sweeps: list[SweepSection] = Field(default_factory=list)
+    remarks: list[str] = Field(default_factory=list, description="what a reader must know to compare the figures")
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A finished study.
+
+    Attributes:
+        folder: Where everything is.
+        document: What the page shows, as ``study.json`` holds it.
+    """
+
+    folder: Path
+    document: Mapping[str, Any]
+
+    @property
+    def page(self) -> Path:
+        """The page to look at."""
+        return self.folder / "study.html"
+
+
+def studies() -> dict[str, Path]:
+    """The studies that come with Attar: name to file."""
+    root = Path(str(resources.files("attar.recipes")))
+    return {str(path.parent.relative_to(root)): path for path in sorted(root.rglob(STUDY))}
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study from a file, or a shipped one by its name.
+
+    Raises:
+        BadInput: If there is no such file, it is not TOML, or breaks the schema.
+    """
+    file, ready = Path(path), studies()
+    if not file.is_file():
+        if str(path) not in ready:
+            rule = "a TOML file or the name of a shipped study"
+            raise must("STUDY", "attar study", rule, str(path), near(str(path), ready))
+        file = ready[str(path)]
+    try:
+        return Study.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} must be a TOML file; {error}. Mend that place.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the study"
+        raise BadInput(f"{path}: {key}: {first['msg']}; got {shown(first['input'])}. Mend that place.") from error
+
+
+def study(
+    asked: Study,
+    out: Path | str | None = None,
+    *,
+    changes: Sequence[str] = (),
+    only: Sequence[str] = (),
+    device: str = "cpu",
+    progress: Progress = silent,
+    command: str | None = None,
+) -> Studied:
+    """Do every run and sweep of a study and draw its page; what an earlier attempt finished is found again.
+
+    The page is drawn anew after each part, so that the figures can be looked at while the rest goes on.
+
+    Args:
+        asked: The study.
+        out: The folder; by default ``runs/NAME``.
+        changes: ``dotted.key=value`` each, for every recipe of the study; they go over what the study says.
+        only: Names of runs; the others are left out, with the sweeps of their recipes. All if empty.
+        device: Where networks are trained.
+        progress: Sees every long stage.
+        command: What the user typed, for the page.
+
+    Raises:
+        BadInput: If anything that the study names breaks a rule.
+    """
+    names = [run.name for run in asked.runs]
+    for name in only:
+        if name not in names:
+            raise must("--only", "attar study", "runs of the study", name, near(name, names))
+    start = time.perf_counter()
+    folder = Path(out) if out is not None else Path("runs") / asked.name
+    runs = [run for run in asked.runs if not only or run.name in only]
+    recipes = {run.name: read(run.recipe, [*run.changes, *changes]) for run in runs}
+    for sweep in asked.sweeps:  # a typing error shows before hours of training
+        _points(sweep, changes)
+    changed = [f"Changed for this page: {', '.join(changes)}."] if changes else []
+    found: dict[str, Any] = {
+        "name": asked.name,
+        "title": asked.title,
+        "paper": asked.paper.model_dump(),
+        "attar": version("attar"),
+        "command": command or f"attar study {asked.name}",
+        "machine": machine(),
+        "rule": RULE,
+        "tables": [],
+        "charts": [],
+        "runs": [],
+        "remarks": [*asked.remarks, *changed],
+        "warnings": [],
+    }
+
+    def written() -> None:
+        found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        found["seconds"] = time.perf_counter() - start
+        write_whole(folder / "study.json", json.dumps(finite(found), indent=1))
+        render_study(found, folder / "study.html")
+
+    evidences: dict[str, Mapping[str, Any]] = {}
+    for run in runs:
+        done = compress(recipes[run.name], folder / "runs" / run.name, device=device, progress=progress)
+        evidences[run.name] = done.evidence
+        found["runs"].append(
+            {
+                "name": run.name,
+                "headline": headline(done.evidence),
+                "report": str(done.report.relative_to(folder)),
+                "met": done.met,
+            }
+        )
+        found["warnings"] += [f"{run.name}: {text}" for text in done.evidence["warnings"]]
+        found["tables"] = [_table(asked, [one for one in runs if one.name in evidences], evidences)]
+        written()
+    for sweep in asked.sweeps:
+        base = next((run for run in runs if run.recipe == sweep.recipe), None)
+        if base is None:
+            continue
+        found["charts"].append(
+            _chart(sweep, changes, folder / "runs" / base.name, evidences[base.name], device, progress)
+        )
+        written()
+    return Studied(folder, found)
+
+
+def _table(asked: Study, runs: Sequence[RunSection], evidences: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One row per run; ours with its spread over the seeds, the paper's beside it."""
+    rows = []
+    for run in runs:
+        cells: dict[str, Any] = {}
+        for column in asked.columns:
+            ours = _figure(_at(evidences[run.name], column.path))
+            cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
+        rows.append({"name": run.name, "cells": cells})
+    columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in asked.columns]
+    return {"title": "Ours beside the paper's", "caption": f"All figures {RULE}.", "columns": columns, "rows": rows}
+
+
+def _at(evidence: Mapping[str, Any], path: str) -> Any:
+    """What stands at a path of the evidence; None where something on the way is absent."""
+    value: Any = evidence
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _figure(value: Any) -> dict[str, Any]:
+    """A number, a list of one number per seed, or a spread, as a cell of the table."""
+    nothing: dict[str, Any] = {"mean": None, "sd": None, "n": None, "interval": None}
+    if isinstance(value, Mapping) and "mean" in value:
+        return {
+            **nothing,
+            "mean": value["mean"],
+            "sd": value.get("sd"),
+            "n": value.get("seeds"),
+            "interval": value.get("interval"),
+        }
+    if isinstance(value, list) and value:
+        over = spread([float(one) for one in value])
+        return {"mean": over.mean, "sd": over.sd, "n": over.seeds, "interval": over.interval}
+    return {**nothing, "mean": value} if isinstance(value, int | float) else nothing
+
+
+def _points(sweep: SweepSection, changes: Sequence[str]) -> list[tuple[SeriesSection, PointSection, Recipe]]:
+    """Every training of a sweep, with its recipe."""
+    return [
+        (series, point, read(sweep.recipe, [*sweep.changes, *series.changes, *point.changes, *changes]))
+        for series in sweep.series
+        for point in sweep.points
+    ]
+
+
+def _chart(
+    sweep: SweepSection,
+    changes: Sequence[str],
+    folder: Path,
+    evidence: Mapping[str, Any],
+    device: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The sweep's students trained and scored on test."""
+    drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
+    for series, point, recipe in _points(sweep, changes):
+        with begun(recipe, folder, device, progress, visiting=True) as context:
+            _, students = learn(context)
+            scores = [_score(context, one, sweep.measure) for one in students]
+        over = spread(scores)
+        drawn[series.name].append({"x": point.x, "y": over.mean, "sd": over.sd, "n": over.seeds})
+    levels = {name: _figure(_at(evidence, path))["mean"] for name, path in sweep.levels.items()}
+    return {
+        "title": sweep.title,
+        "caption": f"{sweep.caption} {RULE[0].upper()}{RULE[1:]}.".strip(),
+        "x": {"title": sweep.x_title, "log": sweep.log},
+        "y": {"title": "RMSE" if sweep.measure == "rmse" else "accuracy", "unit": sweep.measure},
+        "series": [{"name": name, "source": "ours", "points": points} for name, points in drawn.items()],
+        "levels": [{"name": name, "y": y} for name, y in levels.items() if y is not None],
+    }
+
+
+def _score(context: Context, student: Trained, measure: str) -> float:
+    test = context.dataset.test
+    logits, labels = predict_all(open_torch(student.network), test), labels_of(test)
+    if measure == "rmse":
+        return float(np.sqrt(squared_errors(logits, labels).mean()))
+    return float(correct(logits, labels).mean())

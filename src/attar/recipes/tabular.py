@@ -1,0 +1,248 @@
+"""The stages that only tables have: a library of models with a selection from it as the teacher, and made rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.recipes.stages import Context, network_of
+from attar.teachers.estimator import EstimatorTeacher
+from attar.teachers.library import Library, build_library
+from attar.teachers.selected import SelectedEnsemble
+from attar.teachers.selection import select
+from attar.teachers.teacher import Teacher
+from attar.training.batch import ABSENT
+from attar.training.fit import fit, make_fabric
+from attar.training.scoring import METRICS
+from attar.transfer.datasets import Split
+from attar.transfer.store import round_through_store
+from attar.transfer.synthesis.synthesize import Synthesis, tune
+from attar.transfer.transfer_set import TransferSet
+
+log = logging.getLogger(__name__)
+
+_TUNING_ROWS = 3
+"""Made rows per training row, at most, while the settings of a synthesis are chosen."""
+
+_TUNING_STEPS = 2000
+"""Steps of the students by which they are chosen."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A teacher that was selected from a library trained in the run.
+
+    Attributes:
+        teacher: The weighted mean of the chosen models.
+        member: The best single model of the library on validation, by the metric of the selection.
+        member_bytes: The size of its file.
+        member_name: What it is called in the library.
+        said: Names, weights, scores and the curve of the selection, for the report.
+    """
+
+    teacher: SelectedEnsemble
+    member: EstimatorTeacher
+    member_bytes: int
+    member_name: str
+    said: Mapping[str, Any]
+
+
+def selected_of(context: Context) -> Selected:
+    """The library trained, or found, and the ensemble selected from it on validation data."""
+    section, dataset = context.recipe.teacher.library, context.dataset
+    assert section is not None and dataset.columns is not None, "checked before anything is trained"
+    classes = len(dataset.classes)
+    train, validation = _labelled(dataset.train), _labelled(dataset.validation)
+    matrix, labels = _matrix(train)
+
+    def build(folder: Path) -> dict[str, Any]:
+        library = build_library(
+            matrix,
+            labels,
+            _matrix(validation)[0],
+            folder / "library",
+            families=section.families,
+            size=section.size,
+            nominal=dataset.columns.mask if dataset.columns is not None else None,
+            seed=context.recipe.teacher.seed,
+            jobs=_jobs(),
+            progress=context.progress,
+        )
+        return {"models": len(library), "size_bytes": sum(library.sizes)}
+
+    stage = context.folder.stage(
+        "library",
+        {
+            "data": context.fingerprint,
+            "families": section.families,
+            "size": section.size,
+            "seed": context.recipe.teacher.seed,
+        },
+        build,
+    )
+    library = Library.open(stage.folder / "library")
+    selection = select(
+        library.predictions,
+        _matrix(validation)[1],
+        metric=section.metric,
+        sorted_init=section.sorted_init,
+        max_steps=section.max_steps,
+        bags=section.bags,
+        bag_fraction=section.bag_fraction,
+        seed=context.recipe.teacher.seed,
+        names=library.names,
+    )
+    # Timed models run with one thread; what only asks the teacher may use all of the run's.
+    teacher = library.ensemble(selection, columns=dataset.columns, threads=1)
+    best = library.names[selection.best]
+    member = EstimatorTeacher(library.load(best), columns=dataset.columns, classes=classes, decode=False)
+    said = {
+        "models": len(library),
+        "library_bytes": sum(library.sizes),
+        "library_seconds": stage.seconds,
+        "metric": section.metric,
+        "chosen": dict(selection.chosen),
+        "score": selection.score,
+        "best_single": best,
+        "best_single_score": selection.single,
+        "curve": list(selection.curve),
+    }
+    log.info("%s", selection)
+    return Selected(teacher, member, library.sizes[selection.best], best, said)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows that the teacher is asked about.
+
+    Attributes:
+        split: The made rows, without labels, after the training rows where the recipe wants those, too.
+        said: How they were made, and what was tried to choose that, for the report.
+    """
+
+    split: Split
+    said: Mapping[str, Any]
+
+
+def made_of(context: Context, teacher: Teacher) -> Made | None:
+    """The rows that the recipe has made from the training rows; None where it wants none."""
+    section, train = context.recipe.transfer.synthesis, context.dataset.train
+    if section is None:
+        return None
+    assert train.columns is not None, "checked before anything is trained"
+    columns, seed = train.columns, context.recipe.seed
+    asked = Synthesis(
+        method=section.method,
+        rows=section.rows,
+        p=section.p,
+        s=section.s,
+        neighbors=section.neighbors,
+        components=section.components,
+    )
+    matrix = train.inputs.double().numpy()
+    chosen, tried = _chosen(context, teacher, asked, matrix)
+
+    def work(folder: Path) -> dict[str, Any]:
+        rows = chosen.draw(matrix, columns, seed=seed, progress=context.progress)
+        np.save(folder / "rows.npy", rows.astype(np.float32))
+        return {"rows": len(rows)}
+
+    stage = context.folder.stage(
+        "synthesis", {"data": train.fingerprint(), "synthesis": chosen.fingerprint(), "seed": seed}, work
+    )
+    rows = torch.from_numpy(np.load(stage.folder / "rows.npy", allow_pickle=False))
+    said = {**_plain(chosen), "tried": tried, "original": section.original, "seconds": stage.seconds}
+    return Made(_joined(train, rows, section.original), said)
+
+
+def _chosen(
+    context: Context, teacher: Teacher, asked: Synthesis, matrix: NDArray[np.float64]
+) -> tuple[Synthesis, Sequence[Mapping[str, Any]]]:
+    """The synthesis with its settings chosen on validation data, where the recipe leaves them open."""
+    if asked.method != "munge" or (asked.p is not None and asked.s is not None):
+        return asked, []
+    train, recipe = context.dataset.train, context.recipe
+    assert train.columns is not None, "checked before anything is trained"
+    columns = train.columns
+    training = recipe.student.training
+    few = replace(asked, rows=min(asked.rows, _TUNING_ROWS * len(train)))
+    epochs = max(1, _TUNING_STEPS * training.batch_size // (few.rows + len(train)))
+    brief = replace(training, epochs=epochs, patience=None, milestones=(), warmup_epochs=0.0, seed=recipe.seed)
+
+    def score(synthesis: Synthesis) -> float:
+        rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
+        split = _joined(train, rows, original=True)
+        heard = torch.cat([round_through_store(teacher.predict(part)) for part in torch.split(split.inputs, 4096)])
+        fitted = fit(
+            network_of(context.network, recipe.seed),
+            recipe.terms,
+            TransferSet(split, targets=lambda inputs, rows, view: heard[rows], labelled=recipe.transfer.labels),
+            settings=brief,
+            validation=context.validation,
+            metric=METRICS[recipe.student.choose_by],
+            fabric=make_fabric(context.device, brief.precision),
+        )
+        assert fitted.score is not None
+        return fitted.score
+
+    def work(folder: Path) -> dict[str, Any]:
+        best, tried = tune(score, few, progress=context.progress)
+        return {"p": best.p, "s": best.s, "tried": tried}
+
+    stage = context.folder.stage(
+        "tuning",
+        {
+            "data": context.fingerprint,
+            "teacher": teacher.fingerprint(),
+            "synthesis": few.fingerprint(),
+            "network": context.network.model_dump(),
+            "training": {key: value for key, value in asdict(brief).items() if key != "checkpoint_seconds"},
+            "objective": repr(recipe.terms),
+            "choose_by": recipe.student.choose_by,
+        },
+        work,
+    )
+    return replace(asked, p=stage.said["p"], s=stage.said["s"]), stage.said["tried"]
+
+
+def _joined(train: Split, rows: Tensor, original: bool) -> Split:
+    """Made rows as a split, after the training rows or alone; they have no labels, and ids of their own."""
+    first = int(train.ids.max()) + 1 if len(train) else 0
+    ids, labels = torch.arange(first, first + len(rows)), torch.full((len(rows),), ABSENT)
+    if not original:
+        return Split(rows, labels, ids, train.classes, train.columns)
+    known = torch.full((len(train),), ABSENT) if train.labels is None else train.labels
+    return Split(
+        torch.cat([train.inputs, rows]),
+        torch.cat([known, labels]),
+        torch.cat([train.ids, ids]),
+        train.classes,
+        train.columns,
+    )
+
+
+def _plain(synthesis: Synthesis) -> dict[str, Any]:
+    return {key: value for key, value in asdict(synthesis).items() if value is not None}
+
+
+def _labelled(split: Split) -> Split:
+    return split if split.labels is None else split.rows(split.labels != ABSENT)
+
+
+def _matrix(split: Split) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Rows and labels as estimators take them."""
+    assert split.labels is not None
+    return split.inputs.double().numpy(), split.labels.numpy()
+
+
+def _jobs() -> int:
+    """One process per core that this run may use."""
+    return max(1, torch.get_num_threads())

@@ -1,0 +1,135 @@
+"""A study: its runs and sweeps are really done, and the paper's figures stand beside ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from attar.errors import BadInput
+from attar.recipes.read import read, shipped
+from attar.recipes.study import Study, read_study, studies, study
+
+Document = dict[str, Any]
+
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
+@pytest.fixture
+def asked(tiny: Document, tmp_path: Path) -> Document:
+    tiny["student"]["seeds"] = 2
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(tomli_w.dumps(tiny), encoding="utf-8")
+    return {
+        "name": "small",
+        "title": "A small study",
+        "paper": {"citation": "Nobody, Nothing, 2000"},
+        "remarks": ["Made up."],
+        "runs": [
+            {"name": "as-it-is", "recipe": str(recipe), "paper": {"student": 0.2}},
+            {"name": "hotter", "recipe": str(recipe), "changes": ["objective.soft.temperature=8"]},
+        ],
+        "columns": [
+            {"key": "student", "title": "Student", "path": "seeds.rmse.student", "unit": "rmse", "better": "lower"},
+            {"key": "teacher", "title": "Teacher", "path": "seeds.rmse.teacher", "unit": "rmse"},
+            {"key": "nothing", "title": "Nothing", "path": "seeds.none.such"},
+        ],
+        "sweeps": [
+            {
+                "title": "By weight",
+                "recipe": str(recipe),
+                "measure": "accuracy",
+                "x_title": "weight",
+                "levels": {"teacher": "seeds.teacher"},
+                "series": [{"name": "soft", "changes": []}],
+                "points": [
+                    {"x": 0.1, "changes": ["objective.soft.weight=0.1"]},
+                    {"x": 0.5, "changes": ["objective.soft.weight=0.5"]},
+                ],
+            }
+        ],
+    }
+
+
+def test_runs_and_sweeps_are_done_and_drawn(asked: Document, tmp_path: Path) -> None:
+    done = study(Study.model_validate(asked), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["name"] == "small"
+    page = done.page.read_text(encoding="utf-8")
+    assert "Nobody, Nothing, 2000" in page and "A small study" in page
+    (table,) = done.document["tables"]
+    assert [row["name"] for row in table["rows"]] == ["as-it-is", "hotter"]
+    ours = table["rows"][0]["cells"]
+    evidence = json.loads((tmp_path / "out" / "runs" / "as-it-is" / "evidence.json").read_text())
+    errors = evidence["seeds"]["rmse"]
+    assert ours["student"]["mean"] == pytest.approx(sum(errors["student"]) / 2)
+    assert (ours["student"]["n"], ours["student"]["paper"]) == (2, 0.2)
+    assert ours["teacher"]["mean"] == pytest.approx(errors["teacher"])
+    assert ours["nothing"]["mean"] is None
+    assert [(tmp_path / "out" / run["report"]).is_file() for run in done.document["runs"]] == [True, True]
+    (chart,) = done.document["charts"]
+    points = chart["series"][0]["points"]
+    # The point whose settings are the run's own is the run's own students, scored the same way.
+    assert points[1]["y"] == pytest.approx(sum(evidence["seeds"]["student"]) / 2)
+    assert chart["levels"] == [{"name": "teacher", "y": pytest.approx(evidence["seeds"]["teacher"])}]
+
+
+def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_path: Path) -> None:
+    study(Study.model_validate(asked), tmp_path / "out")
+    folder = tmp_path / "out" / "runs" / "as-it-is"
+    assert read(folder / "recipe.toml").objective["soft"].weight == 0.5
+    members = list((folder / "stages" / "teacher").iterdir())
+    assert len(members) == 1, "the sweep uses the run's teacher"
+
+
+def test_a_study_goes_on_where_it_stopped(asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = study(Study.model_validate(asked), tmp_path / "out")
+    monkeypatch.setattr("attar.recipes.stages.fit", lambda *_, **__: pytest.fail("trained again"))
+    second = study(Study.model_validate(asked), tmp_path / "out")
+    assert first.document["tables"] == second.document["tables"]
+    assert first.document["charts"] == second.document["charts"]
+
+
+def test_only_some_runs(asked: Document, tmp_path: Path) -> None:
+    asked["sweeps"] = []
+    done = study(Study.model_validate(asked), tmp_path / "out", only=["hotter"], changes=["student.seeds=1"])
+    assert [run["name"] for run in done.document["runs"]] == ["hotter"]
+    assert any("student.seeds=1" in remark for remark in done.document["remarks"])
+    with pytest.raises(BadInput, match="hotter"):
+        study(Study.model_validate(asked), tmp_path / "out", only=["hoter"])
+
+
+def test_a_mistake_in_a_sweep_shows_before_anything_is_trained(asked: Document, tmp_path: Path) -> None:
+    asked["sweeps"][0]["points"][1]["changes"] = ["objective.soft.wieght=1"]
+    with pytest.raises(BadInput, match="weight"):
+        study(Study.model_validate(asked), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", sorted(studies()))
+def test_a_shipped_study_names_recipes_that_ship_and_settings_that_exist(name: str) -> None:
+    found = read_study(name)
+    assert found.name == name
+    assert {run.recipe for run in found.runs} <= set(shipped())
+    for run in found.runs:
+        read(run.recipe, run.changes)
+        assert set(run.paper) <= {column.key for column in found.columns}
+    for sweep in found.sweeps:
+        assert sweep.recipe in {run.recipe for run in found.runs}
+        for series in sweep.series:
+            for point in sweep.points:
+                read(sweep.recipe, [*sweep.changes, *series.changes, *point.changes])
+
+
+def test_what_is_wrong_with_a_study_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="papers/model-compression-2006"):
+        read_study("papers/model-compresion-2006")
+    path = tmp_path / "study.toml"
+    path.write_text("name = 'x'\nruns = []\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"study\.toml: title"):
+        read_study(path)
+    path.write_text("name = ", encoding="utf-8")
+    with pytest.raises(BadInput, match="must be a TOML file"):
+        read_study(path)
