@@ -24,16 +24,24 @@ if TYPE_CHECKING:
     from attar.network.describe import Spec as Spec
     from attar.recipes.compress import compress as compress
     from attar.recipes.read import read as read_recipe
+    from attar.recipes.study import study as study
+    from attar.tables.columns import Columns as Columns
     from attar.teachers.as_teacher import as_teacher as as_teacher
     from attar.teachers.ensemble import Ensemble as Ensemble
+    from attar.teachers.ensemble_selection import EnsembleSelection as EnsembleSelection
+    from attar.teachers.estimator import EstimatorTeacher as EstimatorTeacher
+    from attar.teachers.library import build_library as build_library
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
+    from attar.teachers.selection import select as select
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
     from attar.training.objective import CenteredLogits as CenteredLogits
     from attar.training.objective import HardLabels as HardLabels
+    from attar.training.objective import HardValues as HardValues
     from attar.training.objective import Objective as Objective
     from attar.training.objective import Ramp as Ramp
     from attar.training.objective import SoftTargets as SoftTargets
+    from attar.training.objective import SquaredError as SquaredError
     from attar.training.objective import Term as Term
     from attar.training.settings import Training as Training
     from attar.transfer.datasets import Dataset as Dataset
@@ -42,6 +50,7 @@ if TYPE_CHECKING:
     from attar.transfer.datasets import load as load_data
     from attar.transfer.store import Targets as Targets
     from attar.transfer.store import label as label
+    from attar.transfer.synthesis.synthesize import synthesize as synthesize
     from attar.transfer.transfer_set import Live as Live
     from attar.transfer.transfer_set import TransferSet as TransferSet
     from attar.transfer.views import Views as Views
@@ -52,9 +61,13 @@ __all__ = [
     "AttarError",
     "BadInput",
     "CenteredLogits",
+    "Columns",
     "Dataset",
     "Ensemble",
+    "EnsembleSelection",
+    "EstimatorTeacher",
     "HardLabels",
+    "HardValues",
     "Live",
     "NetworkTeacher",
     "Objective",
@@ -63,6 +76,7 @@ __all__ = [
     "SoftTargets",
     "Spec",
     "Split",
+    "SquaredError",
     "Targets",
     "Term",
     "Training",
@@ -70,6 +84,7 @@ __all__ = [
     "Views",
     "__version__",
     "as_teacher",
+    "build_library",
     "candidates",
     "compress",
     "deploy",
@@ -81,15 +96,22 @@ __all__ = [
     "measure",
     "race",
     "read_recipe",
+    "select",
+    "study",
+    "synthesize",
 ]
 
 _HOMES = {
     "AttarError": "attar.errors",
     "BadInput": "attar.errors",
     "CenteredLogits": "attar.training.objective",
+    "Columns": "attar.tables.columns",
     "Dataset": "attar.transfer.datasets",
     "Ensemble": "attar.teachers.ensemble",
+    "EnsembleSelection": "attar.teachers.ensemble_selection",
+    "EstimatorTeacher": "attar.teachers.estimator",
     "HardLabels": "attar.training.objective",
+    "HardValues": "attar.training.objective",
     "Live": "attar.transfer.transfer_set",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
@@ -98,12 +120,14 @@ _HOMES = {
     "SoftTargets": "attar.training.objective",
     "Spec": "attar.network.describe",
     "Split": "attar.transfer.datasets",
+    "SquaredError": "attar.training.objective",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
     "Training": "attar.training.settings",
     "TransferSet": "attar.transfer.transfer_set",
     "Views": "attar.transfer.views",
     "as_teacher": "attar.teachers.as_teacher",
+    "build_library": "attar.teachers.library",
     "candidates": "attar.deployment.artifact",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.artifact",
@@ -115,6 +139,9 @@ _HOMES = {
     "measure": "attar.evidence.measure",
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
+    "select": "attar.teachers.selection",
+    "study": "attar.recipes.study",
+    "synthesize": "attar.transfer.synthesis.synthesize",
 }
 """The module of each public name, and after a colon its name there where that is another."""
 
