@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -198,7 +199,7 @@ class Artifact:
             raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")
         return load_weights(network, weights).eval()
 
-    @property
+    @cached_property
     def columns(self) -> Columns | None:
         """The columns of the table whose rows it takes; None for anything but tables."""
         described = self.manifest["input"].get("columns")
@@ -237,7 +238,7 @@ class Artifact:
             rows = np.asarray(inputs)
         else:
             rows = self.encode(inputs)
-        if self.columns is not None and rows.dtype.kind in "iu":
+        if rows.dtype.kind in "iu" and self.columns is not None:
             rows = rows.astype(np.float32)
         shape = tuple(self.manifest["input"]["shape"][1:])
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
