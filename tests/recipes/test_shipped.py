@@ -11,17 +11,14 @@ import pytest
 import torch
 
 from attar.recipes.compress import compress
-from attar.recipes.read import read, shipped
+from attar.recipes.read import STUDY, read, shipped
+from attar.recipes.study import read_study, studies, study
 from attar.transfer import fashion_mnist
 
-RECIPES = sorted(Path(str(resources.files("attar"))).rglob("*.toml"))
+FILES = sorted(Path(str(resources.files("attar"))).rglob("*.toml"))
+RECIPES = [path for path in FILES if path.name != STUDY]
 
-SHRUNK = [
-    "data.limit=120",
-    "teacher.members=2",
-    "teacher.training.epochs=2",
-    "teacher.views.count=2",
-    "transfer.views.count=2",
+QUICK = [
     "student.training.epochs=2",
     "student.seeds=1",
     "keep.accuracy_loss=1",
@@ -31,6 +28,24 @@ SHRUNK = [
     "artifacts.int8=false",
     "artifacts.seconds=0.02",
 ]
+SHRUNK = [
+    *QUICK,
+    "data.limit=120",
+    "teacher.members=2",
+    "teacher.training.epochs=2",
+    "teacher.views.count=2",
+    "transfer.views.count=2",
+]
+SHRUNK_TABLE = [
+    *QUICK,
+    "data.limit=200",
+    "teacher.library.families=['tree', 'logistic']",
+    "teacher.library.bags=2",
+    "teacher.library.max_steps=3",
+    "transfer.synthesis.rows=300",
+    "student.network.arguments.hidden=[8]",
+]
+TABLES = [name for name in sorted(shipped()) if read(name).teacher.library is not None]
 
 
 def images(path: Path) -> Path:
@@ -44,8 +59,10 @@ def images(path: Path) -> Path:
 
 
 def test_all_of_them_are_listed() -> None:
-    assert len(RECIPES) == 2
+    assert len(RECIPES) == 4
     assert sorted(shipped().values()) == RECIPES
+    assert len(FILES) == len(RECIPES) + 1
+    assert sorted(studies().values()) == [path for path in FILES if path.name == STUDY]
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -59,7 +76,31 @@ def test_a_shipped_recipe_is_named_after_its_file_and_says_what_it_shows(name: s
 
 
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", TABLES)
+def test_a_shipped_recipe_on_a_table_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
+    run = compress(read(name, SHRUNK_TABLE), tmp_path / "run")
+    assert run.met
+    kinds = [model["kind"] for model in run.evidence["models"]]
+    assert kinds == ["candidate", "teacher", "member", "control"]
+    assert len(run.evidence["synthesis"]["tried"]) > 1
+    assert run.artifact(torch.zeros(3, 16)).shape == (3, 2)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_the_shipped_study_runs_when_it_is_shrunk(tmp_path: Path) -> None:
+    asked = read_study("papers/model-compression-2006")
+    sweeps = [sweep.model_copy(update={"points": sweep.points[:2]}) for sweep in asked.sweeps]
+    few = [*SHRUNK_TABLE, "transfer.synthesis.rows=60"]
+    done = study(asked.model_copy(update={"sweeps": sweeps}), tmp_path / "out", changes=few)
+    (table,) = done.document["tables"]
+    for row in table["rows"]:
+        assert all(cell["mean"] is not None or key == "ratio" for key, cell in row["cells"].items())
+    assert [len(chart["series"]) for chart in done.document["charts"]] == [3, 1]
+    assert done.page.stat().st_size > 100_000
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("name", sorted(set(shipped()) - set(TABLES)))
 def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
     changes = list(SHRUNK)
     if name == "fashion-mnist":

@@ -44,7 +44,9 @@ def asked(tiny: Document, tmp_path: Path) -> Document:
                 "measure": "accuracy",
                 "x_title": "weight",
                 "levels": {"teacher": "seeds.teacher"},
-                "series": [{"name": "soft", "changes": []}],
+                "series": [
+                    {"name": "soft", "inherit": {"objective.soft.temperature": "temperature"}},
+                ],
                 "points": [
                     {"x": 0.1, "changes": ["objective.soft.weight=0.1"]},
                     {"x": 0.5, "changes": ["objective.soft.weight=0.5"]},

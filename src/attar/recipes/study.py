@@ -66,6 +66,9 @@ class SeriesSection(Section):
 
     name: str
     changes: list[str] = Field(default_factory=list)
+    inherit: dict[str, str] = Field(
+        default_factory=dict, description="key of the recipe to the place in the evidence of the run that has its value"
+    )
 
 
 class PointSection(Section):
@@ -270,13 +273,18 @@ def _figure(value: Any) -> dict[str, Any]:
     return {**nothing, "mean": value} if isinstance(value, int | float) else nothing
 
 
-def _points(sweep: SweepSection, changes: Sequence[str]) -> list[tuple[SeriesSection, PointSection, Recipe]]:
-    """Every training of a sweep, with its recipe."""
-    return [
-        (series, point, read(sweep.recipe, [*sweep.changes, *series.changes, *point.changes, *changes]))
-        for series in sweep.series
-        for point in sweep.points
-    ]
+def _points(
+    sweep: SweepSection, changes: Sequence[str], evidence: Mapping[str, Any] | None = None
+) -> list[tuple[SeriesSection, PointSection, Recipe]]:
+    """Every training of a sweep, with its recipe; what is inherited only once there is evidence."""
+    found = []
+    for series in sweep.series:
+        values = {} if evidence is None else {key: _at(evidence, path) for key, path in series.inherit.items()}
+        inherited = [f"{key}={value}" for key, value in values.items() if value is not None]
+        for point in sweep.points:
+            all_changes = [*inherited, *sweep.changes, *series.changes, *point.changes, *changes]
+            found.append((series, point, read(sweep.recipe, all_changes)))
+    return found
 
 
 def _chart(
@@ -289,7 +297,7 @@ def _chart(
 ) -> dict[str, Any]:
     """The sweep's students trained and scored on test."""
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
-    for series, point, recipe in _points(sweep, changes):
+    for series, point, recipe in _points(sweep, changes, evidence):
         with begun(recipe, folder, device, progress, visiting=True) as context:
             _, students = learn(context)
             scores = [_score(context, one, sweep.measure) for one in students]
