@@ -42,7 +42,7 @@ _LOOK = alt.Config(
 )
 _POINTS_OF_A_CURVE = 300
 _HEIGHT = 300
-SERIES_COLORS = 6
+SERIES_COLORS = 8
 """How many colors the page has for series, as the CSS variables ``--series-0``, ``--series-1`` and so on."""
 
 
@@ -219,7 +219,7 @@ def series(
         x_scale = alt.Scale(zero=False, nice=False, padding=16)
         x_axis = alt.Axis(labelExpr=_NUMBER_LABEL, labelOverlap="greedy")
     x = alt.X("x:Q", title=x_title, scale=x_scale, axis=x_axis)
-    y_scale = alt.Scale(zero=False, nice=True, padding=12)
+    y_scale = alt.Scale(zero=False, nice=True)
     y = alt.Y("y:Q", title=y_title, scale=y_scale, axis=number_axis(unit))
     color = alt.Color("color:N", scale=None, legend=None)
     tooltip = [
@@ -230,13 +230,14 @@ def series(
     ]
     for row in rows:
         row["source"] = "the paper" if row["paper"] else "ours"
-    data = {
-        "levels": _placed_levels(levels, rows),
+    names = _names_of_levels(levels, rows)
+    data: dict[str, list[dict[str, Any]]] = {
+        "levels": [{"y": level["y"]} for level in levels],
         "whiskers": [row for row in rows if row["low"] is not None],
         "paper": [row for row in rows if row["paper"]],
         "ours": [row for row in rows if not row["paper"]],
     }
-    data |= {f"level names {side}": [row for row in data["levels"] if row["side"] == side] for side in ("left", "right")}
+    data |= {f"names {side}": [name for name in names if name["side"] == side] for side in ("left", "right")}
     on = {name: alt.Chart(alt.NamedData(name=name)) for name, records in data.items() if records}
     layers: list[alt.Chart] = []
     if "levels" in on:
@@ -254,9 +255,9 @@ def series(
         full = on["ours"].mark_point(size=45, filled=True, opacity=1)
         layers.append(full.encode(x=x, y=y, color=color, tooltip=tooltip))
     for side in ("left", "right"):
-        if f"level names {side}" in on:
-            named = on[f"level names {side}"].encode(y=y, text="name:N", x=alt.value(4 if side == "left" else "width"))
-            font: dict[str, Any] = {"align": side, "dy": -7, "fontSize": 11, "limit": 220}
+        if f"names {side}" in on:
+            named = on[f"names {side}"].encode(y=y, text="name:N", x=alt.value(4 if side == "left" else "width"))
+            font: dict[str, Any] = {"align": side, "dy": -7, "fontSize": 11, "limit": 330}
             layers.append(named.mark_text(**font, stroke="var(--paper)", strokeWidth=4, strokeJoin="round"))
             layers.append(named.mark_text(**font, color="var(--soft)"))
     return _spec(layers, {name: data[name] for name in on}, _HEIGHT, description)
@@ -304,15 +305,15 @@ def dots(rows: Sequence[Mapping[str, Any]], *, title: str, unit: str = "", descr
     if "whiskers" in on:
         whiskers = on["whiskers"].mark_rule(strokeWidth=1.5, opacity=0.55, color="var(--student)")
         layers.append(whiskers.encode(y=y, x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q"))
-    if "paper" in on:
-        hollow = on["paper"].mark_point(
-            size=60, strokeWidth=1.5, fill="var(--paper)", stroke="var(--soft)", shape="diamond", opacity=1
-        )
-        x = alt.X("paper:Q", title=title, scale=scale, axis=axis)
-        layers.append(hollow.encode(y=y, x=x, tooltip=tooltip))
     if "ours" in on:
         full = on["ours"].mark_point(size=70, filled=True, color="var(--student)", opacity=1)
         layers.append(full.encode(y=y, x=alt.X("x:Q", title=title, scale=scale, axis=axis), tooltip=tooltip))
+    if "paper" in on:
+        hollow = on["paper"].mark_point(
+            size=90, strokeWidth=1.5, fill="transparent", stroke="var(--soft)", shape="diamond", opacity=1
+        )
+        x = alt.X("paper:Q", title=title, scale=scale, axis=axis)
+        layers.append(hollow.encode(y=y, x=x, tooltip=tooltip))
     return _spec(layers, {name: data[name] for name in on}, 26 * len(set(order)) + 44, description)
 
 
@@ -320,7 +321,7 @@ def number_axis(unit: str, **options: Any) -> alt.Axis:
     """An axis whose labels carry their unit.
 
     Args:
-        unit: "%" or "points" (of a fraction), "bytes", "ms", "s", "x"; any other is a plain number.
+        unit: "%", "accuracy" or "points" (of a fraction), "bytes", "ms", "s", "x"; any other is a plain number.
         options: More of the axis.
     """
     return alt.Axis(labelExpr=_LABELS.get(unit, _NUMBER_LABEL), **options)
@@ -330,19 +331,30 @@ def _series_color(point: Mapping[str, Any]) -> str:
     return f"var(--series-{point['color'] % SERIES_COLORS})"
 
 
-def _placed_levels(levels: Iterable[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The levels from low to high, each with the side of its name: neighbors that would write over each other part."""
+def _names_of_levels(levels: Iterable[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The names of the levels, each on the side with more room; those that would write over each other are one."""
     ordered = sorted(levels, key=lambda level: float(level["y"]))
     ends = [row[key] for row in rows for key in ("y", "low", "high") if row[key] is not None]
     ends += [level["y"] for level in ordered]
-    line = _LINE_OF_TEXT * (max(ends) - min(ends)) if ends else 0.0
-    last = {"right": -math.inf, "left": -math.inf}
-    placed = []
+    line = _LINE_OF_TEXT * (max(ends) - min(ends))
+    places = sorted({row["x"] for row in rows})
+    half = len(places) // 2
+    right, left = places[half:], places[: len(places) - half]
+    named: list[dict[str, Any]] = []
     for level in ordered:
-        side = "right" if level["y"] - last["right"] >= line or last["right"] <= last["left"] else "left"
-        last[side] = level["y"]
-        placed.append({"name": str(level["name"]), "y": level["y"], "side": side})
-    return placed
+        name, y = str(level["name"]), level["y"]
+        if named and y - named[-1]["y"] < line:
+            named[-1].update(name=f"{named[-1]['name']}, {name}", y=y)
+        else:
+            named.append({"name": name, "y": y})
+    for one in named:
+        # A name stands above its line.
+        middle = one["y"] + line / 2
+        room = [
+            min((abs(row["y"] - middle) for row in rows if row["x"] in side), default=0.0) for side in (left, right)
+        ]
+        one["side"] = "right" if room[1] >= min(room[0], 2 * line) else "left"
+    return named
 
 
 def _point(model: Mapping[str, Any], cost: str, winner: str | None, split: str) -> dict[str, Any] | None:
@@ -528,19 +540,22 @@ _BYTES_LABEL = (
 )
 _SECONDS_LABEL = (
     "datum.value >= 1 ? format(datum.value, '~r') + ' s' : "
-    "datum.value >= 1e-3 ? format(datum.value * 1e3, '~r') + ' ms' : format(datum.value * 1e6, '~r') + ' \N{MICRO SIGN}s'"
+    "datum.value >= 1e-3 ? format(datum.value * 1e3, '~r') + ' ms' : "
+    "format(datum.value * 1e6, '~r') + ' \N{MICRO SIGN}s'"
 )
 _NUMBER_LABEL = (
     "abs(datum.value) >= 1e6 ? format(datum.value / 1e6, '~r') + 'M' : "
-    "abs(datum.value) >= 1e4 ? format(datum.value / 1e3, '~r') + 'k' : format(datum.value, ',~r')"
+    "abs(datum.value) >= 1e3 ? format(datum.value / 1e3, '~r') + 'k' : format(datum.value, ',~r')"
 )
+_PERCENT_LABEL = "format(100 * datum.value, '~r') + '%'"
 _LABELS = {
-    "%": "format(100 * datum.value, '~r') + '%'",
+    "%": _PERCENT_LABEL,
+    "accuracy": _PERCENT_LABEL,
     "points": "format(100 * datum.value, '~r')",
     "bytes": _BYTES_LABEL,
     "ms": _LATENCY_LABEL,
     "s": _SECONDS_LABEL,
-    "x": f"format(datum.value, '~r') + '\N{MULTIPLICATION SIGN}'",
+    "x": "format(datum.value, '~r') + '\N{MULTIPLICATION SIGN}'",
 }
 _SPANS_DECADES = 30
 # The height of a name, as a share of the height of a chart.
