@@ -9,7 +9,16 @@ import torch
 
 from attar.recipes.schema import LOSSES
 from attar.training.batch import Batch
-from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term, value_at
+from attar.training.objective import (
+    CenteredLogits,
+    HardLabels,
+    Objective,
+    Ramp,
+    SoftTargets,
+    SquaredError,
+    Term,
+    value_at,
+)
 
 BATCH, CLASSES = 6, 5
 
@@ -64,6 +73,7 @@ ROWS = [
     Row("hard_labels", HardLabels(), certain_of),
     Row("hard_labels", HardLabels(smoothing=0.1), smooth_of, minimum=SMOOTH),
     Row("centered_logits", CenteredLogits(), targets_of),
+    Row("squared_error", SquaredError(), targets_of),
 ]
 EVERY = pytest.mark.parametrize("row", ROWS, ids=lambda row: repr(row.loss))
 

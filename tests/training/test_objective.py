@@ -11,9 +11,11 @@ from attar.training.batch import Batch
 from attar.training.objective import (
     CenteredLogits,
     HardLabels,
+    HardValues,
     Objective,
     Ramp,
     SoftTargets,
+    SquaredError,
     Term,
     value_at,
 )
@@ -110,3 +112,25 @@ def test_targets_and_labels_enter_where_they_should():
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(BadInput, match=message):
         make()
+
+
+def test_squared_errors_hand_worked():
+    batch = Batch(
+        inputs=torch.zeros(2, 1),
+        targets=torch.log(torch.tensor([[0.75, 0.25], [0.5, 0.5]])),
+        values=torch.tensor([[1.0, 2.0], [0.0, 0.0]]),
+    )
+    # Softmax of equal logits is a half: the first row differs by a quarter in both classes.
+    even = torch.zeros(2, 2)
+    torch.testing.assert_close(SquaredError()(even, batch), torch.tensor([0.0625, 0.0]))
+    torch.testing.assert_close(HardValues()(even, batch), torch.tensor([2.5, 0.0]))
+    plain = SquaredError(of="values")(batch.targets + torch.tensor([[1.0, 3.0], [0.0, 2.0]]), batch)
+    torch.testing.assert_close(plain, torch.tensor([5.0, 2.0]))
+
+
+def test_squared_errors_say_what_they_lack():
+    batch = Batch(inputs=torch.zeros(1, 1))
+    with pytest.raises(BadInput, match="targets of the batch must be present for SquaredError"):
+        SquaredError()(torch.zeros(1, 2), batch)
+    with pytest.raises(BadInput, match="values of the batch must be present for HardValues"):
+        HardValues()(torch.zeros(1, 2), batch)
