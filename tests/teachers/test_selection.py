@@ -350,6 +350,7 @@ GOOD = np.array([[0.9, 0.4], [0.4, 0.9]])
     [
         ({"metric": "log_los"}, "metric of select must be a known metric or a function; .* Did you mean 'log_loss'"),
         ({"sorted_init": -1}, "sorted_init of select must be at least 0, or 'best'"),
+        ({"sorted_init": "bets"}, "sorted_init of select must be at least 0, or 'best'; got 'bets'"),
         ({"sorted_init": 0, "max_steps": 0}, "max_steps of select must be at least 1"),
         ({"bags": -1}, "bags of select must be at least 0"),
         ({"bag_fraction": 0.0}, "bag_fraction of select must be greater than 0"),

@@ -49,7 +49,7 @@ class Model:
         name: Its family and its parameters; also the name of its folder.
         family: A key of `FAMILIES`.
         parameters: Its settings.
-        seconds: How long training took.
+        seconds: How long training took, in processor time: the same beside other work.
         size_bytes: The size of its file.
     """
 
@@ -265,7 +265,7 @@ def _train(
     from sklearn.exceptions import ConvergenceWarning
 
     seed = int.from_bytes(hashlib.sha256(f"{about['seed']} {name}".encode()).digest()[:4], "big") >> 1
-    start = time.perf_counter()
+    start = time.process_time()
     estimator = FAMILIES[family].estimator(parameters, seed, nominal)
     with warnings.catch_warnings():
         # A model that stopped early is a model like others; its predictions say how good it is.
@@ -273,7 +273,7 @@ def _train(
         # So is a network whose batch is all there is.
         warnings.filterwarnings("ignore", message="Got `batch_size` less than 1 or larger", category=UserWarning)
         estimator.fit(rows, codes)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     model = to_bytes(estimator)
     # What is kept is what the model says that will be read back, not the one in memory.
     said = from_bytes(model, name, boosters=True).predict_proba(validation).astype(np.float32)
