@@ -41,6 +41,12 @@ _LOOK = alt.Config(
     view=alt.ViewConfig(stroke=None),
 )
 _POINTS_OF_A_CURVE = 300
+_JUDGED = (
+    ("accuracy", "validation accuracy", "~%"),
+    ("rmse", "validation RMSE", "~g"),
+    ("log_loss", "validation log loss", "~g"),
+)
+"""What epochs may be chosen by: field, title, form of its numbers."""
 _HEIGHT = 300
 SERIES_COLORS = 8
 """How many colors the page has for series, as the CSS variables ``--series-0``, ``--series-1`` and so on."""
@@ -170,10 +176,11 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
     """
     rows = [row for name in curves for row in _curve(name, curves[name])]
     charts = []
-    accuracies = [row for row in rows if row["accuracy"] is not None]
-    if accuracies:
-        spec = _lines(accuracies, "accuracy", "validation accuracy", "~%", height=280)
-        charts.append(Chart("Validation accuracy", "", spec, wide=True))
+    for field, title, number in _JUDGED:
+        judged = [row for row in rows if row[field] is not None]
+        if judged:
+            spec = _lines(judged, field, title, number, height=280)
+            charts.append(Chart(title[0].upper() + title[1:], "", spec, wide=True))
     for name in ROLES:
         losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
         if losses:
@@ -442,7 +449,7 @@ def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "role": who if who in ROLES else "student",
                 "epoch": epoch.get("epoch"),
                 "loss": epoch.get("loss"),
-                "accuracy": epoch.get("validation_accuracy"),
+                **{field: epoch.get(f"validation_{field}") for field, _, _ in _JUDGED},
                 "terms": ", ".join(
                     f"{term} {units.small(value)}" for term, value in terms.items() if value is not None
                 ),
@@ -454,7 +461,8 @@ def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 
 def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, height: int) -> dict[str, Any]:
     rows = [
-        {**row, "shown": f"{row[field]:.4g}" if field == "loss" else units.percent(row[field], 10_000)} for row in rows
+        {**row, "shown": units.percent(row[field], 10_000) if field == "accuracy" else f"{row[field]:.4g}"}
+        for row in rows
     ]
     lengths: dict[str, int] = {}
     for row in rows:
@@ -506,7 +514,7 @@ def _role_colors() -> alt.Scale:
     return alt.Scale(domain=list(ROLES), range=[f"var(--{name})" for name in ROLES])
 
 
-def _padded_log(values: Sequence[float]) -> tuple[float, float]:
+def _padded_log(values: Sequence[units.Number]) -> tuple[float, float]:
     """A domain with air on both sides, at least a factor of three wide."""
     low, high = min(values), max(values)
     air = max((high / low) ** 0.08, 1.15)

@@ -64,6 +64,9 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": _seeds(document.get("seeds")),
         "examples": [_example(example, document.get("task", {})) for example in document.get("examples", [])],
         "temperature": document.get("temperature"),
+        "selection": _selection(document.get("selection")),
+        "synthesis": _synthesis(document.get("synthesis")),
+        "against_single": _against_single(document.get("against_single")),
         "targets": _targets(document.get("targets", {})),
         "warnings": document.get("warnings", []),
         "how_to_load": document.get("how_to_load"),
@@ -394,6 +397,35 @@ def _stems(values: Sequence[float | None]) -> list[dict[str, float]]:
             }
         )
     return stems
+
+
+def _selection(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The models that a selection chose, the heaviest first, with the width of each one's bar in percent."""
+    if not said or not said.get("chosen"):
+        return None
+    heaviest = max(said["chosen"].values())
+    rows = [
+        {"name": name, "weight": weight, "width": 100 * weight / heaviest} for name, weight in said["chosen"].items()
+    ]
+    return {"rows": rows, **_take(said, "models", "metric", "score", "best_single", "best_single_score")}
+
+
+def _synthesis(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How rows were made, and the settings that were tried, the best first."""
+    if not said:
+        return None
+    tried = sorted(said.get("tried", []), key=lambda one: -one["score"])
+    return {"tried": tried, **_take(said, "method", "rows", "p", "s", "neighbors", "components", "original")}
+
+
+def _against_single(said: Mapping[str, Any] | None) -> str | None:
+    """What ships against the best single model, in words."""
+    if not said:
+        return None
+    low, high = said["squared_error"]["interval"]
+    better = "has smaller errors than" if high < 0 else "has larger errors than" if low > 0 else "cannot be told from"
+    points = 100 * said["accuracy"]["difference"]
+    return f"What ships {better} the {said['name']}; accuracy {points:+.2f} points."
 
 
 def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -81,7 +81,8 @@ def document(
         "selection": None if taught.selected is None else taught.selected.said,
         "synthesis": None if taught.made is None else taught.made.said,
         "ratios": _ratios(field, measured, choice.winner),
-        "curves": {one.name: _curve(one) for one in (*taught.members, *taught.students, *taught.controls)},
+        "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
+        | {one.name: _curve(one, recipe.student.choose_by) for one in (*taught.students, *taught.controls)},
         "examples": _examples(context, taught),
         "temperature": _temperature(context),
         "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},
@@ -262,11 +263,18 @@ def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str,
     return ratios
 
 
-def _curve(trained: Trained) -> list[dict[str, Any]]:
+def _curve(trained: Trained, chosen_by: str) -> list[dict[str, Any]]:
     """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
     step = math.ceil(len(trained.history) / _EPOCHS_KEPT)
     kept = trained.history[::-1][::step][::-1]
-    return [{**entry, "validation_accuracy": entry["score"]} for entry in kept]
+    return [{**entry, **_validation(entry["score"], chosen_by)} for entry in kept]
+
+
+def _validation(score: float, chosen_by: str) -> dict[str, float]:
+    """A score on validation as a reader knows it: scores grow with quality, errors do not."""
+    if chosen_by == "brier":
+        return {"validation_rmse": math.sqrt(-score)}
+    return {"validation_log_loss": -score} if chosen_by == "log_loss" else {"validation_accuracy": score}
 
 
 def _temperature(context: Context) -> float:
