@@ -171,7 +171,9 @@ def _as_it_is(context: Context, taught: Taught) -> Contender:
     files = [Path(member.path) for member in members if isinstance(member, OnnxTeacher)]
     whole = len(files) == len(members)
     runtime = "onnxruntime" if whole else "python"
-    size_bytes = sum(file.stat().st_size for file in files) if whole else getattr(teacher, "size_bytes", None)
+    size_bytes = sum(file.stat().st_size for file in files) if whole else None
+    if taught.selected is not None:
+        size_bytes = taught.selected.teacher_bytes
     if whole and len(files) == 1:
         runner = open_onnxruntime(files[0], context.recipe.artifacts.threads)
     else:

@@ -42,6 +42,7 @@ class Selected:
 
     Attributes:
         teacher: The weighted mean of the chosen models.
+        teacher_bytes: The size of the files of the chosen models.
         member: The best single model of the library on validation, by the metric of the selection.
         member_bytes: The size of its file.
         member_name: What it is called in the library.
@@ -49,6 +50,7 @@ class Selected:
     """
 
     teacher: SelectedEnsemble
+    teacher_bytes: int
     member: EstimatorTeacher
     member_bytes: int
     member_name: str
@@ -116,7 +118,8 @@ def selected_of(context: Context) -> Selected:
         "curve": list(selection.curve),
     }
     log.info("%s", selection)
-    return Selected(teacher, member, library.sizes[selection.best], best, said)
+    sizes = dict(zip(library.names, library.sizes, strict=True))
+    return Selected(teacher, sum(sizes[name] for name in selection.chosen), member, sizes[best], best, said)
 
 
 @dataclass(frozen=True)

@@ -136,31 +136,31 @@ FAMILIES: dict[str, Family] = {
         make=_svm,
         scaled=True,
         small=(
-            *_each(kernel=["rbf"], gamma=[0.01, 0.03, 0.1, 0.2, 0.4, 0.8], C=[1.0, 10.0, 100.0]),
-            *_each(kernel=["poly"], degree=[2, 3, 4], coef0=[1.0], C=[0.1, 1.0, 10.0]),
+            *_each(kernel=["rbf"], gamma=[0.03, 0.1, 0.3], C=[1.0, 10.0, 100.0]),
+            *_each(kernel=["poly"], degree=[2, 3], coef0=[1.0], C=[0.1, 1.0, 10.0]),
             *_each(kernel=["linear"], C=[0.01, 0.1]),
         ),
         full=(
-            *_each(kernel=["rbf"], gamma=[0.001, 0.003, 1.6], C=[0.1, 1.0, 10.0, 100.0, 1000.0]),
-            *_each(kernel=["rbf"], gamma=[0.01, 0.03, 0.1, 0.2, 0.4, 0.8], C=[0.1, 1000.0]),
-            *_each(kernel=["poly"], degree=[2, 3, 4, 5], coef0=[1.0], C=[0.01, 100.0]),
+            *_each(kernel=["rbf"], gamma=[0.001, 0.003, 0.01, 1.0], C=[0.1, 1.0, 10.0, 100.0, 1000.0]),
+            *_each(kernel=["rbf"], gamma=[0.03, 0.1, 0.3], C=[0.1, 1000.0]),
+            *_each(kernel=["poly"], degree=[4, 5], coef0=[1.0], C=[0.01, 0.1, 1.0]),
             *_each(kernel=["linear"], C=[0.001, 1.0]),
         ),
     ),
     "bagged_trees": Family(
         make=_bagged,
-        small=_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[1, 2, 5]),
+        small=_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[1, 5]),
         full=(
-            *_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[10, 25]),
+            *_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[2, 10, 25]),
             *_each(n_estimators=[500], criterion=["gini", "entropy"], min_samples_leaf=[1, 2]),
         ),
     ),
     "boosted_trees": Family(
         make=_boosted,
-        small=_each(max_depth=[4, 6, 8, 10, 12], n_estimators=[16, 64, 256]),
+        small=_each(max_depth=[4, 8, 12], n_estimators=[16, 64]),
         full=(
-            *_each(max_depth=[4, 6, 8, 10, 12], n_estimators=[8, 32, 128, 512, 1024]),
-            *_each(max_depth=[2, 3, 16], n_estimators=[64, 256]),
+            *_each(max_depth=[4, 8, 12], n_estimators=[8, 32, 128, 256, 512]),
+            *_each(max_depth=[3, 6, 10], n_estimators=[64, 256]),
             *_each(max_depth=[8], n_estimators=[64, 256], learning_rate=[0.1, 0.3]),
         ),
     ),
@@ -171,16 +171,16 @@ FAMILIES: dict[str, Family] = {
     ),
     "gradient_boosting": Family(
         make=_seeded(GradientBoostingClassifier),
-        small=_each(n_estimators=[100, 300], max_depth=[3, 6], learning_rate=[0.1, 0.3], subsample=[0.5]),
+        small=_each(n_estimators=[100], max_depth=[3, 6], learning_rate=[0.1, 0.3], subsample=[0.5]),
         full=(
-            *_each(n_estimators=[300], max_depth=[9], learning_rate=[0.03, 0.1, 0.3], subsample=[0.5]),
+            *_each(n_estimators=[300], max_depth=[3, 6, 9], learning_rate=[0.03, 0.1, 0.3], subsample=[0.5]),
             *_each(n_estimators=[1000], max_depth=[3, 6], learning_rate=[0.03, 0.1], subsample=[0.5]),
         ),
     ),
     "forest": Family(
         make=_seeded(RandomForestClassifier, n_jobs=1),
         small=_each(
-            n_estimators=[256], max_features=["sqrt", 0.4, 0.6], min_samples_leaf=[1, 3], criterion=["gini", "entropy"]
+            n_estimators=[128], max_features=["sqrt", 0.5], min_samples_leaf=[1, 3], criterion=["gini", "entropy"]
         ),
         full=(
             *_each(n_estimators=[1024], max_features=[1, "sqrt", 0.5], criterion=["gini", "entropy"]),
@@ -190,7 +190,7 @@ FAMILIES: dict[str, Family] = {
     "extra_trees": Family(
         make=_seeded(ExtraTreesClassifier, n_jobs=1),
         small=_each(
-            n_estimators=[256], max_features=["sqrt", 0.5, 1.0], min_samples_leaf=[1, 2], criterion=["gini", "entropy"]
+            n_estimators=[128], max_features=["sqrt", 0.5], min_samples_leaf=[1, 3], criterion=["gini", "entropy"]
         ),
         full=(
             *_each(n_estimators=[1024], max_features=[1, "sqrt", 0.5, 1.0], criterion=["gini", "entropy"]),
@@ -207,12 +207,14 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "mlp": Family(
-        make=_seeded(MLPClassifier, batch_size=64, learning_rate_init=3e-3),
+        make=_seeded(MLPClassifier, max_iter=60, batch_size=64),
         scaled=True,
-        small=_each(hidden_layer_sizes=[[32], [128], [256]], alpha=[1e-4, 1e-2], max_iter=[50, 200]),
+        small=_each(hidden_layer_sizes=[[16], [64], [128]], alpha=[1e-4, 1e-2], learning_rate_init=[3e-3]),
         full=(
-            *_each(hidden_layer_sizes=[[8], [16], [64], [512]], alpha=[1e-4, 1e-2], max_iter=[50, 200]),
-            *_each(hidden_layer_sizes=[[64, 64], [128, 128]], alpha=[1e-4, 1e-2, 1e-1], max_iter=[50, 200]),
+            *_each(
+                hidden_layer_sizes=[[8], [32], [256], [64, 64]], alpha=[1e-4, 1e-2, 1e-1], learning_rate_init=[3e-3]
+            ),
+            *_each(hidden_layer_sizes=[[64], [128]], alpha=[1e-4, 1e-2], learning_rate_init=[1e-3, 1e-2]),
         ),
     ),
     "logistic": Family(
@@ -225,10 +227,7 @@ FAMILIES: dict[str, Family] = {
         # By brute force: the files of search trees cannot be checked, and up to some ten thousand rows it is as fast.
         make=lambda given, seed: KNeighborsClassifier(algorithm="brute", **given),
         scaled=True,
-        small=(
-            *_each(n_neighbors=[1], weights=["uniform"]),
-            *_each(n_neighbors=[3, 5, 9, 17, 33, 65], weights=["uniform", "distance"]),
-        ),
+        small=_each(n_neighbors=[1, 3, 5, 9, 17, 33, 65], weights=["uniform", "distance"]),
         full=(
             *_each(n_neighbors=[2, 7, 13, 25, 49, 97, 129, 257], weights=["uniform", "distance"]),
             *_each(n_neighbors=[1, 3, 5, 9, 17, 33], weights=["distance"], p=[1]),
@@ -245,7 +244,7 @@ FAMILIES: dict[str, Family] = {
     "xgboost": Family(
         make=_xgboost,
         package="xgboost",
-        small=_each(n_estimators=[50, 200, 500], max_depth=[3, 6, 10], learning_rate=[0.1, 0.3]),
+        small=_each(n_estimators=[50, 200], max_depth=[3, 6, 10], learning_rate=[0.1, 0.3]),
         full=(
             *_each(n_estimators=[500], max_depth=[3, 6, 10], learning_rate=[0.03, 0.1], subsample=[0.5]),
             *_each(n_estimators=[200], max_depth=[6, 10], learning_rate=[0.1], colsample_bytree=[0.3, 0.6]),
@@ -254,9 +253,9 @@ FAMILIES: dict[str, Family] = {
     "lightgbm": Family(
         make=_lightgbm,
         package="lightgbm",
-        small=_each(n_estimators=[50, 200, 500], num_leaves=[7, 31, 127], learning_rate=[0.05, 0.1]),
+        small=_each(n_estimators=[50, 200], num_leaves=[7, 31, 127], learning_rate=[0.1]),
         full=(
-            *_each(n_estimators=[500], num_leaves=[7, 31, 127], learning_rate=[0.03, 0.1], min_child_samples=[5, 50]),
+            *_each(n_estimators=[500], num_leaves=[7, 31, 127], learning_rate=[0.03, 0.1], min_child_samples=[5, 20]),
             *_each(n_estimators=[200], num_leaves=[31, 127], learning_rate=[0.1], feature_fraction=[0.3, 0.6]),
         ),
     ),
