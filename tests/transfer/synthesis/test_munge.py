@@ -166,6 +166,21 @@ def test_wide_tables_with_many_categories_equal_the_plain_loop(distance):
     assert np.array_equal(bits(made), bits(expected))
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_that_lie_in_clumps_equal_the_plain_loop(seed):
+    # Here most blocks of rows are ruled out by their bounds, and rows move from clump to clump.
+    draws = np.random.default_rng(seed)
+    clump = draws.integers(0, 12, 360)
+    numbers = draws.normal(size=(12, 2))[clump] + draws.normal(scale=0.02, size=(360, 2))
+    gap = np.where(clump % 4 == 0, np.nan, numbers[:, 0].round(1))
+    matrix = np.stack([*numbers.T, gap, np.where(draws.random(360) < 0.95, clump, 70 + clump)], axis=1)
+    settings = {"p": 0.5, "s": 0.5, "neighbors": "dynamic", "symmetric": True, "distance": "squares"}
+    nominal = np.array([False, False, False, True])
+    made = munge(matrix, nominal, rows=360, nominal_weight=1.0, seed=seed, **settings)
+    expected = Reference(matrix, nominal, nominal_weight=1.0, seed=seed, **settings).rows(360)
+    assert np.array_equal(bits(made), bits(expected))
+
+
 def numbers_only(rows: int = 300, columns: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.random.default_rng(seed).normal(size=(rows, columns)), np.zeros(columns, bool)
 

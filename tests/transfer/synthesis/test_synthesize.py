@@ -50,6 +50,7 @@ def test_rows_come_in_the_form_of_the_given_ones(method, form):
 
 def whole(rows: int = 50) -> tuple[np.ndarray, Columns]:
     matrix = np.random.default_rng(1).integers(0, 16, (rows, 3))
+    matrix[:2] = [[0, 0, 0], [15, 15, 15]]
     columns = Columns.infer(matrix)
     return columns.encode(matrix), columns
 
@@ -62,6 +63,7 @@ def test_numbers_are_rounded_and_kept_in_range_unless_said_otherwise(method):
     kept = Synthesis(rows=500, method=method, s=0.5, integers="keep", clip=False).draw(matrix, columns)
     assert (kept != np.rint(kept)).any() and kept.min() < 0 and kept.max() > 15
     assert np.array_equal(np.clip(np.rint(kept), 0, 15), usual)
+    assert not np.signbit(usual).any()
 
 
 def test_whole_numbers_that_are_not_rounded_come_out_as_floats():

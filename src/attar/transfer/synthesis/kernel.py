@@ -15,9 +15,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.transfer.synthesis.blocks import AT_ONCE, SIZE, Blocks
+from attar.transfer.synthesis import blocks as packed
+from attar.transfer.synthesis.blocks import Blocks
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+SIZE, AT_ONCE = 32, 4
+"""As in `blocks`, written again: machine code is kept on disk until this file changes, whatever happens to others."""
+assert (SIZE, AT_ONCE) == (packed.SIZE, packed.AT_ONCE)
 
 SQUARES, SUM, ROOTS = 0, 1, 2
 """How the distances over numbers and over nominals become one."""
@@ -35,7 +40,7 @@ _ONE, _TWO, _THREE = np.uint64(SIZE), np.uint64(2 * SIZE), np.uint64(3 * SIZE)
 def _compiled(function: _Function) -> _Function:
     """The function in machine code, kept on disk between processes where some folder for it can be written."""
     plain = inspect.unwrap(function)  # the tests' check of types wraps it
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     try:
         return cast(_Function, numba.njit(plain, cache=True, **options))
     except RuntimeError:  # neither the package's folder nor the user's cache can be written

@@ -169,7 +169,8 @@ class Mixture:
 
         def kind(start: int, end: int) -> NDArray[np.int64]:
             upto = np.cumsum(self.chances[:, start:end], axis=1)
-            return (generator.random((rows, 1)) * upto[of, -1:] >= upto[of, :-1]).sum(axis=1)
+            which: NDArray[np.int64] = (generator.random((rows, 1)) * upto[of, -1:] >= upto[of, :-1]).sum(axis=1)
+            return which
 
         spans = list(pairwise(starts))
         columns = np.flatnonzero(scheme.nominal).tolist()

@@ -184,7 +184,7 @@ class Synthesis:
         for chunk in chunks:
             for place, column in enumerate(columns):
                 if column.kind == "integer" and self.integers == "round":
-                    chunk[:, place] = np.rint(chunk[:, place])
+                    chunk[:, place] = np.rint(chunk[:, place]) + 0.0  # and no negative zero
                 if self.clip and column.low is not None:
                     chunk[:, place] = np.clip(chunk[:, place], column.low, column.high)
             yield chunk
