@@ -78,7 +78,8 @@ def tiny_file(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hurried() -> Iterator[None]:
     """Runs without what takes long and has tests of its own.
 
-    Peak memory is measured in fresh interpreters, which take seconds each; and a race begins with a collection of
+    Peak memory is measured in fresh interpreters, which take seconds each; settings of a synthesis are chosen by a
+    dozen trainings, which may be short here; and a race begins with a collection of
     garbage, which goes through everything that pytest and the libraries hold unless that is set aside.
     """
     gc.collect()
@@ -86,5 +87,6 @@ def hurried() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for place in ("attar.recipes.contenders", "attar.evidence.measure"):
             patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
+        patch.setattr("attar.recipes.tabular._TUNING_STEPS", 20)
         yield
     gc.unfreeze()
