@@ -58,6 +58,25 @@ def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str
         content: What it prints; ``charts`` are the Vega-Lite specifications, without which no library is put in.
         path: Where to write; folders on the way are made.
     """
+    scripts = (
+        [_source("watch.js"), _chart_library(), _source("draw.js")] if content["charts"] else [_source("watch.js")]
+    )
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            **content,
+            absent=ABSENT,
+            style=Markup(_source("report.css")),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+        )
+    )
+    _write(Path(path), html)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=_TEMPLATES,
         autoescape=True,
@@ -67,17 +86,7 @@ def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str
         keep_trailing_newline=True,
     )
     environment.filters.update({name: _or_absent(function) for name, function in _FILTERS.items()})
-    scripts = (
-        [_source("watch.js"), _chart_library(), _source("draw.js")] if content["charts"] else [_source("watch.js")]
-    )
-    html = environment.get_template(template).render(
-        **content,
-        absent=ABSENT,
-        style=Markup(_source("report.css")),
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
-    )
-    _write(Path(path), html)
+    return environment
 
 
 _FILTERS: dict[str, Callable[..., str]] = {

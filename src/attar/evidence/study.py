@@ -48,9 +48,9 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             - ``pictures``: tables that are drawn, one chart a column, with their figures folded away below.
             - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``met``.
 
-            Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios, "bytes",
-            "ms" and "s" are scaled to what is readable, "rmse" and "" are plain, and any other unit is written behind
-            its figures.
+            Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios,
+            "bytes", "ms" and "s" are scaled to what is readable, "rmse" and "" are plain, and any other unit is written
+            behind its figures.
         path: Where to write; folders on the way are made.
 
     Raises:
@@ -186,7 +186,7 @@ def _decimals(cells: Iterable[Mapping[str, Any]], unit: str) -> int | None:
     return min(max(least, _places(largest, 2)), least + 1) if largest > 0 else least
 
 
-def _places(value: float, digits: int) -> int:
+def _places(value: units.Number, digits: int) -> int:
     """How many decimals show so many significant digits."""
     return max(0, digits - 1 - int(f"{abs(value):.{digits - 1}e}".split("e")[1]))
 
