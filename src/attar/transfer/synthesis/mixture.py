@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from attar.errors import must
 from attar.training.progress import Progress, silent
