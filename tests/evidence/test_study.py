@@ -127,7 +127,7 @@ def test_ours_and_the_papers_figure_stand_side_by_side(whole: Path) -> None:
     assert rows[0] == ["", "MUNGE", "Ensemble", "Net on real rows", "Best single", "Ratio higher is better"]
     assert rows[1] == ["ours", "paper"] * 5
     by_name = {row[0]: row[1:] for row in rows[2:]}
-    # Table 2 of the paper: letter.p2, and hs, whose data are not ours to run.
+    # Table 2 of the paper: letter.p2, and hs, which was not run.
     assert by_name["letter.p2"][1::2] == ["0.179", "0.178", "0.228", "0.203", "0.98"]
     assert by_name["hs"] == [f"{DASH} 1", "0.204", DASH, "0.213", DASH, "0.231", DASH, "0.231", DASH, "1.47"]
     assert re.fullmatch(r"0\.\d{4} ± 0\.\d{4}", by_name["letter.p2"][0])
