@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 import tomli_w
 
 from attar.evidence import charts, picture, units
-
-ABSENT = "\N{EN DASH}"
-"""Stands where a figure was not measured."""
+from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
 
 _CLASSES_SHOWN = 20
 _BARS_SHOWN = 12
@@ -25,7 +22,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         document: The evidence document, read from JSON.
     """
-    document = _without_none(document)
+    document = without_none(document)
     entries = document.get("models", [])
     winner = next((model for model in entries if model.get("name") == document.get("winner")), None)
     models = _ordered(entries, winner)
@@ -36,10 +33,10 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
     split = _split(models)
     wanted = _wanted(teacher, asked, split)
     curves = document.get("curves", {})
-    drawn = _Charts()
+    drawn = Charts()
     return {
         "name": document.get("name", "Distillation"),
-        "created": _date(document.get("created")),
+        "created": shown_date(document.get("created")),
         "attar": document.get("attar"),
         "command": document.get("command"),
         "task": _task(document.get("task", {})),
@@ -72,25 +69,10 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "how_to_load": document.get("how_to_load"),
         "artifact": document.get("artifact"),
         "stages": _stages(document.get("stages", [])),
-        "machine": _facts(document.get("machine", {})),
+        "machine": fact_lines(document.get("machine", {})),
         "recipe": tomli_w.dumps(document["recipe"]) if document.get("recipe") else None,
         "charts": drawn.specs,
     }
-
-
-class _Charts:
-    """The specifications of all charts of the page; a chart is known by its number."""
-
-    def __init__(self) -> None:
-        self.specs: list[dict[str, Any]] = []
-
-    def add(self, some: Iterable[charts.Chart]) -> list[dict[str, Any]]:
-        """Takes up some charts; returns what the template needs to make room for each."""
-        places = []
-        for chart in some:
-            places.append({"number": len(self.specs), "title": chart.title, "note": chart.note, "wide": chart.wide})
-            self.specs.append(chart.spec)
-        return places
 
 
 def _ordered(models: Iterable[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
@@ -464,32 +446,6 @@ def _task(task: Mapping[str, Any]) -> list[str]:
     return facts
 
 
-def _facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as lines of name and value; bytes with their unit, names without their underscores."""
-    lines: list[tuple[str, str]] = []
-    for key, value in facts.items():
-        if isinstance(value, Mapping):
-            # The word "versions" before each version says nothing.
-            lines += _facts(value, "" if key == "versions" else f"{prefix}{key} ")
-        elif isinstance(value, list):
-            lines.append((f"{prefix}{key}".replace("_", " "), ", ".join(map(str, value)) or ABSENT))
-        elif key.endswith("_bytes"):
-            lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), units.size(value)))
-        else:
-            lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
-    return lines
-
-
-def _date(created: str | None) -> str | None:
-    if created is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return created
-    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()
-
-
 def _accuracy(model: Mapping[str, Any] | None, split: str = "test") -> float | None:
     accuracy: float | None = (model or {}).get("quality" if split == "test" else "validation", {}).get("accuracy")
     return accuracy
@@ -512,15 +468,3 @@ def _first(models: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] 
 def _take(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Some of the facts, every name present."""
     return {name: facts.get(name) for name in names}
-
-
-def _without_none(value: Any) -> Any:
-    """The same document without keys whose value is None or an interval with an open end: absent and None are one."""
-    if isinstance(value, Mapping):
-        open_ended = value.get("interval") is not None and None in value["interval"]
-        return {
-            key: _without_none(inner)
-            for key, inner in value.items()
-            if inner is not None and not (key == "interval" and open_ended)
-        }
-    return [_without_none(inner) for inner in value] if isinstance(value, list) else value

@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from attar.errors import must
 from attar.evidence import units
-from attar.evidence.page import ABSENT
+from attar.evidence.parts import ABSENT
 
 _TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
 

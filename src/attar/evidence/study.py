@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from attar.evidence import charts, standalone, units
-from attar.evidence.page import ABSENT, _Charts, _date, _facts, _without_none
+from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -56,19 +56,19 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     Raises:
         BadInput: If the document holds something that JSON cannot.
     """
-    content = _content(_without_none(standalone.plain(document, "render_study")))
+    content = _content(without_none(standalone.plain(document, "render_study")))
     standalone.write("study.html.jinja", content, path)
 
 
 def _content(document: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the template prints."""
-    drawn = _Charts()
+    drawn = Charts()
     paper = document.get("paper", {})
     seconds = document.get("seconds")
     return {
         "name": document.get("name", "Study"),
         "title": document.get("title") or document.get("name") or "Study",
-        "created": _date(document.get("created")),
+        "created": shown_date(document.get("created")),
         "attar": document.get("attar"),
         "command": document.get("command"),
         "took": None if seconds is None else units.seconds(seconds),
@@ -81,7 +81,7 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "pictures": [_picture(picture, drawn) for picture in document.get("pictures", [])],
         "runs": [_run(run) for run in document.get("runs", [])],
         "warnings": document.get("warnings", []),
-        "machine": _facts(document.get("machine", {})),
+        "machine": fact_lines(document.get("machine", {})),
         "charts": drawn.specs,
     }
 
@@ -236,7 +236,7 @@ def _quoted(value: units.Number, unit: str) -> str:
     return f"{sign}{factor * value:,.{max(least, decimals)}f}".replace("-", _MINUS) + suffix
 
 
-def _figure(chart: Mapping[str, Any], drawn: _Charts) -> dict[str, Any]:
+def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
     """A line chart: its place on the page, its legend and its numbers as a table."""
     x, y = chart.get("x", {}), chart.get("y", {})
     unit, log = y.get("unit", ""), bool(x.get("log"))
@@ -306,11 +306,11 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' if count != 1 else ''}"
 
 
-def _place(spec: dict[str, Any] | None, title: str, drawn: _Charts) -> dict[str, Any] | None:
+def _place(spec: dict[str, Any] | None, title: str, drawn: Charts) -> dict[str, Any] | None:
     return None if spec is None else drawn.add([charts.Chart(title, "", spec)])[0]
 
 
-def _picture(picture: Mapping[str, Any], drawn: _Charts) -> dict[str, Any]:
+def _picture(picture: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
     """A table that is drawn, one chart a column; a column without a figure is left out."""
     table = _table(picture)
     places = []
