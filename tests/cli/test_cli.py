@@ -21,6 +21,7 @@ FLAGS = {
     "report": {"--out"},
     "recipes": set(),
     "copy": set(),
+    "study": {"--out", "--only", "--set", "--device"},
 }
 """All flags there are. A new one is a promise for years: most wishes are a key of the recipe."""
 

@@ -167,7 +167,8 @@ def test_wide_tables_with_many_categories_equal_the_plain_loop(distance):
 
 
 @pytest.mark.parametrize(
-    ("spread", "s", "gaps"), [(0.02, 0.5, 0.15), (0.02, 3.0, 0.02), (0.3, 0.25, 0.15), (0.3, 0.1, 0.02), (0.3, 1.0, 0.02)]
+    ("spread", "s", "gaps"),
+    [(0.02, 0.5, 0.15), (0.02, 3.0, 0.02), (0.3, 0.25, 0.15), (0.3, 0.1, 0.02), (0.3, 1.0, 0.02)],
 )
 def test_rows_that_lie_in_clumps_equal_the_plain_loop(spread, s, gaps):
     # Most blocks of rows are ruled out by their bounds here; with a small s rows move far away from their blocks.
