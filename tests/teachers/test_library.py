@@ -152,7 +152,7 @@ def test_altered_after_it_was_opened(copied, built):
 def test_killed(tmp_path, built):
     """Killed for good while the third model is written: the first two stay, and the whole comes to the same."""
     code = """
-import os, signal, sys
+import ast, os, signal, sys
 import numpy as np
 from attar.teachers import library
 write, count = library._write, 0
@@ -165,7 +165,7 @@ def kill(path, data):
     return write(path, data)
 library._write = kill
 saved = np.load(sys.argv[1])
-library.build_library(saved["x"], saved["y"], saved["v"], sys.argv[2], families=eval(sys.argv[3]), jobs=1)
+library.build_library(saved["x"], saved["y"], saved["v"], sys.argv[2], families=ast.literal_eval(sys.argv[3]), jobs=1)
 """
     np.savez(tmp_path / "data.npz", x=TRAIN[0], y=TRAIN[1], v=VALIDATION[0])
     arguments = [sys.executable, "-c", code, tmp_path / "data.npz", tmp_path / "killed", repr(FEW)]
