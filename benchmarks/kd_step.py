@@ -35,7 +35,8 @@ from attar.network.architectures import resnet
 from attar.network.cost import cost
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fit import Moment, fit
-from attar.training.objective import HardLabels, Objective, SoftTargets, Term
+from attar.training.losses.outputs import HardLabels, SoftTargets
+from attar.training.objective import Objective, Term
 from attar.training.settings import Training
 from attar.transfer.datasets import Split, load
 from attar.transfer.store import label

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from attar.teachers.selection import select as select
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
-    from attar.training.objective import CenteredLogits as CenteredLogits
-    from attar.training.objective import HardLabels as HardLabels
-    from attar.training.objective import HardValues as HardValues
+    from attar.training.losses.outputs import CenteredLogits as CenteredLogits
+    from attar.training.losses.outputs import HardLabels as HardLabels
+    from attar.training.losses.outputs import HardValues as HardValues
+    from attar.training.losses.outputs import SoftTargets as SoftTargets
+    from attar.training.losses.outputs import SquaredError as SquaredError
     from attar.training.objective import Objective as Objective
-    from attar.training.objective import Ramp as Ramp
-    from attar.training.objective import SoftTargets as SoftTargets
-    from attar.training.objective import SquaredError as SquaredError
     from attar.training.objective import Term as Term
+    from attar.training.schedule import Ramp as Ramp
     from attar.training.settings import Training as Training
     from attar.transfer.datasets import Dataset as Dataset
     from attar.transfer.datasets import Split as Split
@@ -104,23 +104,23 @@ __all__ = [
 _HOMES = {
     "AttarError": "attar.errors",
     "BadInput": "attar.errors",
-    "CenteredLogits": "attar.training.objective",
+    "CenteredLogits": "attar.training.losses.outputs",
     "Columns": "attar.tables.columns",
     "Dataset": "attar.transfer.datasets",
     "Ensemble": "attar.teachers.ensemble",
     "EnsembleSelection": "attar.teachers.ensemble_selection",
     "EstimatorTeacher": "attar.teachers.estimator",
-    "HardLabels": "attar.training.objective",
-    "HardValues": "attar.training.objective",
+    "HardLabels": "attar.training.losses.outputs",
+    "HardValues": "attar.training.losses.outputs",
     "Live": "attar.transfer.transfer_set",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
     "OnnxTeacher": "attar.teachers.onnx",
-    "Ramp": "attar.training.objective",
-    "SoftTargets": "attar.training.objective",
+    "Ramp": "attar.training.schedule",
+    "SoftTargets": "attar.training.losses.outputs",
     "Spec": "attar.network.describe",
     "Split": "attar.transfer.datasets",
-    "SquaredError": "attar.training.objective",
+    "SquaredError": "attar.training.losses.outputs",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
     "Training": "attar.training.settings",

@@ -9,16 +9,9 @@ import torch
 
 from attar.recipes.schema import LOSSES
 from attar.training.batch import Batch
-from attar.training.objective import (
-    CenteredLogits,
-    HardLabels,
-    Objective,
-    Ramp,
-    SoftTargets,
-    SquaredError,
-    Term,
-    value_at,
-)
+from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
+from attar.training.objective import Objective, Term
+from attar.training.schedule import Ramp, value_at
 
 BATCH, CLASSES = 6, 5
 

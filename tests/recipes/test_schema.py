@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable
+from pkgutil import iter_modules
 from typing import Any, get_args
 
 import pytest
@@ -16,19 +17,24 @@ from attar.errors import BadInput
 from attar.recipes import schema
 from attar.recipes.read import from_document
 from attar.recipes.schema import LOSSES, KeepSection, Runtime
-from attar.training import objective
-from attar.training.objective import HardLabels, HardValues, SoftTargets
+from attar.training import losses
+from attar.training.losses.outputs import HardLabels, HardValues, SoftTargets
 from attar.training.settings import Training
 
 Document = dict[str, Any]
 
 
 def test_the_dict_of_losses_covers_each_public_loss_once() -> None:
-    """A loss is a public dataclass of the objective module whose instances are called with an output and a batch."""
+    """A loss is a public dataclass of the losses folder whose instances are called with an output and a batch."""
+    modules = [
+        importlib.import_module(f"attar.training.losses.{found.name}") for found in iter_modules(losses.__path__)
+    ]
     public = {
         kind
-        for name, kind in vars(objective).items()
+        for module in modules
+        for name, kind in vars(module).items()
         if inspect.isclass(kind)
+        and kind.__module__ == module.__name__
         and dataclasses.is_dataclass(kind)
         and not name.startswith("_")
         and "__call__" in vars(kind)

@@ -23,7 +23,9 @@ from attar.network.describe import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state, save_state
 from attar.training.fit import Control, Moment, fit, make_fabric
-from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, Term
+from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets
+from attar.training.objective import Objective, Term
+from attar.training.schedule import Ramp
 from attar.training.settings import Training, make_schedule, settings_optimizer
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -269,7 +271,8 @@ from attar.errors import BadInput
 from attar.network.describe import save_weights
 from attar.training.batch import Batch
 from attar.training.fit import fit, make_fabric
-from attar.training.objective import HardLabels, Objective, SoftTargets, Term
+from attar.training.losses.outputs import HardLabels, SoftTargets
+from attar.training.objective import Objective, Term
 from attar.training.settings import Training
 
 class Rows:

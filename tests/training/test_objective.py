@@ -8,17 +8,9 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.training.batch import Batch
-from attar.training.objective import (
-    CenteredLogits,
-    HardLabels,
-    HardValues,
-    Objective,
-    Ramp,
-    SoftTargets,
-    SquaredError,
-    Term,
-    value_at,
-)
+from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
+from attar.training.objective import Objective, Term
+from attar.training.schedule import Ramp, value_at
 
 
 @pytest.mark.parametrize(("epoch", "value"), [(0.0, 8.0), (2.0, 8.0), (3.0, 6.5), (4.0, 5.0), (6.0, 2.0), (99.0, 2.0)])

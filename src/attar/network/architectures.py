@@ -12,7 +12,9 @@ from attar.errors import must, near
 from attar.network.rows import Rows
 
 
-def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> nn.Module:
+def mlp(
+    inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: float = 0.0, input_dropout: float = 0.0
+) -> nn.Module:
     """A perceptron on flattened inputs: ReLU layers of the ``hidden`` widths, then logits.
 
     Args:
@@ -20,8 +22,9 @@ def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: floa
         classes: Logits per example.
         hidden: Width of each hidden layer.
         dropout: Probability of dropping a hidden unit.
+        input_dropout: Probability of dropping an input.
     """
-    layers: list[nn.Module] = [nn.Flatten()]
+    layers: list[nn.Module] = [nn.Flatten(), *([nn.Dropout(input_dropout)] if input_dropout else [])]
     width = inputs
     for size in hidden:
         layers += [nn.Linear(width, size), nn.ReLU()]

@@ -22,7 +22,9 @@ from pydantic import (
 from attar.errors import near, shown
 from attar.network.describe import Spec
 from attar.teachers.ensemble import MEANS
-from attar.training.objective import CenteredLogits, HardLabels, Objective, Ramp, SoftTargets, SquaredError, Term
+from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
+from attar.training.objective import Objective, Term
+from attar.training.schedule import Ramp
 from attar.training.settings import Training
 from attar.transfer.views import Views
 

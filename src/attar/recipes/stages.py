@@ -30,7 +30,8 @@ from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.batch import ABSENT
 from attar.training.fit import Fitted, fit, make_fabric
-from attar.training.objective import HardLabels, Objective, Term
+from attar.training.losses.outputs import HardLabels
+from attar.training.objective import Objective, Term
 from attar.training.progress import Progress
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
@@ -223,7 +224,9 @@ def _train(
             "stopped_early": fitted.stopped_early,
         }
 
-    plain = {key: value for key, value in vars(settings).items() if key != "checkpoint_seconds"}
+    # A setting that came later is named only where it is set, so that what was trained before it is found again.
+    skipped = {"checkpoint_seconds", *(["max_norm"] if settings.max_norm is None else [])}
+    plain = {key: value for key, value in vars(settings).items() if key not in skipped}
     stage = context.folder.stage(
         name,
         {

@@ -15,7 +15,8 @@ from attar.errors import must
 from attar.network.describe import Spec
 from attar.training.batch import Batch
 from attar.training.fit import Fitted, fit
-from attar.training.objective import CenteredLogits, Loss, Objective, SoftTargets, SquaredError, Term
+from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
+from attar.training.objective import Loss, Objective, Term
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Metric, negative_brier, negative_squared_error
 from attar.training.settings import Training

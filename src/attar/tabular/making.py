@@ -18,7 +18,7 @@ from attar.tabular.plan import Plan
 from attar.tabular.rows import Kind
 from attar.tabular.taught import Ask
 from attar.training.fit import Fitted
-from attar.training.objective import SquaredError
+from attar.training.losses.outputs import SquaredError
 from attar.training.progress import Progress, silent
 from attar.transfer.stratify import stratified
 from attar.transfer.synthesis.synthesize import Synthesis, tune

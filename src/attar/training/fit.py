@@ -335,6 +335,8 @@ class _Run:
                 raise self._diverged(f"the gradient became {float(norm)}", course.step)
         self.optimizer.step()
         self.schedule.step()
+        if self.settings.max_norm is not None:
+            _shorten_(self.learners, self.settings.max_norm)
         if self.average is not None:
             self.average.update_parameters(self.learners)
         course.step += 1
@@ -523,6 +525,14 @@ class _Run:
         course = state["course"]
         self.course = _Course(**{**course, "history": [Epoch(**entry) for entry in course["history"]]})
         _set_random_state(state["random"], self.fabric.device)
+
+
+def _shorten_(module: nn.Module, longest: float) -> None:
+    """Bring the weights into each unit to a length of ``longest`` at most."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1 and parameter.requires_grad:
+                parameter.copy_(parameter.renorm(2, 0, longest))
 
 
 def _counted_shape(batch: Batch) -> tuple[int, ...]:

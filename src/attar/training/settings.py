@@ -33,6 +33,8 @@ class Training:
         warmup_epochs: Linear rise from nothing at the beginning (``one_cycle`` has its own rise).
         milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1.
         max_gradient_norm: Longer gradients are shortened to it; None leaves them.
+        max_norm: Longer weight vectors into one unit are shortened to it after every step; None leaves them (Srivastava
+            et al., *Dropout*, 2014, section 5.1).
         ema_decay: Keep an exponential moving average of the weights and return that; None for none.
         patience: Stop after so many epochs without a better validation score; None trains to the end.
         keep: Which weights are returned: the ``best`` on validation, or the ``last``.
@@ -52,6 +54,7 @@ class Training:
     warmup_epochs: float = 0.0
     milestones: Sequence[int] = ()
     max_gradient_norm: float | None = None
+    max_norm: float | None = None
     ema_decay: float | None = None
     patience: int | None = None
     keep: Literal["best", "last"] = "best"
@@ -67,7 +70,7 @@ class Training:
                 rule = f"one of {', '.join(map(repr, names))}"
                 raise must(name, "Training", rule, value, near(str(value), names))
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        for name in ("micro_batch_size", "max_gradient_norm", "patience"):
+        for name in ("micro_batch_size", "max_gradient_norm", "max_norm", "patience"):
             if getattr(self, name) is not None:
                 positive[name] = getattr(self, name)
         for name, value in positive.items():

@@ -1,0 +1,128 @@
+"""Losses on the outputs of a network: against a teacher's, or against what is true."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from attar.errors import BadInput, must
+from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
+from attar.training.batch import ABSENT, Batch
+from attar.training.schedule import Ramp, Schedule, value_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftTargets:
+    """KL from the teacher's softened distribution to the student's.
+
+    Attributes:
+        temperature: Softening T, greater than 0.
+        scale_by_t2: Multiply by T², which keeps the gradient's size about constant in T.
+
+    References:
+        Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 2. arXiv:1503.02531
+    """
+
+    temperature: Schedule = 4.0
+    scale_by_t2: bool = True
+
+    def __post_init__(self) -> None:
+        ends = (
+            (self.temperature.start, self.temperature.end)
+            if isinstance(self.temperature, Ramp)
+            else (self.temperature,)
+        )
+        for end in ends:
+            if not 0 < end < math.inf:
+                remedy = "1 is plain probabilities; 2 to 8 is usual"
+                raise must("temperature", "SoftTargets", "finite and greater than 0", end, remedy)
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """KL in nats per example, times T² unless switched off."""
+        temperature = value_at(self.temperature, 0.0)
+        loss = forward_kl(output, _targets(batch, "SoftTargets"), temperature=temperature)
+        return loss * temperature**2 if self.scale_by_t2 else loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardLabels:
+    """Cross-entropy with the labels; an example without one costs nothing.
+
+    Attributes:
+        smoothing: Share of the probability that is spread evenly over all classes, from 0 up to but not 1.
+    """
+
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise must("smoothing", "HardLabels", "from 0 up to but not 1", self.smoothing, "0.05 to 0.1 is usual")
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy in nats per example."""
+        if batch.labels is None:
+            raise BadInput(
+                "labels of the batch must be present for HardLabels; got none. Give labels or drop the term."
+            )
+        return cross_entropy(output, batch.labels, absent=ABSENT, smoothing=self.smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenteredLogits:
+    """Half the mean squared difference of the logits, each example's logits centered: the limit of high temperature.
+
+    References:
+        Hinton, Vinyals, Dean, 2015, section 2.1.
+    """
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Squared logits per example."""
+        return centered_squared_error(output, _targets(batch, "CenteredLogits"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError:
+    """Mean squared difference to what the teacher gave: of probabilities, or of plain values in a regression.
+
+    Attributes:
+        of: ``probabilities`` (softmax of both) or ``values`` (outputs as they are).
+
+    References:
+        Bucila, Caruana, Niculescu-Mizil, *Model Compression*, 2006, section 3: the mimic is trained on the ensemble's
+        probabilities.
+    """
+
+    of: Literal["probabilities", "values"] = "probabilities"
+
+    def __post_init__(self) -> None:
+        if self.of not in ("probabilities", "values"):
+            raise must("of", "SquaredError", "'probabilities' or 'values'", self.of, "Values are for regression")
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Mean over classes (or outputs) of the squared differences, per example."""
+        targets = _targets(batch, "SquaredError")
+        if self.of == "probabilities":
+            return squared_error(output.float().softmax(-1), targets.float().softmax(-1))
+        return squared_error(output, targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardValues:
+    """Mean squared difference to the true values of a regression."""
+
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
+        """Mean over outputs of the squared differences, per example."""
+        if batch.values is None:
+            raise BadInput(
+                "values of the batch must be present for HardValues; got none. Give values or drop the term."
+            )
+        return squared_error(output, batch.values)
+
+
+def _targets(batch: Batch, term: str) -> Tensor:
+    if batch.targets is None:
+        raise BadInput(f"targets of the batch must be present for {term}; got none. Give a teacher or drop the term.")
+    return batch.targets
