@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from attar.errors import BadInput
+from attar.ops.top_k import TopK
 
 ABSENT = -1
 """The label of an example whose class is not known. Terms that need a label give such an example the loss 0."""
@@ -20,8 +23,8 @@ class Batch:
     Attributes:
         inputs: ``[batch, ...]`` float32, as the student receives them.
         labels: ``[batch]`` int64 class numbers (`ABSENT` where unknown), or ``[batch, position]``; None without labels.
-        targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values); None without
-            a teacher.
+        targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values), or its
+            likeliest classes alone; None without a teacher. A term that needs all classes asks `dense_targets`.
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
         values: ``[batch, outputs]`` float32, what a regression is to give; None elsewhere.
         mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
@@ -29,7 +32,7 @@ class Batch:
 
     inputs: Tensor
     labels: Tensor | None = None
-    targets: Tensor | None = None
+    targets: Tensor | TopK | None = None
     ids: Tensor | None = None
     values: Tensor | None = None
     mask: Tensor | None = None
@@ -49,9 +52,41 @@ class Batch:
         """How many examples (or positions) count: what the loop divides by."""
         return len(self) if self.mask is None else int(self.mask.sum())
 
+    def targets_for(self, term: str) -> Tensor | TopK:
+        """The targets, in whichever form they are there.
+
+        Args:
+            term: Who asks; named in the error.
+
+        Raises:
+            BadInput: If there are none.
+        """
+        if self.targets is None:
+            raise BadInput(
+                f"targets of the batch must be present for {term}; got none. Give a teacher or drop the term."
+            )
+        return self.targets
+
+    def dense_targets(self, term: str) -> Tensor:
+        """The targets as logits of all classes, ``[batch, classes]``; what was not kept is shared evenly.
+
+        Args:
+            term: Who asks; named in the error.
+
+        Raises:
+            BadInput: If there are none.
+        """
+        targets = self.targets_for(term)
+        return targets.dense() if isinstance(targets, TopK) else targets
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         fields = {name: getattr(self, name) for name in ("inputs", "labels", "targets", "ids", "values", "mask")}
-        return replace(self, **{name: change(value) for name, value in fields.items() if value is not None})
+        changed: dict[str, Any] = {
+            name: value.map(change) if isinstance(value, TopK) else change(value)
+            for name, value in fields.items()
+            if value is not None
+        }
+        return replace(self, **changed)
 
 
 @runtime_checkable

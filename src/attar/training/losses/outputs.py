@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, must
 from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
+from attar.ops.top_k import TopK, check_rest, top_k_kl
 from attar.training.batch import ABSENT, Batch
 from attar.training.schedule import Ramp, Schedule, value_at
 
@@ -21,6 +22,9 @@ class SoftTargets:
     Attributes:
         temperature: Softening T, greater than 0.
         scale_by_t2: Multiply by T², which keeps the gradient's size about constant in T.
+        rest: What becomes of the classes that are missing where the targets are the k likeliest alone: ``spread`` gives
+            each an even share of the rest, ``bucket`` takes them for one class, so that the student may share that out
+            as it likes. Where the targets are of all classes it changes nothing.
 
     References:
         Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 2. arXiv:1503.02531
@@ -28,8 +32,10 @@ class SoftTargets:
 
     temperature: Schedule = 4.0
     scale_by_t2: bool = True
+    rest: Literal["spread", "bucket"] = "spread"
 
     def __post_init__(self) -> None:
+        check_rest(self.rest, "SoftTargets")
         ends = (
             (self.temperature.start, self.temperature.end)
             if isinstance(self.temperature, Ramp)
@@ -43,7 +49,11 @@ class SoftTargets:
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
         temperature = value_at(self.temperature, 0.0)
-        loss = forward_kl(output, _targets(batch, "SoftTargets"), temperature=temperature)
+        targets = batch.targets_for("SoftTargets")
+        if isinstance(targets, TopK):
+            loss = top_k_kl(output, targets, temperature=temperature, rest=self.rest)
+        else:
+            loss = forward_kl(output, targets, temperature=temperature)
         return loss * temperature**2 if self.scale_by_t2 else loss
 
 
@@ -80,7 +90,7 @@ class CenteredLogits:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Squared logits per example."""
-        return centered_squared_error(output, _targets(batch, "CenteredLogits"))
+        return centered_squared_error(output, batch.dense_targets("CenteredLogits"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +113,7 @@ class SquaredError:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
-        targets = _targets(batch, "SquaredError")
+        targets = batch.dense_targets("SquaredError")
         if self.of == "probabilities":
             return squared_error(output.float().softmax(-1), targets.float().softmax(-1))
         return squared_error(output, targets)
@@ -120,9 +130,3 @@ class HardValues:
                 "values of the batch must be present for HardValues; got none. Give values or drop the term."
             )
         return squared_error(output, batch.values)
-
-
-def _targets(batch: Batch, term: str) -> Tensor:
-    if batch.targets is None:
-        raise BadInput(f"targets of the batch must be present for {term}; got none. Give a teacher or drop the term.")
-    return batch.targets
