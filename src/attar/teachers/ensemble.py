@@ -22,6 +22,33 @@ MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
 """The ways to average, by the name that recipes use."""
 
 
+def shares(members: int, mean: str, weights: Sequence[float | int] | None, of: str) -> tuple[float, ...]:
+    """The members' weights, scaled to sum to 1.
+
+    Args:
+        members: How many there are.
+        mean: What is averaged; a key of `MEANS`.
+        weights: One positive number per member, on any scale; None counts all the same.
+        of: Who asks; named in the error.
+
+    Raises:
+        BadInput: If ``mean`` or ``weights`` breaks its rule.
+    """
+    if mean not in MEANS:
+        raise must("mean", of, "a known average", mean, near(mean, MEANS))
+    # One number per member, run through the average itself, so that its rules about weights are checked here and now.
+    MEANS[mean](torch.zeros(members, 1, 1), weights)
+    given = [1.0] * members if weights is None else [float(weight) for weight in weights]
+    total = float(members) if weights is None else float(sum(weights))
+    return tuple(weight / total for weight in given)
+
+
+def fingerprint_of(members: Sequence[str], mean: str, weights: Sequence[float]) -> str:
+    """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""
+    pairs = sorted(zip(members, weights, strict=True))
+    return hashlib.sha256(json.dumps(["ensemble", mean, pairs]).encode()).hexdigest()
+
+
 class Ensemble:
     """The weighted average of several teachers, itself a teacher.
 
@@ -52,8 +79,6 @@ class Ensemble:
             BadInput: If there is no member, the members' classes differ in number, or ``mean`` or ``weights`` breaks
                 its rule.
         """
-        if mean not in MEANS:
-            raise must("mean", "Ensemble", "a known average", mean, near(mean, MEANS))
         self.members = tuple(members)
         if not self.members:
             raise must("members", "Ensemble", "one teacher or more", [], "Give the teachers to average")
@@ -67,13 +92,7 @@ class Ensemble:
                 "Leave out the members trained on other classes",
             )
         self.mean = mean
-        # One number per member, run through the average itself, so that its rules about weights are checked here and
-        # now.
-        MEANS[mean](torch.zeros(len(counts), 1, 1), weights)
-        total = float(len(counts)) if weights is None else float(sum(weights))
-        self.weights = tuple(
-            float(weight) / total for weight in (weights if weights is not None else [1.0] * len(counts))
-        )
+        self.weights = shares(len(counts), mean, weights, "Ensemble")
         self.classes = counts[0]
 
     @property
@@ -102,10 +121,7 @@ class Ensemble:
 
     def fingerprint(self) -> str:
         """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""
-        members = sorted(
-            (member.fingerprint(), weight) for member, weight in zip(self.members, self.weights, strict=True)
-        )
-        return hashlib.sha256(json.dumps(["ensemble", self.mean, members]).encode()).hexdigest()
+        return fingerprint_of([member.fingerprint() for member in self.members], self.mean, self.weights)
 
     def __repr__(self) -> str:
         return f"Ensemble of {len(self.members)} ({self.mean})"
