@@ -486,3 +486,90 @@ def test_a_recipe_is_not_changed_by_its_run(tiny: Document, tmp_path: Path) -> N
     before = copy.deepcopy(recipe.document())
     compress(recipe, tmp_path / "run")
     assert recipe.document() == before
+
+
+def test_a_class_that_the_transfer_set_lacks_is_shifted_on_validation(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"without": ["cat"]}
+    tiny["student"] |= {"seeds": 2, "shift_absent": True}
+    run = run_of(tiny, tmp_path / "run")
+    found = run.evidence["corrected"]
+    assert found["classes"] == ["cat"] and len(found["seeds"]) == len(found["controls"]) == 2
+    assert run.evidence["seeds"]["student"] == found["student"]["after"]
+    assert run.evidence["seeds"]["control"] == found["control"]["after"]
+    for one in (*found["seeds"], *found["controls"]):
+        assert one["validation_after"] >= one["validation_before"]
+    # Controls never heard of the class: unshifted, one that trained for long finds none of its examples.
+    assert min(found["control"]["absent_before"]) < 0.5
+    assert run.evidence["examples"] and all(one["label"] != "cat" for one in run.evidence["examples"])
+    weights = load(run.folder / "artifact", allow=["attar"]).manifest
+    assert weights["classes"] == ["ant", "bee", "cat"]
+
+
+def test_a_shift_needs_a_class_that_is_absent(tiny: Document, tmp_path: Path) -> None:
+    tiny["student"]["shift_absent"] = True
+    with pytest.raises(BadInput, match=r"student\.shift_absent .*has every class"):
+        run_of(tiny, tmp_path / "run")
+
+
+def test_a_share_of_the_examples_is_another_transfer_set_for_student_and_control(
+    tiny: Document, tmp_path: Path
+) -> None:
+    whole = run_of(tiny, tmp_path / "run")
+    tiny["transfer"] = {"share": 0.5}
+    half = run_of(tiny, tmp_path / "run")
+    assert reused(half) | {"measure": False} == {
+        "teacher/0": True, "targets": False, "student/0": False, "control/0": False, "measure": False,
+    } | {name: False for name in reused(half) if name.startswith("artifacts/") and "teacher" not in name} | {
+        name: True for name in reused(half) if name.startswith("artifacts/teacher")
+    }  # fmt: skip
+    assert half.evidence["targets"]["rows"] == round(whole.evidence["targets"]["rows"] / 2)
+
+
+def test_inputs_without_labels_are_imitated_too(tiny: Document, blobs: Path, tmp_path: Path) -> None:
+    with np.load(blobs) as arrays:
+        np.savez(tmp_path / "more.npz", x=arrays["x"][:30] + 1)
+    tiny["transfer"] = {"unlabeled": str(tmp_path / "more.npz")}
+    run = run_of(tiny, tmp_path / "run")
+    plain = run.evidence["task"]["train"]
+    assert run.evidence["targets"]["rows"] == plain + 30
+    np.savez(tmp_path / "more.npz", x=np.zeros((3, 2), np.float32))
+    with pytest.raises(BadInput, match=r"transfer\.unlabeled .*\[n, 6\] float32.*\(3, 2\) float32"):
+        run_of(tiny, tmp_path / "run")
+    np.savez(tmp_path / "more.npz", y=np.zeros(3))
+    with pytest.raises(CorruptFile, match="array x"):
+        run_of(tiny, tmp_path / "run")
+    tiny["transfer"] = {"unlabeled": str(tmp_path / "none.npz")}
+    with pytest.raises(BadInput, match="existing file"):
+        run_of(tiny, tmp_path / "run")
+
+
+def test_labels_of_the_unchanged_examples_are_warned_of(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"views": {"count": 3, "noise": 3.0}, "label_views": False}
+    run = run_of(tiny, tmp_path / "stored")
+    assert run.evidence["targets"]["views"] == 1
+    assert any("see different views" in text and " nats" in text for text in run.evidence["warnings"])
+    tiny["transfer"]["cached"] = False
+    live = run_of(tiny, tmp_path / "live")
+    assert_same_weights(weights_of(run, "student/0"), weights_of(live, "student/0"))
+    tiny["transfer"] = {"views": {"count": 3, "noise": 3.0}}
+    same = run_of(tiny, tmp_path / "same")
+    assert not any("see different views" in text for text in same.evidence["warnings"])
+
+
+def test_a_teacher_that_is_worse_than_the_control_is_warned_of(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"]["training"] |= {"epochs": 1, "learning_rate": 1e-6}
+    run = run_of(tiny, tmp_path / "run")
+    assert any("not better than the control on validation" in text for text in run.evidence["warnings"])
+
+
+def test_members_may_have_more_or_fewer_votes(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"] |= {"members": 2, "votes": [1, 0.001]}
+    run = run_of(tiny, tmp_path / "run")
+    tiny["teacher"] |= {"members": 1}
+    del tiny["teacher"]["votes"]
+    alone = run_of(tiny, tmp_path / "alone")
+    both, one = run.evidence["seeds"]["teacher"], alone.evidence["seeds"]["teacher"]
+    assert both == pytest.approx(one, abs=0.03)
+    tiny["teacher"] |= {"members": 2, "votes": [1]}
+    with pytest.raises(BadInput, match="votes must be one for each of the 2 members"):
+        run_of(tiny, tmp_path / "run")

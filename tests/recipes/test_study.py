@@ -32,10 +32,27 @@ def asked(tiny: Document, tmp_path: Path) -> Document:
             {"name": "as-it-is", "recipe": str(recipe), "paper": {"student": 0.2}},
             {"name": "hotter", "recipe": str(recipe), "changes": ["objective.soft.temperature=8"]},
         ],
-        "columns": [
-            {"key": "student", "title": "Student", "path": "seeds.rmse.student", "unit": "rmse", "better": "lower"},
-            {"key": "teacher", "title": "Teacher", "path": "seeds.rmse.teacher", "unit": "rmse"},
-            {"key": "nothing", "title": "Nothing", "path": "seeds.none.such"},
+        "tables": [
+            {
+                "title": "Errors",
+                "columns": [
+                    {
+                        "key": "student",
+                        "title": "Student",
+                        "path": "seeds.rmse.student",
+                        "unit": "rmse",
+                        "better": "lower",
+                    },
+                    {"key": "teacher", "title": "Teacher", "path": "seeds.rmse.teacher", "unit": "rmse"},
+                    {"key": "nothing", "title": "Nothing", "path": "seeds.none.such"},
+                ],
+            },
+            {
+                "title": "Of one run",
+                "caption": "The second one.",
+                "runs": ["hotter"],
+                "columns": [{"key": "right", "title": "Accuracy", "path": "seeds.student"}],
+            },
         ],
         "sweeps": [
             {
@@ -61,7 +78,8 @@ def test_runs_and_sweeps_are_done_and_drawn(asked: Document, tmp_path: Path) -> 
     assert json.loads((tmp_path / "out" / "study.json").read_text())["name"] == "small"
     page = done.page.read_text(encoding="utf-8")
     assert "Nobody, Nothing, 2000" in page and "A small study" in page
-    (table,) = done.document["tables"]
+    table, other = done.document["tables"]
+    assert [row["name"] for row in other["rows"]] == ["hotter"] and other["caption"].startswith("The second one. All")
     assert [row["name"] for row in table["rows"]] == ["as-it-is", "hotter"]
     ours = table["rows"][0]["cells"]
     evidence = json.loads((tmp_path / "out" / "runs" / "as-it-is" / "evidence.json").read_text())
@@ -117,12 +135,21 @@ def test_a_shipped_study_names_recipes_that_ship_and_settings_that_exist(name: s
     assert {run.recipe for run in found.runs} <= set(shipped())
     for run in found.runs:
         read(run.recipe, run.changes)
-        assert set(run.paper) <= {column.key for column in found.columns}
     for sweep in found.sweeps:
         assert sweep.recipe in {run.recipe for run in found.runs}
         for series in sweep.series:
             for point in sweep.points:
                 read(sweep.recipe, [*sweep.changes, *series.changes, *point.changes])
+
+
+def test_tables_and_papers_name_what_there_is(asked: Document) -> None:
+    asked["tables"][1]["runs"] = ["hoter"]
+    with pytest.raises(ValueError, match="Did you mean 'hotter'"):
+        Study.model_validate(asked)
+    asked["tables"][1]["runs"] = []
+    asked["runs"][0]["paper"] = {"studnet": 1.0}
+    with pytest.raises(ValueError, match="Did you mean 'student'"):
+        Study.model_validate(asked)
 
 
 def test_what_is_wrong_with_a_study_is_said(tmp_path: Path) -> None:

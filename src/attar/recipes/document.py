@@ -18,6 +18,7 @@ from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
 from attar.recipes.choose import Choice
 from attar.recipes.contenders import Field, Logits, allowed
+from attar.recipes.guards import guarded
 from attar.recipes.stages import Context, Trained
 from attar.recipes.taught import Taught
 from attar.transfer.datasets import Split
@@ -51,7 +52,7 @@ def document(
     labels = labels_of(dataset.test)
     heard = teacher_logits(tested)
     student = predict_all(open_torch(taught.student.network), dataset.test)
-    warnings = list(field.warnings)
+    warnings = [*field.warnings, *guarded(context, taught, teacher_logits(judged))]
     single = next((one.name for one in field.contenders.values() if one.kind == "member"), None)
     member = None if single is None else tested[single]
     return {
@@ -78,13 +79,14 @@ def document(
         "against_single": None
         if single is None or member is None
         else _against_member(single, tested[choice.winner], member, labels, warnings),
+        "corrected": None if taught.corrected is None else taught.corrected.evidence(context),
         "selection": None if taught.selected is None else taught.selected.said,
         "synthesis": None if taught.made is None else taught.made.said,
         "ratios": _ratios(field, measured, choice.winner),
         "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
         | {one.name: _curve(one, recipe.student.choose_by) for one in (*taught.students, *taught.controls)},
         "examples": _examples(context, taught),
-        "temperature": _temperature(context),
+        "temperature": recipe.temperature,
         "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},
         "warnings": warnings,
         "machine": machine(),
@@ -277,23 +279,15 @@ def _validation(score: float, chosen_by: str) -> dict[str, float]:
     return {"validation_log_loss": -score} if chosen_by == "log_loss" else {"validation_accuracy": score}
 
 
-def _temperature(context: Context) -> float:
-    """The temperature at which targets are shown: that of the first term that has one, at the end of training."""
-    end = math.nextafter(float(context.recipe.student.training.epochs), 0.0)
-    for term in context.recipe.terms.at(end):
-        temperature = getattr(term.loss, "temperature", None)
-        if temperature is not None:
-            return float(temperature)
-    return 1.0
-
-
 def _examples(context: Context, taught: Taught, most: int = 6) -> list[dict[str, Any]]:
     """Training examples of which the teacher is least sure, one per class at most, with its soft targets."""
-    train = context.dataset.train
-    if taught.targets is None or train.labels is None:
+    if taught.heard is None or taught.targets is None or context.dataset.train.labels is None:
         return []
+    train = taught.heard.imitated.transfer
+    train = context.dataset.train if train is None else train
+    assert train.labels is not None, "a transfer set has labels where the training examples have"
     logits = taught.targets(None, torch.arange(len(train)), 0)
-    soft = (logits / _temperature(context)).softmax(-1)
+    soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
     rows = []
     for label in range(len(train.classes)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -195,6 +196,9 @@ class TeacherSection(Section):
     )
     library: LibrarySection | None = Field(None, description="models trained here for rows of a table, and a selection")
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
+    votes: list[Annotated[Number, Field(gt=0)]] | None = Field(
+        None, description="weight of each member in the average; all the same if left out"
+    )
     training: TrainingSettings = Field(default_factory=Training, description="how members are trained")
     views: ViewsSection = ViewsSection()
     seed: Seed = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
@@ -220,6 +224,8 @@ class TeacherSection(Section):
             raise ValueError(
                 f"members ({self.members}) must be the number of onnx files ({len(self.onnx)}); leave it out"
             )
+        if self.votes is not None and len(self.votes) != self.count:
+            raise ValueError(f"votes must be one for each of the {self.count} members; got {len(self.votes)}")
         if self.learns and (self.onnx or self.count > 1):
             raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
         return self
@@ -265,6 +271,13 @@ class TransferSection(Section):
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
     labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
+    only: list[str] | None = Field(None, description="imitate on the training examples of these classes only")
+    without: list[str] | None = Field(None, description="imitate on the training examples of all classes but these")
+    share: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="share of the training examples imitated on")
+    unlabeled: str | None = Field(
+        None, description=".npz file with x, or package.module:function: inputs that are imitated on without labels"
+    )
+    label_views: bool = Field(True, description="false labels each example once, as it is, for all of its views")
     synthesis: SynthesisSection | None = Field(None, description="rows made from the training rows")
 
     @model_validator(mode="after")
@@ -273,7 +286,20 @@ class TransferSection(Section):
             raise ValueError("views are for pictures and synthesis for tables; leave one of them out")
         if self.synthesis is not None and not self.cached:
             raise ValueError("synthesis needs stored targets; leave cached out")
+        if self.synthesis is not None and (self.partial or self.unlabeled is not None):
+            raise ValueError("synthesis makes rows from all training rows; leave only, without, share, unlabeled out")
         return self
+
+    @model_validator(mode="after")
+    def _one_filter(self) -> TransferSection:
+        if self.only is not None and self.without is not None:
+            raise ValueError("only and without say the same in two ways; leave one of them out")
+        return self
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of the training examples are left out."""
+        return self.only is not None or self.without is not None or self.share < 1
 
 
 class StudentSection(Section):
@@ -283,6 +309,10 @@ class StudentSection(Section):
     training: TrainingSettings = Field(default_factory=Training)
     seeds: Annotated[int, Field(ge=1, le=20)] = Field(
         1, description="trainings from different seeds; the best on validation ships"
+    )
+    shift_absent: bool = Field(
+        False,
+        description="shift the logits of classes that the transfer set lacks; how much is chosen on validation",
     )
     choose_by: Literal["accuracy", "log_loss", "brier"] = Field(
         "accuracy", description="score on validation by which epochs, seeds and settings of a synthesis are chosen"
@@ -399,6 +429,15 @@ class Recipe(Section):
             term.loss for term in self.objective.values() if isinstance(term.loss, HardLabels) and term.of == "student"
         ]
         return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+
+    @property
+    def temperature(self) -> float:
+        """The temperature at which targets are heard: that of the first term that has one, at the end of training."""
+        for term in self.terms.at(math.nextafter(float(self.student.training.epochs), 0.0)):
+            temperature = getattr(term.loss, "temperature", None)
+            if temperature is not None:
+                return float(temperature)
+        return 1.0
 
     def document(self) -> dict[str, Any]:
         """The resolved recipe as a plain document, defaults included."""

@@ -5,6 +5,7 @@ A stage gets what it depends on as plain values and fingerprints, so that equal 
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import logging
@@ -37,9 +38,10 @@ from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.transfer.datasets import Dataset, Split
 from attar.transfer.datasets import load as load_data
+from attar.transfer.once import Once
 from attar.transfer.store import Targets, label
 from attar.transfer.transfer_set import Live, TargetSource, TransferSet
-from attar.transfer.views import Views
+from attar.transfer.views import UNCHANGED, Views
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +235,7 @@ def _train(
             **depends,
             "data": context.fingerprint,
             "training": plain,
-            "objective": repr(objective),
+            "objective": _changed(objective.terms),
             **({} if choose_by == "accuracy" else {"choose_by": choose_by}),
         },
         work,
@@ -247,6 +249,16 @@ def _train(
         float(stage.said["score"]),
         beside,
     )
+
+
+def _changed(value: Any) -> Any:
+    """Settings as plain values, less those that are as they come: one that is added later changes no key."""
+    if isinstance(value, Mapping):
+        return {str(key): _changed(item) for key, item in value.items()}
+    if not dataclasses.is_dataclass(value):
+        return value
+    fields = {field.name: (getattr(value, field.name), field.default) for field in dataclasses.fields(value)}
+    return [type(value).__name__, {name: _changed(now) for name, (now, usual) in fields.items() if now != usual}]
 
 
 # -- teacher and targets -----------------------------------------------------------------------------------------------
@@ -273,7 +285,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 trained.append(_member(context, index))
                 network = trained[-1].network
             members.append(NetworkTeacher(network, example=context.example, device=device))
-    teacher = members[0] if len(members) == 1 else Ensemble(members, mean=section.mean)
+    teacher = members[0] if len(members) == 1 else Ensemble(members, mean=section.mean, weights=section.votes)
     classes = len(context.dataset.classes)
     if teacher.classes != classes:
         raise must(
@@ -325,12 +337,14 @@ def targets_of(
     """
     transfer = context.recipe.transfer
     views = transfer.views.views(context.recipe.seed)
-    if not transfer.cached:
-        return Live(teacher), views, None
     train = context.dataset.train if split is None else split
+    once = not transfer.label_views and not views.identity
+    if not transfer.cached:
+        return Once(Live(teacher), train) if once else Live(teacher), views, None
+    labeled = UNCHANGED if once else views
 
     def work(folder: Path) -> dict[str, Any]:
-        stored = label(teacher, train, folder / "store", views=views, top_k=transfer.top_k, progress=context.progress)
+        stored = label(teacher, train, folder / "store", views=labeled, top_k=transfer.top_k, progress=context.progress)
         return {
             "rows": len(stored),
             "views": stored.views,
@@ -342,11 +356,12 @@ def targets_of(
     depends = {
         "teacher": teacher.fingerprint(),
         "data": train.fingerprint(),
-        "views": views.fingerprint(),
+        "views": labeled.fingerprint(),
         "top_k": transfer.top_k,
     }
     stage = context.folder.stage("targets", depends, work)
-    return Targets.open(stage.folder / "store", train, views, teacher.fingerprint()), views, stage
+    stored = Targets.open(stage.folder / "store", train, labeled, teacher.fingerprint())
+    return Once(stored, train) if once else stored, views, stage
 
 
 # -- student and control -----------------------------------------------------------------------------------------------
@@ -387,21 +402,24 @@ def student_of(
             "teacher": heard,
             "top_k": recipe.transfer.top_k,
             "detach": recipe.teacher.detach,
+            **({} if recipe.transfer.label_views else {"label_views": False}),
         },
         learning,
     )
 
 
-def control_of(context: Context, index: int, examples: int | None = None) -> Trained:
+def control_of(context: Context, index: int, examples: int | None = None, labeled: Split | None = None) -> Trained:
     """The same network with the same budget and no teacher: labels alone, on the same views.
 
     Args:
         context: The run.
         index: Number of the seed.
-        examples: How many the student sees in an epoch, where these are not the training examples; the control then
-            gets so many more epochs that it takes as many steps.
+        examples: How many the student sees in an epoch, where these are not the control's; the control then gets so
+            many more epochs that it takes as many steps.
+        labeled: What it learns from; the training examples if left out.
     """
-    train, training = context.dataset.train, context.recipe.student.training
+    train = context.dataset.train if labeled is None else labeled
+    training = context.recipe.student.training
     if examples is not None:
         steps = [math.ceil(count / training.batch_size) for count in (examples, len(train))]
         longer = max(1, round(steps[0] / steps[1]))
@@ -415,7 +433,7 @@ def control_of(context: Context, index: int, examples: int | None = None) -> Tra
         context.recipe.control_terms,
         lambda: TransferSet(train, views),
         training,
-        {"views": views.fingerprint()},
+        {"views": views.fingerprint(), **({} if labeled is None else {"transfer": labeled.fingerprint()})},
         None,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, must, near, shown
@@ -61,6 +61,15 @@ class ColumnSection(Section):
     better: Literal["lower", "higher"] | None = None
 
 
+class TableSection(Section):
+    """Some runs side by side, a row each."""
+
+    title: str
+    caption: str = ""
+    runs: list[str] | None = Field(None, description="names of runs; all of them if left out")
+    columns: Annotated[list[ColumnSection], Field(min_length=1)]
+
+
 class SeriesSection(Section):
     """One line of a chart."""
 
@@ -100,9 +109,23 @@ class Study(Section):
     title: str
     paper: PaperSection
     runs: Annotated[list[RunSection], Field(min_length=1)]
-    columns: Annotated[list[ColumnSection], Field(min_length=1)]
+    tables: Annotated[list[TableSection], Field(min_length=1)]
     sweeps: list[SweepSection] = Field(default_factory=list)
     remarks: list[str] = Field(default_factory=list, description="what a reader must know to compare the figures")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Study:
+        names = [run.name for run in self.runs]
+        for table in self.tables:
+            for name in table.runs or ():
+                if name not in names:
+                    raise ValueError(f"table {table.title!r} must be of runs of the study. {near(name, names)}")
+        keys = {column.key for table in self.tables for column in table.columns}
+        for run in self.runs:
+            for key in run.paper:
+                if key not in keys:
+                    raise ValueError(f"paper of run {run.name!r} must have keys of columns. {near(key, keys)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -222,7 +245,7 @@ def study(
             }
         )
         found["warnings"] += [f"{run.name}: {text}" for text in done.evidence["warnings"]]
-        found["tables"] = [_table(asked, [one for one in runs if one.name in evidences], evidences)]
+        found["tables"] = list(_tables(asked, [one for one in runs if one.name in evidences], evidences))
         written()
     for sweep in asked.sweeps:
         base = next((run for run in runs if run.recipe == sweep.recipe), None)
@@ -235,17 +258,24 @@ def study(
     return Studied(folder, found)
 
 
-def _table(asked: Study, runs: Sequence[RunSection], evidences: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _tables(
+    asked: Study, runs: Sequence[RunSection], evidences: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """One row per run; ours with its spread over the seeds, the paper's beside it."""
-    rows = []
-    for run in runs:
-        cells: dict[str, Any] = {}
-        for column in asked.columns:
-            ours = _figure(_at(evidences[run.name], column.path))
-            cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
-        rows.append({"name": run.name, "cells": cells})
-    columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in asked.columns]
-    return {"title": "Ours beside the paper's", "caption": f"All figures {RULE}.", "columns": columns, "rows": rows}
+    for table in asked.tables:
+        rows = []
+        for run in runs:
+            if table.runs is not None and run.name not in table.runs:
+                continue
+            cells: dict[str, Any] = {}
+            for column in table.columns:
+                ours = _figure(_at(evidences[run.name], column.path))
+                cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
+            rows.append({"name": run.name, "cells": cells})
+        if rows:
+            columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in table.columns]
+            caption = f"{table.caption} All figures {RULE}.".strip()
+            yield {"title": table.title, "caption": caption, "columns": columns, "rows": rows}
 
 
 def _at(evidence: Mapping[str, Any], path: str) -> Any:

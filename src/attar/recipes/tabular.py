@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from attar.recipes.stages import Context, network_of
 from attar.teachers.estimator import EstimatorTeacher
@@ -23,6 +22,7 @@ from attar.training.batch import ABSENT
 from attar.training.fit import fit, make_fabric
 from attar.training.scoring import METRICS
 from attar.transfer.datasets import Split
+from attar.transfer.part import joined
 from attar.transfer.store import round_through_store
 from attar.transfer.synthesis.synthesize import Synthesis, tune
 from attar.transfer.transfer_set import TransferSet
@@ -163,7 +163,7 @@ def made_of(context: Context, teacher: Teacher) -> Made | None:
     )
     rows = torch.from_numpy(np.load(stage.folder / "rows.npy", allow_pickle=False))
     said = {**_plain(chosen), "tried": tried, "original": section.original, "seconds": stage.seconds}
-    return Made(_joined(train, rows, section.original), said)
+    return Made(joined(train, rows, original=section.original), said)
 
 
 def _chosen(
@@ -182,7 +182,7 @@ def _chosen(
 
     def score(synthesis: Synthesis) -> float:
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
-        split = _joined(train, rows, original=True)
+        split = joined(train, rows, original=True)
         heard = torch.cat([round_through_store(teacher.predict(part)) for part in torch.split(split.inputs, 4096)])
         fitted = fit(
             network_of(context.network, recipe.seed),
@@ -214,22 +214,6 @@ def _chosen(
         work,
     )
     return replace(asked, p=stage.said["p"], s=stage.said["s"]), stage.said["tried"]
-
-
-def _joined(train: Split, rows: Tensor, original: bool) -> Split:
-    """Made rows as a split, after the training rows or alone; they have no labels, and ids of their own."""
-    first = int(train.ids.max()) + 1 if len(train) else 0
-    ids, labels = torch.arange(first, first + len(rows)), torch.full((len(rows),), ABSENT)
-    if not original:
-        return Split(rows, labels, ids, train.classes, train.columns)
-    known = torch.full((len(train),), ABSENT) if train.labels is None else train.labels
-    return Split(
-        torch.cat([train.inputs, rows]),
-        torch.cat([known, labels]),
-        torch.cat([train.ids, ids]),
-        train.classes,
-        train.columns,
-    )
 
 
 def _plain(synthesis: Synthesis) -> dict[str, Any]:

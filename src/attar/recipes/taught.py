@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from attar.network.describe import digest
+from attar.recipes.corrected import Corrected, corrected_of
 from attar.recipes.folder import Stage
+from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.stages import (
     Context,
     Trained,
@@ -19,11 +21,35 @@ from attar.recipes.stages import (
     targets_of,
     teacher_of,
 )
-from attar.recipes.tabular import Made, Selected, made_of, selected_of
+from attar.recipes.tabular import Made, Selected, selected_of
 from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.transfer.once import Once
 from attar.transfer.store import Targets
 from attar.transfer.transfer_set import TargetSource
 from attar.transfer.views import Views
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A frozen teacher and what it says: all that comes before the first student.
+
+    Attributes:
+        teacher: The frozen source of targets.
+        members: Trainings of its networks that took place in this run.
+        selected: How it was selected from a library; None if it was not.
+        imitated: The examples that students and controls have.
+        source: Its targets, stored or live.
+        views: How the examples are seen.
+        store: The stage that stored the targets; None for a live teacher.
+    """
+
+    teacher: Teacher
+    members: Sequence[Trained]
+    selected: Selected | None
+    imitated: Imitated
+    source: TargetSource
+    views: Views
+    store: Stage | None
 
 
 @dataclass(frozen=True)
@@ -35,20 +61,38 @@ class Taught:
         members: Trainings of the teacher's networks that took place in this run.
         students: One training per seed.
         controls: The same without the teacher; empty if the recipe wants none.
-        targets: The stored targets; None where the teacher was asked live or learned along.
-        store: The stage that stored them.
-        selected: How the teacher was selected from a library; None if it was not.
-        made: Rows made for the teacher to be asked about; None if none were.
+        heard: The teacher with its targets, as the students heard it; None where it learned along.
+        corrected: Students and controls before and after a shift of their logits; None without one.
     """
 
     teacher: Teacher
     members: Sequence[Trained]
     students: Sequence[Trained]
     controls: Sequence[Trained]
-    targets: Targets | None = None
-    store: Stage | None = None
-    selected: Selected | None = None
-    made: Made | None = None
+    heard: Heard | None = None
+    corrected: Corrected | None = None
+
+    @property
+    def targets(self) -> Targets | None:
+        """The stored targets; None where the teacher was asked live or learned along."""
+        source = None if self.heard is None else self.heard.source
+        source = source.targets if isinstance(source, Once) else source
+        return source if isinstance(source, Targets) else None
+
+    @property
+    def store(self) -> Stage | None:
+        """The stage that stored them."""
+        return None if self.heard is None else self.heard.store
+
+    @property
+    def selected(self) -> Selected | None:
+        """How the teacher was selected from a library; None if it was not."""
+        return None if self.heard is None else self.heard.selected
+
+    @property
+    def made(self) -> Made | None:
+        """Rows made for the teacher to be asked about; None if none were."""
+        return None if self.heard is None else self.heard.imitated.made
 
     @property
     def student(self) -> Trained:
@@ -66,48 +110,26 @@ def teach(context: Context) -> Taught:
     if context.recipe.teacher.learns:
         return _together(context)
     heard, students = learn(context)
-    controls = _controls(context, None if heard.made is None else len(heard.made.split))
-    targets = heard.source if isinstance(heard.source, Targets) else None
-    return Taught(heard.teacher, heard.members, students, controls, targets, heard.store, heard.selected, heard.made)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A frozen teacher and what it says: all that comes before the first student.
-
-    Attributes:
-        teacher: The frozen source of targets.
-        members: Trainings of its networks that took place in this run.
-        selected: How it was selected from a library; None if it was not.
-        made: Rows made for it; None if none were.
-        source: Its targets, stored or live.
-        views: How the examples are seen.
-        store: The stage that stored the targets; None for a live teacher.
-    """
-
-    teacher: Teacher
-    members: Sequence[Trained]
-    selected: Selected | None
-    made: Made | None
-    source: TargetSource
-    views: Views
-    store: Stage | None
+    controls = _controls(context, heard.imitated)
+    corrected = corrected_of(context, heard.imitated.transfer, students, controls)
+    if corrected is not None:
+        students, controls = [one.after for one in corrected.students], [one.after for one in corrected.controls]
+    return Taught(heard.teacher, heard.members, students, controls, heard, corrected)
 
 
 def listen(context: Context) -> Heard:
     """Bring the teacher about, and its targets."""
     selected = None if context.recipe.teacher.library is None else selected_of(context)
     teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
-    made = made_of(context, teacher)
-    source, views, store = targets_of(context, teacher, None if made is None else made.split)
-    return Heard(teacher, members, selected, made, source, views, store)
+    imitated = imitated_of(context, teacher)
+    source, views, store = targets_of(context, teacher, imitated.transfer)
+    return Heard(teacher, members, selected, imitated, source, views, store)
 
 
 def learn(context: Context) -> tuple[Heard, list[Trained]]:
     """The teacher with its targets, and one student per seed."""
     heard = listen(context)
-    split = None if heard.made is None else heard.made.split
-    fingerprint = heard.teacher.fingerprint()
+    split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
     seeds = range(context.recipe.student.seeds)
     return heard, [student_of(context, index, heard.source, heard.views, fingerprint, None, split) for index in seeds]
 
@@ -130,9 +152,11 @@ def _together(context: Context) -> Taught:
     students = [student_of(context, index, None, views, heard, fresh) for index in range(recipe.student.seeds)]
     beside = max(students, key=lambda one: one.score).teacher
     assert beside is not None
-    return Taught(NetworkTeacher(beside, example=context.example), [], students, _controls(context))
+    return Taught(NetworkTeacher(beside, example=context.example), [], students, _controls(context, None))
 
 
-def _controls(context: Context, examples: int | None = None) -> list[Trained]:
+def _controls(context: Context, imitated: Imitated | None) -> list[Trained]:
     recipe = context.recipe
-    return [control_of(context, index, examples) for index in range(recipe.student.seeds)] if recipe.control else []
+    examples, labeled = (None, None) if imitated is None else (imitated.examples, imitated.labeled)
+    seeds = range(recipe.student.seeds) if recipe.control else []
+    return [control_of(context, index, examples, labeled) for index in seeds]

@@ -1,0 +1,110 @@
+"""Students and controls whose logits of absent classes are shifted, by an amount chosen on validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.deployment.runtimes import open_torch
+from attar.errors import must
+from attar.evidence.measure import predict_all
+from attar.network.last_bias import shifted
+from attar.ops.class_shift import ClassShift, best_class_shift
+from attar.recipes.stages import Context, Trained
+from attar.transfer.part import absent_classes
+from attar.transfer.split import Split
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A training whose network was shifted.
+
+    Attributes:
+        before: As it was trained.
+        after: With the shift in its last biases.
+        chosen: The shift, and the validation examples that are right without and with it.
+    """
+
+    before: Trained
+    after: Trained
+    chosen: ClassShift
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What became of all trainings.
+
+    Attributes:
+        classes: Numbers of the classes whose logits were shifted.
+        students: One per seed.
+        controls: The same without the teacher.
+    """
+
+    classes: Sequence[int]
+    students: Sequence[Shifted]
+    controls: Sequence[Shifted]
+
+    def evidence(self, context: Context) -> dict[str, Any]:
+        """Accuracies on test before and after: of all examples, and of those of the classes that were absent."""
+        test = context.dataset.test
+        assert test.labels is not None, "data sets have labels in test"
+        labels = test.labels.numpy()
+        rows: dict[str, list[Mapping[str, float]]] = {
+            which: [_entry(one, test, labels, self.classes) for one in trainings]
+            for which, trainings in (("seeds", self.students), ("controls", self.controls))
+        }
+        columns = {key: [row[key] for row in rows["seeds"]] for key in rows["seeds"][0]}
+        of_controls = {key: [row[key] for row in rows["controls"]] for key in (rows["controls"] or [{}])[0]}
+        names = [context.dataset.classes[number] for number in self.classes]
+        return {"classes": names, **rows, "student": columns, "control": of_controls}
+
+
+def corrected_of(
+    context: Context, transfer: Split | None, students: Sequence[Trained], controls: Sequence[Trained]
+) -> Corrected | None:
+    """Every network with the shift that is best on validation; None where the recipe wants none.
+
+    Raises:
+        BadInput: If no class is absent from the transfer set, or a network has no bias that could hold the shift.
+    """
+    if not context.recipe.student.shift_absent:
+        return None
+    absent = [] if transfer is None else absent_classes(transfer)
+    if not absent:
+        rule = "false where the transfer set has every class"
+        raise must("student.shift_absent", "the recipe", rule, True, "Leave it out, or set transfer.without")
+    return Corrected(
+        absent,
+        [_shifted(context, one, absent) for one in students],
+        [_shifted(context, one, absent) for one in controls],
+    )
+
+
+def _shifted(context: Context, trained: Trained, absent: Sequence[int]) -> Shifted:
+    validation = context.dataset.validation
+    assert validation.labels is not None, "data sets have labels in validation"
+    logits = torch.from_numpy(predict_all(open_torch(trained.network), validation))
+    chosen = best_class_shift(logits, validation.labels, torch.tensor(absent))
+    shift = torch.zeros(len(context.dataset.classes)).index_fill_(0, torch.tensor(absent), chosen.shift)
+    network = shifted(trained.network, shift, context.example)
+    return Shifted(trained, replace(trained, network=network, score=chosen.after / len(validation)), chosen)
+
+
+def _entry(one: Shifted, test: Split, labels: NDArray[np.int64], absent: Sequence[int]) -> Mapping[str, float]:
+    of_absent = np.isin(labels, absent)
+    right = {
+        when: predict_all(open_torch(trained.network), test).argmax(1) == labels
+        for when, trained in (("before", one.before), ("after", one.after))
+    }
+    return {
+        "shift": one.chosen.shift,
+        "validation_before": one.before.score,
+        "validation_after": one.after.score,
+        **{when: float(rights.mean()) for when, rights in right.items()},
+        **{f"absent_{when}": float(rights[of_absent].mean()) for when, rights in right.items()},
+    }

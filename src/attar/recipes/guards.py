@@ -1,0 +1,124 @@
+"""What a user should be told before trusting a run: each guard returns a sentence with its number, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.deployment.runtimes import open_torch
+from attar.evidence.measure import correct, predict_all
+from attar.ops.divergence import forward_kl
+from attar.recipes.stages import Context
+from attar.recipes.taught import Taught
+from attar.transfer.once import Once
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 1024
+"""Examples by which a guard judges, at most."""
+
+CERTAIN = 0.99
+"""Mean probability of the likeliest class from which on targets say hardly more than labels."""
+
+APART = 0.01
+"""Mean KL in nats from which on two looks at an example count as different for a teacher."""
+
+
+def weak_teacher(teacher: float, controls: Sequence[float], part: str = "validation") -> str | None:
+    """A teacher that is no better than the same student without it has nothing to teach.
+
+    Args:
+        teacher: Its accuracy.
+        controls: Accuracies of the controls, one per seed.
+        part: On which data.
+    """
+    if not controls:
+        return None
+    control = sum(controls) / len(controls)
+    if teacher > control:
+        return None
+    return (
+        f"The teacher is not better than the control on {part}: {teacher:.2%} against {control:.2%}. "
+        "What the student gains from it, if anything, is not its accuracy."
+    )
+
+
+def nearly_one_hot(targets: Tensor, temperature: float) -> str | None:
+    """Soft targets that are nearly one-hot at their temperature say hardly more than labels do.
+
+    Args:
+        targets: ``[rows, classes]`` logits of the teacher.
+        temperature: At which the student hears them.
+    """
+    largest = float((targets / temperature).softmax(1).amax(1).mean())
+    if largest < CERTAIN:
+        return None
+    return (
+        f"Targets are nearly one-hot at temperature {temperature:g}: the likeliest class has {largest:.2%} on average. "
+        "Raise the temperature to hear what the teacher knows of the other classes."
+    )
+
+
+def other_views(seen: Tensor, heard: Tensor, temperature: float) -> str | None:
+    """Targets of other looks at the examples than the student has.
+
+    Args:
+        seen: ``[rows, classes]`` logits of the teacher for what the student sees.
+        heard: ``[rows, classes]`` logits that the student is told.
+        temperature: At which it hears them.
+    """
+    apart = float(forward_kl(heard, seen, temperature=temperature).mean())
+    if apart < APART:
+        return None
+    return (
+        f"Student and teacher see different views: of the student's the teacher says something else by {apart:.3f} "
+        f"nats on average at temperature {temperature:g}. Set transfer.label_views = true to label what it sees."
+    )
+
+
+def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> list[str]:
+    """What every guard says of a run.
+
+    Args:
+        context: The run.
+        taught: What was trained.
+        teacher: ``[n, classes]`` logits of the teacher on validation.
+    """
+    found = [_of_teacher(context, taught, teacher)]
+    if taught.heard is not None:
+        found += _of_targets(context, taught)
+    said = [text for text in found if text is not None]
+    for text in said:
+        log.warning("%s", text)
+    return said
+
+
+def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> str | None:
+    validation = context.dataset.validation
+    assert validation.labels is not None, "data sets have labels in validation"
+    labels = validation.labels.numpy()
+    before = taught.controls if taught.corrected is None else [one.before for one in taught.corrected.controls]
+    controls = [float(correct(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
+    return weak_teacher(float(correct(teacher, labels).mean()), controls)
+
+
+def _of_targets(context: Context, taught: Taught) -> list[str | None]:
+    """What is said of the targets, judged by evenly spread examples as they look in the first view."""
+    assert taught.heard is not None
+    recipe, heard = context.recipe, taught.heard
+    split = context.dataset.train if heard.imitated.transfer is None else heard.imitated.transfer
+    rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
+    seen = heard.views(split.floats(rows), split.ids[rows], 0)
+    targets = heard.source(seen, rows, 0)
+    soft = any(hasattr(active.loss, "temperature") for active in recipe.terms.at(0.0))
+    return [
+        nearly_one_hot(targets, recipe.temperature) if soft else None,
+        other_views(heard.teacher.predict(seen), targets, recipe.temperature)
+        if isinstance(heard.source, Once)
+        else None,
+    ]

@@ -1,0 +1,59 @@
+"""Parts of a split: the classes keep their numbers, the rows their ids."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attar.errors import BadInput, NothingMatched
+from attar.training.batch import ABSENT
+from attar.transfer.part import absent_classes, joined, part_of
+from attar.transfer.split import Split
+
+CLASSES = ("ant", "bee", "cat")
+
+
+@pytest.fixture
+def split() -> Split:
+    labels = torch.tensor([0, 1, 2] * 100)
+    return Split(torch.arange(300.0)[:, None], labels, torch.arange(1000, 1300), CLASSES)
+
+
+def test_classes_are_left_out_or_kept_alone(split: Split) -> None:
+    without, only = part_of(split, without=["bee"]), part_of(split, only=["ant", "cat"])
+    assert torch.equal(without.ids, only.ids) and len(only) == 200
+    assert only.labels is not None and split.labels is not None
+    assert only.labels.unique().tolist() == [0, 2] and only.classes == CLASSES
+    assert torch.equal(only.inputs[:, 0] + 1000, only.ids.float()), "rows and ids stay together"
+    assert absent_classes(only) == [1] and absent_classes(split) == []
+
+
+def test_a_share_keeps_the_classes_shares_and_grows(split: Split) -> None:
+    few, more = part_of(split, share=0.03, seed=5), part_of(split, share=0.3, seed=5)
+    assert few.labels is not None and torch.bincount(few.labels).tolist() == [3, 3, 3]
+    assert len(more) == 90 and set(few.ids.tolist()) <= set(more.ids.tolist())
+    assert set(part_of(split, share=0.03, seed=6).ids.tolist()) != set(few.ids.tolist())
+
+
+def test_joined_examples_have_no_label_and_new_ids(split: Split) -> None:
+    both = joined(split, torch.full((2, 1), 7.0))
+    assert len(both) == 302 and both.labels is not None
+    assert both.labels[300:].tolist() == [ABSENT, ABSENT] and both.ids[300:].tolist() == [1300, 1301]
+    assert len(joined(split, torch.full((2, 1), 7.0), original=False)) == 2
+
+
+def test_what_cannot_be_kept_is_said(split: Split) -> None:
+    with pytest.raises(NothingMatched, match="Did you mean 'bee'"):
+        part_of(split, without=["be"])
+    with pytest.raises(NothingMatched, match="nothing is left"):
+        part_of(split, without=CLASSES)
+    with pytest.raises(BadInput, match=r"share .*at most 1; got 1\.5"):
+        part_of(split, share=1.5)
+    with pytest.raises(BadInput, match="one at a time"):
+        part_of(split, only=["ant"], without=["bee"])
+    unlabeled = Split(split.inputs, None, split.ids, CLASSES)
+    with pytest.raises(BadInput, match="where there are no labels"):
+        part_of(unlabeled, only=["ant"])
+    with pytest.raises(BadInput, match="Name the classes"):
+        absent_classes(unlabeled)
+    assert len(part_of(unlabeled, share=0.5)) == 150
