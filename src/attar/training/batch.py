@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.ops.top_k import TopK
+from attar.training.features import Features
 
 ABSENT = -1
 """The label of an example whose class is not known. Terms that need a label give such an example the loss 0."""
@@ -28,6 +29,7 @@ class Batch:
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
         values: ``[batch, outputs]`` float32, what a regression is to give; None elsewhere.
         mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
+        features: What hidden layers said, for the one term that is computed; only the loop gives it.
     """
 
     inputs: Tensor
@@ -36,6 +38,7 @@ class Batch:
     ids: Tensor | None = None
     values: Tensor | None = None
     mask: Tensor | None = None
+    features: Features | None = None
 
     def __len__(self) -> int:
         return self.inputs.shape[0]
@@ -80,9 +83,10 @@ class Batch:
         return targets.dense() if isinstance(targets, TopK) else targets
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        fields = {name: getattr(self, name) for name in ("inputs", "labels", "targets", "ids", "values", "mask")}
+        names = ("inputs", "labels", "targets", "ids", "values", "mask", "features")
+        fields = {name: getattr(self, name) for name in names}
         changed: dict[str, Any] = {
-            name: value.map(change) if isinstance(value, TopK) else change(value)
+            name: value.map(change) if isinstance(value, TopK | Features) else change(value)
             for name, value in fields.items()
             if value is not None
         }
