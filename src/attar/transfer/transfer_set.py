@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import must
+from attar.ops.top_k import TopK
 from attar.teachers.teacher import Teacher
 from attar.training.batch import Batch
 from attar.transfer.datasets import Split
@@ -19,8 +20,8 @@ from attar.transfer.views import UNCHANGED, Views
 class TargetSource(Protocol):
     """What gives the targets of a batch: stored ones, a live teacher, or a function of the user's."""
 
-    def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor:
-        """The teacher's logits, ``[batch, classes]`` float32.
+    def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor | TopK:
+        """The teacher's logits, ``[batch, classes]`` float32, or the classes that are likeliest for it.
 
         Args:
             inputs: ``[batch, ...]`` float32, the examples as they look in this view.
@@ -135,7 +136,7 @@ class TransferSet:
             return Batch(inputs=inputs, labels=labels, ids=ids)
         targets = self.targets(inputs, rows, view)
         expected = (len(rows), len(self.split.classes))
-        if targets.shape != expected:
+        if tuple(targets.shape) != expected:
             remedy = "Use a teacher of the same classes, in the same order"
             raise must("targets", "TransferSet", f"of shape {expected}, [batch, classes]", tuple(targets.shape), remedy)
         return Batch(inputs=inputs, labels=labels, targets=targets, ids=ids)

@@ -1,0 +1,151 @@
+"""How what a teacher says becomes columns of small numbers, and how it comes back.
+
+Of kind ``logits``, every class has its number; of kind ``top-k``, there are ``index``, a fixed-size list of int32, the
+k likeliest classes, the likeliest first, and ``rest`` float32, the log of the probability that all other classes share.
+The numbers themselves, logits or the log-probabilities of the k classes, are kept in one of two codes:
+
+- ``float16``: a fixed-size list of float16, named ``logits`` (less their mean over the classes) or ``logit``;
+- ``int8``: ``code``, a fixed-size list of uint8, and ``scale`` float16: a number is the row's largest less code times
+  scale. The largest has the code 0, and 255 reaches the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float16, Float32
+from torch import Tensor
+
+from attar.errors import must, near
+from attar.ops.top_k import TopK
+
+CODES = ("float16", "int8")
+"""The ways to keep a number."""
+
+Whose = Callable[[int], str]
+"""Names a row, for the error."""
+
+_LARGEST = 65504
+"""The largest float16."""
+_STEPS = 255
+"""The largest code: that of the number that is furthest below the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """In what form targets are kept.
+
+    Attributes:
+        classes: How many classes there are.
+        top_k: How many of them are kept of each example; None keeps all.
+        codes: How a number is kept; one of `CODES`.
+    """
+
+    classes: int
+    top_k: int | None
+    codes: str
+
+    def check(self, of: str) -> None:
+        """Raise BadInput unless all of it holds together.
+
+        Args:
+            of: Who was asked for it; named in the error.
+        """
+        if self.top_k is not None and not 1 <= self.top_k < self.classes:
+            rule = f"from 1 to {self.classes - 1}, for a teacher of {self.classes} classes"
+            raise must("top_k", of, rule, self.top_k, "Leave it out to keep the logits of all classes")
+        if self.codes not in CODES:
+            raise must("codes", of, " or ".join(map(repr, CODES)), self.codes, near(self.codes, CODES))
+
+    @property
+    def columns(self) -> list[tuple[str, np.dtype[Any], int]]:
+        """The columns of a part beside id and view: name, type, and length of its lists (0: a plain number)."""
+        width = self.classes if self.top_k is None else self.top_k
+        half: np.dtype[Any] = np.dtype(np.float16)
+        numbers: list[tuple[str, np.dtype[Any], int]]
+        if self.codes == "int8":
+            numbers = [("code", np.dtype(np.uint8), width), ("scale", half, 0)]
+        else:
+            numbers = [("logits" if self.top_k is None else "logit", half, width)]
+        if self.top_k is None:
+            return numbers
+        return [("index", np.dtype(np.int32), width), *numbers, ("rest", np.dtype(np.float32), 0)]
+
+    def encode(self, logits: Float32[Tensor, "batch classes"], whose: Whose) -> dict[str, Tensor]:
+        """What is kept of some logits, as columns.
+
+        Raises:
+            BadInput: If a logit is not finite, or does not fit float16.
+        """
+        if self.top_k is None:
+            halves = _halves(logits, whose)
+            return {"logits": halves} if self.codes == "float16" else _steps_below(logits)
+        top = TopK.of(logits, self.top_k)
+        halves, rest = top.log_probabilities.half(), top.rest.float()
+        _check_finite(halves.isfinite().all(dim=1) & rest.isfinite() & logits.isfinite().all(dim=1), logits, whose)
+        numbers = {"logit": halves} if self.codes == "float16" else _steps_below(top.log_probabilities)
+        return {"index": top.index.int(), **numbers, "rest": rest}
+
+    def decode(self, columns: Mapping[str, Tensor]) -> Tensor | TopK:
+        """Logits ``[batch, classes]`` float32, centered, or the top k, from the columns of some rows."""
+        if self.codes == "int8":
+            numbers = columns["code"].float() * -columns["scale"].float()[:, None]
+            if self.top_k is None:
+                return numbers - numbers.mean(dim=1, keepdim=True)
+        else:
+            numbers = columns["logits" if self.top_k is None else "logit"].float()
+            if self.top_k is None:
+                return numbers
+        rest = columns["rest"]
+        # The rounded log-probabilities, scaled to what the rest leaves: log(1 - exp(rest)), exact for every rest < 0.
+        kept = torch.log_softmax(numbers, dim=-1) + torch.log(-torch.expm1(rest))[:, None]
+        return TopK(columns["index"].long(), kept, rest, self.classes)
+
+
+def round_through_store(logits: Tensor) -> Float32[Tensor, "batch classes"]:
+    """Logits ``[batch, classes]`` as they come back from the store: less their mean over the classes, in float16.
+
+    The softmax stays, up to the rounding: the log-odds of two classes move by at most ``2**-11`` of their centred
+    logits.
+
+    Raises:
+        BadInput: If a logit is not finite, or is further than 65504 from the mean of its row.
+
+    Example:
+        >>> round_through_store(torch.tensor([[3.0, 1.0, 2.0]]))
+        tensor([[ 1., -1.,  0.]])
+    """
+    return _halves(logits, lambda row: f"row {row} of round_through_store").float()
+
+
+def _halves(logits: Tensor, whose: Whose) -> Float16[Tensor, "batch classes"]:
+    """Logits less their mean over the classes, in float16; ``whose`` names a row for the error."""
+    halves = (logits - logits.mean(dim=1, keepdim=True)).to(torch.float16)
+    _check_finite(halves.isfinite().all(dim=1), logits, whose)
+    return halves
+
+
+def _steps_below(numbers: Float[Tensor, "batch n"]) -> dict[str, Tensor]:
+    """How many steps each number is below the largest of its row, and how long a step is."""
+    below = numbers.amax(dim=1, keepdim=True) - numbers
+    furthest = below.amax(dim=1)
+    scale = (furthest / _STEPS).half()
+    # Rounded up, so that 255 steps reach the furthest: the bits of a float16 above 0, read as a number, plus 1.
+    short = scale.to(furthest.dtype) * _STEPS < furthest
+    scale = torch.where(short, (scale.view(torch.int16) + 1).view(torch.float16), scale)
+    # Where all numbers are the same the step is 0, and so is what is divided.
+    steps = below / scale.to(below.dtype).clamp_min(torch.finfo(torch.float16).smallest_normal * 2**-10)[:, None]
+    return {"code": steps.round().clamp_(max=_STEPS).to(torch.uint8), "scale": scale}
+
+
+def _check_finite(fine: Tensor, logits: Tensor, whose: Whose) -> None:
+    if bool(fine.all()):
+        return
+    row = int((~fine).nonzero()[0])
+    rule = f"finite and at most {_LARGEST} from their mean"
+    remedy = "Check that the teacher was trained and gets the inputs it was trained on"
+    raise must("logits", whose(row), rule, [round(value, 4) for value in logits[row].tolist()], remedy)

@@ -1,0 +1,108 @@
+"""A store filled part by part, from the first part that is missing on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from attar.errors import must
+from attar.training.progress import Progress
+from attar.transfer.store.fidelity import Fidelity, measure
+from attar.transfer.store.manifest import MANIFEST, Manifest, Part
+from attar.transfer.store.parquet import read_part, to_parquet
+from attar.transfer.store.whole import UNFINISHED, unwritable, write_whole
+
+_log = logging.getLogger(__name__)
+
+
+def fill(
+    folder: Path,
+    wanted: Manifest,
+    ids: Int64[Tensor, " rows"],
+    said: Callable[[Part], Iterator[Tensor]],
+    *,
+    speaker: str,
+    temperatures: tuple[float, ...],
+    of: str,
+    progress: Progress,
+) -> None:
+    """Write what is missing of a store.
+
+    Args:
+        folder: Where it is, or shall be.
+        wanted: What it shall be; in a folder that an earlier pass began, the ``rows_per_part`` of then holds.
+        ids: The identity of each row.
+        said: The logits ``[batch, classes]`` float32 of a part, a batch at a time.
+        speaker: Who says them; named in the error.
+        temperatures: At which to measure what is lost.
+        of: Name of the function that the user called.
+        progress: Told about every row of every view.
+
+    Raises:
+        BadInput: If the folder cannot be written or holds something else, or a logit cannot be kept.
+        StaleStore: If the folder holds other targets.
+        CorruptFile: If a file of it was truncated or altered.
+    """
+    try:
+        found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise unwritable(folder, error, of) from error
+    if MANIFEST in found:
+        manifest = Manifest.read(folder, of)
+        asked = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
+        manifest.check_fresh(folder, {**wanted.fingerprints, **asked})
+    elif others := sorted(found - {MANIFEST + UNFINISHED}):
+        rule = f"empty, new or written by {of}"
+        raise must("folder", of, rule, f"{folder} with {others[0]} in it", "Choose another folder")
+    else:
+        manifest = wanted
+        manifest.write(folder, of)
+    parts = list(manifest.parts())
+    digests = {name: digest for name, digest in manifest.digests.items() if name in found}
+    fidelities = {name: one for name, one in manifest.fidelities.items() if name in digests}
+    if len(digests) < len(manifest.digests):
+        # Parts were deleted. Should this pass be killed, the old digests must not stand beside the new parts.
+        replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+    if len(digests) == len(parts):
+        _log.info("Reusing the targets in %s", folder)
+        return
+    if digests:
+        _log.info("Going on with %s, which has %d of %d parts", folder, len(digests), len(parts))
+    coding = manifest.coding
+    with progress(of, total=len(ids) * manifest.views) as advance:
+        for part in parts:
+            if part.name in digests:
+                read_part(folder, manifest, part, ids)
+                advance(part.rows)
+                continue
+            batches: list[dict[str, Tensor]] = []
+            measured: list[tuple[int, list[Fidelity]]] = []
+            for start, logits in _numbered(said(part), part.start):
+
+                def whose(row: int, start: int = start) -> str:
+                    return f"{speaker} for the example with id {int(ids[start + row])}"
+
+                batches.append(coding.encode(logits, whose))
+                measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
+                advance(len(logits))
+            columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+            data = to_parquet(ids[part.slice], part.view, columns)
+            digests[part.name] = write_whole(folder / part.name, data, of)
+            fidelities[part.name] = [
+                Fidelity.over([(rows, found[number]) for rows, found in measured])
+                for number in range(len(temperatures))
+            ]
+            replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+
+
+def _numbered(batches: Iterator[Tensor], start: int) -> Iterator[tuple[int, Tensor]]:
+    """Each batch with the position of its first row."""
+    for batch in batches:
+        yield start, batch
+        start += len(batch)

@@ -1,0 +1,116 @@
+"""A teacher run once over every view of every example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from attar.errors import must
+from attar.teachers.teacher import Teacher
+from attar.training.progress import Progress, silent
+from attar.transfer.split import Split
+from attar.transfer.store.coding import Coding
+from attar.transfer.store.fidelity import temperatures
+from attar.transfer.store.filling import fill
+from attar.transfer.store.manifest import Manifest, Part
+from attar.transfer.store.targets import Targets
+from attar.transfer.views import UNCHANGED, Views
+
+
+def label(
+    teacher: Teacher,
+    split: Split,
+    folder: str | Path,
+    *,
+    views: Views = UNCHANGED,
+    top_k: int | None = None,
+    codes: str = "float16",
+    temperature: float = 1.0,
+    batch_size: int = 256,
+    rows_per_part: int = 8192,
+    progress: Progress = silent,
+) -> Targets:
+    """Run a teacher once over every view of every example, and keep what it says in a folder.
+
+    A folder that already holds these targets is reused; one that holds a part of them is completed from the first
+    missing part on. Two passes must not write to one folder at the same time.
+
+    Args:
+        teacher: Whose targets they are.
+        split: The examples; labels are not looked at.
+        folder: Where to keep the targets: a new or empty folder, or one that an earlier pass wrote.
+        views: How the looks at an example are drawn.
+        top_k: Keep only so many of the likeliest classes, 1 <= top_k < classes, and the probability of the rest as one
+            number; None keeps all logits.
+        codes: How a number is kept: ``"float16"``, or ``"int8"`` in half the bytes, as one of 256 even steps from the
+            largest logit of the example down to the smallest that is kept, the range r. The largest is exact, and any
+            other is off from it by at most half a step, 0.00197 r.
+        temperature: Where to measure what storing loses and how soft the targets are, besides at 1: that of the loss
+            that will read them. It changes nothing that is stored; see `Targets.fidelity`.
+        batch_size: How many examples the teacher sees at once.
+        rows_per_part: How many examples one file holds: what a killed pass loses at most. In a folder that an earlier
+            pass began, the number of then holds.
+        progress: Told about every labelled example of every view.
+
+    Raises:
+        BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits, or
+            the folder cannot be written or holds something else.
+        StaleStore: If the folder holds targets of another teacher, other data, other views, or another ``top_k`` or
+            ``codes``.
+        CorruptFile: If a file of the folder was truncated or altered.
+    """
+    folder = Path(folder)
+    _check(teacher, split, Coding(teacher.classes, top_k, codes), batch_size, rows_per_part)
+    wanted = Manifest(
+        classes=tuple(split.classes),
+        top_k=top_k,
+        codes=codes,
+        rows=len(split),
+        views=views.count,
+        rows_per_part=rows_per_part,
+        fingerprints={"teacher": teacher.fingerprint(), "data": split.fingerprint(), "views": views.fingerprint()},
+    )
+    fill(
+        folder,
+        wanted,
+        split.ids,
+        lambda part: _said(teacher, split, views, part, batch_size),
+        speaker=repr(teacher),
+        temperatures=temperatures(temperature, "label"),
+        of="label",
+        progress=progress,
+    )
+    return Targets.open(folder, split)
+
+
+def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_part: int) -> None:
+    """The rules about what `label` is given."""
+    if len(split) < 1:
+        raise must("split", "label", "at least one example", "none", "Give the examples that the teacher shall label")
+    if teacher.classes != len(split.classes):
+        got, remedy = teacher.classes, "Give the data with the classes, in the order, that the teacher was trained on"
+        raise must("classes", repr(teacher), f"the {len(split.classes)} classes of the data", got, remedy)
+    coding.check("label")
+    if batch_size < 1:
+        raise must("batch_size", "label", "at least 1", batch_size, "512 is usual")
+    if rows_per_part < 1:
+        raise must("rows_per_part", "label", "at least 1", rows_per_part, "Leave it out")
+
+
+def _said(teacher: Teacher, split: Split, views: Views, part: Part, batch_size: int) -> Iterator[Tensor]:
+    """The logits of one part, a batch at a time, in the order of the split."""
+    for start in range(part.start, part.stop, batch_size):
+        rows = slice(start, min(start + batch_size, part.stop))
+        ids = split.ids[rows]
+        logits = teacher.predict(views(split.floats(rows), ids, part.view))
+        rule = f"a tensor [{len(ids)}, {teacher.classes}]"
+        if not isinstance(logits, Tensor):
+            raise must(
+                "output", repr(teacher), rule, type(logits).__name__, "Let predict return a torch tensor of logits"
+            )
+        if logits.shape != (len(ids), teacher.classes):
+            remedy = "Let predict return one row per example and one logit per class"
+            raise must("output", repr(teacher), rule, list(logits.shape), remedy)
+        yield logits.detach().cpu().float()

@@ -1,0 +1,113 @@
+"""One part of a store as a Parquet file, which any engine can read or write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from attar.transfer.store.manifest import Manifest, Part
+from attar.transfer.store.whole import corrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One part as it was read: its ids, its other columns as arrays, and its size."""
+
+    ids: np.ndarray
+    columns: dict[str, np.ndarray]
+    size_bytes: int
+
+
+def to_parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
+    """One part as the bytes of a Parquet file."""
+    arrays: dict[str, Any] = {
+        "id": pa.array(ids.numpy()),
+        "view": pa.array(np.full(len(ids), view, np.int32)),
+    }
+    encoding = {"id": "DELTA_BINARY_PACKED", "view": "DELTA_BINARY_PACKED"}
+    for name, column in columns.items():
+        flat = pa.array(column.reshape(-1).numpy())
+        arrays[name] = flat if column.dim() == 1 else pa.FixedSizeListArray.from_arrays(flat, column.shape[1])
+        # Exponents and mantissas of the numbers apart: a fifth smaller than the plain encoding with the same
+        # compression. Of numbers of one byte there is nothing to part.
+        split = "PLAIN" if column.element_size() == 1 else "BYTE_STREAM_SPLIT"
+        encoding[name if column.dim() == 1 else f"{name}.list.element"] = split
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(arrays), sink, compression="zstd", use_dictionary=False, column_encoding=encoding)
+    return bytes(sink.getvalue())
+
+
+def read_all(folder: Path, manifest: Manifest, ids: Tensor | None) -> tuple[Tensor, dict[str, Tensor], int]:
+    """All parts: the ids, the columns ``[views, rows, ...]``, and the size of the parts in bytes."""
+    shape, size_bytes = (manifest.views, manifest.rows), 0
+    arrays = {
+        name: np.empty((*shape, width) if width else shape, dtype) for name, dtype, width in manifest.coding.columns
+    }
+    known = np.empty(manifest.rows, np.int64) if ids is None else ids.numpy()
+    for part in manifest.parts():
+        unknown = ids is None and part.view == 0
+        read = read_part(folder, manifest, part, None if unknown else torch.from_numpy(known))
+        if unknown:
+            known[part.slice] = read.ids
+        for name, column in read.columns.items():
+            arrays[name][part.view, part.slice] = column
+        size_bytes += read.size_bytes
+    return torch.from_numpy(known), {name: torch.from_numpy(array) for name, array in arrays.items()}, size_bytes
+
+
+def read_part(folder: Path, manifest: Manifest, part: Part, ids: Tensor | None) -> Read:
+    """One part, once it is sure that it is what was written and holds what it should.
+
+    Args:
+        folder: The store.
+        manifest: What the store says about itself.
+        part: Which part.
+        ids: ``[rows]`` int64, the ids of the whole split; None takes whatever ids there are.
+
+    Raises:
+        CorruptFile: If the part is missing, truncated, altered, or about other examples.
+    """
+    path = folder / part.name
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise corrupt(path, "it is missing") from error
+    if manifest.digests.get(part.name) != hashlib.sha256(data).hexdigest():
+        raise corrupt(path, "its bytes are not those that were written")
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
+        raise corrupt(path, f"it is not a whole Parquet file ({error})") from error
+    expected = manifest.coding.columns
+    if set(table.column_names) != {"id", "view", *(name for name, _, _ in expected)} or table.num_rows != part.rows:
+        raise corrupt(path, f"it has {table.num_rows} rows of {table.column_names}")
+    columns = {name: _array(path, table, name, dtype, width) for name, dtype, width in expected}
+    own, view = _array(path, table, "id", np.dtype(np.int64), 0), _array(path, table, "view", np.dtype(np.int32), 0)
+    if (view != part.view).any() or (ids is not None and not np.array_equal(own, ids[part.slice].numpy())):
+        raise corrupt(path, "it is about other examples or another view")
+    if "index" in columns and not ((columns["index"] >= 0) & (columns["index"] < len(manifest.classes))).all():
+        raise corrupt(path, "it names classes that there are not")
+    return Read(own, columns, len(data))
+
+
+def _array(path: Path, table: Any, name: str, dtype: np.dtype[Any], width: int) -> np.ndarray:
+    """A column as an array ``[rows]``, or ``[rows, width]`` where it is made of lists."""
+    column = table[name].combine_chunks()
+    item = pa.from_numpy_dtype(dtype)
+    if column.type != (pa.list_(item, width) if width else item) or column.null_count:
+        raise corrupt(path, f"its column {name!r} has gaps or is of type {column.type}")
+    if not width:
+        return np.asarray(column.to_numpy(zero_copy_only=True))
+    flat = column.flatten()
+    if flat.null_count:
+        raise corrupt(path, f"its column {name!r} has gaps")
+    return np.asarray(flat.to_numpy(zero_copy_only=True)).reshape(-1, width)
