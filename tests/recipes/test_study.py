@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from attar.errors import BadInput
+from attar.errors import BadInput, CorruptFile
+from attar.recipes import stages
 from attar.recipes.read import read, shipped
 from attar.recipes.study import Study, read_study, studies, study
+from attar.training.fit import Fitted
 
 Document = dict[str, Any]
 
@@ -94,6 +96,35 @@ def test_runs_and_sweeps_are_done_and_drawn(asked: Document, tmp_path: Path) -> 
     # The point whose settings are the run's own is the run's own students, scored the same way.
     assert points[1]["y"] == pytest.approx(sum(evidence["seeds"]["student"]) / 2)
     assert chart["levels"] == [{"name": "teacher", "y": pytest.approx(evidence["seeds"]["teacher"])}]
+
+
+def test_a_teacher_that_two_runs_have_is_trained_once(
+    asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    fit = stages.fit
+
+    def noted(*given: Any, **settings: Any) -> Fitted:
+        trained.append(settings["title"])
+        return fit(*given, **settings)
+
+    monkeypatch.setattr("attar.recipes.stages.fit", noted)
+    asked["sweeps"] = []
+    done = study(Study.model_validate(asked), tmp_path / "out")
+    assert sorted(trained) == [
+        "control/0",
+        "control/1",
+        "student/0",
+        "student/0",
+        "student/1",
+        "student/1",
+        "teacher/0",
+    ]
+    assert done.document["runs"][1]["name"] == "hotter"
+    other = next((tmp_path / "out" / "runs" / "hotter" / "stages" / "teacher").iterdir())
+    next(other.glob("*.safetensors")).write_bytes(b"spoiled")
+    with pytest.raises(CorruptFile, match=r"hotter.*not what was written"):
+        study(Study.model_validate(asked), tmp_path / "out")
 
 
 def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_path: Path) -> None:

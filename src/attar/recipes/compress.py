@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -73,6 +73,7 @@ def compress(
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
+    lenders: Sequence[Path] = (),
 ) -> Run:
     """Do a whole recipe: teacher, targets, student, control, artifacts, evidence, report.
 
@@ -84,12 +85,13 @@ def compress(
         device: Where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         progress: Sees every long stage.
         command: What the user typed, for the report.
+        lenders: Other run folders, whose finished stages serve where they are the same.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule. Finished stages are kept.
         Diverged: If a loss becomes NaN.
     """
-    with begun(recipe, out, device, progress) as context:
+    with begun(recipe, out, device, progress, lenders=lenders) as context:
         taught = teach(context)
         field = line_up(context, taught)
         judged = field.predictions(context, "validation")
@@ -138,7 +140,13 @@ def label(
 
 @contextmanager
 def begun(
-    recipe: Recipe, out: Path | str | None, device: str, progress: Progress, *, visiting: bool = False
+    recipe: Recipe,
+    out: Path | str | None,
+    device: str,
+    progress: Progress,
+    *,
+    visiting: bool = False,
+    lenders: Sequence[Path] = (),
 ) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
 
@@ -148,10 +156,11 @@ def begun(
         device: Where networks are trained.
         progress: Sees every long stage.
         visiting: The folder is another run's, whose stages are used and added to; what it says of that run stays.
+        lenders: Other run folders, whose finished stages serve where they are the same.
     """
     for training in (recipe.student.training, recipe.teacher.training):
         make_fabric(device, training.precision)
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name)
+    folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name, lenders)
     with folder.opened(recipe, visiting=visiting), _logging(folder.path / "log.txt"), _threads(recipe.threads):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         if not visiting:

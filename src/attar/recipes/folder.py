@@ -7,9 +7,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,13 @@ class RunFolder:
     Attributes:
         path: The folder.
         stages: What was done or found so far, in order.
+        lenders: Other run folders, from which finished stages are taken over instead of being done again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lenders: Sequence[Path] = ()) -> None:
         self.path = path
         self.stages: list[Stage] = []
+        self.lenders = tuple(lenders)
 
     @contextmanager
     def opened(self, recipe: Recipe, *, visiting: bool = False) -> Iterator[RunFolder]:
@@ -129,7 +132,7 @@ class RunFolder:
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
         folder = self.path / "stages" / f"{name}-{key}"
         done = folder / _DONE
-        reused = done.is_file()
+        reused = done.is_file() or self._borrowed(f"{name}-{key}", folder)
         if not reused:
             folder.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
@@ -145,6 +148,22 @@ class RunFolder:
         stage = Stage(name, folder, record["said"], record["seconds"], reused)
         self.stages.append(stage)
         return stage
+
+    def _borrowed(self, name: str, folder: Path) -> bool:
+        """Take a finished stage over from another run, whole or not at all."""
+        for lender in self.lenders:
+            theirs = lender / "stages" / name
+            if not (theirs / _DONE).is_file():
+                continue
+            _finished(theirs / _DONE)  # what is damaged is named where it is
+            fresh = folder.with_name(f".{folder.name}.new")
+            for stale in (fresh, folder):
+                shutil.rmtree(stale, ignore_errors=True)
+            fresh.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(theirs, fresh)
+            fresh.replace(folder)
+            return True
+        return False
 
 
 def _finished(done: Path) -> dict[str, Any]:

@@ -23,7 +23,10 @@ from pydantic import (
 from attar.errors import near, shown
 from attar.network.describe import Spec
 from attar.teachers.ensemble import MEANS
+from attar.training.losses.decoupled import Decoupled, StandardizedLogits
+from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
+from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
 from attar.training.settings import Training
@@ -34,6 +37,12 @@ LOSSES: dict[str, type[Any]] = {
     "hard_labels": HardLabels,
     "centered_logits": CenteredLogits,
     "squared_error": SquaredError,
+    "decoupled": Decoupled,
+    "standardized_logits": StandardizedLogits,
+    "hidden_match": HiddenMatch,
+    "attention_maps": AttentionMaps,
+    "relational_distances": RelationalDistances,
+    "relational_angles": RelationalAngles,
 }
 """The loss terms, by the name that ``use`` gives."""
 

@@ -234,7 +234,10 @@ def study(
 
     evidences: dict[str, Mapping[str, Any]] = {}
     for run in runs:
-        done = compress(recipes[run.name], folder / "runs" / run.name, device=device, progress=progress)
+        # A teacher that several runs have is trained once.
+        earlier = [folder / "runs" / name for name in evidences]
+        out_of_run = folder / "runs" / run.name
+        done = compress(recipes[run.name], out_of_run, device=device, progress=progress, lenders=earlier)
         evidences[run.name] = done.evidence
         found["runs"].append(
             {
