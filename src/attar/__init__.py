@@ -35,11 +35,17 @@ if TYPE_CHECKING:
     from attar.teachers.selection import select as select
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
+    from attar.training.losses.decoupled import Decoupled as Decoupled
+    from attar.training.losses.decoupled import StandardizedLogits as StandardizedLogits
+    from attar.training.losses.features import AttentionMaps as AttentionMaps
+    from attar.training.losses.features import HiddenMatch as HiddenMatch
     from attar.training.losses.outputs import CenteredLogits as CenteredLogits
     from attar.training.losses.outputs import HardLabels as HardLabels
     from attar.training.losses.outputs import HardValues as HardValues
     from attar.training.losses.outputs import SoftTargets as SoftTargets
     from attar.training.losses.outputs import SquaredError as SquaredError
+    from attar.training.losses.relations import RelationalAngles as RelationalAngles
+    from attar.training.losses.relations import RelationalDistances as RelationalDistances
     from attar.training.objective import Objective as Objective
     from attar.training.objective import Term as Term
     from attar.training.schedule import Ramp as Ramp
@@ -59,24 +65,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttarError",
+    "AttentionMaps",
     "BadInput",
     "CenteredLogits",
     "Columns",
     "Dataset",
+    "Decoupled",
     "Ensemble",
     "EnsembleSelection",
     "EstimatorTeacher",
     "HardLabels",
     "HardValues",
+    "HiddenMatch",
     "Live",
     "NetworkTeacher",
     "Objective",
     "OnnxTeacher",
     "Ramp",
+    "RelationalAngles",
+    "RelationalDistances",
     "SoftTargets",
     "Spec",
     "Split",
     "SquaredError",
+    "StandardizedLogits",
     "Targets",
     "Term",
     "Training",
@@ -103,24 +115,30 @@ __all__ = [
 
 _HOMES = {
     "AttarError": "attar.errors",
+    "AttentionMaps": "attar.training.losses.features",
     "BadInput": "attar.errors",
     "CenteredLogits": "attar.training.losses.outputs",
     "Columns": "attar.tables.columns",
     "Dataset": "attar.transfer.datasets",
+    "Decoupled": "attar.training.losses.decoupled",
     "Ensemble": "attar.teachers.ensemble",
     "EnsembleSelection": "attar.teachers.ensemble_selection",
     "EstimatorTeacher": "attar.teachers.estimator",
     "HardLabels": "attar.training.losses.outputs",
     "HardValues": "attar.training.losses.outputs",
+    "HiddenMatch": "attar.training.losses.features",
     "Live": "attar.transfer.transfer_set",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
     "OnnxTeacher": "attar.teachers.onnx",
     "Ramp": "attar.training.schedule",
+    "RelationalAngles": "attar.training.losses.relations",
+    "RelationalDistances": "attar.training.losses.relations",
     "SoftTargets": "attar.training.losses.outputs",
     "Spec": "attar.network.describe",
     "Split": "attar.transfer.datasets",
     "SquaredError": "attar.training.losses.outputs",
+    "StandardizedLogits": "attar.training.losses.decoupled",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
     "Training": "attar.training.settings",

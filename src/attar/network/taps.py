@@ -91,7 +91,7 @@ def find_layer(network: nn.Module, name: str, *, parameter: str = "layer", of: s
     Raises:
         BadInput: If there is none; the message has close names, or all.
     """
-    layers = {known: layer for known, layer in network.named_modules() if known}
+    layers: dict[str, nn.Module] = {known: layer for known, layer in network.named_modules() if known}
     if not layers:
         raise must(parameter, of, "a layer of a network that has some", name, f"{type(network).__name__} has none")
     if name not in layers:

@@ -6,6 +6,8 @@ width]`` or ``[batch, channels, depth, height, width]``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +16,7 @@ from torch.nn import functional
 from attar.errors import must
 from attar.ops.wide import wide
 
-_POOLS = {4: functional.adaptive_avg_pool2d, 5: functional.adaptive_avg_pool3d}
+_POOLS: dict[int, Callable[..., Tensor]] = {4: functional.adaptive_avg_pool2d, 5: functional.adaptive_avg_pool3d}
 
 
 def channels_axis(features: Tensor) -> int:
@@ -49,9 +51,14 @@ def same_size(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         raise must("the teacher's features", "a hidden layer", rule, tuple(other.shape), "Name another layer of either")
     if one.dim() not in _POOLS or one.shape[2:] == other.shape[2:]:
         return one, other
-    size = [min(mine, theirs) for mine, theirs in zip(one.shape[2:], other.shape[2:], strict=True)]
-    pool = _POOLS[one.dim()]
-    return tuple(x if list(x.shape[2:]) == size else pool(x, size) for x in (one, other))  # type: ignore[return-value]
+    size = tuple(min(mine, theirs) for mine, theirs in zip(one.shape[2:], other.shape[2:], strict=True))
+    return _averaged(one, size), _averaged(other, size)
+
+
+def _averaged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    if maps.shape[2:] == size:
+        return maps
+    return _POOLS[maps.dim()](maps, size)
 
 
 def attention(features: Tensor, *, power: float = 2.0) -> Float[torch.Tensor, "batch positions"]:

@@ -18,11 +18,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import CorruptFile, Diverged, must
+from attar.network.describe import digest
 from attar.network.layout import laid_out, lay_out_
 from attar.training.batch import Batch, Source
 from attar.training.checkpoint import load_state, save_state
+from attar.training.features import Features
 from attar.training.objective import Active, Objective
 from attar.training.progress import Progress, silent
+from attar.training.reading import Guide, Learners, readings_of
 from attar.training.scoring import Metric, accuracy
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 
@@ -109,18 +112,6 @@ class Control(Protocol):
         ...
 
 
-class _Learners(nn.Module):
-    """The student and, where one learns beside it, the teacher: one module, so that one wrapper holds both."""
-
-    def __init__(self, student: nn.Module, teacher: nn.Module | None) -> None:
-        super().__init__()
-        self.student = student
-        self.teacher = teacher
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.student(inputs), None if self.teacher is None else self.teacher(inputs)
-
-
 @dataclass
 class _Course:
     """Everything of a training that changes as it goes: what a checkpoint holds besides the modules."""
@@ -148,6 +139,7 @@ def fit(
     metric: Metric = accuracy,
     teacher: nn.Module | None = None,
     detach_teacher: bool = True,
+    guide: nn.Module | None = None,
     controls: Sequence[Control] = (),
     make_optimizer: MakeOptimizer | None = None,
     checkpoint: Path | None = None,
@@ -159,8 +151,14 @@ def fit(
 
     The gradient is that of the weighted sum of the terms, each summed over all examples (or positions) of the step and
     divided once, by how many of them count over all micro-batches and processes. So micro-batches and several
-    processes give the gradient of the one big batch. The course depends on the arguments alone, and with a checkpoint
-    a training that was killed continues to the same weights.
+    processes give the gradient of the one big batch (but for the terms of `attar.training.losses.relations`, which
+    relate the examples of one micro-batch). The course depends on the arguments alone, and with a checkpoint a training
+    that was killed continues to the same weights.
+
+    Terms that read hidden layers (`attar.training.features.ReadsLayers`) hear those of the student and of the
+    ``guide``, or of a ``teacher`` that learns beside it. Their projectors are trained with the student, as any weights
+    are, and are not part of what is returned. While its term does not count, a projector gets the gradient 0, and so
+    do the student's layers behind the tapped one where no other term counts: weight decay goes on.
 
     Args:
         student: Any module from ``[batch, ...]`` to logits; it is not changed. What requires no gradient stays frozen.
@@ -172,6 +170,8 @@ def fit(
         teacher: A module that learns beside the student: its output becomes the targets, and terms with
             ``of="teacher"`` judge it (Mishra, Marr, *Apprentice*, 2018, scheme A).
         detach_teacher: Whether the student's terms leave that teacher alone.
+        guide: A frozen network whose layers terms read: it sees the inputs that the student sees, in evaluation mode.
+            A copy is used; its outputs are no targets.
         controls: Called after each step and epoch.
         make_optimizer: Builds another optimizer than ``settings.optimizer`` names.
         checkpoint: File to write state to and to continue from.
@@ -180,7 +180,8 @@ def fit(
         title: Name of the progress bar.
 
     Raises:
-        BadInput: If there are no data, the checkpoint is another training's, or the device lacks the precision.
+        BadInput: If there are no data, the checkpoint is another training's, the device lacks the precision, a layer
+            that a term reads does not exist, or such a term lacks a guide, or a guide such a term.
         CorruptFile: If the checkpoint is truncated or altered.
         Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
@@ -205,6 +206,7 @@ def fit(
             metric,
             teacher,
             detach_teacher,
+            guide,
             controls,
             make_optimizer,
             checkpoint,
@@ -253,6 +255,7 @@ class _Run:
         metric: Metric,
         teacher: nn.Module | None,
         detach_teacher: bool,
+        guide: nn.Module | None,
         controls: Sequence[Control],
         make_optimizer: MakeOptimizer | None,
         checkpoint: Path | None,
@@ -261,7 +264,11 @@ class _Run:
         self.objective, self.data, self.settings = objective, data, settings
         self.validation, self.metric, self.detach_teacher = validation, metric, detach_teacher
         self.controls, self.checkpoint, self.fabric = controls, checkpoint, fabric
-        self.learners = _Learners(copy.deepcopy(student), copy.deepcopy(teacher))
+        self.learners = Learners(copy.deepcopy(student), copy.deepcopy(teacher))
+        self.learners.readings = readings_of(objective, student, teacher, guide)
+        self.guide = None if guide is None else Guide(copy.deepcopy(guide), digest(guide) if checkpoint else "")
+        if self.learners.readings:
+            self.learners.add_projectors_(objective, self.guide, data)
         lay_out_(self.learners)
         if self.learners.teacher is not None:
             # Teachers are frozen wherever else they come from.
@@ -275,6 +282,8 @@ class _Run:
         self.optimizer_name = type(optimizer).__qualname__
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch)
         self.model, self.optimizer = fabric.setup(self.learners, optimizer)
+        if self.guide is not None:
+            self.guide.to(fabric.device)
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             average: Any = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
@@ -345,9 +354,12 @@ class _Run:
             control.after_step(self._moment())
 
     def _sums(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
-        output, said = self.model(laid_out(batch.inputs))
+        readers = tuple(term.name for term in terms if term.name in self.learners.readings)
+        inputs = laid_out(batch.inputs)
+        output, said, heard = self.model(inputs, readers)
         if said is not None:
             batch = replace(batch, targets=said.detach() if self.detach_teacher else said)
+        features = self._features(inputs, heard) if readers else {}
         values = []
         for term in terms:
             if term.of == "teacher" and said is None:
@@ -358,7 +370,8 @@ class _Run:
                     term.of,
                     "Pass teacher= to fit",
                 )
-            losses = term.loss(output if term.of == "student" else said, batch)
+            judged = replace(batch, features=features[term.name]) if term.name in features else batch
+            losses = term.loss(output if term.of == "student" else said, judged)
             counted = _counted_shape(batch)
             if losses.shape[: len(counted)] != counted:
                 raise must(
@@ -369,7 +382,22 @@ class _Run:
                     "Do not reduce it: the loop sums and divides",
                 )
             values.append(_sum_of_counted(losses, batch))
+        if self.learners.readings:
+            values[0] = values[0] + self.learners.idle(output, [term.name for term in terms], readers)
         return values
+
+    def _features(self, inputs: Tensor, heard: Mapping[str, tuple[Tensor, Tensor | None]]) -> dict[str, Features]:
+        """What the layers said, by the name of the term that reads them."""
+        guided: Mapping[str, Tensor] = {}
+        if self.guide is not None:
+            with self.fabric.autocast():
+                guided = self.guide.hear(inputs, {name: self.learners.readings[name] for name in heard})
+        features = {}
+        for name, (student, teacher) in heard.items():
+            if teacher is None:
+                teacher = guided[name]
+            features[name] = Features(student, teacher.detach() if self.detach_teacher else teacher)
+        return features
 
     def _note(self, terms: Sequence[Active], sums: Tensor, count: int) -> None:
         if self.fabric.world_size > 1:
@@ -474,7 +502,9 @@ class _Run:
         settings = asdict(self.settings)
         settings.pop("checkpoint_seconds")
         shapes = {name: tuple(tensor.shape) for name, tensor in self.learners.state_dict().items()}
+        guide = {} if self.guide is None else {"guide": self.guide.fingerprint}
         return {
+            **guide,
             "settings": repr(settings),
             "objective": _described(self.objective),
             "examples": str(len(self.data)),
