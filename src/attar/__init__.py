@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attar.evidence.latency import race as race
     from attar.evidence.measure import measure as measure
     from attar.network.describe import Spec as Spec
+    from attar.ops.top_k import TopK as TopK
     from attar.recipes.compress import compress as compress
     from attar.recipes.read import read as read_recipe
     from attar.recipes.study import study as study
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from attar.transfer.datasets import load as load_data
     from attar.transfer.store import Targets as Targets
     from attar.transfer.store import label as label
+    from attar.transfer.store import merge as merge
     from attar.transfer.synthesis.synthesize import synthesize as synthesize
     from attar.transfer.transfer_set import Live as Live
     from attar.transfer.transfer_set import TransferSet as TransferSet
@@ -91,6 +93,7 @@ __all__ = [
     "StandardizedLogits",
     "Targets",
     "Term",
+    "TopK",
     "Training",
     "TransferSet",
     "Views",
@@ -106,6 +109,7 @@ __all__ = [
     "load",
     "load_data",
     "measure",
+    "merge",
     "race",
     "read_recipe",
     "select",
@@ -141,6 +145,7 @@ _HOMES = {
     "StandardizedLogits": "attar.training.losses.decoupled",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
+    "TopK": "attar.ops.top_k",
     "Training": "attar.training.settings",
     "TransferSet": "attar.transfer.transfer_set",
     "Views": "attar.transfer.views",
@@ -155,6 +160,7 @@ _HOMES = {
     "load": "attar.deployment.artifact",
     "load_data": "attar.transfer.datasets:load",
     "measure": "attar.evidence.measure",
+    "merge": "attar.transfer.store",
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
     "select": "attar.teachers.selection",

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, StaleStore
-from attar.ops.top_k import TopK
+from attar.ops.top_k import dense
 from attar.transfer.datasets import Split
 from attar.transfer.store import Targets, label, round_through_store
 from attar.transfer.views import Views
@@ -83,8 +83,7 @@ class Says:
 
 def all_rows(targets: Targets, view: int = 0) -> Tensor:
     """Everything that is stored of a view, as logits."""
-    said = targets(None, torch.arange(len(targets)), view)
-    return said.dense() if isinstance(said, TopK) else said
+    return dense(targets(None, torch.arange(len(targets)), view))
 
 
 def same(one: Targets, other: Targets) -> bool:

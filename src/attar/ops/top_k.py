@@ -127,6 +127,11 @@ class TopK:
         return kept - total[..., None], each - total
 
 
+def dense(targets: Tensor | TopK) -> Tensor:
+    """Logits ``[*batch, classes]`` of targets in either form; plain logits are given back as they are."""
+    return targets.dense() if isinstance(targets, TopK) else targets
+
+
 def top_k_kl(
     student_logits: Float[Tensor, "*batch classes"],
     teacher: TopK,

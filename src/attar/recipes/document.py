@@ -16,6 +16,7 @@ from attar.deployment.runtimes import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
+from attar.ops.top_k import dense
 from attar.recipes.choose import Choice
 from attar.recipes.contenders import Field, Logits, allowed
 from attar.recipes.guards import guarded
@@ -286,7 +287,7 @@ def _examples(context: Context, taught: Taught, most: int = 6) -> list[dict[str,
     train = taught.heard.imitated.transfer
     train = context.dataset.train if train is None else train
     assert train.labels is not None, "a transfer set has labels where the training examples have"
-    logits = taught.targets(None, torch.arange(len(train)), 0)
+    logits = dense(taught.targets(None, torch.arange(len(train)), 0))
     soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
     rows = []

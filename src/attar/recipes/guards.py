@@ -13,6 +13,7 @@ from torch import Tensor
 from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
+from attar.ops.top_k import dense
 from attar.recipes.stages import Context
 from attar.recipes.taught import Taught
 from attar.transfer.once import Once
@@ -114,7 +115,7 @@ def _of_targets(context: Context, taught: Taught) -> list[str | None]:
     split = context.dataset.train if heard.imitated.transfer is None else heard.imitated.transfer
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
     seen = heard.views(split.floats(rows), split.ids[rows], 0)
-    targets = heard.source(seen, rows, 0)
+    targets = dense(heard.source(seen, rows, 0))
     soft = any(hasattr(active.loss, "temperature") for active in recipe.terms.at(0.0))
     return [
         nearly_one_hot(targets, recipe.temperature) if soft else None,

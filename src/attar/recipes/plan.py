@@ -98,7 +98,9 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
     made = recipe.transfer.synthesis
     examples = len(dataset.train) if made is None else made.rows + made.original * len(dataset.train)
     labels = examples * recipe.transfer.views.count if stored else 0
-    width = 2 * len(dataset.classes) if recipe.transfer.top_k is None else 6 * recipe.transfer.top_k + 4
+    top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.codes == "int8" else 2
+    scale = 2 if number == 1 else 0
+    width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
     return Plan(
         name=recipe.name,
         folder=str(out if out is not None else Path("runs") / recipe.name),

@@ -279,6 +279,7 @@ class TransferSection(Section):
     views: ViewsSection = ViewsSection()
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
+    codes: Literal["float16", "int8"] = Field("float16", description="store a number in two bytes, or in one")
     labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
     only: list[str] | None = Field(None, description="imitate on the training examples of these classes only")
     without: list[str] | None = Field(None, description="imitate on the training examples of all classes but these")
@@ -416,10 +417,11 @@ class Recipe(Section):
             raise ValueError("objective must have a term that judges the student; add one, or drop an of")
         if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in self.objective.values()):
             raise ValueError("hard_labels in objective needs labels; drop the term or set transfer.labels = true")
-        if self.transfer.top_k is not None and (self.teacher.learns or not self.transfer.cached):
-            raise ValueError(
-                "transfer.top_k needs stored targets; leave it out, or set cached = true and learns = false"
-            )
+        for key, given in (("top_k", self.transfer.top_k is not None), ("codes", self.transfer.codes != "float16")):
+            if given and (self.teacher.learns or not self.transfer.cached):
+                raise ValueError(
+                    f"transfer.{key} needs stored targets; leave it out, or set cached = true and learns = false"
+                )
         epochs = self.student.training.epochs
         ends = (term.end_epoch for term in self.objective.values() if term.end_epoch is not None)
         for epoch in {0, *(end for end in ends if end < epochs)}:

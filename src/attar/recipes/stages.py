@@ -24,7 +24,7 @@ from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.standardize import Standardize
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.schema import NetworkSection, Recipe
+from attar.recipes.schema import NetworkSection, Recipe, TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
@@ -34,6 +34,7 @@ from attar.training.fit import Fitted, fit, make_fabric
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.progress import Progress
+from attar.training.reading import readings_of, reads_layers
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.transfer.datasets import Dataset, Split
@@ -139,9 +140,20 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
         raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
     check_tables(recipe, dataset)
-    check_network(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), "student.network", dataset)
+    student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
+    check_network(student, "student.network", dataset)
+    teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
-        check_network(network_of(recipe.teacher.network, recipe.teacher.seed), "teacher.network", dataset)
+        teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
+        check_network(teacher, "teacher.network", dataset)
+        if recipe.teacher.count > 1:
+            alike = [NetworkTeacher(teacher, classes=classes)] * recipe.teacher.count
+            teacher = Ensemble(alike, mean=recipe.teacher.mean).module
+    if reads_layers(recipe.terms):
+        if teacher is None:
+            rule = "networks where a term of the objective reads hidden layers"
+            raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
+        readings_of(recipe.terms, student, None, teacher)
 
 
 def check_tables(recipe: Recipe, dataset: Dataset) -> None:
@@ -190,6 +202,7 @@ def _train(
     teacher: Callable[[], nn.Module] | None = None,
     detach: bool = True,
     choose_by: str = "accuracy",
+    guide: nn.Module | None = None,
 ) -> Trained:
     """Train a network as a stage of its own, with a checkpoint inside of it."""
 
@@ -205,6 +218,7 @@ def _train(
                 metric=METRICS[choose_by],
                 teacher=None if teacher is None else teacher(),
                 detach_teacher=detach,
+                guide=guide,
                 checkpoint=checkpoint,
                 fabric=make_fabric(context.device, settings.precision),
                 progress=context.progress,
@@ -344,13 +358,26 @@ def targets_of(
     labeled = UNCHANGED if once else views
 
     def work(folder: Path) -> dict[str, Any]:
-        stored = label(teacher, train, folder / "store", views=labeled, top_k=transfer.top_k, progress=context.progress)
+        stored = label(
+            teacher,
+            train,
+            folder / "store",
+            views=labeled,
+            top_k=transfer.top_k,
+            codes=transfer.codes,
+            temperature=context.recipe.temperature,
+            progress=context.progress,
+        )
+        fidelity = stored.fidelity(context.recipe.temperature)
         return {
             "rows": len(stored),
             "views": stored.views,
             "kind": stored.kind,
             "size_bytes": stored.size_bytes,
             "bytes_per_example": stored.bytes_per_example,
+            "codes": stored.codes,
+            "top_k": stored.top_k,
+            **({} if fidelity is None else dataclasses.asdict(fidelity)),
         }
 
     depends = {
@@ -358,10 +385,16 @@ def targets_of(
         "data": train.fingerprint(),
         "views": labeled.fingerprint(),
         "top_k": transfer.top_k,
+        **_codes(transfer),
     }
     stage = context.folder.stage("targets", depends, work)
     stored = Targets.open(stage.folder / "store", train, labeled, teacher.fingerprint())
     return Once(stored, train) if once else stored, views, stage
+
+
+def _codes(transfer: TransferSection) -> dict[str, str]:
+    """How targets are kept, where that is named at all: what was made before there was a choice is found again."""
+    return {} if transfer.codes == "float16" else {"codes": transfer.codes}
 
 
 # -- student and control -----------------------------------------------------------------------------------------------
@@ -375,6 +408,7 @@ def student_of(
     heard: str,
     learning: Callable[[], nn.Module] | None,
     split: Split | None = None,
+    guide: nn.Module | None = None,
 ) -> Trained:
     """The student of one seed, taught by targets or beside a teacher that learns.
 
@@ -386,6 +420,7 @@ def student_of(
         heard: Fingerprint of the teacher.
         learning: Builds the teacher that learns along.
         split: What the student imitates on; the training examples if left out.
+        guide: The teacher as a network, where a term reads its layers.
     """
     recipe = context.recipe
     rows = context.dataset.train if split is None else split
@@ -401,10 +436,12 @@ def student_of(
             "views": views.fingerprint(),
             "teacher": heard,
             "top_k": recipe.transfer.top_k,
+            **_codes(recipe.transfer),
             "detach": recipe.teacher.detach,
             **({} if recipe.transfer.label_views else {"label_views": False}),
         },
         learning,
+        guide,
     )
 
 
@@ -447,6 +484,7 @@ def _student(
     training: Training,
     depends: Mapping[str, Any],
     learning: Callable[[], nn.Module] | None,
+    guide: nn.Module | None = None,
 ) -> Trained:
     network, seed = context.network, context.recipe.seed + index
     return _train(
@@ -460,6 +498,7 @@ def _student(
         learning,
         context.recipe.teacher.detach,
         context.recipe.student.choose_by,
+        guide,
     )
 
 

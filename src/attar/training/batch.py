@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import BadInput
-from attar.ops.top_k import TopK
+from attar.ops.top_k import TopK, dense
 from attar.training.features import Features
 
 ABSENT = -1
@@ -79,8 +79,7 @@ class Batch:
         Raises:
             BadInput: If there are none.
         """
-        targets = self.targets_for(term)
-        return targets.dense() if isinstance(targets, TopK) else targets
+        return dense(self.targets_for(term))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         names = ("inputs", "labels", "targets", "ids", "values", "mask", "features")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from attar.ops.top_k import TopK
 from attar.transfer.split import Split
 from attar.transfer.transfer_set import TargetSource
 
@@ -33,6 +34,6 @@ class Once:
         self.targets = targets
         self.split = split
 
-    def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor:
+    def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor | TopK:
         """The targets of view 0 of some rows; ``inputs`` and ``view`` do not matter."""
         return self.targets(self.split.floats(rows), rows, 0)

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import must
-from attar.ops.top_k import TopK
+from attar.ops.top_k import TopK, dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def measure(
         stored: The same, as it comes back.
         temperatures: One figure for each.
     """
-    full, kept = said.double(), (stored.dense() if isinstance(stored, TopK) else stored).double()
+    full, kept = said.double(), dense(stored).double()
     found = []
     for temperature in temperatures:
         log_p, log_q = torch.log_softmax(full / temperature, dim=1), torch.log_softmax(kept / temperature, dim=1)

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import must
-from attar.ops.top_k import TopK
+from attar.ops.top_k import dense
 from attar.teachers.ensemble import MEANS, fingerprint_of, shares
 from attar.training.progress import Progress, silent
 from attar.transfer.store.coding import Coding
@@ -136,8 +136,7 @@ class _Member:
         rows = slice(max(start, part.start) - part.start, min(stop, part.stop) - part.start)
         # A copy, since what was read belongs to the file's buffer and may not be written to.
         columns = {name: torch.from_numpy(array[rows].copy()) for name, array in self._read(part).columns.items()}
-        decoded = self.manifest.coding.decode(columns)
-        return decoded.dense() if isinstance(decoded, TopK) else decoded
+        return dense(self.manifest.coding.decode(columns))
 
     def _read(self, part: Part) -> Read:
         if self._held is None or self._held[0] != part:
