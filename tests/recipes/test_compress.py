@@ -573,3 +573,23 @@ def test_members_may_have_more_or_fewer_votes(tiny: Document, tmp_path: Path) ->
     tiny["teacher"] |= {"members": 2, "votes": [1]}
     with pytest.raises(BadInput, match="votes must be one for each of the 2 members"):
         run_of(tiny, tmp_path / "run")
+
+
+def test_terms_may_read_hidden_layers_of_one_teacher_or_of_a_member(tiny: Document, tmp_path: Path) -> None:
+    layers = {"student_layer": "2", "teacher_layer": "2"}
+    tiny["objective"]["hint"] = {"use": "hidden_match", **layers}
+    run = run_of(tiny, tmp_path / "one")
+    assert all(entry["terms"]["hint"] > 0 for entry in run.evidence["curves"]["student/0"])
+    assert set(weights_of(run, "student/0")) == {"1.weight", "1.bias", "3.weight", "3.bias"}, "no projector is left"
+    tiny["teacher"]["members"] = 2
+    with pytest.raises(BadInput, match=r"networks\.0"):
+        run_of(tiny, tmp_path / "two")
+    tiny["objective"]["hint"]["teacher_layer"] = "networks.1.2"
+    run_of(tiny, tmp_path / "two")
+
+
+def test_a_layer_that_is_not_there_is_said_before_anything_is_trained(tiny: Document, tmp_path: Path) -> None:
+    tiny["objective"]["hint"] = {"use": "attention_maps", "student_layer": "2", "teacher_layer": "21"}
+    with pytest.raises(BadInput, match="teacher_layer"):
+        run_of(tiny, tmp_path / "run")
+    assert not (tmp_path / "run" / "stages").exists()

@@ -147,8 +147,8 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
         teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
         check_network(teacher, "teacher.network", dataset)
         if recipe.teacher.count > 1:
-            alike = [NetworkTeacher(teacher, classes=classes)] * recipe.teacher.count
-            teacher = Ensemble(alike, mean=recipe.teacher.mean).module
+            alike = [network_of(recipe.teacher.network, recipe.teacher.seed) for _ in range(recipe.teacher.count)]
+            teacher = Ensemble([NetworkTeacher(one, classes=classes) for one in alike]).module
     if reads_layers(recipe.terms):
         if teacher is None:
             rule = "networks where a term of the objective reads hidden layers"

@@ -23,6 +23,7 @@ from attar.recipes.stages import (
 )
 from attar.recipes.tabular import Made, Selected, selected_of
 from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.training.reading import reads_layers
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
 from attar.transfer.transfer_set import TargetSource
@@ -130,8 +131,12 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
     """The teacher with its targets, and one student per seed."""
     heard = listen(context)
     split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
-    seeds = range(context.recipe.student.seeds)
-    return heard, [student_of(context, index, heard.source, heard.views, fingerprint, None, split) for index in seeds]
+    guide = getattr(heard.teacher, "module", None) if reads_layers(context.recipe.terms) else None
+    students = [
+        student_of(context, index, heard.source, heard.views, fingerprint, None, split, guide)
+        for index in range(context.recipe.student.seeds)
+    ]
+    return heard, students
 
 
 def _together(context: Context) -> Taught:
