@@ -1,0 +1,1 @@
+"""One number format a file."""

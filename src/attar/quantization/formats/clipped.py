@@ -1,0 +1,115 @@
+"""Activations between zero and a limit, in even steps: those of WRPN and DoReFa."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attar.ops.granularity import PerTensor
+from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, wide
+from attar.quantization.format import NOTHING, Encoded, Table, stored
+from attar.quantization.ranges import Range, check_range, least_error, shrunk
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """``2**bits`` even steps from 0 to a limit, which is 1 in both papers. What is beyond is clipped, without gradient.
+
+    With a limit of 1 it takes activations in [0, 1], so that what comes before has to learn that; a measured limit
+    takes networks as they are.
+
+    Attributes:
+        bits: Bits of a code, 1 to 16.
+        range: How the limit is measured; None for 1. See `Affine`.
+        percentile: In percent, for that rule.
+
+    Raises:
+        BadInput: If a setting is not one of these.
+
+    Example:
+        >>> form = Clipped(bits=1)
+        >>> form.decode(form.encode(torch.tensor([-1.0, 0.4, 0.6, 2.0])))
+        tensor([0., 0., 1., 1.])
+
+    References:
+        Mishra et al., *WRPN: wide reduced-precision networks*, 2018, section 5.1. Zhou et al., *DoReFa-Net*, 2016,
+        section 2.5.
+    """
+
+    bits: int = 8
+    range: Range | None = None
+    percentile: float = 99.99
+
+    serves: ClassVar[tuple[str, ...]] = ("activations",)
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits, "Clipped")
+        check_range(self.range or "max", self.percentile, "Clipped")
+
+    @property
+    def codes(self) -> _Codes:
+        """From 0 (zero) to the limit."""
+        return _Codes(2**self.bits)
+
+    @property
+    def measures(self) -> bool:
+        """Unless the limit is 1."""
+        return self.range is not None
+
+    def grid(self, table: Table) -> tuple[Tensor, Tensor]:
+        """Step and code of zero."""
+        return table["step"].float(), torch.zeros_like(table["step"], dtype=torch.int32)
+
+    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+        """``step``, ``[1]``."""
+        if "step" in table:
+            return dict(table)
+        rows = PerTensor().rows(wide(tensor))
+        if self.range is None:
+            return {"step": self._step(rows.new_ones(1)), **table}
+        low, high = limits(rows, self.range, self.percentile)
+        step = self._step(high)
+        if self.range == "mse":
+            steps = [self._step(end) for _, end in shrunk(low, high)]
+            best = least_error(rows.clamp(min=0), [self._codes(rows, each) * each for each in steps])
+            step = torch.stack(steps).gather(0, best[None]).squeeze(0)
+        return {"step": step, **table}
+
+    def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
+        """Codes of a tensor.
+
+        Args:
+            tensor: Any shape.
+            table: Entries that are not to be measured.
+        """
+        check_finite(tensor, "Clipped")
+        table = self.measure(tensor, table)
+        return Encoded(stored(self._codes(wide(tensor), table["step"]), self.codes), table, tensor.dtype)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        """The grid's numbers."""
+        step = encoded.table["step"]
+        return (encoded.codes.to(step.dtype) * step).to(encoded.dtype)
+
+    def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
+        """The identity within the range."""
+        step = encoded.table["step"]
+        return tensor.clamp(-0.5 * step, (self.codes.stop - 0.5) * step)
+
+    def table_bytes(self, shape: tuple[int, ...]) -> int:
+        """Four bytes."""
+        return 4
+
+    def _step(self, limit: Tensor) -> Tensor:
+        return torch.where(limit < SMALLEST, torch.ones_like(limit), limit) / self.codes[-1]
+
+    def _codes(self, values: Tensor, step: Tensor) -> Tensor:
+        # Multiplied by the reciprocal, as torch's own kernel does that training uses.
+        return (values * (1 / step)).round_().clamp_(0, self.codes.stop - 1)
+
+
+_Codes = range
+"""The built-in, whose name the setting ``range`` takes within the class."""

@@ -1,0 +1,132 @@
+"""Weights that are zero, or plus or minus one number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from attar.errors import must, near
+from attar.ops.granularity import WHOLE_TENSOR, Granularity
+from attar.ops.grid import check_finite, wide
+from attar.quantization.format import NOTHING, Encoded, Table, stored
+
+
+@dataclass(frozen=True)
+class Ternary:
+    r"""``-scale``, 0 or ``+scale``: weights become 0 up to :math:`\Delta` = ``threshold`` times their mean size.
+
+    With ``scale="twn"`` the scale is the mean size of the weights above :math:`\Delta`, and the gradient that of the
+    identity. With ``"learned"`` there are two, for weights above and below zero, which begin with that value and are
+    trained: each gets the gradients of its weights, and these get theirs times the scale, as in trained ternary
+    quantization (which sets its threshold by the largest weight; ours is the mean's, for both).
+
+    Attributes:
+        scale: Where the scales come from.
+        threshold: :math:`\Delta` in mean sizes.
+        granularity: Which weights share scale and threshold.
+
+    Raises:
+        BadInput: If a setting is not one of these.
+
+    Example:
+        >>> import torch
+        >>> form = Ternary()
+        >>> form.decode(form.encode(torch.tensor([0.1, -0.2, 0.9, -1.1])))
+        tensor([ 0.,  0.,  1., -1.])
+
+    References:
+        Li, Zhang, Liu, *Ternary weight networks*, 2016, section 2. arXiv:1605.04711. Zhu, Han, Mao, Dally, *Trained
+        ternary quantization*, 2017, section 3. arXiv:1612.01064.
+    """
+
+    scale: Literal["twn", "learned"] = "twn"
+    threshold: float = 0.7
+    granularity: Granularity = WHOLE_TENSOR
+
+    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    trains_weights: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.scale not in ("twn", "learned"):
+            raise must("scale", "Ternary", "'twn' or 'learned'", self.scale, near(str(self.scale), ("twn", "learned")))
+        if not 0 <= self.threshold < math.inf:
+            raise must("threshold", "Ternary", "at least 0 and finite", self.threshold, "0.7 is the paper's")
+
+    @property
+    def codes(self) -> range:
+        """-1, 0 and 1."""
+        return range(-1, 2)
+
+    @property
+    def bits(self) -> int:
+        """Two; five codes fit into a byte as digits to the base 3."""
+        return 2
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        """Both scales, or nothing."""
+        return ("positive", "negative") if self.scale == "learned" else ()
+
+    def start(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Scales to begin with."""
+        if self.scale == "twn":
+            return {}
+        begin = self._scale(self.granularity.rows(wide(tensor)))
+        return {"positive": begin.clone(), "negative": begin.clone()}
+
+    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+        """``scale``, or ``positive`` and ``negative``, ``[groups]`` each."""
+        return self._measure(self.granularity.rows(wide(tensor)), table)
+
+    def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
+        """Codes of a tensor.
+
+        Args:
+            tensor: Any shape.
+            table: Entries that are not to be measured.
+        """
+        check_finite(tensor, "Ternary")
+        rows = self.granularity.rows(wide(tensor))
+        codes = self.granularity.whole(rows.sign() * (rows.abs() > self._delta(rows)), tuple(tensor.shape))
+        return Encoded(stored(codes, self.codes), self._measure(rows, table), tensor.dtype)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        """The three numbers of each group."""
+        codes, table = self.granularity.rows(encoded.codes), encoded.table
+        if self.scale == "twn":
+            rows = codes.to(table["scale"].dtype) * table["scale"][:, None]
+        else:
+            rows = (codes > 0) * table["positive"][:, None] - (codes < 0) * table["negative"][:, None]
+        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+
+    def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
+        """The identity; with learned scales what is said above."""
+        if self.scale == "twn":
+            return tensor
+        codes, rows = self.granularity.rows(encoded.codes), self.granularity.rows(tensor)
+        above, below = codes > 0, codes < 0
+        positive, negative = (self._measure(rows, table)[name][:, None] for name in ("positive", "negative"))
+        slope = above * positive.detach() + below * negative.detach() + (codes == 0)
+        whole = rows * slope + above * positive - below * negative
+        return self.granularity.whole(whole, encoded.shape).to(encoded.dtype)
+
+    def table_bytes(self, shape: tuple[int, ...]) -> int:
+        """Four bytes a group; eight with learned scales."""
+        return self.granularity.groups(shape) * (4 if self.scale == "twn" else 8)
+
+    def _delta(self, rows: Tensor) -> Tensor:
+        return self.threshold * rows.abs().sum(1, keepdim=True) / max(rows.shape[1], 1)
+
+    def _scale(self, rows: Tensor) -> Tensor:
+        large = rows.abs() * (rows.abs() > self._delta(rows))
+        return large.sum(1) / (large > 0).sum(1).clamp(min=1)
+
+    def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
+        names = ("scale",) if self.scale == "twn" else ("positive", "negative")
+        if table.keys() >= set(names):
+            return {name: table[name] for name in names}
+        begin = self._scale(rows)
+        return {name: table.get(name, begin) for name in names}

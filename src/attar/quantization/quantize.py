@@ -1,0 +1,356 @@
+"""A network whose weights, and what goes into its layers, are in formats of few bits.
+
+Formats ride on the network as parametrizations: the layers stay what they are, any training works on the float values
+below, and removing the formats gives back plain layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.utils import parametrize
+
+from attar.errors import NothingMatched, must, near
+from attar.ops.grid import check_finite
+from attar.quantization.activations import INPUT, InputFormat, calibrate_, quantize_input
+from attar.quantization.format import Encoded, Format, Learned, Random, straight_through
+
+WEIGHTS: Mapping[type[nn.Module], tuple[str, ...]] = MappingProxyType(
+    {
+        nn.Linear: ("weight",),
+        nn.Bilinear: ("weight",),
+        nn.Conv1d: ("weight",),
+        nn.Conv2d: ("weight",),
+        nn.Conv3d: ("weight",),
+        nn.ConvTranspose1d: ("weight",),
+        nn.ConvTranspose2d: ("weight",),
+        nn.ConvTranspose3d: ("weight",),
+        nn.Embedding: ("weight",),
+        nn.EmbeddingBag: ("weight",),
+        nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
+    }
+)
+"""The weights of each type of layer that formats can ride on; subclasses count as their type."""
+
+_PLACES = ("first", "last", "first_parameter", "last_parameter")
+
+
+class WeightFormat(nn.Module):
+    """The parametrization: a format, and the part of its table that is kept.
+
+    Learned entries are parameters, other kept ones are buffers. While the module is in evaluation mode nothing is
+    rounded by chance.
+    """
+
+    def __init__(self, form: Format, tensor: Tensor) -> None:
+        super().__init__()
+        self.form = form
+        self.settled = form.settled() if isinstance(form, Random) else form
+        self.kept: tuple[str, ...] = ()
+        if isinstance(form, Learned):
+            start = form.start(tensor.detach())
+            self.kept = tuple(start)
+            for name, entry in start.items():
+                if name in form.learns:
+                    self.register_parameter(name, nn.Parameter(entry))
+                else:
+                    self.register_buffer(name, entry)
+
+    @property
+    def table(self) -> dict[str, Tensor]:
+        """The kept entries."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        """The tensor as the format has it, with the format's gradient."""
+        return straight_through(self.form if self.training else self.settled, tensor, self.table)
+
+    def encode(self, tensor: Tensor) -> Encoded:
+        """Its codes."""
+        with torch.no_grad():
+            table = {name: entry.detach() for name, entry in self.table.items()}
+            return self.settled.encode(tensor.detach(), table)
+
+    def extra_repr(self) -> str:
+        return repr(self.form)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One tensor of one layer."""
+
+    layer: str
+    attribute: str
+    module: nn.Module
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}.{self.attribute}" if self.layer else self.attribute
+
+
+def quantize(
+    student: nn.Module,
+    *,
+    weights: Format | Mapping[str, Format] | None = None,
+    activations: Format | Mapping[str, Format] | None = None,
+    skip: Sequence[str] = (),
+    tensors: Literal["weights", "all"] = "weights",
+    calibration: Tensor | Iterable[Tensor] | None = None,
+) -> nn.Module:
+    """A copy of a network in which formats ride on the weights of layers, and on what goes into them.
+
+    The copy is trained like any other module: the float values are its parameters, and each use of a weight sees what
+    the format makes of it. Patterns name layers or tensors (``"0"``, ``"blocks.*"``, ``"head.weight"``) as
+    ``named_modules`` and ``named_parameters`` do, with ``*``, ``?`` and ``[...]``. ``"first"`` and ``"last"`` are
+    the first and last layer with weights, in the order of ``named_modules``. ``"first_parameter"`` and
+    ``"last_parameter"`` are the first and last of all parameter tensors: the rule of the code of Polino et al. (2018),
+    which spares the bias of a last layer and not its weights.
+
+    Args:
+        student: Any module; it is not changed.
+        weights: The format of all weights, or of those that a pattern names. The first pattern that fits counts;
+            what none fits stays as it is.
+        activations: The format of the inputs of the same layers, likewise.
+        skip: Patterns of what stays as it is, weights and inputs.
+        tensors: ``weights`` are those of `WEIGHTS`; ``all`` is every parameter of every layer, biases and batch
+            normalization among them.
+        calibration: Inputs from the training set, one batch or several, on which ranges of activations are measured;
+            needed by formats that measure one.
+
+    Raises:
+        NothingMatched: If a pattern fits nothing, or everything is skipped.
+        BadInput: If a layer has weights that no format can ride on, they are shared between layers or quantized
+            already, NaN or infinite, or a format is not made for its place.
+
+    Example:
+        >>> from attar.quantization.formats.uniform import Uniform
+        >>> small = quantize(torch.nn.Linear(4, 2), weights=Uniform(bits=1))
+        >>> len(small.weight.unique())
+        2
+    """
+    if weights is None and activations is None:
+        rule = "given, or activations"
+        raise must("weights", "quantize", rule, None, "Pass a format such as Uniform(bits=4)")
+    if tensors not in ("weights", "all"):
+        raise must("tensors", "quantize", "'weights' or 'all'", tensors, near(str(tensors), ("weights", "all")))
+    student = copy.deepcopy(student)
+    if formats(student) or input_formats(student):
+        raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
+    patterns = (skip,) if isinstance(skip, str) else tuple(skip)
+    every = _places(student, tensors)
+    kept = [place for place in every if not _skipped(place, patterns, every, student)]
+    _check_used("skip", patterns, every, student)
+    if not kept:
+        got = f"{len(every)} tensors, {len(every)} of them skipped"
+        raise NothingMatched(f"quantize must find weights in {type(student).__name__}; got {got}. Skip less.")
+    if weights is not None:
+        _attach_weights(student, _assigned("weights", weights, kept, every, student), tensors)
+    if activations is not None:
+        layers = [place for place in _layers(kept) if not isinstance(place.module, nn.Embedding | nn.EmbeddingBag)]
+        _attach_inputs(student, _assigned("activations", activations, layers, every, student), calibration)
+    return student
+
+
+def formats(student: nn.Module) -> dict[str, Format]:
+    """The format of each quantized tensor, by its name."""
+    return {name: form.form for name, (_, _, form) in _quantized(student).items()}
+
+
+def input_formats(student: nn.Module) -> dict[str, Format]:
+    """The format of what goes into each layer whose inputs are quantized, by the layer's name."""
+    found = ((name, getattr(layer, INPUT, None)) for name, layer in student.named_modules())
+    return {name: inputs.form for name, inputs in found if isinstance(inputs, InputFormat)}
+
+
+def encoded(student: nn.Module) -> dict[str, Encoded]:
+    """The codes of each quantized tensor, by its name: what is written to disk."""
+    return {
+        name: form.encode(getattr(layer.parametrizations, attribute).original)
+        for name, (layer, attribute, form) in _quantized(student).items()
+    }
+
+
+def unquantized(student: nn.Module, *, leave: Literal["quantized", "float"] = "quantized") -> nn.Module:
+    """A copy without any format: plain layers again, with parameters that learn.
+
+    Args:
+        student: What `quantize` gave, trained or not.
+        leave: Whether weights are what the formats made of them, or the float values below.
+
+    Raises:
+        BadInput: If nothing is quantized.
+    """
+    if leave not in ("quantized", "float"):
+        raise must("leave", "unquantized", "'quantized' or 'float'", leave, near(str(leave), ("quantized", "float")))
+    if not formats(student) and not input_formats(student):
+        raise must("student", "unquantized", "quantized", type(student).__name__, "Pass what quantize() gave")
+    student = copy.deepcopy(student)
+    modes = {layer: layer.training for layer in student.modules()}
+    student.eval()  # As it is when it is used: nothing is rounded by chance.
+    for layer, attribute, _ in list(_quantized(student).values()):
+        original = getattr(layer.parametrizations, attribute).original
+        # A leaf that requires no gradient cannot be replaced by a value that has one.
+        original.requires_grad_(True)
+        parametrize.remove_parametrizations(layer, attribute, leave_parametrized=leave == "quantized")
+    for layer in list(student.modules()):
+        inputs = getattr(layer, INPUT, None)
+        if isinstance(inputs, InputFormat):
+            inputs.detach_from_(layer)
+    for layer in student.modules():
+        layer.training = modes.get(layer, layer.training)
+    return student
+
+
+def only_tables_learn_(student: nn.Module) -> nn.Module:
+    """Freeze everything but the learned entries of formats, in place, and return the student.
+
+    That is differentiable quantization as it was published: weights, biases and batch normalization's weights stay.
+    Batch normalization's running statistics still follow the data in training mode.
+
+    Raises:
+        BadInput: If no format learns anything.
+    """
+    student.requires_grad_(False)
+    learned = [entry for _, _, form in _quantized(student).values() for entry in form.parameters()]
+    if not learned:
+        rule = "a student whose formats learn"
+        raise must("student", "only_tables_learn_", rule, type(student).__name__, "Use Codebook() for example")
+    for entry in learned:
+        entry.requires_grad_(True)
+    return student
+
+
+# -- which tensors ---------------------------------------------------------------------------------------------------
+
+
+def _places(student: nn.Module, tensors: str) -> list[_Place]:
+    """Every tensor that formats can ride on; those that they cannot are an error only where they are not skipped."""
+    places = []
+    for name, layer in student.named_modules():
+        wanted = next((names for kind, names in WEIGHTS.items() if isinstance(layer, kind)), ())
+        for attribute, parameter in layer.named_parameters(recurse=False):
+            if tensors == "all" or attribute in wanted or (not wanted and parameter.dim() > 1):
+                places.append(_Place(name, attribute, layer))
+    if not places:
+        raise NothingMatched(f"quantize must find layers with weights; got none in {type(student).__name__}.")
+    return places
+
+
+def _layers(places: Sequence[_Place]) -> list[_Place]:
+    """One place a layer that has inputs which are numbers and weights that multiply them."""
+    return list({place.layer: place for place in places if place.attribute in _weights_of(place.module)}.values())
+
+
+def _weights_of(layer: nn.Module) -> tuple[str, ...]:
+    return next((names for kind, names in WEIGHTS.items() if isinstance(layer, kind)), ())
+
+
+def _skipped(place: _Place, patterns: Sequence[str], every: Sequence[_Place], student: nn.Module) -> bool:
+    return any(_fits(pattern, place, every, student) for pattern in patterns)
+
+
+def _fits(pattern: str, place: _Place, every: Sequence[_Place], student: nn.Module) -> bool:
+    if pattern in ("first", "last"):
+        with_weights = [each.layer for each in every if each.attribute in _weights_of(each.module)]
+        return bool(with_weights) and place.layer == with_weights[0 if pattern == "first" else -1]
+    if pattern in ("first_parameter", "last_parameter"):
+        names = [name for name, _ in student.named_parameters()]
+        return place.name == names[0 if pattern == "first_parameter" else -1]
+    return fnmatchcase(place.layer, pattern) or fnmatchcase(place.name, pattern)
+
+
+def _check_used(of: str, patterns: Iterable[str], every: Sequence[_Place], student: nn.Module) -> None:
+    for pattern in patterns:
+        # These two name a tensor that is there, whether or not formats ride on its kind.
+        if pattern in ("first_parameter", "last_parameter"):
+            continue
+        if not any(_fits(pattern, place, every, student) for place in every):
+            names = [*{place.layer for place in every if place.layer}, *(place.name for place in every), *_PLACES]
+            raise NothingMatched(f"{of} of quantize must fit a layer; {pattern!r} fits none. {near(pattern, names)}")
+
+
+def _assigned(
+    of: str,
+    given: Format | Mapping[str, Format],
+    kept: Sequence[_Place],
+    every: Sequence[_Place],
+    student: nn.Module,
+) -> list[tuple[_Place, Format]]:
+    """The format of each tensor, all checked."""
+    if isinstance(given, Mapping):
+        _check_used(of, given, kept, student)
+        choices = list(given.items())
+    else:
+        choices = [("*", given)]
+    for _, form in choices:
+        if not isinstance(form, Format):
+            raise must(of, "quantize", "a format, or patterns to formats", form, "Pass for example Uniform(bits=4)")
+        if of not in form.serves:
+            raise must(of, "quantize", f"a format that is made for {of}", form, "Affine is made for both")
+    found = ((place, next((f for key, f in choices if _fits(key, place, every, student)), None)) for place in kept)
+    return [(place, form) for place, form in found if form is not None]
+
+
+# -- attaching -------------------------------------------------------------------------------------------------------
+
+
+def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]], tensors: str) -> None:
+    users: dict[int, list[str]] = {}
+    for name, parameter in student.named_parameters(remove_duplicate=False):
+        users.setdefault(id(parameter), []).append(name)
+    for place, form in assigned:
+        weight = getattr(place.module, place.attribute)
+        remedy = f"Skip it with skip=[{place.name!r}]"
+        if place.attribute not in _weights_of(place.module):
+            # A recurrent layer holds its weights a second time, in a list that a parametrization does not reach.
+            recurrent = isinstance(place.module, nn.RNNBase)
+            if recurrent or tensors == "weights":
+                rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
+                remedy += "" if recurrent else ", or include it with tensors='all'"
+                raise must(f"layer of {place.name!r}", "quantize", rule, type(place.module).__name__, remedy)
+        if len(users[id(weight)]) > 1:
+            raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
+        if parametrize.is_parametrized(place.module, place.attribute):
+            raise must(f"weights {place.name!r}", "quantize", "without a parametrization", "one", remedy)
+        check_finite(weight, f"quantize, weights {place.name!r},")
+        riding = WeightFormat(form, weight)
+        if isinstance(form, Learned) and not form.trains_weights:
+            weight.requires_grad_(False)
+        riding.train(place.module.training)
+        parametrize.register_parametrization(place.module, place.attribute, riding)
+
+
+def _attach_inputs(
+    student: nn.Module,
+    assigned: Sequence[tuple[_Place, Format]],
+    calibration: Tensor | Iterable[Tensor] | None,
+) -> None:
+    for place, form in assigned:
+        if isinstance(place.module, nn.MultiheadAttention | NonDynamicallyQuantizableLinear):
+            rule = "one whose inputs are its arguments"
+            remedy = "Name the layers that you mean, as in activations={'mlp.*': Affine()}"
+            raise must(f"layer {place.layer!r}", "quantize, activations", rule, type(place.module).__name__, remedy)
+        inputs = InputFormat(form).train(place.module.training)
+        place.module.register_module(INPUT, inputs)
+        place.module.register_forward_pre_hook(quantize_input)
+    waiting = {place.layer: getattr(place.module, INPUT) for place, _ in assigned}
+    calibrate_(student, waiting, calibration)
+
+
+def _quantized(student: nn.Module) -> dict[str, tuple[Any, str, WeightFormat]]:
+    found: dict[str, tuple[Any, str, WeightFormat]] = {}
+    for name, layer in student.named_modules():
+        if not parametrize.is_parametrized(layer):
+            continue
+        for attribute, riding in layer.parametrizations.items():
+            if isinstance(riding[0], WeightFormat):
+                found[f"{name}.{attribute}" if name else attribute] = (layer, attribute, riding[0])
+    return found
