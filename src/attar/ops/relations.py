@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from attar.errors import must
 from attar.ops.wide import wide
 
 
@@ -68,9 +67,6 @@ def huber(student: Float[Tensor, "*shape"], teacher: Float[Tensor, "*shape"]) ->
         student: Gradients flow here.
         teacher: Pass it detached.
 
-    Raises:
-        BadInput: If the shapes differ.
-
     Example:
         >>> huber(torch.tensor([0.5, 3.0]), torch.zeros(2))
         tensor([0.1250, 2.5000])
@@ -78,7 +74,4 @@ def huber(student: Float[Tensor, "*shape"], teacher: Float[Tensor, "*shape"]) ->
     References:
         Park et al., 2019, equation 8.
     """
-    if student.shape != teacher.shape:
-        rule = f"of the student's shape {tuple(student.shape)}"
-        raise must("teacher", "huber", rule, tuple(teacher.shape), "Both must speak of the same examples")
     return functional.smooth_l1_loss(wide(student), wide(teacher), reduction="none")
