@@ -593,3 +593,18 @@ def test_a_layer_that_is_not_there_is_said_before_anything_is_trained(tiny: Docu
     with pytest.raises(BadInput, match="teacher_layer"):
         run_of(tiny, tmp_path / "run")
     assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_members_are_labelled_apart_and_merged_and_a_new_one_is_asked_alone(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"]["members"] = 2
+    whole = run_of(tiny, tmp_path / "whole")
+    tiny["transfer"] = {"per_teacher": True}
+    apart = run_of(tiny, tmp_path / "apart")
+    stores = [Targets.open(next(run.folder.glob("stages/targets-*/store"))) for run in (whole, apart)]
+    rows = torch.arange(len(stores[0]))
+    assert stores[0].fingerprints == stores[1].fingerprints
+    torch.testing.assert_close(stores[0](None, rows, 0), stores[1](None, rows, 0), rtol=0, atol=5e-3)
+    tiny["teacher"]["members"] = 3
+    more = reused(run_of(tiny, tmp_path / "apart"))
+    of = {name: found for name, found in more.items() if name.startswith("targets")}
+    assert of == {"targets-of/0": True, "targets-of/1": True, "targets-of/2": False, "targets": False}

@@ -280,6 +280,10 @@ class TransferSection(Section):
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
     codes: Literal["float16", "int8"] = Field("float16", description="store a number in two bytes, or in one")
+    per_teacher: bool = Field(
+        False,
+        description="label with each member of the teacher apart and average: a new member is asked alone",
+    )
     labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
     only: list[str] | None = Field(None, description="imitate on the training examples of these classes only")
     without: list[str] | None = Field(None, description="imitate on the training examples of all classes but these")

@@ -40,7 +40,7 @@ from attar.training.settings import Training
 from attar.transfer.datasets import Dataset, Split
 from attar.transfer.datasets import load as load_data
 from attar.transfer.once import Once
-from attar.transfer.store import Targets, label
+from attar.transfer.store import Targets, label, merge
 from attar.transfer.transfer_set import Live, TargetSource, TransferSet
 from attar.transfer.views import UNCHANGED, Views
 
@@ -357,39 +357,81 @@ def targets_of(
         return Once(Live(teacher), train) if once else Live(teacher), views, None
     labeled = UNCHANGED if once else views
 
+    if transfer.per_teacher and isinstance(teacher, Ensemble):
+        stage = _merged(context, teacher, train, labeled)
+    else:
+        stage = _labelled(context, "targets", teacher, train, labeled)
+    stored = Targets.open(stage.folder / "store", train, labeled, teacher.fingerprint())
+    return Once(stored, train) if once else stored, views, stage
+
+
+def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Stage:
+    """The stage that asks one teacher about a split."""
+    transfer = context.recipe.transfer
+
     def work(folder: Path) -> dict[str, Any]:
-        stored = label(
-            teacher,
-            train,
+        return _said_of(
+            context,
+            label(
+                teacher,
+                split,
+                folder / "store",
+                views=views,
+                top_k=transfer.top_k,
+                codes=transfer.codes,
+                temperature=context.recipe.temperature,
+                progress=context.progress,
+            ),
+        )
+
+    depends = {
+        "teacher": teacher.fingerprint(),
+        "data": split.fingerprint(),
+        "views": views.fingerprint(),
+        "top_k": transfer.top_k,
+        **_codes(transfer),
+    }
+    return context.folder.stage(name, depends, work)
+
+
+def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> Stage:
+    """The stage that averages what every member of an ensemble said, each asked in a stage of its own."""
+    transfer = context.recipe.transfer
+    stages = [
+        _labelled(context, f"targets-of/{index}", member, split, views) for index, member in enumerate(teacher.members)
+    ]
+
+    def work(folder: Path) -> dict[str, Any]:
+        merged = merge(
+            [stage.folder / "store" for stage in stages],
             folder / "store",
-            views=labeled,
+            mean=teacher.mean,
+            weights=teacher.weights,
             top_k=transfer.top_k,
             codes=transfer.codes,
             temperature=context.recipe.temperature,
             progress=context.progress,
         )
-        fidelity = stored.fidelity(context.recipe.temperature)
-        return {
-            "rows": len(stored),
-            "views": stored.views,
-            "kind": stored.kind,
-            "size_bytes": stored.size_bytes,
-            "bytes_per_example": stored.bytes_per_example,
-            "codes": stored.codes,
-            "top_k": stored.top_k,
-            **({} if fidelity is None else dataclasses.asdict(fidelity)),
-        }
+        return {**_said_of(context, merged), "members": [stage.seconds for stage in stages]}
 
-    depends = {
-        "teacher": teacher.fingerprint(),
-        "data": train.fingerprint(),
-        "views": labeled.fingerprint(),
-        "top_k": transfer.top_k,
-        **_codes(transfer),
+    return context.folder.stage(
+        "targets", {"merged": [stage.folder.name for stage in stages], "teacher": teacher.fingerprint()}, work
+    )
+
+
+def _said_of(context: Context, stored: Targets) -> dict[str, Any]:
+    """What a report says of a store."""
+    fidelity = stored.fidelity(context.recipe.temperature)
+    return {
+        "rows": len(stored),
+        "views": stored.views,
+        "kind": stored.kind,
+        "size_bytes": stored.size_bytes,
+        "bytes_per_example": stored.bytes_per_example,
+        "codes": stored.codes,
+        "top_k": stored.top_k,
+        **({} if fidelity is None else dataclasses.asdict(fidelity)),
     }
-    stage = context.folder.stage("targets", depends, work)
-    stored = Targets.open(stage.folder / "store", train, labeled, teacher.fingerprint())
-    return Once(stored, train) if once else stored, views, stage
 
 
 def _codes(transfer: TransferSection) -> dict[str, str]:
