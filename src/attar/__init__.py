@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from attar.teachers.library import build_library as build_library
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
     from attar.teachers.selection import select as select
+    from attar.teachers.specialists.specialists import Specialists as Specialists
+    from attar.teachers.specialists.specialize import specialize as specialize
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
     from attar.training.losses.decoupled import Decoupled as Decoupled
@@ -88,6 +90,7 @@ __all__ = [
     "RelationalDistances",
     "SoftTargets",
     "Spec",
+    "Specialists",
     "Split",
     "SquaredError",
     "StandardizedLogits",
@@ -113,6 +116,7 @@ __all__ = [
     "race",
     "read_recipe",
     "select",
+    "specialize",
     "study",
     "synthesize",
 ]
@@ -140,6 +144,7 @@ _HOMES = {
     "RelationalDistances": "attar.training.losses.relations",
     "SoftTargets": "attar.training.losses.outputs",
     "Spec": "attar.network.describe",
+    "Specialists": "attar.teachers.specialists.specialists",
     "Split": "attar.transfer.datasets",
     "SquaredError": "attar.training.losses.outputs",
     "StandardizedLogits": "attar.training.losses.decoupled",
@@ -164,6 +169,7 @@ _HOMES = {
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
     "select": "attar.teachers.selection",
+    "specialize": "attar.teachers.specialists.specialize",
     "study": "attar.recipes.study",
     "synthesize": "attar.transfer.synthesis.synthesize",
 }

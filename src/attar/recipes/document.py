@@ -83,6 +83,7 @@ def document(
         "corrected": None if taught.corrected is None else taught.corrected.evidence(context),
         "selection": None if taught.selected is None else taught.selected.said,
         "synthesis": None if taught.made is None else taught.made.said,
+        "specialists": None if taught.specialized is None else taught.specialized.evidence(context),
         "ratios": _ratios(field, measured, choice.winner),
         "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
         | {one.name: _curve(one, recipe.student.choose_by) for one in (*taught.students, *taught.controls)},

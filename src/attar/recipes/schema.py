@@ -190,6 +190,38 @@ class LibrarySection(Section):
     max_steps: Annotated[int, Field(ge=1)] = Field(100, description="models added in each selection, at most")
 
 
+class SpecialistsSection(Section):
+    """Specialists that are trained here for classes that the teacher's network takes for each other."""
+
+    clusters: Annotated[int, Field(ge=2)] | None = Field(None, description="how many; their classes are found")
+    sets: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
+        None, description="the classes of each, where they are not to be found"
+    )
+    set_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="classes of each, which overlap; if left out, the classes are divided"
+    )
+    clustering: Literal["online", "batch"] = Field("online", description="how the classes are found")
+    special_fraction: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.5, description="share of its own classes in what a specialist is trained on"
+    )
+    correction: Literal["literal", "exact", "none"] | None = Field(
+        None, description="what makes up for that share; chosen on validation if left out"
+    )
+    top: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="likeliest classes that choose who is asked; chosen on validation if left out"
+    )
+    training: TrainingSettings = Field(default_factory=Training, description="how each is trained")
+    jobs: Annotated[int, Field(ge=1)] = Field(1, description="processes that train at once")
+
+    @model_validator(mode="after")
+    def _sets_are_found_or_given(self) -> SpecialistsSection:
+        if (self.clusters is None) == (self.sets is None):
+            raise ValueError("give clusters, or the sets themselves; one of them, not both")
+        if self.sets is not None and self.set_size is not None:
+            raise ValueError("set_size is for sets that are found; leave it out")
+        return self
+
+
 class TeacherSection(Section):
     """The frozen source of targets: networks (given or trained here), ONNX files, an estimator, or a library of models.
 
@@ -213,6 +245,7 @@ class TeacherSection(Section):
     seed: Seed = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
     learns: bool = Field(False, description="teacher and student learn together, from scratch or from the weights")
     detach: bool = Field(True, description="while learning together, the student's terms leave the teacher alone")
+    specialists: SpecialistsSection | None = Field(None, description="the network is a generalist, and has specialists")
 
     @model_validator(mode="after")
     def _one_origin(self) -> TeacherSection:
@@ -237,6 +270,8 @@ class TeacherSection(Section):
             raise ValueError(f"votes must be one for each of the {self.count} members; got {len(self.votes)}")
         if self.learns and (self.onnx or self.count > 1):
             raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
+        if self.specialists is not None and (self.network is None or self.count > 1 or self.learns):
+            raise ValueError("specialists need one network that does not learn along; leave out members and learns")
         return self
 
     @property

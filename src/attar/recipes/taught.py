@@ -12,6 +12,7 @@ from attar.network.describe import digest
 from attar.recipes.corrected import Corrected, corrected_of
 from attar.recipes.folder import Stage
 from attar.recipes.imitated import Imitated, imitated_of
+from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.stages import (
     Context,
     Trained,
@@ -42,6 +43,7 @@ class Heard:
         source: Its targets, stored or live.
         views: How the examples are seen.
         store: The stage that stored the targets; None for a live teacher.
+        specialized: The teacher as a generalist with specialists; None if it has none.
     """
 
     teacher: Teacher
@@ -51,6 +53,7 @@ class Heard:
     source: TargetSource
     views: Views
     store: Stage | None
+    specialized: Specialized | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Taught:
         return None if self.heard is None else self.heard.selected
 
     @property
+    def specialized(self) -> Specialized | None:
+        """The teacher as a generalist with specialists; None if it has none."""
+        return None if self.heard is None else self.heard.specialized
+
+    @property
     def made(self) -> Made | None:
         """Rows made for the teacher to be asked about; None if none were."""
         return None if self.heard is None else self.heard.imitated.made
@@ -122,9 +130,12 @@ def listen(context: Context) -> Heard:
     """Bring the teacher about, and its targets."""
     selected = None if context.recipe.teacher.library is None else selected_of(context)
     teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
+    specialized = specialists_of(context, teacher)
+    if specialized is not None:
+        teacher = specialized.teacher
     imitated = imitated_of(context, teacher)
     source, views, store = targets_of(context, teacher, imitated.transfer)
-    return Heard(teacher, members, selected, imitated, source, views, store)
+    return Heard(teacher, members, selected, imitated, source, views, store, specialized)
 
 
 def learn(context: Context) -> tuple[Heard, list[Trained]]:
