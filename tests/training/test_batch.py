@@ -1,7 +1,10 @@
 """A batch: its parts, its count, and that nothing is copied for a slice."""
 
+import pytest
 import torch
 
+from attar.errors import BadInput
+from attar.ops.top_k import TopK
 from attar.training.batch import ABSENT, Batch
 
 
@@ -50,3 +53,34 @@ def test_what_counts():
     assert whole().count() == 3
     assert Batch(inputs=torch.zeros(2, 4), mask=torch.tensor([[True, True, False], [False, True, False]])).count() == 3
     assert Batch(inputs=torch.zeros(0, 1)).count() == 0
+
+
+def likeliest() -> Batch:
+    """A batch whose targets are the two likeliest of five classes."""
+    said = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    return Batch(inputs=torch.arange(12.0).view(4, 3), targets=TopK.of(said, 2))
+
+
+def test_targets_of_the_likeliest_classes_are_cut_and_moved_with_the_rest():
+    batch = likeliest()
+    part = batch.rows(1, 3)
+    assert isinstance(part.targets, TopK) and isinstance(batch.targets, TopK) and len(part.targets) == 2
+    assert torch.equal(part.targets.index, batch.targets.index[1:3])
+    assert torch.equal(part.targets.dense(), batch.targets.dense()[1:3])
+    moved = batch.to(torch.device("meta"))
+    assert moved.targets is not None and moved.targets.device.type == "meta"
+
+
+def test_targets_are_given_as_they_are_or_dense():
+    plain, top = whole(), likeliest()
+    assert plain.targets_for("it") is plain.targets and plain.dense_targets("it") is plain.targets
+    assert isinstance(top.targets, TopK) and top.targets_for("it") is top.targets
+    assert torch.equal(top.dense_targets("it"), top.targets.dense())
+
+
+@pytest.mark.parametrize("ask", [Batch.targets_for, Batch.dense_targets])
+def test_absent_targets_name_who_asks(ask):
+    with pytest.raises(
+        BadInput, match=r"targets of the batch must be present for my term; got none. Give a teacher or"
+    ):
+        ask(Batch(inputs=torch.zeros(3, 1)), "my term")
