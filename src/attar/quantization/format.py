@@ -167,11 +167,19 @@ def straight_through(form: Format, tensor: Tensor, table: Table) -> Tensor:
     with torch.no_grad():
         encoded = form.encode(tensor, table)
         value = form.decode(encoded)
-        if not tensor.is_contiguous():
-            value = torch.empty_like(tensor).copy_(value)  # The layout of the tensor: channels last stays so.
+        value = _laid_out_as(tensor, value)
     wants = tensor.requires_grad or any(entry.requires_grad for entry in table.values())
     if not (wants and torch.is_grad_enabled()):
         return value
     gradual = form.surrogate(tensor, table, encoded)
     # The difference of a finite number from itself is exactly 0, so that the value stays what it is.
-    return value + (gradual - gradual.detach())
+    return _laid_out_as(tensor, value + (gradual - gradual.detach()))
+
+
+def _laid_out_as(tensor: Tensor, value: Tensor) -> Tensor:
+    """The value in the layout of a tensor: channels last stays so.
+
+    With one channel, or a kernel of one pixel, a tensor is contiguous in both layouts; what is computed of it has the
+    strides of the usual one, and a convolution takes these as the layout of its output.
+    """
+    return value if value.stride() == tensor.stride() else torch.empty_like(tensor).copy_(value)

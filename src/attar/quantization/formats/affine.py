@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attar.ops.granularity import WHOLE_TENSOR, Granularity
-from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, wide
+from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within, wide
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error, shrunk
 
@@ -99,7 +99,7 @@ class Affine:
         step, zero = encoded.table["step"][:, None], encoded.table["zero_point"][:, None]
         # Half a step further, as values there are rounded and not clipped.
         low, high = (self.codes.start - 0.5 - zero) * step, (self.codes.stop - 0.5 - zero) * step
-        return self.granularity.whole(self.granularity.rows(tensor).clamp(low, high), encoded.shape)
+        return self.granularity.whole(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group; the zero point of a symmetric grid is counted too, as it is there."""
@@ -127,7 +127,6 @@ class Affine:
         return step, (zero / step).round()
 
     def _codes(self, rows: Tensor, step: Tensor, zero: Tensor) -> Tensor:
-        # Multiplied by the reciprocal, as torch's own kernel does that training uses.
         codes = (rows * (1 / step)[:, None]).round_() + zero[:, None]
         return codes.clamp_(self.codes.start, self.codes.stop - 1)
 

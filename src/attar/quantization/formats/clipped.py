@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attar.ops.granularity import PerTensor
-from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, wide
+from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within, wide
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error, shrunk
 
@@ -96,8 +96,9 @@ class Clipped:
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
-        step = encoded.table["step"]
-        return tensor.clamp(-0.5 * step, (self.codes.stop - 0.5) * step)
+        step = encoded.table["step"][:, None]
+        rows = passed_within(PerTensor().rows(tensor), -0.5 * step, (self.codes.stop - 0.5) * step)
+        return rows.reshape(encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes."""
@@ -107,7 +108,6 @@ class Clipped:
         return torch.where(limit < SMALLEST, torch.ones_like(limit), limit) / self.codes[-1]
 
     def _codes(self, values: Tensor, step: Tensor) -> Tensor:
-        # Multiplied by the reciprocal, as torch's own kernel does that training uses.
         return (values * (1 / step)).round_().clamp_(0, self.codes.stop - 1)
 
 

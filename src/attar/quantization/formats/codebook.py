@@ -145,8 +145,8 @@ class Codebook:
     def _scale(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         if not rows.numel():
             return rows.new_zeros(len(rows)), rows.new_ones(len(rows))
-        low, high = rows.aminmax(dim=1)
-        span = high - low
+        low = rows.amin(1)
+        span = rows.amax(1) - low
         return low, torch.where(span < SMALLEST, torch.ones_like(span), span)
 
     def _measure(self, tensor: Tensor, rows: Tensor, table: Table) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attar.errors import must, near
 from attar.ops.granularity import WHOLE_TENSOR, Granularity
-from attar.ops.grid import check_bits, check_finite, fraction_bits, limits, power, rounded, wide
+from attar.ops.grid import check_bits, check_finite, fraction_bits, limits, passed_within, power, rounded, wide
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error
 
@@ -109,7 +109,7 @@ class DynamicFixedPoint:
         """The identity within the range."""
         step = power(-encoded.table["fraction"], _real(encoded.dtype))[:, None]
         low, high = (self.codes.start - 0.5) * step, (self.codes.stop - 0.5) * step
-        return self.granularity.whole(self.granularity.rows(tensor).clamp(low, high), encoded.shape).to(encoded.dtype)
+        return self.granularity.whole(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes a group."""

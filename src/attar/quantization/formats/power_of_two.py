@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attar.errors import must, near
 from attar.ops.grid import check_finite, power_of_two, wide
@@ -101,8 +102,9 @@ class PowerOfTwo:
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """See ``gradient``."""
-        largest = 2.0 ** self.exponents[1]
-        return tensor if self.gradient == "identity" else tensor.clamp(-largest, largest)
+        # A hair wider, so that a weight of exactly the largest power goes on learning.
+        end = 2.0 ** self.exponents[1] * 1.000001
+        return tensor if self.gradient == "identity" else functional.hardtanh(tensor, -end, end)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """None."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attar.errors import must, near
 from attar.ops.granularity import BUCKETS, Granularity
@@ -106,7 +107,8 @@ class Uniform:
         if self.gradient == "identity":
             return tensor
         if self.gradient == "truncated":
-            return tensor.clamp(-1, 1)
+            # A hair wider, so that a weight of exactly 1 goes on learning.
+            return functional.hardtanh(tensor, -1.000001, 1.000001)
         rows = self._rows(tensor)
         measured = self._measure(rows, table)
         # How far rounding moved each value, in steps: the one thing taken as constant.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn import functional
 
 from attar.ops.grid import check_bits, check_finite, wide
 from attar.quantization.format import NOTHING, Encoded, Table, stored
@@ -68,7 +69,8 @@ class Wrpn:
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity from -1 to 1."""
-        return tensor.clamp(-1, 1)
+        # A hair wider, so that a weight of exactly 1 goes on learning.
+        return functional.hardtanh(tensor, -1.000001, 1.000001)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """None."""
