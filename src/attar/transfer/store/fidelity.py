@@ -50,7 +50,7 @@ class Fidelity:
         )
 
 
-def temperatures(asked: float, of: str) -> tuple[float, ...]:
+def temperatures(asked: float | int, of: str) -> tuple[float, ...]:
     """The temperatures to measure at: 1, and the one that is asked for.
 
     Raises:

@@ -27,7 +27,7 @@ def label(
     views: Views = UNCHANGED,
     top_k: int | None = None,
     codes: str = "float16",
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     batch_size: int = 256,
     rows_per_part: int = 8192,
     progress: Progress = silent,

@@ -29,7 +29,7 @@ def merge(
     weights: Sequence[float | int] | None = None,
     top_k: int | None = None,
     codes: str = "float16",
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     batch_size: int = 256,
     rows_per_part: int = 8192,
     progress: Progress = silent,
@@ -154,6 +154,5 @@ def _check_alike(one: _Member, other: _Member) -> None:
     if one.manifest.classes != other.manifest.classes:
         differences.append("classes")
     if differences:
-        rule = "about the same examples, views and classes"
-        got = f"{one.folder} and {other.folder}, which differ in: {', '.join(differences)}"
+        rule, got = f"about the same {' and '.join(differences)}", f"{one.folder.name} and {other.folder.name}"
         raise must("stores", "merge", rule, got, "Label the same split with the same views for every teacher")

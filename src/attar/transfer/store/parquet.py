@@ -38,9 +38,8 @@ def to_parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
         flat = pa.array(column.reshape(-1).numpy())
         arrays[name] = flat if column.dim() == 1 else pa.FixedSizeListArray.from_arrays(flat, column.shape[1])
         # Exponents and mantissas of the numbers apart: a fifth smaller than the plain encoding with the same
-        # compression. Of numbers of one byte there is nothing to part.
-        split = "PLAIN" if column.element_size() == 1 else "BYTE_STREAM_SPLIT"
-        encoding[name if column.dim() == 1 else f"{name}.list.element"] = split
+        # compression. Parquet keeps a code of one byte in four, of which three are then nothing at all.
+        encoding[name if column.dim() == 1 else f"{name}.list.element"] = "BYTE_STREAM_SPLIT"
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(arrays), sink, compression="zstd", use_dictionary=False, column_encoding=encoding)
     return bytes(sink.getvalue())

@@ -106,7 +106,7 @@ class Targets:
         """Bytes on disk of one view of one example."""
         return self.size_bytes / (len(self) * self.views)
 
-    def fidelity(self, temperature: float = 1.0) -> Fidelity | None:
+    def fidelity(self, temperature: float | int = 1.0) -> Fidelity | None:
         """What storing lost of what the teacher said, and how soft that was.
 
         Args:
