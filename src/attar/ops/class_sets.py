@@ -16,11 +16,14 @@ from attar.errors import must, near
 Clustering = Literal["online", "batch"]
 """The ways to cluster: one that looks at a few columns at a time, and one that looks at all of them."""
 
+Columns = Literal["correlation", "covariance"]
+"""What is clustered: the columns of which matrix."""
+
 _PASSES = 20
 _AT_ONCE = 32
 
 
-def covariance(probabilities: Iterable[Float[Tensor, "batch classes"]]) -> Float64[Tensor, "classes classes"]:
+def covariance(probabilities: Iterable[Float[Tensor, "_ classes"]]) -> Float64[Tensor, "classes classes"]:
     """Covariance of predicted probabilities over all batches, in one pass.
 
     Args:
@@ -49,10 +52,15 @@ def cluster_classes(
     n_clusters: int,
     *,
     set_size: int | None = None,
+    columns: Columns = "correlation",
     clustering: Clustering = "online",
     seed: int = 0,
 ) -> tuple[tuple[int, ...], ...]:
     """Sets of classes that are often predicted together: k-means on the columns of the covariance of predictions.
+
+    The paper clusters the covariances as they are. Their columns are long for classes that are often predicted and
+    short for others, and k-means goes by length first: a few classes become sets of their own, and all others one large
+    set. Correlations, which are the covariances over the deviations of both classes, are free of that.
 
     Args:
         covariances: Of the predictions, as `covariance` gives it.
@@ -60,6 +68,7 @@ def cluster_classes(
         set_size: None puts each class into the set of its cluster, so that the sets share none and cover all. A number
             makes each set of so many classes, those whose columns are nearest to the cluster's center: sets overlap,
             and a class may be in none.
+        columns: ``correlation``, or ``covariance`` as in the paper.
         clustering: ``online`` goes through the columns in random order, a few at a time, as in the paper; ``batch``
             looks at all of them in each step (Lloyd's algorithm, the best of ten starts).
         seed: Of the first centers and the order.
@@ -90,11 +99,18 @@ def cluster_classes(
         raise must("set_size", "cluster_classes", rule, set_size, "Leave it out for sets that share no class")
     if not bool(covariances.isfinite().all()):
         raise must("covariances", "cluster_classes", "finite", "NaN or infinite ones", "Look at the predictions")
-    columns = covariances.T.double().cpu().numpy()
-    # K-means++ and its distances want numbers of ordinary size; covariances of many classes are tiny.
-    columns = np.ascontiguousarray(columns / max(float(np.abs(columns).max()), 1e-300))
-    centers = _centers(columns, n_clusters, clustering, seed)
-    distances = _distances(columns, centers)
+    if columns not in get_args(Columns):
+        rule = f"one of {', '.join(map(repr, get_args(Columns)))}"
+        raise must("columns", "cluster_classes", rule, columns, near(str(columns), get_args(Columns)))
+    wide = covariances.double().cpu()
+    # Numbers of ordinary size; the covariances of many classes are tiny. A class that is never predicted has none.
+    deviations = (
+        wide.diag().clamp_min(0).sqrt() if columns == "correlation" else wide.abs().amax().sqrt().expand(classes)
+    )
+    deviations = deviations.clamp_min(1e-12)
+    points = np.ascontiguousarray((wide / deviations[:, None] / deviations).T.numpy())
+    centers = _centers(points, n_clusters, clustering, seed)
+    distances = _distances(points, centers)
     if set_size is None:
         members = _filled(distances)
         sets = [np.flatnonzero(members == cluster) for cluster in range(n_clusters)]

@@ -200,7 +200,10 @@ class SpecialistsSection(Section):
     set_size: Annotated[int, Field(ge=1)] | None = Field(
         None, description="classes of each, which overlap; if left out, the classes are divided"
     )
-    clustering: Literal["online", "batch"] = Field("online", description="how the classes are found")
+    columns: Literal["correlation", "covariance"] = Field(
+        "correlation", description="of the predictions; its columns are clustered"
+    )
+    clustering: Literal["online", "batch"] = Field("online", description="how they are clustered")
     special_fraction: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.5, description="share of its own classes in what a specialist is trained on"
     )

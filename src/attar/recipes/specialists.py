@@ -25,7 +25,7 @@ from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.transfer.split import Split
 from attar.transfer.transfer_set import TransferSet
 
-TOPS = (1, 2, 3)
+TOPS = (1, 2, 3, 5)
 """How many of the generalist's likeliest classes are tried where the recipe leaves it open."""
 
 _AT_ONCE = 256
@@ -145,6 +145,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             class_sets=given,
             n_clusters=section.clusters,
             set_size=section.set_size,
+            columns=section.columns,
             clustering=section.clustering,
             sample=context.validation,
             special_fraction=section.special_fraction,
@@ -166,6 +167,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             "sets": given,
             "clusters": section.clusters,
             "set_size": section.set_size,
+            "columns": section.columns,
             "clustering": section.clustering,
             "special_fraction": section.special_fraction,
             "training": {key: value for key, value in vars(settings).items() if key != "checkpoint_seconds"},

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput, StaleStore, must
 from attar.network.describe import digest, save_weights
-from attar.ops.class_sets import Clustering, cluster_classes, covariance
+from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.kept import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.mixture import Mixture
@@ -46,6 +46,7 @@ def specialize(
     class_sets: Sequence[Sequence[int]] | None = None,
     n_clusters: int | None = None,
     set_size: int | None = None,
+    columns: Columns = "correlation",
     clustering: Clustering = "online",
     sample: Source | None = None,
     special_fraction: float = 0.5,
@@ -75,6 +76,8 @@ def specialize(
         class_sets: The classes of each specialist; None has them found.
         n_clusters: How many sets to find; goes without ``class_sets``.
         set_size: None divides the classes; a number makes sets of so many classes, which overlap.
+        columns: Of what they are: of the ``correlation``, or the ``covariance`` as it is, as in the paper; see
+            `attar.ops.class_sets.cluster_classes`.
         clustering: How the columns are clustered, ``online`` as in the paper or ``batch``.
         sample: Examples whose predictions are clustered; None takes ``data``. A generalist is surer of what it was
             trained on, so that held-out examples show better what it takes for what.
@@ -113,7 +116,20 @@ def specialize(
         rule = f"below {classes}, the classes of the generalist"
         raise must("labels", "specialize", rule, int(labels.max()), "Give class numbers")
     if class_sets is None:
-        sets = _found(general, data if sample is None else sample, n_clusters, set_size, clustering, settings.seed)
+        if n_clusters is None:
+            remedy = "Say how many specialists there should be"
+            raise must("n_clusters", "specialize", "given where class_sets are not", None, remedy)
+        covariances = _covariance(general, data if sample is None else sample, settings.seed)
+        sets = list(
+            cluster_classes(
+                covariances,
+                n_clusters,
+                set_size=set_size,
+                columns=columns,
+                clustering=clustering,
+                seed=settings.seed,
+            )
+        )
     else:
         if n_clusters is not None or set_size is not None:
             given = {"n_clusters": n_clusters, "set_size": set_size}
@@ -232,26 +248,10 @@ def _apart(plan: _Plan, place: Path, special: Sequence[int], index: int, threads
     plan.train(place, special, index)
 
 
-def _found(
-    general: NetworkTeacher,
-    sample: Source,
-    n_clusters: int | None,
-    set_size: int | None,
-    clustering: Clustering,
-    seed: int,
-) -> list[tuple[int, ...]]:
-    """Class sets from what the generalist says of a sample."""
-    if n_clusters is None:
-        remedy = "Say how many specialists there should be"
-        raise must("n_clusters", "specialize", "given where class_sets are not", None, remedy)
+def _covariance(general: NetworkTeacher, sample: Source, seed: int) -> Tensor:
+    """Covariance of what the generalist says of a sample."""
     rows = torch.randperm(len(sample), generator=torch.Generator().manual_seed(seed))[:_SAMPLE]
-
-    def said() -> Iterator[Tensor]:
-        for some in torch.split(rows, 256):
-            yield general.predict(sample.batch(some, 0).inputs).softmax(1).cpu()
-
-    found = cluster_classes(covariance(said()), n_clusters, set_size=set_size, clustering=clustering, seed=seed)
-    return list(found)
+    return covariance(general.predict(sample.batch(some, 0).inputs).softmax(1).cpu() for some in torch.split(rows, 256))
 
 
 def _given(class_sets: Sequence[Sequence[int]], classes: int) -> list[tuple[int, ...]]:
