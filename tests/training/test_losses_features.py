@@ -89,3 +89,14 @@ def test_a_layer_needs_a_name(term, name):
 def test_the_power_has_bounds(power):
     with pytest.raises(BadInput, match="power of AttentionMaps"):
         AttentionMaps(**LAYERS, power=power)
+
+
+def test_features_are_cut_and_moved_with_their_batch():
+    batch = Batch(inputs=torch.zeros(4, 1), features=Features(normal(4, 2), normal(4, 3)))
+    part = batch.rows(1, 3)
+    assert part.features is not None
+    assert torch.equal(part.features.student, normal(4, 2)[1:3]) and torch.equal(
+        part.features.teacher, normal(4, 3)[1:3]
+    )
+    moved = batch.to(torch.device("meta")).features
+    assert moved is not None and moved.student.device.type == moved.teacher.device.type == "meta"
