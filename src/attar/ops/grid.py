@@ -168,7 +168,7 @@ def limits(
     return low.clamp(max=0), high.clamp(min=0)
 
 
-def check_bits(bits: int, of: str, lowest: int = 1, highest: int = 16) -> None:
+def check_bits(bits: object, of: str, lowest: int = 1, highest: int = 16) -> None:
     """Refuse a number of bits that the format does not have.
 
     Raises:

@@ -133,7 +133,11 @@ class Uniform:
             span = high - low
         else:
             low = rows.new_zeros(len(rows))
-            span = rows.abs().amax(1) if self.scaling == "absmax" else torch.linalg.vector_norm(rows, dim=1)
+            span = rows.abs().amax(1)
+            if self.scaling == "absnorm":
+                # Of the values in units of the largest, as squares of large numbers are none.
+                unit = torch.where(span < SMALLEST, torch.ones_like(span), span)
+                span = span * torch.linalg.vector_norm(rows / unit[:, None], dim=1)
         step = torch.where(span < SMALLEST, torch.ones_like(span), span) / self.codes[-1]
         return {**({"low": low} if self.scaling == "linear" else {}), "step": step, **table}
 
