@@ -10,8 +10,7 @@ from attar.training.batch import Batch
 
 def mistaken_teacher_is_ignored(output: Tensor, batch: Batch) -> Tensor:
     """Soft targets, but only where the teacher names the label."""
-    assert batch.targets is not None
-    trusted = batch.targets.argmax(-1) == batch.labels
+    trusted = batch.dense_targets("mistaken_teacher_is_ignored").argmax(-1) == batch.labels
     return attar.SoftTargets(temperature=4.0)(output, batch) * trusted
 
 
