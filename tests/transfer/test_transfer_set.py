@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from attar.errors import BadInput
+from attar.ops.top_k import TopK
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import Source
 from attar.transfer.datasets import Split
@@ -73,6 +74,28 @@ def test_stored_and_live_targets_give_the_same_batches(tmp_path):
         assert torch.allclose(one.targets, other.targets, atol=0, rtol=2**-10)
         assert one.targets.dtype == torch.float32
         assert (one.targets == other.targets).float().mean() > 0.9
+
+
+def test_the_likeliest_classes_are_handed_on_as_they_are(tmp_path):
+    split = pixels()
+    stored = label(teacher(), split, tmp_path, views=VIEWS, top_k=2)
+    rows = torch.tensor([7, 0, 19])
+    batch = TransferSet(split, VIEWS, stored).batch(rows, epoch=4)
+    assert isinstance(batch.targets, TopK) and batch.targets.shape == (3, 4)
+    said = teacher().predict(batch.inputs)
+    assert torch.equal(batch.targets.index, said.topk(2).indices)
+    torch.testing.assert_close(batch.dense_targets("the test"), stored(None, rows, 1).dense())
+    torch.testing.assert_close(
+        batch.targets.log_probabilities, said.log_softmax(1).topk(2).values, rtol=2**-10, atol=1e-4
+    )
+
+
+def test_likeliest_classes_of_other_classes_are_refused():
+    def three(inputs, rows, view):
+        return TopK.of(torch.zeros(len(rows), 3), 1)
+
+    with pytest.raises(BadInput, match=r"^targets of TransferSet must be of shape \(2, 4\), .*got \(2, 3\)"):
+        TransferSet(pixels(), targets=three).batch(torch.arange(2), 0)
 
 
 def test_labels_can_be_hidden_or_absent():
