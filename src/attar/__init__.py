@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from attar.teachers.estimator import EstimatorTeacher as EstimatorTeacher
     from attar.teachers.library import build_library as build_library
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
+    from attar.teachers.resized import ResizedTeacher as ResizedTeacher
     from attar.teachers.selection import select as select
     from attar.teachers.specialists.specialists import Specialists as Specialists
     from attar.teachers.specialists.specialize import specialize as specialize
+    from attar.teachers.subset import SubsetTeacher as SubsetTeacher
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
     from attar.training.losses.decoupled import Decoupled as Decoupled
@@ -88,12 +90,14 @@ __all__ = [
     "Ramp",
     "RelationalAngles",
     "RelationalDistances",
+    "ResizedTeacher",
     "SoftTargets",
     "Spec",
     "Specialists",
     "Split",
     "SquaredError",
     "StandardizedLogits",
+    "SubsetTeacher",
     "Targets",
     "Term",
     "TopK",
@@ -142,12 +146,14 @@ _HOMES = {
     "Ramp": "attar.training.schedule",
     "RelationalAngles": "attar.training.losses.relations",
     "RelationalDistances": "attar.training.losses.relations",
+    "ResizedTeacher": "attar.teachers.resized",
     "SoftTargets": "attar.training.losses.outputs",
     "Spec": "attar.network.describe",
     "Specialists": "attar.teachers.specialists.specialists",
     "Split": "attar.transfer.datasets",
     "SquaredError": "attar.training.losses.outputs",
     "StandardizedLogits": "attar.training.losses.decoupled",
+    "SubsetTeacher": "attar.teachers.subset",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
     "TopK": "attar.ops.top_k",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,8 @@ from attar.tables.columns import Columns
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
 
@@ -25,6 +27,8 @@ def as_teacher(
     mean: Tensor | Sequence[float] | float | int | None = None,
     std: Tensor | Sequence[float] | float | int | None = None,
     device: str | torch.device = "cpu",
+    size: int | tuple[int, int] | Callable[[Tensor], Tensor] | None = None,
+    knows: Sequence[str] | None = None,
 ) -> Teacher:
     """A teacher from a network, an ONNX file, an estimator, a list of teachers, or something that is one already.
 
@@ -39,10 +43,28 @@ def as_teacher(
         mean: Per-channel mean for networks that want standardized inputs; goes with ``std``.
         std: Per-channel deviation.
         device: Where networks compute.
+        size: Height and width that it wants of images, or a function that changes the inputs (`ResizedTeacher`); None
+            where it takes them as they are.
+        knows: Names of the classes that it knows, in the order of its logits, where these are not all of ``classes``,
+            which must be the names of all then (`SubsetTeacher`).
 
     Raises:
         BadInput: If nothing can be made of ``given``.
     """
+    if knows is not None:
+        if classes is None or isinstance(classes, int):
+            remedy = "Pass classes=dataset.classes"
+            raise must("classes", "as_teacher", "the names of all classes where knows is given", classes, remedy)
+        inner = list(knows) if callable(getattr(given, "predict_proba", None)) else len(knows)
+        part = as_teacher(
+            given, classes=inner, example=example, columns=columns, mean=mean, std=std, device=device, size=size
+        )
+        return SubsetTeacher(part, knows=knows, names=[str(name) for name in classes])
+    if size is not None:
+        # An example of the data's size is none of the teacher's.
+        seen = None if example is None else resizing(size)(example)
+        whole = as_teacher(given, classes=classes, example=seen, columns=columns, mean=mean, std=std, device=device)
+        return ResizedTeacher(whole, size)
     if isinstance(given, Teacher):
         return given
     count = classes if classes is None or isinstance(classes, int) else len(classes)

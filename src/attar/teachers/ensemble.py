@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from attar.errors import must, near
 from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabilities
+from attar.ops.subset_mean import check_subsets, mean_of_subsets
+from attar.teachers.resized import ResizedTeacher
+from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
 MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
@@ -57,6 +60,7 @@ class Ensemble:
         mean: What is averaged; a key of `MEANS`.
         weights: One positive number per member, scaled to sum to 1.
         classes: How many classes all of them tell apart.
+        known: The classes that each member knows, where some do not know all (see `SubsetTeacher`); else None.
 
     References:
         Bucila, Caruana, Niculescu-Mizil, *Model Compression*, 2006, section 3. Hinton, Vinyals, Dean, *Distilling the
@@ -70,19 +74,24 @@ class Ensemble:
         """Average some teachers.
 
         Args:
-            members: One teacher or more. They need not be of one kind.
+            members: One teacher or more. They need not be of one kind, and some may be a `SubsetTeacher`: then
+                the distribution is taken from which, restricted to the classes that each knows, the members are least
+                far in the weighted sum of Kullback-Leibler divergences (`attar.ops.subset_mean.mean_of_subsets`), which
+                is the mean of the probabilities where all know all.
             mean: ``"probabilities"`` (arithmetic mean, the usual ensemble), ``"geometric"`` (normalized geometric mean
                 of probabilities) or ``"logits"`` (mean of logits; the geometric one up to a constant per example).
             weights: One positive number per member, on any scale; None counts all the same.
 
         Raises:
-            BadInput: If there is no member, the members' classes differ in number, or ``mean`` or ``weights`` breaks
-                its rule.
+            BadInput: If there is no member, the members' classes differ in number, ``mean`` or ``weights`` breaks its
+                rule, or members that know some classes only are to be averaged otherwise than by probabilities, leave
+                a class out or share too few.
         """
         self.members = tuple(members)
         if not self.members:
             raise must("members", "Ensemble", "one teacher or more", [], "Give the teachers to average")
-        counts = [member.classes for member in self.members]
+        self.known = _known(self.members, mean)
+        counts = [len(member.names) if isinstance(member, SubsetTeacher) else member.classes for member in self.members]
         if len(set(counts)) > 1:
             raise must(
                 "members",
@@ -98,7 +107,10 @@ class Ensemble:
     @property
     def module(self) -> nn.Module | None:
         """The whole ensemble as one module, for export and for measuring; None where a member is not a network."""
-        modules = [member.module if isinstance(member, NetworkTeacher | Ensemble) else None for member in self.members]
+        modules = [
+            member.module if isinstance(member, NetworkTeacher | Ensemble | ResizedTeacher) else None
+            for member in self.members
+        ]
         networks = [module for module in modules if module is not None]
         return Averaged(networks, self.mean, self.weights).eval() if len(networks) == len(modules) else None
 
@@ -111,12 +123,15 @@ class Ensemble:
         said = []
         for position, member in enumerate(self.members):
             logits = member.predict(inputs)
-            if logits.shape != (len(inputs), self.classes):
-                rule = f"a tensor [{len(inputs)}, {self.classes}]"
+            wanted = self.classes if self.known is None else len(self.known[position])
+            if logits.shape != (len(inputs), wanted):
+                rule = f"a tensor [{len(inputs)}, {wanted}]"
                 raise must(
                     "output", f"member {position}, {member!r},", rule, list(logits.shape), "Mend or drop this member"
                 )
             said.append(logits)
+        if self.known is not None:
+            return mean_of_subsets(said, self.known, self.classes, self.weights)
         return MEANS[self.mean](torch.stack(said), self.weights)
 
     def fingerprint(self) -> str:
@@ -125,6 +140,26 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"Ensemble of {len(self.members)} ({self.mean})"
+
+
+def _known(members: Sequence[Teacher], mean: str) -> tuple[tuple[int, ...], ...] | None:
+    """The classes that each member knows; None where all know all."""
+    names = {member.names for member in members if isinstance(member, SubsetTeacher)}
+    if not names:
+        return None
+    if len(names) > 1:
+        got = [list(one)[:4] for one in sorted(names)]
+        raise must("members", "Ensemble", "parts of the same classes", got, "Give all of them the data's names")
+    if mean != "probabilities":
+        rule = "'probabilities' where members know some of the classes only"
+        raise must("mean", "Ensemble", rule, mean, "Other means say nothing of classes that a member does not know")
+    (whole,) = names
+    known = tuple(
+        member.known if isinstance(member, SubsetTeacher) else tuple(range(member.classes)) for member in members
+    )
+    if all(len(one) <= len(whole) for one in known):
+        check_subsets(known, len(whole), whole)
+    return known
 
 
 class Averaged(nn.Module):
