@@ -22,6 +22,8 @@ from pydantic import (
 
 from attar.errors import near, shown
 from attar.network.describe import Spec
+from attar.quantization.format import Format, Ranged
+from attar.quantization.formats.named import from_table, to_table
 from attar.teachers.ensemble import MEANS
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
@@ -75,7 +77,7 @@ class DataSection(Section):
     """Where examples come from."""
 
     use: str = Field(
-        description="digits, fashion-mnist, letter, letter.p1, letter.p2, a path to .npz, .csv or .parquet, "
+        description="digits, fashion-mnist, glyphs, letter, letter.p1, letter.p2, a path to .npz, .csv or .parquet, "
         "or package.module:function"
     )
     target: str | None = Field(None, description="the column of a .csv or .parquet file that holds the classes")
@@ -354,23 +356,6 @@ class TransferSection(Section):
         return self.only is not None or self.without is not None or self.share < 1
 
 
-class StudentSection(Section):
-    """The network that is trained, and how."""
-
-    network: NetworkSection
-    training: TrainingSettings = Field(default_factory=Training)
-    seeds: Annotated[int, Field(ge=1, le=20)] = Field(
-        1, description="trainings from different seeds; the best on validation ships"
-    )
-    shift_absent: bool = Field(
-        False,
-        description="shift the logits of classes that the transfer set lacks; how much is chosen on validation",
-    )
-    choose_by: Literal["accuracy", "log_loss", "brier"] = Field(
-        "accuracy", description="score on validation by which epochs, seeds and settings of a synthesis are chosen"
-    )
-
-
 def _term(document: Any) -> Any:
     """One table of the objective: some keys are the term's own, the others belong to its loss."""
     if isinstance(document, Term):
@@ -406,6 +391,177 @@ def _plain_term(term: Term) -> dict[str, Any]:
 
 
 TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_plain_term)]
+
+
+def _formats(document: Any) -> Any:
+    """One format for all, or patterns of layers and tensors with a format each."""
+    if isinstance(document, Format) or not isinstance(document, Mapping) or isinstance(document.get("use"), str):
+        return document if isinstance(document, Format) else from_table(document)
+    if not document:
+        raise ValueError("must be a format, or patterns with a format each; got an empty table")
+    return {str(name): from_table(form) if isinstance(form, Mapping) else form for name, form in document.items()}
+
+
+def _plain_formats(given: Any) -> Any:
+    if given is None:
+        return None
+    return {name: to_table(form) for name, form in given.items()} if isinstance(given, Mapping) else to_table(given)
+
+
+FormatTable = Annotated[Any, PlainValidator(_formats), PlainSerializer(_plain_formats)]
+"""A `Format`, a mapping of patterns to such, or None."""
+
+
+class DistilStep(Section):
+    """The student is trained: distilled from the teacher, or on labels where the objective has nothing else."""
+
+    use: Literal["distil"]
+    training: TrainingSettings | None = Field(
+        None, description="how; what it leaves out is as student.training has it, and all of it if it is left out"
+    )
+    objective: Annotated[dict[str, TermTable], Field(min_length=1)] | None = Field(
+        None, description="the terms of this step; those of the recipe if left out"
+    )
+    learn: Literal["all", "points"] = Field(
+        "all", description="points trains what formats learn and nothing else: differentiable quantization"
+    )
+    statistics: Literal["follow", "restore"] = Field(
+        "follow", description="restore leaves the running statistics of batch normalization as they were before"
+    )
+    hears: Literal["teacher", "itself"] = Field(
+        "teacher", description="itself takes the student as it was before it was quantized for the teacher"
+    )
+
+
+class QuantizeStep(Section):
+    """Numbers of few bits from here on: formats ride on the weights, and on what goes into the layers."""
+
+    use: Literal["quantize"]
+    weights: FormatTable = Field(
+        None, description='a format such as { use = "uniform", bits = 4 }, or patterns of layers with a format each'
+    )
+    activations: FormatTable = Field(None, description="the same for what goes into the layers")
+    skip: list[str] = Field(
+        default_factory=list, description="patterns of layers or tensors that stay as they are; first and last too"
+    )
+    tensors: Literal["weights", "all"] = Field("weights", description="all are biases and batch normalization too")
+    calibration: Annotated[int, Field(ge=1)] = Field(
+        512, description="training examples on which ranges of activations are measured"
+    )
+    share_points: bool = Field(False, description="all tensors of a codebook have the same points")
+    allocation: Literal["equal", "gradient"] = Field(
+        "equal", description="gradient gives more points, or bits, to tensors with long gradients"
+    )
+    allocation_batches: Annotated[int, Field(ge=1)] = Field(
+        5, description="batches over which these gradients are averaged"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_quantized(self) -> QuantizeStep:
+        if self.weights is None and self.activations is None:
+            raise ValueError("give weights or activations a format; both are left out")
+        for of in ("weights", "activations"):
+            for form in self.formats(of):
+                if of not in form.serves:
+                    raise ValueError(f"{of} must have a format that is made for {of}; got {to_table(form)['use']!r}")
+        uses = {to_table(form)["use"] for form in self.formats("weights")}
+        if self.share_points and (uses != {"codebook"} or isinstance(self.weights, Mapping)):
+            raise ValueError("share_points needs one codebook for all weights; set weights, or leave it out")
+        if self.allocation == "gradient":
+            if isinstance(self.weights, Mapping) or not uses <= {"codebook", "uniform"} or not uses:
+                raise ValueError('allocation = "gradient" needs one codebook or uniform format for all weights')
+            if self.share_points or getattr(self.weights, "points", None) is not None:
+                raise ValueError('allocation = "gradient" gives each tensor its own points; leave out what sets them')
+        return self
+
+    def formats(self, of: str) -> list[Any]:
+        """The formats of ``weights`` or ``activations``."""
+        given = getattr(self, of)
+        return [] if given is None else list(given.values()) if isinstance(given, Mapping) else [given]
+
+    @property
+    def measures(self) -> bool:
+        """Whether the range of an activation has to be measured on examples."""
+        return any(isinstance(form, Ranged) and form.measures for form in self.formats("activations"))
+
+
+Step = Annotated[DistilStep | QuantizeStep, Field(discriminator="use")]
+"""One thing that is done to the student."""
+
+
+class StudentSection(Section):
+    """The network that is trained, and how."""
+
+    network: NetworkSection
+    training: TrainingSettings = Field(default_factory=Training)
+    steps: Annotated[list[Step], Field(min_length=1)] | None = Field(
+        None, description="what is done to it, in this order; one distil if left out"
+    )
+    seeds: Annotated[int, Field(ge=1, le=20)] = Field(
+        1, description="trainings from different seeds; the best on validation ships"
+    )
+    shift_absent: bool = Field(
+        False,
+        description="shift the logits of classes that the transfer set lacks; how much is chosen on validation",
+    )
+    choose_by: Literal["accuracy", "log_loss", "brier"] = Field(
+        "accuracy", description="score on validation by which epochs, seeds and settings of a synthesis are chosen"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_inherit(cls, table: Any) -> Any:
+        """What the training of a step leaves out is as the student's."""
+        if not isinstance(table, Mapping) or not isinstance(table.get("steps"), list):
+            return table
+        usual = table.get("training", {})
+        if isinstance(usual, Training):
+            usual = _plain_training(usual)
+        steps = [dict(step) if isinstance(step, Mapping) else step for step in table["steps"]]
+        for step in steps:
+            if isinstance(step, dict) and isinstance(usual, Mapping) and isinstance(step.get("training"), Mapping):
+                step["training"] = {**usual, **step["training"]}
+        return {**table, "steps": steps}
+
+    @model_validator(mode="after")
+    def _steps_follow_each_other(self) -> StudentSection:
+        distilled = riding = False
+        for place, step in enumerate(self.steps or ()):
+            if isinstance(step, QuantizeStep):
+                if step.measures and not distilled:
+                    raise ValueError(
+                        f"steps.{place}: ranges of activations must be measured on a trained student; "
+                        'put a distil step before it, or use { use = "clipped" }, whose range is fixed'
+                    )
+                riding = True
+                continue
+            if step.learn == "points" and not riding:
+                raise ValueError(f"steps.{place}: learn = 'points' needs a quantize step before it; add one")
+            if step.hears == "itself" and not (distilled and riding):
+                raise ValueError(f"steps.{place}: hears = 'itself' needs a distil and a quantize step before it")
+            distilled = True
+        if self.steps and not distilled:
+            raise ValueError("steps must train the student; add a distil step")
+        return self
+
+    @property
+    def course(self) -> list[DistilStep | QuantizeStep]:
+        """The steps, also where they are left out."""
+        return self.steps or [DistilStep(use="distil")]
+
+
+def labels_alone(objective: Objective) -> Objective:
+    """The hard labels of an objective at full weight, and nothing else."""
+    terms = objective.terms.values()
+    hard = [term.loss for term in terms if isinstance(term.loss, HardLabels) and term.of == "student"]
+    return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+
+
+def _check_pauses(objective: Objective, epochs: int) -> None:
+    """A pause between the terms would stop the training at that epoch."""
+    ends = (term.end_epoch for term in objective.terms.values() if term.end_epoch is not None)
+    for epoch in {0, *(end for end in ends if end < epochs)}:
+        objective.at(float(epoch))
 
 
 class KeepSection(Section):
@@ -464,11 +620,42 @@ class Recipe(Section):
                 raise ValueError(
                     f"transfer.{key} needs stored targets; leave it out, or set cached = true and learns = false"
                 )
-        epochs = self.student.training.epochs
-        ends = (term.end_epoch for term in self.objective.values() if term.end_epoch is not None)
-        for epoch in {0, *(end for end in ends if end < epochs)}:
-            self.terms.at(float(epoch))  # a pause between the terms would stop the training at that epoch
+        _check_pauses(self.terms, self.student.training.epochs)
         return self
+
+    @model_validator(mode="after")
+    def _steps_fit_the_teacher(self) -> Recipe:
+        distils = [step for step in self.student.course if isinstance(step, DistilStep)]
+        if self.teacher.learns and len(distils) > 1:
+            raise ValueError("student.steps must have one distil step where the teacher learns along; leave out others")
+        if self.teacher.learns and distils[0].hears == "itself":
+            raise ValueError("student.steps: a student that hears itself has no teacher that learns along")
+        for step in distils:
+            if step.objective is None:
+                continue
+            if not self.teacher.learns and any(term.of == "teacher" for term in step.objective.values()):
+                raise ValueError('of = "teacher" in a step needs a teacher that learns; set teacher.learns = true')
+            if all(term.of == "teacher" for term in step.objective.values()):
+                raise ValueError("the objective of a step must have a term that judges the student; add one")
+            if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in step.objective.values()):
+                raise ValueError("hard_labels in a step needs labels; drop the term or set transfer.labels = true")
+        for step in distils:
+            _check_pauses(self.objective_of(step), self.training_of(step).epochs)
+        return self
+
+    def objective_of(self, step: DistilStep) -> Objective:
+        """What a step minimizes."""
+        return self.terms if step.objective is None else Objective(step.objective)
+
+    def training_of(self, step: DistilStep) -> Training:
+        """How a step trains."""
+        return step.training or self.student.training
+
+    @property
+    def trainings(self) -> list[tuple[Objective, Training]]:
+        """Objective and settings of all trainings of a student, in order."""
+        distils = (step for step in self.student.course if isinstance(step, DistilStep))
+        return [(self.objective_of(step), self.training_of(step)) for step in distils]
 
     @property
     def terms(self) -> Objective:
@@ -478,10 +665,7 @@ class Recipe(Section):
     @property
     def control_terms(self) -> Objective:
         """The same without the teacher: the hard labels alone, at full weight."""
-        hard = [
-            term.loss for term in self.objective.values() if isinstance(term.loss, HardLabels) and term.of == "student"
-        ]
-        return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+        return labels_alone(self.terms)
 
     @property
     def temperature(self) -> float:

@@ -18,6 +18,7 @@ from attar.transfer.arrays import divided, numbered
 from attar.transfer.arrays import from_arrays as from_arrays
 from attar.transfer.files import TABLES, load_table
 from attar.transfer.files import load_npz as load_npz
+from attar.transfer.glyphs import load_glyphs
 from attar.transfer.letter import PROBLEMS, load_letter
 from attar.transfer.split import Dataset as Dataset
 from attar.transfer.split import Split as Split
@@ -42,8 +43,8 @@ def load(
     """The data set of a name, a file or a function.
 
     Args:
-        name: ``"digits"``, ``"fashion-mnist"``, ``"letter"``, ``"letter.p1"`` or ``"letter.p2"``, a path that ends in
-            ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or ``"package.module:function"``
+        name: ``"digits"``, ``"fashion-mnist"``, ``"letter"``, ``"letter.p1"``, ``"letter.p2"`` or ``"glyphs"``, a
+            path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or ``"package.module:function"``
             (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split.
@@ -83,10 +84,12 @@ def load(
         dataset = load_fashion_mnist(validation=validation, seed=seed, progress=progress)
     elif text in PROBLEMS:
         dataset = load_letter(text, seed=seed)
+    elif text == "glyphs":
+        dataset = load_glyphs()
     elif ":" in text:
         dataset = load_function(text, validation=validation, test=test, seed=seed)
     else:
-        names = ["digits", "fashion-mnist", *PROBLEMS]
+        names = ["digits", "fashion-mnist", "glyphs", *PROBLEMS]
         rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
         raise must("name", "load", rule, text, near(text, names))
     if classes is not None:

@@ -1,0 +1,205 @@
+"""Korean syllables in many typefaces: a task of many classes that are easily taken for each other.
+
+Nothing is downloaded: the fonts are those of Debian packages, and the pictures are drawn by Pillow. No family of
+typefaces is in two parts, so that validation and test ask about typefaces that were never seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.errors import BadInput, missing_extra, must
+from attar.transfer.split import Dataset, Split
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+SIDE = 32
+"""Height and width of a picture in pixels."""
+
+_ROOM = 28
+"""Pixels that the tallest or widest syllable of a font fills."""
+
+_INITIALS = (0, 2, 3, 5, 6, 7, 9, 11, 12, 14, 15, 16, 17, 18)
+_VOWELS = (0, 4, 8, 13, 18, 20)
+_FINALS = (0, 1, 4, 8, 16, 17, 19)
+"""The plain consonants, the vowels a eo o u eu i, and no final consonant or g n l m b s: Unicode's numbers of them."""
+
+DEBIAN = Path("/usr/share/fonts/truetype")
+"""Where Debian's packages put the fonts."""
+
+PACKAGES: Mapping[str, str] = {
+    "alee": "fonts-alee",
+    "baekmuk": "fonts-baekmuk",
+    "lexi/LexiGulim.ttf": "fonts-lexi-gulim",
+    "lexi/LexiSaebomR.ttf": "fonts-lexi-saebom",
+    "nanum": "fonts-nanum",
+    "nanum/NanumGothicEco": "fonts-nanum-eco",
+    "nanum/NanumMyeongjoEco": "fonts-nanum-eco",
+    "nanum/NanumBrush": "fonts-nanum-extra",
+    "nanum/NanumPen": "fonts-nanum-extra",
+    "nanum/NanumBarunpen": "fonts-nanum-extra",
+    "naver-d2coding": "fonts-naver-d2coding",
+    "unfonts-core": "fonts-unfonts-core",
+    "unfonts-extra": "fonts-unfonts-extra",
+    "woowa-bm": "fonts-woowa-bm",
+}
+"""The Debian package of each font, by how its path begins; the longest beginning counts."""
+
+TRAIN = (
+    "alee/Bangwool.ttf",
+    "alee/Eunjin.ttf",
+    "alee/EunjinNakseo.ttf",
+    "baekmuk/dotum.ttf",
+    "baekmuk/hline.ttf",
+    "lexi/LexiGulim.ttf",
+    "nanum/NanumBarunGothic.ttf",
+    "nanum/NanumBarunGothicBold.ttf",
+    "nanum/NanumGothic.ttf",
+    "nanum/NanumGothicBold.ttf",
+    "nanum/NanumGothicCoding.ttf",
+    "nanum/NanumGothicEco.ttf",
+    "nanum/NanumGothicEcoExtraBold.ttf",
+    "nanum/NanumMyeongjo.ttf",
+    "nanum/NanumMyeongjoBold.ttf",
+    "nanum/NanumMyeongjoEcoExtraBold.ttf",
+    "nanum/NanumSquareB.ttf",
+    "nanum/NanumSquareR.ttf",
+    "nanum/NanumSquareRoundB.ttf",
+    "nanum/NanumSquareRoundR.ttf",
+    "nanum/NanumBrush.ttf",
+    "naver-d2coding/D2Coding-Ver1.3.2-20180524-all.ttc",
+    "unfonts-core/UnBatang.ttf",
+    "unfonts-core/UnBatangBold.ttf",
+    "unfonts-core/UnDotum.ttf",
+    "unfonts-core/UnDotumBold.ttf",
+    "unfonts-core/UnPilgi.ttf",
+    "unfonts-core/UnPilgiBold.ttf",
+    "unfonts-extra/UnPen.ttf",
+    "unfonts-extra/UnPenheulim.ttf",
+    "unfonts-extra/UnPilgia.ttf",
+    "unfonts-extra/UnShinmun.ttf",
+    "unfonts-extra/UnVada.ttf",
+    "woowa-bm/BMDOHYEON_ttf.ttf",
+    "woowa-bm/BMEULJIROTTF.ttf",
+    "woowa-bm/BMKIRANGHAERANG-TTF.ttf",
+    "woowa-bm/BMYEONSUNG_ttf.ttf",
+)
+VALIDATION = (
+    "alee/Bandal.ttf",
+    "baekmuk/gulim.ttf",
+    "nanum/NanumBarunpenR.ttf",
+    "unfonts-core/UnGraphic.ttf",
+    "unfonts-extra/UnYetgul.ttf",
+    "woowa-bm/BMHANNAPro.ttf",
+)
+TEST = (
+    "alee/Guseul.ttf",
+    "baekmuk/batang.ttf",
+    "lexi/LexiSaebomR.ttf",
+    "nanum/NanumPen.ttf",
+    "unfonts-core/UnDinaru.ttf",
+    "unfonts-core/UnGungseo.ttf",
+    "unfonts-extra/UnTaza.ttf",
+    "woowa-bm/BMJUA_ttf.ttf",
+)
+"""Files of the three parts, below the folder of the fonts."""
+
+
+def load_glyphs(folder: str | Path | None = None) -> Dataset:
+    """Pictures of 560 and some Korean syllables, 32 x 32 pixels (uint8), one per syllable and font.
+
+    The syllables are those of the consonants and vowels named above that the standard KS X 1001 has; many differ by
+    one short stroke. Each font is drawn in the size in which its largest syllable fills 28 pixels, each syllable in
+    the middle. The same versions of the fonts, of Pillow and of its FreeType give the same bytes.
+
+    Args:
+        folder: The folder of the fonts. None takes ``$ATTAR_FONTS``, or else where Debian puts them.
+
+    Raises:
+        MissingExtra: If Pillow is not installed.
+        BadInput: If a font is not there; the message names the Debian packages.
+    """
+    given = folder or os.environ.get("ATTAR_FONTS")
+    root = DEBIAN if given is None else Path(given)
+    _check_present(root, (*TRAIN, *VALIDATION, *TEST))
+    names = syllables()
+    parts, first = {}, 0
+    for part, fonts in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        pictures = np.concatenate([_drawn(root / font, names) for font in fonts])
+        labels = torch.arange(len(names)).repeat(len(fonts))
+        ids = torch.arange(first, first + len(pictures))
+        parts[part] = Split(torch.from_numpy(pictures[:, None]), labels, ids, names)
+        first += len(pictures)
+    source = f"{len(TRAIN)} + {len(VALIDATION)} + {len(TEST)} fonts of Debian, drawn by {_versions()}"
+    return Dataset("glyphs", parts["train"], parts["validation"], parts["test"], names, source)
+
+
+def syllables() -> tuple[str, ...]:
+    """The classes, in Unicode's order: what KS X 1001 lacks is not in all fonts."""
+    every = (chr(0xAC00 + (i * 21 + v) * 28 + f) for i in _INITIALS for v in _VOWELS for f in _FINALS)
+    # Python writes what the standard lacks as a sequence of eight bytes.
+    return tuple(one for one in every if len(one.encode("euc_kr")) == 2)
+
+
+def _drawn(path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    """Every syllable in one font: ``[syllables, 32, 32]``."""
+    from PIL import Image, ImageDraw
+
+    size = _ROOM
+    for _ in range(2):  # Hinting makes sizes uneven: the second look is at the size itself.
+        boxes = [_font(path, size).getbbox(name) for name in names]
+        largest = max(max(right - left, bottom - top) for left, top, right, bottom in boxes)
+        size = max(4, int(size * _ROOM / largest))
+    font = _font(path, size)
+    pictures = np.empty((len(names), SIDE, SIDE), np.uint8)
+    for number, name in enumerate(names):
+        left, top, right, bottom = font.getbbox(name)
+        picture = Image.new("L", (SIDE, SIDE))
+        place = ((SIDE - (right - left)) // 2 - left, (SIDE - (bottom - top)) // 2 - top)
+        ImageDraw.Draw(picture).text(place, name, fill=255, font=font)
+        pictures[number] = np.asarray(picture)
+    if not pictures.any(axis=(1, 2)).all():
+        raise must("font", "load_glyphs", "one that draws every syllable", path, "Install Debian's version of it")
+    return pictures
+
+
+def _font(path: Path, size: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    # The basic layout: another needs a library that is not everywhere, and places single syllables no better.
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _versions() -> str:
+    from PIL import __version__, features
+
+    return f"Pillow {__version__} with FreeType {features.version('freetype2')}"
+
+
+def _check_present(root: Path, fonts: Sequence[str]) -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("pillow", "glyphs", "Drawing glyphs") from error
+    missing = [font for font in fonts if not (root / font).is_file()]
+    if missing:
+        raise _not_there(root, missing)
+
+
+def _not_there(root: Path, missing: Sequence[str]) -> BadInput:
+    packages = sorted({_package(font) for font in missing})
+    got = f"{root} without {len(missing)} of them, such as {missing[0]}"
+    remedy = f"Install Debian's {' '.join(packages)}, or set ATTAR_FONTS to a folder with their files"
+    return must("folder", "load_glyphs", "one with the fonts", got, remedy)
+
+
+def _package(font: str) -> str:
+    return PACKAGES[max((beginning for beginning in PACKAGES if font.startswith(beginning)), key=len)]
