@@ -197,8 +197,9 @@ def unquantized(student: nn.Module, *, leave: Literal["quantized", "float"] = "q
     student.eval()  # As it is when it is used: nothing is rounded by chance.
     for layer, attribute, _ in list(_quantized(student).values()):
         original = getattr(layer.parametrizations, attribute).original
-        # A leaf that requires no gradient cannot be replaced by a value that has one.
+        # It is a leaf that takes over the value; frozen ones are to learn again.
         original.requires_grad_(True)
+        _give_own_class_(layer)
         parametrize.remove_parametrizations(layer, attribute, leave_parametrized=leave == "quantized")
     for layer in list(student.modules()):
         inputs = getattr(layer, INPUT, None)
@@ -310,21 +311,21 @@ def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]
         weight = getattr(place.module, place.attribute)
         remedy = f"Skip it with skip=[{place.name!r}]"
         if place.attribute not in _weights_of(place.module):
-            # A recurrent layer holds its weights a second time, in a list that a parametrization does not reach.
-            recurrent = isinstance(place.module, nn.RNNBase)
-            if recurrent or tensors == "weights":
+            # A recurrent layer holds its weights a second time, in a list that a parametrization does not reach; and
+            # what another parametrization makes a weight of is not that weight.
+            never = isinstance(place.module, nn.RNNBase | parametrize.ParametrizationList)
+            if never or tensors == "weights":
                 rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
-                remedy += "" if recurrent else ", or include it with tensors='all'"
+                remedy += "" if never else ", or include it with tensors='all'"
                 raise must(f"layer of {place.name!r}", "quantize", rule, type(place.module).__name__, remedy)
         if len(users[id(weight)]) > 1:
             raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
-        if parametrize.is_parametrized(place.module, place.attribute):
-            raise must(f"weights {place.name!r}", "quantize", "without a parametrization", "one", remedy)
         check_finite(weight, f"quantize, weights {place.name!r},")
         riding = WeightFormat(form, weight)
         if isinstance(form, Learned) and not form.trains_weights:
             weight.requires_grad_(False)
         riding.train(place.module.training)
+        _give_own_class_(place.module)
         parametrize.register_parametrization(place.module, place.attribute, riding)
 
 
@@ -343,6 +344,18 @@ def _attach_inputs(
         place.module.register_forward_pre_hook(quantize_input)
     waiting = {place.layer: getattr(place.module, INPUT) for place, _ in assigned}
     calibrate_(student, waiting, calibration)
+
+
+def _give_own_class_(layer: nn.Module) -> None:
+    """Make a parametrized layer's class its own.
+
+    Torch makes a class for each such layer and puts the tensor on it as a property; a copy of the layer has the same
+    class, so that what is done to one would be done to the other.
+    """
+    if parametrize.is_parametrized(layer):
+        kind = type(layer)
+        content = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+        layer.__class__ = type(kind.__name__, kind.__bases__, content)
 
 
 def _quantized(student: nn.Module) -> dict[str, tuple[Any, str, WeightFormat]]:

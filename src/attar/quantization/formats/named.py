@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from attar.errors import must, near, shown
+from attar.errors import must, near
 from attar.ops.granularity import Granularity, PerAxis, PerGroup, PerTensor
 from attar.quantization.format import Format
 from attar.quantization.formats.affine import Affine
@@ -75,10 +75,10 @@ def from_table(table: Any) -> Format:
 gradient='identity')
     """
     if not isinstance(table, Mapping):
-        raise must("a format", "quantize", "a table", shown(table), 'Write { use = "uniform", bits = 4 }')
+        raise must("a format", "quantize", "a table", table, 'Write { use = "uniform", bits = 4 }')
     use = table.get("use")
     if not isinstance(use, str) or use not in FORMATS:
-        raise must("use", "a format", "a known format", shown(use), near(str(use), FORMATS))
+        raise must("use", "a format", "a known format", use, near(str(use), FORMATS))
     kind = FORMATS[use]
     hints = get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}
@@ -87,7 +87,7 @@ gradient='identity')
         if key == "use":
             continue
         if key not in known:
-            raise must("a setting", f"format {use!r}", "known", shown(key), near(str(key), known or {"(none)"}))
+            raise must("a setting", f"format {use!r}", "known", key, near(str(key), known or {"(none)"}))
         if key == "granularity":
             settings[key] = _granularity(value)
             continue
@@ -97,7 +97,7 @@ gradient='identity')
             settings[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
             rule = error.errors()[0]["msg"].removeprefix("Input should be ")
-            raise must(key, f"format {use!r}", rule, shown(value), "Leave it out for its default") from error
+            raise must(key, f"format {use!r}", rule, value, "Leave it out for its default") from error
     built: Format = kind(**settings)
     return built
 
@@ -120,7 +120,7 @@ def _granularity(said: Any) -> Granularity:
         if key in ("group_size", "axis") and isinstance(value, int) and not isinstance(value, bool):
             return PerGroup(value) if key == "group_size" else PerAxis(value)
     rule = '"tensor", "channel", { group_size = 256 } or { axis = 1 }'
-    raise must("granularity", "a format", rule, shown(said), "Leave it out for the format's own")
+    raise must("granularity", "a format", rule, said, "Leave it out for the format's own")
 
 
 def _holds_tuple(hint: Any) -> bool:
