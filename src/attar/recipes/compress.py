@@ -27,6 +27,7 @@ from attar.recipes.document import document, finite, headline, labels_of, teache
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.schema import Recipe
 from attar.recipes.stages import Context, check_networks, data_of
+from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
@@ -158,7 +159,7 @@ def begun(
         visiting: The folder is another run's, whose stages are used and added to; what it says of that run stays.
         lenders: Other run folders, whose finished stages serve where they are the same.
     """
-    for training in (recipe.student.training, recipe.teacher.training):
+    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
         make_fabric(device, training.precision)
     folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name, lenders)
     with folder.opened(recipe, visiting=visiting), _logging(folder.path / "log.txt"), _threads(recipe.threads):
@@ -170,6 +171,7 @@ def begun(
         context = Context(recipe, dataset, dataset.fingerprint(), folder, device, progress)
         folder.stages.append(Stage("data", folder.path, {}, time.perf_counter() - start, False))
         check_networks(context.recipe, context.dataset)
+        check_steps(context.recipe, context.dataset)
         yield context
 
 

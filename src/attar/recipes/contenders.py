@@ -22,6 +22,7 @@ from attar.evidence.measure import Kind, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.describe import save_weights
+from attar.quantization.quantize import formats, input_formats, unquantized
 from attar.recipes.schema import Runtime
 from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
@@ -107,13 +108,14 @@ def line_up(context: Context, taught: Taught) -> Field:
         AttarError: If not one candidate could be deployed.
     """
     settings, spec = context.recipe.artifacts, context.network.spec()
-    student, figures = taught.student.network, cost(taught.student.network, context.example)
+    student = taught.student.network
+    figures = cost(plain_of(student), context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
     grid = candidates(settings.runtimes, int8=settings.int8)
     with context.progress("deploy", len(grid)) as advance:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, student, candidate, spec)
+            made = artifact_of(context, candidate.name, plain_of(student), candidate, spec)
             if isinstance(made, str):
                 refused[candidate.name] = made
             else:
@@ -128,12 +130,17 @@ def line_up(context: Context, taught: Taught) -> Field:
     if taught.control is not None:
         runtime = "onnxruntime" if "onnxruntime" in runtimes else runtimes[0]
         plain = Candidate(f"{runtime} fp32", runtime)
-        made = artifact_of(context, "control", taught.control.network, plain, spec)
+        made = artifact_of(context, "control", plain_of(taught.control.network), plain, spec)
         if isinstance(made, str):
             warnings.append(f"The control could not be deployed: {made}")
         else:
             found["control"] = Contender.deployed("control", "control", made, figures)
     return Field(found, refused, warnings)
+
+
+def plain_of(student: nn.Module) -> nn.Module:
+    """A network without formats: its weights are what the formats made of them, and what goes into layers is float."""
+    return unquantized(student) if formats(student) or input_formats(student) else student
 
 
 def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tuple[dict[str, Contender], list[str]]:

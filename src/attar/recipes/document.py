@@ -21,6 +21,7 @@ from attar.recipes.choose import Choice
 from attar.recipes.contenders import Field, Logits, allowed
 from attar.recipes.guards import guarded
 from attar.recipes.stages import Context, Trained
+from attar.recipes.steps import told
 from attar.recipes.taught import Taught
 from attar.transfer.datasets import Split
 
@@ -86,7 +87,13 @@ def document(
         "specialists": None if taught.specialized is None else taught.specialized.evidence(context),
         "ratios": _ratios(field, measured, choice.winner),
         "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
-        | {one.name: _curve(one, recipe.student.choose_by) for one in (*taught.students, *taught.controls)},
+        | {
+            one.name: _curve(one, recipe.student.choose_by)
+            for last in (*taught.students, *taught.controls)
+            for one in (*last.earlier, last)
+            if one.history
+        },
+        "steps": told(context, taught.students, taught.controls),
         "examples": _examples(context, taught),
         "temperature": recipe.temperature,
         "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},

@@ -12,6 +12,7 @@ from attar.evidence.units import count, grouped, size
 from attar.network.cost import cost
 from attar.recipes.schema import Recipe, TeacherSection
 from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
+from attar.recipes.steps import check_steps
 from attar.teachers.families import FAMILIES
 from attar.training.progress import Progress, silent
 
@@ -85,6 +86,7 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
     """
     dataset = data_of(recipe, progress)
     check_networks(recipe, dataset)
+    check_steps(recipe, dataset)
     example = dataset.train.floats(slice(0, 1))
     student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
     teacher, steps = None, 0
@@ -93,7 +95,6 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
         if not recipe.teacher.weights and not recipe.teacher.learns:
             training = recipe.teacher.training
             steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
-    training = recipe.student.training
     stored = recipe.transfer.cached and not recipe.teacher.learns
     made = recipe.transfer.synthesis
     examples = len(dataset.train) if made is None else made.rows + made.original * len(dataset.train)
@@ -112,8 +113,7 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
         student_macs=student.macs,
         student_steps=recipe.student.seeds
         * (1 + recipe.control)
-        * training.epochs
-        * math.ceil(examples / training.batch_size),
+        * sum(training.epochs * math.ceil(examples / training.batch_size) for _, training in recipe.trainings),
         labels=labels,
         targets_bytes=labels * width,
         candidates=[one.name for one in candidates(recipe.artifacts.runtimes, int8=recipe.artifacts.int8)],

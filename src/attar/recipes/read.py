@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -111,11 +110,15 @@ def from_document(document: Mapping[str, Any], where: str = "the recipe") -> Rec
 def _said(problem: Any, where: str) -> str:
     """One sentence for one problem that pydantic found."""
     path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
+    model, path = _walked(path)
     key = ".".join(map(_name, path)) or "the recipe"
     if problem["type"] == "extra_forbidden":
-        return _ended(f"{where}: unknown key {key}. {near(str(path[-1]), _keys(path[:-1]))}")
+        return _ended(f"{where}: unknown key {key}. {near(str(path[-1]), [] if model is None else model.model_fields)}")
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        uses = problem["ctx"].get("expected_tags", "'distil', 'quantize'")
+        return f"{where}: {key}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if problem["type"] == "value_error":
         return _ended(f"{where}: {key}: {message}")
@@ -132,17 +135,34 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else sentence + "."
 
 
-def _keys(path: Iterable[Any]) -> list[str]:
-    """The keys that a table of the recipe may have."""
-    model: Any = Recipe
+def _walked(path: Sequence[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
+    """The table in which a path ends, if it is one of the schema, and the path as the file has it."""
+    models: list[type[BaseModel]] = [Recipe]
+    table: type[BaseModel] | None = Recipe
+    said: list[Any] = []
     for part in path:
-        model = _model(model.model_fields[str(part)].annotation)
-        if model is None:
-            return []
-    return list(model.model_fields)
+        chosen = [model for model in models if _use(model) == part]
+        if len(models) > 1 and chosen:  # pydantic says which of several tables it took; the file does not have that
+            models, table = chosen, chosen[0]
+            continue
+        said.append(part)
+        if isinstance(part, int):
+            continue
+        table = models[0] if len(models) == 1 else None
+        field = None if table is None else table.model_fields.get(str(part))
+        models = [] if field is None else _models(field.annotation)
+    return table, said
 
 
-def _model(annotation: Any) -> Any:
-    if get_origin(annotation) in (types.UnionType,):
-        annotation = next((choice for choice in get_args(annotation) if choice is not type(None)), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """All tables that a value of this type may be, or be a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for choice in get_args(annotation) for model in _models(choice)]
+
+
+def _use(model: type[BaseModel]) -> str | None:
+    """The name by which a list of different tables tells this one apart."""
+    field = model.model_fields.get("use")
+    names = () if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
+    return str(names[0]) if names else None

@@ -9,7 +9,6 @@ import dataclasses
 import inspect
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +83,8 @@ class Trained:
         history: One plain entry per epoch.
         score: Score on validation of the kept epoch: what the recipe chooses by.
         teacher: The teacher that learned beside it, if one did.
+        use: What was done: ``distil`` or ``quantize``.
+        earlier: The steps before it, in order.
     """
 
     name: str
@@ -91,6 +92,8 @@ class Trained:
     history: Sequence[Mapping[str, Any]]
     score: float
     teacher: nn.Module | None = None
+    use: str = "distil"
+    earlier: Sequence[Trained] = ()
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------
@@ -149,11 +152,11 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
         if recipe.teacher.count > 1:
             alike = [network_of(recipe.teacher.network, recipe.teacher.seed) for _ in range(recipe.teacher.count)]
             teacher = Ensemble([NetworkTeacher(one, classes=classes) for one in alike]).module
-    if reads_layers(recipe.terms):
+    for terms in (terms for terms, _ in recipe.trainings if reads_layers(terms)):
         if teacher is None:
             rule = "networks where a term of the objective reads hidden layers"
             raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
-        readings_of(recipe.terms, student, None, teacher)
+        readings_of(terms, student, None, teacher)
 
 
 def check_tables(recipe: Recipe, dataset: Dataset) -> None:
@@ -191,7 +194,7 @@ def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
         raise must(key, "the recipe", rule, got, "Change its arguments")
 
 
-def _train(
+def train(
     name: str,
     context: Context,
     network: Callable[[], nn.Module],
@@ -203,14 +206,30 @@ def _train(
     detach: bool = True,
     choose_by: str = "accuracy",
     guide: nn.Module | None = None,
+    prepared: Callable[[nn.Module], nn.Module] | None = None,
 ) -> Trained:
-    """Train a network as a stage of its own, with a checkpoint inside of it."""
+    """Train a network as a stage of its own, with a checkpoint inside of it.
+
+    Args:
+        name: Of the stage.
+        context: The run.
+        network: Builds the network as it is before, and into which the trained weights are read.
+        objective: What is minimized.
+        data: The examples.
+        settings: How the training goes.
+        depends: What the result depends on besides.
+        teacher: Builds a teacher that learns along.
+        detach: Whether the student's terms leave it alone.
+        choose_by: The score on validation by which the epoch is chosen.
+        guide: The network whose layers terms read.
+        prepared: What is done to the network for the training alone, such as freezing a part of it.
+    """
 
     def work(folder: Path) -> dict[str, Any]:
         checkpoint = folder / "checkpoint.safetensors"
         try:
             fitted: Fitted = fit(
-                network(),
+                network() if prepared is None else prepared(network()),
                 objective,
                 data(),
                 settings=settings,
@@ -249,7 +268,7 @@ def _train(
             **depends,
             "data": context.fingerprint,
             "training": plain,
-            "objective": _changed(objective.terms),
+            "objective": changed(objective.terms),
             **({} if choose_by == "accuracy" else {"choose_by": choose_by}),
         },
         work,
@@ -265,14 +284,14 @@ def _train(
     )
 
 
-def _changed(value: Any) -> Any:
+def changed(value: Any) -> Any:
     """Settings as plain values, less those that are as they come: one that is added later changes no key."""
     if isinstance(value, Mapping):
-        return {str(key): _changed(item) for key, item in value.items()}
+        return {str(key): changed(item) for key, item in value.items()}
     if not dataclasses.is_dataclass(value):
         return value
     fields = {field.name: (getattr(value, field.name), field.default) for field in dataclasses.fields(value)}
-    return [type(value).__name__, {name: _changed(now) for name, (now, usual) in fields.items() if now != usual}]
+    return [type(value).__name__, {name: changed(now) for name, (now, usual) in fields.items() if now != usual}]
 
 
 # -- teacher and targets -----------------------------------------------------------------------------------------------
@@ -328,7 +347,7 @@ def _member(context: Context, index: int) -> Trained:
     section = context.recipe.teacher
     assert section.network is not None
     described, seed = section.network, section.seed + index
-    return _train(
+    return train(
         f"teacher/{index}",
         context,
         lambda: network_of(described, seed),
@@ -389,7 +408,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
         "data": split.fingerprint(),
         "views": views.fingerprint(),
         "top_k": transfer.top_k,
-        **_codes(transfer),
+        **named_codes(transfer),
     }
     return context.folder.stage(name, depends, work)
 
@@ -434,114 +453,9 @@ def _said_of(context: Context, stored: Targets) -> dict[str, Any]:
     }
 
 
-def _codes(transfer: TransferSection) -> dict[str, str]:
+def named_codes(transfer: TransferSection) -> dict[str, str]:
     """How targets are kept, where that is named at all: what was made before there was a choice is found again."""
     return {} if transfer.codes == "float16" else {"codes": transfer.codes}
-
-
-# -- student and control -----------------------------------------------------------------------------------------------
-
-
-def student_of(
-    context: Context,
-    index: int,
-    targets: TargetSource | None,
-    views: Views,
-    heard: str,
-    learning: Callable[[], nn.Module] | None,
-    split: Split | None = None,
-    guide: nn.Module | None = None,
-) -> Trained:
-    """The student of one seed, taught by targets or beside a teacher that learns.
-
-    Args:
-        context: The run.
-        index: Number of the seed.
-        targets: What the teacher says; None for one that learns along.
-        views: How the examples are seen.
-        heard: Fingerprint of the teacher.
-        learning: Builds the teacher that learns along.
-        split: What the student imitates on; the training examples if left out.
-        guide: The teacher as a network, where a term reads its layers.
-    """
-    recipe = context.recipe
-    rows = context.dataset.train if split is None else split
-    return _student(
-        f"student/{index}",
-        context,
-        index,
-        recipe.terms,
-        lambda: TransferSet(rows, views, targets, labelled=recipe.transfer.labels),
-        recipe.student.training,
-        {
-            **({} if split is None else {"transfer": split.fingerprint()}),
-            "views": views.fingerprint(),
-            "teacher": heard,
-            "top_k": recipe.transfer.top_k,
-            **_codes(recipe.transfer),
-            "detach": recipe.teacher.detach,
-            **({} if recipe.transfer.label_views else {"label_views": False}),
-        },
-        learning,
-        guide,
-    )
-
-
-def control_of(context: Context, index: int, examples: int | None = None, labeled: Split | None = None) -> Trained:
-    """The same network with the same budget and no teacher: labels alone, on the same views.
-
-    Args:
-        context: The run.
-        index: Number of the seed.
-        examples: How many the student sees in an epoch, where these are not the control's; the control then gets so
-            many more epochs that it takes as many steps.
-        labeled: What it learns from; the training examples if left out.
-    """
-    train = context.dataset.train if labeled is None else labeled
-    training = context.recipe.student.training
-    if examples is not None:
-        steps = [math.ceil(count / training.batch_size) for count in (examples, len(train))]
-        longer = max(1, round(steps[0] / steps[1]))
-        patience = None if training.patience is None else training.patience * longer
-        training = replace(training, epochs=training.epochs * longer, patience=patience)
-    views = context.recipe.transfer.views.views(context.recipe.seed)
-    return _student(
-        f"control/{index}",
-        context,
-        index,
-        context.recipe.control_terms,
-        lambda: TransferSet(train, views),
-        training,
-        {"views": views.fingerprint(), **({} if labeled is None else {"transfer": labeled.fingerprint()})},
-        None,
-    )
-
-
-def _student(
-    name: str,
-    context: Context,
-    index: int,
-    objective: Objective,
-    data: Callable[[], TransferSet],
-    training: Training,
-    depends: Mapping[str, Any],
-    learning: Callable[[], nn.Module] | None,
-    guide: nn.Module | None = None,
-) -> Trained:
-    network, seed = context.network, context.recipe.seed + index
-    return _train(
-        name,
-        context,
-        lambda: network_of(network, seed),
-        objective,
-        data,
-        replace(training, seed=seed),
-        {"network": network.model_dump(), "seed": seed, **depends},
-        learning,
-        context.recipe.teacher.detach,
-        context.recipe.student.choose_by,
-        guide,
-    )
 
 
 # -- artifacts ---------------------------------------------------------------------------------------------------------

@@ -13,15 +13,8 @@ from attar.recipes.corrected import Corrected, corrected_of
 from attar.recipes.folder import Stage
 from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.specialists import Specialized, specialists_of
-from attar.recipes.stages import (
-    Context,
-    Trained,
-    control_of,
-    network_of,
-    student_of,
-    targets_of,
-    teacher_of,
-)
+from attar.recipes.stages import Context, Trained, network_of, targets_of, teacher_of
+from attar.recipes.steps import control_of, student_of
 from attar.recipes.tabular import Made, Selected, selected_of
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.reading import reads_layers
@@ -142,9 +135,9 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
     """The teacher with its targets, and one student per seed."""
     heard = listen(context)
     split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
-    guide = getattr(heard.teacher, "module", None) if reads_layers(context.recipe.terms) else None
+    guide = getattr(heard.teacher, "module", None) if _reads(context) else None
     students = [
-        student_of(context, index, heard.source, heard.views, fingerprint, None, split, guide)
+        student_of(context, index, heard.source, heard.views, fingerprint, None, split, guide, heard.imitated.labeled)
         for index in range(context.recipe.student.seeds)
     ]
     return heard, students
@@ -169,6 +162,10 @@ def _together(context: Context) -> Taught:
     beside = max(students, key=lambda one: one.score).teacher
     assert beside is not None
     return Taught(NetworkTeacher(beside, example=context.example), [], students, _controls(context, None))
+
+
+def _reads(context: Context) -> bool:
+    return any(reads_layers(objective) for objective, _ in context.recipe.trainings)
 
 
 def _controls(context: Context, imitated: Imitated | None) -> list[Trained]:
