@@ -501,8 +501,7 @@ def test_a_class_that_the_transfer_set_lacks_is_shifted_on_validation(tiny: Docu
     # Controls never heard of the class: unshifted, one that trained for long finds none of its examples.
     assert min(found["control"]["absent_before"]) < 0.5
     assert run.evidence["examples"] and all(one["label"] != "cat" for one in run.evidence["examples"])
-    weights = load(run.folder / "artifact", allow=["attar"]).manifest
-    assert weights["classes"] == ["ant", "bee", "cat"]
+    assert load(run.folder / "artifact", allow=["attar"]).classes == ("ant", "bee", "cat")
 
 
 def test_a_shift_needs_a_class_that_is_absent(tiny: Document, tmp_path: Path) -> None:
