@@ -123,7 +123,8 @@ def quantize(
         tensors: ``weights`` are those of `WEIGHTS`; ``all`` is every parameter of every layer, biases and batch
             normalization among them.
         calibration: Inputs from the training set, one batch or several, on which ranges of activations are measured;
-            needed by formats that measure one.
+            needed by formats that measure one. The student should be trained by then: in an untrained one batch
+            normalization has not seen the data, and ranges would be those of another network.
 
     Raises:
         NothingMatched: If a pattern fits nothing, or everything is skipped.

@@ -21,7 +21,8 @@ class Ternary:
     With ``scale="twn"`` the scale is the mean size of the weights above :math:`\Delta`, and the gradient that of the
     identity. With ``"learned"`` there are two, for weights above and below zero, which begin with that value and are
     trained: each gets the gradients of its weights, and these get theirs times the scale, as in trained ternary
-    quantization (which sets its threshold by the largest weight; ours is the mean's, for both).
+    quantization (which sets its threshold by the largest weight; ours is the mean's, for both). As a scale gets the sum
+    of many gradients, learning rates have to be small.
 
     Attributes:
         scale: Where the scales come from.

@@ -16,8 +16,9 @@ from attar.quantization.format import NOTHING, Encoded, Table, stored
 class Wrpn:
     r"""``code / (2**(bits-1) - 1)`` of weights clipped to [-1, 1]: :math:`2^k - 1` numbers, zero among them.
 
-    The grid is the same in every layer and there is no table. Weights beyond get no gradient. Activations that go with
-    it are `Clipped`.
+    The grid is the same in every layer and there is no table: weights below half a step are zero, which may be all of a
+    layer whose weights begin small and whose bits are few. Weights beyond get no gradient. Activations that go with it
+    are `Clipped`.
 
     Attributes:
         bits: Bits of a code, 2 to 16; with 2 the weights are -1, 0 and 1.
