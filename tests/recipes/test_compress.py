@@ -607,3 +607,61 @@ def test_members_are_labelled_apart_and_merged_and_a_new_one_is_asked_alone(tiny
     more = reused(run_of(tiny, tmp_path / "apart"))
     of = {name: found for name, found in more.items() if name.startswith("targets")}
     assert of == {"targets-of/0": True, "targets-of/1": True, "targets-of/2": False, "targets": False}
+
+
+def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, tmp_path: Path) -> None:
+    """One model knows all classes and looks at a quarter of the pixels, another tells two classes apart."""
+    draws = np.random.default_rng(3)
+    y = np.arange(240) % 3
+    x = np.zeros((240, 1, 8, 8), np.float32)
+    for number, (row, column) in enumerate([(0, 0), (0, 4), (4, 0)]):
+        x[y == number, 0, row : row + 4, column : column + 4] = 1.0
+    x += draws.normal(scale=1.0, size=x.shape).astype("float32")
+    np.savez(tmp_path / "squares.npz", x=x, y=y, classes=np.array(["ant", "bee", "cat"]))
+    whole, pair = mlp(16, 3, hidden=()), mlp(64, 2, hidden=())
+    with torch.no_grad():  # each looks at the square of its class
+        for layer, side, classes in ((whole[-1], 4, (0, 1, 2)), (pair[-1], 8, (2, 1))):
+            weight = torch.zeros(len(classes), side, side)
+            for place, number in enumerate(classes):
+                half = side // 2
+                row, column = half * (number == 2), half * (number == 1)
+                weight[place, row : row + half, column : column + half] = 8 / half**2
+            layer.weight.copy_(weight.flatten(1))
+            layer.bias.zero_()
+    for name, network in (("whole", whole), ("pair", pair)):
+        save_weights(network, tmp_path / f"{name}.safetensors")
+
+    def network(inputs: int, classes: int) -> Document:
+        arguments = {"inputs": inputs, "classes": classes, "hidden": []}
+        return {"use": "attar.network.architectures:mlp", "arguments": arguments}
+
+    tiny["data"]["use"] = str(tmp_path / "squares.npz")
+    tiny["student"]["network"]["arguments"]["inputs"] = 64
+    first = {"network": network(16, 3), "weights": str(tmp_path / "whole.safetensors"), "size": [4, 4]}
+    second = {
+        "network": network(64, 2),
+        "weights": str(tmp_path / "pair.safetensors"),
+        "classes": ["cat", "bee"],
+        "vote": 2.0,
+    }
+    tiny["teacher"] = {"each": [first, second]}
+    both = run_of(tiny, tmp_path / "both")
+    tiny["teacher"] = {"each": [first]}
+    alone = run_of(tiny, tmp_path / "alone")
+    assert both.evidence["seeds"]["teacher"] > 0.85 and alone.evidence["seeds"]["teacher"] > 0.85
+    stores = [Targets.open(next(run.folder.glob("stages/targets-*/store"))) for run in (both, alone)]
+    one, other = (store(None, torch.arange(len(store)), 0) for store in stores)
+    assert isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
+    assert not torch.allclose(one.softmax(1)[:, 1:], other.softmax(1)[:, 1:], atol=0.05)
+    # The second says nothing of ants against the rest.
+    torch.testing.assert_close(one.softmax(1)[:, 0], other.softmax(1)[:, 0], atol=2e-3, rtol=0)
+    tiny["teacher"] = {"each": [second]}
+    with pytest.raises(BadInput, match="ant"):
+        run_of(tiny, tmp_path / "pair")
+    del first["size"]
+    tiny["teacher"] = {"each": [first]}
+    with pytest.raises(BadInput, match=r"teacher\.each\.0 .*Set size"):
+        run_of(tiny, tmp_path / "size")
+    tiny["teacher"] = {"each": [{"network": network(64, 3)}]}
+    with pytest.raises(BadInput, match="give network with weights, or onnx"):
+        run_of(tiny, tmp_path / "none")

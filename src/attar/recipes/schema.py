@@ -227,6 +227,25 @@ class SpecialistsSection(Section):
         return self
 
 
+class MemberSection(Section):
+    """One given model of a teacher whose models differ: in what they take, or in the classes that they know."""
+
+    network: NetworkSection | None = Field(None, description="its architecture; goes with weights")
+    weights: str | None = Field(None, description="safetensors file")
+    onnx: str | None = Field(None, description="ONNX file instead of a network")
+    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="height and width that it takes, where the data have others"
+    )
+    classes: list[str] | None = Field(None, description="names of the classes it knows, in the order of its logits")
+    vote: Annotated[Number, Field(gt=0)] = Field(1.0, description="weight in the average")
+
+    @model_validator(mode="after")
+    def _network_with_weights_or_file(self) -> MemberSection:
+        if (self.network is None) == (self.onnx is None) or (self.network is None) != (self.weights is None):
+            raise ValueError("give network with weights, or onnx")
+        return self
+
+
 class TeacherSection(Section):
     """The frozen source of targets: networks (given or trained here), ONNX files, an estimator, or a library of models.
 
@@ -237,6 +256,9 @@ class TeacherSection(Section):
     members: Annotated[int, Field(ge=1)] = Field(1, description="networks to train, from different seeds")
     weights: list[str] = Field(default_factory=list, description="safetensors files, one per member; none: train them")
     onnx: list[str] = Field(default_factory=list, description="ONNX files instead of networks")
+    each: Annotated[list[MemberSection], Field(min_length=1)] | None = Field(
+        None, description="given models that differ in what they take or know, one table each"
+    )
     estimator: str | None = Field(
         None, description="package.module:function that returns a fitted model with predict_proba, for rows of a table"
     )
@@ -254,10 +276,10 @@ class TeacherSection(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> TeacherSection:
-        given = [name for name in ("network", "onnx", "estimator", "library") if getattr(self, name)]
+        given = [name for name in ("network", "onnx", "each", "estimator", "library") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(
-                "give one of network (with weights, or to be trained here), onnx, estimator and library; "
+                "give one of network (with weights, or to be trained here), onnx, each, estimator and library; "
                 f"got {' and '.join(given) or 'none'}"
             )
         if self.estimator is not None or self.library is not None:
@@ -271,6 +293,8 @@ class TeacherSection(Section):
             raise ValueError(
                 f"members ({self.members}) must be the number of onnx files ({len(self.onnx)}); leave it out"
             )
+        if self.each is not None and (self.weights or self.members != 1 or self.learns or self.votes is not None):
+            raise ValueError("each says weights and vote of a model itself; leave out weights, members, votes, learns")
         if self.votes is not None and len(self.votes) != self.count:
             raise ValueError(f"votes must be one for each of the {self.count} members; got {len(self.votes)}")
         if self.learns and (self.onnx or self.count > 1):
@@ -282,7 +306,7 @@ class TeacherSection(Section):
     @property
     def count(self) -> int:
         """How many members there are."""
-        return len(self.onnx) or len(self.weights) or self.members
+        return len(self.onnx) or len(self.weights) or len(self.each or ()) or self.members
 
 
 class SynthesisSection(Section):

@@ -23,10 +23,12 @@ from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.standardize import Standardize
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.schema import NetworkSection, Recipe, TransferSection
+from attar.recipes.schema import MemberSection, NetworkSection, Recipe, TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.batch import ABSENT
 from attar.training.fit import Fitted, fit, make_fabric
@@ -318,7 +320,12 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 trained.append(_member(context, index))
                 network = trained[-1].network
             members.append(NetworkTeacher(network, example=context.example, device=device))
-    teacher = members[0] if len(members) == 1 else Ensemble(members, mean=section.mean, weights=section.votes)
+    votes = section.votes
+    if section.each is not None:
+        members = [_given(context, index, one) for index, one in enumerate(section.each)]
+        votes = [one.vote for one in section.each]
+    alone = len(members) == 1 and not isinstance(members[0], SubsetTeacher)
+    teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
     classes = len(context.dataset.classes)
     if teacher.classes != classes:
         raise must(
@@ -329,6 +336,32 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
             "Use a teacher of the same classes",
         )
     return teacher, trained
+
+
+def _given(context: Context, index: int, section: MemberSection) -> Teacher:
+    """One given model of a teacher whose models differ."""
+    example, names = context.example, context.dataset.classes
+    if section.size is not None:
+        example = resizing((section.size[0], section.size[1]))(example)
+    classes = None if section.classes is None else len(section.classes)
+    teacher: Teacher
+    if section.onnx is not None:
+        teacher = OnnxTeacher(section.onnx, threads=torch.get_num_threads(), classes=classes)
+    else:
+        assert section.network is not None and section.weights is not None, "the schema sees to it"
+        network = network_of(section.network, context.recipe.teacher.seed)
+        inner = network.network if isinstance(network, Standardize) else network
+        load_weights(inner, Path(section.weights))
+        try:
+            teacher = NetworkTeacher(network, classes=classes, example=example, device=context.device)
+        except RuntimeError as error:
+            rule = f"a network for inputs of shape {tuple(example.shape[1:])}"
+            raise must(
+                f"teacher.each.{index}", "the recipe", rule, error, "Set size, or change its arguments"
+            ) from error
+    if section.size is not None:
+        teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
+    return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
 
 
 def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
