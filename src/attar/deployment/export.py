@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from attar.deployment.quiet import import_untracked, quiet
@@ -24,7 +26,7 @@ class DeploymentError(AttarError, RuntimeError):
     """A student cannot be turned into a file for one runtime; other runtimes may still take it."""
 
 
-def to_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
+def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True) -> None:
     """Write the network as one self-contained ONNX file with a free batch dimension.
 
     The graph takes ``input`` float32 ``[batch, ...]`` and gives ``logits`` float32 ``[batch, classes]``, in evaluation
@@ -35,6 +37,8 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
         module: The network, on the CPU. It is not changed.
         example: One input, ``[1, ...]`` float32; its values do not matter.
         path: Where to write. Weights above 2 GB go to ``<path>.data`` beside it.
+        fold: Whether what depends on weights alone is computed now, such as batch normalization drawn into the weights
+            of a convolution. Otherwise all parameters and buffers are in the graph as they are, under their own names.
 
     Raises:
         DeploymentError: If the network cannot be traced, ties the batch to one size, or gives an invalid graph.
@@ -52,8 +56,11 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 verbose=False,
+                optimize=fold,
             )
             assert program is not None  # the dynamo exporter always returns one
+            if not fold:
+                _simplify(program, frozenset(module.state_dict()))
             _forget_origins(program)
             _check_form(program)
             program.save(path, external_data=size > _SINGLE_FILE_BYTES)
@@ -119,6 +126,17 @@ def _check_form(program: torch.onnx.ONNXProgram) -> None:
     for value in (inputs[0], outputs[0]):
         if value.shape is None or len(value.shape) == 0 or isinstance(value.shape[0], int):
             raise ValueError(f"the batch dimension of {value.name!r} is not free: {value.shape}")
+
+
+def _simplify(program: torch.onnx.ONNXProgram, weights: Collection[str]) -> None:
+    """Compute what depends on nothing, and leave what weights go into as it is."""
+
+    def should_fold(node: Any) -> bool | None:
+        return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+    optimizer.inline(program.model)
+    optimizer.fold_constants_ir(program.model, should_fold=should_fold)
+    optimizer.remove_unused_nodes(program.model)
 
 
 def _forget_origins(program: torch.onnx.ONNXProgram) -> None:

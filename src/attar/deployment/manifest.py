@@ -13,13 +13,27 @@ from attar.errors import BadInput, CorruptFile, must
 from attar.tables.columns import Columns
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-"""Version of the manifest; raised when an older reader would misread a newer one."""
+FORMAT = 2
+"""Version of the manifest; raised when an older reader would misread a newer one. 2 has packed files and few bits."""
 
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 WEIGHTS = "student.safetensors"
 MODEL = {"torch": WEIGHTS, "onnxruntime": "model.onnx", "openvino": "model.xml"}
-"""The file that each runtime opens."""
+"""The file that each runtime opens, where nothing is packed."""
+PACKED = "student.packed.safetensors"
+"""The file of a packed network, which every runtime opens; it also rebuilds the network of the precisions `BITS`."""
+BITS = {"w2": 2, "w4": 4, "w8": 8}
+"""Precisions in which a runtime executes weights of so many bits."""
+
+
+def model_of(runtime: str, precision: str) -> str:
+    """The file that a runtime opens."""
+    return PACKED if precision == "packed" else MODEL[runtime]
+
+
+def format_of(precision: str) -> int:
+    """The oldest version of the manifest whose readers understand a precision."""
+    return 2 if precision == "packed" or precision in BITS else 1
 
 
 def described(path: Path, needed: bool) -> dict[str, Any]:
@@ -98,8 +112,9 @@ def _problem(manifest: Any) -> str | None:
         wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
         if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):
             return "an entry of 'files' is incomplete"
-    if MODEL[manifest["runtime"]] not in {file["name"] for file in manifest["files"] if file["needed"]}:
-        return f"'files' does not name {MODEL[manifest['runtime']]}"
+    model = model_of(manifest["runtime"], manifest["precision"])
+    if model not in {file["name"] for file in manifest["files"] if file["needed"]}:
+        return f"'files' does not name {model}"
     return None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +51,15 @@ def open_torch(module: nn.Module, threads: int = 1) -> Runner:
     return run
 
 
-def open_onnxruntime(path: Path, threads: int = 1) -> Runner:
+def open_onnxruntime(
+    path: Path, threads: int = 1, *, graph: bytes | None = None, weights: Mapping[str, npt.NDArray[Any]] | None = None
+) -> Runner:
     """Run an ONNX file with ONNX Runtime on the CPU.
 
     Args:
         path: The file.
+        graph: The ONNX graph, where the file is of another kind and holds it.
+        weights: By name, what the graph says is elsewhere.
         threads: Threads inside one operation, > 0; operations run one after the other. One thread means no thread pool
             at all, so that nothing spins while it waits; with more, the runtime's default (spinning) stays, for speed.
 
@@ -67,8 +72,12 @@ def open_onnxruntime(path: Path, threads: int = 1) -> Runner:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only
+    if weights:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(each)) for each in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    source = os.fspath(path) if graph is None else graph
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
         raise CorruptFile(f"{path} cannot be read by ONNX Runtime ({_first_line(error)}). Deploy again.") from error
     wanted = [OUTPUT]
@@ -80,7 +89,7 @@ def open_onnxruntime(path: Path, threads: int = 1) -> Runner:
     return run
 
 
-def open_openvino(path: Path, threads: int = 1) -> Runner:
+def open_openvino(path: Path, threads: int = 1, *, graph: bytes | None = None) -> Runner:
     """Run an OpenVINO pair of files on the CPU, tuned for the latency of one request at a time.
 
     Arithmetic that is not int8 stays in float32, also on processors where OpenVINO would choose bfloat16.
@@ -88,6 +97,7 @@ def open_openvino(path: Path, threads: int = 1) -> Runner:
     Args:
         path: The ``.xml`` file, with its ``.bin`` beside it.
         threads: Threads of one request, > 0.
+        graph: An ONNX graph with all its weights, where the file is of another kind.
 
     Raises:
         MissingExtra: If OpenVINO is not installed.
@@ -103,7 +113,9 @@ def open_openvino(path: Path, threads: int = 1) -> Runner:
     }
     try:
         with quiet("openvino"):
-            request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+            core = openvino.Core()
+            model = path if graph is None else core.read_model(model=graph)
+            request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # plain RuntimeError and its own unrelated types
         raise CorruptFile(f"{path} cannot be read by OpenVINO ({_first_line(error)}). Deploy again.") from error
 

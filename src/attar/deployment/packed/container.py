@@ -1,0 +1,348 @@
+"""One file with a network in it: codes of few bits, the tables that they are read with, and all that stays float.
+
+The file is safetensors with the tensors ``index`` (JSON, deflated) and ``payload`` (bytes, one part after the other),
+and an optional ``graph``. Its header says the version and the SHA-256 of all of them. Decoding gives the weights that
+were trained, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Integer, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand
+from attar.deployment.packed.names import from_json, to_json
+from attar.errors import BadInput, CorruptFile, must, near
+from attar.network.describe import read_tensors, write_tensors
+from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
+from attar.quantization.format import Encoded, Format, Ranged, stored
+
+VERSION = 1
+"""Of the form of the file; raised when an older reader would misread a newer one."""
+
+Coder = Literal["smallest", "bits"]
+"""``bits`` packs each code into the bits of the format; ``smallest`` codes by frequencies where that takes less."""
+
+Floats = Literal["float32", "float16"]
+"""How what is not quantized is stored. ``float16`` halves it and rounds it: a relative error of up to 2**-11."""
+
+_LARGEST_INDEX = 2**28
+"""Bytes of an index at most: deflated bytes can claim to be anything."""
+
+_DTYPES: Mapping[str, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "int64": torch.int64,
+    "int32": torch.int32,
+    "int16": torch.int16,
+    "int8": torch.int8,
+    "uint8": torch.uint8,
+    "bool": torch.bool,
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a packed file holds.
+
+    Attributes:
+        codes: Each quantized tensor by name: its format and its codes with their table.
+        tensors: All other parameters and buffers.
+        inputs: The format and the table of what goes into a layer, by the layer's name.
+        graph: The network as an ONNX graph without its weights, for runtimes other than torch.
+    """
+
+    codes: Mapping[str, tuple[Format, Encoded]]
+    tensors: Mapping[str, Tensor]
+    inputs: Mapping[str, tuple[Format, Mapping[str, Tensor]]] = field(default_factory=dict)
+    graph: bytes | None = None
+
+    def state(self) -> dict[str, Tensor]:
+        """All parameters and buffers, decoded."""
+        return {name: form.decode(codes) for name, (form, codes) in self.codes.items()} | dict(self.tensors)
+
+
+def write_packed(content: Content, path: Path, *, coder: Coder = "smallest", floats: Floats = "float32") -> None:
+    """Write a file; a crash leaves the old one or the new one.
+
+    Args:
+        content: What to write.
+        path: The file.
+        coder: How codes are packed.
+        floats: How the float32 tensors that are not quantized are stored.
+
+    Raises:
+        BadInput: If a setting is unknown, a value is NaN or too large for ``floats``, or a format has no name.
+    """
+    for name, value, valid in (("coder", coder, get_args(Coder)), ("floats", floats, get_args(Floats))):
+        if value not in valid:
+            raise must(name, "write_packed", "a known one", value, near(str(value), valid))
+    parts: list[bytes] = []
+    index: dict[str, Any] = {"codes": [], "tensors": [], "inputs": []}
+    for name, (form, codes) in content.codes.items():
+        how, raw = _coded(codes.codes, form, coder)
+        parts.append(raw.tobytes())
+        entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": to_json(form)}
+        index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
+        index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
+    for name, tensor in content.tensors.items():
+        _check_numbers(name, tensor)
+        kept = tensor
+        if floats == "float16" and tensor.dtype == torch.float32:
+            kept = tensor.half()
+            if not torch.equal(kept.isfinite(), tensor.isfinite()):
+                raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
+        entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
+        index["tensors"].append(entry | _put(kept, parts))
+    for name, (form, table) in content.inputs.items():
+        entry = {"name": name, "format": to_json(form)}
+        index["inputs"].append(entry | {"table": _put_table(f"{name}, input,", table, parts)})
+    tensors = {
+        "index": _bytes(zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 9)),
+        "payload": _bytes(b"".join(parts)),
+    }
+    if content.graph is not None:
+        tensors["graph"] = _bytes(zlib.compress(content.graph, 9))
+    write_tensors(tensors, path, {"packed": VERSION, "sha256": _digest(tensors)})
+
+
+def read_packed(path: Path) -> Content:
+    """Read what `write_packed` wrote.
+
+    Raises:
+        BadInput: If the file is not there, or is one of a newer version.
+        CorruptFile: If it is truncated, altered, or says something that cannot be.
+    """
+    tensors, about = read_tensors(path)
+    if not isinstance(about, dict) or not isinstance(about.get("packed"), int):
+        raise CorruptFile(f"{path} is not a packed network. Restore it, or deploy again.")
+    if about["packed"] > VERSION:
+        raise must("version", str(path), f"{VERSION} or less", about["packed"], "Install a newer Attar")
+    parts = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.uint8 and tensor.dim() == 1}
+    if not parts.keys() >= {"index", "payload"} or len(parts) != len(tensors):
+        raise CorruptFile(f"{path} has not the parts of a packed network. Restore it, or deploy again.")
+    if _digest(parts) != about.get("sha256"):
+        raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")
+    try:
+        index = json.loads(_inflated(parts["index"], "index"))
+        reader = _Reader(parts["payload"].numpy())
+        codes = {str(entry["name"]): _encoded(entry, reader) for entry in index["codes"]}
+        kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"]}
+        inputs = {str(entry["name"]): _input(entry, reader) for entry in index["inputs"]}
+        reader.must_be_done()
+        if len(codes) + len(kept) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & kept.keys():
+            raise CorruptFile("a tensor is there twice")
+        graph = _inflated(parts["graph"], "graph") if "graph" in parts else None
+    except BadInput as error:
+        raise CorruptFile(f"{path} cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        # Whatever a document of another form makes of the lines above.
+        raise CorruptFile(
+            f"{path} cannot be read: its index has another form ({type(error).__name__}: {error}). "
+            "Restore it, or deploy again."
+        ) from error
+    return Content(codes, kept, inputs, graph)
+
+
+# -- codes -----------------------------------------------------------------------------------------------------------
+
+
+def packed_bytes(form: Format, codes: Tensor, coder: Coder = "bits") -> int:
+    """Bytes of a tensor's codes in a file, without the table."""
+    return len(_coded(codes, form, coder)[1])
+
+
+def _coded(codes: Tensor, form: Format, coder: Coder) -> tuple[str, UInt8[ndarray, " bytes"]]:
+    """How the codes are packed, and their bytes."""
+    kinds = form.codes
+    flat = codes.detach().cpu().contiguous().reshape(-1).numpy().astype(np.int64) - kinds.start
+    best: tuple[str, UInt8[ndarray, " bytes"]] = ("bits", pack(flat, form.bits))
+    if len(kinds) <= 16:
+        best = min(best, ("digits", pack_digits(flat, len(kinds))), key=lambda each: len(each[1]))
+    if coder == "smallest" and len(kinds) <= LARGEST_ALPHABET and flat.size:
+        best = min(best, ("ans", compress(flat, len(kinds))), key=lambda each: len(each[1]))
+    return best
+
+
+def _uncoded(how: str, raw: UInt8[ndarray, " bytes"], form: Format, count: int) -> Integer[ndarray, " count"]:
+    kinds = len(form.codes)
+    if how == "bits":
+        codes = unpack(raw, form.bits, count)
+    elif how == "digits":
+        codes = unpack_digits(raw, count, kinds)
+    elif how == "ans":
+        codes = expand(raw, kinds, count)
+    else:
+        raise CorruptFile(f"the coder {how!r} is unknown")
+    if codes.size and int(codes.max()) >= kinds:
+        raise CorruptFile(f"a code is {int(codes.max())}, beyond the {kinds} that {form} has")
+    return codes + form.codes.start
+
+
+def _encoded(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, Encoded]:
+    form, shape, dtype = from_json(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
+    if "weights" not in form.serves or not dtype.is_floating_point:
+        raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
+    codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, torch.Size(shape).numel())
+    table = _table(entry, reader, form.table_bytes(shape) // 4)
+    encoded = Encoded(stored(torch.from_numpy(codes), form.codes).reshape(shape), table, dtype)
+    if not bool(form.decode(encoded).isfinite().all()):
+        raise CorruptFile(f"{entry['name']!r} has weights that are NaN or infinite")
+    return form, encoded
+
+
+# -- tables and floats -----------------------------------------------------------------------------------------------
+
+
+def table_bytes(table: Mapping[str, Tensor]) -> int:
+    """Bytes of a table in a file."""
+    parts: list[bytes] = []
+    _put_table("", table, parts)
+    return sum(map(len, parts))
+
+
+def _put_table(name: str, table: Mapping[str, Tensor], parts: list[bytes]) -> list[dict[str, Any]]:
+    """Entries in the smallest type that holds them exactly; one value where all are the same."""
+    described = []
+    for key, entry in table.items():
+        _check_numbers(f"{name} {key}", entry)
+        flat = entry.detach().cpu().reshape(-1)
+        # Zeros of both signs are equal and are not the same.
+        alike = len(flat) > 1 and bool((flat == flat[0]).all()) and (bool(flat[0]) or not entry.is_floating_point())
+        said = {"name": key, "shape": list(entry.shape), "dtype": _NAMES[entry.dtype]}
+        kept = _put(_exact(flat[:1] if alike else flat), parts)
+        described.append(said | ({"repeated": True} if alike else {}) | kept)
+    return described
+
+
+def _exact(flat: Tensor) -> Tensor:
+    """The same values in the smallest type that has them all."""
+    if flat.dtype in (torch.float32, torch.float64):
+        smaller: tuple[torch.dtype, ...] = (torch.float16, torch.float32)
+    else:
+        smaller = _INTEGERS if flat.dtype in _INTEGERS else ()
+    for dtype in smaller:
+        if dtype.itemsize < flat.dtype.itemsize and torch.equal(flat.to(dtype).to(flat.dtype), flat):
+            return flat.to(dtype)
+    return flat
+
+
+def _put(tensor: Tensor, parts: list[bytes]) -> dict[str, Any]:
+    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    parts.append(raw)
+    return {"kept": _NAMES[tensor.dtype], "bytes": len(raw)}
+
+
+def _taken(entry: Mapping[str, Any], shape: tuple[int, ...], reader: _Reader) -> Tensor:
+    kept, dtype = _DTYPES[entry["kept"]], _DTYPES[entry["dtype"]]
+    count = torch.Size(shape).numel()
+    raw = reader.take(entry["bytes"])
+    if len(raw) != kept.itemsize * count:
+        raise CorruptFile(f"{entry['name']!r} has {len(raw)} bytes where {shape} of {entry['kept']} were expected")
+    flat = torch.from_numpy(raw.copy()).view(kept) if count else torch.zeros(0, dtype=kept)
+    return flat.to(dtype).reshape(shape)
+
+
+def _tensor(entry: Mapping[str, Any], reader: _Reader) -> Tensor:
+    tensor = _taken(entry, _shape(entry), reader)
+    if tensor.is_floating_point() and bool(tensor.isnan().any()):
+        raise CorruptFile(f"{entry['name']!r} has values that are NaN")
+    return tensor
+
+
+def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str, Tensor]:
+    """A table of so many entries, which is checked before memory is taken for them."""
+    found = sum(torch.Size(_shape(said)).numel() for said in entry["table"])
+    if found != entries:
+        raise CorruptFile(f"the table of {entry['name']!r} has {found} entries where {entries} belong to its format")
+    table = {}
+    for said in entry["table"]:
+        shape = _shape(said)
+        repeated = said.get("repeated", False)
+        value = _taken(said, (1,) if repeated else shape, reader)
+        table[str(said["name"])] = value.expand(torch.Size(shape).numel()).reshape(shape).clone() if repeated else value
+    return table
+
+
+def _input(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, dict[str, Tensor]]:
+    form = from_json(entry["format"])
+    if "activations" not in form.serves or not isinstance(form, Ranged):
+        raise CorruptFile(f"{form} of the inputs of {entry['name']!r} is not made for them")
+    table = _table(entry, reader, form.table_bytes((1,)) // 4)
+    form.grid(table)  # Missing entries are found here.
+    if not all(bool(value.isfinite().all()) for value in table.values()):
+        raise CorruptFile(f"the range of the inputs of {entry['name']!r} is NaN or infinite")
+    return form, table
+
+
+def _shape(entry: Mapping[str, Any]) -> tuple[int, ...]:
+    shape = tuple(entry["shape"])
+    if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
+        raise CorruptFile(f"the shape of {entry['name']!r} is {shape}")
+    return shape
+
+
+def _check_numbers(name: str, tensor: Tensor) -> None:
+    if tensor.dtype not in _NAMES:
+        raise must(f"tensor {name!r}", "a packed file", f"one of {', '.join(_DTYPES)}", tensor.dtype, "Convert it")
+    if tensor.is_floating_point() and bool(tensor.isnan().any()):
+        raise must(f"tensor {name!r}", "a packed file", "numbers", "NaN", "Repair the weights")
+
+
+# -- bytes -----------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """The payload, part by part."""
+
+    def __init__(self, payload: UInt8[ndarray, " bytes"]) -> None:
+        self._payload, self._at = payload, 0
+
+    def take(self, length: Any) -> UInt8[ndarray, " bytes"]:
+        if not isinstance(length, int) or not 0 <= length <= len(self._payload) - self._at:
+            raise CorruptFile(f"a part of {length} bytes is not there")
+        part = self._payload[self._at : self._at + length]
+        self._at += length
+        return part
+
+    def must_be_done(self) -> None:
+        if self._at != len(self._payload):
+            raise CorruptFile(f"{len(self._payload) - self._at} bytes belong to nothing")
+
+
+def _bytes(raw: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(raw), dtype=torch.uint8) if raw else torch.zeros(0, dtype=torch.uint8)
+
+
+def _inflated(deflated: Tensor, what: str) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(deflated.numpy().tobytes(), _LARGEST_INDEX)
+    except zlib.error as error:
+        raise CorruptFile(f"the {what} cannot be inflated ({error})") from error
+    if not inflater.eof:
+        raise CorruptFile(f"the {what} has no end, or more than {_LARGEST_INDEX} bytes")
+    return raw
+
+
+def _digest(parts: Mapping[str, Tensor]) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(parts.items()):
+        total.update(f"{name}|{tensor.numel()}|".encode())
+        total.update(tensor.numpy().tobytes())
+    return total.hexdigest()

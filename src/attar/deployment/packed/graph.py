@@ -1,0 +1,107 @@
+"""The network as an ONNX graph without its weights: they are decoded from the packed file when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, numpy_helper
+from torch import Tensor, nn
+
+from attar.deployment.export import to_onnx
+from attar.errors import CorruptFile
+
+_ELSEWHERE = "packed"
+"""What an initializer without its values names as the place of them."""
+
+
+def without_weights(network: nn.Module, packed: Mapping[str, Tensor], example: Tensor, scratch: Path) -> bytes:
+    """The graph of a network, with all left out that the packed file has.
+
+    Args:
+        network: As `exportable` gave it; on the CPU.
+        packed: Parameters and buffers of the packed file, by name.
+        example: One input, ``[1, ...]`` float32.
+        scratch: A folder for a file that is gone afterwards.
+
+    Raises:
+        DeploymentError: If the network cannot be exported.
+    """
+    path = scratch / "whole.onnx"
+    to_onnx(network, example, path, fold=False)
+    model = onnx.load(path)
+    path.unlink()
+    for initializer in model.graph.initializer:
+        tensor = packed.get(initializer.name)
+        if tensor is None or not _equal(numpy_helper.to_array(initializer), tensor):
+            continue
+        initializer.ClearField("raw_data")
+        for numbers in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+            initializer.ClearField(numbers)
+        initializer.data_location = TensorProto.EXTERNAL
+        initializer.external_data.add(key="location", value=_ELSEWHERE)
+    return bytes(model.SerializeToString())
+
+
+def with_weights(graph: bytes, state: Mapping[str, Tensor], path: Path) -> Any:
+    """The whole graph, an `onnx.ModelProto`.
+
+    Args:
+        graph: What `without_weights` gave.
+        state: The parameters and buffers, by name.
+        path: Where both were read; for messages.
+
+    Raises:
+        CorruptFile: If the graph cannot be read, or needs what is not there.
+    """
+    model = _parsed(graph, path)
+    for initializer in model.graph.initializer:
+        if initializer.data_location != TensorProto.EXTERNAL:
+            continue
+        values = _values(initializer, state, path)
+        initializer.CopyFrom(numpy_helper.from_array(values, initializer.name))
+    return model
+
+
+def missing_weights(graph: bytes, state: Mapping[str, Tensor], path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """What the graph lacks, by name.
+
+    Raises:
+        CorruptFile: As `with_weights`.
+    """
+    lacking = (each for each in _parsed(graph, path).graph.initializer if each.data_location == TensorProto.EXTERNAL)
+    return {initializer.name: _values(initializer, state, path) for initializer in lacking}
+
+
+def _parsed(graph: bytes, path: Path) -> Any:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(graph)
+    except Exception as error:  # protobuf's own error, which has moved between its versions
+        raise CorruptFile(f"{path} has a graph that cannot be read ({error}). Restore it, or deploy again.") from error
+    return model
+
+
+def _values(initializer: Any, state: Mapping[str, Tensor], path: Path) -> np.ndarray[Any, Any]:
+    tensor = state.get(initializer.name)
+    if tensor is None or list(tensor.shape) != list(initializer.dims):
+        found = "is not there" if tensor is None else f"has shape {tuple(tensor.shape)}"
+        raise CorruptFile(
+            f"{path} has a graph that needs the tensor {initializer.name!r} {list(initializer.dims)}, which {found}. "
+            "Restore it, or deploy again."
+        )
+    values: np.ndarray[Any, Any] = tensor.detach().contiguous().numpy()
+    if onnx.helper.np_dtype_to_tensor_dtype(values.dtype) != initializer.data_type:
+        raise CorruptFile(f"{path} has a graph that needs {initializer.name!r} in another type. Deploy again.")
+    return values
+
+
+def _equal(values: np.ndarray[Any, Any], tensor: Tensor) -> bool:
+    if tensor.dtype == torch.bfloat16:
+        return False
+    known = tensor.detach().cpu().contiguous().numpy()
+    return values.dtype == known.dtype and values.shape == known.shape and values.tobytes() == known.tobytes()
