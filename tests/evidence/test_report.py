@@ -136,6 +136,9 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Class by class",
         "Learning",
         "Seeds",
+        "Step by step",
+        "Specialists",
+        "Classes that the transfer set lacks",
         "Soft against hard targets",
         "Stored targets",
         "Warnings",
@@ -355,7 +358,7 @@ def poison(value: Any) -> Any:
 def known_keys(value: Any) -> Iterator[str]:
     """The names that the contract fixes, as against names of classes, terms and runs."""
     for path in leaves(value):
-        free = {"per_class": 1, "recipe": 1, "curves": 1, "terms": 1, "machine": 1, "versions": 1}
+        free = ("per_class", "recipe", "curves", "terms", "machine", "versions", "student", "control")
         for position, key in enumerate(path):
             behind = any(path[position - 1 : position] == (name,) for name in free)
             if isinstance(key, str) and not behind and "recipe" not in path[:position]:

@@ -10,6 +10,7 @@ import tomli_w
 
 from attar.evidence import charts, picture, units
 from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
+from attar.evidence.specialists import specialists
 
 _CLASSES_SHOWN = 20
 _BARS_SHOWN = 12
@@ -64,6 +65,9 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "selection": _selection(document.get("selection")),
         "synthesis": _synthesis(document.get("synthesis")),
         "against_single": _against_single(document.get("against_single")),
+        "specialists": specialists(document.get("specialists")),
+        "corrected": _corrected(document.get("corrected")),
+        "steps": _steps(document.get("steps")),
         "targets": _targets(document.get("targets", {})),
         "warnings": document.get("warnings", []),
         "how_to_load": document.get("how_to_load"),
@@ -410,6 +414,41 @@ def _against_single(said: Mapping[str, Any] | None) -> str | None:
     return f"What ships {better} the {said['name']}; accuracy {points:+.2f} points."
 
 
+def _corrected(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """One number added to the logits of absent classes: per seed, the students first, accuracies before and after."""
+    if not said:
+        return None
+    columns = ("shift", "before", "after", "absent_before", "absent_after")
+    kinds = [
+        {
+            "role": role,
+            "rows": [_take(row, *columns) for row in said.get(key, [])],
+            "means": {column: _spread([row.get(column) for row in said.get(key, [])])["mean"] for column in columns},
+        }
+        for role, key in (("student", "seeds"), ("control", "controls"))
+    ]
+    names = [str(name) for name in said.get("classes", [])]
+    return {"classes": _listed(names), "kinds": [kind for kind in kinds if kind["rows"]]}
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - _BARS_SHOWN
+    return ", ".join(names[:_BARS_SHOWN]) + (f" and {left} more" if left > 0 else "")
+
+
+def _steps(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What each step did to students and controls: mean accuracy on test and its spread over the seeds."""
+    if not said:
+        return None
+    roles = [role for role in ("control", "student") if said.get(role)]
+    names = list(dict.fromkeys(name for role in roles for name in said[role]))
+    rows = [
+        {"name": name, "spreads": [_spread(said[role].get(name, {}).get("accuracy", [])) for role in roles]}
+        for name in names
+    ]
+    return {"roles": roles, "rows": rows} if rows else None
+
+
 def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
     say: dict[str, tuple[str, Callable[[Any], str]]] = {
         "size_bytes": ("Size on disk", units.size),
@@ -417,9 +456,20 @@ def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
         "rows": ("Examples", units.grouped),
         "views": ("Views of each", units.grouped),
         "kind": ("What is stored", str),
+        "top_k": ("Classes kept of each", units.grouped),
+        "codes": ("Stored as", str),
+        "kl_mean": ("Lost in storing, mean", _nats),
+        "kl_largest": ("Lost in storing, largest", _nats),
+        "top_probability": ("Largest probability, mean", units.percent),
+        "entropy": ("Entropy, mean", _nats),
+        "temperature": ("Temperature of these figures", units.trimmed),
         "seconds": ("Time to label", units.seconds),
     }
     return [(title, function(targets[key])) for key, (title, function) in say.items() if key in targets]
+
+
+def _nats(value: units.Number) -> str:
+    return f"{units.small(value)}\N{NO-BREAK SPACE}nats"
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

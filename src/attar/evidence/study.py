@@ -19,6 +19,8 @@ _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 # Units that stay as they are: factor, suffix, and the decimals that a figure has at least.
 _FIXED = {"%": (100.0, "%", 1), "accuracy": (100.0, "%", 1), "points": (100.0, "", 2), "rmse": (1.0, "", 3)}
+# Below this a figure is said as a power of ten.
+_TINY = 1e-4
 # Units that change with the size of a figure, from small to large.
 _LADDERS = {
     "bytes": ((1.0, "B"), (1e-3, "kB"), (1e-6, "MB"), (1e-9, "GB"), (1e-12, "TB")),
@@ -207,6 +209,8 @@ def _said(value: units.Number, unit: str, decimals: int | None) -> str:
     factor, suffix = _scale(value, unit)
     scaled = factor * value
     if decimals is None:
+        if 0 < abs(scaled) < _TINY:
+            return units.small(scaled) + suffix
         whole = isinstance(value, int) and factor == 1
         decimals = 0 if whole or scaled == 0 else _places(scaled, 3)
     sign = "+" if unit == "points" and scaled > 0 else ""
@@ -218,6 +222,8 @@ def _spread(sd: units.Number, unit: str, mean: units.Number, decimals: int | Non
     factor, _ = _scale(mean, unit)
     scaled = factor * sd
     if decimals is None:
+        if 0 < abs(factor * mean) < _TINY:
+            return units.small(scaled)
         decimals = _places(factor * mean, 3) if mean else 3
     text = f"{scaled:,.{decimals}f}"
     # A small spread is not none.
