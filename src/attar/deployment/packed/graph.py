@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
@@ -67,7 +67,7 @@ def with_weights(graph: bytes, state: Mapping[str, Tensor], path: Path) -> Any:
     return model
 
 
-def missing_weights(graph: bytes, state: Mapping[str, Tensor], path: Path) -> dict[str, np.ndarray[Any, Any]]:
+def missing_weights(graph: bytes, state: Mapping[str, Tensor], path: Path) -> dict[str, NDArray[Any]]:
     """What the graph lacks, by name.
 
     Raises:
@@ -86,7 +86,7 @@ def _parsed(graph: bytes, path: Path) -> Any:
     return model
 
 
-def _values(initializer: Any, state: Mapping[str, Tensor], path: Path) -> np.ndarray[Any, Any]:
+def _values(initializer: Any, state: Mapping[str, Tensor], path: Path) -> NDArray[Any]:
     tensor = state.get(initializer.name)
     if tensor is None or list(tensor.shape) != list(initializer.dims):
         found = "is not there" if tensor is None else f"has shape {tuple(tensor.shape)}"
@@ -94,13 +94,13 @@ def _values(initializer: Any, state: Mapping[str, Tensor], path: Path) -> np.nda
             f"{path} has a graph that needs the tensor {initializer.name!r} {list(initializer.dims)}, which {found}. "
             "Restore it, or deploy again."
         )
-    values: np.ndarray[Any, Any] = tensor.detach().contiguous().numpy()
+    values: NDArray[Any] = tensor.detach().contiguous().numpy()
     if onnx.helper.np_dtype_to_tensor_dtype(values.dtype) != initializer.data_type:
         raise CorruptFile(f"{path} has a graph that needs {initializer.name!r} in another type. Deploy again.")
     return values
 
 
-def _equal(values: np.ndarray[Any, Any], tensor: Tensor) -> bool:
+def _equal(values: NDArray[Any], tensor: Tensor) -> bool:
     if tensor.dtype == torch.bfloat16:
         return False
     known = tensor.detach().cpu().contiguous().numpy()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from attar.deployment.export import DeploymentError, to_onnx
 from attar.deployment.packed.container import Content
-from attar.deployment.packed.network import content, exportable, running
+from attar.deployment.packed.network import content, exportable, name_of_layer, running
 from attar.errors import BadInput
 from attar.ops.granularity import WHOLE_TENSOR, Granularity
 from attar.ops.packing import pack
@@ -62,9 +62,13 @@ class _Blocks:
 def width(student: nn.Module) -> int | None:
     """The bits of the operator that would execute all quantized weights of a student; None if it cannot."""
     try:
-        return max((_width(form) for form, _ in _linear(content(student), student).values()), default=None)
+        chosen = _linear(content(student), student)
+        bits = max(_width(form) for form, _ in chosen.values())
+        for name, (form, codes) in chosen.items():
+            _blocks(name, form, codes, bits)
     except (BadInput, DeploymentError):
         return None
+    return bits
 
 
 def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, accuracy_level: int = 4) -> None:
@@ -99,7 +103,7 @@ def _linear(packed: Content, student: nn.Module) -> Mapping[str, tuple[Format, E
         module = student.get_submodule(layer)
         if not isinstance(module, nn.Linear) or attribute != "weight":
             raise DeploymentError(
-                f"{name!r} of layer {layer!r} ({type(module).__name__}) cannot be executed in few bits: ONNX Runtime "
+                f"{name!r} of layer {layer!r} ({name_of_layer(module)}) cannot be executed in few bits: ONNX Runtime "
                 "has an operator for the weights of linear layers alone. Use 'packed', or skip this tensor in quantize."
             )
     if not packed.codes:
@@ -112,7 +116,9 @@ def _linear(packed: Content, student: nn.Module) -> Mapping[str, tuple[Format, E
 def _width(form: Format) -> int:
     fitting = [bits for bits in WIDTHS if bits >= form.bits]
     if not fitting:
-        raise DeploymentError(f"{form} has {form.bits} bits, and the operator at most {WIDTHS[-1]}. Use 'packed'.")
+        raise DeploymentError(
+            f"{type(form).__name__} has {form.bits} bits, and the operator at most {WIDTHS[-1]}. Use 'packed'."
+        )
     return fitting[0]
 
 
@@ -134,12 +140,16 @@ def _even(form: Format, codes: Encoded) -> tuple[Tensor, Tensor, Granularity]:
     if isinstance(form, DoReFa):
         scale = table.get("scale", one)
         return 2 * scale / form.codes[-1], -scale, WHOLE_TENSOR
-    raise DeploymentError(f"{form} has no even steps, which is all that the operator knows. Use 'packed'.")
+    raise DeploymentError(
+        f"{type(form).__name__} has no even steps, which is all that the operator knows. Use 'packed'."
+    )
 
 
 def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     if form.bits > bits:
-        raise DeploymentError(f"{form} of {name!r} does not fit into {bits} bits. Use w{_width(form)}, or 'packed'.")
+        raise DeploymentError(
+            f"The {form.bits} bits of {name!r} do not fit into {bits}. Use w{_width(form)}, or 'packed'."
+        )
     step, base, granularity = _even(form, codes)
     groups = granularity.rows(codes.codes)
     size, scales, bases = _shared(
@@ -147,7 +157,7 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     )
     if not size:
         raise DeploymentError(
-            f"Groups of {form} are no blocks of {', '.join(map(str, _BLOCKS))} weights of one row of {name!r}. "
+            f"Groups of {type(form).__name__} are no blocks of weights of one row of {name!r}. "
             "Use a granularity per tensor, per axis 0, or groups of a multiple of 16 that divides the row; or 'packed'."
         )
     start = form.codes.start

@@ -125,6 +125,12 @@ class _Rounding(nn.Module):
         return rounded
 
 
+def name_of_layer(layer: nn.Module) -> str:
+    """The type of a layer, without what a parametrization makes of it."""
+    kind = type(layer).__bases__[0] if parametrize.is_parametrized(layer) else type(layer)
+    return kind.__name__
+
+
 def _inputs(student: nn.Module) -> dict[str, InputFormat]:
     found = ((name, getattr(layer, INPUT, None)) for name, layer in student.named_modules())
     return {name: inputs for name, inputs in found if isinstance(inputs, InputFormat)}
