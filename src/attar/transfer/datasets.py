@@ -44,8 +44,8 @@ def load(
 
     Args:
         name: ``"digits"``, ``"fashion-mnist"``, ``"letter"``, ``"letter.p1"``, ``"letter.p2"`` or ``"glyphs"``, a
-            path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or ``"package.module:function"``
-            (see `load_function`).
+            path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or
+            ``"package.module:function"`` (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split.
         test: The same for test, taken first. Not used if the source has a test split. It does not depend on ``seed``.
