@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate, candidates
+from attar.deployment.packed.network import is_quantized, plain
 from attar.deployment.runtimes import Runner, open_onnxruntime, open_torch
 from attar.errors import AttarError
 from attar.evidence.latency import race
@@ -22,7 +23,6 @@ from attar.evidence.measure import Kind, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.describe import save_weights
-from attar.quantization.quantize import formats, input_formats, unquantized
 from attar.recipes.schema import Runtime
 from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
@@ -44,7 +44,7 @@ class Contender:
         name: What tables call it.
         kind: ``candidate``, ``teacher``, ``member`` or ``control``.
         runtime: What executes it; ``python`` for a teacher that runs as its own library does.
-        precision: ``fp32`` or ``int8``.
+        precision: ``fp32``, ``int8``, ``packed`` or few bits.
         runner: Logits of float32 arrays.
         size_bytes: Bytes on disk of what is needed to run; None if nothing on disk is known.
         cost: Parameters and multiply-adds; None for files from elsewhere.
@@ -109,13 +109,13 @@ def line_up(context: Context, taught: Taught) -> Field:
     """
     settings, spec = context.recipe.artifacts, context.network.spec()
     student = taught.student.network
-    figures = cost(plain_of(student), context.example)
+    figures = cost(plain(student) if is_quantized(student) else student, context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
-    grid = candidates(settings.runtimes, int8=settings.int8)
+    grid = candidates(settings.runtimes, int8=settings.int8, student=student)
     with context.progress("deploy", len(grid)) as advance:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, plain_of(student), candidate, spec)
+            made = artifact_of(context, candidate.name, student, candidate, spec)
             if isinstance(made, str):
                 refused[candidate.name] = made
             else:
@@ -129,18 +129,15 @@ def line_up(context: Context, taught: Taught) -> Field:
     found |= teachers
     if taught.control is not None:
         runtime = "onnxruntime" if "onnxruntime" in runtimes else runtimes[0]
-        plain = Candidate(f"{runtime} fp32", runtime)
-        made = artifact_of(context, "control", plain_of(taught.control.network), plain, spec)
+        control = taught.control.network
+        precision = "packed" if is_quantized(control) else "fp32"
+        how = Candidate(f"{runtime} {precision}", runtime, precision)
+        made = artifact_of(context, "control", control, how, spec)
         if isinstance(made, str):
             warnings.append(f"The control could not be deployed: {made}")
         else:
             found["control"] = Contender.deployed("control", "control", made, figures)
     return Field(found, refused, warnings)
-
-
-def plain_of(student: nn.Module) -> nn.Module:
-    """A network without formats: its weights are what the formats made of them, and what goes into layers is float."""
-    return unquantized(student) if formats(student) or input_formats(student) else student
 
 
 def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tuple[dict[str, Contender], list[str]]:

@@ -86,7 +86,7 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
     """
     dataset = data_of(recipe, progress)
     check_networks(recipe, dataset)
-    check_steps(recipe, dataset)
+    network = check_steps(recipe, dataset)
     example = dataset.train.floats(slice(0, 1))
     student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
     teacher, steps = None, 0
@@ -116,7 +116,7 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
         * sum(training.epochs * math.ceil(examples / training.batch_size) for _, training in recipe.trainings),
         labels=labels,
         targets_bytes=labels * width,
-        candidates=[one.name for one in candidates(recipe.artifacts.runtimes, int8=recipe.artifacts.int8)],
+        candidates=[one.name for one in candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)],
     )
 
 

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
+from attar.deployment.packed.network import is_quantized
 from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.standardize import Standardize
+from attar.quantization.quantize import formats, input_formats
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.schema import MemberSection, NetworkSection, Recipe, TransferSection
 from attar.teachers.ensemble import Ensemble
@@ -527,9 +529,20 @@ def artifact_of(
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
         "classes": list(context.dataset.classes),
+        **formats_of(network),
     }
     stage = context.folder.stage(f"artifacts/{name.replace(' ', '-')}", depends, work)
     if stage.said["refused"]:
         return str(stage.said["refused"])
     allow = {"attar"} if spec is None else {"attar", spec.reference.partition(":")[0].partition(".")[0]}
     return load(stage.folder / "artifact", threads=context.recipe.artifacts.threads, allow=sorted(allow))
+
+
+def formats_of(network: nn.Module) -> dict[str, Any]:
+    """The formats of a quantized network, as plain values."""
+    if not is_quantized(network):
+        return {}
+    return {
+        "formats": {name: changed(form) for name, form in formats(network).items()},
+        "inputs": {name: changed(form) for name, form in input_formats(network).items()},
+    }

@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from attar.deployment.packed.network import is_quantized
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, must
 from attar.evidence.measure import correct, predict_all
 from attar.network.describe import digest, load_weights, save_weights
 from attar.quantization.allocation import allocated
-from attar.quantization.quantize import formats, input_formats, only_tables_learn_, quantize, unquantized
+from attar.quantization.quantize import input_formats, only_tables_learn_, quantize, unquantized
 from attar.quantization.sharing import share_points_
 from attar.recipes.schema import DistilStep, QuantizeStep, Recipe, labels_alone
-from attar.recipes.stages import Context, Trained, changed, fitted_to, named_codes, network_of, train
+from attar.recipes.stages import Context, Trained, fitted_to, formats_of, named_codes, network_of, train
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective
@@ -163,7 +164,7 @@ def _walked(context: Context, index: int, lesson: _Lesson, alone: _Lesson) -> Tr
             name = f"{chosen.role}/{index}" if network is None else f"{chosen.role}/{index}/{place}-distil"
             trained = _distilled(context, name, step, chosen, network, plain, seed)
         network = trained.network
-        if not _rides(network):
+        if not is_quantized(network):
             plain = network
         done.append(trained)
     return replace(done[-1], earlier=tuple(done[:-1]))
@@ -221,7 +222,7 @@ def _distilled(
 
 def _quantized(context: Context, step: QuantizeStep, network: nn.Module) -> nn.Module:
     """A copy in the formats of a step, instead of those that it may have."""
-    network = unquantized(network, leave="float") if _rides(network) else network
+    network = unquantized(network, leave="float") if is_quantized(network) else network
     train = context.dataset.train
     weights = step.weights
     if step.allocation == "gradient":
@@ -268,7 +269,7 @@ def _scored(context: Context, name: str, made: nn.Module, before: nn.Module, see
                 total += float(metric(runner(batch.inputs), batch).sum())
         return {"score": total / len(context.validation)}
 
-    depends = {"before": _described(before), "after": _described(made, weights=False), "seed": seed}
+    depends = {"before": _described(before), "after": formats_of(made), "seed": seed}
     if input_formats(made):
         depends["data"] = context.fingerprint  # ranges were measured on it
     depends["validation"] = context.dataset.validation.fingerprint()
@@ -281,17 +282,9 @@ def _scored(context: Context, name: str, made: nn.Module, before: nn.Module, see
     return Trained(name, network, (), float(stage.said["score"]), use="quantize")
 
 
-def _described(network: nn.Module, *, weights: bool = True) -> dict[str, Any]:
+def _described(network: nn.Module) -> dict[str, Any]:
     """A network as plain values: its weights, and the formats that ride on it."""
-    return {
-        **({"digest": digest(network)} if weights else {}),
-        "formats": {name: changed(form) for name, form in formats(network).items()},
-        "inputs": {name: changed(form) for name, form in input_formats(network).items()},
-    }
-
-
-def _rides(network: nn.Module) -> bool:
-    return bool(formats(network) or input_formats(network))
+    return {"digest": digest(network), **formats_of(network)}
 
 
 def _hears_nobody(objective: Objective) -> bool:
@@ -313,20 +306,21 @@ def restored_(network: nn.Module) -> nn.Module:
 # -- what is checked before, and told afterwards -----------------------------------------------------------------------
 
 
-def check_steps(recipe: Recipe, dataset: Dataset) -> None:
+def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
     """See that the steps of a recipe fit its network, before any training.
+
+    Returns:
+        The student as it would be in the end, but for its numbers.
 
     Raises:
         BadInput: Naming the step, if a pattern fits no layer, a layer cannot be quantized, or nothing would learn.
     """
-    if recipe.student.steps is None:
-        return
     network = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
     example = dataset.train.floats(slice(0, 2))
-    for place, step in enumerate(recipe.student.steps):
+    for place, step in enumerate(recipe.student.course):
         try:
             if isinstance(step, QuantizeStep):
-                plain = unquantized(network, leave="float") if _rides(network) else network
+                plain = unquantized(network, leave="float") if is_quantized(network) else network
                 network = quantize(
                     plain,
                     weights=step.weights,
@@ -339,6 +333,7 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> None:
                 only_tables_learn_(copy.deepcopy(network))
         except BadInput as error:
             raise type(error)(f"student.steps.{place} of the recipe: {error}") from error
+    return network
 
 
 def told(context: Context, students: Sequence[Trained], controls: Sequence[Trained]) -> dict[str, Any] | None:
