@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -67,6 +68,8 @@ def apply(document: Document, change: str) -> None:
         >>> apply(recipe, "keep.accuracy_loss=0.02")
         >>> recipe
         {'keep': {'accuracy_loss': 0.02}}
+
+    A number counts the tables of a list, from 0: ``student.steps.1.weights.bits=2``.
     """
     key, equals, text = change.partition("=")
     names = [name.strip() for name in key.split(".")]
@@ -81,13 +84,20 @@ def apply(document: Document, change: str) -> None:
     except RecursionError as error:
         raise must("--set", "attar compress", "less deeply nested", change, "Flatten the value") from error
     table: Any = document
-    for name in names[:-1]:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
+    for name, below in itertools.pairwise(names):
+        table = table[int(name)] if isinstance(table, list) else table.setdefault(name, {})
+        if isinstance(table, list) and not _counts(table, below):
+            rule = f"a number from 0 to {len(table) - 1} after {name!r}, which is a list"
+            raise must("--set", "attar compress", rule, change, "Count from 0")
+        if not isinstance(table, dict | list):
             raise must(
                 "--set", "attar compress", f"a key below a table; {name!r} is a value", change, "Shorten the key"
             )
-    table[names[-1]] = value
+    table[int(names[-1]) if isinstance(table, list) else names[-1]] = value
+
+
+def _counts(table: Sequence[Any], name: str) -> bool:
+    return name.isascii() and name.isdecimal() and int(name) < len(table)
 
 
 def from_document(document: Mapping[str, Any], where: str = "the recipe") -> Recipe:
