@@ -256,6 +256,68 @@ def test_the_budget_takes_numbers_and_words() -> None:
     ]
 
 
+def test_specialists_are_held_against_the_generalist(tmp_path: Path) -> None:
+    overall = {"examples": 4000, "generalist": 0.8, "with_specialists": 0.82, "relative_gain": 0.025}
+    covered = [
+        {"specialists": 0, "classes": 1, "examples": 400, "generalist": 0.9, "with_specialists": 0.895},
+        {"specialists": 2, "classes": 30, "examples": 3600, "generalist": 0.79, "with_specialists": 0.81},
+    ]
+    said = {"specialists": 12, "overall": overall, "by_coverage": covered, "seconds_per_1000": {"inference": 0.0312}}
+    found = page({"specialists": said})["specialists"]
+    assert found["sentence"] == "With 12 specialists 82.00%, the generalist alone 80.00%."
+    rows = [(row["what"], row["note"], row["relative"]) for row in found["rows"]]
+    assert rows == [
+        ("All examples", None, "+2.50%"),
+        ("Classes of no specialist", "1 class", None),
+        ("Classes of 2 specialists", "30 classes", None),
+    ]
+    assert [row["change"] for row in found["rows"]] == pytest.approx([0.02, -0.005, 0.02])
+    assert found["facts"] == [("KL inference, per 1,000 examples", "31.2\N{NO-BREAK SPACE}ms")]
+    text = shown({"specialists": said}, tmp_path).text
+    assert f"Classes of no specialist1 class 400 90.0% 89.5% {MINUS}0.5 \N{EN DASH}" in text
+    assert page({"specialists": {"inference": {"top": 1}}})["specialists"]["inference"] == (
+        "Those specialists are asked that know the likeliest class of the generalist."
+    )
+
+
+def test_many_classes_of_a_specialist_are_counted_not_listed() -> None:
+    each = [{"classes": [f"c{number}" for number in range(100)]}]
+    (one,) = page({"specialists": {"each": each}})["specialists"]["each"]
+    assert one["count"] == 100 and one["names"].endswith("c10, c11 and 88 more")
+
+
+def test_absent_classes_have_a_row_per_seed_and_a_mean_per_kind(tmp_path: Path) -> None:
+    def row(shift: float, after: float) -> dict[str, float]:
+        return {"shift": shift, "before": 0.5, "after": after, "absent_before": 0.0, "absent_after": 0.25}
+
+    said = {"classes": ["Dress"], "seeds": [row(1.5, 0.75), row(2.5, 0.85)], "controls": [row(-1.0, 0.5)]}
+    student, control = page({"corrected": said})["corrected"]["kinds"]
+    assert student["means"]["after"] == pytest.approx(0.8) and student["means"]["shift"] == pytest.approx(2.0)
+    assert control["rows"] == [row(-1.0, 0.5)]
+    text = shown({"corrected": said}, tmp_path).text
+    assert "Mean of the students2.0050.00%80.00%0.0%25.0%" in text and "Mean of the controls" not in text
+    assert page({"corrected": {**said, "controls": []}})["corrected"]["kinds"] == [student]
+
+
+def test_steps_give_the_mean_over_the_seeds(tmp_path: Path) -> None:
+    said = {"student": {"1-distil": {"accuracy": [0.9, 0.92]}}, "control": {"1-distil": {"accuracy": [0.8, 0.8]}}}
+    text = shown({"steps": said}, tmp_path).text
+    # Two values lie one standard deviation (divisor 1) times the square root of two apart: 2 points / 1.414.
+    assert "1-distil80.00%± 0.0091.00%± 1.41" in text
+
+
+def test_the_targets_say_what_storing_lost(tmp_path: Path) -> None:
+    said = {"codes": "int8", "top_k": 10, "kl_mean": 0.0000213, "top_probability": 0.731, "temperature": 4.0}
+    facts = {title: value.replace("\N{NO-BREAK SPACE}", " ") for title, value in page({"targets": said})["targets"]}
+    assert facts == {
+        "Classes kept of each": "10",
+        "Stored as": "int8",
+        "Lost in storing, mean": "2.1\N{MIDDLE DOT}10\u207b\u2075 nats",
+        "Largest probability, mean": "73.1%",
+        "Temperature of these figures": "4",
+    }
+
+
 # What may be absent
 
 
@@ -296,6 +358,22 @@ def test_any_figure_of_a_model_may_be_none_alone_or_all_at_once(tmp_path: Path) 
     text = shown(content, tmp_path).text
     assert len(places) > 30
     assert not re.search(r"\b(None|nan|undefined)\b", text)
+
+
+@pytest.mark.parametrize("part", ["specialists", "corrected", "steps", "targets"])
+def test_any_figure_of_a_part_may_be_none(part: str, tmp_path: Path) -> None:
+    tried = 0
+    for path in leaves(sample()[part]):
+        content = {part: copy.deepcopy(sample()[part])}
+        inner = content[part]
+        for key in path[:-1]:
+            inner = inner[key]
+        if not path or not isinstance(inner[path[-1]], int | float):
+            continue
+        inner[path[-1]] = None
+        tried += 1
+        assert not re.search(r"\b(None|nan|undefined)\b", shown(content, tmp_path).text), path
+    assert tried > 7
 
 
 def test_an_empty_document_is_an_honest_page(tmp_path: Path) -> None:

@@ -159,12 +159,23 @@ def test_a_column_without_a_figure_of_the_paper_is_one_column(tmp_path: Path) ->
             None,
         ),
         ("nats", {"mean": 1.234, "paper": 1.2}, "1.23 nats", "1.2 nats"),
+        ("nats", {"mean": 0.0000131, "sd": 0.0000004}, "1.3·10⁻⁵ nats ± 4.0·10⁻⁷", None),
+        ("accuracy", {"mean": 0.9, "interval": [0.89, 0.911]}, "90.0% 89.0 to 91.1%", None),
+        ("ms", {"mean": 1.0, "interval": [0.9, 1.1]}, "1.00 ms 900 µs to 1.10 ms", None),
     ],
 )
 def test_figures_are_said_in_their_unit(
     unit: str, cell: dict[str, Any], ours: str, paper: str | None, tmp_path: Path
 ) -> None:
     assert body(table([cell], unit=unit), tmp_path) == [[ours] if paper is None else [ours, paper]]
+
+
+@pytest.mark.parametrize(("columns", "papers", "wide"), [(8, 0, False), (4, 4, False), (5, 4, True), (9, 0, True)])
+def test_many_columns_are_set_in_smaller_type(columns: int, papers: int, wide: bool, tmp_path: Path) -> None:
+    cells = {f"k{number}": {"mean": 1.0, **({"paper": 2.0} if number < papers else {})} for number in range(columns)}
+    content = {"tables": [{"columns": [{"key": key} for key in cells], "rows": [{"name": "r", "cells": cells}]}]}
+    classes = [attributes.get("class") for tag, attributes in shown(content, tmp_path).elements if tag == "table"]
+    assert classes == ["study wide" if wide else "study"]
 
 
 def test_the_best_is_marked_only_where_better_is_said(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def specialists(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     rows = [
         ("All examples", None, said.get("overall")),
-        ("Among the classes of specialists", "of these alone the likeliest counts", said.get("conditional")),
+        ("Among the classes of specialists", "answers restricted to these", said.get("conditional")),
         *((_covered(entry), _classes(entry.get("classes")), entry) for entry in said.get("by_coverage", [])),
     ]
     return {
@@ -89,7 +89,7 @@ def _figures(entry: Mapping[str, Any]) -> dict[str, Any]:
         "generalist": before,
         "with_specialists": after,
         "change": after - before if before is not None and after is not None else None,
-        "relative": None if gain is None else ("+" if gain > 0 else "") + units.percent(gain),
+        "relative": None if gain is None else f"{units.points(gain, entry.get('examples'))}%",
     }
 
 
@@ -103,12 +103,12 @@ def _facts(said: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     residual, steps = said.get("residual_largest"), said.get("steps_mean")
     facts = [
-        ("Search for the distribution, per 1,000 examples", duration("inference")),
+        ("KL inference, per 1,000 examples", duration("inference")),
         ("Generalist, per 1,000 examples", duration("generalist")),
         ("All together, per 1,000 examples", duration("predict")),
         ("Specialists asked per example", _mean(said.get("asked_mean"))),
-        ("Steps of the search per example", _mean(steps)),
-        ("Largest residual of the search", None if residual is None else units.small(residual)),
+        ("Steps of the KL inference per example", _mean(steps)),
+        ("Largest residual of the KL inference", None if residual is None else units.small(residual)),
         ("Classes of one specialist or more", _grouped(said.get("classes_covered"))),
         ("Time to train the specialists", _duration(said.get("training_seconds"))),
     ]

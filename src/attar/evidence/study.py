@@ -19,6 +19,8 @@ _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 # Units that stay as they are: factor, suffix, and the decimals that a figure has at least.
 _FIXED = {"%": (100.0, "%", 1), "accuracy": (100.0, "%", 1), "points": (100.0, "", 2), "rmse": (1.0, "", 3)}
+# Columns of figures that fit in the usual type.
+_COLUMNS = 8
 # Below this a figure is said as a power of ten.
 _TINY = 1e-4
 # Units that change with the size of a figure, from small to large.
@@ -138,6 +140,7 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
             for index, row in enumerate(rows)
         ],
         "beside": any(cell["paper"] is not None for cells in laid for cell in cells),
+        "wide": len(laid) + sum(any(cell["paper"] is not None for cell in cells) for cells in laid) > _COLUMNS,
         "spread": any(cell["spread"] is not None for cells in laid for cell in cells),
         "intervals": any(cell["interval"] is not None for cells in laid for cell in cells),
         "seeds": usual,
@@ -164,11 +167,7 @@ def _column(
             {
                 "ours": ours,
                 "spread": None if mean is None or sd is None else _spread(sd, unit, mean, decimals),
-                "interval": None
-                if interval is None
-                else f"{_said(interval[0], unit, decimals)} to {_said(interval[1], unit, decimals)}".replace(
-                    " ", _SPACE
-                ),
+                "interval": None if interval is None else _interval(interval, unit, decimals),
                 "seeds": count if mean is not None and count != seeds else None,
                 "paper": _quoted(cell["paper"], unit) if "paper" in cell else None,
                 # Figures that read the same are equally good.
@@ -177,6 +176,13 @@ def _column(
             }
         )
     return shown
+
+
+def _interval(interval: Sequence[units.Number], unit: str, decimals: int | None) -> str:
+    """Both bounds; what stands behind the two alike is said once."""
+    low, high = (_said(bound, unit, decimals) for bound in interval)
+    behind = {_scale(bound, unit)[1] for bound in interval}
+    return f"{low.removesuffix(behind.pop()) if len(behind) == 1 else low} to {high}".replace(" ", _SPACE)
 
 
 def _decimals(cells: Iterable[Mapping[str, Any]], unit: str) -> int | None:
