@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.deployment.packed.network import is_quantized
+from attar.deployment.packed.report import size_report
 from attar.deployment.runtimes import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
@@ -94,6 +96,7 @@ def document(
             if one.history
         },
         "steps": told(context, taught.students, taught.controls),
+        "precision": size_report(taught.student.network) if is_quantized(taught.student.network) else None,
         "examples": _examples(context, taught),
         "temperature": recipe.temperature,
         "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},
