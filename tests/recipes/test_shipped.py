@@ -13,7 +13,7 @@ import torch
 from attar.recipes.compress import compress
 from attar.recipes.read import STUDY, read, shipped
 from attar.recipes.study import read_study, studies, study
-from attar.transfer import fashion_mnist
+from attar.transfer.fashion_mnist import CLASSES
 
 FILES = sorted(Path(str(resources.files("attar"))).rglob("*.toml"))
 RECIPES = [path for path in FILES if path.name != STUDY]
@@ -48,20 +48,48 @@ SHRUNK_TABLE = [
 TABLES = [name for name in sorted(shipped()) if read(name).teacher.library is not None]
 
 
-def images(path: Path) -> Path:
-    """Pictures of Fashion-MNIST's form where its files are not: ten classes, each a noisy patch."""
+GLYPHS = [
+    # Ten classes stand for the 583, which would need thousands of examples.
+    "teacher.network.arguments.classes=10",
+    "student.network.arguments.classes=10",
+]
+SPECIALISTS = [
+    "teacher.specialists.clusters=2",
+    "teacher.specialists.set_size=4",
+    "teacher.specialists.training.epochs=1",
+]
+STANDING_IN = {"fashion-mnist": 28, "glyphs": 16}
+"""Data that need not be on the machine, and the side of their pictures."""
+
+
+def images(path: Path, side: int) -> Path:
+    """Pictures of the form of data that are not there: ten classes, each a noisy patch."""
     draws = np.random.default_rng(0)
     y = np.arange(400) % 10
-    patches = draws.integers(0, 200, size=(10, 28, 28))
-    x = (patches[y] + draws.integers(0, 56, size=(400, 28, 28))).astype("uint8")
-    np.savez(path, x=x, y=y)
+    names = np.array(CLASSES) if side == 28 else np.arange(10).astype(str)
+    patches = draws.integers(0, 200, size=(10, side, side))
+    x = (patches[y] + draws.integers(0, 56, size=(400, side, side))).astype("uint8")
+    np.savez(path, x=x, y=y, classes=names)
     return path
 
 
+def shrunk(name: str, folder: Path) -> list[str]:
+    """Changes that make a recipe on pictures run in seconds on any machine."""
+    asked = read(name)
+    changes = list(SHRUNK)
+    if asked.teacher.specialists is not None:
+        changes = [*(change for change in changes if not change.startswith("teacher.members")), *SPECIALISTS]
+    elif asked.teacher.members == 1:
+        changes = [change for change in changes if not change.startswith("teacher.members")]
+    if asked.data.use in STANDING_IN:
+        side = STANDING_IN[asked.data.use]
+        changes += [f"data.use='{images(folder / f'{side}.npz', side)}'", *(GLYPHS if side == 16 else [])]
+    return changes
+
+
 def test_all_of_them_are_listed() -> None:
-    assert len(RECIPES) == 4
     assert sorted(shipped().values()) == RECIPES
-    assert len(FILES) == len(RECIPES) + 1
+    assert len(FILES) == len(RECIPES) + len(studies())
     assert sorted(studies().values()) == [path for path in FILES if path.name == STUDY]
 
 
@@ -100,20 +128,39 @@ def test_the_shipped_study_runs_when_it_is_shrunk(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
+def test_the_study_of_soft_targets_runs_when_it_is_shrunk(tmp_path: Path) -> None:
+    """Its runs on Fashion-MNIST, on pictures of its form, with its tables; those on glyphs are recipes of their own."""
+    asked = read_study("papers/distillation-2015")
+    runs = ["perceptron", "no-dress", "sneakers-and-bags", "three-percent"]
+    few = [change for change in shrunk("papers/distillation-2015/perceptron", tmp_path) if "limit" not in change]
+    few += ["student.network.arguments.hidden=[8]", "teacher.network.arguments.hidden=[8]", "data.test=0.3"]
+    sweeps = [
+        sweep.model_copy(update={"points": sweep.points[:2], "series": sweep.series[2:]}) for sweep in asked.sweeps
+    ]
+    done = study(asked.model_copy(update={"sweeps": sweeps}), tmp_path / "out", changes=few, only=runs)
+    tables = {table["title"]: table["rows"] for table in done.document["tables"]}
+    assert [row["name"] for row in tables["Classes that the transfer set lacks"]] == runs[1:3]
+    for row in tables["Classes that the transfer set lacks"]:
+        assert all(cell["mean"] is not None for cell in row["cells"].values())
+        assert row["cells"]["after"]["mean"] >= 0.1
+    (chart,) = done.document["charts"]
+    assert [len(series["points"]) for series in chart["series"]] == [2]
+
+
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("name", sorted(set(shipped()) - set(TABLES)))
 def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
-    changes = list(SHRUNK)
-    if name == "fashion-mnist":
-        try:
-            fashion_mnist.find(download=False)
-        except ValueError:
-            changes.append(f"data.use='{images(tmp_path / 'images.npz')}'")
+    changes = shrunk(name, tmp_path)
     recipe = read(name, changes)
     run = compress(recipe, tmp_path / "run")
     assert run.met
     assert run.report.stat().st_size > 100_000  # the page carries its charts with it
     names = [model["name"] for model in run.evidence["models"]]
-    assert names == ["onnxruntime fp32", "teacher onnxruntime", "control"]
+    deployed = recipe.teacher.specialists is None
+    assert names == ["onnxruntime fp32", f"teacher {'onnxruntime' if deployed else 'python'}", "control"]
+    assert deployed or run.evidence["specialists"]["overall"]["examples"] > 0
+    assert all(model["size_bytes"] for model in run.evidence["models"])
     example = torch.zeros(3, *run.evidence["task"]["input_shape"])
     assert run.artifact(example).shape == (3, 10)
-    assert set(run.evidence["curves"]) == {"teacher/0", "teacher/1", "student/0", "control/0"}
+    members = {f"teacher/{index}" for index in range(recipe.teacher.count)}
+    assert set(run.evidence["curves"]) == {*members, "student/0", "control/0"}

@@ -28,7 +28,8 @@ from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
-from attar.teachers.teacher import Teacher
+from attar.teachers.specialists.specialists import Specialists
+from attar.teachers.teacher import NetworkTeacher, Teacher
 
 Logits = NDArray[np.float32]
 
@@ -178,6 +179,9 @@ def _as_it_is(context: Context, taught: Taught) -> Contender:
     size_bytes = sum(file.stat().st_size for file in files) if whole else None
     if taught.selected is not None:
         size_bytes = taught.selected.teacher_bytes
+    if isinstance(teacher, Specialists):
+        networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
+        size_bytes = sum(_bytes_of(network.module) for network in networks if isinstance(network, NetworkTeacher))
     if whole and len(files) == 1:
         runner = open_onnxruntime(files[0], context.recipe.artifacts.threads)
     else:
