@@ -284,7 +284,7 @@ def test_an_odd_manifest_is_refused(edit: Callable[..., Path], change: Callable[
 
 def test_a_manifest_of_the_future_is_refused(edit: Callable[..., Path]) -> None:
     with pytest.raises(BadInput, match="Install a newer Attar"):
-        load(edit(lambda m: m.update(format=2)))
+        load(edit(lambda m: m.update(format=3)))
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/secret", "..", "", "..\\secret", "C:\\secret"])

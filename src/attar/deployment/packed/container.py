@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,19 +22,20 @@ from numpy import ndarray
 from torch import Tensor
 
 from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand
-from attar.deployment.packed.names import from_json, to_json
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.network.describe import read_tensors, write_tensors
 from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
 from attar.quantization.format import Encoded, Format, Ranged, stored
+from attar.quantization.formats.named import FORMATS, from_table, to_table
 
 VERSION = 1
 """Of the form of the file; raised when an older reader would misread a newer one."""
 
-Coder = Literal["smallest", "bits"]
-"""``bits`` packs each code into the bits of the format; ``smallest`` codes by frequencies where that takes less."""
+CODERS = ("smallest", "bits")
+"""``bits`` packs each code into the bits of the format, or digits into bytes; ``smallest`` codes by frequencies where
+that takes less."""
 
-Floats = Literal["float32", "float16"]
+FLOATS = ("float32", "float16")
 """How what is not quantized is stored. ``float16`` halves it and rounds it: a relative error of up to 2**-11."""
 
 _LARGEST_INDEX = 2**28
@@ -77,27 +78,27 @@ class Content:
         return {name: form.decode(codes) for name, (form, codes) in self.codes.items()} | dict(self.tensors)
 
 
-def write_packed(content: Content, path: Path, *, coder: Coder = "smallest", floats: Floats = "float32") -> None:
+def write_packed(content: Content, path: Path, *, coder: str = "smallest", floats: str = "float32") -> None:
     """Write a file; a crash leaves the old one or the new one.
 
     Args:
         content: What to write.
         path: The file.
-        coder: How codes are packed.
-        floats: How the float32 tensors that are not quantized are stored.
+        coder: How codes are packed: one of `CODERS`.
+        floats: How the float32 tensors that are not quantized are stored: one of `FLOATS`.
 
     Raises:
         BadInput: If a setting is unknown, a value is NaN or too large for ``floats``, or a format has no name.
     """
-    for name, value, valid in (("coder", coder, get_args(Coder)), ("floats", floats, get_args(Floats))):
+    for name, value, valid in (("coder", coder, CODERS), ("floats", floats, FLOATS)):
         if value not in valid:
-            raise must(name, "write_packed", "a known one", value, near(str(value), valid))
+            raise must(name, "write_packed", "a known one", value, near(value, valid))
     parts: list[bytes] = []
     index: dict[str, Any] = {"codes": [], "tensors": [], "inputs": []}
     for name, (form, codes) in content.codes.items():
         how, raw = _coded(codes.codes, form, coder)
         parts.append(raw.tobytes())
-        entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": to_json(form)}
+        entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": named(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
         index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
     for name, tensor in content.tensors.items():
@@ -110,7 +111,7 @@ def write_packed(content: Content, path: Path, *, coder: Coder = "smallest", flo
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
         index["tensors"].append(entry | _put(kept, parts))
     for name, (form, table) in content.inputs.items():
-        entry = {"name": name, "format": to_json(form)}
+        entry = {"name": name, "format": named(form)}
         index["inputs"].append(entry | {"table": _put_table(f"{name}, input,", table, parts)})
     tensors = {
         "index": _bytes(zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 9)),
@@ -159,15 +160,27 @@ def read_packed(path: Path) -> Content:
     return Content(codes, kept, inputs, graph)
 
 
+def named(form: Format) -> dict[str, Any]:
+    """A format as plain data.
+
+    Raises:
+        BadInput: If no file can say it, as it is a class of the user's own.
+    """
+    if type(form) not in FORMATS.values():
+        rule, remedy = f"one of {', '.join(FORMATS)}", "A format of your own has no name in files"
+        raise must("format", "a packed file", rule, type(form).__name__, remedy)
+    return to_table(form)
+
+
 # -- codes -----------------------------------------------------------------------------------------------------------
 
 
-def packed_bytes(form: Format, codes: Tensor, coder: Coder = "bits") -> int:
+def packed_bytes(form: Format, codes: Tensor, coder: str = "bits") -> int:
     """Bytes of a tensor's codes in a file, without the table."""
     return len(_coded(codes, form, coder)[1])
 
 
-def _coded(codes: Tensor, form: Format, coder: Coder) -> tuple[str, UInt8[ndarray, " bytes"]]:
+def _coded(codes: Tensor, form: Format, coder: str) -> tuple[str, UInt8[ndarray, " bytes"]]:
     """How the codes are packed, and their bytes."""
     kinds = form.codes
     flat = codes.detach().cpu().contiguous().reshape(-1).numpy().astype(np.int64) - kinds.start
@@ -195,7 +208,7 @@ def _uncoded(how: str, raw: UInt8[ndarray, " bytes"], form: Format, count: int) 
 
 
 def _encoded(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, Encoded]:
-    form, shape, dtype = from_json(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
+    form, shape, dtype = from_table(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
     if "weights" not in form.serves or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
     codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, torch.Size(shape).numel())
@@ -280,7 +293,7 @@ def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str,
 
 
 def _input(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, dict[str, Tensor]]:
-    form = from_json(entry["format"])
+    form = from_table(entry["format"])
     if "activations" not in form.serves or not isinstance(form, Ranged):
         raise CorruptFile(f"{form} of the inputs of {entry['name']!r} is not made for them")
     table = _table(entry, reader, form.table_bytes((1,)) // 4)

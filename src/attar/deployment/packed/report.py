@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.packed.container import packed_bytes, table_bytes
-from attar.deployment.packed.names import to_json
+from attar.deployment.packed.container import named, packed_bytes, table_bytes
 from attar.deployment.packed.network import content
 from attar.ops.entropy import entropy, histogram
 from attar.quantization.format import Encoded, Format
@@ -66,7 +65,7 @@ def _quantized(student: nn.Module, name: str, form: Format, codes: Encoded) -> d
         "name": name,
         "shape": list(codes.shape),
         "values": whole.size,
-        "format": to_json(form),
+        "format": named(form),
         "bits": form.bits,
         "entropy_bits": entropy(counts),
         "bytes_packed": packed_bytes(form, codes.codes, "bits") + table,
