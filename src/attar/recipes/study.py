@@ -277,8 +277,7 @@ def _tables(
             rows.append({"name": run.name, "cells": cells})
         if rows:
             columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in table.columns]
-            caption = f"{table.caption} All figures {RULE}.".strip()
-            yield {"title": table.title, "caption": caption, "columns": columns, "rows": rows}
+            yield {"title": table.title, "caption": table.caption, "columns": columns, "rows": rows}
 
 
 def _at(evidence: Mapping[str, Any], path: str) -> Any:
