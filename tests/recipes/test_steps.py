@@ -1,0 +1,474 @@
+"""Students that go through steps: what is reused, what each step leaves, and that controls go the same way."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+import torch
+from torch import nn
+
+from attar.deployment.artifact import load
+from attar.deployment.runtimes import open_torch
+from attar.errors import BadInput, NothingMatched
+from attar.evidence.measure import predict_all
+from attar.quantization.formats.codebook import Codebook
+from attar.quantization.formats.named import FORMATS, from_table, to_table
+from attar.quantization.formats.uniform import Uniform
+from attar.quantization.quantize import encoded, formats, input_formats
+from attar.recipes.compress import Run, begun, compress
+from attar.recipes.plan import plan
+from attar.recipes.read import from_document, read
+from attar.recipes.schema import DistilStep, QuantizeStep, Recipe
+from attar.recipes.steps import restored_
+from attar.recipes.study import read_study
+from attar.recipes.taught import Taught, teach
+from attar.training import fit as fitting
+
+Document = dict[str, Any]
+
+pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
+
+DISTIL: Document = {"use": "distil"}
+GENTLY: Document = {"use": "distil", "training": {"epochs": 2, "learning_rate": 0.01}}
+TWO_BITS: Document = {"use": "quantize", "weights": {"use": "uniform", "bits": 2, "granularity": "tensor"}}
+POINTS: Document = {"use": "quantize", "weights": {"use": "codebook", "bits": 2}}
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the page out, which has tests of its own."""
+    monkeypatch.setattr("attar.recipes.compress.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
+
+
+@pytest.fixture
+def stepped(tiny: Document) -> Callable[..., Document]:
+    """The tiny recipe with steps for its student, and other tables as they are given."""
+
+    def made(*steps: Document, **tables: Document) -> Document:
+        document = copy.deepcopy(tiny)
+        document["student"]["steps"] = [copy.deepcopy(step) for step in steps]
+        for key, table in tables.items():
+            document[key] = {**document.get(key, {}), **table} if isinstance(table, dict) else table
+        return document
+
+    return made
+
+
+def stages(run: Run) -> dict[str, bool]:
+    """Which stages there were, and whether they were found done."""
+    return {stage["name"]: stage["reused"] for stage in run.evidence["stages"] if stage["name"] != "data"}
+
+
+def taught_by(document: Document, out: Path) -> Taught:
+    with begun(from_document(document), out, "cpu", fitting.silent) as context:
+        return teach(context)
+
+
+def state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+# -- what is reused ----------------------------------------------------------------------------------------------------
+
+
+def test_one_distil_is_what_a_student_without_steps_is(
+    stepped: Callable[..., Document], tiny: Document, tmp_path: Path
+) -> None:
+    compress(from_document(tiny), tmp_path / "run")
+    again = compress(from_document(stepped(DISTIL)), tmp_path / "run")
+    assert all(stages(again).values())
+    assert "steps" not in from_document(tiny).document()["student"]
+
+
+def test_steps_go_on_from_what_is_there_and_are_found_again(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    compress(from_document(stepped(DISTIL)), tmp_path / "run")
+    document = stepped(DISTIL, TWO_BITS, GENTLY)
+    first = stages(compress(from_document(document), tmp_path / "run"))
+    assert first["student/0"]
+    assert first["control/0"]
+    assert not first["student/0/2-quantize"]
+    assert not first["student/0/3-distil"]
+    assert not first["control/0/3-distil"]
+    assert all(stages(compress(from_document(document), tmp_path / "run")).values())
+    document["student"]["steps"][2]["training"]["learning_rate"] = 0.02
+    changed = stages(compress(from_document(document), tmp_path / "run"))
+    assert changed["student/0/2-quantize"]
+    assert not changed["student/0/3-distil"]
+    document["student"]["steps"][1]["weights"]["bits"] = 3
+    changed = stages(compress(from_document(document), tmp_path / "run"))
+    assert changed["student/0"]
+    assert not changed["student/0/2-quantize"]
+    assert not changed["student/0/3-distil"]
+
+
+def test_a_step_that_was_killed_goes_on_to_the_same_weights(
+    stepped: Callable[..., Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = stepped(DISTIL, POINTS, {**GENTLY, "learn": "points"})
+    whole = taught_by(document, tmp_path / "whole")
+    finish, calls = fitting._Run._finish_epoch, 0
+
+    def killed(run: Any) -> None:
+        nonlocal calls
+        finish(run)
+        calls += 1
+        if calls == 9:  # four epochs of the teacher, four of the student, one of its points
+            run._save(run.checkpoint)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting._Run, "_finish_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            taught_by(document, tmp_path / "killed")
+    assert list((tmp_path / "killed").rglob("checkpoint.safetensors"))
+    again = taught_by(document, tmp_path / "killed")
+    assert same(state(again.student.network), state(whole.student.network))
+
+
+def test_a_student_that_hears_nobody_is_the_control(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    alone = {"use": "distil", "objective": {"hard": {"use": "hard_labels"}}}
+    run = compress(from_document(stepped(alone, TWO_BITS, GENTLY)), tmp_path / "run")
+    assert "student/0" not in stages(run)
+    told = run.evidence["steps"]
+    assert told["student"]["1-distil"] == told["control"]["1-distil"]
+    assert told["student"]["1-distil"]["names"] == ["control/0"]
+    assert set(run.evidence["curves"]) == {"teacher/0", "control/0", "student/0/3-distil", "control/0/3-distil"}
+
+
+# -- what steps leave --------------------------------------------------------------------------------------------------
+
+
+def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    document = stepped(DISTIL, TWO_BITS, GENTLY)
+    with begun(from_document(document), tmp_path / "run", "cpu", fitting.silent) as context:
+        taught = teach(context)
+        validation = context.dataset.validation
+        assert validation.labels is not None
+        for one in (*taught.student.earlier, taught.student):
+            right = predict_all(open_torch(one.network), validation).argmax(1) == validation.labels.numpy()
+            assert one.score == pytest.approx(float(right.mean()), abs=1e-6)
+    names = [(one.name, one.use) for one in (*taught.student.earlier, taught.student)]
+    assert names == [("student/0", "distil"), ("student/0/2-quantize", "quantize"), ("student/0/3-distil", "distil")]
+    plain, rounded, trained = (one.network for one in (*taught.student.earlier, taught.student))
+    assert not formats(plain)
+    assert all(
+        form == Uniform(bits=2, granularity=rounded_form.granularity)
+        for rounded_form in formats(rounded).values()
+        for form in formats(trained).values()
+    )
+    originals = {
+        name.replace("parametrizations.", "").replace(".original", ""): t for name, t in state(rounded).items()
+    }
+    assert same(originals, state(plain)), "quantizing leaves the float weights as they were"
+    assert not same(state(rounded), state(trained))
+    assert all(len(trained.get_submodule(name.rpartition(".")[0]).weight.unique()) <= 4 for name in formats(trained))
+
+
+def test_only_points_learn_and_every_weight_goes_to_its_nearest(
+    stepped: Callable[..., Document], tmp_path: Path
+) -> None:
+    taught = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "learn": "points", "hears": "itself"}), tmp_path / "run")
+    for last in (taught.students[0], taught.controls[0]):
+        before, after = state(last.earlier[1].network), state(last.network)
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert moved
+        assert all(name.endswith(".points") for name in moved)
+        for name, codes in encoded(last.network).items():
+            weight = last.earlier[0].network.state_dict()[name]
+            scaled = (weight - weight.min()) / (weight.max() - weight.min())
+            nearest = (scaled[..., None] - codes.table["points"]).abs().min(-1).values
+            chosen = (scaled - codes.table["points"][codes.codes.long()]).abs()
+            torch.testing.assert_close(chosen, nearest, atol=1e-6, rtol=0)
+
+
+def test_itself_is_another_teacher_than_the_teacher(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    ways = [
+        taught_by(stepped(DISTIL, POINTS, {**GENTLY, "hears": who}), tmp_path / "run") for who in ("teacher", "itself")
+    ]
+    assert not same(state(ways[0].student.network), state(ways[1].student.network))
+    assert same(state(ways[0].controls[0].network), state(ways[1].controls[0].network)), "a control hears neither"
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d])
+def test_restored_statistics_stay_while_batches_are_normalized_by_their_own(kind: type[nn.Module]) -> None:
+    draws = torch.Generator().manual_seed(0)
+    inputs = torch.randn(8, 3, *([] if kind is nn.BatchNorm1d else [4, 4]), generator=draws) * 3 + 1
+    plain, still = kind(3), restored_(kind(3))
+    before = state(still)
+    torch.testing.assert_close(still.train()(inputs), plain.train()(inputs))
+    after = state(still)
+    assert torch.equal(before["running_mean"], after["running_mean"])
+    assert torch.equal(before["running_var"], after["running_var"])
+    assert not torch.equal(plain.state_dict()["running_mean"], after["running_mean"])
+
+
+def test_activations_are_rounded_in_ranges_of_training_inputs(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    quantize = {**TWO_BITS, "activations": {"use": "affine", "bits": 4}, "skip": ["last"], "calibration": 20}
+    taught = taught_by(stepped(DISTIL, quantize, GENTLY), tmp_path / "run")
+    network = taught.student.network
+    assert len(formats(network)) == len(input_formats(network)) == 1
+    assert same(
+        {name: t for name, t in state(network).items() if "input_format" in name},
+        {name: t for name, t in state(taught.student.earlier[1].network).items() if "input_format" in name},
+    )
+
+
+def test_bits_go_down_step_by_step(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    eight = {"use": "quantize", "weights": {"use": "uniform", "bits": 8}}
+    taught = taught_by(stepped(DISTIL, eight, GENTLY, TWO_BITS, GENTLY), tmp_path / "run")
+    bits = [{form.bits for form in formats(one.network).values()} for one in (*taught.student.earlier, taught.student)]
+    assert bits == [set(), {8}, {8}, {2}, {2}]
+
+
+def test_layers_have_the_formats_that_their_patterns_say(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    weights = {"last": {"use": "uniform", "bits": 8}, "*": {"use": "ternary", "granularity": "channel"}}
+    taught = taught_by(stepped(DISTIL, {"use": "quantize", "weights": weights}), tmp_path / "run")
+    first, last = formats(taught.student.network).values()
+    assert to_table(first)["use"] == "ternary"
+    assert (to_table(last)["use"], last.bits) == ("uniform", 8)
+
+
+def test_points_may_be_shared_or_allotted(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    together = taught_by(
+        stepped(DISTIL, {**POINTS, "share_points": True}, {**GENTLY, "learn": "points"}), tmp_path / "run"
+    )
+    one, other = (codes.table["points"] for codes in encoded(together.student.network).values())
+    assert torch.equal(one, other)
+    allotted = taught_by(stepped(DISTIL, {**POINTS, "allocation": "gradient"}), tmp_path / "run")
+    forms = formats(allotted.student.network).values()
+    assert sum(len(form.codes) for form in forms) == 8
+    assert all(isinstance(form, Codebook) for form in forms)
+
+
+def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    document = stepped(
+        {"use": "quantize", "weights": {"use": "wrpn"}, "activations": {"use": "clipped"}},
+        DISTIL,
+        teacher={"learns": True},
+        objective={"teacher": {"use": "hard_labels", "of": "teacher"}},
+    )
+    run = compress(from_document(document), tmp_path / "run")
+    assert {"student/0/1-quantize", "student/0/2-distil", "control/0/2-distil"} <= set(stages(run))
+    (file,) = (tmp_path / "run" / "stages" / "student" / "0").glob("2-distil-*/teacher.safetensors")
+    assert file.stat().st_size
+
+
+# -- what ships, and what is told --------------------------------------------------------------------------------------
+
+
+def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    document = stepped(DISTIL, TWO_BITS, GENTLY, artifacts={"runtimes": ["torch"]})
+    document["student"]["seeds"] = 2
+    run = compress(from_document(document), tmp_path / "run")
+    names = [model["name"] for model in run.evidence["models"]]
+    assert names == ["torch fp32", "torch packed", "teacher torch", "control"]
+    packed = next((tmp_path / "run" / "stages" / "artifacts").glob("torch-packed-*"))
+    taught = taught_by(document, tmp_path / "run")
+    inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = taught.student.network(inputs).numpy()
+    assert (load(packed / "artifact")(inputs) == wanted).all()
+    told = run.evidence["steps"]
+    assert list(told["student"]) == list(told["control"]) == ["1-distil", "2-quantize", "3-distil"]
+    assert told["student"]["3-distil"]["accuracy"] == run.evidence["seeds"]["student"]
+    assert told["control"]["3-distil"]["accuracy"] == run.evidence["seeds"]["control"]
+    assert len(told["student"]["2-quantize"]["accuracy"]) == 2
+    layers = {layer["name"]: layer["bits"] for layer in run.evidence["precision"]}
+    assert {layers[name] for name in formats(taught.student.network)} == {2}
+    assert json.loads((tmp_path / "run" / "evidence.json").read_text(encoding="utf-8"))["precision"]
+
+
+def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[..., Document]) -> None:
+    once, thrice = (plan(from_document(stepped(*steps))) for steps in ((DISTIL,), (DISTIL, TWO_BITS, GENTLY)))
+    assert thrice.student_steps == once.student_steps * 6 // 4
+    assert "torch packed" in thrice.candidates
+    assert "torch packed" not in once.candidates
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([TWO_BITS], "steps must train the student; add a distil step"),
+        ([], "at least 1 item"),
+        ([{"use": "quantise"}], "student.steps.0: use must be one of 'distil', 'quantize'; got 'quantise'"),
+        ([{"weights": {}}], "student.steps.0: use must be one of"),
+        ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
+        ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),
+        (
+            [{**DISTIL, "training": {"epoch": 1}}],
+            "student.steps.0.training: unknown key 'epoch'. Did you mean 'epochs'?",
+        ),
+        ([{**DISTIL, "learn": "points"}], "needs a quantize step before it"),
+        ([POINTS, {**DISTIL, "hears": "itself"}], "needs a distil and a quantize step before it"),
+        (
+            [{**TWO_BITS, "activations": {"use": "affine"}}, DISTIL],
+            "ranges of activations must be measured on a trained",
+        ),
+        (
+            [DISTIL, {"use": "quantize", "weights": {"use": "clipped"}}],
+            "a format that is made for weights; got 'clipped'",
+        ),
+        ([DISTIL, {"use": "quantize", "activations": {"use": "ternary"}}], "made for activations; got 'ternary'"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bit": 3}}], "got 'bit'. Did you mean 'bits'?"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "unifrom"}}], "Did you mean 'uniform'?"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": 99}}], "bits of Uniform must be"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": "4"}}], "must be a valid integer; got '4'"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": True}}], "must be a valid integer"),
+        ([DISTIL, {"use": "quantize", "weights": {}}], "got an empty table"),
+        ([DISTIL, {**TWO_BITS, "share_points": True}], "share_points needs one codebook"),
+        (
+            [DISTIL, {**TWO_BITS, "weights": {"use": "ternary"}, "allocation": "gradient"}],
+            "needs one codebook or uniform",
+        ),
+        ([DISTIL, {**POINTS, "share_points": True, "allocation": "gradient"}], "its own points"),
+        (
+            [{**DISTIL, "objective": {"hard": {"use": "hard_labels", "of": "teacher"}}}],
+            "in a step needs a teacher that learns",
+        ),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused_with_their_place(
+    steps: list[Document], said: str, stepped: Callable[..., Document]
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        from_document(stepped(*steps))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., Document]) -> None:
+    with pytest.raises(BadInput, match="one distil step where the teacher learns along"):
+        from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learns": True}))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([DISTIL, {**TWO_BITS, "skip": ["frist"]}], "'frist' fits none"),
+        ([DISTIL, TWO_BITS, {**GENTLY, "learn": "points"}], "formats learn"),
+    ],
+)
+def test_what_does_not_fit_the_network_is_refused_before_any_training(
+    steps: list[Document], said: str, stepped: Callable[..., Document], tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=r"^student\.steps\.\d of the recipe: .*" + said):
+        compress(from_document(stepped(*steps)), tmp_path / "run")
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_the_kind_of_error_stays_what_it_is(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    with pytest.raises(NothingMatched):
+        compress(from_document(stepped(DISTIL, {**TWO_BITS, "skip": ["frist"]})), tmp_path / "run")
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_step_leaves_out_is_as_the_students(stepped: Callable[..., Document]) -> None:
+    recipe = from_document(stepped(DISTIL, TWO_BITS, GENTLY))
+    first, last = (settings for _, settings in recipe.trainings)
+    assert (first.epochs, first.learning_rate, first.batch_size) == (4, 0.1, 32)
+    assert (last.epochs, last.learning_rate, last.batch_size) == (2, 0.01, 32)
+
+
+def test_a_recipe_with_steps_is_read_back_the_same(stepped: Callable[..., Document]) -> None:
+    weights = {
+        "first": {"use": "codebook", "points": [0.0, 0.5, 1.0]},
+        "*": {"use": "power_of_two", "exponents": [-6, 0]},
+    }
+    recipe = from_document(stepped(DISTIL, {**TWO_BITS, "weights": weights}, {**GENTLY, "learn": "points"}))
+    assert from_document(tomllib.loads(tomli_w.dumps(recipe.document()))) == recipe
+
+
+def test_a_change_counts_into_the_steps() -> None:
+    recipe = read(
+        "papers/quantization-2018/quantized", ["student.steps.1.weights.bits=2", "student.steps.2.training.epochs=3"]
+    )
+    step = recipe.student.course[1]
+    assert isinstance(step, QuantizeStep)
+    assert step.weights.bits == 2
+    assert recipe.trainings[-1][1].epochs == 3
+    for change in ("student.steps.3.use=distil", "student.steps.one.use=distil", "student.steps.-1.use=distil"):
+        with pytest.raises(BadInput, match="a number from 0 to 2 after 'steps'"):
+            read("papers/quantization-2018/quantized", [change])
+
+
+@pytest.mark.parametrize("use", sorted(FORMATS))
+def test_every_format_is_said_and_read_back(use: str) -> None:
+    assert from_table(to_table(FORMATS[use]())) == FORMATS[use]()
+
+
+def test_granularity_is_said_in_a_word_or_a_table() -> None:
+    for said in ("tensor", "channel", {"group_size": 32}, {"axis": 1}):
+        assert to_table(from_table({"use": "uniform", "granularity": said}))["granularity"] == said
+    for wrong in ("row", 4, {"group_size": 0}, {"group_size": True}, {"axis": 0, "group_size": 4}, None):
+        with pytest.raises(BadInput):
+            from_table({"use": "uniform", "granularity": wrong})
+
+
+STUDIES = [
+    (study, run.name, run.recipe, tuple(run.changes))
+    for study in ("papers/quantization-2018", "papers/apprentice-2017")
+    for run in read_study(study).runs
+]
+
+
+@pytest.fixture(scope="module")
+def shrunk(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Iterator[Callable[[Recipe], Recipe]]:
+    """A paper's recipe with its steps, on the small task with small networks."""
+
+    def made(recipe: Recipe) -> Recipe:
+        document = recipe.document()
+        network = {"use": "attar.network.architectures:mlp"}
+        for who, hidden in (("teacher", [8]), ("student", [6, 5])):
+            document[who]["network"] = {**network, "arguments": {"inputs": 6, "classes": 3, "hidden": hidden}}
+            document[who]["training"] |= {"epochs": 1, "batch_size": 64}
+        document["teacher"] |= {"members": 1, "views": {}}
+        document["student"]["seeds"] = 1
+        for step in document["student"]["steps"]:
+            if "training" in step:
+                step["training"] |= {"epochs": 1, "batch_size": 64}
+        document |= {"data": {"use": str(blobs), "validation": 0.25}, "transfer": {}}
+        document["artifacts"] |= {"runtimes": ["torch"], "seconds": 0.01}
+        return from_document(document)
+
+    return made
+
+
+@pytest.mark.parametrize(("study", "name", "recipe", "changes"), STUDIES, ids=[f"{s[0]}-{s[1]}" for s in STUDIES])
+def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
+    study: str, name: str, recipe: str, changes: tuple[str, ...], shrunk: Callable[[Recipe], Recipe], tmp_path: Path
+) -> None:
+    asked = read(recipe, list(changes))
+    steps = [step.use for step in asked.student.course]
+    run = compress(shrunk(asked), tmp_path / "run")
+    assert list(run.evidence["steps"]["student"]) == [f"{place}-{use}" for place, use in enumerate(steps, start=1)]
+    figures = {
+        column.path
+        for table in read_study(study).tables
+        if table.runs is None or name in table.runs
+        for column in table.columns
+    }
+    for path in figures:
+        value: Any = run.evidence
+        for key in path.split("."):
+            value = None if value is None else value.get(key)
+        assert value is not None or "3-distil" in path, path
+
+
+def test_steps_that_are_left_out_are_one_distil(tiny: Document) -> None:
+    assert from_document(tiny).student.course == [DistilStep(use="distil")]
