@@ -20,6 +20,7 @@ from attar.transfer.files import TABLES, load_table
 from attar.transfer.files import load_npz as load_npz
 from attar.transfer.glyphs import load_glyphs
 from attar.transfer.letter import PROBLEMS, load_letter
+from attar.transfer.mnist import load_mnist
 from attar.transfer.split import Dataset as Dataset
 from attar.transfer.split import Split as Split
 from attar.transfer.stratify import stratified
@@ -43,9 +44,9 @@ def load(
     """The data set of a name, a file or a function.
 
     Args:
-        name: ``"digits"``, ``"fashion-mnist"``, ``"letter"``, ``"letter.p1"``, ``"letter.p2"`` or ``"glyphs"``, a
-            path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or
-            ``"package.module:function"`` (see `load_function`).
+        name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
+            ``"letter.p2"`` or ``"glyphs"``, a path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet``
+            (see `load_table`), or ``"package.module:function"`` (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split.
         test: The same for test, taken first. Not used if the source has a test split. It does not depend on ``seed``.
@@ -82,6 +83,8 @@ def load(
         dataset = load_digits(validation=validation, test=test, seed=seed)
     elif text == "fashion-mnist":
         dataset = load_fashion_mnist(validation=validation, seed=seed, progress=progress)
+    elif text == "mnist":
+        dataset = load_mnist(validation=validation, seed=seed)
     elif text in PROBLEMS:
         dataset = load_letter(text, seed=seed)
     elif text == "glyphs":
@@ -89,7 +92,7 @@ def load(
     elif ":" in text:
         dataset = load_function(text, validation=validation, test=test, seed=seed)
     else:
-        names = ["digits", "fashion-mnist", "glyphs", *PROBLEMS]
+        names = ["digits", "fashion-mnist", "mnist", "glyphs", *PROBLEMS]
         rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
         raise must("name", "load", rule, text, near(text, names))
     if classes is not None:

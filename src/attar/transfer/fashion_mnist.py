@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from torch import Tensor
 from attar.errors import BadInput, must
 from attar.training.progress import Progress, silent
 from attar.transfer.download import fetch_gzip
-from attar.transfer.idx import read_idx
+from attar.transfer.idx import decompressed, read_idx
 
 CLASSES = (
     "T-shirt/top",
@@ -57,15 +58,15 @@ class Arrays:
     test_labels: UInt8[Tensor, " test"]
 
 
-def read(folder: Path, digests: Mapping[str, str] = DIGESTS) -> Arrays:
-    """The four files in a folder, each gzipped or not, checked against their digests.
+def read(folder: Path, digests: Mapping[str, str | None] = DIGESTS) -> Arrays:
+    """The four files in a folder, each gzipped or not, checked against their digests where these are known.
 
     Raises:
         CorruptFile: If a file is truncated, is not an IDX file, or is not the published one (plain MNIST has the same
             file names).
     """
     train_images, train_labels, test_images, test_labels = (
-        read_idx(_present(folder, name), dimensions=3 if "images" in name else 1, sha256=sha256)
+        read_idx(present(folder, name), dimensions=3 if "images" in name else 1, sha256=sha256)
         for name, sha256 in digests.items()
     )
     return Arrays(train_images, train_labels, test_images, test_labels)
@@ -96,13 +97,13 @@ def find(
     """
     places = [folder] if folder is not None else _places()
     for place in places:
-        if all(_present(place, name).is_file() for name in digests):
+        if all(present(place, name).is_file() for name in digests):
             return place
     if not download:
         raise _not_found(places, "downloading is switched off")
     target = places[0] if folder is not None or os.environ.get("ATTAR_DATA") else places[-1]
     for name, sha256 in digests.items():
-        if _present(target, name).is_file():
+        if present(target, name).is_file():
             continue
         reasons = []
         for address in addresses:
@@ -126,7 +127,13 @@ def _not_found(places: Sequence[Path], why: str) -> BadInput:
     return must("folder", "load_fashion_mnist", f"one with the four files of Fashion-MNIST ({why})", looked, remedy)
 
 
-def _present(folder: Path, name: str) -> Path:
+def is_published(path: Path) -> bool:
+    """Whether a file of labels or pictures, gzipped or not, has the content that was published."""
+    content = decompressed(path) if path.suffix == ".gz" else path.read_bytes()
+    return hashlib.sha256(content).hexdigest() == DIGESTS[path.name.removesuffix(".gz")]
+
+
+def present(folder: Path, name: str) -> Path:
     """The file of that name, plain if there is one, else gzipped."""
     plain = folder / name
     return plain if plain.is_file() else folder / f"{name}.gz"

@@ -155,7 +155,7 @@ def _drawn(path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
         pictures[number] = np.asarray(picture)
     if not pictures.any(axis=(1, 2)).all():
         raise must("font", "load_glyphs", "one that draws every syllable", path, "Install Debian's version of it")
-    averaged = pictures.reshape(len(names), SIDE, _FINE, SIDE, _FINE).mean(axis=(2, 4))
+    averaged: NDArray[np.float64] = pictures.reshape(len(names), SIDE, _FINE, SIDE, _FINE).mean(axis=(2, 4))
     return averaged.round().astype(np.uint8)
 
 
