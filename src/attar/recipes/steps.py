@@ -95,6 +95,7 @@ def student_of(
             "teacher": heard,
             "top_k": recipe.transfer.top_k,
             **named_codes(recipe.transfer),
+            **({"per_teacher": True} if recipe.transfer.per_teacher else {}),
             "detach": recipe.teacher.detach,
             **({} if recipe.transfer.label_views else {"label_views": False}),
         },
