@@ -328,3 +328,54 @@ def test_students_that_few_bits_change_too_much_are_refused(rows: Tensor, tmp_pa
         student[0].parametrizations.weight.original[:, 0] = 0
     with pytest.raises(DeploymentError, match="w4 rounds too much for this student: use packed"):
         deploy(student, "onnxruntime w4", tmp_path / "made", classes=CLASSES, example=spoiled[:1], calibration=spoiled)
+
+
+# -- other layers ----------------------------------------------------------------------------------------------------
+
+
+class Attentive(nn.Module):
+    """Attention, a transposed convolution and products of sequences; a mask whose values are infinite on purpose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spread = nn.ConvTranspose1d(4, 4, 3, padding=1)
+        self.embed = nn.Linear(8, 32)
+        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
+        self.up, self.down = nn.Linear(32, 64), nn.Linear(64, 32, bias=False)
+        self.head = nn.Linear(32, 5)
+        self.register_buffer("mask", torch.full((4, 4), float("-inf")).triu(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.embed(self.spread(inputs))
+        hidden = hidden + self.attention(hidden, hidden, hidden, need_weights=False, attn_mask=self.mask)[0]
+        hidden = hidden + self.down(self.up(hidden).relu())
+        logits: Tensor = self.head(hidden.mean(1))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def attentive() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    return Attentive().eval(), torch.randn(64, 4, 8)
+
+
+def test_attention_is_packed_for_other_runtimes(attentive: Any, tmp_path: Path) -> None:
+    network, rows = attentive
+    student = quantize(network, weights=Ternary())
+    given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
+    made = load(deploy(student, "onnxruntime packed", tmp_path / "made", **given).folder)
+    np.testing.assert_allclose(made(rows), logits_of(student, rows), atol=1e-5)
+    assert_array_equal(logits_of(load(made.folder, network=Attentive()).network(), rows), logits_of(student, rows))
+
+
+def test_few_bits_multiply_sequences(attentive: Any, tmp_path: Path) -> None:
+    network, rows = attentive
+    form = Affine(4, PerAxis(0), symmetric=True)
+    weights = {"embed": Uniform(4, PerAxis(0)), "up": form, "down": form, "head": form}
+    student = quantize(network, weights=weights, activations={"up": Affine(8)}, calibration=rows)
+    exact = Candidate("exact", "onnxruntime", "w4", {"accuracy_level": 1})
+    given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
+    made = load(deploy(student, exact, tmp_path / "made", **given).folder)
+    assert np.quantile(np.abs(made(rows) - logits_of(student, rows)).max(1), 0.9) < 1e-4
+    nodes = [node.op_type for node in onnx.load(made.folder / "model.onnx").graph.node]
+    assert nodes.count("MatMulNBits") == 4
