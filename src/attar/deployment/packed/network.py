@@ -25,7 +25,7 @@ def is_quantized(student: nn.Module) -> bool:
 
 def plain(student: nn.Module) -> nn.Module:
     """A copy without formats, its weights what the formats made of them; inputs of layers are taken as they are."""
-    return unquantized(_apart(student)).eval()
+    return unquantized(student).eval()
 
 
 def running(student: nn.Module) -> nn.Module:
@@ -97,7 +97,7 @@ def filled(network: nn.Module, packed: Content, path: Path) -> nn.Module:
 
 def exportable(network: nn.Module) -> nn.Module:
     """A copy whose layers round their inputs by operations that every graph has: multiply, round, clip, multiply."""
-    network = _apart(network)
+    network = copy.deepcopy(network)
     for name, inputs in _inputs(network).items():
         layer = network.get_submodule(name)
         inputs.detach_from_(layer)
@@ -147,20 +147,6 @@ def _input_format(form: Format, table: Mapping[str, Tensor]) -> InputFormat:
 def _attach(layer: nn.Module, rounding: nn.Module) -> None:
     layer.register_module(INPUT, rounding.eval())
     layer.register_forward_pre_hook(quantize_input)
-
-
-def _apart(student: nn.Module) -> nn.Module:
-    """A copy whose parametrized layers have classes of their own.
-
-    Torch keeps a parametrized weight as a property of a class made for the layer; copies share that class, and
-    removing the parametrization of one would take the property from all of them.
-    """
-    student = copy.deepcopy(student)
-    for layer in student.modules():
-        if parametrize.is_parametrized(layer):
-            kind = type(layer)
-            layer.__class__ = type(kind.__name__, kind.__bases__, dict(kind.__dict__))
-    return student
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:
