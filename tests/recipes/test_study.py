@@ -53,7 +53,11 @@ def asked(tiny: Document, tmp_path: Path) -> Document:
                 "title": "Of one run",
                 "caption": "The second one.",
                 "runs": ["hotter"],
-                "columns": [{"key": "right", "title": "Accuracy", "path": "seeds.student"}],
+                "columns": [
+                    {"key": "right", "title": "Accuracy", "path": "seeds.student"},
+                    {"key": "second", "title": "Of the second seed", "path": "seeds.student.1"},
+                    {"key": "third", "title": "Of the third seed", "path": "seeds.student.2"},
+                ],
             },
         ],
         "sweeps": [
@@ -82,6 +86,9 @@ def test_runs_and_sweeps_are_done_and_drawn(asked: Document, tmp_path: Path) -> 
     assert "Nobody, Nothing, 2000" in page and "A small study" in page
     table, other = done.document["tables"]
     assert [row["name"] for row in other["rows"]] == ["hotter"] and other["caption"] == "The second one."
+    cells = other["rows"][0]["cells"]
+    hotter = json.loads((tmp_path / "out" / "runs" / "hotter" / "evidence.json").read_text())
+    assert cells["second"]["mean"] == hotter["seeds"]["student"][1] and cells["third"]["mean"] is None
     assert [row["name"] for row in table["rows"]] == ["as-it-is", "hotter"]
     ours = table["rows"][0]["cells"]
     evidence = json.loads((tmp_path / "out" / "runs" / "as-it-is" / "evidence.json").read_text())

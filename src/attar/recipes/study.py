@@ -56,7 +56,10 @@ class ColumnSection(Section):
 
     key: str
     title: str
-    path: str = Field(description="where it stands in the evidence, dots between the keys; a list is a figure per seed")
+    path: str = Field(
+        description="where it stands in the evidence, dots between the keys, a number for a place in a list; "
+        "a list is a figure per seed"
+    )
     unit: str = ""
     better: Literal["lower", "higher"] | None = None
 
@@ -284,7 +287,10 @@ def _at(evidence: Mapping[str, Any], path: str) -> Any:
     """What stands at a path of the evidence; None where something on the way is absent."""
     value: Any = evidence
     for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
