@@ -194,6 +194,9 @@ def test_candidates_of_a_quantized_student(quantized: nn.Module, trained: Any) -
         (DynamicFixedPoint(8), "w8"),
         (Uniform(4, PerGroup(32)), "w4"),
         (Uniform(4, PerGroup(48)), "w4"),
+        (Uniform(2, PerGroup(32)), "w2"),
+        # The operator has no fast kernel for blocks of 16 in 2 bits.
+        (Uniform(2, PerGroup(16)), "w4"),
         (Uniform(4, PerGroup(24)), None),
         (Uniform(12), None),
         (PowerOfTwo(), None),

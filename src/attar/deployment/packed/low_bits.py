@@ -8,6 +8,7 @@ like it for convolutions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ from attar.quantization.formats.wrpn import Wrpn
 WIDTHS = (2, 4, 8)
 """Bits that the operator has."""
 
-_BLOCKS = (256, 128, 64, 32, 16)
-"""Weights of one row that share a scale in the operator; the largest that the format allows is taken."""
+_BLOCKS = {2: (128, 64, 32), 4: (128, 64, 32, 16), 8: (128, 64, 32, 16)}
+"""Weights of one row that share a scale in the operator; the largest that the format allows is taken. With 2 bits there
+are kernels for these alone: a product in blocks of 16 or 256 takes a hundred times as long."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,15 @@ def width(student: nn.Module) -> int | None:
     """The bits of the operator that would execute all quantized weights of a student; None if it cannot."""
     try:
         chosen = _linear(content(student), student)
-        bits = max(_width(form) for form, _ in chosen.values())
-        for name, (form, codes) in chosen.items():
-            _blocks(name, form, codes, bits)
+        least = max(_width(form) for form, _ in chosen.values())
     except (BadInput, DeploymentError):
         return None
-    return bits
+    for bits in WIDTHS[WIDTHS.index(least) :]:
+        with suppress(DeploymentError):
+            for name, (form, codes) in chosen.items():
+                _blocks(name, form, codes, bits)
+            return bits
+    return None
 
 
 def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, accuracy_level: int = 4) -> None:
@@ -79,7 +84,8 @@ def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, a
         bits: Bits of the operator, of `WIDTHS`; formats with fewer are stored in it.
         example: One input, ``[1, ...]`` float32.
         path: Where to write.
-        accuracy_level: 4 rounds what goes into a layer to 8 bits and is fast; 1 leaves it float32.
+        accuracy_level: 4 rounds what goes into a layer to 8 bits and is fast; 1 leaves it float32 and is slow, with 2
+            bits by a factor of a hundred.
 
     Raises:
         DeploymentError: If formats ride on other layers, or one is not made of even steps within the operator's bits.
@@ -153,12 +159,13 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     step, base, granularity = _even(form, codes)
     groups = granularity.rows(codes.codes)
     size, scales, bases = _shared(
-        *(granularity.whole(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (step, base))
+        _BLOCKS[bits],
+        *(granularity.whole(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (step, base)),
     )
     if not size:
         raise DeploymentError(
             f"Groups of {type(form).__name__} are no blocks of weights of one row of {name!r}. "
-            "Use a granularity per tensor, per axis 0, or groups of a multiple of 16 that divides the row; or 'packed'."
+            "Use a granularity per tensor, per axis 0, or groups of whole blocks: 16, or with 2 bits 32; or 'packed'."
         )
     start = form.codes.start
     lowest = bases + start * scales
@@ -170,12 +177,12 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     return _Blocks(whole, scales.astype(np.float32), zeros, rest.astype(np.float32), size)
 
 
-def _shared(*values: NDArray[np.float64]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+def _shared(sizes: Sequence[int], *values: NDArray[np.float64]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
     """The largest block within which each row of both matrices has one value, and those values by block."""
     rows, columns = values[0].shape
-    for size in _BLOCKS:
+    for size in sizes:
         # A smaller block wastes less of a short row.
-        if size > 16 and size // 2 >= columns:
+        if size > sizes[-1] and size // 2 >= columns:
             continue
         filled = [np.pad(each, ((0, 0), (0, -columns % size)), mode="edge").reshape(rows, -1, size) for each in values]
         if all((each == each[:, :, :1]).all() for each in filled):
