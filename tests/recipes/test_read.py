@@ -153,8 +153,8 @@ def test_ramps_terms_and_milestones_survive_the_round_trip() -> None:
 
 def test_mistyped_keys_are_told_the_near_match_with_the_dotted_key() -> None:
     document = copy.deepcopy(SHIPPED["digits"])
-    document["teacher"]["veiws"] = document["teacher"].pop("views")
-    with pytest.raises(BadInput, match=r"^mine: unknown key teacher\.veiws\. Did you mean 'views'\?$"):
+    document["teacher"]["trianing"] = document["teacher"].pop("training")
+    with pytest.raises(BadInput, match=r"^mine: unknown key teacher\.trianing\. Did you mean 'training'\?$"):
         from_document(document, "mine")
 
 
