@@ -182,3 +182,86 @@ def test_settings_that_would_do_nothing_are_refused(tiny: Document) -> None:
     tiny["teacher"] = {"onnx": ["a.onnx"], "members": 3}
     with pytest.raises(BadInput, match=r"members \(3\) must be the number of onnx files \(1\)"):
         from_document(tiny)
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("transfer.only", {"transfer": {"only": ["ant", "bee"]}}),
+        ("transfer.without", {"transfer": {"without": ["ant"]}}),
+        ("transfer.share", {"transfer": {"share": 0.5}}),
+        ("transfer.unlabeled", {"transfer": {"unlabeled": "a.npz"}}),
+        ("transfer.label_views", {"transfer": {"label_views": False}}),
+        ("transfer.per_teacher", {"transfer": {"per_teacher": True}}),
+        ("transfer.synthesis", {"transfer": {"synthesis": {"rows": 9}}}),
+        ("student.shift_absent", {"student": {"shift_absent": True}}),
+    ],
+)
+def test_a_teacher_that_learns_has_no_use_for_settings_of_targets(tiny: Document, key: str, change: Document) -> None:
+    tiny["teacher"]["learns"] = True
+    from_document(tiny)
+    for table, settings in change.items():
+        tiny[table] = tiny.get(table, {}) | settings
+    with pytest.raises(BadInput, match=f"{key} needs a teacher that does not learn; leave it out"):
+        from_document(tiny)
+
+
+MEMBER = {"onnx": "a.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"transfer": {"per_teacher": True}}, "per_teacher needs a teacher of several members"),
+        (
+            {"teacher": {"members": 2}, "transfer": {"per_teacher": True, "cached": False}},
+            "per_teacher needs stored targets",
+        ),
+        ({"teacher": {"votes": [1.0]}}, "votes are for several members"),
+        ({"transfer": {"synthesis": {"rows": 9}}, "student": {"shift_absent": True}}, "shift_absent is for classes"),
+        ({"transfer": {"labels": False}, "objective": {"hard": {"use": "decoupled"}}}, "decoupled in objective needs"),
+        (
+            {
+                "transfer": {"labels": False},
+                "objective": {"hard": {"use": "soft_targets"}},
+                "student": {"steps": [{"use": "distil", "objective": {"a": {"use": "decoupled"}}}]},
+            },
+            "decoupled in a step needs labels",
+        ),
+        (
+            {
+                "teacher": {"specialists": {"clusters": 2}},
+                "objective": {"hint": {"use": "hidden_match", "student_layer": "2", "teacher_layer": "2"}},
+            },
+            "teacher.specialists are no one network whose layers",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(tiny: Document, change: Document, said: str) -> None:
+    for table, settings in change.items():
+        tiny[table] = tiny.get(table, {}) | settings
+    with pytest.raises(BadInput, match=said):
+        from_document(tiny)
+
+
+def test_members_that_know_some_classes_are_not_labelled_apart(tiny: Document) -> None:
+    tiny["transfer"] = {"per_teacher": True}
+    tiny["teacher"] = {"each": [MEMBER, MEMBER]}
+    assert from_document(tiny).transfer.per_teacher
+    tiny["teacher"] = {"each": [MEMBER, MEMBER | {"classes": ["ant", "bee"]}]}
+    with pytest.raises(BadInput, match="per_teacher needs members that know all classes"):
+        from_document(tiny)
+
+
+def test_votes_of_a_library_are_refused(tiny: Document) -> None:
+    tiny["teacher"] = {"library": {}, "votes": [1.0]}
+    with pytest.raises(BadInput, match="votes are for several members"):
+        from_document(tiny)
+
+
+def test_the_temperature_is_that_of_the_last_training(tiny: Document) -> None:
+    soft = {"use": "soft_targets", "temperature": 9.0}
+    tiny["student"]["steps"] = [{"use": "distil"}, {"use": "distil", "objective": {"soft": soft}}]
+    assert from_document(tiny).temperature == 9.0
+    tiny["student"]["steps"].append({"use": "distil", "objective": {"hard": {"use": "hard_labels"}}})
+    assert from_document(tiny).temperature == 9.0, "labels have no temperature"

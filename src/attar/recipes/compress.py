@@ -31,6 +31,7 @@ from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
+from attar.transfer.once import Once
 from attar.transfer.store import Targets
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,8 @@ def label(
             "Use attar compress",
         )
     with begun(recipe, out, device, progress) as context:
-        targets = listen(context).source
+        source = listen(context).source
+        targets = source.targets if isinstance(source, Once) else source
         assert isinstance(targets, Targets)
         return targets
 

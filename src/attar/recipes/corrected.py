@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from attar.deployment.runtimes import open_torch
-from attar.errors import must
 from attar.evidence.measure import predict_all
 from attar.network.last_bias import shifted
 from attar.ops.class_shift import ClassShift, best_class_shift
 from attar.recipes.stages import Context, Trained
+from attar.training.scoring import METRICS
 from attar.transfer.part import absent_classes
 from attar.transfer.split import Split
 
@@ -55,7 +56,7 @@ class Corrected:
         assert test.labels is not None, "data sets have labels in test"
         labels = test.labels.numpy()
         rows: dict[str, list[Mapping[str, float]]] = {
-            which: [_entry(one, test, labels, self.classes) for one in trainings]
+            which: [_entry(one, len(context.dataset.validation), test, labels, self.classes) for one in trainings]
             for which, trainings in (("seeds", self.students), ("controls", self.controls))
         }
         columns = {key: [row[key] for row in rows["seeds"]] for key in rows["seeds"][0]}
@@ -70,14 +71,12 @@ def corrected_of(
     """Every network with the shift that is best on validation; None where the recipe wants none.
 
     Raises:
-        BadInput: If no class is absent from the transfer set, or a network has no bias that could hold the shift.
+        BadInput: If a network has no bias that could hold the shift.
     """
     if not context.recipe.student.shift_absent:
         return None
-    absent = [] if transfer is None else absent_classes(transfer)
-    if not absent:
-        rule = "false where the transfer set has every class"
-        raise must("student.shift_absent", "the recipe", rule, True, "Leave it out, or set transfer.without")
+    assert transfer is not None, "checked before anything is trained"
+    absent = absent_classes(transfer)
     return Corrected(
         absent,
         [_shifted(context, one, absent) for one in students],
@@ -92,10 +91,21 @@ def _shifted(context: Context, trained: Trained, absent: Sequence[int]) -> Shift
     chosen = best_class_shift(logits, validation.labels, torch.tensor(absent))
     shift = torch.zeros(len(context.dataset.classes)).index_fill_(0, torch.tensor(absent), chosen.shift)
     network = shifted(trained.network, shift, context.example)
-    return Shifted(trained, replace(trained, network=network, score=chosen.after / len(validation)), chosen)
+    score = _score(context, logits + shift)
+    return Shifted(trained, replace(trained, network=network, score=score), chosen)
 
 
-def _entry(one: Shifted, test: Split, labels: NDArray[np.int64], absent: Sequence[int]) -> Mapping[str, float]:
+def _score(context: Context, logits: Tensor) -> float:
+    """What the recipe chooses by, of logits ``[n, classes]`` on validation."""
+    metric, total = METRICS[context.recipe.student.choose_by], 0.0
+    for rows in torch.split(torch.arange(len(logits)), 512):
+        total += float(metric(logits[rows], context.validation.batch(rows, 0)).sum())
+    return total / len(logits)
+
+
+def _entry(
+    one: Shifted, examples: int, test: Split, labels: NDArray[np.int64], absent: Sequence[int]
+) -> Mapping[str, float]:
     of_absent = np.isin(labels, absent)
     right = {
         when: predict_all(open_torch(trained.network), test).argmax(1) == labels
@@ -103,8 +113,8 @@ def _entry(one: Shifted, test: Split, labels: NDArray[np.int64], absent: Sequenc
     }
     return {
         "shift": one.chosen.shift,
-        "validation_before": one.before.score,
-        "validation_after": one.after.score,
+        "validation_before": one.chosen.before / examples,
+        "validation_after": one.chosen.after / examples,
         **{when: float(rights.mean()) for when, rights in right.items()},
         **{f"absent_{when}": float(rights[of_absent].mean()) for when, rights in right.items()},
     }

@@ -30,6 +30,7 @@ from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
+from attar.training.reading import reads_layers
 from attar.training.schedule import Ramp
 from attar.training.settings import Training
 from attar.transfer.views import Views
@@ -297,6 +298,8 @@ class TeacherSection(Section):
             raise ValueError("each says weights and vote of a model itself; leave out weights, members, votes, learns")
         if self.votes is not None and len(self.votes) != self.count:
             raise ValueError(f"votes must be one for each of the {self.count} members; got {len(self.votes)}")
+        if self.votes is not None and self.count == 1:
+            raise ValueError("votes are for several members that are averaged; leave them out")
         if self.learns and (self.onnx or self.count > 1):
             raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
         if self.specialists is not None and (self.network is None or self.count > 1 or self.learns):
@@ -637,8 +640,7 @@ class Recipe(Section):
             raise ValueError('of = "teacher" in objective needs a teacher that learns; set teacher.learns = true')
         if all(term.of == "teacher" for term in self.objective.values()):
             raise ValueError("objective must have a term that judges the student; add one, or drop an of")
-        if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in self.objective.values()):
-            raise ValueError("hard_labels in objective needs labels; drop the term or set transfer.labels = true")
+        self._check_labels(self.objective, "objective")
         for key, given in (("top_k", self.transfer.top_k is not None), ("codes", self.transfer.codes != "float16")):
             if given and (self.teacher.learns or not self.transfer.cached):
                 raise ValueError(
@@ -661,11 +663,49 @@ class Recipe(Section):
                 raise ValueError('of = "teacher" in a step needs a teacher that learns; set teacher.learns = true')
             if all(term.of == "teacher" for term in step.objective.values()):
                 raise ValueError("the objective of a step must have a term that judges the student; add one")
-            if not self.transfer.labels and any(isinstance(term.loss, HardLabels) for term in step.objective.values()):
-                raise ValueError("hard_labels in a step needs labels; drop the term or set transfer.labels = true")
+            self._check_labels(step.objective, "a step")
         for step in distils:
             _check_pauses(self.objective_of(step), self.training_of(step).epochs)
         return self
+
+    @model_validator(mode="after")
+    def _transfer_fits_the_teacher(self) -> Recipe:
+        teacher, transfer = self.teacher, self.transfer
+        frozen_only = {
+            "transfer.only": transfer.only is not None,
+            "transfer.without": transfer.without is not None,
+            "transfer.share": transfer.share < 1,
+            "transfer.unlabeled": transfer.unlabeled is not None,
+            "transfer.label_views": not transfer.label_views,
+            "transfer.per_teacher": transfer.per_teacher,
+            "transfer.synthesis": transfer.synthesis is not None,
+            "student.shift_absent": self.student.shift_absent,
+        }
+        for key, given in frozen_only.items():
+            if teacher.learns and given:
+                raise ValueError(f"{key} needs a teacher that does not learn; leave it out")
+        if transfer.per_teacher:
+            if not transfer.cached:
+                raise ValueError("transfer.per_teacher needs stored targets; leave it out, or set cached = true")
+            if teacher.count == 1:
+                raise ValueError("transfer.per_teacher needs a teacher of several members; leave it out")
+            if any(one.classes is not None for one in teacher.each or ()):
+                raise ValueError(
+                    "transfer.per_teacher needs members that know all classes; leave it out, or teacher.each.classes"
+                )
+        if self.student.shift_absent and transfer.synthesis is not None:
+            raise ValueError("student.shift_absent is for classes left out, and synthesis leaves none out; drop one")
+        if teacher.specialists is not None and any(reads_layers(objective) for objective, _ in self.trainings):
+            raise ValueError(
+                "teacher.specialists are no one network whose layers a term could read; leave one of them out"
+            )
+        return self
+
+    def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
+        """Terms that hear labels must have some."""
+        for name, kind in (("hard_labels", HardLabels), ("decoupled", Decoupled)):
+            if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
+                raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
 
     def objective_of(self, step: DistilStep) -> Objective:
         """What a step minimizes."""
@@ -693,11 +733,12 @@ class Recipe(Section):
 
     @property
     def temperature(self) -> float:
-        """The temperature at which targets are heard: that of the first term that has one, at the end of training."""
-        for term in self.terms.at(math.nextafter(float(self.student.training.epochs), 0.0)):
-            temperature = getattr(term.loss, "temperature", None)
-            if temperature is not None:
-                return float(temperature)
+        """The temperature at which targets are heard: that of the first term of the last training that has one."""
+        for objective, training in reversed(self.trainings):
+            for term in objective.at(math.nextafter(float(training.epochs), 0.0)):
+                temperature = getattr(term.loss, "temperature", None)
+                if temperature is not None:
+                    return float(temperature)
         return 1.0
 
     def document(self) -> dict[str, Any]:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attar.errors import must, near
+from attar.errors import BadInput
 from attar.evidence.compare import verdict
 from attar.network.describe import digest
 from attar.ops.kl_inference import Opinion
 from attar.recipes.schema import SpecialistsSection
-from attar.recipes.stages import Context
+from attar.recipes.stages import Context, check_specialists
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.specialists.specialize import specialize
@@ -134,34 +134,40 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
     views = recipe.teacher.views.views(recipe.teacher.seed)
     settings = replace(section.training, seed=recipe.teacher.seed)
     train, names = context.dataset.train, context.dataset.classes
-    given = None if section.sets is None else [[_number(name, names) for name in one] for one in section.sets]
+    check_specialists(section, names)
+    given = None if section.sets is None else [[names.index(name) for name in one] for one in section.sets]
 
     def work(folder: Any) -> dict[str, Any]:
         assert train.labels is not None, "what trains a teacher has labels"
-        made = specialize(
-            generalist.module,
-            TransferSet(train, views),
-            train.labels,
-            class_sets=given,
-            n_clusters=section.clusters,
-            set_size=section.set_size,
-            columns=section.columns,
-            clustering=section.clustering,
-            sample=context.validation,
-            special_fraction=section.special_fraction,
-            settings=settings,
-            validation=context.validation,
-            folder=folder / "specialists",
-            jobs=section.jobs,
-            device=context.device,
-            progress=context.progress,
-        )
+        try:
+            made = specialize(
+                generalist.module,
+                TransferSet(train, views),
+                train.labels,
+                class_sets=given,
+                n_clusters=section.clusters,
+                set_size=section.set_size,
+                columns=section.columns,
+                clustering=section.clustering,
+                sample=context.validation,
+                special_fraction=section.special_fraction,
+                settings=settings,
+                validation=context.validation,
+                folder=folder / "specialists",
+                jobs=section.jobs,
+                device=context.device,
+                progress=context.progress,
+            )
+        except BadInput as error:
+            raise type(error)(f"teacher.specialists of the recipe: {error}") from error
         return {"specialists": len(made.specialists), "scores": [one.score for one in made.specialists]}
 
     stage = context.folder.stage(
         "specialists",
         {
             "generalist": digest(generalist.module),
+            # The recipe may describe another network beside given weights: layers without weights are no part of these.
+            **({"network": generalist.fingerprint()} if recipe.teacher.weights else {}),
             "data": context.fingerprint,
             "views": views.fingerprint(),
             "sets": given,
@@ -176,12 +182,6 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
     )
     folder = stage.folder / "specialists"
     return Specialists.load(folder, generalist.module, device=context.device), stage.seconds
-
-
-def _number(name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        raise must("teacher.specialists.sets", "the recipe", "of the data's classes", name, near(name, names))
-    return list(names).index(name)
 
 
 def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> Sequence[Mapping[str, Any]]:

@@ -20,12 +20,14 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.network import is_quantized
-from attar.errors import BadInput, MissingExtra, must
+from attar.errors import BadInput, MissingExtra, must, near
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
+from attar.network.last_bias import shifted
 from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.schema import MemberSection, NetworkSection, Recipe, TransferSection
+from attar.recipes.part import absent_of, taken
+from attar.recipes.schema import MemberSection, NetworkSection, Recipe, SpecialistsSection, TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
@@ -147,8 +149,20 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
         raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
     check_tables(recipe, dataset)
+    if recipe.teacher.specialists is not None:
+        check_specialists(recipe.teacher.specialists, dataset.classes)
+    absent = absent_of(taken(recipe, dataset))
     student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
     check_network(student, "student.network", dataset)
+    if recipe.student.shift_absent:
+        try:
+            shifted(
+                student,
+                torch.zeros(classes).index_fill_(0, torch.tensor(absent), 1.0),
+                dataset.train.floats(slice(0, 1)),
+            )
+        except BadInput as error:
+            raise type(error)(f"student.network of the recipe, for student.shift_absent: {error}") from error
     teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
         teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
@@ -180,6 +194,28 @@ def check_tables(recipe: Recipe, dataset: Dataset) -> None:
         if value is not None:
             rule = "left out where the data are no table"
             raise must(key, "the recipe", rule, dataset.name, "Use a .csv or .parquet file, or a table such as letter")
+
+
+def check_specialists(section: SpecialistsSection, names: Sequence[str]) -> None:
+    """See that sets of classes can be as the recipe wants them.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    classes = len(names)
+    limits = {"clusters": classes, "set_size": classes - 1, "top": classes}
+    for key, most in limits.items():
+        value = getattr(section, key)
+        if value is not None and value > most:
+            rule = f"at most {most}, where the data have {classes} classes"
+            raise must(f"teacher.specialists.{key}", "the recipe", rule, value, "Ask for fewer")
+    for one in section.sets or ():
+        for name in one:
+            if name not in names:
+                raise must("teacher.specialists.sets", "the recipe", "of the data's classes", name, near(name, names))
+        if len(set(one)) < len(one) or len(one) >= classes:
+            rule = "sets of some of the classes, not all, each named once"
+            raise must("teacher.specialists.sets", "the recipe", rule, one, "Leave one out at least")
 
 
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
@@ -324,10 +360,17 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
             members.append(NetworkTeacher(network, example=context.example, device=device))
     votes = section.votes
     if section.each is not None:
-        members = [_given(context, index, one) for index, one in enumerate(section.each)]
+        for index, one in enumerate(section.each):
+            try:
+                members.append(_given(context, one))
+            except BadInput as error:
+                raise type(error)(f"teacher.each.{index} of the recipe: {error}") from error
         votes = [one.vote for one in section.each]
     alone = len(members) == 1 and not isinstance(members[0], SubsetTeacher)
-    teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
+    try:
+        teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
+    except BadInput as error:
+        raise type(error)(f"teacher of the recipe: {error}") from error
     classes = len(context.dataset.classes)
     if teacher.classes != classes:
         raise must(
@@ -340,7 +383,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     return teacher, trained
 
 
-def _given(context: Context, index: int, section: MemberSection) -> Teacher:
+def _given(context: Context, section: MemberSection) -> Teacher:
     """One given model of a teacher whose models differ."""
     example, names = context.example, context.dataset.classes
     if section.size is not None:
@@ -358,9 +401,7 @@ def _given(context: Context, index: int, section: MemberSection) -> Teacher:
             teacher = NetworkTeacher(network, classes=classes, example=example, device=context.device)
         except RuntimeError as error:
             rule = f"a network for inputs of shape {tuple(example.shape[1:])}"
-            raise must(
-                f"teacher.each.{index}", "the recipe", rule, error, "Set size, or change its arguments"
-            ) from error
+            raise must("network", "the model", rule, error, "Set size, or change its arguments") from error
     if section.size is not None:
         teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
@@ -460,7 +501,7 @@ def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> 
             [stage.folder / "store" for stage in stages],
             folder / "store",
             mean=teacher.mean,
-            weights=teacher.weights,
+            weights=teacher.given,
             top_k=transfer.top_k,
             codes=transfer.codes,
             temperature=context.recipe.temperature,

@@ -321,7 +321,15 @@ def _points(
         inherited = [f"{key}={value}" for key, value in values.items() if value is not None]
         for point in sweep.points:
             all_changes = [*inherited, *sweep.changes, *series.changes, *point.changes, *changes]
-            found.append((series, point, read(sweep.recipe, all_changes)))
+            recipe = read(sweep.recipe, all_changes)
+            for key, value in (
+                ("teacher.learns", recipe.teacher.learns),
+                ("student.shift_absent", recipe.student.shift_absent),
+            ):
+                if value:
+                    rule = "false in a sweep, whose students hear a frozen teacher and are scored as they were trained"
+                    raise must(key, f"sweep {sweep.title!r}", rule, value, "Make it a run of the study")
+            found.append((series, point, recipe))
     return found
 
 

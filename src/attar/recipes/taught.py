@@ -16,6 +16,7 @@ from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.stages import Context, Trained, network_of, targets_of, teacher_of
 from attar.recipes.steps import control_of, student_of
 from attar.recipes.tabular import Made, Selected, selected_of
+from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.reading import reads_layers
 from attar.transfer.once import Once
@@ -136,6 +137,9 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
     heard = listen(context)
     split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
     guide = getattr(heard.teacher, "module", None) if _reads(context) else None
+    if guide is not None and isinstance(heard.teacher, Ensemble):
+        # What an ensemble says does not depend on the order of its members; what a term reads in them does.
+        fingerprint += digest(guide)
     students = [
         student_of(context, index, heard.source, heard.views, fingerprint, None, split, guide, heard.imitated.labeled)
         for index in range(context.recipe.student.seeds)
