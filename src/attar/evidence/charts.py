@@ -162,7 +162,7 @@ def frontier(
             layers.append(text.mark_text(**font).encode(color=color))
     title = "Accuracy against latency" if cost == "latency" else "Accuracy against size"
     return Chart(
-        title, note, _spec(layers, {name: data[name] for name in on}, _HEIGHT, f"{title}, one point per model.")
+        title, note, layered(layers, {name: data[name] for name in on}, _HEIGHT, f"{title}, one point per model.")
     )
 
 
@@ -267,7 +267,7 @@ def series(
             font: dict[str, Any] = {"align": side, "dy": -7, "fontSize": 11, "limit": 330}
             layers.append(named.mark_text(**font, stroke="var(--paper)", strokeWidth=4, strokeJoin="round"))
             layers.append(named.mark_text(**font, color="var(--soft)"))
-    return _spec(layers, {name: data[name] for name in on}, _HEIGHT, description)
+    return layered(layers, {name: data[name] for name in on}, _HEIGHT, description)
 
 
 def dots(rows: Sequence[Mapping[str, Any]], *, title: str, unit: str = "", description: str) -> dict[str, Any] | None:
@@ -321,7 +321,7 @@ def dots(rows: Sequence[Mapping[str, Any]], *, title: str, unit: str = "", descr
         )
         x = alt.X("paper:Q", title=title, scale=scale, axis=axis)
         layers.append(hollow.encode(y=y, x=x, tooltip=tooltip))
-    return _spec(layers, {name: data[name] for name in on}, 26 * len(set(order)) + 44, description)
+    return layered(layers, {name: data[name] for name in on}, 26 * len(set(order)) + 44, description)
 
 
 def number_axis(unit: str, **options: Any) -> alt.Axis:
@@ -492,10 +492,18 @@ def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, h
         base.mark_line(strokeWidth=1.1, opacity=0.8).encode(detail="run:N"),
         base.mark_point(size=60, filled=True, opacity=visible).encode(tooltip=tooltip),
     ]
-    return _spec(layers, {"epochs": rows}, height, f"{title} by epoch, one line per run.")
+    return layered(layers, {"epochs": rows}, height, f"{title} by epoch, one line per run.")
 
 
-def _spec(layers: list[alt.Chart], data: Mapping[str, Any], height: int, description: str) -> dict[str, Any]:
+def layered(layers: list[alt.Chart], data: Mapping[str, Any], height: int, description: str) -> dict[str, Any]:
+    """The specification of a chart of layers, in the look of the page and as wide as its place.
+
+    Args:
+        layers: From below to above, each on named data.
+        data: The records of each name.
+        height: In pixels.
+        description: The chart in words, for those who do not see it.
+    """
     chart = alt.layer(
         *layers,
         width="container",

@@ -10,6 +10,7 @@ import tomli_w
 
 from attar.evidence import charts, picture, units
 from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
+from attar.evidence.precision import precision
 from attar.evidence.specialists import specialists
 
 _CLASSES_SHOWN = 20
@@ -68,6 +69,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "specialists": specialists(document.get("specialists")),
         "corrected": _corrected(document.get("corrected")),
         "steps": _steps(document.get("steps")),
+        "precision": precision(document.get("precision"), drawn),
         "targets": _targets(document.get("targets", {})),
         "warnings": document.get("warnings", []),
         "how_to_load": document.get("how_to_load"),

@@ -1,0 +1,270 @@
+"""What the page of a run says of a student of few bits: the bytes of each layer, its weights and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attar.evidence import bars, units
+from attar.evidence.charts import Chart
+from attar.evidence.parts import ABSENT, Charts
+
+_ROWS_SHOWN = 20
+_BARS_SHOWN = 24
+_HISTOGRAMS_SHOWN = 6
+_LISTED = 8
+# The picture of a histogram is 100 wide; its bars end here, and below them is room for two rows of spans.
+_FLOOR = 80.0
+_SPANS_AT = (88.0, 95.0)
+_SUMMED = ("values", "bytes_packed", "bytes_coded", "bytes_table", "bytes_float32")
+
+
+def precision(said: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) -> dict[str, Any] | None:
+    """Sentence, table, chart and histograms, ready to print; None where no tensor has few bits.
+
+    Args:
+        said: What the evidence says of each tensor, see `attar.deployment.packed.report.size_report`. Every figure may
+            be absent.
+        drawn: Takes up the chart.
+    """
+    entries = [{**entry, "name": _name(entry, n)} for n, entry in enumerate(said or [], 1) if entry]
+    few = [entry for entry in entries if entry.get("format")]
+    rest = [entry for entry in entries if not entry.get("format")]
+    if not few:
+        return None
+    rows = [_row(entry) for entry in few]
+    left = _row({**_total(rest), "name": "Stays float", "shown": _counted(len(rest), "tensor")}) if rest else None
+    totals = [_row({**_total(few), "name": "Few bits", "shown": _counted(len(few), "tensor")})] if rest else []
+    totals.append(_row({**_total(entries), "name": "All", "shown": _counted(len(entries), "tensor")}))
+    histograms = [histogram for entry in few if (histogram := _histogram(entry)) is not None]
+    return {
+        "sentence": _sentence(totals[-1]),
+        "rows": rows[:_ROWS_SHOWN],
+        "more": rows[_ROWS_SHOWN:],
+        "left": left,
+        "totals": totals,
+        "formats": _formats(few),
+        "chart": drawn.add(_chart(few, left)),
+        "histograms": histograms,
+        "folded": len(histograms) > _HISTOGRAMS_SHOWN,
+        "marked": any(one["marks"] for one in histograms),
+        "unmarked": any(not one["marks"] for one in histograms),
+        "spans": any(mark["span"] for one in histograms for mark in one["marks"]),
+        "points": any(one["points"] for one in histograms),
+        "zero": any(one["zero"] is not None for one in histograms),
+    }
+
+
+def _name(entry: Mapping[str, Any], number: int) -> str:
+    return str(entry.get("name", f"Tensor {number}"))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{units.grouped(count)} {noun}{'s' if count != 1 else ''}"
+
+
+def _total(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums of what is known of all, and means of what a code takes."""
+    total: dict[str, Any] = {}
+    for key in _SUMMED:
+        parts = [entry.get(key) for entry in entries]
+        total[key] = None if None in parts else sum(part for part in parts if part is not None)
+    for key in ("bits", "entropy_bits"):
+        known = [
+            (entry["values"], entry[key]) for entry in entries if None not in (entry.get("values"), entry.get(key))
+        ]
+        many = sum(values for values, _ in known)
+        complete = len(known) == len(entries) and many > 0
+        total[key] = sum(values * bits for values, bits in known) / many if complete else None
+    return total
+
+
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the table."""
+    form, bits, entropy = entry.get("format") or {}, entry.get("bits"), entry.get("entropy_bits")
+    whole = entry.get("bytes_float32")
+    return {
+        "name": entry["name"],
+        "shown": entry.get("shown") or _shape(entry.get("shape")),
+        "format": _use(form) if form else None,
+        "many": entry.get("values"),
+        "bits": None if bits is None else units.trimmed(bits),
+        "entropy": None if entropy is None else f"{entropy:.2f}",
+        "float32": whole,
+        **{key: entry.get(f"bytes_{key}") for key in ("packed", "coded")},
+        **{f"{key}_times": _times(whole, entry.get(f"bytes_{key}")) for key in ("packed", "coded")},
+    }
+
+
+def _shape(shape: Sequence[int | None] | None) -> str | None:
+    if not shape:
+        return None
+    return " \N{MULTIPLICATION SIGN} ".join(ABSENT if size is None else str(size) for size in shape)
+
+
+def _times(whole: int | None, part: int | None) -> str | None:
+    return units.times(whole / part) if whole and part else None
+
+
+def _sentence(total: Mapping[str, Any]) -> str | None:
+    taken = "coded" if total["coded"] is not None else "packed"
+    if total[taken] is None or total["float32"] is None:
+        return None
+    before = f"{units.size(total[taken])} instead of {units.size(total['float32'])} in float32"
+    return f"{before}: {total[f'{taken}_times']} smaller." if total[f"{taken}_times"] else f"{before}."
+
+
+def _use(form: Mapping[str, Any]) -> str:
+    return str(form.get("use", ABSENT)).replace("_", " ")
+
+
+def _formats(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Each format with its settings once, and how many tensors have it."""
+    counts: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        form, bits = entry["format"], entry.get("bits")
+        title = _use(form) if bits is None else f"{_use(form)}, {units.trimmed(bits)} bit{'s' if bits != 1 else ''}"
+        key = title, _settings({name: value for name, value in form.items() if name not in ("use", "bits")})
+        counts[key] = counts.get(key, 0) + 1
+    return [(f"{title}, {_counted(count, 'tensor')}", said) for (title, said), count in counts.items() if said]
+
+
+def _settings(form: Mapping[str, Any]) -> str:
+    return ", ".join(f"{str(name).replace('_', ' ')} {_setting(value)}" for name, value in form.items())
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _settings(value)
+    if isinstance(value, list):
+        left = len(value) - _LISTED
+        return " ".join(map(_setting, value[:_LISTED])) + (f" and {left} more" if left > 0 else "")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return units.trimmed(value) if isinstance(value, float) else str(value).replace("_", " ")
+
+
+def _chart(few: Sequence[Mapping[str, Any]], left: Mapping[str, Any] | None) -> list[Chart]:
+    """Bytes in float32 against bytes packed: the largest tensors in their order, then the others together."""
+    known = [entry for entry in few if None not in (entry.get("bytes_float32"), entry.get("bytes_packed"))]
+    if not known:
+        return []
+    rows = [_row(entry) for entry in known]
+    if len(rows) > _BARS_SHOWN:
+        places = sorted(range(len(rows)), key=lambda place: -rows[place]["float32"])
+        kept, others = sorted(places[: _BARS_SHOWN - 1]), places[_BARS_SHOWN - 1 :]
+        total = _row({**_total([known[place] for place in others]), "name": f"{len(others)} smaller ones"})
+        rows = [*(rows[place] for place in kept), total]
+    if left is not None and left["float32"] is not None and left["packed"] is not None:
+        rows.append({**left, "name": f"stays float ({left['shown']})"})
+    lines, seen = [], set()
+    for row in rows:
+        name = row["name"]
+        while name in seen:
+            name += "'"
+        seen.add(name)
+        lines.append(
+            {
+                "name": name,
+                "whole": row["float32"],
+                "part": row["packed"],
+                "whole_shown": units.size(row["float32"]),
+                "part_shown": units.size(row["packed"]),
+                "ratio_shown": row["packed_times"] or ABSENT,
+            }
+        )
+    title = "Bytes by layer"
+    spec = bars.nested(
+        lines,
+        whole="float32",
+        part="packed",
+        title="bytes",
+        unit="bytes",
+        description=f"{title}, in float32 and packed in few bits, one line per tensor.",
+    )
+    return [Chart(title, "", spec, wide=True)]
+
+
+def _histogram(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A picture of the float weights, 100 wide and 100 high, with the numbers that the codes mean."""
+    weights = entry.get("weights") or {}
+    edges, counts = weights.get("edges") or [], [count or 0 for count in weights.get("counts") or []]
+    if None in edges or len(edges) != len(counts) + 1 or not any(counts):
+        return None
+    numbers = _numbers(entry.get("numbers") or {})
+    ends = [edges[0], edges[-1], *(number[key] for number in numbers for key in ("lowest", "highest"))]
+    low, high = min(ends), max(ends)
+    if not high > low:
+        return None
+
+    def across(value: float) -> float:
+        return _across(value, low, high - low)
+
+    tallest = max(counts)
+    steps = [
+        f"V{round(_FLOOR * (1 - count / tallest), 2):g}H{across(edge)}"
+        for count, edge in zip(counts, edges[1:], strict=True)
+    ]
+    marks = []
+    for place, number in enumerate(numbers):
+        start, end = across(number["lowest"]), across(number["highest"])
+        span = {"start": start, "end": end, "y": _SPANS_AT[place % 2]} if end - start > 0.2 else None
+        marks.append({"x": across(number["mean"]), "span": span, "text": _meaning(number, span is not None)})
+    bits, values = entry.get("bits"), entry.get("values")
+    facts = [_use(entry["format"])]
+    if bits is not None:
+        facts.append(f"{units.trimmed(bits)} bit{'s' if bits != 1 else ''}")
+    if values is not None:
+        facts.append(_counted(values, "weight"))
+    return {
+        "name": entry["name"],
+        "facts": ", ".join(facts),
+        "path": f"M{across(edges[0])} {_FLOOR:g}{''.join(steps)}V{_FLOOR:g}Z",
+        "marks": marks,
+        "zero": across(0.0) if low < 0 < high else None,
+        "low": units.significant(low),
+        "high": units.significant(high),
+        "points": _points(entry.get("points") or []),
+    }
+
+
+def _numbers(said: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """What each code means that stands for a weight and of which that is known."""
+    means = said.get("mean", [])
+    columns = {key: said.get(key, []) for key in ("counts", "lowest", "highest")}
+    numbers = []
+    for code, mean in enumerate(means):
+        if mean is None:
+            continue
+        count, lowest, highest = (column[code] if code < len(column) else None for column in columns.values())
+        spread = {"lowest": mean if lowest is None else lowest, "highest": mean if highest is None else highest}
+        numbers.append({"place": code, "mean": mean, "count": count, **spread})
+    return numbers
+
+
+def _meaning(number: Mapping[str, Any], spread: bool) -> str:
+    text = f"Code {number['place'] + 1} means {units.significant(number['mean'])}"
+    if spread:
+        ends = units.significant(number["lowest"]), units.significant(number["highest"])
+        text += f" on average, {ends[0]} to {ends[1]} over the groups"
+    return text if number["count"] is None else f"{text}; it stands for {_counted(number['count'], 'weight')}"
+
+
+def _points(said: Sequence[float | None]) -> dict[str, Any] | None:
+    """Learned points on a line of their own, as they are on the scale of their groups and not on that of weights."""
+    known = sorted(point for point in said if point is not None)
+    if not known:
+        return None
+    low, high = known[0], known[-1]
+    reach = (high - low) or 1.0
+    return {
+        "places": [_across(point, low, reach) for point in known],
+        "count": _counted(len(known), "learned point"),
+        "low": units.significant(low),
+        "high": units.significant(high),
+    }
+
+
+def _across(value: float, low: float, reach: float) -> float:
+    """Where a value lies in a picture 100 wide; not at its very ends, where a line would be cut in half."""
+    return round(1 + 98 * (value - low) / reach, 2)
