@@ -14,6 +14,7 @@ import torch
 from attar.errors import BadInput
 from attar.network.describe import save_weights
 from attar.recipes.compress import compress, label
+from attar.recipes.plan import plan
 from attar.recipes.read import from_document
 from attar.recipes.stages import network_of
 from attar.transfer.datasets import load_npz
@@ -129,3 +130,11 @@ def test_an_unknown_class_is_named(document: Document, tmp_path: Path) -> None:
     document["teacher"]["specialists"] = {"sets": [["ant", "foks"]]}
     with pytest.raises(BadInput, match=r"teacher\.specialists\.sets.*foks.*fox"):
         label(from_document(document), tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", [{"clusters": 7}, {"set_size": 6}, {"top": 7}])
+def test_sets_that_cannot_be_are_refused_by_the_plan(document: Document, change: Document) -> None:
+    assert plan(from_document(document)).specialist_steps > 0
+    document["teacher"]["specialists"] |= change
+    with pytest.raises(BadInput, match=rf"teacher\.specialists\.{next(iter(change))} .*6 classes"):
+        plan(from_document(document))

@@ -200,3 +200,12 @@ def test_what_is_wrong_with_a_study_is_said(tmp_path: Path) -> None:
     path.write_text("name = ", encoding="utf-8")
     with pytest.raises(BadInput, match="must be a TOML file"):
         read_study(path)
+
+
+@pytest.mark.parametrize("change", ["teacher.learns=true", "student.shift_absent=true"])
+def test_a_sweep_has_frozen_teachers_and_students_as_they_were_trained(
+    asked: Document, tmp_path: Path, change: str
+) -> None:
+    asked["sweeps"][0]["changes"] = [change]
+    with pytest.raises(BadInput, match=f"{change.partition('=')[0]} of sweep"):
+        study(Study.model_validate(asked), tmp_path / "out")

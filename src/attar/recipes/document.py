@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -26,6 +27,7 @@ from attar.recipes.stages import Context, Trained
 from attar.recipes.steps import told
 from attar.recipes.taught import Taught
 from attar.transfer.datasets import Split
+from attar.transfer.store import Fidelity
 
 _EPOCHS_KEPT = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""
@@ -99,7 +101,7 @@ def document(
         "precision": size_report(taught.student.network) if is_quantized(taught.student.network) else None,
         "examples": _examples(context, taught),
         "temperature": recipe.temperature,
-        "targets": None if taught.store is None else {**taught.store.said, "seconds": taught.store.seconds},
+        "targets": _stored(context, taught),
         "warnings": warnings,
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.folder.stages],
@@ -289,6 +291,23 @@ def _validation(score: float, chosen_by: str) -> dict[str, float]:
     if chosen_by == "brier":
         return {"validation_rmse": math.sqrt(-score)}
     return {"validation_log_loss": -score} if chosen_by == "log_loss" else {"validation_accuracy": score}
+
+
+def _stored(context: Context, taught: Taught) -> dict[str, Any] | None:
+    """What there is to say of stored targets; how soft they are only at the temperature of this recipe.
+
+    Targets do not depend on the temperature at which students hear them, so that a run finds those of another.
+    """
+    if taught.store is None or taught.targets is None:
+        return None
+    said = {**taught.store.said, "seconds": taught.store.seconds}
+    temperature = context.recipe.temperature
+    if said.get("temperature", temperature) != temperature:
+        for figure in fields(Fidelity):
+            said.pop(figure.name, None)
+        fidelity = taught.targets.fidelity(temperature)
+        said |= {} if fidelity is None else asdict(fidelity)
+    return said
 
 
 def _examples(context: Context, taught: Taught, most: int = 6) -> list[dict[str, Any]]:

@@ -13,10 +13,16 @@ from torch import Tensor
 from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
-from attar.ops.top_k import dense
+from attar.ops.top_k import TopK, dense
+from attar.recipes.schema import DistilStep, Recipe
 from attar.recipes.stages import Context
-from attar.recipes.taught import Taught
+from attar.recipes.taught import Heard, Taught
+from attar.training.batch import ABSENT
+from attar.training.losses.decoupled import Decoupled
+from attar.training.losses.outputs import SoftTargets
+from attar.training.schedule import value_at
 from attar.transfer.once import Once
+from attar.transfer.part import part_of
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +31,9 @@ SAMPLE = 1024
 
 CERTAIN = 0.99
 """Mean probability of the likeliest class from which on targets say hardly more than labels."""
+
+SHOWN = 10
+"""Names of classes in a guard's sentence, at most."""
 
 APART = 0.01
 """Mean KL in nats from which on two looks at an example count as different for a teacher."""
@@ -82,6 +91,26 @@ def other_views(seen: Tensor, heard: Tensor, temperature: float) -> str | None:
     )
 
 
+def lost_classes(before: Tensor, after: Tensor, names: Sequence[str], share: float) -> str | None:
+    """A small share of the examples may hold none of some classes.
+
+    Args:
+        before: ``[rows]`` labels of the examples that it is a share of.
+        after: ``[kept]`` labels of the examples in it.
+        names: Of the classes.
+        share: How large it is.
+    """
+    had = set(before[before != ABSENT].tolist())
+    lost = sorted(had - set(after.tolist()))
+    if not lost:
+        return None
+    shown = ", ".join(names[number] for number in lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
+    return (
+        f"transfer.share = {share:g} keeps {len(after)} training examples, and none of {len(lost)} of {len(had)} "
+        f"classes: {shown}. Raise it, or name the classes in transfer.without if they shall be left out."
+    )
+
+
 def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> list[str]:
     """What every guard says of a run.
 
@@ -93,6 +122,7 @@ def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> l
     found = [_of_teacher(context, taught, teacher)]
     if taught.heard is not None:
         found += _of_targets(context, taught)
+        found.append(_of_share(context, taught.heard))
     said = [text for text in found if text is not None]
     for text in said:
         log.warning("%s", text)
@@ -108,6 +138,17 @@ def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) 
     return weak_teacher(float(correct(teacher, labels).mean()), controls)
 
 
+def _of_share(context: Context, heard: Heard) -> str | None:
+    """What is said of a share of the training examples; classes that the recipe itself leaves out are no loss."""
+    transfer, train = context.recipe.transfer, context.dataset.train
+    kept = None if heard.imitated.labeled is None else heard.imitated.labeled.labels
+    if transfer.share == 1 or kept is None or train.labels is None:
+        return None
+    whole = part_of(train, only=transfer.only, without=transfer.without).labels
+    assert whole is not None, "a part has labels where the whole has"
+    return lost_classes(whole, kept, train.classes, transfer.share)
+
+
 def _of_targets(context: Context, taught: Taught) -> list[str | None]:
     """What is said of the targets, judged by evenly spread examples as they look in the first view."""
     assert taught.heard is not None
@@ -115,11 +156,23 @@ def _of_targets(context: Context, taught: Taught) -> list[str | None]:
     split = context.dataset.train if heard.imitated.transfer is None else heard.imitated.transfer
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
     seen = heard.views(split.floats(rows), split.ids[rows], 0)
-    targets = dense(heard.source(seen, rows, 0))
-    soft = any(hasattr(active.loss, "temperature") for active in recipe.terms.at(0.0))
-    return [
-        nearly_one_hot(targets, recipe.temperature) if soft else None,
-        other_views(heard.teacher.predict(seen), targets, recipe.temperature)
-        if isinstance(heard.source, Once)
-        else None,
-    ]
+    told = heard.source(seen, rows, 0)
+    targets = dense(told)
+    found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
+    if isinstance(heard.source, Once):
+        said: Tensor | TopK = heard.teacher.predict(seen)
+        if isinstance(told, TopK) and isinstance(said, Tensor):
+            said = TopK.of(said, told.k)
+        found.append(other_views(dense(said), targets, recipe.temperature))
+    return found
+
+
+def _softened(recipe: Recipe) -> list[float]:
+    """The temperatures at which terms begin to soften the teacher's logits, each once."""
+    found = set()
+    for step in recipe.student.course:
+        if isinstance(step, DistilStep) and step.hears == "teacher":
+            for term in recipe.objective_of(step).terms.values():
+                if isinstance(term.loss, SoftTargets | Decoupled) and term.of == "student":
+                    found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))
+    return sorted(found)

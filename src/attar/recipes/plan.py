@@ -7,14 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, size
 from attar.network.cost import cost
-from attar.recipes.schema import Recipe, TeacherSection
+from attar.recipes.part import taken
+from attar.recipes.schema import Recipe, SpecialistsSection, TeacherSection
 from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
 from attar.recipes.steps import check_steps
 from attar.teachers.families import FAMILIES
+from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
+from attar.transfer.datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,7 @@ class Plan:
         teacher_members: Models in the teacher, or in the library that it is selected from.
         teacher_macs: Multiply-adds of the whole teacher for one example; None for anything but networks.
         teacher_steps: Optimizer steps to train the teacher; 0 if it is given.
+        specialist_steps: Optimizer steps to train its specialists, about; 0 if it has none.
         student_parameters: Parameters of the student.
         student_macs: Its multiply-adds for one example.
         student_steps: Optimizer steps for all students and controls.
@@ -48,6 +54,7 @@ class Plan:
     labels: int
     targets_bytes: int
     candidates: list[str]
+    specialist_steps: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -61,11 +68,13 @@ class Plan:
             if self.teacher_macs is None
             else f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
         )
+        specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
+        trained = f"{grouped(self.teacher_steps)} steps of training{specialists}"
         return "\n".join(
             [
                 f"{self.name} into {self.folder}; nothing was trained or written",
                 f"data      {self.data}",
-                f"teacher   {self.teacher_members} models, {macs}; {grouped(self.teacher_steps)} steps of training",
+                f"teacher   {self.teacher_members} models, {macs}; {trained}",
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 f"student   {student}{fewer}; {grouped(self.student_steps)} steps with its controls",
                 f"deploy    {', '.join(self.candidates)}",
@@ -97,8 +106,11 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
             steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
     stored = recipe.transfer.cached and not recipe.teacher.learns
     made = recipe.transfer.synthesis
-    examples = len(dataset.train) if made is None else made.rows + made.original * len(dataset.train)
-    labels = examples * recipe.transfer.views.count if stored else 0
+    transfer = taken(recipe, dataset).transfer
+    examples = len(dataset.train if transfer is None else transfer)
+    if made is not None:
+        examples = made.rows + made.original * len(dataset.train)
+    labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if stored else 0
     top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.codes == "int8" else 2
     scale = 2 if number == 1 else 0
     width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
@@ -117,7 +129,25 @@ def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = 
         labels=labels,
         targets_bytes=labels * width,
         candidates=[one.name for one in candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)],
+        specialist_steps=0
+        if recipe.teacher.specialists is None
+        else _specialist_steps(recipe.teacher.specialists, dataset),
     )
+
+
+def _specialist_steps(section: SpecialistsSection, dataset: Dataset) -> int:
+    """About how many steps all specialists take: sets that are yet to be found count as equally large ones."""
+    names, labels = dataset.classes, dataset.train.labels
+    known = labels[labels != ABSENT] if labels is not None else torch.empty(0, dtype=torch.int64)
+    if section.sets is None:
+        assert section.clusters is not None, "the schema wants clusters or sets"
+        share = 1 / section.clusters if section.set_size is None else section.set_size / len(names)
+        special = [len(known) * share] * section.clusters
+    else:
+        numbers = [torch.tensor([names.index(name) for name in one]) for one in section.sets]
+        special = [float(torch.isin(known, one).sum()) for one in numbers]
+    training = section.training
+    return sum(training.epochs * math.ceil(one / section.special_fraction / training.batch_size) for one in special)
 
 
 def _models(teacher: TeacherSection) -> int:
