@@ -60,7 +60,8 @@ def cluster_classes(
 
     The paper clusters the covariances as they are. Their columns are long for classes that are often predicted and
     short for others, and k-means goes by length first: a few classes become sets of their own, and all others one large
-    set. Correlations, which are the covariances over the deviations of both classes, are free of that.
+    set. Correlations, which are the covariances over the deviations of both classes, are free of that; their columns
+    are brought to length 1.
 
     Args:
         covariances: Of the predictions, as `covariance` gives it.
@@ -108,7 +109,7 @@ def cluster_classes(
         wide.diag().clamp_min(0).sqrt() if columns == "correlation" else wide.abs().amax().sqrt().expand(classes)
     )
     deviations = deviations.clamp_min(1e-12)
-    points = np.ascontiguousarray((wide / deviations[:, None] / deviations).T.numpy())
+    points = np.ascontiguousarray(_unit_columns(wide / deviations[:, None] / deviations, columns).T.numpy())
     centers = _centers(points, n_clusters, clustering, seed)
     distances = _distances(points, centers)
     if set_size is None:
@@ -117,6 +118,13 @@ def cluster_classes(
     else:
         sets = [np.argsort(distances[:, cluster], kind="stable")[:set_size] for cluster in range(n_clusters)]
     return tuple(sorted(tuple(sorted(int(number) for number in one)) for one in sets))
+
+
+def _unit_columns(square: Tensor, columns: str) -> Tensor:
+    """Correlations with columns of length 1: else the classes that are never taken for others, whose columns are the
+    shortest, would be near to every center and fill every set.
+    """
+    return square / square.norm(dim=0).clamp_min(1e-12) if columns == "correlation" else square
 
 
 def _centers(
