@@ -102,9 +102,7 @@ def test_one_row_has_no_covariance():
 
 
 def test_a_class_that_is_never_taken_for_another_is_in_no_set() -> None:
-    """Its column is the shortest, and was the nearest to every center."""
-    groups = torch.block_diag(*[torch.full((4, 4), 0.7) + 0.3 * torch.eye(4)] * 3, torch.eye(6))
-    found = cluster_classes(groups, 3, set_size=4, clustering="batch")
-    alone = set(range(12, 18))
-    assert sum(not alone & set(one) for one in found) >= 2
-    assert {(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)} & set(found)
+    """Its column is the shortest: by plain distance it was near to every center."""
+    groups = torch.block_diag(*[torch.full((4, 4), 0.5) + 0.5 * torch.eye(4)] * 6, torch.eye(30))
+    found = cluster_classes(groups, 3, set_size=8, clustering="batch")
+    assert all(max(one) < 24 for one in found)
