@@ -137,6 +137,7 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Learning",
         "Seeds",
         "Step by step",
+        "Numbers of few bits",
         "Specialists",
         "Classes that the transfer set lacks",
         "Soft against hard targets",
@@ -324,7 +325,8 @@ def test_the_targets_say_what_storing_lost(tmp_path: Path) -> None:
 def chartless(**changes: Any) -> dict[str, Any]:
     """The sample without what costs time to draw, for tests of the other parts."""
     models = [one | {"latency": None, "size_bytes": None} for one in sample()["models"]]
-    return document(**{"models": models, "curves": None} | changes)
+    precision = [one | {"bytes_float32": None} for one in sample()["precision"]]
+    return document(**{"models": models, "precision": precision, "curves": None} | changes)
 
 
 @pytest.mark.parametrize("key", sorted(sample()))
@@ -614,7 +616,7 @@ def test_the_page_draws_every_chart_and_asks_no_network(whole: Path, browse: Ope
     root = root_of(ran.stdout)
     specs = json.loads(Page(whole.read_text(encoding="utf-8")).scripts[1])
     assert "data-error" not in root, root
-    assert root["data-drawn"] == str(len(specs)) == "6"
+    assert root["data-drawn"] == str(len(specs)) == "7"
     pictures = [facts for tag, facts in Page(ran.stdout).elements if tag == "svg" and facts.get("class") == "marks"]
     assert len(pictures) == len(specs)
     assert "CONSOLE" not in ran.stderr, ran.stderr
@@ -644,7 +646,7 @@ def test_a_hostile_document_does_not_run(browse: Open, tmp_path: Path) -> None:
     ran = browse(tmp_path / "report.html", "--dump-dom")
     root = root_of(ran.stdout)
     assert "data-pwned" not in root and "data-error" not in root, root
-    assert root["data-drawn"] == "6"
+    assert root["data-drawn"] == "7"
 
 
 @needs_browser
