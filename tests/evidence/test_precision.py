@@ -62,7 +62,7 @@ def stays(name: str = "layer.bias", **changes: Any) -> Entry:
 
 def said(*entries: Entry) -> dict[str, Any]:
     """What the page says, from entries as they are in JSON."""
-    section = page({"precision": list(entries)})["precision"]
+    section: dict[str, Any] | None = page({"precision": list(entries)})["precision"]
     assert section is not None
     return section
 
