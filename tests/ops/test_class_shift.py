@@ -57,3 +57,24 @@ def test_what_cannot_be_shifted_is_said() -> None:
             best_class_shift(logits, labels, torch.tensor(chosen, dtype=torch.int64))
     with pytest.raises(BadInput, match="one row or more"):
         best_class_shift(logits[:0], labels[:0], torch.tensor([1]))
+
+
+def test_a_tie_at_0_is_no_gain_that_a_shift_of_0_could_have() -> None:
+    found = best_class_shift(torch.tensor([[1.0, 1.0]]), torch.tensor([1]), torch.tensor([1]))
+    assert found.shift > 0 and (found.before, found.after) == (0, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(-2, 2), min_size=4, max_size=4), st.integers(0, 3)), min_size=1, max_size=8
+    ),
+    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
+)
+def test_both_counts_are_true_where_logits_tie(rows: list[tuple[list[int], int]], chosen: list[int]) -> None:
+    logits = torch.tensor([row for row, _ in rows], dtype=torch.float32)
+    labels = torch.tensor([label for _, label in rows])
+    found = best_class_shift(logits, labels, torch.tensor(chosen))
+    assert found.before == right(logits, labels, chosen, 0.0)
+    assert found.after == right(logits, labels, chosen, found.shift)
+    assert found.after >= max(found.before, *(right(logits, labels, chosen, step + 0.5) for step in range(-6, 6)))
+    assert (found.shift == 0.0) == (found.after == found.before)

@@ -209,3 +209,14 @@ def test_an_opinion_that_does_not_fit_is_named(opinion, said):
 def test_settings_are_checked(setting, said):
     with pytest.raises(BadInput, match=said):
         getattr(kl_inference, "__wrapped__", kl_inference)(torch.zeros(2, 3), [], **setting)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_search_that_ran_out_of_steps_tells_the_gradient_of_what_it_returns(steps):
+    generalist, opinions = case(5)
+    found = kl_inference(generalist, opinions, max_steps=steps, tolerance=1e-12)
+    z = found.logits.double().requires_grad_()
+    (gradient,) = torch.autograd.grad(kl_objective(z, generalist, opinions).sum(), z)
+    out = found.steps == steps
+    assert bool(out.any())
+    torch.testing.assert_close(found.residual[out], gradient.abs().amax(1)[out], rtol=1e-3, atol=1e-6)

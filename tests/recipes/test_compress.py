@@ -609,6 +609,12 @@ def test_members_are_labelled_apart_and_merged_and_a_new_one_is_asked_alone(tiny
     assert of == {"targets-of/0": True, "targets-of/1": True, "targets-of/2": False, "targets": False}
 
 
+def test_six_members_labelled_apart_are_the_teacher_that_was_asked_for(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"] |= {"members": 6}
+    tiny["transfer"] = {"per_teacher": True}
+    run_of(tiny, tmp_path / "run")
+
+
 def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, tmp_path: Path) -> None:
     """One model knows all classes and looks at a quarter of the pixels, another tells two classes apart."""
     draws = np.random.default_rng(3)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from attar.recipes.guards import nearly_one_hot, other_views, weak_teacher
+from attar.recipes.guards import lost_classes, nearly_one_hot, of_share, other_views, weak_teacher
+from attar.recipes.schema import TransferSection
+from attar.training.batch import ABSENT
+from attar.transfer.part import part_of
+from attar.transfer.split import Split
 
 
 def test_a_weak_teacher() -> None:
@@ -29,3 +35,28 @@ def test_other_views_are_told_by_what_the_teacher_says_of_them() -> None:
     # KL((1/2, 1/2) || softmax(1, 0)) = log 2 - (log .7311 + log .2689) / -2 ...
     p, q = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]).softmax(0)
     assert said is not None and f"{float((p * (p / q).log()).sum()):.3f} nats" in said
+
+
+def test_classes_that_a_small_share_has_none_of_are_named() -> None:
+    before = torch.tensor([0, 0, 1, 1, 2, ABSENT])
+    said = lost_classes(before, torch.tensor([1]), ("ant", "bee", "cat", "dog"), 0.2)
+    assert said is not None and "share = 0.2 keeps 1 training examples" in said
+    assert "none of 2 of 3 classes: ant, cat." in said
+    assert lost_classes(before, torch.tensor([2, 1, 0]), ("ant", "bee", "cat", "dog"), 0.5) is None
+
+
+def test_classes_that_the_recipe_leaves_out_are_no_loss() -> None:
+    train = Split(torch.zeros(90, 2), torch.arange(90) % 3, torch.arange(90), classes=("ant", "bee", "cat"))
+
+    def said(**settings: Any) -> str | None:
+        transfer = TransferSection(**settings)
+        part = part_of(train, only=transfer.only, without=transfer.without, share=transfer.share)
+        return of_share(transfer, train, part)
+
+    lost = said(share=0.02)
+    assert lost is not None and "keeps 2 training examples, and none of 1 of 3 classes" in lost
+    one = said(share=0.02, without=["ant"])
+    assert one is not None and "none of 1 of 2 classes" in one and "ant" not in one
+    assert said(share=0.5) is None
+    assert said(share=0.5, without=["ant"]) is None and said(only=["ant"]) is None
+    assert of_share(TransferSection(), train, None) is None

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from attar.errors import BadInput
+from attar.network.architectures import mlp
 from attar.network.describe import save_weights
 from attar.recipes.compress import compress, label
 from attar.recipes.plan import plan
@@ -92,7 +94,7 @@ def test_another_top_finds_the_trained_specialists_and_labels_anew(document: Doc
     assert not torch.equal(one(torch.empty(0), rows, 0), other(torch.empty(0), rows, 0))
 
 
-def test_a_generalist_with_given_weights(document: Document, tmp_path: Path) -> None:
+def test_a_generalist_with_given_weights(document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = from_document(document)
     assert recipe.teacher.network is not None
     save_weights(network_of(recipe.teacher.network, 3), tmp_path / "weights.safetensors")
@@ -100,6 +102,17 @@ def test_a_generalist_with_given_weights(document: Document, tmp_path: Path) -> 
     label(from_document(document), tmp_path / "run")
     names = {folder.name.rpartition("-")[0] for folder in (tmp_path / "run" / "stages").iterdir()}
     assert "specialists" in names and "teacher" not in names
+
+    def other(**arguments: Any) -> nn.Module:
+        network = mlp(**arguments)
+        for name, layer in list(network.named_modules()):
+            if isinstance(layer, nn.ReLU):
+                network.set_submodule(name, nn.Tanh())
+        return network
+
+    monkeypatch.setattr("attar.network.architectures.mlp", other)
+    label(from_document(document), tmp_path / "run")
+    assert len(list((tmp_path / "run" / "stages").glob("specialists-*"))) == 2, "another network with these weights"
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,12 @@ def test_member_of_the_wrong_shape_is_named():
     liar.classes = 4
     with pytest.raises(BadInput, match=r"output of member 1, .*_Says.* must be a tensor \[7, 4\]; got \[7, 2\]"):
         Ensemble([member(0), liar]).predict(INPUTS)
+
+
+def test_the_weights_as_given_make_the_same_ensemble_where_scaling_twice_rounds_twice():
+    members = [member(seed) for seed in range(6)]
+    for weights in (None, [5, 0.7, 0.7, 3, 5, 1]):
+        one = Ensemble(members, weights=weights)
+        assert Ensemble(members, weights=one.given).fingerprint() == one.fingerprint()
+    equal = Ensemble(members)
+    assert Ensemble(members, weights=equal.weights).fingerprint() != equal.fingerprint(), "why there is `given`"

@@ -408,3 +408,25 @@ def test_the_network_of_a_teacher_is_not_frozen_twice():
     frozen = NetworkTeacher(copy.deepcopy(generalist), classes=CLASSES)
     call = {"class_sets": [[0, 1]], "settings": BRIEF}
     assert same(specialize(frozen.module, data, data.labels, **call), specialize(generalist, data, data.labels, **call))
+
+
+def test_a_generalist_with_the_same_weights_and_other_layers_is_another(tmp_path: Path):
+    data, generalist = blobs(), network()
+    call = {"class_sets": [[0, 1]], "settings": BRIEF, "folder": tmp_path / "kept"}
+    one = specialize(generalist, data, data.labels, **call)
+    other = copy.deepcopy(generalist)
+    for name, layer in generalist.named_modules():
+        if isinstance(layer, nn.ReLU):
+            other.set_submodule(name, nn.Tanh())
+    assert digest(other) == digest(generalist)
+    with pytest.raises(StaleStore, match="layers of the generalist"):
+        specialize(other, data, data.labels, **call)
+    with pytest.raises(BadInput, match=r"network of Specialists\.load"):
+        Specialists.load(tmp_path / "kept", other)
+    # Earlier versions did not name the layers.
+    path = tmp_path / "kept" / "specialists.json"
+    about = json.loads(path.read_text())
+    del about["network"]
+    path.write_text(json.dumps(about))
+    assert same(one, Specialists.load(tmp_path / "kept", generalist))
+    assert same(one, specialize(generalist, data, data.labels, **call))

@@ -118,3 +118,11 @@ def test_the_loop_trains_alike_on_both_forms_also_in_micro_batches(micro):
     one, other = trained(dense=False), trained(dense=True)
     for name, value in one.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_squared_errors_of_float64_keep_its_digits():
+    batch = densely(batch_of())
+    targets, output = batch.targets.double(), numbers(2, ROWS, CLASSES).double()
+    value = SquaredError()(output, replace(batch, targets=targets))
+    expected = (output.softmax(-1) - targets.softmax(-1)).square().mean(-1)
+    torch.testing.assert_close(value, expected, rtol=1e-14, atol=0)

@@ -216,3 +216,11 @@ def test_a_part_in_other_codes_is_refused(tmp_path):
 
 def test_names_are_those_of_the_split(tmp_path):
     assert label(Linear(), split(), tmp_path, codes="int8").classes == NAMES
+
+
+def test_a_small_range_has_steps_as_coarse_as_a_float16_near_0():
+    said = torch.linspace(0, 1e-5, 64).repeat(2, 1) * torch.tensor([[1.0], [100.0]])
+    read, _ = stored(said, codes="int8")
+    off, ranges = (below(read) - below(said)).abs().amax(1), said.amax(1).double()
+    assert off[0] > 0.00197 * ranges[0], "half a step of an exact scale"
+    assert (off <= 0.00197 * ranges + 3.1e-8).all()

@@ -258,3 +258,17 @@ def test_progress_counts_every_example_of_every_view(tmp_path):
     merge(members(tmp_path), tmp_path / "merged", progress=counting)
     assert sum(steps) == 100
     assert json.loads((tmp_path / "merged" / "manifest.json").read_text())["rows_per_part"] == 8192
+
+
+@pytest.mark.parametrize("change", [{"codes": "int8"}, {"top_k": 3}], ids=str)
+def test_a_mean_of_stores_in_another_form_is_not_taken_for_this_one(tmp_path, change):
+    merge(members(tmp_path / "a"), tmp_path / "merged", top_k=2)
+    others = members(tmp_path / "b", **change)
+    with pytest.raises(StaleStore, match=r"changed in: sources"):
+        merge(others, tmp_path / "merged", top_k=2)
+    # Earlier versions did not say what they had merged: such a store still opens, and is found.
+    path = tmp_path / "merged" / "manifest.json"
+    document = json.loads(path.read_text())
+    assert document.pop("sources") == [["float16", None]] * 3
+    path.write_text(json.dumps(document))
+    assert same(Targets.open(tmp_path / "merged"), merge(others, tmp_path / "merged", top_k=2))

@@ -33,7 +33,8 @@ def best_class_shift(
 
     It is found exactly, not by trial: each row goes over from its best class of the others to its best class of the
     chosen ones at one value of the shift, so that sorting these values gives the number of right rows between any two
-    of them. Of equally good stretches the one nearest to 0 is taken, and of it the middle (0 itself if it lies within).
+    of them. Of equally good stretches the one nearest to 0 is taken, and of it the middle (0 itself if it lies within,
+    or if no stretch is better than 0; where logits tie at 0, the first class counts as the largest).
 
     Args:
         logits: Finite.
@@ -75,6 +76,9 @@ def best_class_shift(
     # An outermost stretch has no middle: one past its end is well within it.
     left = float(low[place] if low[place].isfinite() else high[place] - 2)
     end = float(high[place] if high[place].isfinite() else low[place] + 2)
-    shift = 0.0 if float(away[place]) == 0 else (left + end) / 2
+    shift = 0.0 if float(low[place]) < 0 < float(high[place]) else (left + end) / 2
     before = int((wide.argmax(1) == labels).sum())
-    return ClassShift(shift=shift, before=before, after=int(right[place]))
+    after = int(((wide + shift * mask).argmax(1) == labels).sum())
+    if after <= before:
+        return ClassShift(shift=0.0, before=before, after=before)
+    return ClassShift(shift=shift, before=before, after=after)

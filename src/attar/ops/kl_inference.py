@@ -30,7 +30,9 @@ class Inferred:
     Attributes:
         logits: ``[batch, classes]`` float32, log-probabilities.
         steps: ``[batch]``, how many steps each row took; 0 where no specialist was asked.
-        residual: ``[batch]``, the largest component of the gradient with respect to the logits, where the search ended.
+        residual: ``[batch]``, the largest component of the gradient with respect to the logits, where the search ended;
+            in ``probabilities``, for a row that was done before the last of the allowed steps, ahead of its own last
+            step, which is what the tolerance is held against.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -202,14 +204,19 @@ def _in_probabilities(problem: _Problem, max_steps: int, tolerance: float) -> _F
     q = problem.log_g.clamp_min(_LOWEST).exp()
     fixed = q + problem.known
     weight = problem.weight
-    for step in range(1, max_steps + 1):
+
+    def stepped() -> tuple[Tensor, Tensor]:
         _, factor = problem.shares(q)
         fresh = factor.mul_(q).add_(fixed).div_(weight)
-        apart = (fresh - q).abs_().amax(1) * weight[:, 0]
-        q = fresh
+        return fresh, (fresh - q).abs_().amax(1) * weight[:, 0]
+
+    for step in range(1, max_steps + 1):
+        q, apart = stepped()
         going = apart > tolerance
         if step == max_steps:
             going = torch.zeros_like(going)
+            # No tolerance bounds these rows' residual, so that it is looked at once more, where they are now.
+            _, apart = stepped()
         count = int(going.sum())
         if count <= 0.7 * len(alive):
             done = ~going

@@ -14,15 +14,16 @@ from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
-from attar.recipes.schema import DistilStep, Recipe
+from attar.recipes.schema import DistilStep, Recipe, TransferSection
 from attar.recipes.stages import Context
-from attar.recipes.taught import Heard, Taught
+from attar.recipes.taught import Taught
 from attar.training.batch import ABSENT
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
 from attar.transfer.once import Once
 from attar.transfer.part import part_of
+from attar.transfer.split import Split
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> l
     found = [_of_teacher(context, taught, teacher)]
     if taught.heard is not None:
         found += _of_targets(context, taught)
-        found.append(_of_share(context, taught.heard))
+        found.append(of_share(context.recipe.transfer, context.dataset.train, taught.heard.imitated.labeled))
     said = [text for text in found if text is not None]
     for text in said:
         log.warning("%s", text)
@@ -138,10 +139,15 @@ def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) 
     return weak_teacher(float(correct(teacher, labels).mean()), controls)
 
 
-def _of_share(context: Context, heard: Heard) -> str | None:
-    """What is said of a share of the training examples; classes that the recipe itself leaves out are no loss."""
-    transfer, train = context.recipe.transfer, context.dataset.train
-    kept = None if heard.imitated.labeled is None else heard.imitated.labeled.labels
+def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> str | None:
+    """What is said of a share of the training examples; classes that the recipe itself leaves out are no loss.
+
+    Args:
+        transfer: What the recipe says of it.
+        train: The training examples.
+        labeled: Those that were kept; None where all were.
+    """
+    kept = None if labeled is None else labeled.labels
     if transfer.share == 1 or kept is None or train.labels is None:
         return None
     whole = part_of(train, only=transfer.only, without=transfer.without).labels

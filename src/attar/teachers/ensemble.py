@@ -59,6 +59,7 @@ class Ensemble:
         members: The teachers that are averaged.
         mean: What is averaged; a key of `MEANS`.
         weights: One positive number per member, scaled to sum to 1.
+        given: The weights as they were given; None counts all the same. Scaling what is scaled already may round again.
         classes: How many classes all of them tell apart.
         known: The classes that each member knows, where some do not know all (see `SubsetTeacher`); else None.
 
@@ -102,6 +103,7 @@ class Ensemble:
             )
         self.mean = mean
         self.weights = shares(len(counts), mean, weights, "Ensemble")
+        self.given = None if weights is None else tuple(weights)
         self.classes = counts[0]
 
     @property

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32
@@ -202,7 +203,7 @@ class Specialists:
         save_weights(self.generalist.module, folder / GENERALIST)
         for index, (one, network) in enumerate(zip(self.specialists, networks, strict=True)):
             write_specialist(place_of(folder, index), network, described(one))
-        write_about(folder, self.generalist.module, self.classes, [one.classes for one in self.specialists])
+        write_json(folder / ABOUT, about_of(self.generalist, [one.classes for one in self.specialists]))
         write_json(folder / "inference.json", asdict(self.inference))
 
     @classmethod
@@ -227,6 +228,10 @@ class Specialists:
             if digest(general) != about["generalist"]:
                 raise CorruptFile(f"{folder / GENERALIST} is not the generalist that was written. Restore the folder.")
             teacher = NetworkTeacher(general, classes=int(about["classes"]), device=device)
+            # Folders of earlier versions say nothing of the layers.
+            if about.get("network", now := teacher.fingerprint()) != now:
+                rule = "one with the layers of the generalist that was written"
+                raise must("network", "Specialists.load", rule, teacher, "Give the same architecture, activations too")
             sets = [tuple(one) for one in about["sets"]]
             inference = Inference(**settings)
         except (KeyError, TypeError, FileNotFoundError) as error:
@@ -245,12 +250,12 @@ class Specialists:
         )
 
 
-def write_about(folder: Path, generalist: nn.Module, classes: int, sets: Sequence[Sequence[int]]) -> None:
-    """Write what a folder of specialists is about."""
-    document = {
+def about_of(generalist: NetworkTeacher, sets: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """What a folder of specialists says that it is about: ``network`` sees layers without weights too."""
+    return {
         "format": FORMAT,
-        "generalist": digest(generalist),
-        "classes": classes,
+        "generalist": digest(generalist.module),
+        "network": generalist.fingerprint(),
+        "classes": generalist.classes,
         "sets": [list(one) for one in sets],
     }
-    write_json(folder / ABOUT, document)

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, StaleStore, must
-from attar.network.describe import digest, save_weights
+from attar.network.describe import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.kept import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.mixture import Mixture
 from attar.teachers.specialists.specialist import Correction
-from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, write_about
+from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, about_of
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT, Source
 from attar.training.fit import fit, make_fabric
@@ -143,7 +143,7 @@ def specialize(
         plan.mixtures(sets[index], index)
     inference = Inference(top=top, correction=dustbin_correction)
     with _kept(folder) as place:
-        _claim(place, general.module, classes, sets, inference)
+        _claim(place, general, sets, inference)
         missing = [i for i in range(len(sets)) if not is_written(place_of(place, i), plan.identity(sets[i], i))]
         if 0 < len(missing) < len(sets):
             _log.info("Going on with %s, which has %d of %d specialists", place, len(sets) - len(missing), len(sets))
@@ -287,22 +287,21 @@ def _kept(folder: str | Path | None) -> Iterator[Path]:
         yield Path(place)
 
 
-def _claim(
-    folder: Path, generalist: nn.Module, classes: int, sets: Sequence[Sequence[int]], inference: Inference
-) -> None:
+def _claim(folder: Path, generalist: NetworkTeacher, sets: Sequence[Sequence[int]], inference: Inference) -> None:
     """See that a folder is new, or holds these specialists or a part of them; write what it is about."""
-    wanted: Mapping[str, Any] = {"generalist": digest(generalist), "sets": [list(one) for one in sets]}
+    wanted = about_of(generalist, sets)
     if (folder / ABOUT).exists():
         about = read_json(folder / ABOUT)
-        for key, value in wanted.items():
-            if about.get(key) != value:
+        # Folders of earlier versions say nothing of the layers.
+        for key, name in {"generalist": "generalist", "network": "layers of the generalist", "sets": "sets"}.items():
+            if about.get(key, wanted[key] if key == "network" else None) != wanted[key]:
                 raise StaleStore(
-                    f"{key} of {folder} must be those of this call; it holds specialists made with others. "
+                    f"{name} of {folder} must be those of this call; it holds specialists made with others. "
                     "Delete it, or name another folder."
                 )
     elif folder.exists() and any(not entry.name.startswith(GENERALIST) for entry in folder.iterdir()):
         raise must("folder", "specialize", "new, empty or written by specialize", folder, "Choose another folder")
     else:
-        save_weights(generalist, folder / GENERALIST)
-        write_about(folder, generalist, classes, sets)
+        save_weights(generalist.module, folder / GENERALIST)
+        write_json(folder / ABOUT, wanted)
     write_json(folder / "inference.json", asdict(inference))

@@ -11,6 +11,7 @@ from torch import Tensor
 from attar.errors import BadInput, must
 from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
 from attar.ops.top_k import TopK, check_rest, top_k_kl
+from attar.ops.wide import wide
 from attar.training.batch import ABSENT, Batch
 from attar.training.schedule import Ramp, Schedule, value_at
 
@@ -115,7 +116,7 @@ class SquaredError:
         """Mean over classes (or outputs) of the squared differences, per example."""
         targets = batch.dense_targets("SquaredError")
         if self.of == "probabilities":
-            return squared_error(output.float().softmax(-1), targets.float().softmax(-1))
+            return squared_error(wide(output).softmax(-1), wide(targets).softmax(-1))
         return squared_error(output, targets)
 
 

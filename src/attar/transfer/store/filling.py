@@ -55,7 +55,9 @@ def fill(
         raise unwritable(folder, error, of) from error
     if MANIFEST in found:
         manifest = Manifest.read(folder, of)
-        asked = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
+        asked: dict[str, object] = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
+        if wanted.sources is not None:
+            asked["sources"] = wanted.sources
         manifest.check_fresh(folder, {**wanted.fingerprints, **asked})
     elif others := sorted(found - {MANIFEST + UNFINISHED}):
         rule = f"empty, new or written by {of}"

@@ -46,7 +46,8 @@ def label(
             number; None keeps all logits.
         codes: How a number is kept: ``"float16"``, or ``"int8"`` in half the bytes, as one of 256 even steps from the
             largest logit of the example down to the smallest that is kept, the range r. The largest is exact, and any
-            other is off from it by at most half a step, 0.00197 r.
+            other is off from it by at most half a step: 0.00197 r, or 0.00197 r + 3e-8 where r is below 0.016 and a
+            float16 can no longer give the step to the same number of digits.
         temperature: Where to measure what storing loses and how soft the targets are, besides at 1: that of the loss
             that will read them. It changes nothing that is stored; see `Targets.fidelity`.
         batch_size: How many examples the teacher sees at once.

@@ -54,6 +54,8 @@ class Manifest:
         rows_per_part: How many examples one file holds, but perhaps the last of a view.
         fingerprints: Of ``teacher``, ``data`` and ``views``; plain JSON values.
         digests: SHA-256 of every part that is written, by its name. A part that is not named here is not there.
+        sources: Of a merged store, the codes and the number of classes of each store that went into it; None where a
+            teacher was asked, and in a store of an earlier version.
         fidelities: What was lost in each part and how soft it was, once for each temperature, by the part's name; a
             store of an earlier version has none.
     """
@@ -67,6 +69,7 @@ class Manifest:
     fingerprints: Mapping[str, Any]
     digests: Mapping[str, str] = field(default_factory=dict)
     fidelities: Mapping[str, Sequence[Fidelity]] = field(default_factory=dict)
+    sources: tuple[tuple[str, int | None], ...] | None = None
 
     @property
     def kind(self) -> str:
@@ -92,6 +95,7 @@ class Manifest:
             "views": self.views,
             "rows_per_part": self.rows_per_part,
             "fingerprints": dict(self.fingerprints),
+            **({} if self.sources is None else {"sources": [list(source) for source in self.sources]}),
             "parts": dict(self.digests),
             "fidelity": {name: [asdict(one) for one in found] for name, found in self.fidelities.items()},
         }
@@ -120,6 +124,7 @@ class Manifest:
                 views=int(document["views"]),
                 rows_per_part=int(document["rows_per_part"]),
                 fingerprints={name: document["fingerprints"][name] for name in ("teacher", "data", "views")},
+                sources=_sources(document.get("sources")),
                 digests=dict(document["parts"]),
                 fidelities={
                     str(name): [Fidelity(**{key: float(value) for key, value in one.items()}) for one in found]
@@ -140,6 +145,8 @@ class Manifest:
         """Raise StaleStore, naming everything that differs, unless the store is what was asked for."""
         stored = {**self.fingerprints, "top_k": self.top_k, "codes": self.codes, "classes": self.classes}
         shorten = {"teacher": 16, "data": 16, "views": 200, "top_k": 16, "codes": 16, "classes": 80}
+        if self.sources is not None:
+            stored["sources"], shorten["sources"] = self.sources, 80
         differences = [
             f"{name} (stored {shown(stored[name], limit)}, now {shown(asked[name], limit)})"
             for name, limit in shorten.items()
@@ -168,3 +175,10 @@ class Manifest:
             temperature: Fidelity.over([(part.rows, one[temperature]) for part, one in zip(parts, found, strict=True)])
             for temperature in sorted(everywhere)
         }
+
+
+def _sources(listed: Any) -> tuple[tuple[str, int | None], ...] | None:
+    """What a manifest says of the stores that were merged."""
+    if listed is None:
+        return None
+    return tuple((str(codes), None if top_k is None else int(top_k)) for codes, top_k in listed)

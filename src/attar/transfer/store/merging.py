@@ -61,7 +61,7 @@ def merge(
     Raises:
         BadInput: If a parameter breaks its rule, a store is not finished, they differ in examples, views or classes, or
             the folder cannot be written or holds something else.
-        StaleStore: If the folder holds other targets.
+        StaleStore: If the folder holds other targets, or a mean of stores with other ``top_k`` or ``codes``.
         CorruptFile: If a file of a store was truncated or altered.
     """
     members = [_Member(store.folder if isinstance(store, Targets) else Path(store)) for store in stores]
@@ -86,6 +86,8 @@ def merge(
         views=first.views,
         rows_per_part=rows_per_part,
         fingerprints={**first.fingerprints, "teacher": fingerprint_of(teachers, mean, weighed)},
+        # In the order of the teachers, since that of the stores does not matter.
+        sources=tuple(member.source for member in sorted(members, key=_Member.place)),
     )
 
     def said(part: Part) -> Iterator[Tensor]:
@@ -115,6 +117,16 @@ class _Member:
         self.manifest.check_finished(folder, "merge")
         self._parts = {(part.view, part.number): part for part in self.manifest.parts()}
         self._held: tuple[Part, Read] | None = None
+
+    @property
+    def source(self) -> tuple[str, int | None]:
+        """In what form it keeps what its teacher said."""
+        return self.manifest.codes, self.manifest.top_k
+
+    def place(self) -> tuple[str, str, int]:
+        """Where it stands among others, in whatever order they were given."""
+        codes, top_k = self.source
+        return str(self.manifest.fingerprints["teacher"]), codes, top_k or 0
 
     def ids(self) -> Tensor:
         """``[rows]`` int64, the identity of each row."""
