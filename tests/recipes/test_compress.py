@@ -671,3 +671,56 @@ def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, 
     tiny["teacher"] = {"each": [{"network": network(64, 3)}]}
     with pytest.raises(BadInput, match="give network with weights, or onnx"):
         run_of(tiny, tmp_path / "none")
+
+
+def test_label_gives_the_targets_of_the_unchanged_examples(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"views": {"count": 3, "noise": 0.1}, "label_views": False}
+    assert label(from_document(tiny), tmp_path / "run").views == 1
+
+
+def test_members_in_another_order_are_another_guide(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"]["members"] = 2
+    run_of(tiny, tmp_path / "trained")
+    files = [next((tmp_path / "trained").glob(f"stages/teacher/{index}-*/weights.safetensors")) for index in (0, 1)]
+    tiny["objective"]["hint"] = {"use": "hidden_match", "student_layer": "2", "teacher_layer": "networks.0.2"}
+    tiny["teacher"] = {"network": tiny["teacher"]["network"], "weights": [str(file) for file in files]}
+    run_of(tiny, tmp_path / "run")
+    tiny["teacher"]["weights"].reverse()
+    again = reused(run_of(tiny, tmp_path / "run"))
+    assert not again["student/0"] and again["control/0"]
+
+
+def test_a_shift_is_judged_as_the_recipe_chooses(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"without": ["cat"]}
+    tiny["student"] |= {"seeds": 2, "shift_absent": True, "choose_by": "log_loss"}
+    found = run_of(tiny, tmp_path / "run").evidence["corrected"]["seeds"]
+    assert all(0 <= one["validation_before"] <= one["validation_after"] <= 1 for one in found)
+
+
+@pytest.mark.parametrize("how", ["words", "npy", "empty", "truncated"])
+def test_files_of_inputs_that_are_none_are_said(how: str, tiny: Document, blobs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "more.npz"
+    if how == "words":
+        np.savez(path, x=np.array(["a", "b"]))
+    elif how == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros((3, 6), np.float32))
+    else:
+        path.write_bytes(b"" if how == "empty" else blobs.read_bytes()[:200])
+    tiny["transfer"] = {"unlabeled": str(path)}
+    with pytest.raises(BadInput, match=r"more\.npz|transfer\.unlabeled"):
+        run_of(tiny, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("stages/*"))
+
+
+def test_what_a_section_names_wrongly_is_told_by_the_keys_of_the_recipe(tiny: Document, tmp_path: Path) -> None:
+    tiny["transfer"] = {"only": ["ant", "bees"]}
+    with pytest.raises(BadInput, match=r"transfer\..*bees"):
+        run_of(tiny, tmp_path / "run")
+    tiny["transfer"] = {}
+    network = tiny["teacher"]["network"]
+    save_weights(mlp(6, 3, hidden=(24,)), tmp_path / "w.safetensors")
+    one = {"network": network, "weights": str(tmp_path / "w.safetensors"), "classes": ["ant", "bee", "dog"]}
+    tiny["teacher"] = {"each": [one]}
+    with pytest.raises(BadInput, match=r"teacher\.each\.0 .*dog"):
+        run_of(tiny, tmp_path / "run")

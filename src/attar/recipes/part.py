@@ -75,7 +75,7 @@ def _inputs(source: str, train: Split) -> Tensor:
         if not Path(source).is_file():
             raise must("transfer.unlabeled", "the recipe", "an existing file", source, "Check the path")
         try:
-            with np.load(source, allow_pickle=False) as arrays:
+            with Path(source).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = arrays["x"]
         # A file of one array is no context manager (TypeError), an empty one ends too early (EOFError).
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
