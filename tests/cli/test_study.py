@@ -29,7 +29,12 @@ def test_a_study_leaves_a_page_and_says_what_came_out(
         "title": "A small study",
         "paper": {"citation": "Nobody, 2000"},
         "runs": [{"name": "first", "recipe": str(tiny_file)}, {"name": "second", "recipe": str(tiny_file)}],
-        "columns": [{"key": "mimic", "title": "Mimic", "path": "seeds.rmse.student", "unit": "rmse"}],
+        "tables": [
+            {
+                "title": "Errors",
+                "columns": [{"key": "mimic", "title": "Mimic", "path": "seeds.rmse.student", "unit": "rmse"}],
+            }
+        ],
     }
     file = tmp_path / "small.toml"
     file.write_text(tomli_w.dumps(asked), encoding="utf-8")
