@@ -4,7 +4,7 @@ Every public name is here. Each is imported when it is first asked for, so that 
 that is not here is reached through its module and may move between versions.
 
 - A whole run: `compress` does what a recipe (`read_recipe`) says.
-- Its parts: `load_data`, `as_teacher`, `label`, `fit`, `candidates`, `deploy`, `measure`, `race`.
+- Its parts: `load_data`, `as_teacher`, `label`, `quantize`, `fit`, `candidates`, `deploy`, `measure`, `race`.
 - What it leaves behind: `load` opens an artifact.
 """
 
@@ -17,12 +17,31 @@ if TYPE_CHECKING:
     from attar.deployment.artifact import candidates as candidates
     from attar.deployment.artifact import deploy as deploy
     from attar.deployment.artifact import load as load
+    from attar.deployment.packed.report import size_report as size_report
     from attar.errors import AttarError as AttarError
     from attar.errors import BadInput as BadInput
     from attar.evidence.latency import race as race
     from attar.evidence.measure import measure as measure
     from attar.network.describe import Spec as Spec
+    from attar.ops.granularity import PerAxis as PerAxis
+    from attar.ops.granularity import PerGroup as PerGroup
+    from attar.ops.granularity import PerTensor as PerTensor
     from attar.ops.top_k import TopK as TopK
+    from attar.quantization.allocation import allocated as allocated
+    from attar.quantization.formats.affine import Affine as Affine
+    from attar.quantization.formats.clipped import Clipped as Clipped
+    from attar.quantization.formats.codebook import Codebook as Codebook
+    from attar.quantization.formats.dorefa import DoReFa as DoReFa
+    from attar.quantization.formats.fixed_point import DynamicFixedPoint as DynamicFixedPoint
+    from attar.quantization.formats.power_of_two import PowerOfTwo as PowerOfTwo
+    from attar.quantization.formats.ternary import Ternary as Ternary
+    from attar.quantization.formats.uniform import Uniform as Uniform
+    from attar.quantization.formats.wrpn import Wrpn as Wrpn
+    from attar.quantization.quantize import encoded as encoded
+    from attar.quantization.quantize import only_tables_learn_ as only_tables_learn_
+    from attar.quantization.quantize import quantize as quantize
+    from attar.quantization.quantize import unquantized as unquantized
+    from attar.quantization.sharing import share_points_ as share_points_
     from attar.recipes.compress import compress as compress
     from attar.recipes.read import read as read_recipe
     from attar.recipes.study import study as study
@@ -70,13 +89,18 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Affine",
     "AttarError",
     "AttentionMaps",
     "BadInput",
     "CenteredLogits",
+    "Clipped",
+    "Codebook",
     "Columns",
     "Dataset",
     "Decoupled",
+    "DoReFa",
+    "DynamicFixedPoint",
     "Ensemble",
     "EnsembleSelection",
     "EstimatorTeacher",
@@ -87,6 +111,10 @@ __all__ = [
     "NetworkTeacher",
     "Objective",
     "OnnxTeacher",
+    "PerAxis",
+    "PerGroup",
+    "PerTensor",
+    "PowerOfTwo",
     "Ramp",
     "RelationalAngles",
     "RelationalDistances",
@@ -100,16 +128,21 @@ __all__ = [
     "SubsetTeacher",
     "Targets",
     "Term",
+    "Ternary",
     "TopK",
     "Training",
     "TransferSet",
+    "Uniform",
     "Views",
+    "Wrpn",
     "__version__",
+    "allocated",
     "as_teacher",
     "build_library",
     "candidates",
     "compress",
     "deploy",
+    "encoded",
     "fit",
     "from_arrays",
     "label",
@@ -117,22 +150,32 @@ __all__ = [
     "load_data",
     "measure",
     "merge",
+    "only_tables_learn_",
+    "quantize",
     "race",
     "read_recipe",
     "select",
+    "share_points_",
+    "size_report",
     "specialize",
     "study",
     "synthesize",
+    "unquantized",
 ]
 
 _HOMES = {
+    "Affine": "attar.quantization.formats.affine",
     "AttarError": "attar.errors",
     "AttentionMaps": "attar.training.losses.features",
     "BadInput": "attar.errors",
     "CenteredLogits": "attar.training.losses.outputs",
+    "Clipped": "attar.quantization.formats.clipped",
+    "Codebook": "attar.quantization.formats.codebook",
     "Columns": "attar.tables.columns",
     "Dataset": "attar.transfer.datasets",
     "Decoupled": "attar.training.losses.decoupled",
+    "DoReFa": "attar.quantization.formats.dorefa",
+    "DynamicFixedPoint": "attar.quantization.formats.fixed_point",
     "Ensemble": "attar.teachers.ensemble",
     "EnsembleSelection": "attar.teachers.ensemble_selection",
     "EstimatorTeacher": "attar.teachers.estimator",
@@ -143,6 +186,10 @@ _HOMES = {
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
     "OnnxTeacher": "attar.teachers.onnx",
+    "PerAxis": "attar.ops.granularity",
+    "PerGroup": "attar.ops.granularity",
+    "PerTensor": "attar.ops.granularity",
+    "PowerOfTwo": "attar.quantization.formats.power_of_two",
     "Ramp": "attar.training.schedule",
     "RelationalAngles": "attar.training.losses.relations",
     "RelationalDistances": "attar.training.losses.relations",
@@ -156,15 +203,20 @@ _HOMES = {
     "SubsetTeacher": "attar.teachers.subset",
     "Targets": "attar.transfer.store",
     "Term": "attar.training.objective",
+    "Ternary": "attar.quantization.formats.ternary",
     "TopK": "attar.ops.top_k",
     "Training": "attar.training.settings",
     "TransferSet": "attar.transfer.transfer_set",
+    "Uniform": "attar.quantization.formats.uniform",
     "Views": "attar.transfer.views",
+    "Wrpn": "attar.quantization.formats.wrpn",
+    "allocated": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
     "build_library": "attar.teachers.library",
     "candidates": "attar.deployment.artifact",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.artifact",
+    "encoded": "attar.quantization.quantize",
     "fit": "attar.training.fit",
     "from_arrays": "attar.transfer.datasets",
     "label": "attar.transfer.store",
@@ -172,12 +224,17 @@ _HOMES = {
     "load_data": "attar.transfer.datasets:load",
     "measure": "attar.evidence.measure",
     "merge": "attar.transfer.store",
+    "only_tables_learn_": "attar.quantization.quantize",
+    "quantize": "attar.quantization.quantize",
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
     "select": "attar.teachers.selection",
+    "share_points_": "attar.quantization.sharing",
+    "size_report": "attar.deployment.packed.report",
     "specialize": "attar.teachers.specialists.specialize",
     "study": "attar.recipes.study",
     "synthesize": "attar.transfer.synthesis.synthesize",
+    "unquantized": "attar.quantization.quantize",
 }
 """The module of each public name, and after a colon its name there where that is another."""
 

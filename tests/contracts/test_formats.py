@@ -118,6 +118,7 @@ ROWS = [
     Row(Codebook(4), to_the_next_point, remeasured=False, constant=True),
     Row(Codebook(2, trains="both"), to_the_next_point, remeasured=False, constant=True),
     Row(Codebook(levels=5, trains="weights", start_at="uniform"), to_the_next_point, constant=True),
+    Row(Codebook(2, start_at="kmeans"), to_the_next_point, constant=True),
     Row(Codebook(points=(0.1, 0.5, 0.8)), to_the_next_point, remeasured=False),
     Row(Codebook(levels=60, granularity=PerTensor()), to_the_next_point, remeasured=False, constant=True),
     Row(Ternary(), unlimited, constant=True),

@@ -206,6 +206,33 @@ def test_points_begin_at_quantiles_of_the_scaled_weights():
     np.testing.assert_allclose(even.numpy(), np.linspace(0, 1, 8))
 
 
+def test_points_of_kmeans_are_means_of_what_is_nearest():
+    # Scaled they are 0, .1, .9, 1: two pairs, whose means are half way.
+    settled = Codebook(1, start_at="kmeans").start(torch.tensor([1.0, 3.0, 0.0, 10.0, 9.0, 1.0]) / 10)["points"]
+    torch.testing.assert_close(settled, torch.tensor([0.125, 0.95]))
+    tensor = weights(5000)
+    form = Codebook(3, start_at="kmeans", granularity=PerTensor())
+    scaled = ((tensor - tensor.min()) / (tensor.max() - tensor.min())).numpy().reshape(-1)
+    points = form.start(tensor)["points"].numpy()
+    nearest = np.abs(scaled[:, None] - points).argmin(1)
+    np.testing.assert_allclose(points, [scaled[nearest == place].mean() for place in range(8)], atol=1e-9)
+    errors = {at: float((codes_off(tensor, at) ** 2).mean()) for at in ("kmeans", "quantile", "uniform")}
+    assert errors["kmeans"] < min(errors["quantile"], errors["uniform"])
+
+
+def codes_off(tensor: torch.Tensor, start_at: str) -> torch.Tensor:
+    form = Codebook(3, start_at=start_at, granularity=PerTensor())
+    return form.decode(form.encode(tensor)) - tensor
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(0), torch.full((7,), 2.5), torch.tensor([1.0, 2.0])])
+def test_points_of_kmeans_where_values_are_few(tensor: torch.Tensor):
+    form = Codebook(3, start_at="kmeans")
+    points = form.start(tensor)["points"]
+    assert points.shape == (8,) and bool(points.isfinite().all()) and bool((points.diff() >= 0).all())
+    torch.testing.assert_close(form.decode(form.encode(tensor)), tensor)
+
+
 def test_powers_of_two_are_shifts():
     form = PowerOfTwo((-7, 0))
     assert form.bits == 4 and PowerOfTwo((-7, 0), zero=True).bits == 5 and PowerOfTwo((-2, 0), zero=True).bits == 3

@@ -12,7 +12,7 @@ import tomli_w
 from attar.errors import BadInput, CorruptFile
 from attar.recipes import stages
 from attar.recipes.read import read, shipped
-from attar.recipes.study import Study, read_study, studies, study
+from attar.recipes.study import Study, _tables, read_study, studies, study
 from attar.training.fit import Fitted
 
 Document = dict[str, Any]
@@ -187,6 +187,36 @@ def test_tables_and_papers_name_what_there_is(asked: Document) -> None:
     asked["tables"][1]["runs"] = []
     asked["runs"][0]["paper"] = {"studnet": 1.0}
     with pytest.raises(ValueError, match="Did you mean 'student'"):
+        Study.model_validate(asked)
+
+
+def test_a_column_can_say_how_much_of_a_way_was_made(asked: Document, tmp_path: Path) -> None:
+    runs = tmp_path / "runs.json"
+    columns = [
+        {"key": "own", "title": "Own", "path": "student", "way": ["control", "teacher"]},
+        {"key": "other", "title": "Other", "path": "student", "way": ["control", "float:control"]},
+        {"key": "back", "title": "Back", "path": "student", "way": ["control", "low:control"]},
+        {"key": "none", "title": "None", "path": "student", "way": ["control", "absent"]},
+        {"key": "uneven", "title": "Uneven", "path": "student", "way": ["three", "teacher"]},
+    ]
+    asked["runs"] = [{"name": name, "recipe": str(runs)} for name in ("low", "float")]
+    asked["tables"] = [{"title": "Ways", "runs": ["low"], "columns": columns}]
+    evidences = {
+        "low": {"student": [0.85, 0.87], "control": [0.80, 0.82], "three": [0.80, 0.81, 0.82], "teacher": 0.91},
+        "float": {"control": [0.88, 0.84]},
+    }
+    (table,) = _tables(Study.model_validate(asked), Study.model_validate(asked).runs, evidences)
+    cells = {key: cell["mean"] for key, cell in table["rows"][0]["cells"].items()}
+    # .05 of .10 to the teacher, .05 of .05 to the other run's control; a way of no length has no share.
+    assert cells == {
+        "own": pytest.approx(0.5),
+        "other": pytest.approx(1.0),
+        "back": None,
+        "none": None,
+        "uneven": pytest.approx(0.5),
+    }
+    columns[1]["way"] = ["control", "flota:control"]
+    with pytest.raises(ValueError, match="Did you mean 'float'"):
         Study.model_validate(asked)
 
 

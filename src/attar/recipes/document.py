@@ -266,12 +266,20 @@ def _against_member(
 
 
 def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str, Any]:
-    """The winner against the teacher in the same runtime."""
+    """The winner against the teacher in the same runtime, and against the student's float32 file in it."""
     chosen = field.contenders[winner]
     teacher = field.teacher_of(chosen)
-    ratios: dict[str, Any] = {"runtime": chosen.runtime, "smaller": None, "fewer_macs": None}
+    ratios: dict[str, Any] = {
+        "runtime": chosen.runtime,
+        "smaller": None,
+        "smaller_than_float32": None,
+        "fewer_macs": None,
+    }
     if teacher is not None and teacher.size_bytes and chosen.size_bytes:
         ratios["smaller"] = teacher.size_bytes / chosen.size_bytes
+    plain = field.contenders.get(f"{chosen.runtime} fp32")
+    if plain is not None and plain.size_bytes and chosen.size_bytes:
+        ratios["smaller_than_float32"] = plain.size_bytes / chosen.size_bytes
     if teacher is not None and teacher.cost is not None and chosen.cost is not None:
         ratios["fewer_macs"] = teacher.cost.macs / chosen.cost.macs
     for batch in ("1", "64"):

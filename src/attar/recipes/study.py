@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, must, near, shown
-from attar.evidence.compare import spread
+from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
@@ -59,6 +59,11 @@ class ColumnSection(Section):
     path: str = Field(
         description="where it stands in the evidence, dots between the keys, a number for a place in a list; "
         "a list is a figure per seed"
+    )
+    way: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="two more places: the cell is how much of the way from the first to the second the figure has made "
+        "(0 none, 1 all); RUN:PLACE is a place in the evidence of another run",
     )
     unit: str = ""
     better: Literal["lower", "higher"] | None = None
@@ -123,6 +128,13 @@ class Study(Section):
             for name in table.runs or ():
                 if name not in names:
                     raise ValueError(f"table {table.title!r} must be of runs of the study. {near(name, names)}")
+            for column in table.columns:
+                for place in column.way or ():
+                    run_, _, _ = place.rpartition(":")
+                    if run_ and run_ not in names:
+                        raise ValueError(
+                            f"way of column {column.key!r} must name runs of the study. {near(run_, names)}"
+                        )
         keys = {column.key for table in self.tables for column in table.columns}
         for run in self.runs:
             for key in run.paper:
@@ -275,12 +287,29 @@ def _tables(
                 continue
             cells: dict[str, Any] = {}
             for column in table.columns:
-                ours = _figure(_at(evidences[run.name], column.path))
+                ours = _figure(_cell(run.name, column, evidences))
                 cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
             rows.append({"name": run.name, "cells": cells})
         if rows:
             columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in table.columns]
             yield {"title": table.title, "caption": table.caption, "columns": columns, "rows": rows}
+
+
+def _cell(run: str, column: ColumnSection, evidences: Mapping[str, Mapping[str, Any]]) -> Any:
+    """What a column says of a run; None where something that it needs is absent, or there is no way to go."""
+    ours = _at(evidences[run], column.path)
+    if column.way is None:
+        return ours
+    start, end = (
+        _at(evidences.get(other or run, {}), path) for other, _, path in (w.rpartition(":") for w in column.way)
+    )
+    end = float(np.mean(end)) if isinstance(end, list) and end else end
+    if not (isinstance(ours, list) and ours and isinstance(start, list) and start and isinstance(end, float)):
+        return None
+    # Seed goes with seed where the two have as many, as in a run; else every one is held against the mean.
+    paired = start if len(start) == len(ours) else [float(np.mean(start))] * len(ours)
+    made = gap_closed(paired, ours, end)
+    return None if made is None else made.to_json()
 
 
 def _at(evidence: Mapping[str, Any], path: str) -> Any:

@@ -7,11 +7,15 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attar.errors import must, near
 from attar.ops.granularity import BUCKETS, Granularity
 from attar.ops.grid import SMALLEST, check_bits, check_finite, nearest_point, wide
 from attar.quantization.format import NOTHING, Encoded, Table, bits_of, stored
+
+_ROUNDS = 300
+"""Points of thousands of values settle within tens of rounds."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Codebook:
         bits: ``2**bits`` points, 1 to 16 bits.
         levels: A number of points instead, at least 2; ``bits`` then follows.
         points: The points themselves to begin with, instead; ``bits`` follows.
-        start_at: Where they begin: at even ``quantile`` shares of the scaled values, or at ``uniform`` distances.
+        start_at: Where they begin: at even ``quantile`` shares of the scaled values, at ``uniform`` distances, or where
+            ``kmeans`` settles from the quantiles, with the smallest squared error of the scaled values near them.
         trains: What training changes: the ``points`` and not the weights (differentiable quantization), the
             ``weights`` by the identity as gradient, or ``both``.
         granularity: Which values share a scale.
@@ -42,20 +47,21 @@ class Codebook:
 
     References:
         Polino, Pascanu, Alistarh, *Model compression via distillation and quantization*, 2018, section 4.
-        arXiv:1802.05668.
+        arXiv:1802.05668. Means of what is nearest, in turns: Lloyd, *Least squares quantization in PCM*, 1982.
     """
 
     bits: int = 4
     levels: int | None = None
     points: tuple[float, ...] | None = None
-    start_at: Literal["quantile", "uniform"] = "quantile"
+    start_at: Literal["quantile", "uniform", "kmeans"] = "quantile"
     trains: Literal["points", "weights", "both"] = "points"
     granularity: Granularity = BUCKETS
 
     serves: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
-        for name, valid in (("start_at", ("quantile", "uniform")), ("trains", ("points", "weights", "both"))):
+        starts, trained = ("quantile", "uniform", "kmeans"), ("points", "weights", "both")
+        for name, valid in (("start_at", starts), ("trains", trained)):
             if (value := getattr(self, name)) not in valid:
                 raise must(name, "Codebook", f"one of {', '.join(valid)}", value, near(str(value), valid))
         if self.points is not None and self.levels not in (None, len(self.points)):
@@ -101,7 +107,8 @@ class Codebook:
         place = even * (len(rising) - 1)
         before = place.floor().long()
         after = (before + 1).clamp(max=len(rising) - 1)
-        return {"points": torch.lerp(rising[before], rising[after], place - before)}
+        points = torch.lerp(rising[before], rising[after], place - before)
+        return {"points": _settled(rising, points) if self.start_at == "kmeans" else points}
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``low`` and ``span``, ``[groups]`` each, and ``points`` in rising order."""
@@ -155,3 +162,25 @@ class Codebook:
             table = {"low": low, "span": span, **table}
         points = table["points"].detach() if "points" in table else self.start(tensor)["points"]
         return {**table, "points": points.sort().values}
+
+
+def _settled(rising: Tensor, points: Tensor) -> Tensor:
+    """Each point moved to the mean of the values that are nearest to it, again and again until none moves.
+
+    Args:
+        rising: Values in rising order, ``[n]``.
+        points: Where the points begin, in rising order, ``[k]``; one that no value is nearest to stays.
+    """
+    # What lies between two places of the sorted values sums up to a difference of two of these.
+    sums = functional.pad(rising.double().cumsum(0), (1, 0))
+    within = points.double()
+    for _ in range(_ROUNDS):
+        middle = (within[1:] + within[:-1]) / 2
+        ends = functional.pad(torch.searchsorted(rising.double(), middle), (1, 0))
+        ends = torch.cat([ends, ends.new_tensor([len(rising)])])
+        counts = ends.diff()
+        moved = torch.where(counts > 0, sums[ends].diff() / counts.clamp(min=1), within)
+        if torch.equal(moved, within):
+            break
+        within = moved
+    return within.to(points.dtype)
