@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_python_of_the_readme_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = _blocks(ROOT / "README.md", "python")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
@@ -62,6 +62,7 @@ def test_python_of_the_readme_runs_from_top_to_bottom(folder: Path, capsys: pyte
     assert "onnxruntime fp32" in said, "the evidence is printed"
     assert re.search(r"\['\d'(, '\d'){4}\]", said), "and five names of classes"
     assert names["model"].folder.samefile(folder / "artifact")
+    assert names["packed"].size_bytes < names["artifact"].size_bytes
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=_relative)
@@ -74,7 +75,7 @@ def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("hurried")
 def test_recipe_of_the_readme_runs(folder: Path) -> None:
-    (recipe,) = _blocks(ROOT / "README.md", "toml")
+    recipe, steps = _blocks(ROOT / "README.md", "toml")
     data = attar.load_data("digits", limit=100)
     np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
     to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
@@ -86,6 +87,11 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
     assert len(told) == 7
     for name in told:
         assert (run.folder / name).exists(), f"the README promises {name}"
+    (folder / "mine.toml").write_text(f"{recipe}\n{steps}".replace("256", "16"), encoding="utf-8")
+    run = attar.compress(
+        attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "student.steps.2.training.epochs=1"])
+    )
+    assert list(run.evidence["steps"]["student"]) == ["1-distil", "2-quantize", "3-distil"]
 
 
 def _files_of_a_run() -> list[str]:
