@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from attar.recipes.schema import LOSSES
+from attar.recipes.schema.objective import LOSSES
 from attar.training.batch import ABSENT, Batch
 from attar.training.features import Features
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits

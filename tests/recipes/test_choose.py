@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.recipes.choose import Choice, Measured, choose
-from attar.recipes.schema import KeepSection
+from attar.recipes.schema.recipe import KeepSection
 
 TEACHER = 0.95
 

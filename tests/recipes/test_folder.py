@@ -19,7 +19,7 @@ import pytest
 from attar.errors import BadInput, CorruptFile
 from attar.recipes.folder import RunFolder, Stage, unwritable, write_whole
 from attar.recipes.read import from_document
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 
 Document = dict[str, Any]
 

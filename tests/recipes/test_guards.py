@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from attar.recipes.guards import lost_classes, nearly_one_hot, of_share, other_views, weak_teacher
-from attar.recipes.schema import TransferSection
+from attar.recipes.schema.transfer import TransferSection
 from attar.training.batch import ABSENT
 from attar.transfer.part import part_of
 from attar.transfer.split import Split

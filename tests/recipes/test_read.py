@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from attar.errors import BadInput
 from attar.recipes.read import apply, from_document, read, shipped
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 
 Document = dict[str, Any]
 SHIPPED = {name: tomllib.loads(path.read_text(encoding="utf-8")) for name, path in shipped().items()}

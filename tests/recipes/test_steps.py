@@ -25,7 +25,8 @@ from attar.quantization.quantize import encoded, formats, input_formats
 from attar.recipes.compress import Run, begun, compress
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.schema import DistilStep, QuantizeStep, Recipe
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.student import DistilStep, QuantizeStep
 from attar.recipes.steps import restored_
 from attar.recipes.study import read_study
 from attar.recipes.taught import Taught, teach

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attar.recipes.schema import KeepSection
+from attar.recipes.schema.recipe import KeepSection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from attar.recipes.choose import Choice, Measured, choose
 from attar.recipes.contenders import Field, Logits, line_up, timed
 from attar.recipes.document import document, finite, headline, labels_of, teacher_logits
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, check_networks, data_of
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach

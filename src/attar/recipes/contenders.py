@@ -23,7 +23,7 @@ from attar.evidence.measure import Kind, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.describe import save_weights
-from attar.recipes.schema import Runtime
+from attar.recipes.schema.recipe import Runtime
 from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
 from attar.teachers.ensemble import Ensemble

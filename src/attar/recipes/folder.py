@@ -19,7 +19,7 @@ from typing import Any
 import tomli_w
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 
 _DONE = "done.json"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)

@@ -14,7 +14,9 @@ from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
-from attar.recipes.schema import DistilStep, Recipe, TransferSection
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.student import DistilStep
+from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.stages import Context
 from attar.recipes.taught import Taught
 from attar.training.batch import ABSENT

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must
 from attar.network.describe import resolve
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 from attar.transfer.datasets import Dataset
 from attar.transfer.part import absent_classes, joined, part_of
 from attar.transfer.split import Split

@@ -13,7 +13,8 @@ from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, size
 from attar.network.cost import cost
 from attar.recipes.part import taken
-from attar.recipes.schema import Recipe, SpecialistsSection, TeacherSection
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
 from attar.recipes.steps import check_steps
 from attar.teachers.families import FAMILIES

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from attar.errors import BadInput, must, near, shown
-from attar.recipes.schema import Recipe
+from attar.recipes.schema.recipe import Recipe
 
 Document = dict[str, Any]
 

@@ -16,7 +16,7 @@ from attar.errors import BadInput
 from attar.evidence.compare import verdict
 from attar.network.describe import digest
 from attar.ops.kl_inference import Opinion
-from attar.recipes.schema import SpecialistsSection
+from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.stages import Context, check_specialists
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import Specialists

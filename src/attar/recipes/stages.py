@@ -27,7 +27,10 @@ from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.part import absent_of, taken
-from attar.recipes.schema import MemberSection, NetworkSection, Recipe, SpecialistsSection, TransferSection
+from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.teacher import MemberSection, SpecialistsSection
+from attar.recipes.schema.transfer import TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher

@@ -26,7 +26,8 @@ from attar.recipes.compress import begun, compress
 from attar.recipes.document import finite, headline, labels_of
 from attar.recipes.folder import write_whole
 from attar.recipes.read import STUDY, read
-from attar.recipes.schema import Number, Recipe, Section
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.section import Number, Section
 from attar.recipes.stages import Context, Trained
 from attar.recipes.taught import learn
 from attar.training.progress import Progress, silent

@@ -1,0 +1,84 @@
+"""The terms that a recipe can name, and their tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainSerializer, PlainValidator
+
+from attar.errors import near, shown
+from attar.recipes.schema.section import build, plain
+from attar.training.losses.decoupled import Decoupled, StandardizedLogits
+from attar.training.losses.features import AttentionMaps, HiddenMatch
+from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
+from attar.training.losses.relations import RelationalAngles, RelationalDistances
+from attar.training.objective import Objective, Term
+from attar.training.schedule import Ramp
+
+LOSSES: dict[str, type[Any]] = {
+    "soft_targets": SoftTargets,
+    "hard_labels": HardLabels,
+    "centered_logits": CenteredLogits,
+    "squared_error": SquaredError,
+    "decoupled": Decoupled,
+    "standardized_logits": StandardizedLogits,
+    "hidden_match": HiddenMatch,
+    "attention_maps": AttentionMaps,
+    "relational_distances": RelationalDistances,
+    "relational_angles": RelationalAngles,
+}
+"""The loss terms, by the name that ``use`` gives."""
+
+
+def _term(document: Any) -> Any:
+    """One table of the objective: some keys are the term's own, the others belong to its loss."""
+    if isinstance(document, Term):
+        return document
+    if not isinstance(document, Mapping):
+        raise ValueError(f"must be a table; got {shown(document)}")
+    use = document.get("use")
+    if not isinstance(use, str) or use not in LOSSES:
+        raise ValueError(f"use must name a loss; got {shown(use)}. {near(str(use), LOSSES)}")
+    own = {field.name for field in dataclasses.fields(Term)} - {"loss"}
+    settings = {field.name for field in dataclasses.fields(LOSSES[use])}
+    for key in document.keys() - own - settings - {"use"}:
+        raise ValueError(f"unknown key {key!r}. {near(str(key), own | settings)}")
+    loss = build(LOSSES[use], {key: document[key] for key in document.keys() & settings})
+    half = build(_TermSettings, {key: document[key] for key in document.keys() & own})
+    return Term(loss=loss, **vars(half))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TermSettings:
+    """The keys of `Term` other than its loss."""
+
+    weight: float | Ramp = 1.0
+    start_epoch: int = 0
+    end_epoch: int | None = None
+    of: Literal["student", "teacher"] = "student"
+
+
+def _plain_term(term: Term) -> dict[str, Any]:
+    names = {kind: name for name, kind in LOSSES.items()}
+    table = {key: value for key, value in plain(term).items() if key != "loss"}
+    return {"use": names[type(term.loss)], **table, **plain(term.loss)}
+
+
+TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_plain_term)]
+
+
+def labels_alone(objective: Objective) -> Objective:
+    """The hard labels of an objective at full weight, and nothing else."""
+    terms = objective.terms.values()
+    hard = [term.loss for term in terms if isinstance(term.loss, HardLabels) and term.of == "student"]
+    return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+
+
+def check_pauses(objective: Objective, epochs: int) -> None:
+    """A pause between the terms would stop the training at that epoch."""
+    ends = (term.end_epoch for term in objective.terms.values() if term.end_epoch is not None)
+    for epoch in {0, *(end for end in ends if end < epochs)}:
+        objective.at(float(epoch))

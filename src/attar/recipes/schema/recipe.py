@@ -1,0 +1,181 @@
+"""A whole recipe: its tables, and what they ask of each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from attar.recipes.schema.data import DataSection
+from attar.recipes.schema.objective import TermTable, check_pauses, labels_alone
+from attar.recipes.schema.section import Fraction, Number, Section, Seed
+from attar.recipes.schema.student import DistilStep, StudentSection
+from attar.recipes.schema.teacher import TeacherSection
+from attar.recipes.schema.transfer import TransferSection
+from attar.training.losses.decoupled import Decoupled
+from attar.training.losses.outputs import HardLabels
+from attar.training.objective import Objective, Term
+from attar.training.reading import reads_layers
+from attar.training.settings import Training
+
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+"""What can execute an artifact."""
+
+
+class KeepSection(Section):
+    """What must be kept, and what is wanted of the artifact; every choice is made on validation data."""
+
+    accuracy_loss: Fraction = Field(
+        0.01, description="accuracy that may be lost against the teacher, 0.01 is one point"
+    )
+    smaller: Annotated[Number, Field(gt=0)] | None = Field(None, description="times smaller than the teacher, at least")
+    faster: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="times faster at batch 1, same runtime, at least"
+    )
+    prefer: Literal["latency", "size"] = Field(
+        "latency", description="what decides among candidates that keep the accuracy"
+    )
+
+
+class ArtifactsSection(Section):
+    """Which candidates are made and how they are timed."""
+
+    runtimes: Annotated[list[Runtime], Field(min_length=1)] = Field(
+        ["torch", "onnxruntime", "openvino"], description="what may execute the artifact"
+    )
+    int8: bool = Field(True, description="also try the int8 grid of each runtime")
+    calibration: Annotated[int, Field(ge=1)] = Field(512, description="training examples that calibrate int8")
+    threads: Annotated[int, Field(ge=1)] = Field(1, description="threads of every timed runtime")
+    seconds: Annotated[Number, Field(gt=0)] = Field(
+        1.0, description="time spent on timing each candidate, per batch size"
+    )
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+    title: str = Field("", description="one line on what the recipe shows")
+    seed: Seed = Field(0, description="of the split, the views and the first student")
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="threads for training; 0 leaves it to torch")
+    data: DataSection
+    teacher: TeacherSection
+    transfer: TransferSection = TransferSection()
+    student: StudentSection
+    objective: Annotated[dict[str, TermTable], Field(min_length=1)]
+    control: bool = Field(True, description="train the same student without the teacher beside it")
+    keep: KeepSection = KeepSection()
+    artifacts: ArtifactsSection = ArtifactsSection()
+
+    @model_validator(mode="after")
+    def _terms_fit_the_teacher(self) -> Recipe:
+        if not self.teacher.learns and any(term.of == "teacher" for term in self.objective.values()):
+            raise ValueError('of = "teacher" in objective needs a teacher that learns; set teacher.learns = true')
+        if all(term.of == "teacher" for term in self.objective.values()):
+            raise ValueError("objective must have a term that judges the student; add one, or drop an of")
+        self._check_labels(self.objective, "objective")
+        for key, given in (("top_k", self.transfer.top_k is not None), ("codes", self.transfer.codes != "float16")):
+            if given and (self.teacher.learns or not self.transfer.cached):
+                raise ValueError(
+                    f"transfer.{key} needs stored targets; leave it out, or set cached = true and learns = false"
+                )
+        check_pauses(self.terms, self.student.training.epochs)
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit_the_teacher(self) -> Recipe:
+        distils = [step for step in self.student.course if isinstance(step, DistilStep)]
+        if self.teacher.learns and len(distils) > 1:
+            raise ValueError("student.steps must have one distil step where the teacher learns along; leave out others")
+        if self.teacher.learns and distils[0].hears == "itself":
+            raise ValueError("student.steps: a student that hears itself has no teacher that learns along")
+        for step in distils:
+            if step.objective is None:
+                continue
+            if not self.teacher.learns and any(term.of == "teacher" for term in step.objective.values()):
+                raise ValueError('of = "teacher" in a step needs a teacher that learns; set teacher.learns = true')
+            if all(term.of == "teacher" for term in step.objective.values()):
+                raise ValueError("the objective of a step must have a term that judges the student; add one")
+            self._check_labels(step.objective, "a step")
+        for step in distils:
+            check_pauses(self.objective_of(step), self.training_of(step).epochs)
+        return self
+
+    @model_validator(mode="after")
+    def _transfer_fits_the_teacher(self) -> Recipe:
+        teacher, transfer = self.teacher, self.transfer
+        frozen_only = {
+            "transfer.only": transfer.only is not None,
+            "transfer.without": transfer.without is not None,
+            "transfer.share": transfer.share < 1,
+            "transfer.unlabeled": transfer.unlabeled is not None,
+            "transfer.label_views": not transfer.label_views,
+            "transfer.per_teacher": transfer.per_teacher,
+            "transfer.synthesis": transfer.synthesis is not None,
+            "student.shift_absent": self.student.shift_absent,
+        }
+        for key, given in frozen_only.items():
+            if teacher.learns and given:
+                raise ValueError(f"{key} needs a teacher that does not learn; leave it out")
+        if transfer.per_teacher:
+            if not transfer.cached:
+                raise ValueError("transfer.per_teacher needs stored targets; leave it out, or set cached = true")
+            if teacher.count == 1:
+                raise ValueError("transfer.per_teacher needs a teacher of several members; leave it out")
+            if any(one.classes is not None for one in teacher.each or ()):
+                raise ValueError(
+                    "transfer.per_teacher needs members that know all classes; leave it out, or teacher.each.classes"
+                )
+        if self.student.shift_absent and transfer.synthesis is not None:
+            raise ValueError("student.shift_absent is for classes left out, and synthesis leaves none out; drop one")
+        if teacher.specialists is not None and any(reads_layers(objective) for objective, _ in self.trainings):
+            raise ValueError(
+                "teacher.specialists are no one network whose layers a term could read; leave one of them out"
+            )
+        return self
+
+    def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
+        """Terms that hear labels must have some."""
+        for name, kind in (("hard_labels", HardLabels), ("decoupled", Decoupled)):
+            if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
+                raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
+
+    def objective_of(self, step: DistilStep) -> Objective:
+        """What a step minimizes."""
+        return self.terms if step.objective is None else Objective(step.objective)
+
+    def training_of(self, step: DistilStep) -> Training:
+        """How a step trains."""
+        return step.training or self.student.training
+
+    @property
+    def trainings(self) -> list[tuple[Objective, Training]]:
+        """Objective and settings of all trainings of a student, in order."""
+        distils = (step for step in self.student.course if isinstance(step, DistilStep))
+        return [(self.objective_of(step), self.training_of(step)) for step in distils]
+
+    @property
+    def terms(self) -> Objective:
+        """The objective that the loop minimizes."""
+        return Objective(self.objective)
+
+    @property
+    def control_terms(self) -> Objective:
+        """The same without the teacher: the hard labels alone, at full weight."""
+        return labels_alone(self.terms)
+
+    @property
+    def temperature(self) -> float:
+        """The temperature at which targets are heard: that of the first term of the last training that has one."""
+        for objective, training in reversed(self.trainings):
+            for term in objective.at(math.nextafter(float(training.epochs), 0.0)):
+                temperature = getattr(term.loss, "temperature", None)
+                if temperature is not None:
+                    return float(temperature)
+        return 1.0
+
+    def document(self) -> dict[str, Any]:
+        """The resolved recipe as a plain document, defaults included."""
+        return self.model_dump(mode="python", exclude_none=True)

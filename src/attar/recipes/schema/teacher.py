@@ -1,0 +1,151 @@
+"""The tables of a recipe about the teacher."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from attar.recipes.schema.data import ViewsSection
+from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.section import Number, Section, Seed, TrainingSettings
+from attar.teachers.ensemble import MEANS
+from attar.training.settings import Training
+
+
+class LibrarySection(Section):
+    """Many models trained here, of which an ensemble is selected on validation data."""
+
+    families: list[str] | None = Field(
+        None, description="families of models to train; all that are installed if left out"
+    )
+    size: Literal["small", "full"] = Field("small", description="how fine the grids of settings are")
+    metric: Literal["rmse", "log_loss", "brier", "accuracy", "auc"] = Field("rmse", description="what is selected by")
+    sorted_init: Annotated[int, Field(ge=0)] | Literal["best"] = Field(
+        "best", description="how many of the best models a selection begins with; best takes as many as help"
+    )
+    bags: Annotated[int, Field(ge=1)] = Field(20, description="selections from random parts of the library, averaged")
+    bag_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(0.5, description="share of the library in each part")
+    max_steps: Annotated[int, Field(ge=1)] = Field(100, description="models added in each selection, at most")
+
+
+class SpecialistsSection(Section):
+    """Specialists that are trained here for classes that the teacher's network takes for each other."""
+
+    clusters: Annotated[int, Field(ge=2)] | None = Field(None, description="how many; their classes are found")
+    sets: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
+        None, description="the classes of each, where they are not to be found"
+    )
+    set_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="classes of each, which overlap; if left out, the classes are divided"
+    )
+    columns: Literal["correlation", "covariance"] = Field(
+        "correlation", description="of the predictions; its columns are clustered"
+    )
+    clustering: Literal["online", "batch"] = Field("online", description="how they are clustered")
+    special_fraction: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.5, description="share of its own classes in what a specialist is trained on"
+    )
+    correction: Literal["literal", "exact", "none"] | None = Field(
+        None, description="what makes up for that share; chosen on validation if left out"
+    )
+    top: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="likeliest classes that choose who is asked; chosen on validation if left out"
+    )
+    training: TrainingSettings = Field(default_factory=Training, description="how each is trained")
+    jobs: Annotated[int, Field(ge=1)] = Field(1, description="processes that train at once")
+
+    @model_validator(mode="after")
+    def _sets_are_found_or_given(self) -> SpecialistsSection:
+        if (self.clusters is None) == (self.sets is None):
+            raise ValueError("give clusters, or the sets themselves; one of them, not both")
+        if self.sets is not None and self.set_size is not None:
+            raise ValueError("set_size is for sets that are found; leave it out")
+        return self
+
+
+class MemberSection(Section):
+    """One given model of a teacher whose models differ: in what they take, or in the classes that they know."""
+
+    network: NetworkSection | None = Field(None, description="its architecture; goes with weights")
+    weights: str | None = Field(None, description="safetensors file")
+    onnx: str | None = Field(None, description="ONNX file instead of a network")
+    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="height and width that it takes, where the data have others"
+    )
+    classes: list[str] | None = Field(None, description="names of the classes it knows, in the order of its logits")
+    vote: Annotated[Number, Field(gt=0)] = Field(1.0, description="weight in the average")
+
+    @model_validator(mode="after")
+    def _network_with_weights_or_file(self) -> MemberSection:
+        if (self.network is None) == (self.onnx is None) or (self.network is None) != (self.weights is None):
+            raise ValueError("give network with weights, or onnx")
+        return self
+
+
+class TeacherSection(Section):
+    """The frozen source of targets: networks (given or trained here), ONNX files, an estimator, or a library of models.
+
+    Networks and ONNX files are averaged if there are several.
+    """
+
+    network: NetworkSection | None = Field(None, description="architecture of the members")
+    members: Annotated[int, Field(ge=1)] = Field(1, description="networks to train, from different seeds")
+    weights: list[str] = Field(default_factory=list, description="safetensors files, one per member; none: train them")
+    onnx: list[str] = Field(default_factory=list, description="ONNX files instead of networks")
+    each: Annotated[list[MemberSection], Field(min_length=1)] | None = Field(
+        None, description="given models that differ in what they take or know, one table each"
+    )
+    estimator: str | None = Field(
+        None, description="package.module:function that returns a fitted model with predict_proba, for rows of a table"
+    )
+    library: LibrarySection | None = Field(None, description="models trained here for rows of a table, and a selection")
+    mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
+    votes: list[Annotated[Number, Field(gt=0)]] | None = Field(
+        None, description="weight of each member in the average; all the same if left out"
+    )
+    training: TrainingSettings = Field(default_factory=Training, description="how members are trained")
+    views: ViewsSection = ViewsSection()
+    seed: Seed = Field(0, description="first member's seed; the teacher does not depend on the run's seed")
+    learns: bool = Field(False, description="teacher and student learn together, from scratch or from the weights")
+    detach: bool = Field(True, description="while learning together, the student's terms leave the teacher alone")
+    specialists: SpecialistsSection | None = Field(None, description="the network is a generalist, and has specialists")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> TeacherSection:
+        given = [name for name in ("network", "onnx", "each", "estimator", "library") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                "give one of network (with weights, or to be trained here), onnx, each, estimator and library; "
+                f"got {' and '.join(given) or 'none'}"
+            )
+        if self.estimator is not None or self.library is not None:
+            if self.learns or self.weights or self.members != 1:
+                raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
+        if self.weights and self.members not in (1, len(self.weights)):
+            raise ValueError(
+                f"members ({self.members}) must be the number of weights ({len(self.weights)}); leave it out"
+            )
+        if self.onnx and self.members not in (1, len(self.onnx)):
+            raise ValueError(
+                f"members ({self.members}) must be the number of onnx files ({len(self.onnx)}); leave it out"
+            )
+        if self.each is not None and (self.weights or self.members != 1 or self.learns or self.votes is not None):
+            raise ValueError("each says weights and vote of a model itself; leave out weights, members, votes, learns")
+        if self.votes is not None and len(self.votes) != self.count:
+            raise ValueError(f"votes must be one for each of the {self.count} members; got {len(self.votes)}")
+        if self.votes is not None and self.count == 1:
+            raise ValueError("votes are for several members that are averaged; leave them out")
+        if self.learns and (self.onnx or self.count > 1):
+            raise ValueError("learns = true needs one network as teacher; leave out onnx and members")
+        if self.specialists is not None and (self.network is None or self.count > 1 or self.learns):
+            raise ValueError("specialists need one network that does not learn along; leave out members and learns")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many members there are."""
+        return len(self.onnx) or len(self.weights) or len(self.each or ()) or self.members
+
+
+assert set(MEANS) == {"probabilities", "logits", "geometric"}, "TeacherSection.mean must list MEANS"
