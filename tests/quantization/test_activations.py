@@ -8,6 +8,7 @@ from torch import nn
 
 from attar.errors import BadInput
 from attar.network.architectures import convnet
+from attar.ops.granularity import PerAxis
 from attar.quantization.activations import InputFormat
 from attar.quantization.format import straight_through
 from attar.quantization.formats.affine import Affine
@@ -133,4 +134,42 @@ def test_a_value_that_is_none_is_not_hidden():
     small = quantize(network(), activations=Clipped(2)).eval()
     inputs = images()
     inputs[3, 0, 1, 1] = torch.nan
-    assert small(inputs).isnan().all()
+    lost = small(inputs).isnan()
+    assert lost[3].all() and not lost[:3].any() and not lost[4:].any()
+
+
+@pytest.mark.parametrize("range_", ["percentile", "mse"])
+def test_a_range_is_that_of_whole_pictures(range_):
+    # All that there is is far from the first columns; 2**20 and more values are thinned.
+    pictures = torch.zeros(80, 16, 32, 32)
+    pictures[..., 20:28] = torch.rand(80, 16, 32, 8, generator=torch.Generator().manual_seed(0))
+    form = Affine(8, range=range_)
+    small = quantize(nn.Sequential(nn.Conv2d(16, 2, 1)), activations=form, calibration=pictures)
+    expected = form.measure(pictures)
+    torch.testing.assert_close(small[0].input_format.step, expected["step"], rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("spoiled", [torch.nan, torch.inf, 0.0])
+def test_what_no_range_comes_from_is_said_with_its_layer(spoiled):
+    bad = images()
+    bad[:] = spoiled
+    with pytest.raises(BadInput, match=r"calibration of quantize must be finite, .*layer '0'; got 'values from"):
+        quantize(network(), activations=Affine(8), calibration=bad)
+
+
+def test_inputs_have_one_range():
+    with pytest.raises(BadInput, match=r"granularity of quantize, activations must be the whole tensor.*PerAxis"):
+        quantize(network(), activations=Affine(8, PerAxis(0)), calibration=images())
+
+
+def test_inputs_are_given_by_their_place():
+    small = quantize(nn.Linear(2, 1), activations=Clipped(8))
+    with pytest.raises(BadInput, match=r"inputs of forward must be given by their place to Linear"):
+        small(input=torch.ones(1, 2))
+    with pytest.raises(BadInput, match=r"one whose only input is its first argument; got 'Bilinear'"):
+        quantize(nn.Bilinear(2, 2, 1), activations=Clipped(8))
+
+
+def test_a_fixed_range_is_where_its_layer_is():
+    small = quantize(nn.Linear(2, 1, device="meta"), activations=Clipped(8))
+    assert {entry.device.type for entry in small.input_format.table.values()} == {"meta"}

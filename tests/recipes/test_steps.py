@@ -6,6 +6,7 @@ import copy
 import json
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.student import DistilStep, QuantizeStep
+from attar.recipes.stages import data_of
 from attar.recipes.steps import restored_
 from attar.recipes.study import read_study
 from attar.recipes.taught import Taught, teach
 from attar.training import fit as fitting
+from attar.transfer.datasets import Dataset
 
 Document = dict[str, Any]
 
@@ -225,6 +228,17 @@ def test_activations_are_rounded_in_ranges_of_training_inputs(stepped: Callable[
     )
 
 
+def test_a_range_of_other_examples_is_measured_again(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    def measured(count: int, out: str) -> dict[str, torch.Tensor]:
+        quantize = {**TWO_BITS, "activations": {"use": "affine", "bits": 4}, "calibration": count}
+        network = taught_by(stepped(DISTIL, quantize), tmp_path / out).student.network
+        return {name: tensor for name, tensor in state(network).items() if "input_format" in name}
+
+    few = measured(3, "run")
+    many = measured(60, "run")
+    assert same(many, measured(60, "other")) and not same(few, many)
+
+
 def test_bits_go_down_step_by_step(stepped: Callable[..., Document], tmp_path: Path) -> None:
     eight = {"use": "quantize", "weights": {"use": "uniform", "bits": 8}}
     taught = taught_by(stepped(DISTIL, eight, GENTLY, TWO_BITS, GENTLY), tmp_path / "run")
@@ -246,6 +260,9 @@ def test_points_may_be_shared_or_allotted(stepped: Callable[..., Document], tmp_
     )
     one, other = (codes.table["points"] for codes in encoded(together.student.network).values())
     assert torch.equal(one, other)
+    alone = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "learn": "points"}), tmp_path / "run")
+    one, other = (codes.table["points"] for codes in encoded(alone.student.network).values())
+    assert not torch.equal(one, other), "points of their own are not those that were shared"
     allotted = taught_by(stepped(DISTIL, {**POINTS, "allocation": "gradient"}), tmp_path / "run")
     forms = formats(allotted.student.network).values()
     assert sum(len(form.codes) for form in forms) == 8
@@ -330,6 +347,11 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": "4"}}], "must be a valid integer; got '4'"),
         ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": True}}], "must be a valid integer"),
         ([DISTIL, {"use": "quantize", "weights": {}}], "got an empty table"),
+        (
+            [DISTIL, {"use": "quantize", "weights": {"bits": 4}}],
+            "1.weights: must say with use which format it is",
+        ),
+        ([DISTIL, {"use": "quantize", "activations": {"0": "affine", "*": {"use": "affine"}}}], "got 'affine'"),
         ([DISTIL, {**TWO_BITS, "share_points": True}], "share_points needs one codebook"),
         (
             [DISTIL, {**TWO_BITS, "weights": {"use": "ternary"}, "allocation": "gradient"}],
@@ -361,6 +383,10 @@ def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., 
     [
         ([DISTIL, {**TWO_BITS, "skip": ["frist"]}], "'frist' fits none"),
         ([DISTIL, TWO_BITS, {**GENTLY, "learn": "points"}], "formats learn"),
+        (
+            [DISTIL, {**TWO_BITS, "activations": {"use": "affine", "granularity": "channel"}}],
+            "granularity of quantize, activations must be the whole tensor",
+        ),
     ],
 )
 def test_what_does_not_fit_the_network_is_refused_before_any_training(
@@ -368,6 +394,22 @@ def test_what_does_not_fit_the_network_is_refused_before_any_training(
 ) -> None:
     with pytest.raises(BadInput, match=r"^student\.steps\.\d of the recipe: .*" + said):
         compress(from_document(stepped(*steps)), tmp_path / "run")
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_an_allocation_needs_labels_before_any_training(
+    stepped: Callable[..., Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = from_document(stepped(DISTIL, {**POINTS, "allocation": "gradient"}, control=False))
+
+    def unlabeled(*given: Any) -> Dataset:
+        found = data_of(*given)
+        assert found.train.labels is not None
+        return replace(found, train=replace(found.train, labels=torch.full_like(found.train.labels, -1)))
+
+    monkeypatch.setattr("attar.recipes.compress.data_of", unlabeled)
+    with pytest.raises(BadInput, match=r"student\.steps\.1 of the recipe: allocation .* no labels"):
+        compress(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "stages").exists()
 
 

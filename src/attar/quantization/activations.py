@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attar.errors import must
 from attar.network.evaluating import evaluating
+from attar.ops.granularity import WHOLE_TENSOR
 from attar.quantization.format import Format, Random, Ranged, straight_through
 
 INPUT = "input_format"
@@ -25,6 +26,9 @@ class InputFormat(nn.Module):
     def __init__(self, form: Format) -> None:
         super().__init__()
         assert isinstance(form, Ranged)
+        if (granularity := getattr(form, "granularity", WHOLE_TENSOR)) != WHOLE_TENSOR:
+            rule = "the whole tensor: what goes into a layer has one range"
+            raise must("granularity", "quantize, activations", rule, granularity, "Leave it out, or give PerTensor()")
         self.form: Any = form
         self.settled: Any = form.settled() if isinstance(form, Random) else form
         self.names: tuple[str, ...] = ()
@@ -52,9 +56,8 @@ class InputFormat(nn.Module):
         form, table = self.form if self.training else self.settled, self.table
         if inputs.dtype == torch.float64 or getattr(form, "rounding", None) == "stochastic":
             return straight_through(form, inputs, table)
+        # What is infinite is clipped, and NaN stays NaN in its own place, as in a graph that a runtime executes.
         step, zero = form.grid(table)
-        # NaN or infinity in one value spoils all of them, as no whole number stands for it.
-        step = step + 0 * inputs.detach().sum(dtype=torch.float32)
         low, high = form.codes.start - zero, form.codes.stop - 1 - zero
         rounded: Tensor = _Rounded.apply(inputs, step, low, high)  # type: ignore[no-untyped-call]
         return rounded
@@ -94,6 +97,9 @@ class _Rounded(torch.autograd.Function):
 
 def quantize_input(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hook that passes a layer's first argument through its `InputFormat`."""
+    if not arguments:
+        rule = f"given by their place to {type(layer).__name__}, whose inputs have a format"
+        raise must("inputs", "forward", rule, "keywords alone", "Call it as layer(inputs)")
     return (getattr(layer, INPUT)(arguments[0]), *arguments[1:])
 
 
@@ -108,7 +114,8 @@ def calibrate_(
         calibration: Inputs of the student.
 
     Raises:
-        BadInput: If inputs are needed and missing, or never come to a layer.
+        BadInput: If inputs are needed and missing, never come to a layer, or what comes to it is NaN, infinite, or
+            zero and nothing else.
     """
     waiting = {name: inputs for name, inputs in layers.items() if inputs.form.measures}
     if not waiting:
@@ -128,19 +135,29 @@ def calibrate_(
                 rule = f"inputs that reach layer {name!r}"
                 remedy = "Give at least one example, or name the layers that are used"
                 raise must("calibration", "quantize", rule, "none that does", remedy)
-            inputs.measure_(inputs.observed.joined())
+            sample = inputs.observed.joined()
+            if not (bool(sample.isfinite().all()) and bool(sample.any())):
+                rule = f"finite, and not zero alone, where it reaches layer {name!r}"
+                got = f"values from {float(sample.min())} to {float(sample.max())}"
+                remedy = "Give other training examples, or skip that layer"
+                raise must("calibration", "quantize", rule, got, remedy)
+            inputs.measure_(sample)
     finally:
         for inputs in waiting.values():
             inputs.observed = None
 
 
 class _Sample:
-    """Values of all batches: evenly thinned where there are many, or the extremes alone."""
+    """Values of all batches: some drawn at random where there are many, or the extremes alone.
+
+    Every so manieth would not do: pictures have a width, and the same columns would come again and again.
+    """
 
     def __init__(self, whole: bool) -> None:
         self.whole = whole
-        self.stride = 1
+        self.one_in = 1
         self.values: list[Tensor] = []
+        self.generator = torch.Generator().manual_seed(0)
 
     def add(self, values: Tensor) -> None:
         flat = values.detach().reshape(-1).float()
@@ -149,10 +166,16 @@ class _Sample:
         if not self.whole:
             self.values.append(torch.stack(flat.aminmax()))
             return
-        self.values.append(flat[:: max(self.stride, -(-len(flat) // _EACH))].clone())
+        self.values.append(self._drawn(flat, -(-len(flat) // max(self.one_in, -(-len(flat) // _EACH)))))
         if sum(map(len, self.values)) > _ALL:
-            self.stride *= 2
-            self.values = [self.joined()[::2].clone()]
+            self.one_in *= 2
+            whole = self.joined()
+            self.values = [self._drawn(whole, len(whole) // 2)]
 
     def joined(self) -> Tensor:
         return torch.cat(self.values).clone()
+
+    def _drawn(self, flat: Tensor, count: int) -> Tensor:
+        if count >= len(flat):
+            return flat.clone()
+        return flat[torch.randint(len(flat), (count,), generator=self.generator).to(flat.device)]

@@ -336,11 +336,11 @@ def _attach_inputs(
     calibration: Tensor | Iterable[Tensor] | None,
 ) -> None:
     for place, form in assigned:
-        if isinstance(place.module, nn.MultiheadAttention | NonDynamicallyQuantizableLinear):
-            rule = "one whose inputs are its arguments"
+        if isinstance(place.module, nn.MultiheadAttention | NonDynamicallyQuantizableLinear | nn.Bilinear):
+            rule = "one whose only input is its first argument"
             remedy = "Name the layers that you mean, as in activations={'mlp.*': Affine()}"
             raise must(f"layer {place.layer!r}", "quantize, activations", rule, type(place.module).__name__, remedy)
-        inputs = InputFormat(form).train(place.module.training)
+        inputs = InputFormat(form).to(getattr(place.module, place.attribute).device).train(place.module.training)
         place.module.register_module(INPUT, inputs)
         place.module.register_forward_pre_hook(quantize_input)
     waiting = {place.layer: getattr(place.module, INPUT) for place, _ in assigned}

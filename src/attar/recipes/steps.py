@@ -159,7 +159,7 @@ def _walked(context: Context, index: int, lesson: _Lesson, alone: _Lesson) -> Tr
         if isinstance(step, QuantizeStep):
             before = network_of(context.network, seed) if network is None else network
             made = _quantized(context, step, before)
-            trained = _scored(context, f"{lesson.role}/{index}/{place}-quantize", made, before, seed)
+            trained = _scored(context, f"{lesson.role}/{index}/{place}-quantize", step, made, before, seed)
         else:
             objective = recipe.objective_of(step)
             # A step of the student that hears nobody is the control's.
@@ -245,13 +245,18 @@ def _quantized(context: Context, step: QuantizeStep, network: nn.Module) -> nn.M
 def _labelled_batches(context: Context, step: QuantizeStep) -> Iterator[tuple[Tensor, Tensor]]:
     """Training examples that have a label, in batches of the training's size."""
     train = context.dataset.train
-    if train.labels is None:
-        raise must("allocation", "the recipe", "equal where there are no labels", step.allocation, "Leave it out")
-    known = (train.labels >= 0).nonzero()[:, 0]
+    known = (_check_labelled(train) >= 0).nonzero()[:, 0]
     size = context.recipe.student.training.batch_size
     order = _drawn(train.rows(known), step.allocation_batches * size, context.recipe.seed)
     for rows in torch.split(known[order], size):
         yield train.floats(rows), train.labels[rows]
+
+
+def _check_labelled(train: Split) -> Tensor:
+    """The labels, of which there must be some."""
+    if train.labels is None or not bool((train.labels >= 0).any()):
+        raise must("allocation", "the recipe", "equal where there are no labels", "gradient", "Leave it out")
+    return train.labels
 
 
 def _drawn(split: Split, count: int, seed: int) -> Tensor:
@@ -259,7 +264,7 @@ def _drawn(split: Split, count: int, seed: int) -> Tensor:
     return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:count]
 
 
-def _scored(context: Context, name: str, made: nn.Module, before: nn.Module, seed: int) -> Trained:
+def _scored(context: Context, name: str, step: QuantizeStep, made: nn.Module, before: nn.Module, seed: int) -> Trained:
     """A quantized network as a stage: its weights and its score on validation."""
     metric = METRICS[context.recipe.student.choose_by]
 
@@ -272,9 +277,11 @@ def _scored(context: Context, name: str, made: nn.Module, before: nn.Module, see
                 total += float(metric(runner(batch.inputs), batch).sum())
         return {"score": total / len(context.validation)}
 
-    depends = {"before": _described(before), "after": formats_of(made), "seed": seed}
+    depends = {"before": _described(before), "after": {**formats_of(made), **_shared(made)}, "seed": seed}
     if input_formats(made):
         depends["data"] = context.fingerprint  # ranges were measured on it
+    if step.measures:
+        depends["calibration"] = step.calibration
     depends["validation"] = context.dataset.validation.fingerprint()
     if context.recipe.student.choose_by != "accuracy":
         depends["choose_by"] = context.recipe.student.choose_by
@@ -286,8 +293,17 @@ def _scored(context: Context, name: str, made: nn.Module, before: nn.Module, see
 
 
 def _described(network: nn.Module) -> dict[str, Any]:
-    """A network as plain values: its weights, and the formats that ride on it."""
-    return {"digest": digest(network), **formats_of(network)}
+    """A network as plain values: its weights, the formats that ride on it, and what its layers share."""
+    return {"digest": digest(network), **formats_of(network), **_shared(network)}
+
+
+def _shared(network: nn.Module) -> dict[str, Any]:
+    """Names of parameters that are one and the same; nothing where each has one name."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    same = [several for several in names.values() if len(several) > 1]
+    return {"shared": same} if same else {}
 
 
 def _hears_nobody(objective: Objective) -> bool:
@@ -319,7 +335,7 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
         BadInput: Naming the step, if a pattern fits no layer, a layer cannot be quantized, or nothing would learn.
     """
     network = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
-    example = dataset.train.floats(slice(0, 2))
+    example = dataset.train.floats(slice(0, 64))
     for place, step in enumerate(recipe.student.course):
         try:
             if isinstance(step, QuantizeStep):
@@ -332,6 +348,10 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
                     tensors=step.tensors,
                     calibration=example,
                 )
+                if step.share_points:
+                    share_points_(network)
+                if step.allocation == "gradient":
+                    _check_labelled(dataset.train)
             elif step.learn == "points":
                 only_tables_learn_(copy.deepcopy(network))
         except BadInput as error:

@@ -125,6 +125,9 @@ class Study(Section):
     @model_validator(mode="after")
     def _names_fit(self) -> Study:
         names = [run.name for run in self.runs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"runs must have names of their own; {name!r} comes twice")
         for table in self.tables:
             for name in table.runs or ():
                 if name not in names:
@@ -305,7 +308,7 @@ def _cell(run: str, column: ColumnSection, evidences: Mapping[str, Mapping[str, 
         _at(evidences.get(other or run, {}), path) for other, _, path in (w.rpartition(":") for w in column.way)
     )
     end = float(np.mean(end)) if isinstance(end, list) and end else end
-    if not (isinstance(ours, list) and ours and isinstance(start, list) and start and isinstance(end, float)):
+    if not (isinstance(ours, list) and ours and isinstance(start, list) and start and isinstance(end, float | int)):
         return None
     # Seed goes with seed where the two have as many, as in a run; else every one is held against the mean.
     paired = start if len(start) == len(ours) else [float(np.mean(start))] * len(ours)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
+from attar.errors import shown
 from attar.quantization.format import Format, Ranged
 from attar.quantization.formats.named import from_table, to_table
 from attar.recipes.schema.network import NetworkSection
@@ -21,7 +22,9 @@ def _formats(document: Any) -> Any:
         return document if isinstance(document, Format) else from_table(document)
     if not document:
         raise ValueError("must be a format, or patterns with a format each; got an empty table")
-    return {str(name): from_table(form) if isinstance(form, Mapping) else form for name, form in document.items()}
+    if not any(isinstance(form, Mapping | Format) for form in document.values()):
+        raise ValueError(f"must say with use which format it is; got {shown(dict(document))}")
+    return {str(name): form if isinstance(form, Format) else from_table(form) for name, form in document.items()}
 
 
 def _plain_formats(given: Any) -> Any:
