@@ -225,6 +225,12 @@ def codes_off(tensor: torch.Tensor, start_at: str) -> torch.Tensor:
     return form.decode(form.encode(tensor)) - tensor
 
 
+def test_points_begin_where_they_should_in_tensors_beyond_what_float32_counts():
+    many = torch.linspace(0, 1, 2**24 + 4).reshape(4, -1)
+    points = Codebook(1, granularity=PerTensor()).start(many)["points"]
+    assert points.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("tensor", [torch.zeros(0), torch.full((7,), 2.5), torch.tensor([1.0, 2.0])])
 def test_points_of_kmeans_where_values_are_few(tensor: torch.Tensor):
     form = Codebook(3, start_at="kmeans")

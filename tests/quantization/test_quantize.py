@@ -151,6 +151,51 @@ def test_what_cannot_be_quantized_is_refused():
             verb(network())
 
 
+class Adapted(nn.Linear):
+    """A known layer with matrices of its own beside the weights."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+        self.down, self.up = nn.Parameter(torch.randn(1, 4)), nn.Parameter(torch.randn(4, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + x @ self.down.T @ self.up.T
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_no_matrix_stays_float_unless_it_is_asked_for():
+    with pytest.raises(BadInput, match=r"layer of 'down' .*must be one whose matrices are weight alone; got 'Adapted'"):
+        quantize(Adapted(), weights=FORM)
+    assert list(formats(quantize(Adapted(), weights=FORM, skip=["down", "up"]))) == ["weight"]
+    spectral = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4)), nn.Linear(4, 2))
+    with pytest.raises(BadInput, match=r"layer of '0.weight_orig'"):
+        quantize(spectral, weights=FORM)
+    normed = nn.utils.weight_norm(nn.Linear(4, 4))
+    normed(torch.ones(1, 4))
+    with pytest.raises(BadInput, match=r"student of quantize must be a module that can be copied"):
+        quantize(normed, weights=FORM)
+    attention = nn.MultiheadAttention(8, 2, add_bias_kv=True)
+    assert list(formats(quantize(attention, weights=FORM))) == ["in_proj_weight", "out_proj.weight"]
+
+
+def test_what_would_do_nothing_is_an_error():
+    with pytest.raises(NothingMatched, match="activations of quantize must find layers that multiply"):
+        quantize(nn.Sequential(nn.Embedding(3, 2)), activations=Clipped(8))
+    with pytest.raises(BadInput, match=r"'8' in weights of quantize must be before '\*', as the first pattern"):
+        quantize(network(), weights={"*": FORM, "8": Wrpn(8)})
+
+
+def test_what_a_format_cannot_do_is_said_with_the_name_of_the_tensor():
+    with pytest.raises(BadInput, match=r"weights '1.weight': axis of PerAxis"):
+        quantize(network(), weights=Uniform(4, granularity=PerAxis(1)), tensors="all")
+    far = nn.Linear(4, 1)
+    with torch.no_grad():
+        far.weight[:] = torch.tensor([3e38, -3e38, 1, 2e38])
+    for form in (Uniform(4), Affine(4), Codebook(2)):
+        with pytest.raises(BadInput, match=r"weight"):
+            quantize(far, weights=form)
+
+
 def test_attention_is_quantized_where_its_weights_are():
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
@@ -159,7 +204,7 @@ def test_attention_is_quantized_where_its_weights_are():
     plain, x = unquantized(small), torch.randn(2, 5, 8)
     for training in (True, False):
         torch.testing.assert_close(small.train(training)(x, x, x)[0], plain.train(training)(x, x, x)[0])
-    with pytest.raises(BadInput, match="layer '' of quantize, activations must be one whose inputs are its arguments"):
+    with pytest.raises(BadInput, match="layer '' of quantize, activations must be one whose only input is its first"):
         quantize(attention, activations=Clipped())
 
 

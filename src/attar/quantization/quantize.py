@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from attar.errors import NothingMatched, must, near
+from attar.errors import BadInput, NothingMatched, must, near
 from attar.ops.grid import check_finite
 from attar.quantization.activations import INPUT, InputFormat, calibrate_, quantize_input
 from attar.quantization.format import Encoded, Format, Learned, Random, straight_through
@@ -39,6 +39,9 @@ WEIGHTS: Mapping[type[nn.Module], tuple[str, ...]] = MappingProxyType(
     }
 )
 """The weights of each type of layer that formats can ride on; subclasses count as their type."""
+
+_BIASES = ("bias_k", "bias_v")
+"""Tensors of several dimensions that are biases all the same, of `torch.nn.MultiheadAttention`."""
 
 _PLACES = ("first", "last", "first_parameter", "last_parameter")
 
@@ -142,9 +145,13 @@ def quantize(
         raise must("weights", "quantize", rule, None, "Pass a format such as Uniform(bits=4)")
     if tensors not in ("weights", "all"):
         raise must("tensors", "quantize", "'weights' or 'all'", tensors, near(str(tensors), ("weights", "all")))
-    student = copy.deepcopy(student)
     if formats(student) or input_formats(student):
         raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
+    try:
+        student = copy.deepcopy(student)
+    except RuntimeError as error:  # the former weight_norm keeps what it works out as an attribute
+        remedy = "Take off what works its weights out, such as torch.nn.utils.weight_norm"
+        raise must("student", "quantize", "a module that can be copied", type(student).__name__, remedy) from error
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
     every = _places(student, tensors)
     kept = [place for place in every if not _skipped(place, patterns, every, student)]
@@ -156,6 +163,9 @@ def quantize(
         _attach_weights(student, _assigned("weights", weights, kept, every, student), tensors)
     if activations is not None:
         layers = [place for place in _layers(kept) if not isinstance(place.module, nn.Embedding | nn.EmbeddingBag)]
+        if not layers:
+            rule = "find layers that multiply their inputs with weights"
+            raise NothingMatched(f"activations of quantize must {rule}; got none. Leave them out, or skip less.")
         _attach_inputs(student, _assigned("activations", activations, layers, every, student), calibration)
     return student
 
@@ -239,7 +249,8 @@ def _places(student: nn.Module, tensors: str) -> list[_Place]:
     for name, layer in student.named_modules():
         wanted = next((names for kind, names in WEIGHTS.items() if isinstance(layer, kind)), ())
         for attribute, parameter in layer.named_parameters(recurse=False):
-            if tensors == "all" or attribute in wanted or (not wanted and parameter.dim() > 1):
+            matrix = parameter.dim() > 1 and not (wanted and attribute in _BIASES)
+            if tensors == "all" or attribute in wanted or matrix:
                 places.append(_Place(name, attribute, layer))
     if not places:
         raise NothingMatched(f"quantize must find layers with weights; got none in {type(student).__name__}.")
@@ -297,8 +308,14 @@ def _assigned(
             raise must(of, "quantize", "a format, or patterns to formats", form, "Pass for example Uniform(bits=4)")
         if of not in form.serves:
             raise must(of, "quantize", f"a format that is made for {of}", form, "Affine is made for both")
-    found = ((place, next((f for key, f in choices if _fits(key, place, every, student)), None)) for place in kept)
-    return [(place, form) for place, form in found if form is not None]
+    first = {place: next((key for key, _ in choices if _fits(key, place, every, student)), None) for place in kept}
+    for key, _ in choices:
+        if key not in first.values():
+            before = next(first[place] for place in kept if _fits(key, place, every, student))
+            rule = f"before {before!r}, as the first pattern that fits counts"
+            raise must(f"{key!r} in {of}", "quantize", rule, "behind it", "Put the narrower pattern first")
+    chosen = dict(choices)
+    return [(place, chosen[key]) for place, key in first.items() if key is not None]
 
 
 # -- attaching -------------------------------------------------------------------------------------------------------
@@ -317,17 +334,25 @@ def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]
             never = isinstance(place.module, nn.RNNBase | parametrize.ParametrizationList)
             if never or tensors == "weights":
                 rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
+                if known := _weights_of(place.module):
+                    rule = f"one whose matrices are {', '.join(known)} alone"
                 remedy += "" if never else ", or include it with tensors='all'"
-                raise must(f"layer of {place.name!r}", "quantize", rule, type(place.module).__name__, remedy)
+                kind = parametrize.type_before_parametrizations(place.module)
+                raise must(f"layer of {place.name!r}", "quantize", rule, kind.__name__, remedy)
         if len(users[id(weight)]) > 1:
             raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
         check_finite(weight, f"quantize, weights {place.name!r},")
-        riding = WeightFormat(form, weight)
-        if isinstance(form, Learned) and not form.trains_weights:
-            weight.requires_grad_(False)
-        riding.train(place.module.training)
-        _give_own_class_(place.module)
-        parametrize.register_parametrization(place.module, place.attribute, riding)
+        try:
+            riding = WeightFormat(form, weight)
+            if isinstance(form, Learned) and not form.trains_weights:
+                weight.requires_grad_(False)
+            riding.train(place.module.training)
+            _give_own_class_(place.module)
+            parametrize.register_parametrization(place.module, place.attribute, riding)
+        except BadInput as error:
+            raise type(error)(f"weights {place.name!r}: {error}") from error
+        # Finite weights may be so far apart that their scale is not.
+        check_finite(getattr(place.module, place.attribute), f"quantize, weights {place.name!r} in {form},")
 
 
 def _attach_inputs(

@@ -245,11 +245,12 @@ def _quantized(context: Context, step: QuantizeStep, network: nn.Module) -> nn.M
 def _labelled_batches(context: Context, step: QuantizeStep) -> Iterator[tuple[Tensor, Tensor]]:
     """Training examples that have a label, in batches of the training's size."""
     train = context.dataset.train
-    known = (_check_labelled(train) >= 0).nonzero()[:, 0]
+    labels = _check_labelled(train)
+    known = (labels >= 0).nonzero()[:, 0]
     size = context.recipe.student.training.batch_size
     order = _drawn(train.rows(known), step.allocation_batches * size, context.recipe.seed)
     for rows in torch.split(known[order], size):
-        yield train.floats(rows), train.labels[rows]
+        yield train.floats(rows), labels[rows]
 
 
 def _check_labelled(train: Split) -> Tensor:

@@ -104,10 +104,11 @@ class Codebook:
         low, span = self._scale(rows)
         scaled = self.granularity.whole((rows - low[:, None]) / span[:, None], tuple(tensor.shape))
         rising = scaled.reshape(-1).sort().values
-        place = even * (len(rising) - 1)
+        # In float64: float32 cannot count beyond 2**24.
+        place = torch.linspace(0, len(rising) - 1, len(even), dtype=torch.float64, device=even.device)
         before = place.floor().long()
         after = (before + 1).clamp(max=len(rising) - 1)
-        points = torch.lerp(rising[before], rising[after], place - before)
+        points = torch.lerp(rising[before], rising[after], (place - before).to(rising.dtype))
         return {"points": _settled(rising, points) if self.start_at == "kmeans" else points}
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
