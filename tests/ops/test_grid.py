@@ -95,6 +95,9 @@ def test_rounding_by_chance_stays_between_the_neighbors():
     draws = rounded(values, stochastic=True)
     assert [set(column.tolist()) for column in draws.T] == [{0.0}, {0.0, 1.0}, {-1.0, 0.0}, {3.0}]
     assert (draws.mean(0) - values[0]).abs().max() < 5 * 0.5 / 4000**0.5
+    # Whole numbers stay, also where float32 has few places left behind the point.
+    grid = torch.arange(2.0**16).repeat(4)
+    assert torch.equal(rounded(grid, stochastic=True), grid)
 
 
 def test_limits_reach_to_zero_and_leave_out_what_the_percentile_says():

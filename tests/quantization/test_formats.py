@@ -296,3 +296,21 @@ def test_more_bits_are_nearer():
 def test_an_encoding_says_its_size():
     encoded = Encoded(torch.zeros(2, 3, dtype=torch.uint8), {"step": torch.zeros(4)}, torch.float32)
     assert encoded.shape == (2, 3) and encoded.table_bytes == 16
+
+
+@pytest.mark.parametrize(
+    "form", [Affine(4, PerAxis(0), range="mse"), DynamicFixedPoint(4, granularity=PerAxis(0))], ids=repr
+)
+def test_a_tensor_of_no_rows_has_no_groups(form):
+    empty = torch.zeros(0, 5)
+    encoded = form.encode(empty)
+    assert form.decode(encoded).shape == form.surrogate(empty, encoded.table, encoded).shape == (0, 5)
+
+
+def test_what_fills_up_the_last_group_does_not_count():
+    tensor = weights(44)
+    tensor[-1] = 1e-4
+    whole, grouped = Ternary(granularity=PerTensor()), Ternary(granularity=PerGroup(40))
+    encoded = grouped.encode(tensor)
+    torch.testing.assert_close(encoded.table["scale"][1:], whole.encode(tensor[40:]).table["scale"])
+    assert torch.equal(encoded.codes[40:], whole.encode(tensor[40:]).codes)

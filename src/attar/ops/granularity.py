@@ -32,7 +32,8 @@ class PerTensor:
 class PerAxis:
     """One scale for each index along ``axis``: ``[out, in, 3, 3]`` with axis 0 becomes ``[out, in * 9]``.
 
-    A tensor without such an axis (a scalar) is one group.
+    A scalar is one group. Axis 0 is that of a layer's outputs, but of the inputs in a transposed convolution, whose
+    outputs are axis 1.
     """
 
     axis: int = 0
@@ -59,7 +60,7 @@ class PerAxis:
     def _axis(self, shape: tuple[int, ...]) -> int:
         if not -len(shape) <= self.axis < len(shape):
             rule = f"an axis of a tensor of shape {shape}"
-            raise must("axis", "PerAxis", rule, self.axis, "0 is that of a layer's outputs")
+            raise must("axis", "PerAxis", rule, self.axis, "0 is that of most layers' outputs")
         return self.axis % len(shape)
 
 
@@ -90,10 +91,13 @@ class PerGroup:
         count = len(flat)
         if count <= self.group_size:
             return flat.reshape(1, -1)
-        missing = -count % self.group_size
-        if missing:
+        if missing := self.filled(count):
             flat = torch.cat([flat, flat[-1:].expand(missing)])
         return flat.view(-1, self.group_size)
+
+    def filled(self, count: int) -> int:
+        """How many values fill up the last group of a tensor with so many values."""
+        return -count % self.group_size if count > self.group_size else 0
 
     def whole(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
         """The tensor of this shape whose `rows` these are."""

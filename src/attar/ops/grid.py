@@ -36,7 +36,11 @@ def rounded(values: Float[Tensor, "*shape"], *, stochastic: bool = False) -> Flo
         >>> rounded(torch.tensor([0.4, 0.5, 1.5]))
         tensor([0., 0., 2.])
     """
-    return (values + torch.rand_like(values)).floor() if stochastic else values.round()
+    if not stochastic:
+        return values.round()
+    # The sum of a large value and the draw would be rounded itself.
+    lower = values.floor()
+    return lower + (torch.rand_like(values) < values - lower)
 
 
 def nearest_point(values: Float[Tensor, "*shape"], points: Float[Tensor, " points"]) -> Int[Tensor, "*shape"]:
@@ -134,7 +138,7 @@ def passed_within(
         low: Lower end of each group.
         high: Upper end of each group.
     """
-    if len(rows) > 1:
+    if len(rows) != 1:
         return rows.clamp(low.to(rows.dtype), high.to(rows.dtype))
     # The same with numbers for ends, whose gradient is computed six times faster.
     return functional.hardtanh(rows, float(low), float(high))

@@ -60,8 +60,8 @@ def to_table(form: Format) -> dict[str, Any]:
 def from_table(table: Any) -> Format:
     """The format that a table describes; what it leaves out is as the format comes.
 
-    ``granularity`` is ``"tensor"``, ``"channel"`` (one scale for each output of a layer), ``{group_size = 256}`` or
-    ``{axis = 1}``.
+    ``granularity`` is ``"tensor"``, ``{group_size = 256}``, ``{axis = 1}`` or ``"channel"``, which is axis 0: that of
+    the outputs of a layer, but of the inputs in a transposed convolution.
 
     Args:
         table: A mapping with ``use``, a name of `FORMATS`, and settings.

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from attar.errors import must, near
-from attar.ops.granularity import WHOLE_TENSOR, Granularity
+from attar.ops.granularity import WHOLE_TENSOR, Granularity, PerGroup
 from attar.ops.grid import check_finite, wide
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 
@@ -75,12 +76,12 @@ class Ternary:
         """Scales to begin with."""
         if self.scale == "twn":
             return {}
-        begin = self._scale(self.granularity.rows(wide(tensor)))
+        begin = self._scale(*self._rows(tensor))
         return {"positive": begin.clone(), "negative": begin.clone()}
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``scale``, or ``positive`` and ``negative``, ``[groups]`` each."""
-        return self._measure(self.granularity.rows(wide(tensor)), table)
+        return self._measure(*self._rows(tensor), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -90,9 +91,9 @@ class Ternary:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "Ternary")
-        rows = self.granularity.rows(wide(tensor))
-        codes = self.granularity.whole(rows.sign() * (rows.abs() > self._delta(rows)), tuple(tensor.shape))
-        return Encoded(stored(codes, self.codes), self._measure(rows, table), tensor.dtype)
+        rows, counts = self._rows(tensor)
+        codes = self.granularity.whole(rows.sign() * (rows.abs() > self._delta(rows, counts)), tuple(tensor.shape))
+        return Encoded(stored(codes, self.codes), self._measure(rows, counts, table), tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The three numbers of each group."""
@@ -109,7 +110,8 @@ class Ternary:
             return tensor
         codes, rows = self.granularity.rows(encoded.codes), self.granularity.rows(tensor)
         above, below = codes > 0, codes < 0
-        positive, negative = (self._measure(rows, table)[name][:, None] for name in ("positive", "negative"))
+        measured = self._measure(*self._rows(tensor), table)
+        positive, negative = (measured[name][:, None] for name in ("positive", "negative"))
         slope = above * positive.detach() + below * negative.detach() + (codes == 0)
         whole = rows * slope + above * positive - below * negative
         return self.granularity.whole(whole, encoded.shape).to(encoded.dtype)
@@ -118,16 +120,29 @@ class Ternary:
         """Four bytes a group; eight with learned scales."""
         return self.granularity.groups(shape) * (4 if self.scale == "twn" else 8)
 
-    def _delta(self, rows: Tensor) -> Tensor:
-        return self.threshold * rows.abs().sum(1, keepdim=True) / max(rows.shape[1], 1)
+    def _rows(self, tensor: Tensor) -> tuple[Tensor, int | Tensor]:
+        """Groups as rows, and how many values each has: what fills up the last one is zero and does not count."""
+        values = wide(tensor)
+        rows = self.granularity.rows(values)
+        size = max(rows.shape[1], 1)
+        counts: int | Tensor = size
+        if isinstance(self.granularity, PerGroup) and (missing := self.granularity.filled(values.numel())):
+            counts = rows.new_full((len(rows), 1), size)
+            counts[-1] -= missing
+            real = torch.arange(rows.numel(), device=rows.device).view(rows.shape) < values.numel()
+            rows = rows * real
+        return rows, counts
 
-    def _scale(self, rows: Tensor) -> Tensor:
-        large = rows.abs() * (rows.abs() > self._delta(rows))
+    def _delta(self, rows: Tensor, counts: int | Tensor) -> Tensor:
+        return self.threshold * rows.abs().sum(1, keepdim=True) / counts
+
+    def _scale(self, rows: Tensor, counts: int | Tensor) -> Tensor:
+        large = rows.abs() * (rows.abs() > self._delta(rows, counts))
         return large.sum(1) / (large > 0).sum(1).clamp(min=1)
 
-    def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
+    def _measure(self, rows: Tensor, counts: int | Tensor, table: Table) -> dict[str, Tensor]:
         names = ("scale",) if self.scale == "twn" else ("positive", "negative")
         if table.keys() >= set(names):
             return {name: table[name] for name in names}
-        begin = self._scale(rows)
+        begin = self._scale(rows, counts)
         return {name: table.get(name, begin) for name in names}
