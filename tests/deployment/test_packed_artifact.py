@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -218,6 +219,8 @@ def test_few_bits_are_offered_where_the_operator_has_them(form: Any, few: str | 
         (lambda: Candidate("x", "onnxruntime", "w3"), "must be what onnxruntime can do; got 'w3'"),
         (lambda: Candidate("x", "torch", "packed", {"code": "bits"}), "got 'code'"),
         (lambda: Candidate("x", "onnxruntime", "w4", {"accuracy": 4}), "Did you mean 'accuracy_level'"),
+        (lambda: Candidate("x", "onnxruntime", "w4", {"accuracy_level": 7}), "accuracy_level of .* one of 4, 1; got 7"),
+        (lambda: Candidate("x", "torch", "packed", {"coder": "zip"}), "coder of .* one of smallest, bits; got 'zip'"),
     ],
 )
 def test_unknown_choices_are_refused(make: Any, message: str) -> None:
@@ -286,6 +289,22 @@ def test_few_bits_are_exact_but_for_the_inputs_of_layers(
     assert [node.op_type for node in graph.node].count("MatMulNBits") == 2
     assert not any(list(each.dims) == [48, 64] for each in graph.initializer), "no float weights"
     assert_array_equal(logits_of(made.network(), rows), expected)
+
+
+@pytest.mark.parametrize(("form", "few"), [(Ternary(), "w2"), (Ternary(granularity=PerAxis(0)), "w4")], ids=repr)
+def test_weights_that_are_all_zero_have_few_bits_too(
+    form: Any, few: str, perceptron: nn.Module, rows: Tensor, tmp_path: Path
+) -> None:
+    dead = copy.deepcopy(perceptron)
+    last = [layer for layer in dead.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight[:2] = 0
+        if few == "w2":
+            last.weight[:] = 0
+    student = quantize(dead, weights=form)
+    exact = Candidate("exact", "onnxruntime", few, {"accuracy_level": 1})
+    made = load(in_few_bits(student, exact, tmp_path / "exact", rows).folder)
+    np.testing.assert_allclose(made(rows), logits_of(student, rows), atol=1e-4)
 
 
 def test_few_bits_with_rounded_inputs(perceptron: nn.Module, rows: Tensor, tmp_path: Path) -> None:

@@ -367,6 +367,56 @@ def test_a_deflated_bomb_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read_packed(path)
 
 
+def test_tables_and_codes_that_grow_beyond_measure_are_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_packed(content(quantize(nn.Linear(9, 3), weights=Ternary(granularity=PerAxis(0)))), path)
+
+    def none(index: dict[str, Any]) -> None:
+        (said,) = index["codes"]
+        (table,) = said["table"]
+        said.update(shape=[2**40, 0], bytes=0, coder="bits")
+        table.update(shape=[2**40], repeated=True, kept="float32", bytes=4)
+
+    rewritten(path, none, lambda payload: payload[:4])
+    with pytest.raises(CorruptFile, match="bytes would grow to more than 268435456"):
+        read_packed(path)
+    write_packed(content(quantize(nn.Linear(300, 300), weights=Ternary())), path)
+    monkeypatch.setattr(container, "_ALWAYS", 2**10)
+    monkeypatch.setattr(container, "_LARGEST_GROWTH", 8)
+    with pytest.raises(CorruptFile, match="would grow"):
+        read_packed(path)
+
+
+def test_what_cannot_be_read_is_not_written(tmp_path: Path) -> None:
+    student = quantize(nn.Linear(9, 3), weights=Codebook(2))
+    packed = content(student)
+    ((_, codes),) = packed.codes.values()
+    codes.table["points"][-1] = torch.inf
+    with pytest.raises(BadInput, match=r"tensor 'weight points' of a packed file must be finite; got 'infinity'"):
+        write_packed(packed, tmp_path / "packed")
+    assert not list(tmp_path.iterdir())
+
+
+def test_tied_weights_are_written_once(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows, self.middle, self.head = nn.Embedding(50, 8), nn.Linear(8, 8), nn.Linear(8, 50, bias=False)
+            self.head.weight = self.rows.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.head(self.middle(self.rows(x)))
+            return out
+
+    torch.manual_seed(0)
+    student = quantize(Tied(), weights=Uniform(4), skip=["rows", "head"])
+    write_packed(content(student), tmp_path / "packed")
+    assert (tmp_path / "packed").stat().st_size < 50 * 8 * 4 + 1200
+    network = filled(Tied(), read_packed(tmp_path / "packed"), tmp_path / "packed")
+    assert network.head.weight is network.rows.weight
+    assert torch.equal(network(torch.arange(50)), student.eval()(torch.arange(50)))
+    assert [each["name"] for each in size_report(student)] == ["middle.weight", "rows.weight", "middle.bias"]
+
+
 def test_another_network_is_told(path: Path) -> None:
     packed = read_packed(path)
     with pytest.raises(BadInput, match=r"missing \['weight'\], unknown"):

@@ -38,9 +38,9 @@ from attar.deployment.manifest import (
     verify,
     write_durably,
 )
-from attar.deployment.packed.container import Content, read_packed, write_packed
+from attar.deployment.packed.container import CODERS, FLOATS, Content, read_packed, write_packed
 from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
-from attar.deployment.packed.low_bits import to_low_bits, width
+from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
 from attar.deployment.packed.network import content, exportable, filled, is_quantized, plain, running
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import CorruptFile, must, near
@@ -63,6 +63,10 @@ another order can fall on the other side of a rounding, and the row then differs
 
 _CHECKED_ROWS = 256
 """How many calibration rows a deployment is run on before it counts as written."""
+
+
+_VALUES: Mapping[str, Sequence[Any]] = {"coder": CODERS, "floats": FLOATS, "accuracy_level": ACCURACY_LEVELS}
+"""What settings of packed files and of few bits can be."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ class Candidate:
             if key not in known:
                 rule = f"settings of {self.runtime} {self.precision}"
                 raise must("settings", "Candidate", rule, key, near(key, known or ("(none)",)))
+        for key, valid in _VALUES.items():
+            if (value := self.settings.get(key, valid[0])) not in valid:
+                said = ", ".join(map(str, valid))
+                raise must(
+                    key, f"settings of {self.name!r}", f"one of {said}", value, near(str(value), map(str, valid))
+                )
 
     def __str__(self) -> str:
         return self.name

@@ -38,8 +38,12 @@ that takes less."""
 FLOATS = ("float32", "float16")
 """How what is not quantized is stored. ``float16`` halves it and rounds it: a relative error of up to 2**-11."""
 
-_LARGEST_INDEX = 2**28
-"""Bytes of an index at most: deflated bytes can claim to be anything."""
+_LARGEST_INDEX, _LARGEST_GRAPH = 2**24, 2**28
+"""Bytes of an index and of a graph at most: deflated bytes can claim to be anything."""
+
+_LARGEST_GROWTH, _ALWAYS = 1024, 2**28
+"""Times that a file may grow when it is read, and bytes that it may take in any case. Codes that are nearly all the
+same take next to nothing in honest files, too; but a network of such weights alone says nothing."""
 
 _DTYPES: Mapping[str, torch.dtype] = {
     "float64": torch.float64,
@@ -101,7 +105,11 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
         entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": named(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
         index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
+    same = shared(content.tensors)
     for name, tensor in content.tensors.items():
+        if name in same:
+            index["tensors"].append({"name": name, "same": same[name]})
+            continue
         _check_numbers(name, tensor)
         kept = tensor
         if floats == "float16" and tensor.dtype == torch.float32:
@@ -140,17 +148,20 @@ def read_packed(path: Path) -> Content:
     if _digest(parts) != about.get("sha256"):
         raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")
     try:
-        index = json.loads(_inflated(parts["index"], "index"))
+        index = json.loads(_inflated(parts["index"], "index", _LARGEST_INDEX))
         reader = _Reader(parts["payload"].numpy())
         codes = {str(entry["name"]): _encoded(entry, reader) for entry in index["codes"]}
-        kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"]}
+        kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
+        kept |= {str(entry["name"]): kept[entry["same"]] for entry in index["tensors"] if "same" in entry}
         inputs = {str(entry["name"]): _input(entry, reader) for entry in index["inputs"]}
         reader.must_be_done()
         if len(codes) + len(kept) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & kept.keys():
             raise CorruptFile("a tensor is there twice")
-        graph = _inflated(parts["graph"], "graph") if "graph" in parts else None
+        graph = _inflated(parts["graph"], "graph", _LARGEST_GRAPH) if "graph" in parts else None
     except BadInput as error:
         raise CorruptFile(f"{path} cannot be read: {error}") from error
+    except MemoryError as error:
+        raise CorruptFile(f"{path} cannot be read: it wants more memory than there is.") from error
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         # Whatever a document of another form makes of the lines above.
         raise CorruptFile(
@@ -158,6 +169,18 @@ def read_packed(path: Path) -> Content:
             "Restore it, or deploy again."
         ) from error
     return Content(codes, kept, inputs, graph)
+
+
+def shared(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names of tensors that are another name's numbers, as tied weights are, with that name: written once."""
+    first: dict[tuple[Any, ...], str] = {}
+    same = {}
+    for name, tensor in tensors.items():
+        if tensor.numel():
+            place = (tensor.data_ptr(), tensor.device, tensor.dtype, tuple(tensor.shape), tensor.stride())
+            if first.setdefault(place, name) != name:
+                same[name] = first[place]
+    return same
 
 
 def named(form: Format) -> dict[str, Any]:
@@ -211,7 +234,9 @@ def _encoded(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, Encoded
     form, shape, dtype = from_table(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
     if "weights" not in form.serves or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
-    codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, torch.Size(shape).numel())
+    count = torch.Size(shape).numel()
+    reader.grow(8 * count)
+    codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, count)
     table = _table(entry, reader, form.table_bytes(shape) // 4)
     encoded = Encoded(stored(torch.from_numpy(codes), form.codes).reshape(shape), table, dtype)
     if not bool(form.decode(encoded).isfinite().all()):
@@ -233,7 +258,7 @@ def _put_table(name: str, table: Mapping[str, Tensor], parts: list[bytes]) -> li
     """Entries in the smallest type that holds them exactly; one value where all are the same."""
     described = []
     for key, entry in table.items():
-        _check_numbers(f"{name} {key}", entry)
+        _check_numbers(f"{name} {key}", entry, finite=True)
         flat = entry.detach().cpu().reshape(-1)
         # Zeros of both signs are equal and are not the same.
         alike = len(flat) > 1 and bool((flat == flat[0]).all()) and (bool(flat[0]) or not entry.is_floating_point())
@@ -287,6 +312,8 @@ def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str,
     for said in entry["table"]:
         shape = _shape(said)
         repeated = said.get("repeated", False)
+        if repeated:
+            reader.grow(_DTYPES[said["dtype"]].itemsize * torch.Size(shape).numel())
         value = _taken(said, (1,) if repeated else shape, reader)
         table[str(said["name"])] = value.expand(torch.Size(shape).numel()).reshape(shape).clone() if repeated else value
     return table
@@ -310,11 +337,13 @@ def _shape(entry: Mapping[str, Any]) -> tuple[int, ...]:
     return shape
 
 
-def _check_numbers(name: str, tensor: Tensor) -> None:
+def _check_numbers(name: str, tensor: Tensor, *, finite: bool = False) -> None:
     if tensor.dtype not in _NAMES:
         raise must(f"tensor {name!r}", "a packed file", f"one of {', '.join(_DTYPES)}", tensor.dtype, "Convert it")
     if tensor.is_floating_point() and bool(tensor.isnan().any()):
         raise must(f"tensor {name!r}", "a packed file", "numbers", "NaN", "Repair the weights")
+    if finite and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise must(f"tensor {name!r}", "a packed file", "finite", "infinity", "Repair the weights")
 
 
 # -- bytes -----------------------------------------------------------------------------------------------------------
@@ -324,7 +353,14 @@ class _Reader:
     """The payload, part by part."""
 
     def __init__(self, payload: UInt8[ndarray, " bytes"]) -> None:
-        self._payload, self._at = payload, 0
+        self._payload, self._at, self._grown = payload, 0, 0
+        self._most = max(_ALWAYS, _LARGEST_GROWTH * len(payload))
+
+    def grow(self, taken: int) -> None:
+        """Count bytes that are about to be taken for less than they are."""
+        self._grown += taken
+        if self._grown > self._most:
+            raise CorruptFile(f"{len(self._payload)} bytes would grow to more than {self._most}")
 
     def take(self, length: Any) -> UInt8[ndarray, " bytes"]:
         if not isinstance(length, int) or not 0 <= length <= len(self._payload) - self._at:
@@ -342,14 +378,14 @@ def _bytes(raw: bytes) -> Tensor:
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8) if raw else torch.zeros(0, dtype=torch.uint8)
 
 
-def _inflated(deflated: Tensor, what: str) -> bytes:
+def _inflated(deflated: Tensor, what: str, most: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        raw = inflater.decompress(deflated.numpy().tobytes(), _LARGEST_INDEX)
+        raw = inflater.decompress(deflated.numpy().tobytes(), most)
     except zlib.error as error:
         raise CorruptFile(f"the {what} cannot be inflated ({error})") from error
     if not inflater.eof:
-        raise CorruptFile(f"the {what} has no end, or more than {_LARGEST_INDEX} bytes")
+        raise CorruptFile(f"the {what} has no end, or more than {most} bytes")
     return raw
 
 

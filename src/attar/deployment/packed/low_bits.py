@@ -37,6 +37,9 @@ from attar.quantization.formats.wrpn import Wrpn
 WIDTHS = (2, 4, 8)
 """Bits that the operator has."""
 
+ACCURACY_LEVELS = (4, 1)
+"""Of the operator: what goes into a layer in 8 bits, or in float32."""
+
 _BLOCKS = {2: (128, 64, 32), 4: (128, 64, 32, 16), 8: (128, 64, 32, 16)}
 """Weights of one row that share a scale in the operator; the largest that the format allows is taken. With 2 bits there
 are kernels for these alone: a product in blocks of 16 or 256 takes a hundred times as long."""
@@ -169,7 +172,8 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
         )
     start = form.codes.start
     lowest = bases + start * scales
-    zeros = np.clip(np.rint(-lowest / scales), 0, 2**bits - 1).astype(np.int64)
+    # A scale of zero, as that of a layer whose weights all are: any code means the same.
+    zeros = np.clip(np.rint(-lowest / np.where(scales == 0, 1, scales)), 0, 2**bits - 1).astype(np.int64)
     rest = lowest + zeros * scales
     # What is left of numbers that are equal but for the rounding of this very sum is nothing.
     rest[np.abs(rest) < 1e-12 * scales] = 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.packed.container import named, packed_bytes, table_bytes
+from attar.deployment.packed.container import named, packed_bytes, shared, table_bytes
 from attar.deployment.packed.network import content
 from attar.ops.entropy import entropy, histogram
 from attar.quantization.format import Encoded, Format
@@ -22,6 +22,8 @@ _FEW_CODES = 16
 
 def size_report(student: nn.Module) -> list[dict[str, Any]]:
     """What each parameter and buffer takes, in the order of the packed file: plain data, ready for JSON.
+
+    What has two names, as tied weights do, is told once.
 
     Each has ``name``, ``shape``, ``values`` (how many), ``format`` (None where it stays float; else its name, under
     ``use``, and its settings), ``bits`` of a code, ``entropy_bits`` of a code, and bytes: ``bytes_packed`` (codes in
@@ -51,9 +53,10 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
         (None, 32)
     """
     packed = content(student)
+    same = shared(packed.tensors)
     return [
         *(_quantized(student, name, form, codes) for name, (form, codes) in packed.codes.items()),
-        *(_float(name, tensor) for name, tensor in packed.tensors.items()),
+        *(_float(name, tensor) for name, tensor in packed.tensors.items() if name not in same),
     ]
 
 
@@ -90,7 +93,7 @@ def _float(name: str, tensor: Tensor) -> dict[str, Any]:
         "bytes_packed": taken,
         "bytes_coded": taken,
         "bytes_table": 0,
-        "bytes_float32": 4 * tensor.numel(),
+        "bytes_float32": 4 * tensor.numel() if tensor.is_floating_point() else taken,
     }
 
 
