@@ -78,7 +78,7 @@ def packed() -> np.ndarray:
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 10_000])
 def test_truncated_bytes_are_told(packed: np.ndarray, cut: int) -> None:
-    with pytest.raises(CorruptFile, match=r"The coded bytes are broken: .*\. Restore the file"):
+    with pytest.raises(CorruptFile, match="the coded bytes are broken: "):
         expand(packed[: max(len(packed) - cut, 0)], 3, 5000)
 
 

@@ -25,6 +25,7 @@ from attar.network.describe import digest, read_tensors, write_tensors
 from attar.network.evaluating import evaluating
 from attar.ops.entropy import entropy, histogram
 from attar.ops.granularity import PerAxis, PerGroup, PerTensor
+from attar.quantization.format import Encoded
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -499,6 +500,36 @@ def test_a_format_of_ones_own_is_refused(network: nn.Module, tmp_path: Path) -> 
         write_packed(content(quantize(network, weights=Own())), tmp_path / "packed")
 
 
+@pytest.mark.parametrize("coder", container.CODERS)
+def test_codes_that_are_all_the_same_can_be_read_again(
+    coder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "_ALWAYS", 2**16)
+    count = 2**20
+    codes = Encoded(torch.zeros(count, dtype=torch.int8), {"scale": torch.ones(1)}, torch.float32)
+    packed = Content({"weight": (Ternary(), codes)}, {})
+    write_packed(packed, tmp_path / "packed", coder=coder)
+    # Five digits of three kinds a byte, as the fewest bytes would be more than the reader takes for them.
+    assert count / 5 < (tmp_path / "packed").stat().st_size < count / 4
+    assert torch.equal(read_packed(tmp_path / "packed").codes["weight"][1].codes, codes.codes)
+
+
+def test_a_file_that_would_grow_without_end_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = Encoded(torch.zeros(2**20, dtype=torch.int8), {"scale": torch.ones(1)}, torch.float32)
+    write_packed(Content({"weight": (Ternary(), codes)}, {}), tmp_path / "packed")
+    monkeypatch.setattr(container, "_ALWAYS", 2**16)
+    with pytest.raises(CorruptFile, match=r"would grow to more than [0-9]+\. Restore it, or deploy again\.$"):
+        read_packed(tmp_path / "packed")
+
+
+def test_weights_beyond_their_own_type_are_refused(tmp_path: Path) -> None:
+    codes = Encoded(torch.ones(4, dtype=torch.int8), {"scale": torch.full((1,), 7e4)}, torch.float16)
+    rule = r"tensor 'weight' of a packed file must be finite when it is decoded to torch\.float16"
+    with pytest.raises(BadInput, match=rule):
+        write_packed(Content({"weight": (Ternary(), codes)}, {}), tmp_path / "packed")
+    assert not list(tmp_path.iterdir())
+
+
 # -- the report ------------------------------------------------------------------------------------------------------
 
 
@@ -530,3 +561,12 @@ def test_a_report_says_what_each_code_means() -> None:
     (row,) = size_report(quantize(layer, weights=Ternary()))
     assert row["numbers"] == {"counts": [0, 2, 2], **{key: [None, 0.0, 1.0] for key in ("lowest", "mean", "highest")}}
     assert row["points"] is None
+
+
+def test_a_report_says_what_goes_into_layers() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    student = quantize(network, weights={"1": Ternary()}, activations=Clipped(bits=2))
+    rows = {row["name"]: row["inputs"] for row in size_report(student)}
+    assert (rows["0.weight"]["format"]["use"], rows["0.weight"]["bits"]) == ("clipped", 2)
+    assert rows["0.weight"]["range"] == rows["1.weight"]["range"] == [0.0, 1.0]
+    assert rows["0.bias"] is None and rows["1.bias"] is None

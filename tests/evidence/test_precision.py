@@ -17,12 +17,14 @@ from attar.evidence.parts import Charts
 from attar.evidence.precision import precision
 from attar.evidence.report import render
 from attar.quantization.format import Format
+from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.quantize import quantize
 
 DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 HOSTILE = "</title></svg><script>alert(1)</script>'\"&{{7*7}}"
 
@@ -119,6 +121,36 @@ def test_a_format_is_described_once() -> None:
         ("codebook, 2 bits, 2 tensors", "granularity group size 40"),
         ("power of two, 3 bits, 1 tensor", "range 0 1 2 3 4 5 6 7 and 12 more, zero yes"),
     ]
+
+
+def inputs(**changes: Any) -> Entry:
+    form = {"use": "affine", "bits": 8, "range": "percentile", "percentile": 99.9}
+    return {"format": form, "bits": 8, "range": [-0.5, 1.25]} | changes
+
+
+def test_inputs_of_few_bits_have_a_column_and_are_described_once() -> None:
+    section = said(entry("a", inputs=inputs()), entry("b"), stays("c", inputs=inputs(range=[0.0, 3.0])), stays("d"))
+    assert section["inputs"]
+    assert [row["name"] for row in section["rows"]] == ["a", "b", "c"]
+    assert [row["inputs"] for row in section["rows"]] == [
+        {"format": "affine, 8 bits", "range": f"{MINUS}0.500 to 1.25"},
+        None,
+        {"format": "affine, 8 bits", "range": "0 to 3.00"},
+    ]
+    assert section["formats"][-1] == ("Inputs: affine, 8 bits, 2 layers", "range percentile, percentile 99.9")
+    assert section["left"]["shown"] == "1 tensor"
+
+
+def test_without_inputs_of_few_bits_there_is_no_column(tmp_path: Path) -> None:
+    assert not said(entry(inputs=None))["inputs"]
+    assert "Inputs" not in html(tmp_path, entry(inputs=None))
+    assert "Inputs" in html(tmp_path, entry(inputs=inputs()))
+
+
+@pytest.mark.parametrize("key", ["format", "bits", "range"])
+def test_any_figure_of_inputs_may_be_none(key: str, tmp_path: Path) -> None:
+    text = shown(html(tmp_path, entry(inputs=inputs(**{key: None}))))
+    assert "None" not in text
 
 
 def test_many_layers_are_folded(tmp_path: Path) -> None:
@@ -239,14 +271,20 @@ def test_what_a_student_of_few_bits_says_of_itself_is_shown(tmp_path: Path) -> N
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(32, 16), nn.Linear(16, 10))
     weights: dict[str, Format] = {"0": Uniform(bits=8), "3": Codebook(bits=2), "4": Ternary()}
-    report = size_report(quantize(net, weights=weights))
+    report = size_report(quantize(net, weights=weights, activations={"3": Clipped(bits=4)}))
     before = copy.deepcopy(report)
     section = said(*report)
     assert report == before
     assert [one["name"] for one in section["histograms"]] == ["0.weight", "3.weight", "4.weight"]
     assert [len(one["marks"]) for one in section["histograms"]] == [0, 4, 3]
     assert [one["points"] is not None for one in section["histograms"]] == [False, True, False]
-    assert section["totals"][-1]["float32"] == 4 * sum(one["values"] for one in report)
+    counter = 8  # The batches that batch normalization counts are no float32.
+    assert section["totals"][-1]["float32"] == 4 * (8 * 9 + 8 + 4 * 8 + 32 * 16 + 16 + 16 * 10 + 10) + counter
     assert section["marked"] and section["unmarked"]
     text = shown(html(tmp_path, *report))
+    assert [row["inputs"] for row in section["rows"]] == [
+        None,
+        {"format": "clipped, 4 bits", "range": "0 to 1.00"},
+        None,
+    ]
     assert "Numbers of few bits" in text and "16 codes, what they mean is not marked" in text

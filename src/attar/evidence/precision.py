@@ -28,8 +28,8 @@ def precision(said: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) ->
         drawn: Takes up the chart.
     """
     entries = [{**entry, "name": _name(entry, n)} for n, entry in enumerate(said or [], 1) if entry]
-    few = [entry for entry in entries if entry.get("format")]
-    rest = [entry for entry in entries if not entry.get("format")]
+    few = [entry for entry in entries if entry.get("format") or entry.get("inputs")]
+    rest = [entry for entry in entries if not entry.get("format") and not entry.get("inputs")]
     if not few:
         return None
     rows = [_row(entry) for entry in few]
@@ -43,6 +43,7 @@ def precision(said: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) ->
         "more": rows[_ROWS_SHOWN:],
         "left": left,
         "totals": totals,
+        "inputs": any(row["inputs"] for row in rows),
         "formats": _formats(few),
         "chart": drawn.add(_chart(few, left)),
         "histograms": histograms,
@@ -90,6 +91,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "many": entry.get("values"),
         "bits": None if bits is None else units.trimmed(bits),
         "entropy": None if entropy is None else f"{entropy:.2f}",
+        "inputs": _inputs(entry.get("inputs") or {}),
         "float32": whole,
         **{key: entry.get(f"bytes_{key}") for key in ("packed", "coded")},
         **{f"{key}_times": _times(whole, entry.get(f"bytes_{key}")) for key in ("packed", "coded")},
@@ -118,15 +120,32 @@ def _use(form: Mapping[str, Any]) -> str:
     return str(form.get("use", ABSENT)).replace("_", " ")
 
 
+def _inputs(said: Mapping[str, Any]) -> dict[str, str | None] | None:
+    """What the inputs of a layer are rounded to."""
+    if not said.get("format"):
+        return None
+    ends = [end for end in said.get("range") or [] if end is not None]
+    between = " to ".join(map(units.significant, ends)) if len(ends) == 2 else None
+    return {"format": _of_bits(said), "range": between}
+
+
+def _of_bits(said: Mapping[str, Any]) -> str:
+    """A format and its bits."""
+    bits = said.get("bits")
+    use = _use(said.get("format") or {})
+    return use if bits is None else f"{use}, {units.trimmed(bits)} bit{'s' if bits != 1 else ''}"
+
+
 def _formats(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Each format with its settings once, and how many tensors have it."""
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str, str], int] = {}
     for entry in entries:
-        form, bits = entry["format"], entry.get("bits")
-        title = _use(form) if bits is None else f"{_use(form)}, {units.trimmed(bits)} bit{'s' if bits != 1 else ''}"
-        key = title, _settings({name: value for name, value in form.items() if name not in ("use", "bits")})
-        counts[key] = counts.get(key, 0) + 1
-    return [(f"{title}, {_counted(count, 'tensor')}", said) for (title, said), count in counts.items() if said]
+        for who, said, noun in (("", entry, "tensor"), ("Inputs: ", entry.get("inputs") or {}, "layer")):
+            if form := said.get("format"):
+                settings = _settings({name: value for name, value in form.items() if name not in ("use", "bits")})
+                key = who + _of_bits(said), settings, noun
+                counts[key] = counts.get(key, 0) + 1
+    return [(f"{title}, {_counted(count, noun)}", said) for (title, said, noun), count in counts.items() if said]
 
 
 def _settings(form: Mapping[str, Any]) -> str:
@@ -210,10 +229,8 @@ def _histogram(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         start, end = across(number["lowest"]), across(number["highest"])
         span = {"start": start, "end": end, "y": _SPANS_AT[place % 2]} if end - start > 0.2 else None
         marks.append({"x": across(number["mean"]), "span": span, "text": _meaning(number, span is not None)})
-    bits, values = entry.get("bits"), entry.get("values")
-    facts = [_use(entry["format"])]
-    if bits is not None:
-        facts.append(f"{units.trimmed(bits)} bit{'s' if bits != 1 else ''}")
+    values = entry.get("values")
+    facts = [_of_bits(entry)]
     if values is not None:
         facts.append(_counted(values, "weight"))
     return {

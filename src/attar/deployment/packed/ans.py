@@ -183,4 +183,4 @@ def _decoded(
 
 
 def _broken(why: str) -> CorruptFile:
-    return CorruptFile(f"The coded bytes are broken: {why}. Restore the file, or write it again.")
+    return CorruptFile(f"the coded bytes are broken: {why}")

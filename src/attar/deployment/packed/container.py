@@ -42,8 +42,11 @@ _LARGEST_INDEX, _LARGEST_GRAPH = 2**24, 2**28
 """Bytes of an index and of a graph at most: deflated bytes can claim to be anything."""
 
 _LARGEST_GROWTH, _ALWAYS = 1024, 2**28
-"""Times that a file may grow when it is read, and bytes that it may take in any case. Codes that are nearly all the
-same take next to nothing in honest files, too; but a network of such weights alone says nothing."""
+"""Times that a file may grow when it is read, and bytes that it may take in any case. What would grow further, as
+many codes do that are nearly all the same, is written in plain bits."""
+
+_CODE = 8
+"""Bytes of a code while it is read."""
 
 _DTYPES: Mapping[str, torch.dtype] = {
     "float64": torch.float64,
@@ -92,11 +95,26 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
         floats: How the float32 tensors that are not quantized are stored: one of `FLOATS`.
 
     Raises:
-        BadInput: If a setting is unknown, a value is NaN or too large for ``floats``, or a format has no name.
+        BadInput: If a setting is unknown, a value is NaN or too large for ``floats`` or its own type, or a format has
+            no name.
     """
     for name, value, valid in (("coder", coder, CODERS), ("floats", floats, FLOATS)):
         if value not in valid:
             raise must(name, "write_packed", "a known one", value, near(value, valid))
+    index, payload = _written(content, coder, floats)
+    if _growth(content) > _most(len(payload)):
+        index, payload = _written(content, "bits", floats)
+    tensors = {
+        "index": _bytes(zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 9)),
+        "payload": _bytes(payload),
+    }
+    if content.graph is not None:
+        tensors["graph"] = _bytes(zlib.compress(content.graph, 9))
+    write_tensors(tensors, path, {"packed": VERSION, "sha256": _digest(tensors)})
+
+
+def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any], bytes]:
+    """The index and the payload."""
     parts: list[bytes] = []
     index: dict[str, Any] = {"codes": [], "tensors": [], "inputs": []}
     for name, (form, codes) in content.codes.items():
@@ -105,6 +123,7 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
         entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": named(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
         index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
+        _check_decoded(name, form.decode(codes))
     same = shared(content.tensors)
     for name, tensor in content.tensors.items():
         if name in same:
@@ -121,13 +140,13 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
     for name, (form, table) in content.inputs.items():
         entry = {"name": name, "format": named(form)}
         index["inputs"].append(entry | {"table": _put_table(f"{name}, input,", table, parts)})
-    tensors = {
-        "index": _bytes(zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 9)),
-        "payload": _bytes(b"".join(parts)),
-    }
-    if content.graph is not None:
-        tensors["graph"] = _bytes(zlib.compress(content.graph, 9))
-    write_tensors(tensors, path, {"packed": VERSION, "sha256": _digest(tensors)})
+    return index, b"".join(parts)
+
+
+def _growth(content: Content) -> int:
+    """Bytes that a reader counts as taken for less than they are, at most."""
+    tables = sum(t.numel() * t.element_size() for _, codes in content.codes.values() for t in codes.table.values())
+    return tables + sum(_CODE * codes.codes.numel() for _, codes in content.codes.values())
 
 
 def read_packed(path: Path) -> Content:
@@ -158,6 +177,8 @@ def read_packed(path: Path) -> Content:
         if len(codes) + len(kept) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & kept.keys():
             raise CorruptFile("a tensor is there twice")
         graph = _inflated(parts["graph"], "graph", _LARGEST_GRAPH) if "graph" in parts else None
+    except CorruptFile as error:
+        raise CorruptFile(f"{path} cannot be read: {error}. Restore it, or deploy again.") from error
     except BadInput as error:
         raise CorruptFile(f"{path} cannot be read: {error}") from error
     except MemoryError as error:
@@ -235,7 +256,7 @@ def _encoded(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, Encoded
     if "weights" not in form.serves or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
     count = torch.Size(shape).numel()
-    reader.grow(8 * count)
+    reader.grow(_CODE * count)
     codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, count)
     table = _table(entry, reader, form.table_bytes(shape) // 4)
     encoded = Encoded(stored(torch.from_numpy(codes), form.codes).reshape(shape), table, dtype)
@@ -346,6 +367,13 @@ def _check_numbers(name: str, tensor: Tensor, *, finite: bool = False) -> None:
         raise must(f"tensor {name!r}", "a packed file", "finite", "infinity", "Repair the weights")
 
 
+def _check_decoded(name: str, weights: Tensor) -> None:
+    """Steps times codes may be beyond a type in which each of them fits."""
+    if not bool(weights.isfinite().all()):
+        rule, remedy = f"finite when it is decoded to {weights.dtype}", "Scale the weights, or train in float32"
+        raise must(f"tensor {name!r}", "a packed file", rule, "infinity or NaN", remedy)
+
+
 # -- bytes -----------------------------------------------------------------------------------------------------------
 
 
@@ -354,7 +382,7 @@ class _Reader:
 
     def __init__(self, payload: UInt8[ndarray, " bytes"]) -> None:
         self._payload, self._at, self._grown = payload, 0, 0
-        self._most = max(_ALWAYS, _LARGEST_GROWTH * len(payload))
+        self._most = _most(len(payload))
 
     def grow(self, taken: int) -> None:
         """Count bytes that are about to be taken for less than they are."""
@@ -372,6 +400,11 @@ class _Reader:
     def must_be_done(self) -> None:
         if self._at != len(self._payload):
             raise CorruptFile(f"{len(self._payload) - self._at} bytes belong to nothing")
+
+
+def _most(length: int) -> int:
+    """Bytes that a payload may grow to."""
+    return max(_ALWAYS, _LARGEST_GROWTH * length)
 
 
 def _bytes(raw: bytes) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from attar.deployment.packed.container import named, packed_bytes, shared, table_bytes
 from attar.deployment.packed.network import content
 from attar.ops.entropy import entropy, histogram
-from attar.quantization.format import Encoded, Format
+from attar.quantization.format import Encoded, Format, Ranged
 
 _BINS = 64
 _FEW_CODES = 16
@@ -28,7 +28,8 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
     Each has ``name``, ``shape``, ``values`` (how many), ``format`` (None where it stays float; else its name, under
     ``use``, and its settings), ``bits`` of a code, ``entropy_bits`` of a code, and bytes: ``bytes_packed`` (codes in
     their bits, and the table), ``bytes_coded`` (codes in the fewest bytes, and the table), ``bytes_table`` (of these),
-    ``bytes_float32``. The index of the file, some hundred bytes, is not among them.
+    ``bytes_float32``. The index of the file, some hundred bytes, is not among them. ``inputs`` is what the layer
+    multiplies with the tensor, where that has a format, too: its ``format``, ``bits`` and ``range``, else None.
 
     Quantized tensors also have ``weights``: a histogram (``edges``, ``counts``) of the float weights below, in which
     equal widths go from the smallest to the largest; ``numbers``: for each of at most 16 codes how many weights it
@@ -54,9 +55,15 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
     """
     packed = content(student)
     same = shared(packed.tensors)
-    return [
+    tensors = [
         *(_quantized(student, name, form, codes) for name, (form, codes) in packed.codes.items()),
         *(_float(name, tensor) for name, tensor in packed.tensors.items() if name not in same),
+    ]
+    inputs = {name: _inputs(form, table) for name, (form, table) in packed.inputs.items()}
+    # Biases and what else has one dimension is not multiplied with them.
+    return [
+        said | {"inputs": inputs.get(said["name"].rpartition(".")[0]) if len(said["shape"]) > 1 else None}
+        for said in tensors
     ]
 
 
@@ -95,6 +102,13 @@ def _float(name: str, tensor: Tensor) -> dict[str, Any]:
         "bytes_table": 0,
         "bytes_float32": 4 * tensor.numel() if tensor.is_floating_point() else taken,
     }
+
+
+def _inputs(form: Format, table: Mapping[str, Tensor]) -> dict[str, Any]:
+    assert isinstance(form, Ranged)
+    step, zero = form.grid(table)
+    ends = (form.codes.start - zero) * step, (form.codes.stop - 1 - zero) * step
+    return {"format": named(form), "bits": form.bits, "range": [float(end) for end in ends]}
 
 
 def _weights(student: nn.Module, name: str) -> dict[str, list[float]]:
