@@ -463,6 +463,20 @@ def test_granularity_is_said_in_a_word_or_a_table() -> None:
             from_table({"use": "uniform", "granularity": wrong})
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"exponents": [1, 2, 3]}, r"must be of the type tuple\[int, int\]; got \(1, 2, 3\)\. Leave it out"),
+        ({"exponents": ["a", 1]}, r"must be a valid integer; got \('a', 1\)\. Leave it out"),
+        ({"rounding": "down"}, "must be 'log', 'nearest' or 'stochastic'; got 'down'"),
+    ],
+)
+def test_settings_of_a_format_of_another_type_are_told(settings: dict[str, Any], said: str) -> None:
+    (key,) = settings
+    with pytest.raises(BadInput, match=f"^{key} of format 'power_of_two' {said}"):
+        from_table({"use": "power_of_two", **settings})
+
+
 STUDIES = [
     (study, run.name, run.recipe, tuple(run.changes))
     for study in ("papers/quantization-2018", "papers/apprentice-2017")

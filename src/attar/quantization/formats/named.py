@@ -96,7 +96,8 @@ gradient='identity')
         try:
             settings[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
-            rule = error.errors()[0]["msg"].removeprefix("Input should be ")
+            said, opening = error.errors()[0]["msg"], "Input should be "
+            rule = said.removeprefix(opening) if said.startswith(opening) else f"of the type {hints[key]}"
             raise must(key, f"format {use!r}", rule, value, "Leave it out for its default") from error
     built: Format = kind(**settings)
     return built
