@@ -124,7 +124,7 @@ def test_a_format_is_described_once() -> None:
 
 
 def inputs(**changes: Any) -> Entry:
-    form = {"use": "affine", "bits": 8, "range": "percentile", "percentile": 99.9}
+    form = {"use": "affine", "bits": 8, "range": "percentile", "percentile": 99.99}
     return {"format": form, "bits": 8, "range": [-0.5, 1.25]} | changes
 
 
@@ -137,7 +137,7 @@ def test_inputs_of_few_bits_have_a_column_and_are_described_once() -> None:
         None,
         {"format": "affine, 8 bits", "range": "0 to 3.00"},
     ]
-    assert section["formats"][-1] == ("Inputs: affine, 8 bits, 2 layers", "range percentile, percentile 99.9")
+    assert section["formats"][-1] == ("Inputs: affine, 8 bits, 2 layers", "range percentile, percentile 99.99")
     assert section["left"]["shown"] == "1 tensor"
 
 

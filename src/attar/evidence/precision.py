@@ -160,7 +160,8 @@ def _setting(value: Any) -> str:
         return " ".join(map(_setting, value[:_LISTED])) + (f" and {left} more" if left > 0 else "")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return units.trimmed(value) if isinstance(value, float) else str(value).replace("_", " ")
+    # To the digit that was asked for: 99.99 percent is not 100.
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _chart(few: Sequence[Mapping[str, Any]], left: Mapping[str, Any] | None) -> list[Chart]:
