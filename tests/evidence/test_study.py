@@ -161,6 +161,7 @@ def test_a_column_without_a_figure_of_the_paper_is_one_column(tmp_path: Path) ->
         ("nats", {"mean": 1.234, "paper": 1.2}, "1.23 nats", "1.2 nats"),
         ("nats", {"mean": 0.0000131, "sd": 0.0000004}, "1.3·10⁻⁵ nats ± 4.0·10⁻⁷", None),
         ("accuracy", {"mean": 0.9, "interval": [0.89, 0.911]}, "90.0% 89.0 to 91.1%", None),
+        ("accuracy", {"mean": 0.5, "interval": [-0.2, 1.2]}, "50.0% 0.0 to 100.0%", None),
         ("ms", {"mean": 1.0, "interval": [0.9, 1.1]}, "1.00 ms 900 µs to 1.10 ms", None),
     ],
 )

@@ -179,7 +179,12 @@ def _column(
 
 
 def _interval(interval: Sequence[units.Number], unit: str, decimals: int | None) -> str:
-    """Both bounds; what stands behind the two alike is said once."""
+    """Both bounds; what stands behind the two alike is said once.
+
+    The spread of a few seeds may reach where no accuracy is: beyond 0% and 100%.
+    """
+    if unit == "accuracy":
+        interval = [min(max(bound, 0), 1) for bound in interval]
     low, high = (_said(bound, unit, decimals) for bound in interval)
     behind = {_scale(bound, unit)[1] for bound in interval}
     return f"{low.removesuffix(behind.pop()) if len(behind) == 1 else low} to {high}".replace(" ", _SPACE)
