@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand
+from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand, expand_all
 from attar.errors import BadInput, CorruptFile
 from attar.ops.entropy import entropy, histogram
 
@@ -28,6 +28,14 @@ def drawn(draw: st.DrawFn) -> tuple[np.ndarray, int]:
 def test_what_goes_in_comes_out(case: tuple[np.ndarray, int]) -> None:
     codes, kinds = case
     assert_array_equal(expand(compress(codes, kinds), kinds, len(codes)), codes)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(drawn(), min_size=1, max_size=6))
+def test_what_goes_in_together_comes_out(cases: list[tuple[np.ndarray, int]]) -> None:
+    out = expand_all([(compress(codes, kinds), kinds, len(codes)) for codes, kinds in cases])
+    for found, (codes, _) in zip(out, cases, strict=True):
+        assert_array_equal(found, codes)
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 16, 256])
@@ -92,6 +100,16 @@ def test_frequencies_that_do_not_add_up_are_told(packed: np.ndarray) -> None:
     broken[0] ^= 1
     with pytest.raises(CorruptFile, match="frequencies do not add up"):
         expand(broken, 3, 5000)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("much", ["few", "many"])
+def test_one_that_is_broken_takes_no_words_of_another(packed: np.ndarray, place: int, much: str) -> None:
+    wrong = packed[:-2] if much == "few" else np.concatenate([packed, packed[-2:]])
+    both = [(packed, 3, 5000), (packed, 3, 5000)]
+    both[place] = (wrong, 3, 5000)
+    with pytest.raises(CorruptFile, match=f"the coded bytes are broken: there are too {much}"):
+        expand_all(both)
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,6 +8,9 @@ nothing but whole numbers in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Int32, Integer, UInt8, UInt32
 from numpy import ndarray
@@ -20,6 +23,8 @@ LARGEST_ALPHABET = 4096
 
 _LOW = 1 << 16
 """States are from here to ``2**32 - 1``; below it they read a word of 16 bits."""
+
+_WORD = np.uint32(16)
 
 _STEPS = 1024
 """Codes of one state: each step takes the time of some operations on arrays of all states."""
@@ -84,6 +89,41 @@ def expand(packed: UInt8[ndarray, " bytes"], kinds: int, count: int) -> Integer[
     Raises:
         CorruptFile: If these are not the bytes of that many codes of so many kinds.
     """
+    (codes,) = expand_all([(packed, kinds, count)])
+    return codes
+
+
+def expand_all(
+    coded: Sequence[tuple[UInt8[ndarray, " _"], int, int]],
+) -> list[Integer[ndarray, " _"]]:
+    """The same for many at once: their states take their turns together, so that each does not cost a thousand steps.
+
+    Args:
+        coded: Bytes, kinds and count of each, as `expand` takes them.
+
+    Raises:
+        CorruptFile: Likewise.
+    """
+    streams = [_read(*each) for each in coded]
+    bodies = _decoded(streams)
+    return [_ended(stream, body) for stream, body in zip(streams, bodies, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """What `compress` wrote, taken apart."""
+
+    kinds: int
+    precision: int
+    per: int
+    kept: int
+    length: int  # Of what is read from words.
+    shares: Integer[ndarray, " kinds"]
+    state: UInt32[ndarray, " states"]
+    words: UInt32[ndarray, " words"]
+
+
+def _read(packed: UInt8[ndarray, " bytes"], kinds: int, count: int) -> _Stream:
     precision, states, per, kept = _plan(kinds, count)
     table = -(-kinds * (precision + 1) // 8)
     begin = table + 4 * states
@@ -94,12 +134,16 @@ def expand(packed: UInt8[ndarray, " bytes"], kinds: int, count: int) -> Integer[
         raise _broken("their frequencies do not add up")
     state = np.frombuffer(packed[table:begin].tobytes(), dtype="<u4").astype(np.uint32)
     words = np.frombuffer(packed[begin:].tobytes(), dtype="<u2").astype(np.uint32)
-    body = _decoded(words, state, shares, precision, count - kept)
-    rest = state.astype(np.int64) - _LOW
-    if int(rest.min()) < 0 or int(rest.max()) >= kinds**per:
+    return _Stream(kinds, precision, per, kept, count - kept, shares, state, words)
+
+
+def _ended(stream: _Stream, body: Int32[ndarray, " length"]) -> Int32[ndarray, " count"]:
+    """With the last codes, which are what the states have become."""
+    rest = stream.state.astype(np.int64) - _LOW
+    if int(rest.min()) < 0 or int(rest.max()) >= stream.kinds**stream.per:
         raise _broken("they do not end where they began")
-    last = (rest[:, None] // kinds ** np.arange(per) % kinds).reshape(-1)
-    return np.concatenate([body, last[:kept].astype(np.int32)])
+    last = (rest[:, None] // stream.kinds ** np.arange(stream.per) % stream.kinds).reshape(-1)
+    return np.concatenate([body, last[: stream.kept].astype(np.int32)])
 
 
 def _plan(kinds: int, count: int) -> tuple[int, int, int, int]:
@@ -148,38 +192,75 @@ def _encoded(
     return np.concatenate(written[::-1])
 
 
-def _decoded(
-    words: UInt32[ndarray, " words"],
-    state: UInt32[ndarray, " states"],
-    shares: Integer[ndarray, " kinds"],
-    precision: int,
-    count: int,
-) -> Int32[ndarray, " count"]:
-    """The codes; the states are moved to where writing began, in place."""
-    kind_of = np.repeat(np.arange(len(shares), dtype=np.int32), shares)
-    # How far a slot is inside its code's part of the table, and how long that part is.
-    inside = (np.arange(1 << precision) - (np.cumsum(shares) - shares)[kind_of]).astype(np.uint32)
-    share_of = shares[kind_of].astype(np.uint32)
-    mask, shift, low, word = (np.uint32(each) for each in ((1 << precision) - 1, precision, _LOW, 16))
-    out = np.empty(count, dtype=np.int32)
-    at = 0
-    for begin in range(0, count, len(state)):
-        active = state[: count - begin]
-        slots = active & mask
-        out[begin : begin + len(active)] = kind_of[slots]
-        active >>= shift
-        active *= share_of[slots]
-        active += inside[slots]
-        hungry = np.flatnonzero(active < low)
-        if len(hungry):
-            read = words[at : at + len(hungry)]
-            if len(read) < len(hungry):
-                raise _broken("there are too few")
-            active[hungry] = (active[hungry] << word) | read
-            at += len(hungry)
-    if at != len(words):
+def _decoded(streams: Sequence[_Stream]) -> list[Int32[ndarray, " _"]]:
+    """The codes of each; its states are moved to where writing began, in place."""
+    kinds, inside, share_of = (np.concatenate(each) for each in zip(*map(_slots, streams), strict=True))
+    first_slot = _before(np.array([1 << each.precision for each in streams]))
+    lengths = np.array([len(each.words) for each in streams])
+    at = _before(lengths)
+    end = at + lengths
+    words = np.concatenate([*(each.words for each in streams), np.zeros(1, dtype=np.uint32)])
+    out = [np.empty(each.length, dtype=np.int32) for each in streams]
+    for begin, stop, lanes in _phases(streams):
+        # All states that take part, one stream behind the other, and of each what its stream has.
+        stream = np.repeat(np.arange(len(streams)), lanes)
+        active = np.concatenate([each.state[:many] for each, many in zip(streams, lanes, strict=True)])
+        shift = np.array([each.precision for each in streams], dtype=np.uint32)[stream]
+        mask = (np.uint32(1) << shift) - np.uint32(1)
+        offset = first_slot[stream]
+        codes = np.empty((stop - begin, len(active)), dtype=np.int32)
+        for row in codes:
+            slots = (active & mask) + offset
+            row[:] = kinds[slots]
+            active >>= shift
+            active *= share_of[slots]
+            active += inside[slots]
+            hungry = np.flatnonzero(active < _LOW)
+            if len(hungry):
+                # The hungry states of a stream read its next words, in their order. Where there are none left,
+                # anything is read: what was read is counted below.
+                whose = stream[hungry]
+                many = np.bincount(whose, minlength=len(streams))
+                places = (at - np.cumsum(many) + many)[whose] + np.arange(len(hungry))
+                active[hungry] = (active[hungry] << _WORD) | words.take(places, mode="clip")
+                at += many
+        columns = np.cumsum(lanes)
+        for each, numbers, many, right in zip(streams, out, lanes, columns, strict=True):
+            each.state[:many] = active[right - many : right]
+            place = begin * len(each.state)
+            numbers[place : place + many * len(codes)] = codes[:, right - many : right].reshape(-1)
+    if np.any(at > end):
+        raise _broken("there are too few")
+    if np.any(at < end):
         raise _broken("there are too many")
     return out
+
+
+def _slots(stream: _Stream) -> tuple[Int32[ndarray, " slots"], UInt32[ndarray, " slots"], UInt32[ndarray, " slots"]]:
+    """Of each slot of a stream's table: the code, how far it is inside its code's part, how long that part is."""
+    kind_of = np.repeat(np.arange(stream.kinds, dtype=np.int32), stream.shares)
+    inside = np.arange(len(kind_of)) - _before(stream.shares)[kind_of]
+    return kind_of, inside.astype(np.uint32), stream.shares[kind_of].astype(np.uint32)
+
+
+def _phases(streams: Sequence[_Stream]) -> Iterator[tuple[int, int, Integer[ndarray, " streams"]]]:
+    """Steps from and to which the same states take part, and how many of each stream these are.
+
+    A stream's last step may be one of its first states alone.
+    """
+    states = np.array([len(each.state) for each in streams])
+    whole, rest = np.divmod(np.array([each.length for each in streams]), states)
+    ends = np.unique(np.concatenate([whole, whole + (rest > 0)]))
+    begin = 0
+    for stop in ends[ends > 0].tolist():
+        yield begin, stop, np.where(begin < whole, states, np.where(begin == whole, rest, 0))
+        begin = stop
+
+
+def _before(sizes: Integer[ndarray, " sizes"]) -> Integer[ndarray, " sizes"]:
+    """Where each part begins if they stand one behind the other."""
+    begin: Integer[ndarray, " sizes"] = np.cumsum(sizes) - sizes
+    return begin
 
 
 def _broken(why: str) -> CorruptFile:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from jaxtyping import Integer, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand
+from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand_all
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.network.describe import read_tensors, write_tensors
 from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
@@ -169,7 +169,7 @@ def read_packed(path: Path) -> Content:
     try:
         index = json.loads(_inflated(parts["index"], "index", _LARGEST_INDEX))
         reader = _Reader(parts["payload"].numpy())
-        codes = {str(entry["name"]): _encoded(entry, reader) for entry in index["codes"]}
+        codes = _all_encoded(index["codes"], reader)
         kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
         kept |= {str(entry["name"]): kept[entry["same"]] for entry in index["tensors"] if "same" in entry}
         inputs = {str(entry["name"]): _input(entry, reader) for entry in index["inputs"]}
@@ -236,33 +236,62 @@ def _coded(codes: Tensor, form: Format, coder: str) -> tuple[str, UInt8[ndarray,
     return best
 
 
-def _uncoded(how: str, raw: UInt8[ndarray, " bytes"], form: Format, count: int) -> Integer[ndarray, " count"]:
-    kinds = len(form.codes)
-    if how == "bits":
-        codes = unpack(raw, form.bits, count)
-    elif how == "digits":
-        codes = unpack_digits(raw, count, kinds)
-    elif how == "ans":
-        codes = expand(raw, kinds, count)
-    else:
-        raise CorruptFile(f"the coder {how!r} is unknown")
-    if codes.size and int(codes.max()) >= kinds:
-        raise CorruptFile(f"a code is {int(codes.max())}, beyond the {kinds} that {form} has")
-    return codes + form.codes.start
+@dataclass(frozen=True)
+class _Raw:
+    """Codes as they lie in the file, and what they are of."""
+
+    form: Format
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    how: str
+    bytes: UInt8[ndarray, " bytes"]
+    table: dict[str, Tensor]
+
+    @property
+    def kinds(self) -> int:
+        return len(self.form.codes)
+
+    @property
+    def count(self) -> int:
+        return torch.Size(self.shape).numel()
 
 
-def _encoded(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, Encoded]:
+def _all_encoded(entries: Sequence[Mapping[str, Any]], reader: _Reader) -> dict[str, tuple[Format, Encoded]]:
+    raw = {str(entry["name"]): _raw(entry, reader) for entry in entries}
+    coded = {name: each for name, each in raw.items() if each.how == "ans"}
+    expanded = expand_all([(each.bytes, each.kinds, each.count) for each in coded.values()]) if coded else []
+    found = dict(zip(coded, expanded, strict=True))
+    return {
+        name: (each.form, _encoded(name, each, found[name] if name in found else _unpacked(each)))
+        for name, each in raw.items()
+    }
+
+
+def _raw(entry: Mapping[str, Any], reader: _Reader) -> _Raw:
     form, shape, dtype = from_table(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
     if "weights" not in form.serves or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
-    count = torch.Size(shape).numel()
-    reader.grow(_CODE * count)
-    codes = _uncoded(entry["coder"], reader.take(entry["bytes"]), form, count)
-    table = _table(entry, reader, form.table_bytes(shape) // 4)
-    encoded = Encoded(stored(torch.from_numpy(codes), form.codes).reshape(shape), table, dtype)
-    if not bool(form.decode(encoded).isfinite().all()):
-        raise CorruptFile(f"{entry['name']!r} has weights that are NaN or infinite")
-    return form, encoded
+    reader.grow(_CODE * torch.Size(shape).numel())
+    codes = reader.take(entry["bytes"])
+    return _Raw(form, shape, dtype, entry["coder"], codes, _table(entry, reader, form.table_bytes(shape) // 4))
+
+
+def _unpacked(raw: _Raw) -> Integer[ndarray, " count"]:
+    if raw.how == "bits":
+        return unpack(raw.bytes, raw.form.bits, raw.count)
+    if raw.how == "digits":
+        return unpack_digits(raw.bytes, raw.count, raw.kinds)
+    raise CorruptFile(f"the coder {raw.how!r} is unknown")
+
+
+def _encoded(name: str, raw: _Raw, codes: Integer[ndarray, " count"]) -> Encoded:
+    if codes.size and int(codes.max()) >= raw.kinds:
+        raise CorruptFile(f"a code of {name!r} is {int(codes.max())}, beyond the {raw.kinds} that {raw.form} has")
+    whole = torch.from_numpy(codes + raw.form.codes.start)
+    encoded = Encoded(stored(whole, raw.form.codes).reshape(raw.shape), raw.table, raw.dtype)
+    if not bool(raw.form.decode(encoded).isfinite().all()):
+        raise CorruptFile(f"{name!r} has weights that are NaN or infinite")
+    return encoded
 
 
 # -- tables and floats -----------------------------------------------------------------------------------------------
