@@ -342,7 +342,7 @@ def test_codes_beyond_the_table_are_told(path: Path) -> None:
     index = json.loads(zlib.decompress(read_tensors(path)[0]["index"].numpy().tobytes()))
     assert entry(index, "codes", "first.weight")["coder"] in ("bits", "digits")
     rewritten(path, lambda index: entry(index, "codes", "first.weight").update(coder="bits", bytes=21), widen)
-    with pytest.raises(CorruptFile, match="a code of 'first.weight' is 7, beyond the 5 that"):
+    with pytest.raises(CorruptFile, match=r"a code of 'first.weight' is 7, beyond the 5 that"):
         read_packed(path)
 
 
