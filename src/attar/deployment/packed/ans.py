@@ -105,6 +105,8 @@ def expand_all(
         CorruptFile: Likewise.
     """
     streams = [_read(*each) for each in coded]
+    if not streams:
+        return []
     bodies = _decoded(streams)
     return [_ended(stream, body) for stream, body in zip(streams, bodies, strict=True)]
 

@@ -259,7 +259,7 @@ class _Raw:
 def _all_encoded(entries: Sequence[Mapping[str, Any]], reader: _Reader) -> dict[str, tuple[Format, Encoded]]:
     raw = {str(entry["name"]): _raw(entry, reader) for entry in entries}
     coded = {name: each for name, each in raw.items() if each.how == "ans"}
-    expanded = expand_all([(each.bytes, each.kinds, each.count) for each in coded.values()]) if coded else []
+    expanded = expand_all([(each.bytes, each.kinds, each.count) for each in coded.values()])
     found = dict(zip(coded, expanded, strict=True))
     return {
         name: (each.form, _encoded(name, each, found[name] if name in found else _unpacked(each)))
