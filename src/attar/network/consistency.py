@@ -1,0 +1,80 @@
+"""Whether a model answers a row the same way whenever it is asked, and whatever rows are asked with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+ALONE = 4
+"""How many rows are asked one by one."""
+
+
+def repeat_difference(predict: Callable[[Tensor], Tensor], rows: Tensor) -> float:
+    """How far two answers to the same rows are apart, as a share of the largest output (at least 1).
+
+    Args:
+        predict: From ``[n, ...]`` inputs to ``[n, ...]`` outputs.
+        rows: ``[n, ...]`` inputs, n >= 1.
+
+    Returns:
+        0 for a model that answers the same; infinity where an output is finite in one answer alone, or shapes differ.
+
+    Example:
+        >>> repeat_difference(lambda rows: rows * 2, torch.ones(3, 1))
+        0.0
+    """
+    first = predict(rows)
+    return _difference(first, predict(rows)) / _scale(first)
+
+
+def batch_difference(predict: Callable[[Tensor], Tensor], rows: Tensor) -> float:
+    """How far the answers to the same rows are apart when these are asked with other rows, and alone.
+
+    All rows are asked together, in the opposite order, in two parts of different size, and the first `ALONE` of them
+    one by one.
+
+    Args:
+        predict: From ``[n, ...]`` inputs to ``[n, ...]`` outputs.
+        rows: ``[n, ...]`` inputs, n >= 1, that should differ from each other: equal rows hide what mixes rows.
+
+    Returns:
+        The largest difference as a share of the largest output (at least 1); 0 for one row; infinity where an output is
+        finite in one answer alone, the shape of the output does not follow the number of rows, or only some batches
+        can be computed.
+
+    Example:
+        >>> batch_difference(lambda rows: rows * 2, torch.tensor([[0.0], [1.0]]))
+        0.0
+        >>> batch_difference(lambda rows: rows - rows.mean(0), torch.tensor([[0.0], [1.0]]))
+        0.5
+    """
+    together = predict(rows)
+    if together.dim() == 0 or len(together) != len(rows):
+        return float("inf")
+    third = len(rows) // 3
+    pieces = [slice(third), slice(third, None), *(slice(one, one + 1) for one in range(min(ALONE, len(rows))))]
+    # A part without rows says nothing, and not every model can be asked about it.
+    asked = [(together[piece], rows[piece]) for piece in pieces if len(rows[piece])]
+    asked.append((together.flip(0), rows.flip(0)))
+    try:
+        return max(_difference(answer, predict(part)) for answer, part in asked) / _scale(together)
+    except (RuntimeError, ValueError, IndexError):  # what torch raises where only some batches can be computed
+        return float("inf")
+
+
+def _scale(outputs: Tensor) -> float:
+    """The largest finite output, at least 1."""
+    finite = outputs.detach().double().abs()
+    return max(1.0, float(finite[finite.isfinite()].amax())) if bool(finite.isfinite().any()) else 1.0
+
+
+def _difference(first: Tensor, second: Tensor) -> float:
+    """The largest difference; what is infinite or NaN in both alike is no difference."""
+    if first.shape != second.shape:
+        return float("inf")
+    one, two = first.detach().double().cpu(), second.detach().double().cpu()
+    alike = (one == two) | (one.isnan() & two.isnan())
+    apart = torch.where(alike, 0.0, (one - two).abs()).nan_to_num(nan=float("inf"), posinf=float("inf"))
+    return float(apart.amax()) if apart.numel() else 0.0
