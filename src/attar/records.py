@@ -73,14 +73,28 @@ def read_record(
         CorruptFile: If it is no regular file, too large, no JSON object, or not what was written.
     """
     document = read_json(path, remedy, finite=finite, follow=follow, largest=largest)
+    return unsealed(document, str(path), remedy)
+
+
+def unsealed(document: Any, of: str, remedy: str) -> dict[str, Any]:
+    """A document without its checksum, once it is sure that it is what was written.
+
+    Args:
+        document: What was read.
+        of: Where; for the message.
+        remedy: What to do about a damaged one, as a sentence.
+
+    Raises:
+        CorruptFile: If it is no JSON object, has no checksum, or another.
+    """
     if not isinstance(document, dict):
-        raise CorruptFile(f"{path} must hold a JSON object; it holds {_kind(document)}. {remedy}")
-    found = document.pop(CHECKSUM, None)
-    if found is None:
-        raise CorruptFile(f"{path} has no {CHECKSUM!r}, which every file of its kind is written with. {remedy}")
-    if found != _checksum(document):
-        raise CorruptFile(f"{path} is not what was written: its {CHECKSUM!r} differs. {remedy}")
-    return document
+        raise CorruptFile(f"{of} must hold a JSON object; it holds {_kind(document)}. {remedy}")
+    rest = {key: value for key, value in document.items() if key != CHECKSUM}
+    if CHECKSUM not in document:
+        raise CorruptFile(f"{of} has no {CHECKSUM!r}, which every file of its kind is written with. {remedy}")
+    if document[CHECKSUM] != _checksum(rest):
+        raise CorruptFile(f"{of} is not what was written: its {CHECKSUM!r} differs. {remedy}")
+    return rest
 
 
 def read_json(path: Path, remedy: str, *, finite: bool = True, follow: bool = True, largest: int = LARGEST) -> Any:
@@ -155,7 +169,7 @@ def parse_json(data: bytes | str, of: str, remedy: str, *, finite: bool = True) 
         limit = sys.get_int_max_str_digits()
         flaw = str(error) if isinstance(error, _TwiceError) else f"it has a number of more than {limit} digits"
     if flaw is not None:
-        raise CorruptFile(f"{of} is damaged: {flaw}. {remedy}")
+        raise CorruptFile(f"{of} is damaged: {flaw}. {remedy}".rstrip())
     return document
 
 

@@ -23,6 +23,7 @@ from attar.network.architectures import mlp
 from attar.network.describe import Spec, save_weights
 from attar.recipes.folder import RunFolder
 from attar.recipes.read import from_document
+from attar.records import to_text
 
 Document = dict[str, Any]
 
@@ -106,7 +107,7 @@ def edit_manifest(place: Place, change: Callable[[dict[str, Any]], None]) -> lis
     folder = place.artifact()
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "manifest.json").write_text(to_text(manifest), encoding="utf-8")
     return place.measure(folder)
 
 
@@ -327,7 +328,11 @@ CASES: list[Case] = [
     ("no artifact", lambda p: p.measure(p.path), ("manifest.json", "`deploy` wrote")),
     ("an artifact's byte", damaged_artifact, ("student.safetensors", "SHA-256 differs")),
     ("its file gone", lambda p: p.measure(removed(p.artifact(), "student.safetensors")), ("is missing",)),
-    ("its manifest cut", lambda p: p.measure(Path(p.file("a/manifest.json", '{"a"')).parent), ("whole JSON",)),
+    (
+        "its manifest cut",
+        lambda p: p.measure(Path(p.file("a/manifest.json", '{"a"')).parent),
+        ("manifest.json", "not JSON at line 1"),
+    ),
     ("its manifest climbing", lambda p: edit_manifest(p, other_file), ("plain names inside", "'../x'")),
     ("its manifest running code", lambda p: edit_manifest(p, other_package), ("os:system", "If you trust it")),
     ("data of other classes", lambda p: ["measure", str(p.artifact()), "--data", "digits"], ("--data", "'ant'")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from attar.deployment.artifact import Candidate, candidates, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.errors import BadInput, CorruptFile, MissingExtra
 from attar.network.describe import Spec
+from attar.records import to_text
 
 Deploy = Callable[..., Any]
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -57,13 +59,13 @@ def made(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 @pytest.fixture
 def edit(made: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a whole artifact with its manifest changed."""
+    """A copy of a whole artifact with its manifest changed, and its checksum with it."""
 
-    def editing(change: Callable[[dict[str, Any]], Any], runtime: str = "torch") -> Path:
-        folder = shutil.copytree(made[runtime], tmp_path / "edited")
+    def editing(change: Callable[[dict[str, Any]], Any], runtime: str = "torch", *, seal: bool = True) -> Path:
+        folder = shutil.copytree(made[runtime], tmp_path / f"edited {len(list(tmp_path.iterdir()))}")
         manifest = json.loads((folder / "manifest.json").read_text())
         change(manifest)
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        (folder / "manifest.json").write_text(to_text(manifest) if seal else json.dumps(manifest))
         return folder
 
     return editing
@@ -256,7 +258,7 @@ def test_weights_kept_for_rebuilding_may_stay_behind(made: dict[str, Path], tmp_
         read.network()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 1}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 3}', "\x00\xff"])
 def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text: str) -> None:
     folder = shutil.copytree(made["torch"], tmp_path / "damaged")
     (folder / "manifest.json").write_bytes(text.encode("latin-1"))
@@ -274,6 +276,12 @@ def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text
         lambda m: m["files"].append("model.onnx"),
         lambda m: m["input"].update(shape="any"),
         lambda m: m["output"].update(classes=[1, 2]),
+        lambda m: m["output"].update(classes=[]),
+        lambda m: m["input"].update(shape=["batch", -1]),
+        lambda m: m["input"].update(shape=["batch", True]),
+        lambda m: m["input"].update(shape=["batch"]),
+        lambda m: m.update(precision="fp16"),
+        lambda m: m["files"].append(m["files"][0]),
         lambda m: m.update(network="attar:thing"),
     ],
 )
@@ -284,7 +292,95 @@ def test_an_odd_manifest_is_refused(edit: Callable[..., Path], change: Callable[
 
 def test_a_manifest_of_the_future_is_refused(edit: Callable[..., Path]) -> None:
     with pytest.raises(BadInput, match="Install a newer Attar"):
-        load(edit(lambda m: m.update(format=3)))
+        load(edit(lambda m: m.update(format=4)))
+    with pytest.raises(BadInput, match=r"format of .*manifest\.json must be 3; got 2\. Deploy again"):
+        load(edit(lambda m: m.update(format=2), "onnxruntime"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["output"]["classes"].reverse(),
+        lambda m: m["output"]["classes"].__setitem__(0, "ent"),
+        lambda m: m["output"].update(kind="values"),
+        lambda m: m["input"]["shape"].append(1),
+        lambda m: m.pop("checksum"),
+        lambda m: m.update(checksum=m["checksum"][:-1] + "x"),
+    ],
+)
+def test_a_manifest_that_was_altered_is_refused(
+    edit: Callable[..., Path], change: Callable[[dict[str, Any]], Any]
+) -> None:
+    with pytest.raises(CorruptFile, match=r"manifest\.json .*'checksum'.*Restore it, or deploy again"):
+        load(edit(change, seal=False))
+
+
+def test_a_link_in_place_of_the_manifest_and_a_pipe_are_refused(made: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(made["torch"], tmp_path / "linked")
+    (folder / "manifest.json").rename(tmp_path / "elsewhere")
+    (folder / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CorruptFile, match=r"manifest\.json is a symbolic link"):
+        load(folder)
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(CorruptFile, match="it is a pipe"):
+        load(folder)
+    (folder / "manifest.json").unlink()
+    (tmp_path / "elsewhere").rename(folder / "manifest.json")
+    (folder / "student.safetensors").unlink()
+    os.mkfifo(folder / "student.safetensors")
+    with pytest.raises(CorruptFile, match=r"student\.safetensors is missing"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"classes": 5, "widths": [4, 900_000_000]}, r"tensor .* must be of shape"),
+        ({"classes": 10**9, "widths": [4, 8]}, r"tensor .* must be of shape"),
+        ({"classes": 5, "widths": [4, 8], "hidden": [2**62, 2**62]}, "overflowed"),
+        ({"classes": 5, "widths": [1] * 100_000}, "must be one of .* tensors, as its weights are"),
+        ({"classes": 5, "widths": [4, 8], "strides": [0, 0], "side": 8}, "ZeroDivisionError"),
+        ({"classes": 5, "widths": [4, 8], "strides": [[[1]], "1"], "side": 8}, "convnet"),
+        ({"classes": 5, "widths": 8}, "convnet"),
+        ({"classes": 5, "widths": [4, 8], "more": 1}, "more"),
+    ],
+)
+def test_a_spec_that_wants_another_network_is_refused_before_memory_is_taken(
+    edit: Callable[..., Path], arguments: dict[str, Any], why: str
+) -> None:
+    artifact = load(edit(lambda m: m["network"].update(arguments=arguments)))
+    with pytest.raises(BadInput, match=why):
+        artifact.network()
+
+
+def test_blocks_without_end_are_refused(edit: Callable[..., Path]) -> None:
+    spec = {"reference": "attar.network.architectures:resnet", "arguments": {"classes": 5, "widths": [4, 8]}}
+    spec["arguments"]["blocks"] = 10**9  # type: ignore[index]
+    artifact = load(edit(lambda m: m["network"].update(spec)))
+    with pytest.raises(BadInput, match=r"must be one of .* tensors, as its weights are"):
+        artifact.network()
+
+
+@pytest.mark.parametrize("name", ["nn", "must", "near", "Rows", "_Residual", "Sequence", "Any", "torch", "none"])
+def test_what_architectures_need_is_no_architecture(edit: Callable[..., Path], name: str) -> None:
+    with pytest.raises(BadInput, match="must be a function of attar"):
+        load(edit(lambda m: m["network"].update(reference=f"attar.network.architectures:{name}")))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_other_counts_of_classes_than_there_are_logits_are_refused_when_opened(
+    edit: Callable[..., Path], runtime: str
+) -> None:
+    artifact = load(edit(lambda m: m["output"]["classes"].append("fox"), runtime))
+    with pytest.raises(CorruptFile, match=r"outputs of shape \[1, 5\], and its manifest\.json names 6 classes"):
+        artifact.open()
+
+
+def test_a_shape_that_the_network_cannot_take_is_refused_when_opened(edit: Callable[..., Path]) -> None:
+    artifact = load(edit(lambda m: m["input"].update(shape=["batch", 7])))
+    with pytest.raises(CorruptFile, match=r"cannot run an input of shape \[7\]"):
+        artifact.open()
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/secret", "..", "", "..\\secret", "C:\\secret"])

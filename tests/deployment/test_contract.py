@@ -110,6 +110,7 @@ def test_runs_with_only_the_files_it_needs(deployed: Deployed, trained: Any, tmp
 
 def test_says_what_it_is(deployed: Deployed) -> None:
     manifest = json.loads((deployed.written.folder / "manifest.json").read_text())
+    assert manifest.pop("checksum").startswith("sha256:")
     assert manifest == deployed.written.manifest == deployed.read.manifest
     assert deployed.read.candidate == deployed.candidate
     assert manifest["input"]["shape"] == ["batch", 1, 8, 8]

@@ -90,7 +90,7 @@ def test_size_is_that_of_the_one_file_there_is(made: Artifact) -> None:
 def test_says_that_it_is_expanded(made: Artifact) -> None:
     assert "(packed; float32 when opened)" in str(made)
     assert "neither memory nor time" in made.manifest["note"]
-    assert made.manifest["format"] == 2
+    assert made.manifest["format"] == 3
     assert made.candidate.precision == "packed"
 
 
@@ -241,7 +241,7 @@ def test_float_candidates_deploy_the_quantized_weights(quantized: nn.Module, tra
         torch.from_numpy(made(trained.inputs)), torch.from_numpy(logits_of(plain(quantized), trained.inputs))
     )
     assert "without formats of activations" in made.manifest["note"]
-    assert made.manifest["format"] == 1
+    assert made.manifest["format"] == 3
 
 
 # -- few bits --------------------------------------------------------------------------------------------------------

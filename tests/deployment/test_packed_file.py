@@ -378,7 +378,7 @@ def test_tables_and_codes_that_grow_beyond_measure_are_told(path: Path, monkeypa
         table.update(shape=[2**40], repeated=True, kept="float32", bytes=4)
 
     rewritten(path, none, lambda payload: payload[:4])
-    with pytest.raises(CorruptFile, match="bytes would grow to more than 268435456"):
+    with pytest.raises(CorruptFile, match="bytes would grow to more than 67108864"):
         read_packed(path)
     write_packed(content(quantize(nn.Linear(300, 300), weights=Ternary())), path)
     monkeypatch.setattr(container, "_ALWAYS", 2**10)

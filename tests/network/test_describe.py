@@ -241,7 +241,7 @@ def test_a_file_of_another_kind_is_named(tmp_path):
     with pytest.raises(CorruptFile, match=r"it\.pt is not a whole safetensors file"):
         read_tensors(tmp_path / "it.pt")
     save_file({"x": torch.zeros(1)}, tmp_path / "broken", metadata={"attar": "{"})
-    with pytest.raises(CorruptFile, match="broken is not a whole safetensors file"):
+    with pytest.raises(CorruptFile, match=r"header of .*broken is damaged: it is not JSON"):
         read_tensors(tmp_path / "broken")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -26,15 +27,16 @@ from attar.deployment.export import INPUT, OUTPUT, DeploymentError, to_onnx, to_
 from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
 from attar.deployment.manifest import (
     BITS,
+    FORMAT,
     MANIFEST,
     MODEL,
     PACKED,
     RUNTIMES,
     WEIGHTS,
     described,
-    format_of,
     model_of,
     read_manifest,
+    rebuilt_from_packed,
     verify,
     write_durably,
 )
@@ -43,9 +45,10 @@ from attar.deployment.packed.graph import missing_weights, with_weights, without
 from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
 from attar.deployment.packed.network import content, exportable, filled, is_quantized, plain, running
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
-from attar.errors import CorruptFile, must, near
-from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.errors import CorruptFile, must, near, shown
+from attar.network.describe import Spec, digest, must_fit, read_tensors, save_weights
 from attar.network.evaluating import evaluating
+from attar.network.fitting import build_to_fit
 from attar.quantization.quantize import input_formats
 from attar.tables.columns import Columns
 
@@ -64,6 +67,9 @@ another order can fall on the other side of a rounding, and the row then differs
 _CHECKED_ROWS = 256
 """How many calibration rows a deployment is run on before it counts as written."""
 
+
+_ASKED_WHEN_OPENED = 2**22
+"""Numbers of one input at most for which an artifact is asked once when it is opened, before its first call."""
 
 _VALUES: Mapping[str, Sequence[Any]] = {"coder": CODERS, "floats": FLOATS, "accuracy_level": ACCURACY_LEVELS}
 """What settings of packed files and of few bits can be."""
@@ -201,9 +207,30 @@ class Artifact:
             threads: Threads inside one operation; by default those of the artifact.
 
         Raises:
-            CorruptFile: If the runtime cannot read its file.
+            CorruptFile: If the runtime cannot read its file, or gives another number of outputs than there are names.
             MissingExtra: If the runtime is not installed.
         """
+        run = self._runner(threads)
+        shape = self.manifest["input"]["shape"][1:]
+        if math.prod(shape) <= _ASKED_WHEN_OPENED:
+            try:
+                outputs = run(np.zeros((1, *shape), np.float32))
+            except Exception as error:  # each runtime raises types of its own
+                raise CorruptFile(
+                    f"{self.folder} cannot run an input of shape {shape}, which its {MANIFEST} says it takes "
+                    f"({shown(str(error).strip())}). Deploy again."
+                ) from error
+            self._check_outputs(outputs)
+        return run
+
+    def _check_outputs(self, outputs: Array) -> None:
+        if outputs.ndim != 2 or outputs.shape[1] != len(self.classes):
+            raise CorruptFile(
+                f"{self.folder} gives outputs of shape {list(outputs.shape)}, and its {MANIFEST} names "
+                f"{len(self.classes)} classes. Deploy again."
+            )
+
+    def _runner(self, threads: int | None) -> Runner:
         count = self.threads if threads is None else threads
         runtime = self.manifest["runtime"]
         if runtime == "torch":
@@ -222,9 +249,7 @@ class Artifact:
             CorruptFile: If the saved weights were removed or are damaged.
         """
         described = self.manifest["network"]
-        if self._network is not None:
-            network = copy.deepcopy(self._network)
-        elif described is None:
+        if self._network is None and described is None:
             raise must(
                 "network",
                 str(self.folder),
@@ -232,17 +257,21 @@ class Artifact:
                 None,
                 "Pass network=, built by the code that built the student, to load",
             )
+        few = rebuilt_from_packed(self.manifest["precision"])
+        path = self.folder / (PACKED if few else WEIGHTS)
+        if not path.is_file():
+            raise CorruptFile(f"{path} is missing, and the network cannot be rebuilt without it. Deploy again.")
+        packed = read_packed(path) if few else None
+        weights = read_tensors(path)[0] if packed is None else packed.shaped()
+        if self._network is not None:
+            network = copy.deepcopy(self._network)
         else:
-            # The weights drawn here are overwritten below: the caller's random numbers must not depend on it.
-            with torch.random.fork_rng(devices=[]):
-                network = Spec.from_json(described, self._allow).build()
-        packed = format_of(self.manifest["precision"]) > 1
-        weights = self.folder / (PACKED if packed else WEIGHTS)
-        if not weights.is_file():
-            raise CorruptFile(f"{weights} is missing, and the network cannot be rebuilt without it. Deploy again.")
-        if packed:
-            return filled(network, read_packed(weights), weights)
-        return load_weights(network, weights).eval()
+            network = build_to_fit(Spec.from_json(described, self._allow), weights, path)
+        if packed is not None:
+            return filled(network, packed, path)
+        must_fit(network.state_dict(), weights, path, "Build the network that was saved")
+        network.load_state_dict(weights)
+        return network.eval()
 
     def _expanded(self, runtime: str, threads: int) -> Runner:
         """The graph of a packed file, with the weights that its codes stand for."""
@@ -307,7 +336,9 @@ class Artifact:
             raise must("inputs", self.folder.name, "floating numbers", str(rows.dtype), hint)
         if not self._opened:
             self._opened.append(self.open())
-        return self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
+        outputs = self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
+        self._check_outputs(outputs)
+        return outputs
 
     def predict(self, inputs: Any) -> Array:
         """Logits (or values); another name for calling the artifact."""
@@ -402,11 +433,11 @@ def deploy(
             "Pass spec=Spec('package.module:function', {...}), or choose another runtime."
         )
     whole = _on_cpu(student)
-    if format_of(chosen.precision) > 1 and not is_quantized(whole):
+    if rebuilt_from_packed(chosen.precision) and not is_quantized(whole):
         rule = f"quantized for {chosen.name!r}"
         raise must("student", "deploy", rule, type(student).__name__, "Pass what quantize() gave, or choose fp32")
     # What packed files and few bits are held against is the student itself, with its formats.
-    network = plain(whole) if is_quantized(whole) and format_of(chosen.precision) == 1 else whole
+    network = plain(whole) if is_quantized(whole) and not rebuilt_from_packed(chosen.precision) else whole
     rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
     with evaluating(network):
         expected = network(rows.clone())  # a network may begin with an operation in place
@@ -420,13 +451,13 @@ def deploy(
     making = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         needed = _write(network, chosen, making, example.detach().cpu(), calibration)
-        rebuilding = WEIGHTS if format_of(chosen.precision) == 1 else PACKED
+        rebuilding = PACKED if rebuilt_from_packed(chosen.precision) else WEIGHTS
         if rebuilding not in needed:
             save_weights(network, making / WEIGHTS) if rebuilding == WEIGHTS else _pack(network, making, None, {})
         if rebuilding == PACKED:
             network = filled(plain(network), read_packed(making / PACKED), making / PACKED)
         manifest: dict[str, Any] = {
-            "format": format_of(chosen.precision),
+            "format": FORMAT,
             "attar": version("attar"),
             "candidate": chosen.name,
             "runtime": chosen.runtime,
@@ -452,14 +483,14 @@ def deploy(
         if columns is not None:
             manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
         notes = [_NOTES[chosen.precision]] if chosen.precision in _NOTES else []
-        if network is not whole and format_of(chosen.precision) == 1:
+        if network is not whole and not rebuilt_from_packed(chosen.precision):
             notes.append("The student was quantized: these are its quantized weights, without formats of activations.")
         if spec is None:
             notes.append("Deployed without a spec: the network cannot be rebuilt in torch from this folder alone.")
         if notes:
             manifest["note"] = " ".join(notes)
         allow = ("attar",) if spec is None else ("attar", spec.reference.partition(":")[0].partition(".")[0])
-        rounds = format_of(chosen.precision) > 1 and bool(input_formats(whole))
+        rounds = rebuilt_from_packed(chosen.precision) and bool(input_formats(whole))
         made = Artifact(making, manifest, _allow=allow)
         manifest["checked"] = _checked(made, rows.numpy(), expected.numpy(), rounds=rounds)
         write_durably(making / MANIFEST, manifest)
@@ -588,7 +619,7 @@ def _checked(artifact: Artifact, rows: Array, expected: Array, *, rounds: bool) 
     Raises:
         DeploymentError: If logits are not finite, differ between batch sizes, or (but in int8) differ from torch.
     """
-    name, run = artifact.manifest["candidate"], artifact.open()
+    name, run = artifact.manifest["candidate"], artifact._runner(None)
     try:
         alone, together = run(rows[:1]), run(rows)
     except Exception as error:  # each runtime raises types of its own

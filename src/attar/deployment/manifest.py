@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, get_args
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.tables.columns import Columns
+from attar.records import read_json, to_text, unsealed
+from attar.tables.columns import Columns, Unseen
 
 MANIFEST = "manifest.json"
-FORMAT = 2
-"""Version of the manifest; raised when an older reader would misread a newer one. 2 has packed files and few bits."""
+FORMAT = 3
+"""Version of the manifest; raised when an older reader would misread a newer one. 3 has a checksum of the manifest."""
+
+LARGEST = 2**26
+"""Bytes of a manifest at most; one of 100,000 classes and 10,000 columns has a tenth of it."""
+
+_REMEDY = "Restore it, or deploy again."
 
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 WEIGHTS = "student.safetensors"
@@ -24,6 +29,7 @@ PACKED = "student.packed.safetensors"
 """The file of a packed network, which every runtime opens; it also rebuilds the network of the precisions `BITS`."""
 BITS = {"w2": 2, "w4": 4, "w8": 8}
 """Precisions in which a runtime executes weights of so many bits."""
+PRECISIONS = ("fp32", "int8", "packed", *BITS)
 
 
 def model_of(runtime: str, precision: str) -> str:
@@ -31,9 +37,9 @@ def model_of(runtime: str, precision: str) -> str:
     return PACKED if precision == "packed" else MODEL[runtime]
 
 
-def format_of(precision: str) -> int:
-    """The oldest version of the manifest whose readers understand a precision."""
-    return 2 if precision == "packed" or precision in BITS else 1
+def rebuilt_from_packed(precision: str) -> bool:
+    """Whether the network of a precision is rebuilt from its packed file, and not from plain weights."""
+    return precision == "packed" or precision in BITS
 
 
 def described(path: Path, needed: bool) -> dict[str, Any]:
@@ -51,8 +57,7 @@ def write_durably(path: Path, document: Mapping[str, Any]) -> None:
         with file.open("rb+") as written:
             os.fsync(written.fileno())
     with path.open("w", encoding="utf-8") as file_:
-        json.dump(document, file_, indent=2, ensure_ascii=False)
-        file_.write("\n")
+        file_.write(to_text(document, indent=2))
         file_.flush()
         os.fsync(file_.fileno())
 
@@ -60,21 +65,22 @@ def write_durably(path: Path, document: Mapping[str, Any]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, with everything checked that later code relies on."""
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise must("path", "load", f"a folder with a {MANIFEST}", folder, "Pass the folder that `deploy` wrote")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CorruptFile(f"{path} is not a whole JSON document ({error}). Restore it, or deploy again.") from error
-    if isinstance(manifest, dict) and isinstance(manifest.get("format"), int) and manifest["format"] > FORMAT:
-        raise must("format", str(path), f"{FORMAT} or less", manifest["format"], "Install a newer Attar")
+    manifest = read_json(path, _REMEDY, follow=False, largest=LARGEST)
+    if isinstance(manifest, dict) and type(manifest.get("format")) is int and manifest["format"] != FORMAT:
+        remedy = (
+            "Install a newer Attar" if manifest["format"] > FORMAT else "Deploy again: this one is of an older Attar"
+        )
+        raise must("format", str(path), str(FORMAT), manifest["format"], remedy)
+    manifest = unsealed(manifest, str(path), _REMEDY)
     problem = _problem(manifest)
     if problem:
-        raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. Restore it, or deploy again.")
-    return dict(manifest)
+        raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. {_REMEDY}")
+    return manifest
 
 
-def _problem(manifest: Any) -> str | None:
+def _problem(manifest: Mapping[str, Any]) -> str | None:
     """What is wrong with the form of a manifest; None when nothing is."""
     kinds: dict[str, type | tuple[type, ...]] = {
         "format": int,
@@ -87,17 +93,17 @@ def _problem(manifest: Any) -> str | None:
         "files": list,
         "network": (dict, type(None)),
     }
-    if not isinstance(manifest, dict):
-        return "it is not a table"
     for key, kind in kinds.items():
         if key not in manifest or not isinstance(manifest[key], kind):
             return f"{key!r} is missing or of the wrong type"
     if manifest["runtime"] not in RUNTIMES:
         return f"unknown runtime {manifest['runtime']!r}"
+    if manifest["precision"] not in PRECISIONS:
+        return f"unknown precision {manifest['precision']!r}"
     shape, classes = manifest["input"].get("shape"), manifest["output"].get("classes")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape[1:]):
+    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape[1:]) or len(shape) < 2:
         return "'input.shape' is not a list of sizes"
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or not classes:
         return "'output.classes' is not a list of names"
     if manifest["output"].get("kind", "logits") not in ("logits", "values"):
         return "'output.kind' is neither 'logits' nor 'values'"
@@ -108,10 +114,15 @@ def _problem(manifest: Any) -> str | None:
             return f"'input.columns' cannot be read ({error})"
         if shape[1:] != [len(columns)]:
             return f"'input.columns' has {len(columns)} columns for inputs of shape {shape[1:]}"
+        if manifest["input"].get("unseen") not in get_args(Unseen):
+            return "'input.unseen' is neither 'error' nor 'missing'"
     for file in manifest["files"]:
         wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
         if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):
             return "an entry of 'files' is incomplete"
+    names = [file["name"] for file in manifest["files"]]
+    if len(set(names)) < len(names):
+        return "'files' names one file twice"
     model = model_of(manifest["runtime"], manifest["precision"])
     if model not in {file["name"] for file in manifest["files"] if file["needed"]}:
         return f"'files' does not name {model}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,8 +20,10 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.network.standardize import Standardize
+from attar.records import parse_json
 
-_ARCHITECTURES = "attar.network.architectures"
+ARCHITECTURES = "attar.network.architectures"
+"""Whose functions a file may name without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class Spec:
             raise must("spec", "the file", "a reference and its arguments", document, "Write the artifact again")
         module = reference.partition(":")[0]
         package = module.partition(".")[0]
-        trusted = [_ARCHITECTURES if name == "attar" else name for name in allow]
-        if not any(module == name or module.startswith(name + ".") for name in trusted):
+        trusted = [ARCHITECTURES if name == "attar" else name for name in allow]
+        theirs = any(module == name or module.startswith(name + ".") for name in trusted)
+        if not theirs or (module == ARCHITECTURES and not _is_architecture(reference)):
             raise must(
                 "network",
                 "the file",
@@ -129,6 +133,12 @@ def resolve(reference: str) -> Callable[..., Any]:
     if not callable(found):
         raise must("reference", "a function", "callable", reference, f"It is a {type(found).__name__}")
     return found  # type: ignore[no-any-return]
+
+
+def _is_architecture(reference: str) -> bool:
+    """Whether one of our own functions is one that builds a network, and not what their module needs for that."""
+    found = getattr(importlib.import_module(ARCHITECTURES), reference.partition(":")[2], None)
+    return inspect.isfunction(found) and found.__module__ == ARCHITECTURES and not found.__name__.startswith("_")
 
 
 def digest(network: nn.Module) -> str:
@@ -193,10 +203,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise must("path", "the weights", "an existing safetensors file", path, "Check the path")
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("attar", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            text = (file.metadata() or {}).get("attar", "{}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise CorruptFile(f"{path} is not a whole safetensors file ({error}). Delete it or restore it.") from error
+    about = parse_json(text, f"The header of {path}", "Delete the file or restore it.", finite=False)
+    if not isinstance(about, dict):
+        raise CorruptFile(f"The header of {path} must hold a JSON object. Delete the file or restore it.")
+    return tensors, about
 
 
 def load_weights(network: nn.Module, path: Path) -> nn.Module:
@@ -207,21 +221,30 @@ def load_weights(network: nn.Module, path: Path) -> nn.Module:
         BadInput: If names or shapes are not the network's.
     """
     tensors, _ = read_tensors(path)
-    wanted = network.state_dict()
-    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    must_fit(network.state_dict(), tensors, path, "Build the network that was saved")
+    network.load_state_dict(tensors)
+    return network
+
+
+def must_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, remedy: str) -> None:
+    """See that names and shapes of weights are those of a network.
+
+    Args:
+        wanted: The network's, by name.
+        found: Those of the file.
+        path: Where they were read; for messages.
+        remedy: What to do, as a sentence without its period.
+
+    Raises:
+        BadInput: If they are not.
+    """
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or extra:
         raise BadInput(
             f"weights of {path} must have the network's tensor names; missing {missing[:3]}, unknown {extra[:3]} "
-            f"({len(missing)} and {len(extra)} in all). Build the network that was saved."
+            f"({len(missing)} and {len(extra)} in all). {remedy}."
         )
-    for name, tensor in tensors.items():
+    for name, tensor in found.items():
         if tensor.shape != wanted[name].shape:
-            raise must(
-                f"tensor {name!r}",
-                str(path),
-                f"of shape {tuple(wanted[name].shape)}",
-                tuple(tensor.shape),
-                "Build the network that was saved",
-            )
-    network.load_state_dict(tensors)
-    return network
+            rule = f"of shape {tuple(wanted[name].shape)}"
+            raise must(f"tensor {name!r}", str(path), rule, tuple(tensor.shape), remedy)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from attar.network.describe import read_tensors, write_tensors
 from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
 from attar.quantization.format import Encoded, Format, Ranged, stored
 from attar.quantization.formats.named import FORMATS, from_table, to_table
+from attar.records import parse_json
 
 VERSION = 1
 """Of the form of the file; raised when an older reader would misread a newer one."""
@@ -41,7 +44,11 @@ FLOATS = ("float32", "float16")
 _LARGEST_INDEX, _LARGEST_GRAPH = 2**24, 2**28
 """Bytes of an index and of a graph at most: deflated bytes can claim to be anything."""
 
-_LARGEST_GROWTH, _ALWAYS = 1024, 2**28
+_INDEX_GROWTH, _INDEX_ALWAYS = 64, 2**16
+"""Times that a deflated index may grow, and bytes that it may have in any case. That of layers of one size, which
+deflates best, grows twenty times."""
+
+_LARGEST_GROWTH, _ALWAYS = 1024, 2**26
 """Times that a file may grow when it is read, and bytes that it may take in any case. What would grow further, as
 many codes do that are nearly all the same, is written in plain bits."""
 
@@ -83,6 +90,10 @@ class Content:
     def state(self) -> dict[str, Tensor]:
         """All parameters and buffers, decoded."""
         return {name: form.decode(codes) for name, (form, codes) in self.codes.items()} | dict(self.tensors)
+
+    def shaped(self) -> dict[str, Tensor]:
+        """Tensors of the names and shapes of all parameters and buffers, without decoding them."""
+        return {name: codes.codes for name, (_, codes) in self.codes.items()} | dict(self.tensors)
 
 
 def write_packed(content: Content, path: Path, *, coder: str = "smallest", floats: str = "float32") -> None:
@@ -167,7 +178,8 @@ def read_packed(path: Path) -> Content:
     if _digest(parts) != about.get("sha256"):
         raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")
     try:
-        index = json.loads(_inflated(parts["index"], "index", _LARGEST_INDEX))
+        most = min(_LARGEST_INDEX, max(_INDEX_ALWAYS, _INDEX_GROWTH * len(parts["index"])))
+        index = parse_json(_inflated(parts["index"], "index", most), "the index", "", finite=False)
         reader = _Reader(parts["payload"].numpy())
         codes = _all_encoded(index["codes"], reader)
         kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
@@ -178,12 +190,13 @@ def read_packed(path: Path) -> Content:
             raise CorruptFile("a tensor is there twice")
         graph = _inflated(parts["graph"], "graph", _LARGEST_GRAPH) if "graph" in parts else None
     except CorruptFile as error:
-        raise CorruptFile(f"{path} cannot be read: {error}. Restore it, or deploy again.") from error
+        why = str(error).rstrip(".")
+        raise CorruptFile(f"{path} cannot be read: {why}. Restore it, or deploy again.") from error
     except BadInput as error:
         raise CorruptFile(f"{path} cannot be read: {error}") from error
     except MemoryError as error:
         raise CorruptFile(f"{path} cannot be read: it wants more memory than there is.") from error
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, OverflowError, AttributeError) as error:
         # Whatever a document of another form makes of the lines above.
         raise CorruptFile(
             f"{path} cannot be read: its index has another form ({type(error).__name__}: {error}). "
@@ -253,7 +266,7 @@ class _Raw:
 
     @property
     def count(self) -> int:
-        return torch.Size(self.shape).numel()
+        return math.prod(self.shape)
 
 
 def _all_encoded(entries: Sequence[Mapping[str, Any]], reader: _Reader) -> dict[str, tuple[Format, Encoded]]:
@@ -271,7 +284,7 @@ def _raw(entry: Mapping[str, Any], reader: _Reader) -> _Raw:
     form, shape, dtype = from_table(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
     if "weights" not in form.serves or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
-    reader.grow(_CODE * torch.Size(shape).numel())
+    reader.grow(_CODE * math.prod(shape))
     codes = reader.take(entry["bytes"])
     return _Raw(form, shape, dtype, entry["coder"], codes, _table(entry, reader, form.table_bytes(shape) // 4))
 
@@ -338,7 +351,7 @@ def _put(tensor: Tensor, parts: list[bytes]) -> dict[str, Any]:
 
 def _taken(entry: Mapping[str, Any], shape: tuple[int, ...], reader: _Reader) -> Tensor:
     kept, dtype = _DTYPES[entry["kept"]], _DTYPES[entry["dtype"]]
-    count = torch.Size(shape).numel()
+    count = math.prod(shape)
     raw = reader.take(entry["bytes"])
     if len(raw) != kept.itemsize * count:
         raise CorruptFile(f"{entry['name']!r} has {len(raw)} bytes where {shape} of {entry['kept']} were expected")
@@ -355,7 +368,7 @@ def _tensor(entry: Mapping[str, Any], reader: _Reader) -> Tensor:
 
 def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str, Tensor]:
     """A table of so many entries, which is checked before memory is taken for them."""
-    found = sum(torch.Size(_shape(said)).numel() for said in entry["table"])
+    found = sum(math.prod(_shape(said)) for said in entry["table"])
     if found != entries:
         raise CorruptFile(f"the table of {entry['name']!r} has {found} entries where {entries} belong to its format")
     table = {}
@@ -363,9 +376,9 @@ def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str,
         shape = _shape(said)
         repeated = said.get("repeated", False)
         if repeated:
-            reader.grow(_DTYPES[said["dtype"]].itemsize * torch.Size(shape).numel())
+            reader.grow(_DTYPES[said["dtype"]].itemsize * math.prod(shape))
         value = _taken(said, (1,) if repeated else shape, reader)
-        table[str(said["name"])] = value.expand(torch.Size(shape).numel()).reshape(shape).clone() if repeated else value
+        table[str(said["name"])] = value.expand(math.prod(shape)).reshape(shape).clone() if repeated else value
     return table
 
 
@@ -384,6 +397,8 @@ def _shape(entry: Mapping[str, Any]) -> tuple[int, ...]:
     shape = tuple(entry["shape"])
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
         raise CorruptFile(f"the shape of {entry['name']!r} is {shape}")
+    if math.prod(shape) > sys.maxsize or len(shape) > 64:
+        raise CorruptFile(f"{entry['name']!r} would have {math.prod(shape)} numbers")
     return shape
 
 

@@ -12,7 +12,8 @@ from torch.nn.utils import parametrize
 
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content
-from attar.errors import BadInput, CorruptFile, must
+from attar.errors import CorruptFile, must
+from attar.network.describe import must_fit
 from attar.quantization.activations import INPUT, InputFormat, quantize_input
 from attar.quantization.format import Format
 from attar.quantization.quantize import encoded, formats, input_formats, unquantized
@@ -74,17 +75,8 @@ def filled(network: nn.Module, packed: Content, path: Path) -> nn.Module:
     Raises:
         BadInput: If names or shapes are not the network's.
     """
-    wanted, state = network.state_dict(), packed.state()
-    missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    if missing or extra:
-        raise BadInput(
-            f"weights of {path} must have the network's tensor names; missing {missing[:3]}, unknown {extra[:3]} "
-            f"({len(missing)} and {len(extra)} in all). Build the network that was packed."
-        )
-    for name, tensor in state.items():
-        if tensor.shape != wanted[name].shape:
-            rule = f"of shape {tuple(wanted[name].shape)}"
-            raise must(f"tensor {name!r}", str(path), rule, tuple(tensor.shape), "Build the network that was packed")
+    state = packed.state()
+    must_fit(network.state_dict(), state, path, "Build the network that was packed")
     network.load_state_dict(state)
     for name, (form, table) in packed.inputs.items():
         try:

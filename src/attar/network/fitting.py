@@ -1,0 +1,80 @@
+"""Building the network that weights belong to, when both came with a file: nothing is allocated before they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from attar.errors import BadInput, CorruptFile, must, shown
+from attar.network.describe import ARCHITECTURES, Spec, must_fit
+
+
+def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """The network of a spec, once it is sure that these weights are its own.
+
+    A few bytes can ask for any number of layers of any width. So Attar's architectures are first built without
+    memory, with no more parameters than there are weights, and compared. Functions of packages that the user allowed
+    are trusted, and called once.
+
+    Args:
+        spec: How to build it.
+        weights: What it will be filled with.
+        path: Where the weights are; for messages.
+
+    Returns:
+        The network, not filled yet. The caller's random numbers are left as they are.
+
+    Raises:
+        BadInput: If names or shapes of the weights are not the network's, or the spec cannot be built.
+        CorruptFile: If the arguments of one of Attar's architectures are none.
+    """
+    if spec.reference.partition(":")[0] == ARCHITECTURES:
+        must_fit(_declared(spec, len(weights), path), weights, path, "Build the network that was saved")
+    # The weights drawn here are overwritten later: the caller's random numbers must not depend on it.
+    with torch.random.fork_rng(devices=[]):
+        return spec.build()
+
+
+def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
+    """Names and shapes of what the network will hold, as tensors without memory."""
+    bare = Spec(spec.reference, spec.arguments)
+    try:
+        with torch.device("meta"), _parameters(most, path):
+            state = dict(bare.build().state_dict())
+        if spec.mean is None or spec.std is None:
+            return state
+        statistics = {name: torch.as_tensor(value) for name, value in (("mean", spec.mean), ("std", spec.std))}
+        return {f"network.{name}": tensor for name, tensor in state.items()} | {
+            name: tensor.flatten() for name, tensor in statistics.items()
+        }
+    except BadInput:
+        raise
+    except Exception as error:  # whatever arguments of any other type, sign or size make of an architecture
+        raise CorruptFile(
+            f"The network of {path} cannot be built: {spec.reference} does not take {shown(dict(spec.arguments))} "
+            f"({type(error).__name__}: {shown(str(error))}). Restore the files, or deploy again."
+        ) from error
+
+
+@contextmanager
+def _parameters(most: int, path: Path) -> Iterator[None]:
+    """Let no more than so many parameters be made."""
+    made = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal made
+        made += 1
+        if made > most:
+            remedy = "Restore the files, or deploy again"
+            raise must("network", str(path), f"one of {most} tensors, as its weights are", "one of more", remedy)
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
