@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput, MissingExtra
+from attar.tables import cells
 from attar.tables.columns import Column, Columns
 
 NAN = float("nan")
@@ -396,7 +398,7 @@ class TestEncode:
         columns = Columns.infer(np.array([["x", 1.0]], dtype=object))
         assert np.isnan(columns.encode(np.array([[None, None]]))).all()
 
-    @pytest.mark.parametrize("value", ["3", True], ids=["string", "bool"])
+    @pytest.mark.parametrize("value", ["three", "1,5", True], ids=["name", "comma", "bool"])
     def test_something_else_than_numbers(self, value: Any):
         columns = Columns.infer(pd.DataFrame({"age": [1.0]}))
         message = rf"^column 'age' of the rows must be of numbers; got .*{value}.* in row 0.*\. Convert it: these were"
@@ -619,6 +621,131 @@ class TestDecode:
         ):
             columns.decode(np.zeros((1, 1)), like="pandas")
         assert columns.decode(columns.encode(pa.table({"column 0": [1.0]})), like="arrow").num_rows == 1
+
+
+class TestTexts:
+    """Strings that are numbers as people write them."""
+
+    ROWS: Any = pd.DataFrame(
+        {"price": ["1.234,50", "12,00", "-"], "color": ["red", "blue", "none"], "code": ["1", "2", "3"]}
+    )
+
+    def test_by_hand(self):
+        columns = Columns.infer(self.ROWS, texts=True)
+        price, color, code = columns
+        assert (price.kind, price.low, price.high, price.missing) == ("number", 12.0, 1234.5, True)
+        assert color.categories == ("blue", "none", "red") and code.categories == ("1", "2", "3")
+        assert np.array_equal(columns.encode(self.ROWS)[:, 0], [1234.5, 12, NAN], equal_nan=True)
+        assert str(price) == "number from 12 to 1234.5 or missing, written with decimal comma, points between thousands"
+        assert Columns.infer(self.ROWS, texts=True, digits=True)[2].kind == "integer"
+        assert Columns.infer(self.ROWS, texts=True, nominal=["price"])[0].kind == "nominal"
+        assert Columns.infer(self.ROWS)[0].kind == "nominal"
+
+    def test_rows_are_read_as_they_were_written(self):
+        columns = Columns.from_json(Columns.infer(self.ROWS, texts=True).to_json())
+        assert columns == Columns.infer(self.ROWS, texts=True)
+        for price, value in (("2.000,25", 2000.25), (7, 7), (7.5, 7.5), ("n/a", NAN), (None, NAN), ("", NAN)):
+            rows = [{"price": price, "color": "red", "code": "1"}] * 6
+            for form in (rows[0], rows[:1], rows, pd.DataFrame(rows)):
+                assert np.array_equal(columns.encode(form)[0], [value, 2, 0], equal_nan=True)
+        with pytest.raises(
+            BadInput, match=r"^column 'price' .* of numbers \(written with decimal comma.*; got \"'1.5' in"
+        ):
+            columns.encode({"price": "1.5", "color": "red", "code": "1"})
+
+    def test_texts_and_numbers_in_one_column(self):
+        columns = Columns.infer(pd.DataFrame({"age": [1.0, 2.0]}))
+        rows = pd.DataFrame({"age": ["3", 4, 5.5, "", None, NAN, "n/a"]}, dtype=object)
+        assert np.array_equal(columns.encode(rows)[:, 0], [3, 4, 5.5, NAN, NAN, NAN, NAN], equal_nan=True)
+        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got \"'x' in row 1\""):
+            columns.encode(pd.DataFrame({"age": [3.0, "x", 1.0, 1.0, 1.0]}, dtype=object))
+
+    def test_a_few_values_that_are_no_numbers_are_named(self):
+        rows = pd.DataFrame({"age": [f"{number},5" for number in range(30)] + ["about 3"]})
+        with pytest.raises(BadInput, match=r"^Column 'age' holds numbers, but also 'about 3' \(row 30\)\. Repair"):
+            Columns.infer(rows, texts=True)
+
+
+class TestRowsByName:
+    """Rows that are given as dicts, lists of dicts, dicts of lists and Series."""
+
+    COLUMNS = Columns.infer(pd.DataFrame({"age": [1.5, 2.5], "color": ["red", "blue"], "old": [True, False]}))
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"age": 3, "color": "red", "old": True},
+            {"old": True, "color": "red", "age": np.float32(3)},
+            [{"age": 3, "color": "red", "old": True}],
+            {"age": [3], "color": ["red"], "old": [True]},
+            {"age": np.array([3.0]), "color": ("red",), "old": np.array([True])},
+            pd.Series({"age": 3, "color": "red", "old": True}),
+            pd.DataFrame({"old": [True], "color": ["red"], "age": [3]}),
+            np.array([[3, "red", True]], object),
+        ],
+    )
+    def test_one_row(self, row: Any):
+        assert self.COLUMNS.encode(row).tolist() == [[3.0, 1.0, 1.0]]
+
+    @pytest.mark.parametrize("count", [2, 4, 5, 40])
+    def test_a_few_rows_as_many(self, count: int):
+        rows = [
+            {"age": place or None, "color": ("red", None, "blue")[place % 3], "old": place > 2}
+            for place in range(count)
+        ]
+        frame = pd.DataFrame(rows)
+        expected = np.vstack([self.COLUMNS.encode(row) for row in rows])
+        lists = {name: [row[name] for row in rows] for name in rows[0]}
+        for form in (rows, frame, lists, pa.table(lists), frame.to_numpy(dtype=object)):
+            assert np.array_equal(self.COLUMNS.encode(form), expected, equal_nan=True)
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            (
+                {"age": 3, "colour": "red", "old": True},
+                "columns of the rows must be all there; 'color' is not; .* Did you",
+            ),
+            (
+                {"age": 3, "color": "rad", "old": True},
+                "column 'color' of the rows must be one of .*; got .*'rad' in row 0",
+            ),
+            ({"age": [3, 4], "color": ["red"], "old": [True]}, "columns of the rows must be of one length; got"),
+            ({"age": [3, 4], "color": "red", "old": True}, "columns of the rows must be of one length; got"),
+            ([{"age": 3}, {"color": 3}], "columns of the rows must be the same in every row; got .*'age' not in both"),
+            ({"age": float("inf"), "color": "red", "old": True}, "column 'age' of the rows must be finite in float32"),
+            ({"age": {}, "color": "red", "old": True}, "column"),
+            (pd.Series([1.0]), "rows of a table must be"),
+        ],
+    )
+    def test_broken_rules_are_named(self, row: Any, message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            self.COLUMNS.encode(row)
+
+    def test_a_table_can_be_inferred_from_them(self):
+        rows = [{"age": 1.5, "color": "red", "old": True}, {"age": 2.5, "color": "blue", "old": False}]
+        assert Columns.infer(rows) == self.COLUMNS
+
+
+def test_missing_values_where_none_was_are_counted(caplog: pytest.LogCaptureFixture):
+    columns = Columns.infer(pd.DataFrame({"age": [1.0, 2.0], "color": ["red", "blue"], "gap": [1.0, None]}))
+    assert np.isnan(columns.encode({"age": None, "color": "", "gap": None})).all()
+    assert [record.getMessage() for record in caplog.records] == [
+        "of 1 rows, 2 values are missing where none was before (1 of 'age', 1 of 'color'): "
+        "they count as the column's middle"
+    ]
+    caplog.clear()
+    columns.encode({"age": 1, "color": "red", "gap": None})
+    assert not caplog.records
+
+
+def test_names_of_many_columns_take_time_in_proportion():
+    names = [f"c{place}" for place in range(100_000)]
+    begun = time.process_time()
+    assert cells.distinct(names) == names and cells.positions(names, names) == list(range(len(names)))
+    columns = Columns(tuple(Column(name, "number") for name in names[:20_000]))
+    assert columns._order(names[:20_000], named=True) == list(range(20_000))
+    assert time.process_time() - begun < 5
 
 
 class TestJson:

@@ -318,6 +318,37 @@ def test_arrays_of_objects_with_none() -> None:
     assert mimic.predict_proba(x.tolist()).tolist() == mimic.predict_proba(x).tolist(), "lists of mixed types too"
 
 
+def test_one_missing_value_refuses_no_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    x = pd.DataFrame({"age": np.arange(40) % 7 * 1.0, "color": ["red", "blue"] * 20})
+    teacher = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough"), LogisticRegression()
+    )
+    mimic = Mimic(teacher, **SMALL | {"steps": 20}).fit(x, np.arange(40) % 2)
+    artifact = mimic.save(tmp_path / "artifact")
+    gap = x.astype({"age": object}).copy()
+    gap.loc[3, "age"] = None
+    records = gap.to_dict("records")
+    expected = mimic.predict_proba(pd.DataFrame({"age": [x["age"].mean()], "color": ["blue"]}))
+    for rows in (gap, records, {"age": gap["age"].tolist(), "color": x["color"].tolist()}):
+        caplog.clear()
+        assert np.allclose(mimic.predict_proba(rows)[3], expected, atol=1e-6)
+        assert "of 40 rows, 1 values are missing where none was before (1 of 'age')" in caplog.text
+        assert np.allclose(artifact.predict_proba(rows)[3], expected, atol=1e-3)
+    for row in (records[3], gap.iloc[3], {"age": "", "color": "blue"}, {"age": float("nan"), "color": "blue"}):
+        assert np.allclose(mimic.predict_proba(row), expected, atol=1e-6)
+        assert np.allclose(artifact.predict_proba(row), expected, atol=1e-3)
+
+
+def test_numbers_that_the_teacher_would_take_for_names(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.array([[f"{i},5", float(i % 2)] for i in range(40)], dtype=object)
+    teacher = make_pipeline(
+        make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [0]), remainder="passthrough"),
+        LogisticRegression(),
+    )
+    Mimic(teacher, **SMALL | {"steps": 20}).fit(x, np.arange(40) % 2)
+    assert "column 'column 0' is taken for names, 40 of them, though its values are written like numbers" in caplog.text
+
+
 def test_value_that_was_not_there_in_training(tmp_path: Path) -> None:
     x = np.array([[float(i % 7), "ab"[i % 2]] for i in range(40)], dtype=object)
     y = np.arange(40) % 2
@@ -326,8 +357,8 @@ def test_value_that_was_not_there_in_training(tmp_path: Path) -> None:
     new = np.array([[1.0, "z"], [None, "a"]], dtype=object)
     with pytest.raises(BadInput, match=r"column 'column 1' .* got .*'z' in row 0.*unseen='missing'"):
         strict.predict(new[:1])
-    with pytest.raises(BadInput, match=r"column 'column 0' .* got 'NaN in row 0'.*unseen='missing'"):
-        strict.predict(new[1:])
+    middle = np.array([[x[:, 0].mean(), "a"]], dtype=object)
+    assert np.allclose(strict.predict_proba(new[1:]), strict.predict_proba(middle), atol=1e-6)
     assert lenient.predict(new).shape == (2,)
     for mimic in (strict, lenient):
         artifact = mimic.save(tmp_path / mimic.unseen)

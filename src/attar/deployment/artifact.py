@@ -295,7 +295,10 @@ class Artifact:
         """Rows of a table as the runtime takes them: float32 ``[rows, columns]``, names as codes, NaN where missing.
 
         Args:
-            table: A pandas DataFrame, a pyarrow Table, or an array of objects, with the columns of the manifest.
+            table: Rows with the columns of the manifest: a pandas DataFrame, a pyarrow Table, an array of objects, a
+                dict of values (one row) or of lists, a list of dicts, or a Series of pandas (one row). Numbers may be
+                written as texts, as they were in training. How many values are missing in columns that had all of
+                theirs in training is logged; they count as the column's middle.
 
         Raises:
             BadInput: If the artifact does not take rows of a table, or the columns differ.

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from attar.errors import must, near
+from attar.errors import BadInput, must, near, shown
 from attar.tables import cells, forms
-from attar.tables.cells import Cells, Kind, Scalar
+from attar.tables.cells import EXACT, LARGEST, Cells, Kind, Scalar
+from attar.tables.notation import PLAIN, Decimal, Notation, Reading, readings
+
+log = logging.getLogger(__name__)
 
 Unseen = Literal["error", "missing"]
+
+_FEW = 4
+"""Rows that are encoded value by value; beyond that it is quicker column by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class Column:
         center: Mean of the numbers seen, 0 for a nominal column.
         scale: Standard deviation of the numbers seen, and at least as much as float32 can tell apart; 1 for a constant
             and for a nominal column.
+        notation: How numbers that came as texts were written; None where they came as numbers.
 
     Raises:
         BadInput: If these do not go together.
@@ -44,8 +53,11 @@ class Column:
     missing: bool = False
     center: float = 0.0
     scale: float = 1.0
+    notation: Notation | None = None
+    _codes: dict[Any, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_codes", {value: float(code) for code, value in enumerate(self.categories)})
         of = f"column {self.name!r}"
         _check_kind(self.name, self.kind)
         if self.categories and self.kind != "nominal":
@@ -63,30 +75,59 @@ class Column:
             raise must("center and scale", of, "finite, and scale positive", got, "Use 0 and 1 to leave numbers alone")
 
     @classmethod
-    def of(cls, given: Cells, *, nominal: bool = False) -> Column:
+    def of(cls, given: Cells, *, nominal: bool = False, reading: Reading | None = None) -> Column:
         """What a column of a table is.
 
         Args:
             given: Its cells.
             nominal: Whether numbers are mere names.
+            reading: The numbers that its categories are, where they are texts of numbers.
 
         Raises:
             BadInput: If a number is infinite or too large.
         """
-        if nominal or given.kind == "nominal":
+        notation, kind = None, given.kind
+        if reading is not None:
+            _, codes = given.nominals()
+            numbers = Cells(given.name, np.array([*reading.values, np.nan])[codes], codes < 0).numbers()
+            notation, kind = reading.notation, "integer" if reading.whole else "number"
+        elif nominal or kind == "nominal":
             categories, codes = given.nominals()
             return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()))
-        numbers = given.numbers()
+        else:
+            numbers = given.numbers()
         seen = numbers[~np.isnan(numbers)]
         gaps = len(seen) < len(numbers)
         if not len(seen):
-            return cls(given.name, given.kind, missing=gaps)
+            return cls(given.name, kind, missing=gaps, notation=notation)
         low, high = float(seen.min()), float(seen.max())
         center = min(max(float(seen.mean()), low), high)  # rounding may leave the range
         # The step below the largest: above it there may be none.
         step = float(np.spacing(np.nextafter(np.float32(max(abs(low), abs(high))), np.float32(0))))
         scale = max(float(seen.std()), step, float(np.finfo(np.float32).tiny)) if low < high else 1.0
-        return cls(given.name, given.kind, (), low, high, gaps, center, scale)
+        return cls(given.name, kind, (), low, high, gaps, center, scale, notation)
+
+    def code(self, value: Any) -> float | None:
+        """One value as `codes` gives it; None where only that can tell what it is, or what is wrong with it."""
+        if self.kind == "nominal":
+            try:
+                code = self._codes.get(value)
+                if code is not None:
+                    return code
+                missing = value is None or bool(value != value) or value in cells.MISSING
+            except TypeError:  # what has no hash, and NA of pandas
+                return None
+            return math.nan if missing else None
+        if isinstance(value, str):
+            number = (self.notation or PLAIN).number(value)
+            return number if number is None or not abs(number) > LARGEST else None
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            if -EXACT <= value <= EXACT:
+                return float(value)
+            return math.nan if value != value else None
+        if isinstance(value, np.integer | np.floating):
+            return self.code(value.item())
+        return math.nan if value is None else None
 
     def codes(self, given: Cells, unseen: Unseen = "error") -> Float64[np.ndarray, " rows"]:
         """Cells as numbers: nominal values by their codes, NaN where missing.
@@ -96,10 +137,9 @@ class Column:
                 was inferred and that is an error.
         """
         if self.kind != "nominal":
-            return given.numbers()
+            return self._numbers(given)
         categories, codes = given.nominals()
-        known = {value: place for place, value in enumerate(self.categories)}
-        lookup = np.array([*(known.get(value, -2) for value in categories), -1], np.int64)
+        lookup = np.array([*(self._place(value) for value in categories), -1], np.int64)
         found = lookup[codes]
         if unseen == "error" and (found == -2).any():
             row = int(np.flatnonzero(found == -2)[0])
@@ -118,10 +158,59 @@ class Column:
             )
         return np.where(found < 0, np.nan, found.astype(np.float64))
 
+    def _place(self, value: Scalar) -> int:
+        """The code of a category; -1 for a missing one, -2 for one that is not known."""
+        code = self._codes.get(value)
+        return int(code) if code is not None else -1 if isinstance(value, str) and value in cells.MISSING else -2
+
+    def _numbers(self, given: Cells) -> Float64[np.ndarray, " rows"]:
+        """Cells as numbers, some or all of which may be written as texts."""
+        if given.problem is not None:
+            found = [self._read(value, row) for row, value in enumerate(given.values)]
+            numbers = np.array(found, np.float64)
+            return Cells(given.name, numbers, np.isnan(numbers)).numbers()
+        if given.kind != "nominal" or given.empty:
+            return given.numbers()
+        categories, codes = given.nominals()
+        if not all(isinstance(value, str) for value in categories):
+            return given.numbers()  # which refuses it
+        first = {int(code): row for row, code in reversed(list(enumerate(codes)))} if len(categories) else {}
+        lookup = [self._read(value, first[code]) if code in first else np.nan for code, value in enumerate(categories)]
+        values = np.array([*lookup, np.nan])[codes]
+        return Cells(given.name, values, np.isnan(values)).numbers()
+
+    def _read(self, value: Any, row: int) -> float:
+        """One number, which may be written as a text.
+
+        Raises:
+            BadInput: If it is none.
+        """
+        number = (self.notation or PLAIN).number(value) if isinstance(value, str) else self.code(cells.plain(value))
+        if number is not None:
+            return number
+        missing = value is None or not isinstance(value, bool | int | float | np.generic | str)
+        if missing:
+            return math.nan
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        how = "" if self.notation is None else f" (written with {self.notation})"
+        remedy = "Convert it: these were numbers when the columns were inferred"
+        got = f"{cells.plain(value)!r} in row {row}"
+        raise must(f"column {self.name!r}", "the rows", f"of numbers{how}", got, remedy)
+
+    def __str__(self) -> str:
+        gaps = " or missing" if self.missing else ""
+        if self.kind == "nominal":
+            return f"nominal of {len(self.categories)} values{gaps}"
+        span = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
+        how = "" if self.notation is None or self.notation == PLAIN else f", written with {self.notation}"
+        return f"{self.kind}{span}{gaps}{how}"
+
     def to_json(self) -> dict[str, Any]:
         """The column as a plain document."""
         plain = {name: getattr(self, name) for name in _FIELDS}
-        return plain | {"categories": list(self.categories)}
+        notation = {} if self.notation is None else {"notation": self.notation.to_json()}
+        return plain | {"categories": list(self.categories)} | notation
 
     @classmethod
     def from_json(cls, document: object) -> Column:
@@ -131,7 +220,7 @@ class Column:
             BadInput: If it is something else.
         """
         remedy = "Write it again with to_json"
-        if not isinstance(document, Mapping) or set(document) != set(_FIELDS):
+        if not isinstance(document, Mapping) or set(document) - {"notation"} != set(_FIELDS):
             raise must("document", "Column", f"an object of {', '.join(_FIELDS)}", document, remedy)
         for name, types in _FIELDS.items():
             value = document[name]
@@ -143,7 +232,15 @@ class Column:
             raise must("categories", "Column", "bools, numbers or strings", categories, remedy)
         numbers = {name: document[name] for name in ("low", "high", "center", "scale")}
         floats: Any = {name: None if value is None else float(value) for name, value in numbers.items()}
-        return cls(document["name"], document["kind"], tuple(categories), missing=document["missing"], **floats)
+        written = document.get("notation")
+        return cls(
+            document["name"],
+            document["kind"],
+            tuple(categories),
+            missing=document["missing"],
+            notation=None if written is None else Notation.from_json(written),
+            **floats,
+        )
 
 
 def _check_kind(name: str, kind: str) -> None:
@@ -184,6 +281,7 @@ class Columns(Sequence[Column]):
     """
 
     columns: tuple[Column, ...]
+    _last: list[tuple[Any, list[int]]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -191,7 +289,17 @@ class Columns(Sequence[Column]):
         cells.distinct(self.names)
 
     @classmethod
-    def infer(cls, rows: Any, *, nominal: Sequence[str | int] = (), names: Sequence[str] | None = None) -> Columns:
+    def infer(
+        cls,
+        rows: Any,
+        *,
+        nominal: Sequence[str | int] = (),
+        names: Sequence[str] | None = None,
+        texts: bool = False,
+        digits: bool = False,
+        decimal: Decimal | None = None,
+        usual: Decimal = ".",
+    ) -> Columns:
         """What the columns of a table are.
 
         Strings, bools, categoricals of pandas and dictionaries of Arrow are nominal (the latter two with all the values
@@ -200,15 +308,22 @@ class Columns(Sequence[Column]):
         ``column 1`` and so on.
 
         Args:
-            rows: A NumPy array ``[rows, columns]`` of numbers, bools, strings or objects, a pandas DataFrame, or
-                anything that Arrow can read as a table.
+            rows: A NumPy array ``[rows, columns]`` of numbers, bools, strings or objects, a pandas DataFrame, anything
+                that Arrow can read as a table, a list of dicts (a row each), or a dict of lists.
             nominal: Columns of numbers that are mere names, by name or by place.
             names: What the columns of an array are called.
+            texts: Whether strings that are all numbers as people write them, such as ``1.234,50`` or ``12 %``, are read
+                as numbers, see `attar.tables.notation.readings`; values such as ``?`` and ``n/a`` are missing there.
+                `Column.notation` says how they are written, and `encode` reads them in this way.
+            digits: Whether that holds for strings of digits alone too, which may be codes.
+            decimal: What stands before fractions, where the strings leave that open.
+            usual: The same, where other columns do not tell either.
 
         Raises:
             BadInput: If ``names`` are not as many as the columns, or given for a table that names its own; there is no
                 column or no row, two columns have one name, there is no column of a name; or a column holds something
-                else, values of several types, infinity, or whole numbers above 2**53.
+                else, values of several types, infinity, whole numbers above 2**53, or, with ``texts``, numbers but for
+                a few values.
         """
         given = cells.read(rows)
         if names is not None:
@@ -216,15 +331,25 @@ class Columns(Sequence[Column]):
                 rule = "given for arrays alone" if cells.named(rows) else f"one for each of the {len(given)} columns"
                 raise must("names", "infer", rule, list(names), "Rename the columns of a table itself, and all of them")
             given = [replace(column, name=name) for column, name in zip(given, names, strict=True)]
-        chosen = cells.positions(nominal, [column.name for column in given])
-        return cls(tuple(Column.of(column, nominal=place in chosen) for place, column in enumerate(given)))
+        chosen = set(cells.positions(nominal, [column.name for column in given]))
+        found: dict[str, Reading] = {}
+        if texts:
+            found = _readings([one for place, one in enumerate(given) if place not in chosen], digits, decimal, usual)
+        return cls(
+            tuple(
+                Column.of(column, nominal=place in chosen, reading=found.get(column.name))
+                for place, column in enumerate(given)
+            )
+        )
 
     def encode(self, rows: Any, *, unseen: Unseen = "error") -> Float64[np.ndarray, "rows columns"]:
         """A table as a matrix: numbers as they are, nominal values by their codes, NaN where missing.
 
         Args:
-            rows: What `infer` takes. Columns of a DataFrame and of Arrow are found by name, in any order; those of an
-                array by place.
+            rows: What `infer` takes, a dict of values (one row), or a Series of pandas whose index names the columns
+                (one row). Columns that have names are found by name, in any order; those of an array by place. Numbers
+                may be written as texts, in the column's notation. How many values are missing in columns that had all
+                of theirs is logged.
             unseen: What to do with a nominal value that was not there when the columns were inferred: an error, or to
                 take it for missing.
 
@@ -233,10 +358,55 @@ class Columns(Sequence[Column]):
         """
         if unseen not in get_args(Unseen):
             raise must("unseen", "encode", "'error' or 'missing'", unseen, near(str(unseen), get_args(Unseen)))
-        given = cells.read(rows)
-        order = self._order([column.name for column in given], named=cells.named(rows))
-        coded = [column.codes(given[place], unseen) for column, place in zip(self.columns, order, strict=True)]
-        return np.ascontiguousarray(np.stack(coded, axis=1))
+        matrix = self._few(rows)
+        if matrix is None:
+            given = cells.read(rows)
+            order = self._order([column.name for column in given], named=cells.named(rows))
+            coded = [column.codes(given[place], unseen) for column, place in zip(self.columns, order, strict=True)]
+            matrix = np.ascontiguousarray(np.stack(coded, axis=1))
+        self._tell_gaps(matrix)
+        return matrix
+
+    def _few(self, rows: Any) -> Float64[np.ndarray, "rows columns"] | None:
+        """What `encode` gives for a few rows, quickly; None where it must look closer."""
+        given = cells.few(rows, _FEW)
+        if given is None:
+            return None
+        names, values = given
+        # The names of a DataFrame are an object of their own, which rows of one table share.
+        last, order = self._last[0] if self._last else (None, [])
+        if names is None:
+            if len(values[0]) != len(self):
+                return None
+            order = list(range(len(self)))
+        elif last is not names and not (type(last) is type(names) is tuple and last == names):
+            known = {str(name): place for place, name in enumerate(names)}
+            if not len(known) == len(names) == len(self) or any(name not in known for name in self.names):
+                return None
+            order = [known[name] for name in self.names]
+            self._last[:] = [(names, order)]
+        coded = [[column.code(row[place]) for column, place in zip(self.columns, order, strict=True)] for row in values]
+        if any(code is None for row in coded for code in row):
+            return None
+        return np.array(coded, np.float64)
+
+    def _tell_gaps(self, matrix: Float64[np.ndarray, "rows columns"]) -> None:
+        """Log how many values are missing in columns that had all of theirs."""
+        gaps = np.isnan(matrix)
+        if not gaps.any():
+            return
+        counts = gaps.sum(0).tolist()
+        found = {one.name: count for one, count in zip(self.columns, counts, strict=True) if count and not one.missing}
+        if found:
+            said = ", ".join(f"{count} of {name!r}" for name, count in list(found.items())[:10])
+            more = f" and of {len(found) - 10} more columns" if len(found) > 10 else ""
+            log.warning(
+                "of %d rows, %d values are missing where none was before (%s%s): they count as the column's middle",
+                len(matrix),
+                sum(found.values()),
+                said,
+                more,
+            )
 
     def decode(self, matrix: Float[np.ndarray, "rows columns"], like: Any = "numpy") -> Any:
         """A matrix as a table again.
@@ -315,18 +485,39 @@ class Columns(Sequence[Column]):
                 rule = f"{len(self)}, as when they were inferred"
                 raise must("number of columns", "the rows", rule, len(names), "Give the same columns in the same order")
             return list(range(len(self)))
-        if missing := [name for name in self.names if name not in names]:
+        places = {name: place for place, name in enumerate(names)}
+        if missing := [name for name in self.names if name not in places]:
             raise must("columns", "the rows", f"all there; {missing[0]!r} is not", names, near(missing[0], names))
-        if extra := [name for name in names if name not in self.names]:
+        own = set(self.names)
+        if extra := [name for name in names if name not in own]:
             raise must("columns", "the rows", f"those of {list(self.names)}", extra, "Leave the others out")
-        return [names.index(name) for name in self.names]
+        return [places[name] for name in self.names]
+
+
+def _readings(given: Sequence[Cells], digits: bool, decimal: Decimal | None, usual: Decimal) -> dict[str, Reading]:
+    """The columns of texts that are numbers.
+
+    Raises:
+        BadInput: If one is of numbers but for a few values.
+    """
+    texts = {one.name: found for one in given if (found := one.texts()) is not None}
+    read = readings({name: found[0] for name, found in texts.items()}, decimal=decimal, usual=usual)
+    read = {name: one for name, one in read.items() if digits or not one.plain or one.wrong}
+    for name, one in read.items():
+        if not one.wrong:
+            continue
+        categories, codes = texts[name]
+        wrong = [categories[place] for place in one.wrong]
+        row = int(np.flatnonzero(codes == one.wrong[0])[0])
+        if not digits and one.plain:
+            continue
+        more = f" and {len(wrong) - 1} more such values" if len(wrong) > 1 else ""
+        raise BadInput(
+            f"Column {name!r} holds numbers, but also {shown(wrong[0], 60)} (row {row}){more}. Repair them, leave them "
+            "empty where the number is not known, or name the column in nominal if its values are names."
+        )
+    return {name: one for name, one in read.items() if not one.wrong}
 
 
 def _line(column: Column) -> str:
-    if column.kind == "nominal":
-        what = f"nominal of {len(column.categories)} values"
-    elif column.low is None:
-        what = f"{column.kind}"
-    else:
-        what = f"{column.kind} from {column.low:g} to {column.high:g}"
-    return f"{column.name!r}: {what}{' or missing' if column.missing else ''}"
+    return f"{column.name!r}: {column}"

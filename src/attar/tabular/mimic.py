@@ -7,6 +7,7 @@ the data, let the big model label them, and train a small network on what it say
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from attar.deployment.artifact import Artifact, deploy
-from attar.errors import must
+from attar.errors import BadInput, must
 from attar.network.evaluating import evaluating
+from attar.tables import cells
 from attar.tables.columns import Columns
 from attar.tabular import taught
 from attar.tabular.imitate import in_units_
@@ -33,6 +35,8 @@ from attar.tabular.plan import checked
 from attar.tabular.report import Report, of_labels, of_probabilities, of_values
 from attar.tabular.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
 from attar.training.progress import Progress, silent
+
+log = logging.getLogger(__name__)
 
 _PART = 16_384
 """Rows that the network sees at once when predicting."""
@@ -116,8 +120,9 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
                 best of 20 rounds, p and s.
             nominal: Columns of numbers that are mere names, by name or place; strings always are.
-            unseen: What to do when predicting on a nominal value, or a missing one, that its column did not have when
-                fitted: ``error``, or take it for ``missing``.
+            unseen: What to do when predicting on a nominal value that its column did not have when fitted: ``error``,
+                or take it for ``missing``. A missing value counts as the column's middle where there was none when
+                fitted, and how many did is logged.
             embed: Width of learned embeddings of nominal columns; None for one input per value.
             include_original: Whether the network learns from the real rows too.
             runtime: What `save` writes for, unless told otherwise.
@@ -172,6 +177,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         given = self._table(X, reset=True)
         truth = self._truth(given, y, kind, ready)
         columns = Columns.infer(given, nominal=plan.nominal)
+        _tell_texts(given, columns, plan.nominal)
         clock = _Clock()
 
         teacher = self.teacher
@@ -231,6 +237,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _table(self, X: Any, *, reset: bool) -> Any:
         """Rows, checked against those of the fit."""
+        if not reset and cells.by_name(X) is not None:
+            return X
         given = as_rows(X, self, least=LEAST if reset else 1)
         if reset and not hasattr(given, "shape"):
             raise must("X", "Mimic", "with a number of rows and columns", type(given).__name__, "Use an Arrow table")
@@ -279,13 +287,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _asked(self, X: Any) -> npt.NDArray[np.float64]:
         check_is_fitted(self, "network_")
         matrix = self.columns_.encode(self._table(X, reset=False), unseen=self.unseen)
-        if self.unseen == "error":
-            for place, column in enumerate(self.columns_):
-                if not column.missing and (gaps := np.isnan(matrix[:, place])).any():
-                    row = int(np.flatnonzero(gaps)[0])
-                    rule = "without missing values, as it was when fitted"
-                    remedy = "Fill it in, or set unseen='missing'"
-                    raise must(f"column {column.name!r}", "the rows", rule, f"NaN in row {row}", remedy)
         return self._said(matrix)
 
     def _said(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -390,6 +391,26 @@ def _figures(
         return {"fidelity": of_probabilities(mine, its), "mimic": judged[0], "teacher": judged[1]}
     judged = [of_values(one, values) if values is not None else None for one in (mine, its)]
     return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
+
+
+def _tell_texts(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
+    """Log which columns are taken for names though they are numbers in all but type: the teacher sees them so too."""
+    if not any(column.kind == "nominal" for column in columns):
+        return
+    try:
+        read = Columns.infer(given, nominal=nominal, texts=True)
+    except BadInput as error:
+        log.warning("%s", error)
+        return
+    for column, other in zip(columns, read, strict=True):
+        if column.kind != other.kind:
+            log.warning(
+                "column %r is taken for names, %d of them, though its values are written like numbers (%s): convert it "
+                "to numbers before the teacher is fitted, or name it in nominal",
+                column.name,
+                len(column.categories),
+                other.notation,
+            )
 
 
 def _head(given: Any) -> Any:
