@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attar.network.consistency import batch_difference, repeat_difference
+from attar.errors import BadInput
+from attar.network.consistency import batch_difference, check_consistent, repeat_difference
 
 ROWS = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
 
@@ -67,3 +68,40 @@ def test_the_same_infinities_are_no_difference() -> None:
 def test_infinite_in_one_answer_alone_is_infinitely_far() -> None:
     answers = iter([torch.zeros(6, 1), torch.full((6, 1), math.nan)])
     assert repeat_difference(lambda rows: next(answers), ROWS) == math.inf
+
+
+def test_models_that_answer_each_row_by_itself_are_consistent() -> None:
+    check_consistent(lambda rows: rows * 2, torch.tensor([[1.0], [2.0]]), of="It", tolerance=0.0)
+
+
+def test_answers_at_random_are_refused_with_the_size() -> None:
+    answers = iter([torch.tensor([[4.0]]), torch.tensor([[5.0]])])
+    with pytest.raises(
+        BadInput, match=r"^It answers at random: asked twice about the same input, .* differ by 0\.25 of"
+    ):
+        check_consistent(lambda rows: next(answers), torch.ones(1, 1), of="It", tolerance=0.2)
+
+
+def test_answers_that_depend_on_the_batch_are_refused_with_the_size() -> None:
+    # The mean of both rows is 0.5, that of each row alone is the row.
+    with pytest.raises(
+        BadInput, match=r"^It gives answers that depend on the rest .* the same 2 inputs, .* by 0\.5 of"
+    ):
+        check_consistent(
+            lambda rows: rows.mean(0).expand(len(rows), 1), torch.tensor([[0.0], [1.0]]), of="It", tolerance=0.1
+        )
+
+
+def test_answers_that_exist_for_some_batches_alone_are_refused() -> None:
+    with pytest.raises(BadInput, match="differ by their shape, or in being finite"):
+        check_consistent(lambda rows: rows.squeeze(), torch.ones(3, 2), of="It", tolerance=0.1)
+
+
+def test_a_rounding_that_falls_to_the_other_side_in_one_row_is_no_dependence() -> None:
+    # Row 0 gives 1 more where all 20 rows are asked at once.
+    def answers(rows: torch.Tensor) -> torch.Tensor:
+        return rows + ((rows == 0) & (len(rows) == 20))
+
+    rows = torch.arange(20.0)[:, None] / 20
+    assert batch_difference(answers, rows) == 1.0
+    check_consistent(answers, rows, of="It", tolerance=0.1)

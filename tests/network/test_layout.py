@@ -45,6 +45,11 @@ class Strided(Net):
         return maps.as_strided((maps.size(0), 144), (144, 1))
 
 
+class _Viewing(nn.Module):
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.view(maps.size(0), -1)
+
+
 class ViewedWhileTraining(Net):
     def flat(self, maps: Tensor) -> Tensor:
         return maps.view(maps.size(0), -1) if self.training else maps.flatten(1)
@@ -76,6 +81,13 @@ def test_a_network_that_only_fails_while_it_learns_suits_asking_and_not_learning
 def test_chance_in_training_does_not_speak_against_a_layout() -> None:
     network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Dropout2d(), nn.Dropout(), nn.Flatten(), nn.Linear(64, 3))
     assert suits_channels_last(network, IMAGES, learns=True)
+
+
+def test_images_of_one_channel_are_no_exception() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3))
+    assert suits_channels_last(network, IMAGES[:, :1])
+    network.append(_Viewing())
+    assert not suits_channels_last(network, IMAGES[:, :1])
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])

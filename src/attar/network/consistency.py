@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from attar.errors import BadInput
+
 ALONE = 4
 """How many rows are asked one by one."""
 
@@ -78,3 +80,46 @@ def _difference(first: Tensor, second: Tensor) -> float:
     alike = (one == two) | (one.isnan() & two.isnan())
     apart = torch.where(alike, 0.0, (one - two).abs()).nan_to_num(nan=float("inf"), posinf=float("inf"))
     return float(apart.amax()) if apart.numel() else 0.0
+
+
+def check_consistent(predict: Callable[[Tensor], Tensor], rows: Tensor, *, of: str, tolerance: float) -> None:
+    """Refuse a model that answers at random, or otherwise with other rows in its batch.
+
+    Where numbers are rounded within the model, a sum that is taken in another order may fall on the other side of a
+    rounding, for a row here and there. So what depends on the batch must show in both halves of the rows.
+
+    Args:
+        predict: From ``[n, ...]`` inputs to ``[n, ...]`` outputs, in evaluation mode.
+        rows: ``[n, ...]`` inputs, n >= 1, that should differ from each other.
+        of: What the error calls the model.
+        tolerance: The difference that is allowed, as a share of the largest output (at least 1).
+
+    Raises:
+        BadInput: If it answers so; the message has the size of the difference.
+
+    Example:
+        >>> check_consistent(lambda rows: rows * 2, torch.ones(3, 1), of="the student", tolerance=1e-3)
+    """
+    count = "the same input" if len(rows) == 1 else f"the same {len(rows)} inputs"
+    apart = repeat_difference(predict, rows)
+    if apart > tolerance:
+        raise BadInput(
+            f"{of} answers at random: asked twice about {count}, it gives outputs that differ by {_size(apart)}, where "
+            f"{tolerance:g} is allowed. Drop out and add noise in training mode alone, as in "
+            "functional.dropout(x, p, training=self.training)."
+        )
+    apart = batch_difference(predict, rows)
+    if apart > tolerance and len(rows) >= 2 * ALONE:
+        half = len(rows) // 2
+        apart = min(apart, *(batch_difference(predict, part) for part in (rows[:half], rows[half:])))
+    if apart > tolerance:
+        raise BadInput(
+            f"{of} gives answers that depend on the rest of the batch: {count}, asked together, in parts and one by "
+            f"one, have outputs that differ by {_size(apart)}, where {tolerance:g} is allowed. Each row must be "
+            "answered by itself: give batch normalization its running statistics, take means over other axes than the "
+            "first, branch on no values, and flatten(1) rather than squeeze()."
+        )
+
+
+def _size(apart: float) -> str:
+    return f"{apart:.3g} of the largest" if apart != float("inf") else "their shape, or in being finite"

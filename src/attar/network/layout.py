@@ -6,13 +6,13 @@ That is an optimization and nothing else: it is tried on a few rows first and gi
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from attar.network.copying import copied
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
 
@@ -44,7 +44,7 @@ def suits_channels_last(network: nn.Module, inputs: Tensor, *, learns: bool = Fa
             bound = _bound(network) * max(1.0, float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max()))
             alike = torch.allclose(found, expected, rtol=0.0, atol=bound, equal_nan=True)
             if alike and learns:
-                forward(lay_out_(copy.deepcopy(network)).train(), laid_out(rows)).sum().backward()  # type: ignore[no-untyped-call]
+                forward(lay_out_(copied(network)).train(), laid_out(rows)).sum().backward()  # type: ignore[no-untyped-call]
         except Exception:  # a network may raise anything; in the layout that it was written for it may not
             return False
     return alike
@@ -74,7 +74,7 @@ def channels_last(network: nn.Module) -> Iterator[None]:
     try:
         with torch.inference_mode(False):  # else the weights could not learn later
             for weight, data in before:
-                weight.data = data.contiguous(memory_format=torch.channels_last)
+                weight.data = data.to(memory_format=torch.channels_last)  # contiguous() would leave one channel as is
         yield
     finally:
         for weight, data in before:

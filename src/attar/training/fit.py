@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
@@ -17,13 +16,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from attar.errors import CorruptFile, Diverged, must
+from attar.errors import BadInput, CorruptFile, Diverged, must
+from attar.network.copying import copied
 from attar.network.describe import digest
+from attar.network.forward import forward
 from attar.network.layout import laid_out, lay_out_
 from attar.training.batch import Batch, Source
 from attar.training.checkpoint import load_state, save_state
 from attar.training.features import Features
 from attar.training.objective import Active, Objective
+from attar.training.prepare import check_student, learn_channels_last, prepared, probed
 from attar.training.progress import Progress, silent
 from attar.training.reading import Guide, Learners, readings_of
 from attar.training.scoring import Metric, accuracy
@@ -264,12 +266,16 @@ class _Run:
         self.objective, self.data, self.settings = objective, data, settings
         self.validation, self.metric, self.detach_teacher = validation, metric, detach_teacher
         self.controls, self.checkpoint, self.fabric = controls, checkpoint, fabric
-        self.learners = Learners(copy.deepcopy(student), copy.deepcopy(teacher))
-        self.learners.readings = readings_of(objective, student, teacher, guide)
-        self.guide = None if guide is None else Guide(copy.deepcopy(guide), digest(guide) if checkpoint else "")
-        if self.learners.readings:
-            self.learners.add_projectors_(objective, self.guide, data)
-        lay_out_(self.learners)
+        readings = readings_of(objective, student, teacher, guide)
+        beside = None if teacher is None else prepared(teacher, data, "The teacher")
+        self.learners = Learners(prepared(student, data, "The student"), beside)
+        self.learners.readings = readings
+        self.guide = None if guide is None else Guide(copied(guide), digest(guide) if checkpoint else "")
+        if readings:
+            self.learners.add_projectors_(objective, self.guide, probed(data))
+        self.channels_last = learn_channels_last(self.learners.networks, data)
+        if self.channels_last:
+            lay_out_(self.learners)
         if self.learners.teacher is not None:
             # Teachers are frozen wherever else they come from.
             self.learners.teacher.requires_grad_(True)
@@ -319,6 +325,8 @@ class _Run:
         # Each process takes its even part of the step's examples.
         part = rows.tensor_split(fabric.world_size)[fabric.global_rank]
         batch = self.data.batch(part, course.epoch).to(fabric.device)
+        if course.step == 0:
+            check_student(self.learners.student, batch.inputs)
         count = batch.count()
         if fabric.world_size > 1:
             total = fabric.all_reduce(torch.tensor(count, device=fabric.device), reduce_op="sum")
@@ -355,8 +363,17 @@ class _Run:
 
     def _sums(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
         readers = tuple(term.name for term in terms if term.name in self.learners.readings)
-        inputs = laid_out(batch.inputs)
-        output, said, heard = self.model(inputs, readers)
+        inputs = laid_out(batch.inputs) if self.channels_last else batch.inputs
+        try:
+            output, said, heard = self.model(inputs, readers)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise BadInput(
+                f"batch normalization cannot learn from {len(batch)} example, as the {len(self.data)} examples in "
+                f"{self.steps_per_epoch} steps leave it at step {self.course.step}. Raise batch_size (and "
+                "micro_batch_size), or normalize each example by itself, as nn.LayerNorm and nn.GroupNorm do."
+            ) from error
         if said is not None:
             batch = replace(batch, targets=said.detach() if self.detach_teacher else said)
         features = self._features(inputs, heard) if readers else {}
@@ -454,13 +471,13 @@ class _Run:
     def _score(self) -> float | None:
         if self.validation is None:
             return None
-        model = self._candidate()
-        model.eval()
+        student: nn.Module = self._candidate().eval().student  # type: ignore[assignment]
         total, count = 0.0, 0
         with torch.inference_mode():
             for rows in torch.split(torch.arange(len(self.validation)), 512):
                 batch = self.validation.batch(rows, 0).to(self.fabric.device)
-                values = self.metric(model.student(laid_out(batch.inputs)), batch)  # type: ignore[operator]
+                inputs = laid_out(batch.inputs) if self.channels_last else batch.inputs
+                values = self.metric(forward(student, inputs, of="The student"), batch)
                 total += float(_sum_of_counted(values.float(), batch))
                 count += batch.count()
         score = total / max(count, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,14 @@ from torch import Tensor, nn
 
 from attar.errors import must
 from attar.network.evaluating import evaluating
-from attar.network.layout import laid_out, lay_out_
+from attar.network.forward import number_type, output_of
+from attar.network.layout import laid_out, lay_out_, suits_channels_last
 from attar.network.taps import find_layer, tapped
-from attar.training.batch import Source
+from attar.network.unchanged import Unchanged
 from attar.training.features import Projects, ReadsLayers
 from attar.training.objective import Objective
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Reading:
 class Learners(nn.Module):
     """All that learns in a training, as one module, so that one wrapper holds it.
 
-    It is the student, the teacher where one learns beside it, and the projectors of terms that read hidden layers.
+    It is the student, the teacher where one learns beside it, and the projectors of terms that read hidden layers. Of
+    what a network gives, its logits alone are taken (see `attar.network.forward.output_of`).
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module | None) -> None:
@@ -46,6 +51,8 @@ class Learners(nn.Module):
         self.teacher = teacher
         self.projectors = nn.ModuleDict()
         self.readings: Mapping[str, Reading] = {}
+        self._asks = Unchanged(), Unchanged()
+        self._several = False
 
     def forward(
         self, inputs: Tensor, terms: tuple[str, ...] = ()
@@ -55,15 +62,15 @@ class Learners(nn.Module):
         A term that reads a guide's layer, which is not in here, has None in its place.
         """
         if not terms:
-            return self.student(inputs), None if self.teacher is None else self.teacher(inputs), {}
+            return self._answer(inputs), None if self.teacher is None else self._teacher_answer(inputs), {}
         readings = {term: self.readings[term] for term in terms}
         with tapped(self.student, (reading.student_layer for reading in readings.values())) as mine:
-            output = self.student(inputs)
+            output = self._answer(inputs)
         said = None
         if self.teacher is not None:
             names = [reading.teacher_layer for reading in readings.values() if reading.beside]
             with tapped(self.teacher, names) as theirs:
-                said = self.teacher(inputs)
+                said = self._teacher_answer(inputs)
         heard = {}
         for term, reading in readings.items():
             features = mine[reading.student_layer]
@@ -72,9 +79,26 @@ class Learners(nn.Module):
             heard[term] = features, theirs[reading.teacher_layer] if reading.beside else None
         return output, said, heard
 
-    def add_projectors_(self, objective: Objective, guide: Guide | None, data: Source) -> None:
-        """Build the projectors of the terms that have one, from the shapes of one example's features."""
-        inputs = data.batch(torch.zeros(1, dtype=torch.int64), 0).inputs
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The student, and the teacher where there is one."""
+        return (self.student,) if self.teacher is None else (self.student, self.teacher)
+
+    def _answer(self, inputs: Tensor) -> Tensor:
+        result = self._asks[0](self.student, inputs)
+        if isinstance(result, Tensor):
+            return result
+        if not self._several and self.training:
+            self._several = True
+            log.info("the student gives a %s: its logits are trained, and no other output of it", type(result).__name__)
+        return output_of(result, "The student")
+
+    def _teacher_answer(self, inputs: Tensor) -> Tensor:
+        assert self.teacher is not None
+        return output_of(self._asks[1](self.teacher, inputs), "The teacher")
+
+    def add_projectors_(self, objective: Objective, guide: Guide | None, inputs: Tensor) -> None:
+        """Build the projectors of the terms that have one, from the shapes of the features of some inputs."""
         with evaluating(self):
             _, _, heard = self(inputs, tuple(self.readings))
         guided = {} if guide is None else guide.hear(inputs, self.readings)
@@ -110,8 +134,11 @@ class Guide:
     """
 
     def __init__(self, network: nn.Module, fingerprint: str) -> None:
-        self.network = lay_out_(network).requires_grad_(False).eval()
+        self.network = network.requires_grad_(False).eval()
         self.fingerprint = fingerprint
+        self._numbers = number_type(network)
+        self._channels_last: bool | None = None
+        self._ask = Unchanged()
 
     def to(self, device: torch.device) -> None:
         """Move it."""
@@ -119,8 +146,15 @@ class Guide:
 
     def hear(self, inputs: Tensor, readings: Mapping[str, Reading]) -> dict[str, Tensor]:
         """What its layers say of some inputs, by the term that reads them."""
+        if self._channels_last is None:
+            self._channels_last = suits_channels_last(self.network, inputs)
+            if self._channels_last:
+                lay_out_(self.network)
+        inputs = laid_out(inputs) if self._channels_last else inputs.contiguous()
+        if self._numbers is not None and inputs.is_floating_point():
+            inputs = inputs.to(self._numbers)
         with torch.no_grad(), tapped(self.network, (reading.teacher_layer for reading in readings.values())) as heard:
-            self.network(laid_out(inputs))
+            self._ask(self.network, inputs)
         return {term: heard[reading.teacher_layer] for term, reading in readings.items()}
 
 

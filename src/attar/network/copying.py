@@ -1,0 +1,34 @@
+"""Copies of networks."""
+
+from __future__ import annotations
+
+import copy
+from itertools import chain
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def copied(network: Network) -> Network:
+    """A copy of a network with weights of its own, also of one that holds tensors that it computed from its weights.
+
+    Torch refuses to copy the latter (`torch.nn.utils.weight_norm` makes such networks). They are computed again in the
+    next forward pass, so that the copy gets their values alone.
+
+    Args:
+        network: Any module; not changed.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> layer.doubled = 2 * layer.weight
+        >>> copied(layer).doubled.requires_grad
+        False
+    """
+    memo: dict[int, object] = {}
+    for part in network.modules():
+        for value in chain(vars(part).values(), part._buffers.values()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(network, memo)
