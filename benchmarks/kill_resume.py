@@ -36,6 +36,7 @@ LEFT_OUT = {
     r"stages\[\d+\]\.(seconds|reused)": "how long a stage took, and whether it was found finished",
     r"targets\.seconds": "how long the label pass took",
     r"models\[\d+\]\.latency\b.*": "timings",
+    r"checksum": "of all the other keys, these among them",
     r"models\[\d+\]\.peak_memory_bytes": "memory, which the system gives out",
     r"ratios\.faster_batch\d+\b.*": "ratios of timings",
 }

@@ -217,6 +217,10 @@ def report_of(place: Place, evidence: str | None) -> list[str]:
     return ["report", str(place.path / "out")]
 
 
+def altered_evidence() -> str:
+    return to_text({"verdict": {"difference": 0.01}}).replace("0.01", "0.91")
+
+
 def removed(folder: Path, name: str) -> Path:
     (folder / name).unlink()
     return folder
@@ -340,6 +344,13 @@ CASES: list[Case] = [
     ("report before the end", lambda p: report_of(p, None), ("finished run folder", "attar compress")),
     ("evidence that is cut", lambda p: report_of(p, "{"), ("evidence.json", "not JSON")),
     ("evidence that is none", lambda p: report_of(p, "[1]"), ("evidence.json", "attar compress again")),
+    ("evidence that was altered", lambda p: report_of(p, altered_evidence()), ("evidence.json", "'checksum' differs")),
+    ("evidence without its sum", lambda p: report_of(p, '{"name": "x"}'), ("evidence.json", "has no 'checksum'")),
+    (
+        "evidence of another kind",
+        lambda p: report_of(p, to_text({"models": [{"quality": {"accuracy": "93%"}}]})),
+        ("models.0.quality.accuracy", "a number from 0 to 1; got '93%'", "attar compress again"),
+    ),
     ("copy onto a file", lambda p: ["copy", "digits", p.file("mine.toml")], ("FILE", "not there yet")),
     ("copy of nothing", lambda p: ["copy", "digit", "x.toml"], ("NAME", "Did you mean 'digits'?")),
     ("copy to nowhere", lambda p: ["copy", "digits", str(p.path / "no" / "x.toml")], ("No such file or directory",)),

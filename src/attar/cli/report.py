@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +19,12 @@ def report(
 
     Example: attar report runs/digits
     """
-    from attar.errors import CorruptFile, must
+    from attar.errors import must
     from attar.evidence.report import render
+    from attar.records import read_record
 
     evidence = run / "evidence.json"
-    if not evidence.is_file():
+    if not os.path.lexists(evidence):
         raise must(
             "RUN",
             "attar report",
@@ -31,12 +32,7 @@ def report(
             str(run),
             "Finish it with attar compress",
         )
-    try:
-        document = json.loads(evidence.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptFile(f"{evidence} is not JSON ({error}). Run attar compress again: it writes it anew.") from error
-    if not isinstance(document, dict):
-        raise CorruptFile(f"{evidence} is not a run's evidence. Run attar compress again: it writes it anew.")
+    document = read_record(evidence, "Run attar compress again: it writes it anew.")
     path = out or run / "report.html"
     render(document, path)
     print(path)

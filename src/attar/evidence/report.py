@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from attar.evidence import standalone
+from attar.evidence import form, standalone
 from attar.evidence.page import page
 
 
@@ -25,6 +25,8 @@ def render(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         path: Where to write; folders on the way are made.
 
     Raises:
-        BadInput: If the document holds something that JSON cannot.
+        BadInput: If the document holds something that JSON cannot, or the page reads another kind of value there.
     """
-    standalone.write("report.html.jinja", page(standalone.plain(document, "render")), path)
+    plain = standalone.plain(document, "render")
+    form.check(plain)
+    standalone.write("report.html.jinja", page(plain), path)

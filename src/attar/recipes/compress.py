@@ -29,6 +29,7 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, check_networks, data_of
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
+from attar.records import to_text
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.once import Once
@@ -105,7 +106,7 @@ def compress(
         winner = field.contenders[choice.winner].artifact
         assert winner is not None, "candidates are artifacts"
         _replace_folder(winner.folder, path / "artifact")
-        write_whole(path / "evidence.json", json.dumps(evidence, indent=1))
+        write_whole(path / "evidence.json", to_text(evidence))
         render(evidence, path / "report.html")
         log.info("%s %s", headline(evidence), choice.why)
         return Run(path, evidence)
