@@ -102,8 +102,7 @@ def _files_of_a_run() -> list[str]:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_recipe_of_an_own_model_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+def test_recipe_of_an_own_model_runs(folder: Path) -> None:
     small = ["teacher.training.epochs=1", "student.training.epochs=1", "teacher.members=1", "data.limit=100"]
     run = attar.compress(attar.read_recipe(ROOT / "examples/own_model.toml", [*QUICK, *small]), "out")
     assert run.artifact.classes == ("near", "far")

@@ -55,13 +55,15 @@ def test_every_error_is_of_the_usual_kind(kind, usual):
 def test_values_are_shown_shortened():
     assert shown("x") == "'x'" and shown(Path("a/b")) == "'a/b'" and shown(3) == "3"
     long = shown(list(range(1000)))
-    assert len(long) == 120 and long.startswith("[0, 1, 2") and long.endswith("...")
-    assert shown("abcdefgh", limit=6) == "'ab..."
+    assert len(long) == 120 and long.startswith("[0, 1, 2") and long.endswith("998, 999]")
+    assert shown("abcdefghijkl", limit=12) == "'abc ... kl'"
+    assert shown(1 << 20_000) == "a int"
 
 
 def test_close_names_are_offered():
     names = ["temperature", "weight", "start_epoch", "end_epoch"]
     assert near("temprature", names) == "Did you mean 'temperature'?"
+    assert near("T", names) == "Did you mean 'temperature'?"
     assert near("strt_epoch", names) == "Did you mean 'start_epoch' or 'end_epoch'?"
 
 

@@ -54,25 +54,61 @@ def must(parameter: str, of: str, rule: str, got: object, remedy: str) -> BadInp
 
 
 def shown(value: object, limit: int = 120) -> str:
-    """A value as it appears in an error message: strings and paths quoted, long ones cut."""
-    text = repr(str(value)) if isinstance(value, Path) else repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """A value as it appears in an error message: strings and paths quoted, long ones without their middle.
+
+    Example:
+        >>> shown("a" * 50 + "b" * 50, 20)
+        "'aaaaaaaaa ... bbbb'"
+    """
+    try:
+        text = repr(str(value)) if isinstance(value, Path) else repr(value)
+    except Exception:  # a number of too many digits, or an object that cannot say what it is
+        text = f"a {type(value).__name__}"
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end - 5]} ... {text[-end:]}"
 
 
 def near(name: str, valid: Iterable[str]) -> str:
-    """A remedy for a misspelt name: the close matches, else all that is valid.
+    """A remedy for a misspelt name: what other libraries call it, else the close matches, else all that is valid.
 
     Example:
         >>> near("temprature", ["temperature", "weight"])
         "Did you mean 'temperature'?"
+        >>> near("lr", ["learning_rate", "epochs"])
+        "Did you mean 'learning_rate'?"
         >>> near("x", ["temperature", "weight"])
         "Choose from 'temperature', 'weight'"
     """
     choices = sorted(valid)
-    close = difflib.get_close_matches(name, choices, n=2)
+    close = [one for one in choices if name.lower() in _ELSEWHERE.get(one, ())]
+    close = close or difflib.get_close_matches(name[:100], choices, n=2)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"Choose from {', '.join(map(repr, choices))}"
+
+
+_ELSEWHERE = {
+    "learning_rate": ("lr", "eta", "step_size", "max_lr", "base_lr"),
+    "batch_size": ("bs", "batch", "batchsize", "train_batch_size"),
+    "micro_batch_size": ("micro_batch", "gradient_accumulation", "accumulate_grad_batches"),
+    "epochs": ("n_epochs", "num_epochs", "max_epochs", "nb_epochs", "num_train_epochs", "iterations", "steps"),
+    "weight_decay": ("wd", "l2", "decay"),
+    "optimizer": ("opt", "optim", "optimiser"),
+    "schedule": ("scheduler", "lr_scheduler", "lr_schedule"),
+    "warmup_epochs": ("warmup", "warm_up"),
+    "max_gradient_norm": ("clip", "grad_clip", "clip_grad", "clip_grad_norm", "gradient_clip_val", "max_grad_norm"),
+    "ema_decay": ("ema", "ema_rate"),
+    "patience": ("early_stopping", "early_stop"),
+    "precision": ("dtype", "amp", "fp16", "bf16"),
+    "seed": ("random_state", "random_seed", "rng"),
+    "temperature": ("t", "temp", "tau"),
+    "weight": ("alpha", "lambda", "lambda_", "coefficient", "w"),
+    "loss": ("criterion", "use", "loss_fn"),
+    "hidden": ("hidden_sizes", "hidden_layer_sizes", "layers"),
+}
+"""What other libraries call some of our parameters."""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -67,10 +68,9 @@ class Place:
         return str(path)
 
     def module(self, code: str) -> str:
-        """A module of the user's, and its name."""
-        name = f"mine_{abs(hash(code))}"
-        self.file(f"code/{name}.py", code)
-        self.patch.syspath_prepend(self.path / "code")
+        """A module of the user's beside the recipe, and its name."""
+        name = f"mine_{hashlib.sha256(code.encode()).hexdigest()[:8]}"
+        self.file(f"{name}.py", code)
         return name
 
     def artifact(self) -> Path:
@@ -206,6 +206,14 @@ def data_function(place: Place, code: str) -> list[str]:
     return place.changed("data", "use", to=f"{place.module(code)}:data")
 
 
+RAISING = "def data():\n    return 1 / 0"
+EXITING = "def data():\n    raise SystemExit('enough')"
+
+
+def huge_recipe(place: Place) -> list[str]:
+    return ["compress", place.file("x.toml", b"#" * 1_000_001)]
+
+
 def network_function(place: Place, code: str) -> list[str]:
     return place.changed("student", "network", to={"use": f"{place.module(code)}:network"})
 
@@ -233,7 +241,23 @@ CASES: list[Case] = [
     ("no such recipe", lambda p: ["compress", "digit"], ("'digit'", "Did you mean 'digits'?")),
     ("not TOML", lambda p: ["compress", p.file("x.toml", "name = \nseed = 0")], ("must be a TOML file", "line 1")),
     ("not text", lambda p: ["compress", p.file("x.toml", b"\xff\xfe\0")], ("must be a TOML file",)),
-    ("a folder as recipe", lambda p: ["compress", str(p.path)], ("RECIPE of attar compress",)),
+    ("a folder as recipe", lambda p: ["compress", str(p.path)], ("is a folder", "attar copy digits")),
+    ("a folder with a recipe", lambda p: ["compress", (p.compress(), str(p.path))[1]], ("It holds 'recipe.toml'",)),
+    ("data as recipe", lambda p: ["compress", p.file("x.csv")], ("x.csv is data", "data.use", "attar copy digits")),
+    ("a model as recipe", lambda p: ["compress", p.file("x.onnx")], ("x.onnx is a model", "teacher.onnx")),
+    (
+        "a typo in a path",
+        lambda p: ["compress", (p.compress(), str(p.path / "recpe.toml"))[1]],
+        ("recpe.toml", "Did you mean", "recipe.toml'?"),
+    ),
+    ("a folder that is not there", lambda p: ["compress", "no/such.toml"], ("There is no folder 'no'",)),
+    ("a huge recipe", huge_recipe, ("1,000,001 bytes", "at most 1,000,000")),
+    ("a deep recipe", lambda p: ["compress", p.file("x.toml", "a = " + "[" * 100_000)], ("nested this deep",)),
+    ("deep keys", lambda p: ["compress", p.file("x.toml", ".".join("a" * 5000) + " = 1")], ("nested deeper than 32",)),
+    ("a long number", lambda p: ["compress", p.file("x.toml", f"seed = {'9' * 10_000}")], ("thousands of digits",)),
+    ("a long hex", lambda p: ["compress", p.file("x.toml", f"seed = 0x{'9' * 9_000}")], ("seed", "at most 300 digits")),
+    ("NUL in a recipe", lambda p: p.changed("data", "use", to="a\0.npz"), ("data.use holds a NUL",)),
+    ("a long path in a recipe", lambda p: p.changed("data", "use", to="x" * 5000), ("data.use is too long",)),
     ("unknown key", lambda p: p.changed("student", "sedes", to=2), ("student.sedes", "'seeds'")),
     ("unknown table", lambda p: p.changed("objektive", to={}), ("objektive", "'objective'")),
     ("wrong type", lambda p: p.changed("seed", to="one"), ("seed", "valid integer", "'one'")),
@@ -254,6 +278,17 @@ CASES: list[Case] = [
     ("top_k too large", lambda p: p.changed("transfer", "top_k", to=9), ("transfer.top_k", "below 3", "got 9")),
     ("climbing name", lambda p: p.changed("name", to="a/../../b"), ("name", "pattern")),
     # flags
+    ("a long number in --set", lambda p: p.compress(None, "--set", "seed=" + "9" * 10_000), ("--set", "digits")),
+    ("a deep --set", lambda p: p.compress(None, "--set", "seed=" + "[" * 100_000), ("--set", "deeply nested")),
+    ("deep keys in --set", lambda p: p.compress(None, "--set", "a." * 5000 + "b=1"), ("--set", "at most 32 keys")),
+    ("a surrogate", lambda p: ["compress", "\udcff.toml"], ("no UTF-8", "\\udcff.toml")),
+    ("NUL", lambda p: ["compress", "a\0.toml"], ("NUL",)),
+    ("a long path", lambda p: ["compress", "a" * 5000], ("too long (5,000 characters)",)),
+    ("a long folder", lambda p: p.compress(None, "--out", "a" * 5000), ("too long (5,000 characters)",)),
+    ("a long file of a study", lambda p: ["study", "a" * 5000 + ".toml"], ("too long",)),
+    ("a long file to copy to", lambda p: ["copy", "digits", "a" * 5000], ("too long",)),
+    ("a surrogate in --out", lambda p: p.compress(None, "--out=\udcff"), ("no UTF-8",)),
+    ("allow of a path", lambda p: p.compress(None, "--allow", "./x.py"), ("allow", "names of packages")),
     ("--set without value", lambda p: p.compress(None, "--set", "seed"), ("--set", "dotted.key=value", "'seed'")),
     ("--set below a value", lambda p: p.compress(None, "--set", "name.x=1"), ("--set", "'name' is a value")),
     ("--set unknown", lambda p: p.compress(None, "--set", "student.seed=1"), ("student.seed",)),
@@ -288,8 +323,19 @@ CASES: list[Case] = [
     ("too small a limit", lambda p: p.changed("data", "limit", to=2), ("limit", "at least 3")),
     ("truncated IDX", truncated_idx, ("train-images-idx3-ubyte", "bytes of header", "Delete the file")),
     ("another file as IDX", other_images, ("train-images-idx3-ubyte", "two zero bytes")),
-    ("no such module", lambda p: p.changed("data", "use", to="no_such:data"), ("'no_such:data'", "PYTHONPATH")),
-    ("no such function", lambda p: p.changed("data", "use", to="json:lods"), ("'json:lods'", "Did you mean")),
+    (
+        "no such module",
+        lambda p: p.changed("data", "use", to="no_such:data"),
+        ("'no_such:data'", "not run", "--allow no_such"),
+    ),
+    ("no such function", lambda p: data_function(p, "def dta(): return 3"), (":data'", "Did you mean 'dta'?")),
+    ("the system", lambda p: p.changed("data", "use", to="os:system"), ("data.use", "'os:system'", "--allow os")),
+    ("the rest of Attar", lambda p: p.changed("data", "use", to="attar.cli.main:run"), ("data.use", "architectures")),
+    ("a function that raises", lambda p: data_function(p, RAISING), ("ZeroDivisionError: division by zero", "line 2")),
+    ("a function that exits", lambda p: data_function(p, EXITING), ("SystemExit: enough", "line 2")),
+    ("a module that raises", lambda p: data_function(p, "1 / 0"), ("could not be imported: ZeroDivision", "line 1")),
+    ("a module that is no Python", lambda p: data_function(p, "def data(:"), ("SyntaxError", "line 1")),
+    ("a module that exits", lambda p: data_function(p, "raise SystemExit"), ("SystemExit", "line 1")),
     ("a function of nothing", lambda p: data_function(p, "def data(): return 3"), ("Dataset", "a int")),
     # networks and teachers
     (

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +21,13 @@ from attar.deployment.artifact import load
 from attar.recipes.read import read, shipped
 
 FLAGS = {
-    "compress": {"--out", "--set", "--device", "--seed", "--dry-run", "--json"},
-    "label": {"--out", "--set", "--device", "--seed"},
+    "compress": {"--out", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
+    "label": {"--out", "--set", "--allow", "--device", "--seed"},
     "measure": {"--data", "--split", "--threads", "--allow", "--json"},
     "report": {"--out"},
     "recipes": set(),
     "copy": set(),
-    "study": {"--out", "--only", "--set", "--device"},
+    "study": {"--out", "--only", "--set", "--allow", "--device"},
 }
 """All flags there are. A new one is a promise for years: most wishes are a key of the recipe."""
 
@@ -61,7 +67,7 @@ def test_help_ends_with_an_example_whose_verb_and_flags_exist(verb: str, capsys:
 def test_help_of_the_whole_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for word in (*FLAGS, "130"):
+    for word in (*FLAGS, "70", "130", "143"):
         assert word in shown
 
 
@@ -107,6 +113,80 @@ def test_interrupted_is_exit_code_130(
     assert run(["compress", str(tiny_file), "--out", str(tmp_path / "run")]) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "attar: interrupted; the same command continues where it stopped\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("swallow", [None, RuntimeError, SystemExit, "nothing"])
+def test_a_signal_is_told_whatever_other_code_makes_of_it(
+    number: int,
+    code: int,
+    swallow: Any,
+    tiny_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def signalled(*_: Any, **__: Any) -> Any:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            if swallow is None:
+                raise
+            if swallow == "nothing":
+                return None
+            raise swallow("swallowed") from None
+
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr("attar.recipes.read.read", signalled)
+    monkeypatch.setattr("attar.recipes.compress.compress", lambda *_, **__: None)
+    assert run(["compress", str(tiny_file)]) == code
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "attar: interrupted; the same command continues where it stopped\n")
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    assert not any(isinstance(one, threading.Timer) and not one.finished.is_set() for one in threading.enumerate())
+
+
+def test_what_cannot_be_stopped_is_ended(tmp_path: Path) -> None:
+    """In a process of its own, without anything heavy: code that catches all that is raised and goes on."""
+    code = """
+import os, signal, time
+from attar.cli import stopping
+stopping.PATIENCE = 0.2
+with stopping.stopping():
+    while True:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM) if not os.path.exists("asked") else None
+            open("asked", "w").close()
+            time.sleep(0.05)
+        except BaseException:
+            open("asked", "w").close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (143, "attar: interrupted; the same command continues where it stopped\n")
+
+
+def test_a_crash_has_a_code_of_its_own_and_says_where_its_traceback_is(
+    tiny_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyError("a defect\nof two lines")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("attar.recipes.plan.data_of", crash)
+    monkeypatch.setattr("attar.recipes.compress.data_of", crash)
+    assert run(["compress", str(tiny_file), "--dry-run"]) == 70
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "crashed with KeyError" in err and "defect of Attar" in err
+    written = Path(err.rpartition("The traceback is in ")[2].strip().rstrip("."))
+    assert "in crash" in written.read_text(encoding="utf-8")
+    assert run(["compress", str(tiny_file), "--out", str(tmp_path / "run")]) == 70
+    err = capsys.readouterr().err
+    assert err.endswith(f"The traceback is in {tmp_path / 'run' / 'log.txt'}.\n")
+    assert "in crash" in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    monkeypatch.setenv("ATTAR_TRACEBACK", "1")
+    assert run(["compress", str(tiny_file), "--dry-run"]) == 70
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [True, False])

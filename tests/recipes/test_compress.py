@@ -456,7 +456,9 @@ def test_data_and_networks_may_be_functions_of_the_users(tiny: Document, own_mod
     tiny["data"] = {"use": f"{own_module}:data"}
     for section, width in (("teacher", 16), ("student", 4)):
         tiny[section]["network"] = {"use": f"{own_module}:network", "arguments": {"width": width}}
-    run = run_of(tiny, tmp_path / "run")
+    with pytest.raises(BadInput, match=rf"data\.use of the recipe names '{own_module}:data', which is not run"):
+        run_of(tiny, tmp_path / "run")
+    run = compress(tiny, tmp_path / "run", allow=[own_module])
     assert run.evidence["allow"] == ["attar", own_module]
     assert f"allow=['attar', '{own_module}']" in run.evidence["how_to_load"]
     rows = np.zeros((2, 6), dtype="float32")

@@ -121,7 +121,7 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("name", to="two words"), "pattern"),
         (_set("keep", "smaller", to=float("inf")), "finite"),
         (_set("artifacts", "seconds", to=float("inf")), "finite"),
-        (_set("keep", "accuracy_loss", to=10**400), "fits into a float"),
+        (_set("keep", "accuracy_loss", to=10**310), "at most 300 digits"),
         (_set("artifacts", "runtimes", to=[]), "at least 1 item"),
         (_set("artifacts", "runtimes", to=["tensorrt"]), "'torch', 'onnxruntime' or 'openvino'"),
         (_set("objective", to={}), "at least 1 item"),

@@ -159,7 +159,7 @@ def test_an_estimator_of_ones_own_is_imitated(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     document["teacher"] = {"estimator": "my_estimator:model"}
-    run = compress(from_document(document), tmp_path / "run")
+    run = compress(document, tmp_path / "run", allow=["my_estimator"])
     teacher = next(model for model in run.evidence["models"] if model["kind"] == "teacher")
     assert teacher["quality"]["accuracy"] > 0.9  # it has seen the test rows: this is about the plumbing
     assert run.evidence["selection"] is None and run.evidence["against_single"] is None

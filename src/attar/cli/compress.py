@@ -21,6 +21,14 @@ SetOption = Annotated[
         help="Change one setting, for example --set student.training.epochs=5. May be repeated.",
     ),
 ]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="PACKAGE",
+        help="A package whose functions the recipe may name, besides modules beside the recipe. May be repeated.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where networks are trained: cpu, cuda, cuda:1, mps.")]
 SeedOption = Annotated[
     int | None,
@@ -32,6 +40,7 @@ def compress(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
     changes: SetOption = None,
+    allow: AllowOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
     dry_run: Annotated[
@@ -53,7 +62,7 @@ def compress(
     from attar.recipes.read import read
 
     all_changes = [*(changes or []), *([] if seed is None else [f"seed={seed}"])]
-    chosen = read(recipe, all_changes)
+    chosen = read(recipe, all_changes, allow=allow or [])
     if dry_run:
         from attar.recipes.plan import plan
 

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.compress import DeviceOption, RecipeArgument, SeedOption, SetOption
+from attar.cli.compress import AllowOption, DeviceOption, RecipeArgument, SeedOption, SetOption
 
 
 def label(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
     changes: SetOption = None,
+    allow: AllowOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
 ) -> int:
@@ -27,6 +28,6 @@ def label(
     from attar.recipes.compress import label as do
     from attar.recipes.read import read
 
-    chosen = read(recipe, [*(changes or []), *([] if seed is None else [f"seed={seed}"])])
+    chosen = read(recipe, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], allow=allow or [])
     print(do(chosen, out, device=device, progress=bars))
     return 0

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import sys
+import tempfile
+import traceback
 from importlib.metadata import version
-from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
 
 from attar.cli import compress, label, measure, recipes, report, study
+from attar.cli.stopping import SENTENCE, stopping
 
-DONE, NOT_MET, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, NOT_MET, BAD_INPUT, CRASHED, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
+
+TRACEBACK = "The traceback is in"
+"""How a sentence begins that says where the traceback of a crash was written."""
 
 app = typer.Typer(
     name="attar",
@@ -23,7 +31,8 @@ app = typer.Typer(
     "accuracy out, as a file that a runtime executes, with the evidence.\n\n"
     "Begin with: [bold]attar compress digits[/bold]\n\n"
     "Exit codes: 0 done, 1 what was asked was not reached (the artifact is there all the same), 2 bad input, "
-    "130 interrupted.",
+    "70 a crash (a defect of Attar: the message says where the traceback is, ATTAR_TRACEBACK=1 prints it), "
+    "130 interrupted, 143 terminated; after both the same command continues where it stopped.",
 )
 app.command("compress")(compress.compress)
 app.command("measure")(measure.measure)
@@ -43,33 +52,95 @@ def _root(show_version: bool = typer.Option(False, "--version", help="Print the 
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
-    # A module of the user's that lies in the working folder is found, and after all others, so that it hides nothing.
-    sys.path.append(str(Path.cwd()))
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line on these arguments and return the exit code."""
+    """Run the command line on these arguments and return the exit code.
+
+    Every error is one sentence on standard error. With ``ATTAR_TRACEBACK=1`` in the environment, the traceback is
+    printed before it.
+    """
+    logging.getLogger("attar").addHandler(_NOWHERE)
+    with stopping() as stop:
+        try:
+            _usable(arguments)
+            code = app(args=arguments, standalone_mode=False)
+            code = code if isinstance(code, int) else DONE
+            sentence = None
+        except (KeyboardInterrupt, typer.Abort):
+            code, sentence = INTERRUPTED, None
+        except BaseException as error:
+            if os.environ.get("ATTAR_TRACEBACK", "") not in ("", "0"):
+                traceback.print_exc()
+            code, sentence = _told(error)
+        if stop.code is not None:  # whatever other code made of it
+            code = stop.code
+    if code in (INTERRUPTED, TERMINATED):
+        sys.stderr.write(SENTENCE)
+    elif sentence is not None:
+        sys.stderr.write(f"attar: {sentence}\n")
+    return code
+
+
+_NOWHERE = logging.NullHandler()
+"""What is logged goes to the log of a run; without one it would go to standard error, beside the sentence."""
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """Exit code and sentence of an exception."""
     from attar.errors import AttarError
 
-    try:
-        code = app(args=arguments, standalone_mode=False)
-    except AttarError as error:
-        # What a library said, quoted in a message, may have lines of its own.
-        sys.stderr.write(f"attar: {' '.join(str(error).split())}\n")
-        return BAD_INPUT
-    except OSError as error:
-        if error.filename is None or error.strerror is None:
-            raise
-        # What the system refuses is the user's to mend, wherever it happens.
-        sys.stderr.write(f"attar: {error.filename} cannot be used; {error.strerror}. Mend that or name another.\n")
-        return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except TyperException as error:
+    if isinstance(error, AttarError):
+        # What a library said, quoted in a message, may have lines of its own, and what no terminal can show.
+        text = " ".join(str(error).split())
+        return BAD_INPUT, text.encode("utf-8", "backslashreplace").decode()
+    if isinstance(error, OSError) and error.strerror is not None and (error.filename or error.errno in _FULL):
+        # What the system refuses is for the user to change, wherever it happens.
+        name = "The disk" if error.filename is None else _cut(str(error.filename))
+        return BAD_INPUT, f"{name} cannot be used; {error.strerror}. Change that or name another."
+    if isinstance(error, TyperException):
         # The parser's own complaints: an unknown option, a missing argument.
-        sys.stderr.write(f"attar: {error.format_message()} See attar --help.\n")
-        return BAD_INPUT
-    if code == INTERRUPTED:
-        sys.stderr.write("attar: interrupted; the same command continues where it stopped\n")
-    return code if isinstance(code, int) else DONE
+        return BAD_INPUT, f"{_cut(' '.join(error.format_message().split()), 400)} See attar --help."
+    return CRASHED, _crash(error)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _crash(error: BaseException) -> str:
+    """What is said of an exception that is not ours, after its traceback was written to a file."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(TRACEBACK)]
+    if notes:
+        where = notes[0]
+    else:
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", prefix="attar-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+            ) as file:
+                file.write("".join(traceback.format_exception(error)))
+            where = f"{TRACEBACK} {file.name}"
+        except OSError:
+            where = "Set ATTAR_TRACEBACK=1 to see the traceback"
+    said = _cut(" ".join(str(error).split()).rstrip("."), 300)
+    if isinstance(error, MemoryError):
+        return f"memory ran out ({said or 'MemoryError'}); use smaller batches or less data. {where}."
+    return f"crashed with {type(error).__name__}{': ' if said else ''}{said}. This is a defect of Attar. {where}."
+
+
+def _cut(text: str, limit: int = 200) -> str:
+    """A text that may be long, without its middle, and without what no terminal can show."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else f"{text[: limit * 3 // 4]} ... {text[-limit // 4 :]}"
+
+
+def _usable(arguments: list[str]) -> None:
+    """See that every word of the command can be a path, or text at all."""
+    from attar.errors import BadInput, shown
+    from attar.recipes.files import unusable
+
+    for word in arguments:
+        name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        why = unusable(value) if equals or not name else None
+        if why is not None and (why != "is empty") and not ("too long" in why and "=" in word):
+            raise BadInput(f"An argument of the command line {why}; got {shown(word, 60)}. Name another.")

@@ -34,23 +34,27 @@ def measure(
     from attar.deployment.artifact import load
     from attar.errors import must
     from attar.evidence.measure import measure as do
+    from attar.network.references import findable, folder_of, names_function
+    from attar.recipes.read import packages_of
     from attar.transfer.datasets import load as load_data
 
     parts: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
     if split not in parts:
         raise must("--split", "attar measure", "train, validation or test", split, "Choose one of them")
     allowed = ["attar", *(allow or [])]
-    opened = load(artifact, threads=threads, allow=allowed)
-    dataset = load_data(data, progress=bars)
-    chosen = dataset.splits()[split]
-    if tuple(opened.classes) != tuple(chosen.classes):
-        raise must(
-            "--data",
-            "attar measure",
-            f"of the artifact's classes {opened.classes}",
-            chosen.classes,
-            "Give the data it was made for",
-        )
-    evidence = do(opened, chosen, threads=threads, allow=allowed, progress=bars)
+    # Who types the name of a function lets it run; what an artifact names runs only where it is allowed.
+    typed = [data.partition(":")[0]] if names_function(data) else []
+    with findable(folder_of(module, Path.cwd()) for module in (*packages_of(allow or []), *typed)):
+        opened = load(artifact, threads=threads, allow=allowed)
+        chosen = load_data(data, progress=bars).splits()[split]
+        if tuple(opened.classes) != tuple(chosen.classes):
+            raise must(
+                "--data",
+                "attar measure",
+                f"of the artifact's classes {opened.classes}",
+                chosen.classes,
+                "Give the data it was made for",
+            )
+        evidence = do(opened, chosen, threads=threads, allow=allowed, progress=bars)
     print(json.dumps(evidence.to_json(), indent=1) if as_json else evidence)
     return 0

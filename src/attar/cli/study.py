@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.compress import DeviceOption, SetOption
+from attar.cli.compress import AllowOption, DeviceOption, SetOption
 
 
 def study(
@@ -24,6 +24,7 @@ def study(
         list[str] | None, typer.Option("--only", metavar="RUN", help="Do this run of it only. May be repeated.")
     ] = None,
     changes: SetOption = None,
+    allow: AllowOption = None,
     device: DeviceOption = "cpu",
 ) -> int:
     """Do the runs and sweeps of a study and draw them on one page, with the figures of the paper beside ours.
@@ -50,6 +51,7 @@ def study(
         out,
         changes=changes or [],
         only=only or [],
+        allow=allow or [],
         device=device,
         progress=bars,
         command=command,

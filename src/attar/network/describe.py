@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib
 import inspect
 import json
 import os
@@ -18,12 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attar.errors import BadInput, CorruptFile, must, near
+from attar.errors import BadInput, CorruptFile, must
+from attar.network.references import ARCHITECTURES, check_architecture, raised, said, within
+from attar.network.references import resolve as resolve
 from attar.network.standardize import Standardize
 from attar.records import parse_json
-
-ARCHITECTURES = "attar.network.architectures"
-"""Whose functions a file may name without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +49,22 @@ class Spec:
         """Call the function.
 
         Raises:
-            BadInput: If there is no such function, it does not take these arguments, or it returns no module.
+            BadInput: If there is no such function, it does not take these arguments, it raises anything, or it returns
+                no module.
         """
         make = resolve(self.reference)
         try:
             network = make(**self.arguments)
         except BadInput:
             raise
-        except (TypeError, ValueError, RuntimeError) as error:  # torch's answer to a negative width is the last
+        except (Exception, SystemExit) as error:
+            # What Attar's own functions and torch say (of a negative width) is about the arguments; what the user's
+            # own code says may be about anything.
+            module = self.reference.partition(":")[0]
+            if module != ARCHITECTURES and _takes(make, self.arguments):
+                raise raised(self.reference, error) from error
             raise must(
-                "arguments", self.reference, "what the function takes", dict(self.arguments), str(error)
+                "arguments", self.reference, "what the function takes", dict(self.arguments), said(error)
             ) from error
         if not isinstance(network, nn.Module):
             raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
@@ -90,9 +94,9 @@ class Spec:
             raise must("spec", "the file", "a reference and its arguments", document, "Write the artifact again")
         module = reference.partition(":")[0]
         package = module.partition(".")[0]
-        trusted = [ARCHITECTURES if name == "attar" else name for name in allow]
-        theirs = any(module == name or module.startswith(name + ".") for name in trusted)
-        if not theirs or (module == ARCHITECTURES and not _is_architecture(reference)):
+        if package == "attar" and "attar" in allow and module == ARCHITECTURES:
+            check_architecture(reference, "network of the file")
+        elif not within(module, [name for name in allow if name != "attar"]):
             raise must(
                 "network",
                 "the file",
@@ -103,42 +107,15 @@ class Spec:
         return cls(reference, dict(arguments), document.get("mean"), document.get("std"))
 
 
-def resolve(reference: str) -> Callable[..., Any]:
-    """The function that ``package.module:function`` names.
-
-    Raises:
-        BadInput: If the reference is malformed, the module cannot be imported or has no such function.
-    """
-    module_name, colon, name = reference.partition(":")
-    if not colon or not module_name or not name:
-        raise must(
-            "reference", "a function", "written package.module:function", reference, "Put a colon before its name"
-        )
+def _takes(make: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
+    """Whether a function can be called with these arguments at all."""
     try:
-        if module_name.startswith("."):
-            raise ImportError("a relative name has no package that it is relative to")
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise must(
-            "reference",
-            "a function",
-            "importable",
-            reference,
-            f"{error}; run where the package is installed or on PYTHONPATH",
-        ) from error
-    found = getattr(module, name, None)
-    if found is None:
-        names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
-        raise must("reference", "a function", f"a name in {module_name}", reference, near(name, names or ["(none)"]))
-    if not callable(found):
-        raise must("reference", "a function", "callable", reference, f"It is a {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
-
-
-def _is_architecture(reference: str) -> bool:
-    """Whether one of our own functions is one that builds a network, and not what their module needs for that."""
-    found = getattr(importlib.import_module(ARCHITECTURES), reference.partition(":")[2], None)
-    return inspect.isfunction(found) and found.__module__ == ARCHITECTURES and not found.__name__.startswith("_")
+        inspect.signature(make).bind(**arguments)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C that does not say
+        return True
+    return True
 
 
 def digest(network: nn.Module) -> str:

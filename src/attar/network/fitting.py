@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from attar.errors import BadInput, CorruptFile, must, shown
-from attar.network.describe import ARCHITECTURES, Spec, must_fit
+from attar.network.describe import Spec, must_fit
+from attar.network.references import ARCHITECTURES
 
 
 def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path) -> nn.Module:

@@ -17,18 +17,21 @@ from typing import Any
 import torch
 
 from attar.deployment.artifact import Artifact, load
-from attar.errors import must
+from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.measure import correct
 from attar.evidence.report import render
 from attar.recipes.choose import Choice, Measured, choose
 from attar.recipes.contenders import Field, Logits, line_up, timed
 from attar.recipes.document import document, finite, headline, labels_of, teacher_logits
+from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder, Stage, write_whole
+from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, check_networks, data_of
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
+from attar.recipes.trusted import trusted
 from attar.records import to_text
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
@@ -36,6 +39,9 @@ from attar.transfer.once import Once
 from attar.transfer.store import Targets
 
 log = logging.getLogger(__name__)
+
+TRACEBACK = "The traceback is in"
+"""How the note of an exception begins that says where its traceback was written."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,10 @@ class Run:
 
 
 def compress(
-    recipe: Recipe,
+    recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,
     *,
+    allow: Sequence[str] = (),
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
@@ -83,8 +90,10 @@ def compress(
     Stages that an earlier run finished in the folder are found again; a killed one continues where it was.
 
     Args:
-        recipe: What to do; see `attar.recipes.read.read`.
+        recipe: What to do: what `attar.recipes.read.read` gives, the path of a recipe, the name of a shipped one, or a
+            recipe as plain values.
         out: The run folder; by default ``runs/NAME``.
+        allow: Packages whose functions the recipe may name, besides Attar's architectures and modules beside its file.
         device: Where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         progress: Sees every long stage.
         command: What the user typed, for the report.
@@ -94,6 +103,7 @@ def compress(
         BadInput: If anything that the recipe names breaks a rule. Finished stages are kept.
         Diverged: If a loss becomes NaN.
     """
+    recipe = recipe_of(recipe, allow)
     with begun(recipe, out, device, progress, lenders=lenders) as context:
         taught = teach(context)
         field = line_up(context, taught)
@@ -113,19 +123,26 @@ def compress(
 
 
 def label(
-    recipe: Recipe, out: Path | str | None = None, *, device: str = "cpu", progress: Progress = silent
+    recipe: Recipe | Mapping[str, Any] | Path | str,
+    out: Path | str | None = None,
+    *,
+    allow: Sequence[str] = (),
+    device: str = "cpu",
+    progress: Progress = silent,
 ) -> Targets:
     """Do a recipe up to its targets; `compress` with the same folder finds them and goes on.
 
     Args:
-        recipe: What to do.
+        recipe: What to do, as for `compress`.
         out: The run folder; by default ``runs/NAME``.
+        allow: Packages whose functions the recipe may name, as for `compress`.
         device: Where networks are trained and the teacher is run.
         progress: Sees every long stage.
 
     Raises:
         BadInput: If the recipe stores no targets, or anything that it names breaks a rule.
     """
+    recipe = recipe_of(recipe, allow)
     if recipe.teacher.learns or not recipe.transfer.cached:
         key = "teacher.learns" if recipe.teacher.learns else "transfer.cached"
         raise must(
@@ -164,8 +181,13 @@ def begun(
     """
     for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
         make_fabric(device, training.precision)
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / recipe.name, lenders)
-    with folder.opened(recipe, visiting=visiting), _logging(folder.path / "log.txt"), _threads(recipe.threads):
+    folder = RunFolder(usable(out, "--out") if out is not None else Path("runs") / recipe.name, lenders)
+    with (
+        trusted(recipe),
+        folder.opened(recipe, visiting=visiting),
+        _logging(folder.path / "log.txt"),
+        _threads(recipe.threads),
+    ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         if not visiting:
             write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
@@ -215,7 +237,7 @@ def _replace_folder(source: Path, target: Path) -> None:
 @contextmanager
 def _logging(path: Path) -> Iterator[None]:
     """Write what Attar logs into the run folder as well."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("attar")
     level = logger.level
@@ -223,6 +245,12 @@ def _logging(path: Path) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
+    except AttarError:
+        raise
+    except Exception as error:
+        log.exception("crashed")
+        error.add_note(f"{TRACEBACK} {path}")
+        raise
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.network.describe import resolve
+from attar.network.references import call
 from attar.recipes.schema.recipe import Recipe
 from attar.transfer.datasets import Dataset
 from attar.transfer.part import absent_classes, joined, part_of
@@ -84,7 +84,7 @@ def _inputs(source: str, train: Split) -> Tensor:
                 "Write it anew."
             ) from error
     else:
-        found = resolve(source)()
+        found = call(source)
     try:
         inputs = torch.as_tensor(found)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, size
 from attar.network.cost import cost
 from attar.recipes.part import taken
+from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
 from attar.recipes.steps import check_steps
+from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
 from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
@@ -83,17 +86,30 @@ class Plan:
         )
 
 
-def plan(recipe: Recipe, out: Path | str | None = None, *, progress: Progress = silent) -> Plan:
+def plan(
+    recipe: Recipe | Mapping[str, Any] | Path | str,
+    out: Path | str | None = None,
+    *,
+    allow: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Plan:
     """Check a recipe down to its data and networks, and say what it would do.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe, as for `attar.recipes.compress.compress`.
         out: The run folder it would go to.
+        allow: Packages whose functions it may name, as there.
         progress: Shown while data are downloaded.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule.
     """
+    recipe = recipe_of(recipe, allow)
+    with trusted(recipe):
+        return _plan(recipe, out, progress)
+
+
+def _plan(recipe: Recipe, out: Path | str | None, progress: Progress) -> Plan:
     dataset = data_of(recipe, progress)
     check_networks(recipe, dataset)
     network = check_steps(recipe, dataset)

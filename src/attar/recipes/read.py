@@ -12,6 +12,17 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from attar.errors import BadInput, must, near, shown
+from attar.network.references import Trust
+from attar.recipes.files import (
+    DEEPEST,
+    DIGITS,
+    DIGITS_SAID,
+    MOST_BYTES,
+    check_recipe_file,
+    check_values,
+    parsed,
+    usable,
+)
 from attar.recipes.schema.recipe import Recipe
 
 Document = dict[str, Any]
@@ -27,37 +38,69 @@ def shipped() -> dict[str, Path]:
     return {str(path.relative_to(root).with_suffix("")): path for path in files}
 
 
-def read(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+def recipe_of(given: Recipe | Mapping[str, Any] | str | Path, allow: Sequence[str] = ()) -> Recipe:
+    """A recipe, whichever way it is given: itself, as a document, as a file, or by the name of a shipped one.
+
+    Args:
+        given: The recipe.
+        allow: Packages whose functions it may name, besides those that it may name already.
+
+    Raises:
+        BadInput: If it is none of these, or breaks a rule.
+    """
+    if isinstance(given, Recipe):
+        return (
+            given.trusting(Trust(given.trust.beside, (*given.trust.packages, *packages_of(allow)))) if allow else given
+        )
+    if isinstance(given, Mapping):
+        return from_document(given, trust=Trust(packages=packages_of(allow)))
+    if isinstance(given, str | Path):
+        return read(given, allow=allow)
+    raise BadInput(
+        f"A recipe must be a path, the name of a shipped recipe, a dict, or what attar.read_recipe gives; "
+        f"got {shown(given)}. Begin with attar.compress('digits')."
+    )
+
+
+def packages_of(allow: Sequence[str]) -> tuple[str, ...]:
+    """The packages that a user allows.
+
+    Raises:
+        BadInput: If one of them is no name of a package or module.
+    """
+    names = (allow,) if isinstance(allow, str) else tuple(allow)
+    for name in names:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise must("allow", "a recipe", "names of packages or modules", name, "For example --allow torchvision")
+    return names
+
+
+def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a file, or a shipped one by its name.
+
+    A recipe names functions, which then run: those of Attar's architectures, of modules that lie beside the file (they
+    are trusted as the file is), and of packages that are allowed here. All others are refused before anything is
+    imported.
 
     Args:
         path: A TOML file, or a name that `shipped` lists.
         changes: ``dotted.key=value`` each, the value written as in TOML; a bare word counts as a string.
+        allow: Packages or modules whose functions the recipe may name.
 
     Raises:
         BadInput: If the file is missing or is not TOML, a key is unknown, or a value breaks a rule.
     """
-    file = Path(path)
-    if not file.is_file():
-        ready = shipped()
-        if str(path) not in ready:
-            raise must(
-                "RECIPE",
-                "attar compress",
-                "a TOML file or the name of a shipped recipe",
-                str(path),
-                near(str(path), ready),
-            )
+    file, ready = usable(path), shipped()
+    trust = Trust(packages=packages_of(allow))
+    if not file.is_file() and str(path) in ready:
         file = ready[str(path)]
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} must be a TOML file; {error}. Mend that place.") from error
-    except RecursionError as error:
-        raise BadInput(f"{path} must not be nested this deep. Flatten it.") from error
+    else:
+        check_recipe_file(file, ready)
+        trust = Trust(file.parent.resolve(), trust.packages)
+    document = parsed(file)
     for change in changes:
         apply(document, change)
-    return from_document(document, str(path))
+    return from_document(document, str(path), trust)
 
 
 def apply(document: Document, change: str) -> None:
@@ -73,16 +116,24 @@ def apply(document: Document, change: str) -> None:
     """
     key, equals, text = change.partition("=")
     names = [name.strip() for name in key.split(".")]
+    if len(names) > DEEPEST:
+        raise must("--set", "attar compress", f"of at most {DEEPEST} keys", change, "Shorten the key")
     if not equals or not all(names):
         raise must(
             "--set", "attar compress", "written dotted.key=value", change, "For example --set student.training.epochs=5"
         )
+    if len(change) > MOST_BYTES:
+        raise must(
+            "--set", "attar compress", f"at most {MOST_BYTES:,} characters long", change, "Write it into the recipe"
+        )
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     except RecursionError as error:
         raise must("--set", "attar compress", "less deeply nested", change, "Flatten the value") from error
+    except ValueError as error:
+        if DIGITS in str(error):
+            raise must("--set", "attar compress", f"without a {DIGITS_SAID}", change, "Shorten it") from error
+        value = text.strip()
     table: Any = document
     for name, below in itertools.pairwise(names):
         table = table[int(name)] if isinstance(table, list) else table.setdefault(name, {})
@@ -100,21 +151,26 @@ def _counts(table: Sequence[Any], name: str) -> bool:
     return name.isascii() and name.isdecimal() and int(name) < len(table)
 
 
-def from_document(document: Mapping[str, Any], where: str = "the recipe") -> Recipe:
+def from_document(document: Mapping[str, Any], where: str = "the recipe", trust: Trust | None = None) -> Recipe:
     """Check a document against the schema.
+
+    Args:
+        document: The recipe as plain values.
+        where: What it is called in messages.
+        trust: Whose functions it may name; Attar's architectures alone if left out.
 
     Raises:
         BadInput: Naming file, dotted key, rule and value of the first thing that is wrong, and how many there are.
     """
+    check_values(document, where)
     try:
-        return Recipe.model_validate(dict(document))
+        recipe = Recipe.model_validate(dict(document))
+        return recipe if trust is None else recipe.trusting(trust)
     except ValidationError as error:
         problems = error.errors()
         text = _said(problems[0], where)
         more = f" ({len(problems) - 1} more like this.)" if len(problems) > 1 else ""
         raise BadInput(text + more) from error
-    except RecursionError as error:
-        raise BadInput(f"{where} must not be nested this deep. Flatten it.") from error
 
 
 def _said(problem: Any, where: str) -> str:

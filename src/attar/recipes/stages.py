@@ -23,6 +23,7 @@ from attar.deployment.packed.network import is_quantized
 from attar.errors import BadInput, MissingExtra, must, near
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.last_bias import shifted
+from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.folder import RunFolder, Stage, write_whole
@@ -417,7 +418,7 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
         BadInput: If there is no such function, or what it returns is no fitted model of the data's classes.
     """
     assert recipe.teacher.estimator is not None
-    found = resolve(recipe.teacher.estimator)()
+    found = call(recipe.teacher.estimator)
     return EstimatorTeacher(found, columns=dataset.columns, classes=dataset.classes)
 
 

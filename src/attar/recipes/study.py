@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
 from attar.recipes.compress import begun, compress
 from attar.recipes.document import finite, headline, labels_of
+from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.folder import write_whole
 from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
@@ -177,20 +177,23 @@ def read_study(path: str | Path) -> Study:
     Raises:
         BadInput: If there is no such file, it is not TOML, or breaks the schema.
     """
-    file, ready = Path(path), studies()
-    if not file.is_file():
-        if str(path) not in ready:
-            rule = "a TOML file or the name of a shipped study"
-            raise must("STUDY", "attar study", rule, str(path), near(str(path), ready))
+    file, ready = usable(path, "STUDY"), studies()
+    if not file.is_file() and str(path) in ready:
         file = ready[str(path)]
+    elif not file.is_file() and not file.suffix:
+        rule = "a TOML file or the name of a shipped study"
+        raise must("STUDY", "attar study", rule, str(path), near(str(path), ready))
+    else:
+        check_recipe_file(file, ready, "attar study")
+    document = parsed(file)
+    check_values(document, str(path))
     try:
-        return Study.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} must be a TOML file; {error}. Mend that place.") from error
+        return Study.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the study"
-        raise BadInput(f"{path}: {key}: {first['msg']}; got {shown(first['input'])}. Mend that place.") from error
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise BadInput(f"{path}: {key}: {message}; got {shown(first['input'])}. Correct that place.") from error
 
 
 def study(
@@ -199,6 +202,7 @@ def study(
     *,
     changes: Sequence[str] = (),
     only: Sequence[str] = (),
+    allow: Sequence[str] = (),
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
@@ -212,6 +216,7 @@ def study(
         out: The folder; by default ``runs/NAME``.
         changes: ``dotted.key=value`` each, for every recipe of the study; they go over what the study says.
         only: Names of runs; the others are left out, with the sweeps of their recipes. All if empty.
+        allow: Packages whose functions its recipes may name, as for `attar.recipes.compress.compress`.
         device: Where networks are trained.
         progress: Sees every long stage.
         command: What the user typed, for the page.
@@ -226,9 +231,9 @@ def study(
     start = time.perf_counter()
     folder = Path(out) if out is not None else Path("runs") / asked.name
     runs = [run for run in asked.runs if not only or run.name in only]
-    recipes = {run.name: read(run.recipe, [*run.changes, *changes]) for run in runs}
+    recipes = {run.name: read(run.recipe, [*run.changes, *changes], allow=allow) for run in runs}
     for sweep in asked.sweeps:  # a typing error shows before hours of training
-        _points(sweep, changes)
+        _points(sweep, changes, allow)
     changed = [f"Changed for this page: {', '.join(changes)}."] if changes else []
     found: dict[str, Any] = {
         "name": asked.name,
@@ -274,7 +279,7 @@ def study(
         if base is None:
             continue
         found["charts"].append(
-            _chart(sweep, changes, folder / "runs" / base.name, evidences[base.name], device, progress)
+            _chart(sweep, changes, allow, folder / "runs" / base.name, evidences[base.name], device, progress)
         )
         written()
     return Studied(folder, found)
@@ -345,7 +350,7 @@ def _figure(value: Any) -> dict[str, Any]:
 
 
 def _points(
-    sweep: SweepSection, changes: Sequence[str], evidence: Mapping[str, Any] | None = None
+    sweep: SweepSection, changes: Sequence[str], allow: Sequence[str], evidence: Mapping[str, Any] | None = None
 ) -> list[tuple[SeriesSection, PointSection, Recipe]]:
     """Every training of a sweep, with its recipe; what is inherited only once there is evidence."""
     found = []
@@ -354,7 +359,7 @@ def _points(
         inherited = [f"{key}={value}" for key, value in values.items() if value is not None]
         for point in sweep.points:
             all_changes = [*inherited, *sweep.changes, *series.changes, *point.changes, *changes]
-            recipe = read(sweep.recipe, all_changes)
+            recipe = read(sweep.recipe, all_changes, allow=allow)
             for key, value in (
                 ("teacher.learns", recipe.teacher.learns),
                 ("student.shift_absent", recipe.student.shift_absent),
@@ -369,6 +374,7 @@ def _points(
 def _chart(
     sweep: SweepSection,
     changes: Sequence[str],
+    allow: Sequence[str],
     folder: Path,
     evidence: Mapping[str, Any],
     device: str,
@@ -376,7 +382,7 @@ def _chart(
 ) -> dict[str, Any]:
     """The sweep's students trained and scored on test."""
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
-    for series, point, recipe in _points(sweep, changes, evidence):
+    for series, point, recipe in _points(sweep, changes, allow, evidence):
         with begun(recipe, folder, device, progress, visiting=True) as context:
             _, students = learn(context)
             scores = [_score(context, one, sweep.measure) for one in students]

@@ -10,7 +10,7 @@ import sklearn.datasets
 import torch
 
 from attar.errors import NothingMatched, must, near
-from attar.network.describe import resolve
+from attar.network.references import call
 from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
 from attar.transfer import fashion_mnist
@@ -163,7 +163,7 @@ def load_function(reference: str, *, validation: float | int = 0.1, test: float 
     Raises:
         BadInput: If there is no such function, it returns something else, or the arrays break a rule.
     """
-    result = resolve(reference)()
+    result = call(reference)
     if isinstance(result, Dataset):
         return result
     if isinstance(result, tuple) and len(result) == 2:

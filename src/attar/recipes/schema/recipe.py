@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from attar.network.references import Trust, names_function
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.objective import TermTable, check_pauses, labels_alone
 from attar.recipes.schema.section import Fraction, Number, Section, Seed
@@ -68,6 +69,7 @@ class Recipe(Section):
     control: bool = Field(True, description="train the same student without the teacher beside it")
     keep: KeepSection = KeepSection()
     artifacts: ArtifactsSection = ArtifactsSection()
+    _trust: Trust = PrivateAttr(default_factory=Trust)
 
     @model_validator(mode="after")
     def _terms_fit_the_teacher(self) -> Recipe:
@@ -176,6 +178,39 @@ class Recipe(Section):
                     return float(temperature)
         return 1.0
 
+    @property
+    def trust(self) -> Trust:
+        """Whose functions the recipe may name; no part of what it says."""
+        return self._trust
+
+    def trusting(self, trust: Trust) -> Recipe:
+        """The same recipe, which may name what is trusted here."""
+        trusting = self.model_copy()
+        trusting._trust = trust
+        return trusting
+
+    @property
+    def references(self) -> dict[str, str]:
+        """The functions that it names: dotted key to ``package.module:function``."""
+        return dict(_references(self.document(), ()))
+
     def document(self) -> dict[str, Any]:
         """The resolved recipe as a plain document, defaults included."""
         return self.model_dump(mode="python", exclude_none=True)
+
+
+_NAMING = ("use", "estimator", "unlabeled", "test")
+"""Keys of which a value with a colon names a function."""
+
+
+def _references(table: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Dotted key and value of all that names a function; what goes into a function as an argument does not."""
+    if isinstance(table, Mapping):
+        for key, value in table.items():
+            if isinstance(value, str) and key in _NAMING and names_function(value):
+                yield ".".join((*path, key)), value
+            elif key != "arguments":
+                yield from _references(value, (*path, str(key)))
+    elif isinstance(table, list):
+        for place, value in enumerate(table):
+            yield from _references(value, (*path, str(place)))

@@ -1,0 +1,151 @@
+"""Files that describe a run, which may come from anywhere: their size, their depth and their texts are bounded."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attar.errors import BadInput, must, near, shown
+
+MOST_BYTES = 1_000_000
+"""Size of a recipe, at most; the longest that ship have some thousand bytes."""
+
+DEEPEST = 32
+"""Tables and lists inside of each other, at most."""
+
+LONGEST = 4096
+"""Characters of one text in a recipe, at most: that of the longest path that a system takes."""
+
+MOST_DIGITS = 300
+"""Digits of a whole number, at most: more do not fit into a float."""
+
+DIGITS = "integer string conversion"
+"""What Python says of a number that has too many digits to be read."""
+
+DIGITS_SAID = "number of thousands of digits"
+
+_DATA = (".csv", ".parquet", ".npz", ".npy", ".xlsx", ".json", ".jsonl", ".tsv", ".feather", ".arrow")
+_MODELS = (".onnx", ".pt", ".pth", ".bin", ".safetensors", ".pkl", ".joblib", ".keras", ".h5", ".ckpt", ".tflite")
+
+
+def usable(path: str | Path, what: str = "RECIPE") -> Path:
+    """A path that the system can take.
+
+    Raises:
+        BadInput: If it is empty or too long, or holds what no path or no text in UTF-8 can hold.
+    """
+    text = os.fspath(path)
+    why = unusable(text)
+    if why is not None:
+        raise BadInput(f"{what} cannot be a path: it {why}; got {shown(text, 60)}. Name another.")
+    return Path(path)
+
+
+def unusable(text: str) -> str | None:
+    """What is wrong with a text as a path; None if nothing is."""
+    if not text:
+        return "is empty"
+    if "\0" in text:
+        return "holds a NUL character"
+    if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
+        return "holds bytes that are no UTF-8"
+    if len(text) > LONGEST or any(len(part.encode()) > 255 for part in text.split("/")):
+        return f"is too long ({len(text):,} characters)"
+    return None
+
+
+def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compress") -> None:
+    """See that a file may be a recipe.
+
+    Args:
+        file: What was given.
+        ready: Names that may be given in place of a file.
+        verb: By which it was given.
+
+    Raises:
+        BadInput: If it is not there, is a folder, or is something else than text of a fitting size.
+    """
+    begin = "Begin with `attar copy digits mine.toml`"
+    if file.suffix.lower() in _DATA + _MODELS:
+        key = (
+            'data.use = "..."'
+            if file.suffix.lower() in _DATA
+            else 'teacher.onnx = ["..."] or teacher.weights = ["..."]'
+        )
+        what = "data" if file.suffix.lower() in _DATA else "a model"
+        raise BadInput(f"{file} is {what}, and {verb} needs a recipe, which names it as {key}. {begin}.")
+    if file.is_dir():
+        inside = sorted(one.name for one in file.glob("*.toml"))[:3]
+        hint = f"It holds {' and '.join(map(repr, inside))}" if inside else begin
+        raise BadInput(f"{file} is a folder, and {verb} needs a recipe, which is a TOML file. {hint}.")
+    if not file.is_file():
+        raise must("RECIPE", verb, "a TOML file or the name of a shipped recipe", str(file), _near_files(file, ready))
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise BadInput(f"{file} has {size:,} bytes, and a recipe at most {MOST_BYTES:,}. Is it the file that you mean?")
+
+
+def _near_files(file: Path, ready: Iterable[str]) -> str:
+    """What may have been meant by a path that leads nowhere."""
+    folder = file.parent
+    there = [one.name for one in folder.glob("*.toml")] if folder.is_dir() else []
+    close = difflib.get_close_matches(file.name, there, n=2) or [n for n in there if Path(n).stem == file.name]
+    if close:
+        return f"Did you mean {' or '.join(repr(str(folder / name)) for name in close)}?"
+    if file.suffix == ".toml" or len(file.parts) > 1:
+        if not folder.is_dir():
+            return f"There is no folder {str(folder)!r}"
+        return f"There is no such file; the folder has {', '.join(map(repr, sorted(there)[:5])) or 'no TOML file'}"
+    return near(str(file), ready)
+
+
+def parsed(file: Path) -> dict[str, Any]:
+    """The document in a TOML file.
+
+    Raises:
+        BadInput: If it is not TOML, or not as a person would write it.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise BadInput(f"{file} must not be nested this deep. Flatten it.") from error
+    except ValueError as error:  # of which those of the parser and of the decoder are
+        if DIGITS in str(error):
+            raise BadInput(f"{file} has a {DIGITS_SAID}. Shorten it.") from error
+        raise BadInput(f"{file} must be a TOML file; {error}. Correct that place.") from error
+
+
+def check_values(document: Mapping[str, Any], where: str) -> None:
+    """See that a document is as deep, and its texts and numbers as long, as a person would write them.
+
+    Raises:
+        BadInput: Naming the dotted key.
+    """
+    left: list[tuple[tuple[str, ...], Any]] = [((), document)]
+    while left:
+        path, value = left.pop()
+        key = ".".join(one if one.isprintable() and 0 < len(one) <= 60 else shown(one, 60) for one in path[:DEEPEST])
+        if len(path) > DEEPEST:
+            raise BadInput(f"{where}: {shown(key, 80)} must not be nested deeper than {DEEPEST} tables. Flatten it.")
+        if isinstance(value, Mapping):
+            for name in value:
+                if not isinstance(name, str):
+                    raise BadInput(f"{where}: {key or 'the recipe'} must have texts as keys; got {shown(name, 60)}.")
+                if (why := _unusual(name)) is not None:
+                    raise BadInput(f"{where}: a key of {key or 'the recipe'} {why}; got {shown(name, 60)}. Correct it.")
+            left += [((*path, name), item) for name, item in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [((*path, str(place)), item) for place, item in enumerate(value)]
+        elif isinstance(value, str) and (why := _unusual(value)) is not None:
+            raise BadInput(f"{where}: {key} {why}; got {shown(value, 60)}. Correct it.")
+        elif isinstance(value, int) and value.bit_length() > 1000:
+            raise BadInput(f"{where}: {key} must be a number of at most {MOST_DIGITS} digits; got a larger one.")
+
+
+def _unusual(text: str) -> str | None:
+    why = unusable(text)
+    return None if why == "is empty" or (why is not None and "too long" in why and len(text) <= LONGEST) else why
