@@ -132,9 +132,9 @@ def check_architecture(reference: str, where: str) -> None:
         if inspect.isfunction(value) and value.__module__ == ARCHITECTURES and not name.startswith("_")
     ]
     if reference not in known:
-        raise BadInput(
-            f"{where} must be one of Attar's architectures; got {shown(reference)}. {near(reference, known)}"
-        )
+        close = near(reference, known)
+        close += "" if close.endswith("?") else "."
+        raise BadInput(f"{where} must be a function of {ARCHITECTURES}; got {shown(reference)}. {close}")
 
 
 def resolve(reference: str) -> Callable[..., Any]:
