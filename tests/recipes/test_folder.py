@@ -20,6 +20,7 @@ from attar.errors import BadInput, CorruptFile
 from attar.recipes.folder import RunFolder, Stage, unwritable, write_whole
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
+from attar.records import to_text
 
 Document = dict[str, Any]
 
@@ -113,12 +114,21 @@ def test_a_record_that_is_none_is_told_with_the_folder_to_delete(tmp_path: Path,
             folder.stage("a", {}, Work())
 
 
-@pytest.mark.parametrize("said", ["null", "3", '"text"'])
-def test_a_record_whose_words_are_no_table_is_told(tmp_path: Path, recipe: Recipe, said: str) -> None:
+@pytest.mark.parametrize("said", [None, 3, "text"])
+def test_a_record_whose_words_are_no_table_is_told(tmp_path: Path, recipe: Recipe, said: object) -> None:
     with opened(tmp_path / "run", recipe) as folder:
         stage = folder.stage("a", {}, Work())
-        (stage.folder / "done.json").write_text(f'{{"said": {said}, "seconds": 1.0, "files": {{}}}}', encoding="utf-8")
+        record = {"said": said, "seconds": 1.0, "files": {}}
+        (stage.folder / "done.json").write_text(to_text(record), encoding="utf-8")
         with pytest.raises(CorruptFile, match="is not the record of a stage"):
+            folder.stage("a", {}, Work())
+
+
+def test_a_record_that_was_altered_is_told(tmp_path: Path, recipe: Recipe) -> None:
+    with opened(tmp_path / "run", recipe) as folder:
+        done = folder.stage("a", {}, Work()).folder / "done.json"
+        done.write_text(done.read_text().replace('"seconds": ', '"seconds": 9'), encoding="utf-8")
+        with pytest.raises(CorruptFile, match=r"done\.json is not what was written: its 'checksum' differs"):
             folder.stage("a", {}, Work())
 
 

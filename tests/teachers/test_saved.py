@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +208,13 @@ class TestModelsThatWouldCrash:
         _check_xgboost(Says(2))
         with pytest.raises(BadInput, match="outside the columns"):
             _check_xgboost(Says(3))
+
+
+def test_an_archive_that_would_grow_beyond_measure_is_refused() -> None:
+    """64 MB of spaces in 65 kB."""
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", b" " * 2**26 + b"{}")
+    assert len(bomb.getvalue()) < 2**17
+    with pytest.raises(CorruptFile, match=r"that are not: they would grow to 67108866 bytes, beyond 67108864"):
+        from_bytes(bomb.getvalue(), "the model")

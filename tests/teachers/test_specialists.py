@@ -15,6 +15,7 @@ from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.network.architectures import convnet, mlp
 from attar.network.describe import digest
 from attar.network.standardize import Standardize
+from attar.records import to_text
 from attar.teachers import NetworkTeacher, Teacher
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.mixture import Mixture
@@ -374,7 +375,7 @@ def test_an_altered_generalist_or_list_of_sets_is_noticed(tmp_path: Path):
     specialize(network(), data, data.labels, class_sets=[[0, 1]], settings=BRIEF, folder=tmp_path / "kept")
     about = json.loads((tmp_path / "kept" / "specialists.json").read_text())
     for change in ({"generalist": "0" * 64}, {"sets": [[0, 2]]}):
-        (tmp_path / "kept" / "specialists.json").write_text(json.dumps(about | change))
+        (tmp_path / "kept" / "specialists.json").write_text(to_text(about | change))
         with pytest.raises(CorruptFile):
             Specialists.load(tmp_path / "kept", network())
 
@@ -427,6 +428,6 @@ def test_a_generalist_with_the_same_weights_and_other_layers_is_another(tmp_path
     path = tmp_path / "kept" / "specialists.json"
     about = json.loads(path.read_text())
     del about["network"]
-    path.write_text(json.dumps(about))
+    path.write_text(to_text(about))
     assert same(one, Specialists.load(tmp_path / "kept", generalist))
     assert same(one, specialize(generalist, data, data.labels, **call))

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from labelled import NAMES, ONCE, TWICE, Linear, Says, all_rows, logits, same, split, stored
 
 from attar.errors import BadInput, CorruptFile, StaleStore
+from attar.records import to_text
 from attar.transfer.store import Targets, label, round_through_store
 from attar.transfer.views import Views
 
@@ -308,7 +309,7 @@ def test_part_that_was_written_but_not_yet_named_is_written_again(folder):
     whole = Targets.open(folder)
     document = json.loads((folder / "manifest.json").read_text())
     del document["parts"]["part-000-00002.parquet"]
-    (folder / "manifest.json").write_text(json.dumps(document))
+    (folder / "manifest.json").write_text(to_text(document))
     with pytest.raises(BadInput, match=r"a finished pass; got .* with 2 of 3 parts"):
         Targets.open(folder)
     teacher = Linear()
@@ -352,7 +353,7 @@ def test_part_that_another_engine_wrote_otherwise(folder, change, why):
     pq.write_table(change(pq.read_table(part)), part)
     document = json.loads((folder / "manifest.json").read_text())
     document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(document))
+    (folder / "manifest.json").write_text(to_text(document))
     with pytest.raises(CorruptFile, match=why):
         Targets.open(folder, split())
 
@@ -362,7 +363,7 @@ def test_part_that_another_engine_wrote_alike(folder):
     pq.write_table(pq.read_table(part), part, compression="snappy")
     document = json.loads((folder / "manifest.json").read_text())
     document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(document))
+    (folder / "manifest.json").write_text(to_text(document))
     assert same(whole, Targets.open(folder, split()))
 
 
@@ -371,16 +372,18 @@ def test_part_that_another_engine_wrote_alike(folder):
     [
         ("", "it is not JSON"),
         ('{"format": 1, "rows"', "it is not JSON"),
-        ("\x80binary", "it is not JSON"),
-        ("[1, 2]", "it does not say what format it is"),
-        ("{}", "it does not say what format it is"),
-        ('{"format": 1}', "an entry is missing or wrong"),
+        ("\x80binary", "it is not UTF-8"),
+        ("[1, 2]", "must hold a JSON object"),
+        ("{}", "has no 'checksum'"),
+        (to_text({}), "it does not say what format it is"),
+        (to_text({"format": 1}), "an entry is missing or wrong"),
+        (to_text({"format": 1}).replace("1", "2", 1), "its 'checksum' differs"),
     ],
 )
 def test_manifest_that_is_no_manifest(folder, content, why):
     (folder / "manifest.json").write_text(content, encoding="latin-1")
     for read in (lambda: Targets.open(folder), lambda: label(Linear(), split(), folder)):
-        with pytest.raises(CorruptFile, match=rf"manifest.json': {why}.*Delete the folder and label again"):
+        with pytest.raises(CorruptFile, match=rf"manifest.json.*{why}.*Delete the folder and label again"):
             read()
 
 
@@ -388,14 +391,14 @@ def test_manifest_that_is_no_manifest(folder, content, why):
 @pytest.mark.parametrize("value", [0, "x", [], {}], ids=str)
 def test_manifest_with_a_wrong_entry_is_an_error_of_ours(folder, entry, value):
     document = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**document, entry: value}))
+    (folder / "manifest.json").write_text(to_text({**document, entry: value}))
     with pytest.raises(BadInput, match=r"stored targets|finished pass"):
         Targets.open(folder)
 
 
 def test_manifest_of_another_version(folder):
     document = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**document, "format": 3}))
+    (folder / "manifest.json").write_text(to_text({**document, "format": 3}))
     with pytest.raises(BadInput, match=r"format of .* must be 1 or 2; got 3. Use the version of attar that wrote it"):
         Targets.open(folder)
 

@@ -13,6 +13,7 @@ from labelled import NAMES, TWICE, Linear, Says, all_rows, logits, same, split, 
 
 from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.ops.top_k import TopK
+from attar.records import to_text
 from attar.transfer.split import Split
 from attar.transfer.store import Targets, label
 
@@ -161,7 +162,7 @@ def older(folder) -> None:
     document = json.loads((folder / "manifest.json").read_text())
     del document["codes"], document["fidelity"]
     assert document["format"] == 1
-    (folder / "manifest.json").write_text(json.dumps(document))
+    (folder / "manifest.json").write_text(to_text(document))
 
 
 @pytest.mark.parametrize("top_k", [None, 2])
@@ -197,7 +198,7 @@ def test_an_unfinished_store_of_an_earlier_version_is_completed(tmp_path):
 def test_a_manifest_that_contradicts_itself(tmp_path, change, why):
     label(Linear(), split(), tmp_path, codes="int8")
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    path.write_text(to_text({**json.loads(path.read_text()), **change}))
     with pytest.raises(CorruptFile, match=why):
         Targets.open(tmp_path)
 
@@ -209,7 +210,7 @@ def test_a_part_in_other_codes_is_refused(tmp_path):
     part.write_bytes((tmp_path / "a" / part.name).read_bytes())
     document = json.loads((tmp_path / "b" / "manifest.json").read_text())
     document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
-    (tmp_path / "b" / "manifest.json").write_text(json.dumps(document))
+    (tmp_path / "b" / "manifest.json").write_text(to_text(document))
     with pytest.raises(CorruptFile, match=r"it has 50 rows of \['id', 'view', 'logits'\]"):
         Targets.open(tmp_path / "b")
 

@@ -20,6 +20,7 @@ import tomli_w
 
 from attar.errors import BadInput, CorruptFile, must
 from attar.recipes.schema.recipe import Recipe
+from attar.records import read_record, to_text
 
 _DONE = "done.json"
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
@@ -143,7 +144,7 @@ class RunFolder:
                 "files": {str(file.relative_to(folder)): _described(file) for file in _files(folder)},
                 "depends": depends,
             }
-            write_whole(done, json.dumps(written, indent=1))
+            write_whole(done, to_text(written))
         record = _finished(done)
         stage = Stage(name, folder, record["said"], record["seconds"], reused)
         self.stages.append(stage)
@@ -169,10 +170,12 @@ class RunFolder:
 def _finished(done: Path) -> dict[str, Any]:
     remedy = f"Delete the folder {done.parent} to do this stage anew."
     try:
-        record: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        record = read_record(done, remedy, finite=False)
         files = {str(name): list(described) for name, described in record["files"].items()}
         record["said"], record["seconds"] = dict(record["said"]), float(record["seconds"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except CorruptFile:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CorruptFile(f"{done} is not the record of a stage ({error!r}). {remedy}") from error
     for name, described in files.items():
         file = done.parent / name

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import os
 import shutil
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attar.errors import CorruptFile, StaleStore, missing_extra, must, near, shown
+from attar.records import read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
@@ -298,14 +298,14 @@ def _train(
             _PREDICTIONS: _write(place / _PREDICTIONS, array.getvalue()),
         },
     }
-    _write(place / _DONE, json.dumps(document, indent=1).encode())
+    _write(place / _DONE, to_text(document).encode())
     return name, _model(name, document)
 
 
 def _read_model(folder: Path, name: str, about: Mapping[str, Any]) -> Model | None:
     """A model that is there and whole, or None."""
     try:
-        document = json.loads((folder / name / _DONE).read_bytes())
+        document = read_record(folder / name / _DONE, "It is trained again.")
         whole = document["data"] == about["data"] and document["seed"] == about["seed"]
         whole = whole and _name(document["family"], document["parameters"]) == name
         for file in (_MODEL, _PREDICTIONS):
@@ -404,7 +404,7 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
             rule = "empty, new or written by build_library"
             raise must("folder", "build_library", rule, f"{folder} with {others[0]} in it", "Choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _ABOUT, json.dumps(about, indent=1).encode())
+        _write(folder / _ABOUT, to_text(about).encode())
         return
     changed = [name for name in about if known.get(name) != about[name]]
     if changed:
@@ -416,13 +416,13 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
 
 def _read_about(folder: Path) -> dict[str, Any] | None:
     path = folder / _ABOUT
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        about = json.loads(path.read_bytes())
+        about = read_record(path, "Delete the folder and build the library again.")
         fine = about["format"] == _FORMAT and isinstance(about["classes"], list) and isinstance(about["rows"], int)
         fine = fine and isinstance(about["data"], str) and "seed" in about
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise CorruptFile(f"{str(path)!r} must be as it was written; got {error!r}. Delete the folder.") from error
     if not fine:
         raise CorruptFile(f"{str(path)!r} must be as it was written; got {shown(about)}. Delete the folder.")

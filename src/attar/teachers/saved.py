@@ -7,6 +7,7 @@ that believes the positions it is given. So whatever such code relies on is chec
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import re
@@ -37,6 +38,10 @@ BOOSTERS: dict[str, str] = {
     "lightgbm.sklearn.LGBMClassifier": "an estimator around a Booster",
 }
 """The types that are read only for who asks for it: their compiled readers can be made to crash by what they read."""
+
+
+_ALWAYS, _LARGEST_GROWTH = 2**26, 100
+"""Bytes that an estimator may take in any case when it is read, and times that its file may grow: trees take ten."""
 
 
 def to_bytes(estimator: object) -> bytes:
@@ -76,6 +81,7 @@ def from_bytes(data: bytes, of: str, *, boosters: bool = False) -> Any:
     import skops.io
 
     try:
+        _must_not_inflate(data)
         others = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)
         if not others or boosters or not others <= set(BOOSTERS):
             estimator = skops.io.loads(data, trusted=[*TRUSTED, *(BOOSTERS if boosters else ())])
@@ -88,6 +94,15 @@ def from_bytes(data: bytes, of: str, *, boosters: bool = False) -> Any:
         ) from error
     remedy = "Pass boosters=True if nobody else could have written the file: their readers can be made to crash"
     raise must("file", of, "of a model that is safe to read", sorted(others), remedy)
+
+
+def _must_not_inflate(data: bytes) -> None:
+    """Refuse an archive whose parts say that they are far larger than it; no more than they say is read of them."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    most = max(_ALWAYS, _LARGEST_GROWTH * len(data))
+    if size > most:
+        raise BadInput(f"they would grow to {size} bytes, beyond {most}")
 
 
 def _check(estimator: object) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import CorruptFile, must
+from attar.records import read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher, logs
@@ -140,7 +141,7 @@ class SelectedEnsemble:
                 }
             )
         # Last: a folder without it is no ensemble.
-        (folder / _ABOUT).write_text(json.dumps({"format": 1, "members": members}, indent=1), encoding="utf-8")
+        (folder / _ABOUT).write_text(to_text({"format": 1, "members": members}), encoding="utf-8")
         return folder
 
     @classmethod
@@ -158,11 +159,13 @@ class SelectedEnsemble:
             CorruptFile: If one of its files is missing or altered.
         """
         folder = Path(folder)
-        if not (folder / _ABOUT).is_file():
+        if not os.path.lexists(folder / _ABOUT):
             raise must("folder", "SelectedEnsemble.load", "one that save wrote", folder, "Check the path")
         try:
-            entries = json.loads((folder / _ABOUT).read_bytes())["members"]
+            entries = read_record(folder / _ABOUT, "Restore it, or select and save again.")["members"]
             files = [_read(folder, entry["file"], entry["sha256"]) for entry in entries]
+        except CorruptFile:
+            raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _corrupt(folder, error) from error
         estimators = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from attar.errors import CorruptFile, must
 from attar.network.describe import load_weights, save_weights
+from attar.records import read_record, to_text
 from attar.teachers.specialists.head import with_head
 from attar.teachers.specialists.specialist import Specialist
 from attar.teachers.teacher import NetworkTeacher
@@ -115,7 +115,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
+        file.write(to_text(document))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -125,15 +125,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a document.
 
     Raises:
-        CorruptFile: If it is none.
+        CorruptFile: If it is none, or not what was written.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptFile(f"{path} is not a whole JSON file ({error}). Delete its folder.") from error
-    if not isinstance(document, dict):
-        raise CorruptFile(f"{path} must hold a JSON object; got {type(document).__name__}. Delete its folder.")
-    return document
+    return read_record(path, "Delete its folder.", finite=False)
 
 
 def _sha256(path: Path) -> str:

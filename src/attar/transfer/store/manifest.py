@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from attar.errors import StaleStore, must, shown
+from attar.records import read_record, to_text
 from attar.transfer.store.coding import CODES, Coding
 from attar.transfer.store.fidelity import Fidelity
 from attar.transfer.store.whole import corrupt, write_whole
@@ -17,6 +18,10 @@ MANIFEST = "manifest.json"
 
 _FORMATS = {"float16": 1, "int8": 2}
 """The number of the format, by codes: versions that know of float16 alone shall say that they are too old."""
+
+
+_LARGEST, _MOST_PARTS = 2**28, 10**6
+"""Bytes of a manifest and parts of a store at most; a part takes 200 bytes of the manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +104,15 @@ class Manifest:
             "parts": dict(self.digests),
             "fidelity": {name: [asdict(one) for one in found] for name, found in self.fidelities.items()},
         }
-        write_whole(folder / MANIFEST, json.dumps(document, indent=1).encode(), of)
+        write_whole(folder / MANIFEST, to_text(document).encode(), of)
 
     @classmethod
     def read(cls, folder: Path, of: str = "Targets.open") -> Manifest:
         path = folder / MANIFEST
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise must("folder", of, f"a folder with a {MANIFEST}", folder, "Run label first")
-        try:
-            document = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise corrupt(path, f"it is not JSON ({error})", whole=True) from error
-        if not isinstance(document, dict) or "format" not in document:
+        document = read_record(path, "Delete the folder and label again.", finite=False, largest=_LARGEST)
+        if "format" not in document:
             raise corrupt(path, "it does not say what format it is", whole=True)
         if document["format"] not in _FORMATS.values():
             got, remedy = document["format"], "Use the version of attar that wrote it, or label into another folder"
@@ -131,10 +133,12 @@ class Manifest:
                     for name, found in document.get("fidelity", {}).items()
                 },
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise corrupt(path, f"an entry is missing or wrong ({error!r})", whole=True) from error
         if min(manifest.rows, manifest.views, manifest.rows_per_part, len(manifest.classes)) < 1:
             raise corrupt(path, "a number of it is below 1", whole=True)
+        if manifest.views * -(-manifest.rows // manifest.rows_per_part) > _MOST_PARTS:
+            raise corrupt(path, f"it has more than {_MOST_PARTS} parts", whole=True)
         if _FORMATS.get(manifest.codes) != document["format"]:
             raise corrupt(path, f"its codes {shown(manifest.codes)} are not of its format", whole=True)
         if manifest.top_k is not None and not 1 <= manifest.top_k < len(manifest.classes):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from attar.transfer.store.manifest import Manifest, Part
+from attar.transfer.store.manifest import MANIFEST, Manifest, Part
 from attar.transfer.store.whole import corrupt
 
 
@@ -48,6 +48,7 @@ def to_parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
 def read_all(folder: Path, manifest: Manifest, ids: Tensor | None) -> tuple[Tensor, dict[str, Tensor], int]:
     """All parts: the ids, the columns ``[views, rows, ...]``, and the size of the parts in bytes."""
     shape, size_bytes = (manifest.views, manifest.rows), 0
+    _must_be_there(folder, manifest)
     arrays = {
         name: np.empty((*shape, width) if width else shape, dtype) for name, dtype, width in manifest.coding.columns
     }
@@ -63,6 +64,23 @@ def read_all(folder: Path, manifest: Manifest, ids: Tensor | None) -> tuple[Tens
     return torch.from_numpy(known), {name: torch.from_numpy(array) for name, array in arrays.items()}, size_bytes
 
 
+def _must_be_there(folder: Path, manifest: Manifest) -> None:
+    """See that the files of a store can hold what its manifest says, before memory is taken for it."""
+    bytes_per_row = sum(dtype.itemsize * max(width, 1) for _, dtype, width in manifest.coding.columns)
+    wanted = manifest.views * manifest.rows * bytes_per_row
+    there = sum(path.stat().st_size for part in manifest.parts() if (path := folder / part.name).is_file())
+    if wanted > _most(there):
+        raise corrupt(folder / MANIFEST, f"its {there} bytes of parts cannot hold {manifest.rows} rows", whole=True)
+
+
+def _most(size_bytes: int) -> int:
+    """Bytes that so many may grow to when they are read. Targets that are nearly all the same are packed best."""
+    return max(_ALWAYS, _LARGEST_GROWTH * size_bytes)
+
+
+_ALWAYS, _LARGEST_GROWTH = 2**28, 4096
+
+
 def read_part(folder: Path, manifest: Manifest, part: Part, ids: Tensor | None) -> Read:
     """One part, once it is sure that it is what was written and holds what it should.
 
@@ -76,15 +94,18 @@ def read_part(folder: Path, manifest: Manifest, part: Part, ids: Tensor | None) 
         CorruptFile: If the part is missing, truncated, altered, or about other examples.
     """
     path = folder / part.name
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise corrupt(path, "it is missing") from error
+    if not path.is_file():
+        raise corrupt(path, "it is missing")
+    data = path.read_bytes()
     if manifest.digests.get(part.name) != hashlib.sha256(data).hexdigest():
         raise corrupt(path, "its bytes are not those that were written")
     try:
+        about = pq.ParquetFile(pa.BufferReader(data)).metadata
+        grown = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+        if about.num_rows != part.rows or not 0 <= grown <= _most(len(data)):
+            raise corrupt(path, f"it says that it has {about.num_rows} rows in {grown} bytes")
         table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, MemoryError, OverflowError) as error:
         raise corrupt(path, f"it is not a whole Parquet file ({error})") from error
     expected = manifest.coding.columns
     if set(table.column_names) != {"id", "view", *(name for name, _, _ in expected)} or table.num_rows != part.rows:
