@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
@@ -140,25 +141,78 @@ def test_a_training_student_is_exported_as_it_evaluates(tmp_path: Path) -> None:
     assert_allclose(open_onnxruntime(tmp_path / "m.onnx")(rows.numpy()), expected, atol=1e-6)
 
 
-class TwoOutputs(nn.Module):
+class Several(nn.Module):
     """Gives its features beside its logits."""
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return inputs[:, :5], inputs * 2
+    def __init__(self, give: Callable[[Tensor, Tensor], object]) -> None:
+        super().__init__()
+        self.give = give
+
+    def forward(self, inputs: Tensor) -> object:
+        return self.give(inputs[:, :5], inputs * 2)
 
 
-def test_two_outputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeploymentError, match="TwoOutputs cannot be deployed to ONNX"):
-        to_onnx(TwoOutputs(), torch.zeros(1, 64), tmp_path / "m.onnx")
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda logits, features: (logits, features),
+        lambda logits, features: {"features": features, "logits": logits},
+        lambda logits, features: logits.double(),
+    ],
+    ids=["tuple", "mapping", "float64"],
+)
+def test_the_logits_of_several_outputs_are_what_a_graph_gives(
+    tmp_path: Path, give: Callable[[Tensor, Tensor], object]
+) -> None:
+    rows = torch.rand(3, 64, generator=torch.Generator().manual_seed(0))
+    to_onnx(Several(give), rows[:1], tmp_path / "m.onnx")
+    assert_array_equal(open_onnxruntime(tmp_path / "m.onnx")(rows.numpy()), rows[:, :5].numpy())
 
 
-def test_a_fixed_batch_is_refused(tmp_path: Path) -> None:
-    class Fixed(nn.Module):
+def test_outputs_without_logits_are_refused(tmp_path: Path) -> None:
+    network = Several(lambda logits, features: {"scores": logits, "features": features})
+    with pytest.raises(DeploymentError, match=r"Several cannot be deployed to ONNX: .* without an entry 'logits'"):
+        to_onnx(network, torch.zeros(1, 64), tmp_path / "m.onnx")
+
+
+FIXED: dict[str, Callable[[Tensor], Tensor]] = {
+    "len": lambda inputs: inputs[:, :5] + torch.zeros(len(inputs), 5),
+    "a loop": lambda inputs: torch.stack([row[:5] for row in inputs]),
+    "view": lambda inputs: inputs.view(2, 64)[:, :5],
+}
+
+
+class Does(nn.Module):
+    def __init__(self, what: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.what = what
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.what(inputs)
+
+
+@pytest.mark.parametrize("way", FIXED)
+def test_a_fixed_batch_is_refused(tmp_path: Path, way: str) -> None:
+    with pytest.raises(DeploymentError, match=r"batch dimension of 'input' is not free\. Use x\.shape\[0\]: len\(x\)"):
+        to_onnx(Does(FIXED[way]), torch.zeros(1, 64), tmp_path / "m.onnx")
+
+
+def test_a_branch_on_values_is_refused_with_its_line(tmp_path: Path) -> None:
+    class Branching(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
-            return inputs[:, :5] + torch.randn(len(inputs), 5)
+            return inputs[:, :5] if inputs.sum() > 0 else inputs[:, 5:10]
 
-    with pytest.raises(DeploymentError, match="batch dimension of 'input' is not free"):
-        to_onnx(Fixed(), torch.zeros(1, 64), tmp_path / "m.onnx")
+    match = r"branches on the values .* \(line \d+ of test_export\.py: return inputs.*\)\. Compute both .* torch\.where"
+    with pytest.raises(DeploymentError, match=match):
+        to_onnx(Branching(), torch.zeros(1, 64), tmp_path / "m.onnx")
+
+
+def test_an_operation_without_an_onnx_form_is_named(tmp_path: Path) -> None:
+    match = r"there is no ONNX form of the operation aten\.adaptive_max_pool2d\. Choose"
+    with pytest.raises(DeploymentError, match=match):
+        to_onnx(
+            Does(lambda x: nn.functional.adaptive_max_pool2d(x, 3).flatten(1)), torch.zeros(1, 1, 8, 8), tmp_path / "m"
+        )
 
 
 def test_what_a_graph_computes_does_not_depend_on_the_threads(tmp_path: Path) -> None:

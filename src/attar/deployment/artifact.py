@@ -6,7 +6,6 @@ folder appears whole or not at all.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import os
@@ -22,8 +21,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from attar.deployment.export import INPUT, OUTPUT, DeploymentError, to_onnx, to_openvino
+from attar.deployment.checked import TOLERANCE, answers, checked, tolerance_of
+from attar.deployment.export import INPUT, OUTPUT, to_onnx, to_openvino
 from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
 from attar.deployment.manifest import (
     BITS,
@@ -44,25 +45,19 @@ from attar.deployment.packed.container import CODERS, FLOATS, Content, read_pack
 from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
 from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
 from attar.deployment.packed.network import content, exportable, filled, is_quantized, plain, running
+from attar.deployment.refused import DeploymentError, telling
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
-from attar.errors import CorruptFile, must, near, shown
+from attar.errors import BadInput, CorruptFile, must, near, shown
+from attar.network.copying import copied
 from attar.network.describe import Spec, digest, must_fit, read_tensors, save_weights
-from attar.network.evaluating import evaluating
 from attar.network.fitting import build_to_fit
+from attar.network.float32 import in_float32, number_types
 from attar.quantization.quantize import input_formats
 from attar.tables.columns import Columns
 
 log = logging.getLogger(__name__)
 
-_TOLERANCE = 1e-3
-"""Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""
-
-_ROUNDED = 5e-2
-"""The same where numbers are rounded once more: floats to 16 bits, or inputs of layers to 8, for each block."""
-
-_UNTOUCHED = 0.9
-"""Share of the rows that the tolerance is held to where activations are rounded. A sum that another runtime takes in
-another order can fall on the other side of a rounding, and the row then differs by that step."""
+_OTHER_FLOATS = {torch.float16, torch.bfloat16, torch.float64}
 
 _CHECKED_ROWS = 256
 """How many calibration rows a deployment is run on before it counts as written."""
@@ -234,7 +229,7 @@ class Artifact:
         count = self.threads if threads is None else threads
         runtime = self.manifest["runtime"]
         if runtime == "torch":
-            return open_torch(self.network(), count)
+            return open_torch(self.network(), count, own=True)
         if self.manifest["precision"] == "packed":
             return self._expanded(runtime, count)
         opener = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}[runtime]
@@ -264,9 +259,11 @@ class Artifact:
         packed = read_packed(path) if few else None
         weights = read_tensors(path)[0] if packed is None else packed.shaped()
         if self._network is not None:
-            network = copy.deepcopy(self._network)
+            network = copied(self._network)
         else:
             network = build_to_fit(Spec.from_json(described, self._allow), weights, path)
+        if number_types(network) and not {tensor.dtype for tensor in weights.values()} & _OTHER_FLOATS:
+            network = network.float()  # as it was deployed
         if packed is not None:
             return filled(network, packed, path)
         must_fit(network.state_dict(), weights, path, "Build the network that was saved")
@@ -398,13 +395,15 @@ def deploy(
 ) -> Artifact:
     """Write a student as files that one runtime executes, and make sure that it does.
 
-    Before this returns, the runtime has opened the files and run the example and up to 256 calibration rows, one alone
-    and all together. Logits must be finite, and in float32 equal those of torch within 0.001 of the largest. The same
+    Before this returns, the runtime has opened the files and run the example and up to 256 calibration rows, together,
+    in parts, in another order and alone. A row must be answered the same each time, by torch and by the runtime. Logits
+    must be finite, and in float32 equal those of torch within 0.001 of the largest. The same
     holds for packed files (on nine rows of ten where activations are rounded); those with floats of 16 bits, and
     layers executed in few bits, must be within 0.05 of the largest.
 
     Args:
-        student: Any module from float32 ``[batch, ...]`` to logits ``[batch, classes]``. It is not changed.
+        student: Any module from ``[batch, ...]`` to logits ``[batch, classes]``, alone or among other outputs. It is
+            not changed. Numbers of another type than float32 are deployed in float32, if the network runs in it.
         candidate: One of `candidates`, its name, or a runtime's name (which means float32).
         folder: Where to write; made if need be. An artifact that is there is replaced.
         example: One input, ``[1, ...]`` float32, of the shape that the student takes.
@@ -419,8 +418,10 @@ def deploy(
     Raises:
         BadInput: If an argument breaks its rule.
         MissingExtra: If the runtime or its quantizer is not installed.
-        DeploymentError: If this student cannot be deployed this way.
+        DeploymentError: If this student cannot be deployed this way, or not at all, since it answers at random or by
+            the rest of the batch; the message has the size of the difference.
     """
+    _check_student(student)
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
     if chosen.precision == "int8" and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
@@ -442,11 +443,10 @@ def deploy(
     # What packed files and few bits are held against is the student itself, with its formats.
     network = plain(whole) if is_quantized(whole) and not rebuilt_from_packed(chosen.precision) else whole
     rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
-    with evaluating(network):
-        expected = network(rows.clone())  # a network may begin with an operation in place
-    if not isinstance(expected, Tensor) or expected.shape != (len(rows), len(classes)):
-        got = tuple(expected.shape) if isinstance(expected, Tensor) else type(expected).__name__
-        raise must("logits", type(student).__name__, f"of shape {(len(rows), len(classes))}", got, "Check `classes`")
+    kinds = number_types(network)
+    if kinds and (floats := in_float32(network, rows)) is not None:
+        network = floats
+    expected = answers(network, rows, len(classes))
 
     target = Path(folder)
     _refuse_foreign(target)
@@ -486,7 +486,9 @@ def deploy(
         if columns is not None:
             manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
         notes = [_NOTES[chosen.precision]] if chosen.precision in _NOTES else []
-        if network is not whole and not rebuilt_from_packed(chosen.precision):
+        if kinds and not number_types(network):
+            notes.append(f"The student has numbers of {' and '.join(kinds)}; it is deployed in float32.")
+        if is_quantized(whole) and not rebuilt_from_packed(chosen.precision):
             notes.append("The student was quantized: these are its quantized weights, without formats of activations.")
         if spec is None:
             notes.append("Deployed without a spec: the network cannot be rebuilt in torch from this folder alone.")
@@ -495,7 +497,15 @@ def deploy(
         allow = ("attar",) if spec is None else ("attar", spec.reference.partition(":")[0].partition(".")[0])
         rounds = rebuilt_from_packed(chosen.precision) and bool(input_formats(whole))
         made = Artifact(making, manifest, _allow=allow)
-        manifest["checked"] = _checked(made, rows.numpy(), expected.numpy(), rounds=rounds)
+        manifest["checked"] = checked(
+            chosen.name,
+            _opened(made),
+            rows.numpy(),
+            expected.numpy(),
+            precision=chosen.precision,
+            rounds=rounds,
+            coarse=chosen.settings.get("floats") == "float16" or tolerance_of(network) > TOLERANCE,
+        )
         write_durably(making / MANIFEST, manifest)
         _put_in_place(making, target)
     finally:
@@ -568,7 +578,36 @@ def _check_rows(name: str, rows: Tensor, like: Tensor | None, *, missing: bool) 
 def _on_cpu(student: nn.Module) -> nn.Module:
     """The student itself when it is on the CPU, else a copy that is."""
     tensors = (*student.parameters(), *student.buffers())
-    return student if all(tensor.device.type == "cpu" for tensor in tensors) else copy.deepcopy(student).cpu()
+    return student if all(tensor.device.type == "cpu" for tensor in tensors) else copied(student).cpu()
+
+
+def _check_student(student: object) -> None:
+    """It is a network whose weights are all there."""
+    if not isinstance(student, nn.Module):
+        hint = "Pass the network itself, such as fit(...).model"
+        raise must("student", "deploy", "a torch.nn.Module", type(student).__name__, hint)
+    for name, weight in student.named_parameters():
+        if is_lazy(weight):
+            raise BadInput(
+                f"{type(student).__name__} has no weights yet in {name!r}, as its lazy layers have seen no input. "
+                "Train it, or run it once, before it is deployed."
+            )
+
+
+def _opened(made: Artifact) -> Runner:
+    """What runs the files that were just written.
+
+    Raises:
+        DeploymentError: If the runtime cannot open them; they are not damaged.
+    """
+    try:
+        return made._runner(None)
+    except CorruptFile as error:
+        said = telling(error.__cause__ or error)
+        raise DeploymentError(
+            f"{made.candidate} cannot run the student's graph: {said}. Choose another runtime, or change the part of "
+            "the network that this is about."
+        ) from error
 
 
 def _write(
@@ -608,45 +647,6 @@ def _pack(student: nn.Module, folder: Path, example: Tensor | None, settings: Ma
             graph = without_weights(exportable(running(student)), packed.state(), example, Path(scratch))
         packed = Content(packed.codes, packed.tensors, packed.inputs, graph)
     write_packed(packed, folder / PACKED, **settings)
-
-
-def _checked(artifact: Artifact, rows: Array, expected: Array, *, rounds: bool) -> dict[str, Any]:
-    """Run the files on the rows; what was seen, or a refusal.
-
-    Args:
-        artifact: What was written.
-        rows: Inputs.
-        expected: Logits of the student.
-        rounds: Whether activations are rounded, see `_UNTOUCHED`.
-
-    Raises:
-        DeploymentError: If logits are not finite, differ between batch sizes, or (but in int8) differ from torch.
-    """
-    name, run = artifact.manifest["candidate"], artifact._runner(None)
-    try:
-        alone, together = run(rows[:1]), run(rows)
-    except Exception as error:  # each runtime raises types of its own
-        raise DeploymentError(
-            f"{name} cannot run the student's graph ({str(error).strip()[:200]!r}). Choose another runtime."
-        ) from error
-    if together.shape != expected.shape or not np.isfinite(together).all() or not np.isfinite(alone).all():
-        raise DeploymentError(
-            f"{name} gives logits of shape {together.shape} that must be {expected.shape} and finite. "
-            "Choose another candidate, or look for infinities in the student's weights."
-        )
-    differences = np.abs(together - expected).reshape(len(rows), -1).max(1)
-    largest, precision = float(differences.max()), artifact.manifest["precision"]
-    again = precision in BITS or artifact.manifest["settings"].get("floats") == "float16"
-    bound = (_ROUNDED if again else _TOLERANCE) * max(1.0, float(np.abs(expected).max()))
-    held = float(np.quantile(differences, _UNTOUCHED, method="higher")) if rounds else largest
-    if precision != "int8" and held > bound:
-        remedy = "Look for operations that depend on chance, on the batch or on training mode."
-        raise DeploymentError(
-            f"{name} differs from torch by {held:.3g} where {bound:.3g} is the bound, on {len(rows)} inputs. "
-            f"{f'{precision} rounds too much for this student: use packed.' if again else remedy}"
-        )
-    agreement = float((together.argmax(1) == expected.argmax(1)).mean())
-    return {"rows": len(rows), "largest_difference": largest, "same_decision": agreement}
 
 
 _NOTES = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,16 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from attar.deployment.quiet import import_untracked, quiet
-from attar.errors import AttarError
+from attar.deployment.refused import DeploymentError as DeploymentError
+from attar.deployment.refused import refused
 from attar.network.evaluating import evaluating
+from attar.network.forward import output_of
 
 INPUT, OUTPUT = "input", "logits"
 """Names of the one input and the one output of every exported graph."""
 
 _SINGLE_FILE_BYTES = 2_000_000_000
 """A protobuf message stays below 2 GiB; larger weights go into a second file beside the graph."""
-
-
-class DeploymentError(AttarError, RuntimeError):
-    """A student cannot be turned into a file for one runtime; other runtimes may still take it."""
 
 
 def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True) -> None:
@@ -34,7 +33,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
     make a small network several times larger. The file is checked before this returns.
 
     Args:
-        module: The network, on the CPU. It is not changed.
+        module: The network, on the CPU. It is not changed. Of several outputs the logits are taken.
         example: One input, ``[1, ...]`` float32; its values do not matter.
         path: Where to write. Weights above 2 GB go to ``<path>.data`` beside it.
         fold: Whether what depends on weights alone is computed now, such as batch normalization drawn into the weights
@@ -47,7 +46,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
     rows = example.expand(2, *example.shape[1:]).contiguous()
     size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
     try:
-        with evaluating(module), quiet("torch"):
+        with evaluating(module), _giving_logits(module), quiet("torch"):
             program = torch.onnx.export(
                 module,
                 (rows,),
@@ -101,17 +100,14 @@ def save_openvino(model: Any, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def refused(target: str, subject: str, error: Exception) -> DeploymentError:
-    """The refusal of ``subject`` by ``target``, with the first telling line of what the package said."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    root: BaseException = error
-    while root.__cause__ is not None:
-        root = root.__cause__
-    reason = f"{type(root).__name__}: {str(root).strip().splitlines()[0]}" if str(root).strip() else "".join(lines[:1])
-    return DeploymentError(
-        f"{subject} cannot be deployed to {target}; it said {reason[:300]!r}. "
-        "Choose another runtime, or change the part of the network that it names."
-    )
+@contextmanager
+def _giving_logits(module: nn.Module) -> Iterator[None]:
+    """The network gives its logits alone, as float32, while the context lasts."""
+    hook = module.register_forward_hook(lambda network, _, result: output_of(result, type(network).__name__).float())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _check_form(program: torch.onnx.ONNXProgram) -> None:

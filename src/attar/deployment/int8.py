@@ -17,8 +17,9 @@ import onnx
 import torch
 from torch import Tensor
 
-from attar.deployment.export import INPUT, refused, save_openvino
+from attar.deployment.export import INPUT, save_openvino
 from attar.deployment.quiet import import_untracked, quiet
+from attar.deployment.refused import refused
 from attar.errors import must, near
 
 GRID: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

@@ -6,7 +6,6 @@ below, and removing the formats gives back plain layers.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
 from attar.errors import BadInput, NothingMatched, must, near
+from attar.network.copying import copied
 from attar.ops.grid import check_finite
 from attar.quantization.activations import INPUT, InputFormat, calibrate_, quantize_input
 from attar.quantization.format import Encoded, Format, Learned, Random, straight_through
@@ -148,7 +148,7 @@ def quantize(
     if formats(student) or input_formats(student):
         raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
     try:
-        student = copy.deepcopy(student)
+        student = copied(student)
     except RuntimeError as error:  # the former weight_norm keeps what it works out as an attribute
         remedy = "Take off what works its weights out, such as torch.nn.utils.weight_norm"
         raise must("student", "quantize", "a module that can be copied", type(student).__name__, remedy) from error
@@ -203,7 +203,7 @@ def unquantized(student: nn.Module, *, leave: Literal["quantized", "float"] = "q
         raise must("leave", "unquantized", "'quantized' or 'float'", leave, near(str(leave), ("quantized", "float")))
     if not formats(student) and not input_formats(student):
         raise must("student", "unquantized", "quantized", type(student).__name__, "Pass what quantize() gave")
-    student = copy.deepcopy(student)
+    student = copied(student)
     modes = {layer: layer.training for layer in student.modules()}
     student.eval()  # As it is when it is used: nothing is rounded by chance.
     for layer, attribute, _ in list(_quantized(student).values()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch.nn.utils import parametrize
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content
 from attar.errors import CorruptFile, must
+from attar.network.copying import copied
 from attar.network.describe import must_fit
 from attar.quantization.activations import INPUT, InputFormat, quantize_input
 from attar.quantization.format import Format
@@ -89,7 +89,7 @@ def filled(network: nn.Module, packed: Content, path: Path) -> nn.Module:
 
 def exportable(network: nn.Module) -> nn.Module:
     """A copy whose layers round their inputs by operations that every graph has: multiply, round, clip, multiply."""
-    network = copy.deepcopy(network)
+    network = copied(network)
     for name, inputs in _inputs(network).items():
         layer = network.get_submodule(name)
         inputs.detach_from_(layer)
