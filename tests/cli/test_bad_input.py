@@ -210,6 +210,43 @@ RAISING = "def data():\n    return 1 / 0"
 EXITING = "def data():\n    raise SystemExit('enough')"
 
 
+FAILING = """
+from torch import nn
+
+class Network(nn.Linear):
+    def forward(self, x):
+        return {}["x"]
+
+def network():
+    return Network(6, 3)
+"""
+NAN = """
+from torch import nn
+
+class Network(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) / 0 * 0
+
+def network():
+    return Network(6, 3)
+"""
+
+
+def no_weight(place: Place) -> list[str]:
+    for term in place.recipe["objective"].values():
+        term["weight"] = 0.0
+    return place.compress()
+
+
+def milestones(place: Place, epochs: list[int]) -> list[str]:
+    place.recipe["student"]["training"] |= {"schedule": "multistep", "milestones": epochs}
+    return place.compress()
+
+
+def argument(place: Place, name: str, value: Any) -> list[str]:
+    return place.changed("student", "network", "arguments", name, to=value)
+
+
 def huge_recipe(place: Place) -> list[str]:
     return ["compress", place.file("x.toml", b"#" * 1_000_001)]
 
@@ -337,7 +374,47 @@ CASES: list[Case] = [
     ("a module that is no Python", lambda p: data_function(p, "def data(:"), ("SyntaxError", "line 1")),
     ("a module that exits", lambda p: data_function(p, "raise SystemExit"), ("SystemExit", "line 1")),
     ("a function of nothing", lambda p: data_function(p, "def data(): return 3"), ("Dataset", "a int")),
+    # settings that cannot work
+    (
+        "a term that never starts",
+        lambda p: p.changed("objective", "soft", "start_epoch", to=4),
+        ("never start", "'soft'"),
+    ),
+    ("no weight", no_weight, ("weight", "greater than 0 for a term at least")),
+    ("milestones in no order", lambda p: milestones(p, [3, 2]), ("milestones", "each after the one before", "[3, 2]")),
+    ("a milestone twice", lambda p: milestones(p, [2, 2]), ("milestones", "each after the one before")),
+    (
+        "a runtime twice",
+        lambda p: p.changed("artifacts", "runtimes", to=["torch", "torch"]),
+        ("artifacts.runtimes", "'torch' twice"),
+    ),
+    ("very many epochs", lambda p: p.changed("student", "training", "epochs", to=10**18), ("epochs", "1,000,000")),
+    ("very many views", lambda p: p.changed("transfer", to={"views": {"count": 10**9}}), ("transfer.views.count",)),
+    ("very many members", lambda p: p.changed("teacher", "members", to=10**9), ("teacher.members", "1000")),
+    (
+        "flips of vectors",
+        lambda p: p.changed("transfer", to={"views": {"flip": True}}),
+        ("flip of transfer.views", "[6]"),
+    ),
+    ("shifts of vectors", lambda p: p.changed("teacher", "views", to={"shift": 1}), ("shift of teacher.views",)),
+    ("a dropout of 1", lambda p: argument(p, "dropout", 1.0), ("student.network", "drops everything")),
+    ("a hot temperature", lambda p: p.changed("objective", "soft", "temperature", to=1e30), ("temperature", "10,000")),
+    ("a cold temperature", lambda p: p.changed("objective", "soft", "temperature", to=1e-30), ("temperature", "0.001")),
+    ("a huge rate", lambda p: p.changed("student", "training", "learning_rate", to=1e9), ("learning_rate", "10,000")),
+    ("a decay of 1", lambda p: p.changed("student", "training", "ema_decay", to=1.0), ("ema_decay", "between 0 and 1")),
+    ("hours of timing", lambda p: p.changed("artifacts", "seconds", to=1e9), ("artifacts.seconds", "3600")),
+    ("threads of timing", lambda p: p.changed("artifacts", "threads", to=100_000), ("artifacts.threads", "at most")),
+    ("lr", lambda p: p.changed("student", "training", "lr", to=0.1), ("'lr'", "Did you mean 'learning_rate'?")),
+    ("an empty name", lambda p: p.changed("name", to=""), ("name",)),
+    ("a long name", lambda p: p.changed("name", to="a" * 300), ("name", "200")),
+    (
+        "a ramp that is over",
+        lambda p: p.changed("objective", "soft", "weight", to={"start": 0.0, "end": 1.0, "epochs": 2.0, "begin": -3.0}),
+        ("begin", "before the training begins"),
+    ),
     # networks and teachers
+    ("a network that raises", lambda p: network_function(p, FAILING), ("student.network", "KeyError: 'x'", "line 6")),
+    ("a network of NaN", lambda p: network_function(p, NAN), ("student.network", "NaN")),
     (
         "other inputs",
         lambda p: p.changed("student", "network", "arguments", "inputs", to=7),
@@ -346,12 +423,12 @@ CASES: list[Case] = [
     (
         "other classes of the student",
         lambda p: p.changed("student", "network", "arguments", "classes", to=4),
-        ("student.network", "3 logits", "(4,)"),
+        ("student.network", "gives 4 logits", "must give 3 logits"),
     ),
     (
         "other classes of the teacher",
         lambda p: p.changed("teacher", "network", "arguments", "classes", to=5),
-        ("teacher.network", "3 logits", "(5,)"),
+        ("teacher.network", "gives 5 logits", "must give 3 logits"),
     ),
     (
         "an argument too many",

@@ -128,8 +128,11 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("objective", "soft", "use", to=["soft_targets"]), "use must name a loss"),
         (_set("objective", "soft", "use", to="soft_target"), "Did you mean 'soft_targets'"),
         (_set("objective", "soft", "of", to="nobody"), "of: .*'student' or 'teacher'"),
-        (_set("objective", "soft", "temperature", to={"start": 1.0}), "missing key 'end'"),
-        (_set("objective", "soft", "temperature", to=float("inf")), "finite and greater than 0; got inf"),
+        (_set("objective", "soft", "temperature", to={"start": 1.0}), "key 'end' is missing"),
+        (
+            _set("objective", "soft", "temperature", to=float("inf")),
+            "finite and greater than 0, from 0.001 to 10,000, .*; got inf",
+        ),
         (_set("objective", "soft", to=[1]), "must be a table"),
     ],
 )

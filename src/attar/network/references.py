@@ -6,6 +6,7 @@ import importlib
 import inspect
 import logging
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -147,7 +148,7 @@ def resolve(reference: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        where = "" if isinstance(error, ModuleNotFoundError) and error.name in _above(module_name) else _where(error)
+        where = "" if isinstance(error, ModuleNotFoundError) and error.name in _above(module_name) else located(error)
         raise BadInput(
             f"The module of {shown(reference)} cannot be imported: {error}{where}. Check its name, install its "
             "package, put it on PYTHONPATH, or beside the recipe."
@@ -187,7 +188,7 @@ def call(reference: str, **arguments: Any) -> Any:
 def raised(reference: str, error: BaseException, what: str = "failed") -> BadInput:
     """The error for code of the user's that raised: what it was, where, and what it said; its traceback is logged."""
     log.error("%s %s", reference, what, exc_info=error)
-    return BadInput(f"{reference} {what}: {said(error)}{_where(error)}. Correct it there.")
+    return BadInput(f"{reference} {what}: {said(error)}{located(error)}. Correct it there.")
 
 
 def said(error: BaseException) -> str:
@@ -215,20 +216,17 @@ def place_of(error: BaseException, folders: Collection[Path]) -> str | None:
     return None
 
 
-def _where(error: BaseException) -> str:
-    """Where code of the user's raised: the last frame that is neither Attar's nor of an installed package."""
+def located(error: BaseException) -> str:
+    """`` (in FILE, line N)``, of the last frame that is neither Attar's nor a library's; empty where there is none."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f" (in {error.filename}, line {error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = Path(__file__).resolve().parents[1]
-    theirs = [
-        one for one in frames if not Path(one.filename).resolve().is_relative_to(ours) and one.filename[:1] != "<"
-    ]
-    own = [one for one in theirs if "site-packages" not in one.filename and "importlib" not in one.filename]
-    if not (own or theirs):
-        return ""
-    frame = (own or theirs)[-1]
-    return f" (in {frame.filename}, line {frame.lineno})"
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+    libraries.append(Path(__file__).resolve().parents[1])
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_absolute() and not any(path.resolve().is_relative_to(one) for one in libraries):
+            return f" (in {frame.filename}, line {frame.lineno})"
+    return ""
 
 
 def _in(folder: Path, top: str) -> ModuleSpec | None:

@@ -14,6 +14,7 @@ from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
+from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.student import DistilStep
 from attar.recipes.schema.transfer import TransferSection
@@ -126,10 +127,17 @@ def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> l
     if taught.heard is not None:
         found += _of_targets(context, taught)
         found.append(of_share(context.recipe.transfer, context.dataset.train, taught.heard.imitated.labeled))
-    said = [text for text in found if text is not None]
+    said = doubts(context.recipe, len(_imitated(context, taught)))
+    said += [text for text in found if text is not None]
     for text in said:
         log.warning("%s", text)
     return said
+
+
+def _imitated(context: Context, taught: Taught) -> Split:
+    """What the student imitates on."""
+    transfer = None if taught.heard is None else taught.heard.imitated.transfer
+    return context.dataset.train if transfer is None else transfer
 
 
 def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> str | None:
@@ -161,7 +169,7 @@ def _of_targets(context: Context, taught: Taught) -> list[str | None]:
     """What is said of the targets, judged by evenly spread examples as they look in the first view."""
     assert taught.heard is not None
     recipe, heard = context.recipe, taught.heard
-    split = context.dataset.train if heard.imitated.transfer is None else heard.imitated.transfer
+    split = _imitated(context, taught)
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
     seen = heard.views(split.floats(rows), split.ids[rows], 0)
     told = heard.source(seen, rows, 0)

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +23,9 @@ from attar.deployment.export import DeploymentError
 from attar.deployment.packed.network import is_quantized
 from attar.errors import BadInput, MissingExtra, must, near
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
+from attar.network.forward import forward
 from attar.network.last_bias import shifted
-from attar.network.references import call
+from attar.network.references import call, located, said
 from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.folder import RunFolder, Stage, write_whole
@@ -153,6 +155,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
         raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
     check_tables(recipe, dataset)
+    check_settings(recipe, dataset)
     if recipe.teacher.specialists is not None:
         check_specialists(recipe.teacher.specialists, dataset.classes)
     absent = absent_of(taken(recipe, dataset))
@@ -179,6 +182,22 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
             rule = "networks where a term of the objective reads hidden layers"
             raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
         readings_of(terms, student, None, teacher)
+
+
+def check_settings(recipe: Recipe, dataset: Dataset) -> None:
+    """See that what the recipe says of views and threads can be done with these data and on this machine.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    shape = tuple(dataset.train.floats(slice(0, 1)).shape[1:])
+    recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
+    if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
+        recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")
+    available = os.cpu_count() or 1
+    if recipe.artifacts.threads > available:
+        rule = f"at most {available} on this machine"
+        raise must("artifacts.threads", "the recipe", rule, recipe.artifacts.threads, "Use 1")
 
 
 def check_tables(recipe: Recipe, dataset: Dataset) -> None:
@@ -223,19 +242,45 @@ def check_specialists(section: SpecialistsSection, names: Sequence[str]) -> None
 
 
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
-    """See that one network takes the data's inputs and gives one logit for each of the data's classes."""
-    classes, example = len(dataset.classes), dataset.train.floats(slice(0, 1))
+    """See that one network takes the data's inputs, and gives one finite logit for each of the data's classes.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    classes, examples = len(dataset.classes), dataset.train.floats(slice(0, _ASKED))
+    shape = tuple(examples.shape[1:])
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p >= 1:
+            raise BadInput(f"{key} of the recipe: dropout {name} drops everything (p = {layer.p}). Use less than 1.")
     network.eval()
     try:
         with torch.no_grad():
-            output = network(example)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        rule = f"a network for inputs of shape {tuple(example.shape[1:])}"
-        raise must(key, "the recipe", rule, f"{type(error).__name__}: {error}", "Change its arguments") from error
-    if not isinstance(output, Tensor) or tuple(output.shape) != (1, classes):
-        got = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
-        rule = f"a network with {classes} logits, one for each class of the data"
-        raise must(key, "the recipe", rule, got, "Change its arguments")
+            output = forward(network, examples, of=f"{key} of the recipe")
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        log.error("%s failed on the data", key, exc_info=error)
+        raise BadInput(
+            f"{key} of the recipe must be a network for inputs of shape {shape}; it raised {said(error)}"
+            f"{located(error)}. Change its arguments or the data."
+        ) from error
+    if tuple(output.shape) != (len(examples), classes):
+        alike = "rows" if output.dim() != 2 or len(output) != len(examples) else "logits"
+        got = f"{output.shape[1]} logits" if alike == "logits" else f"an output of shape {tuple(output.shape)}"
+        raise BadInput(
+            f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} classes; "
+            f"it must give {classes} logits for each. Change its arguments, or data.classes."
+        )
+    if not bool(output.isfinite().all()):
+        what = "NaN" if bool(output.isnan().any()) else "infinite numbers"
+        raise BadInput(
+            f"{key} of the recipe gives {what} for examples of the data. Scale the inputs (mean and std of the "
+            "network), or correct its weights."
+        )
+
+
+_ASKED = 4
+"""Examples on which a network is tried."""
 
 
 def train(

@@ -187,6 +187,16 @@ def fit(
         CorruptFile: If the checkpoint is truncated or altered.
         Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
+    wanted = (
+        ("student", student, nn.Module, "a torch.nn.Module"),
+        ("objective", objective, Objective, "an attar.Objective of terms"),
+        ("data", data, Source, "an attar.TransferSet(split), or another source of batches"),
+        ("settings", settings, Training | None, "an attar.Training"),
+        ("validation", validation, Source | None, "an attar.TransferSet(split), or another source of batches"),
+    )
+    for name, value, kind, words in wanted:
+        if not isinstance(value, kind):
+            raise must(name, "fit", words, value, "fit(student, objective, data) is the order")
     settings = settings or Training()
     for name, source in (("data", data), ("validation", validation)):
         if source is not None and len(source) == 0:

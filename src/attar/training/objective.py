@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from attar.errors import must
+from attar.errors import BadInput, must, shown
 from attar.training.batch import Batch
-from attar.training.schedule import Ramp, Schedule, value_at
+from attar.training.checked import check_types, named
+from attar.training.schedule import Ramp, Schedule, ends_of, value_at
 
 
 @runtime_checkable
@@ -24,6 +25,7 @@ class Loss(Protocol):
         ...
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One named part of the objective.
@@ -43,8 +45,9 @@ class Term:
     of: Literal["student", "teacher"] = "student"
 
     def __post_init__(self) -> None:
-        ends = (self.weight.start, self.weight.end) if isinstance(self.weight, Ramp) else (self.weight,)
-        for end in ends:
+        _check_loss(self.loss)
+        check_types(self)
+        for end in ends_of(self.weight):
             if not 0 <= end < math.inf:
                 raise must("weight", "a loss term", "finite and at least 0", end, "Drop the term to leave it out")
         if self.start_epoch < 0:
@@ -57,6 +60,29 @@ class Term:
                 self.end_epoch,
                 "Leave it out for the end",
             )
+
+
+LOSSES = (
+    "SoftTargets, HardLabels, CenteredLogits, SquaredError, Decoupled, StandardizedLogits, HiddenMatch, AttentionMaps, "
+    "RelationalDistances, RelationalAngles and HardValues"
+)
+"""The losses that come with Attar, in words."""
+
+
+def _check_loss(loss: object) -> None:
+    """Tell what is often given in place of a loss."""
+    if isinstance(loss, type) and loss.__module__.startswith("attar."):
+        raise BadInput(f"loss of a term must be an object, and {loss.__name__} is a class. Write {loss.__name__}().")
+    if isinstance(loss, nn.modules.loss._Loss):
+        raise BadInput(
+            f"loss of a term must give one value per example from (output, batch); torch's {type(loss).__name__} gives "
+            f"one for all. Choose from {LOSSES}, or write a function of output and batch."
+        )
+    if not callable(loss):
+        raise BadInput(
+            f"loss of a term must be one of {LOSSES}, or a function of output and batch; got {shown(loss)}. "
+            "For example Term(loss=SoftTargets(temperature=4.0))."
+        )
 
 
 @dataclass(frozen=True)
@@ -76,8 +102,20 @@ class Objective:
     terms: Mapping[str, Term]
 
     def __post_init__(self) -> None:
+        given: Any = self.terms
+        if not isinstance(given, Mapping):
+            example = 'Objective({"soft": Term(loss=SoftTargets())})'
+            raise BadInput(f"An objective takes a dict of names and terms; got {shown(given)}. Write {example}.")
         if not self.terms:
             raise must("terms", "an objective", "at least one", {}, "Add a term, for example hard labels")
+        for name, term in given.items():
+            if not isinstance(name, str) or not name:
+                raise BadInput(f"The names of an objective's terms must be texts; got {shown(name)}. Name each term.")
+            if not isinstance(term, Term):
+                remedy = "Write Term(loss=...)" if callable(term) else f"Write {name!r}: Term(loss=SoftTargets())"
+                raise BadInput(f"{name!r} of an objective must be a Term; got {shown(term)}. {remedy}.")
+        if not any(end > 0 for term in self.terms.values() for end in ends_of(term.weight)):
+            raise must("weight", "an objective", "greater than 0 for a term at least", 0, "Nothing would be learned")
 
     def at(self, epoch: float) -> list[Active]:
         """The terms that count at a (fractional) epoch, with weights and settings resolved.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args, get_type_hints
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from attar.errors import must, near
+from attar.errors import must
+from attar.training.checked import check_types, named
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How a training goes, apart from what is minimized.
@@ -31,7 +34,7 @@ class Training:
         weight_decay: L2 penalty of ``sgd``, decoupled in ``adamw``.
         schedule: Course of the learning rate over the whole training, updated every step.
         warmup_epochs: Linear rise from nothing at the beginning (``one_cycle`` has its own rise).
-        milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1.
+        milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1, each after the one before.
         max_gradient_norm: Longer gradients are shortened to it; None leaves them.
         max_norm: Longer weight vectors into one unit are shortened to it after every step; None leaves them (Srivastava
             et al., *Dropout*, 2014, section 5.1).
@@ -63,12 +66,7 @@ class Training:
     checkpoint_seconds: float = 15.0
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(Training)
-        for name in ("optimizer", "schedule", "keep", "precision"):
-            value, names = getattr(self, name), get_args(hints[name])
-            if value not in names:
-                rule = f"one of {', '.join(map(repr, names))}"
-                raise must(name, "Training", rule, value, near(str(value), names))
+        check_types(self)
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         for name in ("micro_batch_size", "max_gradient_norm", "max_norm", "patience"):
             if getattr(self, name) is not None:
@@ -76,9 +74,13 @@ class Training:
         for name, value in positive.items():
             if not (value > 0 and math.isfinite(value)):
                 raise must(name, "Training", "greater than 0", value, "Give a positive number or leave the key out")
-        for name in ("weight_decay", "warmup_epochs", "checkpoint_seconds"):
+        for name in ("weight_decay", "warmup_epochs", "checkpoint_seconds", "seed"):
             if not getattr(self, name) >= 0:
                 raise must(name, "Training", "at least 0", getattr(self, name), "Leave the key out for its default")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                rule = f"at most {most:,}, beyond which no training ends well"
+                raise must(name, "Training", rule, getattr(self, name), f"{_USUAL[name]} is usual")
         if not 0 <= self.momentum < 1:
             raise must("momentum", "Training", "from 0 up to but not 1", self.momentum, "0.9 is usual")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
@@ -98,6 +100,21 @@ class Training:
                 (),
                 "Name the epochs, for example [80, 120]",
             )
+        rising = all(one < after for one, after in itertools.pairwise(self.milestones))
+        if not rising or any(one < 1 for one in self.milestones):
+            rule = "epochs from 1 on, each after the one before"
+            raise must("milestones", "Training", rule, list(self.milestones), "Sort them, each once")
+
+
+_MOST = {"epochs": 1_000_000, "batch_size": 100_000_000, "learning_rate": 10_000, "weight_decay": 10_000}
+"""Far beyond all that is of use: what is larger is a slip of the keyboard."""
+
+_USUAL = {
+    "epochs": "10 to 300",
+    "batch_size": "32 to 1024",
+    "learning_rate": "0.0001 to 0.5",
+    "weight_decay": "0 to 0.1",
+}
 
 
 def settings_optimizer(settings: Training) -> MakeOptimizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import BadInput, must
+from attar.training.checked import check_types
 from attar.transfer import draws
 
 _RULE = 1
 """Number of the drawing rule, a part of the fingerprint: change it whenever the same names would be drawn otherwise."""
+
+MOST_VIEWS = 1_000_000
+"""Views of an example, at most: as many as a training may have epochs."""
 
 _NOISE_SEED = 0x6E6F697365
 """Sets the words of the noise apart from those of the flips and shifts."""
@@ -54,12 +59,37 @@ class Views:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise must("count", "Views", "at least 1", self.count, "Use 1 for the same look in every epoch")
+        check_types(self)
+        if not 1 <= self.count <= MOST_VIEWS:
+            rule = "at least 1" if self.count < 1 else f"at most {MOST_VIEWS:,}, a view for each epoch"
+            raise must("count", "Views", rule, self.count, "Use 1 for the same look in every epoch")
+        if self.seed < 0:
+            raise must("seed", "Views", "at least 0", self.seed, "Use another")
         if not 0 <= self.shift < 1 << 15:
             raise must("shift", "Views", "from 0 to 32767 pixels", self.shift, "Use 0 for no shift")
         if not (self.noise >= 0 and math.isfinite(self.noise)):
             raise must("noise", "Views", "a standard deviation of at least 0", self.noise, "Use 0 for no noise")
+
+    def check_shape(self, shape: Sequence[int], of: str = "Views") -> None:
+        """See that examples of a shape can be flipped and shifted, where they shall be.
+
+        Args:
+            shape: Of one example, ``[channels, height, width]`` for a picture.
+            of: Whose views they are; for messages.
+
+        Raises:
+            BadInput: If they are no pictures, or smaller than the shift.
+        """
+        if not (self.flip or self.shift):
+            return
+        given = "flip" if self.flip else "shift"
+        if len(shape) != 3:
+            rule = "left out where the data are no pictures [channels, height, width]"
+            got = f"examples of shape {list(shape)}"
+            raise BadInput(f"{given} of {of} must be {rule}; got {got}. Leave flip and shift out, or use noise.")
+        if self.shift >= min(shape[1:]):
+            rule = f"less than the {shape[1]} x {shape[2]} pixels of the inputs"
+            raise must("shift", of, rule, self.shift, "Use less")
 
     @property
     def identity(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from attar.recipes.schema.section import Number, Section
-from attar.transfer.views import Views
+from attar.transfer.views import MOST_VIEWS, Views
 
 
 class DataSection(Section):
@@ -30,11 +30,11 @@ class DataSection(Section):
 class ViewsSection(Section):
     """How training examples are varied."""
 
-    count: Annotated[int, Field(ge=1)] = Field(
+    count: Annotated[int, Field(ge=1, le=MOST_VIEWS)] = Field(
         1, description="different views of each example; the epochs go round them"
     )
     flip: bool = Field(False, description="mirror left and right")
-    shift: Annotated[int, Field(ge=0)] = Field(0, description="largest move in pixels")
+    shift: Annotated[int, Field(ge=0, lt=1 << 15)] = Field(0, description="largest move in pixels")
     noise: Annotated[Number, Field(ge=0)] = Field(0.0, description="standard deviation of added noise")
 
     def views(self, seed: int) -> Views:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
-from attar.errors import near, shown
+from attar.errors import must, near, shown
 from attar.recipes.schema.section import build, plain
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
@@ -78,7 +78,15 @@ def labels_alone(objective: Objective) -> Objective:
 
 
 def check_pauses(objective: Objective, epochs: int) -> None:
-    """A pause between the terms would stop the training at that epoch."""
+    """A pause between the terms would stop the training at that epoch, and a term that never starts counts for nothing.
+
+    Raises:
+        BadInput: If there is such a pause, or such a term.
+    """
+    for name, term in objective.terms.items():
+        if term.start_epoch >= epochs:
+            rule = f"less than epochs ({epochs}): the term would never start"
+            raise must("start_epoch", f"term {name!r}", rule, term.start_epoch, "Drop the term, or train for longer")
     ends = (term.end_epoch for term in objective.terms.values() if term.end_epoch is not None)
     for epoch in {0, *(end for end in ends if end < epochs)}:
         objective.at(float(epoch))

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from attar.network.references import Trust, names_function
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.objective import TermTable, check_pauses, labels_alone
-from attar.recipes.schema.section import Fraction, Number, Section, Seed
+from attar.recipes.schema.section import Fraction, Number, Section, Seed, each_once
 from attar.recipes.schema.student import DistilStep, StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
@@ -43,13 +43,13 @@ class KeepSection(Section):
 class ArtifactsSection(Section):
     """Which candidates are made and how they are timed."""
 
-    runtimes: Annotated[list[Runtime], Field(min_length=1)] = Field(
+    runtimes: Annotated[list[Runtime], Field(min_length=1), AfterValidator(each_once)] = Field(
         ["torch", "onnxruntime", "openvino"], description="what may execute the artifact"
     )
     int8: bool = Field(True, description="also try the int8 grid of each runtime")
     calibration: Annotated[int, Field(ge=1)] = Field(512, description="training examples that calibrate int8")
     threads: Annotated[int, Field(ge=1)] = Field(1, description="threads of every timed runtime")
-    seconds: Annotated[Number, Field(gt=0)] = Field(
+    seconds: Annotated[Number, Field(gt=0, le=3600)] = Field(
         1.0, description="time spent on timing each candidate, per batch size"
     )
 
@@ -57,7 +57,7 @@ class ArtifactsSection(Section):
 class Recipe(Section):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+    name: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     title: str = Field("", description="one line on what the recipe shows")
     seed: Seed = Field(0, description="of the split, the views and the first student")
     threads: Annotated[int, Field(ge=0)] = Field(0, description="threads for training; 0 leaves it to torch")

@@ -43,6 +43,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
+def each_once(values: list[Any]) -> list[Any]:
+    """A list that names nothing twice."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"must name each once; got {value!r} twice. Leave one out")
+    return values
+
+
 def build(kind: type[Any], document: Any) -> Any:
     """A dataclass of the library from a table: its fields are the keys, its own checks the rules.
 
@@ -68,7 +76,7 @@ def build(kind: type[Any], document: Any) -> Any:
             values[key] = tuple(value)
     missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
     if missing:
-        raise ValueError(f"missing key {missing[0]!r}")
+        raise ValueError(f"key {missing[0]!r} is missing. Add it")
     return kind(**values)
 
 

@@ -77,7 +77,7 @@ class QuantizeStep(Section):
     allocation: Literal["equal", "gradient"] = Field(
         "equal", description="gradient gives more points, or bits, to tensors with long gradients"
     )
-    allocation_batches: Annotated[int, Field(ge=1)] = Field(
+    allocation_batches: Annotated[int, Field(ge=1, le=100_000)] = Field(
         5, description="batches over which these gradients are averaged"
     )
 

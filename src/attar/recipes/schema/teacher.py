@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.network import NetworkSection
-from attar.recipes.schema.section import Number, Section, Seed, TrainingSettings
+from attar.recipes.schema.section import Number, Section, Seed, TrainingSettings, each_once
 from attar.teachers.ensemble import MEANS
 from attar.training.settings import Training
 
@@ -16,7 +16,7 @@ from attar.training.settings import Training
 class LibrarySection(Section):
     """Many models trained here, of which an ensemble is selected on validation data."""
 
-    families: list[str] | None = Field(
+    families: Annotated[list[str], Field(min_length=1), AfterValidator(each_once)] | None = Field(
         None, description="families of models to train; all that are installed if left out"
     )
     size: Literal["small", "full"] = Field("small", description="how fine the grids of settings are")
@@ -24,9 +24,13 @@ class LibrarySection(Section):
     sorted_init: Annotated[int, Field(ge=0)] | Literal["best"] = Field(
         "best", description="how many of the best models a selection begins with; best takes as many as help"
     )
-    bags: Annotated[int, Field(ge=1)] = Field(20, description="selections from random parts of the library, averaged")
+    bags: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        20, description="selections from random parts of the library, averaged"
+    )
     bag_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(0.5, description="share of the library in each part")
-    max_steps: Annotated[int, Field(ge=1)] = Field(100, description="models added in each selection, at most")
+    max_steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        100, description="models added in each selection, at most"
+    )
 
 
 class SpecialistsSection(Section):
@@ -53,7 +57,7 @@ class SpecialistsSection(Section):
         None, description="likeliest classes that choose who is asked; chosen on validation if left out"
     )
     training: TrainingSettings = Field(default_factory=Training, description="how each is trained")
-    jobs: Annotated[int, Field(ge=1)] = Field(1, description="processes that train at once")
+    jobs: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="processes that train at once")
 
     @model_validator(mode="after")
     def _sets_are_found_or_given(self) -> SpecialistsSection:
@@ -90,7 +94,7 @@ class TeacherSection(Section):
     """
 
     network: NetworkSection | None = Field(None, description="architecture of the members")
-    members: Annotated[int, Field(ge=1)] = Field(1, description="networks to train, from different seeds")
+    members: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="networks to train, from different seeds")
     weights: list[str] = Field(default_factory=list, description="safetensors files, one per member; none: train them")
     onnx: list[str] = Field(default_factory=list, description="ONNX files instead of networks")
     each: Annotated[list[MemberSection], Field(min_length=1)] | None = Field(

@@ -14,7 +14,7 @@ class SynthesisSection(Section):
     """Rows made from the training rows, for the teacher to label: tables only."""
 
     method: Literal["munge", "random", "nbe"] = Field("munge", description="how rows are made")
-    rows: Annotated[int, Field(ge=1)] = Field(description="how many")
+    rows: Annotated[int, Field(ge=1, le=100_000_000)] = Field(description="how many")
     p: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None, description="MUNGE: chance that a value changes; chosen on validation if left out"
     )
@@ -24,7 +24,7 @@ class SynthesisSection(Section):
     neighbors: Literal["dynamic", "static"] = Field(
         "dynamic", description="MUNGE: neighbors in the changing copy or not"
     )
-    components: Annotated[int, Field(ge=1)] | None = Field(
+    components: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="NBE: components of the mixture; by held-out likelihood if left out"
     )
     original: bool = Field(True, description="the training rows themselves are imitated too")

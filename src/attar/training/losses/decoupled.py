@@ -12,9 +12,11 @@ from attar.ops.decoupling import decoupled, standardized
 from attar.ops.divergence import forward_kl
 from attar.ops.wide import wide
 from attar.training.batch import ABSENT, Batch
-from attar.training.schedule import Ramp, Schedule, value_at
+from attar.training.checked import named
+from attar.training.schedule import Schedule, check_temperature, value_at
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class Decoupled:
     """KL to the teacher in two parts with weights of their own: label against rest, and the rest among themselves.
@@ -46,7 +48,7 @@ class Decoupled:
                 raise must(name, "Decoupled", "finite and at least 0", value, "Leave it out for its default")
         if self.alpha == self.beta == 0:
             raise must("alpha", "Decoupled", "greater than 0 where beta is 0", 0, "Drop the term to leave it out")
-        _check_temperature(self.temperature, "Decoupled")
+        check_temperature(self.temperature, "Decoupled")
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Weighted sum of both KLs in nats per example, times T² unless switched off."""
@@ -63,6 +65,7 @@ class Decoupled:
         return loss * temperature**2 if self.scale_by_t2 else loss
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class StandardizedLogits:
     """KL from the teacher's softened distribution to the student's, each example's logits standardized first.
@@ -83,7 +86,7 @@ class StandardizedLogits:
     scale_by_t2: bool = True
 
     def __post_init__(self) -> None:
-        _check_temperature(self.temperature, "StandardizedLogits")
+        check_temperature(self.temperature, "StandardizedLogits")
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
@@ -91,9 +94,3 @@ class StandardizedLogits:
         temperature = value_at(self.temperature, 0.0)
         loss = forward_kl(standardized(output), standardized(targets), temperature=temperature)
         return loss * temperature**2 if self.scale_by_t2 else loss
-
-
-def _check_temperature(temperature: Schedule, of: str) -> None:
-    for end in (temperature.start, temperature.end) if isinstance(temperature, Ramp) else (temperature,):
-        if not 0 < end < math.inf:
-            raise must("temperature", of, "finite and greater than 0", end, "1 is plain; 2 to 8 is usual")

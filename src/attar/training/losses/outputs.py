@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +12,11 @@ from attar.ops.divergence import centered_squared_error, cross_entropy, forward_
 from attar.ops.top_k import TopK, check_rest, top_k_kl
 from attar.ops.wide import wide
 from attar.training.batch import ABSENT, Batch
-from attar.training.schedule import Ramp, Schedule, value_at
+from attar.training.checked import named
+from attar.training.schedule import Schedule, check_temperature, value_at
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class SoftTargets:
     """KL from the teacher's softened distribution to the student's.
@@ -37,15 +38,7 @@ class SoftTargets:
 
     def __post_init__(self) -> None:
         check_rest(self.rest, "SoftTargets")
-        ends = (
-            (self.temperature.start, self.temperature.end)
-            if isinstance(self.temperature, Ramp)
-            else (self.temperature,)
-        )
-        for end in ends:
-            if not 0 < end < math.inf:
-                remedy = "1 is plain probabilities; 2 to 8 is usual"
-                raise must("temperature", "SoftTargets", "finite and greater than 0", end, remedy)
+        check_temperature(self.temperature, "SoftTargets")
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
@@ -58,6 +51,7 @@ class SoftTargets:
         return loss * temperature**2 if self.scale_by_t2 else loss
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class HardLabels:
     """Cross-entropy with the labels; an example without one costs nothing.
