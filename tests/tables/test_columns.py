@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from attar.errors import BadInput, MissingExtra
 from attar.tables import cells
-from attar.tables.columns import Column, Columns
+from attar.tables.columns import Column, Columns, written
 
 NAN = float("nan")
 
@@ -637,7 +637,7 @@ class TestTexts:
         assert color.categories == ("blue", "none", "red") and code.categories == ("1", "2", "3")
         assert np.array_equal(columns.encode(self.ROWS)[:, 0], [1234.5, 12, NAN], equal_nan=True)
         assert str(price) == "number from 12 to 1234.5 or missing, written with decimal comma, points between thousands"
-        assert Columns.infer(self.ROWS, texts=True, digits=True)[2].kind == "integer"
+        assert Columns.infer(self.ROWS, written=written([self.ROWS], digits=True))[2].kind == "integer"
         assert Columns.infer(self.ROWS, texts=True, nominal=["price"])[0].kind == "nominal"
         assert Columns.infer(self.ROWS)[0].kind == "nominal"
 
@@ -660,9 +660,15 @@ class TestTexts:
         with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got \"'x' in row 1\""):
             columns.encode(pd.DataFrame({"age": [3.0, "x", 1.0, 1.0, 1.0]}, dtype=object))
 
+    def test_all_tables_must_agree(self):
+        other = pd.DataFrame({"price": ["cheap"], "color": ["red"], "code": ["1"]})
+        assert "price" not in written([self.ROWS, other]) and "price" in written([self.ROWS, self.ROWS[:1]])
+        numbers = pd.DataFrame({"price": [3.5], "color": ["red"], "code": ["1"]})
+        assert "price" in written([self.ROWS, numbers])
+
     def test_a_few_values_that_are_no_numbers_are_named(self):
         rows = pd.DataFrame({"age": [f"{number},5" for number in range(30)] + ["about 3"]})
-        with pytest.raises(BadInput, match=r"^Column 'age' holds numbers, but also 'about 3' \(row 30\)\. Repair"):
+        with pytest.raises(BadInput, match=r"^Column 'age' holds numbers, but also 'about 3'\. Repair"):
             Columns.infer(rows, texts=True)
 
 

@@ -248,6 +248,11 @@ def take(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
     return whole.take(places) if isinstance(whole, pa.Table) else whole.iloc[places]
 
 
+def names_of(rows: Any) -> list[str]:
+    """What a DataFrame or an Arrow table calls its columns."""
+    return list(map(str, rows.columns if hasattr(rows, "iloc") else rows.column_names))
+
+
 def named(rows: Any) -> bool:
     """Whether the table names its columns."""
     return not isinstance(rows, np.ndarray)

@@ -88,9 +88,8 @@ class Column:
         """
         notation, kind = None, given.kind
         if reading is not None:
-            _, codes = given.nominals()
-            numbers = Cells(given.name, np.array([*reading.values, np.nan])[codes], codes < 0).numbers()
             notation, kind = reading.notation, "integer" if reading.whole else "number"
+            numbers = _numbers(given, notation)
         elif nominal or kind == "nominal":
             categories, codes = given.nominals()
             return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()))
@@ -296,9 +295,7 @@ class Columns(Sequence[Column]):
         nominal: Sequence[str | int] = (),
         names: Sequence[str] | None = None,
         texts: bool = False,
-        digits: bool = False,
-        decimal: Decimal | None = None,
-        usual: Decimal = ".",
+        written: Mapping[str, Reading] | None = None,
     ) -> Columns:
         """What the columns of a table are.
 
@@ -315,9 +312,7 @@ class Columns(Sequence[Column]):
             texts: Whether strings that are all numbers as people write them, such as ``1.234,50`` or ``12 %``, are read
                 as numbers, see `attar.tables.notation.readings`; values such as ``?`` and ``n/a`` are missing there.
                 `Column.notation` says how they are written, and `encode` reads them in this way.
-            digits: Whether that holds for strings of digits alone too, which may be codes.
-            decimal: What stands before fractions, where the strings leave that open.
-            usual: The same, where other columns do not tell either.
+            written: The columns of which that is known from more rows than these, see `written`.
 
         Raises:
             BadInput: If ``names`` are not as many as the columns, or given for a table that names its own; there is no
@@ -332,12 +327,12 @@ class Columns(Sequence[Column]):
                 raise must("names", "infer", rule, list(names), "Rename the columns of a table itself, and all of them")
             given = [replace(column, name=name) for column, name in zip(given, names, strict=True)]
         chosen = set(cells.positions(nominal, [column.name for column in given]))
-        found: dict[str, Reading] = {}
+        found = dict(written or {})
         if texts:
-            found = _readings([one for place, one in enumerate(given) if place not in chosen], digits, decimal, usual)
+            found |= _written([given], {given[place].name for place in chosen}, False, None, ".")
         return cls(
             tuple(
-                Column.of(column, nominal=place in chosen, reading=found.get(column.name))
+                Column.of(column, nominal=place in chosen, reading=None if place in chosen else found.get(column.name))
                 for place, column in enumerate(given)
             )
         )
@@ -494,29 +489,68 @@ class Columns(Sequence[Column]):
         return [places[name] for name in self.names]
 
 
-def _readings(given: Sequence[Cells], digits: bool, decimal: Decimal | None, usual: Decimal) -> dict[str, Reading]:
-    """The columns of texts that are numbers.
+def written(
+    tables: Sequence[Any],
+    *,
+    names: Sequence[str] | None = None,
+    skip: Sequence[str] = (),
+    digits: bool = False,
+    decimal: Decimal | None = None,
+    usual: Decimal = ".",
+) -> dict[str, Reading]:
+    """The columns of texts that are numbers as people write them in all of some tables.
+
+    Args:
+        tables: What `Columns.infer` takes, with the same columns.
+        names: What the columns of arrays are called.
+        skip: Columns whose values are names, whatever they look like.
+        digits: Whether texts of digits alone are numbers, too; they may be codes.
+        decimal: What stands before fractions, where a column leaves that open.
+        usual: The same, where other columns do not tell either.
 
     Raises:
-        BadInput: If one is of numbers but for a few values.
+        BadInput: If a table cannot be read, or a column is of numbers but for a few values.
     """
-    texts = {one.name: found for one in given if (found := one.texts()) is not None}
-    read = readings({name: found[0] for name, found in texts.items()}, decimal=decimal, usual=usual)
-    read = {name: one for name, one in read.items() if digits or not one.plain or one.wrong}
-    for name, one in read.items():
-        if not one.wrong:
-            continue
-        categories, codes = texts[name]
-        wrong = [categories[place] for place in one.wrong]
-        row = int(np.flatnonzero(codes == one.wrong[0])[0])
-        if not digits and one.plain:
-            continue
-        more = f" and {len(wrong) - 1} more such values" if len(wrong) > 1 else ""
-        raise BadInput(
-            f"Column {name!r} holds numbers, but also {shown(wrong[0], 60)} (row {row}){more}. Repair them, leave them "
-            "empty where the number is not known, or name the column in nominal if its values are names."
-        )
-    return {name: one for name, one in read.items() if not one.wrong}
+    given = [cells.read(rows) for rows in tables]
+    if names is not None:
+        given = [[replace(one, name=name) for one, name in zip(each, names, strict=False)] for each in given]
+    return _written(given, set(skip), digits, decimal, usual)
+
+
+def _written(
+    given: Sequence[Sequence[Cells]], skip: set[str], digits: bool, decimal: Decimal | None, usual: Decimal
+) -> dict[str, Reading]:
+    """What `written` gives for tables that were read."""
+    texts: dict[str, dict[str, None]] = {}
+    names = set(skip)
+    for one in (one for each in given for one in each):
+        found = one.texts()
+        if found is not None:
+            texts.setdefault(one.name, {}).update(dict.fromkeys(found[0]))
+        elif one.kind == "nominal" and not one.empty:
+            names.add(one.name)
+    different = {name: list(found) for name, found in texts.items() if name not in names}
+    read = readings(different, decimal=decimal, usual=usual)
+    read = {name: one for name, one in read.items() if digits or not one.plain}
+    for name, reading in read.items():
+        if reading.wrong:
+            value = shown(different[name][reading.wrong[0]], 60)
+            more = f" and {len(reading.wrong) - 1} more such values" if len(reading.wrong) > 1 else ""
+            raise BadInput(
+                f"Column {name!r} holds numbers, but also {value}{more}. Repair them, leave them empty where the number "
+                "is not known, or name the column in nominal if its values are names."
+            )
+    return read
+
+
+def _numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:
+    """The numbers that texts are; numbers stay what they are."""
+    if given.kind != "nominal" or given.empty:
+        return given.numbers()
+    categories, codes = given.nominals()
+    found = [notation.number(value) if isinstance(value, str) else None for value in categories]
+    values = np.array([*(math.nan if value is None else value for value in found), math.nan])[codes]
+    return Cells(given.name, values, np.isnan(values)).numbers()
 
 
 def _line(column: Column) -> str:

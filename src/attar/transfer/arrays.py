@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import BadInput, must
 from attar.tables import cells
-from attar.tables.columns import Columns
+from attar.tables.columns import Columns, written
+from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
+from attar.transfer.labels import numbered_labels
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
 
@@ -24,29 +27,33 @@ _KEYS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def from_arrays(
-    name: str,
-    arrays: Mapping[str, object],
+    name: object,
+    arrays: object = None,
     *,
     source: str = "arrays in memory",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
+    **more: object,
 ) -> Dataset:
-    """The data set in NumPy arrays or tensors.
+    """The data set in NumPy arrays, tensors or tables.
 
     Args:
-        name: What the data set is called.
-        arrays: Either ``x`` and ``y``, or ``x_train`` and ``y_train`` and, where they exist, ``x_val``, ``y_val``,
-            ``x_test``, ``y_test``; also ``classes``, the names. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
-            ``[n, height, width]`` gets a channel axis); labels are ``[n]`` integers, in train -1 where unknown. Without
-            names the classes are called by their numbers.
-            Inputs are taken for the rows of a table if they are DataFrames or Arrow tables, or if there is ``columns``,
-            the names of the columns, or ``nominal``, the names of those of which numbers are mere names (or places, as
-            in ``column 3``, without ``columns``). Then values may be missing, see `from_tables`.
+        name: What the data set is called; or ``x``, the inputs, where ``arrays`` is ``y``, the labels.
+        arrays: Either ``x`` and ``y``, or ``x_train`` and ``y_train``, and, where they exist, ``x_val``, ``y_val``,
+            ``x_test``, ``y_test``; also ``classes``, the names, and ``split``, for each row of ``x`` one of ``train``,
+            ``validation`` and ``test``. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
+            ``[n, height, width]`` gets a channel axis); labels are ``[n]`` whole numbers from 0 (or from 1), bools or
+            names, in train -1, NaN or None where unknown. Without names the classes are called by their labels.
+            Inputs are taken for the rows of a table if they are DataFrames, Arrow tables or lists of dicts, or if there
+            is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
+            (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then
+            values may be missing, see `from_tables`.
         source: Where the data came from, in words.
         validation: As in `load`.
         test: As in `load`.
         seed: As in `load`.
+        more: Further entries of ``arrays``.
 
     Raises:
         BadInput: If an array is missing, not known or breaks a rule of `Split` or `Dataset`.
@@ -55,42 +62,111 @@ def from_arrays(
         >>> x, y = np.zeros((40, 3), dtype="float32"), np.arange(40) % 2
         >>> from_arrays("zeros", {"x": x, "y": y})
         Dataset(zeros: train 29, validation 3, test 8; inputs 3; 2 classes; from arrays in memory)
+        >>> from_arrays(x, y)
+        Dataset(arrays: train 29, validation 3, test 8; inputs 3; 2 classes; from arrays in memory)
     """
-    pairs = {"train": ("x", "y")} if "x" in arrays else {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
-    given = {role: keys for role, keys in pairs.items() if role == "train" or not arrays.keys().isdisjoint(keys)}
+    name, given_arrays = _called(name, arrays, more)
+    pairs = {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
+    if "x" in given_arrays:
+        pairs["train"] = ("x", "y")
+    given = {role: keys for role, keys in pairs.items() if role == "train" or not given_arrays.keys().isdisjoint(keys)}
     needed = {key for keys in given.values() for key in keys}
-    if missing := sorted(needed - arrays.keys()):
+    if missing := sorted(needed - given_arrays.keys()):
         remedy = f"Add {' and '.join(map(repr, missing))}"
-        raise must("arrays", name, f"complete: {', '.join(sorted(needed))}", sorted(arrays), remedy)
-    if unknown := sorted(arrays.keys() - needed - {"classes", "columns", "nominal"}):
+        raise must("arrays", name, f"complete: {', '.join(sorted(needed))}", sorted(given_arrays), remedy)
+    if unknown := sorted(given_arrays.keys() - needed - _BESIDE):
         rule = (
-            "x and y, or x_train, y_train, x_val, y_val, x_test and y_test, with or without classes, columns, nominal"
+            "x and y (or x_train and y_train), x_val, y_val, x_test and y_test, with or without "
+            f"{', '.join(sorted(_BESIDE))}"
         )
         raise must("arrays", name, rule, unknown, f"Leave out {' and '.join(map(repr, unknown))}")
-    tables = "columns" in arrays or "nominal" in arrays or cells.is_table(arrays[given["train"][0]])
+    first = given_arrays[given["train"][0]]
+    tables = not given_arrays.keys().isdisjoint(("columns", "nominal", "ignore")) or cells.is_table(first)
     inputs: dict[str, Any] = {
-        role: _rows(arrays[x]) if tables else _inputs(x, name, arrays[x]) for role, (x, _) in given.items()
+        role: _rows(given_arrays[x]) if tables else _inputs(x, name, given_arrays[x]) for role, (x, _) in given.items()
     }
-    labels = {role: _labels(y, name, arrays[y]) for role, (_, y) in given.items()}
+    labels, classes = numbered_labels(
+        name, {role: (y, given_arrays[y]) for role, (_, y) in given.items()}, given_arrays.get("classes")
+    )
     for role, (x, y) in given.items():
         if len(labels[role]) != len(inputs[role]):
             rule = f"as long as {x} ({len(inputs[role])} rows)"
             raise must(y, name, rule, f"{len(labels[role])} rows", "Give one label for each row, -1 where unknown")
-    classes = _class_names(name, arrays.get("classes"), labels["train"])
-    for role, (_, y) in given.items():
-        least = ABSENT if role == "train" else 0
-        for label in (int(labels[role].min()), int(labels[role].max())) if len(labels[role]) else ():
-            if not least <= label < len(classes):
-                rule = f"from {least} to {len(classes) - 1} (there are {len(classes)} classes)"
-                raise must(y, name, rule, label, "Number the classes from 0, or name all of them in classes")
+    roles = given_arrays.get("split")
+    parts = None if roles is None else parts_of(name, "split", roles, len(labels["train"]), list(given))
     if tables:
-        named = _names("columns", name, arrays.get("columns"))
-        columns = Naming(named, _names("nominal", name, arrays.get("nominal")) or ())
-        return from_tables(
-            name, inputs, labels, classes, columns, source=source, validation=validation, test=test, seed=seed
+        naming = Naming(
+            _names("columns", name, given_arrays.get("columns")),
+            _names("nominal", name, given_arrays.get("nominal")) or (),
+            _names("ignore", name, given_arrays.get("ignore")) or (),
         )
+        return from_tables(
+            name, inputs, labels, classes, naming, source=source, validation=validation, test=test, seed=seed,
+            parts=parts,
+        )  # fmt: skip
     splits = {role: numbered(inputs[role], labels[role], classes) for role in given}
-    return divided(name, source, splits, validation, test, seed)
+    return divided(name, source, splits, validation, test, seed, parts)
+
+
+_BESIDE = {"classes", "columns", "nominal", "ignore", "split"}
+"""What may stand beside inputs and labels."""
+
+
+def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """The name, and the arrays by theirs."""
+    if isinstance(name, str):
+        if arrays is not None and not isinstance(arrays, Mapping):
+            rule = "a dict of arrays, as in {'x': x, 'y': y}"
+            raise must("arrays", name, rule, f"a {type(arrays).__name__}", "Or leave the name out: from_arrays(x, y)")
+        return name, {**(arrays or {}), **more}
+    if arrays is None and isinstance(name, Mapping) and ("x" in name or "x_train" in name):
+        return "arrays", {**name, **more}
+    if arrays is None and "y" not in more and "y_train" not in more:
+        remedy = "Call from_arrays(x, y), or from_arrays(name, {'x': x, 'y': y})"
+        raise must("y", "from_arrays", "given with x", None, remedy)
+    return "arrays", {"x": name, **({} if arrays is None else {"y": arrays}), **more}
+
+
+def parts_of(name: str, key: str, given: object, rows: int, others: Sequence[str]) -> dict[str, Tensor]:
+    """Which rows of the training data are for train, validation and test, as a column says.
+
+    Args:
+        name: What the data set is called.
+        key: Which column or array says it.
+        given: ``[rows]`` strings: ``train``, ``validation`` (or ``val``, ``valid``, ``dev``) and ``test``.
+        rows: How many there must be.
+        others: The splits that are given by themselves.
+
+    Raises:
+        BadInput: If a value is another one, no row is for train or test, or a split is named in two ways.
+    """
+    values = np.asarray(given.tolist() if hasattr(given, "tolist") else given, object)
+    if values.shape != (rows,):
+        raise must(key, name, f"[{rows}], one of train, validation and test for each row", values.shape, "Name each")
+    said = [_PARTS.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
+    if None in said:
+        row = said.index(None)
+        rule = "train, validation or test in every row"
+        remedy = "Write one of them there, or divide the rows by data.test = 0.2"
+        raise must(key, name, rule, f"{cells.plain(values[row])!r} in row {row}", remedy)
+    places = np.array(said, object)
+    parts = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
+    for role, one in parts.items():
+        if not len(one) and role not in others and role != "validation":
+            raise must(
+                key, name, f"{role!r} in some rows", "none", "Name the rows to report on and those to learn from"
+            )
+        if len(one) and role in others and role != "train":
+            raise must(role, name, "given once", f"rows of its own, and {len(one)} in {key}", "Drop one of them")
+    return {role: one for role, one in parts.items() if len(one)}
+
+
+_PARTS = {
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "te", "holdout"), "test"),
+}
+"""What a split may be called in data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +176,16 @@ class Naming:
     Attributes:
         names: What the columns of an array are called; None for their places, and for tables that name them.
         nominal: Names of the columns of which numbers are mere names.
+        ignore: Names of the columns to leave out.
+        digits: Whether texts of digits alone are numbers: they are in files, where all is text.
+        decimal: What stands before fractions in texts that could be read in two ways; None to tell by the others.
     """
 
     names: Sequence[str] | None = None
     nominal: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    digits: bool = False
+    decimal: Decimal | None = None
 
 
 def from_tables(
@@ -117,11 +199,13 @@ def from_tables(
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
+    parts: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
     """The data set of the rows of tables.
 
     What the columns hold is inferred from the training rows alone, as they are once validation and test are taken: a
-    nominal value that occurs in the others only is missing there.
+    nominal value that occurs in the others only is missing there. Texts that are numbers as people write them are
+    numbers, see `attar.tables.notation`.
 
     Args:
         name: What the data set is called.
@@ -133,21 +217,83 @@ def from_tables(
         validation: As in `load`.
         test: As in `load`.
         seed: As in `load`.
+        parts: What `parts_of` gives; None where rows of train are drawn for the splits that are not there.
 
     Raises:
-        BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`.
+        BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
+            names as rows and is not said to be nominal.
     """
-    shares = _shares(name, labels, validation, test, seed)
+    shares, drawn = _shares(name, labels, validation, test, seed, parts)
+    if naming.ignore:
+        tables = {role: _without(name, table, naming) for role, table in tables.items()}
+        left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
+        naming = replace(naming, names=left)
     train = cells.take(tables["train"], shares["train"][1].numpy())
-    columns = Columns.infer(train, nominal=naming.nominal, names=naming.names)
+    # How numbers are written is the same in all rows; what the columns hold comes from the training rows.
+    texts = written(
+        list(tables.values()),
+        names=naming.names,
+        skip=[str(one) for one in naming.nominal],
+        digits=naming.digits,
+        decimal=naming.decimal,
+    )
+    columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
+    _refuse_ids(name, columns, train, naming)
     splits = {
         role: numbered(
             torch.from_numpy(columns.encode(table, unseen="missing")).float(), labels[role], classes, columns
         )
         for role, table in tables.items()
     }
-    parts = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
-    return Dataset(name=name, classes=classes, source=source, **parts)
+    taken = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
+    return Dataset(name=name, classes=classes, source=source, drawn=drawn, **taken)
+
+
+def _without(name: str, table: Any, naming: Naming) -> Any:
+    """A table less the columns to leave out."""
+    whole = cells.kept(table)
+    names = naming.names
+    if names is None:
+        names = [f"column {place}" for place in range(whole.shape[1])] if isinstance(whole, np.ndarray) else None
+    names = cells.names_of(whole) if names is None else list(names)
+    places = set(cells.positions(naming.ignore, names, "ignore"))
+    left = [place for place in range(len(names)) if place not in places]
+    if not left:
+        raise must("ignore", name, "some of the columns", "all of them", "Leave one to learn from")
+    if isinstance(whole, np.ndarray):
+        return whole[:, left]
+    return whole.iloc[:, left] if hasattr(whole, "iloc") else whole.select([names[place] for place in left])
+
+
+def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None:
+    """See that no column of texts tells every row from every other.
+
+    Raises:
+        BadInput: Naming all such columns.
+    """
+    rows = len(train)
+    ids = [
+        column
+        for column in columns
+        if column.kind == "nominal"
+        and column.name not in naming.nominal
+        and len(column.categories) > FEW_NAMES
+        and len(column.categories) >= ALIKE * rows
+        and isinstance(column.categories[0], str)
+    ]
+    if not ids:
+        return
+    said = ", ".join(f"{one.name!r} ({len(one.categories)} different names in {rows} rows)" for one in ids)
+    names = [one.name for one in ids]
+    raise BadInput(
+        f"{'Columns' if len(ids) > 1 else 'Column'} {said} of {name}: names that tell every row from the others teach "
+        f"nothing about new rows. Leave {'them' if len(ids) > 1 else 'it'} out with data.ignore = {json.dumps(names)}, "
+        "or list in data.nominal what is to be taken as it is (ignore and nominal in Python)."
+    )
+
+
+ALIKE, MANY, FEW_NAMES = 0.9, 0.5, 20
+"""Share of names to rows from which on a column of texts is refused, or warned of; and names that are always fine."""
 
 
 def numbered(inputs: Tensor, labels: Tensor, classes: tuple[str, ...], columns: Columns | None = None) -> Split:
@@ -156,7 +302,13 @@ def numbered(inputs: Tensor, labels: Tensor, classes: tuple[str, ...], columns: 
 
 
 def divided(
-    name: str, source: str, splits: Mapping[str, Split], validation: float | int, test: float | int, seed: int
+    name: str,
+    source: str,
+    splits: Mapping[str, Split],
+    validation: float | int,
+    test: float | int,
+    seed: int,
+    parts: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
     """The data set of numbered splits; test and validation are taken from train where they are missing.
 
@@ -164,25 +316,32 @@ def divided(
         BadInput: If a share leaves nothing, or the splits break a rule of `Dataset`.
     """
     labels = {role: split.labels for role, split in splits.items() if split.labels is not None}
-    shares = _shares(name, labels, validation, test, seed)
-    parts = {
+    shares, drawn = _shares(name, labels, validation, test, seed, parts)
+    taken = {
         role: splits[origin] if len(rows) == len(splits[origin]) else splits[origin].rows(rows)
         for role, (origin, rows) in shares.items()
     }
-    return Dataset(name=name, classes=splits["train"].classes, source=source, **parts)
+    return Dataset(name=name, classes=splits["train"].classes, source=source, drawn=drawn, **taken)
 
 
 def _shares(
-    name: str, labels: Mapping[str, Tensor], validation: float | int, test: float | int, seed: int
-) -> dict[str, tuple[str, Tensor]]:
-    """For each of the three splits: out of which of the given ones it comes, and which rows of it they are."""
+    name: str,
+    labels: Mapping[str, Tensor],
+    validation: float | int,
+    test: float | int,
+    seed: int,
+    parts: Mapping[str, Tensor] | None,
+) -> tuple[dict[str, tuple[str, Tensor]], tuple[str, ...]]:
+    """For each of the three splits, out of which given one and which rows of it; and those that are drawn by chance."""
     shares = {role: (role, torch.arange(len(own))) for role, own in labels.items()}
-    for role, share, drawn, stream in (("test", test, 0, TEST), ("validation", validation, seed, VALIDATION)):
+    shares |= {role: ("train", rows) for role, rows in (parts or {}).items()}
+    drawn = tuple(role for role in ("validation", "test") if role not in shares)
+    for role, share, by, stream in (("test", test, 0, TEST), ("validation", validation, seed, VALIDATION)):
         if role not in shares:
             rows = shares["train"][1]
-            taken = _taken(name, role, labels["train"][rows], rows, share, drawn, stream)
+            taken = _taken(name, role, labels["train"][rows], rows, share, by, stream)
             shares["train"], shares[role] = ("train", rows[~taken]), ("train", rows[taken])
-    return shares
+    return shares, drawn
 
 
 def _taken(name: str, role: str, labels: Tensor, ids: Tensor, share: float | int, seed: int, stream: int) -> Tensor:
@@ -227,7 +386,7 @@ def _inputs(key: str, name: str, values: object) -> Tensor:
         remedy = "Convert it, for instance with .astype('float32')"
         raise must(key, name, "floats, or uint8 for pixels", str(tensor.dtype).removeprefix("torch."), remedy)
     shape = tuple(tensor.shape)
-    if len(shape) < 2:
+    if len(shape) < 2 or 0 in shape[1:]:
         raise must(key, name, "[n, ...] with at least two axes", shape, "Give each example at least one value")
     if tensor.dtype == torch.uint8 and len(shape) == 3:
         return tensor.unsqueeze(1)
@@ -235,18 +394,6 @@ def _inputs(key: str, name: str, values: object) -> Tensor:
         remedy = "Move the channels with .transpose(0, 3, 1, 2)"
         raise must(key, name, "[n, channels, height, width]", shape, remedy)
     return tensor
-
-
-def _labels(key: str, name: str, values: object) -> Tensor:
-    """An array of labels as int64."""
-    tensor = _tensor(key, name, values)
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        got = str(tensor.dtype).removeprefix("torch.")
-        raise must(key, name, "whole numbers", got, "Number the classes from 0 and convert with .astype('int64')")
-    if tensor.dim() != 1:
-        remedy = "Use .argmax(1) for one-hot rows, .reshape(-1) for a column"
-        raise must(key, name, "[n], one number for each row", tuple(tensor.shape), remedy)
-    return tensor.long()
 
 
 def _tensor(key: str, name: str, values: object) -> Tensor:
@@ -260,12 +407,3 @@ def _tensor(key: str, name: str, values: object) -> Tensor:
         )
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _class_names(name: str, given: object, labels: Tensor) -> tuple[str, ...]:
-    """The names given, or the numbers up to the largest label in train."""
-    if given is None:
-        return tuple(map(str, range(int(labels.max()) + 1 if len(labels) else 0)))
-    if isinstance(given, str) or np.ndim(given) != 1:  # type: ignore[arg-type]
-        raise must("classes", name, "a list of names", given, "Name the classes in the order of their numbers")
-    return tuple(map(str, np.asarray(given).tolist()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import sklearn.datasets
 import torch
 
-from attar.errors import NothingMatched, must, near
+from attar.errors import BadInput, NothingMatched, must, near
 from attar.network.references import call
+from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
 from attar.transfer import fashion_mnist
@@ -20,6 +22,7 @@ from attar.transfer.files import TABLES, load_table
 from attar.transfer.files import load_npz as load_npz
 from attar.transfer.glyphs import load_glyphs
 from attar.transfer.letter import PROBLEMS, load_letter
+from attar.transfer.limits import existing, folder, is_file, is_folder, printable
 from attar.transfer.mnist import load_mnist
 from attar.transfer.split import Dataset as Dataset
 from attar.transfer.split import Split as Split
@@ -32,13 +35,18 @@ _LIMIT = -3
 def load(
     name: str | Path,
     *,
-    validation: float | int = 0.1,
-    test: float | int = 0.2,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
     seed: int = 0,
     classes: Sequence[str] | None = None,
     limit: int | None = None,
     target: str | None = None,
     nominal: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    split: str | None = None,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    max_bytes: int | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """The data set of a name, a file or a function.
@@ -48,7 +56,8 @@ def load(
             ``"letter.p2"`` or ``"glyphs"``, a path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet``
             (see `load_table`), or ``"package.module:function"`` (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
-            examples (int). Not used if the source has a validation split.
+            examples (int). Not used if the source has a validation split. Of a file or a function also the name of
+            another one (str), whose rows it then is.
         test: The same for test, taken first. Not used if the source has a test split. It does not depend on ``seed``.
         seed: Draws the validation split.
         classes: Keep the examples of these classes only, numbered in this order. Done after the splits are drawn, so
@@ -56,6 +65,11 @@ def load(
         limit: Keep at most so many examples of each split, stratified; for trying things out.
         target: The column with the classes; for ``.csv`` and ``.parquet`` alone, which need it.
         nominal: Columns of which numbers are mere names; for ``.csv`` and ``.parquet`` alone.
+        ignore: Columns to leave out; likewise.
+        split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
+        encoding: Of a ``.csv`` file, see `load_table`.
+        decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
+        max_bytes: Bytes that a file may take in memory; None for half of what there is.
         progress: Shown while something is downloaded.
 
     Raises:
@@ -68,36 +82,76 @@ def load(
         Dataset(digits: train 50, validation 29, test 50; inputs 1 x 8 x 8; 2 classes; from scikit-learn's digits)
     """
     text = str(name)
-    table = Path(text).suffix.lower() in TABLES
+    ending = Path(text).suffix.lower()
+    table = ending in TABLES
     if table and target is None:
         raise must("target", "load", f"the name of a column of {text}", None, "Say which one holds the classes")
-    if not table and (target is not None or len(nominal)):
-        given = {"target": target, "nominal": list(nominal)}
-        remedy = "Leave them out; in an .npz file, nominal is an array of names"
-        raise must("target and nominal", "load", "for .csv and .parquet files alone", given, remedy)
+    given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
+    if not table and any(given.values()):
+        remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
+        got = {key: value for key, value in given.items() if value}
+        raise must("target, nominal and ignore", "load", "for .csv and .parquet files alone", got, remedy)
+    if ending != ".csv" and ending != ".tsv" and (encoding is not None or decimal is not None):
+        got = {key: value for key, value in {"encoding": encoding, "decimal": decimal}.items() if value is not None}
+        raise must("encoding and decimal", "load", "for .csv files alone", got, "Leave them out")
+    named = text in _NAMED or text in PROBLEMS
+    if named and (split is not None or isinstance(validation, str) or isinstance(test, str)):
+        rule = "left out or shares (0.2) for the data sets that Attar brings"
+        raise must("split, validation and test", "load", rule, {"split": split, "test": test}, "Name them for files")
+    shares: Any = {"validation": validation, "test": test}
     if table and target is not None:
-        dataset = load_table(Path(name), target=target, nominal=nominal, validation=validation, test=test, seed=seed)
-    elif text.endswith(".npz"):
-        dataset = load_npz(Path(name), validation=validation, test=test, seed=seed)
+        dataset = load_table(
+            Path(name),
+            target=target,
+            nominal=nominal,
+            ignore=ignore,
+            split=split,
+            encoding=encoding,
+            decimal=decimal,
+            seed=seed,
+            max_bytes=max_bytes,
+            **shares,
+        )
+    elif ending == ".npz":
+        dataset = load_npz(Path(name), seed=seed, split=split, max_bytes=max_bytes, **shares)
     elif text == "digits":
-        dataset = load_digits(validation=validation, test=test, seed=seed)
+        dataset = load_digits(seed=seed, **shares)
     elif text == "fashion-mnist":
-        dataset = load_fashion_mnist(validation=validation, seed=seed, progress=progress)
+        dataset = load_fashion_mnist(validation=shares["validation"], seed=seed, progress=progress)
     elif text == "mnist":
-        dataset = load_mnist(validation=validation, seed=seed)
+        dataset = load_mnist(validation=shares["validation"], seed=seed)
     elif text in PROBLEMS:
         dataset = load_letter(text, seed=seed)
     elif text == "glyphs":
         dataset = load_glyphs()
-    elif ":" in text:
-        dataset = load_function(text, validation=validation, test=test, seed=seed)
+    elif ":" in text and not any(one in text for one in "/\\"):
+        dataset = load_function(text, seed=seed, split=split, **shares)
     else:
-        names = ["digits", "fashion-mnist", "mnist", "glyphs", *PROBLEMS]
-        rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
-        raise must("name", "load", rule, text, near(text, names))
+        raise _unknown(name)
     if classes is not None:
         dataset = keep_classes(dataset, classes)
     return dataset if limit is None else shrink(dataset, limit)
+
+
+_NAMED = ("digits", "fashion-mnist", "mnist", "glyphs")
+
+
+def _unknown(name: str | Path) -> BadInput:
+    """The error for what is no data set: which file or which name is near."""
+    path, text = Path(name), str(name)
+    if is_folder(path):
+        return folder(path, "data")
+    if is_file(path):
+        remedy = "Convert it, for instance with pandas or numpy.savez"
+        return must("data", "load", "an .npz, .csv or .parquet file", printable(path.name), remedy)
+    names = [*_NAMED, *PROBLEMS]
+    if path.suffix or len(path.parts) > 1:
+        try:
+            existing(path, "data")
+        except BadInput as error:
+            return error
+    rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
+    return must("name", "load", rule, printable(text), near(text[:200], names))
 
 
 def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0) -> Dataset:
@@ -150,29 +204,62 @@ def load_fashion_mnist(
     return divided("fashion-mnist", "Fashion-MNIST by Zalando Research", splits, validation, 0.0, seed)
 
 
-def load_function(reference: str, *, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0) -> Dataset:
+def load_function(
+    reference: str,
+    *,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    split: str | None = None,
+) -> Dataset:
     """The data set that a function of the user's gives.
 
     Args:
         reference: ``"package.module:function"``. The function takes no argument and returns a `Dataset`, a dict of
             arrays as `from_arrays` takes it, or a pair ``(x, y)``.
-        validation: As in `load`.
-        test: As in `load`.
+        validation: As in `load`; another function returns the pair ``(x, y)``, or a dict with these.
+        test: The same for test.
         seed: As in `load`.
+        split: The array that says for each row ``train``, ``validation`` or ``test``; ``split`` if left out.
 
     Raises:
         BadInput: If there is no such function, it returns something else, or the arrays break a rule.
     """
     result = call(reference)
+    shares: dict[str, Any] = {"validation": validation, "test": test}
     if isinstance(result, Dataset):
+        if split is not None or any(isinstance(share, str) for share in shares.values()):
+            remedy = "Leave them out: it has its splits"
+            raise must("split, validation and test", reference, "shares for a function that returns a Dataset",
+                       {"split": split, **shares}, remedy)  # fmt: skip
         return result
+    arrays = _arrays_of(reference, result)
+    if split is not None:
+        if split not in arrays:
+            raise must("split", reference, "the name of one of its arrays", split, near(split, arrays))
+        arrays["split"] = arrays.pop(split)
+    for key, role in (("val", "validation"), ("test", "test")):
+        share = shares[role]
+        if isinstance(share, str):
+            beside = _arrays_of(share, call(share))
+            if missing := sorted({"x", "y"} - beside.keys()):
+                raise must(
+                    "the result", share, "a pair (x, y), or a dict with x and y", sorted(beside), f"Add {missing[0]}"
+                )
+            arrays |= {f"x_{key}": beside["x"], f"y_{key}": beside["y"]}
+            shares[role] = 0.1
+    return from_arrays(reference, arrays, source=reference, seed=seed, **shares)
+
+
+def _arrays_of(reference: str, result: object) -> dict[str, object]:
+    """What a function returned, as arrays by their names."""
     if isinstance(result, tuple) and len(result) == 2:
         result = dict(zip(("x", "y"), result, strict=True))
     if not isinstance(result, Mapping):
         rule = "a Dataset, a dict of arrays, or a pair (x, y)"
         got = f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple) else "")
         raise must("the result", reference, rule, got, "Return one of these")
-    return from_arrays(reference, result, source=reference, validation=validation, test=test, seed=seed)
+    return dict(result)
 
 
 def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:

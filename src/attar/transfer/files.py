@@ -3,65 +3,73 @@
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import torch
+from torch import Tensor
 
-from attar.errors import CorruptFile, must, near
+from attar.errors import BadInput, must, near
 from attar.tables import cells
+from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
-from attar.transfer.arrays import Naming, from_arrays, from_tables
+from attar.transfer.arrays import Naming, from_arrays, from_tables, parts_of
+from attar.transfer.csv_file import Table, corrupt, read_csv
+from attar.transfer.limits import allowed, existing, printable, too_large
+from attar.transfer.npz import read_npz
 from attar.transfer.split import Dataset
 
 
-def load_npz(path: str | Path, *, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0) -> Dataset:
+def load_npz(
+    path: str | Path,
+    *,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    split: str | None = None,
+    max_bytes: int | None = None,
+) -> Dataset:
     """The data set in a NumPy archive.
 
     Args:
         path: An ``.npz`` file with the arrays that `from_arrays` takes. Nothing in it is ever unpickled.
-        validation: As in `load`.
-        test: As in `load`.
+        validation: As in `load`; of another archive ``x`` and ``y`` are taken.
+        test: The same for test.
         seed: As in `load`.
+        split: The array that says for each row whether it is for train, validation or test; ``split`` if left out.
+        max_bytes: As in `load`.
 
     Raises:
         CorruptFile: If it is not an ``.npz`` file, is truncated, or holds Python objects.
-        BadInput: If there is no such file, or the arrays break a rule.
+        BadInput: If there is no such file, it is larger than allowed, or the arrays break a rule.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise must("path", "load_npz", "an existing file", path, "Check the path; it is relative to the working folder")
-    remedy = "Write it again with numpy.savez, with plain numbers and strings only"
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            single = isinstance(archive, np.ndarray)
-            arrays = {} if single else {key: archive[key] for key in archive.files}
-    except _UNREADABLE as error:
-        raise CorruptFile(
-            f"{path.name} must be a whole .npz archive without Python objects; got: {error}. {remedy}."
-        ) from error
-    if single:
-        raise CorruptFile(f"{path.name} must be an .npz archive; got a single array. {remedy}.")
-    return from_arrays(path.stem, arrays, source=path.name, validation=validation, test=test, seed=seed)
+    path = existing(path, "data")
+    arrays: dict[str, object] = dict(read_npz(path, max_bytes=max_bytes))
+    if split is not None:
+        if split not in arrays:
+            raise must("split", printable(path.name), "the name of one of its arrays", split, near(split, arrays))
+        arrays["split"] = arrays.pop(split)
+    for key, role, other in (("val", "validation", validation), ("test", "test", test)):
+        if isinstance(other, str):
+            beside = read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes)
+            if missing := sorted({"x", "y"} - beside.keys()):
+                raise must(
+                    f"data.{role}", printable(other), "an archive with x and y", sorted(beside), f"Add {missing[0]}"
+                )
+            arrays |= {f"x_{key}": beside["x"], f"y_{key}": beside["y"]}
+    shares: dict[str, Any] = {
+        role: 0.1 if isinstance(share, str) else share for role, share in (("validation", validation), ("test", test))
+    }
+    return from_arrays(printable(path.stem), arrays, source=printable(path.name), seed=seed, **shares)
 
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
-"""What NumPy and zipfile raise for damaged archives; the last two for a compression or encryption they do not know."""
-
-
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 """How the names of files with a table end."""
-
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
-"""What stands for a missing value in a CSV file, unless it is quoted."""
 
 
 def load_table(
@@ -69,9 +77,14 @@ def load_table(
     *,
     target: str,
     nominal: Sequence[str] = (),
-    validation: float | int = 0.1,
-    test: float | int = 0.2,
+    ignore: Sequence[str] = (),
+    split: str | None = None,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
     seed: int = 0,
+    max_bytes: int | None = None,
 ) -> Dataset:
     """The data set in a table, a row an example.
 
@@ -79,95 +92,195 @@ def load_table(
     nominal value that occurs in the others only is missing there. Numbers are kept as float32.
 
     Args:
-        path: A ``.parquet`` file, or a ``.csv`` file in UTF-8 whose first line names the columns. The separator is the
-            one of comma, semicolon and tab that this line has most of; `MISSING` says what stands for missing values.
-            The index that pandas stores in Parquet beside the columns is left out.
+        path: A ``.parquet`` file, or a ``.csv`` file (see `read_csv`) whose first line names the columns. Numbers are
+            read as people write them, see `attar.tables.notation`, where marks of missing numbers are, too; in columns
+            of names `attar.tables.cells.MISSING` are missing, unless they are quoted. The index that pandas stores in
+            Parquet beside the columns is left out.
         target: Name of the column with the classes: strings, whole numbers or bools, of which the sorted distinct ones
             are the classes. Rows in which it is missing are unlabeled and stay in train.
         nominal: Names of columns of which numbers are mere names. Columns of strings and bools are nominal anyway.
-        validation: As in `load`.
-        test: As in `load`.
+        ignore: Names of columns to leave out.
+        split: Name of the column that says for each row whether it is for train, validation or test.
+        encoding: Of a CSV file; None for UTF-8, or what its first bytes say.
+        decimal: What stands before fractions, where a number could be read in two ways; None to tell by the others.
+        validation: As in `load`; another file has the same columns.
+        test: The same for test.
         seed: As in `load`.
+        max_bytes: As in `load`.
 
     Raises:
         CorruptFile: If the file cannot be read as what its name says.
         BadInput: If there is no such file or no such column, the classes are fewer than two or no classes, or the table
             breaks a rule of `Columns`.
     """
-    path = Path(path)
-    if not path.is_file():
-        remedy = "Check the path; it is relative to the working folder"
-        raise must("path", "load_table", "an existing file", path, remedy)
-    table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    names = cells.distinct(table.column_names)
-    if target not in names:
-        raise must("target", path.name, "one of its columns", target, near(target, names))
-    if len(names) == 1:
-        remedy = "Give columns to predict it from"
-        raise must("columns", path.name, "more than the target", names, remedy)
+    path = existing(path, "data")
+    reader = _Reader(target, tuple(nominal), encoding, decimal, max_bytes)
+    name = printable(path.name)
+    first = reader.read(path)
+    names = cells.distinct(first.rows.column_names)
+    for key, column in (("target", target), ("split", split)):
+        if column is not None and column not in names:
+            raise must(key, name, "one of its columns", column, near(column, names))
     if target in nominal:
-        raise must("nominal", path.name, "columns other than the target", target, "Leave it out of nominal")
-    (column,) = cells.read(table.select([target]))
-    if column.kind == "number":
-        rule = "classes: strings, whole numbers or bools"
-        got = "no values" if column.empty else "numbers with a fraction"
-        raise must(f"target column {target!r}", path.name, rule, got, "Name the column with the classes")
-    values, codes = column.nominals()
-    seen = np.unique(codes[codes >= 0])
-    if len(seen) < 2:
-        got = f"only {values[int(seen[0])]!r}" if len(seen) else "no values"
-        raise must(f"target column {target!r}", path.name, "of two or more classes", got, "Name another column")
-    labeled = int((codes >= 0).sum())
-    if len(seen) > labeled / 2:
-        got = f"{len(seen)} different values in {labeled} rows"
-        raise must(f"target column {target!r}", path.name, "of a few classes", got, "Name the column with the classes")
-    renumbered = np.full(len(values) + 1, ABSENT)
-    renumbered[seen] = np.arange(len(seen))
-    classes = tuple(str(values[int(place)]) for place in seen)
-    labels = torch.from_numpy(renumbered[codes])
+        raise must("nominal", name, "columns other than the target", target, "Leave it out of nominal")
+    left = [one for one in names if one not in (target, split) and one not in ignore]
+    if not left:
+        remedy = "Give columns to predict it from"
+        raise must("columns", name, "more than the target", names, remedy)
+    if target in ignore or split in ignore:
+        remedy = "Leave it out of ignore"
+        raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
+    cells.positions(ignore, names, "ignore")
+    classes, labels = _classes(name, first.rows, target)
+    tables, known = {"train": first.rows.select(left)}, {"train": labels}
+    shares: dict[str, Any] = {"validation": validation, "test": test}
+    for role, share in shares.items():
+        if isinstance(share, str):
+            other = existing(share, f"data.{role}")
+            rows = reader.read(other, like=first.rows.schema).rows
+            known[role] = _labels_of(other, rows, target, classes)
+            dropped = [one for one in (target, split, *ignore) if one in rows.column_names]
+            tables[role] = _same(other, rows.drop_columns(dropped), left)
+            shares[role] = 0.1
+    parts = None
+    if split is not None:
+        column = first.rows.column(split).to_pylist()
+        parts = parts_of(name, f"column {split!r}", np.array(column, object), len(labels), list(tables))
     return from_tables(
-        path.stem,
-        {"train": table.drop_columns([target])},
-        {"train": labels},
-        classes,
-        Naming(nominal=tuple(nominal)),
-        source=path.name,
-        validation=validation,
-        test=test,
+        printable(path.stem),
+        tables,
+        known,
+        tuple(str(value) for value in classes),
+        Naming(nominal=tuple(nominal), digits=True, decimal=first.decimal),
+        source=name,
         seed=seed,
+        parts=parts,
+        **shares,
     )
 
 
-def _read_csv(path: Path) -> Any:
-    with path.open("rb") as file:
-        header = file.readline(1 << 20)
-    separator = max((",", ";", "\t"), key=lambda one: header.count(one.encode()))
-    try:
-        return pyarrow.csv.read_csv(
+@dataclass(frozen=True)
+class _Reader:
+    """How all files of one data set are read."""
+
+    target: str
+    nominal: tuple[str, ...]
+    encoding: str | None
+    decimal: Decimal | None
+    max_bytes: int | None
+
+    def read(self, path: Path, like: Any = None) -> Table:
+        """The table in a file, ``like`` another one where that has texts."""
+        if path.suffix.lower() == ".parquet":
+            return Table(_read_parquet(path, allowed(self.max_bytes)), self.decimal)
+        if path.suffix.lower() not in TABLES:
+            rule = f"a file whose name ends in {', '.join(TABLES)}"
+            raise must("the table", "the data", rule, printable(path.name), "Convert it, for instance with pandas")
+        return read_csv(
             path,
-            # Types are inferred from the first block: all of it, as far as a block can be.
-            read_options=pyarrow.csv.ReadOptions(block_size=min(max(path.stat().st_size, 1 << 20), (1 << 31) - 1)),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                null_values=list(MISSING), strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
+            encoding=self.encoding,
+            decimal=self.decimal,
+            skip=(self.target, *self.nominal),
+            like=like,
+            max_bytes=self.max_bytes,
         )
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(path, "a CSV file in UTF-8 whose first line names the columns", error) from error
 
 
-def _read_parquet(path: Path) -> Any:
+def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
+    """A table with the columns of another one.
+
+    Raises:
+        BadInput: If one is missing, or there are more.
+    """
+    given = cells.distinct(table.column_names)
+    if missing := [one for one in names if one not in set(given)]:
+        rule = f"those of the training data, {missing[0]!r} among them"
+        raise must("columns", printable(path.name), rule, given, near(missing[0], given))
+    return table.select(list(names))
+
+
+def _classes(name: str, table: Any, target: str) -> tuple[list[Any], Tensor]:
+    """The classes, sorted by their values, and the class of each row.
+
+    Raises:
+        BadInput: If the column holds no classes.
+    """
+    values, codes = _target(name, table, target)
+    seen = np.unique(codes[codes >= 0])
+    if len(seen) < 2:
+        got = f"only {values[int(seen[0])]!r}" if len(seen) else "no values"
+        raise must(f"target column {target!r}", name, "of two or more classes", got, "Name another column")
+    labeled = int((codes >= 0).sum())
+    if len(seen) > labeled / 2:
+        got = f"{len(seen)} different values in {labeled} rows"
+        raise must(f"target column {target!r}", name, "of a few classes", got, "Name the column with the classes")
+    renumbered = np.full(len(values) + 1, ABSENT)
+    renumbered[seen] = np.arange(len(seen))
+    return [values[int(place)] for place in seen], torch.from_numpy(renumbered[codes])
+
+
+def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
+    """The different values of the target, sorted, and each row's place among them, -1 where missing."""
+    (column,) = cells.read(table.select([target]))
+    if column.kind != "number":
+        return column.nominals()
+    numbers = column.numbers()
+    there = ~np.isnan(numbers)
+    if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
+        rule = "classes: strings, whole numbers or bools"
+        got = "numbers with a fraction" if there.any() else "no values"
+        raise must(f"target column {target!r}", name, rule, got, "Name the column with the classes")
+    codes = np.full(len(numbers), -1, np.int64)
+    found, codes[there] = np.unique(numbers[there].astype(np.int64), return_inverse=True)
+    return tuple(found.tolist()), codes
+
+
+def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> Tensor:
+    """The class of each row of a further file.
+
+    Raises:
+        BadInput: If there is no such column, or a value is none of the classes.
+    """
+    name = printable(path.name)
+    if target not in table.column_names:
+        raise must("target", name, "one of its columns", target, near(target, table.column_names))
+    values, codes = _target(name, table, target)
+    # By their names: a file of whole numbers may have them as floats in the other.
+    places = {str(value): place for place, value in enumerate(classes)}
+    lookup = np.array([*(places.get(str(value), -2) for value in values), ABSENT], np.int64)
+    found = lookup[codes]
+    if (found == -2).any():
+        row = int(np.flatnonzero(found == -2)[0])
+        got = f"{values[int(codes[row])]!r} in row {row}"
+        remedy = near(str(values[int(codes[row])]), places) if len(places) <= 20 else "Leave such rows out"
+        raise must(f"target column {target!r}", name, "of the classes in the training data", got, remedy)
+    return torch.from_numpy(found)
+
+
+def _read_parquet(path: Path, most: int) -> Any:
+    """The table in a Parquet file, once what it says of itself is not larger than allowed.
+
+    Raises:
+        CorruptFile: If it is none.
+        BadInput: If it is larger than allowed.
+    """
     try:
-        table = pyarrow.parquet.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(path, "a whole Parquet file", error) from error
+        file = pyarrow.parquet.ParquetFile(path, memory_map=True)
+        about = file.metadata
+        groups = [about.row_group(place) for place in range(about.num_row_groups)]
+        declared = sum(max(0, int(group.total_byte_size)) for group in groups)
+        # Runs of one value take next to nothing in the file, and a place for each row in memory.
+        declared = max(declared, max(0, about.num_rows) * max(1, about.num_columns))
+        if declared > most:
+            raise too_large(f"{printable(path.name)} takes", declared, most)
+        table = file.read()
+        table.validate(full=True)
+    except BadInput:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError, KeyError) as error:
+        raise corrupt(path, "a whole Parquet file", error) from error
     # Not by position: the metadata of pandas name index columns like this.
     return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
 
 
 _INDEX = re.compile(r"__index_level_\d+__")
-
-
-def _corrupt(path: Path, rule: str, error: Exception) -> CorruptFile:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return CorruptFile(f"{path.name} must be {rule}; got: {reason.rstrip('.')}. Write it again.")

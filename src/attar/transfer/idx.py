@@ -14,9 +14,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from attar.errors import CorruptFile
+from attar.transfer.limits import DEFLATED
 
 _UNSIGNED_BYTES = 8
 _REMEDY = "Delete the file and get it again"
+_LARGEST = 1 << 30
 
 
 def read_idx(path: Path, *, dimensions: int, sha256: str | None = None) -> UInt8[Tensor, " ..."]:
@@ -34,7 +36,7 @@ def read_idx(path: Path, *, dimensions: int, sha256: str | None = None) -> UInt8
     References:
         LeCun, Cortes, Burges, *The MNIST database of handwritten digits*, section "File formats".
     """
-    content = bytearray(decompressed(path) if path.suffix == ".gz" else path.read_bytes())
+    content = bytearray(_content(path, 4 + 4 * dimensions))
     if len(content) < 4 or content[:2] != b"\0\0":
         raise CorruptFile(f"{path.name} must begin with two zero bytes; got {bytes(content[:4])!r}. {_REMEDY}: {path}")
     kind, axes = content[2], content[3]
@@ -61,14 +63,44 @@ def read_idx(path: Path, *, dimensions: int, sha256: str | None = None) -> UInt8
     return torch.frombuffer(content, dtype=torch.uint8, offset=header).view(shape)
 
 
-def decompressed(path: Path) -> bytes:
-    """The content of a gzip file.
+def _content(path: Path, header: int) -> bytes:
+    """The content of a file, gzipped or not; no more of it than its header asks for, and a byte that shows if there is.
 
     Raises:
-        CorruptFile: If it is not gzip, or is truncated or altered.
+        CorruptFile: As `decompressed`.
     """
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    begin = decompressed(path, header)
+    sizes = begin[4 : 4 * (len(begin) // 4)]
+    whole = header + math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes)) if len(begin) == header else header
+    if whole > DEFLATED * path.stat().st_size:
+        raise CorruptFile(
+            f"{path.name} must have {whole} bytes for its shape; a gzip file of {path.stat().st_size} bytes cannot. "
+            f"{_REMEDY}: {path}"
+        )
+    return decompressed(path, whole + 1)
+
+
+def decompressed(path: Path, most: int | None = None) -> bytes:
+    """The content of a gzip file.
+
+    Args:
+        path: The file.
+        most: Read so many bytes at most; None for all, which must not be more than fits a published file (1 GiB).
+
+    Raises:
+        CorruptFile: If it is not gzip, is truncated or altered, or has more than that.
+    """
+    limit = _LARGEST + 1 if most is None else most
+    pieces, read = [], 0
     try:
         with gzip.open(path) as file:
-            return file.read()
+            while read < limit and (piece := file.read(min(limit - read, 1 << 20))):
+                pieces.append(piece)
+                read += len(piece)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorruptFile(f"{path.name} must be a whole gzip file; got: {error}. {_REMEDY}: {path}") from error
+    if most is None and read > _LARGEST:
+        raise CorruptFile(f"{path.name} must have at most {_LARGEST:,} bytes; it inflates to more. {_REMEDY}: {path}")
+    return b"".join(pieces)

@@ -108,7 +108,8 @@ def load_letter(
         )
         for role, chosen in rows.items()
     }
-    return Dataset(name=problem, classes=tuple(classes), source="Letter Recognition, UCI", **splits)
+    by_chance = ("validation", "test")
+    return Dataset(problem, classes=tuple(classes), source="Letter Recognition, UCI", drawn=by_chance, **splits)
 
 
 def read(path: Path = FILE) -> tuple[np.ndarray, np.ndarray]:

@@ -142,6 +142,8 @@ class Dataset:
         test: What is read once, at the end; labeled.
         classes: Names of the classes, the same in every split.
         source: Where the data came from, in words.
+        drawn: Which of validation and test were drawn by chance out of one set of rows: nothing says what models from
+            elsewhere have seen of them.
 
     Raises:
         BadInput: If the splits do not fit each other, or a class has no example to learn from.
@@ -153,6 +155,7 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     source: str
+    drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
@@ -178,7 +181,7 @@ class Dataset:
             counts = torch.bincount(self.train.labels[self.train.labels != ABSENT], minlength=len(self.classes))
             empty = [name for name, count in zip(self.classes, counts.tolist(), strict=True) if count == 0]
             if empty:
-                remedy = "Leave the class out of classes, or give examples of it"
+                remedy = "Give examples of it, or number and name only the classes that have some"
                 raise must("labels", f"the train split of {self.name}", "of every class", f"none of {empty}", remedy)
 
     def __repr__(self) -> str:
