@@ -112,6 +112,8 @@ def test_a_notation_reads_what_was_not_there():
     assert written.number("1.000.000,25") == 1000000.25
     assert math.isnan(written.number("n/a"))  # type: ignore[arg-type]
     assert [written.number(text) for text in ("1.5", "1,000.5", "3 USD", "red", "1,2,3")] == [None] * 5
+    assert Notation(",").number("1.000,5") == 1000.5 and Notation(",").number("1 000") == 1000
+    assert Notation(",").number("1.5") is None and Notation(".", "", "$").number("$1,000") == 1000
     assert PLAIN.number("1,234") is None and PLAIN.number("-1.5e3") == -1500.0
 
 

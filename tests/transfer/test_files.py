@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from attar.errors import BadInput, CorruptFile
+from attar.tables.columns import Columns
 from attar.transfer.datasets import from_arrays, load
 from attar.transfer.files import load_table
 
@@ -353,3 +355,149 @@ class TestArrays:
     def test_columns_of_a_frame_have_their_names(self):
         with pytest.raises(BadInput, match=r"^names of infer must be given for arrays alone"):
             from_arrays("mine", {**self.arrays(), "x": pd.DataFrame(self.arrays()["x"])})
+
+
+def lines(header: str, *rows: str) -> str:
+    """Forty rows, of these in turn, with a target beside them."""
+    separator = next(one for one in ";\t," if one in header)
+    body = (f"{rows[place % len(rows)]}{separator}{('no', 'yes')[place % 2]}" for place in range(ROWS))
+    return "\n".join((f"{header}{separator}y", *body, ""))
+
+
+class TestNumbers:
+    """Numbers as people write them in files."""
+
+    def read(self, folder: Path, content: str, **settings: Any) -> Any:
+        (folder / "mine.csv").write_text(content)
+        return load(folder / "mine.csv", target="y", **settings)
+
+    def values(self, dataset: Any) -> Any:
+        """The first rows of the file as they were read."""
+        parts = dataset.splits().values()
+        ids, inputs = torch.cat([part.ids for part in parts]), torch.cat([part.inputs for part in parts])
+        return inputs[ids.argsort()]
+
+    def test_decimal_commas(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a;b", "125,73;-1", "-360,44;2", "1.304,00;3"))
+        assert [column.kind for column in dataset.columns] == ["number", "integer"]
+        assert self.values(dataset)[:3].tolist() == torch.tensor([[125.73, -1], [-360.44, 2], [1304, 3]]).tolist()
+
+    def test_points_between_thousands_beside_decimal_commas(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a;b", "1.234;0,5", "5.678;1,5"))
+        assert self.values(dataset)[:2].tolist() == [[1234, 0.5], [5678, 1.5]]
+        plain = self.read(tmp_path, lines("a;b", "1.25;0.5", "5.678;1.5"))
+        assert self.values(plain)[0].tolist() == [1.25, 0.5]
+        assert plain.columns[0].notation is None
+
+    def test_what_could_be_either(self, tmp_path: Path):
+        content = lines("a;b", "1,234;x", "5,678;z")
+        assert self.values(self.read(tmp_path, content))[0, 0] == torch.tensor(1.234)
+        assert self.values(self.read(tmp_path, content, decimal="."))[0, 0] == 1234
+        assert self.values(self.read(tmp_path, lines("a,b", '"1,234",x', '"5,678",z')))[0, 0] == 1234
+        assert not self.read(tmp_path, content).columns[0].notation.sure
+
+    def test_currencies_percents_and_marks(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a\tb\tc\td", "$1,234.50\t12%\t100 kr\tlow", "-\tn/a\t99,50 kr\tnone"))
+        assert [column.kind for column in dataset.columns] == ["number", "integer", "number", "nominal"]
+        assert self.values(dataset)[0].tolist() == [1234.5, 12, 100, 0]
+        assert self.values(dataset)[1, :2].isnan().all() and self.values(dataset)[1, 2:].tolist() == [99.5, 1]
+        assert dataset.columns["d"].categories == ("low", "none")
+
+    def test_digits_beside_marks(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a,b", "12,x", "missing,z", "13,x"))
+        assert dataset.columns["a"].kind == "integer" and dataset.columns["a"].missing
+
+    def test_a_few_values_that_are_no_numbers(self, tmp_path: Path):
+        rows = [f"{place}.5,x" for place in range(ROWS - 1)]
+        with pytest.raises(
+            BadInput, match=r"^Column 'a' of mine\.csv holds numbers, but also 'abc' \(row 40 below the header\)\."
+        ):
+            self.read(tmp_path, lines("a,b", *rows, "abc,z"))
+        assert self.read(tmp_path, lines("a,b", *rows, "abc,z"), nominal=["a"]).columns["a"].kind == "nominal"
+
+    def test_names_that_tell_every_row_apart(self, tmp_path: Path):
+        content = lines("id,b", *(f"user-{place},{place % 3}" for place in range(ROWS)))
+        with pytest.raises(
+            BadInput, match=r"^Column 'id' \(29 different names in 29 rows\) of mine: .*data\.ignore = \[\"id\"\]"
+        ):
+            self.read(tmp_path, content)
+        assert self.read(tmp_path, content, ignore=["id"]).columns.names == ("b",)
+        assert self.read(tmp_path, content, nominal=["id"]).columns["id"].kind == "nominal"
+        with pytest.raises(
+            BadInput, match=r"^ignore of the rows must be names of columns; got 'ix'\. Choose from 'b', 'id'"
+        ):
+            self.read(tmp_path, content, ignore=["ix"])
+
+    def test_a_raw_row_is_read_as_in_training(self, tmp_path: Path):
+        columns = self.read(tmp_path, lines("a;b", "125,73;x", "1.360,44;z")).columns
+        again = Columns.from_json(json.loads(json.dumps(columns.to_json())))
+        assert again.encode({"a": "2.000,5", "b": "z"}).tolist() == [[2000.5, 1]]
+
+
+class TestEncodings:
+    CONTENT = lines("größe,b", "1,x", "2,ä")
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+    def test_files_that_say_their_encoding(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_bytes(self.CONTENT.encode(encoding))
+        dataset = load(tmp_path / "mine.csv", target="y")
+        assert dataset.columns is not None and dataset.columns.names == ("größe", "b")
+        assert dataset.columns["b"].categories == ("x", "ä")
+
+    @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "mac_roman"])
+    def test_files_of_which_the_user_says_it(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_bytes(self.CONTENT.encode(encoding))
+        with pytest.raises(BadInput, match=r"^mine\.csv .*data\.encoding"):
+            load(tmp_path / "mine.csv", target="y")
+        dataset = load(tmp_path / "mine.csv", target="y", encoding=encoding)
+        assert dataset.columns is not None and dataset.columns.names == ("größe", "b")
+
+    @pytest.mark.parametrize("encoding", ["cp125", "zlib", "rot13", "idna", "x" * 99, "a\0b"])
+    def test_what_is_no_encoding_of_text(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_text("a,y\n")
+        with pytest.raises(BadInput, match=r"^encoding of mine\.csv must be the name of an encoding of text; got"):
+            load(tmp_path / "mine.csv", target="y", encoding=encoding)
+
+
+class TestTestFile:
+    """Rows to report on that are a file of their own."""
+
+    def load(self, folder: Path, test: str, **settings: Any) -> Any:
+        (folder / "mine.csv").write_text(lines("a;b", "1,5;x", "2,5;12"))
+        (folder / "test.csv").write_text(test)
+        return load(folder / "mine.csv", target="y", test=str(folder / "test.csv"), **settings)
+
+    def test_its_rows_are_the_test_rows(self, tmp_path: Path):
+        dataset = self.load(tmp_path, "b;y;a\n12;yes;1.000,5\n12;no;7\n")
+        assert dataset.test.inputs.tolist() == [[1000.5, 0], [7, 0]] and dataset.test.labels.tolist() == [1, 0]
+        assert len(dataset.train) + len(dataset.validation) == ROWS and dataset.drawn == ("validation",)
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("a;c;y\n1;x;no\n", r"columns of test\.csv must be those of the training data, 'b' among them"),
+            ("a;b;y\n1;x;maybe\n", r"target column 'y' of test\.csv must be of the classes .*; got .*'maybe' in row 0"),
+            ("a;b\n1;x\n", r"target of test\.csv must be one of its columns; got 'y'"),
+            ("a;b;y\nred;x;no\n", "column 'a' of the rows must be of numbers"),
+        ],
+    )
+    def test_broken_rules_are_named(self, tmp_path: Path, content: str, message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            self.load(tmp_path, content)
+
+    def test_other_kinds_of_data(self, tmp_path: Path):
+        x, y = np.zeros((40, 2), "float32"), np.arange(40) % 2
+        np.savez(tmp_path / "mine.npz", x=x, y=y)
+        np.savez(tmp_path / "test.npz", x=x[:6], y=y[:6])
+        assert len(load(tmp_path / "mine.npz", test=str(tmp_path / "test.npz")).test) == 6
+        with pytest.raises(BadInput, match=r"^split, validation and test of load must be left out or shares"):
+            load("digits", test="test.csv")
+
+    def test_a_column_that_says_it(self, tmp_path: Path):
+        parts = ("train", "train", "test", "test", "validation", "validation")
+        rows = [f"{place},{part}" for place, part in enumerate(parts)]
+        (tmp_path / "mine.csv").write_text(lines("a,part", *rows))
+        dataset = load(tmp_path / "mine.csv", target="y", split="part")
+        assert dataset.drawn == () and dataset.columns is not None and dataset.columns.names == ("a",)
+        assert sorted(dataset.test.ids.tolist()) == [row for row in range(ROWS) if parts[row % 6] == "test"]
+        assert dataset.columns["a"].high == 1, "columns come from the training rows"

@@ -537,8 +537,8 @@ def _written(
             value = shown(different[name][reading.wrong[0]], 60)
             more = f" and {len(reading.wrong) - 1} more such values" if len(reading.wrong) > 1 else ""
             raise BadInput(
-                f"Column {name!r} holds numbers, but also {value}{more}. Repair them, leave them empty where the number "
-                "is not known, or name the column in nominal if its values are names."
+                f"Column {name!r} holds numbers, but also {value}{more}. Repair them, leave them empty where the "
+                "number is not known, or name the column in nominal if its values are names."
             )
     return read
 

@@ -91,7 +91,12 @@ class Notation:
             return None
         if (self.unit == "%") != (parts.unit == "%") and parts.body.strip("0.,"):
             return None
-        return _value(parts, self.decimal, self.group)
+        if self.group or self == PLAIN:
+            return _value(parts, self.decimal, self.group)
+        # No number had a thousand yet: what is no decimal mark can stand between groups alone.
+        groups = ("," if self.decimal == "." else ".", " ", "'")
+        group = next((one for one in groups if one in parts.body), "")
+        return _value(parts, self.decimal, group)
 
     def to_json(self) -> dict[str, Any]:
         """The notation as a plain document."""

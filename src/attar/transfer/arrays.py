@@ -152,7 +152,7 @@ def parts_of(name: str, key: str, given: object, rows: int, others: Sequence[str
     places = np.array(said, object)
     parts = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
     for role, one in parts.items():
-        if not len(one) and role not in others and role != "validation":
+        if not len(one) and (role == "train" or (role == "test" and role not in others)):
             raise must(
                 key, name, f"{role!r} in some rows", "none", "Name the rows to report on and those to learn from"
             )
@@ -229,9 +229,9 @@ def from_tables(
         left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
         naming = replace(naming, names=left)
     train = cells.take(tables["train"], shares["train"][1].numpy())
-    # How numbers are written is the same in all rows; what the columns hold comes from the training rows.
+    # How numbers are written is seen in all rows of a file; what the columns hold comes from the training rows.
     texts = written(
-        list(tables.values()),
+        [tables["train"]],
         names=naming.names,
         skip=[str(one) for one in naming.nominal],
         digits=naming.digits,
@@ -239,12 +239,13 @@ def from_tables(
     )
     columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
     _refuse_ids(name, columns, train, naming)
-    splits = {
-        role: numbered(
-            torch.from_numpy(columns.encode(table, unseen="missing")).float(), labels[role], classes, columns
-        )
-        for role, table in tables.items()
-    }
+    splits = {}
+    for role, table in tables.items():
+        try:
+            matrix = columns.encode(table, unseen="missing")
+        except BadInput as error:
+            raise type(error)(f"{error} (In the {role} rows of {name}.)") from error
+        splits[role] = numbered(torch.from_numpy(matrix).float(), labels[role], classes, columns)
     taken = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
     return Dataset(name=name, classes=classes, source=source, drawn=drawn, **taken)
 

@@ -84,6 +84,8 @@ def load(
     text = str(name)
     ending = Path(text).suffix.lower()
     table = ending in TABLES
+    if not table and ending and target is not None and not is_file(Path(name)):
+        raise _unknown(name)
     if table and target is None:
         raise must("target", "load", f"the name of a column of {text}", None, "Say which one holds the classes")
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
-from attar.errors import BadInput, must, near
+from attar.errors import AttarError, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
@@ -275,7 +275,7 @@ def _read_parquet(path: Path, most: int) -> Any:
             raise too_large(f"{printable(path.name)} takes", declared, most)
         table = file.read()
         table.validate(full=True)
-    except BadInput:
+    except AttarError:
         raise
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError, KeyError) as error:
         raise corrupt(path, "a whole Parquet file", error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
 import math
 import zipfile
 import zlib
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from attar.errors import CorruptFile
+from attar.errors import AttarError, CorruptFile
 from attar.transfer.limits import DEFLATED, allowed, is_file, printable, too_large
 
 _REMEDY = "Write it again with numpy.savez, with plain numbers and strings only"
@@ -50,7 +49,7 @@ def read_npz(path: Path, *, max_bytes: int | None = None) -> dict[str, np.ndarra
             file.seek(0)
             with zipfile.ZipFile(file) as archive:
                 return _arrays(name, archive, path.stat().st_size, most)
-    except CorruptFile:
+    except AttarError:
         raise
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
@@ -84,7 +83,7 @@ def _arrays(name: str, archive: zipfile.ZipFile, size: int, most: int) -> dict[s
     return arrays
 
 
-def _array(name: str, key: str, stream: io.BufferedIOBase, size: int) -> np.ndarray:
+def _array(name: str, key: str, stream: Any, size: int) -> np.ndarray:
     """One array, once its description fits the bytes that are there."""
     magic = stream.read(8)
     if magic[:6] != b"\x93NUMPY" or len(magic) < 8 or magic[6] not in (1, 2, 3):
