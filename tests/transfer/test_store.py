@@ -237,12 +237,28 @@ def test_stale_store_says_what_changed(tmp_path, changed, named, finished):
         (tmp_path / "part-001-00001.parquet").unlink()
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(StaleStore) as caught:
-        label(**{**arguments, **changed})
+        label(**{**arguments, **changed}, replace_stale=False)
     message = str(caught.value)
     said = [name for name in ("teacher", "data", "views", "top_k", "classes") if f" {name} (stored" in message]
     assert said == named, message
     assert "Choose another folder, or delete this one" in message
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "unfinished"])
+def test_a_stale_store_is_labelled_anew_with_a_warning(tmp_path, finished, caplog):
+    label(Linear(), split(), tmp_path / "store", views=TWICE, rows_per_part=20)
+    if not finished:
+        (tmp_path / "store" / "part-001-00001.parquet").unlink()
+    (tmp_path / "store" / "notes.txt").write_text("mine")
+    fresh = label(Linear(scale=2.0), split(seed=1), tmp_path / "fresh")
+    assert same(label(Linear(scale=2.0), split(seed=1), tmp_path / "store"), fresh)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "has changed in: teacher (stored" in warning and warning.endswith("They are made again in their place.")
+    left = {file.name for file in (tmp_path / "store").iterdir()}
+    assert left == {"notes.txt", *(file.name for file in (tmp_path / "fresh").iterdir())}
+    with pytest.raises(StaleStore):
+        Targets.open(tmp_path / "store", teacher_fingerprint=Linear().fingerprint())
 
 
 @pytest.mark.parametrize(

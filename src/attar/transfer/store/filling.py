@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import StaleStore, must
 from attar.training.progress import Progress
 from attar.transfer.store.fidelity import Fidelity, measure
 from attar.transfer.store.manifest import MANIFEST, Manifest, Part
@@ -55,10 +55,7 @@ def fill(
         raise unwritable(folder, error, of) from error
     if MANIFEST in found:
         manifest = Manifest.read(folder, of)
-        asked: dict[str, object] = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
-        if wanted.sources is not None:
-            asked["sources"] = wanted.sources
-        manifest.check_fresh(folder, {**wanted.fingerprints, **asked})
+        _check_fresh(folder, manifest, wanted)
     elif others := sorted(found - {MANIFEST + UNFINISHED}):
         rule = f"empty, new or written by {of}"
         raise must("folder", of, rule, f"{folder} with {others[0]} in it", "Choose another folder")
@@ -101,6 +98,35 @@ def fill(
                 for number in range(len(temperatures))
             ]
             replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+
+
+def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
+    """Delete the targets in a folder that are about something else than what is wanted; no other file is touched.
+
+    Raises:
+        CorruptFile: If what says what they are about is damaged.
+        BadInput: If the folder cannot be written.
+    """
+    if not (folder / MANIFEST).is_file():
+        return
+    try:
+        _check_fresh(folder, Manifest.read(folder, of), wanted)
+    except StaleStore as error:
+        what = str(error).partition(" Choose another folder")[0]
+        _log.warning("%s They are made again in their place.", what)
+        try:
+            for part in sorted(folder.glob("part-*.parquet")):
+                part.unlink()
+        except OSError as refused:
+            raise unwritable(folder, refused, of) from refused
+        wanted.write(folder, of)  # last: a pass that is killed before finds them stale again
+
+
+def _check_fresh(folder: Path, manifest: Manifest, wanted: Manifest) -> None:
+    asked: dict[str, object] = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
+    if wanted.sources is not None:
+        asked["sources"] = wanted.sources
+    manifest.check_fresh(folder, {**wanted.fingerprints, **asked})
 
 
 def _numbered(batches: Iterator[Tensor], start: int) -> Iterator[tuple[int, Tensor]]:

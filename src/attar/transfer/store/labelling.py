@@ -13,7 +13,7 @@ from attar.training.progress import Progress, silent
 from attar.transfer.split import Split
 from attar.transfer.store.coding import Coding
 from attar.transfer.store.fidelity import temperatures
-from attar.transfer.store.filling import fill
+from attar.transfer.store.filling import discard_stale, fill
 from attar.transfer.store.manifest import Manifest, Part
 from attar.transfer.store.targets import Targets
 from attar.transfer.views import UNCHANGED, Views
@@ -30,12 +30,15 @@ def label(
     temperature: float | int = 1.0,
     batch_size: int = 256,
     rows_per_part: int = 8192,
+    replace_stale: bool = True,
     progress: Progress = silent,
 ) -> Targets:
     """Run a teacher once over every view of every example, and keep what it says in a folder.
 
     A folder that already holds these targets is reused; one that holds a part of them is completed from the first
-    missing part on. Two passes must not write to one folder at the same time.
+    missing part on. One that holds targets of another teacher, of other data or views is labelled anew, with a warning
+    in the log, so that a program or a cell of a notebook can be run again. Two passes must not write to one folder at
+    the same time.
 
     Args:
         teacher: Whose targets they are.
@@ -53,13 +56,15 @@ def label(
         batch_size: How many examples the teacher sees at once.
         rows_per_part: How many examples one file holds: what a killed pass loses at most. In a folder that an earlier
             pass began, the number of then holds.
+        replace_stale: False raises `StaleStore` where the folder holds other targets, in place of deleting these. Files
+            that `label` did not write are never deleted.
         progress: Told about every labelled example of every view.
 
     Raises:
         BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits, or
             the folder cannot be written or holds something else.
         StaleStore: If the folder holds targets of another teacher, other data, other views, or another ``top_k`` or
-            ``codes``.
+            ``codes``, and ``replace_stale`` is False.
         CorruptFile: If a file of the folder was truncated or altered.
     """
     folder = Path(folder)
@@ -73,6 +78,8 @@ def label(
         rows_per_part=rows_per_part,
         fingerprints={"teacher": teacher.fingerprint(), "data": split.fingerprint(), "views": views.fingerprint()},
     )
+    if replace_stale:
+        discard_stale(folder, wanted, "label")
     fill(
         folder,
         wanted,
