@@ -10,8 +10,9 @@ import sklearn.metrics
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
+import attar
 import attar.evidence.measure as measuring
 from attar.deployment.artifact import Artifact, deploy
 from attar.errors import AttarError, BadInput
@@ -479,3 +480,101 @@ def test_measure_needs_labels():
         measure(np.copy, split(5, labels=False))
     with pytest.raises(BadInput, match="split of measure must be labelled"):
         measure(np.copy, split(5), validation=split(5, labels=False))
+
+
+# ---- models as they come ---------------------------------------------------------------------------------------------
+
+
+class Shifts(nn.Module):
+    """Works in place, as much user code does."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inplace, self.out = inplace, nn.Linear(6, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.inplace:
+            rows -= 0.5
+            return self.out(rows.relu_())  # type: ignore[no-any-return]
+        return self.out((rows - 0.5).relu())  # type: ignore[no-any-return]
+
+
+def some_rows() -> Split:
+    rows = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    labels = (rows[:, 0] > 0).long() + (rows[:, 1] > 0.5).long()
+    return attar.from_arrays("d", {"x": rows, "y": labels, "classes": ["a", "b", "c"]}).train
+
+
+def test_a_network_that_works_in_place_leaves_the_split_alone_and_is_measured_the_same_twice() -> None:
+    split = some_rows()
+    before = split.inputs.clone()
+    found = [measure(Shifts(inplace), split, batches=(1,), seconds=0.01) for inplace in (True, True, False)]
+    assert torch.equal(split.inputs, before)
+    assert found[0].quality == found[1].quality == found[2].quality
+
+
+def test_a_function_that_works_in_place_leaves_the_inputs_alone() -> None:
+    def doubled(rows: np.ndarray) -> np.ndarray:
+        rows *= 2
+        return rows
+
+    rows = np.ones((3, 2), np.float32)
+    for inputs in (rows, torch.from_numpy(rows)):
+        assert predict_all(doubled, inputs, batch=2).tolist() == [[2.0, 2.0]] * 3
+        assert rows.tolist() == [[1.0, 1.0]] * 3
+
+
+def test_a_model_that_answers_at_random_is_refused() -> None:
+    network = nn.Sequential(nn.Linear(6, 3), _Always())
+    with pytest.raises(BadInput, match=r"^Sequential answers at random: asked twice about the same 29 inputs"):
+        measure(network, some_rows(), batches=())
+
+
+class _Always(nn.Module):
+    def forward(self, rows: Tensor) -> Tensor:
+        return nn.functional.dropout(rows, 0.5)
+
+
+def test_a_model_whose_answers_depend_on_the_batch_is_refused() -> None:
+    network = nn.Sequential(nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 3))
+    with pytest.raises(BadInput, match=r"^Sequential gives answers that depend on the rest of the batch"):
+        measure(network, some_rows(), batches=(), name="mine")
+    with pytest.raises(BadInput, match="depend on the rest of the batch"):
+        measure(lambda rows: rows[:, :3] - rows[:, :3].mean(0), some_rows(), batches=())
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_networks_of_other_numbers_are_measured(kind: torch.dtype) -> None:
+    network = Shifts(False)
+    expected = measure(network, some_rows(), batches=())
+    found = measure(network.to(kind), some_rows(), batches=())
+    assert found.quality is not None and expected.quality is not None
+    assert found.quality.accuracy == pytest.approx(expected.quality.accuracy, abs=0.05)
+    assert found.macs == expected.macs == 18
+
+
+def test_a_view_after_a_convolution_is_measured_and_keeps_its_layout() -> None:
+    class Viewed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.out = nn.Conv2d(1, 4, 3), nn.Linear(64, 3)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            maps = self.convolution(rows)
+            return self.out(maps.view(maps.size(0), -1))  # type: ignore[no-any-return]
+
+    network = Viewed()
+    images = torch.randn(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    data = attar.from_arrays("d", {"x": images, "y": torch.arange(40) % 3, "classes": ["a", "b", "c"]})
+    measure(network, data.train, batches=(1,), seconds=0.01)
+    assert network.convolution.weight.is_contiguous()
+    assert network(images).shape == (40, 3)
+
+
+def test_what_is_no_model_is_told() -> None:
+    bare = getattr(measure, "__wrapped__", measure)
+    with pytest.raises(BadInput, match=r"model of measure must be a model, not where it lies; .* Pass attar\.load\("):
+        bare("runs/one", some_rows())
+    with pytest.raises(BadInput, match=r"model of measure must be an artifact, .*; got 'int'"):
+        bare(3, some_rows())

@@ -112,15 +112,52 @@ class Odd(nn.Module):
         return self.head(x @ self.table)
 
 
-def test_layers_of_other_kinds_are_named():
-    with pytest.raises(BadInput, match=r"layer of 'table' of quantize must be one of Linear, .*; got 'Odd'. Skip it"):
-        quantize(Odd(), weights=FORM)
+def test_layers_of_other_kinds_stay_float_and_are_named(caplog):
+    assert list(formats(quantize(Odd(), weights=FORM))) == ["head.weight"]
+    assert "quantize leaves 'table' (Odd) in float" in caplog.text
+    assert "tensors='all' takes parameters of all kinds" in caplog.text
+    caplog.clear()
     assert list(formats(quantize(Odd(), weights=FORM, skip=["table"]))) == ["head.weight"]
+    assert list(formats(quantize(Odd(), weights={"head": FORM}))) == ["head.weight"]
     assert list(formats(quantize(Odd(), weights=FORM, tensors="all"))) == ["table", "head.weight", "head.bias"]
-    both = nn.ModuleDict({"rows": nn.LSTM(3, 4), "head": nn.Linear(4, 2)})
-    for tensors in ("weights", "all"):
-        with pytest.raises(BadInput, match=r"layer of 'rows.weight_ih_l0' of quantize .*; got 'LSTM'"):
-            quantize(both, weights=FORM, tensors=tensors)
+    assert caplog.text == ""
+    with pytest.raises(BadInput, match=r"layer of 'table' of quantize must be one of Linear, .*; got 'Odd'. Skip it"):
+        quantize(Odd(), weights={"table": FORM, "*": FORM})
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_stay_float_and_are_named(kind, caplog):
+    torch.manual_seed(0)
+    both = nn.ModuleDict({"rows": kind(3, 4, num_layers=2), "head": nn.Linear(4, 2)})
+    assert list(formats(quantize(both, weights=FORM))) == ["head.weight"]
+    assert f"'rows.weight_ih_l0' ({kind.__name__}), 'rows.weight_hh_l0'" in caplog.text
+    assert "tensors='all'" not in caplog.text
+    small = quantize(both, weights=FORM, tensors="all")
+    assert list(formats(small)) == ["head.weight", "head.bias"]
+    with pytest.raises(BadInput, match=rf"layer of 'rows.weight_ih_l0' of quantize .*; got '{kind.__name__}'"):
+        quantize(both, weights={"rows*": FORM})
+    with pytest.raises(BadInput, match=rf"layer of 'weight_ih_l0' of quantize .*; got '{kind.__name__}'"):
+        quantize(kind(3, 4), weights=FORM)
+
+
+def test_embeddings_of_positions_stay_float():
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.position = nn.Parameter(torch.randn(1, 6, 8))
+            self.first = nn.Parameter(torch.randn(1, 1, 8))
+            self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = torch.cat([self.first.expand(x.shape[0], -1, -1), x + self.position], 1)
+            return self.out(self.encoder(rows)[:, 0])
+
+    torch.manual_seed(0)
+    small = quantize(Tokens(), weights=Uniform(8))
+    assert [name for name in formats(small) if name in ("position", "first")] == []
+    assert "out.weight" in formats(small) and "encoder.self_attn.in_proj_weight" in formats(small)
+    small(torch.randn(2, 6, 8)).sum().backward()
 
 
 def test_weights_that_two_layers_share_are_named():
@@ -163,19 +200,22 @@ class Adapted(nn.Linear):
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
-def test_no_matrix_stays_float_unless_it_is_asked_for():
-    with pytest.raises(BadInput, match=r"layer of 'down' .*must be one whose matrices are weight alone; got 'Adapted'"):
-        quantize(Adapted(), weights=FORM)
-    assert list(formats(quantize(Adapted(), weights=FORM, skip=["down", "up"]))) == ["weight"]
+def test_a_matrix_that_stays_float_is_named(caplog):
+    assert list(formats(quantize(Adapted(), weights=FORM))) == ["weight"]
+    assert "'down' (Adapted), 'up' (Adapted)" in caplog.text
     spectral = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4)), nn.Linear(4, 2))
     with pytest.raises(BadInput, match=r"layer of '0.weight_orig'"):
         quantize(spectral, weights=FORM)
     normed = nn.utils.weight_norm(nn.Linear(4, 4))
     normed(torch.ones(1, 4))
-    with pytest.raises(BadInput, match=r"student of quantize must be a module that can be copied"):
+    with pytest.raises(
+        BadInput, match=r"layer of 'weight_g' .*must be one whose matrices are weight alone; got 'Linear'"
+    ):
         quantize(normed, weights=FORM)
+    caplog.clear()
     attention = nn.MultiheadAttention(8, 2, add_bias_kv=True)
     assert list(formats(quantize(attention, weights=FORM))) == ["in_proj_weight", "out_proj.weight"]
+    assert caplog.text == ""
 
 
 def test_what_would_do_nothing_is_an_error():

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,11 +20,13 @@ from scipy.special import logsumexp, ndtri  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact
+from attar.deployment.checked import ROUNDED, TOLERANCE, tolerance_of
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError, must
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
 from attar.evidence.units import count, milliseconds, percent, percent_interval, significant, size
+from attar.network.consistency import check_consistent
 from attar.network.cost import cost
 from attar.network.evaluating import evaluating
 from attar.training.progress import Progress, silent
@@ -32,6 +35,9 @@ from attar.transfer.datasets import Split
 Kind = Literal["teacher", "member", "control", "student", "candidate"]
 """What part a model plays in a run; a member is the best single model of a teacher that has several, a control the
 student's network trained without a teacher."""
+
+_ASKED = 32
+"""Rows that a model is asked again about, in other batches."""
 
 BINS = 15
 """Bins of the calibration error, as in the paper that made it common."""
@@ -463,9 +469,11 @@ def measure(
         The evidence. Size and memory are known for artifacts, parameters and multiply-adds for modules.
 
     Raises:
-        BadInput: If the split has no labels, or shapes do not fit.
+        BadInput: If the split has no labels, shapes do not fit, the model is none, or it answers at random or by the
+            rest of the batch; the message has the size of the difference.
         AttarError: If memory could not be measured.
     """
+    _check_model(model)
     if split.labels is None or (validation is not None and validation.labels is None):
         raise must(
             "split", "measure", "labelled", "no labels", "Use predict_all and agreement on splits without labels"
@@ -473,6 +481,8 @@ def measure(
     with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         runner, known = _opened(model, split, threads)
         logits = predict_all(runner, split, progress=progress)
+        if not isinstance(model, nn.Module):
+            _check_consistent(model, runner, split, name or known.name)
         # The race has no bar of its own, and as many rows as the largest batch.
         rows = split.floats(slice(0, max([1, *batches]))).numpy()
         label = name or known.name
@@ -501,6 +511,31 @@ def measure(
     )
 
 
+def _check_model(model: object) -> None:
+    if isinstance(model, Artifact | nn.Module) or callable(model):
+        return
+    if isinstance(model, str | Path):
+        raise must("model", "measure", "a model, not where it lies", model, f"Pass attar.load({str(model)!r})")
+    rule = "an artifact, a torch.nn.Module, or a function of arrays"
+    raise must("model", "measure", rule, type(model).__name__, "Pass what deploy, load or fit(...).model give")
+
+
+def _check_consistent(model: Artifact | nn.Module | Runner, runner: Runner, split: Split, name: str) -> None:
+    """A figure of a model that answers at random, or by the rest of the batch, would be another one next time."""
+    if isinstance(model, nn.Module):
+        tolerance = tolerance_of(model)
+    elif isinstance(model, Artifact):
+        exact = model.manifest["precision"] == "fp32" and model.manifest["settings"].get("floats") != "float16"
+        tolerance = TOLERANCE if exact else ROUNDED
+    else:
+        tolerance = ROUNDED  # nobody knows how it computes
+
+    def predict(some: Tensor) -> Tensor:
+        return torch.from_numpy(np.array(runner(some.numpy().copy()), dtype=np.float32))
+
+    check_consistent(predict, split.floats(slice(0, _ASKED)), of=name, tolerance=tolerance)
+
+
 def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) -> tuple[Runner, Evidence]:
     """Something to call, and what is known of the model before it runs."""
     if isinstance(model, Artifact):
@@ -512,23 +547,25 @@ def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) ->
         elsewhere = {tensor.device.type for tensor in tensors} - {"cpu"}
         if elsewhere:
             raise must("model", "measure", "on the CPU", ", ".join(sorted(elsewhere)), "Call .cpu() on it first")
+        runner = open_torch(model, threads)
+        _check_consistent(model, runner, split, type(model).__name__)
         figures = cost(model, split.floats(slice(0, 1)))
         kinds = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
         precision = _PRECISIONS.get(kinds[0], str(kinds[0])) if kinds else "fp32"
         about = Evidence(type(model).__name__, "candidate", "torch", precision)
-        return open_torch(model, threads), replace(about, parameters=figures.parameters, macs=figures.macs)
+        return runner, replace(about, parameters=figures.parameters, macs=figures.macs)
     return model, Evidence(getattr(model, "__name__", type(model).__name__), "candidate", "python", "unknown")
 
 
 def _rows(inputs: NDArray[Any] | Tensor | Split) -> Callable[[slice], NDArray[np.float32]]:
-    """How to get some of the inputs as contiguous float32."""
+    """How to get some of the inputs as contiguous float32, in memory of their own: a runner may work in place."""
     if isinstance(inputs, Split):
-        return lambda part: np.ascontiguousarray(inputs.floats(part).cpu().numpy())
+        return lambda part: np.array(inputs.floats(part).cpu().numpy(), order="C")
     array = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else inputs
     if not np.issubdtype(array.dtype, np.floating):
         remedy = "Give the split, which scales pixels as in training, or scale them first"
         raise must("inputs", "predict_all", "floating numbers", str(array.dtype), remedy)
-    return lambda part: np.ascontiguousarray(array[part], dtype=np.float32)
+    return lambda part: np.array(array[part], dtype=np.float32, order="C")
 
 
 def _labels(split: Split) -> NDArray[np.int64]:

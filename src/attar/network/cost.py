@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from attar.errors import must
 from attar.network.evaluating import evaluating
+from attar.network.forward import forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops})
     by_layer: dict[str, int] = {}
     with evaluating(module), _plain_operations(), _attributed(module, counter, by_layer), counter:
-        module(example.clone())  # a network may begin with an operation in place
+        forward(module, example)
     macs = counter.get_total_flops() // 2  # the counter takes a multiply-add for two operations
     return Cost(
         parameters=sum(parameter.numel() for parameter in module.parameters()),

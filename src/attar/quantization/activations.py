@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attar.errors import must
 from attar.network.evaluating import evaluating
+from attar.network.forward import forward
 from attar.ops.granularity import WHOLE_TENSOR
 from attar.quantization.format import Format, Random, Ranged, straight_through
 
@@ -128,7 +129,7 @@ def calibrate_(
             inputs.observed = _Sample(whole=inputs.form.range != "max")
         with evaluating(student):
             for batch in [calibration] if isinstance(calibration, Tensor) else calibration:
-                student(batch)
+                forward(student, batch)
         for name, inputs in waiting.items():
             assert inputs.observed is not None
             if not inputs.observed.values:

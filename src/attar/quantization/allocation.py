@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from attar.errors import must
 from attar.network.evaluating import evaluating
+from attar.network.forward import forward
 from attar.quantization.format import Format
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.uniform import Uniform
@@ -53,7 +54,7 @@ def gradient_norms(
             parameter.requires_grad_(True)
         with evaluating(student), torch.enable_grad():
             for inputs, labels in batches:
-                gradients = torch.autograd.grad(loss(student(inputs), labels), chosen, allow_unused=True)
+                gradients = torch.autograd.grad(loss(forward(student, inputs), labels), chosen, allow_unused=True)
                 for total, gradient in zip(sums, gradients, strict=True):
                     if gradient is not None:
                         total += gradient

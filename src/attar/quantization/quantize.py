@@ -6,6 +6,7 @@ below, and removing the formats gives back plain layers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,8 @@ from attar.network.copying import copied
 from attar.ops.grid import check_finite
 from attar.quantization.activations import INPUT, InputFormat, calibrate_, quantize_input
 from attar.quantization.format import Encoded, Format, Learned, Random, straight_through
+
+log = logging.getLogger(__name__)
 
 WEIGHTS: Mapping[type[nn.Module], tuple[str, ...]] = MappingProxyType(
     {
@@ -120,7 +123,8 @@ def quantize(
     Args:
         student: Any module; it is not changed.
         weights: The format of all weights, or of those that a pattern names. The first pattern that fits counts;
-            what none fits stays as it is.
+            what none fits stays as it is. So do the matrices of recurrent layers and plain parameters, such as
+            embeddings of positions, with a warning in the log.
         activations: The format of the inputs of the same layers, likewise.
         skip: Patterns of what stays as it is, weights and inputs.
         tensors: ``weights`` are those of `WEIGHTS`; ``all`` is every parameter of every layer, biases and batch
@@ -131,8 +135,9 @@ def quantize(
 
     Raises:
         NothingMatched: If a pattern fits nothing, or everything is skipped.
-        BadInput: If a layer has weights that no format can ride on, they are shared between layers or quantized
-            already, NaN or infinite, or a format is not made for its place.
+        BadInput: If a pattern names nothing but what no format can ride on, something else works weights out of
+            others, they are shared between layers or quantized already, NaN or infinite, or a format is not made for
+            its place.
 
     Example:
         >>> from attar.quantization.formats.uniform import Uniform
@@ -147,11 +152,7 @@ def quantize(
         raise must("tensors", "quantize", "'weights' or 'all'", tensors, near(str(tensors), ("weights", "all")))
     if formats(student) or input_formats(student):
         raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
-    try:
-        student = copied(student)
-    except RuntimeError as error:  # the former weight_norm keeps what it works out as an attribute
-        remedy = "Take off what works its weights out, such as torch.nn.utils.weight_norm"
-        raise must("student", "quantize", "a module that can be copied", type(student).__name__, remedy) from error
+    student = copied(student)
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
     every = _places(student, tensors)
     kept = [place for place in every if not _skipped(place, patterns, every, student)]
@@ -159,8 +160,11 @@ def quantize(
     if not kept:
         got = f"{len(every)} tensors, {len(every)} of them skipped"
         raise NothingMatched(f"quantize must find weights in {type(student).__name__}; got {got}. Skip less.")
+    unfit = [place for place in kept if _is_unfit(place, tensors)]
+    kept = [place for place in kept if place not in unfit]
     if weights is not None:
-        _attach_weights(student, _assigned("weights", weights, kept, every, student), tensors)
+        _leave_float(unfit, kept, weights, every, student, tensors)
+        _attach_weights(student, _assigned("weights", weights, kept, every, student))
     if activations is not None:
         layers = [place for place in _layers(kept) if not isinstance(place.module, nn.Embedding | nn.EmbeddingBag)]
         if not layers:
@@ -266,6 +270,55 @@ def _weights_of(layer: nn.Module) -> tuple[str, ...]:
     return next((names for kind, names in WEIGHTS.items() if isinstance(layer, kind)), ())
 
 
+def _is_unfit(place: _Place, tensors: str) -> bool:
+    """Whether no format can ride on it, or none is meant to.
+
+    A recurrent layer holds its weights a second time, in a list that a parametrization does not reach; and what another
+    parametrization makes a weight of is not that weight.
+    """
+    if place.attribute in _weights_of(place.module):
+        return False
+    return tensors == "weights" or isinstance(place.module, nn.RNNBase | parametrize.ParametrizationList)
+
+
+def _is_worked_out(place: _Place) -> bool:
+    """Whether it is what the weights of a layer are computed from, which would then not be quantized in silence."""
+    known = _weights_of(place.module)
+    computed = bool(known) and not any(place.module._parameters.get(name) is not None for name in known)
+    return computed or isinstance(place.module, parametrize.ParametrizationList)
+
+
+def _leave_float(
+    unfit: Sequence[_Place],
+    kept: Sequence[_Place],
+    weights: Format | Mapping[str, Format],
+    every: Sequence[_Place],
+    student: nn.Module,
+    tensors: str,
+) -> None:
+    """Say which matrices stay float; those that a pattern of its own names are an error."""
+    patterns = list(weights) if isinstance(weights, Mapping) else ["*"]
+    for pattern in patterns:
+        named = [place for place in unfit if _fits(pattern, place, every, student)]
+        worked_out = [place for place in named if _is_worked_out(place)]
+        if worked_out or (named and not any(_fits(pattern, place, every, student) for place in kept)):
+            place = (worked_out or named)[0]
+            rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
+            if known := _weights_of(place.module):
+                rule = f"one whose matrices are {', '.join(known)} alone"
+            remedy = f"Skip it with skip=[{place.name!r}]"
+            remedy += "" if _is_unfit(place, "all") else ", or include it with tensors='all'"
+            kind = parametrize.type_before_parametrizations(place.module)
+            raise must(f"layer of {place.name!r}", "quantize", rule, kind.__name__, remedy)
+    left = [place for place in unfit if any(_fits(pattern, place, every, student) for pattern in patterns)]
+    if left:
+        names = ", ".join(
+            f"{place.name!r} ({parametrize.type_before_parametrizations(place.module).__name__})" for place in left
+        )
+        hint = "" if all(_is_unfit(place, "all") for place in left) else "; tensors='all' takes parameters of all kinds"
+        log.warning("quantize leaves %s in float, as no format is made for them%s", names, hint)
+
+
 def _skipped(place: _Place, patterns: Sequence[str], every: Sequence[_Place], student: nn.Module) -> bool:
     return any(_fits(pattern, place, every, student) for pattern in patterns)
 
@@ -321,24 +374,13 @@ def _assigned(
 # -- attaching -------------------------------------------------------------------------------------------------------
 
 
-def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]], tensors: str) -> None:
+def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]]) -> None:
     users: dict[int, list[str]] = {}
     for name, parameter in student.named_parameters(remove_duplicate=False):
         users.setdefault(id(parameter), []).append(name)
     for place, form in assigned:
         weight = getattr(place.module, place.attribute)
         remedy = f"Skip it with skip=[{place.name!r}]"
-        if place.attribute not in _weights_of(place.module):
-            # A recurrent layer holds its weights a second time, in a list that a parametrization does not reach; and
-            # what another parametrization makes a weight of is not that weight.
-            never = isinstance(place.module, nn.RNNBase | parametrize.ParametrizationList)
-            if never or tensors == "weights":
-                rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
-                if known := _weights_of(place.module):
-                    rule = f"one whose matrices are {', '.join(known)} alone"
-                remedy += "" if never else ", or include it with tensors='all'"
-                kind = parametrize.type_before_parametrizations(place.module)
-                raise must(f"layer of {place.name!r}", "quantize", rule, kind.__name__, remedy)
         if len(users[id(weight)]) > 1:
             raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
         check_finite(weight, f"quantize, weights {place.name!r},")
