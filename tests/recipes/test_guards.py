@@ -60,3 +60,5 @@ def test_classes_that_the_recipe_leaves_out_are_no_loss() -> None:
     assert said(share=0.5) is None
     assert said(share=0.5, without=["ant"]) is None and said(only=["ant"]) is None
     assert of_share(TransferSection(), train, None) is None
+    few = of_share(TransferSection(labeled_share=0.02), train, part_of(train, share=0.02))
+    assert few is not None and "transfer.labeled_share = 0.02 keeps 2" in few

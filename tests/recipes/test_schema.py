@@ -192,6 +192,7 @@ def test_settings_that_would_do_nothing_are_refused(tiny: Document) -> None:
         ("transfer.only", {"transfer": {"only": ["ant", "bee"]}}),
         ("transfer.without", {"transfer": {"without": ["ant"]}}),
         ("transfer.share", {"transfer": {"share": 0.5}}),
+        ("transfer.labeled_share", {"transfer": {"labeled_share": 0.5}}),
         ("transfer.unlabeled", {"transfer": {"unlabeled": "a.npz"}}),
         ("transfer.label_views", {"transfer": {"label_views": False}}),
         ("transfer.per_teacher", {"transfer": {"per_teacher": True}}),

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
+from scipy.optimize import brentq  # type: ignore[import-untyped]
+from scipy.special import bdtr, betaincinv, ndtri, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from attar.errors import must
 from attar.evidence.units import points, small
 
 HELPED = "distillation helped"
-NO_DIFFERENCE = "distillation made no difference that can be seen"
+NO_DIFFERENCE = "no measurable difference"
 HURT = "distillation hurt"
 
 
@@ -56,14 +57,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a distilled student beats the same network trained without a teacher.
+    """Whether distilled students beat the same networks trained without a teacher.
+
+    The interval leaves out 0 exactly when the p-value is below 0.05, and the sentence says which of the two it is.
 
     Attributes:
         sentence: `HELPED`, `NO_DIFFERENCE` or `HURT`.
-        difference: Accuracy of the student minus accuracy of the control, in -1..1.
-        interval: 95% bootstrap interval of the difference.
-        p_value: Of McNemar's exact test.
-        examples: How many examples both were judged on.
+        difference: Accuracy of the students minus accuracy of the baselines, in -1..1, mean over the seeds.
+        interval: Its 95% interval.
+        p_value: Two-sided, of the test that the interval comes from.
+        examples: How many examples they were judged on.
+        seeds: How many students there were, each with its baseline.
     """
 
     sentence: str
@@ -71,12 +75,14 @@ class Verdict:
     interval: tuple[float, float]
     p_value: float
     examples: int
+    seeds: int = 1
 
     def __str__(self) -> str:
         low, high = (points(end, self.examples) for end in self.interval)
+        over = f", {self.seeds} seeds" if self.seeds > 1 else ""
         return (
             f"{self.sentence}: {points(self.difference, self.examples)} points of accuracy "
-            f"(95% interval {low} to {high}, p = {small(self.p_value)}, {self.examples} examples)"
+            f"(95% interval {low} to {high}, p = {small(self.p_value)}, {self.examples} examples{over})"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -87,6 +93,7 @@ class Verdict:
             "interval": list(self.interval),
             "p_value": self.p_value,
             "examples": self.examples,
+            "seeds": self.seeds,
         }
 
 
@@ -144,13 +151,13 @@ def mcnemar(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> McNem
     return McNemar(both, only_a, only_b, neither, min(1.0, 2 * tail))
 
 
-def paired_bootstrap(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, level: float = 0.95) -> Difference:
-    """Difference of two accuracies, first minus second, with its percentile bootstrap interval over examples.
+def paired_difference(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], *, level: float = 0.95) -> Difference:
+    """Difference of two accuracies on the same examples, first minus second, with an interval that McNemar's test fits.
 
-    Resampling examples with replacement makes the difference a sum of ``n`` draws from -1, 0 and +1, whose distribution
-    is known: it is computed exactly (an n-fold convolution by FFT) instead of being sampled. This is the bootstrap with
-    infinitely many resamples. It needs no seed, and exchanging the models negates the interval exactly. When
-    the models are never right alone the interval has no width: then say how many examples there were.
+    At each end the interval is the wider one of two: Tango's score interval, which covers well whatever the
+    difference is, and the exact one that holds fixed how often just one model is right, as McNemar's exact test does.
+    Hence it leaves out 0 exactly when the p-value of `mcnemar` is below ``1 - level``, and it has a width even where the
+    models agree everywhere. Exchanging the models negates it.
 
     Args:
         correct_a: ``[n]`` bool, whether the first model got each example right.
@@ -161,49 +168,50 @@ def paired_bootstrap(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_],
         BadInput: If the two do not hold the same number of examples, at least one, or ``level`` is out of range.
 
     Example:
-        >>> paired_bootstrap(np.array([True, True, True, False]), np.array([True, True, False, False]))
-        Difference(difference=0.25, interval=(0.0, 0.75))
+        >>> found = paired_difference(np.arange(100) < 90, np.arange(100) < 80)
+        >>> print(f"{found.difference:.2f}, {found.interval[0]:.3f} to {found.interval[1]:.3f}")
+        0.10, 0.038 to 0.174
 
     References:
-        Efron, Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13 (the percentile interval).
+        Tango, *Equivalence test and confidence interval for the difference in proportions for the paired-sample
+        design*, Statistics in Medicine 17, 1998.
+        Clopper, Pearson, *The use of confidence or fiducial limits illustrated in the case of the binomial*, 1934.
     """
     if not 0 < level < 1:
-        raise must("level", "paired_bootstrap", "between 0 and 1", level, "Use 0.95")
-    both, only_a, only_b, neither = _table(correct_a, correct_b, "paired_bootstrap")
+        raise must("level", "paired_difference", "between 0 and 1", level, "Use 0.95")
+    both, only_a, only_b, neither = _table(correct_a, correct_b, "paired_difference")
     examples = both + only_a + only_b + neither
-    tail = (1 - level) / 2
-    low = _lower_quantile(only_a, only_b, examples, tail)
-    high = -_lower_quantile(only_b, only_a, examples, tail)
-    return Difference((only_a - only_b) / examples, (low / examples, high / examples))
+    low = min(_score_bound(only_a, only_b, examples, level), _exact_bound(only_a, only_b, examples, level))
+    high = -min(_score_bound(only_b, only_a, examples, level), _exact_bound(only_b, only_a, examples, level))
+    return Difference((only_a - only_b) / examples, (low, high))
 
 
-def verdict(student_correct: NDArray[np.bool_], control_correct: NDArray[np.bool_]) -> Verdict:
-    """Whether distillation helped: the student against the control, the same network trained without a teacher.
+def verdict(student_correct: NDArray[np.bool_], baseline_correct: NDArray[np.bool_]) -> Verdict:
+    """Whether distillation helped: students against baselines, the same networks trained without a teacher.
 
-    A difference is claimed only when McNemar's exact p-value is below 0.05 and the 95% bootstrap interval leaves out 0.
-    The claim is about these two trained networks; for a claim about the method, use several seeds and `gap_closed`.
+    One test decides sentence, p-value and interval. For one student it is McNemar's exact test, with the interval of
+    `paired_difference`; the claim is then about these two trained networks. For several seeds it is a t test of the
+    mean difference whose variance is the sum of two: that of the seeds' differences, and that of the examples' mean
+    differences over the seeds. The claim then is about other seeds and other examples of the same kind.
 
     Args:
-        student_correct: ``[n]`` bool, whether the student got each test example right.
-        control_correct: ``[n]`` bool, the same for the control.
+        student_correct: ``[n]`` or ``[seeds, n]`` bool, whether each student got each test example right.
+        baseline_correct: The same for the baselines, seeds and examples in the same order.
 
     Raises:
-        BadInput: If the two do not hold the same number of examples, at least one.
+        BadInput: If the two are not of one such shape, with at least one example.
 
     Example:
         >>> print(verdict(np.arange(1000) < 910, np.arange(1000) < 880))
-        distillation helped: +3.0 points of accuracy (95% interval +2.0 to +4.1, p = 1.9·10⁻⁹, 1000 examples)
+        distillation helped: +3.0 points of accuracy (95% interval +2.1 to +4.3, p = 1.9·10⁻⁹, 1000 examples)
     """
-    test = mcnemar(student_correct, control_correct)
-    bootstrap = paired_bootstrap(student_correct, control_correct)
-    low, high = bootstrap.interval
-    if test.p_value < 0.05 and low > 0:
-        sentence = HELPED
-    elif test.p_value < 0.05 and high < 0:
-        sentence = HURT
-    else:
-        sentence = NO_DIFFERENCE
-    return Verdict(sentence, bootstrap.difference, bootstrap.interval, test.p_value, test.examples)
+    if student_correct.ndim == 2 and student_correct.shape == baseline_correct.shape and student_correct.size:
+        if len(student_correct) > 1:
+            return _verdict_over_seeds(student_correct, baseline_correct)
+        student_correct, baseline_correct = student_correct[0], baseline_correct[0]
+    test = mcnemar(student_correct, baseline_correct)
+    found = paired_difference(student_correct, baseline_correct)
+    return Verdict(_sentence(found.interval), found.difference, found.interval, test.p_value, test.examples)
 
 
 def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
@@ -280,19 +288,50 @@ def _table(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], of: str) 
     return both, right_a - both, right_b - both, len(correct_a) - right_a - right_b + both
 
 
-def _lower_quantile(wins: int, losses: int, examples: int, tail: float) -> int:
-    """Largest sum of which at most ``tail`` of the bootstrap distribution lies strictly below.
+def _verdict_over_seeds(student: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Verdict:
+    """The verdict of two or more seeds, ``[seeds, n]`` each."""
+    apart = student.astype(np.float64) - baseline
+    seeds, examples = apart.shape
+    difference = float(apart.mean())
+    of_seeds = float(apart.mean(axis=1).var(ddof=1)) / seeds
+    # One more squared point: examples that all differ alike are few, not without chance.
+    of_examples = float(np.square(apart.mean(axis=0) - difference).sum() + 1) / examples**2
+    error = math.sqrt(of_seeds + of_examples)
+    # Degrees of freedom of a sum of two variances (Welch, Satterthwaite).
+    freedom = (of_seeds + of_examples) ** 2 / (of_seeds**2 / (seeds - 1) + of_examples**2 / max(1, examples - 1))
+    half = float(stdtrit(freedom, 0.975)) * error
+    interval = (max(-1.0, difference - half), min(1.0, difference + half))
+    p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
+    return Verdict(_sentence(interval), difference, interval, p_value, examples, seeds)
 
-    The sum of ``examples`` draws, +1 with probability wins/examples and -1 with losses/examples, lies in
-    -examples..examples. Its distribution is the inverse transform of its characteristic function.
-    """
-    size = 2 * examples + 1
-    turn = np.exp(-2j * np.pi * np.arange(examples + 1) / size)
-    characteristic = (examples - wins - losses + wins * turn + losses * turn.conj()) / examples
-    mass = np.fft.irfft(characteristic**examples, size)
-    below = np.cumsum(np.fft.fftshift(mass))
-    # The smallest sum at which the cumulated mass passes the tail; the margin is far above the transform's rounding.
-    return int(np.searchsorted(below, tail + 1e-12, side="right")) - examples
+
+def _sentence(interval: tuple[float, float]) -> str:
+    """What an interval of the difference says."""
+    return HELPED if interval[0] > 0 else HURT if interval[1] < 0 else NO_DIFFERENCE
+
+
+def _score_bound(wins: int, losses: int, examples: int, level: float) -> float:
+    """Lower end of Tango's interval: the smallest difference that its score test does not reject."""
+    surprise = float(ndtri((1 + level) / 2))
+
+    def excess(difference: float) -> float:
+        # The probability of a loss that is likeliest, given the difference: the larger root of a x^2 + b x + c.
+        a = 2 * examples
+        b = (2 * examples - wins + losses) * difference - wins - losses
+        c = -losses * difference * (1 - difference)
+        lost = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
+        variance = examples * (2 * lost + difference * (1 - difference))
+        return wins - losses - examples * difference - surprise * math.sqrt(max(0.0, variance))
+
+    seen = (wins - losses) / examples
+    # Where the variance is 0 at the difference seen, that is a root, too, but not the one that is looked for.
+    return -1.0 if seen == -1 else float(brentq(excess, -1.0, seen - 1e-9, xtol=1e-12))
+
+
+def _exact_bound(wins: int, losses: int, examples: int, level: float) -> float:
+    """Lower end of the interval that holds fixed how often one model alone is right: Clopper and Pearson's of wins."""
+    share = 0.0 if wins == 0 else float(betaincinv(wins, losses + 1, (1 - level) / 2))
+    return (wins + losses) / examples * (2 * share - 1)
 
 
 def _span(interval: tuple[float, float]) -> str:

@@ -35,6 +35,7 @@ from attar.recipes.trusted import trusted
 from attar.records import to_text
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
+from attar.training.threads import using_threads
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
 
@@ -262,9 +263,5 @@ def _threads(count: int) -> Iterator[None]:
     """Train with so many threads, and give the caller's number back."""
     if count > (available := os.cpu_count() or 1):
         raise must("threads", "the recipe", f"at most {available} on this machine", count, "Use 0 for all")
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
+    with using_threads(count or torch.get_num_threads()):
         yield
-    finally:
-        torch.set_num_threads(before)

@@ -81,7 +81,7 @@ def document(
         "why": choice.why,
         "met": choice.met,
         "budget": list(choice.budget),
-        **_against_control(context, taught, labels, student, heard, member, warnings),
+        **against_baseline(context, taught, labels, heard, member, warnings),
         "against_single": None
         if single is None or member is None
         else _against_member(single, tested[choice.winner], member, labels, warnings),
@@ -185,18 +185,26 @@ def _models(
     return entries
 
 
-def _against_control(
+def against_baseline(
     context: Context,
     taught: Taught,
     labels: NDArray[np.int64],
-    student: Logits,
     heard: Logits,
     member: Logits | None,
     warnings: list[str],
 ) -> dict[str, Any]:
-    """The verdict on the shipped student, and the accuracies of all seeds."""
+    """The verdict over all seeds, and their accuracies.
+
+    Args:
+        context: The run.
+        taught: What was trained.
+        labels: ``[n]``, of the test data.
+        heard: ``[n, classes]`` logits of the teacher on test.
+        member: The same of its best single model, where it has several.
+        warnings: Takes what there is to warn of.
+    """
     if taught.control is None:
-        warnings.append("No control was trained, so whether distillation helped is not known (control = false).")
+        warnings.append("No baseline was trained, so whether distillation helped is not known (control = false).")
         return {"control": False, "verdict": None, "seeds": None}
 
     def rights(trained: Trained) -> NDArray[np.bool_]:
@@ -205,16 +213,15 @@ def _against_control(
     def errors(trained: Trained) -> float:
         return _rmse(predict_all(open_torch(trained.network), context.dataset.test), labels)
 
-    controls = {one.name: rights(one) for one in taught.controls}
-    students = {one.name: rights(one) for one in taught.students}
+    baselines = np.stack([rights(one) for one in taught.controls])
+    students = np.stack([rights(one) for one in taught.students])
     wrong = [errors(one) for one in taught.controls], [errors(one) for one in taught.students], _rmse(heard, labels)
-    ruling = verdict(correct(student, labels), controls[taught.control.name])
+    ruling = verdict(students, baselines)
     teacher = float(correct(heard, labels).mean())
-    of_controls = [float(one.mean()) for one in controls.values()]
-    of_students = [float(one.mean()) for one in students.values()]
+    of_controls, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
     closed = gap_closed(of_controls, of_students, teacher)
     if closed is None:
-        warnings.append("The teacher is not better than the control on test: there is no gap to close.")
+        warnings.append("The teacher is not better than the baseline on test: there is no gap to close.")
     return {
         "control": True,
         "verdict": ruling.to_json(),

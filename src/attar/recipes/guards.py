@@ -95,7 +95,9 @@ def other_views(seen: Tensor, heard: Tensor, temperature: float) -> str | None:
     )
 
 
-def lost_classes(before: Tensor, after: Tensor, names: Sequence[str], share: float) -> str | None:
+def lost_classes(
+    before: Tensor, after: Tensor, names: Sequence[str], share: float, key: str = "transfer.share"
+) -> str | None:
     """A small share of the examples may hold none of some classes.
 
     Args:
@@ -103,6 +105,7 @@ def lost_classes(before: Tensor, after: Tensor, names: Sequence[str], share: flo
         after: ``[kept]`` labels of the examples in it.
         names: Of the classes.
         share: How large it is.
+        key: Where the recipe says so.
     """
     had = set(before[before != ABSENT].tolist())
     lost = sorted(had - set(after.tolist()))
@@ -110,7 +113,7 @@ def lost_classes(before: Tensor, after: Tensor, names: Sequence[str], share: flo
         return None
     shown = ", ".join(names[number] for number in lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
     return (
-        f"transfer.share = {share:g} keeps {len(after)} training examples, and none of {len(lost)} of {len(had)} "
+        f"{key} = {share:g} keeps {len(after)} training examples, and none of {len(lost)} of {len(had)} "
         f"classes: {shown}. Raise it, or name the classes in transfer.without if they shall be left out."
     )
 
@@ -158,11 +161,12 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
         labeled: Those that were kept; None where all were.
     """
     kept = None if labeled is None else labeled.labels
-    if transfer.share == 1 or kept is None or train.labels is None:
+    if (transfer.share == 1 and transfer.labeled_share == 1) or kept is None or train.labels is None:
         return None
     whole = part_of(train, only=transfer.only, without=transfer.without).labels
     assert whole is not None, "a part has labels where the whole has"
-    return lost_classes(whole, kept, train.classes, transfer.share)
+    key = "share" if transfer.labeled_share == 1 else "labeled_share"
+    return lost_classes(whole, kept, train.classes, getattr(transfer, key), f"transfer.{key}")
 
 
 def _of_targets(context: Context, taught: Taught) -> list[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
 from attar.recipes.schema.recipe import Recipe
+from attar.training.batch import ABSENT
 from attar.transfer.datasets import Dataset
 from attar.transfer.part import absent_classes, joined, part_of
 from attar.transfer.split import Split
@@ -41,10 +42,13 @@ def taken(recipe: Recipe, dataset: Dataset) -> Part:
             absent classes shifted and none is absent.
     """
     section, train = recipe.transfer, dataset.train
-    labeled = _labeled(recipe, train) if section.partial else None
-    transfer = labeled
+    transfer = labeled = _part(recipe, train) if section.partial else None
+    if section.labeled_share < 1:
+        imitated = train if transfer is None else transfer
+        labeled = part_of(imitated, share=section.labeled_share, seed=recipe.seed)
+        transfer = _with_labels_of(imitated, labeled)
     if section.unlabeled is not None:
-        transfer = joined(train if labeled is None else labeled, _inputs(section.unlabeled, train))
+        transfer = joined(train if transfer is None else transfer, _inputs(section.unlabeled, train))
     found = Part(transfer, labeled)
     if recipe.student.shift_absent and not absent_of(found):
         rule = "false where the transfer set has every class"
@@ -57,7 +61,7 @@ def absent_of(part: Part) -> list[int]:
     return [] if part.transfer is None else absent_classes(part.transfer)
 
 
-def _labeled(recipe: Recipe, train: Split) -> Split:
+def _part(recipe: Recipe, train: Split) -> Split:
     """Some of the training examples."""
     section = recipe.transfer
     try:
@@ -66,6 +70,12 @@ def _labeled(recipe: Recipe, train: Split) -> Split:
         keys = {"only": section.only, "without": section.without, "share": section.share if section.share < 1 else None}
         named = " and ".join(f"transfer.{key}" for key, value in keys.items() if value is not None)
         raise type(error)(f"{named} of the recipe: {error}") from error
+
+
+def _with_labels_of(split: Split, labeled: Split) -> Split:
+    """All examples of a split, of which those that are in the other one alone have their labels."""
+    assert split.labels is not None, "training examples have labels, or the mark that there is none"
+    return replace(split, labels=torch.where(torch.isin(split.ids, labeled.ids), split.labels, ABSENT))
 
 
 def _inputs(source: str, train: Split) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
-from attar.deployment.packed.network import is_quantized
+from attar.deployment.packed.network import is_quantized, plain
 from attar.errors import BadInput, MissingExtra, must, near
 from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
 from attar.network.forward import forward
@@ -48,6 +48,7 @@ from attar.training.progress import Progress
 from attar.training.reading import readings_of, reads_layers
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
+from attar.training.threads import threads_for, using_threads
 from attar.transfer.datasets import Dataset, Split
 from attar.transfer.datasets import load as load_data
 from attar.transfer.once import Once
@@ -316,22 +317,25 @@ def train(
 
     def work(folder: Path) -> dict[str, Any]:
         checkpoint = folder / "checkpoint.safetensors"
+        fresh, beside = network(), None if teacher is None else teacher()
+        running = [one for one in (fresh, beside, guide) if one is not None]
         try:
-            fitted: Fitted = fit(
-                network() if prepared is None else prepared(network()),
-                objective,
-                data(),
-                settings=settings,
-                validation=context.validation,
-                metric=METRICS[choose_by],
-                teacher=None if teacher is None else teacher(),
-                detach_teacher=detach,
-                guide=guide,
-                checkpoint=checkpoint,
-                fabric=make_fabric(context.device, settings.precision),
-                progress=context.progress,
-                title=name,
-            )
+            with using_threads(threads_of(context, running, settings.batch_size)):
+                fitted: Fitted = fit(
+                    fresh if prepared is None else prepared(fresh),
+                    objective,
+                    data(),
+                    settings=settings,
+                    validation=context.validation,
+                    metric=METRICS[choose_by],
+                    teacher=beside,
+                    detach_teacher=detach,
+                    guide=guide,
+                    checkpoint=checkpoint,
+                    fabric=make_fabric(context.device, settings.precision),
+                    progress=context.progress,
+                    title=name,
+                )
         except BadInput:
             log.exception("%s cannot go on", name)
             raise
@@ -350,13 +354,13 @@ def train(
 
     # A setting that came later is named only where it is set, so that what was trained before it is found again.
     skipped = {"checkpoint_seconds", *(["max_norm"] if settings.max_norm is None else [])}
-    plain = {key: value for key, value in vars(settings).items() if key not in skipped}
+    named = {key: value for key, value in vars(settings).items() if key not in skipped}
     stage = context.folder.stage(
         name,
         {
             **depends,
             "data": context.fingerprint,
-            "training": plain,
+            "training": named,
             "objective": changed(objective.terms),
             **({} if choose_by == "accuracy" else {"choose_by": choose_by}),
         },
@@ -371,6 +375,14 @@ def train(
         float(stage.said["score"]),
         beside,
     )
+
+
+def threads_of(context: Context, networks: Sequence[nn.Module], batch_size: int) -> int:
+    """The threads of a training: the recipe's, or what suits the networks; a teacher asked live may be of any size."""
+    if context.recipe.threads or not context.recipe.transfer.cached:
+        return torch.get_num_threads()
+    counted = [plain(one) if is_quantized(one) else one for one in networks]
+    return threads_for(*counted, example=context.example, batch_size=batch_size)
 
 
 def changed(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.recipes.stages import Context, network_of
+from attar.recipes.stages import Context, network_of, threads_of
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble
@@ -21,6 +21,7 @@ from attar.teachers.teacher import Teacher
 from attar.training.batch import ABSENT
 from attar.training.fit import fit, make_fabric
 from attar.training.scoring import METRICS
+from attar.training.threads import using_threads
 from attar.transfer.datasets import Split
 from attar.transfer.part import joined
 from attar.transfer.store import round_through_store
@@ -184,15 +185,17 @@ def _chosen(
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
         split = joined(train, rows, original=True)
         heard = torch.cat([round_through_store(teacher.predict(part)) for part in torch.split(split.inputs, 4096)])
-        fitted = fit(
-            network_of(context.network, recipe.seed),
-            recipe.terms,
-            TransferSet(split, targets=lambda inputs, rows, view: heard[rows], labelled=recipe.transfer.labels),
-            settings=brief,
-            validation=context.validation,
-            metric=METRICS[recipe.student.choose_by],
-            fabric=make_fabric(context.device, brief.precision),
-        )
+        network = network_of(context.network, recipe.seed)
+        with using_threads(threads_of(context, [network], brief.batch_size)):
+            fitted = fit(
+                network,
+                recipe.terms,
+                TransferSet(split, targets=lambda inputs, rows, view: heard[rows], labelled=recipe.transfer.labels),
+                settings=brief,
+                validation=context.validation,
+                metric=METRICS[recipe.student.choose_by],
+                fabric=make_fabric(context.device, brief.precision),
+            )
         assert fitted.score is not None
         return fitted.score
 

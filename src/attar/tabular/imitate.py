@@ -20,6 +20,7 @@ from attar.training.objective import Loss, Objective, Term
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Metric, negative_brier, negative_squared_error
 from attar.training.settings import Training
+from attar.training.threads import threads_for, using_threads
 
 LOSSES: Mapping[str, Loss] = {
     "cross_entropy": SoftTargets(temperature=1.0),
@@ -133,16 +134,17 @@ def imitate(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = spec.build()
-    return fit(
-        network,
-        Objective({"imitate": Term(loss=loss)}),
-        Rounds(lesson, math.ceil(steps / rounds) * batch_size),
-        settings=settings,
-        validation=judged,
-        metric=_metric(loss, by, judged),
-        progress=progress,
-        title=title,
-    )
+    with using_threads(threads_for(network, example=lesson.inputs[:1], batch_size=batch_size)):
+        return fit(
+            network,
+            Objective({"imitate": Term(loss=loss)}),
+            Rounds(lesson, math.ceil(steps / rounds) * batch_size),
+            settings=settings,
+            validation=judged,
+            metric=_metric(loss, by, judged),
+            progress=progress,
+            title=title,
+        )
 
 
 def _metric(loss: Loss, by: Literal["teacher", "truth"], judged: Lesson) -> Metric:

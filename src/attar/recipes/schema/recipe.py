@@ -60,7 +60,9 @@ class Recipe(Section):
     name: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     title: str = Field("", description="one line on what the recipe shows")
     seed: Seed = Field(0, description="of the split, the views and the first student")
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="threads for training; 0 leaves it to torch")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="threads for training; 0 is one for small networks, and torch's number for large ones"
+    )
     data: DataSection
     teacher: TeacherSection
     transfer: TransferSection = TransferSection()
@@ -112,6 +114,7 @@ class Recipe(Section):
             "transfer.only": transfer.only is not None,
             "transfer.without": transfer.without is not None,
             "transfer.share": transfer.share < 1,
+            "transfer.labeled_share": transfer.labeled_share < 1,
             "transfer.unlabeled": transfer.unlabeled is not None,
             "transfer.label_views": not transfer.label_views,
             "transfer.per_teacher": transfer.per_teacher,

@@ -53,6 +53,10 @@ class TransferSection(Section):
     only: list[str] | None = Field(None, description="imitate on the training examples of these classes only")
     without: list[str] | None = Field(None, description="imitate on the training examples of all classes but these")
     share: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="share of the training examples imitated on")
+    labeled_share: Annotated[Number, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="share of those that student and baseline have labels of; the student imitates on the others, too",
+    )
     unlabeled: str | None = Field(
         None, description=".npz file with x, or package.module:function: inputs that are imitated on without labels"
     )
@@ -65,8 +69,10 @@ class TransferSection(Section):
             raise ValueError("views are for pictures and synthesis for tables; leave one of them out")
         if self.synthesis is not None and not self.cached:
             raise ValueError("synthesis needs stored targets; leave cached out")
-        if self.synthesis is not None and (self.partial or self.unlabeled is not None):
-            raise ValueError("synthesis makes rows from all training rows; leave only, without, share, unlabeled out")
+        if self.synthesis is not None and (self.partial or self.labeled_share < 1 or self.unlabeled is not None):
+            raise ValueError(
+                "synthesis makes rows from all training rows; leave only, without, share, labeled_share, unlabeled out"
+            )
         return self
 
     @model_validator(mode="after")

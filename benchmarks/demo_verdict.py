@@ -1,0 +1,132 @@
+"""Does the demo's verdict hold: for other seeds, numbers of threads and instruction sets of the processor?
+
+    python benchmarks/demo_verdict.py                          # every run of the plan, one after the other
+    python benchmarks/demo_verdict.py --seeds 2 --out /tmp/demo.json
+
+Each run is the shipped recipe without deployment and timing: the teacher, five students and five baselines are trained,
+and the verdict is that of a whole run. Each is a process of its own, because torch reads ATEN_CPU_CAPABILITY when it
+starts. The result is written after every run, so that one that is stopped says what was seen until then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from result import RESULTS, write
+
+WHAT = (
+    "The recipe of the demo, trained without deployment for several seeds, on one and two threads and with the kernels "
+    "of several instruction sets. 'difference' is the accuracy on test of five students minus that of five baselines, "
+    "with the 95% interval and the sentence that the report of such a run would have; 'lost_on_validation' is what the "
+    "best student loses against the teacher."
+)
+
+CHILD = """
+import json, sys
+from pathlib import Path
+import torch
+from attar.recipes.compress import begun
+from attar.recipes.document import against_baseline, labels_of, teacher_logits
+from attar.recipes.read import read
+from attar.recipes.taught import teach
+from attar.evidence.measure import correct, predict_all
+from attar.training.progress import silent
+
+recipe, seed, threads, folder = sys.argv[1:]
+with begun(read(recipe, [f"seed={seed}", f"threads={threads}"]), Path(folder), "cpu", silent) as context:
+    taught = teach(context)
+    test, validation = context.dataset.test, context.dataset.validation
+    ask = lambda inputs: taught.teacher.predict(torch.from_numpy(inputs)).numpy()
+    found = against_baseline(context, taught, labels_of(test), predict_all(ask, test), None, [])
+    known = float(correct(predict_all(ask, validation), labels_of(validation)).mean())
+print(json.dumps({
+    **found["verdict"], **{key: found["seeds"][key] for key in ("control", "student", "teacher")},
+    "lost_on_validation": known - taught.student.score, "kernels": torch.backends.cpu.get_cpu_capability(),
+}))
+"""
+
+
+def plan(seeds: int) -> list[tuple[int, int, str]]:
+    """Seed, threads and instruction set of every run: all seeds on one thread in two sets, some in other ways."""
+    runs = [(seed, 1, kernels) for seed in range(seeds) for kernels in ("native", "default")]
+    few = range(min(seeds, 3))
+    return [*runs, *((seed, 2, kernels) for seed in few for kernels in ("avx2", "default"))]
+
+
+def trained(recipe: str, seed: int, threads: int, kernels: str) -> dict[str, Any]:
+    """One run in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment.pop("ATEN_CPU_CAPABILITY", None)
+    if kernels != "native":
+        environment["ATEN_CPU_CAPABILITY"] = kernels
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-c", CHILD, recipe, str(seed), str(threads), f"{folder}/run"]
+        said = subprocess.run(line, env=environment, check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return {"seed": seed, "threads": threads, "asked": kernels, **found}
+
+
+def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The spread over all runs."""
+    return {
+        "runs": len(runs),
+        "sentences": {one: sum(run["sentence"] == one for run in runs) for one in {run["sentence"] for run in runs}},
+        "difference": {
+            "smallest": min(run["difference"] for run in runs),
+            "mean": sum(run["difference"] for run in runs) / len(runs),
+            "largest": max(run["difference"] for run in runs),
+        },
+        "lowest_bound": min(run["interval"][0] for run in runs),
+        "largest_p_value": max(run["p_value"] for run in runs),
+        "largest_loss_on_validation": max(run["lost_on_validation"] for run in runs),
+    }
+
+
+def claims(found: dict[str, Any], wanted: int) -> list[dict[str, Any]]:
+    """What was aimed at, and what came out."""
+    spread = found["difference"]
+    return [
+        {
+            "aim": f"the same verdict, that distillation helped, in all of {wanted} runs",
+            "reached": f"{found['sentences'].get('distillation helped', 0)} of {found['runs']}; "
+            f"{100 * spread['mean']:+.1f} points on average",
+            "interval": [spread["smallest"], spread["largest"]],
+            "met": found["sentences"] == {"distillation helped": wanted},
+        },
+        {
+            "aim": "an effect far outside its interval: the lowest end of a 95% interval above 5 points",
+            "reached": f"{100 * found['lowest_bound']:+.1f} points",
+            "interval": None,
+            "met": found["lowest_bound"] > 0.05,
+        },
+    ]
+
+
+def main() -> None:
+    """Do every run of the plan."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="digits", help="the recipe (digits)")
+    parser.add_argument("--seeds", type=int, default=10, help="how many seeds (10)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "demo_verdict.json", help="where to write")
+    given = parser.parse_args()
+    wanted, done = plan(given.seeds), []
+    for seed, threads, kernels in wanted:
+        done.append(trained(given.recipe, seed, threads, kernels))
+        found = summary(done)
+        write(given.out, what=WHAT, seed=0, summary=found, claims=claims(found, len(wanted)), runs=done)
+        print(
+            f"seed {seed}, {threads} threads, {kernels}: {done[-1]['sentence']}, {done[-1]['difference']:+.4f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
