@@ -82,7 +82,14 @@ def test_compress_shows_table_verdict_and_places(
     monkeypatch.setenv("COLUMNS", "200")
     assert run(["compress", str(tiny_file), "--out", str(finished)]) == 0
     shown = capsys.readouterr().out
-    for part in ("torch fp32", "teacher torch", "control", "ships", "Against the same network", "report.html"):
+    for part in (
+        "torch fp32",
+        "teacher torch",
+        "baseline torch fp32",
+        "ships",
+        "Against the same network",
+        "report.html",
+    ):
         assert part in shown
 
 

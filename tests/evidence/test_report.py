@@ -162,7 +162,7 @@ def test_the_verdict_gives_the_difference_with_its_interval() -> None:
 def test_without_a_control_the_page_says_so(tmp_path: Path) -> None:
     models = [one for one in sample()["models"] if one["kind"] != "control"]
     text = shown(document(control=False, verdict=None, models=models, seeds=None), tmp_path).text
-    assert "Not known: no control was trained." in text
+    assert "Not known: no baseline was trained." in text
     assert "Distillation helped" not in text
 
 

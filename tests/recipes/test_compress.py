@@ -16,14 +16,20 @@ import pytest
 import torch
 from torch import nn
 
+from attar.cli.table import models_table
 from attar.deployment.artifact import load
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput, CorruptFile
 from attar.network.architectures import mlp
 from attar.network.describe import load_weights, read_tensors, save_weights
 from attar.recipes.compress import Run, compress, label
+from attar.recipes.document import headline
+from attar.recipes.part import taken
 from attar.recipes.read import from_document, read
+from attar.recipes.stages import data_of
 from attar.training import fit as fitting
+from attar.training.batch import ABSENT
+from attar.training.progress import silent
 from attar.transfer.datasets import Dataset, load_npz
 from attar.transfer.store import Targets
 
@@ -298,6 +304,7 @@ def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: n
     tiny["teacher"] |= {"weights": [str(tmp_path / "teacher.safetensors")]}
     for section in ("teacher", "student"):
         tiny[section]["network"] |= {"mean": mean, "std": std}
+    tiny["control"] = False
     run = run_of(tiny, tmp_path / "run")
     dataset = load_npz(tiny["data"]["use"], validation=0.25)
     rows = dataset.test.floats()
@@ -371,7 +378,7 @@ def test_without_a_control_the_evidence_says_that_nothing_is_known(tiny: Documen
     tiny["control"] = False
     run = run_of(tiny, tmp_path / "run")
     assert (run.evidence["control"], run.evidence["verdict"], run.evidence["seeds"]) == (False, None, None)
-    assert any("No control was trained" in warning for warning in run.evidence["warnings"])
+    assert any("No baseline was trained" in warning for warning in run.evidence["warnings"])
     assert not any(model["kind"] == "control" for model in run.evidence["models"])
     assert "control/0" not in reused(run)
 
@@ -394,8 +401,74 @@ def test_several_seeds_give_a_spread_and_the_best_on_validation_ships(tiny: Docu
     one, other = weights_of(run, "student/0"), weights_of(run, "student/1")
     assert any(not torch.equal(one[name], other[name]) for name in one)
     scores = [max(entry["score"] for entry in run.evidence["curves"][f"student/{index}"]) for index in (0, 1)]
-    best = weights_of(run, f"student/{scores.index(max(scores))}")
-    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], best)
+    best = f"student/{scores.index(max(scores))}"
+    baselines = [max(entry["score"] for entry in run.evidence["curves"][f"control/{index}"]) for index in (0, 1)]
+    if max(baselines) >= max(scores):
+        best = f"control/{baselines.index(max(baselines))}"
+    assert run.evidence["winner"] == ("baseline torch fp32" if best.startswith("control") else "torch fp32")
+    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, best))
+    assert run.evidence["verdict"]["seeds"] == 2
+
+
+# -- who ships --------------------------------------------------------------------------------------------------------
+
+
+def misled(tiny: Document, tmp_path: Path) -> Document:
+    """A recipe whose teacher says the same of everything, and whose baseline has the labels."""
+    wrong = mlp(6, 3, [8])
+    torch.nn.init.zeros_(list(wrong.parameters())[-2])
+    with torch.no_grad():
+        list(wrong.parameters())[-1].copy_(torch.tensor([5.0, 0.0, 0.0]))
+    save_weights(wrong, tmp_path / "wrong.safetensors")
+    tiny["teacher"] = {
+        "network": {"use": "attar.network.architectures:mlp", "arguments": {"inputs": 6, "classes": 3, "hidden": [8]}},
+        "weights": [str(tmp_path / "wrong.safetensors")],
+    }
+    tiny["objective"] = {"soft": {"use": "soft_targets"}}
+    tiny["student"]["training"] |= {"epochs": 12}
+    return tiny
+
+
+def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: Path, tmp_path: Path) -> None:
+    run = run_of(misled(tiny, tmp_path), tmp_path / "run")
+    evidence = run.evidence
+    assert evidence["winner"] == "baseline torch fp32"
+    assert evidence["verdict"]["sentence"] == "distillation hurt"
+    student, baseline = model_named(run, "torch fp32"), model_named(run, "baseline torch fp32")
+    assert student["size_bytes"] == pytest.approx(baseline["size_bytes"], rel=0.02)
+    assert student["refused"] == ("baseline torch fp32, trained without the teacher, is at least as good on validation")
+    assert baseline["refused"] is None and baseline["quality"]["accuracy"] > student["quality"]["accuracy"]
+    assert accuracy_on(run, load_npz(blobs, validation=0.25)) == pytest.approx(baseline["quality"]["accuracy"])
+    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, "control/0"))
+    assert run.met, "the baseline keeps the accuracy"
+    first, second = evidence["alerts"]
+    assert first.startswith("The teacher gives every validation example the same answer, 'ant'")
+    assert second.startswith("The teacher did not help: baseline torch fp32, the same network trained without it, has ")
+    assert evidence["why"].startswith(f"{first} {second} baseline torch fp32 is the fastest")
+    assert headline(evidence).startswith(f"{first} {second} baseline torch fp32: ")
+    assert str(run).count(second) == 1, "said once"
+    again = run_of(tiny, tmp_path / "run")
+    assert all(reused(again).values())
+
+
+def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Document, tmp_path: Path) -> None:
+    tiny["control"] = False
+    tiny["student"]["training"] |= {"learning_rate": 1e-12, "epochs": 1}
+    tiny["student"]["network"]["arguments"]["hidden"] = [1]
+    tiny["keep"] |= {"accuracy_loss": 1.0}
+    run = run_of(tiny, tmp_path / "run")
+    evidence = run.evidence
+    assert not run.met
+    shipped = model_named(run, evidence["winner"])
+    assert shipped["refused"] is not None
+    first = evidence["alerts"][0]
+    assert first.startswith("torch fp32 ") and ("same answer" in first or "is at chance" in first)
+    assert headline(evidence).startswith(first)
+    assert evidence["alerts"][-1] == "No candidate is better than guessing; torch fp32 comes nearest."
+    assert "Nearest, torch fp32: " in headline(evidence)
+    table = models_table(evidence, 200)
+    fates = list(table.columns[-1].cells)
+    assert "nearest" in fates and "ships" not in fates
 
 
 def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
@@ -524,6 +597,26 @@ def test_a_share_of_the_examples_is_another_transfer_set_for_student_and_control
         name: True for name in reused(half) if name.startswith("artifacts/teacher")
     }  # fmt: skip
     assert half.evidence["targets"]["rows"] == round(whole.evidence["targets"]["rows"] / 2)
+
+
+def test_few_labels_are_few_for_student_and_baseline_and_the_student_imitates_on_all(
+    tiny: Document, tmp_path: Path
+) -> None:
+    tiny["transfer"] = {"labeled_share": 0.25}
+    recipe = from_document(tiny)
+    train = data_of(recipe, silent).train
+    part = taken(recipe, data_of(recipe, silent))
+    assert part.transfer is not None and part.labeled is not None and train.labels is not None
+    assert torch.equal(part.transfer.ids, train.ids) and torch.equal(part.transfer.inputs, train.inputs)
+    known = part.transfer.labels != ABSENT
+    assert int(known.sum()) == len(part.labeled) == round(0.25 * len(train))
+    assert set(part.transfer.ids[known].tolist()) == set(part.labeled.ids.tolist())
+    assert torch.equal(part.transfer.labels[known], train.labels[known])
+    whole = run_of({**tiny, "transfer": {}}, tmp_path / "run")
+    few = run_of(tiny, tmp_path / "run")
+    assert few.evidence["targets"]["rows"] == whole.evidence["targets"]["rows"]
+    ends = [few.evidence["curves"][name][-1]["epoch"] for name in ("control/0", "student/0")]
+    assert ends[0] >= 3 * ends[1], "as many steps for the one as for the other"
 
 
 def test_inputs_without_labels_are_imitated_too(tiny: Document, blobs: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def compress(
     from attar.cli.progress import bars, errors
     from attar.cli.table import models_table, verdict_line
     from attar.recipes.compress import compress as do
-    from attar.recipes.document import headline
+    from attar.recipes.document import headline, reason
     from attar.recipes.read import read
 
     all_changes = [*(changes or []), *([] if seed is None else [f"seed={seed}"])]
@@ -81,9 +81,10 @@ def compress(
         from rich.console import Console
 
         console = Console(highlight=False)
-        console.print(models_table(run.evidence, console.width))
         console.print(headline(run.evidence), soft_wrap=True, markup=False)
-        console.print(run.evidence["why"], soft_wrap=True, markup=False)
+        console.print(models_table(run.evidence, console.width))
+        if why := reason(run.evidence):
+            console.print(why, soft_wrap=True, markup=False)
         console.print(verdict_line(run.evidence), soft_wrap=True, markup=False)
         for warning in run.evidence["warnings"]:
             errors.print(f"warning: {warning}", soft_wrap=True, markup=False)

@@ -35,10 +35,16 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
         table.add_row(
             model["name"],
             *_figures(model, evidence["task"]["test"], wide),
-            "ships" if won else "refused" if model.get("refused") else "",
+            _fate(model, won),
             style="bold" if won else "dim" if model.get("refused") else None,
         )
     return table
+
+
+def _fate(model: Mapping[str, Any], won: bool) -> str:
+    """What becomes of a model; a winner that is refused is the nearest of all that are."""
+    refused = bool(model.get("refused"))
+    return ("nearest" if refused else "ships") if won else "refused" if refused else ""
 
 
 def _figures(model: Mapping[str, Any], examples: int, wide: bool) -> list[str]:
@@ -57,12 +63,15 @@ def _figures(model: Mapping[str, Any], examples: int, wide: bool) -> list[str]:
 
 
 def verdict_line(evidence: Mapping[str, Any]) -> str:
-    """What the comparison with the control says."""
+    """What the comparison with the baseline says."""
     ruling = evidence["verdict"]
     if ruling is None:
-        return "No control was trained: whether distillation helped is not known."
+        return "No baseline was trained: whether distillation helped is not known."
     low, high = (100 * end for end in ruling["interval"])
+    seeds = ruling.get("seeds", 1)
+    over = f", {seeds} seeds" if seeds > 1 else ""
     return (
         f"Against the same network without a teacher: {ruling['sentence']} ({100 * ruling['difference']:+.2f} points, "
-        f"95% interval {low:+.2f} to {high:+.2f}; McNemar's p = {ruling['p_value']:.2g}, n = {ruling['examples']:,})."
+        f"95% interval {low:+.2f} to {high:+.2f}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "
+        f"examples{over})."
     )

@@ -80,6 +80,11 @@ def role(model: Mapping[str, Any]) -> str:
     return kind if kind in ROLES else "teacher" if kind == "member" else "student"
 
 
+def part_called(kind: str) -> str:
+    """What readers call the part that a model plays; documents of any age call the baseline ``control``."""
+    return "baseline" if kind == "control" else kind
+
+
 def frontier(
     models: Sequence[Mapping[str, Any]],
     cost: Literal["latency", "bytes"],
@@ -185,7 +190,7 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
         losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
         if losses:
             spec = _lines(losses, "loss", "training loss", "~g", height=170)
-            charts.append(Chart(f"Loss of the {name}", "", spec))
+            charts.append(Chart(f"Loss of the {part_called(name)}", "", spec))
     return charts
 
 
@@ -404,7 +409,8 @@ def _lay_out(rows: list[dict[str, Any]], asked: float | None) -> str:
     low, high = _padded_log([row["x"] for row in rows])
     named: set[str] = set()
     for row in rows:
-        label = "winner" if row["winner"] else row["kind"] if row["kind"] in ("teacher", "control") else None
+        kind = part_called(row["kind"]) if row["kind"] in ("teacher", "control") else None
+        label = ("nearest" if row["refused"] else "winner") if row["winner"] else kind
         if label is None or label in named:
             continue
         named.add(label)

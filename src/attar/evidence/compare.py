@@ -156,8 +156,8 @@ def paired_difference(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]
 
     At each end the interval is the wider one of two: Tango's score interval, which covers well whatever the
     difference is, and the exact one that holds fixed how often just one model is right, as McNemar's exact test does.
-    Hence it leaves out 0 exactly when the p-value of `mcnemar` is below ``1 - level``, and it has a width even where the
-    models agree everywhere. Exchanging the models negates it.
+    Hence it leaves out 0 exactly when the p-value of `mcnemar` is below ``1 - level``, and it has a width even where
+    the models agree everywhere. Exchanging the models negates it.
 
     Args:
         correct_a: ``[n]`` bool, whether the first model got each example right.

@@ -183,7 +183,14 @@ FORM: Mapping[str, Any] = {
         }
     ),
     "budget": Some({"what": TEXT, "asked": WORD, "reached": WORD, "met": FLAG}),
-    "verdict": {"sentence": TEXT, "difference": NUMBER, "interval": PAIR, "p_value": FRACTION, "examples": COUNT},
+    "verdict": {
+        "sentence": TEXT,
+        "difference": NUMBER,
+        "interval": PAIR,
+        "p_value": FRACTION,
+        "examples": COUNT,
+        "seeds": COUNT,
+    },
     "ratios": {
         "smaller": POSITIVE,
         "faster_batch1": {"ratio": POSITIVE, "interval": PAIR},
@@ -278,7 +285,7 @@ FORM: Mapping[str, Any] = {
         "top_probability": FRACTION,
         "temperature": POSITIVE,
     },
-    "warnings": Some(TEXT),
+    **dict.fromkeys(("warnings", "alerts"), Some(TEXT)),
     "stages": Some({"name": TEXT, "seconds": AMOUNT, "reused": FLAG}),
     "machine": Leaf("a table of facts, where bytes are numbers", lambda v: isinstance(v, Mapping) and _is_fact(v)),
     "recipe": Leaf("a table that TOML can hold", lambda v: isinstance(v, Mapping) and _is_recipe(v)),

@@ -30,7 +30,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
     models = _ordered(entries, winner)
     teacher = _first(models, "teacher")
     control = _first(models, "control")
-    student = winner or _first(models, "student")
+    student = _student(models, winner)
     asked = document.get("asked", {})
     split = _split(models)
     wanted = _wanted(teacher, asked, split)
@@ -42,11 +42,12 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "attar": document.get("attar"),
         "command": document.get("command"),
         "task": _task(document.get("task", {})),
-        "headline": _headline(document, winner, teacher),
+        **_headlines(document, winner, teacher),
         "asked": _asked(asked),
         "met": document.get("met"),
-        "why": _sentence(document.get("why", "")),
+        "why": _sentence(_reason(document)),
         "winner": winner.get("name") if winner else None,
+        "nearest": winner is not None and "refused" in winner,
         "verdict": _verdict(document.get("verdict")),
         "has_control": document.get("control", control is not None),
         "budget": [_budget(row) for row in document.get("budget", [])],
@@ -82,15 +83,40 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(models: Iterable[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Teachers, control, student, candidates; of the teachers first the one that runs as the winner does."""
-    runtime = winner.get("runtime") if winner else None
+    """Teachers, baselines, student, candidates; of the first two kinds first the one that runs as the winner does."""
+    runtime, precision = (winner.get("runtime"), winner.get("precision")) if winner else (None, None)
     places = {kind: place for place, kind in enumerate(_KINDS)}
 
-    def place(model: Mapping[str, Any]) -> tuple[int, bool]:
+    def place(model: Mapping[str, Any]) -> tuple[int, bool, bool]:
         kind = model.get("kind", "")
-        return places.get(kind, len(places)), kind == "teacher" and model.get("runtime") != runtime
+        beside = kind in ("teacher", "control")
+        elsewhere = beside and model.get("runtime") != runtime
+        return places.get(kind, len(places)), elsewhere, kind == "control" and model.get("precision") != precision
 
     return sorted(models, key=place)
+
+
+def _student(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The student's entry: what ships, or, where that is the baseline, the student deployed in the same way."""
+    if winner is not None and winner.get("kind") != "control":
+        return winner
+    found = [model for model in models if model.get("kind") in ("candidate", "student") and "quality" in model]
+    how = None if winner is None else (winner.get("runtime"), winner.get("precision"))
+    return min(found, key=lambda model: (model.get("runtime"), model.get("precision")) != how, default=None)
+
+
+def _reason(document: Mapping[str, Any]) -> str:
+    """Why the winner was chosen, without the sentences that stand above."""
+    return str(document.get("why", "")).removeprefix(" ".join(document.get("alerts", []))).strip()
+
+
+def _headlines(
+    document: Mapping[str, Any], winner: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None
+) -> dict[str, str | None]:
+    """The heading, and what follows below it: figures come after whatever must be known to read them."""
+    figures = _headline(document, winner, teacher)
+    sentences: list[str] = [*document.get("alerts", []), figures]
+    return {"headline": sentences[0], "below": " ".join(sentences[1:]) or None}
 
 
 def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None) -> str:
@@ -107,6 +133,8 @@ def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, tea
         best = _accuracy(teacher)
         parts.append(reached if best is None else f"{reached} against {units.percent(best, _examples(teacher))}")
     sentence = ", ".join(parts) or str(winner.get("name"))
+    if "refused" in winner:
+        sentence = f"nearest, {winner.get('name')}: {sentence}"
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -138,6 +166,7 @@ def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "interval": [units.points(bound, examples) for bound in interval] if interval else None,
         "p_value": verdict.get("p_value"),
         "examples": examples,
+        "seeds": verdict.get("seeds", 1),
         "plot": _interval_plot(difference, interval) if difference is not None and interval else None,
     }
 
@@ -307,9 +336,16 @@ def _seeds(seeds: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "student": _spread(student),
         "gain": _spread(gains),
         "teacher": seeds.get("teacher"),
-        "closed": _take(seeds.get("gap_closed", {}), "mean", "sd", "interval"),
+        "closed": _closed(seeds.get("gap_closed")),
         "rmse": _rmse(seeds.get("rmse")),
     }
+
+
+def _closed(spread: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The part of a gap that is closed, and whether its interval leaves out none."""
+    closed = _take(spread or {}, "mean", "sd", "interval")
+    low, high = ((end or 0.0) for end in closed["interval"] or (0.0, 0.0))
+    return {**closed, "measurable": low > 0 or high < 0}
 
 
 def _rmse(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -322,7 +358,7 @@ def _rmse(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "student": _spread(errors["student"]),
         "teacher": errors.get("teacher"),
         "member": errors.get("member"),
-        "closed": _take(errors.get("gap_closed", {}), "mean", "sd", "interval"),
+        "closed": _closed(errors.get("gap_closed")),
     }
 
 

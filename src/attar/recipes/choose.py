@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from attar.recipes.schema.recipe import KeepSection
 
@@ -21,6 +21,8 @@ class Measured:
         latency_ms: Median at batch 1.
         smaller: Teacher's bytes in the same runtime over its own.
         faster: Teacher's batch-1 latency in the same runtime over its own.
+        baseline: Whether it is the network that was trained without the teacher.
+        guessing: Why it is refused whatever was asked: its answers have nothing to do with the labels. None if not so.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Measured:
     latency_ms: float
     smaller: float | None = None
     faster: float | None = None
+    baseline: bool = False
+    guessing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Choice:
         why: One sentence.
         refused: Reason by name, for each candidate that cannot be chosen.
         budget: One line per thing asked: what, asked, reached, met.
-        met: Whether all that was asked was reached.
+        met: Whether all that was asked was reached, by a candidate that is not refused.
+        alerts: Sentences that come before anything else that is said of the run; ``why`` begins with them.
     """
 
     winner: str
@@ -50,6 +55,7 @@ class Choice:
     refused: Mapping[str, str]
     budget: Sequence[Mapping[str, object]]
     met: bool
+    alerts: Sequence[str] = field(default=())
 
 
 _CLEARLY = 0.95
@@ -59,6 +65,7 @@ _CLEARLY = 0.95
 def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: float) -> Choice:
     """Refuse what costs accuracy or gains nothing, and take the fastest (or smallest) of the rest.
 
+    Candidates whose answers have nothing to do with the labels are refused, too, whatever loss is allowed.
     A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one keeps
     the accuracy. Among those that keep
     the accuracy, one that reaches all that was asked goes before one that does not; then the preferred measure decides,
@@ -76,7 +83,9 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
     refused: dict[str, str] = {}
     for one in candidates:
         reference = plain.get(one.runtime)
-        if one.accuracy < floor - 1e-12:
+        if one.guessing is not None:
+            refused[one.name] = f"it {one.guessing}"
+        elif one.accuracy < floor - 1e-12:
             refused[one.name] = (
                 f"accuracy {one.accuracy:.4f} on validation loses {(teacher_accuracy - one.accuracy) * 100:.2f} points "
                 f"against the teacher; {keep.accuracy_loss * 100:.2f} may be lost"
@@ -87,6 +96,7 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
                 f"{reference.latency_ms:.4f} ms, {one.size_bytes} against {reference.size_bytes} bytes"
             )
     standing = [one for one in candidates if one.name not in refused]
+    alerts: list[str] = []
     if standing:
         winner = _best(standing, keep)
         what = "fastest at batch 1" if keep.prefer == "latency" else "smallest"
@@ -97,9 +107,18 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
             why = f"{winner.name} is the {what} that reaches all that was asked"
     else:
         winner = max(candidates, key=lambda one: (one.accuracy, -one.latency_ms))
-        why = f"no candidate keeps the accuracy; {winner.name} comes nearest"
+        why = ""
+        lacking = "is better than guessing" if winner.guessing is not None else "keeps the accuracy"
+        alerts.append(f"No candidate {lacking}; {winner.name} comes nearest.")
     budget = _budget(winner, keep, teacher_accuracy)
-    return Choice(winner.name, why + ".", refused, budget, all(bool(line["met"]) for line in budget))
+    met = bool(standing) and all(bool(line["met"]) for line in budget)
+    return Choice(winner.name, " ".join([*alerts, *([f"{why}."] if why else [])]), refused, budget, met, alerts)
+
+
+def alerted(choice: Choice, before: Sequence[str]) -> Choice:
+    """The same choice with more to say before anything else."""
+    alerts = [*before, *choice.alerts]
+    return replace(choice, alerts=alerts, why=" ".join([*before, choice.why]))
 
 
 def _gains(one: Measured, reference: Measured) -> bool:

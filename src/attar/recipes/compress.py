@@ -19,11 +19,9 @@ import torch
 from attar.deployment.artifact import Artifact, load
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
-from attar.evidence.measure import correct
 from attar.evidence.report import render
-from attar.recipes.choose import Choice, Measured, choose
-from attar.recipes.contenders import Field, Logits, line_up, timed
-from attar.recipes.document import document, finite, headline, labels_of, teacher_logits
+from attar.recipes.contenders import line_up, timed
+from attar.recipes.document import document, finite, headline, reason
 from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.read import recipe_of
@@ -32,6 +30,7 @@ from attar.recipes.stages import Context, check_networks, data_of
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
 from attar.recipes.trusted import trusted
+from attar.recipes.winner import chosen, outdone_of
 from attar.records import to_text
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
@@ -73,7 +72,7 @@ class Run:
         return self.folder / "report.html"
 
     def __str__(self) -> str:
-        return f"{headline(self.evidence)} {self.evidence['why']} Report: {self.report}"
+        return f"{headline(self.evidence)} {reason(self.evidence)} Report: {self.report}"
 
 
 def compress(
@@ -86,7 +85,7 @@ def compress(
     command: str | None = None,
     lenders: Sequence[Path] = (),
 ) -> Run:
-    """Do a whole recipe: teacher, targets, student, control, artifacts, evidence, report.
+    """Do a whole recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
     Stages that an earlier run finished in the folder are found again; a killed one continues where it was.
 
@@ -109,8 +108,9 @@ def compress(
         taught = teach(context)
         field = line_up(context, taught)
         judged = field.predictions(context, "validation")
-        measured = timed(context, field, judged)
-        choice = _choose(context, field, judged, measured)
+        outdone = outdone_of(context, field, judged)
+        measured = timed(context, field, judged, outdone)
+        choice = chosen(context, field, judged, measured, outdone)
         typed = command or f"attar compress {recipe.name}"
         evidence = finite(document(context, taught, field, judged, measured, choice, typed))
         path = context.folder.path
@@ -119,7 +119,7 @@ def compress(
         _replace_folder(winner.folder, path / "artifact")
         write_whole(path / "evidence.json", to_text(evidence))
         render(evidence, path / "report.html")
-        log.info("%s %s", headline(evidence), choice.why)
+        log.info("%s", Run(path, evidence))
         return Run(path, evidence)
 
 
@@ -199,30 +199,6 @@ def begun(
         check_networks(context.recipe, context.dataset)
         check_steps(context.recipe, context.dataset)
         yield context
-
-
-def _choose(context: Context, field: Field, judged: Mapping[str, Logits], measured: Mapping[str, Any]) -> Choice:
-    """What ships, chosen on validation data."""
-    labels = labels_of(context.dataset.validation)
-    options = []
-    for one in field.candidates():
-        teacher = field.teacher_of(one)
-        assert one.size_bytes is not None, "candidates are artifacts"
-        smaller = None if teacher is None or not teacher.size_bytes else teacher.size_bytes / one.size_bytes
-        faster = measured["faster"][one.name].get("1")
-        options.append(
-            Measured(
-                name=one.name,
-                runtime=one.runtime,
-                precision=one.precision,
-                accuracy=float(correct(judged[one.name], labels).mean()),
-                size_bytes=one.size_bytes,
-                latency_ms=measured["latency"][one.name]["1"]["median_ms"],
-                smaller=smaller,
-                faster=None if faster is None else faster["ratio"],
-            )
-        )
-    return choose(options, context.recipe.keep, float(correct(teacher_logits(judged), labels).mean()))
 
 
 def _replace_folder(source: Path, target: Path) -> None:

@@ -1,10 +1,10 @@
-"""The models that are measured side by side: every candidate of the student, the teacher, the control."""
+"""The models that are measured side by side: candidates of the student and of the baseline, and the teacher."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -18,8 +18,9 @@ from attar.deployment.artifact import Artifact, Candidate, candidates
 from attar.deployment.packed.network import is_quantized, plain
 from attar.deployment.runtimes import Runner, open_onnxruntime, open_torch
 from attar.errors import AttarError
+from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race
-from attar.evidence.measure import Kind, predict_all
+from attar.evidence.measure import Kind, correct, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.describe import save_weights
@@ -43,7 +44,7 @@ class Contender:
 
     Attributes:
         name: What tables call it.
-        kind: ``candidate``, ``teacher``, ``member`` or ``control``.
+        kind: ``candidate`` (of the student), ``teacher``, ``member`` or ``control`` (a candidate of the baseline).
         runtime: What executes it; ``python`` for a teacher that runs as its own library does.
         precision: ``fp32``, ``int8``, ``packed`` or few bits.
         runner: Logits of float32 arrays.
@@ -67,6 +68,11 @@ class Contender:
         how = artifact.candidate
         return cls(name, kind, how.runtime, how.precision, artifact.open(), artifact.size_bytes, figures, artifact)
 
+    @property
+    def form(self) -> str | None:
+        """How it is deployed: what the candidates of student and baseline in one runtime and precision share."""
+        return None if self.artifact is None else self.artifact.candidate.name
+
 
 @dataclass(frozen=True)
 class Field:
@@ -76,15 +82,42 @@ class Field:
         contenders: By name, candidates first.
         refused: Candidates that could not be deployed, with the reason.
         warnings: What the user should know.
+        reference: The form in which student and baseline are always measured side by side; None without a baseline.
     """
 
     contenders: Mapping[str, Contender]
     refused: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
+    reference: str | None = None
 
     def candidates(self) -> list[Contender]:
-        """Those that may ship."""
-        return [one for one in self.contenders.values() if one.kind == "candidate"]
+        """Those that may ship: the student's and the baseline's."""
+        return [one for one in self.contenders.values() if one.kind in ("candidate", "control")]
+
+    def outdone(self, score: Mapping[str, float]) -> dict[str, str]:
+        """Candidates whose counterpart in the same form is the better one, with the reason.
+
+        Student and baseline take the same bytes and the same time in one form, so that their scores alone decide; where
+        these are equal, the baseline does without a teacher what the student needs one for.
+
+        Args:
+            score: Of every candidate on validation, higher is better.
+        """
+        found = {}
+        forms = {one.form: one for one in self.contenders.values() if one.kind == "control"}
+        for student in self.contenders.values():
+            baseline = forms.get(student.form) if student.kind == "candidate" else None
+            if baseline is None:
+                continue
+            if score[baseline.name] >= score[student.name]:
+                found[student.name] = f"{baseline.name}, trained without the teacher, is at least as good on validation"
+            else:
+                found[baseline.name] = f"{student.name} is better on validation"
+        return found
+
+    def timed(self, outdone: Collection[str]) -> dict[str, Contender]:
+        """Whom the clock is for: all that may ship, the teachers, and student and baseline in the reference form."""
+        return {name: one for name, one in self.contenders.items() if name not in outdone or one.form == self.reference}
 
     def teacher_of(self, contender: Contender) -> Contender | None:
         """The teacher in the contender's runtime; the teacher as it is, where it runs in no runtime of ours."""
@@ -128,17 +161,40 @@ def line_up(context: Context, taught: Taught) -> Field:
     runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
     teachers, warnings = _teachers(context, taught, runtimes)
     found |= teachers
-    if taught.control is not None:
-        runtime = "onnxruntime" if "onnxruntime" in runtimes else runtimes[0]
-        control = taught.control.network
-        precision = "packed" if is_quantized(control) else "fp32"
-        how = Candidate(f"{runtime} {precision}", runtime, precision)
-        made = artifact_of(context, "control", control, how, spec)
-        if isinstance(made, str):
-            warnings.append(f"The control could not be deployed: {made}")
-        else:
-            found["control"] = Contender.deployed("control", "control", made, figures)
-    return Field(found, refused, warnings)
+    if taught.control is None:
+        return Field(found, refused, warnings)
+    baseline = taught.control.network
+    deployed = [one for one in grid if one.name in found]
+    # Files of few bits first, as they come: then the network itself, in the runtime that every machine has.
+    reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
+    ways = deployed if _within_reach(context, taught) else [reference]
+    with context.progress("deploy the baseline", len(ways)) as advance:
+        for candidate in ways:
+            name = f"baseline {candidate.name}"
+            made = artifact_of(context, name, baseline, candidate, spec)
+            if not isinstance(made, str):
+                found[name] = Contender.deployed(name, "control", made, figures)
+            elif candidate is reference:
+                warnings.append(f"The baseline could not be deployed: {made}")
+            advance(1)
+    return Field(found, refused, warnings, reference.name)
+
+
+def _own(network: nn.Module) -> str:
+    """The precision in which a network is what it was trained as."""
+    return "packed" if is_quantized(network) else "fp32"
+
+
+def _within_reach(context: Context, taught: Taught) -> bool:
+    """Whether the baseline may be as good as the student: one that is clearly worse on validation is no candidate."""
+    assert taught.control is not None
+    validation = context.dataset.validation
+    assert validation.labels is not None, "data sets have labels in validation"
+    labels = validation.labels.numpy()
+    student, baseline = (
+        correct(predict_all(open_torch(one.network), validation), labels) for one in (taught.student, taught.control)
+    )
+    return verdict(student, baseline).sentence != HELPED
 
 
 def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tuple[dict[str, Contender], list[str]]:
@@ -208,17 +264,26 @@ def _best_member(taught: Taught) -> dict[str, Contender]:
     return {name: Contender(name, "member", "python", "as it is", _asking(member), taught.selected.member_bytes)}
 
 
-def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mapping[str, Any]:
+def timed(
+    context: Context, field: Field, judged: Mapping[str, Logits], outdone: Collection[str] = ()
+) -> Mapping[str, Any]:
     """Latencies, ratios to the teacher, and memory; a stage of its own, so that a resumed run keeps its timings.
 
+    Args:
+        context: The run.
+        field: What was deployed.
+        judged: Logits of every contender on validation.
+        outdone: Candidates that cannot ship, whose memory is not measured and which are timed in one form only.
+
     Returns:
-        ``latency`` and ``faster`` by name and batch size, ``memory`` by name.
+        ``latency`` and ``faster`` by name and batch size, ``memory`` by name; of those that were measured.
     """
+    contenders = field.timed(outdone)
     settings, spec = context.recipe.artifacts, context.network.spec()
     allow = allowed(spec.reference)
 
     def work(_: Path) -> dict[str, Any]:
-        runners = {name: one.runner for name, one in field.contenders.items()}
+        runners = {name: one.runner for name, one in contenders.items()}
         rows = np.ascontiguousarray(context.dataset.validation.floats(slice(0, max(BATCHES))).numpy())
         latency: dict[str, dict[str, Any]] = {name: {} for name in runners}
         faster: dict[str, dict[str, Any]] = {name: {} for name in runners}
@@ -226,14 +291,14 @@ def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mappi
         with context.progress("measure", len(BATCHES) + len(runners)) as advance:
             for batch in BATCHES:
                 raced = race(runners, rows, batch, threads=settings.threads, seconds=settings.seconds)
-                for name, one in field.contenders.items():
+                for name, one in contenders.items():
                     latency[name][str(batch)] = raced.latencies[name].to_json()
                     slow = field.teacher_of(one)
                     if slow is not None and one.kind not in ("teacher", "member"):
                         faster[name][str(batch)] = raced.ratio(slow.name, name).to_json()
                 advance(1)
-            for name, one in field.contenders.items():
-                if one.artifact is not None:
+            for name, one in contenders.items():
+                if one.artifact is not None and name not in outdone:
                     folder = one.artifact.folder
                     memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
                 advance(1)
@@ -246,7 +311,7 @@ def timed(context: Context, field: Field, judged: Mapping[str, Logits]) -> Mappi
                 _digest(judged[name]),
                 None if one.artifact is None else one.artifact.manifest["files"],
             ]
-            for name, one in field.contenders.items()
+            for name, one in contenders.items()
         },
         "threads": settings.threads,
         "seconds": settings.seconds,

@@ -26,6 +26,7 @@ from attar.recipes.guards import guarded
 from attar.recipes.stages import Context, Trained
 from attar.recipes.steps import told
 from attar.recipes.taught import Taught
+from attar.recipes.winner import labels_of, teacher_name
 from attar.transfer.datasets import Split
 from attar.transfer.store import Fidelity
 
@@ -57,7 +58,8 @@ def document(
     tested = field.predictions(context, "test")
     labels = labels_of(dataset.test)
     heard = teacher_logits(tested)
-    student = predict_all(open_torch(taught.student.network), dataset.test)
+    shipped = field.contenders[choice.winner]
+    network = taught.network_of(shipped.kind)
     warnings = [*field.warnings, *guarded(context, taught, teacher_logits(judged))]
     single = next((one.name for one in field.contenders.values() if one.kind == "member"), None)
     member = None if single is None else tested[single]
@@ -76,9 +78,10 @@ def document(
             "input_shape": list(dataset.train.inputs.shape[1:]),
         },
         "asked": recipe.keep.model_dump(),
-        "models": _models(context, field, judged, tested, student, measured, choice),
+        "models": _models(context, field, judged, tested, taught, measured, choice),
         "winner": choice.winner,
         "why": choice.why,
+        "alerts": list(choice.alerts),
         "met": choice.met,
         "budget": list(choice.budget),
         **against_baseline(context, taught, labels, heard, member, warnings),
@@ -98,7 +101,7 @@ def document(
             if one.history
         },
         "steps": told(context, taught.students, taught.controls),
-        "precision": size_report(taught.student.network) if is_quantized(taught.student.network) else None,
+        "precision": size_report(network) if is_quantized(network) else None,
         "examples": _examples(context, taught),
         "temperature": recipe.temperature,
         "targets": _stored(context, taught),
@@ -111,7 +114,7 @@ def document(
 
 
 def headline(evidence: Mapping[str, Any]) -> str:
-    """What came out, in one sentence."""
+    """What came out, in one sentence, after those that have to come first."""
     models = {model["name"]: model for model in evidence["models"]}
     winner = models[evidence["winner"]]
     teachers = [model for model in evidence["models"] if model["kind"] == "teacher"]
@@ -125,19 +128,19 @@ def headline(evidence: Mapping[str, Any]) -> str:
     same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
     gains = f"{' and '.join(parts)} than {same}, " if parts else ""
     accuracies = f"test accuracy {winner['quality']['accuracy']:.2%} against {teacher['quality']['accuracy']:.2%}"
-    return f"{winner['name']}: {gains}{accuracies}."
+    name = f"Nearest, {winner['name']}" if winner.get("refused") else winner["name"]
+    return " ".join([*evidence.get("alerts", []), f"{name}: {gains}{accuracies}."])
 
 
-def labels_of(split: Split) -> NDArray[np.int64]:
-    """The labels of a validation or test split."""
-    assert split.labels is not None, "data sets have labels in validation and test"
-    labels: NDArray[np.int64] = split.labels.numpy()
-    return labels
+def reason(evidence: Mapping[str, Any]) -> str:
+    """Why the winner was chosen, without the sentences that the headline begins with."""
+    why: str = evidence["why"]
+    return why.removeprefix(" ".join(evidence.get("alerts", []))).strip()
 
 
 def teacher_logits(said: Mapping[str, Logits]) -> Logits:
     """The teacher's logits, in whichever runtime comes first."""
-    return next(logits for name, logits in said.items() if name.startswith("teacher "))
+    return said[teacher_name(said)]
 
 
 def finite(value: Any) -> Any:
@@ -154,7 +157,7 @@ def _models(
     field: Field,
     judged: Mapping[str, Logits],
     tested: Mapping[str, Logits],
-    student: Logits,
+    taught: Taught,
     measured: Mapping[str, Any],
     choice: Choice,
 ) -> list[dict[str, Any]]:
@@ -162,6 +165,10 @@ def _models(
     dataset = context.dataset
     heard = teacher_logits(tested)
     entries = []
+    graphs = {
+        kind: predict_all(open_torch(taught.network_of(kind)), dataset.test)
+        for kind in dict.fromkeys(one.kind for one in field.candidates())
+    }
     for name, one in field.contenders.items():
         entry = Evidence(
             name=name,
@@ -175,10 +182,10 @@ def _models(
             macs=None if one.cost is None else one.cost.macs,
             peak_memory_bytes=measured["memory"].get(name),
             agreement_with_teacher=agreement(heard, tested[name]),
-            parity=parity(student, tested[name]) if one.kind == "candidate" else None,
+            parity=parity(graphs[one.kind], tested[name]) if one.kind in graphs else None,
             refused=choice.refused.get(name),
         )
-        entries.append({**entry.to_json(), "latency": measured["latency"][name]})
+        entries.append({**entry.to_json(), "latency": measured["latency"].get(name, {})})
     for name, why in field.refused.items():
         runtime, _, precision = name.partition(" ")
         entries.append(Evidence(name, "candidate", runtime, precision.partition(" ")[0], refused=why).to_json())
@@ -284,7 +291,9 @@ def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str,
     }
     if teacher is not None and teacher.size_bytes and chosen.size_bytes:
         ratios["smaller"] = teacher.size_bytes / chosen.size_bytes
-    plain = field.contenders.get(f"{chosen.runtime} fp32")
+    plain = next(
+        (one for one in field.candidates() if one.kind == chosen.kind and one.form == f"{chosen.runtime} fp32"), None
+    )
     if plain is not None and plain.size_bytes and chosen.size_bytes:
         ratios["smaller_than_float32"] = plain.size_bytes / chosen.size_bytes
     if teacher is not None and teacher.cost is not None and chosen.cost is not None:

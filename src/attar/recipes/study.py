@@ -22,7 +22,7 @@ from attar.evidence.machine import machine
 from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
 from attar.recipes.compress import begun, compress
-from attar.recipes.document import finite, headline, labels_of
+from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.folder import write_whole
 from attar.recipes.read import STUDY, read
@@ -30,6 +30,7 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.section import Number, Section
 from attar.recipes.stages import Context, Trained
 from attar.recipes.taught import learn
+from attar.recipes.winner import labels_of
 from attar.training.progress import Progress, silent
 
 RULE = "chosen on validation, scored once on test"

@@ -104,8 +104,14 @@ class Taught:
 
     @property
     def control(self) -> Trained | None:
-        """The control that it is held against, chosen in the same way."""
+        """The baseline that it is held against, chosen in the same way."""
         return max(self.controls, key=lambda one: one.score) if self.controls else None
+
+    def network_of(self, kind: str) -> nn.Module:
+        """What candidates of a kind are deployed from: the baseline for ``control``, the student for ``candidate``."""
+        of = self.control if kind == "control" else self.student
+        assert of is not None, "without a baseline it has no candidates"
+        return of.network
 
 
 def teach(context: Context) -> Taught:

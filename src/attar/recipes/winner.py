@@ -1,0 +1,109 @@
+"""What ships: the candidates of student and baseline judged on validation, and the one that is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.evidence.chance import Chance, chance
+from attar.evidence.measure import Quality, correct, quality
+from attar.recipes.choose import Choice, Measured, alerted, choose
+from attar.recipes.contenders import Contender, Field, Logits
+from attar.recipes.stages import Context
+from attar.transfer.split import Split
+
+
+def outdone_of(context: Context, field: Field, judged: Mapping[str, Logits]) -> dict[str, str]:
+    """Candidates that have a better one in the same form, with the reason; see `Field.outdone`.
+
+    Args:
+        context: The run.
+        field: What was deployed.
+        judged: Logits of every contender on validation.
+    """
+    validation = context.dataset.validation
+    by, labels = context.recipe.student.choose_by, labels_of(validation)
+    qualities = {one.name: quality(judged[one.name], labels, validation.classes) for one in field.candidates()}
+    return field.outdone({name: _score(found, by) for name, found in qualities.items()})
+
+
+def _score(found: Quality, by: str) -> float:
+    """What a recipe chooses by, as a figure that is higher for the better of two models on the same examples."""
+    return {"accuracy": found.accuracy, "log_loss": -found.log_loss, "brier": -found.rmse}[by]
+
+
+def chosen(
+    context: Context,
+    field: Field,
+    judged: Mapping[str, Logits],
+    measured: Mapping[str, Any],
+    outdone: Mapping[str, str],
+) -> Choice:
+    """What ships, chosen on validation data, and what has to be said before anything else.
+
+    Args:
+        context: The run.
+        field: What was deployed.
+        judged: Logits of every contender on validation.
+        measured: What `attar.recipes.contenders.timed` returned.
+        outdone: What `outdone_of` returned.
+    """
+    labels, classes = labels_of(context.dataset.validation), context.dataset.classes
+
+    def luck(name: str) -> Chance:
+        return chance(judged[name], labels, classes, "validation")
+
+    def accuracy(logits: Logits) -> float:
+        return float(correct(logits, labels).mean())
+
+    options = [
+        _measured(one, field, accuracy(judged[one.name]), luck(one.name), measured)
+        for one in field.candidates()
+        if one.name not in outdone
+    ]
+    teacher = teacher_name(judged)
+    choice = choose(options, context.recipe.keep, accuracy(judged[teacher]))
+    subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
+    alerts = [f"{who} {said}." for who, said in subjects.items() if said is not None]
+    winner = field.contenders[choice.winner]
+    if winner.kind == "control":
+        student = next(one for one in field.candidates() if one.kind == "candidate" and one.form == winner.form)
+        alerts.append(
+            f"The teacher did not help: {winner.name}, the same network trained without it, has "
+            f"{accuracy(judged[winner.name]):.2%} on validation, the student {accuracy(judged[student.name]):.2%}."
+        )
+    students = {name: why for name, why in outdone.items() if field.contenders[name].kind == "candidate"}
+    choice = alerted(choice, alerts)
+    return Choice(choice.winner, choice.why, {**choice.refused, **students}, choice.budget, choice.met, choice.alerts)
+
+
+def _measured(one: Contender, field: Field, accuracy: float, luck: Chance, measured: Mapping[str, Any]) -> Measured:
+    teacher, faster = field.teacher_of(one), measured["faster"][one.name].get("1")
+    assert one.size_bytes is not None, "candidates are artifacts"
+    return Measured(
+        name=one.name,
+        runtime=one.runtime,
+        precision=one.precision,
+        accuracy=accuracy,
+        size_bytes=one.size_bytes,
+        latency_ms=measured["latency"][one.name]["1"]["median_ms"],
+        smaller=None if teacher is None or not teacher.size_bytes else teacher.size_bytes / one.size_bytes,
+        faster=None if faster is None else faster["ratio"],
+        baseline=one.kind == "control",
+        guessing=luck.sentence if luck.guessing else None,
+    )
+
+
+def teacher_name(said: Mapping[str, Logits]) -> str:
+    """The teacher, in whichever runtime comes first."""
+    return next(name for name in said if name.startswith("teacher "))
+
+
+def labels_of(split: Split) -> NDArray[np.int64]:
+    """The labels of a validation or test split."""
+    assert split.labels is not None, "data sets have labels in validation and test"
+    labels: NDArray[np.int64] = split.labels.numpy()
+    return labels

@@ -1,0 +1,128 @@
+"""Who is measured, who cannot ship because its counterpart is better, and when a baseline is a candidate at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attar.deployment.artifact import Artifact, Candidate
+from attar.network.architectures import mlp
+from attar.network.cost import Cost
+from attar.recipes import contenders
+from attar.recipes.contenders import Contender, Field, line_up
+from attar.recipes.folder import RunFolder
+from attar.recipes.read import from_document
+from attar.recipes.stages import Context, Trained, data_of
+from attar.recipes.taught import Taught
+from attar.teachers.teacher import NetworkTeacher
+from attar.training.progress import silent
+
+FORMS = ("torch fp32", "onnxruntime fp32", "onnxruntime int8 u8")
+
+
+class Deployed(Artifact):
+    """As much of an artifact as a contender knows of."""
+
+    candidate = size_bytes = None  # type: ignore[assignment]
+
+    def __init__(self, form: str) -> None:
+        runtime, precision, *_ = form.split()
+        for name, value in (("candidate", Candidate(form, runtime, precision)), ("size_bytes", 100)):
+            object.__setattr__(self, name, value)
+
+    def open(self, threads: int | None = None) -> Any:
+        return lambda inputs: np.zeros((len(inputs), 3), np.float32)
+
+
+def contender(name: str, kind: Any, form: str) -> Contender:
+    made = Deployed(form)
+    how = made.candidate
+    return Contender(name, kind, how.runtime, how.precision, made.open(), 100, None, made)
+
+
+def field_of(baselines: tuple[str, ...], reference: str | None = "onnxruntime fp32") -> Field:
+    all_of_them = [contender(form, "candidate", form) for form in FORMS]
+    all_of_them += [contender(f"baseline {form}", "control", form) for form in baselines]
+    teacher = Contender("teacher torch", "teacher", "torch", "fp32", lambda inputs: inputs, 1000)
+    return Field({one.name: one for one in [*all_of_them, teacher]}, {}, [], reference)
+
+
+def test_in_each_form_the_better_of_student_and_baseline_is_left() -> None:
+    field = field_of(FORMS)
+    score = dict.fromkeys(FORMS, 0.8) | {f"baseline {form}": 0.8 for form in FORMS}
+    score |= {"baseline torch fp32": 0.7, "baseline onnxruntime int8 u8": 0.9}
+    assert field.outdone(score) == {
+        "baseline torch fp32": "torch fp32 is better on validation",
+        "onnxruntime fp32": "baseline onnxruntime fp32, trained without the teacher, is at least as good on validation",
+        "onnxruntime int8 u8": (
+            "baseline onnxruntime int8 u8, trained without the teacher, is at least as good on validation"
+        ),
+    }
+
+
+def test_where_the_baseline_is_in_one_form_the_student_has_the_others_to_itself() -> None:
+    field = field_of(("onnxruntime fp32",))
+    score = dict.fromkeys([*FORMS, "baseline onnxruntime fp32"], 0.8)
+    assert list(field.outdone(score)) == ["onnxruntime fp32"]
+    assert field_of((), None).outdone(score) == {}
+
+
+def test_the_clock_is_for_those_that_may_ship_and_for_one_comparison() -> None:
+    field = field_of(FORMS)
+    outdone = ["baseline torch fp32", "baseline onnxruntime fp32", "onnxruntime int8 u8"]
+    assert list(field.timed(outdone)) == [
+        "torch fp32", "onnxruntime fp32", "baseline onnxruntime fp32", "baseline onnxruntime int8 u8", "teacher torch",
+    ]  # fmt: skip
+
+
+def context_of(tiny: dict[str, Any], folder: Path) -> Context:
+    recipe = from_document({**tiny, "artifacts": {"runtimes": ["torch", "onnxruntime"], "int8": False}})
+    dataset = data_of(recipe, silent)
+    return Context(recipe, dataset, dataset.fingerprint(), RunFolder(folder), "cpu", silent)
+
+
+def knowing(context: Context, share: float) -> nn.Module:
+    """A network that is right about so much of the validation data: it looks its rows up."""
+    validation = context.dataset.validation
+    assert validation.labels is not None
+    right = torch.arange(len(validation)) < share * len(validation)
+    answers = torch.where(right, validation.labels, (validation.labels + 1) % 3)
+
+    class Looking(nn.Module):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            found = torch.cdist(rows, validation.floats()).argmin(1)
+            return nn.functional.one_hot(answers[found], 3).float()
+
+    return Looking().eval()
+
+
+@pytest.mark.parametrize(
+    ("student", "baseline", "forms"),
+    [
+        (1.0, 0.5, ["onnxruntime fp32"]),
+        (0.9, 0.875, ["torch fp32", "onnxruntime fp32"]),
+        (0.5, 0.9, ["torch fp32", "onnxruntime fp32"]),
+    ],
+)
+def test_a_baseline_that_is_clearly_worse_is_deployed_in_one_form_alone(
+    student: float, baseline: float, forms: list[str], tiny: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    context = context_of(tiny, tmp_path)
+    trained = [Trained(name, knowing(context, share), (), share) for name, share in (("s", student), ("c", baseline))]
+    teacher = NetworkTeacher(mlp(6, 3, [4]), example=context.example)
+    taught = Taught(teacher, [], trained[:1], trained[1:])
+    monkeypatch.setattr(contenders, "cost", lambda *_: Cost(1, 1, {}))
+    monkeypatch.setattr(contenders, "artifact_of", lambda _, name, network, how, spec: Deployed(how.name))
+    monkeypatch.setattr(contenders, "_teachers", lambda *_: ({}, []))
+    monkeypatch.setattr(
+        Contender, "deployed", lambda name, kind, made, figures: contender(name, kind, made.candidate.name)
+    )
+    field = line_up(context, taught)
+    assert [one.form for one in field.contenders.values() if one.kind == "control"] == forms
+    assert field.reference == "onnxruntime fp32"
+    assert len(field.candidates()) == 2 + len(forms)
