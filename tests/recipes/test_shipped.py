@@ -109,7 +109,8 @@ def test_a_shipped_recipe_is_named_after_its_file_and_says_what_it_shows(name: s
 @pytest.mark.parametrize("name", TABLES)
 def test_a_shipped_recipe_on_a_table_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
     run = compress(read(name, SHRUNK_TABLE), tmp_path / "run")
-    assert run.met
+    # Two epochs on a few rows may teach nothing; then the run says so, and all the same leaves what is asked below.
+    assert all(line["met"] for line in run.evidence["budget"])
     kinds = [model["kind"] for model in run.evidence["models"]]
     assert kinds == ["candidate", "teacher", "member", "control"]
     assert len(run.evidence["synthesis"]["tried"]) > 1
@@ -155,11 +156,16 @@ def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> N
     changes = shrunk(name, tmp_path)
     recipe = read(name, changes)
     run = compress(recipe, tmp_path / "run")
-    assert run.met
+    # Two epochs on a few rows may teach nothing; then the run says so, and all the same leaves what is asked below.
+    assert all(line["met"] for line in run.evidence["budget"])
     assert run.report.stat().st_size > 100_000  # the page carries its charts with it
     names = [model["name"] for model in run.evidence["models"]]
     deployed = recipe.teacher.specialists is None
-    assert names == ["onnxruntime fp32", f"teacher {'onnxruntime' if deployed else 'python'}", "control"]
+    assert names == [
+        "onnxruntime fp32",
+        f"teacher {'onnxruntime' if deployed else 'python'}",
+        "baseline onnxruntime fp32",
+    ]
     assert deployed or run.evidence["specialists"]["overall"]["examples"] > 0
     assert all(model["size_bytes"] for model in run.evidence["models"])
     example = torch.zeros(3, *run.evidence["task"]["input_shape"])

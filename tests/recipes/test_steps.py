@@ -290,7 +290,8 @@ def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[.
     document["student"]["seeds"] = 2
     run = compress(from_document(document), tmp_path / "run")
     names = [model["name"] for model in run.evidence["models"]]
-    assert names == ["torch fp32", "torch packed", "teacher torch", "control"]
+    assert names[:3] == ["torch fp32", "torch packed", "teacher torch"]
+    assert "baseline torch packed" in names[3:], "what few bits are held against has few bits"
     packed = next((tmp_path / "run" / "stages" / "artifacts").glob("torch-packed-*"))
     taught = taught_by(document, tmp_path / "run")
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))

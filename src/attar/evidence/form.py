@@ -237,7 +237,8 @@ FORM: Mapping[str, Any] = {
     "synthesis": {
         "method": TEXT,
         "rows": COUNT,
-        **dict.fromkeys(("p", "s", "neighbors", "components"), NUMBER),
+        **dict.fromkeys(("p", "s", "components"), NUMBER),
+        "neighbors": TEXT,
         "original": FLAG,
         "tried": Some(Both({"p": NUMBER, "s": NUMBER, "score": NUMBER}, _having("score"))),
     },
