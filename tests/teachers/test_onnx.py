@@ -80,38 +80,37 @@ def test_as_teacher_opens_a_path(tmp_path):
 
 def test_classes_that_the_file_leaves_open(tmp_path):
     path = linear(tmp_path / "t.onnx", classes="classes")
-    with pytest.raises(BadInput, match=r"classes of OnnxTeacher\('t.onnx'\) must be known.*pass classes=10"):
+    with pytest.raises(BadInput, match=r"'t.onnx' leaves open how many numbers it gives for each row. Pass classes=10"):
         OnnxTeacher(path)
     assert OnnxTeacher(path, classes=3).predict(INPUTS).shape == (5, 3)
-    with pytest.raises(BadInput, match=r"output of OnnxTeacher\('t.onnx'\) must be a tensor \[5, 4\]; got \[5, 3\]"):
+    with pytest.raises(BadInput, match=r"'t.onnx' gives 3 numbers for each row, and 4 are needed"):
         OnnxTeacher(path, classes=4).predict(INPUTS)
 
 
 def test_classes_that_contradict_the_file(tmp_path):
-    with pytest.raises(BadInput, match=r"classes of OnnxTeacher\('t.onnx'\) must be 3; got 4"):
+    with pytest.raises(BadInput, match=r"'t.onnx' gives 3 numbers for each row, and 4 are needed"):
         OnnxTeacher(linear(tmp_path / "t.onnx"), classes=4)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 6, 1), (30,)], ids=str)
 def test_inputs_of_another_shape(tmp_path, shape):
     teacher = OnnxTeacher(linear(tmp_path / "t.onnx"))
-    with pytest.raises(BadInput, match=r"inputs of OnnxTeacher\('t.onnx'\) must be of shape \['batch', 6\]"):
+    with pytest.raises(BadInput, match=r"'t.onnx' takes inputs of shape \[6\] for each row, and gets \["):
         teacher.predict(torch.zeros(shape))
 
 
 def test_fixed_batch_dimension(tmp_path):
-    teacher = OnnxTeacher(linear(tmp_path / "t.onnx", batch=1))
-    assert teacher.predict(INPUTS[:1]).shape == (1, 3)
-    with pytest.raises(BadInput, match="Export it again with a dynamic batch dimension"):
-        teacher.predict(INPUTS)
+    for batch in (1, 2, 4, 7):
+        teacher = OnnxTeacher(linear(tmp_path / f"{batch}.onnx", batch=batch))
+        for rows in (0, 1, 5):
+            torch.testing.assert_close(teacher.predict(INPUTS[:rows]), INPUTS[:rows] @ torch.from_numpy(WEIGHT))
+        assert [f"batches of {batch}" in text for text in teacher.reading.remarks] == [True]
 
 
 @pytest.mark.parametrize(
     ("spoiled", "match"),
     [
-        ({"kind": TensorProto.DOUBLE}, "inputs of .* must be one float32 tensor; got {'input': 'tensor.double."),
-        ({"inputs": 2}, "inputs of .* must be one float32 tensor; got {'input': .*, 'input1'"),
-        ({"outputs": 2}, "outputs of .* must be one float32 tensor .*; got {'logits': .*, 'logits1'"),
+        ({"inputs": 2}, r"'t.onnx' takes 2 inputs \('input', 'input1'\), and a teacher gets one tensor"),
     ],
 )
 def test_file_of_another_form(tmp_path, spoiled, match):
@@ -122,19 +121,19 @@ def test_file_of_another_form(tmp_path, spoiled, match):
 @pytest.mark.parametrize("content", [b"", b"not a model"], ids=["empty", "text"])
 def test_file_that_is_no_model(tmp_path, content):
     (tmp_path / "t.onnx").write_bytes(content)
-    with pytest.raises(CorruptFile, match="ONNX Runtime can read"):
+    with pytest.raises(CorruptFile, match=r"no file that ONNX Runtime can read|is no ONNX graph"):
         OnnxTeacher(tmp_path / "t.onnx")
 
 
 def test_truncated_file(tmp_path):
     path = linear(tmp_path / "t.onnx")
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(CorruptFile, match="ONNX Runtime can read"):
+    with pytest.raises(CorruptFile, match=r"no file that ONNX Runtime can read|is no ONNX graph"):
         OnnxTeacher(path)
 
 
 def test_missing_file_and_bad_threads(tmp_path):
-    with pytest.raises(BadInput, match="path of OnnxTeacher must be an existing ONNX file"):
+    with pytest.raises(BadInput, match="There is no ONNX file"):
         OnnxTeacher(tmp_path / "t.onnx")
     with pytest.raises(BadInput, match="threads of OnnxTeacher must be at least 1"):
         OnnxTeacher(linear(tmp_path / "t.onnx"), threads=0)

@@ -3,4 +3,12 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teachers are not tried before they label: stand-ins count how often they are asked, or say what comes next."""
+    monkeypatch.setattr("attar.transfer.store.labelling.trial", lambda teacher, rows: None)

@@ -17,6 +17,8 @@ from attar.records import to_text
 from attar.transfer.split import Split
 from attar.transfer.store import Targets, label
 
+pytestmark = pytest.mark.usefixtures("untried")
+
 
 def step(said: torch.Tensor) -> torch.Tensor:
     """The longest that a step can be, ``[rows, 1]``: the range in 255 parts, rounded up to the next float16."""

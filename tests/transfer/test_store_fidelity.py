@@ -11,6 +11,8 @@ from attar.errors import BadInput
 from attar.ops.divergence import forward_kl
 from attar.transfer.store import Fidelity, Targets, label
 
+pytestmark = pytest.mark.usefixtures("untried")
+
 
 def expected(teacher, data, views, targets, temperature):
     """The same figures, worked out at once from the teacher and the finished store."""

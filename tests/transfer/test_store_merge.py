@@ -15,6 +15,8 @@ from attar.teachers.ensemble import MEANS, Ensemble
 from attar.transfer.store import Targets, label, merge, round_through_store
 from attar.transfer.views import Views
 
+pytestmark = pytest.mark.usefixtures("untried")
+
 SCALES = (0.3, 0.5, 0.8)
 TEACHERS = tuple(Linear(scale=scale) for scale in SCALES)
 

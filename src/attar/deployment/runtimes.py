@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.export import INPUT, OUTPUT
 from attar.deployment.quiet import import_untracked, quiet
 from attar.deployment.refused import telling
 from attar.errors import CorruptFile, must
@@ -117,10 +116,10 @@ def open_onnxruntime(
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
         raise CorruptFile(f"{path} cannot be read by ONNX Runtime ({telling(error)}). Deploy again.") from error
-    wanted = [OUTPUT]
+    name, wanted = session.get_inputs()[0].name, [session.get_outputs()[0].name]
 
     def run(inputs: Array) -> Array:
-        logits: Array = session.run(wanted, {INPUT: inputs})[0]
+        logits: Array = session.run(wanted, {name: inputs})[0]
         return logits
 
     return run

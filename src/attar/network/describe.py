@@ -127,11 +127,26 @@ def digest(network: nn.Module) -> str:
         True
     """
     total = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        data = tensor.detach().cpu().contiguous()
+    for name, value in sorted(network.state_dict().items()):
+        _digest_into(total, name, value)
+    return total.hexdigest()
+
+
+def _digest_into(total: Any, name: str, value: object) -> None:
+    """Add one entry of a state to a digest: a tensor, or what quantized layers hold of them."""
+    if isinstance(value, Tensor) and value.is_quantized:
+        # Its scales are a part of its numbers, which these are with the codes.
+        _digest_into(total, f"{name}.codes", value.int_repr())
+        _digest_into(total, f"{name}.values", value.dequantize())
+    elif isinstance(value, Tensor):
+        data = value.detach().cpu().contiguous()
         total.update(f"{name}|{data.dtype}|{tuple(data.shape)}|".encode())
         total.update(data.reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()
+    elif isinstance(value, tuple | list):
+        for place, part in enumerate(value):
+            _digest_into(total, f"{name}.{place}", part)
+    elif value is not None:
+        total.update(f"{name}|{value!r}|".encode())
 
 
 def save_weights(network: nn.Module, path: Path, about: Mapping[str, Any] | None = None) -> None:

@@ -66,17 +66,31 @@ def laid_out(inputs: Tensor) -> Tensor:
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
+Copies = dict[int, tuple[Tensor, int, Tensor]]
+"""Of weights, by their ids: what they were, in which version, and the copy that is channels last."""
+
+
 @contextmanager
-def channels_last(network: nn.Module) -> Iterator[None]:
+def channels_last(network: nn.Module, copies: Copies | None = None) -> Iterator[None]:
     """The weights of a network channels last while the context lasts, for networks that belong to the caller.
 
     Afterwards, also after an error, each weight has the very memory again that it had before.
+
+    Args:
+        network: The network.
+        copies: Holds the copies from one time to the next, for a network that is asked often; empty at first. A weight
+            that has changed is copied anew.
     """
+    copies = {} if copies is None else copies
     before = [(weight, weight.data) for weight in network.parameters() if weight.dim() == 4]
     try:
         with torch.inference_mode(False):  # else the weights could not learn later
             for weight, data in before:
-                weight.data = data.to(memory_format=torch.channels_last)  # contiguous() would leave one channel as is
+                held = copies.get(id(weight))
+                if held is None or held[0].data_ptr() != data.data_ptr() or held[1] != weight._version:
+                    # contiguous() would leave one channel as it is
+                    held = copies[id(weight)] = (data, weight._version, data.to(memory_format=torch.channels_last))
+                weight.data = held[2]
         yield
     finally:
         for weight, data in before:

@@ -16,7 +16,7 @@ from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate, candidates
 from attar.deployment.packed.network import is_quantized, plain
-from attar.deployment.runtimes import Runner, open_onnxruntime, open_torch
+from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race
@@ -30,7 +30,7 @@ from attar.recipes.taught import Taught
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
-from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask
 
 Logits = NDArray[np.float32]
 
@@ -229,17 +229,17 @@ def _as_it_is(context: Context, taught: Taught) -> Contender:
     """A teacher that is no network of ours: ONNX files, or whatever predicts."""
     teacher = taught.teacher
     members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
-    files = [Path(member.path) for member in members if isinstance(member, OnnxTeacher)]
+    files = [member for member in members if isinstance(member, OnnxTeacher)]
     whole = len(files) == len(members)
     runtime = "onnxruntime" if whole else "python"
-    size_bytes = sum(file.stat().st_size for file in files) if whole else None
+    size_bytes = sum(file.size_bytes for file in files) if whole else None
     if taught.selected is not None:
         size_bytes = taught.selected.teacher_bytes
     if isinstance(teacher, Specialists):
         networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
         size_bytes = sum(_bytes_of(network.module) for network in networks if isinstance(network, NetworkTeacher))
     if whole and len(files) == 1:
-        runner = open_onnxruntime(files[0], context.recipe.artifacts.threads)
+        runner = files[0].runner(context.recipe.artifacts.threads)
     else:
         runner = _asking(teacher)
     return Contender(f"teacher {runtime}", "teacher", runtime, "fp32" if whole else "as it is", runner, size_bytes)
@@ -249,7 +249,7 @@ def _asking(teacher: Teacher) -> Runner:
     """A teacher as a function on arrays."""
 
     def runner(inputs: Logits) -> Logits:
-        said: Logits = teacher.predict(torch.from_numpy(inputs)).numpy()
+        said: Logits = ask(teacher, torch.from_numpy(inputs)).numpy()
         return said
 
     return runner

@@ -20,6 +20,8 @@ from attar.recipes.schema.student import DistilStep
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.stages import Context
 from attar.recipes.taught import Taught
+from attar.teachers.teacher import ask
+from attar.teachers.trial import remarks
 from attar.training.batch import ABSENT
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
@@ -126,7 +128,7 @@ def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> l
         taught: What was trained.
         teacher: ``[n, classes]`` logits of the teacher on validation.
     """
-    found = [_of_teacher(context, taught, teacher)]
+    found: list[str | None] = [_of_teacher(context, taught, teacher), *remarks(taught.teacher)]
     if taught.heard is not None:
         found += _of_targets(context, taught)
         found.append(of_share(context.recipe.transfer, context.dataset.train, taught.heard.imitated.labeled))
@@ -180,7 +182,7 @@ def _of_targets(context: Context, taught: Taught) -> list[str | None]:
     targets = dense(told)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
     if isinstance(heard.source, Once):
-        said: Tensor | TopK = heard.teacher.predict(seen)
+        said: Tensor | TopK = ask(heard.teacher, seen)
         if isinstance(told, TopK) and isinstance(said, Tensor):
             said = TopK.of(said, told.k)
         found.append(other_views(dense(said), targets, recipe.temperature))

@@ -37,9 +37,12 @@ from attar.recipes.schema.transfer import TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.outputs import Output
 from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.sampled import SampledTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.trial import ROWS, settle
 from attar.training.batch import ABSENT
 from attar.training.fit import Fitted, fit, make_fabric
 from attar.training.losses.outputs import HardLabels
@@ -407,7 +410,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     if section.estimator is not None:
         return estimator_of(context.recipe, context.dataset), []
     for path in section.onnx:
-        members.append(OnnxTeacher(path, threads=torch.get_num_threads(), classes=len(context.dataset.classes)))
+        members.append(_onnx_of(path, context, len(context.dataset.classes), section.output, section.output_name))
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
@@ -418,7 +421,12 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
             else:
                 trained.append(_member(context, index))
                 network = trained[-1].network
-            members.append(NetworkTeacher(network, example=context.example, device=device))
+            # What was trained here was trained for its outputs to be logits, whatever they look like.
+            output = section.output if section.weights else "logits"
+            classes = len(context.dataset.classes)
+            members.append(
+                NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
+            )
     votes = section.votes
     if section.each is not None:
         for index, one in enumerate(section.each):
@@ -432,6 +440,9 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
     except BadInput as error:
         raise type(error)(f"teacher of the recipe: {error}") from error
+    if section.samples is not None:
+        teacher = SampledTeacher(teacher, section.samples, context.recipe.seed)
+    settle(teacher, context.dataset.train.floats(slice(0, ROWS)))
     classes = len(context.dataset.classes)
     if teacher.classes != classes:
         raise must(
@@ -444,6 +455,20 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     return teacher, trained
 
 
+def _onnx_of(
+    path: str, context: Context, classes: int | None, output: Output | None, output_name: str | None
+) -> OnnxTeacher:
+    """The teacher that a file is."""
+    return OnnxTeacher(
+        path,
+        threads=torch.get_num_threads(),
+        classes=classes,
+        output=output,
+        output_name=output_name,
+        names=context.dataset.classes,
+    )
+
+
 def _given(context: Context, section: MemberSection) -> Teacher:
     """One given model of a teacher whose models differ."""
     example, names = context.example, context.dataset.classes
@@ -452,17 +477,18 @@ def _given(context: Context, section: MemberSection) -> Teacher:
     classes = None if section.classes is None else len(section.classes)
     teacher: Teacher
     if section.onnx is not None:
-        teacher = OnnxTeacher(section.onnx, threads=torch.get_num_threads(), classes=classes)
+        teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
     else:
         assert section.network is not None and section.weights is not None, "the schema sees to it"
         network = network_of(section.network, context.recipe.teacher.seed)
         inner = network.network if isinstance(network, Standardize) else network
         load_weights(inner, Path(section.weights))
         try:
-            teacher = NetworkTeacher(network, classes=classes, example=example, device=context.device)
-        except RuntimeError as error:
-            rule = f"a network for inputs of shape {tuple(example.shape[1:])}"
-            raise must("network", "the model", rule, error, "Set size, or change its arguments") from error
+            teacher = NetworkTeacher(
+                network, classes=classes, example=example, device=context.device, output=section.output
+            )
+        except BadInput as error:
+            raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error
     if section.size is not None:
         teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)

@@ -17,7 +17,7 @@ from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
-from attar.teachers.teacher import Teacher
+from attar.teachers.teacher import Teacher, ask
 from attar.training.batch import ABSENT
 from attar.training.fit import fit, make_fabric
 from attar.training.scoring import METRICS
@@ -184,7 +184,7 @@ def _chosen(
     def score(synthesis: Synthesis) -> float:
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
         split = joined(train, rows, original=True)
-        heard = torch.cat([round_through_store(teacher.predict(part)) for part in torch.split(split.inputs, 4096)])
+        heard = torch.cat([round_through_store(ask(teacher, part)) for part in torch.split(split.inputs, 4096)])
         network = network_of(context.network, recipe.seed)
         with using_threads(threads_of(context, [network], brief.batch_size)):
             fitted = fit(

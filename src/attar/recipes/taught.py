@@ -142,7 +142,7 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
     """The teacher with its targets, and one student per seed."""
     heard = listen(context)
     split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
-    guide = getattr(heard.teacher, "module", None) if _reads(context) else None
+    guide = _guide_of(heard.teacher) if _reads(context) else None
     if guide is not None and isinstance(heard.teacher, Ensemble):
         # What an ensemble says does not depend on the order of its members; what a term reads in them does.
         fingerprint += digest(guide)
@@ -151,6 +151,13 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
         for index in range(context.recipe.student.seeds)
     ]
     return heard, students
+
+
+def _guide_of(teacher: Teacher) -> nn.Module | None:
+    """The network whose layers terms read, by their own names; None where there is none."""
+    if isinstance(teacher, NetworkTeacher):
+        return teacher.network
+    return getattr(teacher, "module", None)
 
 
 def _together(context: Context) -> Taught:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attar.errors import must
+from attar.errors import BadInput, must
 from attar.tables.columns import Columns
+from attar.teachers.boosters import BoosterClassifier, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.outputs import Output, check_output
 from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.sampled import SampledTeacher
+from attar.teachers.stated import StatedTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
@@ -29,13 +34,17 @@ def as_teacher(
     device: str | torch.device = "cpu",
     size: int | tuple[int, int] | Callable[[Tensor], Tensor] | None = None,
     knows: Sequence[str] | None = None,
+    output: Output | None = None,
+    output_name: str | None = None,
+    samples: int | None = None,
 ) -> Teacher:
     """A teacher from a network, an ONNX file, an estimator, a list of teachers, or something that is one already.
 
     Args:
         given: A `torch.nn.Module`, the path of an ``.onnx`` file, a fitted estimator as scikit-learn has them
-            (`EstimatorTeacher`, or `RegressorTeacher` for a regressor), a list or tuple of any of these (averaged with
-            `Ensemble`), or anything with ``classes``, ``predict`` and ``fingerprint``, which comes back as it is.
+            (`EstimatorTeacher`, or `RegressorTeacher` for a regressor), a ``Booster`` of LightGBM or XGBoost, a list or
+            tuple of any of these (averaged with `Ensemble`), or anything with ``classes``, ``predict`` and
+            ``fingerprint``, which comes back as it is unless ``output`` is stated.
         classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
             data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
@@ -47,47 +56,132 @@ def as_teacher(
             where it takes them as they are.
         knows: Names of the classes that it knows, in the order of its logits, where these are not all of ``classes``,
             which must be the names of all then (`SubsetTeacher`).
+        output: What a network, an ONNX file or an object of your own gives: ``"logits"``, ``"probabilities"`` (of a
+            softmax or a sigmoid), ``"log_probabilities"``, or ``"values"`` for a regression, whose numbers are never
+            shifted. None has networks and files tell it themselves, and takes the others' for logits.
+        output_name: Which output of an ONNX file, where it has several that could be meant.
+        samples: How many answers to average of a teacher that answers at random, such as one with dropout switched on;
+            None asks once.
 
     Raises:
         BadInput: If nothing can be made of ``given``.
     """
+    check_output(output, "as_teacher")
     if knows is not None:
         if classes is None or isinstance(classes, int):
             remedy = "Pass classes=dataset.classes"
             raise must("classes", "as_teacher", "the names of all classes where knows is given", classes, remedy)
         inner = list(knows) if callable(getattr(given, "predict_proba", None)) else len(knows)
         part = as_teacher(
-            given, classes=inner, example=example, columns=columns, mean=mean, std=std, device=device, size=size
+            given,
+            classes=inner,
+            example=example,
+            columns=columns,
+            mean=mean,
+            std=std,
+            device=device,
+            size=size,
+            output=output,
+            output_name=output_name,
+            samples=samples,
         )
         return SubsetTeacher(part, knows=knows, names=[str(name) for name in classes])
     if size is not None:
         # An example of the data's size is none of the teacher's.
-        seen = None if example is None else resizing(size)(example)
-        whole = as_teacher(given, classes=classes, example=seen, columns=columns, mean=mean, std=std, device=device)
-        return ResizedTeacher(whole, size)
-    if isinstance(given, Teacher):
-        return given
+        example = None if example is None else resizing(size)(example.clone())
+    teacher = _made(given, classes, example, columns, mean, std, device, output, output_name)
+    if size is not None:
+        teacher = ResizedTeacher(teacher, size)
+    return teacher if samples is None else SampledTeacher(teacher, samples)
+
+
+def _made(
+    given: object,
+    classes: int | Sequence[object] | None,
+    example: Tensor | None,
+    columns: Columns | None,
+    mean: Tensor | Sequence[float] | float | int | None,
+    std: Tensor | Sequence[float] | float | int | None,
+    device: str | torch.device,
+    output: Output | None,
+    output_name: str | None,
+) -> Teacher:
+    """The teacher itself."""
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if isinstance(given, nn.Module):
-        return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device)
+        return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device, output=output)
     if isinstance(given, str | Path) and Path(given).suffix.lower() == ".onnx":
-        return OnnxTeacher(given, classes=count)
+        names = None if isinstance(classes, int) else classes
+        return OnnxTeacher(given, classes=count, output=output, output_name=output_name, names=names)
     if isinstance(given, list | tuple):
-        alike = [
-            as_teacher(one, classes=classes, example=example, columns=columns, mean=mean, std=std, device=device)
-            for one in given
-        ]
-        return Ensemble(alike)
-    # By what they do: an estimator need not be of scikit-learn itself.
-    methods = {
-        name for name in ("predict_proba", "decision_function", "predict") if callable(getattr(given, name, None))
-    }
-    if methods and not isinstance(given, type):
-        if methods == {"predict"} and getattr(given, "classes_", None) is None:
-            return RegressorTeacher(given, columns=columns, outputs=1 if count is None else count)
-        return EstimatorTeacher(given, columns=columns, classes=classes)
+        return Ensemble(
+            [_made(one, classes, example, columns, mean, std, device, output, output_name) for one in given]
+        )
+    if is_booster(given) or (not isinstance(given, Teacher) and not isinstance(given, type) and _methods(given)):
+        return estimator_teacher(given, classes=classes, columns=columns)
+    if isinstance(given, Teacher) and not isinstance(given, type):
+        return given if output is None else StatedTeacher(given, output)
     rule = (
         "a module, the path of an .onnx file, a fitted estimator, a list of these, or an object with classes, predict "
         "and fingerprint"
     )
     raise must("teacher", "as_teacher", rule, given, "Wrap it in a class with these three")
+
+
+def estimator_teacher(
+    given: Any, *, classes: int | Sequence[object] | None, columns: Columns | None
+) -> EstimatorTeacher | RegressorTeacher:
+    """The teacher that a fitted classifier or regressor is, or a booster.
+
+    Args:
+        given: The estimator.
+        classes: Of the data: how many, or their names in order; of a regressor how many numbers it predicts.
+        columns: What the columns of the inputs are.
+
+    Raises:
+        BadInput: If it is neither, or not fitted.
+    """
+    count = classes if classes is None or isinstance(classes, int) else len(classes)
+    if is_booster(given):
+        # Boosters were trained on numbers: categories come as their codes.
+        trees = estimator_of_booster(given)
+        if isinstance(trees, BoosterClassifier):
+            named = count if count == len(trees.classes_) else classes
+            return EstimatorTeacher(trees, columns=columns, classes=named, decode=False)
+        return RegressorTeacher(trees, columns=columns, decode=False)
+    _check_type(given)
+    # By what they do: an estimator need not be of scikit-learn itself.
+    if _methods(given) == {"predict"} and getattr(given, "classes_", None) is None:
+        return RegressorTeacher(given, columns=columns, outputs=1 if count is None else count)
+    return EstimatorTeacher(given, columns=columns, classes=classes)
+
+
+def _methods(given: object) -> set[str]:
+    """By which of its methods an estimator can be asked."""
+    return {name for name in ("predict_proba", "decision_function", "predict") if callable(getattr(given, name, None))}
+
+
+def _check_type(given: object) -> None:
+    """Raise unless an estimator is a classifier or a regressor, as far as scikit-learn knows.
+
+    Raises:
+        BadInput: If it finds clusters or outliers, or changes its inputs.
+    """
+    if not callable(getattr(given, "fit", None)):
+        return
+    from sklearn.utils import get_tags
+
+    try:
+        kind = get_tags(given).estimator_type
+    except (AttributeError, TypeError, ValueError):  # not of scikit-learn's kind
+        return
+    known = callable(getattr(given, "predict_proba", None)) and getattr(given, "classes_", None) is not None
+    if kind in ("classifier", "regressor") or (kind is None and known):
+        return
+    does = {"clusterer": "finds clusters", "outlier_detector": "finds outliers"}.get(
+        str(kind), "is neither a classifier nor a regressor"
+    )
+    raise BadInput(
+        f"{type(given).__name__} {does}, and says nothing that a student could learn. Give a fitted classifier or "
+        "regressor."
+    )

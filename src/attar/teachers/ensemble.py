@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float32
@@ -15,7 +16,7 @@ from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabil
 from attar.ops.subset_mean import check_subsets, mean_of_subsets
 from attar.teachers.resized import ResizedTeacher
 from attar.teachers.subset import SubsetTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives
 
 MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
     "probabilities": mean_of_probabilities,
@@ -101,10 +102,19 @@ class Ensemble:
                 counts,
                 "Leave out the members trained on other classes",
             )
+        if len({gives(member) for member in self.members}) > 1:
+            remedy = "Average those that give values apart from those that give logits"
+            got = [gives(member) for member in self.members]
+            raise must("members", "Ensemble", "all classifiers, or all regressors", got, remedy)
         self.mean = mean
         self.weights = shares(len(counts), mean, weights, "Ensemble")
         self.given = None if weights is None else tuple(weights)
         self.classes = counts[0]
+
+    @property
+    def gives(self) -> Literal["logits", "values"]:
+        """What `predict` gives: what its members do."""
+        return gives(self.members[0])
 
     @property
     def module(self) -> nn.Module | None:
@@ -114,7 +124,7 @@ class Ensemble:
             for member in self.members
         ]
         networks = [module for module in modules if module is not None]
-        return Averaged(networks, self.mean, self.weights).eval() if len(networks) == len(modules) else None
+        return Averaged(networks, self._mean, self.weights).eval() if len(networks) == len(modules) else None
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logits of ``[batch, ...]`` inputs: the log of the mean probabilities, or the mean of the logits.
@@ -124,17 +134,22 @@ class Ensemble:
         """
         said = []
         for position, member in enumerate(self.members):
-            logits = member.predict(inputs)
+            logits = ask(member, inputs)
             wanted = self.classes if self.known is None else len(self.known[position])
             if logits.shape != (len(inputs), wanted):
                 rule = f"a tensor [{len(inputs)}, {wanted}]"
                 raise must(
-                    "output", f"member {position}, {member!r},", rule, list(logits.shape), "Mend or drop this member"
+                    "output", f"member {position}, {member!r},", rule, list(logits.shape), "Leave this member out"
                 )
             said.append(logits)
         if self.known is not None:
             return mean_of_subsets(said, self.known, self.classes, self.weights)
-        return MEANS[self.mean](torch.stack(said), self.weights)
+        return MEANS[self._mean](torch.stack(said), self.weights)
+
+    @property
+    def _mean(self) -> str:
+        """How members are averaged: values as they are, since they have no probabilities."""
+        return "logits" if self.gives == "values" else self.mean
 
     def fingerprint(self) -> str:
         """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""
@@ -181,5 +196,5 @@ class Averaged(nn.Module):
         self.weights = tuple(weights)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits ``[batch, classes]`` of the whole."""
-        return MEANS[self.mean](torch.stack([network(inputs) for network in self.networks]), self.weights)
+        """Logits ``[batch, classes]`` of the whole; each network gets a copy, as it may work in place."""
+        return MEANS[self.mean](torch.stack([network(inputs.clone()) for network in self.networks]), self.weights)

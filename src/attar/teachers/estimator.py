@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -160,6 +160,11 @@ class RegressorTeacher:
         if outputs < 1:
             raise must("outputs", "RegressorTeacher", "at least 1", outputs, "Count the numbers it predicts for a row")
         self.classes = outputs
+
+    @property
+    def gives(self) -> Literal["values"]:
+        """What `predict` gives."""
+        return "values"
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch outputs"]:
         """Values of ``[batch, columns]`` inputs, on the device of the inputs.

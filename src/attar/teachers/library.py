@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -444,7 +445,9 @@ def _versions(family: str) -> dict[str, str]:
     from importlib.metadata import version
 
     package = FAMILIES[family].package
-    return {name: version(name) for name in ("scikit-learn", "skops", *([package] if package else []))}
+    # The package says it itself: a build of XGBoost for CPUs alone is installed under another name.
+    own = {} if package is None else {package: str(import_module(package).__version__)}
+    return {**{name: version(name) for name in ("scikit-learn", "skops")}, **own}
 
 
 def _matrix(given: ArrayLike, name: str) -> NDArray[np.float64]:

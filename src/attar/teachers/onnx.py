@@ -3,140 +3,355 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from attar.errors import CorruptFile, must
+from attar.errors import BadInput, CorruptFile, must, near
+from attar.teachers.onnx_file import OnnxFile, not_readable
+from attar.teachers.outputs import Output, rows_of
+from attar.teachers.reading import Reading
+
+_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+_INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
+
+_NAMES = ("logits", "logit", "probabilities", "probability", "output_probability", "probs", "scores")
+"""Names by which the output is known that a student is to learn from, the likeliest first."""
 
 
 class OnnxTeacher:
     """An ONNX file as a teacher, run by ONNX Runtime on the CPU.
 
-    The file must take one float32 input ``[batch, ...]`` and give one output ``[batch, classes]`` that holds logits. (A
-    file that ends in a softmax gives probabilities: cut that layer off, or add a logarithm.)
+    The file must take one tensor of numbers ``[batch, ...]``. Of its outputs the one counts that holds a number for
+    each class, or one number where there are two classes; what it is, logits or probabilities, shows in the operators
+    that it ends in, or in the numbers for many rows. Files that scikit-learn's converters write, with labels beside
+    probabilities, are taken as well.
 
     Attributes:
         path: The file.
         classes: How many classes it tells apart.
+        reading: How what the file gives is taken for logits.
+        file: What the file says of itself.
+        threads: How many threads one prediction uses.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1, *, classes: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int = 1,
+        *,
+        classes: int | None = None,
+        output: Output | None = None,
+        output_name: str | None = None,
+        names: Sequence[object] | None = None,
+    ) -> None:
         """Open an ONNX file.
 
         Args:
             path: The file; external data is looked for beside it, as its own header says.
             threads: How many threads one prediction uses.
             classes: How many classes it has; needed only where the file does not fix the size of its output.
+            output: What the file gives; None has it found out. ``"values"`` says that it is no classifier.
+            output_name: Which of its outputs, where it has several that could be meant.
+            names: Names of the data's classes, into whose order those of the file are brought, where it names its own.
 
         Raises:
-            BadInput: If there is no such file, its input or output is not of the form above, or ``classes`` contradicts
-                it.
+            BadInput: If there is no such file, its input or output is not of the form above, it names files outside of
+                its folder, or ``classes`` contradicts it.
             CorruptFile: If ONNX Runtime cannot read the file.
         """
-        # Here, not above: most jobs never open an ONNX teacher, and the import takes a third of a second.
-        import onnxruntime
-
         self.path = Path(path)
-        if not self.path.is_file():
-            raise must("path", "OnnxTeacher", "an existing ONNX file", self.path, "Check the path")
         if threads < 1:
             raise must("threads", "OnnxTeacher", "at least 1", threads, "Use 1 for timings")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # What goes wrong comes as an exception; nothing else may write to the terminal.
-        try:
-            self._session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
-            raise CorruptFile(
-                f"path of OnnxTeacher must be a file that ONNX Runtime can read; got {str(self.path)!r} ({error}). "
-                "Restore it or export it again, together with its external data file if it has one."
-            ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
-            got = {value.name: value.type for value in inputs}
-            raise must("inputs", repr(self), "one float32 tensor", got, "Export the network with one float32 input")
-        if len(outputs) != 1 or outputs[0].type != "tensor(float)" or len(outputs[0].shape) not in (0, 2):
-            got = {value.name: f"{value.type} {value.shape}" for value in outputs}
-            raise must(
-                "outputs",
-                repr(self),
-                "one float32 tensor [batch, classes]",
-                got,
-                "Export the network to give its logits alone",
+        self.file = OnnxFile.read(self.path)
+        self.threads = threads
+        self._session = _open(self.file, threads)
+        self._input = self._only_input()
+        self._shape = list(self._input.shape)
+        self._name, width = self._which_output(classes, output_name)
+        self._type = next(value.type for value in self._session.get_outputs() if value.name == self._name)
+        self._order = self._class_order(names)
+        precision = torch.float16 if "float16" in (self._input.type + self._type) else None
+        self.reading = Reading(output, self.file.kinds.get(self._name), repr(self.path.name), precision)
+        if isinstance(fixed := self._fixed, int):
+            one = "one row at a time" if fixed == 1 else f"{fixed} rows at a time, the last ones filled up"
+            self.reading.say(f"{self.path.name!r} takes batches of {fixed} alone: it is asked about {one}")
+        if classes is None:
+            classes = 2 if width == 1 and self.reading.kind == "sigmoids" else width
+        if classes is None:
+            raise BadInput(
+                f"{self.path.name!r} leaves open how many numbers it gives for each row. Pass classes=10, the number "
+                "of its classes."
             )
-        self._input, self._shape = inputs[0].name, list(inputs[0].shape)
-        fixed = outputs[0].shape[1] if len(outputs[0].shape) == 2 and isinstance(outputs[0].shape[1], int) else None
-        if classes is not None and (classes < 1 or fixed not in (None, classes)):
-            raise must(
-                "classes", repr(self), f"{fixed or 'at least 1'}", classes, "Leave it out where the file says it"
+        if classes < 1:
+            raise must("classes", repr(self), "at least 1", classes, "Leave it out where the file says it")
+        if width not in (None, classes) and not (width == 1 and classes == 2):
+            raise BadInput(
+                f"{self.path.name!r} gives {width} number{'s' if width != 1 else ''} for each row, and {classes} are "
+                f"needed, one for each class. Use a teacher of these {classes} classes, or data of the teacher's."
             )
-        known = classes if classes is not None else fixed
-        if known is None:
-            raise must("classes", repr(self), "known", outputs[0].shape, "The file leaves it open: pass classes=10")
-        self.classes = known
+        self.classes: int = classes
+
+    @property
+    def gives(self) -> Literal["logits", "values"]:
+        """What `predict` gives."""
+        return self.reading.gives
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs.
 
         Raises:
-            BadInput: If the inputs are not of the shape that the file takes, or the output is not ``[batch, classes]``.
+            BadInput: If the inputs are not of the shape that the file takes, the output is not ``[batch, classes]``, or
+                ONNX Runtime fails.
         """
-        fits = len(self._shape) == inputs.dim() and all(
-            not isinstance(wanted, int) or wanted == size
-            for wanted, size in zip(self._shape, inputs.shape, strict=True)
-        )
-        if not fits:
-            remedy = "Give the inputs that the network was exported for"
-            if self._shape and isinstance(self._shape[0], int):
-                remedy = "Export it again with a dynamic batch dimension"
-            raise must("inputs", repr(self), f"of shape {self._shape}", list(inputs.shape), remedy)
-        array = np.ascontiguousarray(inputs.detach().cpu().numpy(), dtype=np.float32)
-        logits = torch.from_numpy(self._session.run(None, {self._input: array})[0])
-        if logits.shape != (len(inputs), self.classes):
-            rule = f"a tensor [{len(inputs)}, {self.classes}]"
-            raise must("output", repr(self), rule, list(logits.shape), "Export the network to give [batch, classes]")
-        return logits.to(inputs.device)
+        self._check_fit(inputs)
+        return self.reading.logits(self._numbers(inputs), self.classes, inputs, self._numbers).to(inputs.device)
+
+    def runner(self, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+        """The teacher as a function on arrays, for timing: where it gives logits, ONNX Runtime and nothing else.
+
+        Args:
+            threads: How many threads one prediction uses.
+        """
+        other = object.__new__(OnnxTeacher)
+        other.__dict__.update(self.__dict__)
+        other.threads, other._session = threads, _open(self.file, threads)
+        session, name, wanted = other._session, self._input.name, [self._name]
+        output = next(value for value in session.get_outputs() if value.name == self._name)
+        alone = self._input.type == output.type == "tensor(float)" and len(output.shape) == 2
+        bare = self.reading.kind in ("logits", "log_probabilities", "values") and not self.reading.remarks
+        if alone and bare and self._order is None and output.shape[1] == self.classes:
+            return lambda inputs: session.run(wanted, {name: inputs})[0]
+        return lambda inputs: other.predict(torch.from_numpy(inputs)).numpy()
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether answers may differ a little with what is asked together: half precision, or ranges chosen then."""
+        return self.file.dynamic or "float16" in self._input.type + self._type
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk of the file and of the files beside it that hold its weights."""
+        return self.file.size_bytes
 
     def fingerprint(self) -> str:
-        """SHA-256 over the bytes of the file and of its external data files.
+        """SHA-256 over the bytes of the file and of its external data files, and over how its output is read.
 
         Raises:
             CorruptFile: If one of the files is gone.
         """
         total = hashlib.sha256(b"onnx")
-        for file in [self.path, *_external_data(self.path)]:
+        for file in self.file.files:
             try:
-                total.update(hashlib.sha256(file.read_bytes()).digest())
+                with file.open("rb") as opened:
+                    total.update(hashlib.file_digest(opened, "sha256").digest())
             except FileNotFoundError as error:
                 raise CorruptFile(f"{self!r} needs the file {str(file)!r}, which is gone. Restore it.") from error
+        # What a logit of the file's first output is needs no words: what was stored before there were others is found.
+        read = [self.reading.mark] if self.reading.mark else []
+        first = next(iter(self.file.kinds))
+        read += [] if self._name == first else [f"output {self._name}"]
+        read += [] if self._order is None else [f"order {self._order}"]
+        if read:
+            total.update("|".join(read).encode())
         return total.hexdigest()
+
+    def _numbers(self, inputs: Tensor) -> Float32[Tensor, "batch width"]:
+        """What the file gives, one row for each of the inputs."""
+        if not len(inputs):
+            return torch.empty(0, self.classes)
+        array = self._converted(inputs.detach().cpu().numpy())
+        fixed = self._fixed
+        if fixed is None or len(array) == fixed:
+            numbers = self._run(array, len(array))
+        else:
+            parts = [array[start : start + fixed] for start in range(0, len(array), fixed)]
+            # The last part is filled up with its last row.
+            filled = [np.concatenate([part, np.repeat(part[-1:], fixed - len(part), axis=0)]) for part in parts]
+            numbers = torch.cat([self._run(part, fixed) for part in filled])[: len(array)]
+        return numbers if self._order is None else numbers[:, self._order]
+
+    @property
+    def _fixed(self) -> int | None:
+        """The one size of a batch that the file takes; None if it takes any."""
+        return self._shape[0] if self._shape and isinstance(self._shape[0], int) else None
+
+    def _run(self, array: npt.NDArray[Any], batch: int) -> Tensor:
+        try:
+            said = self._session.run([self._name], {self._input.name: array})[0]
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
+            raise BadInput(
+                f"ONNX Runtime cannot run {self.path.name!r} on inputs of shape {list(array.shape)}: "
+                f"{useful_line(error)}. Give inputs as the file takes them, or export it again with a free batch size."
+            ) from error
+        if isinstance(said, list):  # dictionaries, one for each row
+            said = np.array([list(row.values()) for row in said], np.float32)
+        numbers = torch.from_numpy(np.ascontiguousarray(said).astype(np.float32, copy=False))
+        return rows_of(numbers, batch=batch, classes=getattr(self, "classes", None), of=repr(self.path.name))
+
+    def _converted(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The inputs in the type that the file takes."""
+        kind = self._input.type
+        if kind in _FLOATS:
+            return np.ascontiguousarray(array, _FLOATS[kind])
+        wanted = np.bool_ if kind == "tensor(bool)" else _INTEGERS[kind]
+        with np.errstate(invalid="ignore"):
+            converted = np.ascontiguousarray(array).astype(wanted)
+        if not np.array_equal(converted, array):
+            raise BadInput(
+                f"{self.path.name!r} takes {kind.removeprefix('tensor(').removesuffix(')')} inputs, and the data are "
+                "numbers that this type does not hold. Export it to take float32, as the data are read (pixels from 0 "
+                "to 1)."
+            )
+        return converted
+
+    def _check_fit(self, inputs: Tensor) -> None:
+        """Raise unless inputs are of the shape that the file takes, but for a fixed batch."""
+        wanted, given = self._shape, list(inputs.shape)
+        sizes = zip(wanted[1:], given[1:], strict=False)
+        if not wanted or (
+            len(wanted) == len(given) and all(not isinstance(one, int) or one == size for one, size in sizes)
+        ):
+            return
+        said = [size if isinstance(size, int) else "any" for size in wanted[1:]]
+        remedy = "Give the inputs that the network was exported for"
+        if len(wanted) == len(given) == 4 and [given[2], given[3], given[1]] == [
+            size if isinstance(size, int) else have
+            for size, have in zip(wanted[1:], (given[2], given[3], given[1]), strict=True)
+        ]:
+            remedy = (
+                "It takes images with the channels last, as Keras writes them, and the data have them first: export it "
+                "with channels first (tf2onnx --inputs-as-nchw), or in Python pass "
+                "size=lambda images: images.permute(0, 2, 3, 1) to as_teacher"
+            )
+        elif len(wanted) == 2 and isinstance(wanted[1], int) and inputs[0:1].numel() == wanted[1]:
+            remedy = "It takes them flat: in Python pass size=lambda rows: rows.flatten(1) to as_teacher"
+        raise BadInput(f"{self.path.name!r} takes inputs of shape {said} for each row, and gets {given[1:]}. {remedy}.")
+
+    def _only_input(self) -> Any:
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            listed = ", ".join(repr(value.name) for value in inputs[:8]) + (", ..." if len(inputs) > 8 else "")
+            raise BadInput(
+                f"{self.path.name!r} takes {len(inputs)} inputs ({listed}), and a teacher gets one tensor, the "
+                "examples. Export it with one input of numbers (a scikit-learn pipeline: one matrix of all columns)."
+            )
+        if inputs[0].type not in {*_FLOATS, *_INTEGERS, "tensor(bool)"}:
+            raise BadInput(
+                f"{self.path.name!r} takes an input of type {inputs[0].type}, which the data cannot be converted to. "
+                "Export it with one float32 input."
+            )
+        return inputs[0]
+
+    def _which_output(self, classes: int | None, name: str | None) -> tuple[str, int | None]:
+        """The name of the output that counts, and how many numbers it has for each row, if that is fixed."""
+        outputs = {value.name: value for value in self._session.get_outputs()}
+        for mapped, (tensor, _) in self.file.maps.items():
+            if tensor in outputs:  # the same numbers without a dictionary for each row
+                del outputs[mapped]
+                name = tensor if name == mapped else name
+        widths = {value.name: self._width(value) for value in outputs.values() if _is_numbers(value)}
+        if name is not None:
+            if name not in widths:
+                raise must("output_name", repr(self), "an output of numbers", name, near(name, widths or ["(none)"]))
+            return name, widths[name]
+        fitting = [one for one, width in widths.items() if classes is None or width in (None, classes)]
+        fitting = fitting or [one for one, width in widths.items() if classes == 2 and width == 1]
+        if not fitting and len(widths) == 1:  # the one that there is, for the sentence about its size
+            fitting = [*widths]
+        for known in _NAMES:
+            if len(fitting) > 1:
+                fitting = [one for one in fitting if one.lower() == known] or fitting
+        if len(fitting) == 1:
+            return fitting[0], widths[fitting[0]]
+        listed = ", ".join(f"{value.name!r}, {value.type} {list(value.shape)}" for value in outputs.values())
+        if fitting:
+            raise BadInput(
+                f"{self.path.name!r} has {len(outputs)} outputs ({listed}), and more than one of them could be the "
+                "logits. Say which with output_name."
+            )
+        raise BadInput(
+            f"{self.path.name!r} has no output of numbers [batch, {classes or 'classes'}]; it gives {listed}. Export "
+            "the network so that it gives its logits."
+        )
+
+    def _width(self, output: Any) -> int | None:
+        """How many numbers an output has for each row; None where that is open."""
+        if output.type not in _FLOATS:
+            return len(self.file.maps.get(output.name, ("", ()))[1]) or None
+        shape = _without_ones(output)
+        width = shape[1] if len(shape) == 2 else 1 if shape else None
+        return width if isinstance(width, int) else None
+
+    def _class_order(self, names: Sequence[object] | None) -> list[int] | None:
+        """Where each of the data's classes stands among the file's, where it names its own and in another order."""
+        labels = next(
+            (labels for mapped, (tensor, labels) in self.file.maps.items() if self._name in (mapped, tensor)), ()
+        )
+        wanted = [] if names is None else [str(name) for name in names]
+        if sorted(labels) != sorted(wanted) or len(set(labels)) < len(labels) or list(labels) == wanted:
+            return None
+        return [labels.index(name) for name in wanted]
 
     def __repr__(self) -> str:
         return f"OnnxTeacher({self.path.name!r})"
 
 
-def _external_data(path: Path) -> list[Path]:
-    """The files beside an ONNX file that hold a part of its tensors."""
-    import onnx
+def _is_numbers(output: Any) -> bool:
+    """Whether an output holds numbers for each row."""
+    if output.type not in _FLOATS:
+        return bool(output.type.startswith("seq(map(") and output.type.endswith("float))"))
+    return len(_without_ones(output)) <= 2
 
-    def tensors(graphs: Iterable[onnx.GraphProto]) -> Iterator[onnx.TensorProto]:
-        for graph in graphs:
-            yield from graph.initializer
-            yield from attributes(graph.node)
 
-    def attributes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-        for node in nodes:
-            for attribute in node.attribute:
-                yield from [attribute.t, *attribute.tensors]
-                yield from tensors([attribute.g, *attribute.graphs])
+def _without_ones(output: Any) -> list[Any]:
+    """The shape of an output less axes of size 1 behind those of the batch and of the classes."""
+    shape = list(output.shape)
+    while len(shape) > 2 and shape[-1] == 1:
+        shape.pop()
+    return shape
 
-    model = onnx.load(path, load_external_data=False)
-    found = [*tensors([model.graph]), *(t for function in model.functions for t in attributes(function.node))]
-    outside = [tensor for tensor in found if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    locations = {entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"}
-    return [path.parent / location for location in sorted(locations)]
+
+def useful_line(error: Exception) -> str:
+    """What ONNX Runtime says went wrong, without its codes, its sources and their lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)
+    node = re.search(r"Name:'([^']*)'", said)
+    if "Status Message: " in said:
+        said = said.split("Status Message: ")[-1]
+        # A path of its sources, a line, and a function stand before the words.
+        said = re.sub(r"^\S+\.(?:h|cc|cpp|hpp):\d+ .*?\) ?(?:const )?(?=\S)", "", said) or said
+        said = f"{said.rstrip('. ')}" + (f" (node {node[1]!r})" if node else "")
+    return said.rstrip(". ")[:400]
+
+
+def _open(file: OnnxFile, threads: int) -> Any:
+    """A session of ONNX Runtime for a file; tensors that dictionaries are made of come out as they are."""
+    # Here, not above: most jobs never open an ONNX teacher, and the import takes a third of a second.
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # What goes wrong comes as an exception; nothing else may write to the terminal.
+    source: str | bytes = str(file.path)
+    if file.maps and not file.beside:
+        import onnx
+
+        model = onnx.load(str(file.path))
+        there = {value.name for value in model.graph.output}
+        for tensor, _ in file.maps.values():
+            if tensor not in there:
+                model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
+        source = model.SerializeToString()
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
+        raise not_readable(file.path, useful_line(error)) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import must
 from attar.teachers.digest import digest
-from attar.teachers.teacher import Teacher
+from attar.teachers.teacher import Teacher, ask, gives
 
 
 class Resize(nn.Module):
@@ -95,19 +96,24 @@ class ResizedTeacher:
             return None
         return nn.Sequential(self.change, inner).eval()
 
+    @property
+    def gives(self) -> Literal["logits", "values"]:
+        """What `predict` gives."""
+        return gives(self.teacher)
+
     def predict(self, inputs: Tensor) -> Tensor:
         """Logits ``[batch, classes]`` of ``[batch, ...]`` inputs.
 
         Raises:
             BadInput: If the inputs are no images and the change is a `Resize`, or it loses rows.
         """
-        changed = self.change(inputs)
+        changed = self.change(inputs.clone())
         if not isinstance(changed, Tensor) or len(changed) != len(inputs):
             got = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise must(
                 "size", repr(self), f"a function that gives a tensor of {len(inputs)} rows", got, "Keep all rows"
             )
-        return self.teacher.predict(changed)
+        return ask(self.teacher, changed)
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher and the change: the size, or all that the function holds."""

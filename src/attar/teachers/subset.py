@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from attar.errors import must, near
-from attar.teachers.teacher import Teacher
+from attar.teachers.teacher import Teacher, ask
 
 
 class SubsetTeacher:
@@ -55,7 +55,7 @@ class SubsetTeacher:
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Logits ``[batch, classes it knows]`` of ``[batch, ...]`` inputs."""
-        return self.teacher.predict(inputs)
+        return ask(self.teacher, inputs)
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher and the names."""

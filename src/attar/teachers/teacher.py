@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from contextlib import nullcontext
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from attar.errors import must
+from attar.errors import AttarError, BadInput, must
 from attar.network.describe import digest
-from attar.network.layout import lay_out_
+from attar.network.forward import forward, number_type
+from attar.network.layout import Copies, channels_last, laid_out, suits_channels_last
 from attar.network.standardize import Standardize
+from attar.teachers.outputs import AsLogits, Output, last_layer, rows_of
+from attar.teachers.reading import Reading
 
 
 @runtime_checkable
 class Teacher(Protocol):
-    """A frozen source of targets. Anything with these three is one; there is nothing to inherit."""
+    """A frozen source of targets. Anything with these three is one; there is nothing to inherit.
+
+    A teacher of a regression has ``gives = "values"`` besides: its numbers are no logits, and nobody may shift them.
+    """
 
     @property
     def classes(self) -> int:
@@ -34,21 +43,53 @@ class Teacher(Protocol):
         ...
 
 
+def gives(teacher: Teacher) -> Literal["logits", "values"]:
+    """What a teacher's predictions are: logits, which mean the same when a number is added to all of a row, or values.
+
+    A teacher that does not say gives logits.
+    """
+    return "values" if getattr(teacher, "gives", "logits") == "values" else "logits"
+
+
+def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
+    """What a teacher says about ``[batch, ...]`` inputs, which stay as they are, whatever the teacher does to its own.
+
+    Args:
+        teacher: May be a user's, and work in place on what it gets.
+        inputs: A copy of them goes to the teacher.
+
+    Raises:
+        BadInput: If it gives no tensor.
+    """
+    said: object = teacher.predict(inputs.clone())
+    if not isinstance(said, Tensor):
+        rule, remedy = f"a tensor [{len(inputs)}, {teacher.classes}]", "Let predict return a torch tensor of logits"
+        raise must("output", repr(teacher), rule, type(said).__name__, remedy)
+    return said
+
+
 class NetworkTeacher:
     """One network as a teacher.
 
     The network is used as it was handed over, not copied (teachers are big): it is put into eval mode and its
     parameters stop asking for gradients. Its numbers never change: batch-normalization statistics stay what they were.
-    A network with convolutions is laid out in memory as they are fastest, channels last.
+    A network with convolutions computes with copies of their weights that lie in memory as they are fastest, channels
+    last, if it can. What it gives is found out when it is first asked, unless that is stated: probabilities and logits
+    are told apart by the last layer, or by what comes out for many rows.
 
     Attributes:
+        network: The network, from raw inputs to what it gives itself.
         module: The whole teacher as a module from raw inputs to logits, for export and for measuring.
         device: Where it computes.
+        reading: How what the network gives is taken for logits.
 
     Example:
         >>> teacher = NetworkTeacher(nn.Linear(4, 3), classes=3)
         >>> teacher.predict(torch.zeros(2, 4)).shape
         torch.Size([2, 3])
+        >>> sure = NetworkTeacher(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), classes=3)
+        >>> sure.reading.kind
+        'probabilities'
     """
 
     def __init__(
@@ -60,30 +101,42 @@ class NetworkTeacher:
         mean: Tensor | Sequence[float] | float | int | None = None,
         std: Tensor | Sequence[float] | float | int | None = None,
         device: str | torch.device = "cpu",
+        output: Output | None = None,
     ) -> None:
         """Freeze a network and make it a teacher.
 
         Args:
-            module: Maps ``[batch, ...]`` float32 to logits ``[batch, classes]``. Frozen in place.
+            module: Maps ``[batch, ...]`` to ``[batch, classes]``, alone or as the entry ``logits`` of a mapping, tuple
+                or dataclass; for two classes also ``[batch, 1]``, the logit or probability of the second. Frozen in
+                place. It gets the inputs as float32, or in the one type of all its own numbers.
             classes: How many classes it has; None counts them by running ``example`` through it.
             example: ``[n, ...]`` inputs, n >= 1, of which the first is run. Not needed where ``classes`` is given.
             mean: Per-channel mean to subtract from the inputs first; goes with ``std``. None where the network does it
                 itself.
             std: Per-channel deviation to divide the inputs by.
             device: Where to move the network.
+            output: What the network gives; None has it found out. ``"values"`` says that it is no classifier.
 
         Raises:
             BadInput: If neither ``classes`` nor ``example`` is given, they disagree, only one of ``mean`` and ``std``
-                is given, or the network does not give logits ``[batch, classes]``.
+                is given, or the network has no weights yet, takes several inputs, or gives no ``[batch, classes]``.
         """
         if (mean is None) != (std is None):
             raise must(
                 "mean and std", "NetworkTeacher", "given together", {"mean": mean, "std": std}, "Give both, or neither"
             )
-        self.module = module if mean is None or std is None else Standardize(module, mean, std)
+        module = _unwrapped(module)
+        _check_usable(module)
+        self.network = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
-        self.module.to(self.device).eval().requires_grad_(False)
-        lay_out_(self.module)
+        self.network.to(self.device).eval()
+        for parameter in self.network.parameters():  # Scripted modules have no requires_grad_.
+            parameter.requires_grad_(False)
+        self.reading = Reading(output, last_layer(self.network), self._name, number_type(self.network))
+        self._alone: bool | None = None
+        self._width: int | None = None
+        self._channels_last: bool | None = None
+        self._copies: Copies = {}
         if classes is None:
             if example is None or len(example) < 1:
                 got = "neither" if example is None else "an empty example"
@@ -94,7 +147,8 @@ class NetworkTeacher:
                     got,
                     "Pass classes=10, or example=inputs[:1]",
                 )
-            classes = _as_logits(self._run(example[:1]), batch=1, classes=None, teacher=repr(self)).shape[1]
+            width = self._numbers(example[:1], None).shape[1]
+            classes = 2 if width == 1 and self.reading.kind == "sigmoids" else width
         if classes < 1:
             raise must(
                 "classes", "NetworkTeacher", "at least 1", classes, "Pass the number of logits the network gives"
@@ -103,45 +157,118 @@ class NetworkTeacher:
         if example is not None and len(example) > 0:
             self.predict(example[:1])
 
+    @property
+    def module(self) -> nn.Module:
+        """The whole teacher from raw inputs to logits: the network itself, if it gives logits and nothing else."""
+        if self._alone is not False and not self.reading.mark and self._width in (None, self.classes):
+            return self.network
+        return AsLogits(self.network, self.reading.kind or "logits", self.classes).eval()
+
+    @property
+    def gives(self) -> Literal["logits", "values"]:
+        """What `predict` gives."""
+        return self.reading.gives
+
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
-        """Logits of ``[batch, ...]`` inputs, on the device of the inputs.
+        """Logits of ``[batch, ...]`` inputs, on the device of the inputs, which stay as they are.
 
         Raises:
-            BadInput: If the network gives anything but ``[batch, classes]``.
+            BadInput: If the network cannot be asked about such inputs, or gives anything but ``[batch, classes]``.
         """
-        logits = _as_logits(self._run(inputs), batch=len(inputs), classes=self.classes, teacher=repr(self))
+        numbers = self._numbers(inputs, self.classes)
+        logits = self.reading.logits(numbers, self.classes, inputs, lambda rows: self._numbers(rows, self.classes))
         return logits.to(inputs.device)
 
     def fingerprint(self) -> str:
         """SHA-256 over the weights, buffers and input statistics, and over the name and class of every submodule.
 
         The classes are there because a layer without weights (another activation) changes predictions too. Code inside
-        a ``forward`` is not seen.
+        a ``forward`` is not seen. What the network gives counts where it is no logits.
         """
-        layers = [f"{name}:{type(layer).__qualname__}" for name, layer in self.module.named_modules()]
-        return hashlib.sha256("|".join(["network", digest(self.module), *layers]).encode()).hexdigest()
+        layers = [f"{name}:{type(layer).__qualname__}" for name, layer in self.network.named_modules()]
+        made = [self.reading.mark] if self.reading.mark else []
+        return hashlib.sha256("|".join(["network", digest(self.network), *layers, *made]).encode()).hexdigest()
 
-    def _run(self, inputs: Tensor) -> object:
-        # The module is the caller's as well: somebody may have put it back into train mode since.
-        self.module.eval()
-        with torch.no_grad():
-            return self.module(inputs.to(self.device))
+    def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width"]:
+        """What the network gives, one row for each of the inputs."""
+        # The network is the caller's as well: somebody may have put it back into train mode since.
+        self.network.eval()
+        name, there = self._name, inputs.to(self.device)
+        if self._channels_last is None and len(inputs):
+            self._channels_last = suits_channels_last(self.network, there)
+        fastest = bool(self._channels_last)
+        try:
+            with torch.no_grad(), channels_last(self.network, self._copies) if fastest else nullcontext():
+                numbers = forward(self.network, laid_out(there) if fastest else there, of=name)
+                if self._alone is None and len(inputs):
+                    self._alone = self._gives_these_alone(there)
+        except AttarError:
+            raise
+        except Exception as error:  # whatever a user's code raises
+            raise _failed(name, inputs, error) from error
+        numbers = rows_of(numbers, batch=len(inputs), classes=classes, of=name).detach()
+        self._width = numbers.shape[1]
+        return numbers
+
+    def _gives_these_alone(self, inputs: Tensor) -> bool:
+        """Whether the network gives a float32 matrix of float32 inputs by itself and can be exported as it is."""
+        if number_type(self.network) not in (None, torch.float32):
+            return False
+        answer = self.network(inputs.clone())
+        return isinstance(answer, Tensor) and answer.dtype == torch.float32 and answer.dim() == 2
+
+    @property
+    def _name(self) -> str:
+        inner = self.network.network if isinstance(self.network, Standardize) else self.network
+        return f"The network {type(inner).__name__}"
 
     def __repr__(self) -> str:
-        inner = self.module.network if isinstance(self.module, Standardize) else self.module
-        return f"NetworkTeacher({type(inner).__name__})"
+        return f"NetworkTeacher({self._name.removeprefix('The network ')})"
 
 
-def _as_logits(output: object, *, batch: int, classes: int | None, teacher: str) -> Tensor:
-    """A model's output as float32 logits, once it is sure that they are ``[batch, classes]``."""
-    wanted = f"a tensor [{batch}, {classes if classes is not None else 'classes'}]"
-    if not isinstance(output, Tensor):
-        raise must(
-            "output", teacher, wanted, type(output).__name__, "Wrap the network so that it returns its logits alone"
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside of what compiles it or spreads it over devices: only it can be saved and exported."""
+    inner = module.module if isinstance(module, nn.DataParallel) else getattr(module, "_orig_mod", module)
+    return _unwrapped(inner) if isinstance(inner, nn.Module) and inner is not module else module
+
+
+def _check_usable(module: nn.Module) -> None:
+    """Raise unless a network has its weights and takes one input.
+
+    Raises:
+        BadInput: If it has not, or does not.
+    """
+    name = f"The network {type(module).__name__}"
+    tensors = [*module.parameters(), *module.buffers()]
+    if any(is_lazy(tensor) for tensor in tensors):
+        raise BadInput(
+            f"{name} has layers whose weights are not made yet (lazy ones). Run one batch through it, load its "
+            "weights, and then give it as teacher."
         )
-    if output.dim() != 2 or output.shape[0] != batch or classes not in (None, output.shape[1]):
-        remedy = (
-            "Give logits with one number per class, and as classes the number of classes the teacher was trained on"
+    if any(tensor.is_meta for tensor in tensors):
+        raise BadInput(
+            f"{name} has weights on the device 'meta', which hold no numbers. Load its weights onto the CPU, and then "
+            "give it as teacher."
         )
-        raise must("output", teacher, wanted, list(output.shape), remedy)
-    return output.detach().to(torch.float32)
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # compiled code without a signature
+        return
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [
+        one.name for one in parameters if one.default is one.empty and one.kind in (*positional, one.KEYWORD_ONLY)
+    ]
+    if len(needed) > 1:
+        raise BadInput(
+            f"{name} takes {len(needed)} inputs ({', '.join(needed)}), and a teacher gets one, the examples. Wrap it "
+            "in a module whose forward takes the examples alone and makes the rest of them."
+        )
+
+
+def _failed(name: str, inputs: Tensor, error: Exception) -> BadInput:
+    """The error for a network that raises."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return BadInput(
+        f"{name} cannot be asked about inputs of shape {list(inputs.shape)}: {type(error).__name__}"
+        f"{': ' + said if said else ''}. Give inputs as it takes them, or wrap it in a module that changes them first."
+    )

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from attar.errors import must
 from attar.ops.top_k import TopK
-from attar.teachers.teacher import Teacher
+from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.trial import trial
 from attar.training.batch import Batch
 from attar.transfer.datasets import Split
 from attar.transfer.store import Targets, round_through_store
+from attar.transfer.store.coding import check_values
 from attar.transfer.views import UNCHANGED, Views
 
 
@@ -34,7 +36,8 @@ class TargetSource(Protocol):
 class Live:
     """Targets that a teacher gives at the moment they are asked for.
 
-    They are rounded as the store rounds them, so that training on stored targets and on live ones is the same.
+    They are rounded as the store rounds them, so that training on stored targets and on live ones is the same. A
+    teacher whose answers depend on chance, or on the rows that are asked together, is refused when it is first asked.
 
     Example:
         >>> from attar.teachers.teacher import NetworkTeacher
@@ -50,14 +53,24 @@ class Live:
             teacher: Whose targets they are.
         """
         self.teacher = teacher
+        self._tried = False
 
     def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor:
         """The teacher's logits for the inputs, less their mean over the classes; ``rows`` and ``view`` do not matter.
 
+        Values, which a regression gives, are nobody's to shift: they come as they are.
+
         Raises:
-            BadInput: If a logit is not finite, or does not fit float16.
+            BadInput: If a number is not finite, a logit does not fit float16, or the teacher does not answer alike.
         """
-        return round_through_store(self.teacher.predict(inputs))
+        if not self._tried:
+            trial(self.teacher, inputs)
+            self._tried = True
+        said = ask(self.teacher, inputs)
+        if gives(self.teacher) == "values":
+            check_values(said, lambda row: f"row {row} of {self.teacher!r}")
+            return said
+        return round_through_store(said)
 
 
 class TransferSet:

@@ -12,6 +12,9 @@ from attar.recipes.schema.section import Number, Section, Seed, TrainingSettings
 from attar.teachers.ensemble import MEANS
 from attar.training.settings import Training
 
+GivenOutput = Literal["logits", "probabilities", "log_probabilities"]
+"""What a given model of a classification may be said to give."""
+
 
 class LibrarySection(Section):
     """Many models trained here, of which an ensemble is selected on validation data."""
@@ -79,6 +82,8 @@ class MemberSection(Section):
     )
     classes: list[str] | None = Field(None, description="names of the classes it knows, in the order of its logits")
     vote: Annotated[Number, Field(gt=0)] = Field(1.0, description="weight in the average")
+    output: GivenOutput | None = Field(None, description="what the model gives; found out if left out")
+    output_name: str | None = Field(None, description="which output of an ONNX file, where several could be meant")
 
     @model_validator(mode="after")
     def _network_with_weights_or_file(self) -> MemberSection:
@@ -105,6 +110,11 @@ class TeacherSection(Section):
     )
     library: LibrarySection | None = Field(None, description="models trained here for rows of a table, and a selection")
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
+    output: GivenOutput | None = Field(None, description="what given models give; found out if left out")
+    output_name: str | None = Field(None, description="which output of ONNX files, where several could be meant")
+    samples: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="answers to average of a teacher that answers at random"
+    )
     votes: list[Annotated[Number, Field(gt=0)]] | None = Field(
         None, description="weight of each member in the average; all the same if left out"
     )
@@ -126,6 +136,12 @@ class TeacherSection(Section):
         if self.estimator is not None or self.library is not None:
             if self.learns or self.weights or self.members != 1:
                 raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
+        if self.output is not None and not (self.weights or self.onnx):
+            raise ValueError("output is for weights and onnx; with each, give it in the table of the model")
+        if self.output_name is not None and not self.onnx:
+            raise ValueError("output_name is for onnx; with each, give it in the table of the model")
+        if self.samples is not None and (self.learns or self.library is not None or self.specialists is not None):
+            raise ValueError("samples are for a frozen teacher without specialists; leave them out")
         if self.weights and self.members not in (1, len(self.weights)):
             raise ValueError(
                 f"members ({self.members}) must be the number of weights ({len(self.weights)}); leave it out"

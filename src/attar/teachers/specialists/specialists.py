@@ -27,7 +27,7 @@ from attar.teachers.specialists.kept import (
     write_specialist,
 )
 from attar.teachers.specialists.specialist import Correction, Specialist
-from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask
 
 FORMAT = 1
 ABOUT, GENERALIST = "specialists.json", "generalist.safetensors"
@@ -109,7 +109,7 @@ class Specialists:
         Raises:
             BadInput: If a member gives anything but the logits that it should.
         """
-        general = self.generalist.predict(inputs)
+        general = ask(self.generalist, inputs)
         return self.infer(general, self.hear(inputs, self.asked(general))).logits
 
     def asked(self, general: Tensor) -> Bool[Tensor, "batch specialists"]:
@@ -136,7 +136,7 @@ class Specialists:
             rows = asked[:, place].nonzero()[:, 0]
             if len(rows) == 0:
                 continue
-            logits = one.teacher.predict(inputs[rows])
+            logits = ask(one.teacher, inputs[rows])
             expected = (len(rows), len(one.classes) + 1)
             if tuple(logits.shape) != expected:
                 rule = f"of shape {expected}, its classes and the rest"

@@ -2,7 +2,8 @@
 
 Of kind ``logits``, every class has its number; of kind ``top-k``, there are ``index``, a fixed-size list of int32, the
 k likeliest classes, the likeliest first, and ``rest`` float32, the log of the probability that all other classes share.
-The numbers themselves, logits or the log-probabilities of the k classes, are kept in one of two codes:
+Of kind ``values``, which are a regression's and no logits, every number is kept as it is: ``values``, a fixed-size list
+of float32. The numbers themselves, logits or the log-probabilities of the k classes, are kept in one of two codes:
 
 - ``float16``: a fixed-size list of float16, named ``logits`` (less their mean over the classes) or ``logit``;
 - ``int8``: ``code``, a fixed-size list of uint8, and ``scale`` float16: a number is the row's largest less code times
@@ -24,7 +25,10 @@ from attar.errors import must, near
 from attar.ops.top_k import TopK
 
 CODES = ("float16", "int8")
-"""The ways to keep a number."""
+"""The ways to keep a logit."""
+
+VALUES = "float32"
+"""The way to keep a value: nothing may be taken from it, and its size may be any."""
 
 Whose = Callable[[int], str]
 """Names a row, for the error."""
@@ -42,7 +46,7 @@ class Coding:
     Attributes:
         classes: How many classes there are.
         top_k: How many of them are kept of each example; None keeps all.
-        codes: How a number is kept; one of `CODES`.
+        codes: How a number is kept; one of `CODES` for logits, `VALUES` for values.
     """
 
     classes: int
@@ -55,6 +59,11 @@ class Coding:
         Args:
             of: Who was asked for it; named in the error.
         """
+        if self.codes == VALUES:
+            if self.top_k is not None:
+                remedy = "Leave it out: values are no classes, and all are kept"
+                raise must("top_k", of, "left out for a teacher that gives values", self.top_k, remedy)
+            return
         if self.top_k is not None and not 1 <= self.top_k < self.classes:
             rule = f"from 1 to {self.classes - 1}, for a teacher of {self.classes} classes"
             raise must("top_k", of, rule, self.top_k, "Leave it out to keep the logits of all classes")
@@ -65,6 +74,8 @@ class Coding:
     def columns(self) -> list[tuple[str, np.dtype[Any], int]]:
         """The columns of a part beside id and view: name, type, and length of its lists (0: a plain number)."""
         width = self.classes if self.top_k is None else self.top_k
+        if self.codes == VALUES:
+            return [("values", np.dtype(np.float32), width)]
         half: np.dtype[Any] = np.dtype(np.float16)
         numbers: list[tuple[str, np.dtype[Any], int]]
         if self.codes == "int8":
@@ -79,8 +90,11 @@ class Coding:
         """What is kept of some logits, as columns.
 
         Raises:
-            BadInput: If a logit is not finite, or does not fit float16.
+            BadInput: If a number is not finite, or a logit does not fit float16.
         """
+        if self.codes == VALUES:
+            check_values(logits, whose)
+            return {"values": logits}
         if self.top_k is None:
             halves = _halves(logits, whose)
             return {"logits": halves} if self.codes == "float16" else _steps_below(logits)
@@ -91,7 +105,9 @@ class Coding:
         return {"index": top.index.int(), **numbers, "rest": rest}
 
     def decode(self, columns: Mapping[str, Tensor]) -> Tensor | TopK:
-        """Logits ``[batch, classes]`` float32, centered, or the top k, from the columns of some rows."""
+        """Logits ``[batch, classes]`` float32, centered, or the top k, or values, from the columns of some rows."""
+        if self.codes == VALUES:
+            return columns["values"]
         if self.codes == "int8":
             numbers = columns["code"].float() * -columns["scale"].float()[:, None]
             if self.top_k is None:
@@ -140,6 +156,15 @@ def _steps_below(numbers: Float[Tensor, "batch n"]) -> dict[str, Tensor]:
     # Where all numbers are the same the step is 0, and so is what is divided.
     steps = below / scale.to(below.dtype).clamp_min(torch.finfo(torch.float16).smallest_normal * 2**-10)[:, None]
     return {"code": steps.round().clamp_(max=_STEPS).to(torch.uint8), "scale": scale}
+
+
+def check_values(values: Tensor, whose: Whose) -> None:
+    """Raise BadInput unless all values are finite; ``whose`` names a row for the error."""
+    fine = values.isfinite().all(dim=1)
+    if not bool(fine.all()):
+        row = int((~fine).nonzero()[0])
+        remedy = "Check that the teacher was trained and gets the inputs it was trained on"
+        raise must("values", whose(row), "finite", values[row].tolist(), remedy)
 
 
 def _check_finite(fine: Tensor, logits: Tensor, whose: Whose) -> None:

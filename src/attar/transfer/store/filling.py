@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attar.errors import StaleStore, must
 from attar.training.progress import Progress
+from attar.transfer.store.coding import VALUES
 from attar.transfer.store.fidelity import Fidelity, measure
 from attar.transfer.store.manifest import MANIFEST, Manifest, Part
 from attar.transfer.store.parquet import read_part, to_parquet
@@ -31,6 +32,7 @@ def fill(
     temperatures: tuple[float, ...],
     of: str,
     progress: Progress,
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Write what is missing of a store.
 
@@ -43,6 +45,7 @@ def fill(
         temperatures: At which to measure what is lost.
         of: Name of the function that the user called.
         progress: Told about every row of every view.
+        begin: Called before anything is written, where something is missing.
 
     Raises:
         BadInput: If the folder cannot be written or holds something else, or a logit cannot be kept.
@@ -60,6 +63,7 @@ def fill(
         rule = f"empty, new or written by {of}"
         raise must("folder", of, rule, f"{folder} with {others[0]} in it", "Choose another folder")
     else:
+        begin()
         manifest = wanted
         manifest.write(folder, of)
     parts = list(manifest.parts())
@@ -71,6 +75,8 @@ def fill(
     if len(digests) == len(parts):
         _log.info("Reusing the targets in %s", folder)
         return
+    if MANIFEST in found:
+        begin()
     if digests:
         _log.info("Going on with %s, which has %d of %d parts", folder, len(digests), len(parts))
     coding = manifest.coding
@@ -88,14 +94,15 @@ def fill(
                     return f"{speaker} for the example with id {int(ids[start + row])}"
 
                 batches.append(coding.encode(logits, whose))
-                measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
+                if coding.codes != VALUES:  # which have no distribution, and lose nothing
+                    measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
                 advance(len(logits))
             columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
             data = to_parquet(ids[part.slice], part.view, columns)
             digests[part.name] = write_whole(folder / part.name, data, of)
             fidelities[part.name] = [
                 Fidelity.over([(rows, found[number]) for rows, found in measured])
-                for number in range(len(temperatures))
+                for number in range(len(temperatures) if measured else 0)
             ]
             replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
 

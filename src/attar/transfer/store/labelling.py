@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from attar.errors import must
-from attar.teachers.teacher import Teacher
+from attar.errors import BadInput, must
+from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 from attar.transfer.split import Split
-from attar.transfer.store.coding import Coding
+from attar.transfer.store.coding import VALUES, Coding
 from attar.transfer.store.fidelity import temperatures
 from attar.transfer.store.filling import discard_stale, fill
 from attar.transfer.store.manifest import Manifest, Part
@@ -35,6 +36,9 @@ def label(
 ) -> Targets:
     """Run a teacher once over every view of every example, and keep what it says in a folder.
 
+    First the teacher is asked about a few rows several times: one whose answers depend on chance, or on the rows that
+    are asked together, is refused.
+
     A folder that already holds these targets is reused; one that holds a part of them is completed from the first
     missing part on. One that holds targets of another teacher, of other data or views is labelled anew, with a warning
     in the log, so that a program or a cell of a notebook can be run again. Two passes must not write to one folder at
@@ -50,7 +54,8 @@ def label(
         codes: How a number is kept: ``"float16"``, or ``"int8"`` in half the bytes, as one of 256 even steps from the
             largest logit of the example down to the smallest that is kept, the range r. The largest is exact, and any
             other is off from it by at most half a step: 0.00197 r, or 0.00197 r + 3e-8 where r is below 0.016 and a
-            float16 can no longer give the step to the same number of digits.
+            float16 can no longer give the step to the same number of digits. The values of a regression are always kept
+            as float32, as they are.
         temperature: Where to measure what storing loses and how soft the targets are, besides at 1: that of the loss
             that will read them. It changes nothing that is stored; see `Targets.fidelity`.
         batch_size: How many examples the teacher sees at once.
@@ -61,14 +66,22 @@ def label(
         progress: Told about every labelled example of every view.
 
     Raises:
-        BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits, or
-            the folder cannot be written or holds something else.
+        BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits or
+            does not answer alike (`attar.teachers.trial`), or the folder cannot be written or holds something else.
         StaleStore: If the folder holds targets of another teacher, other data, other views, or another ``top_k`` or
             ``codes``, and ``replace_stale`` is False.
         CorruptFile: If a file of the folder was truncated or altered.
     """
     folder = Path(folder)
+    if gives(teacher) == "values" and codes == "float16":
+        codes = VALUES
     _check(teacher, split, Coding(teacher.classes, top_k, codes), batch_size, rows_per_part)
+    first = slice(0, min(len(split), batch_size))
+
+    def rows() -> Tensor:
+        return views(split.floats(first), split.ids[first], 0)
+
+    settle(teacher, rows())
     wanted = Manifest(
         classes=tuple(split.classes),
         top_k=top_k,
@@ -89,6 +102,7 @@ def label(
         temperatures=temperatures(temperature, "label"),
         of="label",
         progress=progress,
+        begin=lambda: trial(teacher, rows()),
     )
     return Targets.open(folder, split)
 
@@ -98,8 +112,13 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
     if len(split) < 1:
         raise must("split", "label", "at least one example", "none", "Give the examples that the teacher shall label")
     if teacher.classes != len(split.classes):
-        got, remedy = teacher.classes, "Give the data with the classes, in the order, that the teacher was trained on"
-        raise must("classes", repr(teacher), f"the {len(split.classes)} classes of the data", got, remedy)
+        raise BadInput(
+            f"{teacher!r} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it data "
+            "with the classes, in the order, that it was trained on."
+        )
+    if gives(teacher) == "values" and coding.codes != VALUES:
+        remedy = "Leave it out: values are kept as they are"
+        raise must("codes", "label", "left out for a teacher that gives values", coding.codes, remedy)
     coding.check("label")
     if batch_size < 1:
         raise must("batch_size", "label", "at least 1", batch_size, "512 is usual")
@@ -112,12 +131,8 @@ def _said(teacher: Teacher, split: Split, views: Views, part: Part, batch_size: 
     for start in range(part.start, part.stop, batch_size):
         rows = slice(start, min(start + batch_size, part.stop))
         ids = split.ids[rows]
-        logits = teacher.predict(views(split.floats(rows), ids, part.view))
+        logits = ask(teacher, views(split.floats(rows), ids, part.view))
         rule = f"a tensor [{len(ids)}, {teacher.classes}]"
-        if not isinstance(logits, Tensor):
-            raise must(
-                "output", repr(teacher), rule, type(logits).__name__, "Let predict return a torch tensor of logits"
-            )
         if logits.shape != (len(ids), teacher.classes):
             remedy = "Let predict return one row per example and one logit per class"
             raise must("output", repr(teacher), rule, list(logits.shape), remedy)

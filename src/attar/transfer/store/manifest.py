@@ -10,13 +10,13 @@ from typing import Any
 
 from attar.errors import StaleStore, must, shown
 from attar.records import read_record, to_text
-from attar.transfer.store.coding import CODES, Coding
+from attar.transfer.store.coding import CODES, VALUES, Coding
 from attar.transfer.store.fidelity import Fidelity
 from attar.transfer.store.whole import corrupt, write_whole
 
 MANIFEST = "manifest.json"
 
-_FORMATS = {"float16": 1, "int8": 2}
+_FORMATS = {"float16": 1, "int8": 2, VALUES: 3}
 """The number of the format, by codes: versions that know of float16 alone shall say that they are too old."""
 
 
@@ -78,6 +78,8 @@ class Manifest:
 
     @property
     def kind(self) -> str:
+        if self.codes == VALUES:
+            return "values"
         return "logits" if self.top_k is None else "top-k"
 
     @property

@@ -13,7 +13,7 @@ from attar.errors import must
 from attar.ops.top_k import dense
 from attar.teachers.ensemble import MEANS, fingerprint_of, shares
 from attar.training.progress import Progress, silent
-from attar.transfer.store.coding import Coding
+from attar.transfer.store.coding import VALUES, Coding
 from attar.transfer.store.fidelity import temperatures
 from attar.transfer.store.filling import fill
 from attar.transfer.store.manifest import Manifest, Part
@@ -71,6 +71,9 @@ def merge(
     for member in members[1:]:
         _check_alike(members[0], member)
     weighed = shares(len(members), mean, weights, "merge")
+    values = first.codes == VALUES
+    if values and codes == "float16":
+        codes = VALUES
     if top_k is None and all(member.manifest.top_k is not None for member in members):
         top_k = max(member.manifest.top_k or 0 for member in members)
     Coding(len(first.classes), top_k, codes).check("merge")
@@ -93,7 +96,9 @@ def merge(
     def said(part: Part) -> Iterator[Tensor]:
         for start in range(part.start, part.stop, batch_size):
             stop = min(start + batch_size, part.stop)
-            yield MEANS[mean](torch.stack([member.logits(part.view, start, stop) for member in members]), weighed)
+            yield MEANS["logits" if values else mean](
+                torch.stack([member.logits(part.view, start, stop) for member in members]), weighed
+            )
 
     fill(
         Path(folder),
@@ -165,6 +170,8 @@ def _check_alike(one: _Member, other: _Member) -> None:
     ]
     if one.manifest.classes != other.manifest.classes:
         differences.append("classes")
+    if (one.manifest.codes == VALUES) != (other.manifest.codes == VALUES):
+        differences.append("kind of numbers")
     if differences:
         rule, got = f"about the same {' and '.join(differences)}", f"{one.folder.name} and {other.folder.name}"
         raise must("stores", "merge", rule, got, "Label the same split with the same views for every teacher")

@@ -27,9 +27,9 @@ class Targets:
     Attributes:
         folder: Where they are kept.
         classes: The name of each class.
-        kind: ``"logits"`` or ``"top-k"``.
+        kind: ``"logits"``, ``"top-k"``, or ``"values"`` of a regression.
         top_k: How many classes are kept of each example; None keeps all.
-        codes: How a number is kept: ``"float16"`` or ``"int8"``.
+        codes: How a number is kept: ``"float16"`` or ``"int8"``; ``"float32"`` for values.
         views: How many views of each example there are.
         ids: ``[rows]`` int64, the identity of each row.
         size_bytes: Size of all files of the store on disk.
@@ -128,7 +128,7 @@ class Targets:
             view: Which view of them, 0 <= view < views.
 
         Returns:
-            Centred logits; of kind ``top-k`` the classes that were kept, whose ``dense()`` are logits of all.
+            Centred logits, or values; of kind ``top-k`` the classes that were kept; ``dense()`` gives logits of all.
         """
         if not 0 <= view < self.views:
             raise must(
@@ -137,8 +137,8 @@ class Targets:
         return self._coding.decode({name: column[view].index_select(0, rows) for name, column in self._columns.items()})
 
     def __repr__(self) -> str:
-        what = "logits" if self.top_k is None else f"top {self.top_k} logits"
-        codes = "" if self.codes == "float16" else f" in {self.codes} codes"
+        what = self.kind if self.top_k is None else f"top {self.top_k} logits"
+        codes = f" in {self.codes} codes" if self.codes == "int8" else ""
         views = f"{self.views} view{'s' if self.views > 1 else ''}"
         return (
             f"{what}{codes} of {len(self):,} examples in {views}, {len(self.classes)} classes, "

@@ -1,0 +1,159 @@
+"""Trees as LightGBM and XGBoost train them without scikit-learn, in the form of its estimators."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.errors import BadInput
+
+_BINARY = ("binary", "cross_entropy", "xentropy", "binary:logistic", "binary:logitraw", "reg:logistic")
+_MANY = ("multiclass", "multiclassova", "multi:softprob", "multi:softmax")
+_VALUES = ("regression", "regression_l1", "regression_l2", "huber", "fair", "poisson", "quantile", "mape", "gamma")
+_VALUES_TOO = ("tweedie", "reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror")
+_VALUES_LAST = ("reg:quantileerror", "reg:gamma", "reg:tweedie", "count:poisson")
+
+
+def is_booster(given: object) -> bool:
+    """Whether it is a bare ``Booster`` of LightGBM or XGBoost; neither package is imported for that."""
+    for name in ("lightgbm", "xgboost"):
+        package = sys.modules.get(name)
+        if package is not None and isinstance(given, package.Booster):
+            return True
+    return False
+
+
+def estimator_of_booster(booster: Any) -> BoosterClassifier | BoosterRegressor:
+    """A booster in the form of an estimator, by the objective that it was trained for.
+
+    Raises:
+        BadInput: If it is neither a classifier of one target nor a regressor, as far as its objective says.
+    """
+    trees = _LightGbm(booster) if type(booster).__module__.startswith("lightgbm") else _XgBoost(booster)
+    if trees.objective in _BINARY:
+        return BoosterClassifier(trees, 2)
+    if trees.objective in _MANY:
+        return BoosterClassifier(trees, trees.classes)
+    if trees.objective in (*_VALUES, *_VALUES_TOO, *_VALUES_LAST):
+        return BoosterRegressor(trees)
+    said = f"the objective {trees.objective!r}" if trees.objective else "an objective of its own"
+    raise BadInput(
+        f"The {trees.package} Booster was trained for {said}, which gives neither probabilities nor values. Train it "
+        "with an objective for classification or regression, or give an object with classes_ and predict_proba."
+    )
+
+
+class _Trees:
+    """A booster asked about a matrix."""
+
+    package: str
+    objective: str
+    classes: int
+    width: int
+
+    def state(self) -> bytes:
+        """All that predictions depend on."""
+        raise NotImplementedError
+
+    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities or values, ``[n]`` or ``[n, classes]``."""
+        raise NotImplementedError
+
+
+class _LightGbm(_Trees):
+    package = "LightGBM"
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+        # Such as "binary sigmoid:1"; nothing where the caller wrote the objective.
+        self.objective = str(booster.dump_model(num_iteration=1).get("objective") or "").split(" ")[0]
+        self.classes = int(booster.num_model_per_iteration())
+        self.width = int(booster.num_feature())
+
+    def state(self) -> bytes:
+        return str(self.booster.model_to_string()).encode()
+
+    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(self.booster.predict(matrix), np.float64)
+
+
+class _XgBoost(_Trees):
+    package = "XGBoost"
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+        learner = json.loads(booster.save_config())["learner"]
+        self.objective = str(learner["objective"]["name"])
+        self.classes = int(learner["learner_model_param"]["num_class"])
+        self.width = int(booster.num_features())
+
+    def state(self) -> bytes:
+        return bytes(self.booster.save_raw("ubj"))
+
+    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        import xgboost
+
+        names, types = self.booster.feature_names, self.booster.feature_types
+        rows = xgboost.DMatrix(matrix, feature_names=names, feature_types=types, enable_categorical=True)
+        best = self.booster.attr("best_iteration")
+        trees = (0, 0) if best is None else (0, int(best) + 1)
+        # The margins, where the objective gives no probabilities: the class alone, or the log-odds.
+        margin = self.objective in ("multi:softmax", "binary:logitraw")
+        said = np.asarray(self.booster.predict(rows, output_margin=margin, iteration_range=trees), np.float64)
+        if not margin:
+            return said
+        if said.ndim == 1:
+            return 1 / (1 + np.exp(-said))
+        powers = np.exp(said - said.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
+
+
+class _Booster:
+    """What both kinds of boosters share; what they hold is the text or bytes that the package would write."""
+
+    def __init__(self, trees: _Trees) -> None:
+        self.trees = trees
+        self.n_features_in_ = trees.width
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"package": self.trees.package, "model": self.trees.state()}
+
+    def __repr__(self) -> str:
+        return f"{self.trees.package} Booster ({self.trees.objective})"
+
+
+class BoosterClassifier(_Booster):
+    """A booster trained to tell classes apart; its classes are the numbers from 0 on.
+
+    Attributes:
+        classes_: ``[classes]`` int64.
+    """
+
+    def __init__(self, trees: _Trees, classes: int) -> None:
+        """Take its predictions for probabilities.
+
+        Args:
+            trees: The booster.
+            classes: How many classes it was trained on.
+        """
+        super().__init__(trees)
+        self.classes_ = np.arange(classes)
+
+    def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities ``[n, classes]`` of rows ``[n, columns]``."""
+        said = self.trees.ask(matrix)
+        said = np.stack([1 - said, said], axis=1) if said.ndim == 1 else said
+        # The classes of one against the rest do not sum to 1.
+        return np.asarray(said / said.sum(axis=1, keepdims=True), np.float64)
+
+
+class BoosterRegressor(_Booster):
+    """A booster trained to predict values."""
+
+    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values ``[n]`` of rows ``[n, columns]``."""
+        return self.trees.ask(matrix)

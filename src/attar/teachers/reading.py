@@ -1,0 +1,112 @@
+"""How one model's numbers are taken for logits, found out once and said once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from attar.teachers.outputs import MASKED, Kind, Output, as_logits, check_output, found_kind, recognized
+
+_log = logging.getLogger(__name__)
+
+_SAID: dict[Kind, str] = {
+    "probabilities": "gives probabilities, and not logits: its logits are taken to be their logarithms",
+    "sigmoids": "gives a probability for each class by itself, and not logits: its logits are taken to be the log-odds",
+}
+
+
+class Reading:
+    """What a model's numbers are, and what the user should know of that.
+
+    Attributes:
+        output: What they are, as it was stated; None where that is to be found out.
+        kind: What they are; None until rows were seen, where it takes rows.
+        remarks: Sentences for the user, of what is not as one would expect.
+    """
+
+    def __init__(self, output: Output | None, known: Kind | None, of: str, precision: torch.dtype | None) -> None:
+        """Begin with what is known before the model was asked.
+
+        Args:
+            output: What its numbers are, as it was stated.
+            known: What they are by the layer or operator that the model ends in; None where that does not say.
+            of: What sentences call the model; their first word.
+            precision: The type that it computes in: how exactly probabilities can add up to 1. None for float32.
+
+        Raises:
+            BadInput: If ``output`` is none of `Output`.
+        """
+        check_output(output, "as_teacher")
+        self.output: Output | None = output
+        self.kind: Kind | None = output
+        if output is None or (output == "probabilities" and known in ("probabilities", "sigmoids")):
+            self.kind = known
+        elif output == "probabilities":  # of all classes together, or of each by itself: the numbers show it
+            self.kind = None
+        self.remarks: list[str] = []
+        self._of, self._precision = of, precision or torch.float32
+        if self.kind is not None:
+            self._say_kind()
+
+    @property
+    def gives(self) -> Literal["logits", "values"]:
+        """What comes out of `logits`."""
+        return "values" if self.kind == "values" else "logits"
+
+    @property
+    def mark(self) -> str:
+        """What a fingerprint says of it: nothing where logits are taken as they are."""
+        return "" if self.kind in (None, "logits", "log_probabilities") else f"from {self.kind}"
+
+    def logits(
+        self,
+        numbers: Float32[Tensor, "batch width"],
+        classes: int,
+        inputs: Tensor,
+        again: Callable[[Tensor], Tensor],
+    ) -> Float32[Tensor, "batch classes"]:
+        """Logits, or values, of what the model gave.
+
+        Args:
+            numbers: What it gave.
+            classes: How many classes there are.
+            inputs: What it was asked about.
+            again: Asks it about other inputs, where its numbers leave open what they are.
+        """
+        if self.kind is None and len(numbers):
+            self._find_out(numbers, inputs, again)
+        kind = self.kind or "logits"
+        if kind != "values" and numbers.numel() and float(numbers.amin()) == -torch.inf:
+            self.say(
+                f"{self._of} gives minus infinity for some classes: these are put {MASKED:g} below the largest logit "
+                "of the row (a probability of 1e-13)"
+            )
+        return as_logits(numbers, kind, classes)
+
+    def _find_out(self, numbers: Tensor, inputs: Tensor, again: Callable[[Tensor], Tensor]) -> None:
+        if self.output == "probabilities":
+            of_all = numbers.shape[1] == 1 or recognized(numbers, self._precision) == "probabilities"
+            self.kind = "probabilities" if of_all else "sigmoids"
+        else:
+            self.kind = found_kind(again, inputs, numbers, self._precision)
+        self._say_kind()
+
+    def _say_kind(self) -> None:
+        if self.kind in _SAID:
+            stated = "" if self.output else ' (state output = "logits" if that is wrong)'
+            self.say(f"{self._of} {_SAID[self.kind]}{stated}")
+
+    def say(self, text: str) -> None:
+        """Tell the user something, once.
+
+        Args:
+            text: A sentence without its period.
+        """
+        if f"{text}." not in self.remarks:
+            self.remarks.append(f"{text}.")
+            _log.warning("%s.", text)
