@@ -23,6 +23,9 @@ CHECKSUM = "checksum"
 LARGEST = 2**28
 """Bytes of a record at most, unless its reader asks for another limit."""
 
+LARGEST_FILE = 2**40
+"""Bytes that a file may have which a record names with its SHA-256: as many as there are, where it is a file."""
+
 _DEEPEST = 100
 """Levels of nesting at most. Records have ten; code that walks over them is recursive."""
 
@@ -135,7 +138,7 @@ def read_bytes(path: Path, remedy: str, *, follow: bool = True, largest: int = L
         if about.st_size > largest:
             raise CorruptFile(f"{path} has {about.st_size} bytes, more than the {largest} that are read. {remedy}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(largest + 1)
+            return file.read(about.st_size)
     finally:
         os.close(descriptor)
 

@@ -287,6 +287,7 @@ def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text
         lambda m: m["input"].update(shape="any"),
         lambda m: m["output"].update(classes=[1, 2]),
         lambda m: m["output"].update(classes=[]),
+        lambda m: m["output"].pop("kind"),
         lambda m: m["input"].update(shape=["batch", -1]),
         lambda m: m["input"].update(shape=["batch", True]),
         lambda m: m["input"].update(shape=["batch"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -167,9 +168,19 @@ class TestTeacher:
         else:
             document["members"][1] |= {"outside": {"file": "../it/member-0001.skops"}, "weight": {"weight": -1}}[harm]
             about.write_text(to_text(document))
-        with pytest.raises(CorruptFile, match=r"must be as save wrote it|must hold a JSON object"):
+        with pytest.raises(CorruptFile, match=r"must be as save wrote it|must hold a JSON object|No such file"):
             SelectedEnsemble.load(folder)
 
     def test_nothing_there(self, tmp_path):
         with pytest.raises(BadInput, match="must be one that save wrote"):
             SelectedEnsemble.load(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "/etc"])
+def test_what_is_no_file_is_neither_read_nor_waited_for(tmp_path, place):
+    folder = SelectedEnsemble(members(), [1, 2, 3]).save(tmp_path / "it")
+    (folder / "member-0001.skops").unlink()
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "member-0001.skops").symlink_to(tmp_path / place)
+    with pytest.raises(CorruptFile, match=r"must be a file; it is a (device|pipe|folder)"):
+        SelectedEnsemble.load(folder)

@@ -105,7 +105,7 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         return "'input.shape' is not a list of sizes"
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or not classes:
         return "'output.classes' is not a list of names"
-    if manifest["output"].get("kind", "logits") not in ("logits", "values"):
+    if manifest["output"].get("kind") not in ("logits", "values"):
         return "'output.kind' is neither 'logits' nor 'values'"
     if "columns" in manifest["input"]:
         try:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attar.errors import CorruptFile, StaleStore, missing_extra, must, near, shown
-from attar.records import read_record, to_text
+from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
@@ -127,7 +127,7 @@ class Library:
         if model is None:
             raise must("name", "Library.load", "a model of the library", name, near(name, self.names))
         path = self.folder / name / _MODEL
-        data = path.read_bytes() if path.is_file() else b""
+        data = read_bytes(path, "Build it again.", largest=LARGEST_FILE) if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != model.digests[_MODEL]:
             raise CorruptFile(
                 f"model of {self!r} must be the file that was written; got {str(path)!r}, which is missing or altered. "
@@ -310,7 +310,7 @@ def _read_model(folder: Path, name: str, about: Mapping[str, Any]) -> Model | No
         whole = document["data"] == about["data"] and document["seed"] == about["seed"]
         whole = whole and _name(document["family"], document["parameters"]) == name
         for file in (_MODEL, _PREDICTIONS):
-            data = (folder / name / file).read_bytes()
+            data = read_bytes(folder / name / file, "It is trained again.", largest=LARGEST_FILE)
             whole = whole and hashlib.sha256(data).hexdigest() == document["digests"][file]
         return _model(name, document) if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -340,7 +340,7 @@ def _opened(folder: Path, about: Mapping[str, Any], models: Sequence[Model], boo
     try:
         stacked = np.lib.format.open_memmap(unfinished, "w+", np.float32, (len(ordered), *shape))
         for position, model in enumerate(ordered):
-            data = (folder / model.name / _PREDICTIONS).read_bytes()
+            data = read_bytes(folder / model.name / _PREDICTIONS, "Build the library again.", largest=LARGEST_FILE)
             said = np.load(io.BytesIO(data), allow_pickle=False)
             if hashlib.sha256(data).hexdigest() != model.digests[_PREDICTIONS] or said.shape != shape:
                 raise CorruptFile(

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import CorruptFile, must
-from attar.records import read_record, to_text
+from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher, logs
@@ -195,7 +195,7 @@ def _read(folder: Path, name: str, expected: str) -> bytes:
     """A file of the folder, once it is sure that it is the one that was written."""
     if Path(name).name != name:
         raise ValueError(f"{name} is outside")
-    data = (folder / name).read_bytes()
+    data = read_bytes(folder / name, "Restore it, or select and save again.", largest=LARGEST_FILE)
     if hashlib.sha256(data).hexdigest() != expected:
         raise ValueError(f"{name} is not the file that was written")
     return data

@@ -12,7 +12,7 @@ from torch import nn
 
 from attar.errors import CorruptFile, must
 from attar.network.describe import load_weights, save_weights
-from attar.records import read_record, to_text
+from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.teachers.specialists.head import with_head
 from attar.teachers.specialists.specialist import Specialist
 from attar.teachers.teacher import NetworkTeacher
@@ -131,4 +131,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(path, "Delete its folder.", largest=LARGEST_FILE)).hexdigest()
