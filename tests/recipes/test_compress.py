@@ -653,7 +653,7 @@ def test_labels_of_the_unchanged_examples_are_warned_of(tiny: Document, tmp_path
 def test_a_teacher_that_is_worse_than_the_control_is_warned_of(tiny: Document, tmp_path: Path) -> None:
     tiny["teacher"]["training"] |= {"epochs": 1, "learning_rate": 1e-6}
     run = run_of(tiny, tmp_path / "run")
-    assert any("not better than the control on validation" in text for text in run.evidence["warnings"])
+    assert any("not better than the baseline on validation" in text for text in run.evidence["warnings"])
 
 
 def test_members_may_have_more_or_fewer_votes(tiny: Document, tmp_path: Path) -> None:

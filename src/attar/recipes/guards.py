@@ -59,7 +59,7 @@ def weak_teacher(teacher: float, controls: Sequence[float], part: str = "validat
     if teacher > control:
         return None
     return (
-        f"The teacher is not better than the control on {part}: {teacher:.2%} against {control:.2%}. "
+        f"The teacher is not better than the baseline on {part}: {teacher:.2%} against {control:.2%}. "
         "What the student gains from it, if anything, is not its accuracy."
     )
 
