@@ -66,7 +66,7 @@ def compress(
     if dry_run:
         from attar.recipes.plan import plan
 
-        planned = plan(chosen, out, progress=bars)
+        planned = plan(chosen, out, device=device, progress=bars)
         print(json.dumps(planned.to_json(), indent=1) if as_json else planned)
         return 0
     command = (

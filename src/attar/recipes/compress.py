@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,19 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from attar.deployment.artifact import Artifact, load
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
 from attar.recipes.contenders import line_up, timed
 from attar.recipes.document import document, finite, headline, reason
+from attar.recipes.estimate import check_room
 from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.stages import Context, check_networks, data_of
+from attar.recipes.stages import Context, check_networks, data_of, with_threads
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
 from attar.recipes.trusted import trusted
@@ -34,7 +32,6 @@ from attar.recipes.winner import chosen, outdone_of
 from attar.records import to_text
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
-from attar.training.threads import using_threads
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
 
@@ -187,7 +184,7 @@ def begun(
         trusted(recipe),
         folder.opened(recipe, visiting=visiting),
         _logging(folder.path / "log.txt"),
-        _threads(recipe.threads),
+        with_threads(recipe.threads),
     ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         if not visiting:
@@ -198,6 +195,7 @@ def begun(
         folder.stages.append(Stage("data", folder.path, {}, time.perf_counter() - start, False))
         check_networks(context.recipe, context.dataset)
         check_steps(context.recipe, context.dataset)
+        check_room(context.recipe, context.dataset, folder.path)
         yield context
 
 
@@ -232,12 +230,3 @@ def _logging(path: Path) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         handler.close()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Train with so many threads, and give the caller's number back."""
-    if count > (available := os.cpu_count() or 1):
-        raise must("threads", "the recipe", f"at most {available} on this machine", count, "Use 0 for all")
-    with using_threads(count or torch.get_num_threads()):
-        yield

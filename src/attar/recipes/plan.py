@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from attar.deployment.artifact import candidates
-from attar.evidence.units import count, grouped, size
+from attar.evidence.units import count, grouped, seconds, size
 from attar.network.cost import cost
-from attar.recipes.part import taken
+from attar.recipes.doubts import doubts
+from attar.recipes.estimate import check_room, seconds_per_step, stored
+from attar.recipes.files import usable
+from attar.recipes.folder import RunFolder
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
-from attar.recipes.stages import check_networks, data_of, fitted_to, network_of
+from attar.recipes.stages import (
+    Context,
+    check_networks,
+    check_teacher,
+    data_of,
+    fitted_to,
+    network_of,
+    teacher_of,
+    with_threads,
+)
 from attar.recipes.steps import check_steps
 from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
 from attar.training.batch import ABSENT
+from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
 
@@ -44,6 +57,10 @@ class Plan:
         labels: Examples that the teacher labels, views counted; 0 where it is asked live.
         targets_bytes: About how large the stored targets become.
         candidates: Ways to deploy that would be tried.
+        training_seconds: About how long all of these steps take on this CPU, by a few that were made; None if unknown.
+        timing_seconds: How long the candidates are timed.
+        disk_bytes: About how large the run folder becomes.
+        warnings: Settings to think about.
     """
 
     name: str
@@ -59,6 +76,10 @@ class Plan:
     targets_bytes: int
     candidates: list[str]
     specialist_steps: int = 0
+    training_seconds: float | None = None
+    timing_seconds: float = 0.0
+    disk_bytes: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -82,7 +103,17 @@ class Plan:
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 f"student   {student}{fewer}; {grouped(self.student_steps)} steps with its controls",
                 f"deploy    {', '.join(self.candidates)}",
+                f"takes     {self._time()}; about {size(self.disk_bytes)} on disk",
+                *(f"warning   {text}" for text in self.warnings),
             ]
+        )
+
+    def _time(self) -> str:
+        if self.training_seconds is None:
+            return "unknown time of training"
+        return (
+            f"about {seconds(self.training_seconds)} of training on this CPU (by a few steps, without validation), "
+            f"{seconds(self.timing_seconds)} of timing"
         )
 
 
@@ -91,65 +122,103 @@ def plan(
     out: Path | str | None = None,
     *,
     allow: Sequence[str] = (),
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> Plan:
     """Check a recipe down to its data and networks, and say what it would do.
+
+    The data are read, networks are built, a given teacher is opened, and both are asked about a few rows. A few steps
+    of each training are made on the CPU, to say how long it takes.
 
     Args:
         recipe: The recipe, as for `attar.recipes.compress.compress`.
         out: The run folder it would go to.
         allow: Packages whose functions it may name, as there.
+        device: Where networks would be trained; it must be there.
         progress: Shown while data are downloaded.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule.
     """
     recipe = recipe_of(recipe, allow)
-    with trusted(recipe):
-        return _plan(recipe, out, progress)
+    folder = usable(out, "--out") if out is not None else Path("runs") / recipe.name
+    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
+        make_fabric(device, training.precision)
+    with trusted(recipe), with_threads(recipe.threads):
+        return _plan(recipe, folder, device, progress)
 
 
-def _plan(recipe: Recipe, out: Path | str | None, progress: Progress) -> Plan:
+def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan:
     dataset = data_of(recipe, progress)
     check_networks(recipe, dataset)
     network = check_steps(recipe, dataset)
+    check_room(recipe, dataset, folder)
+    if recipe.teacher.given:
+        context = Context(recipe, dataset, dataset.fingerprint(), RunFolder(folder), device, progress)
+        check_teacher(teacher_of(context)[0], dataset)
     example = dataset.train.floats(slice(0, 1))
     student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
-    teacher, steps = None, 0
+    teacher, teacher_parameters, steps = None, 0, 0
     if recipe.teacher.network is not None:
-        teacher = recipe.teacher.count * cost(network_of(recipe.teacher.network, recipe.teacher.seed), example).macs
+        one = cost(network_of(recipe.teacher.network, recipe.teacher.seed), example)
+        teacher, teacher_parameters = recipe.teacher.count * one.macs, recipe.teacher.count * one.parameters
         if not recipe.teacher.weights and not recipe.teacher.learns:
             training = recipe.teacher.training
             steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
-    stored = recipe.transfer.cached and not recipe.teacher.learns
-    made = recipe.transfer.synthesis
-    transfer = taken(recipe, dataset).transfer
-    examples = len(dataset.train if transfer is None else transfer)
-    if made is not None:
-        examples = made.rows + made.original * len(dataset.train)
-    labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if stored else 0
-    top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.codes == "int8" else 2
-    scale = 2 if number == 1 else 0
-    width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
+    wanted = stored(recipe, dataset)
+    deployed = candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)
+    student_steps = [
+        recipe.student.seeds * (1 + recipe.control) * training.epochs * math.ceil(wanted.examples / training.batch_size)
+        for _, training in recipe.trainings
+    ]
     return Plan(
         name=recipe.name,
-        folder=str(out if out is not None else Path("runs") / recipe.name),
+        folder=str(folder),
         data=repr(dataset),
         teacher_members=_models(recipe.teacher),
         teacher_macs=teacher,
         teacher_steps=steps,
         student_parameters=student.parameters,
         student_macs=student.macs,
-        student_steps=recipe.student.seeds
-        * (1 + recipe.control)
-        * sum(training.epochs * math.ceil(examples / training.batch_size) for _, training in recipe.trainings),
-        labels=labels,
-        targets_bytes=labels * width,
-        candidates=[one.name for one in candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)],
+        student_steps=sum(student_steps),
+        labels=wanted.labels,
+        targets_bytes=wanted.size_bytes,
+        candidates=[one.name for one in deployed],
+        training_seconds=_training_seconds(recipe, dataset, steps, student_steps),
+        timing_seconds=2 * recipe.artifacts.seconds * (len(deployed) + 2),
+        disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
+        warnings=doubts(recipe, wanted.examples),
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
     )
+
+
+def _training_seconds(
+    recipe: Recipe, dataset: Dataset, teacher_steps: int, student_steps: Sequence[int]
+) -> float | None:
+    """Steps times what one of them takes; None where something is trained whose steps are not known."""
+    if recipe.teacher.library is not None or recipe.teacher.specialists is not None:
+        return None
+    total = 0.0
+    parts = [
+        (fitted_to(recipe.student.network, dataset), recipe.seed, training, steps)
+        for (_, training), steps in zip(recipe.trainings, student_steps, strict=True)
+    ]
+    if recipe.teacher.network is not None and teacher_steps:
+        parts.append((recipe.teacher.network, recipe.teacher.seed, recipe.teacher.training, teacher_steps))
+    for network, seed, training, steps in parts:
+        one = seconds_per_step(network_of(network, seed), dataset, training)
+        if one is None:
+            return None
+        total += one * steps
+    return total
+
+
+def _weights(recipe: Recipe, teacher: int, student: int, deployed: int) -> int:
+    """Bytes of all weights that a run keeps: of the teacher, of students and controls after each step, of artifacts."""
+    trained = recipe.student.seeds * (1 + recipe.control) * len(recipe.student.course)
+    return 4 * ((0 if recipe.teacher.given else teacher) + student * (trained + 2 * deployed))
 
 
 def _specialist_steps(section: SpecialistsSection, dataset: Dataset) -> int:

@@ -10,7 +10,8 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,33 @@ def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
         )
 
 
+def check_teacher(teacher: Teacher, dataset: Dataset) -> None:
+    """See that a teacher answers a few of the examples with one finite logit for each class.
+
+    Raises:
+        BadInput: If it does not.
+    """
+    examples, classes = dataset.train.floats(slice(0, _ASKED)), len(dataset.classes)
+    try:
+        output = teacher.predict(examples)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        log.error("the teacher failed on the data", exc_info=error)
+        raise BadInput(
+            f"teacher of the recipe must answer inputs of shape {tuple(examples.shape[1:])}; it raised {said(error)}"
+            f"{located(error)}. Use a teacher for such inputs, or change the data."
+        ) from error
+    if tuple(output.shape) != (len(examples), classes):
+        raise BadInput(
+            f"teacher of the recipe gives an output of shape {tuple(output.shape)} for {len(examples)} examples of "
+            f"{classes} classes; it must give {classes} logits for each. Use a teacher of the same classes."
+        )
+    if not bool(output.isfinite().all()):
+        what = "NaN" if bool(output.isnan().any()) else "infinite numbers"
+        raise BadInput(f"teacher of the recipe gives {what} for examples of the data. Scale the inputs as it expects.")
+
+
 _ASKED = 4
 """Examples on which a network is tried."""
 
@@ -396,6 +424,19 @@ def changed(value: Any) -> Any:
         return value
     fields = {field.name: (getattr(value, field.name), field.default) for field in dataclasses.fields(value)}
     return [type(value).__name__, {name: changed(now) for name, (now, usual) in fields.items() if now != usual}]
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Train with so many threads, and give the caller's number back.
+
+    Raises:
+        BadInput: If the machine does not have so many.
+    """
+    if count > (available := os.cpu_count() or 1):
+        raise must("threads", "the recipe", f"at most {available} on this machine", count, "Use 0 for all")
+    with using_threads(count or torch.get_num_threads()):
+        yield
 
 
 # -- teacher and targets -----------------------------------------------------------------------------------------------

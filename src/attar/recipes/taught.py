@@ -13,7 +13,7 @@ from attar.recipes.corrected import Corrected, corrected_of
 from attar.recipes.folder import Stage
 from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.specialists import Specialized, specialists_of
-from attar.recipes.stages import Context, Trained, network_of, targets_of, teacher_of
+from attar.recipes.stages import Context, Trained, check_teacher, network_of, targets_of, teacher_of
 from attar.recipes.steps import control_of, student_of
 from attar.recipes.tabular import Made, Selected, selected_of
 from attar.teachers.ensemble import Ensemble
@@ -130,6 +130,8 @@ def listen(context: Context) -> Heard:
     """Bring the teacher about, and its targets."""
     selected = None if context.recipe.teacher.library is None else selected_of(context)
     teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
+    if context.recipe.teacher.given:
+        check_teacher(teacher, context.dataset)
     specialized = specialists_of(context, teacher)
     if specialized is not None:
         teacher = specialized.teacher

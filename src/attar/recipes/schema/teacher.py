@@ -163,6 +163,13 @@ class TeacherSection(Section):
         return self
 
     @property
+    def given(self) -> bool:
+        """Whether it is there before the run: nothing of it is trained here."""
+        return bool(
+            self.onnx or self.each or self.weights or (self.estimator is not None and not getattr(self, "fit", False))
+        )
+
+    @property
     def count(self) -> int:
         """How many members there are."""
         return len(self.onnx) or len(self.weights) or len(self.each or ()) or self.members
