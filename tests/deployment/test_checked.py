@@ -248,3 +248,48 @@ def test_what_is_no_network_is_told(tmp_path: Path) -> None:
         BadInput, match=r"student of deploy must be a torch.nn.Module; got 'str'\. Pass the network itself"
     ):
         bare("net.pt", "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES)
+
+
+def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
+    folder = write(Does(), tmp_path).folder
+    for given, told in (
+        (folder / "model.onnx", f"Pass its folder, {str(folder)!r}."),
+        (tmp_path, f"Pass one of those in it, such as {str(folder)!r}."),
+        (tmp_path / "itt", f"Did you mean {str(folder)!r}?"),
+        (tmp_path / "elsewhere" / "x", "Pass the folder that `deploy` wrote."),
+    ):
+        with pytest.raises(BadInput) as got:
+            load(given)
+        assert str(got.value).endswith(told)
+    with pytest.raises(BadInput, match="path of load must be the path of a folder; got 'int'"):
+        getattr(load, "__wrapped__", load)(3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"candidate": 3}, "candidate of deploy must be a Candidate or a name; got 3"),
+        ({"classes": 3}, "classes of deploy must be the names of the classes"),
+        ({"classes": "abc"}, "classes of deploy must be the names of the classes"),
+    ],
+)
+def test_wrong_types_are_told(wrong: dict[str, object], told: str, tmp_path: Path) -> None:
+    bare = getattr(deploy, "__wrapped__", deploy)
+    with pytest.raises(BadInput, match=told):
+        bare(
+            Does(),
+            **{"candidate": "torch", "folder": tmp_path / "it", "example": ROWS[:1], "classes": CLASSES, **wrong},
+        )
+
+
+def test_recurrent_layers_that_stay_in_float_are_noted(tmp_path: Path) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(6, 4, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            return self.out(self.lstm(rows.squeeze(1))[0][:, -1])  # type: ignore[no-any-return]
+
+    made = write(Recurrent(), tmp_path, "onnxruntime int8 u8 reduced")
+    assert "Recurrent layers (lstm) stay in float32" in made.manifest["note"]

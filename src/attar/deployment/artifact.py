@@ -422,6 +422,9 @@ def deploy(
             the rest of the batch; the message has the size of the difference.
     """
     _check_student(student)
+    _check_named(candidate, classes)
+    example = torch.as_tensor(example)
+    calibration = None if calibration is None else torch.as_tensor(calibration)
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
     if chosen.precision == "int8" and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
@@ -490,6 +493,11 @@ def deploy(
             notes.append(f"The student has numbers of {' and '.join(kinds)}; it is deployed in float32.")
         if is_quantized(whole) and not rebuilt_from_packed(chosen.precision):
             notes.append("The student was quantized: these are its quantized weights, without formats of activations.")
+        recurrent = [name for name, layer in network.named_modules() if isinstance(layer, nn.RNNBase)]
+        if recurrent and chosen.precision == "int8" and chosen.runtime == "onnxruntime":
+            notes.append(
+                f"Recurrent layers ({', '.join(recurrent)}) stay in float32: its quantizer has no form for them."
+            )
         if spec is None:
             notes.append("Deployed without a spec: the network cannot be rebuilt in torch from this folder alone.")
         if notes:
@@ -535,6 +543,7 @@ def load(
         BadInput: If there is no artifact, or it names a function or a file that it must not name.
         CorruptFile: If a file is missing, truncated or altered.
     """
+    _check_path(path)
     folder = Path(path).parent if Path(path).name == MANIFEST else Path(path)
     manifest = read_manifest(folder)
     for file in manifest["files"]:
@@ -543,6 +552,20 @@ def load(
     if manifest["runtime"] == "torch" and network is None and manifest["network"] is not None:
         Spec.from_json(manifest["network"], allow)  # refuse now what `open` would refuse later
     return artifact
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise must("path", "load", "the path of a folder", type(path).__name__, "Pass the folder that `deploy` wrote")
+
+
+def _check_named(candidate: object, classes: object) -> None:
+    if not isinstance(candidate, str | Candidate):
+        remedy = "Pass one of attar.candidates(), or a runtime's name such as 'onnxruntime'"
+        raise must("candidate", "deploy", "a Candidate or a name", candidate, remedy)
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
+        remedy = "Pass dataset.classes, or ['a', 'b']"
+        raise must("classes", "deploy", "the names of the classes, a list of texts", classes, remedy)
 
 
 def _find(name: str) -> Candidate:

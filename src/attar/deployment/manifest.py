@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -62,11 +64,15 @@ def write_durably(path: Path, document: Mapping[str, Any]) -> None:
         os.fsync(file_.fileno())
 
 
+_LOOKED_AT = 1000
+"""Entries of a folder that are looked at for what may have been meant."""
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, with everything checked that later code relies on."""
     path = folder / MANIFEST
     if not os.path.lexists(path):
-        raise must("path", "load", f"a folder with a {MANIFEST}", folder, "Pass the folder that `deploy` wrote")
+        raise must("path", "load", f"a folder with a {MANIFEST}", folder, _meant(folder))
     manifest = read_json(path, _REMEDY, follow=False, largest=LARGEST)
     if isinstance(manifest, dict) and type(manifest.get("format")) is int and manifest["format"] != FORMAT:
         remedy = (
@@ -78,6 +84,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if problem:
         raise CorruptFile(f"{path} is not a manifest of an artifact: {problem}. {_REMEDY}")
     return manifest
+
+
+def _meant(folder: Path) -> str:
+    """What may have been meant by a path at which there is no artifact."""
+    if os.path.lexists(folder.parent / MANIFEST):
+        return f"Pass its folder, {str(folder.parent)!r}"
+    within = _artifacts_in(folder)
+    if within:
+        return f"Pass one of those in it, such as {str(folder / within[0])!r}"
+    beside = _artifacts_in(folder.parent)
+    close = difflib.get_close_matches(folder.name, beside, n=1)
+    if close:
+        return f"Did you mean {str(folder.parent / close[0])!r}?"
+    return "Pass the folder that `deploy` wrote"
+
+
+def _artifacts_in(folder: Path) -> list[str]:
+    try:
+        found = sorted(itertools.islice(folder.iterdir(), _LOOKED_AT))
+    except OSError:
+        return []
+    return [each.name for each in found if os.path.lexists(each / MANIFEST)]
 
 
 def _problem(manifest: Mapping[str, Any]) -> str | None:

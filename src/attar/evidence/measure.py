@@ -474,6 +474,7 @@ def measure(
         AttarError: If memory could not be measured.
     """
     _check_model(model)
+    _check_split(split)
     if split.labels is None or (validation is not None and validation.labels is None):
         raise must(
             "split", "measure", "labelled", "no labels", "Use predict_all and agreement on splits without labels"
@@ -518,6 +519,12 @@ def _check_model(model: object) -> None:
         raise must("model", "measure", "a model, not where it lies", model, f"Pass attar.load({str(model)!r})")
     rule = "an artifact, a torch.nn.Module, or a function of arrays"
     raise must("model", "measure", rule, type(model).__name__, "Pass what deploy, load or fit(...).model give")
+
+
+def _check_split(split: object) -> None:
+    if not isinstance(split, Split):
+        hint = "Pass dataset.test" if hasattr(split, "test") else "Make one with attar.from_arrays(...).test"
+        raise must("split", "measure", "a split of a data set", type(split).__name__, hint)
 
 
 def _check_consistent(model: Artifact | nn.Module | Runner, runner: Runner, split: Split, name: str) -> None:

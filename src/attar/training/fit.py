@@ -163,7 +163,9 @@ def fit(
     do the student's layers behind the tapped one where no other term counts: weight decay goes on.
 
     Args:
-        student: Any module from ``[batch, ...]`` to logits; it is not changed. What requires no gradient stays frozen.
+        student: Any module from ``[batch, ...]`` to logits, alone or among other outputs, the only one trained;
+            it is not changed. What requires no gradient stays frozen. Numbers of other types are trained in float32,
+            if the network runs in it. In evaluation mode it must answer each row by itself, and the same each time.
         objective: The loss terms.
         data: Where batches come from.
         settings: How the training goes.
@@ -182,8 +184,9 @@ def fit(
         title: Name of the progress bar.
 
     Raises:
-        BadInput: If there are no data, the checkpoint is another training's, the device lacks the precision, a layer
-            that a term reads does not exist, or such a term lacks a guide, or a guide such a term.
+        BadInput: If there are no data, the student answers at random or by the rest of the batch, the checkpoint is
+            another training's, the device lacks the precision, a layer that a term reads does not exist, or such a term
+            lacks a guide, or a guide such a term.
         CorruptFile: If the checkpoint is truncated or altered.
         Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
@@ -192,6 +195,8 @@ def fit(
         ("objective", objective, Objective, "an attar.Objective of terms"),
         ("data", data, Source, "an attar.TransferSet(split), or another source of batches"),
         ("settings", settings, Training | None, "an attar.Training"),
+        ("teacher", teacher, nn.Module | None, "a torch.nn.Module that learns too"),
+        ("guide", guide, nn.Module | None, "a torch.nn.Module whose layers terms read"),
         ("validation", validation, Source | None, "an attar.TransferSet(split), or another source of batches"),
     )
     for name, value, kind, words in wanted:
