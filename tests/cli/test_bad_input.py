@@ -446,6 +446,11 @@ CASES: list[Case] = [
         lambda p: p.changed("teacher", "weights", to=["no.safetensors"]),
         ("no.safetensors", "existing"),
     ),
+    (
+        "weights of torch.save",
+        lambda p: p.changed("teacher", "weights", to=[p.file("mine.pt")]),
+        ("mine.pt", "can run code", "save_file(torch.load('mine.pt', weights_only=True), 'mine.safetensors')"),
+    ),
     ("weights cut", weights_cut, ("weights.safetensors", "whole safetensors file")),
     ("weights of another width", weights_of_another, ("other.safetensors", "of shape")),
     ("weights of another network", weights_of_another_kind, ("other.safetensors", "tensor names")),

@@ -184,6 +184,10 @@ def _umask() -> int:
     return mask
 
 
+_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+"""How files are called that torch.save wrote."""
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote.
 
@@ -193,12 +197,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise must("path", "the weights", "an existing safetensors file", path, "Check the path")
+    if path.suffix.lower() in _PICKLED:
+        raise BadInput(
+            f"{path} is a file of torch.save, which is not read here, since loading one can run code. If you trust it, "
+            f"convert it once: from safetensors.torch import save_file; "
+            f"save_file(torch.load({path.name!r}, weights_only=True), {path.stem + '.safetensors'!r})."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("attar", "{}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
-        raise CorruptFile(f"{path} is not a whole safetensors file ({error}). Delete it or restore it.") from error
+        raise CorruptFile(
+            f"{path} is not a whole safetensors file ({error}). Restore it, or write it again."
+        ) from error
     about = parse_json(text, f"The header of {path}", "Delete the file or restore it.", finite=False)
     if not isinstance(about, dict):
         raise CorruptFile(f"The header of {path} must hold a JSON object. Delete the file or restore it.")
