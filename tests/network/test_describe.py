@@ -245,7 +245,7 @@ def test_a_truncated_file_is_named(share, tmp_path):
     save_weights(network(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(CorruptFile, match=r"it is not a whole safetensors file .*Restore or rewrite it\."):
+    with pytest.raises(CorruptFile, match=r"it is not a whole safetensors file .*Restore it, or write it again\."):
         load_weights(network(), path)
 
 
