@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -320,6 +321,32 @@ def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: n
     with torch.no_grad():
         by_hand = trained.eval()((rows - torch.tensor(mean)) / torch.tensor(std))
     np.testing.assert_allclose(run.artifact(rows), by_hand.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_onnx_teacher_may_have_any_names_end_in_a_softmax_and_have_its_weights_beside_it(
+    tiny: Document, teacher: nn.Module, tmp_path: Path
+) -> None:
+    to_onnx(nn.Sequential(teacher, nn.Softmax(1)), torch.zeros(1, 6), tmp_path / "plain.onnx")
+    model = onnx.load(tmp_path / "plain.onnx")
+    names = {"input": "x.1", "logits": "softmax_7"}
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names[value.name]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    path = tmp_path / "named.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="named.onnx.data", size_threshold=0)
+    tiny["teacher"] = {"onnx": [str(path)]}
+    run = run_of(tiny, tmp_path / "run")
+    measured = model_named(run, "teacher onnxruntime")
+    assert measured["size_bytes"] == path.stat().st_size + path.with_name("named.onnx.data").stat().st_size
+    assert any("gives probabilities, and not logits" in text for text in run.evidence["warnings"])
+    blobs = load_npz(tiny["data"]["use"], validation=0.25).train
+    with torch.no_grad():
+        right = teacher.eval()(blobs.floats()).softmax(1)
+    store = next((tmp_path / "run").glob("**/store"))
+    said = Targets.open(store)
+    torch.testing.assert_close(said(None, torch.arange(len(said)), 0).softmax(1), right, rtol=0, atol=2e-3)
 
 
 def test_a_teacher_may_come_as_an_onnx_file(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:

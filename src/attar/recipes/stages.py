@@ -35,6 +35,7 @@ from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection, SpecialistsSection
 from attar.recipes.schema.transfer import TransferSection
+from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
@@ -543,7 +544,13 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
     """
     assert recipe.teacher.estimator is not None
     found = call(recipe.teacher.estimator)
-    return EstimatorTeacher(found, columns=dataset.columns, classes=dataset.classes)
+    teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
+    if not isinstance(teacher, EstimatorTeacher):
+        raise BadInput(
+            f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "
+            "Return a fitted classifier."
+        )
+    return teacher
 
 
 def _member(context: Context, index: int) -> Trained:
