@@ -1,0 +1,117 @@
+"""Some of the damaged files that benchmarks/fuzz.py has by the thousand, through the readers that are quick."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import shutil
+import tomllib
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from attar.deployment.artifact import deploy, load
+from attar.errors import BadInput, CorruptFile
+from attar.network.describe import Spec
+from attar.recipes.read import read, shipped
+from attar.records import read_record, sealed, to_text
+from attar.transfer.files import load_npz, load_table
+
+MUTATORS = Path(__file__).parents[1] / "benchmarks" / "mutators.py"
+
+
+@pytest.fixture(scope="module")
+def mutators() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("mutators", MUTATORS)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_damaged_record_is_refused_or_the_same(mutators: types.ModuleType, tmp_path: Path) -> None:
+    document = {"name": "x", "figures": [0.5, 1, 2e-9, None, True], "parts": {"a": {"b": "ü"}}}
+    whole, path, same = to_text(document), tmp_path / "record.json", 0
+    for number in range(300):
+        draw = random.Random(number)
+        changed = mutators.json_text(mutators.changed(json.loads(whole), draw), draw)
+        path.write_bytes(mutators.damaged(whole.encode(), draw) if number % 2 else changed)
+        try:
+            assert read_record(path, "Write it again.") == document
+            same += 1
+        except CorruptFile as error:
+            assert str(error).endswith("Write it again.")
+    assert same < 60
+
+
+def test_a_damaged_artifact_is_refused_or_gives_the_same(mutators: types.ModuleType, tmp_path: Path) -> None:
+    spec = Spec("attar.network.architectures:mlp", {"inputs": 4, "classes": 3, "hidden": [5]})
+    rows = torch.arange(24.0).reshape(6, 4)
+    made = deploy(spec.build(), "torch", tmp_path / "whole", example=rows[:1], classes=("a", "b", "c"), spec=spec)
+    expected, others = made(rows), [path.read_bytes() for path in made.folder.iterdir()]
+    place, refused = tmp_path / "case", 0
+    for number in range(150):
+        draw = random.Random(number)
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(made.folder, place)
+        path = place / draw.choice(["manifest.json", "student.safetensors"])
+        forged = number % 3 == 0
+        if forged:
+            manifest = mutators.changed(json.loads((place / "manifest.json").read_text()), draw)
+            try:
+                (place / "manifest.json").write_text(json.dumps(sealed(manifest)))
+            except (TypeError, ValueError, AttributeError):
+                continue
+        elif number % 3 == 1:
+            path.write_bytes(mutators.damaged(path.read_bytes(), draw, others))
+        else:
+            mutators.rearranged(place, draw)
+        try:
+            artifact = load(place)
+            found = artifact(rows)
+        except BadInput:
+            refused += 1
+            continue
+        assert forged or (artifact.classes == ("a", "b", "c")), number
+        if not forged:
+            assert_array_equal(found, expected)
+    assert refused > 100
+
+
+def test_a_damaged_recipe_is_read_or_refused(mutators: types.ModuleType, tmp_path: Path) -> None:
+    whole, path = tomllib.loads(shipped()["digits"].read_text(encoding="utf-8")), tmp_path / "recipe.toml"
+    refused = 0
+    for number in range(150):
+        draw = random.Random(number)
+        text = mutators.toml_text(mutators.changed(whole, draw), draw)
+        path.write_bytes(mutators.damaged(text, draw) if number % 4 == 0 else text)
+        try:
+            read(path)
+        except BadInput:
+            refused += 1
+    assert 50 < refused < 150
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv"])
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_data_is_read_or_refused(kind: str, mutators: types.ModuleType, tmp_path: Path) -> None:
+    y = np.arange(60) % 3
+    np.savez(tmp_path / "whole.npz", x=np.arange(120.0, dtype=np.float32).reshape(60, 2), y=y)
+    lines = ["size,color,kind", *(f"{n},{'red' if n % 2 else 'blue'},{n % 3}" for n in range(60))]
+    (tmp_path / "whole.csv").write_text("\n".join(lines))
+    readers: dict[str, Callable[[Path], Any]] = {"npz": load_npz, "csv": lambda path: load_table(path, target="kind")}
+    whole, path, refused = (tmp_path / f"whole.{kind}").read_bytes(), tmp_path / f"case.{kind}", 0
+    for number in range(40):
+        path.write_bytes(mutators.damaged(whole, random.Random(number)))
+        try:
+            readers[kind](path)
+        except BadInput:
+            refused += 1
+    assert refused > 5
