@@ -165,6 +165,8 @@ FORM: Mapping[str, Any] = {
         "source": TEXT,
         "classes": Some(WORD),
         "input_shape": Some(COUNT),
+        "drawn": Some(WORD),
+        "columns": Some(WORD, named=True),
         **dict.fromkeys(("train", "validation", "test"), COUNT),
     },
     "asked": {"accuracy_loss": NUMBER, "smaller": NUMBER, "faster": NUMBER, "prefer": TEXT},

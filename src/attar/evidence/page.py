@@ -43,6 +43,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "command": document.get("command"),
         "task": _task(document.get("task", {})),
         **_headlines(document, winner, teacher),
+        "columns": list((document.get("task", {}).get("columns") or {}).items())[:_COLUMNS],
         "asked": _asked(asked),
         "met": document.get("met"),
         "why": _sentence(_reason(document)),
@@ -520,6 +521,10 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         for stage, spent in zip(stages, taken, strict=True)
     ]
     return {"rows": rows, "total": sum(taken)}
+
+
+_COLUMNS = 200
+"""Columns of a table that the page lists, at most."""
 
 
 def _task(task: Mapping[str, Any]) -> list[str]:

@@ -76,6 +76,8 @@ def document(
             **{part: len(split) for part, split in dataset.splits().items()},
             "classes": list(dataset.classes),
             "input_shape": list(dataset.train.inputs.shape[1:]),
+            "drawn": list(dataset.drawn),
+            "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         },
         "asked": recipe.keep.model_dump(),
         "models": _models(context, field, judged, tested, taught, measured, choice),

@@ -17,18 +17,21 @@ from attar.ops.top_k import TopK, dense
 from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.student import DistilStep
+from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.stages import Context
 from attar.recipes.taught import Taught
+from attar.tables.columns import Column
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
 from attar.training.batch import ABSENT
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
+from attar.transfer.arrays import FEW_NAMES, MANY
 from attar.transfer.once import Once
 from attar.transfer.part import part_of
-from attar.transfer.split import Split
+from attar.transfer.split import Dataset, Split
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +123,53 @@ def lost_classes(
     )
 
 
+def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What is said of the data before anything is trained.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+    """
+    found = [seen_by_teacher(recipe.teacher, dataset)]
+    if dataset.columns is not None:
+        found += [many_names(column, len(dataset.train)) for column in dataset.columns]
+        found += [either(column) for column in dataset.columns]
+    return [text for text in found if text is not None]
+
+
+def seen_by_teacher(teacher: TeacherSection, dataset: Dataset) -> str | None:
+    """A given teacher scores too well on rows that it was fitted on, and nothing may say which these are."""
+    if not teacher.given or "test" not in dataset.drawn:
+        return None
+    fit = ", or let the run fit it with teacher.fit = true" if teacher.estimator is not None else ""
+    return (
+        "Nothing says which rows the given teacher has seen: the test rows were drawn by chance, and it scores too "
+        "well on those that it was fitted on, in test and in validation, where what ships is held against it. Name "
+        f"rows that it has not seen, with data.test and data.validation as files or with data.split as a column{fit}."
+    )
+
+
+def many_names(column: Column, rows: int) -> str | None:
+    """A column of nearly as many names as rows says little about new ones."""
+    names = len(column.categories)
+    if names <= FEW_NAMES or names < MANY * rows:
+        return None
+    return (
+        f"Column {column.name!r} has {names} different values in {rows} training rows, so that most new rows have one "
+        "that was never seen. Leave it out with data.ignore, unless it is to be so."
+    )
+
+
+def either(column: Column) -> str | None:
+    """Numbers such as 1,234 can be read in two ways."""
+    if column.notation is None or column.notation.sure:
+        return None
+    return (
+        f"The numbers of column {column.name!r} could be read in two ways and are taken for {column}. If that is "
+        "wrong, set data.decimal to what stands before fractions."
+    )
+
+
 def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> list[str]:
     """What every guard says of a run.
 
@@ -132,7 +182,8 @@ def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> l
     if taught.heard is not None:
         found += _of_targets(context, taught)
         found.append(of_share(context.recipe.transfer, context.dataset.train, taught.heard.imitated.labeled))
-    said = doubts(context.recipe, len(_imitated(context, taught)))
+    said = of_data(context.recipe, context.dataset)
+    said += doubts(context.recipe, len(_imitated(context, taught)))
     said += [text for text in found if text is not None]
     for text in said:
         log.warning("%s", text)

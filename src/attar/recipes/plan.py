@@ -17,6 +17,7 @@ from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
 from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder
+from attar.recipes.guards import of_data
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
@@ -37,6 +38,9 @@ from attar.training.batch import ABSENT
 from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
+
+_SHOWN = 40
+"""Columns of a table that are listed, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Plan:
         timing_seconds: How long the candidates are timed.
         disk_bytes: About how large the run folder becomes.
         warnings: Settings to think about.
+        columns: What each column of a table is taken for.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Plan:
     timing_seconds: float = 0.0
     disk_bytes: int = 0
     warnings: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -99,6 +105,8 @@ class Plan:
             [
                 f"{self.name} into {self.folder}; nothing was trained or written",
                 f"data      {self.data}",
+                *(f"          {name!r}: {what}" for name, what in list(self.columns.items())[:_SHOWN]),
+                *([f"          and {len(self.columns) - _SHOWN} more columns"] if len(self.columns) > _SHOWN else []),
                 f"teacher   {self.teacher_members} models, {macs}; {trained}",
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 f"student   {student}{fewer}; {grouped(self.student_steps)} steps with its controls",
@@ -175,6 +183,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         name=recipe.name,
         folder=str(folder),
         data=repr(dataset),
+        columns={} if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         teacher_members=_models(recipe.teacher),
         teacher_macs=teacher,
         teacher_steps=steps,
@@ -187,7 +196,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         training_seconds=_training_seconds(recipe, dataset, steps, student_steps),
         timing_seconds=2 * recipe.artifacts.seconds * (len(deployed) + 2),
         disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
-        warnings=doubts(recipe, wanted.examples),
+        warnings=[*of_data(recipe, dataset), *doubts(recipe, wanted.examples)],
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),

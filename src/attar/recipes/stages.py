@@ -29,6 +29,7 @@ from attar.network.last_bias import shifted
 from attar.network.references import call, located, said
 from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
+from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.part import absent_of, taken
 from attar.recipes.schema.network import NetworkSection
@@ -36,12 +37,14 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection, SpecialistsSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.teachers.as_teacher import estimator_teacher
+from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output
 from attar.teachers.resized import ResizedTeacher, resizing
 from attar.teachers.sampled import SampledTeacher
+from attar.teachers.saved import from_bytes, to_bytes
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
@@ -144,6 +147,11 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         limit=section.limit,
         target=section.target,
         nominal=section.nominal,
+        ignore=section.ignore,
+        split=section.split,
+        encoding=section.encoding,
+        decimal=section.decimal,
+        max_bytes=section.max_bytes,
         progress=progress,
     )
 
@@ -450,7 +458,8 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     members: list[Teacher] = []
     trained: list[Trained] = []
     if section.estimator is not None:
-        return estimator_of(context.recipe, context.dataset), []
+        fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
+        return fitted, []
     for path in section.onnx:
         members.append(_onnx_of(path, context, len(context.dataset.classes), section.output, section.output_name))
     if section.network is not None:
@@ -551,6 +560,34 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
             "Return a fitted classifier."
         )
     return teacher
+
+
+def fitted_here(context: Context) -> EstimatorTeacher:
+    """The model that the recipe's function returns, fitted on the training rows of the run and nothing else.
+
+    Raises:
+        BadInput: If there is no such function, or what it returns cannot be fitted on these rows.
+    """
+    section, dataset = context.recipe.teacher, context.dataset
+    assert section.estimator is not None
+    fresh = unfitted(call(section.estimator), section.seed)
+
+    def work(folder: Path) -> dict[str, Any]:
+        estimator = fit_estimator(fresh, dataset.train, section.seed)
+        try:
+            (folder / ESTIMATOR).write_bytes(to_bytes(estimator))
+        except BadInput as error:
+            # What cannot be saved is fitted again, with the same seed, when the run goes on.
+            log.info("the estimator is not saved: %s", error)
+        return {"estimator": type(estimator).__name__}
+
+    depends = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
+    path = context.folder.stage("teacher/estimator", depends, work).folder / ESTIMATOR
+    if path.is_file():
+        estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
+    else:
+        estimator = fit_estimator(fresh, dataset.train, section.seed)
+    return EstimatorTeacher(estimator, columns=dataset.columns, classes=len(dataset.classes))
 
 
 def _member(context: Context, index: int) -> Trained:

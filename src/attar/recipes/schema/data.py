@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
+from attar.errors import shown
 from attar.recipes.schema.section import Number, Section
 from attar.transfer.views import MOST_VIEWS, Views
+
+
+def _part(value: Any) -> float | str:
+    """A share of the rows, or the name of the file that holds them."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < 1:
+        return float(value)
+    raise ValueError(f"must be a share between 0 and 1, or the name of a file with the rows; got {shown(value)}")
+
+
+Part = Annotated[float | str, PlainValidator(_part)]
 
 
 class DataSection(Section):
@@ -19,9 +32,18 @@ class DataSection(Section):
     )
     target: str | None = Field(None, description="the column of a .csv or .parquet file that holds the classes")
     nominal: list[str] = Field(default_factory=list, description="columns of numbers that are names of something")
-    validation: Annotated[Number, Field(gt=0, lt=1)] = Field(0.1, description="share of the training data held out")
-    test: Annotated[Number, Field(gt=0, lt=1)] = Field(
-        0.2, description="share held out where the source has no test part"
+    ignore: list[str] = Field(default_factory=list, description="columns of a table to leave out, such as ids")
+    validation: Part = Field(0.1, description="share of the training data held out, or a file with these rows")
+    test: Part = Field(0.2, description="share held out where the source has no test part, or a file with these rows")
+    split: str | None = Field(
+        None, description="the column (or array) that says for each row train, validation or test"
+    )
+    encoding: str | None = Field(None, description="of a .csv file that is not in UTF-8, such as cp1252")
+    decimal: Literal[".", ","] | None = Field(
+        None, description="what stands before fractions in a .csv file where the numbers leave it open"
+    )
+    max_bytes: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="bytes that the data may take in memory; half of it if left out"
     )
     classes: list[str] | None = Field(None, description="keep only these classes")
     limit: Annotated[int, Field(gt=0)] | None = Field(None, description="keep at most so many examples of each part")

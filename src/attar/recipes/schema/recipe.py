@@ -202,7 +202,7 @@ class Recipe(Section):
         return self.model_dump(mode="python", exclude_none=True)
 
 
-_NAMING = ("use", "estimator", "unlabeled", "test")
+_NAMING = ("use", "estimator", "unlabeled", "test", "validation")
 """Keys of which a value with a colon names a function."""
 
 

@@ -106,7 +106,10 @@ class TeacherSection(Section):
         None, description="given models that differ in what they take or know, one table each"
     )
     estimator: str | None = Field(
-        None, description="package.module:function that returns a fitted model with predict_proba, for rows of a table"
+        None, description="package.module:function that returns a model with predict_proba, fitted unless fit = true"
+    )
+    fit: bool = Field(
+        False, description="the estimator comes unfitted and is fitted here, on the training rows and nothing else"
     )
     library: LibrarySection | None = Field(None, description="models trained here for rows of a table, and a selection")
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
@@ -133,6 +136,8 @@ class TeacherSection(Section):
                 "give one of network (with weights, or to be trained here), onnx, each, estimator and library; "
                 f"got {' and '.join(given) or 'none'}"
             )
+        if self.fit and self.estimator is None:
+            raise ValueError('fit = true is for an estimator; leave it out, or give estimator = "module:function"')
         if self.estimator is not None or self.library is not None:
             if self.learns or self.weights or self.members != 1:
                 raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
@@ -165,9 +170,7 @@ class TeacherSection(Section):
     @property
     def given(self) -> bool:
         """Whether it is there before the run: nothing of it is trained here."""
-        return bool(
-            self.onnx or self.each or self.weights or (self.estimator is not None and not getattr(self, "fit", False))
-        )
+        return bool(self.onnx or self.each or self.weights or (self.estimator is not None and not self.fit))
 
     @property
     def count(self) -> int:

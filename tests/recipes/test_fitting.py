@@ -1,0 +1,140 @@
+"""Estimators that are fitted in the run, and what is said of teachers and columns before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from attar.errors import BadInput
+from attar.recipes.fitting import fit_estimator, unfitted
+from attar.recipes.guards import either, many_names, seen_by_teacher
+from attar.recipes.schema.data import DataSection
+from attar.recipes.schema.teacher import TeacherSection
+from attar.tables.columns import Columns
+from attar.teachers.digest import digest
+from attar.teachers.estimator import EstimatorTeacher
+from attar.transfer.datasets import Dataset, from_arrays
+
+
+def dataset() -> Dataset:
+    """Rows of a table with names, of which some have no label."""
+    draw = np.random.default_rng(0)
+    x = pd.DataFrame({"size": draw.normal(size=80), "color": draw.choice(["red", "blue"], 80)})
+    return from_arrays(x, np.where(np.arange(80) < 8, -1, (x["size"] > 0) ^ (x["color"] == "red")))
+
+
+def pipeline() -> Any:
+    """Fits names as users do, with a random part."""
+    encoder = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
+    return make_pipeline(encoder, RandomForestClassifier(5, max_features=1))
+
+
+def test_the_same_rows_and_seed_give_the_same_estimator():
+    train = dataset().train
+    state = np.random.get_state()[1].copy()  # type: ignore[index,union-attr]
+    fitted = [fit_estimator(unfitted(pipeline(), 3), train, 3) for _ in range(2)]
+    assert digest(fitted[0]) == digest(fitted[1])
+    assert digest(fitted[0]) != digest(fit_estimator(unfitted(pipeline(), 4), train, 4))
+    assert (np.random.get_state()[1] == state).all()  # type: ignore[index]
+    teacher = EstimatorTeacher(fitted[0], columns=train.columns, classes=2)
+    assert float((teacher.predict(train.inputs).argmax(1) == train.labels)[train.labels >= 0].float().mean()) > 0.9
+
+
+def test_only_labeled_training_rows_are_seen():
+    train = dataset().train
+    seen = fit_estimator(unfitted(DummyClassifier(), 0), train, 0)
+    assert train.labels is not None
+    known = train.labels[train.labels >= 0].numpy()
+    assert len(known) < len(train) and np.allclose(seen.class_prior_, np.bincount(known) / len(known))
+
+
+def test_a_fit_that_came_along_is_forgotten():
+    fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    assert not hasattr(unfitted(fitted, 0), "coef_") and hasattr(fitted, "coef_")
+
+
+@pytest.mark.parametrize("given", [RandomForestClassifier, object(), None])
+def test_what_cannot_be_fitted(given: object):
+    with pytest.raises(
+        BadInput, match=r"^teacher\.estimator of the recipe must be a function that returns an estimator"
+    ):
+        unfitted(given, 0)
+
+
+def test_an_estimator_that_does_not_take_the_rows():
+    with pytest.raises(
+        BadInput, match=r"^teacher\.estimator of the recipe: LogisticRegression cannot be fitted on the"
+    ):
+        fit_estimator(unfitted(LogisticRegression(), 0), dataset().train, 0)
+
+
+class TestWhatTheTeacherHasSeen:
+    def said(self, drawn: tuple[str, ...], **teacher: Any) -> str | None:
+        return seen_by_teacher(TeacherSection.model_validate(teacher), replace(dataset(), drawn=drawn))
+
+    @pytest.mark.parametrize("teacher", [{"onnx": ["t.onnx"]}, {"estimator": "mine:make"}])
+    def test_a_given_one_is_doubted_where_no_test_rows_are_named(self, teacher: dict[str, Any]):
+        assert "Nothing says which rows" in str(self.said(("validation", "test"), **teacher))
+        assert self.said(("validation",), **teacher) is None and self.said((), **teacher) is None
+
+    @pytest.mark.parametrize(
+        "teacher", [{"estimator": "mine:make", "fit": True}, {"network": {"use": "mine:make"}}, {"library": {}}]
+    )
+    def test_one_that_is_fitted_here_is_not(self, teacher: dict[str, Any]):
+        assert self.said(("validation", "test"), **teacher) is None
+
+    def test_only_estimators_are_fitted(self):
+        with pytest.raises(ValueError, match="fit = true is for an estimator"):
+            TeacherSection.model_validate({"onnx": ["t.onnx"], "fit": True})
+
+
+def test_columns_that_are_doubtful():
+    frame = pd.DataFrame({"name": [f"n{place % 30}" for place in range(40)], "size": ["1,234", "5,678"] * 20})
+    name, size = Columns.infer(frame, texts=True)
+    assert "30 different values in 40 training rows" in str(many_names(name, 40))
+    assert many_names(name, 100) is None and either(name) is None
+    assert "integer from 1234 to 5678, written with commas between thousands" in str(either(size))
+
+
+@pytest.mark.parametrize("value", ["rows.csv", 0.3])
+def test_test_rows_are_a_share_or_a_file(value: object):
+    assert DataSection.model_validate({"use": "digits", "test": value}).test == value
+
+
+@pytest.mark.parametrize("value", [0, 1, 1.5, "", True, None])
+def test_other_parts_are_refused(value: object):
+    with pytest.raises(ValueError, match="must be a share between 0 and 1, or the name of a file with the rows; got"):
+        DataSection.model_validate({"use": "digits", "validation": value})
+
+
+def test_a_recipe_fits_and_tells_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from attar.recipes.plan import plan
+
+    (tmp_path / "rows.csv").write_text(
+        "a;y\n" + "".join(f"{place},5;{('no', 'yes')[place % 2]}\n" for place in range(60))
+    )
+    (tmp_path / "fitting_teacher.py").write_text(
+        "from sklearn.dummy import DummyClassifier\n\ndef make():\n    return DummyClassifier()\n"
+    )
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ndata.use = "rows.csv"\ndata.target = "y"\nteacher.estimator = "fitting_teacher:make"\n'
+        'teacher.fit = true\n[student.network]\nuse = "attar.network.architectures:tabular"\n'
+        '[objective.soft]\nuse = "soft_targets"\n[artifacts]\nruntimes = ["onnxruntime"]\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    found = plan("mine.toml")
+    assert found.columns == {"a": "number from 0.5 to 59.5, written with decimal comma"} or "decimal comma" in str(
+        found
+    )
+    assert not any("Nothing says" in text for text in found.warnings)
