@@ -105,3 +105,9 @@ def test_a_rounding_that_falls_to_the_other_side_in_one_row_is_no_dependence() -
     rows = torch.arange(20.0)[:, None] / 20
     assert batch_difference(answers, rows) == 1.0
     check_consistent(answers, rows, of="It", tolerance=0.1)
+
+
+def test_the_size_is_told_where_single_rows_cannot_be_answered() -> None:
+    network = nn.BatchNorm1d(1, affine=False, track_running_stats=False)
+    with pytest.raises(BadInput, match=r"differ by [\d.]+ of the largest in a part of the rows, and by their shape"):
+        check_consistent(network, ROWS, of="It", tolerance=0.1)

@@ -115,11 +115,22 @@ def check_consistent(predict: Callable[[Tensor], Tensor], rows: Tensor, *, of: s
     if apart > tolerance:
         raise BadInput(
             f"{of} gives answers that depend on the rest of the batch: {count}, asked together, in parts and one by "
-            f"one, have outputs that differ by {_size(apart)}, where {tolerance:g} is allowed. Each row must be "
-            "answered by itself: give batch normalization its running statistics, take means over other axes than the "
-            "first, branch on no values, and flatten(1) rather than squeeze()."
+            f"one, have outputs that differ by {_size(apart, predict, rows)}, where {tolerance:g} is "
+            "allowed. Each row must be answered by itself: give batch normalization its running statistics, "
+            "take means over other axes than the first, branch on no values, and use flatten(1) and not squeeze()."
         )
 
 
-def _size(apart: float) -> str:
-    return f"{apart:.3g} of the largest" if apart != float("inf") else "their shape, or in being finite"
+def _size(apart: float, predict: Callable[[Tensor], Tensor] | None = None, rows: Tensor | None = None) -> str:
+    """The difference in words; where it is infinite, that of a part of the rows if this can be computed."""
+    if apart != float("inf"):
+        return f"{apart:.3g} of the largest"
+    if predict is not None and rows is not None:
+        part = slice(len(rows) // 3, None)
+        try:
+            together = predict(rows)
+            apart = _difference(together[part], predict(rows[part])) / _scale(together)
+        except (RuntimeError, ValueError, IndexError):
+            apart = float("inf")
+    some = "" if apart in (0.0, float("inf")) else f"{apart:.3g} of the largest in a part of the rows, and by "
+    return f"{some}their shape, or in being finite, as not every batch can be answered"
