@@ -350,8 +350,11 @@ def test_a_link_in_place_of_the_manifest_and_a_pipe_are_refused(made: dict[str, 
         ({"classes": 5, "widths": [4, 900_000_000]}, r"tensor .* must be of shape"),
         ({"classes": 10**9, "widths": [4, 8]}, r"tensor .* must be of shape"),
         ({"classes": 5, "widths": [4, 8], "hidden": [2**62, 2**62]}, "overflowed"),
-        ({"classes": 5, "widths": [1] * 100_000}, "must be one of .* tensors, as its weights are"),
-        ({"classes": 5, "widths": [4, 8], "strides": [0, 0], "side": 8}, "ZeroDivisionError"),
+        ({"classes": 5, "widths": [1] * 1000}, "must be one of .* tensors, as its weights are"),
+        (
+            {"classes": 5, "widths": [4, 8], "strides": [0, 0], "side": 8},
+            "strides of convnet must be whole numbers of at least 1; got 0",
+        ),
         ({"classes": 5, "widths": [4, 8], "strides": [[[1]], "1"], "side": 8}, "convnet"),
         ({"classes": 5, "widths": 8}, "convnet"),
         ({"classes": 5, "widths": [4, 8], "more": 1}, "more"),
@@ -367,7 +370,7 @@ def test_a_spec_that_wants_another_network_is_refused_before_memory_is_taken(
 
 def test_blocks_without_end_are_refused(edit: Callable[..., Path]) -> None:
     spec = {"reference": "attar.network.architectures:resnet", "arguments": {"classes": 5, "widths": [4, 8]}}
-    spec["arguments"]["blocks"] = 10**9  # type: ignore[index]
+    spec["arguments"]["blocks"] = 1000  # type: ignore[index]
     artifact = load(edit(lambda m: m["network"].update(spec)))
     with pytest.raises(BadInput, match=r"must be one of .* tensors, as its weights are"):
         artifact.network()

@@ -1,5 +1,7 @@
 """The shipped architectures: shapes, sizes, gradients everywhere, and refusals."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -99,3 +101,19 @@ def test_a_convnet_needs_one_stride_and_pool_per_layer(widths_strides_pools):
 def test_a_residual_network_needs_a_width():
     with pytest.raises(BadInput, match=r"widths of resnet must be not empty; got \(\)"):
         resnet(3, ())
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: mlp(4, 3, hidden=[0]), r"hidden of mlp must be whole numbers of at least 1; got 0"),
+        (lambda: mlp(4, 3, hidden=[1] * 1001), r"hidden of mlp must be a list of at most 1000 whole numbers"),
+        (lambda: convnet(3, [4], strides=[0]), r"strides of convnet must be whole numbers of at least 1; got 0"),
+        (lambda: convnet(3, [True]), r"widths of convnet must be whole numbers of at least 1; got True"),
+        (lambda: resnet(3, [4, -4]), r"widths of resnet must be whole numbers of at least 1; got -4"),
+        (lambda: resnet(3, [4, 4], blocks=10**9), r"blocks of resnet must be from 0 to 1000; got 1000000000"),
+    ],
+)
+def test_layers_without_units_and_without_end_are_refused(build: Callable[[], nn.Module], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        build()

@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from attar.errors import must, near
 from attar.network.rows import Rows
 
+_DEEPEST = 1000
+"""Layers of one kind at most: a few bytes of a file can ask for any number, and deeper ones are not trained."""
+
+
+def _check_widths(name: str, of: str, widths: Sequence[int]) -> None:
+    if not isinstance(widths, Sequence) or len(widths) > _DEEPEST:
+        got = f"{len(widths)} of them" if isinstance(widths, Sequence) else widths
+        raise must(name, of, f"a list of at most {_DEEPEST} whole numbers", got, "Build deeper networks by a function")
+    for width in widths:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise must(name, of, "whole numbers of at least 1", width, "Leave a layer out that is to have no units")
+
 
 def mlp(
     inputs: int, classes: int, hidden: Sequence[int] = (128,), dropout: float = 0.0, input_dropout: float = 0.0
@@ -24,6 +36,7 @@ def mlp(
         dropout: Probability of dropping a hidden unit.
         input_dropout: Probability of dropping an input.
     """
+    _check_widths("hidden", "mlp", hidden)
     layers: list[nn.Module] = [nn.Flatten(), *([nn.Dropout(input_dropout)] if input_dropout else [])]
     width = inputs
     for size in hidden:
@@ -67,6 +80,8 @@ def convnet(
             (widths, strides, pools),
             "Give one each per layer",
         )
+    for name, widths_of in (("widths", widths), ("strides", strides), ("pools", pools), ("hidden", hidden)):
+        _check_widths(name, "convnet", widths_of)
     layers: list[nn.Module] = []
     width = channels
     for size, stride, pool in zip(widths, strides, pools, strict=True):
@@ -124,6 +139,9 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
     """
     if not widths:
         raise must("widths", "resnet", "not empty", widths, "Give the channels of each stage")
+    _check_widths("widths", "resnet", widths)
+    if not 0 <= blocks <= _DEEPEST:
+        raise must("blocks", "resnet", f"from 0 to {_DEEPEST}", blocks, "Build deeper networks by a function")
     layers: list[nn.Module] = []
     width = channels
     for stage, size in enumerate(widths):
@@ -163,6 +181,7 @@ def tabular(
     """
     if activation not in _ACTIVATIONS:
         raise must("activation", "tabular", "one that there is", activation, near(str(activation), _ACTIVATIONS))
+    _check_widths("hidden", "tabular", hidden)
     rows = Rows(columns, embed=embed)
     layers: list[nn.Module] = [rows]
     width = rows.features

@@ -298,7 +298,7 @@ def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str,
     )
     if plain is not None and plain.size_bytes and chosen.size_bytes:
         ratios["smaller_than_float32"] = plain.size_bytes / chosen.size_bytes
-    if teacher is not None and teacher.cost is not None and chosen.cost is not None:
+    if teacher is not None and teacher.cost is not None and chosen.cost is not None and chosen.cost.macs:
         ratios["fewer_macs"] = teacher.cost.macs / chosen.cost.macs
     for batch in ("1", "64"):
         ratios[f"faster_batch{batch}"] = measured["faster"][winner].get(batch)

@@ -96,7 +96,7 @@ class Plan:
         macs = "unknown multiply-adds" if self.teacher_macs is None else f"{count(self.teacher_macs)} multiply-adds"
         fewer = (
             ""
-            if self.teacher_macs is None
+            if self.teacher_macs is None or not self.student_macs
             else f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
         )
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
