@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -18,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from attar.errors import BadInput
 from attar.recipes.fitting import fit_estimator, unfitted
-from attar.recipes.guards import either, many_names, seen_by_teacher
+from attar.recipes.guards import either, many_names, row_numbers, seen_by_teacher
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.tables.columns import Columns
@@ -105,6 +106,14 @@ def test_columns_that_are_doubtful():
     assert "30 different values in 40 training rows" in str(many_names(name, 40))
     assert many_names(name, 100) is None and either(name) is None
     assert "integer from 1234 to 5678, written with commas between thousands" in str(either(size))
+
+
+def test_a_column_that_counts_the_rows_is_told():
+    (column,) = Columns.infer(pd.DataFrame({"Unnamed: 0": np.arange(40)}))
+    ids = torch.arange(120)[::3].clone()
+    assert "'Unnamed: 0' counts the rows of the file" in str(row_numbers(column, ids + 1.0, ids))
+    assert row_numbers(column, ids[:5] + 1.0, ids[:5]) is None
+    assert row_numbers(column, ids.flip(0) + 1.0, ids) is None
 
 
 @pytest.mark.parametrize("value", ["rows.csv", 0.3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 
@@ -134,6 +135,10 @@ def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
     if dataset.columns is not None:
         found += [many_names(column, len(dataset.train)) for column in dataset.columns]
         found += [either(column) for column in dataset.columns]
+        found += [
+            row_numbers(column, dataset.train.inputs[:, place], dataset.train.ids)
+            for place, column in enumerate(dataset.columns)
+        ]
     return [text for text in found if text is not None]
 
 
@@ -157,6 +162,23 @@ def many_names(column: Column, rows: int) -> str | None:
     return (
         f"Column {column.name!r} has {names} different values in {rows} training rows, so that most new rows have one "
         "that was never seen. Leave it out with data.ignore, unless it is to be so."
+    )
+
+
+def row_numbers(column: Column, values: Tensor, ids: Tensor) -> str | None:
+    """A column that counts the rows of its file tells how the file was sorted, which new rows do not share.
+
+    Args:
+        column: What it holds.
+        values: ``[rows]``, of the training rows.
+        ids: ``[rows]``, their places in the file.
+    """
+    offsets = values.double() - ids
+    if column.kind != "integer" or len(ids) <= FEW_NAMES or not bool((offsets == offsets[0]).all()):
+        return None
+    return (
+        f"Column {column.name!r} counts the rows of the file, so that it says how the file was sorted and nothing "
+        f"about new rows. Leave it out with data.ignore = [{json.dumps(column.name)}]."
     )
 
 
