@@ -434,6 +434,10 @@ def _from_series(name: str, series: Any) -> Cells:
     return _from_arrow(name, column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
 
 
+_FEW_ROWS = 256
+"""Rows up to which text is taken cell by cell: of a table of many columns and few rows, what a column costs counts."""
+
+
 def _from_arrow(name: str, column: Any) -> Cells:
     """The cells of a column of Arrow."""
     kind = column.type
@@ -455,6 +459,12 @@ def _from_arrow(name: str, column: Any) -> Cells:
         values = (column.cast(pa.float32()) if kind.bit_width == 16 else column).fill_null(float("nan")).to_numpy()
         return Cells(name, values, np.isnan(values))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+        if len(column) <= _FEW_ROWS:
+            texts = column.to_pylist()
+            ordered = sorted({text for text in texts if text is not None})
+            places = {text: place for place, text in enumerate(ordered)}
+            codes = np.fromiter((places.get(text, -1) for text in texts), np.int64, len(texts))
+            return Cells(name, codes, codes < 0, tuple(ordered), declared=False)
         found = _from_arrow(name, column.cast(pa.large_string()).dictionary_encode())
         return replace(found, declared=False)
     raise _unfit(name, str(kind))
