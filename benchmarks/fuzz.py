@@ -791,13 +791,14 @@ def main() -> None:
             flush=True,
         )
     totals = {kind: sum(one.get(kind, 0) for one in found.values()) for kind in BAD}
-    claims = [
-        {"aim": f"at least {aim} cases of {name}", "reached": found[name]["cases"], "met": found[name]["cases"] >= aim}
+    claims: list[dict[str, Any]] = [
+        {"claim": f"cases of {name}", "aim": aim, "reached": found[name]["cases"], "met": found[name]["cases"] >= aim}
         for name, (_, aim) in SURFACES.items()
         if name in found
     ]
     claims += [
-        {"aim": f"0 cases that end in {kind}", "reached": totals[kind], "met": totals[kind] == 0} for kind in BAD
+        {"claim": f"cases that end in {kind}", "aim": 0, "reached": totals[kind], "met": totals[kind] == 0}
+        for kind in BAD
     ]
     result.write(
         given.out,
@@ -811,7 +812,7 @@ def main() -> None:
         claims=claims,
     )
     for claim in claims:
-        print("met    " if claim["met"] else "NOT MET", claim["aim"], claim["reached"])
+        print("met    " if claim["met"] else "NOT MET", claim["claim"], claim["reached"], "aim", claim["aim"])
 
 
 if __name__ == "__main__":
