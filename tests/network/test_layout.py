@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attar.network.layout import channels_last, laid_out, lay_out_, suits_channels_last
+from attar.network.layout import ChannelsLast, laid_out, lay_out_, suits_channels_last
 
 IMAGES = torch.randn(3, 2, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -116,7 +116,7 @@ def test_laid_out_weights_and_inputs_hold_the_same_numbers() -> None:
 def test_a_lent_network_has_its_own_memory_again(inference: bool) -> None:
     network = Viewed().eval()
     place = network.convolution.weight.data_ptr()
-    with pytest.raises(RuntimeError, match="view size"), torch.inference_mode(inference), channels_last(network):
+    with pytest.raises(RuntimeError, match="view size"), torch.inference_mode(inference), ChannelsLast(network):
         assert network.convolution.weight.is_contiguous(memory_format=torch.channels_last)
         network(laid_out(IMAGES))
     assert network.convolution.weight.data_ptr() == place

@@ -6,9 +6,6 @@ That is an optimization and nothing else: it is tried on a few rows first and gi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
@@ -41,7 +38,7 @@ def suits_channels_last(network: nn.Module, inputs: Tensor, *, learns: bool = Fa
         try:
             with evaluating(network):
                 expected = forward(network, rows.contiguous())
-                with channels_last(network):
+                with ChannelsLast(network):
                     found = forward(network, laid_out(rows))
             bound = _bound(network) * max(1.0, float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max()))
             alike = torch.allclose(found, expected, rtol=0.0, atol=bound, equal_nan=True)
@@ -66,35 +63,36 @@ def laid_out(inputs: Tensor) -> Tensor:
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
-Copies = dict[int, tuple[Tensor, int, Tensor]]
-"""Of weights, by their ids: what they were, in which version, and the copy that is channels last."""
+class ChannelsLast:
+    """A context in which the weights of a network that belongs to the caller lie channels last.
 
-
-@contextmanager
-def channels_last(network: nn.Module, copies: Copies | None = None) -> Iterator[None]:
-    """The weights of a network channels last while the context lasts, for networks that belong to the caller.
-
-    Afterwards, also after an error, each weight has the very memory again that it had before.
-
-    Args:
-        network: The network.
-        copies: Holds the copies from one time to the next, for a network that is asked often; empty at first. A weight
-            that has changed is copied anew.
+    Afterwards, also after an error, each weight has the very memory again that it had before. The copies are held from
+    one time to the next, for a network that is asked often; a weight that has changed is copied anew.
     """
-    copies = {} if copies is None else copies
-    before = [(weight, weight.data) for weight in network.parameters() if weight.dim() == 4]
-    try:
+
+    def __init__(self, network: nn.Module) -> None:
+        self._weights = [weight for weight in network.parameters() if weight.dim() == 4]
+        self._copies: list[tuple[Tensor, int, Tensor] | None] = [None] * len(self._weights)
+        self._before: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        before = [weight.data for weight in self._weights]
         with torch.inference_mode(False):  # else the weights could not learn later
-            for weight, data in before:
-                held = copies.get(id(weight))
-                if held is None or held[0].data_ptr() != data.data_ptr() or held[1] != weight._version:
-                    # contiguous() would leave one channel as it is
-                    held = copies[id(weight)] = (data, weight._version, data.to(memory_format=torch.channels_last))
-                weight.data = held[2]
-        yield
-    finally:
-        for weight, data in before:
+            copies = [self._copy(index, data) for index, data in enumerate(before)]
+            self._before = before
+            for weight, data in zip(self._weights, copies, strict=True):
+                weight.data = data
+
+    def __exit__(self, *error: object) -> None:
+        for weight, data in zip(self._weights, self._before, strict=True):
             weight.data = data
+
+    def _copy(self, index: int, data: Tensor) -> Tensor:
+        held, version = self._copies[index], self._weights[index]._version
+        if held is None or held[0].data_ptr() != data.data_ptr() or held[1] != version:
+            # contiguous() would leave one channel as it is
+            held = self._copies[index] = data, version, data.to(memory_format=torch.channels_last)
+        return held[2]
 
 
 def _bound(network: nn.Module) -> float:

@@ -86,6 +86,8 @@ class Reading:
                 f"{self._of} gives minus infinity for some classes: these are put {MASKED:g} below the largest logit "
                 "of the row (a probability of 1e-13)"
             )
+        elif kind in ("logits", "log_probabilities") and numbers.shape[1] == classes:
+            return numbers  # as nearly all teachers give them
         return as_logits(numbers, kind, classes)
 
     def _find_out(self, numbers: Tensor, inputs: Tensor, again: Callable[[Tensor], Tensor]) -> None:

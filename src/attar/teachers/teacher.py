@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from attar.errors import AttarError, BadInput, must
 from attar.network.describe import digest
 from attar.network.forward import forward, number_type
-from attar.network.layout import Copies, channels_last, laid_out, suits_channels_last
+from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
 from attar.network.standardize import Standardize
 from attar.teachers.outputs import AsLogits, Output, last_layer, rows_of
 from attar.teachers.reading import Reading
@@ -135,8 +135,7 @@ class NetworkTeacher:
         self.reading = Reading(output, last_layer(self.network), self._name, number_type(self.network))
         self._alone: bool | None = None
         self._width: int | None = None
-        self._channels_last: bool | None = None
-        self._copies: Copies = {}
+        self._layout: ChannelsLast | nullcontext[None] | None = None
         if classes is None:
             if example is None or len(example) < 1:
                 got = "neither" if example is None else "an empty example"
@@ -194,12 +193,13 @@ class NetworkTeacher:
         # The network is the caller's as well: somebody may have put it back into train mode since.
         self.network.eval()
         name, there = self._name, inputs.to(self.device)
-        if self._channels_last is None and len(inputs):
-            self._channels_last = suits_channels_last(self.network, there)
-        fastest = bool(self._channels_last)
+        if self._layout is None and len(inputs):
+            suits = suits_channels_last(self.network, there)
+            self._layout = ChannelsLast(self.network) if suits else nullcontext()
+        given = laid_out(there) if isinstance(self._layout, ChannelsLast) else there
         try:
-            with torch.no_grad(), channels_last(self.network, self._copies) if fastest else nullcontext():
-                numbers = forward(self.network, laid_out(there) if fastest else there, of=name)
+            with torch.no_grad(), self._layout or nullcontext():
+                numbers = forward(self.network, given, of=name)
                 if self._alone is None and len(inputs):
                     self._alone = self._gives_these_alone(there)
         except AttarError:
