@@ -346,13 +346,13 @@ CASES: list[Case] = [
     ("a store's part damaged", damaged_store, ("part-", ".parquet")),
     # data
     ("no such data", lambda p: p.changed("data", "use", to="digit"), ("'digit'", "Did you mean 'digits'?")),
-    ("no such file", lambda p: p.changed("data", "use", to="none.npz"), ("'none.npz'", "existing file")),
+    ("no such file", lambda p: p.changed("data", "use", to="none.npz"), ("'none.npz'", "there is no file")),
     ("not an archive", lambda p: p.changed("data", "use", to=p.file("x.npz")), ("x.npz", ".npz archive")),
     ("no labels in the archive", lambda p: p.data(y=None), ("arrays", "Add 'y'")),
     ("objects in the archive", lambda p: p.data(x=np.array([{}, {}], dtype=object)), ("mine.npz", "Python objects")),
     ("labels of another length", lambda p: p.data(y=np.zeros(7, dtype=int)), ("as long as x", "7 rows")),
-    ("labels out of range", lambda p: p.data(y=np.arange(200) % 5), ("from -1 to 2", "got 4")),
-    ("labels that are no numbers", lambda p: p.data(y=np.array(["a"] * 200)), ("y of", "numbers")),
+    ("labels out of range", lambda p: p.data(y=np.arange(200) % 5), ("from 0 to 2", "got 4")),
+    ("labels that are no numbers", lambda p: p.data(y=np.array(["a"] * 200)), ("y of", "Choose from 'ant'")),
     ("NaN in the data", nan, ("NaN or infinity in row 7", "Remove or repair")),
     ("an empty class", empty_class, ("of every class", "'bee'")),
     ("a flat input", lambda p: p.data(x=np.zeros(200, dtype="float32")), ("at least two axes", "(200,)")),
@@ -438,7 +438,7 @@ CASES: list[Case] = [
     (
         "a negative width",
         lambda p: p.changed("student", "network", "arguments", "hidden", to=[-4]),
-        ("arguments of attar.network.architectures:mlp", "-4"),
+        ("hidden of mlp", "-4"),
     ),
     ("a network that is none", lambda p: network_function(p, "def network(): return 3"), ("torch.nn.Module", "int")),
     (
@@ -454,7 +454,7 @@ CASES: list[Case] = [
     ("weights cut", weights_cut, ("weights.safetensors", "whole safetensors file")),
     ("weights of another width", weights_of_another, ("other.safetensors", "of shape")),
     ("weights of another network", weights_of_another_kind, ("other.safetensors", "tensor names")),
-    ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "existing ONNX file")),
+    ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "There is no ONNX file")),
     ("ONNX that is none", lambda p: as_onnx(p, p.file("x.onnx")), ("x.onnx", "ONNX Runtime can read")),
     # artifacts and evidence
     ("no artifact", lambda p: p.measure(p.path), ("manifest.json", "`deploy` wrote")),
