@@ -35,8 +35,8 @@ from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
 from attar.quantization.quantize import only_tables_learn_, quantize
+from attar.recipes.networks import network_of
 from attar.recipes.read import read
-from attar.recipes.stages import network_of
 from attar.training.fit import Moment, fit, make_fabric
 from attar.training.settings import Training
 from attar.transfer.datasets import Split, load

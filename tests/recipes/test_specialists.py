@@ -16,9 +16,9 @@ from attar.errors import BadInput
 from attar.network.architectures import mlp
 from attar.network.describe import save_weights
 from attar.recipes.compress import compress, label
+from attar.recipes.networks import network_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document
-from attar.recipes.stages import network_of
 from attar.transfer.datasets import load_npz
 
 Document = dict[str, Any]

@@ -17,6 +17,7 @@ from attar.deployment.artifact import Artifact, load
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
+from attar.recipes.checks import check_networks
 from attar.recipes.contenders import line_up, timed
 from attar.recipes.document import document, finite, headline, reason
 from attar.recipes.estimate import check_room
@@ -24,7 +25,7 @@ from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.stages import Context, check_networks, data_of, with_threads
+from attar.recipes.stages import Context, data_of, with_threads
 from attar.recipes.steps import check_steps
 from attar.recipes.taught import listen, teach
 from attar.recipes.trusted import trusted

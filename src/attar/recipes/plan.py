@@ -13,21 +13,19 @@ import torch
 from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, seconds, size
 from attar.network.cost import cost
+from attar.recipes.checks import check_networks
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
 from attar.recipes.files import usable
 from attar.recipes.folder import RunFolder
 from attar.recipes.guards import of_data
+from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.stages import (
     Context,
-    check_networks,
-    check_teacher,
     data_of,
-    fitted_to,
-    network_of,
     teacher_of,
     with_threads,
 )

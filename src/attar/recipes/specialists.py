@@ -16,8 +16,9 @@ from attar.errors import BadInput
 from attar.evidence.compare import verdict
 from attar.network.describe import digest
 from attar.ops.kl_inference import Opinion
+from attar.recipes.checks import check_specialists
 from attar.recipes.schema.teacher import SpecialistsSection
-from attar.recipes.stages import Context, check_specialists
+from attar.recipes.stages import Context
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.specialists.specialize import specialize

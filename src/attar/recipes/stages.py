@@ -6,7 +6,6 @@ A stage gets what it depends on as plain values and fingerprints, so that equal 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import logging
 import os
@@ -22,19 +21,17 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.network import is_quantized, plain
-from attar.errors import BadInput, MissingExtra, must, near
-from attar.network.describe import Spec, digest, load_weights, resolve, save_weights
-from attar.network.forward import forward
-from attar.network.last_bias import shifted
-from attar.network.references import call, located, said
+from attar.errors import BadInput, MissingExtra, must
+from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.part import absent_of, taken
+from attar.recipes.networks import check_network, fitted_to, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.teacher import MemberSection, SpecialistsSection
+from attar.recipes.schema.teacher import MemberSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.digest import digest as estimator_digest
@@ -48,12 +45,10 @@ from attar.teachers.saved import from_bytes, to_bytes
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
-from attar.training.batch import ABSENT
 from attar.training.fit import Fitted, fit, make_fabric
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.progress import Progress
-from attar.training.reading import readings_of, reads_layers
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads
@@ -117,22 +112,7 @@ class Trained:
     earlier: Sequence[Trained] = ()
 
 
-# -- networks ----------------------------------------------------------------------------------------------------------
-
-
-def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
-    """The network for a data set: one that takes ``columns`` gets the table's, and as ``outputs`` the classes."""
-    if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
-        return section
-    known = {"columns": dataset.columns.to_json(), "outputs": len(dataset.classes)}
-    return section.model_copy(update={"arguments": {**known, **section.arguments}})
-
-
-def network_of(section: NetworkSection, seed: int) -> nn.Module:
-    """A fresh network, its first weights drawn from the seed; raw inputs go in."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return section.spec().build()
+# -- data and trainings ------------------------------------------------------------------------------------------------
 
 
 def data_of(recipe: Recipe, progress: Progress) -> Dataset:
@@ -154,174 +134,6 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         max_bytes=section.max_bytes,
         progress=progress,
     )
-
-
-def check_networks(recipe: Recipe, dataset: Dataset) -> None:
-    """See that what the recipe says of networks and targets fits the data, before any training.
-
-    Raises:
-        BadInput: Naming the table of the recipe.
-    """
-    top_k, classes = recipe.transfer.top_k, len(dataset.classes)
-    if top_k is not None and top_k >= classes:
-        raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
-    labels = dataset.train.labels
-    if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
-        raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
-    check_tables(recipe, dataset)
-    check_settings(recipe, dataset)
-    if recipe.teacher.specialists is not None:
-        check_specialists(recipe.teacher.specialists, dataset.classes)
-    absent = absent_of(taken(recipe, dataset))
-    student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
-    check_network(student, "student.network", dataset)
-    if recipe.student.shift_absent:
-        try:
-            shifted(
-                student,
-                torch.zeros(classes).index_fill_(0, torch.tensor(absent), 1.0),
-                dataset.train.floats(slice(0, 1)),
-            )
-        except BadInput as error:
-            raise type(error)(f"student.network of the recipe, for student.shift_absent: {error}") from error
-    teacher: nn.Module | None = None
-    if recipe.teacher.network is not None:
-        teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
-        check_network(teacher, "teacher.network", dataset)
-        if recipe.teacher.count > 1:
-            alike = [network_of(recipe.teacher.network, recipe.teacher.seed) for _ in range(recipe.teacher.count)]
-            teacher = Ensemble([NetworkTeacher(one, classes=classes) for one in alike]).module
-    for terms in (terms for terms, _ in recipe.trainings if reads_layers(terms)):
-        if teacher is None:
-            rule = "networks where a term of the objective reads hidden layers"
-            raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
-        readings_of(terms, student, None, teacher)
-
-
-def check_settings(recipe: Recipe, dataset: Dataset) -> None:
-    """See that what the recipe says of views and threads can be done with these data and on this machine.
-
-    Raises:
-        BadInput: Naming the key of the recipe.
-    """
-    shape = tuple(dataset.train.floats(slice(0, 1)).shape[1:])
-    recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
-    if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
-        recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")
-    available = os.cpu_count() or 1
-    if recipe.artifacts.threads > available:
-        rule = f"at most {available} on this machine"
-        raise must("artifacts.threads", "the recipe", rule, recipe.artifacts.threads, "Use 1")
-
-
-def check_tables(recipe: Recipe, dataset: Dataset) -> None:
-    """See that what is only for tables meets one.
-
-    Raises:
-        BadInput: Naming the key of the recipe.
-    """
-    if dataset.columns is not None:
-        return
-    given = {
-        "transfer.synthesis": recipe.transfer.synthesis,
-        "teacher.library": recipe.teacher.library,
-        "data.target": recipe.data.target,
-    }
-    for key, value in given.items():
-        if value is not None:
-            rule = "left out where the data are no table"
-            raise must(key, "the recipe", rule, dataset.name, "Use a .csv or .parquet file, or a table such as letter")
-
-
-def check_specialists(section: SpecialistsSection, names: Sequence[str]) -> None:
-    """See that sets of classes can be as the recipe wants them.
-
-    Raises:
-        BadInput: Naming the key of the recipe.
-    """
-    classes = len(names)
-    limits = {"clusters": classes, "set_size": classes - 1, "top": classes}
-    for key, most in limits.items():
-        value = getattr(section, key)
-        if value is not None and value > most:
-            rule = f"at most {most}, where the data have {classes} classes"
-            raise must(f"teacher.specialists.{key}", "the recipe", rule, value, "Ask for fewer")
-    for one in section.sets or ():
-        for name in one:
-            if name not in names:
-                raise must("teacher.specialists.sets", "the recipe", "of the data's classes", name, near(name, names))
-        if len(set(one)) < len(one) or len(one) >= classes:
-            rule = "sets of some of the classes, not all, each named once"
-            raise must("teacher.specialists.sets", "the recipe", rule, one, "Leave one out at least")
-
-
-def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
-    """See that one network takes the data's inputs, and gives one finite logit for each of the data's classes.
-
-    Raises:
-        BadInput: Naming the key of the recipe.
-    """
-    classes, examples = len(dataset.classes), dataset.train.floats(slice(0, _ASKED))
-    shape = tuple(examples.shape[1:])
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p >= 1:
-            raise BadInput(f"{key} of the recipe: dropout {name} drops everything (p = {layer.p}). Use less than 1.")
-    network.eval()
-    try:
-        with torch.no_grad():
-            output = forward(network, examples, of=f"{key} of the recipe")
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        log.error("%s failed on the data", key, exc_info=error)
-        raise BadInput(
-            f"{key} of the recipe must be a network for inputs of shape {shape}; it raised {said(error)}"
-            f"{located(error)}. Change its arguments or the data."
-        ) from error
-    if tuple(output.shape) != (len(examples), classes):
-        alike = "rows" if output.dim() != 2 or len(output) != len(examples) else "logits"
-        got = f"{output.shape[1]} logits" if alike == "logits" else f"an output of shape {tuple(output.shape)}"
-        raise BadInput(
-            f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} classes; "
-            f"it must give {classes} logits for each. Change its arguments, or data.classes."
-        )
-    if not bool(output.isfinite().all()):
-        what = "NaN" if bool(output.isnan().any()) else "infinite numbers"
-        raise BadInput(
-            f"{key} of the recipe gives {what} for examples of the data. Scale the inputs (mean and std of the "
-            "network), or correct its weights."
-        )
-
-
-def check_teacher(teacher: Teacher, dataset: Dataset) -> None:
-    """See that a teacher answers a few of the examples with one finite logit for each class.
-
-    Raises:
-        BadInput: If it does not.
-    """
-    examples, classes = dataset.train.floats(slice(0, _ASKED)), len(dataset.classes)
-    try:
-        output = teacher.predict(examples)
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        log.error("the teacher failed on the data", exc_info=error)
-        raise BadInput(
-            f"teacher of the recipe must answer inputs of shape {tuple(examples.shape[1:])}; it raised {said(error)}"
-            f"{located(error)}. Use a teacher for such inputs, or change the data."
-        ) from error
-    if tuple(output.shape) != (len(examples), classes):
-        raise BadInput(
-            f"teacher of the recipe gives an output of shape {tuple(output.shape)} for {len(examples)} examples of "
-            f"{classes} classes; it must give {classes} logits for each. Use a teacher of the same classes."
-        )
-    if not bool(output.isfinite().all()):
-        what = "NaN" if bool(output.isnan().any()) else "infinite numbers"
-        raise BadInput(f"teacher of the recipe gives {what} for examples of the data. Scale the inputs as it expects.")
-
-
-_ASKED = 4
-"""Examples on which a network is tried."""
 
 
 def train(

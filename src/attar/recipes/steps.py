@@ -23,10 +23,11 @@ from attar.network.describe import digest, load_weights, save_weights
 from attar.quantization.allocation import allocated
 from attar.quantization.quantize import input_formats, only_tables_learn_, quantize, unquantized
 from attar.quantization.sharing import share_points_
+from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.objective import labels_alone
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.student import DistilStep, QuantizeStep
-from attar.recipes.stages import Context, Trained, fitted_to, formats_of, named_codes, network_of, train
+from attar.recipes.stages import Context, Trained, formats_of, named_codes, train
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.recipes.stages import Context, network_of, threads_of
+from attar.recipes.networks import network_of
+from attar.recipes.stages import Context, threads_of
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble

@@ -1,0 +1,120 @@
+"""What a recipe says held against its data and this machine, before any training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from attar.errors import BadInput, must, near
+from attar.network.last_bias import shifted
+from attar.recipes.networks import check_network, fitted_to, network_of
+from attar.recipes.part import absent_of, taken
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.teacher import SpecialistsSection
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.teacher import NetworkTeacher
+from attar.training.batch import ABSENT
+from attar.training.reading import readings_of, reads_layers
+from attar.transfer.datasets import Dataset
+
+
+def check_networks(recipe: Recipe, dataset: Dataset) -> None:
+    """See that what the recipe says of networks and targets fits the data, before any training.
+
+    Raises:
+        BadInput: Naming the table of the recipe.
+    """
+    top_k, classes = recipe.transfer.top_k, len(dataset.classes)
+    if top_k is not None and top_k >= classes:
+        raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
+    labels = dataset.train.labels
+    if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
+        raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
+    check_tables(recipe, dataset)
+    check_settings(recipe, dataset)
+    if recipe.teacher.specialists is not None:
+        check_specialists(recipe.teacher.specialists, dataset.classes)
+    absent = absent_of(taken(recipe, dataset))
+    student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
+    check_network(student, "student.network", dataset)
+    if recipe.student.shift_absent:
+        try:
+            shifted(
+                student,
+                torch.zeros(classes).index_fill_(0, torch.tensor(absent), 1.0),
+                dataset.train.floats(slice(0, 1)),
+            )
+        except BadInput as error:
+            raise type(error)(f"student.network of the recipe, for student.shift_absent: {error}") from error
+    teacher: nn.Module | None = None
+    if recipe.teacher.network is not None:
+        teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
+        check_network(teacher, "teacher.network", dataset)
+        if recipe.teacher.count > 1:
+            alike = [network_of(recipe.teacher.network, recipe.teacher.seed) for _ in range(recipe.teacher.count)]
+            teacher = Ensemble([NetworkTeacher(one, classes=classes) for one in alike]).module
+    for terms in (terms for terms, _ in recipe.trainings if reads_layers(terms)):
+        if teacher is None:
+            rule = "networks where a term of the objective reads hidden layers"
+            raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
+        readings_of(terms, student, None, teacher)
+
+
+def check_settings(recipe: Recipe, dataset: Dataset) -> None:
+    """See that what the recipe says of views and threads can be done with these data and on this machine.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    shape = tuple(dataset.train.floats(slice(0, 1)).shape[1:])
+    recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
+    if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
+        recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")
+    available = os.cpu_count() or 1
+    if recipe.artifacts.threads > available:
+        rule = f"at most {available} on this machine"
+        raise must("artifacts.threads", "the recipe", rule, recipe.artifacts.threads, "Use 1")
+
+
+def check_tables(recipe: Recipe, dataset: Dataset) -> None:
+    """See that what is only for tables meets one.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    if dataset.columns is not None:
+        return
+    given = {
+        "transfer.synthesis": recipe.transfer.synthesis,
+        "teacher.library": recipe.teacher.library,
+        "data.target": recipe.data.target,
+    }
+    for key, value in given.items():
+        if value is not None:
+            rule = "left out where the data are no table"
+            raise must(key, "the recipe", rule, dataset.name, "Use a .csv or .parquet file, or a table such as letter")
+
+
+def check_specialists(section: SpecialistsSection, names: Sequence[str]) -> None:
+    """See that sets of classes can be as the recipe wants them.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    classes = len(names)
+    limits = {"clusters": classes, "set_size": classes - 1, "top": classes}
+    for key, most in limits.items():
+        value = getattr(section, key)
+        if value is not None and value > most:
+            rule = f"at most {most}, where the data have {classes} classes"
+            raise must(f"teacher.specialists.{key}", "the recipe", rule, value, "Ask for fewer")
+    for one in section.sets or ():
+        for name in one:
+            if name not in names:
+                raise must("teacher.specialists.sets", "the recipe", "of the data's classes", name, near(name, names))
+        if len(set(one)) < len(one) or len(one) >= classes:
+            rule = "sets of some of the classes, not all, each named once"
+            raise must("teacher.specialists.sets", "the recipe", rule, one, "Leave one out at least")

@@ -1,0 +1,101 @@
+"""Networks as a recipe describes them, and teachers, asked about a few examples before anything else."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from attar.errors import BadInput
+from attar.network.describe import resolve
+from attar.network.forward import forward
+from attar.network.references import located, said
+from attar.recipes.schema.network import NetworkSection
+from attar.teachers.teacher import Teacher, ask
+from attar.transfer.datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+_ASKED = 4
+"""Examples on which a network is tried."""
+
+
+def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
+    """The network for a data set: one that takes ``columns`` gets the table's, and as ``outputs`` the classes."""
+    if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
+        return section
+    known = {"columns": dataset.columns.to_json(), "outputs": len(dataset.classes)}
+    return section.model_copy(update={"arguments": {**known, **section.arguments}})
+
+
+def network_of(section: NetworkSection, seed: int) -> nn.Module:
+    """A fresh network, its first weights drawn from the seed; raw inputs go in."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return section.spec().build()
+
+
+def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
+    """See that one network takes the data's inputs, and gives one finite logit for each of the data's classes.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p >= 1:
+            raise BadInput(f"{key} of the recipe: dropout {name} drops everything (p = {layer.p}). Use less than 1.")
+    network.eval()
+
+    def predict(examples: Tensor) -> Tensor:
+        with torch.no_grad():
+            return forward(network, examples, of=f"{key} of the recipe")
+
+    _check_answers(predict, key, dataset, "its arguments")
+
+
+def check_teacher(teacher: Teacher, dataset: Dataset) -> None:
+    """See that a teacher answers a few of the examples with one finite logit for each class.
+
+    Raises:
+        BadInput: If it does not.
+    """
+    _check_answers(lambda examples: ask(teacher, examples), "teacher", dataset, "the teacher")
+
+
+def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Dataset, change: str) -> None:
+    """Ask about a few examples.
+
+    Args:
+        predict: Whom to ask.
+        key: Of the recipe.
+        dataset: Whose examples and classes count.
+        change: What the user can change besides the data.
+    """
+    examples, classes = dataset.train.floats(slice(0, _ASKED)), len(dataset.classes)
+    shape = tuple(examples.shape[1:])
+    try:
+        output = predict(examples)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        log.error("%s failed on the data", key, exc_info=error)
+        raise BadInput(
+            f"{key} of the recipe must answer inputs of shape {shape}; it raised {said(error)}{located(error)}. "
+            f"Change {change}, or the data."
+        ) from error
+    if tuple(output.shape) != (len(examples), classes):
+        rows = output.dim() == 2 and len(output) == len(examples)
+        got = f"{output.shape[1]} logits" if rows else f"an output of shape {tuple(output.shape)}"
+        raise BadInput(
+            f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} classes; "
+            f"it must give {classes} logits for each. Change {change}, or data.classes."
+        )
+    if not bool(output.isfinite().all()):
+        what = "NaN" if bool(output.isnan().any()) else "infinite numbers"
+        raise BadInput(
+            f"{key} of the recipe gives {what} for examples of the data. Scale the inputs as it expects them, or "
+            "correct its weights."
+        )
