@@ -468,6 +468,7 @@ CASES: list[Case] = [
     ("its manifest climbing", lambda p: edit_manifest(p, other_file), ("plain names inside", "'../x'")),
     ("its manifest running code", lambda p: edit_manifest(p, other_package), ("os:system", "If you trust it")),
     ("data of other classes", lambda p: ["measure", str(p.artifact()), "--data", "digits"], ("--data", "'ant'")),
+    ("a table alone", lambda p: ["measure", str(p.artifact()), "--data", "x.csv"], ("x.csv", "recipe.toml")),
     ("no such split", lambda p: p.measure(p.artifact(), "--split", "tset"), ("--split", "'tset'")),
     ("report before the end", lambda p: report_of(p, None), ("finished run folder", "attar compress")),
     ("evidence that is cut", lambda p: report_of(p, "{"), ("evidence.json", "not JSON")),

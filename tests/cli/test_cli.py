@@ -232,10 +232,11 @@ def test_label_prints_what_it_stored(finished: Path, tiny_file: Path, capsys: py
     assert "120" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("by_recipe", [False, True])
 def test_measure_says_of_the_artifact_what_the_evidence_says(
-    finished: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str], by_recipe: bool
 ) -> None:
-    data = read(tiny_file).data.use
+    data = str(finished / "recipe.toml") if by_recipe else read(tiny_file).data.use
     assert run(["measure", str(finished / "artifact"), "--data", data, "--json"]) == 0
     out, err = capsys.readouterr()
     measured, evidence = json.loads(out), json.loads((finished / "evidence.json").read_text(encoding="utf-8"))

@@ -12,7 +12,12 @@ import typer
 def measure(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="The artifact's folder.")],
     data: Annotated[
-        str, typer.Option("--data", help="digits, fashion-mnist, a path to .npz, or package.module:function.")
+        str,
+        typer.Option(
+            "--data",
+            help="A data set such as digits, a path to .npz, package.module:function, or a recipe (.toml) that names "
+            "the data: RUN/recipe.toml names those of a run, tables too.",
+        ),
     ],
     split: Annotated[
         str, typer.Option("--split", help="Which part to measure on: train, validation or test.")
@@ -28,25 +33,40 @@ def measure(
 ) -> int:
     """Measure an artifact on this machine.
 
-    Example: attar measure runs/digits/artifact --data digits
+    Example: attar measure runs/digits/artifact --data runs/digits/recipe.toml
     """
     from attar.cli.progress import bars
     from attar.deployment.artifact import load
-    from attar.errors import must
+    from attar.errors import BadInput, must
     from attar.evidence.measure import measure as do
     from attar.network.references import findable, folder_of, names_function
-    from attar.recipes.read import packages_of
+    from attar.recipes.read import packages_of, read
+    from attar.recipes.stages import data_of
+    from attar.recipes.trusted import trusted
     from attar.transfer.datasets import load as load_data
+    from attar.transfer.files import TABLES
 
     parts: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
     if split not in parts:
         raise must("--split", "attar measure", "train, validation or test", split, "Choose one of them")
+    ending = Path(data).suffix.lower()
+    if ending in TABLES:
+        raise BadInput(
+            f"--data of attar measure: which column of {data} holds the classes is said by a recipe; name that, for "
+            "instance the recipe.toml in the folder of the run."
+        )
     allowed = ["attar", *(allow or [])]
     # Who types the name of a function lets it run; what an artifact names runs only where it is allowed.
     typed = [data.partition(":")[0]] if names_function(data) else []
     with findable(folder_of(module, Path.cwd()) for module in (*packages_of(allow or []), *typed)):
         opened = load(artifact, threads=threads, allow=allowed)
-        chosen = load_data(data, progress=bars).splits()[split]
+        if ending == ".toml":
+            recipe = read(data, allow=allow or [])
+            with trusted(recipe):
+                dataset = data_of(recipe, bars)
+        else:
+            dataset = load_data(data, progress=bars)
+        chosen = dataset.splits()[split]
         if tuple(opened.classes) != tuple(chosen.classes):
             raise must(
                 "--data",
