@@ -23,13 +23,9 @@ from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
-from attar.recipes.stages import (
-    Context,
-    data_of,
-    teacher_of,
-    with_threads,
-)
+from attar.recipes.stages import Context, data_of, with_threads
 from attar.recipes.steps import check_steps
+from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
 from attar.training.batch import ABSENT

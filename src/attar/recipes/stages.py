@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +23,16 @@ from attar.deployment.export import DeploymentError
 from attar.deployment.packed.network import is_quantized, plain
 from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, save_weights
-from attar.network.references import call
-from attar.network.standardize import Standardize
 from attar.quantization.quantize import formats, input_formats
-from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.folder import RunFolder, Stage, write_whole
-from attar.recipes.networks import check_network, fitted_to, network_of
+from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.teacher import MemberSection
 from attar.recipes.schema.transfer import TransferSection
-from attar.teachers.as_teacher import estimator_teacher
-from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
-from attar.teachers.estimator import EstimatorTeacher
-from attar.teachers.onnx import OnnxTeacher
-from attar.teachers.outputs import Output
-from attar.teachers.resized import ResizedTeacher, resizing
-from attar.teachers.sampled import SampledTeacher
-from attar.teachers.saved import from_bytes, to_bytes
-from attar.teachers.subset import SubsetTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher
-from attar.teachers.trial import ROWS, settle
+from attar.teachers.teacher import Teacher
 from attar.training.fit import Fitted, fit, make_fabric
-from attar.training.losses.outputs import HardLabels
-from attar.training.objective import Objective, Term
+from attar.training.objective import Objective
 from attar.training.progress import Progress
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
@@ -260,162 +245,7 @@ def with_threads(count: int) -> Iterator[None]:
         yield
 
 
-# -- teacher and targets -----------------------------------------------------------------------------------------------
-
-
-def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
-    """The recipe's teacher, its networks trained here where no weights are given, and the trainings that took place."""
-    section = context.recipe.teacher
-    device = context.device
-    members: list[Teacher] = []
-    trained: list[Trained] = []
-    if section.estimator is not None:
-        fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
-        return fitted, []
-    for path in section.onnx:
-        members.append(_onnx_of(path, context, len(context.dataset.classes), section.output, section.output_name))
-    if section.network is not None:
-        for index in range(section.count):
-            if section.weights:
-                network = network_of(section.network, section.seed)
-                inner = network.network if isinstance(network, Standardize) else network
-                load_weights(inner, Path(section.weights[index]))
-                check_network(network, "teacher.network", context.dataset)
-            else:
-                trained.append(_member(context, index))
-                network = trained[-1].network
-            # What was trained here was trained for its outputs to be logits, whatever they look like.
-            output = section.output if section.weights else "logits"
-            classes = len(context.dataset.classes)
-            members.append(
-                NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
-            )
-    votes = section.votes
-    if section.each is not None:
-        for index, one in enumerate(section.each):
-            try:
-                members.append(_given(context, one))
-            except BadInput as error:
-                raise type(error)(f"teacher.each.{index} of the recipe: {error}") from error
-        votes = [one.vote for one in section.each]
-    alone = len(members) == 1 and not isinstance(members[0], SubsetTeacher)
-    try:
-        teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
-    except BadInput as error:
-        raise type(error)(f"teacher of the recipe: {error}") from error
-    if section.samples is not None:
-        teacher = SampledTeacher(teacher, section.samples, context.recipe.seed)
-    settle(teacher, context.dataset.train.floats(slice(0, ROWS)))
-    classes = len(context.dataset.classes)
-    if teacher.classes != classes:
-        raise must(
-            "teacher",
-            "the recipe",
-            f"a model of the data's {classes} classes",
-            teacher.classes,
-            "Use a teacher of the same classes",
-        )
-    return teacher, trained
-
-
-def _onnx_of(
-    path: str, context: Context, classes: int | None, output: Output | None, output_name: str | None
-) -> OnnxTeacher:
-    """The teacher that a file is."""
-    return OnnxTeacher(
-        path,
-        threads=torch.get_num_threads(),
-        classes=classes,
-        output=output,
-        output_name=output_name,
-        names=context.dataset.classes,
-    )
-
-
-def _given(context: Context, section: MemberSection) -> Teacher:
-    """One given model of a teacher whose models differ."""
-    example, names = context.example, context.dataset.classes
-    if section.size is not None:
-        example = resizing((section.size[0], section.size[1]))(example)
-    classes = None if section.classes is None else len(section.classes)
-    teacher: Teacher
-    if section.onnx is not None:
-        teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
-    else:
-        assert section.network is not None and section.weights is not None, "the schema sees to it"
-        network = network_of(section.network, context.recipe.teacher.seed)
-        inner = network.network if isinstance(network, Standardize) else network
-        load_weights(inner, Path(section.weights))
-        try:
-            teacher = NetworkTeacher(
-                network, classes=classes, example=example, device=context.device, output=section.output
-            )
-        except BadInput as error:
-            raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error
-    if section.size is not None:
-        teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
-    return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
-
-
-def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
-    """The fitted model that the recipe's function returns.
-
-    Raises:
-        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes.
-    """
-    assert recipe.teacher.estimator is not None
-    found = call(recipe.teacher.estimator)
-    teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
-    if not isinstance(teacher, EstimatorTeacher):
-        raise BadInput(
-            f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "
-            "Return a fitted classifier."
-        )
-    return teacher
-
-
-def fitted_here(context: Context) -> EstimatorTeacher:
-    """The model that the recipe's function returns, fitted on the training rows of the run and nothing else.
-
-    Raises:
-        BadInput: If there is no such function, or what it returns cannot be fitted on these rows.
-    """
-    section, dataset = context.recipe.teacher, context.dataset
-    assert section.estimator is not None
-    fresh = unfitted(call(section.estimator), section.seed)
-
-    def work(folder: Path) -> dict[str, Any]:
-        estimator = fit_estimator(fresh, dataset.train, section.seed)
-        try:
-            (folder / ESTIMATOR).write_bytes(to_bytes(estimator))
-        except BadInput as error:
-            # What cannot be saved is fitted again, with the same seed, when the run goes on.
-            log.info("the estimator is not saved: %s", error)
-        return {"estimator": type(estimator).__name__}
-
-    depends = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
-    path = context.folder.stage("teacher/estimator", depends, work).folder / ESTIMATOR
-    if path.is_file():
-        estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
-    else:
-        estimator = fit_estimator(fresh, dataset.train, section.seed)
-    return EstimatorTeacher(estimator, columns=dataset.columns, classes=len(dataset.classes))
-
-
-def _member(context: Context, index: int) -> Trained:
-    """One network of the teacher, trained on the labels."""
-    section = context.recipe.teacher
-    assert section.network is not None
-    described, seed = section.network, section.seed + index
-    return train(
-        f"teacher/{index}",
-        context,
-        lambda: network_of(described, seed),
-        Objective({"hard": Term(loss=HardLabels())}),
-        lambda: TransferSet(context.dataset.train, section.views.views(seed)),
-        replace(section.training, seed=seed),
-        {"network": described.model_dump(), "views": section.views.views(seed).fingerprint(), "seed": seed},
-    )
+# -- targets -----------------------------------------------------------------------------------------------------------
 
 
 def targets_of(

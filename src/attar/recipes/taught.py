@@ -14,9 +14,10 @@ from attar.recipes.folder import Stage
 from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.networks import check_teacher, network_of
 from attar.recipes.specialists import Specialized, specialists_of
-from attar.recipes.stages import Context, Trained, targets_of, teacher_of
+from attar.recipes.stages import Context, Trained, targets_of
 from attar.recipes.steps import control_of, student_of
 from attar.recipes.tabular import Made, Selected, selected_of
+from attar.recipes.teachers import teacher_of
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.reading import reads_layers

@@ -1,0 +1,198 @@
+"""The teacher of a recipe: given as files, returned by a function, or trained and fitted as stages of the run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from attar.errors import BadInput, must
+from attar.network.describe import load_weights
+from attar.network.references import call
+from attar.network.standardize import Standardize
+from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
+from attar.recipes.networks import check_network, network_of
+from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.teacher import MemberSection
+from attar.recipes.stages import Context, Trained, train
+from attar.teachers.as_teacher import estimator_teacher
+from attar.teachers.digest import digest as estimator_digest
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.estimator import EstimatorTeacher
+from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.outputs import Output
+from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.sampled import SampledTeacher
+from attar.teachers.saved import from_bytes, to_bytes
+from attar.teachers.subset import SubsetTeacher
+from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.trial import ROWS, settle
+from attar.training.losses.outputs import HardLabels
+from attar.training.objective import Objective, Term
+from attar.transfer.datasets import Dataset
+from attar.transfer.transfer_set import TransferSet
+
+log = logging.getLogger(__name__)
+
+
+def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
+    """The recipe's teacher, its networks trained here where no weights are given, and the trainings that took place."""
+    section = context.recipe.teacher
+    device = context.device
+    members: list[Teacher] = []
+    trained: list[Trained] = []
+    if section.estimator is not None:
+        fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
+        return fitted, []
+    for path in section.onnx:
+        members.append(_onnx_of(path, context, len(context.dataset.classes), section.output, section.output_name))
+    if section.network is not None:
+        for index in range(section.count):
+            if section.weights:
+                network = _loaded(section.network, section.seed, section.weights[index])
+                check_network(network, "teacher.network", context.dataset)
+            else:
+                trained.append(_member(context, index))
+                network = trained[-1].network
+            # What was trained here was trained for its outputs to be logits, whatever they look like.
+            output = section.output if section.weights else "logits"
+            classes = len(context.dataset.classes)
+            members.append(
+                NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
+            )
+    votes = section.votes
+    if section.each is not None:
+        for index, one in enumerate(section.each):
+            try:
+                members.append(_given(context, one))
+            except BadInput as error:
+                raise type(error)(f"teacher.each.{index} of the recipe: {error}") from error
+        votes = [one.vote for one in section.each]
+    alone = len(members) == 1 and not isinstance(members[0], SubsetTeacher)
+    try:
+        teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
+    except BadInput as error:
+        raise type(error)(f"teacher of the recipe: {error}") from error
+    if section.samples is not None:
+        teacher = SampledTeacher(teacher, section.samples, context.recipe.seed)
+    settle(teacher, context.dataset.train.floats(slice(0, ROWS)))
+    classes = len(context.dataset.classes)
+    if teacher.classes != classes:
+        raise must(
+            "teacher",
+            "the recipe",
+            f"a model of the data's {classes} classes",
+            teacher.classes,
+            "Use a teacher of the same classes",
+        )
+    return teacher, trained
+
+
+def _loaded(section: NetworkSection, seed: int, weights: str) -> nn.Module:
+    """A network with given weights, which know nothing of what standardizes the inputs before it."""
+    network = network_of(section, seed)
+    load_weights(network.network if isinstance(network, Standardize) else network, Path(weights))
+    return network
+
+
+def _onnx_of(
+    path: str, context: Context, classes: int | None, output: Output | None, output_name: str | None
+) -> OnnxTeacher:
+    """The teacher that a file is."""
+    return OnnxTeacher(
+        path,
+        threads=torch.get_num_threads(),
+        classes=classes,
+        output=output,
+        output_name=output_name,
+        names=context.dataset.classes,
+    )
+
+
+def _given(context: Context, section: MemberSection) -> Teacher:
+    """One given model of a teacher whose models differ."""
+    example, names = context.example, context.dataset.classes
+    if section.size is not None:
+        example = resizing((section.size[0], section.size[1]))(example)
+    classes = None if section.classes is None else len(section.classes)
+    teacher: Teacher
+    if section.onnx is not None:
+        teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
+    else:
+        assert section.network is not None and section.weights is not None, "the schema sees to it"
+        network = _loaded(section.network, context.recipe.teacher.seed, section.weights)
+        try:
+            teacher = NetworkTeacher(
+                network, classes=classes, example=example, device=context.device, output=section.output
+            )
+        except BadInput as error:
+            raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error
+    if section.size is not None:
+        teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
+    return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
+
+
+def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
+    """The fitted model that the recipe's function returns.
+
+    Raises:
+        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes.
+    """
+    assert recipe.teacher.estimator is not None
+    found = call(recipe.teacher.estimator)
+    teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
+    if not isinstance(teacher, EstimatorTeacher):
+        raise BadInput(
+            f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "
+            "Return a fitted classifier."
+        )
+    return teacher
+
+
+def fitted_here(context: Context) -> EstimatorTeacher:
+    """The model that the recipe's function returns, fitted on the training rows of the run and nothing else.
+
+    Raises:
+        BadInput: If there is no such function, or what it returns cannot be fitted on these rows.
+    """
+    section, dataset = context.recipe.teacher, context.dataset
+    assert section.estimator is not None
+    fresh = unfitted(call(section.estimator), section.seed)
+
+    def work(folder: Path) -> dict[str, Any]:
+        estimator = fit_estimator(fresh, dataset.train, section.seed)
+        try:
+            (folder / ESTIMATOR).write_bytes(to_bytes(estimator))
+        except BadInput as error:
+            # What cannot be saved is fitted again, with the same seed, when the run goes on.
+            log.info("the estimator is not saved: %s", error)
+        return {"estimator": type(estimator).__name__}
+
+    depends = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
+    path = context.folder.stage("teacher/estimator", depends, work).folder / ESTIMATOR
+    if path.is_file():
+        estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
+    else:
+        estimator = fit_estimator(fresh, dataset.train, section.seed)
+    return EstimatorTeacher(estimator, columns=dataset.columns, classes=len(dataset.classes))
+
+
+def _member(context: Context, index: int) -> Trained:
+    """One network of the teacher, trained on the labels."""
+    section = context.recipe.teacher
+    assert section.network is not None
+    described, seed = section.network, section.seed + index
+    return train(
+        f"teacher/{index}",
+        context,
+        lambda: network_of(described, seed),
+        Objective({"hard": Term(loss=HardLabels())}),
+        lambda: TransferSet(context.dataset.train, section.views.views(seed)),
+        replace(section.training, seed=seed),
+        {"network": described.model_dump(), "views": section.views.views(seed).fingerprint(), "seed": seed},
+    )
