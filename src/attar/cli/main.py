@@ -122,10 +122,10 @@ def _crash(error: BaseException) -> str:
             where = f"{TRACEBACK} {file.name}"
         except OSError:
             where = "Set ATTAR_TRACEBACK=1 to see the traceback"
-    said = _cut(" ".join(str(error).split()).rstrip("."), 300)
+    text = _cut(" ".join(str(error).split()).rstrip("."), 300)
     if isinstance(error, MemoryError):
-        return f"memory ran out ({said or 'MemoryError'}); use smaller batches or less data. {where}."
-    return f"crashed with {type(error).__name__}{': ' if said else ''}{said}. This is a defect of Attar. {where}."
+        return f"memory ran out ({text or 'MemoryError'}); use smaller batches or less data. {where}."
+    return f"crashed with {type(error).__name__}{': ' if text else ''}{text}. This is a defect of Attar. {where}."
 
 
 def _cut(text: str, limit: int = 200) -> str:

@@ -113,9 +113,9 @@ class Candidate:
                 raise must("settings", "Candidate", rule, key, near(key, known or ("(none)",)))
         for key, valid in _VALUES.items():
             if (value := self.settings.get(key, valid[0])) not in valid:
-                said = ", ".join(map(str, valid))
+                choices = ", ".join(map(str, valid))
                 raise must(
-                    key, f"settings of {self.name!r}", f"one of {said}", value, near(str(value), map(str, valid))
+                    key, f"settings of {self.name!r}", f"one of {choices}", value, near(str(value), map(str, valid))
                 )
 
     def __str__(self) -> str:
@@ -626,9 +626,9 @@ def _opened(made: Artifact) -> Runner:
     try:
         return made._runner(None)
     except CorruptFile as error:
-        said = telling(error.__cause__ or error)
+        reason = telling(error.__cause__ or error)
         raise DeploymentError(
-            f"{made.candidate} cannot run the student's graph: {said}. Choose another runtime, or change the part of "
+            f"{made.candidate} cannot run the student's graph: {reason}. Choose another runtime, or change the part of "
             "the network that this is about."
         ) from error
 

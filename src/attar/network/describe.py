@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.network.references import ARCHITECTURES, check_architecture, raised, said, within
+from attar.network.references import ARCHITECTURES, check_architecture, raised, summary, within
 from attar.network.references import resolve as resolve
 from attar.network.standardize import Standardize
 from attar.records import parse_json
@@ -64,7 +64,7 @@ class Spec:
             if module != ARCHITECTURES and _takes(make, self.arguments):
                 raise raised(self.reference, error) from error
             raise must(
-                "arguments", self.reference, "what the function takes", dict(self.arguments), said(error)
+                "arguments", self.reference, "what the function takes", dict(self.arguments), summary(error)
             ) from error
         if not isinstance(network, nn.Module):
             raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")

@@ -188,10 +188,10 @@ def call(reference: str, **arguments: Any) -> Any:
 def raised(reference: str, error: BaseException, what: str = "failed") -> BadInput:
     """The error for code of the user's that raised: what it was, where, and what it said; its traceback is logged."""
     log.error("%s %s", reference, what, exc_info=error)
-    return BadInput(f"{reference} {what}: {said(error)}{located(error)}. Correct it there.")
+    return BadInput(f"{reference} {what}: {summary(error)}{located(error)}. Correct it there.")
 
 
-def said(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """Type and message of an exception on one line, without the period at its end."""
     text = " ".join(str(error).split()).rstrip(".")
     if len(text) > 400:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from attar.errors import BadInput
 from attar.network.describe import resolve
 from attar.network.forward import forward
-from attar.network.references import located, said
+from attar.network.references import located, summary
 from attar.recipes.schema.network import NetworkSection
 from attar.teachers.teacher import Teacher, ask
 from attar.transfer.datasets import Dataset
@@ -83,7 +83,7 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
     except (Exception, SystemExit) as error:
         log.error("%s failed on the data", key, exc_info=error)
         raise BadInput(
-            f"{key} of the recipe must answer inputs of shape {shape}; it raised {said(error)}{located(error)}. "
+            f"{key} of the recipe must answer inputs of shape {shape}; it raised {summary(error)}{located(error)}. "
             f"Change {change}, or the data."
         ) from error
     if tuple(output.shape) != (len(examples), classes):

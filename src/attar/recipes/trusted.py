@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from attar.errors import AttarError, BadInput
-from attar.network.references import folders_of, place_of, said
+from attar.network.references import folders_of, place_of, summary
 from attar.recipes.schema.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -32,5 +32,5 @@ def trusted(recipe: Recipe) -> Iterator[None]:
                 raise
             log.error("code of the user's failed", exc_info=error)
             raise BadInput(
-                f"Code that the recipe names failed: {said(error)} (in {place}). Correct it there."
+                f"Code that the recipe names failed: {summary(error)} (in {place}). Correct it there."
             ) from error

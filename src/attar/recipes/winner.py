@@ -67,7 +67,7 @@ def chosen(
     teacher = teacher_name(judged)
     choice = choose(options, context.recipe.keep, accuracy(judged[teacher]))
     subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
-    alerts = [f"{who} {said}." for who, said in subjects.items() if said is not None]
+    alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
     winner = field.contenders[choice.winner]
     if winner.kind == "control":
         student = next(one for one in field.candidates() if one.kind == "candidate" and one.form == winner.form)
@@ -97,9 +97,9 @@ def _measured(one: Contender, field: Field, accuracy: float, luck: Chance, measu
     )
 
 
-def teacher_name(said: Mapping[str, Logits]) -> str:
+def teacher_name(judged: Mapping[str, Logits]) -> str:
     """The teacher, in whichever runtime comes first."""
-    return next(name for name in said if name.startswith("teacher "))
+    return next(name for name in judged if name.startswith("teacher "))
 
 
 def labels_of(split: Split) -> NDArray[np.int64]:

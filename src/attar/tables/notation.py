@@ -122,11 +122,11 @@ class Notation:
         return cls(document["decimal"], document["group"], document["unit"], document["sure"])
 
     def __str__(self) -> str:
-        said = ["decimal comma"] if self.decimal == "," else []
+        words = ["decimal comma"] if self.decimal == "," else []
         names = {".": "points", ",": "commas", " ": "spaces", "'": "apostrophes"}
-        said += [f"{names[self.group]} between thousands"] if self.group else []
-        said += [f"in {self.unit}"] if self.unit else []
-        return ", ".join(said) or "decimal point"
+        words += [f"{names[self.group]} between thousands"] if self.group else []
+        words += [f"in {self.unit}"] if self.unit else []
+        return ", ".join(words) or "decimal point"
 
 
 PLAIN = Notation()

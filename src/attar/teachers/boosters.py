@@ -40,9 +40,9 @@ def estimator_of_booster(booster: Any) -> BoosterClassifier | BoosterRegressor:
         return BoosterClassifier(trees, trees.classes)
     if trees.objective in (*_VALUES, *_VALUES_TOO, *_VALUES_LAST):
         return BoosterRegressor(trees)
-    said = f"the objective {trees.objective!r}" if trees.objective else "an objective of its own"
+    goal = f"the objective {trees.objective!r}" if trees.objective else "an objective of its own"
     raise BadInput(
-        f"The {trees.package} Booster was trained for {said}, which gives neither probabilities nor values. Train it "
+        f"The {trees.package} Booster was trained for {goal}, which gives neither probabilities nor values. Train it "
         "with an objective for classification or regression, or give an object with classes_ and predict_proba."
     )
 
@@ -103,12 +103,12 @@ class _XgBoost(_Trees):
         trees = (0, 0) if best is None else (0, int(best) + 1)
         # The margins, where the objective gives no probabilities: the class alone, or the log-odds.
         margin = self.objective in ("multi:softmax", "binary:logitraw")
-        said = np.asarray(self.booster.predict(rows, output_margin=margin, iteration_range=trees), np.float64)
+        numbers = np.asarray(self.booster.predict(rows, output_margin=margin, iteration_range=trees), np.float64)
         if not margin:
-            return said
-        if said.ndim == 1:
-            return 1 / (1 + np.exp(-said))
-        powers = np.exp(said - said.max(axis=1, keepdims=True))
+            return numbers
+        if numbers.ndim == 1:
+            return 1 / (1 + np.exp(-numbers))
+        powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
 
 
@@ -145,10 +145,10 @@ class BoosterClassifier(_Booster):
 
     def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities ``[n, classes]`` of rows ``[n, columns]``."""
-        said = self.trees.ask(matrix)
-        said = np.stack([1 - said, said], axis=1) if said.ndim == 1 else said
+        numbers = self.trees.ask(matrix)
+        numbers = np.stack([1 - numbers, numbers], axis=1) if numbers.ndim == 1 else numbers
         # The classes of one against the rest do not sum to 1.
-        return np.asarray(said / said.sum(axis=1, keepdims=True), np.float64)
+        return np.asarray(numbers / numbers.sum(axis=1, keepdims=True), np.float64)
 
 
 class BoosterRegressor(_Booster):

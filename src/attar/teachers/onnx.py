@@ -185,15 +185,15 @@ class OnnxTeacher:
 
     def _run(self, array: npt.NDArray[Any], batch: int) -> Tensor:
         try:
-            said = self._session.run([self._name], {self._input.name: array})[0]
+            found = self._session.run([self._name], {self._input.name: array})[0]
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
             raise BadInput(
                 f"ONNX Runtime cannot run {self.path.name!r} on inputs of shape {list(array.shape)}: "
                 f"{useful_line(error)}. Give inputs as the file takes them, or export it again with a free batch size."
             ) from error
-        if isinstance(said, list):  # dictionaries, one for each row
-            said = np.array([list(row.values()) for row in said], np.float32)
-        numbers = torch.from_numpy(np.ascontiguousarray(said).astype(np.float32, copy=False))
+        if isinstance(found, list):  # dictionaries, one for each row
+            found = np.array([list(row.values()) for row in found], np.float32)
+        numbers = torch.from_numpy(np.ascontiguousarray(found).astype(np.float32, copy=False))
         return rows_of(numbers, batch=batch, classes=getattr(self, "classes", None), of=repr(self.path.name))
 
     def _converted(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -220,7 +220,7 @@ class OnnxTeacher:
             len(wanted) == len(given) and all(not isinstance(one, int) or one == size for one, size in sizes)
         ):
             return
-        said = [size if isinstance(size, int) else "any" for size in wanted[1:]]
+        size = [one if isinstance(one, int) else "any" for one in wanted[1:]]
         remedy = "Give the inputs that the network was exported for"
         if len(wanted) == len(given) == 4 and [given[2], given[3], given[1]] == [
             size if isinstance(size, int) else have
@@ -233,7 +233,7 @@ class OnnxTeacher:
             )
         elif len(wanted) == 2 and isinstance(wanted[1], int) and inputs[0:1].numel() == wanted[1]:
             remedy = "It takes them flat: in Python pass size=lambda rows: rows.flatten(1) to as_teacher"
-        raise BadInput(f"{self.path.name!r} takes inputs of shape {said} for each row, and gets {given[1:]}. {remedy}.")
+        raise BadInput(f"{self.path.name!r} takes inputs of shape {size} for each row, and gets {given[1:]}. {remedy}.")
 
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()
@@ -322,15 +322,15 @@ def _without_ones(output: Any) -> list[Any]:
 def useful_line(error: Exception) -> str:
     """What ONNX Runtime says went wrong, without its codes, its sources and their lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0] if lines else type(error).__name__
-    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)
-    node = re.search(r"Name:'([^']*)'", said)
-    if "Status Message: " in said:
-        said = said.split("Status Message: ")[-1]
+    text = lines[0] if lines else type(error).__name__
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    node = re.search(r"Name:'([^']*)'", text)
+    if "Status Message: " in text:
+        text = text.split("Status Message: ")[-1]
         # A path of its sources, a line, and a function stand before the words.
-        said = re.sub(r"^\S+\.(?:h|cc|cpp|hpp):\d+ .*?\) ?(?:const )?(?=\S)", "", said) or said
-        said = f"{said.rstrip('. ')}" + (f" (node {node[1]!r})" if node else "")
-    return said.rstrip(". ")[:400]
+        text = re.sub(r"^\S+\.(?:h|cc|cpp|hpp):\d+ .*?\) ?(?:const )?(?=\S)", "", text) or text
+        text = f"{text.rstrip('. ')}" + (f" (node {node[1]!r})" if node else "")
+    return text.rstrip(". ")[:400]
 
 
 def _open(file: OnnxFile, threads: int) -> Any:

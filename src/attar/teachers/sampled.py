@@ -75,8 +75,8 @@ class SampledTeacher:
         torch.manual_seed(self.seed)
         np.random.seed(self.seed % 2**32)
         random.seed(self.seed)
-        said = ask(self.teacher, row.expand(self.samples, *row.shape))
-        return said.mean(dim=0) if self.gives == "values" else mean_of_probabilities(said)
+        answers = ask(self.teacher, row.expand(self.samples, *row.shape))
+        return answers.mean(dim=0) if self.gives == "values" else mean_of_probabilities(answers)
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher, the number of answers and the seed."""

@@ -161,35 +161,35 @@ def _utf8(path: Path, encoding: str | None) -> bytes:
         BadInput: If it is in another encoding than is said, or there is no such encoding.
     """
     content = path.read_bytes()
-    said = encoding or next((name for begin, name in _BOMS.items() if content.startswith(begin)), None)
-    if said is None and b"\0" in content[:1000]:
+    used = encoding or next((name for begin, name in _BOMS.items() if content.startswith(begin)), None)
+    if used is None and b"\0" in content[:1000]:
         # Every second byte of Latin text in UTF-16 is 0.
         remedy = 'If it is in UTF-16, set data.encoding = "utf-16-le" or "utf-16-be" (encoding in Python)'
         raise CorruptFile(f"{printable(path.name)} must be {RULE}; got bytes that are 0. {remedy}.")
     try:
-        codec = codecs.lookup(said or "utf-8")
+        codec = codecs.lookup(used or "utf-8")
         if not getattr(codec, "_is_text_encoding", True) or codec.name.replace("-", "_") in _NO_TEXT:
-            raise LookupError(said)
+            raise LookupError(used)
     except (LookupError, ValueError) as error:
         remedy = "Use one that Python knows, such as 'utf-8', 'cp1252', 'latin-1', 'utf-16' or 'shift_jis'"
-        raise must("encoding", printable(path.name), "the name of an encoding of text", said, remedy) from error
+        raise must("encoding", printable(path.name), "the name of an encoding of text", used, remedy) from error
     try:
-        text = content.decode(said or "utf-8")
+        text = content.decode(used or "utf-8")
     except (UnicodeError, ValueError) as error:
-        raise _otherwise(path, content, said or "utf-8", error) from error
+        raise _otherwise(path, content, used or "utf-8", error) from error
     return content if codec.name == "utf-8" else text.removeprefix("\ufeff").encode("utf-8")
 
 
-def _otherwise(path: Path, content: bytes, said: str, error: Exception) -> BadInput:
+def _otherwise(path: Path, content: bytes, used: str, error: Exception) -> BadInput:
     """The error for text that is not in its encoding: which bytes, and what they would be in western Europe."""
     name = printable(path.name)
     if not isinstance(error, UnicodeDecodeError):
-        return BadInput(f"{name} is not in {said!r}: {error}. Set data.encoding (encoding in Python) to what it is in.")
+        return BadInput(f"{name} is not in {used!r}: {error}. Set data.encoding (encoding in Python) to what it is in.")
     line = content[: error.start].count(b"\n") + 1
     start = content.rfind(b"\n", 0, error.start) + 1
     guess = content[max(start, error.start - 20) : error.start + 20].split(b"\n")[0].decode("cp1252", "replace").strip()
     return BadInput(
-        f"{name} is not in {said.upper()}: byte 0x{content[error.start]:02x} in line {line}. Set data.encoding "
+        f"{name} is not in {used.upper()}: byte 0x{content[error.start]:02x} in line {line}. Set data.encoding "
         f'(encoding in Python) to what it is in: with "cp1252" (western Europe) that place reads {guess!r}.'
     )
 
