@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
+from hypothesis import settings
 
 Document = dict[str, Any]
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("attar", deadline=None)
+settings.load_profile("attar")
 
 FEATURES, CLASSES = 6, ("ant", "bee", "cat")
 

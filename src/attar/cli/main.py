@@ -137,10 +137,12 @@ def _cut(text: str, limit: int = 200) -> str:
 def _usable(arguments: list[str]) -> None:
     """See that every word of the command can be a path, or text at all."""
     from attar.errors import BadInput, shown
-    from attar.recipes.files import unusable
+    from attar.recipes.files import no_text, too_long
 
     for word in arguments:
         name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        why = unusable(value) if equals or not name else None
-        if why is not None and (why != "is empty") and not ("too long" in why and "=" in word):
+        if name and not equals:
+            continue
+        # What stands behind a = need not be a path.
+        if (why := no_text(value) or (None if "=" in word else too_long(value))) is not None:
             raise BadInput(f"An argument of the command line {why}; got {shown(word, 60)}. Name another.")

@@ -17,8 +17,19 @@ from attar.recipes.schema.teacher import SpecialistsSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT
+from attar.training.fit import make_fabric
 from attar.training.reading import readings_of, reads_layers
 from attar.transfer.datasets import Dataset
+
+
+def check_device(recipe: Recipe, device: str) -> None:
+    """See that the device is there and computes as all trainings want it.
+
+    Raises:
+        BadInput: If it is not, or does not.
+    """
+    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
+        make_fabric(device, training.precision)
 
 
 def check_networks(recipe: Recipe, dataset: Dataset) -> None:

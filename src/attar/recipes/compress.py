@@ -17,12 +17,11 @@ from attar.deployment.artifact import Artifact, load
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
-from attar.recipes.checks import check_networks
+from attar.recipes.checks import check_device, check_networks
 from attar.recipes.contenders import line_up, timed
 from attar.recipes.document import document, finite, headline, reason
 from attar.recipes.estimate import check_room
-from attar.recipes.files import usable
-from attar.recipes.folder import RunFolder, Stage, write_whole
+from attar.recipes.folder import RunFolder, Stage, run_folder, write_whole
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, data_of, with_threads
@@ -31,7 +30,6 @@ from attar.recipes.taught import listen, teach
 from attar.recipes.trusted import trusted
 from attar.recipes.winner import chosen, outdone_of
 from attar.records import to_text
-from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
@@ -178,9 +176,8 @@ def begun(
         visiting: The folder is another run's, whose stages are used and added to; what it says of that run stays.
         lenders: Other run folders, whose finished stages serve where they are the same.
     """
-    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
-        make_fabric(device, training.precision)
-    folder = RunFolder(usable(out, "--out") if out is not None else Path("runs") / recipe.name, lenders)
+    check_device(recipe, device)
+    folder = RunFolder(run_folder(recipe, out), lenders)
     with (
         trusted(recipe),
         folder.opened(recipe, visiting=visiting),

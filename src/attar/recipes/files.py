@@ -47,14 +47,22 @@ def usable(path: str | Path, what: str = "RECIPE") -> Path:
 
 def unusable(text: str) -> str | None:
     """What is wrong with a text as a path; None if nothing is."""
-    if not text:
-        return "is empty"
+    return (no_text(text) or too_long(text)) if text else "is empty"
+
+
+def no_text(text: str) -> str | None:
+    """What it holds that no path and no text in UTF-8 can hold; None if nothing."""
     if "\0" in text:
         return "holds a NUL character"
     if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
         return "holds bytes that are no UTF-8"
-    if len(text) > LONGEST or any(len(part.encode()) > 255 for part in text.split("/")):
-        return f"is too long ({len(text):,} characters)"
+    return None
+
+
+def too_long(path: str) -> str | None:
+    """That a path without what `no_text` finds is too long for a system; None if it is not."""
+    if len(path) > LONGEST or any(len(part.encode()) > 255 for part in path.split("/")):
+        return f"is too long ({len(path):,} characters)"
     return None
 
 
@@ -147,5 +155,4 @@ def check_values(document: Mapping[str, Any], where: str) -> None:
 
 
 def _unusual(text: str) -> str | None:
-    why = unusable(text)
-    return None if why == "is empty" or (why is not None and "too long" in why and len(text) <= LONGEST) else why
+    return no_text(text) or (too_long(text) if len(text) > LONGEST else None)

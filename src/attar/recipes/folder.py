@@ -19,6 +19,7 @@ from typing import Any
 import tomli_w
 
 from attar.errors import BadInput, CorruptFile, must
+from attar.recipes.files import usable
 from attar.recipes.schema.recipe import Recipe
 from attar.records import read_record, to_text
 
@@ -31,6 +32,15 @@ _HASHED = 1 << 26
 
 _RULE = 1
 """Part of every stage's name: raise it when the same settings come to mean another computation."""
+
+
+def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
+    """Where a run is written: where the user says, else ``runs/NAME``.
+
+    Raises:
+        BadInput: If what the user says cannot be a path.
+    """
+    return Path("runs") / recipe.name if out is None else usable(out, "--out")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ import torch
 from attar.deployment.artifact import candidates
 from attar.evidence.units import count, grouped, seconds, size
 from attar.network.cost import cost
-from attar.recipes.checks import check_networks
+from attar.recipes.checks import check_device, check_networks
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
-from attar.recipes.files import usable
-from attar.recipes.folder import RunFolder
+from attar.recipes.folder import RunFolder, run_folder
 from attar.recipes.guards import of_data
 from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of
@@ -29,7 +28,6 @@ from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
 from attar.training.batch import ABSENT
-from attar.training.fit import make_fabric
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
 
@@ -143,9 +141,8 @@ def plan(
         BadInput: If anything that the recipe names breaks a rule.
     """
     recipe = recipe_of(recipe, allow)
-    folder = usable(out, "--out") if out is not None else Path("runs") / recipe.name
-    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
-        make_fabric(device, training.precision)
+    folder = run_folder(recipe, out)
+    check_device(recipe, device)
     with trusted(recipe), with_threads(recipe.threads):
         return _plan(recipe, folder, device, progress)
 
