@@ -12,6 +12,7 @@ from attar.errors import (
     MissingExtra,
     NothingMatched,
     StaleStore,
+    Words,
     missing_extra,
     must,
     near,
@@ -24,6 +25,11 @@ def test_a_broken_rule_is_said_in_one_way():
     assert isinstance(error, BadInput)
     expected = "temperature of SoftTargets must be greater than 0; got -1.5. Use 1 for plain probabilities."
     assert str(error) == expected
+
+
+def test_words_in_the_place_of_a_value_are_not_quoted():
+    error = must("size", "the rows", "of numbers", Words(f"{'big'!r} in row 3"), "Convert it")
+    assert str(error) == "size of the rows must be of numbers; got 'big' in row 3. Convert it."
 
 
 def test_a_question_as_remedy_ends_as_a_question():

@@ -35,6 +35,13 @@ class Diverged(AttarError, ArithmeticError):
     """A loss or a gradient became NaN or infinite."""
 
 
+class Words(str):
+    """What is said in the place of a value, such as which value it is of many: an error message does not quote it."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def must(parameter: str, of: str, rule: str, got: object, remedy: str) -> BadInput:
     """The one formatter of rule violations; raise what it returns.
 
@@ -42,7 +49,7 @@ def must(parameter: str, of: str, rule: str, got: object, remedy: str) -> BadInp
         parameter: Name of the parameter that breaks the rule.
         of: What it is a parameter of: a function, a section of a recipe, a file.
         rule: What the value must be.
-        got: The value itself; shown shortened.
+        got: The value itself, or `Words` about it; shown shortened.
         remedy: What to do, as a sentence without its period.
 
     Example:

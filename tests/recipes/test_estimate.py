@@ -44,6 +44,7 @@ def test_targets_that_do_not_go_onto_the_disk_are_refused(
 
 def test_a_plan_says_how_long_and_how_large(tiny: Document, tmp_path: Path) -> None:
     planned = plan(tiny, tmp_path / "run")
+    assert "\nteacher   1 model, trained here; " in str(planned)
     assert planned.training_seconds is not None and 0 < planned.training_seconds < 600
     assert planned.timing_seconds == pytest.approx(2 * 0.01 * 3)
     assert planned.disk_bytes > planned.targets_bytes > 0

@@ -243,8 +243,14 @@ class TestInfer:
             (pd.DataFrame({"a": []}), "rows of a table must be at least one column and one row"),
             (pa.table({"a": pa.array([], pa.string())}), "rows of a table must be at least one column and one row"),
             (np.zeros(3), r"rows of a table must be \[rows, columns\]; got \(3,\)\. Use \.reshape\(1, -1\)"),
-            ([[1, 2]], "rows of a table must be a NumPy array, a DataFrame or an Arrow table; got 'a list'"),
-            (pd.Series([1, 2]), "rows of a table must be a NumPy array, a DataFrame or an Arrow table; got 'a Series"),
+            (
+                [[1, 2]],
+                "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a list",
+            ),
+            (
+                pd.Series([1, 2]),
+                "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got 'a Series",
+            ),
             (
                 pd.DataFrame([[1, 2]], columns=["a", "a"]),
                 "columns of the rows must be named differently; got \"'a' at places 0 and 1\"",
@@ -256,17 +262,17 @@ class TestInfer:
             ),
             (
                 np.array([[1.0, 2.0], [1.0, -np.inf]]),
-                "column 'column 1' of the rows must be finite in float32; got '-inf in row 1'",
+                "column 'column 1' of the rows must be finite in float32; got -inf in row 1",
             ),
-            (np.array([[1e39]]), r"column 'column 0' of the rows must be finite in float32; got '1e\+39 in row 0'"),
+            (np.array([[1e39]]), r"column 'column 0' of the rows must be finite in float32; got 1e\+39 in row 0"),
             (
                 pd.DataFrame({"a": [1.0, np.inf]}),
-                "column 'a' of the rows must be finite in float32; got 'inf in row 1'",
+                "column 'a' of the rows must be finite in float32; got inf in row 1",
             ),
-            (pa.table({"a": [1.0, np.inf]}), "column 'a' of the rows must be finite in float32; got 'inf in row 1'"),
+            (pa.table({"a": [1.0, np.inf]}), "column 'a' of the rows must be finite in float32; got inf in row 1"),
             (
                 np.array([[2**53], [2**53 + 1]]),
-                r"column 'column 0' of the rows must be from -2\*\*53 to 2\*\*53; got '9007199254740993 in row 1'",
+                r"column 'column 0' of the rows must be from -2\*\*53 to 2\*\*53; got 9007199254740993 in row 1",
             ),
             (
                 np.array([[0.5], [2**53 + 1]], dtype=object),
@@ -296,7 +302,7 @@ class TestInfer:
             Columns.infer(rows)
 
     def test_infinity_among_names(self):
-        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be finite; got 'inf in row 1'"):
+        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be finite; got inf in row 1"):
             Columns.infer(np.array([[1.0], [np.inf]]), nominal=[0])
 
     @pytest.mark.parametrize(
@@ -368,7 +374,7 @@ class TestEncode:
         columns = Columns.infer(np.array([["red"], ["blue"]]))
         message = (
             r"^column 'column 0' of the rows must be one of the values that were there when the columns were inferred; "
-            r"got \"'rad' in row 1\"\. Did you mean 'red' or take unseen values for missing ones with unseen='missing'"
+            r"got 'rad' in row 1\. Did you mean 'red'\? With unseen='missing', deploy and Mimic take it for missing\."
         )
         with pytest.raises(BadInput, match=message):
             columns.encode(np.array([["red"], ["rad"]]))
@@ -378,15 +384,15 @@ class TestEncode:
 
     def test_unseen_values_of_another_type(self):
         columns = Columns.infer(np.array([["1"], ["2"]]))
-        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be one .*; got '1 in row 0'"):
+        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be one .*; got 1 in row 0"):
             columns.encode(np.array([[1]]))
 
     def test_unseen_values_where_there_were_many_or_none(self):
         many = Columns.infer(np.array([[f"{number:03d}"] for number in range(99)]))
-        with pytest.raises(BadInput, match=r"There are 99 values, such as '000' or take unseen"):
+        with pytest.raises(BadInput, match=r"There are 99 values, such as '000'\. With unseen"):
             many.encode(np.array([["x"]]))
         none = Columns.infer(pa.table({"a": pa.array([None], pa.string())}))
-        with pytest.raises(BadInput, match=r"It had no value then or take unseen"):
+        with pytest.raises(BadInput, match=r"It had no value then\. With unseen"):
             none.encode(pa.table({"a": ["x"]}))
 
     def test_declared_values_that_no_row_has_are_no_error(self):
@@ -406,7 +412,7 @@ class TestEncode:
             columns.encode(pd.DataFrame({"age": [value]}))
 
     def test_infinity(self):
-        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be finite in float32; got 'inf in row 1'"):
+        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be finite in float32; got inf in row 1"):
             Columns.infer(pd.DataFrame({"age": [1.0]})).encode(pd.DataFrame({"age": [1.0, np.inf]}))
 
     @pytest.mark.parametrize(
@@ -649,7 +655,7 @@ class TestTexts:
             for form in (rows[0], rows[:1], rows, pd.DataFrame(rows)):
                 assert np.array_equal(columns.encode(form)[0], [value, 2, 0], equal_nan=True)
         with pytest.raises(
-            BadInput, match=r"^column 'price' .* of numbers \(written with decimal comma.*; got \"'1.5' in"
+            BadInput, match=r"^column 'price' .* of numbers \(written with decimal comma.*; got '1.5' in"
         ):
             columns.encode({"price": "1.5", "color": "red", "code": "1"})
 
@@ -657,7 +663,7 @@ class TestTexts:
         columns = Columns.infer(pd.DataFrame({"age": [1.0, 2.0]}))
         rows = pd.DataFrame({"age": ["3", 4, 5.5, "", None, NAN, "n/a"]}, dtype=object)
         assert np.array_equal(columns.encode(rows)[:, 0], [3, 4, 5.5, NAN, NAN, NAN, NAN], equal_nan=True)
-        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got \"'x' in row 1\""):
+        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 1"):
             columns.encode(pd.DataFrame({"age": [3.0, "x", 1.0, 1.0, 1.0]}, dtype=object))
 
     def test_all_tables_must_agree(self):

@@ -196,7 +196,7 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
         (
             {"size": [float("inf")] * ROWS},
             {"target": "kind"},
-            "column 'size' of the rows must be finite in float32; got 'inf in row 0'",
+            "column 'size' of the rows must be finite in float32; got inf in row 0",
         ),
         (
             {"size": ["2020-01-01"] * ROWS},
@@ -343,7 +343,7 @@ class TestArrays:
             ({"columns": ["a", "c", "a"]}, "columns of the rows must be named differently"),
             ({"nominal": [2]}, "nominal of mine must be a list of names of columns"),
             ({"nominal": ["d"]}, "nominal of the rows must be names of columns; got 'd'"),
-            ({"x": np.full((ROWS, 3), np.inf)}, "column 'a' of the rows must be finite in float32; got 'inf in row"),
+            ({"x": np.full((ROWS, 3), np.inf)}, "column 'a' of the rows must be finite in float32; got inf in row"),
             ({"x": np.zeros((ROWS, 3, 1))}, r"rows of a table must be \[rows, columns\]; got"),
             ({"y": np.arange(ROWS - 1) % 2}, "y of mine must be as long as x"),
         ],

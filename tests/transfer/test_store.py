@@ -256,7 +256,7 @@ def test_a_stale_store_is_labelled_anew_with_a_warning(tmp_path, finished, caplo
     fresh = label(Linear(scale=2.0), split(seed=1), tmp_path / "fresh")
     assert same(label(Linear(scale=2.0), split(seed=1), tmp_path / "store"), fresh)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "has changed in: teacher (stored" in warning and warning.endswith("They are made again in their place.")
+    assert "are made again, since something has changed: teacher (stored" in warning
     left = {file.name for file in (tmp_path / "store").iterdir()}
     assert left == {"notes.txt", *(file.name for file in (tmp_path / "fresh").iterdir())}
     with pytest.raises(StaleStore):

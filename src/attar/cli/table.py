@@ -24,7 +24,7 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", overflow="fold")  # it makes room: the name of a model may be long, and figures must show
     for heading in ("accuracy", *(("95% interval",) if wide else ()), "size", *(("MACs",) if wide else ()), "batch 1"):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:

@@ -101,6 +101,8 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
         winner = _best(standing, keep)
         what = "fastest at batch 1" if keep.prefer == "latency" else "smallest"
         why = f"{winner.name} is the {what} of {len(standing)} candidates that keep the accuracy"
+        if len(standing) == 1:
+            why = f"{winner.name} is the only candidate left that keeps the accuracy"
         if not all(line["met"] for line in _budget(winner, keep, teacher_accuracy)):
             why += ", though not all that was asked is reached"
         elif winner is not _preferred(standing, keep):

@@ -27,6 +27,7 @@ from attar.recipes.steps import check_steps
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
+from attar.teachers.trial import remarks
 from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
@@ -49,7 +50,7 @@ class Plan:
         specialist_steps: Optimizer steps to train its specialists, about; 0 if it has none.
         student_parameters: Parameters of the student.
         student_macs: Its multiply-adds for one example.
-        student_steps: Optimizer steps for all students and controls.
+        student_steps: Optimizer steps for all students and baselines.
         labels: Examples that the teacher labels, views counted; 0 where it is asked live.
         targets_bytes: About how large the stored targets become.
         candidates: Ways to deploy that would be tried.
@@ -58,6 +59,7 @@ class Plan:
         disk_bytes: About how large the run folder becomes.
         warnings: Settings to think about.
         columns: What each column of a table is taken for.
+        teacher_origin: Where the teacher comes from, in words.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Plan:
     disk_bytes: int = 0
     warnings: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
+    teacher_origin: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -92,16 +95,17 @@ class Plan:
             else f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
         )
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
-        trained = f"{grouped(self.teacher_steps)} steps of training{specialists}"
+        trained = f"; {grouped(self.teacher_steps)} steps of training{specialists}" if self.teacher_steps else ""
+        models = f"{self.teacher_members} model{'' if self.teacher_members == 1 else 's'}, {self.teacher_origin}"
         return "\n".join(
             [
                 f"{self.name} into {self.folder}; nothing was trained or written",
                 f"data      {self.data}",
                 *(f"          {name!r}: {what}" for name, what in list(self.columns.items())[:_SHOWN]),
                 *([f"          and {len(self.columns) - _SHOWN} more columns"] if len(self.columns) > _SHOWN else []),
-                f"teacher   {self.teacher_members} models, {macs}; {trained}",
+                f"teacher   {models}; {macs}{trained}",
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
-                f"student   {student}{fewer}; {grouped(self.student_steps)} steps with its controls",
+                f"student   {student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
                 f"deploy    {', '.join(self.candidates)}",
                 f"takes     {self._time()}; about {size(self.disk_bytes)} on disk",
                 *(f"warning   {text}" for text in self.warnings),
@@ -152,9 +156,12 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     check_networks(recipe, dataset)
     network = check_steps(recipe, dataset)
     check_room(recipe, dataset, folder)
+    notes: list[str] = []
     if recipe.teacher.given:
         context = Context(recipe, dataset, dataset.fingerprint(), RunFolder(folder), device, progress)
-        check_teacher(teacher_of(context)[0], dataset)
+        given = teacher_of(context)[0]
+        check_teacher(given, dataset)
+        notes = remarks(given)
     example = dataset.train.floats(slice(0, 1))
     student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
     teacher, teacher_parameters, steps = None, 0, 0
@@ -187,7 +194,8 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         training_seconds=_training_seconds(recipe, dataset, steps, student_steps),
         timing_seconds=2 * recipe.artifacts.seconds * (len(deployed) + 2),
         disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
-        warnings=[*of_data(recipe, dataset), *doubts(recipe, wanted.examples)],
+        warnings=[*of_data(recipe, dataset), *notes, *doubts(recipe, wanted.examples)],
+        teacher_origin=_origin(recipe.teacher),
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
@@ -216,7 +224,7 @@ def _training_seconds(
 
 
 def _weights(recipe: Recipe, teacher: int, student: int, deployed: int) -> int:
-    """Bytes of all weights that a run keeps: of the teacher, of students and controls after each step, of artifacts."""
+    """Bytes of all weights that a run keeps: of teacher, of students and baselines after each step, of artifacts."""
     trained = recipe.student.seeds * (1 + recipe.control) * len(recipe.student.course)
     return 4 * ((0 if recipe.teacher.given else teacher) + student * (trained + 2 * deployed))
 
@@ -234,6 +242,15 @@ def _specialist_steps(section: SpecialistsSection, dataset: Dataset) -> int:
         special = [float(torch.isin(known, one).sum()) for one in numbers]
     training = section.training
     return sum(training.epochs * math.ceil(one / section.special_fraction / training.batch_size) for one in special)
+
+
+def _origin(teacher: TeacherSection) -> str:
+    """Where a teacher comes from."""
+    if teacher.library is not None:
+        return "trained here, of which an ensemble is selected"
+    if teacher.estimator is not None:
+        return "fitted here" if teacher.fit else "given"
+    return "given" if teacher.given else "trained beside the student" if teacher.learns else "trained here"
 
 
 def _models(teacher: TeacherSection) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from attar.errors import BadInput, must, near
+from attar.errors import BadInput, Words, must, near
 
 Scalar = bool | int | float | str
 """What a category can be."""
@@ -74,7 +74,7 @@ class Cells:
         if self.kind == "nominal":
             row = int(np.flatnonzero(~self.missing)[0])
             value = self.values[row] if self.categories is None else self.categories[int(self.values[row])]
-            got = f"{plain(value)!r} in row {row}"
+            got = Words(f"{plain(value)!r} in row {row}")
             remedy = "Convert it: these were numbers when the columns were inferred"
             raise must(f"column {self.name!r}", "the rows", "of numbers", got, remedy)
         if self.kind == "integer":
@@ -130,7 +130,7 @@ class Cells:
     def _refuse(self, wrong: Bool[np.ndarray, " rows"], rule: str, remedy: str) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            got = f"{plain(self.values[row])!r} in row {row}"
+            got = Words(f"{plain(self.values[row])!r} in row {row}")
             raise must(f"column {self.name!r}", "the rows", rule, got, remedy)
 
 
@@ -302,9 +302,11 @@ def as_arrow(rows: Any) -> Any:
             raise must("columns", "the rows", rule, str(error).strip(), "Convert them to one type") from error
     if isinstance(rows, pa.RecordBatch):
         return pa.Table.from_batches([rows])
-    rule = "a NumPy array, a DataFrame or an Arrow table"
+    rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
     if not callable(getattr(rows, "__arrow_c_stream__", None)):
-        raise must("rows", "a table", rule, f"a {type(rows).__name__}", "Convert them, for instance with numpy.asarray")
+        raise must(
+            "rows", "a table", rule, Words(f"a {type(rows).__name__}"), "Convert them, for instance with numpy.asarray"
+        )
     try:
         return pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:

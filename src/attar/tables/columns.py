@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from attar.errors import BadInput, must, near, shown
+from attar.errors import BadInput, Words, must, near, shown
 from attar.tables import cells, forms
 from attar.tables.cells import EXACT, LARGEST, Cells, Kind, Scalar
 from attar.tables.notation import PLAIN, Decimal, Notation, Reading, readings
@@ -146,14 +146,16 @@ class Column:
             remedy = near(str(value), map(str, self.categories)) if self.categories else "It had no value then"
             if len(self.categories) > 20 and remedy.startswith("Choose"):
                 remedy = f"There are {len(self.categories)} values, such as {self.categories[0]!r}"
-            got = f"{value!r} in row {row}"
+            remedy += "" if remedy.endswith("?") else "."
+            remedy += " With unseen='missing', deploy and Mimic take it for missing"
+            got = Words(f"{value!r} in row {row}")
             rule = "one of the values that were there when the columns were inferred"
             raise must(
                 f"column {self.name!r}",
                 "the rows",
                 rule,
                 got,
-                f"{remedy.rstrip('?')} or take unseen values for missing ones with unseen='missing'",
+                remedy,
             )
         return np.where(found < 0, np.nan, found.astype(np.float64))
 
@@ -194,7 +196,7 @@ class Column:
             return float(value)
         how = "" if self.notation is None else f" (written with {self.notation})"
         remedy = "Convert it: these were numbers when the columns were inferred"
-        got = f"{cells.plain(value)!r} in row {row}"
+        got = Words(f"{cells.plain(value)!r} in row {row}")
         raise must(f"column {self.name!r}", "the rows", f"of numbers{how}", got, remedy)
 
     def __str__(self) -> str:
@@ -482,7 +484,9 @@ class Columns(Sequence[Column]):
             return list(range(len(self)))
         places = {name: place for place, name in enumerate(names)}
         if missing := [name for name in self.names if name not in places]:
-            raise must("columns", "the rows", f"all there; {missing[0]!r} is not", names, near(missing[0], names))
+            close = near(missing[0], names)
+            remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known"
+            raise must("columns", "the rows", f"all there; {missing[0]!r} is not", names, remedy)
         own = set(self.names)
         if extra := [name for name in names if name not in own]:
             raise must("columns", "the rows", f"those of {list(self.names)}", extra, "Leave the others out")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attar.errors import BadInput, must
+from attar.errors import BadInput, Words, must
 from attar.tables import cells
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
@@ -148,7 +148,7 @@ def parts_of(name: str, key: str, given: object, rows: int, others: Sequence[str
         row = said.index(None)
         rule = "train, validation or test in every row"
         remedy = "Write one of them there, or divide the rows by data.test = 0.2"
-        raise must(key, name, rule, f"{cells.plain(values[row])!r} in row {row}", remedy)
+        raise must(key, name, rule, Words(f"{cells.plain(values[row])!r} in row {row}"), remedy)
     places = np.array(said, object)
     parts = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
     for role, one in parts.items():
@@ -382,7 +382,9 @@ def _inputs(key: str, name: str, values: object) -> Tensor:
         tensor = tensor.float()
         if not tensor.isfinite().all():
             row = int((~tensor.isfinite()).reshape(len(tensor), -1).any(1).nonzero()[0])
-            raise must(key, name, "finite in float32", f"NaN or infinity in row {row}", "Remove or repair such rows")
+            raise must(
+                key, name, "finite in float32", Words(f"NaN or infinity in row {row}"), "Remove or repair such rows"
+            )
     elif tensor.dtype != torch.uint8:
         remedy = "Convert it, for instance with .astype('float32')"
         raise must(key, name, "floats, or uint8 for pixels", str(tensor.dtype).removeprefix("torch."), remedy)

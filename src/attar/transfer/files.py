@@ -14,7 +14,7 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
-from attar.errors import AttarError, must, near
+from attar.errors import AttarError, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
@@ -251,7 +251,7 @@ def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> T
     found = lookup[codes]
     if (found == -2).any():
         row = int(np.flatnonzero(found == -2)[0])
-        got = f"{values[int(codes[row])]!r} in row {row}"
+        got = Words(f"{values[int(codes[row])]!r} in row {row}")
         remedy = near(str(values[int(codes[row])]), places) if len(places) <= 20 else "Leave such rows out"
         raise must(f"target column {target!r}", name, "of the classes in the training data", got, remedy)
     return torch.from_numpy(found)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.errors import BadInput, must, near, shown
+from attar.errors import BadInput, Words, must, near, shown
 from attar.training.batch import ABSENT
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _whole(key: str, name: str, labels: NDArray[Any], role: str) -> NDArray[np.i
         row = int(np.flatnonzero(wrong)[0])
         rule = "whole numbers, one for each class"
         remedy = "Number the classes from 0; values that are measured are no classes"
-        raise must(key, name, rule, f"{float(labels[row])} in row {row}", remedy)
+        raise must(key, name, rule, Words(f"{float(labels[row])} in row {row}"), remedy)
     return filled.astype(np.int64)
 
 
@@ -191,6 +191,8 @@ def _of_texts(
         for row, value in enumerate(values):
             if value not in places and not (value is None and role == "train"):
                 remedy = near(str(value), names) if len(names) <= _MOST else f"There are {len(names)} classes"
-                raise must(key, name, "one of the classes in every row", f"{shown(value, 60)} in row {row}", remedy)
+                raise must(
+                    key, name, "one of the classes in every row", Words(f"{shown(value, 60)} in row {row}"), remedy
+                )
         labels[role] = torch.tensor([places.get(value, ABSENT) for value in values], dtype=torch.int64)
     return labels, names

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.tables.columns import Columns
 from attar.training.batch import ABSENT
 
@@ -55,7 +55,7 @@ class Split:
             wrong = self.inputs.isinf() if self.columns is not None else ~self.inputs.isfinite()
             if wrong.any():
                 row = int(wrong.flatten(1).any(1).nonzero()[0])
-                got = f"{'NaN or ' if self.columns is None else ''}infinity in row {row}"
+                got = Words(f"{'NaN or ' if self.columns is None else ''}infinity in row {row}")
                 raise must("inputs", "Split", "finite", got, "Remove or repair such rows")
         for name, column in (("ids", self.ids), ("labels", self.labels)):
             if column is None:

@@ -119,8 +119,8 @@ def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
     try:
         _check_fresh(folder, Manifest.read(folder, of), wanted)
     except StaleStore as error:
-        what = str(error).partition(" Choose another folder")[0]
-        _log.warning("%s They are made again in their place.", what)
+        changes = str(error).partition("has changed in: ")[2].partition(" Choose another folder")[0]
+        _log.warning("The targets in %r are made again, since something has changed: %s", str(folder), changes)
         try:
             for part in sorted(folder.glob("part-*.parquet")):
                 part.unlink()

@@ -1,0 +1,31 @@
+"""Figures on the terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from attar.cli.table import models_table
+
+LONG = "best single model (forest,n_estimators=128,max_features=0.5,min_samples_leaf=1,criterion=gini)"
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_long_name_leaves_room_for_all_figures(width: int) -> None:
+    model: dict[str, Any] = {
+        "name": LONG,
+        "quality": {"accuracy": 0.875, "interval": [0.8, 0.925]},
+        "size_bytes": 2740,
+        "macs": 176,
+        "latency": {"1": {"median_ms": 0.0118}, "64": {"median_ms": 0.0194}},
+    }
+    evidence = {"name": "mine", "winner": LONG, "task": {"test": 120, "data": "mine"}, "models": [model]}
+    text = io.StringIO()
+    Console(width=width, file=text).print(models_table(evidence, width))
+    shown = text.getvalue()
+    assert all(figure in shown for figure in ("87.5%", "2.74 kB", "11.8 µs", "ships"))
+    assert "=gini)" in shown, "the name to its end"
+    assert max(map(len, shown.splitlines())) <= width
