@@ -572,3 +572,47 @@ def test_report(mimic: Mimic, of_frame: Mimic) -> None:
     assert document["teacher_fitted_here"]
     assert document["judged_by"] == "teacher", "labels that the teacher has learned say nothing more than the teacher"
     assert "which was fitted on these rows" in str(of_frame.report_)
+
+
+@pytest.mark.parametrize("package", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("objective", ["binary", "multiclass", "regression"])
+def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(package: str, objective: str) -> None:
+    draws = np.random.default_rng(0)
+    x = draws.normal(size=(120, 3))
+    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.5) * (objective == "multiclass")
+    classes = {"num_class": 3} if objective == "multiclass" else {}
+    booster: Any
+    if package == "lightgbm":
+        lightgbm = pytest.importorskip("lightgbm")
+        settings = {"objective": objective, "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5, **classes}
+        booster = lightgbm.train(settings, lightgbm.Dataset(x, y), 4)
+        said = booster.predict(x)
+    else:
+        xgboost = pytest.importorskip("xgboost")
+        goal = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[
+            objective
+        ]
+        settings = {"objective": goal, "verbosity": 0, "nthread": 1, "max_depth": 2, **classes}
+        booster = xgboost.train(settings, xgboost.DMatrix(x, y), 4)
+        said = booster.predict(xgboost.DMatrix(x))
+    # A booster of XGBoost that was trained on an array knows no names of columns.
+    rows = pd.DataFrame(x, columns=["a", "b", "c"]) if package == "lightgbm" and objective == "binary" else x
+    mimic = Mimic(booster, **SMALL).fit(rows)
+    assert is_regressor(mimic) == (objective == "regression") == (not is_classifier(mimic))
+    if objective == "regression":
+        assert np.corrcoef(mimic.predict(rows), said)[0, 1] > 0.7
+        return
+    wanted = said.argmax(1) if said.ndim == 2 else (said > 0.5).astype(int)
+    assert mimic.classes_.tolist() == list(range(3 if objective == "multiclass" else 2))
+    assert np.mean(mimic.predict(rows) == wanted) > 0.7
+
+
+def test_a_booster_with_an_objective_of_its_own_is_refused() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    settings = {"objective": "lambdarank", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 2}
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    booster = lightgbm.train(settings, lightgbm.Dataset(x, (x[:, 0] > 0).astype(int), group=[30, 30]), 2)
+    mimic = Mimic(booster, **SMALL)
+    assert not hasattr(mimic, "predict_proba")
+    with pytest.raises(BadInput, match="LightGBM Booster was trained for the objective 'lambdarank'"):
+        mimic.fit(x)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from attar.network.forward import forward
 from attar.training.batch import Batch
 from attar.training.fit import Fitted, fit
 from attar.training.losses.features import HiddenMatch
-from attar.training.losses.outputs import HardLabels, SoftTargets
-from attar.training.objective import Objective, Term
+from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
+from attar.training.objective import Loss, Objective, Term
 from attar.training.settings import Training
 
 HARD = Objective({"hard": Term(loss=HardLabels())})
@@ -290,3 +291,110 @@ def test_training_mode_may_do_what_evaluation_mode_may_not() -> None:
     student = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(), nn.Linear(6, 3))
     fitted = fit(student, HARD, rows_of(4), settings=ONCE)
     assert torch.isfinite(forward(fitted.model, rows_of(4).inputs)).all()
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+class Otherwise(nn.Module):
+    """A linear layer, and something done with its answer."""
+
+    def __init__(self, change: Callable[[Tensor, Tensor], Tensor], outputs: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.change = nn.Linear(4, outputs), change
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.change(self.layer(inputs), inputs)
+
+
+@pytest.mark.parametrize(
+    "student",
+    [
+        Otherwise(lambda output, inputs: inputs[:, :3]),
+        Otherwise(lambda output, inputs: output.detach()),
+        Otherwise(lambda output, inputs: torch.from_numpy(output.detach().numpy())),
+    ],
+    ids=["no weight", "detached", "numpy"],
+)
+def test_a_student_whose_weights_are_not_in_its_answers_is_refused(student: nn.Module) -> None:
+    with pytest.raises(BadInput, match="answers depend on no weight that learns"):
+        fit(student, HARD, rows_of(4), settings=ONCE)
+
+
+@pytest.mark.parametrize(
+    ("student", "found", "wanted"),
+    [
+        (Otherwise(lambda output, _: output, outputs=1), "[4, 1]", "[4, 3 or more]"),
+        (Otherwise(lambda output, _: output[:, 0]), "[4]", "[4, 3 or more]"),
+        (Otherwise(lambda output, _: output[:, :, None]), "[4, 3, 1]", "[4, 3 or more]"),
+    ],
+    ids=["one logit", "no axis of classes", "an axis too many"],
+)
+def test_answers_of_another_shape_are_refused_with_the_shape_that_is_needed(
+    student: nn.Module, found: str, wanted: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        fit(student, HARD, rows_of(4), settings=ONCE)
+    assert f"outputs of shape {found} for 4 rows, where {wanted} is needed: one logit for each class" in str(
+        refused.value
+    )
+
+
+class Targeted(Rows):
+    """Rows with targets of three numbers."""
+
+    def batch(self, rows: Tensor, epoch: int) -> Batch:
+        inputs = self.inputs[rows]
+        return Batch(inputs, targets=inputs[:, :3], values=inputs[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "wanted"),
+    [
+        (SoftTargets(), 2, "[4, 3] is needed: one logit for each class"),
+        (CenteredLogits(), 2, "[4, 3] is needed: one logit for each class"),
+        (SquaredError(of="values"), 2, "[4, 3] is needed: one number for each value"),
+        (HardValues(), 3, "[4, 1] is needed: one number for each value"),
+    ],
+    ids=["soft targets", "centered logits", "squared error", "values"],
+)
+def test_answers_must_have_the_shape_of_what_they_are_judged_by(loss: Loss, outputs: int, wanted: str) -> None:
+    data = Targeted(rows_of(4).inputs)
+    student = Otherwise(lambda output, _: output, outputs)
+    with pytest.raises(BadInput, match=re.escape(wanted)):
+        fit(student, Objective({"term": Term(loss=loss)}), data, settings=ONCE)
+
+
+def test_a_label_without_a_logit_is_told_wherever_it_comes() -> None:
+    data = rows_of(4)
+    data.labels = torch.zeros(12, dtype=torch.int64)
+    data.labels[torch.randperm(12, generator=torch.Generator().manual_seed(0))[-1]] = 7
+    with pytest.raises(BadInput) as refused:
+        fit(perceptron(), HARD, data, settings=Training(epochs=1, batch_size=1))
+    assert "3 logits for each row, and the labels go up to 7" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        (lambda output, _: output.softmax(1), True),
+        (lambda output, _: output.sigmoid(), True),
+        (lambda output, _: output.log_softmax(1), False),
+        (lambda output, _: output, False),
+        (lambda output, _: 0 * output, False),
+        (lambda output, _: output.relu(), False),
+    ],
+    ids=["softmax", "sigmoid", "log softmax", "logits", "zeros", "relu"],
+)
+def test_probabilities_under_losses_on_logits_are_warned_of_once(
+    change: Callable[[Tensor, Tensor], Tensor], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(Otherwise(change), HARD, rows_of(4), settings=ONCE)
+    assert sum("gives probabilities, and the losses take logits" in text for text in caplog.messages) == warned
+
+
+def test_a_sigmoid_may_end_a_regression(caplog: pytest.LogCaptureFixture) -> None:
+    student = Otherwise(lambda output, _: output.sigmoid(), 1)
+    fit(student, Objective({"values": Term(loss=HardValues())}), Targeted(rows_of(4).inputs), settings=ONCE)
+    assert not caplog.messages

@@ -105,7 +105,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
         Args:
             teacher: An estimator with ``predict_proba`` (or ``decision_function``, for two classes) or, for regression,
-                ``predict``; or one of Attar's teachers.
+                ``predict``; a ``Booster`` of LightGBM or XGBoost; or one of Attar's teachers.
             hidden: Width of each hidden layer.
             rows: Synthetic rows; None for 25 for each real row and at most 100,000. 0 learns from the real rows alone.
             method: How rows are made up: ``munge``, or the baselines ``random`` and ``nbe``.
@@ -167,11 +167,12 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         plan = checked(seed=seed, **self.get_params(deep=False))
-        kind = taught.kind_of(self.teacher)
+        teacher: Any = taught.as_estimator(self.teacher)
+        kind = taught.kind_of(teacher)
         if kind is None:
             rule = "an estimator with predict_proba or predict, or one of Attar's teachers"
             raise must("teacher", "Mimic", rule, self.teacher, "Give a classifier or a regressor")
-        ready = taught.is_fitted(self.teacher)
+        ready = taught.is_fitted(teacher)
         if not ready and y is None:
             raise taught.refuse_unfitted(self.teacher)
         given = self._table(X, reset=True)
@@ -180,7 +181,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         _tell_texts(given, columns, plan.nominal)
         clock = _Clock()
 
-        teacher = self.teacher
         if not ready:
             with clock("teacher"):
                 teacher = clone(self.teacher).fit(given, truth)
@@ -260,7 +260,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         found = None if ready or labels is None else len(np.unique(labels))
         if found == 1:
             raise must("y", "Mimic.fit", "of at least two classes", "1 class", "There is nothing to tell apart")
-        taught.refuse_without_probabilities(self.teacher, found)
+        taught.refuse_without_probabilities(taught.as_estimator(self.teacher), found)
         return labels
 
     # -- predicting --------------------------------------------------------------------------------------------------

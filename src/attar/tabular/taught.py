@@ -17,6 +17,7 @@ from torch import Tensor
 from attar.errors import BadInput, must
 from attar.tables.columns import Columns
 from attar.tabular.rows import Kind, is_frame
+from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.teacher import Teacher
 from attar.training.progress import Progress
@@ -40,6 +41,11 @@ def kind_of(teacher: object) -> Kind | None:
     """Whether the teacher tells classes apart or predicts values; None if it does neither."""
     if isinstance(teacher, type):
         return None
+    if is_booster(teacher):
+        try:
+            teacher = estimator_of_booster(teacher)
+        except BadInput:  # `as_estimator` has the words for it
+            return None
     if isinstance(teacher, RegressorTeacher):
         return "regressor"
     if is_attars(teacher):
@@ -50,6 +56,15 @@ def kind_of(teacher: object) -> Kind | None:
     if _can(teacher, "predict_proba"):
         return "classifier"
     return "regressor" if _can(teacher, "predict") else None
+
+
+def as_estimator(teacher: object) -> object:
+    """The teacher as it can be asked: a bare booster in the form of an estimator, anything else as it is.
+
+    Raises:
+        BadInput: If a booster gives neither probabilities nor values.
+    """
+    return estimator_of_booster(teacher) if is_booster(teacher) else teacher
 
 
 def is_attars(teacher: object) -> bool:

@@ -48,7 +48,7 @@ def estimator_of_booster(booster: Any) -> BoosterClassifier | BoosterRegressor:
 
 
 class _Trees:
-    """A booster asked about a matrix."""
+    """A booster asked about rows: a matrix, or a frame as it was trained on."""
 
     package: str
     objective: str
@@ -59,7 +59,7 @@ class _Trees:
         """All that predictions depend on."""
         raise NotImplementedError
 
-    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def ask(self, matrix: Any) -> NDArray[np.float64]:
         """Probabilities or values, ``[n]`` or ``[n, classes]``."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class _LightGbm(_Trees):
     def state(self) -> bytes:
         return str(self.booster.model_to_string()).encode()
 
-    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def ask(self, matrix: Any) -> NDArray[np.float64]:
         return np.asarray(self.booster.predict(matrix), np.float64)
 
 
@@ -94,7 +94,7 @@ class _XgBoost(_Trees):
     def state(self) -> bytes:
         return bytes(self.booster.save_raw("ubj"))
 
-    def ask(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def ask(self, matrix: Any) -> NDArray[np.float64]:
         import xgboost
 
         names, types = self.booster.feature_names, self.booster.feature_types
@@ -143,8 +143,8 @@ class BoosterClassifier(_Booster):
         super().__init__(trees)
         self.classes_ = np.arange(classes)
 
-    def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities ``[n, classes]`` of rows ``[n, columns]``."""
+    def predict_proba(self, matrix: Any) -> NDArray[np.float64]:
+        """Probabilities ``[n, classes]`` of rows ``[n, columns]``, an array or a frame."""
         numbers = self.trees.ask(matrix)
         numbers = np.stack([1 - numbers, numbers], axis=1) if numbers.ndim == 1 else numbers
         # The classes of one against the rest do not sum to 1.
@@ -154,6 +154,6 @@ class BoosterClassifier(_Booster):
 class BoosterRegressor(_Booster):
     """A booster trained to predict values."""
 
-    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values ``[n]`` of rows ``[n, columns]``."""
+    def predict(self, matrix: Any) -> NDArray[np.float64]:
+        """Values ``[n]`` of rows ``[n, columns]``, an array or a frame."""
         return self.trees.ask(matrix)

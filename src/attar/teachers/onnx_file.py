@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attar.errors import BadInput, CorruptFile
-from attar.teachers.outputs import Kind
+from attar.network.output_kind import Kind
 
 if TYPE_CHECKING:
     import onnx

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from attar.teachers.outputs import MASKED, Kind, Output, as_logits, check_output, found_kind, recognized
+from attar.network.output_kind import Kind, found_kind, recognized
+from attar.teachers.outputs import MASKED, Output, as_logits, check_output
 
 _log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from attar.errors import BadInput
 from attar.network.consistency import batch_difference, repeat_difference
 from attar.network.forward import number_type
+from attar.network.output_kind import recognized
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
-from attar.teachers.outputs import recognized
 from attar.teachers.resized import ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.stated import StatedTeacher

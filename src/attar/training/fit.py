@@ -25,7 +25,7 @@ from attar.training.batch import Batch, Source
 from attar.training.checkpoint import load_state, save_state
 from attar.training.features import Features
 from attar.training.objective import Active, Objective
-from attar.training.prepare import check_student, learn_channels_last, prepared, probed
+from attar.training.prepare import check_labels, check_student, learn_channels_last, prepared, probed
 from attar.training.progress import Progress, silent
 from attar.training.reading import Guide, Learners, readings_of
 from attar.training.scoring import Metric, accuracy
@@ -341,7 +341,7 @@ class _Run:
         part = rows.tensor_split(fabric.world_size)[fabric.global_rank]
         batch = self.data.batch(part, course.epoch).to(fabric.device)
         if course.step == 0:
-            check_student(self.learners.student, batch.inputs)
+            check_student(self.learners.student, batch, [term.loss for term in terms if term.of == "student"])
         count = batch.count()
         if fabric.world_size > 1:
             total = fabric.all_reduce(torch.tensor(count, device=fabric.device), reduce_op="sum")
@@ -355,6 +355,11 @@ class _Run:
             with fabric.no_backward_sync(self.model, enabled=stop < len(batch)):
                 values = self._sums(batch.rows(start, stop), terms)
                 weighted = torch.stack([term.weight * value for term, value in zip(terms, values, strict=True)]).sum()
+                if not weighted.requires_grad:
+                    raise BadInput(
+                        "The student's answers depend on no weight that learns. Let its forward use its parameters, "
+                        "and leave torch.no_grad(), detach() and argmax() out of it."
+                    )
                 # The one place that divides. Fabric averages gradients over processes, hence the world size.
                 fabric.backward(weighted * (fabric.world_size / max(count, 1)))
                 sums += torch.stack([value.detach().float() for value in values])
@@ -403,7 +408,12 @@ class _Run:
                     "Pass teacher= to fit",
                 )
             judged = replace(batch, features=features[term.name]) if term.name in features else batch
-            losses = term.loss(output if term.of == "student" else said, judged)
+            output_of_term = output if term.of == "student" else said
+            try:
+                losses = term.loss(output_of_term, judged)
+            except IndexError:  # what torch raises for the number of a class that has no logit
+                check_labels(output_of_term, batch.labels, f"The {term.of}")
+                raise
             counted = _counted_shape(batch)
             if losses.shape[: len(counted)] != counted:
                 raise must(

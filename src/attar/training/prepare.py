@@ -16,7 +16,11 @@ from attar.network.evaluating import evaluating
 from attar.network.float32 import in_float32, number_types
 from attar.network.forward import forward
 from attar.network.layout import suits_channels_last
-from attar.training.batch import Source
+from attar.network.output_kind import found_kind, last_layer
+from attar.training.batch import Batch, Source
+from attar.training.losses.decoupled import Decoupled, StandardizedLogits
+from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
+from attar.training.objective import Loss
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,9 @@ _ROWS = 4
 _TOLERANCE = 5e-2
 """Largest difference of answers that may come of numbers alone, as a share of the largest answer; what depends on
 chance or on the batch is far beyond it. Deployment draws the line where the runtime does."""
+
+_JUDGING_TARGETS = (SoftTargets, CenteredLogits, SquaredError, Decoupled, StandardizedLogits)
+"""Losses that hold the student's answers against the teacher's, number by number."""
 
 
 def probed(data: Source) -> Tensor:
@@ -80,16 +87,80 @@ def learn_channels_last(networks: Sequence[nn.Module], data: Source) -> bool:
     return all(suits_channels_last(network, rows, learns=True) for network in networks)
 
 
-def check_student(student: nn.Module, inputs: Tensor) -> None:
-    """Refuse a student that could not be deployed after its training, since its answers depend on chance or the batch.
+def check_student(student: nn.Module, batch: Batch, losses: Sequence[Loss]) -> None:
+    """See on a few rows that a student can be trained under some losses, and deployed after its training.
+
+    Where it ends in a softmax or a sigmoid, and a loss takes logits, a warning says so.
 
     Args:
         student: It is asked in evaluation mode and not changed.
-        inputs: ``[rows, ...]``, at least one row, on its device; a few are used.
+        batch: At least one row, on its device; a few are used.
+        losses: Those that judge it.
 
     Raises:
-        BadInput: If they do.
+        BadInput: If its answers depend on chance or on the rest of the batch, or have another shape than the losses
+            that come with Attar need.
     """
-    rows = inputs[:_ROWS]
+    rows = batch.inputs[:_ROWS]
     with evaluating(student), torch.random.fork_rng(devices=[rows.device] if rows.is_cuda else []):
         check_consistent(lambda some: forward(student, some), rows, of="The student", tolerance=_TOLERANCE)
+        output = forward(student, rows)
+        _check_shape(output, batch, losses)
+        if any(_takes_logits(loss) for loss in losses) and output.dim() == 2:
+            kind = last_layer(student) or found_kind(lambda some: forward(student, some), rows, output)
+            if kind in ("probabilities", "sigmoids"):
+                log.warning(
+                    "The student gives probabilities, and the losses take logits: it learns and answers as if a second "
+                    "softmax stood behind its own. Leave the softmax or sigmoid at its end out."
+                )
+
+
+def check_labels(output: Tensor, labels: Tensor | None, of: str) -> None:
+    """Raise where a label has no logit.
+
+    Args:
+        output: ``[..., classes]`` logits.
+        labels: ``[...]`` numbers of classes; None passes.
+        of: Who gave the logits, as the first words of the sentence.
+
+    Raises:
+        BadInput: If a label is as large as there are logits.
+    """
+    if labels is None or not labels.numel() or int(labels.max()) < output.shape[-1]:
+        return
+    raise BadInput(
+        f"{of} gives {output.shape[-1]} logit{'s' if output.shape[-1] > 1 else ''} for each row, and the labels go up "
+        f"to {int(labels.max())}, counted from 0. Give it as many outputs as there are classes."
+    )
+
+
+def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
+    """Raise unless the student's answers to the first rows have the shape that the losses need."""
+    count = min(_ROWS, len(batch))
+    for loss in losses:
+        wanted: tuple[int, ...] | None = None
+        least = 0
+        if isinstance(loss, HardLabels) and batch.labels is not None:
+            least = max(1, int(batch.labels.max()) + 1)
+            width = output.shape[-1] if output.dim() == batch.labels.dim() + 1 else 0
+            wanted = (count, *batch.labels.shape[1:], max(least, width))
+        elif isinstance(loss, HardValues) and batch.values is not None:
+            wanted = (count, *batch.values.shape[1:])
+        elif isinstance(loss, _JUDGING_TARGETS) and batch.targets is not None:
+            wanted = (count, *batch.targets.shape[1:])
+        if wanted is None or tuple(output.shape) == wanted:
+            continue
+        sizes = [str(size) for size in wanted[:-1]] + [f"{least} or more" if least else str(wanted[-1])]
+        values = isinstance(loss, HardValues) or (isinstance(loss, SquaredError) and loss.of == "values")
+        each = "one number for each value" if values else "one logit for each class"
+        raise BadInput(
+            f"The student gives outputs of shape {list(output.shape)} for {count} row{'s' if count > 1 else ''}, where "
+            f"[{', '.join(sizes)}] is needed: {each}. Change its last layer, or let its forward return these alone."
+        )
+
+
+def _takes_logits(loss: Loss) -> bool:
+    """Whether a loss takes a softmax of the student's answers."""
+    if isinstance(loss, SquaredError):
+        return loss.of == "probabilities"
+    return isinstance(loss, (HardLabels, *_JUDGING_TARGETS))
