@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
@@ -21,7 +21,6 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(values)
 def test_copies_are_alike(value):
     assert digest(copy.deepcopy(value)) == digest(value) == digest(pickle.loads(pickle.dumps(value)))
@@ -32,7 +31,6 @@ def text(value) -> str:
     return repr(value)
 
 
-@settings(deadline=None)
 @given(values, values)
 def test_others_are_not(one, other):
     assert (digest(one) == digest(other)) == (text(one) == text(other))

@@ -580,8 +580,11 @@ def test_a_gradient_that_is_not_finite_is_no_success(longest):
 
 
 def test_weights_that_overflow_are_no_success():
+    def steep(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return HardLabels()(output, batch) * 1e38
+
     with pytest.raises(Diverged):
-        fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, learning_rate=1e38, epochs=4))
+        fit(perceptron(), Objective({"steep": Term(loss=steep)}), rows_of(), settings=replace(PLAIN, epochs=4))
 
 
 # -- choosing an epoch -------------------------------------------------------------------------------------------------
