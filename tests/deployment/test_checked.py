@@ -160,7 +160,7 @@ def test_the_logits_of_several_outputs_are_deployed(
     assert_allclose(load(tmp_path / "it", network=student)(ROWS), Does()(ROWS).detach(), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
 def test_other_numbers_are_deployed_in_float32(kind: torch.dtype, tmp_path: Path) -> None:
     student = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3)).to(kind)
     made = write(student, tmp_path)
@@ -251,9 +251,10 @@ def test_what_is_no_network_is_told(tmp_path: Path) -> None:
 
 
 def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
-    folder = write(Does(), tmp_path).folder
+    spec = Spec(f"{__name__}:built", {})
+    folder = deploy(Does(), "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec).folder
     for given, told in (
-        (folder / "model.onnx", f"Pass its folder, {str(folder)!r}."),
+        (folder / "student.safetensors", f"Pass its folder, {str(folder)!r}."),
         (tmp_path, f"Pass one of those in it, such as {str(folder)!r}."),
         (tmp_path / "itt", f"Did you mean {str(folder)!r}?"),
         (tmp_path / "elsewhere" / "x", "Pass the folder that `deploy` wrote."),

@@ -103,7 +103,7 @@ def test_whatever_passes_can_be_drawn() -> None:
     small = {key: value for key, value in SAMPLE.items() if key not in ("models", "curves", "precision", "recipe")}
     small |= {"models": [{"name": "m", "kind": "student"}], "examples": SAMPLE["examples"][4:]}
     every = [(path, to) for path in places(small) if path[0] != "models" for to in OTHERS]
-    for path, to in draw.sample(every, 100):
+    for path, to in draw.sample(every, 60):
         document = changed(path, to, small)
         try:
             check(document)
@@ -112,4 +112,4 @@ def test_whatever_passes_can_be_drawn() -> None:
             continue
         page(document)
         drawn += 1
-    assert drawn > 15
+    assert drawn > 8
