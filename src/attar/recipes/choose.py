@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from attar.recipes.schema.recipe import KeepSection
 
@@ -55,7 +55,7 @@ class Choice:
     refused: Mapping[str, str]
     budget: Sequence[Mapping[str, object]]
     met: bool
-    alerts: Sequence[str] = field(default=())
+    alerts: Sequence[str] = ()
 
 
 _CLEARLY = 0.95

@@ -216,15 +216,12 @@ def against_baseline(
         warnings.append("No baseline was trained, so whether distillation helped is not known (control = false).")
         return {"control": False, "verdict": None, "seeds": None}
 
-    def rights(trained: Trained) -> NDArray[np.bool_]:
-        return correct(predict_all(open_torch(trained.network), context.dataset.test), labels)
+    def judged(trained: Sequence[Trained]) -> tuple[NDArray[np.bool_], list[float]]:
+        outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
+        return np.stack([correct(one, labels) for one in outputs]), [_rmse(one, labels) for one in outputs]
 
-    def errors(trained: Trained) -> float:
-        return _rmse(predict_all(open_torch(trained.network), context.dataset.test), labels)
-
-    baselines = np.stack([rights(one) for one in taught.controls])
-    students = np.stack([rights(one) for one in taught.students])
-    wrong = [errors(one) for one in taught.controls], [errors(one) for one in taught.students], _rmse(heard, labels)
+    (baselines, baseline_errors), (students, student_errors) = judged(taught.controls), judged(taught.students)
+    wrong = baseline_errors, student_errors, _rmse(heard, labels)
     ruling = verdict(students, baselines)
     teacher = float(correct(heard, labels).mean())
     of_controls, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
