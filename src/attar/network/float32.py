@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import torch
 from torch import Tensor, nn
 
 from attar.network.copying import copied
 from attar.network.evaluating import evaluating
-from attar.network.forward import forward
+from attar.network.forward import floating_types, forward
 
 
 def number_types(network: nn.Module) -> tuple[str, ...]:
@@ -19,8 +17,7 @@ def number_types(network: nn.Module) -> tuple[str, ...]:
         >>> number_types(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1).half()))
         ('float16',)
     """
-    tensors = chain(network.parameters(), network.buffers())
-    found = {tensor.dtype for tensor in tensors if tensor.is_floating_point()} - {torch.float32}
+    found = floating_types(network) - {torch.float32}
     return tuple(sorted(str(kind).removeprefix("torch.") for kind in found))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attar.network.copying import copied
 from attar.network.evaluating import evaluating
-from attar.network.forward import forward
+from attar.network.forward import floating_types, forward
 
 _ROWS = 2
 """How many rows a layout is tried on: batch normalization learns from two at least."""
@@ -97,5 +97,4 @@ class ChannelsLast:
 
 def _bound(network: nn.Module) -> float:
     """The half of the digits that the coarsest numbers of a network have."""
-    kinds = {tensor.dtype for tensor in network.parameters() if tensor.is_floating_point()} or {torch.float32}
-    return float(max(torch.finfo(kind).eps for kind in (*kinds, torch.float32)) ** 0.5)
+    return float(max(torch.finfo(kind).eps for kind in {*floating_types(network), torch.float32}) ** 0.5)

@@ -192,7 +192,8 @@ class NetworkTeacher:
     def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width"]:
         """What the network gives, one row for each of the inputs."""
         # The network is the caller's as well: somebody may have put it back into train mode since.
-        self.network.eval()
+        if any(part.training for part in self.network.modules()):  # telling every module takes a while
+            self.network.eval()
         name, there = self._name, inputs.to(self.device)
         if self._layout is None and len(inputs):
             suits = suits_channels_last(self.network, there)
