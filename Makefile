@@ -35,9 +35,10 @@ check: $(TESTABLE)
 types: $(TESTABLE)
 	$(BIN)/mypy
 
-# One thread: the tests share the machine with whatever else runs on it, and torch's threads wait by spinning.
+# One process for each core and one thread for each process: torch's threads wait by spinning. The tests of a file stay
+# together, since they share what is dear to make.
 unit: $(TESTABLE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 format: $(TESTABLE)
 	$(BIN)/ruff format .

@@ -106,7 +106,7 @@ def _moved_by_scaling(tensor: torch.Tensor, pull: torch.Tensor, i: int) -> float
         (DynamicFixedPoint(4, fraction=3), lambda w: (w > -8.5 / 8) & (w < 7.5 / 8)),
         (Clipped(1), lambda w: (w > -0.5) & (w < 1.5)),
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at 0x")[0],
 )
 def test_the_gradient_is_the_identity_where_the_paper_lets_it_through(form, inside):
     tensor, pull = weights(60), weights(60, seed=1)

@@ -374,7 +374,7 @@ GOOD = np.array([[0.9, 0.4], [0.4, 0.9]])
         ({"labels": [1.0], "metric": "rmse"}, "labels of select must be 2 finite numbers"),
         ({"metric": lambda predictions, labels: np.nan}, "metric of select must be finite"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: str(value).partition(" at 0x")[0][:40],
 )
 def test_rules(changes, message):
     with pytest.raises(BadInput, match=message):
