@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from attar.training.batch import ABSENT
 from attar.training.fit import make_fabric
 from attar.training.reading import readings_of, reads_layers
 from attar.transfer.datasets import Dataset
+from attar.transfer.limits import is_file, printable
 
 
 def check_device(recipe: Recipe, device: str) -> None:
@@ -30,6 +32,33 @@ def check_device(recipe: Recipe, device: str) -> None:
     """
     for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
         make_fabric(device, training.precision)
+
+
+def check_paths(recipe: Recipe) -> None:
+    """See that no file is missing that lies beside the recipe: paths are relative to the working folder.
+
+    Raises:
+        BadInput: Naming the key, and where the file is.
+    """
+    beside = recipe.trust.beside
+    if beside is None:
+        return
+    data, teacher = recipe.data, recipe.teacher
+    named: dict[str, list[object]] = {
+        "data.use": [data.use],
+        "data.validation": [data.validation],
+        "data.test": [data.test],
+    }
+    named |= {"teacher.onnx": [*teacher.onnx], "teacher.weights": [*teacher.weights]}
+    named |= {"transfer.unlabeled": [recipe.transfer.unlabeled or ""]}
+    for key, values in named.items():
+        for text in values:
+            if isinstance(text, str) and text and not is_file(Path(text)) and is_file(beside / text):
+                raise BadInput(
+                    f"{key} of the recipe: there is no file {printable(text)!r} in the working folder, and one beside "
+                    f"the recipe. Paths are relative to the working folder: run attar in {printable(beside)!r}, or "
+                    "write the path from here."
+                )
 
 
 def check_networks(recipe: Recipe, dataset: Dataset) -> None:

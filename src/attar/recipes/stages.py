@@ -24,6 +24,7 @@ from attar.deployment.packed.network import is_quantized, plain
 from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, save_weights
 from attar.quantization.quantize import formats, input_formats
+from attar.recipes.checks import check_paths
 from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
@@ -102,6 +103,7 @@ class Trained:
 
 def data_of(recipe: Recipe, progress: Progress) -> Dataset:
     """The recipe's data set."""
+    check_paths(recipe)
     section = recipe.data
     return load_data(
         section.use,
