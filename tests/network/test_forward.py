@@ -95,3 +95,9 @@ def test_whole_numbers_stay_whole() -> None:
     tokens = torch.tensor([[0, 1], [2, 2]])
     network = nn.Sequential(nn.Embedding(3, 4), nn.Flatten()).double()
     assert torch.equal(forward(network, tokens), network(tokens).float())
+
+
+@pytest.mark.parametrize("wrap", [lambda tensor: tensor, lambda tensor: (tensor, None), lambda tensor: {"x": tensor}])
+def test_complex_numbers_are_no_logits(wrap) -> None:
+    with pytest.raises(BadInput, match="The network gives complex numbers"):
+        output_of(wrap(torch.zeros(2, 3, dtype=torch.complex64)), "The network")

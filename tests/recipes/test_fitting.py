@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -70,6 +72,22 @@ def test_what_cannot_be_fitted(given: object):
     with pytest.raises(
         BadInput, match=r"^teacher\.estimator of the recipe must be a function that returns an estimator"
     ):
+        unfitted(given, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "does"),
+    [
+        (RandomForestRegressor(), "predicts values"),
+        (make_pipeline(PCA(1), LinearRegression()), "predicts values"),
+        (KMeans(2), "finds clusters"),
+        (IsolationForest(), "finds outliers"),
+        (PCA(1), "is no classifier"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_what_is_no_classifier_is_not_fitted_at_all(given: Any, does: str):
+    with pytest.raises(BadInput, match=f", which {does}, and the data have classes"):
         unfitted(given, 0)
 
 

@@ -297,6 +297,20 @@ def test_what_is_stated_is_not_found_out():
         check_output("probs", "as_teacher")
 
 
+@pytest.mark.parametrize(
+    ("made", "output", "found"),
+    [
+        (lambda logits: logits.softmax(1), "log_probabilities", "log probabilities, and gives 0."),
+        (lambda logits: logits, "probabilities", "probabilities, and gives "),
+        (lambda logits: logits.log_softmax(1), "probabilities", "probabilities, and gives -"),
+    ],
+)
+def test_numbers_that_cannot_be_what_is_stated_are_refused(made, output, found):
+    with pytest.raises(BadInput) as refused:
+        NetworkTeacher(_Made(made), classes=3, output=output).predict(ROWS)
+    assert f"is stated to give {found}" in str(refused.value) and "State what it gives" in str(refused.value)
+
+
 def test_a_fingerprint_says_what_was_made_logits():
     teacher = NetworkTeacher(_Made(lambda logits: logits.softmax(1)), classes=3, example=ROWS)
     assert teacher.fingerprint() != NetworkTeacher(_Made(lambda logits: logits), classes=3, example=ROWS).fingerprint()

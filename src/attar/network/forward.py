@@ -71,32 +71,41 @@ def output_of(result: object, of: str) -> Tensor:
         of: What errors call the network.
 
     Raises:
-        BadInput: If there is no tensor, or none can be told from the others.
+        BadInput: If there is no tensor, none can be told from the others, or its numbers are complex.
 
     Example:
         >>> output_of({"logits": torch.zeros(1, 2), "hidden": torch.ones(1, 8)}, "the network").shape
         torch.Size([1, 2])
     """
     if isinstance(result, Tensor):
-        return result
+        return _real(result, of)
     named = _named(result)
     if named is not None:
         tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
         if LOGITS in tensors:
-            return tensors[LOGITS]
+            return _real(tensors[LOGITS], of)
         if len(tensors) == 1:
-            return next(iter(tensors.values()))
+            return _real(next(iter(tensors.values())), of)
         among = f" among the tensors {', '.join(map(repr, tensors))}" if tensors else ""
         raise BadInput(
             f"{of} gives a {type(result).__name__} without an entry 'logits'{among}. "
             "Wrap the network so that it returns the tensor of its logits alone."
         )
     if isinstance(result, Sequence) and not isinstance(result, str) and result and isinstance(result[0], Tensor):
-        return result[0]
+        return _real(result[0], of)
     raise BadInput(
         f"{of} gives a {type(result).__name__} where a tensor is needed. "
         "Wrap the network so that it returns the tensor of its logits alone."
     )
+
+
+def _real(output: Tensor, of: str) -> Tensor:
+    if output.is_complex():
+        raise BadInput(
+            f"{of} gives complex numbers, of which logits cannot be made. Let its forward return their real part, or "
+            "their size."
+        )
+    return output
 
 
 def _named(result: Any) -> Mapping[str, Any] | None:

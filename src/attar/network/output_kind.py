@@ -14,6 +14,9 @@ from attar.network.standardize import Standardize
 Kind = Literal["logits", "probabilities", "log_probabilities", "values", "sigmoids"]
 """What a model is found to give: sigmoids are probabilities that were made of each number alone."""
 
+TOLERANCES = {torch.float16: 5e-3, torch.bfloat16: 3e-2}
+"""How far the sum of probabilities in coarse numbers may be from 1."""
+
 _PROBES = 32
 """Rows of noise at each of two scales that a model is asked about where the rows at hand leave open what it gives."""
 
@@ -30,7 +33,7 @@ def recognized(
         precision: The type that it computed in: how exactly probabilities can add up to 1.
         few: Whether rows that are all the same may be of a sigmoid; an untrained head that gives zeros has such too.
     """
-    tolerance = {torch.float16: 5e-3, torch.bfloat16: 3e-2}.get(precision, 1e-4)
+    tolerance = TOLERANCES.get(precision, 1e-4)
     rows = numbers.detach().double()
     rows = rows[~rows.isnan().any(dim=1)]
     if not rows.numel():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 from attar.errors import BadInput, must
 from attar.training.batch import ABSENT
@@ -21,12 +22,13 @@ def unfitted(given: Any, seed: int) -> Any:
     """A copy of an estimator that has not seen any row, its random states set where they are open.
 
     Raises:
-        BadInput: If it has no ``fit``.
+        BadInput: If it has no ``fit``, or is no classifier as far as scikit-learn knows.
     """
     if isinstance(given, type) or not callable(getattr(given, "fit", None)):
         got = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
         remedy = "Return one, such as RandomForestClassifier(), or set fit = false for a function of another kind"
         raise must("teacher.estimator", "the recipe", "a function that returns an estimator with fit", got, remedy)
+    _check_type(given)
     fresh = clone(given) if hasattr(given, "get_params") else copy.deepcopy(given)
     if hasattr(fresh, "get_params"):
         states = {
@@ -37,6 +39,21 @@ def unfitted(given: Any, seed: int) -> Any:
         if states:
             fresh.set_params(**states)
     return fresh
+
+
+def _check_type(given: Any) -> None:
+    """Raise unless an estimator may be a classifier, before time is spent on fitting it."""
+    try:
+        kind = get_tags(given).estimator_type
+    except (AttributeError, TypeError, ValueError):  # not of scikit-learn's kind
+        return
+    if kind == "classifier" or (kind is None and callable(getattr(given, "predict", None))):
+        return
+    does = {"regressor": "predicts values", "clusterer": "finds clusters", "outlier_detector": "finds outliers"}
+    raise BadInput(
+        f"teacher.estimator of the recipe returns a {type(given).__name__}, which "
+        f"{does.get(str(kind), 'is no classifier')}, and the data have classes. Return a classifier."
+    )
 
 
 def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from attar.errors import BadInput, must
@@ -145,7 +146,15 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
     """
     assert recipe.teacher.estimator is not None
     found = call(recipe.teacher.estimator)
-    teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
+    try:
+        teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
+    except BadInput as error:
+        if not isinstance(error.__cause__, NotFittedError):
+            raise
+        raise BadInput(
+            f"teacher.estimator of the recipe returns a {type(found).__name__} that is not fitted. Set teacher.fit = "
+            "true to have it fitted on the training rows, or return it fitted."
+        ) from error
     if not isinstance(teacher, EstimatorTeacher):
         raise BadInput(
             f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "

@@ -10,10 +10,14 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from attar.network.output_kind import Kind, found_kind, recognized
+from attar.errors import BadInput
+from attar.network.output_kind import TOLERANCES, Kind, found_kind, recognized
 from attar.teachers.outputs import MASKED, Output, as_logits, check_output
 
 _log = logging.getLogger(__name__)
+
+_ROUNDED = 1e-3
+"""How far a probability in float32 may be beyond 0 or 1."""
 
 _SAID: dict[Kind, str] = {
     "probabilities": "gives probabilities, and not logits: its logits are taken to be their logarithms",
@@ -78,9 +82,13 @@ class Reading:
             classes: How many classes there are.
             inputs: What it was asked about.
             again: Asks it about other inputs, where its numbers leave open what they are.
+
+        Raises:
+            BadInput: If the numbers cannot be what they are stated to be.
         """
         if self.kind is None and len(numbers):
             self._find_out(numbers, inputs, again)
+        self._check_stated(numbers)
         kind = self.kind or "logits"
         if kind != "values" and numbers.numel() and float(numbers.amin()) == -torch.inf:
             self.say(
@@ -90,6 +98,24 @@ class Reading:
         elif kind in ("logits", "log_probabilities") and numbers.shape[1] == classes:
             return numbers  # as nearly all teachers give them
         return as_logits(numbers, kind, classes)
+
+    def _check_stated(self, numbers: Tensor) -> None:
+        """Raise where numbers cannot be what they are stated to be.
+
+        Raises:
+            BadInput: If there are probabilities outside of 0 to 1, or logarithms of such above 0.
+        """
+        if self.output not in ("probabilities", "log_probabilities") or not numbers.numel():
+            return
+        most, tolerance = float(numbers.amax()), TOLERANCES.get(self._precision, _ROUNDED)
+        least = float(numbers.amin()) if self.output == "probabilities" else 0.0
+        top = 1.0 if self.output == "probabilities" else 0.0
+        if most > top + tolerance or least < -tolerance:
+            name = self.output.replace("_", " ")
+            raise BadInput(
+                f"{self._of} is stated to give {name}, and gives {most if most > top + tolerance else least:.4g} for "
+                f"some row, which is none. State what it gives (output), or leave that to be found out."
+            )
 
     def _find_out(self, numbers: Tensor, inputs: Tensor, again: Callable[[Tensor], Tensor]) -> None:
         if self.output == "probabilities":
