@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -18,6 +19,7 @@ import typer
 
 from attar.cli.main import app, run
 from attar.deployment.artifact import load
+from attar.errors import BadInput
 from attar.recipes.read import read, shipped
 
 FLAGS = {
@@ -268,3 +270,31 @@ def test_copy_gives_a_file_that_is_read_the_same(
     assert read(tmp_path / "digits.toml") == read("digits")
     assert run(["copy", "digits", "mine.toml"]) == 0
     assert (tmp_path / "mine.toml").read_bytes() == shipped()["digits"].read_bytes()
+
+
+def test_an_ascii_terminal_is_shown_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    monkeypatch.setattr("attar.recipes.read.read", lambda *_, **__: _refuse())
+    assert run(["compress", "x.toml"]) == 2
+    assert [_written(stream) for stream in streams] == ["gr\\xf6\\xdfe\n", "attar: gr\\xf6\\xdfe\n"]
+
+
+def _refuse() -> None:
+    sys.stdout.write("größe\n")
+    raise BadInput("größe")
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+
+
+def test_a_reader_who_has_left_is_no_crash() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "import sys; from attar.cli.main import run; sys.exit(run(['recipes']))"
+    done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

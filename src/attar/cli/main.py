@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -16,7 +17,7 @@ from typer.exceptions import TyperException
 from attar.cli import compress, label, measure, recipes, report, study
 from attar.cli.stopping import SENTENCE, stopping
 
-DONE, NOT_MET, BAD_INPUT, CRASHED, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
+DONE, NOT_MET, BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 0, 1, 2, 70, 130, 141, 143
 
 TRACEBACK = "The traceback is in"
 """How a sentence begins that says where the traceback of a crash was written."""
@@ -32,7 +33,8 @@ app = typer.Typer(
     "Begin with: [bold]attar compress digits[/bold]\n\n"
     "Exit codes: 0 done, 1 what was asked was not reached (the artifact is there all the same), 2 bad input, "
     "70 a crash (a defect of Attar: the message says where the traceback is, ATTAR_TRACEBACK=1 prints it), "
-    "130 interrupted, 143 terminated; after both the same command continues where it stopped.",
+    "130 interrupted, 141 nobody reads the output any more, 143 terminated; after 130 and 143 the same command "
+    "continues where it stopped.",
 )
 app.command("compress")(compress.compress)
 app.command("measure")(measure.measure)
@@ -62,15 +64,23 @@ def run(arguments: list[str]) -> int:
     printed before it.
     """
     logging.getLogger("attar").addHandler(_NOWHERE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever a name contains, every terminal can show it somehow
+            stream.reconfigure(errors="backslashreplace")
     with stopping() as stop:
         try:
             _usable(arguments)
             code = app(args=arguments, standalone_mode=False)
             code = code if isinstance(code, int) else DONE
             sentence = None
+            sys.stdout.flush()
         except (KeyboardInterrupt, typer.Abort):
             code, sentence = INTERRUPTED, None
         except BaseException as error:
+            if _nobody_reads(error):
+                # What is left in the buffer goes nowhere, or Python would try once more at its end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return stop.code or UNREAD
             if os.environ.get("ATTAR_TRACEBACK", "") not in ("", "0"):
                 traceback.print_exc()
             code, sentence = _told(error)
@@ -85,6 +95,12 @@ def run(arguments: list[str]) -> int:
 
 _NOWHERE = logging.NullHandler()
 """What is logged goes to the log of a run; without one it would go to standard error, beside the sentence."""
+
+
+def _nobody_reads(error: BaseException) -> bool:
+    """Whether whoever read standard output closed it, as `head` does; rich makes a SystemExit of that."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return isinstance(cause, BrokenPipeError)
 
 
 def _told(error: BaseException) -> tuple[int, str]:
