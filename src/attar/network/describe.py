@@ -188,8 +188,14 @@ _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 """How files are called that torch.save wrote."""
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(
+    path: Path, remedy: str = "Restore it, or write it again."
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, as a sentence.
 
     Raises:
         CorruptFile: If the file is truncated or is no safetensors file of ours.
@@ -208,12 +214,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             text = (file.metadata() or {}).get("attar", "{}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
-        raise CorruptFile(
-            f"{path} is not a whole safetensors file ({error}). Restore it, or write it again."
-        ) from error
-    about = parse_json(text, f"The header of {path}", "Delete the file or restore it.", finite=False)
+        raise CorruptFile(f"{path} is not a whole safetensors file ({error}). {remedy}") from error
+    about = parse_json(text, f"The header of {path}", remedy, finite=False)
     if not isinstance(about, dict):
-        raise CorruptFile(f"The header of {path} must hold a JSON object. Delete the file or restore it.")
+        raise CorruptFile(f"The header of {path} must hold a JSON object. {remedy}")
     return tensors, about
 
 

@@ -34,15 +34,14 @@ def load_state(path: Path) -> Any:
     Raises:
         CorruptFile: If the file is truncated or altered.
     """
-    tensors, about = read_tensors(path)
+    remedy = "Delete it to start that training anew."
+    tensors, about = read_tensors(path, remedy)
     try:
         if _digest(tensors, about["state"]) != about["sha256"]:
             raise ValueError("its checksum differs")
         return _restore(about["state"], tensors)
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(
-            f"{path} is not a checkpoint of Attar ({error!r}). Delete it to start that training anew."
-        ) from error
+        raise CorruptFile(f"{path} is not a checkpoint of Attar ({error!r}). {remedy}") from error
 
 
 def _digest(tensors: dict[str, Tensor], skeleton: Any) -> str:
