@@ -471,7 +471,7 @@ def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: P
     first, second = evidence["alerts"]
     assert first.startswith("The teacher gives every validation example the same answer, 'ant'")
     assert second.startswith("The teacher did not help: baseline torch fp32, the same network trained without it, has ")
-    assert evidence["why"].startswith(f"{first} {second} baseline torch fp32 is the fastest")
+    assert evidence["why"].startswith(f"{first} {second} baseline torch fp32 is the only candidate")
     assert headline(evidence).startswith(f"{first} {second} baseline torch fp32: ")
     assert str(run).count(second) == 1, "said once"
     again = run_of(tiny, tmp_path / "run")

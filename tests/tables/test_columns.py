@@ -743,8 +743,8 @@ def test_missing_values_where_none_was_are_counted(caplog: pytest.LogCaptureFixt
     columns = Columns.infer(pd.DataFrame({"age": [1.0, 2.0], "color": ["red", "blue"], "gap": [1.0, None]}))
     assert np.isnan(columns.encode({"age": None, "color": "", "gap": None})).all()
     assert [record.getMessage() for record in caplog.records] == [
-        "of 1 rows, 2 values are missing where none was before (1 of 'age', 1 of 'color'): "
-        "they count as the column's middle"
+        "of 1 rows, 2 values are missing or names never seen, in columns that had all of theirs "
+        "(1 of 'age', 1 of 'color'): numbers count as the column's middle, names as none that is known"
     ]
     caplog.clear()
     columns.encode({"age": 1, "color": "red", "gap": None})

@@ -374,6 +374,7 @@ def artifact_of(
                 calibration=None if calibration is None else calibration.floats(),
                 spec=spec,
                 columns=context.dataset.columns,
+                unseen="missing",  # as it is measured, see from_tables
             )
         except (DeploymentError, MissingExtra) as error:
             log.warning("%s: %s", name, error)
@@ -386,6 +387,7 @@ def artifact_of(
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
         "classes": list(context.dataset.classes),
+        **({} if context.dataset.columns is None else {"unseen": "missing"}),
         **formats_of(network),
     }
     stage = context.folder.stage(f"artifacts/{name.replace(' ', '-')}", depends, work)

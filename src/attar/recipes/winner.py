@@ -71,9 +71,10 @@ def chosen(
     winner = field.contenders[choice.winner]
     if winner.kind == "control":
         student = next(one for one in field.candidates() if one.kind == "candidate" and one.form == winner.form)
+        reached, other = f"{accuracy(judged[winner.name]):.2%}", f"{accuracy(judged[student.name]):.2%}"
         alerts.append(
-            f"The teacher did not help: {winner.name}, the same network trained without it, has "
-            f"{accuracy(judged[winner.name]):.2%} on validation, the student {accuracy(judged[student.name]):.2%}."
+            f"The teacher did not help: {winner.name}, the same network trained without it, has {reached} on "
+            f"validation, {'as the student has' if reached == other else f'the student {other}'}."
         )
     students = {name: why for name, why in outdone.items() if field.contenders[name].kind == "candidate"}
     choice = alerted(choice, alerts)

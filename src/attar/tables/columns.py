@@ -398,7 +398,8 @@ class Columns(Sequence[Column]):
             said = ", ".join(f"{count} of {name!r}" for name, count in list(found.items())[:10])
             more = f" and of {len(found) - 10} more columns" if len(found) > 10 else ""
             log.warning(
-                "of %d rows, %d values are missing where none was before (%s%s): they count as the column's middle",
+                "of %d rows, %d values are missing or names never seen, in columns that had all of theirs (%s%s): "
+                "numbers count as the column's middle, names as none that is known",
                 len(matrix),
                 sum(found.values()),
                 said,
