@@ -144,6 +144,7 @@ def test_ramps_terms_and_milestones_survive_the_round_trip() -> None:
         "start_epoch": 2,
         "end_epoch": 60,
     }
+    document["objective"]["hard"] = {"use": "hard_labels"}
     document["student"]["training"] |= {"schedule": "multistep", "milestones": [20, 40]}
     recipe = from_document(document)
     assert recipe.objective["soft"].loss.temperature.at(5.0) == pytest.approx(5.0)  # half way of the cosine
