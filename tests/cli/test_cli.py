@@ -145,6 +145,7 @@ def test_a_signal_is_told_whatever_other_code_makes_of_it(
                 return None
             raise swallow("swallowed") from None
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setattr("attar.recipes.read.read", signalled)
     monkeypatch.setattr("attar.recipes.compress.compress", lambda *_, **__: None)
