@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Literal, Protocol, runtime_checkable
@@ -50,6 +51,18 @@ def gives(teacher: Teacher) -> Literal["logits", "values"]:
     A teacher that does not say gives logits.
     """
     return "values" if getattr(teacher, "gives", "logits") == "values" else "logits"
+
+
+def named(teacher: Teacher) -> str:
+    """What sentences call a teacher: by what was given, not by the class that makes it one.
+
+    Example:
+        >>> named(NetworkTeacher(nn.Linear(2, 3), classes=3))
+        'The teacher Linear'
+    """
+    text = repr(teacher)
+    inner = re.fullmatch(r"[A-Z]\w*Teacher\((.*)\)", text, re.DOTALL)
+    return f"The teacher {inner[1] if inner else text}"
 
 
 def ask(teacher: Teacher, inputs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from attar.teachers.resized import ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.stated import StatedTeacher
 from attar.teachers.subset import SubsetTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives, named
 
 _log = logging.getLogger(__name__)
 
@@ -151,8 +151,8 @@ def _is_quantized(network: nn.Module) -> bool:
 def _check_repeated(teacher: Teacher, apart: float, bound: float) -> None:
     if apart > bound:
         raise BadInput(
-            f"{teacher!r} answers the same rows differently each time it is asked: by {_share(apart)}. Switch off what "
-            "is random in it (dropout in training mode, added noise), or have the mean of several answers taken: "
+            f"{named(teacher)} answers the same rows differently each time it is asked: by {_share(apart)}. Switch off "
+            "what is random in it (dropout in training mode, added noise), or have the mean of several answers taken: "
             "as_teacher(..., samples=16), in a recipe teacher.samples = 16."
         )
 
@@ -164,8 +164,8 @@ def _check_meaning(teacher: Teacher, said: Tensor) -> None:
     few = said.shape[0] < _ENOUGH or said.dim() != 2 or said.shape[1] < 2
     if not few and recognized(said.float()) == "probabilities":
         raise BadInput(
-            f"{teacher!r} gives probabilities (each row is in 0..1 and sums to 1), where logits are wanted. Wrap it: "
-            "as_teacher(teacher, output='probabilities'), or output='logits' if these are its logits."
+            f"{named(teacher)} gives probabilities (each row is in 0..1 and sums to 1), where logits are wanted. Wrap "
+            "it: as_teacher(teacher, output='probabilities'), or output='logits' if these are its logits."
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from attar.errors import BadInput, must
-from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.teacher import Teacher, ask, gives, named
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 from attar.transfer.split import Split
@@ -113,8 +113,8 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
         raise must("split", "label", "at least one example", "none", "Give the examples that the teacher shall label")
     if teacher.classes != len(split.classes):
         raise BadInput(
-            f"{teacher!r} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it data "
-            "with the classes, in the order, that it was trained on."
+            f"{named(teacher)} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it "
+            "data with the classes, in the order, that it was trained on."
         )
     if gives(teacher) == "values" and coding.codes != VALUES:
         remedy = "Leave it out: values are kept as they are"
