@@ -222,7 +222,7 @@ def test_chance_in_a_file_is_refused_or_averaged(tmp_path):
     nodes = [node("RandomNormalLike", "z", "noise"), node("Add", "z", "noise", "logits")]
     path = written(tmp_path / "t.onnx", nodes)
     assert OnnxFile.read(path).chance == ("RandomNormalLike",)
-    with pytest.raises(BadInput, match=r"OnnxTeacher\('t.onnx'\) answers the same rows differently each time"):
+    with pytest.raises(BadInput, match=r"The teacher 't.onnx' answers the same rows differently each time"):
         trial(as_teacher(path), ROWS)
     averaged = as_teacher(path, samples=64)
     trial(averaged, ROWS)
