@@ -50,7 +50,7 @@ with begun(read(recipe, [f"seed={seed}", f"threads={threads}"]), Path(folder), "
     found = against_baseline(context, taught, labels_of(test), predict_all(ask, test), None, [])
     known = float(correct(predict_all(ask, validation), labels_of(validation)).mean())
 print(json.dumps({
-    **found["verdict"], **{key: found["seeds"][key] for key in ("control", "student", "teacher")},
+    **found["verdict"], **{key: found["seeds"][key] for key in ("baseline", "student", "teacher")},
     "lost_on_validation": known - taught.student.score, "kernels": torch.backends.cpu.get_cpu_capability(),
 }))
 """

@@ -97,7 +97,7 @@ def recipes(folder: Path) -> Case:
             "soft": {"use": "soft_targets", "temperature": 2.0, "weight": 0.5},
             "hard": {"use": "hard_labels", "weight": 0.5},
         },
-        "keep": {"accuracy_loss": 1.0},
+        "budget": {"accuracy_loss": 1.0},
         "artifacts": {"runtimes": ["torch"], "int8": False, "seconds": 0.01},
     }
     wide = {**mlp, "use": "attar.network.architectures:tabular", "arguments": {"hidden": [8]}}
@@ -113,7 +113,7 @@ def recipes(folder: Path) -> Case:
             "network": mlp,
             "training": training,
             "steps": [
-                {"use": "distil", "training": training},
+                {"use": "distill", "training": training},
                 {"use": "quantize", "weights": {"use": "uniform", "bits": 4}},
             ],
         },

@@ -32,7 +32,7 @@ from attar.transfer.split import Split
 from attar.transfer.store import Targets, label
 
 KEPT = (5, 10, 20, 50)
-CODES = ("float16", "int8")
+DTYPES = ("float16", "int8")
 TEMPERATURES = (1.0, 4.0)
 FEATURES = 32
 
@@ -104,10 +104,10 @@ def stores(
     found: dict[str, Any] = {"dense float32": {"bytes_per_example": 4.0 * teacher.classes}}
     readers: dict[str, Callable[[], object]] = {}
     for top_k in (None, *(k for k in KEPT if k < teacher.classes)):
-        for codes in CODES:
-            name = f"{'all' if top_k is None else f'top {top_k}'} {codes}"
+        for dtype in DTYPES:
+            name = f"{'all' if top_k is None else f'top {top_k}'} {dtype}"
             start = time.process_time()
-            targets = label(teacher, split, folder / name, top_k=top_k, codes=codes, temperature=TEMPERATURES[-1])
+            targets = label(teacher, split, folder / name, top_k=top_k, dtype=dtype, temperature=TEMPERATURES[-1])
             seconds = time.process_time() - start
             manifest = (folder / name / "manifest.json").stat().st_size / len(split)
             entry: dict[str, Any] = {

@@ -91,7 +91,7 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
     run = attar.compress(
         attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "student.steps.2.training.epochs=1"])
     )
-    assert list(run.evidence["steps"]["student"]) == ["1-distil", "2-quantize", "3-distil"]
+    assert list(run.evidence["steps"]["student"]) == ["1-distill", "2-quantize", "3-distill"]
 
 
 def _files_of_a_run() -> list[str]:

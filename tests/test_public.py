@@ -48,8 +48,8 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'attar' has no attribute 'distil'"):
-        attar.distil  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'attar' has no attribute 'distill'"):
+        attar.distill  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_package_says_that_it_is_typed() -> None:

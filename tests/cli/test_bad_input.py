@@ -298,7 +298,7 @@ CASES: list[Case] = [
     ("unknown key", lambda p: p.changed("student", "sedes", to=2), ("student.sedes", "'seeds'")),
     ("unknown table", lambda p: p.changed("objektive", to={}), ("objektive", "'objective'")),
     ("wrong type", lambda p: p.changed("seed", to="one"), ("seed", "valid integer", "'one'")),
-    ("text for a number", lambda p: p.changed("keep", "smaller", to="30x"), ("keep.smaller", "'30x'")),
+    ("text for a number", lambda p: p.changed("budget", "smaller", to="30x"), ("budget.smaller", "'30x'")),
     ("missing key", lambda p: p.changed("student", to={}), ("student.network", "missing")),
     ("unknown loss", lambda p: p.changed("objective", "soft", "use", to="sof_targets"), ("'soft_targets'",)),
     (
@@ -333,7 +333,7 @@ CASES: list[Case] = [
     ("a number of the CPU", lambda p: p.compress(None, "--device", "cpu:3"), ("device", "'cpu:3'")),
     ("too many threads", lambda p: p.changed("threads", to=100_000), ("threads", "at most", "100000")),
     ("unknown flag", lambda p: p.compress(None, "--fast"), ("--fast", "attar --help")),
-    ("no such verb", lambda p: ["distil"], ("distil", "attar --help")),
+    ("no such verb", lambda p: ["distill"], ("distill", "attar --help")),
     ("no argument", lambda p: ["compress"], ("RECIPE", "attar --help")),
     ("negative seed", lambda p: p.compress(None, "--seed", "-1"), ("--seed", "attar --help")),
     # the run folder

@@ -107,7 +107,7 @@ def test_compress_prints_json_and_nothing_else(
 def test_what_was_not_reached_is_exit_code_1_and_the_artifact_is_there(
     finished: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["compress", str(tiny_file), "--out", str(finished), "--set", "keep.smaller=1000"]) == 1
+    assert run(["compress", str(tiny_file), "--out", str(finished), "--set", "budget.smaller=1000"]) == 1
     assert "not all that was asked is reached" in capsys.readouterr().out.replace("\n", " ")
     assert load(finished / "artifact").classes == ("ant", "bee", "cat")
 
@@ -209,7 +209,7 @@ def test_dry_run_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     if as_json:
         planned = json.loads(out)
-        # 120 rows in batches of 32 are 4 steps, 4 epochs; the student and its control.
+        # 120 rows in batches of 32 are 4 steps, 4 epochs; the student and its baseline.
         assert (planned["teacher_steps"], planned["student_steps"], planned["labels"]) == (16, 32, 120)
         assert planned["student_parameters"] == (6 * 4 + 4) + (4 * 3 + 3)
         assert planned["candidates"] == ["torch fp32"]

@@ -287,7 +287,7 @@ def test_spread_refuses_what_has_no_mean(values):
 
 
 def test_gap_closed_hand_worked():
-    # The mean control is 0.80 and the gap 0.10: the seeds close 0.02, 0.04 and 0.06 of it.
+    # The mean baseline is 0.80 and the gap 0.10: the seeds close 0.02, 0.04 and 0.06 of it.
     result = gap_closed([0.79, 0.80, 0.81], [0.81, 0.84, 0.87], 0.90)
     assert result.mean == pytest.approx(0.4)
     assert result.sd == pytest.approx(0.2)
@@ -305,14 +305,14 @@ def test_no_gap_to_close(teacher):
 
 
 @pytest.mark.parametrize(
-    ("control", "student", "teacher", "match"),
+    ("baseline", "student", "teacher", "match"),
     [
         ([0.8], [0.8, 0.9], 0.9, "student of gap_closed"),
         ([], [], 0.9, "student of gap_closed"),
-        ([80.0], [0.8], 0.9, "control of gap_closed .* Divide percentages by 100"),
+        ([80.0], [0.8], 0.9, "baseline of gap_closed .* Divide percentages by 100"),
         ([0.8], [0.8], 90.0, "teacher of gap_closed .* Divide percentages by 100"),
     ],
 )
-def test_gap_closed_refuses(control, student, teacher, match):
+def test_gap_closed_refuses(baseline, student, teacher, match):
     with pytest.raises(BadInput, match=match):
-        gap_closed(control, student, teacher)
+        gap_closed(baseline, student, teacher)

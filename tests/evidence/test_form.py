@@ -77,7 +77,7 @@ def test_the_sample_is_fine() -> None:
         (("models",), {"a": 1}, "models of the evidence must be a list"),
         (("curves", "student/0", 2, "loss"), [1], "curves.student/0.2.loss of the evidence must be a number"),
         (("examples", 0, "image"), [[0.0], [0.0, 1.0]], r"examples.0.image of the evidence must be \[height, width\]"),
-        (("seeds", "rmse", "control"), [0.1], "seeds.rmse of the evidence must be a table with as many errors"),
+        (("seeds", "rmse", "baseline"), [0.1], "seeds.rmse of the evidence must be a table with as many errors"),
         (("recipe", "objective"), [None], "recipe of the evidence must be a table that TOML can hold"),
         (("machine", "memory_bytes"), "much", "machine of the evidence must be a table of facts"),
         (("synthesis",), {"tried": [{"p": 1}]}, "synthesis.tried.0 of the evidence must be a table with score"),

@@ -303,7 +303,7 @@ latencies = st.builds(
 evidences = st.builds(
     Evidence,
     name=names,
-    kind=st.sampled_from(["teacher", "control", "student", "candidate"]),
+    kind=st.sampled_from(["teacher", "baseline", "student", "candidate"]),
     runtime=names,
     precision=names,
     quality=qualities,

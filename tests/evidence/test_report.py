@@ -159,9 +159,9 @@ def test_the_verdict_gives_the_difference_with_its_interval() -> None:
     assert 50 < verdict["plot"]["low"] < verdict["plot"]["middle"] < verdict["plot"]["high"] < 100
 
 
-def test_without_a_control_the_page_says_so(tmp_path: Path) -> None:
-    models = [one for one in sample()["models"] if one["kind"] != "control"]
-    text = shown(document(control=False, verdict=None, models=models, seeds=None), tmp_path).text
+def test_without_a_baseline_the_page_says_so(tmp_path: Path) -> None:
+    models = [one for one in sample()["models"] if one["kind"] != "baseline"]
+    text = shown(document(baseline=False, verdict=None, models=models, seeds=None), tmp_path).text
     assert "Not known: no baseline was trained." in text
     assert "Distillation helped" not in text
 
@@ -193,7 +193,7 @@ def test_classes_that_lost_most_come_first_and_many_are_folded() -> None:
 
 
 def test_seeds_give_mean_and_spread_of_the_differences() -> None:
-    seeds = page({"seeds": {"control": [0.90, 0.92], "student": [0.91, 0.95], "teacher": 0.96}})["seeds"]
+    seeds = page({"seeds": {"baseline": [0.90, 0.92], "student": [0.91, 0.95], "teacher": 0.96}})["seeds"]
     assert [row["gain"] for row in seeds["rows"]] == pytest.approx([0.01, 0.03])
     assert seeds["gain"]["mean"] == pytest.approx(0.02)
     # Two values lie one standard deviation (divisor 1) times the square root of two apart.
@@ -291,24 +291,24 @@ def test_absent_classes_have_a_row_per_seed_and_a_mean_per_kind(tmp_path: Path) 
     def row(shift: float, after: float) -> dict[str, float]:
         return {"shift": shift, "before": 0.5, "after": after, "absent_before": 0.0, "absent_after": 0.25}
 
-    said = {"classes": ["Dress"], "seeds": [row(1.5, 0.75), row(2.5, 0.85)], "controls": [row(-1.0, 0.5)]}
-    student, control = page({"corrected": said})["corrected"]["kinds"]
+    said = {"classes": ["Dress"], "students": [row(1.5, 0.75), row(2.5, 0.85)], "baselines": [row(-1.0, 0.5)]}
+    student, baseline = page({"bias_correction": said})["bias_correction"]["kinds"]
     assert student["means"]["after"] == pytest.approx(0.8) and student["means"]["shift"] == pytest.approx(2.0)
-    assert control["rows"] == [row(-1.0, 0.5)]
-    text = shown({"corrected": said}, tmp_path).text
-    assert "Mean of the students2.0050.00%80.00%0.0%25.0%" in text and "Mean of the controls" not in text
-    assert page({"corrected": {**said, "controls": []}})["corrected"]["kinds"] == [student]
+    assert baseline["rows"] == [row(-1.0, 0.5)]
+    text = shown({"bias_correction": said}, tmp_path).text
+    assert "Mean of the students2.0050.00%80.00%0.0%25.0%" in text and "Mean of the baselines" not in text
+    assert page({"bias_correction": {**said, "baselines": []}})["bias_correction"]["kinds"] == [student]
 
 
 def test_steps_give_the_mean_over_the_seeds(tmp_path: Path) -> None:
-    said = {"student": {"1-distil": {"accuracy": [0.9, 0.92]}}, "control": {"1-distil": {"accuracy": [0.8, 0.8]}}}
+    said = {"student": {"1-distill": {"accuracy": [0.9, 0.92]}}, "baseline": {"1-distill": {"accuracy": [0.8, 0.8]}}}
     text = shown({"steps": said}, tmp_path).text
     # Two values lie one standard deviation (divisor 1) times the square root of two apart: 2 points / 1.414.
-    assert "1-distil80.00%± 0.0091.00%± 1.41" in text
+    assert "1-distill80.00%± 0.0091.00%± 1.41" in text
 
 
 def test_the_targets_say_what_storing_lost(tmp_path: Path) -> None:
-    said = {"codes": "int8", "top_k": 10, "kl_mean": 0.0000213, "top_probability": 0.731, "temperature": 4.0}
+    said = {"dtype": "int8", "top_k": 10, "kl_mean": 0.0000213, "top_probability": 0.731, "temperature": 4.0}
     facts = {title: value.replace("\N{NO-BREAK SPACE}", " ") for title, value in page({"targets": said})["targets"]}
     assert facts == {
         "Classes kept of each": "10",
@@ -362,7 +362,7 @@ def test_any_figure_of_a_model_may_be_none_alone_or_all_at_once(tmp_path: Path) 
     assert not re.search(r"\b(None|nan|undefined)\b", text)
 
 
-@pytest.mark.parametrize("part", ["specialists", "corrected", "steps", "targets"])
+@pytest.mark.parametrize("part", ["specialists", "bias_correction", "steps", "targets"])
 def test_any_figure_of_a_part_may_be_none(part: str, tmp_path: Path) -> None:
     tried = 0
     for path in leaves(sample()[part]):
@@ -438,7 +438,7 @@ def poison(value: Any) -> Any:
 def known_keys(value: Any) -> Iterator[str]:
     """The names that the contract fixes, as against names of classes, terms and runs."""
     for path in leaves(value):
-        free = ("per_class", "recipe", "curves", "terms", "machine", "versions", "student", "control")
+        free = ("per_class", "recipe", "curves", "terms", "machine", "versions", "student", "baseline")
         for position, key in enumerate(path):
             behind = any(path[position - 1 : position] == (name,) for name in free)
             if isinstance(key, str) and not behind and "recipe" not in path[:position]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.recipes.choose import Choice, Measured, alerted, choose
-from attar.recipes.schema.recipe import KeepSection
+from attar.recipes.schema.recipe import BudgetSection
 
 TEACHER = 0.95
 
@@ -44,8 +44,8 @@ def small(runtime: str = "onnxruntime", **changes: float | int | None) -> Measur
     return replace(base, **changes)
 
 
-def chosen(*candidates: Measured, **keep: float | str) -> Choice:
-    return choose(candidates, KeepSection(**keep), TEACHER)
+def chosen(*candidates: Measured, **asked: float | str) -> Choice:
+    return choose(candidates, BudgetSection(**asked), TEACHER)
 
 
 def test_the_fastest_that_keeps_the_accuracy_ships() -> None:
@@ -178,8 +178,8 @@ def tables(draw: st.DrawFn) -> list[Measured]:
     ]
 
 
-keeps = st.builds(
-    KeepSection,
+budgets = st.builds(
+    BudgetSection,
     accuracy_loss=st.integers(0, 100).map(lambda points: points / 100),
     smaller=st.none() | st.floats(0.1, 50),
     faster=st.none() | st.floats(0.1, 50),
@@ -190,9 +190,11 @@ BUDGET = settings(max_examples=150, deadline=None)
 
 
 @BUDGET
-@given(tables(), keeps, accuracies)
-def test_the_winner_is_not_refused_while_one_stands(table: list[Measured], keep: KeepSection, teacher: float) -> None:
-    choice = choose(table, keep, teacher)
+@given(tables(), budgets, accuracies)
+def test_the_winner_is_not_refused_while_one_stands(
+    table: list[Measured], asked: BudgetSection, teacher: float
+) -> None:
+    choice = choose(table, asked, teacher)
     names = {one.name for one in table}
     assert choice.winner in names
     assert set(choice.refused) <= names
@@ -204,56 +206,60 @@ def test_the_winner_is_not_refused_while_one_stands(table: list[Measured], keep:
 
 
 @BUDGET
-@given(tables(), keeps, accuracies)
-def test_none_stands_only_if_none_keeps_the_accuracy(table: list[Measured], keep: KeepSection, teacher: float) -> None:
-    choice = choose(table, keep, teacher)
-    keeping = [one for one in table if teacher - one.accuracy <= keep.accuracy_loss + 1e-9]
+@given(tables(), budgets, accuracies)
+def test_none_stands_only_if_none_keeps_the_accuracy(
+    table: list[Measured], asked: BudgetSection, teacher: float
+) -> None:
+    choice = choose(table, asked, teacher)
+    keeping = [one for one in table if teacher - one.accuracy <= asked.accuracy_loss + 1e-9]
     assert (len(choice.refused) < len(table)) == bool(keeping)
 
 
 @BUDGET
-@given(tables(), keeps, accuracies)
-def test_met_says_what_the_figures_of_the_winner_say(table: list[Measured], keep: KeepSection, teacher: float) -> None:
-    choice = choose(table, keep, teacher)
+@given(tables(), budgets, accuracies)
+def test_met_says_what_the_figures_of_the_winner_say(
+    table: list[Measured], asked: BudgetSection, teacher: float
+) -> None:
+    choice = choose(table, asked, teacher)
     winner = next(one for one in table if one.name == choice.winner)
     reached = (
-        teacher - winner.accuracy <= keep.accuracy_loss + 1e-9,
-        keep.smaller is None or (winner.smaller is not None and winner.smaller >= keep.smaller),
-        keep.faster is None or (winner.faster is not None and winner.faster >= keep.faster),
+        teacher - winner.accuracy <= asked.accuracy_loss + 1e-9,
+        asked.smaller is None or (winner.smaller is not None and winner.smaller >= asked.smaller),
+        asked.faster is None or (winner.faster is not None and winner.faster >= asked.faster),
     )
     assert choice.met == all(reached)
 
 
 @BUDGET
-@given(tables(), keeps, accuracies, accuracies)
+@given(tables(), budgets, accuracies, accuracies)
 def test_more_loss_allowed_never_makes_it_worse(
-    table: list[Measured], keep: KeepSection, teacher: float, more: float
+    table: list[Measured], asked: BudgetSection, teacher: float, more: float
 ) -> None:
     """No accuracy is refused that was not; what was met stays met; what is preferred does not get worse."""
     # Without int8: a candidate may lose its place to the fp32 one that has come back.
     table = [replace(one, precision="fp32") for one in table]
-    strict = choose(table, keep, teacher)
-    loose = choose(table, keep.model_copy(update={"accuracy_loss": min(keep.accuracy_loss + more, 1.0)}), teacher)
+    strict = choose(table, asked, teacher)
+    loose = choose(table, asked.model_copy(update={"accuracy_loss": min(asked.accuracy_loss + more, 1.0)}), teacher)
     assert set(loose.refused) <= set(strict.refused)
     assert loose.met or not strict.met
-    if len(strict.refused) < len(table) and keep.smaller is None and keep.faster is None:
+    if len(strict.refused) < len(table) and asked.smaller is None and asked.faster is None:
         before, after = (next(one for one in table if one.name == c.winner) for c in (strict, loose))
-        if keep.prefer == "size":
+        if asked.prefer == "size":
             assert after.size_bytes <= before.size_bytes
         else:
             assert after.latency_ms * 0.95 <= before.latency_ms + 1e-12
 
 
 @BUDGET
-@given(tables(), keeps, accuracies)
+@given(tables(), budgets, accuracies)
 def test_the_order_of_candidates_decides_nothing_but_ties(
-    table: list[Measured], keep: KeepSection, teacher: float
+    table: list[Measured], asked: BudgetSection, teacher: float
 ) -> None:
     mixed = list(reversed(table))
     # One fp32 candidate per runtime, as the runner makes them.
     if len({(one.runtime) for one in table if one.precision == "fp32"}) < sum(o.precision == "fp32" for o in table):
         return
-    first, second = choose(table, keep, teacher), choose(mixed, keep, teacher)
+    first, second = choose(table, asked, teacher), choose(mixed, asked, teacher)
     assert first.refused == second.refused
     one, other = (next(m for m in table if m.name == c.winner) for c in (first, second))
     assert (one.size_bytes, one.latency_ms) == (other.size_bytes, other.latency_ms) or len(first.refused) == len(table)
@@ -261,4 +267,4 @@ def test_the_order_of_candidates_decides_nothing_but_ties(
 
 def test_an_empty_table_is_a_bug_of_ours() -> None:
     with pytest.raises(AssertionError):
-        choose([], KeepSection(), 0.9)
+        choose([], BudgetSection(), 0.9)

@@ -120,7 +120,7 @@ def test_a_run_leaves_all_its_documents_and_they_agree(tiny: Document, tmp_path:
 def test_the_resolved_recipe_gives_the_same_weights_again(tiny: Document, tmp_path: Path) -> None:
     first = run_of(tiny, tmp_path / "one")
     again = compress(read(tmp_path / "one" / "recipe.toml"), tmp_path / "two")
-    for stage in ("teacher/0", "student/0", "control/0"):
+    for stage in ("teacher/0", "student/0", "baseline/0"):
         assert_same_weights(weights_of(first, stage), weights_of(again, stage))
 
 
@@ -155,12 +155,12 @@ def test_changed_settings_reuse_what_they_do_not_concern(tiny: Document, tmp_pat
     }
     tiny["objective"]["soft"]["temperature"] = 3.0
     found = reused(run_of(tiny, tmp_path / "run"))
-    assert found["teacher/0"] and found["targets"] and found["control/0"] and not found["student/0"]
+    assert found["teacher/0"] and found["targets"] and found["baseline/0"] and not found["student/0"]
     tiny["teacher"]["members"] = 2
     found = reused(run_of(tiny, tmp_path / "run"))
-    assert found["teacher/0"] and found["control/0"]
+    assert found["teacher/0"] and found["baseline/0"]
     assert not (found["teacher/1"] or found["targets"] or found["student/0"])
-    tiny["keep"]["accuracy_loss"] = 0.5  # only the choice
+    tiny["budget"]["accuracy_loss"] = 0.5  # only the choice
     assert all(reused(run_of(tiny, tmp_path / "run")).values())
 
 
@@ -296,7 +296,7 @@ def test_other_weights_in_the_same_file_are_noticed(tiny: Document, teacher: nn.
     run_of(tiny, tmp_path / "run")
     save_weights(mlp(6, 3, [24]), tmp_path / "teacher.safetensors")
     found = reused(run_of(tiny, tmp_path / "run"))
-    assert not found["targets"] and not found["student/0"] and found["control/0"]
+    assert not found["targets"] and not found["student/0"] and found["baseline/0"]
 
 
 def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: n
     tiny["teacher"] |= {"weights": [str(tmp_path / "teacher.safetensors")]}
     for section in ("teacher", "student"):
         tiny[section]["network"] |= {"mean": mean, "std": std}
-    tiny["control"] = False
+    tiny["baseline"] = False
     run = run_of(tiny, tmp_path / "run")
     dataset = load_npz(tiny["data"]["use"], validation=0.25)
     rows = dataset.test.floats()
@@ -401,13 +401,13 @@ def test_a_learning_teacher_begins_at_its_weights_and_other_weights_are_noticed(
 # -- choices -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_control_the_evidence_says_that_nothing_is_known(tiny: Document, tmp_path: Path) -> None:
-    tiny["control"] = False
+def test_without_a_baseline_the_evidence_says_that_nothing_is_known(tiny: Document, tmp_path: Path) -> None:
+    tiny["baseline"] = False
     run = run_of(tiny, tmp_path / "run")
-    assert (run.evidence["control"], run.evidence["verdict"], run.evidence["seeds"]) == (False, None, None)
+    assert (run.evidence["baseline"], run.evidence["verdict"], run.evidence["seeds"]) == (False, None, None)
     assert any("No baseline was trained" in warning for warning in run.evidence["warnings"])
-    assert not any(model["kind"] == "control" for model in run.evidence["models"])
-    assert "control/0" not in reused(run)
+    assert not any(model["kind"] == "baseline" for model in run.evidence["models"])
+    assert "baseline/0" not in reused(run)
 
 
 def test_only_the_largest_targets_may_be_stored(tiny: Document, tmp_path: Path) -> None:
@@ -423,16 +423,16 @@ def test_several_seeds_give_a_spread_and_the_best_on_validation_ships(tiny: Docu
     tiny["student"]["seeds"] = 2
     run = run_of(tiny, tmp_path / "run")
     seeds = run.evidence["seeds"]
-    assert len(seeds["student"]) == len(seeds["control"]) == 2
-    assert set(run.evidence["curves"]) == {"teacher/0", "student/0", "student/1", "control/0", "control/1"}
+    assert len(seeds["student"]) == len(seeds["baseline"]) == 2
+    assert set(run.evidence["curves"]) == {"teacher/0", "student/0", "student/1", "baseline/0", "baseline/1"}
     one, other = weights_of(run, "student/0"), weights_of(run, "student/1")
     assert any(not torch.equal(one[name], other[name]) for name in one)
     scores = [max(entry["score"] for entry in run.evidence["curves"][f"student/{index}"]) for index in (0, 1)]
     best = f"student/{scores.index(max(scores))}"
-    baselines = [max(entry["score"] for entry in run.evidence["curves"][f"control/{index}"]) for index in (0, 1)]
+    baselines = [max(entry["score"] for entry in run.evidence["curves"][f"baseline/{index}"]) for index in (0, 1)]
     if max(baselines) >= max(scores):
-        best = f"control/{baselines.index(max(baselines))}"
-    assert run.evidence["winner"] == ("baseline torch fp32" if best.startswith("control") else "torch fp32")
+        best = f"baseline/{baselines.index(max(baselines))}"
+    assert run.evidence["winner"] == ("baseline torch fp32" if best.startswith("baseline") else "torch fp32")
     assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, best))
     assert run.evidence["verdict"]["seeds"] == 2
 
@@ -466,7 +466,7 @@ def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: P
     assert student["refused"] == ("baseline torch fp32, trained without the teacher, is at least as good on validation")
     assert baseline["refused"] is None and baseline["quality"]["accuracy"] > student["quality"]["accuracy"]
     assert accuracy_on(run, load_npz(blobs, validation=0.25)) == pytest.approx(baseline["quality"]["accuracy"])
-    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, "control/0"))
+    assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, "baseline/0"))
     assert run.met, "the baseline keeps the accuracy"
     first, second = evidence["alerts"]
     assert first.startswith("The teacher gives every validation example the same answer, 'ant'")
@@ -479,10 +479,10 @@ def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: P
 
 
 def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Document, tmp_path: Path) -> None:
-    tiny["control"] = False
+    tiny["baseline"] = False
     tiny["student"]["training"] |= {"learning_rate": 1e-12, "epochs": 1}
     tiny["student"]["network"]["arguments"]["hidden"] = [1]
-    tiny["keep"] |= {"accuracy_loss": 1.0}
+    tiny["budget"] |= {"accuracy_loss": 1.0}
     run = run_of(tiny, tmp_path / "run")
     evidence = run.evidence
     assert not run.met
@@ -501,7 +501,7 @@ def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Doc
 def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
     tiny: Document, blobs: Path, tmp_path: Path
 ) -> None:
-    tiny["keep"] |= {"smaller": 1000.0}
+    tiny["budget"] |= {"smaller": 1000.0}
     run = run_of(tiny, tmp_path / "run")
     assert not run.met
     assert [line["met"] for line in run.evidence["budget"]] == [True, False]
@@ -511,7 +511,7 @@ def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
 
 def test_int8_is_tried_and_told_with_what_it_costs(tiny: Document, tmp_path: Path) -> None:
     tiny["artifacts"] |= {"runtimes": ["onnxruntime"], "int8": True, "calibration": 32}
-    tiny["control"] = False
+    tiny["baseline"] = False
     run = run_of(tiny, tmp_path / "run")
     grid = [model for model in run.evidence["models"] if model["precision"] == "int8"]
     assert len(grid) >= 2
@@ -594,14 +594,14 @@ def test_a_class_that_the_transfer_set_lacks_is_shifted_on_validation(tiny: Docu
     tiny["transfer"] = {"without": ["cat"]}
     tiny["student"] |= {"seeds": 2, "shift_absent": True}
     run = run_of(tiny, tmp_path / "run")
-    found = run.evidence["corrected"]
-    assert found["classes"] == ["cat"] and len(found["seeds"]) == len(found["controls"]) == 2
+    found = run.evidence["bias_correction"]
+    assert found["classes"] == ["cat"] and len(found["students"]) == len(found["baselines"]) == 2
     assert run.evidence["seeds"]["student"] == found["student"]["after"]
-    assert run.evidence["seeds"]["control"] == found["control"]["after"]
-    for one in (*found["seeds"], *found["controls"]):
+    assert run.evidence["seeds"]["baseline"] == found["baseline"]["after"]
+    for one in (*found["students"], *found["baselines"]):
         assert one["validation_after"] >= one["validation_before"]
-    # Controls never heard of the class: unshifted, one that trained for long finds none of its examples.
-    assert min(found["control"]["absent_before"]) < 0.5
+    # Baselines never heard of the class: unshifted, one that trained for long finds none of its examples.
+    assert min(found["baseline"]["absent_before"]) < 0.5
     assert run.evidence["examples"] and all(one["label"] != "cat" for one in run.evidence["examples"])
     assert load(run.folder / "artifact", allow=["attar"]).classes == ("ant", "bee", "cat")
 
@@ -612,14 +612,14 @@ def test_a_shift_needs_a_class_that_is_absent(tiny: Document, tmp_path: Path) ->
         run_of(tiny, tmp_path / "run")
 
 
-def test_a_share_of_the_examples_is_another_transfer_set_for_student_and_control(
+def test_a_share_of_the_examples_is_another_transfer_set_for_student_and_baseline(
     tiny: Document, tmp_path: Path
 ) -> None:
     whole = run_of(tiny, tmp_path / "run")
     tiny["transfer"] = {"share": 0.5}
     half = run_of(tiny, tmp_path / "run")
     assert reused(half) | {"measure": False} == {
-        "teacher/0": True, "targets": False, "student/0": False, "control/0": False, "measure": False,
+        "teacher/0": True, "targets": False, "student/0": False, "baseline/0": False, "measure": False,
     } | {name: False for name in reused(half) if name.startswith("artifacts/") and "teacher" not in name} | {
         name: True for name in reused(half) if name.startswith("artifacts/teacher")
     }  # fmt: skip
@@ -642,7 +642,7 @@ def test_few_labels_are_few_for_student_and_baseline_and_the_student_imitates_on
     whole = run_of({**tiny, "transfer": {}}, tmp_path / "run")
     few = run_of(tiny, tmp_path / "run")
     assert few.evidence["targets"]["rows"] == whole.evidence["targets"]["rows"]
-    ends = [few.evidence["curves"][name][-1]["epoch"] for name in ("control/0", "student/0")]
+    ends = [few.evidence["curves"][name][-1]["epoch"] for name in ("baseline/0", "student/0")]
     assert ends[0] >= 3 * ends[1], "as many steps for the one as for the other"
 
 
@@ -677,7 +677,7 @@ def test_labels_of_the_unchanged_examples_are_warned_of(tiny: Document, tmp_path
     assert not any("see different views" in text for text in same.evidence["warnings"])
 
 
-def test_a_teacher_that_is_worse_than_the_control_is_warned_of(tiny: Document, tmp_path: Path) -> None:
+def test_a_teacher_that_is_worse_than_the_baseline_is_warned_of(tiny: Document, tmp_path: Path) -> None:
     tiny["teacher"]["training"] |= {"epochs": 1, "learning_rate": 1e-6}
     run = run_of(tiny, tmp_path / "run")
     assert any("not better than the baseline on validation" in text for text in run.evidence["warnings"])
@@ -809,13 +809,13 @@ def test_members_in_another_order_are_another_guide(tiny: Document, tmp_path: Pa
     run_of(tiny, tmp_path / "run")
     tiny["teacher"]["weights"].reverse()
     again = reused(run_of(tiny, tmp_path / "run"))
-    assert not again["student/0"] and again["control/0"]
+    assert not again["student/0"] and again["baseline/0"]
 
 
 def test_a_shift_is_judged_as_the_recipe_chooses(tiny: Document, tmp_path: Path) -> None:
     tiny["transfer"] = {"without": ["cat"]}
     tiny["student"] |= {"seeds": 2, "shift_absent": True, "choose_by": "log_loss"}
-    found = run_of(tiny, tmp_path / "run").evidence["corrected"]["seeds"]
+    found = run_of(tiny, tmp_path / "run").evidence["bias_correction"]["students"]
     assert all(0 <= one["validation_before"] <= one["validation_after"] <= 1 for one in found)
 
 

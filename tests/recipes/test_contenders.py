@@ -47,7 +47,7 @@ def contender(name: str, kind: Any, form: str) -> Contender:
 
 def field_of(baselines: tuple[str, ...], reference: str | None = "onnxruntime fp32") -> Field:
     all_of_them = [contender(form, "candidate", form) for form in FORMS]
-    all_of_them += [contender(f"baseline {form}", "control", form) for form in baselines]
+    all_of_them += [contender(f"baseline {form}", "baseline", form) for form in baselines]
     teacher = Contender("teacher torch", "teacher", "torch", "fp32", lambda inputs: inputs, 1000)
     return Field({one.name: one for one in [*all_of_them, teacher]}, {}, [], reference)
 
@@ -123,6 +123,6 @@ def test_a_baseline_that_is_clearly_worse_is_deployed_in_one_form_alone(
         Contender, "deployed", lambda name, kind, made, figures: contender(name, kind, made.candidate.name)
     )
     field = line_up(context, taught)
-    assert [one.form for one in field.contenders.values() if one.kind == "control"] == forms
+    assert [one.form for one in field.contenders.values() if one.kind == "baseline"] == forms
     assert field.reference == "onnxruntime fp32"
     assert len(field.candidates()) == 2 + len(forms)

@@ -16,7 +16,7 @@ from attar.deployment.artifact import RUNTIMES
 from attar.errors import BadInput
 from attar.recipes.read import from_document
 from attar.recipes.schema.objective import LOSSES
-from attar.recipes.schema.recipe import KeepSection, Runtime
+from attar.recipes.schema.recipe import BudgetSection, Runtime
 from attar.recipes.schema.section import Section
 from attar.training import losses
 from attar.training.losses.outputs import HardLabels, HardValues, SoftTargets
@@ -57,27 +57,27 @@ def test_every_setting_of_training_can_be_said(tiny: Document) -> None:
 
 def test_whole_numbers_pass_for_floats_and_true_does_not(tiny: Document) -> None:
     tiny["objective"]["soft"]["temperature"] = 4
-    tiny["keep"]["smaller"] = 3
+    tiny["budget"]["smaller"] = 3
     recipe = from_document(tiny)
     assert recipe.objective["soft"].loss == SoftTargets(temperature=4.0)
-    assert recipe.keep.smaller == 3.0
-    tiny["keep"]["smaller"] = True
-    with pytest.raises(BadInput, match=r"keep\.smaller: .*got True"):
+    assert recipe.budget.smaller == 3.0
+    tiny["budget"]["smaller"] = True
+    with pytest.raises(BadInput, match=r"budget\.smaller: .*got True"):
         from_document(tiny)
 
 
-def test_the_control_hears_the_labels_alone_at_full_weight(tiny: Document) -> None:
+def test_the_baseline_hears_the_labels_alone_at_full_weight(tiny: Document) -> None:
     tiny["objective"]["hard"] |= {"smoothing": 0.1}
-    terms = from_document(tiny).control_terms.terms
+    terms = from_document(tiny).baseline_terms.terms
     assert [(term.loss, term.weight) for term in terms.values()] == [(HardLabels(smoothing=0.1), 1.0)]
     del tiny["objective"]["hard"]
-    assert [term.loss for term in from_document(tiny).control_terms.terms.values()] == [HardLabels()]
+    assert [term.loss for term in from_document(tiny).baseline_terms.terms.values()] == [HardLabels()]
 
 
 def test_every_key_of_a_section_is_described() -> None:
     """The description is the documentation of a key; tables explain themselves."""
     assert all(section.__doc__ for section in Section.__subclasses__())
-    undescribed = [key for key, field in KeepSection.model_fields.items() if not field.description]
+    undescribed = [key for key, field in BudgetSection.model_fields.items() if not field.description]
     assert undescribed == []
 
 
@@ -119,9 +119,9 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("name", to="../elsewhere"), "pattern"),
         (_set("name", to="a/../../elsewhere"), "pattern"),
         (_set("name", to="two words"), "pattern"),
-        (_set("keep", "smaller", to=float("inf")), "finite"),
+        (_set("budget", "smaller", to=float("inf")), "finite"),
         (_set("artifacts", "seconds", to=float("inf")), "finite"),
-        (_set("keep", "accuracy_loss", to=10**310), "at most 300 digits"),
+        (_set("budget", "accuracy_loss", to=10**310), "at most 300 digits"),
         (_set("artifacts", "runtimes", to=[]), "at least 1 item"),
         (_set("artifacts", "runtimes", to=["tensorrt"]), "'torch', 'onnxruntime' or 'openvino'"),
         (_set("objective", to={}), "at least 1 item"),
@@ -227,7 +227,7 @@ MEMBER = {"onnx": "a.onnx"}
             {
                 "transfer": {"labels": False},
                 "objective": {"hard": {"use": "soft_targets"}},
-                "student": {"steps": [{"use": "distil", "objective": {"a": {"use": "decoupled"}}}]},
+                "student": {"steps": [{"use": "distill", "objective": {"a": {"use": "decoupled"}}}]},
             },
             "decoupled in a step needs labels",
         ),
@@ -264,7 +264,7 @@ def test_votes_of_a_library_are_refused(tiny: Document) -> None:
 
 def test_the_temperature_is_that_of_the_last_training(tiny: Document) -> None:
     soft = {"use": "soft_targets", "temperature": 9.0}
-    tiny["student"]["steps"] = [{"use": "distil"}, {"use": "distil", "objective": {"soft": soft}}]
+    tiny["student"]["steps"] = [{"use": "distill"}, {"use": "distill", "objective": {"soft": soft}}]
     assert from_document(tiny).temperature == 9.0
-    tiny["student"]["steps"].append({"use": "distil", "objective": {"hard": {"use": "hard_labels"}}})
+    tiny["student"]["steps"].append({"use": "distill", "objective": {"hard": {"use": "hard_labels"}}})
     assert from_document(tiny).temperature == 9.0, "labels have no temperature"

@@ -21,9 +21,9 @@ RECIPES = [path for path in FILES if path.name != STUDY]
 QUICK = [
     "student.training.epochs=2",
     "student.seeds=1",
-    "keep.accuracy_loss=1",
-    "keep.smaller=0.001",
-    "keep.faster=0.001",
+    "budget.accuracy_loss=1",
+    "budget.smaller=0.001",
+    "budget.faster=0.001",
     'artifacts.runtimes=["onnxruntime"]',
     "artifacts.int8=false",
     "artifacts.seconds=0.02",
@@ -112,7 +112,7 @@ def test_a_shipped_recipe_on_a_table_runs_when_it_is_shrunk(name: str, tmp_path:
     # Two epochs on a few rows may teach nothing; then the run says so, and all the same leaves what is asked below.
     assert all(line["met"] for line in run.evidence["budget"])
     kinds = [model["kind"] for model in run.evidence["models"]]
-    assert kinds == ["candidate", "teacher", "member", "control"]
+    assert kinds == ["candidate", "teacher", "member", "baseline"]
     assert len(run.evidence["synthesis"]["tried"]) > 1
     assert run.artifact(torch.zeros(3, 16)).shape == (3, 2)
 
@@ -171,4 +171,4 @@ def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> N
     example = torch.zeros(3, *run.evidence["task"]["input_shape"])
     assert run.artifact(example).shape == (3, 10)
     members = {f"teacher/{index}" for index in range(recipe.teacher.count)}
-    assert set(run.evidence["curves"]) == {*members, "student/0", "control/0"}
+    assert set(run.evidence["curves"]) == {*members, "student/0", "baseline/0"}

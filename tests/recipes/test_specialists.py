@@ -37,7 +37,7 @@ def document(tiny: Document, arrays: Callable[..., dict[str, Any]], tmp_path: Pa
         tiny[role]["network"]["arguments"]["classes"] = len(NAMES)
     tiny["data"]["use"] = str(tmp_path / "six.npz")
     tiny["teacher"]["specialists"] = {"clusters": 2, "training": {"epochs": 2, "batch_size": 32}}
-    tiny["control"] = False
+    tiny["baseline"] = False
     return tiny
 
 

@@ -1,4 +1,4 @@
-"""Students that go through steps: what is reused, what each step leaves, and that controls go the same way."""
+"""Students that go through steps: what is reused, what each step leaves, and that baselines go the same way."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from attar.recipes.compress import Run, begun, compress
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.student import DistilStep, QuantizeStep
+from attar.recipes.schema.student import DistillStep, QuantizeStep
 from attar.recipes.stages import data_of
-from attar.recipes.steps import restored_
+from attar.recipes.steps import freeze_bn_stats_
 from attar.recipes.study import read_study
 from attar.recipes.taught import Taught, teach
 from attar.training import fit as fitting
@@ -39,8 +39,8 @@ Document = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 
-DISTIL: Document = {"use": "distil"}
-GENTLY: Document = {"use": "distil", "training": {"epochs": 2, "learning_rate": 0.01}}
+DISTIL: Document = {"use": "distill"}
+GENTLY: Document = {"use": "distill", "training": {"epochs": 2, "learning_rate": 0.01}}
 TWO_BITS: Document = {"use": "quantize", "weights": {"use": "uniform", "bits": 2, "granularity": "tensor"}}
 POINTS: Document = {"use": "quantize", "weights": {"use": "codebook", "bits": 2}}
 
@@ -100,26 +100,26 @@ def test_steps_go_on_from_what_is_there_and_are_found_again(stepped: Callable[..
     document = stepped(DISTIL, TWO_BITS, GENTLY)
     first = stages(compress(from_document(document), tmp_path / "run"))
     assert first["student/0"]
-    assert first["control/0"]
+    assert first["baseline/0"]
     assert not first["student/0/2-quantize"]
-    assert not first["student/0/3-distil"]
-    assert not first["control/0/3-distil"]
+    assert not first["student/0/3-distill"]
+    assert not first["baseline/0/3-distill"]
     assert all(stages(compress(from_document(document), tmp_path / "run")).values())
     document["student"]["steps"][2]["training"]["learning_rate"] = 0.02
     changed = stages(compress(from_document(document), tmp_path / "run"))
     assert changed["student/0/2-quantize"]
-    assert not changed["student/0/3-distil"]
+    assert not changed["student/0/3-distill"]
     document["student"]["steps"][1]["weights"]["bits"] = 3
     changed = stages(compress(from_document(document), tmp_path / "run"))
     assert changed["student/0"]
     assert not changed["student/0/2-quantize"]
-    assert not changed["student/0/3-distil"]
+    assert not changed["student/0/3-distill"]
 
 
 def test_a_step_that_was_killed_goes_on_to_the_same_weights(
     stepped: Callable[..., Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = stepped(DISTIL, POINTS, {**GENTLY, "learn": "points"})
+    document = stepped(DISTIL, POINTS, {**GENTLY, "train": "codebook"})
     whole = taught_by(document, tmp_path / "whole")
     finish, calls = fitting._Run._finish_epoch, 0
 
@@ -140,14 +140,14 @@ def test_a_step_that_was_killed_goes_on_to_the_same_weights(
     assert same(state(again.student.network), state(whole.student.network))
 
 
-def test_a_student_that_hears_nobody_is_the_control(stepped: Callable[..., Document], tmp_path: Path) -> None:
-    alone = {"use": "distil", "objective": {"hard": {"use": "hard_labels"}}}
+def test_a_student_that_hears_nobody_is_the_baseline(stepped: Callable[..., Document], tmp_path: Path) -> None:
+    alone = {"use": "distill", "objective": {"hard": {"use": "hard_labels"}}}
     run = compress(from_document(stepped(alone, TWO_BITS, GENTLY)), tmp_path / "run")
     assert "student/0" not in stages(run)
     told = run.evidence["steps"]
-    assert told["student"]["1-distil"] == told["control"]["1-distil"]
-    assert told["student"]["1-distil"]["names"] == ["control/0"]
-    assert set(run.evidence["curves"]) == {"teacher/0", "control/0", "student/0/3-distil", "control/0/3-distil"}
+    assert told["student"]["1-distill"] == told["baseline"]["1-distill"]
+    assert told["student"]["1-distill"]["names"] == ["baseline/0"]
+    assert set(run.evidence["curves"]) == {"teacher/0", "baseline/0", "student/0/3-distill", "baseline/0/3-distill"}
 
 
 # -- what steps leave --------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Docu
             right = predict_all(open_torch(one.network), validation).argmax(1) == validation.labels.numpy()
             assert one.score == pytest.approx(float(right.mean()), abs=1e-6)
     names = [(one.name, one.use) for one in (*taught.student.earlier, taught.student)]
-    assert names == [("student/0", "distil"), ("student/0/2-quantize", "quantize"), ("student/0/3-distil", "distil")]
+    assert names == [("student/0", "distill"), ("student/0/2-quantize", "quantize"), ("student/0/3-distill", "distill")]
     plain, rounded, trained = (one.network for one in (*taught.student.earlier, taught.student))
     assert not formats(plain)
     assert all(
@@ -182,8 +182,10 @@ def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Docu
 def test_only_points_learn_and_every_weight_goes_to_its_nearest(
     stepped: Callable[..., Document], tmp_path: Path
 ) -> None:
-    taught = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "learn": "points", "hears": "itself"}), tmp_path / "run")
-    for last in (taught.students[0], taught.controls[0]):
+    taught = taught_by(
+        stepped(DISTIL, POINTS, {**GENTLY, "train": "codebook", "teacher": "float_student"}), tmp_path / "run"
+    )
+    for last in (taught.students[0], taught.baselines[0]):
         before, after = state(last.earlier[1].network), state(last.network)
         moved = {name for name in before if not torch.equal(before[name], after[name])}
         assert moved
@@ -198,17 +200,18 @@ def test_only_points_learn_and_every_weight_goes_to_its_nearest(
 
 def test_itself_is_another_teacher_than_the_teacher(stepped: Callable[..., Document], tmp_path: Path) -> None:
     ways = [
-        taught_by(stepped(DISTIL, POINTS, {**GENTLY, "hears": who}), tmp_path / "run") for who in ("teacher", "itself")
+        taught_by(stepped(DISTIL, POINTS, {**GENTLY, "teacher": who}), tmp_path / "run")
+        for who in ("teacher", "float_student")
     ]
     assert not same(state(ways[0].student.network), state(ways[1].student.network))
-    assert same(state(ways[0].controls[0].network), state(ways[1].controls[0].network)), "a control hears neither"
+    assert same(state(ways[0].baselines[0].network), state(ways[1].baselines[0].network)), "a baseline hears neither"
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d])
 def test_restored_statistics_stay_while_batches_are_normalized_by_their_own(kind: type[nn.Module]) -> None:
     draws = torch.Generator().manual_seed(0)
     inputs = torch.randn(8, 3, *([] if kind is nn.BatchNorm1d else [4, 4]), generator=draws) * 3 + 1
-    plain, still = kind(3), restored_(kind(3))
+    plain, still = kind(3), freeze_bn_stats_(kind(3))
     before = state(still)
     torch.testing.assert_close(still.train()(inputs), plain.train()(inputs))
     after = state(still)
@@ -256,11 +259,11 @@ def test_layers_have_the_formats_that_their_patterns_say(stepped: Callable[..., 
 
 def test_points_may_be_shared_or_allotted(stepped: Callable[..., Document], tmp_path: Path) -> None:
     together = taught_by(
-        stepped(DISTIL, {**POINTS, "share_points": True}, {**GENTLY, "learn": "points"}), tmp_path / "run"
+        stepped(DISTIL, {**POINTS, "share_points": True}, {**GENTLY, "train": "codebook"}), tmp_path / "run"
     )
     one, other = (codes.table["points"] for codes in encoded(together.student.network).values())
     assert torch.equal(one, other)
-    alone = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "learn": "points"}), tmp_path / "run")
+    alone = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "train": "codebook"}), tmp_path / "run")
     one, other = (codes.table["points"] for codes in encoded(alone.student.network).values())
     assert not torch.equal(one, other), "points of their own are not those that were shared"
     allotted = taught_by(stepped(DISTIL, {**POINTS, "allocation": "gradient"}), tmp_path / "run")
@@ -277,8 +280,8 @@ def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Do
         objective={"teacher": {"use": "hard_labels", "of": "teacher"}},
     )
     run = compress(from_document(document), tmp_path / "run")
-    assert {"student/0/1-quantize", "student/0/2-distil", "control/0/2-distil"} <= set(stages(run))
-    (file,) = (tmp_path / "run" / "stages" / "student" / "0").glob("2-distil-*/teacher.safetensors")
+    assert {"student/0/1-quantize", "student/0/2-distill", "baseline/0/2-distill"} <= set(stages(run))
+    (file,) = (tmp_path / "run" / "stages" / "student" / "0").glob("2-distill-*/teacher.safetensors")
     assert file.stat().st_size
 
 
@@ -299,9 +302,9 @@ def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[.
         wanted = taught.student.network(inputs).numpy()
     assert (load(packed / "artifact")(inputs) == wanted).all()
     told = run.evidence["steps"]
-    assert list(told["student"]) == list(told["control"]) == ["1-distil", "2-quantize", "3-distil"]
-    assert told["student"]["3-distil"]["accuracy"] == run.evidence["seeds"]["student"]
-    assert told["control"]["3-distil"]["accuracy"] == run.evidence["seeds"]["control"]
+    assert list(told["student"]) == list(told["baseline"]) == ["1-distill", "2-quantize", "3-distill"]
+    assert told["student"]["3-distill"]["accuracy"] == run.evidence["seeds"]["student"]
+    assert told["baseline"]["3-distill"]["accuracy"] == run.evidence["seeds"]["baseline"]
     assert len(told["student"]["2-quantize"]["accuracy"]) == 2
     layers = {layer["name"]: layer["bits"] for layer in run.evidence["precision"]}
     assert {layers[name] for name in formats(taught.student.network)} == {2}
@@ -321,9 +324,9 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ([TWO_BITS], "steps must train the student; add a distil step"),
+        ([TWO_BITS], "steps must train the student; add a distill step"),
         ([], "at least 1 item"),
-        ([{"use": "quantise"}], "student.steps.0: use must be one of 'distil', 'quantize'; got 'quantise'"),
+        ([{"use": "quantise"}], "student.steps.0: use must be one of 'distill', 'quantize'; got 'quantise'"),
         ([{"weights": {}}], "student.steps.0: use must be one of"),
         ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
         ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),
@@ -331,8 +334,8 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
             [{**DISTIL, "training": {"epoch": 1}}],
             "student.steps.0.training: unknown key 'epoch'. Did you mean 'epochs'?",
         ),
-        ([{**DISTIL, "learn": "points"}], "needs a quantize step before it"),
-        ([POINTS, {**DISTIL, "hears": "itself"}], "needs a distil and a quantize step before it"),
+        ([{**DISTIL, "train": "codebook"}], "needs a quantize step before it"),
+        ([POINTS, {**DISTIL, "teacher": "float_student"}], "needs a distill and a quantize step before it"),
         (
             [{**TWO_BITS, "activations": {"use": "affine"}}, DISTIL],
             "ranges of activations must be measured on a trained",
@@ -375,7 +378,7 @@ def test_steps_that_make_no_sense_are_refused_with_their_place(
 
 
 def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., Document]) -> None:
-    with pytest.raises(BadInput, match="one distil step where the teacher learns along"):
+    with pytest.raises(BadInput, match="one distill step where the teacher learns along"):
         from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learns": True}))
 
 
@@ -383,7 +386,7 @@ def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., 
     ("steps", "said"),
     [
         ([DISTIL, {**TWO_BITS, "skip": ["frist"]}], "'frist' fits none"),
-        ([DISTIL, TWO_BITS, {**GENTLY, "learn": "points"}], "formats learn"),
+        ([DISTIL, TWO_BITS, {**GENTLY, "train": "codebook"}], "formats learn"),
         (
             [DISTIL, {**TWO_BITS, "activations": {"use": "affine", "granularity": "channel"}}],
             "granularity of quantize, activations must be the whole tensor",
@@ -401,7 +404,7 @@ def test_what_does_not_fit_the_network_is_refused_before_any_training(
 def test_an_allocation_needs_labels_before_any_training(
     stepped: Callable[..., Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = from_document(stepped(DISTIL, {**POINTS, "allocation": "gradient"}, control=False))
+    recipe = from_document(stepped(DISTIL, {**POINTS, "allocation": "gradient"}, baseline=False))
 
     def unlabeled(*given: Any) -> Dataset:
         found = data_of(*given)
@@ -434,7 +437,7 @@ def test_a_recipe_with_steps_is_read_back_the_same(stepped: Callable[..., Docume
         "first": {"use": "codebook", "points": [0.0, 0.5, 1.0]},
         "*": {"use": "power_of_two", "exponents": [-6, 0]},
     }
-    recipe = from_document(stepped(DISTIL, {**TWO_BITS, "weights": weights}, {**GENTLY, "learn": "points"}))
+    recipe = from_document(stepped(DISTIL, {**TWO_BITS, "weights": weights}, {**GENTLY, "train": "codebook"}))
     assert from_document(tomllib.loads(tomli_w.dumps(recipe.document()))) == recipe
 
 
@@ -446,7 +449,7 @@ def test_a_change_counts_into_the_steps() -> None:
     assert isinstance(step, QuantizeStep)
     assert step.weights.bits == 2
     assert recipe.trainings[-1][1].epochs == 3
-    for change in ("student.steps.3.use=distil", "student.steps.one.use=distil", "student.steps.-1.use=distil"):
+    for change in ("student.steps.3.use=distill", "student.steps.one.use=distill", "student.steps.-1.use=distill"):
         with pytest.raises(BadInput, match="a number from 0 to 2 after 'steps'"):
             read("papers/quantization-2018/quantized", [change])
 
@@ -525,9 +528,9 @@ def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
         value: Any = run.evidence
         for key in path.split("."):
             value = None if value is None else value.get(key)
-        untrained = "steps.control" in path and not asked.control
-        assert value is not None or "3-distil" in path or untrained, path
+        untrained = "steps.baseline" in path and not asked.baseline
+        assert value is not None or "3-distill" in path or untrained, path
 
 
-def test_steps_that_are_left_out_are_one_distil(tiny: Document) -> None:
-    assert from_document(tiny).student.course == [DistilStep(use="distil")]
+def test_steps_that_are_left_out_are_one_distill(tiny: Document) -> None:
+    assert from_document(tiny).student.course == [DistillStep(use="distill")]

@@ -119,8 +119,8 @@ def test_a_teacher_that_two_runs_have_is_trained_once(
     asked["sweeps"] = []
     done = study(Study.model_validate(asked), tmp_path / "out")
     assert sorted(trained) == [
-        "control/0",
-        "control/1",
+        "baseline/0",
+        "baseline/1",
         "student/0",
         "student/0",
         "student/1",
@@ -193,21 +193,21 @@ def test_tables_and_papers_name_what_there_is(asked: Document) -> None:
 def test_a_column_can_say_how_much_of_a_way_was_made(asked: Document, tmp_path: Path) -> None:
     runs = tmp_path / "runs.json"
     columns = [
-        {"key": "own", "title": "Own", "path": "student", "way": ["control", "teacher"]},
-        {"key": "other", "title": "Other", "path": "student", "way": ["control", "float:control"]},
-        {"key": "back", "title": "Back", "path": "student", "way": ["control", "low:control"]},
-        {"key": "none", "title": "None", "path": "student", "way": ["control", "absent"]},
+        {"key": "own", "title": "Own", "path": "student", "way": ["baseline", "teacher"]},
+        {"key": "other", "title": "Other", "path": "student", "way": ["baseline", "float:baseline"]},
+        {"key": "back", "title": "Back", "path": "student", "way": ["baseline", "low:baseline"]},
+        {"key": "none", "title": "None", "path": "student", "way": ["baseline", "absent"]},
         {"key": "uneven", "title": "Uneven", "path": "student", "way": ["three", "teacher"]},
     ]
     asked["runs"] = [{"name": name, "recipe": str(runs)} for name in ("low", "float")]
     asked["tables"] = [{"title": "Ways", "runs": ["low"], "columns": columns}]
     evidences = {
-        "low": {"student": [0.85, 0.87], "control": [0.80, 0.82], "three": [0.80, 0.81, 0.82], "teacher": 0.91},
-        "float": {"control": [0.88, 0.84]},
+        "low": {"student": [0.85, 0.87], "baseline": [0.80, 0.82], "three": [0.80, 0.81, 0.82], "teacher": 0.91},
+        "float": {"baseline": [0.88, 0.84]},
     }
     (table,) = _tables(Study.model_validate(asked), Study.model_validate(asked).runs, evidences)
     cells = {key: cell["mean"] for key, cell in table["rows"][0]["cells"].items()}
-    # .05 of .10 to the teacher, .05 of .05 to the other run's control; a way of no length has no share.
+    # .05 of .10 to the teacher, .05 of .05 to the other run's baseline; a way of no length has no share.
     assert cells == {
         "own": pytest.approx(0.5),
         "other": pytest.approx(1.0),
@@ -215,7 +215,7 @@ def test_a_column_can_say_how_much_of_a_way_was_made(asked: Document, tmp_path: 
         "none": None,
         "uneven": pytest.approx(0.5),
     }
-    columns[1]["way"] = ["control", "flota:control"]
+    columns[1]["way"] = ["baseline", "flota:baseline"]
     with pytest.raises(ValueError, match="Did you mean 'float'"):
         Study.model_validate(asked)
 

@@ -55,7 +55,7 @@ def document(csv: Path) -> Document:
             "choose_by": "brier",
         },
         "objective": {"soft": {"use": "soft_targets", "temperature": 1.0}},
-        "keep": {"accuracy_loss": 1.0},
+        "budget": {"accuracy_loss": 1.0},
         "artifacts": {"runtimes": ["onnxruntime"], "int8": False, "seconds": 0.01},
     }
 
@@ -65,7 +65,7 @@ def test_a_library_is_selected_from_and_imitated_and_the_file_takes_raw_rows(
 ) -> None:
     run = compress(from_document(document), tmp_path / "run")
     models = {model["kind"]: model for model in run.evidence["models"]}
-    assert set(models) == {"candidate", "teacher", "member", "control"}
+    assert set(models) == {"candidate", "teacher", "member", "baseline"}
     assert models["teacher"]["size_bytes"] > 0 and models["member"]["size_bytes"] > 0
     assert run.evidence["ratios"]["smaller"] == models["teacher"]["size_bytes"] / models["candidate"]["size_bytes"]
     assert run.evidence["ratios"]["faster_batch1"]["ratio"] > 0
@@ -93,9 +93,9 @@ def test_the_errors_of_the_probabilities_say_what_the_models_say(document: Docum
     models = {model["kind"]: model["quality"]["rmse"] for model in run.evidence["models"]}
     assert errors["teacher"] == pytest.approx(models["teacher"])
     assert errors["member"] == pytest.approx(models["member"])
-    assert len(errors["student"]) == len(errors["control"]) == 2
+    assert len(errors["student"]) == len(errors["baseline"]) == 2
     assert any(models["candidate"] == pytest.approx(one, abs=1e-5) for one in errors["student"])
-    assert any(models["control"] == pytest.approx(one, abs=1e-5) for one in errors["control"])
+    assert any(models["baseline"] == pytest.approx(one, abs=1e-5) for one in errors["baseline"])
     single = run.evidence["against_single"]
     shipped = next(model for model in run.evidence["models"] if model["name"] == run.evidence["winner"])
     difference = shipped["quality"]["rmse"] ** 2 - models["member"] ** 2
@@ -104,15 +104,15 @@ def test_the_errors_of_the_probabilities_say_what_the_models_say(document: Docum
     assert worse == any("worse than the best single model" in warning for warning in run.evidence["warnings"])
 
 
-def test_the_control_takes_as_many_steps_as_the_student(document: Document, tmp_path: Path) -> None:
+def test_the_baseline_takes_as_many_steps_as_the_student(document: Document, tmp_path: Path) -> None:
     run = compress(from_document(document), tmp_path / "run")
     steps = {}
-    for role in ("student", "control"):
+    for role in ("student", "baseline"):
         (done,) = (tmp_path / "run" / "stages" / role).glob("0-*/done.json")
         steps[role] = json.loads(done.read_text())["said"]["steps"]
     train = run.evidence["task"]["train"]
     assert steps["student"] == 3 * -(-(400 + train) // 64)
-    assert abs(steps["control"] - steps["student"]) <= 3 * -(-train // 64)
+    assert abs(steps["baseline"] - steps["student"]) <= 3 * -(-train // 64)
 
 
 def test_p_and_s_are_chosen_on_validation_where_they_are_left_out(document: Document, tmp_path: Path) -> None:

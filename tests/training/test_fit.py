@@ -1049,7 +1049,7 @@ def test_controls_are_called_after_each_step_and_epoch():
     assert recorder.rates == [0.5] * 6
 
 
-def test_a_control_may_change_the_network():
+def test_a_baseline_may_change_the_network():
     class Pruner(Recorder):
         def after_step(self, moment: Moment) -> None:
             with torch.no_grad():

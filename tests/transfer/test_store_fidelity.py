@@ -27,13 +27,13 @@ def figures(one: Fidelity) -> list[float]:
     return [one.kl_mean, one.kl_largest, one.top_probability, one.entropy]
 
 
-@pytest.mark.parametrize("codes", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
 @pytest.mark.parametrize("top_k", [None, 1, 3])
-def test_it_is_what_a_reading_of_the_whole_store_gives(tmp_path, top_k, codes):
+def test_it_is_what_a_reading_of_the_whole_store_gives(tmp_path, top_k, dtype):
     data, teacher = split(), Linear(scale=0.5)
     # Parts and batches of unequal size: means of means would be off.
     sizes = {"rows_per_part": 17, "batch_size": 5}
-    targets = label(teacher, data, tmp_path, views=TWICE, top_k=top_k, codes=codes, temperature=4.0, **sizes)
+    targets = label(teacher, data, tmp_path, views=TWICE, top_k=top_k, dtype=dtype, temperature=4.0, **sizes)
     for temperature in (1.0, 4.0):
         found = targets.fidelity(temperature)
         assert found is not None and found.temperature == temperature
@@ -45,8 +45,8 @@ def test_it_is_what_a_reading_of_the_whole_store_gives(tmp_path, top_k, codes):
 
 def test_the_less_is_kept_the_more_is_lost(tmp_path):
     lost = []
-    for number, (top_k, codes) in enumerate([(None, "float16"), (None, "int8"), (4, "int8"), (3, "int8"), (1, "int8")]):
-        targets = label(Linear(scale=0.5), split(), tmp_path / str(number), top_k=top_k, codes=codes)
+    for number, (top_k, dtype) in enumerate([(None, "float16"), (None, "int8"), (4, "int8"), (3, "int8"), (1, "int8")]):
+        targets = label(Linear(scale=0.5), split(), tmp_path / str(number), top_k=top_k, dtype=dtype)
         found = targets.fidelity()
         assert found is not None and 0 <= found.kl_mean <= found.kl_largest
         lost.append(found.kl_mean)

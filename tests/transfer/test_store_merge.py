@@ -84,8 +84,8 @@ def test_it_is_computed_row_by_row_from_what_the_stores_hold(tmp_path):
 
 def test_int8_stores_merge_into_float16_and_the_other_way_round(tmp_path):
     exact = merge(members(tmp_path / "a"), tmp_path / "merged a")
-    coarse = merge(members(tmp_path / "b", codes="int8"), tmp_path / "merged b", codes="int8")
-    assert (exact.codes, coarse.codes) == ("float16", "int8")
+    coarse = merge(members(tmp_path / "b", dtype="int8"), tmp_path / "merged b", dtype="int8")
+    assert (exact.dtype, coarse.dtype) == ("float16", "int8")
     # A step of the members and one of the mean, each of a 255th of the range.
     torch.testing.assert_close(all_rows(coarse), all_rows(exact), rtol=0, atol=2 * 10 / 255)
 
@@ -198,7 +198,7 @@ def test_stores_of_other_things_are_refused(tmp_path, other, named):
         ({"weights": [1, 2]}, "weights of mean_of_probabilities must be one number for each of the 3 members"),
         ({"weights": [1, 2, 0]}, "weights of .* must be positive and finite"),
         ({"top_k": 5}, "top_k of merge must be from 1 to 4"),
-        ({"codes": "half"}, "codes of merge must be 'float16' or 'int8'"),
+        ({"dtype": "half"}, "dtype of merge must be 'float16' or 'int8'"),
         ({"batch_size": 0}, "batch_size of merge must be at least 1"),
         ({"rows_per_part": 0}, "rows_per_part of merge must be at least 1"),
         ({"temperature": math.inf}, "temperature of merge must be finite"),
@@ -263,7 +263,7 @@ def test_progress_counts_every_example_of_every_view(tmp_path):
     assert json.loads((tmp_path / "merged" / "manifest.json").read_text())["rows_per_part"] == 8192
 
 
-@pytest.mark.parametrize("change", [{"codes": "int8"}, {"top_k": 3}], ids=str)
+@pytest.mark.parametrize("change", [{"dtype": "int8"}, {"top_k": 3}], ids=str)
 def test_a_mean_of_stores_in_another_form_is_not_taken_for_this_one(tmp_path, change):
     merge(members(tmp_path / "a"), tmp_path / "merged", top_k=2)
     others = members(tmp_path / "b", **change)

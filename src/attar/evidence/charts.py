@@ -15,7 +15,7 @@ import altair as alt
 
 from attar.evidence import units
 
-ROLES = ("teacher", "control", "student")
+ROLES = ("teacher", "baseline", "student")
 """Who is who in every chart, in the order of the legend; each is a CSS variable of the page with its color."""
 
 _FONT = 'ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
@@ -73,16 +73,11 @@ def role(model: Mapping[str, Any]) -> str:
     """The role whose color a model wears: a candidate is a form of the student, a member a part of the teacher.
 
     Example:
-        >>> role({"kind": "candidate"}), role({"kind": "control"}), role({"kind": "member"})
-        ('student', 'control', 'teacher')
+        >>> role({"kind": "candidate"}), role({"kind": "baseline"}), role({"kind": "member"})
+        ('student', 'baseline', 'teacher')
     """
     kind = model.get("kind")
     return kind if kind in ROLES else "teacher" if kind == "member" else "student"
-
-
-def part_called(kind: str) -> str:
-    """What readers call the part that a model plays; documents of any age call the baseline ``control``."""
-    return "baseline" if kind == "control" else kind
 
 
 def frontier(
@@ -190,7 +185,7 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
         losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
         if losses:
             spec = _lines(losses, "loss", "training loss", "~g", height=170)
-            charts.append(Chart(f"Loss of the {part_called(name)}", "", spec))
+            charts.append(Chart(f"Loss of the {name}", "", spec))
     return charts
 
 
@@ -409,7 +404,7 @@ def _lay_out(rows: list[dict[str, Any]], asked: float | None) -> str:
     low, high = _padded_log([row["x"] for row in rows])
     named: set[str] = set()
     for row in rows:
-        kind = part_called(row["kind"]) if row["kind"] in ("teacher", "control") else None
+        kind = row["kind"] if row["kind"] in ("teacher", "baseline") else None
         label = ("nearest" if row["refused"] else "winner") if row["winner"] else kind
         if label is None or label in named:
             continue

@@ -241,40 +241,40 @@ def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
     return Spread(mean, sd, (mean - half, mean + half), seeds)
 
 
-def gap_closed(control: Sequence[float], student: Sequence[float], teacher: float) -> Spread | None:
-    """How much of the gap between the control and the teacher distillation closes: 0 is none, 1 is all.
+def gap_closed(baseline: Sequence[float], student: Sequence[float], teacher: float) -> Spread | None:
+    """How much of the gap between the baseline and the teacher distillation closes: 0 is none, 1 is all.
 
-    For each seed, accuracy of the student minus accuracy of the control, divided by the gap between the teacher and the
-    mean control. The gap is common to all seeds, so that one lucky control cannot blow up its own ratio; its own
+    For each seed, accuracy of the student minus accuracy of the baseline, divided by the gap between the teacher and
+    the mean baseline. The gap is common to all seeds, so that one lucky baseline cannot blow up its own ratio; its own
     uncertainty is not part of the interval.
 
     Args:
-        control: Accuracy of the control for each seed.
+        baseline: Accuracy of the baseline for each seed.
         student: Accuracy of the student for the same seeds in the same order.
         teacher: Accuracy of the teacher.
 
     Returns:
-        The fraction closed over seeds, or None when the teacher is not better than the mean control: then there is no
+        The fraction closed over seeds, or None when the teacher is not better than the mean baseline: then there is no
         gap to close.
 
     Raises:
-        BadInput: If the seeds of student and control do not pair, or an accuracy is not in 0..1.
+        BadInput: If the seeds of student and baseline do not pair, or an accuracy is not in 0..1.
 
     Example:
         >>> gap_closed([0.80, 0.82], [0.85, 0.87], teacher=0.91).mean
         0.5
     """
-    if len(control) != len(student) or not len(control):
-        rule = f"one accuracy for each seed of control ({len(control)})"
+    if len(baseline) != len(student) or not len(baseline):
+        rule = f"one accuracy for each seed of baseline ({len(baseline)})"
         raise must("student", "gap_closed", rule, list(student), "Give both the same seeds in the same order")
-    for name, values in (("control", control), ("student", student), ("teacher", [teacher])):
+    for name, values in (("baseline", baseline), ("student", student), ("teacher", [teacher])):
         if not all(0 <= value <= 1 for value in values):
             raise must(name, "gap_closed", "accuracies from 0 to 1", list(values), "Divide percentages by 100")
-    gap = teacher - float(np.mean(control))
+    gap = teacher - float(np.mean(baseline))
     # Below a billionth the gap is rounding of equal accuracies.
     if gap < 1e-9:
         return None
-    return spread([(s - c) / gap for s, c in zip(student, control, strict=True)])
+    return spread([(s - c) / gap for s, c in zip(student, baseline, strict=True)])
 
 
 def _table(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], of: str) -> tuple[int, int, int, int]:

@@ -128,10 +128,10 @@ def _is_timed(value: Any) -> bool:
 
 
 def _is_pair_of_lists(value: Any) -> bool:
-    """Errors of controls and students, seed by seed."""
+    """Errors of baselines and students, seed by seed."""
     if not isinstance(value, Mapping):
         return False
-    one, other = value.get("control"), value.get("student")
+    one, other = value.get("baseline"), value.get("student")
     return isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
 
 
@@ -159,7 +159,7 @@ _BYTES = dict.fromkeys(("bytes_packed", "bytes_coded", "bytes_table", "bytes_flo
 
 FORM: Mapping[str, Any] = {
     **dict.fromkeys(("name", "created", "attar", "command", "winner", "why", "how_to_load", "artifact"), TEXT),
-    **dict.fromkeys(("met", "control"), FLAG),
+    **dict.fromkeys(("met", "baseline"), FLAG),
     "task": {
         "data": TEXT,
         "source": TEXT,
@@ -209,13 +209,13 @@ FORM: Mapping[str, Any] = {
         named=True,
     ),
     "seeds": {
-        "control": Some(FRACTION, holes=True),
+        "baseline": Some(FRACTION, holes=True),
         "student": Some(FRACTION, holes=True),
         "teacher": FRACTION,
         "gap_closed": _CLOSED,
         "rmse": Both(
-            {"control": _HOLED, "student": _HOLED, "teacher": AMOUNT, "member": AMOUNT, "gap_closed": _CLOSED},
-            Leaf("a table with as many errors of controls as of students", _is_pair_of_lists),
+            {"baseline": _HOLED, "student": _HOLED, "teacher": AMOUNT, "member": AMOUNT, "gap_closed": _CLOSED},
+            Leaf("a table with as many errors of baselines as of students", _is_pair_of_lists),
         ),
     },
     "examples": Some(
@@ -264,8 +264,8 @@ FORM: Mapping[str, Any] = {
         "each": Some({**_COMPARED, "classes": Some(WORD), **dict.fromkeys(("share", "validation", "alone"), FRACTION)}),
         "seconds_per_1000": {**dict.fromkeys(("inference", "generalist", "predict"), AMOUNT), "threads": COUNT},
     },
-    "corrected": {"classes": Some(WORD), "seeds": Some(_SHIFT), "controls": Some(_SHIFT)},
-    "steps": dict.fromkeys(("control", "student"), Some({"accuracy": Some(FRACTION, holes=True)}, named=True)),
+    "bias_correction": {"classes": Some(WORD), "students": Some(_SHIFT), "baselines": Some(_SHIFT)},
+    "steps": dict.fromkeys(("baseline", "student"), Some({"accuracy": Some(FRACTION, holes=True)}, named=True)),
     "precision": Some(
         {
             "name": TEXT,
@@ -284,7 +284,7 @@ FORM: Mapping[str, Any] = {
     "targets": {
         **dict.fromkeys(("size_bytes", "bytes_per_example", "kl_mean", "kl_largest", "entropy", "seconds"), NUMBER),
         **dict.fromkeys(("rows", "views", "top_k"), COUNT),
-        **dict.fromkeys(("kind", "codes"), TEXT),
+        **dict.fromkeys(("kind", "dtype"), TEXT),
         "top_probability": FRACTION,
         "temperature": POSITIVE,
     },

@@ -32,8 +32,8 @@ from attar.network.evaluating import evaluating
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Split
 
-Kind = Literal["teacher", "member", "control", "student", "candidate"]
-"""What part a model plays in a run; a member is the best single model of a teacher that has several, a control the
+Kind = Literal["teacher", "member", "baseline", "student", "candidate"]
+"""What part a model plays in a run; a member is the best single model of a teacher that has several, a baseline the
 student's network trained without a teacher."""
 
 _ASKED = 32

@@ -15,7 +15,7 @@ from attar.evidence.specialists import specialists
 
 _CLASSES_SHOWN = 20
 _BARS_SHOWN = 12
-_KINDS = ("teacher", "member", "control", "student", "candidate")
+_KINDS = ("teacher", "member", "baseline", "student", "candidate")
 
 
 def page(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
     winner = next((model for model in entries if model.get("name") == document.get("winner")), None)
     models = _ordered(entries, winner)
     teacher = _first(models, "teacher")
-    control = _first(models, "control")
+    baseline = _first(models, "baseline")
     student = _student(models, winner)
     asked = document.get("asked", {})
     split = _split(models)
@@ -50,7 +50,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "winner": winner.get("name") if winner else None,
         "nearest": winner is not None and "refused" in winner,
         "verdict": _verdict(document.get("verdict")),
-        "has_control": document.get("control", control is not None),
+        "has_baseline": document.get("baseline", baseline is not None),
         "budget": [_budget(row) for row in document.get("budget", [])],
         "frontier": drawn.add(_frontier(models, winner, wanted, split)),
         "floor_drawn": wanted is not None,
@@ -59,7 +59,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "examples_of_quality": _examples(student) or _examples(teacher),
         "split": split,
         "refusals": _refusals(models),
-        "classes": _classes(teacher, control, student),
+        "classes": _classes(teacher, baseline, student),
         "curves": drawn.add(charts.learning(curves)),
         "curve_roles": [role for role in charts.ROLES if any(name.split("/")[0] == role for name in curves)],
         "seeds": _seeds(document.get("seeds")),
@@ -69,7 +69,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "synthesis": _synthesis(document.get("synthesis")),
         "against_single": _against_single(document.get("against_single")),
         "specialists": specialists(document.get("specialists")),
-        "corrected": _corrected(document.get("corrected")),
+        "bias_correction": _bias_correction(document.get("bias_correction")),
         "steps": _steps(document.get("steps")),
         "precision": precision(document.get("precision"), drawn),
         "targets": _targets(document.get("targets", {})),
@@ -90,16 +90,16 @@ def _ordered(models: Iterable[Mapping[str, Any]], winner: Mapping[str, Any] | No
 
     def place(model: Mapping[str, Any]) -> tuple[int, bool, bool]:
         kind = model.get("kind", "")
-        beside = kind in ("teacher", "control")
+        beside = kind in ("teacher", "baseline")
         elsewhere = beside and model.get("runtime") != runtime
-        return places.get(kind, len(places)), elsewhere, kind == "control" and model.get("precision") != precision
+        return places.get(kind, len(places)), elsewhere, kind == "baseline" and model.get("precision") != precision
 
     return sorted(models, key=place)
 
 
 def _student(models: Sequence[Mapping[str, Any]], winner: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The student's entry: what ships, or, where that is the baseline, the student deployed in the same way."""
-    if winner is not None and winner.get("kind") != "control":
+    if winner is not None and winner.get("kind") != "baseline":
         return winner
     found = [model for model in models if model.get("kind") in ("candidate", "student") and "quality" in model]
     how = None if winner is None else (winner.get("runtime"), winner.get("precision"))
@@ -284,15 +284,15 @@ def _sentence(text: str) -> str:
 
 
 def _classes(
-    teacher: Mapping[str, Any] | None, control: Mapping[str, Any] | None, student: Mapping[str, Any] | None
+    teacher: Mapping[str, Any] | None, baseline: Mapping[str, Any] | None, student: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """Accuracy per class, the class that lost most first.
 
-    The change is the student's against the teacher, or against the control where there is no teacher.
+    The change is the student's against the teacher, or against the baseline where there is no teacher.
     """
     if student is None or not _per_class(student):
         return None
-    columns = {"teacher": _per_class(teacher), "control": _per_class(control), "student": _per_class(student)}
+    columns = {"teacher": _per_class(teacher), "baseline": _per_class(baseline), "student": _per_class(student)}
     present = [name for name in columns if columns[name]]
     against = present[0] if len(present) > 1 else None
     rows: list[dict[str, Any]] = []
@@ -322,18 +322,18 @@ def _classes(
 
 
 def _seeds(seeds: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if not seeds or not (seeds.get("student") or seeds.get("control")):
+    if not seeds or not (seeds.get("student") or seeds.get("baseline")):
         return None
-    control, student = seeds.get("control", []), seeds.get("student", [])
+    baseline, student = seeds.get("baseline", []), seeds.get("student", [])
     rows: list[dict[str, Any]] = []
-    for index in range(max(len(control), len(student))):
-        theirs, mine = (accuracies[index] if index < len(accuracies) else None for accuracies in (control, student))
+    for index in range(max(len(baseline), len(student))):
+        theirs, mine = (accuracies[index] if index < len(accuracies) else None for accuracies in (baseline, student))
         gain = mine - theirs if mine is not None and theirs is not None else None
-        rows.append({"number": index, "control": theirs, "student": mine, "gain": gain})
+        rows.append({"number": index, "baseline": theirs, "student": mine, "gain": gain})
     gains = [row["gain"] for row in rows if row["gain"] is not None]
     return {
         "rows": rows,
-        "control": _spread(control),
+        "baseline": _spread(baseline),
         "student": _spread(student),
         "gain": _spread(gains),
         "teacher": seeds.get("teacher"),
@@ -350,12 +350,12 @@ def _closed(spread: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _rmse(errors: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Errors of the probabilities over the seeds, and how much of the gap between control and teacher was closed."""
+    """Errors of the probabilities over the seeds, and how much of the gap between baseline and teacher was closed."""
     if not errors:
         return None
     return {
-        "rows": list(zip(errors["control"], errors["student"], strict=True)),
-        "control": _spread(errors["control"]),
+        "rows": list(zip(errors["baseline"], errors["student"], strict=True)),
+        "baseline": _spread(errors["baseline"]),
         "student": _spread(errors["student"]),
         "teacher": errors.get("teacher"),
         "member": errors.get("member"),
@@ -453,7 +453,7 @@ def _against_single(said: Mapping[str, Any] | None) -> str | None:
     return f"What ships {better} the {said['name']}; accuracy {points:+.2f} points."
 
 
-def _corrected(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _bias_correction(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """One number added to the logits of absent classes: per seed, the students first, accuracies before and after."""
     if not said:
         return None
@@ -464,7 +464,7 @@ def _corrected(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
             "rows": [_take(row, *columns) for row in said.get(key, [])],
             "means": {column: _spread([row.get(column) for row in said.get(key, [])])["mean"] for column in columns},
         }
-        for role, key in (("student", "seeds"), ("control", "controls"))
+        for role, key in (("student", "students"), ("baseline", "baselines"))
     ]
     names = [str(name) for name in said.get("classes", [])]
     return {"classes": _listed(names), "kinds": [kind for kind in kinds if kind["rows"]]}
@@ -476,10 +476,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _steps(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What each step did to students and controls: mean accuracy on test and its spread over the seeds."""
+    """What each step did to students and baselines: mean accuracy on test and its spread over the seeds."""
     if not said:
         return None
-    roles = [role for role in ("control", "student") if said.get(role)]
+    roles = [role for role in ("baseline", "student") if said.get(role)]
     names = list(dict.fromkeys(name for role in roles for name in said[role]))
     rows = [
         {"name": name, "spreads": [_spread(said[role].get(name, {}).get("accuracy", [])) for role in roles]}
@@ -496,7 +496,7 @@ def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
         "views": ("Views of each", units.grouped),
         "kind": ("What is stored", str),
         "top_k": ("Classes kept of each", units.grouped),
-        "codes": ("Stored as", str),
+        "dtype": ("Stored as", str),
         "kl_mean": ("Lost in storing, mean", _nats),
         "kl_largest": ("Lost in storing, largest", _nats),
         "top_probability": ("Largest probability, mean", units.percent),

@@ -24,7 +24,6 @@ from markupsafe import Markup
 
 from attar.errors import must
 from attar.evidence import units
-from attar.evidence.charts import part_called
 from attar.evidence.parts import ABSENT
 
 _TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
@@ -91,7 +90,6 @@ def _environment() -> jinja2.Environment:
 
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "part": part_called,
     "percent": units.percent,
     "percent_interval": units.percent_interval,
     "points": units.points,

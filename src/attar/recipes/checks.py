@@ -71,8 +71,10 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if top_k is not None and top_k >= classes:
         raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
     labels = dataset.train.labels
-    if (labels is None or bool((labels == ABSENT).all())) and recipe.control:
-        raise must("control", "the recipe", "false where no training example has a label", True, "Set control = false")
+    if (labels is None or bool((labels == ABSENT).all())) and recipe.baseline:
+        raise must(
+            "baseline", "the recipe", "false where no training example has a label", True, "Set baseline = false"
+        )
     check_tables(recipe, dataset)
     check_settings(recipe, dataset)
     if recipe.teacher.specialists is not None:

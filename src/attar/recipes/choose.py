@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from attar.recipes.schema.recipe import KeepSection
+from attar.recipes.schema.recipe import BudgetSection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ _CLEARLY = 0.95
 """A candidate counts as faster where it takes less than this share of the other's time: less is noise."""
 
 
-def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: float) -> Choice:
+def choose(candidates: Sequence[Measured], asked: BudgetSection, teacher_accuracy: float) -> Choice:
     """Refuse what costs accuracy or gains nothing, and take the fastest (or smallest) of the rest.
 
     Candidates whose answers have nothing to do with the labels are refused, too, whatever loss is allowed.
@@ -73,11 +73,11 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
 
     Args:
         candidates: At least one.
-        keep: What the recipe asks.
+        asked: What the recipe asks.
         teacher_accuracy: Of the teacher, on the same validation data.
     """
     assert candidates, "the runner deploys at least one candidate"
-    floor = teacher_accuracy - keep.accuracy_loss
+    floor = teacher_accuracy - asked.accuracy_loss
     # A plain candidate that loses the accuracy is no alternative to a low-precision one that keeps it.
     plain = {one.runtime: one for one in candidates if one.precision == "fp32" and one.accuracy >= floor - 1e-12}
     refused: dict[str, str] = {}
@@ -88,7 +88,7 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
         elif one.accuracy < floor - 1e-12:
             refused[one.name] = (
                 f"accuracy {one.accuracy:.4f} on validation loses {(teacher_accuracy - one.accuracy) * 100:.2f} points "
-                f"against the teacher; {keep.accuracy_loss * 100:.2f} may be lost"
+                f"against the teacher; {asked.accuracy_loss * 100:.2f} may be lost"
             )
         elif reference is not None and one.precision != "fp32" and not _gains(one, reference):
             refused[one.name] = (
@@ -98,21 +98,21 @@ def choose(candidates: Sequence[Measured], keep: KeepSection, teacher_accuracy: 
     standing = [one for one in candidates if one.name not in refused]
     alerts: list[str] = []
     if standing:
-        winner = _best(standing, keep)
-        what = "fastest at batch 1" if keep.prefer == "latency" else "smallest"
+        winner = _best(standing, asked)
+        what = "fastest at batch 1" if asked.prefer == "latency" else "smallest"
         why = f"{winner.name} is the {what} of {len(standing)} candidates that keep the accuracy"
         if len(standing) == 1:
             why = f"{winner.name} is the only candidate left that keeps the accuracy"
-        if not all(line["met"] for line in _budget(winner, keep, teacher_accuracy)):
+        if not all(line["met"] for line in _budget(winner, asked, teacher_accuracy)):
             why += ", though not all that was asked is reached"
-        elif winner is not _preferred(standing, keep):
+        elif winner is not _preferred(standing, asked):
             why = f"{winner.name} is the {what} that reaches all that was asked"
     else:
         winner = max(candidates, key=lambda one: (one.accuracy, -one.latency_ms))
         why = ""
         lacking = "is better than guessing" if winner.guessing is not None else "keeps the accuracy"
         alerts.append(f"No candidate {lacking}; {winner.name} comes nearest.")
-    budget = _budget(winner, keep, teacher_accuracy)
+    budget = _budget(winner, asked, teacher_accuracy)
     met = bool(standing) and all(bool(line["met"]) for line in budget)
     return Choice(winner.name, " ".join([*alerts, *([f"{why}."] if why else [])]), refused, budget, met, alerts)
 
@@ -127,41 +127,41 @@ def _gains(one: Measured, reference: Measured) -> bool:
     return one.latency_ms < _CLEARLY * reference.latency_ms or one.size_bytes < reference.size_bytes
 
 
-def _best(standing: Sequence[Measured], keep: KeepSection) -> Measured:
+def _best(standing: Sequence[Measured], asked: BudgetSection) -> Measured:
     reaching = [
         one
         for one in standing
-        if (keep.smaller is None or (one.smaller or 0) >= keep.smaller)
-        and (keep.faster is None or (one.faster or 0) >= keep.faster)
+        if (asked.smaller is None or (one.smaller or 0) >= asked.smaller)
+        and (asked.faster is None or (one.faster or 0) >= asked.faster)
     ]
-    return _preferred(reaching or standing, keep)
+    return _preferred(reaching or standing, asked)
 
 
-def _preferred(standing: Sequence[Measured], keep: KeepSection) -> Measured:
-    if keep.prefer == "size":
+def _preferred(standing: Sequence[Measured], asked: BudgetSection) -> Measured:
+    if asked.prefer == "size":
         return min(standing, key=lambda one: (one.size_bytes, one.latency_ms))
     fastest = min(one.latency_ms for one in standing)
     level = [one for one in standing if one.latency_ms <= fastest / _CLEARLY]
     return min(level, key=lambda one: (one.size_bytes, one.latency_ms))
 
 
-def _budget(winner: Measured, keep: KeepSection, teacher_accuracy: float) -> list[dict[str, object]]:
+def _budget(winner: Measured, asked: BudgetSection, teacher_accuracy: float) -> list[dict[str, object]]:
     loss = teacher_accuracy - winner.accuracy
     lines: list[dict[str, object]] = [
         {
             "what": "accuracy lost against the teacher, on validation (points)",
-            "asked": round(keep.accuracy_loss * 100, 4),
+            "asked": round(asked.accuracy_loss * 100, 4),
             "reached": round(loss * 100, 4),
-            "met": loss <= keep.accuracy_loss + 1e-12,
+            "met": loss <= asked.accuracy_loss + 1e-12,
         }
     ]
-    for what, asked, reached in (
-        ("times smaller than the teacher", keep.smaller, winner.smaller),
-        ("times faster than the teacher at batch 1", keep.faster, winner.faster),
+    for what, wanted, reached in (
+        ("times smaller than the teacher", asked.smaller, winner.smaller),
+        ("times faster than the teacher at batch 1", asked.faster, winner.faster),
     ):
-        if asked is not None:
-            met = reached is not None and reached >= asked
+        if wanted is not None:
+            met = reached is not None and reached >= wanted
             lines.append(
-                {"what": what, "asked": asked, "reached": None if reached is None else round(reached, 3), "met": met}
+                {"what": what, "asked": wanted, "reached": None if reached is None else round(reached, 3), "met": met}
             )
     return lines

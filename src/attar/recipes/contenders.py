@@ -44,7 +44,7 @@ class Contender:
 
     Attributes:
         name: What tables call it.
-        kind: ``candidate`` (of the student), ``teacher``, ``member`` or ``control`` (a candidate of the baseline).
+        kind: ``candidate`` (of the student), ``teacher``, ``member`` or ``baseline`` (a candidate of the baseline).
         runtime: What executes it; ``python`` for a teacher that runs as its own library does.
         precision: ``fp32``, ``int8``, ``packed`` or few bits.
         runner: Logits of float32 arrays.
@@ -92,7 +92,7 @@ class Field:
 
     def candidates(self) -> list[Contender]:
         """Those that may ship: the student's and the baseline's."""
-        return [one for one in self.contenders.values() if one.kind in ("candidate", "control")]
+        return [one for one in self.contenders.values() if one.kind in ("candidate", "baseline")]
 
     def outdone(self, score: Mapping[str, float]) -> dict[str, str]:
         """Candidates whose counterpart in the same form is the better one, with the reason.
@@ -104,7 +104,7 @@ class Field:
             score: Of every candidate on validation, higher is better.
         """
         found = {}
-        forms = {one.form: one for one in self.contenders.values() if one.kind == "control"}
+        forms = {one.form: one for one in self.contenders.values() if one.kind == "baseline"}
         for student in self.contenders.values():
             baseline = forms.get(student.form) if student.kind == "candidate" else None
             if baseline is None:
@@ -161,9 +161,9 @@ def line_up(context: Context, taught: Taught) -> Field:
     runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
     teachers, warnings = _teachers(context, taught, runtimes)
     found |= teachers
-    if taught.control is None:
+    if taught.baseline is None:
         return Field(found, refused, warnings)
-    baseline = taught.control.network
+    baseline = taught.baseline.network
     deployed = [one for one in grid if one.name in found]
     # Files of few bits first, as they come: then the network itself, in the runtime that every machine has.
     reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
@@ -173,7 +173,7 @@ def line_up(context: Context, taught: Taught) -> Field:
             name = f"baseline {candidate.name}"
             made = artifact_of(context, name, baseline, candidate, spec)
             if not isinstance(made, str):
-                found[name] = Contender.deployed(name, "control", made, figures)
+                found[name] = Contender.deployed(name, "baseline", made, figures)
             elif candidate is reference:
                 warnings.append(f"The baseline could not be deployed: {made}")
             advance(1)
@@ -187,12 +187,12 @@ def _own(network: nn.Module) -> str:
 
 def _within_reach(context: Context, taught: Taught) -> bool:
     """Whether the baseline may be as good as the student: one that is clearly worse on validation is no candidate."""
-    assert taught.control is not None
+    assert taught.baseline is not None
     validation = context.dataset.validation
     assert validation.labels is not None, "data sets have labels in validation"
     labels = validation.labels.numpy()
     student, baseline = (
-        correct(predict_all(open_torch(one.network), validation), labels) for one in (taught.student, taught.control)
+        correct(predict_all(open_torch(one.network), validation), labels) for one in (taught.student, taught.baseline)
     )
     return verdict(student, baseline).sentence != HELPED
 

@@ -1,4 +1,4 @@
-"""Students and controls whose logits of absent classes are shifted, by an amount chosen on validation data."""
+"""Students and baselines whose logits of absent classes are shifted, by an amount chosen on validation data."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Corrected:
     Attributes:
         classes: Numbers of the classes whose logits were shifted.
         students: One per seed.
-        controls: The same without the teacher.
+        baselines: The same without the teacher.
     """
 
     classes: Sequence[int]
     students: Sequence[Shifted]
-    controls: Sequence[Shifted]
+    baselines: Sequence[Shifted]
 
     def evidence(self, context: Context) -> dict[str, Any]:
         """Accuracies on test before and after: of all examples, and of those of the classes that were absent."""
@@ -57,16 +57,16 @@ class Corrected:
         labels = test.labels.numpy()
         rows: dict[str, list[Mapping[str, float]]] = {
             which: [_entry(one, len(context.dataset.validation), test, labels, self.classes) for one in trainings]
-            for which, trainings in (("seeds", self.students), ("controls", self.controls))
+            for which, trainings in (("students", self.students), ("baselines", self.baselines))
         }
-        columns = {key: [row[key] for row in rows["seeds"]] for key in rows["seeds"][0]}
-        of_controls = {key: [row[key] for row in rows["controls"]] for key in (rows["controls"] or [{}])[0]}
+        columns = {key: [row[key] for row in rows["students"]] for key in rows["students"][0]}
+        of_baselines = {key: [row[key] for row in rows["baselines"]] for key in (rows["baselines"] or [{}])[0]}
         names = [context.dataset.classes[number] for number in self.classes]
-        return {"classes": names, **rows, "student": columns, "control": of_controls}
+        return {"classes": names, **rows, "student": columns, "baseline": of_baselines}
 
 
 def corrected_of(
-    context: Context, transfer: Split | None, students: Sequence[Trained], controls: Sequence[Trained]
+    context: Context, transfer: Split | None, students: Sequence[Trained], baselines: Sequence[Trained]
 ) -> Corrected | None:
     """Every network with the shift that is best on validation; None where the recipe wants none.
 
@@ -80,7 +80,7 @@ def corrected_of(
     return Corrected(
         absent,
         [_shifted(context, one, absent) for one in students],
-        [_shifted(context, one, absent) for one in controls],
+        [_shifted(context, one, absent) for one in baselines],
     )
 
 

@@ -79,7 +79,7 @@ def document(
             "drawn": list(dataset.drawn),
             "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         },
-        "asked": recipe.keep.model_dump(),
+        "asked": recipe.budget.model_dump(),
         "models": _models(context, field, judged, tested, taught, measured, choice),
         "winner": choice.winner,
         "why": choice.why,
@@ -90,7 +90,7 @@ def document(
         "against_single": None
         if single is None or member is None
         else _against_member(single, tested[choice.winner], member, labels, warnings),
-        "corrected": None if taught.corrected is None else taught.corrected.evidence(context),
+        "bias_correction": None if taught.corrected is None else taught.corrected.evidence(context),
         "selection": None if taught.selected is None else taught.selected.said,
         "synthesis": None if taught.made is None else taught.made.said,
         "specialists": None if taught.specialized is None else taught.specialized.evidence(context),
@@ -98,11 +98,11 @@ def document(
         "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
         | {
             one.name: _curve(one, recipe.student.choose_by)
-            for last in (*taught.students, *taught.controls)
+            for last in (*taught.students, *taught.baselines)
             for one in (*last.earlier, last)
             if one.history
         },
-        "steps": told(context, taught.students, taught.controls),
+        "steps": told(context, taught.students, taught.baselines),
         "precision": size_report(network) if is_quantized(network) else None,
         "examples": _examples(context, taught),
         "temperature": recipe.temperature,
@@ -212,27 +212,27 @@ def against_baseline(
         member: The same of its best single model, where it has several.
         warnings: Takes what there is to warn of.
     """
-    if taught.control is None:
-        warnings.append("No baseline was trained, so whether distillation helped is not known (control = false).")
-        return {"control": False, "verdict": None, "seeds": None}
+    if taught.baseline is None:
+        warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
+        return {"baseline": False, "verdict": None, "seeds": None}
 
     def judged(trained: Sequence[Trained]) -> tuple[NDArray[np.bool_], list[float]]:
         outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
         return np.stack([correct(one, labels) for one in outputs]), [_rmse(one, labels) for one in outputs]
 
-    (baselines, baseline_errors), (students, student_errors) = judged(taught.controls), judged(taught.students)
+    (baselines, baseline_errors), (students, student_errors) = judged(taught.baselines), judged(taught.students)
     wrong = baseline_errors, student_errors, _rmse(heard, labels)
     ruling = verdict(students, baselines)
     teacher = float(correct(heard, labels).mean())
-    of_controls, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
-    closed = gap_closed(of_controls, of_students, teacher)
+    of_baselines, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
+    closed = gap_closed(of_baselines, of_students, teacher)
     if closed is None:
         warnings.append("The teacher is not better than the baseline on test: there is no gap to close.")
     return {
-        "control": True,
+        "baseline": True,
         "verdict": ruling.to_json(),
         "seeds": {
-            "control": of_controls,
+            "baseline": of_baselines,
             "student": of_students,
             "teacher": teacher,
             "gap_closed": None if closed is None else closed.to_json(),
@@ -245,12 +245,12 @@ def _rmse(logits: Logits, labels: NDArray[np.int64]) -> float:
     return float(np.sqrt(squared_errors(logits, labels).mean()))
 
 
-def _errors(controls: list[float], students: list[float], teacher: float, member: float | None) -> dict[str, Any]:
-    """Errors of the probabilities, and how much of the gap between control and teacher the students close."""
+def _errors(baselines: list[float], students: list[float], teacher: float, member: float | None) -> dict[str, Any]:
+    """Errors of the probabilities, and how much of the gap between baseline and teacher the students close."""
     # The share of a gap is the same for errors as for their opposites, which grow with quality as accuracies do.
-    closed = gap_closed([1 - one for one in controls], [1 - one for one in students], 1 - teacher)
+    closed = gap_closed([1 - one for one in baselines], [1 - one for one in students], 1 - teacher)
     return {
-        "control": controls,
+        "baseline": baselines,
         "student": students,
         "teacher": teacher,
         "member": member,

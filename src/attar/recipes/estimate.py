@@ -48,7 +48,7 @@ def stored(recipe: Recipe, dataset: Dataset) -> Stored:
     if made is not None:
         examples = made.rows + made.original * len(dataset.train)
     labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if kept else 0
-    top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.codes == "int8" else 2
+    top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.dtype == "int8" else 2
     scale = 2 if number == 1 else 0
     width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
     return Stored(examples, labels, labels * width)

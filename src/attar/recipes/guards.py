@@ -17,7 +17,7 @@ from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
 from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.student import DistilStep
+from attar.recipes.schema.student import DistillStep
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.stages import Context
@@ -49,21 +49,21 @@ APART = 0.01
 """Mean KL in nats from which on two looks at an example count as different for a teacher."""
 
 
-def weak_teacher(teacher: float, controls: Sequence[float], part: str = "validation") -> str | None:
+def weak_teacher(teacher: float, baselines: Sequence[float], part: str = "validation") -> str | None:
     """A teacher that is no better than the same student without it has nothing to teach.
 
     Args:
         teacher: Its accuracy.
-        controls: Accuracies of the controls, one per seed.
+        baselines: Accuracies of the baselines, one per seed.
         part: On which data.
     """
-    if not controls:
+    if not baselines:
         return None
-    control = sum(controls) / len(controls)
-    if teacher > control:
+    baseline = sum(baselines) / len(baselines)
+    if teacher > baseline:
         return None
     return (
-        f"The teacher is not better than the baseline on {part}: {teacher:.2%} against {control:.2%}. "
+        f"The teacher is not better than the baseline on {part}: {teacher:.2%} against {baseline:.2%}. "
         "What the student gains from it, if anything, is not its accuracy."
     )
 
@@ -222,9 +222,9 @@ def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) 
     validation = context.dataset.validation
     assert validation.labels is not None, "data sets have labels in validation"
     labels = validation.labels.numpy()
-    before = taught.controls if taught.corrected is None else [one.before for one in taught.corrected.controls]
-    controls = [float(correct(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
-    return weak_teacher(float(correct(teacher, labels).mean()), controls)
+    before = taught.baselines if taught.corrected is None else [one.before for one in taught.corrected.baselines]
+    baselines = [float(correct(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
+    return weak_teacher(float(correct(teacher, labels).mean()), baselines)
 
 
 def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> str | None:
@@ -266,7 +266,7 @@ def _softened(recipe: Recipe) -> list[float]:
     """The temperatures at which terms begin to soften the teacher's logits, each once."""
     found = set()
     for step in recipe.student.course:
-        if isinstance(step, DistilStep) and step.hears == "teacher":
+        if isinstance(step, DistillStep) and step.teacher == "teacher":
             for term in recipe.objective_of(step).terms.values():
                 if isinstance(term.loss, SoftTargets | Decoupled) and term.of == "student":
                     found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))

@@ -1,4 +1,4 @@
-"""What the students of a recipe imitate on, and what their controls learn from."""
+"""What the students of a recipe imitate on, and what their baselines learn from."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from attar.transfer.split import Split
 
 @dataclass(frozen=True)
 class Imitated:
-    """The examples of students and controls.
+    """The examples of students and baselines.
 
     Attributes:
         transfer: What the students imitate on; None for the training examples, all of them and nothing else.
-        labeled: What the controls learn from; None for the training examples.
+        labeled: What the baselines learn from; None for the training examples.
         made: How rows were made; None if none were.
     """
 
@@ -27,7 +27,7 @@ class Imitated:
 
     @property
     def examples(self) -> int | None:
-        """How many examples a student sees in an epoch, where these are more than a control's."""
+        """How many examples a student sees in an epoch, where these are more than a baseline's."""
         return None if self.transfer is None or self.transfer is self.labeled else len(self.transfer)
 
 

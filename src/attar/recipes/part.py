@@ -1,4 +1,4 @@
-"""What of the data students imitate on and controls learn from, as far as no teacher is needed to know it."""
+"""What of the data students imitate on and baselines learn from, as far as no teacher is needed to know it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         transfer: What the students imitate on; None for the training examples, all of them and nothing else.
-        labeled: What the controls learn from; None for the training examples.
+        labeled: What the baselines learn from; None for the training examples.
     """
 
     transfer: Split | None

@@ -174,7 +174,10 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     wanted = stored(recipe, dataset)
     deployed = candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)
     student_steps = [
-        recipe.student.seeds * (1 + recipe.control) * training.epochs * math.ceil(wanted.examples / training.batch_size)
+        recipe.student.seeds
+        * (1 + recipe.baseline)
+        * training.epochs
+        * math.ceil(wanted.examples / training.batch_size)
         for _, training in recipe.trainings
     ]
     return Plan(
@@ -225,7 +228,7 @@ def _training_seconds(
 
 def _weights(recipe: Recipe, teacher: int, student: int, deployed: int) -> int:
     """Bytes of all weights that a run keeps: of teacher, of students and baselines after each step, of artifacts."""
-    trained = recipe.student.seeds * (1 + recipe.control) * len(recipe.student.course)
+    trained = recipe.student.seeds * (1 + recipe.baseline) * len(recipe.student.course)
     return 4 * ((0 if recipe.teacher.given else teacher) + student * (trained + 2 * deployed))
 
 

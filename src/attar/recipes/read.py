@@ -107,10 +107,10 @@ def apply(document: Document, change: str) -> None:
     """Set one value of a recipe's document in place, from ``dotted.key=value``.
 
     Example:
-        >>> recipe = {"keep": {"accuracy_loss": 0.01}}
-        >>> apply(recipe, "keep.accuracy_loss=0.02")
+        >>> recipe = {"budget": {"accuracy_loss": 0.01}}
+        >>> apply(recipe, "budget.accuracy_loss=0.02")
         >>> recipe
-        {'keep': {'accuracy_loss': 0.02}}
+        {'budget': {'accuracy_loss': 0.02}}
 
     A number counts the tables of a list, from 0: ``student.steps.1.weights.bits=2``.
     """
@@ -183,7 +183,7 @@ def _said(problem: Any, where: str) -> str:
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        uses = problem["ctx"].get("expected_tags", "'distil', 'quantize'")
+        uses = problem["ctx"].get("expected_tags", "'distill', 'quantize'")
         return f"{where}: {key}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if problem["type"] == "value_error":

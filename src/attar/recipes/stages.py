@@ -85,7 +85,7 @@ class Trained:
         history: One plain entry per epoch.
         score: Score on validation of the kept epoch: what the recipe chooses by.
         teacher: The teacher that learned beside it, if one did.
-        use: What was done: ``distil`` or ``quantize``.
+        use: What was done: ``distill`` or ``quantize``.
         earlier: The steps before it, in order.
     """
 
@@ -94,7 +94,7 @@ class Trained:
     history: Sequence[Mapping[str, Any]]
     score: float
     teacher: nn.Module | None = None
-    use: str = "distil"
+    use: str = "distill"
     earlier: Sequence[Trained] = ()
 
 
@@ -289,7 +289,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
                 folder / "store",
                 views=views,
                 top_k=transfer.top_k,
-                codes=transfer.codes,
+                dtype=transfer.dtype,
                 temperature=context.recipe.temperature,
                 progress=context.progress,
             ),
@@ -300,7 +300,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
         "data": split.fingerprint(),
         "views": views.fingerprint(),
         "top_k": transfer.top_k,
-        **named_codes(transfer),
+        **named_dtype(transfer),
     }
     return context.folder.stage(name, depends, work)
 
@@ -319,7 +319,7 @@ def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> 
             mean=teacher.mean,
             weights=teacher.given,
             top_k=transfer.top_k,
-            codes=transfer.codes,
+            dtype=transfer.dtype,
             temperature=context.recipe.temperature,
             progress=context.progress,
         )
@@ -339,15 +339,15 @@ def _said_of(context: Context, stored: Targets) -> dict[str, Any]:
         "kind": stored.kind,
         "size_bytes": stored.size_bytes,
         "bytes_per_example": stored.bytes_per_example,
-        "codes": stored.codes,
+        "dtype": stored.dtype,
         "top_k": stored.top_k,
         **({} if fidelity is None else dataclasses.asdict(fidelity)),
     }
 
 
-def named_codes(transfer: TransferSection) -> dict[str, str]:
+def named_dtype(transfer: TransferSection) -> dict[str, str]:
     """How targets are kept, where that is named at all: what was made before there was a choice is found again."""
-    return {} if transfer.codes == "float16" else {"codes": transfer.codes}
+    return {} if transfer.dtype == "float16" else {"dtype": transfer.dtype}
 
 
 # -- artifacts ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Student and control: what is done to each of them, step by step, each step a stage of its own."""
+"""Student and baseline: what is done to each of them, step by step, each step a stage of its own."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from attar.quantization.sharing import share_points_
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.objective import labels_alone
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.student import DistilStep, QuantizeStep
-from attar.recipes.stages import Context, Trained, formats_of, named_codes, train
+from attar.recipes.schema.student import DistillStep, QuantizeStep
+from attar.recipes.stages import Context, Trained, formats_of, named_dtype, train
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective
@@ -45,7 +45,7 @@ class _Lesson:
     """What a network learns from in every step.
 
     Attributes:
-        role: ``student`` or ``control``: how stages are called.
+        role: ``student`` or ``baseline``: how stages are called.
         data: The examples, with what the teacher says of them; other targets where they are given.
         depends: What they depend on.
         objective: Terms of a step, from the recipe's.
@@ -97,7 +97,7 @@ def student_of(
             "views": views.fingerprint(),
             "teacher": heard,
             "top_k": recipe.transfer.top_k,
-            **named_codes(recipe.transfer),
+            **named_dtype(recipe.transfer),
             **({"per_teacher": True} if recipe.transfer.per_teacher else {}),
             "detach": recipe.teacher.detach,
             **({} if recipe.transfer.label_views else {"label_views": False}),
@@ -110,13 +110,13 @@ def student_of(
     return _walked(context, index, taught, _on_labels(context, None, labeled))
 
 
-def control_of(context: Context, index: int, examples: int | None = None, labeled: Split | None = None) -> Trained:
+def baseline_of(context: Context, index: int, examples: int | None = None, labeled: Split | None = None) -> Trained:
     """The same network with the same steps and budget and no teacher: labels alone, on the same views.
 
     Args:
         context: The run.
         index: Number of the seed.
-        examples: How many the student sees in an epoch, where these are not the control's; the control then gets so
+        examples: How many the student sees in an epoch, where these are not the baseline's; the baseline then gets so
             many more epochs that it takes as many steps.
         labeled: What it learns from; the training examples if left out.
     """
@@ -138,7 +138,7 @@ def _on_labels(context: Context, examples: int | None, labeled: Split | None) ->
         return replace(training, epochs=training.epochs * times, patience=patience)
 
     return _Lesson(
-        role="control",
+        role="baseline",
         data=lambda _: TransferSet(rows, views),
         depends={"views": views.fingerprint(), **({} if labeled is None else {"transfer": labeled.fingerprint()})},
         objective=labels_alone,
@@ -163,9 +163,9 @@ def _walked(context: Context, index: int, lesson: _Lesson, alone: _Lesson) -> Tr
             trained = _scored(context, f"{lesson.role}/{index}/{place}-quantize", step, made, before, seed)
         else:
             objective = recipe.objective_of(step)
-            # A step of the student that hears nobody is the control's.
-            chosen = alone if _hears_nobody(objective) and lesson.learning is None else lesson
-            name = f"{chosen.role}/{index}" if network is None else f"{chosen.role}/{index}/{place}-distil"
+            # A step of the student that hears nobody is the baseline's.
+            chosen = alone if _needs_no_teacher(objective) and lesson.learning is None else lesson
+            name = f"{chosen.role}/{index}" if network is None else f"{chosen.role}/{index}/{place}-distill"
             trained = _distilled(context, name, step, chosen, network, plain, seed)
         network = trained.network
         if not is_quantized(network):
@@ -177,7 +177,7 @@ def _walked(context: Context, index: int, lesson: _Lesson, alone: _Lesson) -> Tr
 def _distilled(
     context: Context,
     name: str,
-    step: DistilStep,
+    step: DistillStep,
     lesson: _Lesson,
     network: nn.Module | None,
     plain: nn.Module | None,
@@ -188,12 +188,12 @@ def _distilled(
     depends: dict[str, Any] = {"network": section.model_dump(), "seed": seed, **lesson.depends}
     if network is not None:
         depends["before"] = _described(network)
-    if step.learn != "all":
-        depends["learn"] = step.learn
-    if step.statistics != "follow":
-        depends["statistics"] = step.statistics
+    if step.train != "all":
+        depends["train"] = step.train
+    if step.freeze_bn_stats:
+        depends["freeze_bn_stats"] = True
     own: TargetSource | None = None
-    if step.hears == "itself" and lesson.role == "student":
+    if step.teacher == "float_student" and lesson.role == "student":
         assert plain is not None, "the schema wants a step before it"
         teacher = NetworkTeacher(copy.deepcopy(plain), example=context.example, device=context.device)
         depends["teacher"], own = teacher.fingerprint(), Live(teacher)
@@ -202,10 +202,10 @@ def _distilled(
         return network_of(section, seed) if network is None else copy.deepcopy(network)
 
     def prepared(fresh: nn.Module) -> nn.Module:
-        if step.learn == "points":
+        if step.train == "codebook":
             only_tables_learn_(fresh)
-        if step.statistics == "restore":
-            restored_(fresh)
+        if step.freeze_bn_stats:
+            freeze_bn_stats_(fresh)
         return fresh
 
     return train(
@@ -308,11 +308,11 @@ def _shared(network: nn.Module) -> dict[str, Any]:
     return {"shared": same} if same else {}
 
 
-def _hears_nobody(objective: Objective) -> bool:
+def _needs_no_teacher(objective: Objective) -> bool:
     return all(isinstance(term.loss, HardLabels) and term.of == "student" for term in objective.terms.values())
 
 
-def restored_(network: nn.Module) -> nn.Module:
+def freeze_bn_stats_(network: nn.Module) -> nn.Module:
     """Let the running statistics of batch normalization stay as they are while the network is trained, in place.
 
     Each batch is normalized by its own statistics as ever; evaluation uses those that there were before. The code of
@@ -354,15 +354,15 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
                     share_points_(network)
                 if step.allocation == "gradient":
                     _check_labelled(dataset.train)
-            elif step.learn == "points":
+            elif step.train == "codebook":
                 only_tables_learn_(copy.deepcopy(network))
         except BadInput as error:
             raise type(error)(f"student.steps.{place} of the recipe: {error}") from error
     return network
 
 
-def told(context: Context, students: Sequence[Trained], controls: Sequence[Trained]) -> dict[str, Any] | None:
-    """Every step of students and controls: score on validation, accuracy on test, one figure a seed.
+def told(context: Context, students: Sequence[Trained], baselines: Sequence[Trained]) -> dict[str, Any] | None:
+    """Every step of students and baselines: score on validation, accuracy on test, one figure a seed.
 
     None where the student is trained in one step.
     """
@@ -385,4 +385,4 @@ def told(context: Context, students: Sequence[Trained], controls: Sequence[Train
             }
         return found
 
-    return {"student": rows(students), "control": rows(controls) if controls else None}
+    return {"student": rows(students), "baseline": rows(baselines) if baselines else None}

@@ -1,4 +1,4 @@
-"""Everything that a recipe trains: teacher, targets, students and their controls."""
+"""Everything that a recipe trains: teacher, targets, students and their baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.networks import check_teacher, network_of
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.stages import Context, Trained, targets_of
-from attar.recipes.steps import control_of, student_of
+from attar.recipes.steps import baseline_of, student_of
 from attar.recipes.tabular import Made, Selected, selected_of
 from attar.recipes.teachers import teacher_of
 from attar.teachers.ensemble import Ensemble
@@ -35,7 +35,7 @@ class Heard:
         teacher: The frozen source of targets.
         members: Trainings of its networks that took place in this run.
         selected: How it was selected from a library; None if it was not.
-        imitated: The examples that students and controls have.
+        imitated: The examples that students and baselines have.
         source: Its targets, stored or live.
         views: How the examples are seen.
         store: The stage that stored the targets; None for a live teacher.
@@ -60,15 +60,15 @@ class Taught:
         teacher: The frozen source of targets.
         members: Trainings of the teacher's networks that took place in this run.
         students: One training per seed.
-        controls: The same without the teacher; empty if the recipe wants none.
+        baselines: The same without the teacher; empty if the recipe wants none.
         heard: The teacher with its targets, as the students heard it; None where it learned along.
-        corrected: Students and controls before and after a shift of their logits; None without one.
+        corrected: Students and baselines before and after a shift of their logits; None without one.
     """
 
     teacher: Teacher
     members: Sequence[Trained]
     students: Sequence[Trained]
-    controls: Sequence[Trained]
+    baselines: Sequence[Trained]
     heard: Heard | None = None
     corrected: Corrected | None = None
 
@@ -105,13 +105,13 @@ class Taught:
         return max(self.students, key=lambda one: one.score)
 
     @property
-    def control(self) -> Trained | None:
+    def baseline(self) -> Trained | None:
         """The baseline that it is held against, chosen in the same way."""
-        return max(self.controls, key=lambda one: one.score) if self.controls else None
+        return max(self.baselines, key=lambda one: one.score) if self.baselines else None
 
     def network_of(self, kind: str) -> nn.Module:
-        """What candidates of a kind are deployed from: the baseline for ``control``, the student for ``candidate``."""
-        of = self.control if kind == "control" else self.student
+        """What candidates of a kind are deployed from: the baseline for ``baseline``, the student for ``candidate``."""
+        of = self.baseline if kind == "baseline" else self.student
         assert of is not None, "without a baseline it has no candidates"
         return of.network
 
@@ -121,11 +121,11 @@ def teach(context: Context) -> Taught:
     if context.recipe.teacher.learns:
         return _together(context)
     heard, students = learn(context)
-    controls = _controls(context, heard.imitated)
-    corrected = corrected_of(context, heard.imitated.transfer, students, controls)
+    baselines = _baselines(context, heard.imitated)
+    corrected = corrected_of(context, heard.imitated.transfer, students, baselines)
     if corrected is not None:
-        students, controls = [one.after for one in corrected.students], [one.after for one in corrected.controls]
-    return Taught(heard.teacher, heard.members, students, controls, heard, corrected)
+        students, baselines = [one.after for one in corrected.students], [one.after for one in corrected.baselines]
+    return Taught(heard.teacher, heard.members, students, baselines, heard, corrected)
 
 
 def listen(context: Context) -> Heard:
@@ -182,15 +182,15 @@ def _together(context: Context) -> Taught:
     students = [student_of(context, index, None, views, heard, fresh) for index in range(recipe.student.seeds)]
     beside = max(students, key=lambda one: one.score).teacher
     assert beside is not None
-    return Taught(NetworkTeacher(beside, example=context.example), [], students, _controls(context, None))
+    return Taught(NetworkTeacher(beside, example=context.example), [], students, _baselines(context, None))
 
 
 def _reads(context: Context) -> bool:
     return any(reads_layers(objective) for objective, _ in context.recipe.trainings)
 
 
-def _controls(context: Context, imitated: Imitated | None) -> list[Trained]:
+def _baselines(context: Context, imitated: Imitated | None) -> list[Trained]:
     recipe = context.recipe
     examples, labeled = (None, None) if imitated is None else (imitated.examples, imitated.labeled)
-    seeds = range(recipe.student.seeds) if recipe.control else []
-    return [control_of(context, index, examples, labeled) for index in seeds]
+    seeds = range(recipe.student.seeds) if recipe.baseline else []
+    return [baseline_of(context, index, examples, labeled) for index in seeds]

@@ -65,11 +65,11 @@ def chosen(
         if one.name not in outdone
     ]
     teacher = teacher_name(judged)
-    choice = choose(options, context.recipe.keep, accuracy(judged[teacher]))
+    choice = choose(options, context.recipe.budget, accuracy(judged[teacher]))
     subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
     alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
     winner = field.contenders[choice.winner]
-    if winner.kind == "control":
+    if winner.kind == "baseline":
         student = next(one for one in field.candidates() if one.kind == "candidate" and one.form == winner.form)
         reached, other = f"{accuracy(judged[winner.name]):.2%}", f"{accuracy(judged[student.name]):.2%}"
         alerts.append(
@@ -93,7 +93,7 @@ def _measured(one: Contender, field: Field, accuracy: float, luck: Chance, measu
         latency_ms=measured["latency"][one.name]["1"]["median_ms"],
         smaller=None if teacher is None or not teacher.size_bytes else teacher.size_bytes / one.size_bytes,
         faster=None if faster is None else faster["ratio"],
-        baseline=one.kind == "control",
+        baseline=one.kind == "baseline",
         guessing=luck.sentence if luck.guessing else None,
     )
 

@@ -12,7 +12,7 @@ from attar.network.references import Trust, names_function
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.objective import TermTable, check_pauses, labels_alone
 from attar.recipes.schema.section import Fraction, Number, Section, Seed, each_once
-from attar.recipes.schema.student import DistilStep, StudentSection
+from attar.recipes.schema.student import DistillStep, StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.training.losses.decoupled import Decoupled
@@ -25,7 +25,7 @@ Runtime = Literal["torch", "onnxruntime", "openvino"]
 """What can execute an artifact."""
 
 
-class KeepSection(Section):
+class BudgetSection(Section):
     """What must be kept, and what is wanted of the artifact; every choice is made on validation data."""
 
     accuracy_loss: Fraction = Field(
@@ -68,8 +68,8 @@ class Recipe(Section):
     transfer: TransferSection = TransferSection()
     student: StudentSection
     objective: Annotated[dict[str, TermTable], Field(min_length=1)]
-    control: bool = Field(True, description="train the same student without the teacher beside it")
-    keep: KeepSection = KeepSection()
+    baseline: bool = Field(True, description="train the same student without the teacher beside it")
+    budget: BudgetSection = BudgetSection()
     artifacts: ArtifactsSection = ArtifactsSection()
     _trust: Trust = PrivateAttr(default_factory=Trust)
 
@@ -80,7 +80,7 @@ class Recipe(Section):
         if all(term.of == "teacher" for term in self.objective.values()):
             raise ValueError("objective must have a term that judges the student; add one, or drop an of")
         self._check_labels(self.objective, "objective")
-        for key, given in (("top_k", self.transfer.top_k is not None), ("codes", self.transfer.codes != "float16")):
+        for key, given in (("top_k", self.transfer.top_k is not None), ("dtype", self.transfer.dtype != "float16")):
             if given and (self.teacher.learns or not self.transfer.cached):
                 raise ValueError(
                     f"transfer.{key} needs stored targets; leave it out, or set cached = true and learns = false"
@@ -90,12 +90,14 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _steps_fit_the_teacher(self) -> Recipe:
-        distils = [step for step in self.student.course if isinstance(step, DistilStep)]
-        if self.teacher.learns and len(distils) > 1:
-            raise ValueError("student.steps must have one distil step where the teacher learns along; leave out others")
-        if self.teacher.learns and distils[0].hears == "itself":
-            raise ValueError("student.steps: a student that hears itself has no teacher that learns along")
-        for step in distils:
+        distills = [step for step in self.student.course if isinstance(step, DistillStep)]
+        if self.teacher.learns and len(distills) > 1:
+            raise ValueError(
+                "student.steps must have one distill step where the teacher learns along; leave out others"
+            )
+        if self.teacher.learns and distills[0].teacher == "float_student":
+            raise ValueError("student.steps: a student that is its own teacher has no teacher that learns along")
+        for step in distills:
             if step.objective is None:
                 continue
             if not self.teacher.learns and any(term.of == "teacher" for term in step.objective.values()):
@@ -103,7 +105,7 @@ class Recipe(Section):
             if all(term.of == "teacher" for term in step.objective.values()):
                 raise ValueError("the objective of a step must have a term that judges the student; add one")
             self._check_labels(step.objective, "a step")
-        for step in distils:
+        for step in distills:
             check_pauses(self.objective_of(step), self.training_of(step).epochs)
         return self
 
@@ -147,19 +149,19 @@ class Recipe(Section):
             if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
                 raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
 
-    def objective_of(self, step: DistilStep) -> Objective:
+    def objective_of(self, step: DistillStep) -> Objective:
         """What a step minimizes."""
         return self.terms if step.objective is None else Objective(step.objective)
 
-    def training_of(self, step: DistilStep) -> Training:
+    def training_of(self, step: DistillStep) -> Training:
         """How a step trains."""
         return step.training or self.student.training
 
     @property
     def trainings(self) -> list[tuple[Objective, Training]]:
         """Objective and settings of all trainings of a student, in order."""
-        distils = (step for step in self.student.course if isinstance(step, DistilStep))
-        return [(self.objective_of(step), self.training_of(step)) for step in distils]
+        distills = (step for step in self.student.course if isinstance(step, DistillStep))
+        return [(self.objective_of(step), self.training_of(step)) for step in distills]
 
     @property
     def terms(self) -> Objective:
@@ -167,7 +169,7 @@ class Recipe(Section):
         return Objective(self.objective)
 
     @property
-    def control_terms(self) -> Objective:
+    def baseline_terms(self) -> Objective:
         """The same without the teacher: the hard labels alone, at full weight."""
         return labels_alone(self.terms)
 

@@ -37,24 +37,24 @@ FormatTable = Annotated[Any, PlainValidator(_formats), PlainSerializer(_plain_fo
 """A `Format`, a mapping of patterns to such, or None."""
 
 
-class DistilStep(Section):
+class DistillStep(Section):
     """The student is trained: distilled from the teacher, or on labels where the objective has nothing else."""
 
-    use: Literal["distil"]
+    use: Literal["distill"]
     training: TrainingSettings | None = Field(
         None, description="how; what it leaves out is as student.training has it, and all of it if it is left out"
     )
     objective: Annotated[dict[str, TermTable], Field(min_length=1)] | None = Field(
         None, description="the terms of this step; those of the recipe if left out"
     )
-    learn: Literal["all", "points"] = Field(
-        "all", description="points trains what formats learn and nothing else: differentiable quantization"
+    train: Literal["all", "codebook"] = Field(
+        "all", description="codebook trains the codebooks of formats and nothing else: differentiable quantization"
     )
-    statistics: Literal["follow", "restore"] = Field(
-        "follow", description="restore leaves the running statistics of batch normalization as they were before"
+    freeze_bn_stats: bool = Field(
+        False, description="the running statistics of batch normalization stay as they were before the step"
     )
-    hears: Literal["teacher", "itself"] = Field(
-        "teacher", description="itself takes the student as it was before it was quantized for the teacher"
+    teacher: Literal["teacher", "float_student"] = Field(
+        "teacher", description="float_student: the student as it was before it was quantized is the teacher"
     )
 
 
@@ -110,7 +110,7 @@ class QuantizeStep(Section):
         return any(isinstance(form, Ranged) and form.measures for form in self.formats("activations"))
 
 
-Step = Annotated[DistilStep | QuantizeStep, Field(discriminator="use")]
+Step = Annotated[DistillStep | QuantizeStep, Field(discriminator="use")]
 """One thing that is done to the student."""
 
 
@@ -120,7 +120,7 @@ class StudentSection(Section):
     network: NetworkSection
     training: TrainingSettings = Field(default_factory=Training)
     steps: Annotated[list[Step], Field(min_length=1)] | None = Field(
-        None, description="what is done to it, in this order; one distil if left out"
+        None, description="what is done to it, in this order; one distill if left out"
     )
     seeds: Annotated[int, Field(ge=1, le=20)] = Field(
         1, description="trainings from different seeds; the best on validation ships"
@@ -150,26 +150,28 @@ class StudentSection(Section):
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> StudentSection:
-        distilled = riding = False
+        distilled = quantized = False
         for place, step in enumerate(self.steps or ()):
             if isinstance(step, QuantizeStep):
                 if step.measures and not distilled:
                     raise ValueError(
                         f"steps.{place}: ranges of activations must be measured on a trained student; "
-                        'put a distil step before it, or use { use = "clipped" }, whose range is fixed'
+                        'put a distill step before it, or use { use = "clipped" }, whose range is fixed'
                     )
-                riding = True
+                quantized = True
                 continue
-            if step.learn == "points" and not riding:
-                raise ValueError(f"steps.{place}: learn = 'points' needs a quantize step before it; add one")
-            if step.hears == "itself" and not (distilled and riding):
-                raise ValueError(f"steps.{place}: hears = 'itself' needs a distil and a quantize step before it")
+            if step.train == "codebook" and not quantized:
+                raise ValueError(f"steps.{place}: train = 'codebook' needs a quantize step before it; add one")
+            if step.teacher == "float_student" and not (distilled and quantized):
+                raise ValueError(
+                    f"steps.{place}: teacher = 'float_student' needs a distill and a quantize step before it"
+                )
             distilled = True
         if self.steps and not distilled:
-            raise ValueError("steps must train the student; add a distil step")
+            raise ValueError("steps must train the student; add a distill step")
         return self
 
     @property
-    def course(self) -> list[DistilStep | QuantizeStep]:
+    def course(self) -> list[DistillStep | QuantizeStep]:
         """The steps, also where they are left out."""
-        return self.steps or [DistilStep(use="distil")]
+        return self.steps or [DistillStep(use="distill")]

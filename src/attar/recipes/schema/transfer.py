@@ -44,7 +44,7 @@ class TransferSection(Section):
     views: ViewsSection = ViewsSection()
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
     top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="store only the k largest; all if left out")
-    codes: Literal["float16", "int8"] = Field("float16", description="store a number in two bytes, or in one")
+    dtype: Literal["float16", "int8"] = Field("float16", description="store a number in two bytes, or in one")
     per_teacher: bool = Field(
         False,
         description="label with each member of the teacher apart and average: a new member is asked alone",

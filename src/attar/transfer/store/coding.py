@@ -3,7 +3,7 @@
 Of kind ``logits``, every class has its number; of kind ``top-k``, there are ``index``, a fixed-size list of int32, the
 k likeliest classes, the likeliest first, and ``rest`` float32, the log of the probability that all other classes share.
 Of kind ``values``, which are a regression's and no logits, every number is kept as it is: ``values``, a fixed-size list
-of float32. The numbers themselves, logits or the log-probabilities of the k classes, are kept in one of two codes:
+of float32. The numbers themselves, logits or the log-probabilities of the k classes, are kept in one of two types:
 
 - ``float16``: a fixed-size list of float16, named ``logits`` (less their mean over the classes) or ``logit``;
 - ``int8``: ``code``, a fixed-size list of uint8, and ``scale`` float16: a number is the row's largest less code times
@@ -24,7 +24,7 @@ from torch import Tensor
 from attar.errors import must, near
 from attar.ops.top_k import TopK
 
-CODES = ("float16", "int8")
+DTYPES = ("float16", "int8")
 """The ways to keep a logit."""
 
 VALUES = "float32"
@@ -46,12 +46,12 @@ class Coding:
     Attributes:
         classes: How many classes there are.
         top_k: How many of them are kept of each example; None keeps all.
-        codes: How a number is kept; one of `CODES` for logits, `VALUES` for values.
+        dtype: How a number is kept; one of `DTYPES` for logits, `VALUES` for values.
     """
 
     classes: int
     top_k: int | None
-    codes: str
+    dtype: str
 
     def check(self, of: str) -> None:
         """Raise BadInput unless all of it holds together.
@@ -59,7 +59,7 @@ class Coding:
         Args:
             of: Who was asked for it; named in the error.
         """
-        if self.codes == VALUES:
+        if self.dtype == VALUES:
             if self.top_k is not None:
                 remedy = "Leave it out: values are no classes, and all are kept"
                 raise must("top_k", of, "left out for a teacher that gives values", self.top_k, remedy)
@@ -67,18 +67,18 @@ class Coding:
         if self.top_k is not None and not 1 <= self.top_k < self.classes:
             rule = f"from 1 to {self.classes - 1}, for a teacher of {self.classes} classes"
             raise must("top_k", of, rule, self.top_k, "Leave it out to keep the logits of all classes")
-        if self.codes not in CODES:
-            raise must("codes", of, " or ".join(map(repr, CODES)), self.codes, near(self.codes, CODES))
+        if self.dtype not in DTYPES:
+            raise must("dtype", of, " or ".join(map(repr, DTYPES)), self.dtype, near(self.dtype, DTYPES))
 
     @property
     def columns(self) -> list[tuple[str, np.dtype[Any], int]]:
         """The columns of a part beside id and view: name, type, and length of its lists (0: a plain number)."""
         width = self.classes if self.top_k is None else self.top_k
-        if self.codes == VALUES:
+        if self.dtype == VALUES:
             return [("values", np.dtype(np.float32), width)]
         half: np.dtype[Any] = np.dtype(np.float16)
         numbers: list[tuple[str, np.dtype[Any], int]]
-        if self.codes == "int8":
+        if self.dtype == "int8":
             numbers = [("code", np.dtype(np.uint8), width), ("scale", half, 0)]
         else:
             numbers = [("logits" if self.top_k is None else "logit", half, width)]
@@ -92,23 +92,23 @@ class Coding:
         Raises:
             BadInput: If a number is not finite, or a logit does not fit float16.
         """
-        if self.codes == VALUES:
+        if self.dtype == VALUES:
             check_values(logits, whose)
             return {"values": logits}
         if self.top_k is None:
             halves = _halves(logits, whose)
-            return {"logits": halves} if self.codes == "float16" else _steps_below(logits)
+            return {"logits": halves} if self.dtype == "float16" else _steps_below(logits)
         top = TopK.of(logits, self.top_k)
         halves, rest = top.log_probabilities.half(), top.rest.float()
         _check_finite(halves.isfinite().all(dim=1) & rest.isfinite() & logits.isfinite().all(dim=1), logits, whose)
-        numbers = {"logit": halves} if self.codes == "float16" else _steps_below(top.log_probabilities)
+        numbers = {"logit": halves} if self.dtype == "float16" else _steps_below(top.log_probabilities)
         return {"index": top.index.int(), **numbers, "rest": rest}
 
     def decode(self, columns: Mapping[str, Tensor]) -> Tensor | TopK:
         """Logits ``[batch, classes]`` float32, centered, or the top k, or values, from the columns of some rows."""
-        if self.codes == VALUES:
+        if self.dtype == VALUES:
             return columns["values"]
-        if self.codes == "int8":
+        if self.dtype == "int8":
             numbers = columns["code"].float() * -columns["scale"].float()[:, None]
             if self.top_k is None:
                 return numbers - numbers.mean(dim=1, keepdim=True)

@@ -94,7 +94,7 @@ def fill(
                     return f"{speaker} for the example with id {int(ids[start + row])}"
 
                 batches.append(coding.encode(logits, whose))
-                if coding.codes != VALUES:  # which have no distribution, and lose nothing
+                if coding.dtype != VALUES:  # which have no distribution, and lose nothing
                     measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
                 advance(len(logits))
             columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
@@ -130,7 +130,7 @@ def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
 
 
 def _check_fresh(folder: Path, manifest: Manifest, wanted: Manifest) -> None:
-    asked: dict[str, object] = {"top_k": wanted.top_k, "codes": wanted.codes, "classes": wanted.classes}
+    asked: dict[str, object] = {"top_k": wanted.top_k, "dtype": wanted.dtype, "classes": wanted.classes}
     if wanted.sources is not None:
         asked["sources"] = wanted.sources
     manifest.check_fresh(folder, {**wanted.fingerprints, **asked})

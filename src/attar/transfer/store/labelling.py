@@ -27,7 +27,7 @@ def label(
     *,
     views: Views = UNCHANGED,
     top_k: int | None = None,
-    codes: str = "float16",
+    dtype: str = "float16",
     temperature: float | int = 1.0,
     batch_size: int = 256,
     rows_per_part: int = 8192,
@@ -51,7 +51,7 @@ def label(
         views: How the looks at an example are drawn.
         top_k: Keep only so many of the likeliest classes, 1 <= top_k < classes, and the probability of the rest as one
             number; None keeps all logits.
-        codes: How a number is kept: ``"float16"``, or ``"int8"`` in half the bytes, as one of 256 even steps from the
+        dtype: How a number is kept: ``"float16"``, or ``"int8"`` in half the bytes, as one of 256 even steps from the
             largest logit of the example down to the smallest that is kept, the range r. The largest is exact, and any
             other is off from it by at most half a step: 0.00197 r, or 0.00197 r + 3e-8 where r is below 0.016 and a
             float16 can no longer give the step to the same number of digits. The values of a regression are always kept
@@ -69,13 +69,13 @@ def label(
         BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits or
             does not answer alike (`attar.teachers.trial`), or the folder cannot be written or holds something else.
         StaleStore: If the folder holds targets of another teacher, other data, other views, or another ``top_k`` or
-            ``codes``, and ``replace_stale`` is False.
+            ``dtype``, and ``replace_stale`` is False.
         CorruptFile: If a file of the folder was truncated or altered.
     """
     folder = Path(folder)
-    if gives(teacher) == "values" and codes == "float16":
-        codes = VALUES
-    _check(teacher, split, Coding(teacher.classes, top_k, codes), batch_size, rows_per_part)
+    if gives(teacher) == "values" and dtype == "float16":
+        dtype = VALUES
+    _check(teacher, split, Coding(teacher.classes, top_k, dtype), batch_size, rows_per_part)
     first = slice(0, min(len(split), batch_size))
 
     def rows() -> Tensor:
@@ -85,7 +85,7 @@ def label(
     wanted = Manifest(
         classes=tuple(split.classes),
         top_k=top_k,
-        codes=codes,
+        dtype=dtype,
         rows=len(split),
         views=views.count,
         rows_per_part=rows_per_part,
@@ -116,9 +116,9 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
             f"{named(teacher)} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it "
             "data with the classes, in the order, that it was trained on."
         )
-    if gives(teacher) == "values" and coding.codes != VALUES:
+    if gives(teacher) == "values" and coding.dtype != VALUES:
         remedy = "Leave it out: values are kept as they are"
-        raise must("codes", "label", "left out for a teacher that gives values", coding.codes, remedy)
+        raise must("dtype", "label", "left out for a teacher that gives values", coding.dtype, remedy)
     coding.check("label")
     if batch_size < 1:
         raise must("batch_size", "label", "at least 1", batch_size, "512 is usual")

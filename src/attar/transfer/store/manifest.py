@@ -10,14 +10,14 @@ from typing import Any
 
 from attar.errors import StaleStore, must, shown
 from attar.records import read_record, to_text
-from attar.transfer.store.coding import CODES, VALUES, Coding
+from attar.transfer.store.coding import DTYPES, VALUES, Coding
 from attar.transfer.store.fidelity import Fidelity
 from attar.transfer.store.whole import corrupt, write_whole
 
 MANIFEST = "manifest.json"
 
 _FORMATS = {"float16": 1, "int8": 2, VALUES: 3}
-"""The number of the format, by codes: versions that know of float16 alone shall say that they are too old."""
+"""The number of the format, by dtype: versions that know of float16 alone shall say that they are too old."""
 
 
 _LARGEST, _MOST_PARTS = 2**28, 10**6
@@ -53,13 +53,13 @@ class Manifest:
     Attributes:
         classes: The name of each class.
         top_k: How many classes are kept of each example; None keeps all.
-        codes: How a number is kept.
+        dtype: How a number is kept.
         rows: Number of examples.
         views: Number of views of each.
         rows_per_part: How many examples one file holds, but perhaps the last of a view.
         fingerprints: Of ``teacher``, ``data`` and ``views``; plain JSON values.
         digests: SHA-256 of every part that is written, by its name. A part that is not named here is not there.
-        sources: Of a merged store, the codes and the number of classes of each store that went into it; None where a
+        sources: Of a merged store, the dtype and the number of classes of each store that went into it; None where a
             teacher was asked, and in a store of an earlier version.
         fidelities: What was lost in each part and how soft it was, once for each temperature, by the part's name; a
             store of an earlier version has none.
@@ -67,7 +67,7 @@ class Manifest:
 
     classes: tuple[str, ...]
     top_k: int | None
-    codes: str
+    dtype: str
     rows: int
     views: int
     rows_per_part: int
@@ -78,13 +78,13 @@ class Manifest:
 
     @property
     def kind(self) -> str:
-        if self.codes == VALUES:
+        if self.dtype == VALUES:
             return "values"
         return "logits" if self.top_k is None else "top-k"
 
     @property
     def coding(self) -> Coding:
-        return Coding(len(self.classes), self.top_k, self.codes)
+        return Coding(len(self.classes), self.top_k, self.dtype)
 
     def parts(self) -> Iterator[Part]:
         for view in range(self.views):
@@ -93,11 +93,11 @@ class Manifest:
 
     def write(self, folder: Path, of: str) -> None:
         document = {
-            "format": _FORMATS[self.codes],
+            "format": _FORMATS[self.dtype],
             "kind": self.kind,
             "classes": list(self.classes),
             "top_k": self.top_k,
-            "codes": self.codes,
+            "dtype": self.dtype,
             "rows": self.rows,
             "views": self.views,
             "rows_per_part": self.rows_per_part,
@@ -123,7 +123,7 @@ class Manifest:
             manifest = cls(
                 classes=tuple(str(name) for name in document["classes"]),
                 top_k=None if document["top_k"] is None else int(document["top_k"]),
-                codes=str(document.get("codes", CODES[0])),
+                dtype=str(document.get("dtype", DTYPES[0])),
                 rows=int(document["rows"]),
                 views=int(document["views"]),
                 rows_per_part=int(document["rows_per_part"]),
@@ -141,16 +141,16 @@ class Manifest:
             raise corrupt(path, "a number of it is below 1", whole=True)
         if manifest.views * -(-manifest.rows // manifest.rows_per_part) > _MOST_PARTS:
             raise corrupt(path, f"it has more than {_MOST_PARTS} parts", whole=True)
-        if _FORMATS.get(manifest.codes) != document["format"]:
-            raise corrupt(path, f"its codes {shown(manifest.codes)} are not of its format", whole=True)
+        if _FORMATS.get(manifest.dtype) != document["format"]:
+            raise corrupt(path, f"its dtype {shown(manifest.dtype)} are not of its format", whole=True)
         if manifest.top_k is not None and not 1 <= manifest.top_k < len(manifest.classes):
             raise corrupt(path, f"it keeps {manifest.top_k} of {len(manifest.classes)} classes", whole=True)
         return manifest
 
     def check_fresh(self, folder: Path, asked: Mapping[str, object]) -> None:
         """Raise StaleStore, naming everything that differs, unless the store is what was asked for."""
-        stored = {**self.fingerprints, "top_k": self.top_k, "codes": self.codes, "classes": self.classes}
-        shorten = {"teacher": 16, "data": 16, "views": 200, "top_k": 16, "codes": 16, "classes": 80}
+        stored = {**self.fingerprints, "top_k": self.top_k, "dtype": self.dtype, "classes": self.classes}
+        shorten = {"teacher": 16, "data": 16, "views": 200, "top_k": 16, "dtype": 16, "classes": 80}
         if self.sources is not None:
             stored["sources"], shorten["sources"] = self.sources, 80
         differences = [
@@ -187,4 +187,4 @@ def _sources(listed: Any) -> tuple[tuple[str, int | None], ...] | None:
     """What a manifest says of the stores that were merged."""
     if listed is None:
         return None
-    return tuple((str(codes), None if top_k is None else int(top_k)) for codes, top_k in listed)
+    return tuple((str(dtype), None if top_k is None else int(top_k)) for dtype, top_k in listed)

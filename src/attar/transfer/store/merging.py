@@ -28,7 +28,7 @@ def merge(
     mean: str = "probabilities",
     weights: Sequence[float | int] | None = None,
     top_k: int | None = None,
-    codes: str = "float16",
+    dtype: str = "float16",
     temperature: float | int = 1.0,
     batch_size: int = 256,
     rows_per_part: int = 8192,
@@ -52,7 +52,7 @@ def merge(
         weights: One positive number per store, on any scale; None counts all the same.
         top_k: How many of the likeliest classes to keep; None keeps as many as the stores do: all where one of them
             keeps all, else the most that one of them keeps.
-        codes: As in `label`.
+        dtype: As in `label`.
         temperature: As in `label`.
         batch_size: How many examples are averaged at once.
         rows_per_part: As in `label`.
@@ -61,7 +61,7 @@ def merge(
     Raises:
         BadInput: If a parameter breaks its rule, a store is not finished, they differ in examples, views or classes, or
             the folder cannot be written or holds something else.
-        StaleStore: If the folder holds other targets, or a mean of stores with other ``top_k`` or ``codes``.
+        StaleStore: If the folder holds other targets, or a mean of stores with other ``top_k`` or ``dtype``.
         CorruptFile: If a file of a store was truncated or altered.
     """
     members = [_Member(store.folder if isinstance(store, Targets) else Path(store)) for store in stores]
@@ -71,12 +71,12 @@ def merge(
     for member in members[1:]:
         _check_alike(members[0], member)
     weighed = shares(len(members), mean, weights, "merge")
-    values = first.codes == VALUES
-    if values and codes == "float16":
-        codes = VALUES
+    values = first.dtype == VALUES
+    if values and dtype == "float16":
+        dtype = VALUES
     if top_k is None and all(member.manifest.top_k is not None for member in members):
         top_k = max(member.manifest.top_k or 0 for member in members)
-    Coding(len(first.classes), top_k, codes).check("merge")
+    Coding(len(first.classes), top_k, dtype).check("merge")
     for name, number in (("batch_size", batch_size), ("rows_per_part", rows_per_part)):
         if number < 1:
             raise must(name, "merge", "at least 1", number, "Leave it out")
@@ -84,7 +84,7 @@ def merge(
     wanted = Manifest(
         classes=first.classes,
         top_k=top_k,
-        codes=codes,
+        dtype=dtype,
         rows=first.rows,
         views=first.views,
         rows_per_part=rows_per_part,
@@ -126,12 +126,12 @@ class _Member:
     @property
     def source(self) -> tuple[str, int | None]:
         """In what form it keeps what its teacher said."""
-        return self.manifest.codes, self.manifest.top_k
+        return self.manifest.dtype, self.manifest.top_k
 
     def place(self) -> tuple[str, str, int]:
         """Where it stands among others, in whatever order they were given."""
-        codes, top_k = self.source
-        return str(self.manifest.fingerprints["teacher"]), codes, top_k or 0
+        dtype, top_k = self.source
+        return str(self.manifest.fingerprints["teacher"]), dtype, top_k or 0
 
     def ids(self) -> Tensor:
         """``[rows]`` int64, the identity of each row."""
@@ -170,7 +170,7 @@ def _check_alike(one: _Member, other: _Member) -> None:
     ]
     if one.manifest.classes != other.manifest.classes:
         differences.append("classes")
-    if (one.manifest.codes == VALUES) != (other.manifest.codes == VALUES):
+    if (one.manifest.dtype == VALUES) != (other.manifest.dtype == VALUES):
         differences.append("kind of numbers")
     if differences:
         rule, got = f"about the same {' and '.join(differences)}", f"{one.folder.name} and {other.folder.name}"

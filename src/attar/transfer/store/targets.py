@@ -29,7 +29,7 @@ class Targets:
         classes: The name of each class.
         kind: ``"logits"``, ``"top-k"``, or ``"values"`` of a regression.
         top_k: How many classes are kept of each example; None keeps all.
-        codes: How a number is kept: ``"float16"`` or ``"int8"``; ``"float32"`` for values.
+        dtype: How a number is kept: ``"float16"`` or ``"int8"``; ``"float32"`` for values.
         views: How many views of each example there are.
         ids: ``[rows]`` int64, the identity of each row.
         size_bytes: Size of all files of the store on disk.
@@ -40,7 +40,7 @@ class Targets:
     classes: tuple[str, ...]
     kind: str
     top_k: int | None
-    codes: str
+    dtype: str
     views: int
     ids: Int64[Tensor, " rows"]
     size_bytes: int
@@ -87,7 +87,7 @@ class Targets:
             classes=manifest.classes,
             kind=manifest.kind,
             top_k=manifest.top_k,
-            codes=manifest.codes,
+            dtype=manifest.dtype,
             views=manifest.views,
             ids=ids,
             size_bytes=size_bytes + (folder / MANIFEST).stat().st_size,
@@ -138,9 +138,9 @@ class Targets:
 
     def __repr__(self) -> str:
         what = self.kind if self.top_k is None else f"top {self.top_k} logits"
-        codes = f" in {self.codes} codes" if self.codes == "int8" else ""
+        dtype = f" in {self.dtype}" if self.dtype == "int8" else ""
         views = f"{self.views} view{'s' if self.views > 1 else ''}"
         return (
-            f"{what}{codes} of {len(self):,} examples in {views}, {len(self.classes)} classes, "
+            f"{what}{dtype} of {len(self):,} examples in {views}, {len(self.classes)} classes, "
             f"{self.bytes_per_example:.1f} bytes per example, in {self.folder}"
         )

@@ -36,49 +36,49 @@ def stages(out: Path) -> set[str]:
 def test_targets_may_be_kept_in_one_byte(tiny: Document, tmp_path: Path) -> None:
     whole = stored(tiny, tmp_path / "run")
     before = stages(tmp_path / "run")
-    tiny["transfer"] = {"codes": "int8"}
+    tiny["transfer"] = {"dtype": "int8"}
     coarse = stored(tiny, tmp_path / "run")
-    assert (whole.codes, coarse.codes) == ("float16", "int8")
+    assert (whole.dtype, coarse.dtype) == ("float16", "int8")
     added = stages(tmp_path / "run") - before
     assert len(added) == 1 and added.pop().startswith("targets-"), "the teacher was found again"
-    tiny["transfer"] = {"codes": "float16"}
+    tiny["transfer"] = {"dtype": "float16"}
     stored(tiny, tmp_path / "run")
     assert len(stages(tmp_path / "run")) == len(before) + 1, "what is the default changes no key"
 
 
 def test_a_student_of_other_codes_is_another(tiny: Document, tmp_path: Path) -> None:
     compress(from_document(tiny), tmp_path / "run")
-    tiny["transfer"] = {"codes": "int8", "top_k": 2}
+    tiny["transfer"] = {"dtype": "int8", "top_k": 2}
     run = compress(from_document(tiny), tmp_path / "run")
     reused = {stage["name"]: stage["reused"] for stage in run.evidence["stages"]}
     assert not reused["targets"] and not reused["student/0"]
-    assert reused["control/0"] and reused["teacher/0"]
+    assert reused["baseline/0"] and reused["teacher/0"]
 
 
 def test_the_evidence_says_what_was_lost_at_the_temperature_of_the_objective(tiny: Document, tmp_path: Path) -> None:
-    tiny["transfer"] = {"codes": "int8"}
+    tiny["transfer"] = {"dtype": "int8"}
     run = compress(from_document(tiny), tmp_path / "run")
     said = run.evidence["targets"]
     store = Targets.open(next(run.folder.glob("stages/targets-*")) / "store")
     found = store.fidelity(2.0)
-    assert found is not None and (said["temperature"], said["codes"]) == (2.0, "int8")
+    assert found is not None and (said["temperature"], said["dtype"]) == (2.0, "int8")
     assert (said["kl_mean"], said["kl_largest"]) == (found.kl_mean, found.kl_largest)
     assert (said["top_probability"], said["entropy"]) == (found.top_probability, found.entropy)
     assert 0 < said["kl_mean"] <= said["kl_largest"] < 1e-3 and 1 / 3 < said["top_probability"] < 1
 
 
 @pytest.mark.parametrize("change", [{"cached": False}, {}], ids=["live", "learning"])
-def test_codes_need_a_store(tiny: Document, change: Document) -> None:
-    tiny["transfer"] = {"codes": "int8", **change}
+def test_dtype_needs_a_store(tiny: Document, change: Document) -> None:
+    tiny["transfer"] = {"dtype": "int8", **change}
     if not change:
         tiny["teacher"]["learns"] = True
-    with pytest.raises(BadInput, match=r"transfer\.codes needs stored targets"):
+    with pytest.raises(BadInput, match=r"transfer\.dtype needs stored targets"):
         from_document(tiny)
 
 
-def test_unknown_codes_name_the_key(tiny: Document) -> None:
-    tiny["transfer"] = {"codes": "int4"}
-    with pytest.raises(BadInput, match=r"transfer\.codes.*int4"):
+def test_unknown_dtype_name_the_key(tiny: Document) -> None:
+    tiny["transfer"] = {"dtype": "int4"}
+    with pytest.raises(BadInput, match=r"transfer\.dtype.*int4"):
         from_document(tiny)
 
 
@@ -94,7 +94,7 @@ def test_the_bucket_is_a_setting_of_the_objective(tiny: Document, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("transfer", "each"), [({}, 6), ({"codes": "int8"}, 5), ({"top_k": 2}, 16), ({"top_k": 2, "codes": "int8"}, 16)]
+    ("transfer", "each"), [({}, 6), ({"dtype": "int8"}, 5), ({"top_k": 2}, 16), ({"top_k": 2, "dtype": "int8"}, 16)]
 )
 def test_the_plan_counts_the_bytes_of_each(tiny: Document, transfer: Document, each: int) -> None:
     tiny["transfer"] = transfer
