@@ -4,7 +4,7 @@
     python benchmarks/kd_step.py --rounds 6 --steps 3 --batch 32 --pairs 4x --without-torchdistill --out /tmp/quick.json
 
 Each round lets every contender train a fresh copy of the same student for two short epochs, in an order that turns from
-round to round. Attar's steps are those of `attar.training.fit.fit` itself, stamped by a control that rides on it. What
+round to round. Attar's steps are those of `attar.training.fit.fit` itself, stamped by a callback. What
 is reported is the median of the ratios within the rounds, with its interval.
 """
 
@@ -34,7 +34,7 @@ from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import resnet
 from attar.network.cost import cost
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.fit import Moment, fit
+from attar.training.fit import TrainState, fit
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
@@ -58,7 +58,7 @@ WHAT = (
     "people write it; 'bare without teacher' minimizes the cross-entropy alone. 'torchdistill' is its DistillationBox "
     "with KDLoss, fed whole batches by its own data loader, networks in channels_last, stepped as its examples do; "
     "'attar live', 'attar store' and 'attar without teacher' are attar.training.fit.fit, timed between the calls of a "
-    "control after each step, so that setup is left out; the last one minimizes the cross-entropy alone. 'label' is "
+    "callback after each step, so that setup is left out; the last one minimizes the cross-entropy alone. 'label' is "
     "attar.transfer.store.label on the examples of the round: teacher, files, checksums and reading back. The first "
     "step of every epoch is left out; 'epoch end' is what the gap between two epochs of fit takes beyond a step. A "
     "whole job counts the label pass once (one view) and epochs * steps steps. Every ratio is the median over rounds "
@@ -69,7 +69,7 @@ Images = tuple[Tensor, Tensor]
 
 
 class Stamps:
-    """The two clocks, read after each step; also a control that rides on Attar's loop."""
+    """The two clocks, read after each step; also a callback of Attar's loop."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, float]] = []
@@ -77,10 +77,10 @@ class Stamps:
     def __call__(self) -> None:
         self.marks.append((time.perf_counter(), time.process_time()))
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, state: TrainState) -> None:
         self()
 
-    def after_epoch(self, moment: Moment) -> None:
+    def after_epoch(self, state: TrainState) -> None:
         pass
 
     def state_dict(self) -> dict[str, Any]:
@@ -131,10 +131,10 @@ def bare(scene: Scene, layout: torch.memory_format, taught: bool = True) -> Cont
 
     def distilled(logits: Tensor, inputs: Tensor, truth: Tensor, teacher: nn.Module) -> Tensor:
         with torch.no_grad():
-            said = teacher(inputs)
+            teacher_output = teacher(inputs)
         soft = functional.kl_div(
             functional.log_softmax(logits / TEMPERATURE, 1),
-            functional.softmax(said / TEMPERATURE, 1),
+            functional.softmax(teacher_output / TEMPERATURE, 1),
             reduction="batchmean",
         )
         return SOFT * TEMPERATURE**2 * soft + HARD * functional.cross_entropy(logits, truth)
@@ -255,7 +255,7 @@ def attar(scene: Scene, data: Callable[[], TransferSet]) -> Contender:
     def train(stamp: Stamps) -> list[float]:
         source = data()
         objective = alone if source.targets is None else both
-        fitted = fit(scene.student, objective, source, settings=settings, controls=[stamp])
+        fitted = fit(scene.student, objective, source, settings=settings, callbacks=[stamp])
         return [epoch.loss for epoch in fitted.history]
 
     return train

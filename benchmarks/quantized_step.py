@@ -4,7 +4,7 @@
     python benchmarks/quantized_step.py --rounds 6 --steps 3 --batch 32 --out /tmp/quick.json
 
 Each round lets every contender train a fresh copy of the same student for two short epochs, in an order that turns from
-round to round. Steps are those of `attar.training.fit.fit` itself, stamped by a control that rides on it. What is
+round to round. Steps are those of `attar.training.fit.fit` itself, stamped by a callback. What is
 reported is the median of the ratios within the rounds, with its interval.
 """
 
@@ -37,7 +37,7 @@ from attar.quantization.formats.wrpn import Wrpn
 from attar.quantization.quantize import only_tables_learn_, quantize
 from attar.recipes.networks import network_of
 from attar.recipes.read import read
-from attar.training.fit import Moment, fit, make_fabric
+from attar.training.fit import TrainState, fit, make_fabric
 from attar.training.settings import Training
 from attar.transfer.datasets import Split, load
 from attar.transfer.transfer_set import TransferSet
@@ -50,7 +50,7 @@ WHAT = (
     "CPU milliseconds per optimizer step of distillation (objective, network, optimizer of the recipe fashion-mnist; "
     "targets in memory, no augmentation), one thread, Fashion-MNIST: the student in float numbers, and the same "
     "student with formats on all of its weights, or on weights and on what goes into the layers. Steps are those of "
-    "attar.training.fit.fit, timed between the calls of a control after each step; the first step of every epoch is "
+    "attar.training.fit.fit, timed between the calls of a callback after each step; the first step of every epoch is "
     "left out. Every ratio is the median over rounds of the ratio within a round to the float step, with its 95% "
     "interval. 'points' trains a codebook's points alone: no weight gets a gradient of its own there."
 )
@@ -62,10 +62,10 @@ class Stamps:
     def __init__(self) -> None:
         self.marks: list[float] = []
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, state: TrainState) -> None:
         self.marks.append(time.process_time())
 
-    def after_epoch(self, moment: Moment) -> None:
+    def after_epoch(self, state: TrainState) -> None:
         pass
 
     def state_dict(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def timed(
             name = names[(turn + place) % len(names)]
             gc.collect()
             stamps = Stamps()
-            fit(contenders[name], objective, data, settings=settings, controls=[stamps], fabric=fabric)
+            fit(contenders[name], objective, data, settings=settings, callbacks=[stamps], fabric=fabric)
             if turn >= 0:
                 marks = np.array(stamps.marks).reshape(EPOCHS, steps)
                 found[name].append(np.diff(marks, axis=1).ravel() * 1000)

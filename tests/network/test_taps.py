@@ -1,4 +1,4 @@
-"""Taps: what is heard is what the layer said, under wrappers and copies, and no hook stays."""
+"""Taps: what is recorded is what the layer gave, under wrappers and copies, and no hook stays."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ def hooks(network: nn.Module) -> int:
 
 def test_it_hears_what_the_layers_say():
     network, inputs = Nested().eval(), normal(5, 3)
-    with tapped(network, ["body", "body.0", "head"]) as heard:
+    with tapped(network, ["body", "body.0", "head"]) as outputs:
         output = network(inputs)
-    assert torch.equal(heard["body.0"], network.body[0](inputs))
-    assert torch.equal(heard["body"], network.body(inputs))
-    assert torch.equal(heard["head"], output)
+    assert torch.equal(outputs["body.0"], network.body[0](inputs))
+    assert torch.equal(outputs["body"], network.body(inputs))
+    assert torch.equal(outputs["head"], output)
 
 
 def test_what_comes_after_does_not_change_what_was_heard():
     network, inputs = Nested().eval(), normal(5, 3)
-    with tapped(network, ["body.1"]) as heard:
+    with tapped(network, ["body.1"]) as outputs:
         network(inputs)
     # The ReLU behind it works in place.
-    assert (heard["body.1"] < 0).any()
-    assert torch.equal(heard["body.1"], network.body[1](network.body[0](inputs)))
+    assert (outputs["body.1"] < 0).any()
+    assert torch.equal(outputs["body.1"], network.body[1](network.body[0](inputs)))
 
 
 def test_the_gradient_flows():
     network = Nested()
-    with tapped(network, ["body.1"]) as heard:
+    with tapped(network, ["body.1"]) as outputs:
         network(normal(5, 3))
-    heard["body.1"].square().sum().backward()
+    outputs["body.1"].square().sum().backward()
     assert network.body[0].weight.grad is not None and network.head.weight.grad is None
 
 
 def test_each_forward_pass_begins_anew():
     network = Nested().eval()
-    with tapped(network, ["head"]) as heard:
+    with tapped(network, ["head"]) as outputs:
         network(normal(5, 3))
         output = network(normal(2, 3, seed=1))
-    assert torch.equal(heard["head"], output)
+    assert torch.equal(outputs["head"], output)
 
 
 def test_no_hook_stays():
@@ -107,31 +107,31 @@ def test_taps_may_be_within_taps():
 
 def test_a_copy_of_a_tapped_network_is_not_heard():
     network = Nested().eval()
-    with tapped(network, ["head"]) as heard:
+    with tapped(network, ["head"]) as outputs:
         network(normal(5, 3))
-        mine = heard["head"]
+        mine = outputs["head"]
         copy.deepcopy(network)(normal(2, 3, seed=1))
-        assert heard["head"] is mine
+        assert outputs["head"] is mine
     # A copy from before is tapped like any network.
     other = copy.deepcopy(network)
-    with tapped(other, ["head"]) as heard:
-        assert torch.equal(other(normal(5, 3)), mine) and torch.equal(heard["head"], mine)
+    with tapped(other, ["head"]) as outputs:
+        assert torch.equal(other(normal(5, 3)), mine) and torch.equal(outputs["head"], mine)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_wrapped_network_is_heard(precision):
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     wrapped = Fabric(accelerator="cpu", precision=precision).setup_module(network)
-    with tapped(network, ["0"]) as heard:
+    with tapped(network, ["0"]) as outputs:
         wrapped(normal(5, 3))
-    torch.testing.assert_close(heard["0"].float(), network[0](normal(5, 3)), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(outputs["0"].float(), network[0](normal(5, 3)), rtol=0.02, atol=0.02)
 
 
 def test_a_parametrized_layer_is_heard():
     network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Linear(4, 2))
-    with tapped(network, ["0"]) as heard:
+    with tapped(network, ["0"]) as outputs:
         network(normal(5, 3))
-    assert torch.equal(heard["0"], network[0](normal(5, 3)))
+    assert torch.equal(outputs["0"], network[0](normal(5, 3)))
 
 
 def test_a_layer_that_does_not_exist_names_those_that_do():
@@ -170,7 +170,7 @@ def test_what_cannot_be_heard_is_said(name, message):
 
 def test_a_layer_that_did_not_run_is_said():
     network = Nested()
-    with tapped(network, ["idle"]) as heard:
+    with tapped(network, ["idle"]) as outputs:
         network(normal(5, 3))
     with pytest.raises(BadInput, match="layer 'idle' of the network must be one that runs in a forward pass"):
-        heard["idle"]
+        outputs["idle"]

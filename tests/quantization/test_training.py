@@ -27,7 +27,7 @@ from attar.training.objective import Objective, Term
 from attar.training.settings import Training
 
 OBJECTIVE = Objective({"hard": Term(loss=HardLabels())})
-SETTINGS = Training(epochs=8, batch_size=16, learning_rate=0.01, schedule="constant", keep="last")
+SETTINGS = Training(epochs=8, batch_size=16, learning_rate=0.01, schedule="constant", checkpoint="last")
 
 
 class Killed(Exception):
@@ -102,7 +102,9 @@ def test_a_network_with_quantized_inputs_goes_on_learning(form):
 def test_points_alone_bring_a_trained_network_back():
     trained = fit(network(), OBJECTIVE, Bars(), settings=replace(SETTINGS, epochs=4)).model
     student = only_tables_learn_(quantize(trained, weights=Codebook(2, start_at="uniform")))
-    settings = Training(epochs=4, batch_size=16, learning_rate=2e-3, momentum=0.9, schedule="constant", keep="last")
+    settings = Training(
+        epochs=4, batch_size=16, learning_rate=2e-3, momentum=0.9, schedule="constant", checkpoint="last"
+    )
     fitted = fit(student, OBJECTIVE, Bars(), settings=settings)
     assert fitted.history[-1].loss < 0.9 * fitted.history[0].loss
     for name, tensor in trained.named_parameters():
@@ -136,7 +138,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, ema):
         yield advance
 
     def go(path: Path | None, **more: object) -> nn.Module:
-        return fit(student(), OBJECTIVE, Bars(), settings=settings, validation=Bars(), checkpoint=path, **more).model
+        return fit(
+            student(), OBJECTIVE, Bars(), settings=settings, validation=Bars(), checkpoint_file=path, **more
+        ).model
 
     whole = go(None)
     with pytest.raises(Killed):
@@ -151,7 +155,9 @@ def test_the_first_step_has_the_straight_through_gradient():
     """Against the algorithm as it is written: quantize, take the gradient there, apply it to the float weights."""
     student, data = network(), Bars(16)
     form = Uniform(2)
-    settings = Training(epochs=1, batch_size=16, learning_rate=0.1, momentum=0.0, schedule="constant", keep="last")
+    settings = Training(
+        epochs=1, batch_size=16, learning_rate=0.1, momentum=0.0, schedule="constant", checkpoint="last"
+    )
     fitted = fit(quantize(student, weights=form), OBJECTIVE, data, settings=settings)
     by_hand = unquantized(quantize(student, weights=form)).train()
     nn.functional.cross_entropy(by_hand(data.inputs), data.labels).backward()

@@ -8,7 +8,7 @@ from attar.ops.top_k import TopK
 from attar.training.batch import ABSENT, Batch
 
 
-def whole() -> Batch:
+def full_batch() -> Batch:
     return Batch(
         inputs=torch.arange(12.0).view(4, 3),
         labels=torch.tensor([0, ABSENT, 2, 1]),
@@ -19,18 +19,18 @@ def whole() -> Batch:
 
 
 def test_rows_cut_every_part_alike():
-    part = whole().rows(1, 3)
+    part = full_batch().rows(1, 3)
     assert len(part) == 2
     for name in ("inputs", "labels", "targets", "ids", "mask"):
-        assert torch.equal(getattr(part, name), getattr(whole(), name)[1:3])
+        assert torch.equal(getattr(part, name), getattr(full_batch(), name)[1:3])
 
 
 def test_rows_past_the_end_are_the_rest():
-    assert len(whole().rows(3, 9)) == 1
+    assert len(full_batch().rows(3, 9)) == 1
 
 
 def test_rows_share_the_memory():
-    batch = whole()
+    batch = full_batch()
     batch.rows(0, 2).inputs[0, 0] = 99
     assert batch.inputs[0, 0] == 99
 
@@ -42,7 +42,7 @@ def test_absent_parts_stay_absent():
 
 
 def test_it_moves_as_a_whole():
-    moved = whole().to(torch.device("meta"))
+    moved = full_batch().to(torch.device("meta"))
     for name in ("inputs", "labels", "targets", "ids", "mask"):
         assert getattr(moved, name).device.type == "meta"
 
@@ -50,15 +50,15 @@ def test_it_moves_as_a_whole():
 def test_what_counts():
     # Everything without a mask, also what has no label; else what the mask says, positions too.
     assert Batch(inputs=torch.zeros(3, 1), labels=torch.tensor([ABSENT, 1, ABSENT])).count() == 3
-    assert whole().count() == 3
+    assert full_batch().count() == 3
     assert Batch(inputs=torch.zeros(2, 4), mask=torch.tensor([[True, True, False], [False, True, False]])).count() == 3
     assert Batch(inputs=torch.zeros(0, 1)).count() == 0
 
 
 def likeliest() -> Batch:
     """A batch whose targets are the two likeliest of five classes."""
-    said = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
-    return Batch(inputs=torch.arange(12.0).view(4, 3), targets=TopK.of(said, 2))
+    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    return Batch(inputs=torch.arange(12.0).view(4, 3), targets=TopK.of(logits, 2))
 
 
 def test_targets_of_the_likeliest_classes_are_cut_and_moved_with_the_rest():
@@ -72,8 +72,8 @@ def test_targets_of_the_likeliest_classes_are_cut_and_moved_with_the_rest():
 
 
 def test_targets_are_given_as_they_are_or_dense():
-    plain, top = whole(), likeliest()
-    assert plain.targets_for("it") is plain.targets and plain.dense_targets("it") is plain.targets
+    reference, top = full_batch(), likeliest()
+    assert reference.targets_for("it") is reference.targets and reference.dense_targets("it") is reference.targets
     assert isinstance(top.targets, TopK) and top.targets_for("it") is top.targets
     assert torch.equal(top.dense_targets("it"), top.targets.dense())
 

@@ -1,4 +1,4 @@
-"""Settings in Python: what is misspelt or of another type is told in words."""
+"""Settings in Python: what is misspelt or of another type is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attar.transfer.views import Views
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """As for users: annotations are checked under the tests alone, and before what is told here."""
+    """As for users: annotations are checked under the tests alone, and before what is refused here."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
@@ -33,7 +33,7 @@ TERM: Any = Term
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"lr": 0.1}, r"Training has no 'lr'\. Did you mean 'learning_rate'\?"),
         ({"bs": 8}, r"Did you mean 'batch_size'\?"),
@@ -50,8 +50,8 @@ TERM: Any = Term
         ({"schedule": "multistep", "milestones": [5, 3]}, r"milestones of Training must be epochs .*; got \[5, 3\]"),
     ],
 )
-def test_training(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_training(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         Training(**settings)
 
 
@@ -65,7 +65,7 @@ def test_settings_go_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         ("kd", r"loss of a term must be one of SoftTargets, HardLabels, .*; got 'kd'"),
         (SoftTargets, r"SoftTargets is a class\. Write SoftTargets\(\)"),
@@ -73,13 +73,13 @@ def test_settings_go_by_name() -> None:
         (None, r"got None"),
     ],
 )
-def test_a_loss_that_is_none(loss: Any, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_a_loss_that_is_none(loss: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         Term(loss=loss)
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("terms", "message"),
     [
         ([Term(loss=HardLabels())], r"An objective takes a dict of names and terms"),
         ({"hard": HardLabels()}, r"'hard' of an objective must be a Term; .*Write Term\(loss=\.\.\.\)"),
@@ -89,8 +89,8 @@ def test_a_loss_that_is_none(loss: Any, said: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("unchecked")
-def test_an_objective_that_is_none(terms: Any, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_an_objective_that_is_none(terms: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         Objective(terms)
 
 

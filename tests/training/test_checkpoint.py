@@ -122,13 +122,13 @@ def test_any_damage_is_noticed(share, flip, tmp_path_factory):
     """Cut off anywhere, or with one bit turned anywhere."""
     path = tmp_path_factory.mktemp("damage") / "it"
     save_state({"weights": torch.arange(20.0), "step": 12345, "rate": 0.125}, path)
-    whole = bytearray(path.read_bytes())
-    at = int(share * len(whole))
+    content = bytearray(path.read_bytes())
+    at = int(share * len(content))
     if flip is None:
-        del whole[at:]
+        del content[at:]
     else:
-        whole[at] ^= 1 << flip
-    path.write_bytes(bytes(whole))
+        content[at] ^= 1 << flip
+    path.write_bytes(bytes(content))
     with pytest.raises(CorruptFile, match="Delete it to start that training anew"):
         load_state(path)
 

@@ -22,7 +22,7 @@ from attar.errors import BadInput, CorruptFile, Diverged
 from attar.network.describe import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state, save_state
-from attar.training.fit import Control, Moment, fit, make_fabric
+from attar.training.fit import Callback, TrainState, fit, make_fabric
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
@@ -100,17 +100,17 @@ class Recorder:
         self.after_steps: list[dict[str, Tensor]] = []
         self.after_epochs: list[dict[str, Tensor]] = []
         self.rates: list[float] = []
-        self.moments: list[tuple[int, int, int]] = []
+        self.states: list[tuple[int, int, int]] = []
         self.calls = {"step": 0, "epoch": 0}
 
-    def after_step(self, moment: Moment) -> None:
-        self.after_steps.append(weights(moment.model))
-        self.rates.append(float(moment.optimizer.param_groups[0]["lr"]))
-        self.moments.append((moment.epoch, moment.step, moment.steps_per_epoch))
+    def after_step(self, state: TrainState) -> None:
+        self.after_steps.append(weights(state.model))
+        self.rates.append(float(state.optimizer.param_groups[0]["lr"]))
+        self.states.append((state.epoch, state.step, state.steps_per_epoch))
         self.calls["step"] += 1
 
-    def after_epoch(self, moment: Moment) -> None:
-        self.after_epochs.append(weights(moment.model))
+    def after_epoch(self, state: TrainState) -> None:
+        self.after_epochs.append(weights(state.model))
         self.calls["epoch"] += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def killed_at(step: int) -> Watch:
 
 HARD = Objective({"hard": Term(loss=HardLabels())})
 BOTH = Objective({"soft": Term(loss=SoftTargets(), weight=0.9), "hard": Term(loss=HardLabels(), weight=0.1)})
-PLAIN = Training(epochs=2, batch_size=4, momentum=0.0, schedule="constant", keep="last")
+SETTINGS = Training(epochs=2, batch_size=4, momentum=0.0, schedule="constant", checkpoint="last")
 """Three steps an epoch on eleven examples."""
 
 
@@ -199,10 +199,10 @@ def test_micro_batches_give_the_gradient_of_the_big_batch(terms, shape):
     data, network = of_shape(*shape), perceptron().double()
     objective = Objective({name: TERMS[name] for name in terms})
     expected = by_hand(network, objective, data, rate=0.5)
-    whole = replace(PLAIN, epochs=1, batch_size=11, learning_rate=0.5)
+    one_batch = replace(SETTINGS, epochs=1, batch_size=11, learning_rate=0.5)
     # 3, 4 and 4 examples; a micro-batch larger than the batch; all at once.
     for size in (4, 64, None):
-        fitted = fit(network, objective, data, settings=replace(whole, micro_batch_size=size))
+        fitted = fit(network, objective, data, settings=replace(one_batch, micro_batch_size=size))
         assert fitted.steps == 1
         for name, value in fitted.model.state_dict().items():
             torch.testing.assert_close(value, expected[name], rtol=1e-12, atol=1e-14)
@@ -212,7 +212,7 @@ def test_the_history_has_the_means_over_what_counts():
     data, network = of_shape((11, 3), (11, 3)), perceptron().double()
     objective = Objective({name: TERMS[name] for name in ("soft_targets", "centered_logits")})
     # Nothing moves at such a rate, so that the three steps see one network.
-    frozen = replace(PLAIN, epochs=1, micro_batch_size=2, learning_rate=1e-30)
+    frozen = replace(SETTINGS, epochs=1, micro_batch_size=2, learning_rate=1e-30)
     (entry,) = fit(network, objective, data, settings=frozen).history
     batch = data.batch(torch.arange(11), 0)
     assert batch.mask is not None
@@ -230,7 +230,7 @@ def test_examples_without_a_label_cost_nothing_but_count():
     data.labels[[1, 4, 5]] = -1
     network = perceptron().double()
     expected = by_hand(network, HARD, data, rate=0.5)
-    fitted = fit(network, HARD, data, settings=replace(PLAIN, epochs=1, batch_size=11, learning_rate=0.5))
+    fitted = fit(network, HARD, data, settings=replace(SETTINGS, epochs=1, batch_size=11, learning_rate=0.5))
     for name, value in fitted.model.state_dict().items():
         torch.testing.assert_close(value, expected[name], rtol=1e-12, atol=1e-14)
     known = torch.tensor([row for row in range(11) if row not in (1, 4, 5)])
@@ -245,7 +245,7 @@ def test_a_step_in_which_nothing_counts_changes_nothing():
     data = rows_of()
     data.mask = torch.zeros(11, dtype=torch.bool)
     network = perceptron()
-    fitted = fit(network, BOTH, data, settings=PLAIN)
+    fitted = fit(network, BOTH, data, settings=SETTINGS)
     assert same(fitted.model, network) and fitted.history[0].loss == 0
 
 
@@ -253,13 +253,13 @@ def test_a_mask_of_positions_needs_losses_of_positions():
     data = of_shape((11, 3), (11, 3))
     objective = Objective({"pooled": Term(loss=lambda output, batch: output.mean((1, 2)))})
     with pytest.raises(BadInput, match=r"loss of term 'pooled' .* one value per position \(4, 3\); got \(4,\)"):
-        fit(perceptron().double(), objective, data, settings=PLAIN)
+        fit(perceptron().double(), objective, data, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("loss", [lambda output, batch: output.mean(), lambda output, batch: output.sum(0)])
 def test_a_reduced_loss_is_refused(loss):
     with pytest.raises(BadInput, match="loss of term 'mine' of the objective must be one value per example"):
-        fit(perceptron(), Objective({"mine": Term(loss=loss)}), rows_of(), settings=PLAIN)
+        fit(perceptron(), Objective({"mine": Term(loss=loss)}), rows_of(), settings=SETTINGS)
 
 
 SCRIPT = """
@@ -296,9 +296,11 @@ processes, folder = int(sys.argv[1]), Path(sys.argv[2])
 fabric = make_fabric("cpu", processes=processes)
 assert fabric.world_size == processes
 objective = Objective({"soft": Term(loss=SoftTargets()), "hard": Term(loss=HardLabels(), weight=0.5)})
-settings = Training(epochs=2, batch_size=7, micro_batch_size=2, learning_rate=0.1, keep="last", max_gradient_norm=0.5)
+settings = Training(
+    epochs=2, batch_size=7, micro_batch_size=2, learning_rate=0.1, checkpoint="last", max_gradient_norm=0.5
+)
 fitted = fit(network(), objective, Rows(20), settings=settings, fabric=fabric, validation=Rows(9))
-said = [entry.to_json() for entry in fitted.history]
+seen = [entry.to_json() for entry in fitted.history]
 # Batch norm sees each process's own examples, so that the scores differ unless one process speaks for all; they must
 # all stop in the same epoch, or those that go on wait for ever.
 early = Training(epochs=12, batch_size=7, learning_rate=1.0, patience=1)
@@ -310,7 +312,7 @@ try:
 except BadInput as error:
     refused = str(error)
 save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetensors",
-             {"history": said, "scores": scores, "refused": refused})
+             {"history": seen, "scores": scores, "refused": refused})
 """
 
 
@@ -330,8 +332,8 @@ def test_two_processes_equal_one(tmp_path):
     ]
     try:
         for run in runs:
-            said, _ = run.communicate(timeout=90)
-            assert run.returncode == 0, said
+            seen, _ = run.communicate(timeout=90)
+            assert run.returncode == 0, seen
     finally:
         for run in runs:
             run.kill()
@@ -357,9 +359,9 @@ def asked(settings: Training, seed: int = 1, objective: Objective = HARD) -> lis
 
 
 def test_every_example_is_seen_once_an_epoch_in_even_steps():
-    said = asked(replace(PLAIN, epochs=3))
+    seen = asked(replace(SETTINGS, epochs=3))
     for epoch in range(3):
-        steps = [rows for at, rows in said if at == epoch]
+        steps = [rows for at, rows in seen if at == epoch]
         assert sorted(itertools.chain(*steps)) == list(range(11))
         assert [len(rows) for rows in steps] == [4, 4, 3]
 
@@ -367,19 +369,19 @@ def test_every_example_is_seen_once_an_epoch_in_even_steps():
 def test_no_step_is_tiny():
     # Nine examples in steps of at most four: three of three, and not a last one of one.
     data = rows_of(9)
-    fit(perceptron(), HARD, data, settings=replace(PLAIN, epochs=1))
+    fit(perceptron(), HARD, data, settings=replace(SETTINGS, epochs=1))
     assert [len(rows) for _, rows in data.asked] == [3, 3, 3]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    def order(said: list[tuple[int, tuple[int, ...]]], epoch: int) -> list[int]:
-        return list(itertools.chain(*(rows for at, rows in said if at == epoch)))
+    def order(seen: list[tuple[int, tuple[int, ...]]], epoch: int) -> list[int]:
+        return list(itertools.chain(*(rows for at, rows in seen if at == epoch)))
 
-    first = asked(PLAIN)
-    other = asked(replace(PLAIN, batch_size=5, learning_rate=0.01, epochs=5, optimizer="adam"), 9, BOTH)
+    first = asked(SETTINGS)
+    other = asked(replace(SETTINGS, batch_size=5, learning_rate=0.01, epochs=5, optimizer="adam"), 9, BOTH)
     assert order(first, 0) == order(other, 0) and order(first, 1) == order(other, 1)
     assert order(first, 0) != order(first, 1)
-    assert order(asked(replace(PLAIN, seed=1)), 0) != order(first, 0)
+    assert order(asked(replace(SETTINGS, seed=1)), 0) != order(first, 0)
 
 
 # -- nothing of the caller's is changed --------------------------------------------------------------------------------
@@ -393,7 +395,7 @@ def test_the_callers_random_state_is_left_alone():
     student = perceptron(dropout=0.5)
     torch.manual_seed(11)
     np.random.seed(11)
-    fit(student, BOTH, rows_of(), settings=PLAIN, validation=rows_of(5, seed=1))
+    fit(student, BOTH, rows_of(), settings=SETTINGS, validation=rows_of(5, seed=1))
     assert torch.equal(torch.rand(3), expected[0]) and np.random.rand() == expected[1]
 
 
@@ -401,9 +403,9 @@ def test_the_callers_random_state_does_not_matter():
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        results.append(fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=PLAIN))
+        results.append(fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=SETTINGS))
     assert same(results[0].model, results[1].model) and results[0].history == results[1].history
-    other = fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=replace(PLAIN, seed=1))
+    other = fit(perceptron(dropout=0.5), BOTH, rows_of(), settings=replace(SETTINGS, seed=1))
     assert not same(results[0].model, other.model)
 
 
@@ -414,7 +416,7 @@ def test_the_callers_student_and_teacher_are_left_alone():
         parameter.requires_grad_(False)
     before = digest(student), digest(teacher)
     objective = Objective({"soft": Term(loss=SoftTargets()), "own": Term(loss=HardLabels(), of="teacher")})
-    fitted = fit(student, objective, rows_of(), settings=PLAIN, teacher=teacher)
+    fitted = fit(student, objective, rows_of(), settings=SETTINGS, teacher=teacher)
     assert (digest(student), digest(teacher)) == before
     assert not any(module.training for module in student.modules()) and teacher.training
     assert all(parameter.grad is None for parameter in (*student.parameters(), *teacher.parameters()))
@@ -427,13 +429,13 @@ def test_the_callers_student_and_teacher_are_left_alone():
 def test_frozen_parts_of_the_student_stay_frozen():
     student = perceptron()
     student[0].requires_grad_(False)
-    fitted = fit(student, HARD, rows_of(), settings=replace(PLAIN, optimizer="adamw", weight_decay=0.1))
+    fitted = fit(student, HARD, rows_of(), settings=replace(SETTINGS, optimizer="adamw", weight_decay=0.1))
     assert same(fitted.model[0], student[0]) and not same(fitted.model[-1], student[-1])
 
 
-def test_a_student_that_is_frozen_whole_is_refused():
+def test_a_student_that_is_frozen_altogether_is_refused():
     with pytest.raises(BadInput, match="student of fit must be a module with a parameter that requires a gradient"):
-        fit(perceptron().requires_grad_(False), HARD, rows_of(), settings=PLAIN)
+        fit(perceptron().requires_grad_(False), HARD, rows_of(), settings=SETTINGS)
 
 
 def test_convolutions_come_back_in_the_usual_layout():
@@ -443,7 +445,7 @@ def test_convolutions_come_back_in_the_usual_layout():
             return nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(12, 3))
 
     data = Rows(normal(6, 2, 2, 2), labels_of(6))
-    fitted = fit(network(), HARD, data, settings=PLAIN)
+    fitted = fit(network(), HARD, data, settings=SETTINGS)
     assert all(parameter.is_contiguous() for parameter in fitted.model.parameters())
     output = network()(data.inputs)
     assert not torch.equal(fitted.model(data.inputs), output) and output.shape == (6, 3)
@@ -453,7 +455,7 @@ def test_convolutions_come_back_in_the_usual_layout():
 
 
 def test_terms_come_and_go_and_ramp():
-    still = replace(PLAIN, epochs=3, batch_size=6, learning_rate=1e-30)
+    still = replace(SETTINGS, epochs=3, batch_size=6, learning_rate=1e-30)
     objective = Objective(
         {
             "falling": Term(loss=once(1.0), weight=Ramp(start=1.0, end=0.0, epochs=2.0)),
@@ -472,17 +474,19 @@ def test_terms_come_and_go_and_ramp():
 
 def test_a_term_outside_its_epochs_does_not_pull():
     late = Objective({"hard": Term(loss=HardLabels()), "soft": Term(loss=SoftTargets(), start_epoch=1)})
-    ride, alone = Recorder(), Recorder()
-    fit(perceptron(), late, rows_of(), settings=PLAIN, controls=[ride])
-    fit(perceptron(), HARD, rows_of(), settings=PLAIN, controls=[alone])
-    for step, (mine, its) in enumerate(zip(ride.after_steps, alone.after_steps, strict=True)):
+    ending, alone = Recorder(), Recorder()
+    fit(perceptron(), late, rows_of(), settings=SETTINGS, callbacks=[ending])
+    fit(perceptron(), HARD, rows_of(), settings=SETTINGS, callbacks=[alone])
+    for step, (mine, its) in enumerate(zip(ending.after_steps, alone.after_steps, strict=True)):
         assert all(torch.equal(mine[name], its[name]) for name in mine) == (step < 3)
 
 
 def test_a_temperature_on_a_schedule_is_followed():
     def last(temperature: Any) -> dict[str, Tensor]:
         objective = Objective({"soft": Term(loss=SoftTargets(temperature=temperature))})
-        return weights(fit(perceptron(), objective, rows_of(), settings=replace(PLAIN, epochs=1, batch_size=11)).model)
+        return weights(
+            fit(perceptron(), objective, rows_of(), settings=replace(SETTINGS, epochs=1, batch_size=11)).model
+        )
 
     moving = last(Ramp(start=2.0, end=9.0, epochs=5.0))
     assert all(torch.equal(moving[name], value) for name, value in last(2.0).items())
@@ -491,7 +495,7 @@ def test_a_temperature_on_a_schedule_is_followed():
 
 def test_a_term_may_be_called_loss():
     objective = Objective({"loss": Term(loss=once(1.0)), "other": Term(loss=once(5.0), weight=2.0)})
-    (entry,) = fit(perceptron(), objective, rows_of(), settings=replace(PLAIN, epochs=1)).history
+    (entry,) = fit(perceptron(), objective, rows_of(), settings=replace(SETTINGS, epochs=1)).history
     assert entry.loss == pytest.approx(11.0) and dict(entry.terms) == pytest.approx({"loss": 1.0, "other": 5.0})
 
 
@@ -503,7 +507,7 @@ APPRENTICE = {"hard": Term(loss=HardLabels()), "soft": Term(loss=SoftTargets())}
 def beside(detach: bool, **terms: Term) -> tuple[nn.Module, nn.Module, nn.Module]:
     """Student and teacher after, and the teacher before, three steps."""
     teacher = perceptron(2, batch_norm=True)
-    settings = replace(PLAIN, epochs=1)
+    settings = replace(SETTINGS, epochs=1)
     objective = Objective({**APPRENTICE, **terms})
     fitted = fit(perceptron(), objective, rows_of(), settings=settings, teacher=teacher, detach_teacher=detach)
     assert fitted.teacher is not None
@@ -530,16 +534,16 @@ def test_the_teachers_own_term_trains_it_and_not_the_student():
     own = Term(loss=HardLabels(), of="teacher")
     _, teacher, before = beside(True, own=own)
     assert not torch.equal(teacher[-1].weight, before[-1].weight)
-    alone = fit(before, HARD, rows_of(), settings=replace(PLAIN, epochs=1)).model
+    alone = fit(before, HARD, rows_of(), settings=replace(SETTINGS, epochs=1)).model
     assert same(teacher, alone)
     # A heavier term of the teacher's changes the student through the targets alone: not before the second step.
-    ride = Recorder(), Recorder()
-    for weight, recorder in zip((1.0, 50.0), ride, strict=True):
+    recorders = Recorder(), Recorder()
+    for weight, recorder in zip((1.0, 50.0), recorders, strict=True):
         objective = Objective({**APPRENTICE, "own": replace(own, weight=weight)})
-        fit(perceptron(), objective, rows_of(), settings=PLAIN, teacher=before, controls=[recorder])
+        fit(perceptron(), objective, rows_of(), settings=SETTINGS, teacher=before, callbacks=[recorder])
     pairs = [
         all(torch.equal(one[name], other[name]) for name in one)
-        for one, other in zip(ride[0].after_steps, ride[1].after_steps, strict=True)
+        for one, other in zip(recorders[0].after_steps, recorders[1].after_steps, strict=True)
     ]
     assert pairs[0] and not any(pairs[1:])
 
@@ -547,7 +551,7 @@ def test_the_teachers_own_term_trains_it_and_not_the_student():
 def test_its_output_is_the_target():
     data, teacher = rows_of(), perceptron(2)
     data.targets = None
-    settings = replace(PLAIN, epochs=1, batch_size=11)
+    settings = replace(SETTINGS, epochs=1, batch_size=11)
     soft = Objective({"soft": Term(loss=SoftTargets())})
     learning = fit(perceptron(), soft, data, settings=settings, teacher=teacher)
     data.targets = teacher(data.inputs).detach()
@@ -557,7 +561,7 @@ def test_its_output_is_the_target():
 def test_a_term_of_a_teacher_needs_a_teacher():
     objective = Objective({"own": Term(loss=HardLabels(), of="teacher")})
     with pytest.raises(BadInput, match=r"of of term 'own' must be 'student' .*Pass teacher= to fit\."):
-        fit(perceptron(), objective, rows_of(), settings=PLAIN)
+        fit(perceptron(), objective, rows_of(), settings=SETTINGS)
 
 
 # -- divergence --------------------------------------------------------------------------------------------------------
@@ -567,14 +571,14 @@ def test_a_term_of_a_teacher_needs_a_teacher():
 def test_a_loss_that_is_not_finite_names_step_and_term(value):
     objective = Objective({"hard": Term(loss=HardLabels()), "bad": Term(loss=once(value), start_epoch=1)})
     with pytest.raises(Diverged, match=rf"loss term 'bad' became {value} at step 3 \(epoch 1\)\. Lower learning_rate"):
-        fit(perceptron(), objective, rows_of(), settings=PLAIN)
+        fit(perceptron(), objective, rows_of(), settings=SETTINGS)
 
 
 @pytest.mark.parametrize("longest", [None, 1.0])
 def test_a_gradient_that_is_not_finite_is_no_success(longest):
     # The root has no finite slope at 0: value 0, gradient NaN. The step is the last one, so that no loss would show it.
     steep = Term(loss=lambda output, batch: (output - output.detach()).abs().sqrt().sum(-1))
-    settings = replace(PLAIN, epochs=1, batch_size=11, max_gradient_norm=longest)
+    settings = replace(SETTINGS, epochs=1, batch_size=11, max_gradient_norm=longest)
     with pytest.raises(Diverged, match=r"(gradient|weights) .* step 0 \(epoch 0\)\. Lower learning_rate"):
         fit(perceptron(), Objective({"steep": steep}), rows_of(), settings=settings)
 
@@ -584,7 +588,7 @@ def test_weights_that_overflow_are_no_success():
         return HardLabels()(output, batch) * 1e38
 
     with pytest.raises(Diverged):
-        fit(perceptron(), Objective({"steep": Term(loss=steep)}), rows_of(), settings=replace(PLAIN, epochs=4))
+        fit(perceptron(), Objective({"steep": Term(loss=steep)}), rows_of(), settings=replace(SETTINGS, epochs=4))
 
 
 # -- choosing an epoch -------------------------------------------------------------------------------------------------
@@ -598,9 +602,9 @@ def scores(*values: float) -> Any:
 
 def trained(metric: Any, **changes: Any) -> tuple[Any, Recorder]:
     recorder = Recorder()
-    settings = replace(PLAIN, epochs=6, keep="best", **changes)
+    settings = replace(SETTINGS, epochs=6, checkpoint="best", **changes)
     fitted = fit(
-        perceptron(), HARD, rows_of(), settings=settings, validation=rows_of(5), metric=metric, controls=[recorder]
+        perceptron(), HARD, rows_of(), settings=settings, validation=rows_of(5), metric=metric, callbacks=[recorder]
     )
     return fitted, recorder
 
@@ -609,7 +613,7 @@ def holds(module: nn.Module, state: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
 
 
-def test_the_best_epoch_is_kept_and_the_first_of_equals():
+def test_the_best_epoch_is_returned_and_the_first_of_equals():
     fitted, recorder = trained(scores(0.1, 0.7, 0.3, 0.7, 0.2, 0.6))
     assert (fitted.best_epoch, len(fitted.history), fitted.stopped_early) == (1, 6, False)
     assert fitted.score == pytest.approx(0.7) and fitted.steps == 18
@@ -617,19 +621,19 @@ def test_the_best_epoch_is_kept_and_the_first_of_equals():
     assert [entry.score for entry in fitted.history] == pytest.approx([0.1, 0.7, 0.3, 0.7, 0.2, 0.6])
 
 
-def test_the_last_epoch_is_kept_if_asked_for():
+def test_the_last_epoch_is_returned_if_asked_for():
     recorder = Recorder()
-    settings = replace(PLAIN, epochs=3, keep="last")
+    settings = replace(SETTINGS, epochs=3, checkpoint="last")
     metric = scores(0.1, 0.7, 0.3)
     fitted = fit(
-        perceptron(), HARD, rows_of(), settings=settings, validation=rows_of(5), metric=metric, controls=[recorder]
+        perceptron(), HARD, rows_of(), settings=settings, validation=rows_of(5), metric=metric, callbacks=[recorder]
     )
     assert fitted.best_epoch == 2 and fitted.score == pytest.approx(0.3)
     assert holds(fitted.model, recorder.after_epochs[2])
 
 
 def test_without_validation_it_is_the_last():
-    fitted = fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, keep="best"))
+    fitted = fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, checkpoint="best"))
     assert fitted.best_epoch == 1 and fitted.score is None
     assert str(fitted) == "2 epochs, 6 steps, best epoch 1 (no validation)"
 
@@ -648,7 +652,7 @@ def test_patience_begins_anew_with_every_better_score():
 
 def test_patience_needs_validation():
     with pytest.raises(BadInput, match=r"patience of Training must be .* validation.*; got 3"):
-        fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, patience=3))
+        fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, patience=3))
 
 
 def test_a_score_that_is_no_number_is_refused():
@@ -658,7 +662,7 @@ def test_a_score_that_is_no_number_is_refused():
 
 def test_validation_must_not_be_empty():
     with pytest.raises(BadInput, match="validation of fit must be not empty; got 0"):
-        fit(perceptron(), HARD, rows_of(), settings=PLAIN, validation=Rows(torch.zeros(0, 4)))
+        fit(perceptron(), HARD, rows_of(), settings=SETTINGS, validation=Rows(torch.zeros(0, 4)))
 
 
 def test_accuracy_is_the_share_of_right_answers():
@@ -668,7 +672,7 @@ def test_accuracy_is_the_share_of_right_answers():
         network[0].weight.copy_(torch.tensor([[2.0, 0, 0, 1], [0, 2, 0, 1], [0, 0, 2, 1]]))
     assert data.labels is not None
     data.labels[[0, 3]] = -1
-    settings = replace(PLAIN, epochs=1, learning_rate=1e-30)
+    settings = replace(SETTINGS, epochs=1, learning_rate=1e-30)
     fitted = fit(network, HARD, rows_of(), settings=settings, validation=data)
     assert fitted.score == pytest.approx(9 / 11)
 
@@ -676,7 +680,7 @@ def test_accuracy_is_the_share_of_right_answers():
 @pytest.mark.parametrize("mask", [None, (11, 3)])
 def test_the_accuracy_of_positions_is_a_share_too(mask):
     data, network = of_shape((11, 3), mask), perceptron().double()
-    settings = replace(PLAIN, epochs=1, learning_rate=1e-30)
+    settings = replace(SETTINGS, epochs=1, learning_rate=1e-30)
     fitted = fit(network, HARD, of_shape((11, 3), None), settings=settings, validation=data)
     right = network(data.inputs).argmax(-1) == data.labels
     assert fitted.score == pytest.approx(float((right if data.mask is None else right[data.mask]).double().mean()))
@@ -684,13 +688,13 @@ def test_the_accuracy_of_positions_is_a_share_too(mask):
 
 def test_accuracy_needs_labels():
     with pytest.raises(BadInput, match="labels of the validation data must be present"):
-        fit(perceptron(), HARD, rows_of(), settings=PLAIN, validation=Rows(normal(3, 4)))
+        fit(perceptron(), HARD, rows_of(), settings=SETTINGS, validation=Rows(normal(3, 4)))
 
 
 def test_validation_leaves_no_trace_in_the_training():
     network = perceptron(dropout=0.5, batch_norm=True)
-    with_it = fit(network, HARD, rows_of(), settings=PLAIN, validation=rows_of(700, seed=4))
-    assert same(with_it.model, fit(network, HARD, rows_of(), settings=PLAIN).model)
+    with_it = fit(network, HARD, rows_of(), settings=SETTINGS, validation=rows_of(700, seed=4))
+    assert same(with_it.model, fit(network, HARD, rows_of(), settings=SETTINGS).model)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -698,8 +702,8 @@ def test_validation_leaves_no_trace_in_the_training():
 
 def test_the_average_of_the_weights_is_returned():
     recorder = Recorder()
-    settings = replace(PLAIN, ema_decay=0.75)
-    fitted = fit(perceptron(), HARD, rows_of(), settings=settings, controls=[recorder])
+    settings = replace(SETTINGS, ema_decay=0.75)
+    fitted = fit(perceptron(), HARD, rows_of(), settings=settings, callbacks=[recorder])
     expected = recorder.after_steps[0]
     for state in recorder.after_steps[1:]:
         expected = {name: 0.75 * expected[name] + 0.25 * state[name] for name in state}
@@ -709,7 +713,7 @@ def test_the_average_of_the_weights_is_returned():
 
 def test_long_gradients_are_shortened():
     network = perceptron()
-    settings = replace(PLAIN, epochs=1, batch_size=11, learning_rate=1.0, max_gradient_norm=0.01)
+    settings = replace(SETTINGS, epochs=1, batch_size=11, learning_rate=1.0, max_gradient_norm=0.01)
     fitted = fit(network, BOTH, rows_of(), settings=settings)
     moved = torch.cat(
         [(mine - its).flatten() for mine, its in zip(fitted.model.parameters(), network.parameters(), strict=True)]
@@ -719,7 +723,7 @@ def test_long_gradients_are_shortened():
 
 def test_another_optimizer_may_be_given():
     network = perceptron()
-    settings = replace(PLAIN, epochs=1, batch_size=11)
+    settings = replace(SETTINGS, epochs=1, batch_size=11)
     fitted = fit(network, HARD, rows_of(), settings=settings, make_optimizer=lambda p: torch.optim.Rprop(p, lr=0.01))
     for mine, its in zip(fitted.model.parameters(), network.parameters(), strict=True):
         # Its first step is the same length in every direction that has a slope.
@@ -728,7 +732,7 @@ def test_another_optimizer_may_be_given():
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adagrad, torch.optim.Adam, torch.optim.SGD])
 def test_any_optimizer_goes_with_one_cycle(optimizer):
-    settings = replace(PLAIN, schedule="one_cycle", momentum=0.9)
+    settings = replace(SETTINGS, schedule="one_cycle", momentum=0.9)
     fitted = fit(perceptron(), HARD, rows_of(), settings=settings, make_optimizer=lambda p: optimizer(p, lr=0.01))
     assert fitted.steps == 6
 
@@ -737,12 +741,12 @@ def rates(settings: Training, steps_per_epoch: int) -> list[float]:
     """The learning rate of each step."""
     optimizer = settings_optimizer(settings)([nn.Parameter(torch.zeros(1))])
     schedule = make_schedule(optimizer, settings, steps_per_epoch)
-    said = []
+    seen = []
     for _ in range(settings.epochs * steps_per_epoch):
-        said.append(float(optimizer.param_groups[0]["lr"]))
+        seen.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
         schedule.step()
-    return said
+    return seen
 
 
 @pytest.mark.parametrize("warmup", [0, 4])
@@ -761,17 +765,17 @@ def test_the_learning_rate_follows_its_formula(schedule, warmup):
 
 
 def test_one_cycle_rises_for_a_fifth_and_falls():
-    said = rates(Training(epochs=10, learning_rate=0.2, schedule="one_cycle"), 5)
-    top = said.index(max(said))
-    assert said[top] == pytest.approx(0.2, rel=0.01) and 8 <= top <= 11
-    assert said[: top + 1] == sorted(said[: top + 1]) and said[top:] == sorted(said[top:], reverse=True)
-    assert said[0] == pytest.approx(0.2 / 25) and said[-1] < 0.002
+    seen = rates(Training(epochs=10, learning_rate=0.2, schedule="one_cycle"), 5)
+    top = seen.index(max(seen))
+    assert seen[top] == pytest.approx(0.2, rel=0.01) and 8 <= top <= 11
+    assert seen[: top + 1] == sorted(seen[: top + 1]) and seen[top:] == sorted(seen[top:], reverse=True)
+    assert seen[0] == pytest.approx(0.2 / 25) and seen[-1] < 0.002
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle", "cosine", "multistep"])
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_training_of_one_step_an_epoch_goes_as_well(schedule, epochs):
-    settings = replace(PLAIN, epochs=epochs, batch_size=99, schedule=schedule, milestones=(1,))
+    settings = replace(SETTINGS, epochs=epochs, batch_size=99, schedule=schedule, milestones=(1,))
     fitted = fit(perceptron(), HARD, rows_of(), settings=settings)
     assert fitted.steps == epochs and math.isfinite(fitted.history[-1].loss)
     assert not same(fitted.model, perceptron())
@@ -817,7 +821,7 @@ def test_settings_that_make_no_sense_are_refused(changes, message):
     [
         ("optimizer", "adamx", "Did you mean 'adam' or 'adamw'"),
         ("schedule", "linear", "Choose from 'constant', 'cosine', 'multistep', 'one_cycle'"),
-        ("keep", "first", "Choose from 'best', 'last'"),
+        ("checkpoint", "first", "Choose from 'best', 'last'"),
         ("precision", "16", "Choose from '32-true', 'bf16-mixed'|Did you mean"),
     ],
 )
@@ -840,7 +844,7 @@ def test_no_data_is_refused():
 def test_bf16_is_refused_on_a_cpu_without_it(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     with pytest.raises(BadInput, match="precision of Training must be 32-true on this CPU, which has no bf16; got"):
-        fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, precision="bf16-mixed"))
+        fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, precision="bf16-mixed"))
 
 
 def test_bf16_trains_float32_weights(monkeypatch):
@@ -852,12 +856,12 @@ def test_bf16_trains_float32_weights(monkeypatch):
         seen.append(output.dtype)
         return loss(output, batch)
 
-    settings = replace(PLAIN, precision="bf16-mixed", micro_batch_size=2)
+    settings = replace(SETTINGS, precision="bf16-mixed", micro_batch_size=2)
     fitted = fit(perceptron(), Objective({"hard": Term(loss=watched)}), rows_of(), settings=settings)
-    plain = fit(perceptron(), HARD, rows_of(), settings=PLAIN)
+    reference = fit(perceptron(), HARD, rows_of(), settings=SETTINGS)
     assert {parameter.dtype for parameter in fitted.model.parameters()} == {torch.float32}
-    assert not same(fitted.model, plain.model)
-    torch.testing.assert_close(weights(fitted.model), weights(plain.model), rtol=0.02, atol=0.02)
+    assert not same(fitted.model, reference.model)
+    torch.testing.assert_close(weights(fitted.model), weights(reference.model), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("device", ["tpu", "", "cuda", "cuda:0", "cpu:1", "gpu"])
@@ -900,7 +904,7 @@ COURSES = {
     "sgd, averaged": {"ema_decay": 0.8},
     "adamw, one cycle, averaged": {"optimizer": "adamw", "schedule": "one_cycle", "ema_decay": 0.9},
     "adamw, constant, warm-up": {"optimizer": "adamw", "schedule": "constant", "warmup_epochs": 1.0},
-    "adam, micro-batches, last": {"optimizer": "adam", "micro_batch_size": 3, "keep": "last"},
+    "adam, micro-batches, last": {"optimizer": "adam", "micro_batch_size": 3, "checkpoint": "last"},
     "early stopping": {"learning_rate": 1e-3, "patience": 2},
 }
 RAMPED = Objective(
@@ -924,8 +928,8 @@ def go_on(path: Path | None, settings: Training, network: nn.Module, data: Rows,
         data,
         settings=settings,
         validation=data,
-        controls=[recorder],
-        checkpoint=path,
+        callbacks=[recorder],
+        checkpoint_file=path,
         **watch,
     )
     return fitted, recorder.calls
@@ -965,7 +969,7 @@ def test_a_killed_training_ends_with_the_same_weights(name, kind, tmp_path):
 
 def test_a_training_killed_in_validation_goes_on(tmp_path):
     path = tmp_path / "checkpoint"
-    settings = replace(PLAIN, epochs=3, checkpoint_seconds=0.0)
+    settings = replace(SETTINGS, epochs=3, checkpoint_seconds=0.0)
 
     def run(metric: Any, checkpoint: Path | None) -> Any:
         return fit(
@@ -975,7 +979,7 @@ def test_a_training_killed_in_validation_goes_on(tmp_path):
             settings=settings,
             validation=rows_of(5),
             metric=metric,
-            checkpoint=checkpoint,
+            checkpoint_file=checkpoint,
         )
 
     def dies(output: Tensor, batch: Batch) -> Tensor:
@@ -996,9 +1000,9 @@ def test_a_teacher_that_learns_survives_too(tmp_path):
             perceptron(dropout=0.3),
             Objective({**APPRENTICE, "own": Term(loss=HardLabels(), of="teacher")}),
             rows_of(),
-            settings=replace(PLAIN, optimizer="adamw", checkpoint_seconds=0.0, ema_decay=0.5),
+            settings=replace(SETTINGS, optimizer="adamw", checkpoint_seconds=0.0, ema_decay=0.5),
             teacher=perceptron(2, dropout=0.3, batch_norm=True),
-            checkpoint=checkpoint,
+            checkpoint_file=checkpoint,
             **watch,
         )
 
@@ -1009,53 +1013,59 @@ def test_a_teacher_that_learns_survives_too(tmp_path):
 
 
 def test_a_finished_training_is_found_again(tmp_path):
-    settings = replace(PLAIN, checkpoint_seconds=0.0)
-    first = fit(perceptron(), HARD, rows_of(), settings=settings, checkpoint=tmp_path / "it")
+    settings = replace(SETTINGS, checkpoint_seconds=0.0)
+    first = fit(perceptron(), HARD, rows_of(), settings=settings, checkpoint_file=tmp_path / "it")
     data = rows_of()
-    again = fit(perceptron(), HARD, data, settings=settings, checkpoint=tmp_path / "it")
+    again = fit(perceptron(), HARD, data, settings=settings, checkpoint_file=tmp_path / "it")
     assert same(first.model, again.model) and first.history == again.history and data.asked == []
 
 
 def test_checkpoints_are_written_by_the_clock(tmp_path):
-    fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, checkpoint_seconds=1e9), checkpoint=tmp_path / "it")
+    fit(
+        perceptron(),
+        HARD,
+        rows_of(),
+        settings=replace(SETTINGS, checkpoint_seconds=1e9),
+        checkpoint_file=tmp_path / "it",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_sees_every_step(tmp_path):
-    said: list[int] = []
+    seen: list[int] = []
     named: list[tuple[str, int]] = []
 
     @contextmanager
     def watch(title: str, total: int) -> Iterator[Callable[[int], None]]:
         named.append((title, total))
-        yield said.append
+        yield seen.append
 
-    settings = replace(PLAIN, checkpoint_seconds=0.0)
+    settings = replace(SETTINGS, checkpoint_seconds=0.0)
     fit(perceptron(), HARD, rows_of(), settings=settings, progress=watch, title="student/0")
-    assert named == [("student/0", 6)] and sum(said) == 6 and max(said) == 1
+    assert named == [("student/0", 6)] and sum(seen) == 6 and max(seen) == 1
     with pytest.raises(Killed):
-        fit(perceptron(), HARD, rows_of(), settings=settings, progress=killed_at(5), checkpoint=tmp_path / "it")
-    said.clear()
-    fit(perceptron(), HARD, rows_of(), settings=settings, progress=watch, checkpoint=tmp_path / "it")
-    assert sum(said) == 6 and said[0] == 4
+        fit(perceptron(), HARD, rows_of(), settings=settings, progress=killed_at(5), checkpoint_file=tmp_path / "it")
+    seen.clear()
+    fit(perceptron(), HARD, rows_of(), settings=settings, progress=watch, checkpoint_file=tmp_path / "it")
+    assert sum(seen) == 6 and seen[0] == 4
 
 
 def test_controls_are_called_after_each_step_and_epoch():
     recorder = Recorder()
-    ride: Control = recorder
-    fit(perceptron(), HARD, rows_of(), settings=replace(PLAIN, learning_rate=0.5), controls=[ride, Recorder()])
+    typed: Callback = recorder
+    fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, learning_rate=0.5), callbacks=[typed, Recorder()])
     assert recorder.calls == {"step": 6, "epoch": 2}
-    assert recorder.moments == [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 4, 3), (1, 5, 3), (1, 6, 3)]
+    assert recorder.states == [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 4, 3), (1, 5, 3), (1, 6, 3)]
     assert recorder.rates == [0.5] * 6
 
 
 def test_a_baseline_may_change_the_network():
     class Pruner(Recorder):
-        def after_step(self, moment: Moment) -> None:
+        def after_step(self, state: TrainState) -> None:
             with torch.no_grad():
-                moment.model[0].weight[0] = 0
+                state.model[0].weight[0] = 0
 
-    fitted = fit(perceptron(), HARD, rows_of(), settings=PLAIN, controls=[Pruner()])
+    fitted = fit(perceptron(), HARD, rows_of(), settings=SETTINGS, callbacks=[Pruner()])
     assert not fitted.model[0].weight[0].any() and fitted.model[0].weight[1].all()
 
 
@@ -1065,19 +1075,19 @@ def interrupted(path: Path, **changes: Any) -> None:
 
 
 def begin(path: Path, **changes: Any) -> Any:
-    settings = replace(PLAIN, checkpoint_seconds=0.0)
+    settings = replace(SETTINGS, checkpoint_seconds=0.0)
     arguments = {"student": perceptron(), "objective": BOTH, "data": rows_of(), "settings": settings, **changes}
-    return fit(**arguments, checkpoint=path)
+    return fit(**arguments, checkpoint_file=path)
 
 
 OTHER = {
-    "settings": {"settings": replace(PLAIN, learning_rate=0.2)},
+    "settings": {"settings": replace(SETTINGS, learning_rate=0.2)},
     "objective": {"objective": HARD},
     "examples": {"data": rows_of(12)},
     "network": {"student": nn.Linear(4, 3)},
     "teacher": {"teacher": perceptron(2), "detach_teacher": False},
     "optimizer": {"make_optimizer": lambda p: torch.optim.AdamW(p, lr=0.1)},
-    "controls": {"controls": [Recorder()]},
+    "callbacks": {"callbacks": [Recorder()]},
 }
 
 
@@ -1088,15 +1098,15 @@ def test_the_checkpoint_of_another_training_is_refused(what, tmp_path):
     names = "network|teacher" if what == "teacher" else what
     with pytest.raises(
         BadInput, match=rf"({names}) of the checkpoint of .*it must be those of this training; got"
-    ) as said:
+    ) as seen:
         begin(path, **OTHER[what])
-    assert "Delete it" in str(said.value)
+    assert "Delete it" in str(seen.value)
     assert begin(path).steps == 6
 
 
 def test_how_often_it_is_written_does_not_make_another_training(tmp_path):
     interrupted(tmp_path / "it")
-    assert begin(tmp_path / "it", settings=replace(PLAIN, checkpoint_seconds=99.0)).steps == 6
+    assert begin(tmp_path / "it", settings=replace(SETTINGS, checkpoint_seconds=99.0)).steps == 6
 
 
 class Margin:
@@ -1129,8 +1139,8 @@ def test_a_function_of_the_users_own_is_known_again(tmp_path):
 def test_a_truncated_checkpoint_says_what_to_do(share, tmp_path):
     path = tmp_path / "it"
     interrupted(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(CorruptFile, match=rf"{path.name} is not .* Delete it"):
         begin(path)
     path.unlink()
@@ -1140,9 +1150,9 @@ def test_a_truncated_checkpoint_says_what_to_do(share, tmp_path):
 def test_an_altered_checkpoint_is_noticed(tmp_path):
     path = tmp_path / "it"
     interrupted(path)
-    whole = bytearray(path.read_bytes())
-    whole[-100] ^= 1
-    path.write_bytes(bytes(whole))
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(bytes(content))
     with pytest.raises(CorruptFile, match="Delete it"):
         begin(path)
 
@@ -1157,6 +1167,6 @@ def test_a_file_that_is_no_checkpoint_is_noticed(state, tmp_path):
 def test_the_checkpoint_is_no_larger_than_it_must_be(tmp_path):
     interrupted(tmp_path / "it")
     state = load_state(tmp_path / "it")
-    assert state["course"]["step"] == 4 and state["course"]["step_in_epoch"] == 1
+    assert state["loop"]["step"] == 4 and state["loop"]["step_in_epoch"] == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "it"]
-    assert asdict(PLAIN)["keep"] == "last"
+    assert asdict(SETTINGS)["checkpoint"] == "last"

@@ -85,11 +85,11 @@ def test_the_size_of_the_logits_does_not_matter():
 
 
 @pytest.mark.parametrize("term", [Decoupled(), StandardizedLogits()])
-def test_targets_of_the_likeliest_classes_alone_are_heard(term):
-    kept = TopK.of(logits(1), 2)
+def test_targets_of_the_likeliest_classes_alone_are_enough(term):
+    top = TopK.of(logits(1), 2)
     batch = batch_of(logits(1))
-    few = Batch(inputs=batch.inputs, labels=batch.labels, targets=kept)
-    dense = Batch(inputs=batch.inputs, labels=batch.labels, targets=kept.dense())
+    few = Batch(inputs=batch.inputs, labels=batch.labels, targets=top)
+    dense = Batch(inputs=batch.inputs, labels=batch.labels, targets=top.dense())
     assert torch.equal(term(logits(0), few), term(logits(0), dense))
 
 

@@ -90,19 +90,19 @@ class Rows:
     """A source of one batch's rows."""
 
     def __init__(self, batch: Batch, dense: bool) -> None:
-        self.whole = densely(batch) if dense else batch
+        self.everything = densely(batch) if dense else batch
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.everything)
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
         def choose(tensor: Tensor) -> Tensor:
             return tensor.index_select(0, rows)
 
-        targets, ids, labels = self.whole.targets, self.whole.ids, self.whole.labels
+        targets, ids, labels = self.everything.targets, self.everything.ids, self.everything.labels
         assert targets is not None and ids is not None and labels is not None
         chosen = targets.map(choose) if isinstance(targets, TopK) else choose(targets)
-        return Batch(inputs=choose(self.whole.inputs), targets=chosen, ids=choose(ids), labels=choose(labels))
+        return Batch(inputs=choose(self.everything.inputs), targets=chosen, ids=choose(ids), labels=choose(labels))
 
 
 @pytest.mark.parametrize("micro", [None, 5])

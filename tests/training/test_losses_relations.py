@@ -76,7 +76,7 @@ def test_sequences_are_related_as_wholes(term):
     batch = Batch(inputs=torch.zeros(5, 3, 1), targets=teacher)
     assert term()(student, batch).shape == (5,)
     positions = torch.ones(5, 3, dtype=torch.bool)
-    with pytest.raises(BadInput, match=f"mask of {term.__name__} must be one of whole examples"):
+    with pytest.raises(BadInput, match=f"mask of {term.__name__} must be one value per example"):
         term()(student, Batch(inputs=torch.zeros(5, 3, 1), targets=teacher, mask=positions))
 
 

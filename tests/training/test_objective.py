@@ -36,10 +36,10 @@ def test_a_term_counts_from_its_start_until_before_its_end():
     objective = Objective(
         {"soft": Term(loss=SoftTargets(), end_epoch=3), "hard": Term(loss=HardLabels(), start_epoch=2)}
     )
-    said = {epoch: [term.name for term in objective.at(epoch)] for epoch in (0.0, 1.99, 2.0, 2.5, 2.99, 3.0, 50.0)}
-    assert said[0.0] == said[1.99] == ["soft"]
-    assert said[2.0] == said[2.5] == said[2.99] == ["soft", "hard"]
-    assert said[3.0] == said[50.0] == ["hard"]
+    found = {epoch: [term.name for term in objective.at(epoch)] for epoch in (0.0, 1.99, 2.0, 2.5, 2.99, 3.0, 50.0)}
+    assert found[0.0] == found[1.99] == ["soft"]
+    assert found[2.0] == found[2.5] == found[2.99] == ["soft", "hard"]
+    assert found[3.0] == found[50.0] == ["hard"]
 
 
 def test_weights_and_settings_follow_their_schedules():
@@ -116,8 +116,8 @@ def test_squared_errors_hand_worked():
     even = torch.zeros(2, 2)
     torch.testing.assert_close(SquaredError()(even, batch), torch.tensor([0.0625, 0.0]))
     torch.testing.assert_close(HardValues()(even, batch), torch.tensor([2.5, 0.0]))
-    plain = SquaredError(of="values")(batch.targets + torch.tensor([[1.0, 3.0], [0.0, 2.0]]), batch)
-    torch.testing.assert_close(plain, torch.tensor([5.0, 2.0]))
+    reference = SquaredError(of="values")(batch.targets + torch.tensor([[1.0, 3.0], [0.0, 2.0]]), batch)
+    torch.testing.assert_close(reference, torch.tensor([5.0, 2.0]))
 
 
 def test_squared_errors_say_what_they_lack():

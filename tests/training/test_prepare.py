@@ -35,8 +35,8 @@ class Rows:
         return len(self.inputs)
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
-        whole = len(rows) == len(self)
-        return Batch(self.inputs if whole else self.inputs[rows], self.labels if whole else self.labels[rows])
+        everything = len(rows) == len(self)
+        return Batch(self.inputs if everything else self.inputs[rows], self.labels if everything else self.labels[rows])
 
 
 def rows_of(*shape: int, count: int = 12) -> Rows:
@@ -68,12 +68,12 @@ class Copying(nn.Module):
 
 
 def test_a_student_that_works_in_place_leaves_the_data_as_they_are_and_learns_the_same() -> None:
-    whole = Training(epochs=3, batch_size=12)
+    one_batch = Training(epochs=3, batch_size=12)
     results = []
     for first in (InPlace(), Copying()):
         data = rows_of(4)
         before = data.inputs.clone()
-        results.append(fit(perceptron(first), HARD, data, settings=whole, validation=data))
+        results.append(fit(perceptron(first), HARD, data, settings=one_batch, validation=data))
         assert torch.equal(data.inputs, before)
     assert same(*results)
     assert results[0].score == results[1].score
@@ -90,22 +90,22 @@ def test_what_learns_beside_it_and_what_guides_it_see_the_inputs_as_they_are() -
         {"hint": Term(loss=HiddenMatch(student_layer="1", teacher_layer="1")), "hard": Term(loss=HardLabels())}
     )
     results = [
-        fit(perceptron(kind()), hint, rows_of(4), settings=ONCE, guide=perceptron(kind()))
+        fit(perceptron(kind()), hint, rows_of(4), settings=ONCE, feature_teacher=perceptron(kind()))
         for kind in (InPlace, Copying)
     ]
     assert same(*results)
 
 
 def test_the_steps_after_the_first_copy_nothing_where_nothing_works_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attar.training.reading import Learners
+    from attar.training.train_module import TrainModule
 
-    learners = Learners(perceptron(), perceptron())
+    train_module = TrainModule(perceptron(), perceptron())
     inputs = rows_of(4).inputs
     got: list[Tensor] = []
-    for network in learners.networks:
+    for network in train_module.networks:
         network.register_forward_pre_hook(lambda module, given: got.append(given[0]))
     for _ in range(2):
-        learners(inputs)
+        train_module(inputs)
     assert [each is inputs for each in got] == [False, False, True, True]
 
 
@@ -179,11 +179,11 @@ OUTPUTS: dict[str, Callable[[Tensor, bool], object]] = {
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_the_logits_among_several_outputs_are_trained(name: str, caplog: pytest.LogCaptureFixture) -> None:
     data = rows_of(4)
-    plain = fit(Gives(lambda logits, training: logits), HARD, data, settings=ONCE, validation=data)
+    reference = fit(Gives(lambda logits, training: logits), HARD, data, settings=ONCE, validation=data)
     with caplog.at_level(logging.INFO, logger="attar"):
         fitted = fit(Gives(OUTPUTS[name]), HARD, data, settings=ONCE, validation=data)
-    assert same(fitted, plain)
-    assert fitted.score == plain.score
+    assert same(fitted, reference)
+    assert fitted.score == reference.score
     assert caplog.text.count("its logits are trained, and no other output of it") == 1
 
 
@@ -230,7 +230,7 @@ def test_a_view_after_a_convolution_learns_as_flatten_does() -> None:
     objective = Objective({"soft": Term(loss=SoftTargets()), "labels": Term(loss=HardLabels(), of="teacher")})
     fit(LeNet(False), objective, data, settings=ONCE, teacher=LeNet(True))
     hint = Objective({"hint": Term(loss=HiddenMatch(student_layer="convolution", teacher_layer="convolution"))})
-    fit(LeNet(False), hint, data, settings=ONCE, guide=LeNet(True))
+    fit(LeNet(False), hint, data, settings=ONCE, feature_teacher=LeNet(True))
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_answers_must_have_the_shape_of_what_they_are_judged_by(loss: Loss, outp
         fit(student, Objective({"term": Term(loss=loss)}), data, settings=ONCE)
 
 
-def test_a_label_without_a_logit_is_told_wherever_it_comes() -> None:
+def test_a_label_without_a_logit_is_refused_wherever_it_comes() -> None:
     data = rows_of(4)
     data.labels = torch.zeros(12, dtype=torch.int64)
     data.labels[torch.randperm(12, generator=torch.Generator().manual_seed(0))[-1]] = 7

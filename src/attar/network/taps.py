@@ -1,4 +1,4 @@
-"""Hearing what the layers inside a network say while it runs."""
+"""Recording what the layers inside a network give while it runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import nn
 from attar.errors import BadInput, must, near
 
 
-class Heard:
+class LayerOutputs:
     """The outputs of some layers in the latest forward pass of a network.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
-        >>> with tapped(network, ["1"]) as heard:
+        >>> with tapped(network, ["1"]) as outputs:
         ...     output = network(torch.zeros(4, 2))
-        >>> tuple(heard["1"].shape)
+        >>> tuple(outputs["1"].shape)
         (4, 3)
     """
 
@@ -40,7 +40,7 @@ class Heard:
     def _clear(self) -> None:
         self._outputs.clear()
 
-    def _hear(self, name: str, output: Any) -> None:
+    def _record(self, name: str, output: Any) -> None:
         if not isinstance(output, torch.Tensor):
             remedy = "Name a layer inside of it, or the one after it"
             raise must(f"layer {name!r}", "the network", "one that gives one tensor", type(output).__name__, remedy)
@@ -54,7 +54,7 @@ class Heard:
 
 
 @contextmanager
-def tapped(network: nn.Module, names: Iterable[str]) -> Iterator[Heard]:
+def tapped(network: nn.Module, names: Iterable[str]) -> Iterator[LayerOutputs]:
     """Record what layers give, for as long as the context lasts.
 
     A wrapper around the network may be what is called, and a copy of the network that is made meanwhile records
@@ -68,12 +68,12 @@ def tapped(network: nn.Module, names: Iterable[str]) -> Iterator[Heard]:
         BadInput: If the network has no layer of such a name; in the forward pass, if a layer gives no tensor or runs
             twice.
     """
-    heard = Heard()
+    outputs = LayerOutputs()
     layers = {name: find_layer(network, name) for name in dict.fromkeys(names)}
-    hooks = [network.register_forward_pre_hook(_starter(heard, network))]
+    hooks = [network.register_forward_pre_hook(_starter(outputs, network))]
     try:
-        hooks += [layer.register_forward_hook(_listener(heard, name, layer)) for name, layer in layers.items()]
-        yield heard
+        hooks += [layer.register_forward_hook(_recorder(outputs, name, layer)) for name, layer in layers.items()]
+        yield outputs
     finally:
         for hook in hooks:
             hook.remove()
@@ -103,20 +103,20 @@ def find_layer(network: nn.Module, name: str, *, parameter: str = "layer", of: s
     return layers[name]
 
 
-# A copy of a module takes its hooks along, and they would speak for the original: hence the look at who calls.
+# A copy of a module takes its hooks along, and they would record for the original: hence the check of who calls.
 
 
-def _starter(heard: Heard, network: nn.Module) -> Any:
+def _starter(outputs: LayerOutputs, network: nn.Module) -> Any:
     def start(module: nn.Module, inputs: Any) -> None:
         if module is network:
-            heard._clear()
+            outputs._clear()
 
     return start
 
 
-def _listener(heard: Heard, name: str, layer: nn.Module) -> Any:
-    def listen(module: nn.Module, inputs: Any, output: Any) -> None:
+def _recorder(outputs: LayerOutputs, name: str, layer: nn.Module) -> Any:
+    def record(module: nn.Module, inputs: Any, output: Any) -> None:
         if module is layer:
-            heard._hear(name, output)
+            outputs._record(name, output)
 
-    return listen
+    return record

@@ -19,7 +19,7 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT
 from attar.training.fit import make_fabric
-from attar.training.reading import readings_of, reads_layers
+from attar.training.train_module import feature_taps, reads_layers
 from attar.transfer.datasets import Dataset
 from attar.transfer.limits import is_file, printable
 
@@ -102,7 +102,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
         if teacher is None:
             rule = "networks where a term of the objective reads hidden layers"
             raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
-        readings_of(terms, student, None, teacher)
+        feature_taps(terms, student, None, teacher)
 
 
 def check_settings(recipe: Recipe, dataset: Dataset) -> None:

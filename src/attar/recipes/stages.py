@@ -134,7 +134,7 @@ def train(
     teacher: Callable[[], nn.Module] | None = None,
     detach: bool = True,
     choose_by: str = "accuracy",
-    guide: nn.Module | None = None,
+    feature_teacher: nn.Module | None = None,
     prepared: Callable[[nn.Module], nn.Module] | None = None,
 ) -> Trained:
     """Train a network as a stage of its own, with a checkpoint inside of it.
@@ -150,14 +150,14 @@ def train(
         teacher: Builds a teacher that learns along.
         detach: Whether the student's terms leave it alone.
         choose_by: The score on validation by which the epoch is chosen.
-        guide: The network whose layers terms read.
+        feature_teacher: The network whose layers terms read.
         prepared: What is done to the network for the training alone, such as freezing a part of it.
     """
 
     def work(folder: Path) -> dict[str, Any]:
         checkpoint = folder / "checkpoint.safetensors"
         fresh, beside = network(), None if teacher is None else teacher()
-        running = [one for one in (fresh, beside, guide) if one is not None]
+        running = [one for one in (fresh, beside, feature_teacher) if one is not None]
         try:
             with using_threads(threads_of(context, running, settings.batch_size)):
                 fitted: Fitted = fit(
@@ -169,8 +169,8 @@ def train(
                     metric=METRICS[choose_by],
                     teacher=beside,
                     detach_teacher=detach,
-                    guide=guide,
-                    checkpoint=checkpoint,
+                    feature_teacher=feature_teacher,
+                    checkpoint_file=checkpoint,
                     fabric=make_fabric(context.device, settings.precision),
                     progress=context.progress,
                     title=name,

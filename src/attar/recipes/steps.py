@@ -51,7 +51,7 @@ class _Lesson:
         objective: Terms of a step, from the recipe's.
         training: Settings of a step, from the recipe's.
         learning: Builds the teacher that learns along.
-        guide: The teacher as a network, where a term reads its layers.
+        feature_teacher: The teacher as a network, where a term reads its layers.
     """
 
     role: str
@@ -60,7 +60,7 @@ class _Lesson:
     objective: Callable[[Objective], Objective]
     training: Callable[[Training], Training]
     learning: Callable[[], nn.Module] | None = None
-    guide: nn.Module | None = None
+    feature_teacher: nn.Module | None = None
 
 
 def student_of(
@@ -71,7 +71,7 @@ def student_of(
     heard: str,
     learning: Callable[[], nn.Module] | None,
     split: Split | None = None,
-    guide: nn.Module | None = None,
+    feature_teacher: nn.Module | None = None,
     labeled: Split | None = None,
 ) -> Trained:
     """The student of one seed, taught by targets or beside a teacher that learns.
@@ -84,7 +84,7 @@ def student_of(
         heard: Fingerprint of the teacher.
         learning: Builds the teacher that learns along.
         split: What the student imitates on; the training examples if left out.
-        guide: The teacher as a network, where a term reads its layers.
+        feature_teacher: The teacher as a network, where a term reads its layers.
         labeled: What it learns from in steps on labels alone; the training examples if left out.
     """
     recipe = context.recipe
@@ -105,7 +105,7 @@ def student_of(
         objective=lambda objective: objective,
         training=lambda training: training,
         learning=learning,
-        guide=guide,
+        feature_teacher=feature_teacher,
     )
     return _walked(context, index, taught, _on_labels(context, None, labeled))
 
@@ -219,7 +219,7 @@ def _distilled(
         lesson.learning,
         recipe.teacher.detach,
         recipe.student.choose_by,
-        lesson.guide,
+        lesson.feature_teacher,
         prepared,
     )
 

@@ -20,7 +20,7 @@ from attar.recipes.tabular import Made, Selected, selected_of
 from attar.recipes.teachers import teacher_of
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
-from attar.training.reading import reads_layers
+from attar.training.train_module import reads_layers
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
 from attar.transfer.transfer_set import TargetSource
@@ -146,18 +146,20 @@ def learn(context: Context) -> tuple[Heard, list[Trained]]:
     """The teacher with its targets, and one student per seed."""
     heard = listen(context)
     split, fingerprint = heard.imitated.transfer, heard.teacher.fingerprint()
-    guide = _guide_of(heard.teacher) if _reads(context) else None
-    if guide is not None and isinstance(heard.teacher, Ensemble):
+    feature_teacher = _feature_teacher_of(heard.teacher) if _reads(context) else None
+    if feature_teacher is not None and isinstance(heard.teacher, Ensemble):
         # What an ensemble says does not depend on the order of its members; what a term reads in them does.
-        fingerprint += digest(guide)
+        fingerprint += digest(feature_teacher)
     students = [
-        student_of(context, index, heard.source, heard.views, fingerprint, None, split, guide, heard.imitated.labeled)
+        student_of(
+            context, index, heard.source, heard.views, fingerprint, None, split, feature_teacher, heard.imitated.labeled
+        )
         for index in range(context.recipe.student.seeds)
     ]
     return heard, students
 
 
-def _guide_of(teacher: Teacher) -> nn.Module | None:
+def _feature_teacher_of(teacher: Teacher) -> nn.Module | None:
     """The network whose layers terms read, by their own names; None where there is none."""
     if isinstance(teacher, NetworkTeacher):
         return teacher.network

@@ -29,7 +29,7 @@ class Batch:
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
         values: ``[batch, outputs]`` float32, what a regression is to give; None elsewhere.
         mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
-        features: What hidden layers said, for the one term that is computed; only the loop gives it.
+        features: What hidden layers gave, for the one term that is computed; only the loop sets it.
     """
 
     inputs: Tensor
@@ -71,7 +71,7 @@ class Batch:
         return self.targets
 
     def dense_targets(self, term: str) -> Tensor:
-        """The targets as logits of all classes, ``[batch, classes]``; what was not kept is shared evenly.
+        """The targets as logits of all classes, ``[batch, classes]``; what the top k left out is shared evenly.
 
         Args:
             term: Who asks; named in the error.

@@ -1,4 +1,4 @@
-"""Settings as dataclasses: a name that is none, or a value of another type, is told in words."""
+"""Settings as dataclasses: an unknown name, or a value of another type, is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Settings = TypeVar("Settings", bound=type)
 
 
 def named(kind: Settings) -> Settings:
-    """A dataclass of keyword arguments whose constructor tells a name that it does not have, and the near ones."""
-    made: Any = kind
-    construct = made.__init__
-    names = [field.name for field in dataclasses.fields(made)]
+    """A dataclass of keyword arguments whose constructor refuses an unknown name, and suggests close ones."""
+    settings_class: Any = kind
+    construct = settings_class.__init__
+    names = [field.name for field in dataclasses.fields(settings_class)]
 
     @functools.wraps(construct)
-    def told(self: Any, *given: Any, **settings: Any) -> None:
+    def checked(self: Any, *given: Any, **settings: Any) -> None:
         if given:
             first = shown(given[0], 60)
             raise BadInput(f"{kind.__name__} takes its settings by name; got {first}. Write {names[0]}=... instead.")
@@ -29,12 +29,14 @@ def named(kind: Settings) -> Settings:
             if name not in names:
                 close = near(name, names)
                 raise BadInput(f"{kind.__name__} has no {name!r}. {close}{'' if close.endswith('?') else '.'}")
-        missing = [one.name for one in dataclasses.fields(made) if _required(one) and one.name not in settings]
+        missing = [
+            one.name for one in dataclasses.fields(settings_class) if _required(one) and one.name not in settings
+        ]
         if missing:
             raise BadInput(f"{kind.__name__} needs {' and '.join(map(repr, missing))}. Give {missing[0]}=...")
         construct(self, **settings)
 
-    made.__init__ = told
+    settings_class.__init__ = checked
     return kind
 
 

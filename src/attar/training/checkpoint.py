@@ -13,7 +13,7 @@ from torch import Tensor
 from attar.errors import CorruptFile
 from attar.network.describe import read_tensors, write_tensors
 
-_TENSOR, _PAIRS, _TUPLE, _WHOLE = "__tensor__", "__pairs__", "__tuple__", "__whole__"
+_TENSOR, _PAIRS, _TUPLE, _LARGE = "__tensor__", "__pairs__", "__tuple__", "__integer__"
 
 _IN_JSON = range(-(2**63), 2**64)
 """Whole numbers that records hold; NumPy's generators have larger ones in their state."""
@@ -68,7 +68,7 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, tuple):
         return {_TUPLE: [_flatten(item, tensors) for item in value]}
     if isinstance(value, int) and value not in _IN_JSON:
-        return {_WHOLE: hex(value)}
+        return {_LARGE: hex(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a checkpoint holds tensors and plain values; got {type(value).__name__}")
@@ -81,8 +81,8 @@ def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return value
     if _TENSOR in value:
         return tensors[value[_TENSOR]]
-    if _WHOLE in value:
-        return int(value[_WHOLE], 16)
+    if _LARGE in value:
+        return int(value[_LARGE], 16)
     if _TUPLE in value:
         return tuple(_restore(item, tensors) for item in value[_TUPLE])
     return {_restore(key, tensors): _restore(item, tensors) for key, item in value[_PAIRS]}

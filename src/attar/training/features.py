@@ -1,4 +1,4 @@
-"""What hidden layers said of a batch, for the terms that read it."""
+"""What hidden layers gave for a batch, for the terms that read it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one layer of the student and one of the teacher said of the same examples.
+    """What one layer of the student and one of the teacher gave for the same examples.
 
     Attributes:
         student: ``[batch, ...]``, behind the projector where the term has one; gradients flow here.
-        teacher: ``[batch, ...]``, without a gradient (unless the teacher learns and is not to be left alone).
+        teacher: ``[batch, ...]``, without a gradient (unless the teacher learns along and is not detached).
     """
 
     student: Tensor

@@ -27,9 +27,9 @@ from attar.training.features import Features
 from attar.training.objective import Active, Objective
 from attar.training.prepare import check_labels, check_student, learn_channels_last, prepared, probed
 from attar.training.progress import Progress, silent
-from attar.training.reading import Guide, Learners, readings_of
 from attar.training.scoring import Metric, accuracy
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
+from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Fitted:
         score: Validation score of that epoch; None without validation.
         steps: Optimizer steps taken.
         stopped_early: True if patience ended it.
-        teacher: The trained copy of a teacher that learned beside the student.
+        teacher: The trained copy of a teacher that learned along with the student.
     """
 
     model: nn.Module
@@ -70,16 +70,16 @@ class Fitted:
     teacher: nn.Module | None = None
 
     def __str__(self) -> str:
-        said = "no validation" if self.score is None else f"validation {self.score:.4f}"
-        return f"{len(self.history)} epochs, {self.steps} steps, best epoch {self.best_epoch} ({said})"
+        score = "no validation" if self.score is None else f"validation {self.score:.4f}"
+        return f"{len(self.history)} epochs, {self.steps} steps, best epoch {self.best_epoch} ({score})"
 
 
 @dataclass
-class Moment:
-    """What a control sees: the state of the training right after a step or an epoch.
+class TrainState:
+    """What a callback sees: the state of the training right after a step or an epoch.
 
     Attributes:
-        model: The student as it is being trained; a control may change it in place.
+        model: The student as it is being trained; a callback may change it in place.
         optimizer: Its optimizer.
         epoch: Epoch under way, from 0.
         step: Optimizer steps taken since the beginning.
@@ -94,14 +94,14 @@ class Moment:
 
 
 @runtime_checkable
-class Control(Protocol):
-    """Something that rides on the loop: pruning, schedules, logging. Its state is kept in checkpoints."""
+class Callback(Protocol):
+    """Something that is called from the loop: pruning, schedules, logging. Its state is kept in checkpoints."""
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, state: TrainState) -> None:
         """Called after each optimizer step."""
         ...
 
-    def after_epoch(self, moment: Moment) -> None:
+    def after_epoch(self, state: TrainState) -> None:
         """Called after each epoch, before validation."""
         ...
 
@@ -115,7 +115,7 @@ class Control(Protocol):
 
 
 @dataclass
-class _Course:
+class LoopState:
     """Everything of a training that changes as it goes: what a checkpoint holds besides the modules."""
 
     epoch: int = 0
@@ -141,10 +141,10 @@ def fit(
     metric: Metric = accuracy,
     teacher: nn.Module | None = None,
     detach_teacher: bool = True,
-    guide: nn.Module | None = None,
-    controls: Sequence[Control] = (),
+    feature_teacher: nn.Module | None = None,
+    callbacks: Sequence[Callback] = (),
     make_optimizer: MakeOptimizer | None = None,
-    checkpoint: Path | None = None,
+    checkpoint_file: Path | None = None,
     fabric: Fabric | None = None,
     progress: Progress = silent,
     title: str = "train",
@@ -154,13 +154,13 @@ def fit(
     The gradient is that of the weighted sum of the terms, each summed over all examples (or positions) of the step and
     divided once, by how many of them count over all micro-batches and processes. So micro-batches and several
     processes give the gradient of the one big batch (but for the terms of `attar.training.losses.relations`, which
-    relate the examples of one micro-batch). The course depends on the arguments alone, and with a checkpoint a training
+    relate the examples of one micro-batch). The result depends on the arguments alone, and with a checkpoint a training
     that was killed continues to the same weights.
 
-    Terms that read hidden layers (`attar.training.features.ReadsLayers`) hear those of the student and of the
-    ``guide``, or of a ``teacher`` that learns beside it. Their projectors are trained with the student, as any weights
-    are, and are not part of what is returned. While its term does not count, a projector gets the gradient 0, and so
-    do the student's layers behind the tapped one where no other term counts: weight decay goes on.
+    Terms that read hidden layers (`attar.training.features.ReadsLayers`) get those of the student and of the
+    ``feature_teacher``, or of a ``teacher`` that learns along. Their projectors are trained with the student, as any
+    weights are, and are not part of what is returned. While its term does not count, a projector gets the gradient 0,
+    and so do the student's layers behind the tapped one where no other term counts: weight decay goes on.
 
     Args:
         student: Any module from ``[batch, ...]`` to logits, alone or among other outputs, the only one trained;
@@ -171,14 +171,14 @@ def fit(
         settings: How the training goes.
         validation: Scored after each epoch to choose the best one; it never enters the gradient.
         metric: Score per example, higher is better; its mean is the validation score.
-        teacher: A module that learns beside the student: its output becomes the targets, and terms with
+        teacher: A module that learns along with the student: its output becomes the targets, and terms with
             ``of="teacher"`` judge it (Mishra, Marr, *Apprentice*, 2018, scheme A).
         detach_teacher: Whether the student's terms leave that teacher alone.
-        guide: A frozen network whose layers terms read: it sees the inputs that the student sees, in evaluation mode.
-            A copy is used; its outputs are no targets.
-        controls: Called after each step and epoch.
+        feature_teacher: A frozen network whose layers terms read: it sees the inputs that the student sees, in
+            evaluation mode. A copy is used; its outputs are no targets.
+        callbacks: Called after each step and epoch.
         make_optimizer: Builds another optimizer than ``settings.optimizer`` names.
-        checkpoint: File to write state to and to continue from.
+        checkpoint_file: File to write state to and to continue from.
         fabric: Devices, precision and processes; by default one process on the CPU.
         progress: Sees each step.
         title: Name of the progress bar.
@@ -186,7 +186,7 @@ def fit(
     Raises:
         BadInput: If there are no data, the student answers at random or by the rest of the batch, the checkpoint is
             another training's, the device lacks the precision, a layer that a term reads does not exist, or such a term
-            lacks a guide, or a guide such a term.
+            lacks a feature teacher, or a feature teacher such a term.
         CorruptFile: If the checkpoint is truncated or altered.
         Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
@@ -196,7 +196,7 @@ def fit(
         ("data", data, Source, "an attar.TransferSet(split), or another source of batches"),
         ("settings", settings, Training | None, "an attar.Training"),
         ("teacher", teacher, nn.Module | None, "a torch.nn.Module that learns too"),
-        ("guide", guide, nn.Module | None, "a torch.nn.Module whose layers terms read"),
+        ("feature_teacher", feature_teacher, nn.Module | None, "a torch.nn.Module whose layers terms read"),
         ("validation", validation, Source | None, "an attar.TransferSet(split), or another source of batches"),
     )
     for name, value, kind, words in wanted:
@@ -223,10 +223,10 @@ def fit(
             metric,
             teacher,
             detach_teacher,
-            guide,
-            controls,
+            feature_teacher,
+            callbacks,
             make_optimizer,
-            checkpoint,
+            checkpoint_file,
             fabric,
         ).go(progress, title)
 
@@ -272,59 +272,66 @@ class _Run:
         metric: Metric,
         teacher: nn.Module | None,
         detach_teacher: bool,
-        guide: nn.Module | None,
-        controls: Sequence[Control],
+        feature_teacher: nn.Module | None,
+        callbacks: Sequence[Callback],
         make_optimizer: MakeOptimizer | None,
-        checkpoint: Path | None,
+        checkpoint_file: Path | None,
         fabric: Fabric,
     ) -> None:
         self.objective, self.data, self.settings = objective, data, settings
         self.validation, self.metric, self.detach_teacher = validation, metric, detach_teacher
-        self.controls, self.checkpoint, self.fabric = controls, checkpoint, fabric
-        readings = readings_of(objective, student, teacher, guide)
-        beside = None if teacher is None else prepared(teacher, data, "The teacher")
-        self.learners = Learners(prepared(student, data, "The student"), beside)
-        self.learners.readings = readings
-        self.guide = None if guide is None else Guide(copied(guide), digest(guide) if checkpoint else "")
-        if readings:
-            self.learners.add_projectors_(objective, self.guide, probed(data))
-        self.channels_last = learn_channels_last(self.learners.networks, data)
+        self.callbacks, self.checkpoint_file, self.fabric = callbacks, checkpoint_file, fabric
+        taps = feature_taps(objective, student, teacher, feature_teacher)
+        live_teacher = None if teacher is None else prepared(teacher, data, "The teacher")
+        self.train_module = TrainModule(prepared(student, data, "The student"), live_teacher)
+        self.train_module.feature_taps = taps
+        self.feature_teacher = (
+            None
+            if feature_teacher is None
+            else FeatureTeacher(copied(feature_teacher), digest(feature_teacher) if checkpoint_file else "")
+        )
+        if taps:
+            self.train_module.add_projectors_(objective, self.feature_teacher, probed(data))
+        self.channels_last = learn_channels_last(self.train_module.networks, data)
         if self.channels_last:
-            lay_out_(self.learners)
-        if self.learners.teacher is not None:
+            lay_out_(self.train_module)
+        if self.train_module.teacher is not None:
             # Teachers are frozen wherever else they come from.
-            self.learners.teacher.requires_grad_(True)
+            self.train_module.teacher.requires_grad_(True)
         self.steps_per_epoch = math.ceil(len(data) / settings.batch_size)
         if (smallest := len(data) // self.steps_per_epoch) < fabric.world_size:
             # A process without an example would leave the others waiting for its gradient.
             rule = f"at least one example for each of the {fabric.world_size} processes"
             raise must("the smallest step", "fit", rule, smallest, "Raise batch_size, or use fewer processes")
-        optimizer = (make_optimizer or settings_optimizer(settings))(self.learners.parameters())
+        optimizer = (make_optimizer or settings_optimizer(settings))(self.train_module.parameters())
         self.optimizer_name = type(optimizer).__qualname__
         self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch)
-        self.model, self.optimizer = fabric.setup(self.learners, optimizer)
-        if self.guide is not None:
-            self.guide.to(fabric.device)
+        self.model, self.optimizer = fabric.setup(self.train_module, optimizer)
+        if self.feature_teacher is not None:
+            self.feature_teacher.to(fabric.device)
         self.average: AveragedModel | None = None
         if settings.ema_decay is not None:
             average: Any = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.learners, multi_avg_fn=average)
-        self.course = _Course()
+            self.average = AveragedModel(self.train_module, multi_avg_fn=average)
+        self.loop = LoopState()
 
     def go(self, progress: Progress, title: str) -> Fitted:
-        if self.checkpoint is not None and self.checkpoint.exists():
-            self._resume(self.checkpoint)
+        if self.checkpoint_file is not None and self.checkpoint_file.exists():
+            self._resume(self.checkpoint_file)
         saved = time.monotonic()
         stopped = self._out_of_patience()
         with progress(title, self.settings.epochs * self.steps_per_epoch) as advance:
-            advance(self.course.step)
-            while self.course.epoch < self.settings.epochs and not stopped:
-                batches = self._row_batches(self.course.epoch)
-                while self.course.step_in_epoch < self.steps_per_epoch:
-                    self._step(batches[self.course.step_in_epoch])
+            advance(self.loop.step)
+            while self.loop.epoch < self.settings.epochs and not stopped:
+                batches = self._row_batches(self.loop.epoch)
+                while self.loop.step_in_epoch < self.steps_per_epoch:
+                    self._step(batches[self.loop.step_in_epoch])
                     advance(1)
-                    if self.checkpoint is not None and time.monotonic() - saved >= self.settings.checkpoint_seconds:
-                        self._save(self.checkpoint)
+                    if (
+                        self.checkpoint_file is not None
+                        and time.monotonic() - saved >= self.settings.checkpoint_seconds
+                    ):
+                        self._save(self.checkpoint_file)
                         saved = time.monotonic()
                 self._finish_epoch()
                 stopped = self._out_of_patience()
@@ -333,15 +340,17 @@ class _Run:
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def _step(self, rows: Tensor) -> None:
-        course, fabric = self.course, self.fabric
-        terms = self.objective.at(course.epoch + course.step_in_epoch / self.steps_per_epoch)
-        if not (self.learners.training and self.learners.student.training):  # Telling every module takes a while.
-            self.learners.train()
+        loop, fabric = self.loop, self.fabric
+        terms = self.objective.at(loop.epoch + loop.step_in_epoch / self.steps_per_epoch)
+        if not (
+            self.train_module.training and self.train_module.student.training
+        ):  # Telling every module takes a while.
+            self.train_module.train()
         # Each process takes its even part of the step's examples.
         part = rows.tensor_split(fabric.world_size)[fabric.global_rank]
-        batch = self.data.batch(part, course.epoch).to(fabric.device)
-        if course.step == 0:
-            check_student(self.learners.student, batch, [term.loss for term in terms if term.of == "student"])
+        batch = self.data.batch(part, loop.epoch).to(fabric.device)
+        if loop.step == 0:
+            check_student(self.train_module.student, batch, [term.loss for term in terms if term.of == "student"])
         count = batch.count()
         if fabric.world_size > 1:
             total = fabric.all_reduce(torch.tensor(count, device=fabric.device), reduce_op="sum")
@@ -369,37 +378,37 @@ class _Run:
             norm = fabric.clip_gradients(self.model, self.optimizer, max_norm=longest, error_if_nonfinite=False)
             assert isinstance(norm, Tensor)
             if not bool(norm.isfinite()):
-                raise self._diverged(f"the gradient became {float(norm)}", course.step)
+                raise self._diverged(f"the gradient became {float(norm)}", loop.step)
         self.optimizer.step()
         self.schedule.step()
         if self.settings.max_norm is not None:
-            _shorten_(self.learners, self.settings.max_norm)
+            _shorten_(self.train_module, self.settings.max_norm)
         if self.average is not None:
-            self.average.update_parameters(self.learners)
-        course.step += 1
-        course.step_in_epoch += 1
-        for control in self.controls:
-            control.after_step(self._moment())
+            self.average.update_parameters(self.train_module)
+        loop.step += 1
+        loop.step_in_epoch += 1
+        for callback in self.callbacks:
+            callback.after_step(self._train_state())
 
     def _sums(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
-        readers = tuple(term.name for term in terms if term.name in self.learners.readings)
+        reading_terms = tuple(term.name for term in terms if term.name in self.train_module.feature_taps)
         inputs = laid_out(batch.inputs) if self.channels_last else batch.inputs
         try:
-            output, said, heard = self.model(inputs, readers)
+            output, teacher_output, layer_outputs = self.model(inputs, reading_terms)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise BadInput(
                 f"batch normalization cannot learn from {len(batch)} example, as the {len(self.data)} examples in "
-                f"{self.steps_per_epoch} steps leave it at step {self.course.step}. Raise batch_size (and "
+                f"{self.steps_per_epoch} steps leave it at step {self.loop.step}. Raise batch_size (and "
                 "micro_batch_size), or normalize each example by itself, as nn.LayerNorm and nn.GroupNorm do."
             ) from error
-        if said is not None:
-            batch = replace(batch, targets=said.detach() if self.detach_teacher else said)
-        features = self._features(inputs, heard) if readers else {}
+        if teacher_output is not None:
+            batch = replace(batch, targets=teacher_output.detach() if self.detach_teacher else teacher_output)
+        features = self._features(inputs, layer_outputs) if reading_terms else {}
         values = []
         for term in terms:
-            if term.of == "teacher" and said is None:
+            if term.of == "teacher" and teacher_output is None:
                 raise must(
                     "of",
                     f"term {term.name!r}",
@@ -407,10 +416,10 @@ class _Run:
                     term.of,
                     "Pass teacher= to fit",
                 )
-            judged = replace(batch, features=features[term.name]) if term.name in features else batch
-            output_of_term = output if term.of == "student" else said
+            given = replace(batch, features=features[term.name]) if term.name in features else batch
+            output_of_term = output if term.of == "student" else teacher_output
             try:
-                losses = term.loss(output_of_term, judged)
+                losses = term.loss(output_of_term, given)
             except IndexError:  # what torch raises for the number of a class that has no logit
                 check_labels(output_of_term, batch.labels, f"The {term.of}")
                 raise
@@ -424,38 +433,44 @@ class _Run:
                     "Do not reduce it: the loop sums and divides",
                 )
             values.append(_sum_of_counted(losses, batch))
-        if self.learners.readings:
-            values[0] = values[0] + self.learners.idle(output, [term.name for term in terms], readers)
+        if self.train_module.feature_taps:
+            values[0] = values[0] + self.train_module.zero_for_idle(
+                output, [term.name for term in terms], reading_terms
+            )
         return values
 
-    def _features(self, inputs: Tensor, heard: Mapping[str, tuple[Tensor, Tensor | None]]) -> dict[str, Features]:
-        """What the layers said, by the name of the term that reads them."""
-        guided: Mapping[str, Tensor] = {}
-        if self.guide is not None:
+    def _features(
+        self, inputs: Tensor, layer_outputs: Mapping[str, tuple[Tensor, Tensor | None]]
+    ) -> dict[str, Features]:
+        """What the layers gave, by the name of the term that reads them."""
+        teacher_features: Mapping[str, Tensor] = {}
+        if self.feature_teacher is not None:
             with self.fabric.autocast():
-                guided = self.guide.hear(inputs, {name: self.learners.readings[name] for name in heard})
+                teacher_features = self.feature_teacher.features(
+                    inputs, {name: self.train_module.feature_taps[name] for name in layer_outputs}
+                )
         features = {}
-        for name, (student, teacher) in heard.items():
+        for name, (student, teacher) in layer_outputs.items():
             if teacher is None:
-                teacher = guided[name]
+                teacher = teacher_features[name]
             features[name] = Features(student, teacher.detach() if self.detach_teacher else teacher)
         return features
 
     def _note(self, terms: Sequence[Active], sums: Tensor, count: int) -> None:
         if self.fabric.world_size > 1:
             sums = self.fabric.all_reduce(sums, reduce_op="sum")  # type: ignore[assignment]
-        course = self.course
+        loop = self.loop
         for term, value in zip(terms, sums.tolist(), strict=True):
             if not math.isfinite(value):
-                raise self._diverged(f"loss term {term.name!r} became {value}", course.step)
-            course.sums[term.name] = course.sums.get(term.name, 0.0) + value
-            course.counts[term.name] = course.counts.get(term.name, 0) + count
-            course.total += term.weight * value
-        course.counted += count
+                raise self._diverged(f"loss term {term.name!r} became {value}", loop.step)
+            loop.sums[term.name] = loop.sums.get(term.name, 0.0) + value
+            loop.counts[term.name] = loop.counts.get(term.name, 0) + count
+            loop.total += term.weight * value
+        loop.counted += count
 
     def _diverged(self, what: str, step: int) -> Diverged:
         remedy = f"Lower learning_rate ({self.settings.learning_rate}) or set max_gradient_norm."
-        return Diverged(f"{what} at step {step} (epoch {self.course.epoch}). {remedy}")
+        return Diverged(f"{what} at step {step} (epoch {self.loop.epoch}). {remedy}")
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -465,25 +480,23 @@ class _Run:
         return torch.randperm(len(self.data), generator=order).tensor_split(self.steps_per_epoch)
 
     def _finish_epoch(self) -> None:
-        course = self.course
-        for name, parameter in self.learners.named_parameters():
+        loop = self.loop
+        for name, parameter in self.train_module.named_parameters():
             # A last step may spoil the weights with no loss after it that would show it.
             if not bool(parameter.isfinite().all()):
-                raise self._diverged(f"weights {name!r} were NaN or infinite", course.step - 1)
-        for control in self.controls:
-            control.after_epoch(self._moment())
+                raise self._diverged(f"weights {name!r} were NaN or infinite", loop.step - 1)
+        for callback in self.callbacks:
+            callback.after_epoch(self._train_state())
         score = self._score()
-        means = {name: value / max(course.counts[name], 1) for name, value in course.sums.items()}
+        means = {name: value / max(loop.counts[name], 1) for name, value in loop.sums.items()}
         rate = float(self.optimizer.param_groups[0]["lr"])
-        course.history.append(Epoch(course.epoch, course.total / max(course.counted, 1), means, score, rate))
-        better = score is not None and (course.best_score is None or score > course.best_score)
-        if better or score is None or self.settings.keep == "last":
-            course.best_epoch, course.best_score = course.epoch, score
-            course.best = {
-                name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()
-            }
-        course.epoch, course.step_in_epoch = course.epoch + 1, 0
-        course.total, course.counted, course.sums, course.counts = 0.0, 0, {}, {}
+        loop.history.append(Epoch(loop.epoch, loop.total / max(loop.counted, 1), means, score, rate))
+        better = score is not None and (loop.best_score is None or score > loop.best_score)
+        if better or score is None or self.settings.checkpoint == "last":
+            loop.best_epoch, loop.best_score = loop.epoch, score
+            loop.best = {name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()}
+        loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
+        loop.total, loop.counted, loop.sums, loop.counts = 0.0, 0, {}, {}
 
     def _candidate(self) -> nn.Module:
         """The weights that would be returned now: the average where one is kept."""
@@ -491,7 +504,7 @@ class _Run:
             averaged = self.average.module
             assert isinstance(averaged, nn.Module)
             return averaged
-        return self.learners
+        return self.train_module
 
     def _score(self) -> float | None:
         if self.validation is None:
@@ -514,28 +527,30 @@ class _Run:
         return score
 
     def _out_of_patience(self) -> bool:
-        patience, course = self.settings.patience, self.course
-        if patience is None or course.best_score is None:
+        patience, loop = self.settings.patience, self.loop
+        if patience is None or loop.best_score is None:
             return False
-        scores = [entry.score for entry in course.history if entry.score is not None]
+        scores = [entry.score for entry in loop.history if entry.score is not None]
         return len(scores) - 1 - max(range(len(scores)), key=scores.__getitem__) >= patience
 
-    def _moment(self) -> Moment:
-        return Moment(self.learners.student, self.optimizer, self.course.epoch, self.course.step, self.steps_per_epoch)
+    def _train_state(self) -> TrainState:
+        return TrainState(
+            self.train_module.student, self.optimizer, self.loop.epoch, self.loop.step, self.steps_per_epoch
+        )
 
     def _result(self, stopped: bool) -> Fitted:
-        course = self.course
-        self.learners.load_state_dict(course.best)
-        learners = self.learners.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        learners.eval()
+        loop = self.loop
+        self.train_module.load_state_dict(loop.best)
+        train_module = self.train_module.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        train_module.eval()
         return Fitted(
-            learners.student,
-            tuple(course.history),
-            course.best_epoch,
-            course.best_score,
-            course.step,
+            train_module.student,
+            tuple(loop.history),
+            loop.best_epoch,
+            loop.best_score,
+            loop.step,
             stopped,
-            learners.teacher,
+            train_module.teacher,
         )
 
     # -- surviving a crash -------------------------------------------------------------------------------------------
@@ -543,33 +558,33 @@ class _Run:
     def _identity(self) -> dict[str, str]:
         settings = asdict(self.settings)
         settings.pop("checkpoint_seconds")
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.learners.state_dict().items()}
-        guide = {} if self.guide is None else {"guide": self.guide.fingerprint}
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.train_module.state_dict().items()}
+        feature_teacher = {} if self.feature_teacher is None else {"feature_teacher": self.feature_teacher.fingerprint}
         return {
-            **guide,
+            **feature_teacher,
             "settings": repr(settings),
-            "objective": _described(self.objective),
+            "objective": _in_words(self.objective),
             "examples": str(len(self.data)),
             "network": repr(shapes),
-            "teacher": "none" if self.learners.teacher is None else f"detached: {self.detach_teacher}",
+            "teacher": "none" if self.train_module.teacher is None else f"detached: {self.detach_teacher}",
             "optimizer": self.optimizer_name,
-            "controls": repr([type(control).__qualname__ for control in self.controls]),
+            "callbacks": repr([type(callback).__qualname__ for callback in self.callbacks]),
         }
 
     def _save(self, path: Path) -> None:
         if self.fabric.global_rank != 0:
             return
-        course = {**vars(self.course), "history": [entry.to_json() for entry in self.course.history]}
+        loop = {**vars(self.loop), "history": [entry.to_json() for entry in self.loop.history]}
         save_state(
             {
                 "identity": self._identity(),
-                "learners": self.learners.state_dict(),
+                "train_module": self.train_module.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
-                "controls": [control.state_dict() for control in self.controls],
+                "callbacks": [callback.state_dict() for callback in self.callbacks],
                 "random": _random_state(self.fabric.device),
-                "course": course,
+                "loop": loop,
             },
             path,
         )
@@ -587,15 +602,15 @@ class _Run:
                     state["identity"].get(name),
                     "Delete it, or write elsewhere",
                 )
-        self.learners.load_state_dict(state["learners"])
+        self.train_module.load_state_dict(state["train_module"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        for control, its in zip(self.controls, state["controls"], strict=True):
-            control.load_state_dict(its)
-        course = state["course"]
-        self.course = _Course(**{**course, "history": [Epoch(**entry) for entry in course["history"]]})
+        for callback, its in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(its)
+        loop = state["loop"]
+        self.loop = LoopState(**{**loop, "history": [Epoch(**entry) for entry in loop["history"]]})
         _set_random_state(state["random"], self.fabric.device)
 
 
@@ -620,16 +635,16 @@ def _sum_of_counted(values: Tensor, batch: Batch) -> Tensor:
     return (values if batch.mask is None else values[batch.mask]).sum()
 
 
-def _described(objective: Objective) -> str:
+def _in_words(objective: Objective) -> str:
     """The objective in words that are the same in another process, where functions have other addresses."""
-    said = []
+    described = []
     for name, term in objective.terms.items():
         loss: Any = term.loss
         named = loss if hasattr(loss, "__qualname__") else type(loss)
-        told = repr(loss) if is_dataclass(loss) else f"{named.__module__}.{named.__qualname__}"
+        words = repr(loss) if is_dataclass(loss) else f"{named.__module__}.{named.__qualname__}"
         rest = {each.name: getattr(term, each.name) for each in fields(term) if each.name != "loss"}
-        said.append((name, told, rest))
-    return repr(said)
+        described.append((name, words, rest))
+    return repr(described)
 
 
 @contextmanager

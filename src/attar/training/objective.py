@@ -35,7 +35,7 @@ class Term:
         weight: Factor, constant or scheduled, at least 0.
         start_epoch: First epoch in which the term counts, from 0.
         end_epoch: First epoch in which it no longer counts; None for never.
-        of: Whose output the term judges: the student's, or a teacher's that learns beside it.
+        of: Whose output the term judges: the student's, or that of a teacher that learns along.
     """
 
     loss: Loss
@@ -70,7 +70,7 @@ LOSSES = (
 
 
 def _check_loss(loss: object) -> None:
-    """Tell what is often given in place of a loss."""
+    """Refuse what is often given in place of a loss."""
     if isinstance(loss, type) and loss.__module__.startswith("attar."):
         raise BadInput(f"loss of a term must be an object, and {loss.__name__} is a class. Write {loss.__name__}().")
     if isinstance(loss, nn.modules.loss._Loss):
@@ -87,7 +87,7 @@ def _check_loss(loss: object) -> None:
 
 @dataclass(frozen=True)
 class Active:
-    """A term as it stands at one moment: its schedules resolved."""
+    """A term as it stands at one step: its schedules resolved."""
 
     name: str
     loss: Loss

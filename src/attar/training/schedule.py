@@ -18,7 +18,7 @@ class Ramp:
     Attributes:
         start: Value until epoch ``begin``.
         end: Value from epoch ``begin + epochs`` on.
-        epochs: Length of the way, in epochs, greater than 0.
+        epochs: Length of the move, in epochs, greater than 0.
         begin: Epoch at which it begins to move.
         shape: ``linear``, or ``cosine`` (slow at both ends).
     """

@@ -32,7 +32,7 @@ class Training:
         learning_rate: Its peak value.
         momentum: Of ``sgd``, with Nesterov's correction.
         weight_decay: L2 penalty of ``sgd``, decoupled in ``adamw``.
-        schedule: Course of the learning rate over the whole training, updated every step.
+        schedule: How the learning rate moves over the training, updated every step.
         warmup_epochs: Linear rise from nothing at the beginning (``one_cycle`` has its own rise).
         milestones: Epochs at which ``multistep`` multiplies the learning rate by 0.1, each after the one before.
         max_gradient_norm: Longer gradients are shortened to it; None leaves them.
@@ -40,7 +40,7 @@ class Training:
             et al., *Dropout*, 2014, section 5.1).
         ema_decay: Keep an exponential moving average of the weights and return that; None for none.
         patience: Stop after so many epochs without a better validation score; None trains to the end.
-        keep: Which weights are returned: the ``best`` on validation, or the ``last``.
+        checkpoint: Which weights are returned: the ``best`` on validation, or the ``last``.
         precision: ``32-true``, or ``bf16-mixed`` where the device has it.
         seed: Order of the examples, dropout.
         checkpoint_seconds: Time between checkpoints.
@@ -60,7 +60,7 @@ class Training:
     max_norm: float | None = None
     ema_decay: float | None = None
     patience: int | None = None
-    keep: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] = "best"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = 0
     checkpoint_seconds: float = 15.0

@@ -19,7 +19,7 @@ free, and cost several times the step where one of them is not.
 
 
 def threads_for(*networks: nn.Module, example: Tensor, batch_size: int) -> int:
-    """The threads of a training where nobody says how many: one, or as many as torch has.
+    """The threads of a training where nobody sets a number: one, or as many as torch has.
 
     It follows from the networks and the batch alone, so that a small training adds up its numbers in the same order on
     every machine.

@@ -18,8 +18,8 @@ from attar.recipes.schema.transfer import TransferSection
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
-from attar.training.reading import reads_layers
 from attar.training.settings import Training
+from attar.training.train_module import reads_layers
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 """What can execute an artifact."""

@@ -223,7 +223,7 @@ class _Plan:
                 training,
                 settings=settings,
                 validation=validation,
-                checkpoint=checkpoint,
+                checkpoint_file=checkpoint,
                 fabric=make_fabric(self.device, settings.precision),
             )
         except BadInput:

@@ -22,7 +22,7 @@ class Decoupled:
     """KL to the teacher in two parts with weights of their own: label against rest, and the rest among themselves.
 
     With p the teacher's probability of the label, `SoftTargets` is this loss with ``alpha`` = 1 and ``beta`` = 1 - p:
-    what a sure teacher says of the other classes then hardly counts. Here it counts by ``beta``. An example whose label
+    what a sure teacher gives the other classes then hardly counts. Here it counts by ``beta``. An example whose label
     is absent costs nothing, as there is nothing to take apart. Large weights do harm early in a training: the authors
     let the term's weight rise over the first 20 epochs (a `Ramp`).
 
@@ -72,7 +72,7 @@ class StandardizedLogits:
 
     The student need not reach the size of the teacher's logits, only their proportions. The standard deviation is that
     of the authors' code, with one degree of freedom less than classes; the paper's equation has them all, which is
-    another temperature. Two classes say only which one is larger, and give no gradient: take `SoftTargets` for them.
+    another temperature. Two classes show only which one is larger, and give no gradient: take `SoftTargets` for them.
 
     Attributes:
         temperature: Softening T of the standardized logits, greater than 0.

@@ -1,4 +1,4 @@
-"""Losses on what hidden layers say: the student's against the teacher's."""
+"""Losses on what hidden layers give: the student's against the teacher's."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class CenteredLogits:
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredError:
-    """Mean squared difference to what the teacher gave: of probabilities, or of plain values in a regression.
+    """Mean squared difference to what the teacher gave: of probabilities, or of values in a regression.
 
     Attributes:
         of: ``probabilities`` (softmax of both) or ``values`` (outputs as they are).

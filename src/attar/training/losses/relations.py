@@ -95,7 +95,7 @@ def _related(
     if batch.mask is None:
         return huber(relations(student), relations(teacher)).mean(1)
     if batch.mask.dim() > 1:
-        rule = "one of whole examples, whose relations these are"
+        rule = "one value per example, as these are relations of examples"
         raise must("mask", type(term).__name__, rule, tuple(batch.mask.shape), "Drop the term")
     counted = batch.mask.nonzero().squeeze(1)
     losses = student.new_zeros(len(student))

@@ -1,4 +1,4 @@
-"""Terms that read hidden layers: who hears which layer, and the modules that the loop keeps for them."""
+"""What is trained, as one module: student, projectors, a teacher that learns along; and the layers that terms read."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Which layers one term reads.
+class FeatureTap:
+    """The two layers that one term reads.
 
     Attributes:
         student_layer: Name of the layer of the student.
-        teacher_layer: Name of the layer of the guide, or of the teacher that learns beside the student.
-        beside: Whether it is the latter's.
-        projector: Key of the term's projector among `Learners.projectors`, if it has one.
+        teacher_layer: Name of the layer of the feature teacher, or of the teacher that learns along with the student.
+        of_live_teacher: Whether it is the latter's.
+        projector: Key of the term's projector among `TrainModule.projectors`, if it has one.
     """
 
     student_layer: str
     teacher_layer: str
-    beside: bool
+    of_live_teacher: bool
     projector: str
 
 
-class Learners(nn.Module):
+class TrainModule(nn.Module):
     """All that learns in a training, as one module, so that one wrapper holds it.
 
-    It is the student, the teacher where one learns beside it, and the projectors of terms that read hidden layers. Of
+    It is the student, the teacher where one learns along, and the projectors of terms that read hidden layers. Of
     what a network gives, its logits alone are taken (see `attar.network.forward.output_of`).
     """
 
@@ -50,66 +50,66 @@ class Learners(nn.Module):
         self.student = student
         self.teacher = teacher
         self.projectors = nn.ModuleDict()
-        self.readings: Mapping[str, Reading] = {}
-        self._asks = Unchanged(), Unchanged()
-        self._several = False
+        self.feature_taps: Mapping[str, FeatureTap] = {}
+        self._calls = Unchanged(), Unchanged()
+        self._logged_several_outputs = False
 
     def forward(
         self, inputs: Tensor, terms: tuple[str, ...] = ()
     ) -> tuple[Tensor, Tensor | None, dict[str, tuple[Tensor, Tensor | None]]]:
-        """The outputs of both, and for each of the ``terms`` what its layers said.
+        """The outputs of both, and for each of the ``terms`` what its layers gave.
 
-        A term that reads a guide's layer, which is not in here, has None in its place.
+        A term that reads a feature teacher's layer, which is not in here, has None in its place.
         """
         if not terms:
-            return self._answer(inputs), None if self.teacher is None else self._teacher_answer(inputs), {}
-        readings = {term: self.readings[term] for term in terms}
-        with tapped(self.student, (reading.student_layer for reading in readings.values())) as mine:
-            output = self._answer(inputs)
-        said = None
+            return self._output(inputs), None if self.teacher is None else self._teacher_output(inputs), {}
+        feature_taps = {term: self.feature_taps[term] for term in terms}
+        with tapped(self.student, (tap.student_layer for tap in feature_taps.values())) as mine:
+            output = self._output(inputs)
+        teacher_output = None
         if self.teacher is not None:
-            names = [reading.teacher_layer for reading in readings.values() if reading.beside]
+            names = [tap.teacher_layer for tap in feature_taps.values() if tap.of_live_teacher]
             with tapped(self.teacher, names) as theirs:
-                said = self._teacher_answer(inputs)
-        heard = {}
-        for term, reading in readings.items():
-            features = mine[reading.student_layer]
-            if reading.projector in self.projectors:
-                features = self.projectors[reading.projector](features)
-            heard[term] = features, theirs[reading.teacher_layer] if reading.beside else None
-        return output, said, heard
+                teacher_output = self._teacher_output(inputs)
+        layer_outputs = {}
+        for term, tap in feature_taps.items():
+            features = mine[tap.student_layer]
+            if tap.projector in self.projectors:
+                features = self.projectors[tap.projector](features)
+            layer_outputs[term] = features, theirs[tap.teacher_layer] if tap.of_live_teacher else None
+        return output, teacher_output, layer_outputs
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The student, and the teacher where there is one."""
         return (self.student,) if self.teacher is None else (self.student, self.teacher)
 
-    def _answer(self, inputs: Tensor) -> Tensor:
-        result = self._asks[0](self.student, inputs)
+    def _output(self, inputs: Tensor) -> Tensor:
+        result = self._calls[0](self.student, inputs)
         if isinstance(result, Tensor):
             return result
-        if not self._several and self.training:
-            self._several = True
+        if not self._logged_several_outputs and self.training:
+            self._logged_several_outputs = True
             log.info("the student gives a %s: its logits are trained, and no other output of it", type(result).__name__)
         return output_of(result, "The student")
 
-    def _teacher_answer(self, inputs: Tensor) -> Tensor:
+    def _teacher_output(self, inputs: Tensor) -> Tensor:
         assert self.teacher is not None
-        return output_of(self._asks[1](self.teacher, inputs), "The teacher")
+        return output_of(self._calls[1](self.teacher, inputs), "The teacher")
 
-    def add_projectors_(self, objective: Objective, guide: Guide | None, inputs: Tensor) -> None:
+    def add_projectors_(self, objective: Objective, feature_teacher: FeatureTeacher | None, inputs: Tensor) -> None:
         """Build the projectors of the terms that have one, from the shapes of the features of some inputs."""
         with evaluating(self):
-            _, _, heard = self(inputs, tuple(self.readings))
-        guided = {} if guide is None else guide.hear(inputs, self.readings)
-        for term, (student, teacher) in heard.items():
+            _, _, layer_outputs = self(inputs, tuple(self.feature_taps))
+        teacher_features = {} if feature_teacher is None else feature_teacher.features(inputs, self.feature_taps)
+        for term, (student, teacher) in layer_outputs.items():
             loss = objective.terms[term].loss
             if isinstance(loss, Projects):
-                projector = loss.projector(student, guided[term] if teacher is None else teacher)
+                projector = loss.projector(student, teacher_features[term] if teacher is None else teacher)
                 if projector is not None:
-                    self.projectors[self.readings[term].projector] = projector.to(student.dtype)
+                    self.projectors[self.feature_taps[term].projector] = projector.to(student.dtype)
 
-    def idle(self, output: Tensor, terms: Sequence[str], busy: Sequence[str]) -> Tensor:
+    def zero_for_idle(self, output: Tensor, terms: Sequence[str], busy: Sequence[str]) -> Tensor:
         """Zero, with a gradient of zero for what no term of a step reaches: several processes wait for each weight's.
 
         Args:
@@ -117,15 +117,15 @@ class Learners(nn.Module):
             terms: Those of the step.
             busy: Those of them that read layers.
         """
-        silent = [reading.projector for term, reading in self.readings.items() if term not in busy]
-        kept = [self.projectors[key] for key in silent if key in self.projectors]
-        values = [parameter.sum() for module in kept for parameter in module.parameters()]
+        idle = [tap.projector for term, tap in self.feature_taps.items() if term not in busy]
+        unused = [self.projectors[key] for key in idle if key in self.projectors]
+        values = [parameter.sum() for module in unused for parameter in module.parameters()]
         if len(busy) == len(terms):
             values.append(output.sum())
         return 0 * torch.stack([value.float() for value in values]).sum() if values else output.new_zeros(())
 
 
-class Guide:
+class FeatureTeacher:
     """A frozen network whose layers terms read.
 
     Attributes:
@@ -138,14 +138,14 @@ class Guide:
         self.fingerprint = fingerprint
         self._numbers = number_type(network)
         self._channels_last: bool | None = None
-        self._ask = Unchanged()
+        self._call = Unchanged()
 
     def to(self, device: torch.device) -> None:
         """Move it."""
         self.network.to(device)
 
-    def hear(self, inputs: Tensor, readings: Mapping[str, Reading]) -> dict[str, Tensor]:
-        """What its layers say of some inputs, by the term that reads them."""
+    def features(self, inputs: Tensor, taps: Mapping[str, FeatureTap]) -> dict[str, Tensor]:
+        """What its layers give for some inputs, by the term that reads them."""
         if self._channels_last is None:
             self._channels_last = suits_channels_last(self.network, inputs)
             if self._channels_last:
@@ -153,9 +153,9 @@ class Guide:
         inputs = laid_out(inputs) if self._channels_last else inputs.contiguous()
         if self._numbers is not None and inputs.is_floating_point():
             inputs = inputs.to(self._numbers)
-        with torch.no_grad(), tapped(self.network, (reading.teacher_layer for reading in readings.values())) as heard:
-            self._ask(self.network, inputs)
-        return {term: heard[reading.teacher_layer] for term, reading in readings.items()}
+        with torch.no_grad(), tapped(self.network, (tap.teacher_layer for tap in taps.values())) as layer_outputs:
+            self._call(self.network, inputs)
+        return {term: layer_outputs[tap.teacher_layer] for term, tap in taps.items()}
 
 
 def reads_layers(objective: Objective) -> bool:
@@ -170,27 +170,29 @@ def reads_layers(objective: Objective) -> bool:
     return any(True for _ in _reading_terms(objective))
 
 
-def readings_of(
-    objective: Objective, student: nn.Module, teacher: nn.Module | None, guide: nn.Module | None
-) -> dict[str, Reading]:
+def feature_taps(
+    objective: Objective, student: nn.Module, teacher: nn.Module | None, feature_teacher: nn.Module | None
+) -> dict[str, FeatureTap]:
     """Which layers the terms of an objective read, by the names of the terms.
 
     Args:
         objective: The objective.
         student: The student.
-        teacher: The teacher that learns beside it.
-        guide: The frozen network; terms read it rather than that teacher.
+        teacher: The teacher that learns along with it.
+        feature_teacher: The frozen network; terms read it rather than that teacher.
 
     Raises:
-        BadInput: If a layer does not exist, a term has nobody to read, or a guide has no reader.
+        BadInput: If a layer does not exist, a term has no network to read, or no term reads the feature teacher.
     """
     found = {}
     for place, (name, loss) in _reading_terms(objective):
         of = f"term {name!r}"
-        read = teacher if guide is None else guide
+        read = teacher if feature_teacher is None else feature_teacher
         if read is None:
-            remedy = "Pass guide= to fit, a torch module, or drop the term"
-            raise must("guide", "fit", f"the network whose layer {loss.teacher_layer!r} {of} reads", None, remedy)
+            remedy = "Pass feature_teacher= to fit, a torch module, or drop the term"
+            raise must(
+                "feature_teacher", "fit", f"the network whose layer {loss.teacher_layer!r} {of} reads", None, remedy
+            )
         if objective.terms[name].of == "teacher":
             raise must("of", of, "'student' where it reads hidden layers", "teacher", "Leave it out")
         assert loss.student_layer is not None
@@ -199,10 +201,16 @@ def readings_of(
             raise must("teacher_layer", of, "the name of a layer", None, "Name one beside student_layer")
         find_layer(student, loss.student_layer, parameter="student_layer", of=of)
         find_layer(read, teacher_layer, parameter="teacher_layer", of=of)
-        found[name] = Reading(loss.student_layer, teacher_layer, guide is None, str(place))
-    if guide is not None and not found:
+        found[name] = FeatureTap(loss.student_layer, teacher_layer, feature_teacher is None, str(place))
+    if feature_teacher is not None and not found:
         remedy = "Add a term that reads its layers, such as HiddenMatch; outputs become targets through a TransferSet"
-        raise must("guide", "fit", "left out where no term reads hidden layers", type(guide).__name__, remedy)
+        raise must(
+            "feature_teacher",
+            "fit",
+            "left out where no term reads hidden layers",
+            type(feature_teacher).__name__,
+            remedy,
+        )
     return found
 
 

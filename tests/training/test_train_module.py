@@ -20,13 +20,13 @@ from attar.network.describe import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state
 from attar.training.features import Features
-from attar.training.fit import Moment, fit
+from attar.training.fit import TrainState, fit
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
-from attar.training.reading import reads_layers
 from attar.training.settings import Training
+from attar.training.train_module import reads_layers
 
 EXAMPLES = 11
 
@@ -78,7 +78,7 @@ def tanh(width: int, seed: int = 1) -> nn.Module:
 
 HINT = Term(loss=HiddenMatch(student_layer="2", teacher_layer="2"))
 SOFT = Term(loss=SoftTargets())
-PLAIN = Training(epochs=2, batch_size=4, learning_rate=0.05, momentum=0.0, schedule="constant", keep="last")
+SETTINGS = Training(epochs=2, batch_size=4, learning_rate=0.05, momentum=0.0, schedule="constant", checkpoint="last")
 """Three steps an epoch on eleven examples."""
 
 
@@ -88,10 +88,10 @@ class Watch:
     def __init__(self) -> None:
         self.held: list[list[Tensor]] = []
 
-    def after_step(self, moment: Moment) -> None:
-        self.held.append([p.detach().clone() for group in moment.optimizer.param_groups for p in group["params"]])
+    def after_step(self, state: TrainState) -> None:
+        self.held.append([p.detach().clone() for group in state.optimizer.param_groups for p in group["params"]])
 
-    def after_epoch(self, moment: Moment) -> None:
+    def after_epoch(self, state: TrainState) -> None:
         pass
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,24 +110,29 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("micro", [None, 4])
-@pytest.mark.parametrize("wide", [9, 6])
-def test_a_step_is_the_one_done_by_hand(wide, micro):
+@pytest.mark.parametrize("width", [9, 6])
+def test_a_step_is_the_one_done_by_hand(width, micro):
     data = rows_of(torch.float64)
-    student, guide = tanh(6).double(), tanh(wide, seed=2).double()
-    settings = replace(PLAIN, epochs=1, batch_size=EXAMPLES, micro_batch_size=micro, learning_rate=0.3, seed=7)
+    student, feature_teacher = tanh(6).double(), tanh(width, seed=2).double()
+    settings = replace(SETTINGS, epochs=1, batch_size=EXAMPLES, micro_batch_size=micro, learning_rate=0.3, seed=7)
     hint = Term(loss=HiddenMatch(student_layer="1", teacher_layer="1"), weight=2.0)
     watch = Watch()
     fitted = fit(
-        student, Objective({"soft": SOFT, "a.hint": hint}), data, settings=settings, guide=guide, controls=[watch]
+        student,
+        Objective({"soft": SOFT, "a.hint": hint}),
+        data,
+        settings=settings,
+        feature_teacher=feature_teacher,
+        callbacks=[watch],
     )
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         # The projector is drawn from the seed of the training, and is there only where the widths differ.
-        projector = nn.Linear(6, wide).double() if wide != 6 else nn.Identity()
+        projector = nn.Linear(6, width).double() if width != 6 else nn.Identity()
     hidden = student[1](student[0](data.inputs))
     loss = SoftTargets()(student[2](hidden), data.batch(torch.arange(EXAMPLES), 0)).mean()
-    loss = loss + 2 * (projector(hidden) - guide[1](guide[0](data.inputs)).detach()).square().mean()
+    loss = loss + 2 * (projector(hidden) - feature_teacher[1](feature_teacher[0](data.inputs)).detach()).square().mean()
     weights = [*student.parameters(), *projector.parameters()]
     expected = [w - 0.3 * g for w, g in zip(weights, torch.autograd.grad(loss, weights), strict=True)]
     assert len(watch.held[0]) == len(expected)
@@ -139,55 +144,61 @@ def test_a_step_is_the_one_done_by_hand(wide, micro):
 
 
 def test_relations_are_those_of_micro_batches():
-    data, student, guide = rows_of(torch.float64), tanh(6).double(), tanh(9, seed=2).double()
+    data, student, feature_teacher = rows_of(torch.float64), tanh(6).double(), tanh(9, seed=2).double()
     term = RelationalDistances(student_layer="1", teacher_layer="1")
-    settings = replace(PLAIN, epochs=1, batch_size=EXAMPLES, micro_batch_size=6, learning_rate=1e-30)
-    (entry,) = fit(student, Objective({"it": Term(loss=term)}), data, settings=settings, guide=guide).history
+    settings = replace(SETTINGS, epochs=1, batch_size=EXAMPLES, micro_batch_size=6, learning_rate=1e-30)
+    (entry,) = fit(
+        student, Objective({"it": Term(loss=term)}), data, settings=settings, feature_teacher=feature_teacher
+    ).history
     order = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(0))
     total = 0.0
     for rows in (order[:5], order[5:]):
-        features = Features(*(network[1](network[0](data.inputs[rows])) for network in (student, guide)))
+        features = Features(*(network[1](network[0](data.inputs[rows])) for network in (student, feature_teacher)))
         total += term(torch.zeros(len(rows), 3), Batch(data.inputs[rows], features=features)).sum().item()
     assert entry.terms["it"] == pytest.approx(total / EXAMPLES, rel=1e-6)
 
 
-# -- the guide ---------------------------------------------------------------------------------------------------------
+# -- the feature teacher -----------------------------------------------------------------------------------------------
 
 
-def test_the_callers_guide_is_left_alone_and_heard_in_evaluation_mode():
-    guide = perceptron(9, seed=2, dropout=0.5).train()
-    before = digest(guide)
+def test_the_callers_feature_teacher_is_unchanged_and_runs_in_evaluation_mode():
+    feature_teacher = perceptron(9, seed=2, dropout=0.5).train()
+    before = digest(feature_teacher)
     results = []
     for mode in (True, False):
-        guide.train(mode)
-        results.append(fit(perceptron(6), Objective({"hint": HINT}), rows_of(), settings=PLAIN, guide=guide))
-        assert all(part.training is mode for part in guide.modules())
-    assert digest(guide) == before
-    assert all(p.grad is None and p.requires_grad for p in guide.parameters())
+        feature_teacher.train(mode)
+        results.append(
+            fit(perceptron(6), Objective({"hint": HINT}), rows_of(), settings=SETTINGS, feature_teacher=feature_teacher)
+        )
+        assert all(part.training is mode for part in feature_teacher.modules())
+    assert digest(feature_teacher) == before
+    assert all(p.grad is None and p.requires_grad for p in feature_teacher.parameters())
     assert same(results[0].model, results[1].model)
-    assert not any(part._forward_hooks or part._forward_pre_hooks for part in guide.modules())
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in feature_teacher.modules())
     assert not any(part._forward_hooks for part in results[0].model.modules())
 
 
-def test_the_student_comes_to_say_what_the_guide_says():
-    guide, data = tanh(9, seed=2), rows_of()
+def test_the_student_comes_to_give_what_the_feature_teacher_gives():
+    feature_teacher, data = tanh(9, seed=2), rows_of()
     hint = Objective({"hint": Term(loss=HiddenMatch(student_layer="1", teacher_layer="1"))})
-    settings = replace(PLAIN, epochs=60, learning_rate=0.5, momentum=0.9)
-    history = fit(tanh(6), hint, data, settings=settings, guide=guide).history
+    settings = replace(SETTINGS, epochs=60, learning_rate=0.5, momentum=0.9)
+    history = fit(tanh(6), hint, data, settings=settings, feature_teacher=feature_teacher).history
     assert history[-1].loss < history[0].loss / 20
 
 
 def test_the_dry_run_leaves_no_trace_in_the_student():
     student = perceptron(6).eval()
     before = digest(student)
-    fitted = fit(student, Objective({"hint": HINT}), rows_of(), settings=PLAIN, guide=perceptron(9, seed=2))
+    fitted = fit(
+        student, Objective({"hint": HINT}), rows_of(), settings=SETTINGS, feature_teacher=perceptron(9, seed=2)
+    )
     assert digest(student) == before
     assert int(fitted.model[1].num_batches_tracked) == fitted.steps == 6
 
 
 def test_maps_are_matched_whatever_their_layout_and_size():
     images = Rows(normal(EXAMPLES, 1, 8, 8), normal(EXAMPLES, 3, seed=1))
-    student, guide = convnet(3, [4, 6], strides=[2, 1]), convnet(3, [8, 12])
+    student, feature_teacher = convnet(3, [4, 6], strides=[2, 1]), convnet(3, [8, 12])
     layers = {"student_layer": "4", "teacher_layer": "4"}
     objective = Objective(
         {
@@ -197,7 +208,7 @@ def test_maps_are_matched_whatever_their_layout_and_size():
             "corner": Term(loss=RelationalAngles(student_layer="5", teacher_layer="7")),
         }
     )
-    fitted = fit(student, objective, images, settings=replace(PLAIN, epochs=4), guide=guide)
+    fitted = fit(student, objective, images, settings=replace(SETTINGS, epochs=4), feature_teacher=feature_teacher)
     assert fitted.history[-1].loss < fitted.history[0].loss
     assert all(p.is_contiguous() for p in fitted.model.parameters())
     assert fitted.model.state_dict().keys() == student.state_dict().keys()
@@ -205,11 +216,11 @@ def test_maps_are_matched_whatever_their_layout_and_size():
 
 def test_bf16_hears_layers_too(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    settings = replace(PLAIN, precision="bf16-mixed")
+    settings = replace(SETTINGS, precision="bf16-mixed")
     objective = Objective({"hint": HINT, "soft": SOFT})
-    fitted = fit(perceptron(6), objective, rows_of(), settings=settings, guide=perceptron(9, seed=2))
-    plain = fit(perceptron(6), objective, rows_of(), settings=PLAIN, guide=perceptron(9, seed=2))
-    assert fitted.history[0].terms["hint"] == pytest.approx(plain.history[0].terms["hint"], rel=0.05)
+    fitted = fit(perceptron(6), objective, rows_of(), settings=settings, feature_teacher=perceptron(9, seed=2))
+    reference = fit(perceptron(6), objective, rows_of(), settings=SETTINGS, feature_teacher=perceptron(9, seed=2))
+    assert fitted.history[0].terms["hint"] == pytest.approx(reference.history[0].terms["hint"], rel=0.05)
     assert all(p.dtype == torch.float32 for p in fitted.model.parameters())
 
 
@@ -225,7 +236,7 @@ def test_a_teacher_that_learns_is_read_and_left_alone_if_asked(detach):
         tanh(6),
         Objective({"hint": hint, "own": own}),
         rows_of(),
-        settings=PLAIN,
+        settings=SETTINGS,
         teacher=teacher,
         detach_teacher=detach,
     )
@@ -233,12 +244,12 @@ def test_a_teacher_that_learns_is_read_and_left_alone_if_asked(detach):
     assert same(fitted.teacher, teacher) is detach
 
 
-def test_a_guide_goes_before_a_teacher():
+def test_a_feature_teacher_goes_before_a_teacher():
     hint = Term(loss=HiddenMatch(student_layer="1", teacher_layer="2"))
     own = Term(loss=HardLabels(), of="teacher")
     objective = Objective({"hint": hint, "own": own})
-    both = fit(tanh(6), objective, rows_of(), settings=PLAIN, teacher=tanh(9), guide=perceptron(5, seed=2))
-    alone = fit(tanh(6), Objective({"hint": hint}), rows_of(), settings=PLAIN, guide=perceptron(5, seed=2))
+    both = fit(tanh(6), objective, rows_of(), settings=SETTINGS, teacher=tanh(9), feature_teacher=perceptron(5, seed=2))
+    alone = fit(tanh(6), Objective({"hint": hint}), rows_of(), settings=SETTINGS, feature_teacher=perceptron(5, seed=2))
     assert both.history[0].terms["hint"] == alone.history[0].terms["hint"]
 
 
@@ -246,10 +257,19 @@ def test_a_guide_goes_before_a_teacher():
 
 
 @pytest.mark.parametrize(
-    ("term", "guide", "message"),
+    ("term", "feature_teacher", "message"),
     [
-        (HINT, None, "guide of fit must be the network whose layer '2' term 'it' reads; got None. Pass guide= to fit"),
-        (SOFT, perceptron(9), "guide of fit must be left out where no term reads hidden layers; got 'Sequential'"),
+        (
+            HINT,
+            None,
+            "feature_teacher of fit must be the network whose layer '2' term 'it' reads; got None. "
+            "Pass feature_teacher= to fit",
+        ),
+        (
+            SOFT,
+            perceptron(9),
+            "feature_teacher of fit must be left out where no term reads hidden layers; got 'Sequential'",
+        ),
         (replace(HINT, of="teacher"), perceptron(9), "of of term 'it' must be 'student' where it reads hidden layers"),
         (
             Term(loss=HiddenMatch(student_layer="9", teacher_layer="2")),
@@ -268,15 +288,15 @@ def test_a_guide_goes_before_a_teacher():
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused(term, guide, message):
+def test_what_cannot_be_read_is_refused(term, feature_teacher, message):
     with pytest.raises(BadInput, match=message):
-        fit(perceptron(6), Objective({"it": term}), rows_of(), settings=PLAIN, guide=guide)
+        fit(perceptron(6), Objective({"it": term}), rows_of(), settings=SETTINGS, feature_teacher=feature_teacher)
 
 
-def test_relations_of_outputs_need_no_guide():
+def test_relations_of_outputs_need_no_feature_teacher():
     objective = Objective({"far": Term(loss=RelationalDistances())})
     assert not reads_layers(objective) and reads_layers(Objective({"soft": SOFT, "hint": HINT}))
-    assert fit(perceptron(6), objective, rows_of(), settings=PLAIN).steps == 6
+    assert fit(perceptron(6), objective, rows_of(), settings=SETTINGS).steps == 6
 
 
 def test_a_loss_of_the_users_own_may_read_layers():
@@ -288,7 +308,13 @@ def test_a_loss_of_the_users_own_may_read_layers():
             assert batch.features is not None and not batch.features.teacher.requires_grad
             return (batch.features.student.amax(1) - batch.features.teacher.amax(1)).square()
 
-    fitted = fit(perceptron(6), Objective({"it": Term(loss=Largest())}), rows_of(), settings=PLAIN, guide=perceptron(9))
+    fitted = fit(
+        perceptron(6),
+        Objective({"it": Term(loss=Largest())}),
+        rows_of(),
+        settings=SETTINGS,
+        feature_teacher=perceptron(9),
+    )
     assert fitted.history[1].loss != fitted.history[0].loss
 
 
@@ -310,11 +336,11 @@ class Counting(nn.Module):
         return output
 
 
-def test_the_guide_runs_only_while_a_term_reads_it():
+def test_the_feature_teacher_runs_only_while_a_term_reads_it():
     hint = Term(loss=HiddenMatch(student_layer="2", teacher_layer="body.2"), start_epoch=1, end_epoch=2)
     Counting.runs = 0
     objective = Objective({"soft": SOFT, "hint": hint})
-    fit(perceptron(6), objective, rows_of(), settings=replace(PLAIN, epochs=3), guide=Counting())
+    fit(perceptron(6), objective, rows_of(), settings=replace(SETTINGS, epochs=3), feature_teacher=Counting())
     assert Counting.runs == 1 + 3, "one dry run, and the three steps of the second epoch"
 
 
@@ -325,22 +351,24 @@ def test_layers_first_and_outputs_then():
     heads = []
 
     class Head(Watch):
-        def after_epoch(self, moment: Moment) -> None:
-            heads.append(moment.model[4].weight.detach().clone())
+        def after_epoch(self, state: TrainState) -> None:
+            heads.append(state.model[4].weight.detach().clone())
 
-    fitted = fit(student, stages, rows_of(), settings=PLAIN, guide=perceptron(9, seed=2), controls=[Head()])
+    fitted = fit(
+        student, stages, rows_of(), settings=SETTINGS, feature_teacher=perceptron(9, seed=2), callbacks=[Head()]
+    )
     assert torch.equal(heads[0], student[4].weight) and not torch.equal(heads[1], student[4].weight)
     assert [set(entry.terms) for entry in fitted.history] == [{"hint"}, {"soft"}]
 
 
-def test_without_such_terms_nothing_is_asked_or_kept_that_was_not_before(tmp_path):
+def test_without_such_terms_nothing_is_asked_or_stored_that_was_not_before(tmp_path):
     data = rows_of()
-    settings = replace(PLAIN, checkpoint_seconds=0.0)
-    fit(perceptron(6), Objective({"soft": SOFT}), data, settings=settings, checkpoint=tmp_path / "it")
+    settings = replace(SETTINGS, checkpoint_seconds=0.0)
+    fit(perceptron(6), Objective({"soft": SOFT}), data, settings=settings, checkpoint_file=tmp_path / "it")
     assert data.asked == 6
     state = load_state(tmp_path / "it")
-    assert "guide" not in state["identity"]
-    assert state["learners"].keys() == {f"student.{name}" for name in perceptron(6).state_dict()}
+    assert "feature_teacher" not in state["identity"]
+    assert state["train_module"].keys() == {f"student.{name}" for name in perceptron(6).state_dict()}
 
 
 # -- surviving a crash -------------------------------------------------------------------------------------------------
@@ -367,7 +395,7 @@ STAGES = Objective(
 )
 
 
-def course(path: Path | None, guide: int = 2, stop: int | None = None) -> Any:
+def interrupted(path: Path | None, feature_teacher: int = 2, stop: int | None = None) -> Any:
     settings = Training(
         epochs=4, batch_size=4, optimizer="adamw", learning_rate=0.02, ema_decay=0.7, checkpoint_seconds=0.0
     )
@@ -378,27 +406,27 @@ def course(path: Path | None, guide: int = 2, stop: int | None = None) -> Any:
         data,
         settings=settings,
         validation=data,
-        guide=perceptron(9, seed=guide),
-        checkpoint=path,
+        feature_teacher=perceptron(9, seed=feature_teacher),
+        checkpoint_file=path,
         **({} if stop is None else {"progress": killed_at(stop)}),
     )
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path):
-    unbroken = course(None)
+    unbroken = interrupted(None)
     for stop in (2, 5, 10):
         with pytest.raises(Killed):
-            course(tmp_path / "it", stop=stop)
-    assert "projectors.1.weight" in load_state(tmp_path / "it")["learners"]
-    resumed = course(tmp_path / "it")
+            interrupted(tmp_path / "it", stop=stop)
+    assert "projectors.1.weight" in load_state(tmp_path / "it")["train_module"]
+    resumed = interrupted(tmp_path / "it")
     assert same(resumed.model, unbroken.model) and resumed.history == unbroken.history
 
 
-def test_the_checkpoint_knows_its_guide(tmp_path):
+def test_the_checkpoint_knows_its_feature_teacher(tmp_path):
     with pytest.raises(Killed):
-        course(tmp_path / "it", stop=4)
-    with pytest.raises(BadInput, match="guide of the checkpoint"):
-        course(tmp_path / "it", guide=3)
+        interrupted(tmp_path / "it", stop=4)
+    with pytest.raises(BadInput, match="feature_teacher of the checkpoint"):
+        interrupted(tmp_path / "it", feature_teacher=3)
 
 
 # -- several processes -------------------------------------------------------------------------------------------------
@@ -439,8 +467,8 @@ objective = Objective({
     "soft": Term(loss=SoftTargets(), start_epoch=1),
     "late": Term(loss=hint, start_epoch=2, end_epoch=3),
 })
-settings = Training(epochs=4, batch_size=7, micro_batch_size=2, learning_rate=0.1, weight_decay=0.01, keep="last")
-fitted = fit(network(6, 1), objective, Rows(20), settings=settings, fabric=fabric, guide=network(9, 2))
+settings = Training(epochs=4, batch_size=7, micro_batch_size=2, learning_rate=0.1, weight_decay=0.01, checkpoint="last")
+fitted = fit(network(6, 1), objective, Rows(20), settings=settings, fabric=fabric, feature_teacher=network(9, 2))
 save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetensors",
              {"history": [entry.to_json() for entry in fitted.history]})
 """
