@@ -156,7 +156,7 @@ def test_killed(tmp_path, built):
 import ast, os, signal, sys
 import numpy as np
 from attar.teachers import library
-write, count = library._write, 0
+write, count = library.write_file, 0
 def kill(path, data):
     global count
     count += path.name == "model.skops"
@@ -164,7 +164,7 @@ def kill(path, data):
         path.write_bytes(data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     return write(path, data)
-library._write = kill
+library.write_file = kill
 saved = np.load(sys.argv[1])
 library.build_library(saved["x"], saved["y"], saved["v"], sys.argv[2], families=ast.literal_eval(sys.argv[3]), jobs=1)
 """

@@ -29,6 +29,7 @@ from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.records import to_text
 from attar.transfer.store import Targets, label, round_through_store
 from attar.transfer.views import Views
+from attar.workspace import TEMPORARY, is_temporary
 
 pytestmark = pytest.mark.usefixtures("untried")
 
@@ -194,12 +195,13 @@ def test_pass_that_was_killed_goes_on(tmp_path):
     targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=2, rows_per_part=2)
     assert teacher.asked in (50 - done, 51 - done), "all parts but perhaps the last were kept"
     assert same(targets, label(Linear(), split(), tmp_path / "b", views=TWICE, batch_size=2, rows_per_part=2))
-    assert not list(tmp_path.glob("a/*.unfinished"))
+    assert sorted({name.suffix for name in (tmp_path / "a").iterdir()}) == [".json", ".parquet"]
 
 
 def test_killed_while_the_manifest_was_written(tmp_path):
-    (tmp_path / "manifest.json.unfinished").write_text('{"form')
+    (tmp_path / f"{TEMPORARY}0-manifest.json").write_text('{"form')
     assert len(label(Linear(), split(), tmp_path)) == 50
+    assert not [name for name in tmp_path.iterdir() if is_temporary(name)]
 
 
 def test_progress_counts_every_example_of_every_view_also_after_a_crash(tmp_path):

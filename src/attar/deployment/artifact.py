@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +38,6 @@ from attar.deployment.manifest import (
     read_manifest,
     rebuilt_from_packed,
     verify,
-    write_durably,
 )
 from attar.deployment.packed.container import CODERS, FLOATS, Content, read_packed, write_packed
 from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
@@ -53,7 +51,9 @@ from attar.network.describe import Spec, digest, must_fit, read_tensors, save_we
 from attar.network.fitting import build_to_fit
 from attar.network.float32 import in_float32, number_types
 from attar.quantization.quantize import input_formats
+from attar.records import to_text
 from attar.tables.columns import Columns
+from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
 
@@ -453,9 +453,7 @@ def deploy(
 
     target = Path(folder)
     _refuse_foreign(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with new_folder(target) as making:
         needed = _write(network, chosen, making, example.detach().cpu(), calibration)
         rebuilding = PACKED if rebuilt_from_packed(chosen.precision) else WEIGHTS
         if rebuilding not in needed:
@@ -514,10 +512,7 @@ def deploy(
             rounds=rounds,
             coarse=chosen.settings.get("floats") == "float16" or tolerance_of(network) > TOLERANCE,
         )
-        write_durably(making / MANIFEST, manifest)
-        _put_in_place(making, target)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)  # gone already when it was put in place
+        write_file(making / MANIFEST, to_text(manifest, indent=2))
     return Artifact(target, manifest, _allow=allow)
 
 
@@ -686,21 +681,3 @@ def _refuse_foreign(target: Path) -> None:
         raise must("folder", "deploy", "new, empty or an artifact", target, "Choose another folder")
     if target.exists() and not target.is_dir():
         raise must("folder", "deploy", "a folder", target, "Choose another name")
-
-
-def _put_in_place(making: Path, target: Path) -> None:
-    """Swap the finished folder in; what was there goes only once the new one is complete."""
-    making.chmod(0o777 & ~_umask())
-    if target.exists():
-        retired = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
-        target.replace(retired / target.name)
-        making.replace(target)
-        shutil.rmtree(retired)
-    else:
-        making.replace(target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import itertools
 import os
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, get_args
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.records import read_json, to_text, unsealed
+from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen
+from attar.workspace import digest_of
 
 MANIFEST = "manifest.json"
 FORMAT = 3
@@ -45,23 +45,7 @@ def rebuilt_from_packed(precision: str) -> bool:
 
 
 def described(path: Path, needed: bool) -> dict[str, Any]:
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path), "needed": needed}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_durably(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the manifest last, when all that it names is on the disk."""
-    for file in path.parent.iterdir():
-        with file.open("rb+") as written:
-            os.fsync(written.fileno())
-    with path.open("w", encoding="utf-8") as file_:
-        file_.write(to_text(document, indent=2))
-        file_.flush()
-        os.fsync(file_.fileno())
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest_of(path), "needed": needed}
 
 
 _LOOKED_AT = 1000
@@ -172,5 +156,5 @@ def verify(folder: Path, file: Mapping[str, Any]) -> None:
         raise CorruptFile(
             f"{path} has {path.stat().st_size} bytes where {file['bytes']} were written. Restore it, or deploy again."
         )
-    if _sha256(path) != file["sha256"]:
+    if digest_of(path) != file["sha256"]:
         raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from attar.network.references import ARCHITECTURES, check_architecture, raised, 
 from attar.network.references import resolve as resolve
 from attar.network.standardize import Standardize
 from attar.records import parse_json
+from attar.workspace import new_file
 
 
 @dataclass(frozen=True)
@@ -163,25 +163,13 @@ def save_weights(network: nn.Module, path: Path, about: Mapping[str, Any] | None
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, about: Mapping[str, Any] | None = None) -> None:
     """Write named tensors and a JSON document as one safetensors file; a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        save_file(dict(tensors), part, metadata={"attar": json.dumps(about or {})})
-    except SafetensorError as error:
-        # The library hides which system error it was; a full disk is the one that happens.
-        full = "No space left" in str(error) or "too large" in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    # The library makes files that only their owner can read; what ships is for others too.
-    part.chmod(0o666 & ~_umask())
-    part.replace(path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with new_file(path) as unfinished:
+        try:
+            save_file(dict(tensors), unfinished, metadata={"attar": json.dumps(about or {})})
+        except SafetensorError as error:
+            # The library hides which system error it was; a full disk is the one that happens.
+            full = "No space left" in str(error) or "too large" in str(error)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
 
 
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")

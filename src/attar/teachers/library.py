@@ -12,7 +12,6 @@ import hashlib
 import io
 import logging
 import os
-import shutil
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ from attar.teachers.saved import from_bytes, to_bytes
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import METRICS, Selection
 from attar.training.progress import Progress, silent
+from attar.workspace import LOCK, is_temporary, locked, new_file, new_folder, sweep, write_file
 
 _log = logging.getLogger(__name__)
 
@@ -233,21 +233,23 @@ def build_library(
     }
     _claim(folder, about)
 
-    found = {name: _read_model(folder, name, about) for name in wanted}
-    missing = [name for name, model in found.items() if model is None]
-    if missing and len(missing) < len(wanted):
-        _log.info("Going on with %s, which has %d of %d models", folder, len(wanted) - len(missing), len(wanted))
-    with progress("train the library", total=len(wanted)) as advance:
-        advance(len(wanted) - len(missing))
-        tasks = (
-            joblib.delayed(_train)(folder, name, *wanted[name], rows, codes, validation, mask, about)
-            for name in missing
-        )
-        for name, model in joblib.Parallel(
-            n_jobs=jobs if jobs is not None else -1, return_as="generator_unordered", pre_dispatch="2*n_jobs"
-        )(tasks):
-            found[name] = model
-            advance(1)
+    with locked(folder):
+        sweep(folder)
+        found = {name: _read_model(folder, name, about) for name in wanted}
+        missing = [name for name, model in found.items() if model is None]
+        if missing and len(missing) < len(wanted):
+            _log.info("Going on with %s, which has %d of %d models", folder, len(wanted) - len(missing), len(wanted))
+        with progress("train the library", total=len(wanted)) as advance:
+            advance(len(wanted) - len(missing))
+            tasks = (
+                joblib.delayed(_train)(folder, name, *wanted[name], rows, codes, validation, mask, about)
+                for name in missing
+            )
+            for name, model in joblib.Parallel(
+                n_jobs=jobs if jobs is not None else -1, return_as="generator_unordered", pre_dispatch="2*n_jobs"
+            )(tasks):
+                found[name] = model
+                advance(1)
     return _opened(folder, about, [model for model in found.values() if model is not None], True)
 
 
@@ -283,23 +285,22 @@ def _train(
         raise must("output", repr(name), "finite probabilities of all classes", list(said.shape), remedy)
     array = io.BytesIO()
     np.save(array, said, allow_pickle=False)
-    place = folder / name
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    document = {
-        "family": family,
-        "parameters": dict(parameters),
-        "data": about["data"],
-        "seed": about["seed"],
-        "seconds": round(seconds, 3),
-        "size_bytes": len(model),
-        "versions": _versions(family),
-        "digests": {
-            _MODEL: _write(place / _MODEL, model),
-            _PREDICTIONS: _write(place / _PREDICTIONS, array.getvalue()),
-        },
-    }
-    _write(place / _DONE, to_text(document).encode())
+    # Whole at once: should this build be killed, its workers may still be writing while the next one begins.
+    with new_folder(folder / name) as place:
+        document = {
+            "family": family,
+            "parameters": dict(parameters),
+            "data": about["data"],
+            "seed": about["seed"],
+            "seconds": round(seconds, 3),
+            "size_bytes": len(model),
+            "versions": _versions(family),
+            "digests": {
+                _MODEL: write_file(place / _MODEL, model),
+                _PREDICTIONS: write_file(place / _PREDICTIONS, array.getvalue()),
+            },
+        }
+        write_file(place / _DONE, to_text(document))
     return name, _model(name, document)
 
 
@@ -336,8 +337,8 @@ def _opened(folder: Path, about: Mapping[str, Any], models: Sequence[Model], boo
         raise must("folder", "Library.open", "a library with at least one model", folder, "Build the library again")
     ordered = sorted(models, key=lambda model: model.name)
     shape = (about["rows"], len(about["classes"]))
-    whole, unfinished = folder / _PREDICTIONS, folder / f"{_PREDICTIONS}.{os.getpid()}.unfinished"
-    try:
+    whole = folder / _PREDICTIONS
+    with new_file(whole) as unfinished:
         stacked = np.lib.format.open_memmap(unfinished, "w+", np.float32, (len(ordered), *shape))
         for position, model in enumerate(ordered):
             data = read_bytes(folder / model.name / _PREDICTIONS, "Build the library again.", largest=LARGEST_FILE)
@@ -350,9 +351,6 @@ def _opened(folder: Path, about: Mapping[str, Any], models: Sequence[Model], boo
             stacked[position] = said
         stacked.flush()
         del stacked
-        unfinished.replace(whole)
-    finally:
-        unfinished.unlink(missing_ok=True)
     predictions = np.load(whole, mmap_mode="r", allow_pickle=False)
     classes = tuple(about["classes"])
     return Library(folder=folder, classes=classes, models=tuple(ordered), predictions=predictions, boosters=boosters)
@@ -399,13 +397,12 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
     """Make the folder this library's, or raise if it is another's."""
     known = _read_about(folder)
     if known is None:
-        others = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        others = [name for name in others if not name.endswith(".unfinished")]
+        there = folder.iterdir() if folder.is_dir() else ()
+        others = sorted(entry.name for entry in there if entry.name != LOCK and not is_temporary(entry))
         if others:
             rule = "empty, new or written by build_library"
             raise must("folder", "build_library", rule, f"{folder} with {others[0]} in it", "Choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _ABOUT, to_text(about).encode())
+        write_file(folder / _ABOUT, to_text(about))
         return
     changed = [name for name in about if known.get(name) != about[name]]
     if changed:
@@ -428,17 +425,6 @@ def _read_about(folder: Path) -> dict[str, Any] | None:
     if not fine:
         raise CorruptFile(f"{str(path)!r} must be as it was written; got {shown(about)}. Delete the folder.")
     return dict(about)
-
-
-def _write(path: Path, data: bytes) -> str:
-    """Write a file whole or not at all, through to the disk; return the SHA-256 of its bytes."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    return hashlib.sha256(data).hexdigest()
 
 
 def _versions(family: str) -> dict[str, str]:

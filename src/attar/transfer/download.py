@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from attar.errors import CorruptFile
 from attar.training.progress import Progress, silent
 from attar.transfer.idx import decompressed
+from attar.workspace import new_file
 
 _PIECE = 1 << 16
 _TIMEOUT_SECONDS = 30.0
@@ -33,16 +32,11 @@ def fetch_gzip(address: str, path: Path, *, sha256: str, progress: Progress = si
         OSError: If the address cannot be reached, or the connection breaks off.
         CorruptFile: If what arrived is another content than the published one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with new_file(path) as unfinished:
+        with unfinished.open("wb") as file:
             _receive(address, path.name, file.write, progress)
-            file.flush()
-            os.fsync(file.fileno())
         try:
-            right = hashlib.sha256(decompressed(part)).hexdigest() == sha256
+            right = hashlib.sha256(decompressed(unfinished)).hexdigest() == sha256
         except CorruptFile:
             right = False
         if not right:
@@ -50,10 +44,6 @@ def fetch_gzip(address: str, path: Path, *, sha256: str, progress: Progress = si
                 f"the download of {path.name} must have the published content; got another from {address}. "
                 "Try again, or get the file from elsewhere."
             )
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _receive(address: str, title: str, write: Callable[[bytes], object], progress: Progress) -> None:

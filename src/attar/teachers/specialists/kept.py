@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.teachers.specialists.head import with_head
 from attar.teachers.specialists.specialist import Specialist
 from attar.teachers.teacher import NetworkTeacher
+from attar.workspace import write_file
 
 _WEIGHTS, _ABOUT = "weights.safetensors", "specialist.json"
 
@@ -112,13 +112,7 @@ def network_of(specialist: Specialist) -> nn.Module:
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document so that a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(to_text(document))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_file(path, to_text(document))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from attar.transfer.store.coding import VALUES
 from attar.transfer.store.fidelity import Fidelity, measure
 from attar.transfer.store.manifest import MANIFEST, Manifest, Part
 from attar.transfer.store.parquet import read_part, to_parquet
-from attar.transfer.store.whole import UNFINISHED, unwritable, write_whole
+from attar.transfer.store.whole import unwritable, write_whole
+from attar.workspace import LOCK, TEMPORARY, locked, sweep
 
 _log = logging.getLogger(__name__)
 
@@ -52,31 +54,54 @@ def fill(
         StaleStore: If the folder holds other targets.
         CorruptFile: If a file of it was truncated or altered.
     """
-    try:
-        found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
-    except OSError as error:
-        raise unwritable(folder, error, of) from error
+    found = _entries(folder, of)
     if MANIFEST in found:
         manifest = Manifest.read(folder, of)
         _check_fresh(folder, manifest, wanted)
-    elif others := sorted(found - {MANIFEST + UNFINISHED}):
+        if all(part.name in found and part.name in manifest.digests for part in manifest.parts()):
+            _log.info("Reusing the targets in %s", folder)
+            return
+    elif others := sorted(found):
         rule = f"empty, new or written by {of}"
         raise must("folder", of, rule, f"{folder} with {others[0]} in it", "Choose another folder")
-    else:
-        begin()
-        manifest = wanted
-        manifest.write(folder, of)
-    parts = list(manifest.parts())
-    digests = {name: digest for name, digest in manifest.digests.items() if name in found}
-    fidelities = {name: one for name, one in manifest.fidelities.items() if name in digests}
-    if len(digests) < len(manifest.digests):
-        # Parts were deleted. Should this pass be killed, the old digests must not stand beside the new parts.
-        replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
-    if len(digests) == len(parts):
-        _log.info("Reusing the targets in %s", folder)
-        return
-    if MANIFEST in found:
-        begin()
+    begin()
+    with _alone(folder, of):
+        found = _entries(folder, of)  # while this one waited, another may have filled it
+        if MANIFEST in found:
+            manifest = Manifest.read(folder, of)
+            _check_fresh(folder, manifest, wanted)
+        else:
+            manifest = wanted
+            manifest.write(folder, of)
+        digests = {name: digest for name, digest in manifest.digests.items() if name in found}
+        fidelities = {name: one for name, one in manifest.fidelities.items() if name in digests}
+        if len(digests) < len(manifest.digests):
+            # Parts were deleted. Should this pass be killed, the old digests must not stand beside the new parts.
+            replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+        _fill(
+            folder,
+            replace(manifest, digests=digests, fidelities=fidelities),
+            ids,
+            said,
+            speaker,
+            temperatures,
+            of,
+            progress,
+        )
+
+
+def _fill(
+    folder: Path,
+    manifest: Manifest,
+    ids: Int64[Tensor, " rows"],
+    said: Callable[[Part], Iterator[Tensor]],
+    speaker: str,
+    temperatures: tuple[float, ...],
+    of: str,
+    progress: Progress,
+) -> None:
+    """Write the parts that a manifest does not name yet, and name each in it as soon as it is written."""
+    parts, digests, fidelities = list(manifest.parts()), dict(manifest.digests), dict(manifest.fidelities)
     if digests:
         _log.info("Going on with %s, which has %d of %d parts", folder, len(digests), len(parts))
     coding = manifest.coding
@@ -105,6 +130,27 @@ def fill(
                 for number in range(len(temperatures) if measured else 0)
             ]
             replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+
+
+def _entries(folder: Path, of: str) -> set[str]:
+    """The names in a folder, which need not exist, less what was only being written."""
+    try:
+        names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise unwritable(folder, error, of) from error
+    return {name for name in names if name != LOCK and not name.startswith(TEMPORARY)}
+
+
+@contextmanager
+def _alone(folder: Path, of: str) -> Iterator[None]:
+    """A folder that no other process fills meanwhile, without what a killed one left half written."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+            sweep(folder)
+        except OSError as error:
+            raise unwritable(folder, error, of) from error
+        yield
 
 
 def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:

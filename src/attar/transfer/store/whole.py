@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 from attar.errors import BadInput, CorruptFile, must
-
-UNFINISHED = ".unfinished"
-"""Ends the name of a file while it is written."""
+from attar.workspace import write_file
 
 
 def write_whole(path: Path, data: bytes, of: str) -> str:
@@ -23,26 +19,10 @@ def write_whole(path: Path, data: bytes, of: str) -> str:
     Raises:
         BadInput: If it cannot be written.
     """
-    unfinished = path.with_name(path.name + UNFINISHED)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        if os.name == "posix":  # Elsewhere a folder cannot be opened, and a rename is through to the disk by itself.
-            entry = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(entry)
-            finally:
-                os.close(entry)
+        return write_file(path, data)
     except OSError as error:
         raise unwritable(path.parent, error, of) from error
-    return hashlib.sha256(data).hexdigest()
 
 
 def corrupt(path: Path, why: str, *, whole: bool = False) -> CorruptFile:

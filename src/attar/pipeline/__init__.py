@@ -1,0 +1,1 @@
+"""What a run is made of: pieces of work that are done once and found again."""
