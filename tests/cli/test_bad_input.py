@@ -470,7 +470,7 @@ CASES: list[Case] = [
     ("data of other classes", lambda p: ["measure", str(p.artifact()), "--data", "digits"], ("--data", "'ant'")),
     ("a table alone", lambda p: ["measure", str(p.artifact()), "--data", "x.csv"], ("x.csv", "recipe.toml")),
     ("no such split", lambda p: p.measure(p.artifact(), "--split", "tset"), ("--split", "'tset'")),
-    ("report before the end", lambda p: report_of(p, None), ("finished run folder", "attar compress")),
+    ("report before the end", lambda p: report_of(p, None), ("folder of a finished run", "attar compress")),
     ("evidence that is cut", lambda p: report_of(p, "{"), ("evidence.json", "not JSON")),
     ("evidence that is none", lambda p: report_of(p, "[1]"), ("evidence.json", "attar compress again")),
     ("evidence that was altered", lambda p: report_of(p, altered_evidence()), ("evidence.json", "'checksum' differs")),
@@ -480,8 +480,8 @@ CASES: list[Case] = [
         lambda p: report_of(p, to_text({"models": [{"quality": {"accuracy": "93%"}}]})),
         ("models.0.quality.accuracy", "a number from 0 to 1; got '93%'", "attar compress again"),
     ),
-    ("copy onto a file", lambda p: ["copy", "digits", p.file("mine.toml")], ("FILE", "not there yet")),
-    ("copy of nothing", lambda p: ["copy", "digit", "x.toml"], ("NAME", "Did you mean 'digits'?")),
+    ("copy onto a file", lambda p: ["copy", "digits", p.file("mine.toml")], ("FILE", "exists already")),
+    ("copy of nothing", lambda p: ["copy", "digit", "x.toml"], ("No shipped recipe", "Did you mean 'digits'?")),
     ("copy to nowhere", lambda p: ["copy", "digits", str(p.path / "no" / "x.toml")], ("No such file or directory",)),
 ]
 

@@ -19,7 +19,7 @@ def test_one_answer_for_everything_is_named() -> None:
     labels = np.arange(30) % 3
     found = chance(answers([1] * 30), labels, NAMES, "validation")
     assert found.guessing
-    assert found.sentence == "gives every validation example the same answer, 'bee' (33.3%)"
+    assert found.sentence == "gives every validation example the same prediction, 'bee' (33.3%)"
 
 
 def test_guesses_are_at_chance_with_both_figures() -> None:
@@ -28,7 +28,7 @@ def test_guesses_are_at_chance_with_both_figures() -> None:
     found = chance(answers(rng.permutation(labels)), labels, NAMES, "test")
     assert found.guessing and found.sentence is not None
     assert found.sentence.startswith("is at chance: ")
-    assert found.sentence.endswith("of 200 test examples are right, and always answering 'ant' gives 50.0%")
+    assert found.sentence.endswith("of 200 test examples are right, and always predicting 'ant' gives 50.0%")
 
 
 def test_what_is_learned_is_better_than_chance() -> None:
@@ -49,7 +49,7 @@ def test_a_model_of_a_rare_class_may_be_no_better_than_none_and_yet_not_guess() 
     found = chance(answers(given, 2), labels, ("no", "yes"), "validation")
     assert not found.guessing
     assert found.sentence == (
-        "is not measurably better than a constant: 99.0% of 1,000 validation examples are right, and always answering "
+        "is not measurably better than a constant: 99.0% of 1,000 validation examples are right, and always predicting "
         "'no' gives 99.0%"
     )
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from attar.deployment.packed.report import size_report
 from attar.evidence.page import page
-from attar.evidence.parts import Charts
+from attar.evidence.page_common import Charts
 from attar.evidence.precision import precision
 from attar.evidence.report import render
 from attar.quantization.format import Format
@@ -173,8 +173,8 @@ def test_the_chart_has_the_largest_layers_in_their_order_and_the_others_together
     names = [row["name"] for row in rows]
     assert names[-2:] == ["7 smaller ones", "stays float (1 tensor)"]
     assert names[:-2] == sorted(names[:-2], key=lambda name: int(name.split()[1]))
-    assert sum(row["whole"] for row in rows) == sum(1000 - 10 * (n % 5) - n for n in range(30)) + 40
-    assert rows[-2]["whole"] <= 7 * min(row["whole"] for row in rows[:-2])
+    assert sum(row["before"] for row in rows) == sum(1000 - 10 * (n % 5) - n for n in range(30)) + 40
+    assert rows[-2]["before"] <= 7 * min(row["before"] for row in rows[:-2])
 
 
 def test_layers_of_one_name_have_a_line_each() -> None:
@@ -287,4 +287,4 @@ def test_what_a_student_of_few_bits_says_of_itself_is_shown(tmp_path: Path) -> N
         {"format": "clipped, 4 bits", "range": "0 to 1.00"},
         None,
     ]
-    assert "Numbers of few bits" in text and "16 codes, what they mean is not marked" in text
+    assert "Low-bit formats" in text and "16 codes, what they mean is not marked" in text

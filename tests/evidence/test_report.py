@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from attar.errors import BadInput
-from attar.evidence import charts, picture, units
+from attar.evidence import charts, formatting, png
 from attar.evidence.page import page
 from attar.evidence.report import render
 
@@ -118,7 +118,7 @@ def test_the_headline_says_what_came_out_and_what_was_asked(whole: Path) -> None
     text = Page(whole.read_text(encoding="utf-8")).text
     assert f"223{TIMES} smaller, 60{TIMES} faster at batch 1, accuracy 92.22% against 93.03%." in text
     assert (
-        f"Asked: at most 1 point of accuracy lost, at least 100{TIMES} smaller, at least 40{TIMES} faster; "
+        f"Budget: at most 1 point of accuracy lost, at least 100{TIMES} smaller, at least 40{TIMES} faster; "
         "of those that fit, the fastest." in text
     )
 
@@ -137,9 +137,9 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Learning",
         "Seeds",
         "Step by step",
-        "Numbers of few bits",
+        "Low-bit formats",
         "Specialists",
-        "Classes that the transfer set lacks",
+        "Bias correction for absent classes",
         "Soft against hard targets",
         "Stored targets",
         "Warnings",
@@ -175,7 +175,7 @@ def test_a_slower_and_larger_student_is_called_that() -> None:
 def test_no_winner_is_said_and_not_dressed_up(tmp_path: Path) -> None:
     text = shown(document(winner=None, met=False, ratios={}, artifact=None), tmp_path).text
     assert "No model met what was asked." in text
-    assert "not met Asked: at most 1 point" in text
+    assert "not met Budget: at most 1 point" in text
 
 
 def test_classes_that_lost_most_come_first_and_many_are_folded() -> None:
@@ -277,7 +277,7 @@ def test_specialists_are_held_against_the_generalist(tmp_path: Path) -> None:
     text = shown({"specialists": said}, tmp_path).text
     assert f"Classes of no specialist1 class 400 90.0% 89.5% {MINUS}0.5 \N{EN DASH}" in text
     assert page({"specialists": {"inference": {"top": 1}}})["specialists"]["inference"] == (
-        "Those specialists are asked that know the likeliest class of the generalist."
+        "Those specialists are used that know the likeliest class of the generalist."
     )
 
 
@@ -397,7 +397,7 @@ def test_the_document_is_not_changed(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_hold_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="plain JSON values"):
+    with pytest.raises(BadInput, match="JSON values"):
         render({"machine": {"memory": np.float32(1)}}, tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
@@ -528,18 +528,18 @@ def test_long_curves_are_thinned_and_keep_their_last_epoch() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (units.points(-0.0042, 10_000), f"{MINUS}0.42"),
-        (units.points(-0.00001, 10_000), "0.00"),
-        (units.percent(0.9, None), "90.0%"),
-        (units.size(999_600), "1.00 MB"),
-        (units.size(0), "0 B"),
-        (units.milliseconds(0.9996), "1.00 ms"),
-        (units.milliseconds(0.00004), "0.0400 µs"),
-        (units.seconds(59.96), "1 min 0 s"),
-        (units.times(0.05), f"0.05{TIMES}"),
-        (units.times(1200), f"1200{TIMES}"),
-        (units.small(-2.5e-7), f"{MINUS}2.5\N{MIDDLE DOT}10\u207b\u2077"),
-        (units.significant(-0.5), f"{MINUS}0.500"),
+        (formatting.points(-0.0042, 10_000), f"{MINUS}0.42"),
+        (formatting.points(-0.00001, 10_000), "0.00"),
+        (formatting.percent(0.9, None), "90.0%"),
+        (formatting.size(999_600), "1.00 MB"),
+        (formatting.size(0), "0 B"),
+        (formatting.milliseconds(0.9996), "1.00 ms"),
+        (formatting.milliseconds(0.00004), "0.0400 µs"),
+        (formatting.seconds(59.96), "1 min 0 s"),
+        (formatting.times(0.05), f"0.05{TIMES}"),
+        (formatting.times(1200), f"1200{TIMES}"),
+        (formatting.small(-2.5e-7), f"{MINUS}2.5\N{MIDDLE DOT}10\u207b\u2077"),
+        (formatting.significant(-0.5), f"{MINUS}0.500"),
     ],
 )
 def test_numbers_are_said_with_their_unit(text: str, expected: str) -> None:
@@ -559,19 +559,19 @@ def unpacked(uri: str) -> tuple[int, int, int, bytes]:
 
 
 def test_a_picture_holds_its_pixels() -> None:
-    assert unpacked(picture.data_uri([[0.0, 0.5, 1.0], [2.0, -1.0, 0.2]])) == (
+    assert unpacked(png.data_uri([[0.0, 0.5, 1.0], [2.0, -1.0, 0.2]])) == (
         3,
         2,
         0,
         bytes([0, 128, 255, 255, 0, 51]),
     )
-    assert unpacked(picture.data_uri([[[1.0, 0.0, 0.2]]])) == (1, 1, 2, bytes([255, 0, 51]))
+    assert unpacked(png.data_uri([[[1.0, 0.0, 0.2]]])) == (1, 1, 2, bytes([255, 0, 51]))
 
 
 @pytest.mark.parametrize("pixels", [[], [1.0], [[[0.0, 0.0]]], [[float("nan")]]])
 def test_a_picture_of_another_shape_is_refused(pixels: list[Any]) -> None:
     with pytest.raises(BadInput, match="data_uri"):
-        picture.data_uri(pixels)
+        png.data_uri(pixels)
 
 
 # In a browser

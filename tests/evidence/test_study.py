@@ -196,7 +196,7 @@ def test_the_best_is_marked_only_where_better_is_said(tmp_path: Path) -> None:
 def test_seeds_are_said_once_and_the_exceptions_in_their_cells(tmp_path: Path) -> None:
     cells: list[dict[str, Any] | None] = [{"mean": 1.0, "sd": 0.1, "n": 5}] * 2 + [{"mean": 1.0, "n": 1}]
     page = shown(table(cells), tmp_path)
-    assert "Ours: mean of 5 seeds where nothing else is said, ± one standard deviation." in page.text
+    assert "Ours: mean of 5 seeds unless stated otherwise, ± one standard deviation." in page.text
     assert [row[1] for row in page.rows()[1:]] == ["1.00 ± 0.10", "1.00 ± 0.10", "1.00 1 seed"]
 
 
@@ -276,7 +276,7 @@ def test_names_of_levels_never_write_over_each_other() -> None:
 
 def test_without_points_nothing_is_drawn(tmp_path: Path) -> None:
     page = shown(
-        {"charts": [{"title": "C", "series": [{"name": "a"}], "levels": [{"name": "l", "y": 1.0}]}], "pictures": [{}]},
+        {"charts": [{"title": "C", "series": [{"name": "a"}], "levels": [{"name": "l", "y": 1.0}]}], "dot_plots": [{}]},
         tmp_path,
     )
     assert "Nothing to draw." in page.text and page.count("script") == 1
@@ -316,7 +316,7 @@ def small() -> dict[str, Any]:
 @pytest.mark.parametrize("part", sorted(SAMPLE))
 def test_any_part_may_be_absent_or_none(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The library of the charts is the same whatever the document says, and slow to put in a hundred times.
-    monkeypatch.setattr("attar.evidence.standalone._chart_library", lambda: "")
+    monkeypatch.setattr("attar.evidence.html._chart_library", lambda: "")
     kinds: set[tuple[Any, ...]] = set()
     for path in places({part: small()[part]}):
         behind = (None, *path)
@@ -351,7 +351,7 @@ def test_nan_is_absent_and_the_document_is_not_changed(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_hold_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="document of render_study must be made of plain JSON values"):
+    with pytest.raises(BadInput, match="document of render_study must be made of JSON values"):
         render_study({"machine": {"memory": object()}}, tmp_path / "study.html")
     assert list(tmp_path.iterdir()) == []
 

@@ -141,7 +141,7 @@ def test_where_none_keeps_the_accuracy_the_nearest_is_shown_and_said() -> None:
 
 
 def test_one_that_guesses_is_refused_whatever_loss_is_allowed() -> None:
-    lost = "gives every validation example the same answer, 'dog' (33.3%)"
+    lost = "gives every validation example the same prediction, 'dog' (33.3%)"
     choice = chosen(plain(accuracy=0.33, guessing=lost), accuracy_loss=1.0)
     assert dict(choice.refused) == {"onnxruntime fp32": f"it {lost}"}
     assert choice.why == "No candidate is better than guessing; onnxruntime fp32 comes nearest."

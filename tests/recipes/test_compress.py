@@ -469,7 +469,7 @@ def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: P
     assert_same_weights(read_tensors(run.folder / "artifact" / "student.safetensors")[0], weights_of(run, "baseline/0"))
     assert run.met, "the baseline keeps the accuracy"
     first, second = evidence["alerts"]
-    assert first.startswith("The teacher gives every validation example the same answer, 'ant'")
+    assert first.startswith("The teacher gives every validation example the same prediction, 'ant'")
     assert second.startswith("The teacher did not help: baseline torch fp32, the same network trained without it, has ")
     assert evidence["why"].startswith(f"{first} {second} baseline torch fp32 is the only candidate")
     assert headline(evidence).startswith(f"{first} {second} baseline torch fp32: ")
@@ -489,7 +489,7 @@ def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Doc
     shipped = model_named(run, evidence["winner"])
     assert shipped["refused"] is not None
     first = evidence["alerts"][0]
-    assert first.startswith("torch fp32 ") and ("same answer" in first or "is at chance" in first)
+    assert first.startswith("torch fp32 ") and ("same prediction" in first or "is at chance" in first)
     assert headline(evidence).startswith(first)
     assert evidence["alerts"][-1] == "No candidate is better than guessing; torch fp32 comes nearest."
     assert "Nearest, torch fp32: " in headline(evidence)

@@ -55,7 +55,7 @@ def compress(
 
     Example: attar compress digits --out runs/digits --set student.training.epochs=40
     """
-    from attar.cli.progress import bars, errors
+    from attar.cli.progress import errors, progress_bar
     from attar.cli.table import models_table, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
@@ -66,7 +66,7 @@ def compress(
     if dry_run:
         from attar.recipes.plan import plan
 
-        planned = plan(chosen, out, device=device, progress=bars)
+        planned = plan(chosen, out, device=device, progress=progress_bar)
         print(json.dumps(planned.to_json(), indent=1) if as_json else planned)
         return 0
     command = (
@@ -74,7 +74,7 @@ def compress(
         if sys.argv and Path(sys.argv[0]).stem == "attar"
         else f"attar compress {recipe}"
     )
-    run = do(chosen, out, device=device, progress=bars, command=command)
+    run = do(chosen, out, device=device, progress=progress_bar, command=command)
     if as_json:
         print((run.folder / "evidence.json").read_text(encoding="utf-8"))
     else:

@@ -1,4 +1,4 @@
-"""``attar label``: the teacher alone, and what it says, into the store."""
+"""``attar label``: the teacher's outputs on the transfer set, written to the store."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def label(
 
     Example: attar label digits --out runs/digits
     """
-    from attar.cli.progress import bars
+    from attar.cli.progress import progress_bar
     from attar.recipes.compress import label as do
     from attar.recipes.read import read
 
     chosen = read(recipe, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], allow=allow or [])
-    print(do(chosen, out, device=device, progress=bars))
+    print(do(chosen, out, device=device, progress=progress_bar))
     return 0

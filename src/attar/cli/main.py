@@ -83,7 +83,7 @@ def run(arguments: list[str]) -> int:
                 return stop.code or UNREAD
             if os.environ.get("ATTAR_TRACEBACK", "") not in ("", "0"):
                 traceback.print_exc()
-            code, sentence = _told(error)
+            code, sentence = _code_and_message(error)
         if stop.code is not None:  # whatever other code made of it
             code = stop.code
     if code in (INTERRUPTED, TERMINATED):
@@ -103,14 +103,14 @@ def _nobody_reads(error: BaseException) -> bool:
     return isinstance(cause, BrokenPipeError)
 
 
-def _told(error: BaseException) -> tuple[int, str]:
+def _code_and_message(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence of an exception."""
     from attar.errors import AttarError
 
     if isinstance(error, AttarError):
-        # What a library said, quoted in a message, may have lines of its own, and what no terminal can show.
-        text = " ".join(str(error).split())
-        return BAD_INPUT, text.encode("utf-8", "backslashreplace").decode()
+        # The message of a library, quoted in ours, may have lines of its own, and what no terminal can show.
+        message = " ".join(str(error).split())
+        return BAD_INPUT, message.encode("utf-8", "backslashreplace").decode()
     if isinstance(error, OSError) and error.strerror is not None and (error.filename or error.errno in _FULL):
         # What the system refuses is for the user to change, wherever it happens.
         name = "The disk" if error.filename is None else _cut(str(error.filename))
@@ -125,7 +125,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _crash(error: BaseException) -> str:
-    """What is said of an exception that is not ours, after its traceback was written to a file."""
+    """The sentence for an exception that is not ours, after its traceback was written to a file."""
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(TRACEBACK)]
     if notes:
         where = notes[0]
@@ -138,16 +138,16 @@ def _crash(error: BaseException) -> str:
             where = f"{TRACEBACK} {file.name}"
         except OSError:
             where = "Set ATTAR_TRACEBACK=1 to see the traceback"
-    text = _cut(" ".join(str(error).split()).rstrip("."), 300)
+    message = _cut(" ".join(str(error).split()).rstrip("."), 300)
     if isinstance(error, MemoryError):
-        return f"memory ran out ({text or 'MemoryError'}); use smaller batches or less data. {where}."
-    return f"crashed with {type(error).__name__}{': ' if text else ''}{text}. This is a defect of Attar. {where}."
+        return f"memory ran out ({message or 'MemoryError'}); use smaller batches or less data. {where}."
+    return f"crashed with {type(error).__name__}{': ' if message else ''}{message}. This is a defect of Attar. {where}."
 
 
-def _cut(text: str, limit: int = 200) -> str:
+def _cut(message: str, limit: int = 200) -> str:
     """A text that may be long, without its middle, and without what no terminal can show."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= limit else f"{text[: limit * 3 // 4]} ... {text[-limit // 4 :]}"
+    message = message.encode("utf-8", "backslashreplace").decode()
+    return message if len(message) <= limit else f"{message[: limit * 3 // 4]} ... {message[-limit // 4 :]}"
 
 
 def _usable(arguments: list[str]) -> None:

@@ -35,9 +35,9 @@ def measure(
 
     Example: attar measure runs/digits/artifact --data runs/digits/recipe.toml
     """
-    from attar.cli.progress import bars
+    from attar.cli.progress import progress_bar
     from attar.deployment.artifact import load
-    from attar.errors import BadInput, must
+    from attar.errors import BadInput, shown
     from attar.evidence.measure import measure as do
     from attar.network.references import findable, folder_of, names_function
     from attar.recipes.read import packages_of, read
@@ -46,14 +46,14 @@ def measure(
     from attar.transfer.datasets import load as load_data
     from attar.transfer.files import TABLES
 
-    parts: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
-    if split not in parts:
-        raise must("--split", "attar measure", "train, validation or test", split, "Choose one of them")
+    splits: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
+    if split not in splits:
+        raise BadInput(f"--split of attar measure is {shown(split)}. Choose train, validation or test.")
     ending = Path(data).suffix.lower()
     if ending in TABLES:
         raise BadInput(
-            f"--data of attar measure: which column of {data} holds the classes is said by a recipe; name that, for "
-            "instance the recipe.toml in the folder of the run."
+            f"{data} does not say which of its columns holds the classes. Give --data the recipe that says it, such as "
+            "the recipe.toml in the folder of the run."
         )
     allowed = ["attar", *(allow or [])]
     # Who types the name of a function lets it run; what an artifact names runs only where it is allowed.
@@ -63,18 +63,15 @@ def measure(
         if ending == ".toml":
             recipe = read(data, allow=allow or [])
             with trusted(recipe):
-                dataset = data_of(recipe, bars)
+                dataset = data_of(recipe, progress_bar)
         else:
-            dataset = load_data(data, progress=bars)
+            dataset = load_data(data, progress=progress_bar)
         chosen = dataset.splits()[split]
         if tuple(opened.classes) != tuple(chosen.classes):
-            raise must(
-                "--data",
-                "attar measure",
-                f"of the artifact's classes {opened.classes}",
-                chosen.classes,
-                "Give the data it was made for",
+            raise BadInput(
+                f"The data has the classes {shown(chosen.classes)}, and the artifact knows {shown(opened.classes)}. "
+                "Give --data the data that the artifact was made for."
             )
-        evidence = do(opened, chosen, threads=threads, allow=allowed, progress=bars)
+        evidence = do(opened, chosen, threads=threads, allow=allowed, progress=progress_bar)
     print(json.dumps(evidence.to_json(), indent=1) if as_json else evidence)
     return 0

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import Progress as Progress
 
 errors = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def bars(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """One bar for one piece of work; it disappears into a line when the work is done.
 
     The bar is redrawn when it is moved, never by a thread of its own, which would disturb what is being timed.
@@ -28,7 +28,7 @@ def bars(title: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=errors, auto_refresh=False) as shown:
+    with Progress(*columns, console=errors, auto_refresh=False) as shown:
         task = shown.add_task(title, total=total)
         drawn = 0.0
 

@@ -34,16 +34,16 @@ def copy(
 
     Example: attar copy digits mine.toml
     """
-    from attar.errors import must, near
+    from attar.errors import BadInput, near, shown
     from attar.recipes.folder import unwritable
     from attar.recipes.read import shipped
 
     ready = shipped()
     if name not in ready:
-        raise must("NAME", "attar copy", "a shipped recipe", name, near(name, ready))
+        raise BadInput(f"No shipped recipe is called {shown(name)}. {near(name, ready)}")
     path = to or Path(f"{Path(name).name}.toml")
     if path.exists():
-        raise must("FILE", "attar copy", "a file that is not there yet", str(path), "Name another file, or delete it")
+        raise BadInput(f"{shown(str(path))} exists already. Name another FILE, or delete it.")
     try:
         shutil.copyfile(ready[name], path)
     except OSError as error:

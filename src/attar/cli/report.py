@@ -19,18 +19,15 @@ def report(
 
     Example: attar report runs/digits
     """
-    from attar.errors import must
+    from attar.errors import BadInput, shown
     from attar.evidence.report import render
     from attar.records import read_record
 
     evidence = run / "evidence.json"
     if not os.path.lexists(evidence):
-        raise must(
-            "RUN",
-            "attar report",
-            "a finished run folder with evidence.json in it",
-            str(run),
-            "Finish it with attar compress",
+        raise BadInput(
+            f"{shown(str(run))} is not the folder of a finished run: there is no evidence.json in it. "
+            "Finish the run with attar compress."
         )
     document = read_record(evidence, "Run attar compress again: it writes it anew.")
     path = out or run / "report.html"

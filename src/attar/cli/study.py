@@ -34,7 +34,7 @@ def study(
 
     Example: attar study papers/model-compression-2006 --only letter.p2
     """
-    from attar.cli.progress import bars, errors
+    from attar.cli.progress import errors, progress_bar
     from attar.recipes.study import read_study, studies
     from attar.recipes.study import study as do
 
@@ -53,7 +53,7 @@ def study(
         only=only or [],
         allow=allow or [],
         device=device,
-        progress=bars,
+        progress=progress_bar,
         command=command,
     )
     for run in done.document["runs"]:

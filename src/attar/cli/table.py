@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from attar.evidence.units import count, milliseconds, percent, percent_interval, size
+from attar.evidence.formatting import count, milliseconds, percent, percent_interval, size
 
 
 def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
@@ -18,37 +18,43 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
         evidence: The evidence document.
         width: Columns of the terminal; from 110 on there is room for intervals, multiply-adds and the large batch.
     """
-    wide = width >= 110
+    detailed = width >= 110
     table = Table(
         title=f"{evidence['name']}: {evidence['task']['test']:,} test examples of {evidence['task']['data']}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("model", overflow="fold")  # it makes room: the name of a model may be long, and figures must show
-    for heading in ("accuracy", *(("95% interval",) if wide else ()), "size", *(("MACs",) if wide else ()), "batch 1"):
+    for heading in (
+        "accuracy",
+        *(("95% interval",) if detailed else ()),
+        "size",
+        *(("MACs",) if detailed else ()),
+        "batch 1",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
-    if wide:
+    if detailed:
         table.add_column("batch 64", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for model in evidence["models"]:
         won = model["name"] == evidence["winner"]
         table.add_row(
             model["name"],
-            *_figures(model, evidence["task"]["test"], wide),
-            _fate(model, won),
+            *_figures(model, evidence["task"]["test"], detailed),
+            _outcome(model, won),
             style="bold" if won else "dim" if model.get("refused") else None,
         )
     return table
 
 
-def _fate(model: Mapping[str, Any], won: bool) -> str:
-    """What becomes of a model; a winner that is refused is the nearest of all that are."""
+def _outcome(model: Mapping[str, Any], won: bool) -> str:
+    """Whether a model ships; a winner that is refused is the nearest of all that are."""
     refused = bool(model.get("refused"))
     return ("nearest" if refused else "ships") if won else "refused" if refused else ""
 
 
-def _figures(model: Mapping[str, Any], examples: int, wide: bool) -> list[str]:
-    """The cells of one model between its name and its fate, empty where nothing was measured."""
+def _figures(model: Mapping[str, Any], examples: int, detailed: bool) -> list[str]:
+    """The cells of one model between its name and its outcome, empty where nothing was measured."""
     quality, latency = model.get("quality"), model.get("latency") or {}
     cells = {
         "accuracy": quality and percent(quality["accuracy"], examples),
@@ -58,12 +64,12 @@ def _figures(model: Mapping[str, Any], examples: int, wide: bool) -> list[str]:
         "1": "1" in latency and milliseconds(latency["1"]["median_ms"]),
         "64": "64" in latency and milliseconds(latency["64"]["median_ms"]),
     }
-    shown = cells if wide else ("accuracy", "size", "1")
+    shown = cells if detailed else ("accuracy", "size", "1")
     return [cells[name] or "" for name in shown]
 
 
 def verdict_line(evidence: Mapping[str, Any]) -> str:
-    """What the comparison with the baseline says."""
+    """The comparison with the baseline, as a sentence."""
     ruling = evidence["verdict"]
     if ruling is None:
         return "No baseline was trained: whether distillation helped is not known."

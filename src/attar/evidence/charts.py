@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from attar.evidence import units
+from attar.evidence import formatting
 
 ROLES = ("teacher", "baseline", "student")
 """Who is who in every chart, in the order of the legend; each is a CSS variable of the page with its color."""
@@ -60,13 +60,13 @@ class Chart:
         title: What is drawn.
         note: What a reader must know to read it; may be empty.
         spec: The Vega-Lite specification, plain JSON values.
-        wide: Whether it wants the whole width of the page.
+        full_width: Whether it wants the whole width of the page.
     """
 
     title: str
     note: str
     spec: dict[str, Any]
-    wide: bool = False
+    full_width: bool = False
 
 
 def role(model: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ def learning(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
         judged = [row for row in rows if row[field] is not None]
         if judged:
             spec = _lines(judged, field, title, number, height=280)
-            charts.append(Chart(title[0].upper() + title[1:], "", spec, wide=True))
+            charts.append(Chart(title[0].upper() + title[1:], "", spec, full_width=True))
     for name in ROLES:
         losses = [row for row in rows if row["role"] == name and row["loss"] is not None]
         if losses:
@@ -345,8 +345,8 @@ def _names_of_levels(levels: Iterable[Mapping[str, Any]], rows: Sequence[Mapping
     ends += [level["y"] for level in ordered]
     line = _LINE_OF_TEXT * (max(ends) - min(ends))
     places = sorted({row["x"] for row in rows})
-    half = len(places) // 2
-    right, left = places[half:], places[: len(places) - half]
+    middle = len(places) // 2
+    right, left = places[middle:], places[: len(places) - middle]
     named: list[dict[str, Any]] = []
     for level in ordered:
         name, y = str(level["name"]), level["y"]
@@ -375,7 +375,7 @@ def _point(model: Mapping[str, Any], cost: str, winner: str | None, split: str) 
     examples = quality.get("examples")
     interval = quality.get("interval")
     low, high = interval or (None, None)
-    spread = f" ({units.percent_interval(interval, examples)})" if interval else ""
+    spread = f" ({formatting.percent_interval(interval, examples)})" if interval else ""
     is_winner = winner is not None and model.get("name") == winner
     refused = model.get("refused")
     return {
@@ -392,9 +392,11 @@ def _point(model: Mapping[str, Any], cost: str, winner: str | None, split: str) 
         "label": None,
         "align": None,
         "top": None,
-        "quality": units.percent(accuracy, examples) + spread,
-        "latency": units.milliseconds(latency["median_ms"]) if latency.get("median_ms") is not None else "not measured",
-        "bytes": units.size(num_bytes) if num_bytes is not None else "not known",
+        "quality": formatting.percent(accuracy, examples) + spread,
+        "latency": formatting.milliseconds(latency["median_ms"])
+        if latency.get("median_ms") is not None
+        else "not measured",
+        "bytes": formatting.size(num_bytes) if num_bytes is not None else "not known",
         "outcome": f"refused: {refused}" if refused else "winner" if is_winner else "accepted",
     }
 
@@ -439,9 +441,9 @@ def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
         return []
     who = name.split("/", 1)[0]
     step = math.ceil(len(epochs) / _POINTS_OF_A_CURVE)
-    kept = [epochs[index] for index in range((len(epochs) - 1) % step, len(epochs), step)]
+    shown = [epochs[index] for index in range((len(epochs) - 1) % step, len(epochs), step)]
     rows = []
-    for epoch in kept:
+    for epoch in shown:
         terms = epoch.get("terms") or {}
         rate = epoch.get("learning_rate")
         rows.append(
@@ -452,9 +454,9 @@ def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 "loss": epoch.get("loss"),
                 **{field: epoch.get(f"validation_{field}") for field, _, _ in _JUDGED},
                 "terms": ", ".join(
-                    f"{term} {units.small(value)}" for term, value in terms.items() if value is not None
+                    f"{term} {formatting.small(value)}" for term, value in terms.items() if value is not None
                 ),
-                "rate": units.small(rate) if rate is not None else "",
+                "rate": formatting.small(rate) if rate is not None else "",
             }
         )
     return rows
@@ -462,7 +464,7 @@ def _curve(name: str, epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 
 def _lines(rows: list[dict[str, Any]], field: str, title: str, number: str, *, height: int) -> dict[str, Any]:
     rows = [
-        {**row, "shown": units.percent(row[field], 10_000) if field == "accuracy" else f"{row[field]:.4g}"}
+        {**row, "shown": formatting.percent(row[field], 10_000) if field == "accuracy" else f"{row[field]:.4g}"}
         for row in rows
     ]
     lengths: dict[str, int] = {}
@@ -523,13 +525,13 @@ def _role_colors() -> alt.Scale:
     return alt.Scale(domain=list(ROLES), range=[f"var(--{name})" for name in ROLES])
 
 
-def _padded_log(values: Sequence[units.Number]) -> tuple[float, float]:
+def _padded_log(values: Sequence[formatting.Number]) -> tuple[float, float]:
     """A domain with air on both sides, at least a factor of three wide."""
     low, high = min(values), max(values)
-    air = max((high / low) ** 0.08, 1.15)
+    padding = max((high / low) ** 0.08, 1.15)
     if high / low < 3:
-        air = max(air, math.sqrt(3 * low / high))
-    return low / air, high * air
+        padding = max(padding, math.sqrt(3 * low / high))
+    return low / padding, high * padding
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -16,7 +16,7 @@ from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import bdtr, betaincinv, ndtri, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from attar.errors import must
-from attar.evidence.units import points, small
+from attar.evidence.formatting import points, small
 
 HELPED = "distillation helped"
 NO_DIFFERENCE = "no measurable difference"
@@ -237,8 +237,8 @@ def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
     if seeds == 1:
         return Spread(mean, None, None, seeds)
     sd = float(array.std(ddof=1))
-    half = float(stdtrit(seeds - 1, (1 + level) / 2)) * sd / math.sqrt(seeds)
-    return Spread(mean, sd, (mean - half, mean + half), seeds)
+    margin = float(stdtrit(seeds - 1, (1 + level) / 2)) * sd / math.sqrt(seeds)
+    return Spread(mean, sd, (mean - margin, mean + margin), seeds)
 
 
 def gap_closed(baseline: Sequence[float], student: Sequence[float], teacher: float) -> Spread | None:
@@ -299,8 +299,8 @@ def _verdict_over_seeds(student: NDArray[np.bool_], baseline: NDArray[np.bool_])
     error = math.sqrt(of_seeds + of_examples)
     # Degrees of freedom of a sum of two variances (Welch, Satterthwaite).
     freedom = (of_seeds + of_examples) ** 2 / (of_seeds**2 / (seeds - 1) + of_examples**2 / max(1, examples - 1))
-    half = float(stdtrit(freedom, 0.975)) * error
-    interval = (max(-1.0, difference - half), min(1.0, difference + half))
+    margin = float(stdtrit(freedom, 0.975)) * error
+    interval = (max(-1.0, difference - margin), min(1.0, difference + margin))
     p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
     return Verdict(_sentence(interval), difference, interval, p_value, examples, seeds)
 

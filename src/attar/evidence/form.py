@@ -37,10 +37,10 @@ class Some:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Values under names, as ``parts`` has them, that fit together as ``whole`` says."""
+    """Values under names, as ``fields`` has them, that fit together as ``leaf`` says."""
 
-    parts: Any
-    whole: Leaf
+    fields: Any
+    leaf: Leaf
 
 
 def _having(*names: str) -> Leaf:
@@ -63,21 +63,21 @@ def _check(value: Any, form: Any, place: str) -> None:
         if not form.fits(value):
             raise must(place, "the evidence", form.rule, value, _REMEDY)
     elif isinstance(form, Both):
-        _check(value, form.whole, place)
-        _check(value, form.parts, place)
+        _check(value, form.leaf, place)
+        _check(value, form.fields, place)
     elif isinstance(form, Some) and not form.named:
         if not isinstance(value, list):
             raise must(place, "the evidence", "a list", value, _REMEDY)
-        for number, part in enumerate(value):
-            if part is not None or not form.holes:
-                _check(part, form.each, f"{place}.{number}")
+        for number, inner in enumerate(value):
+            if inner is not None or not form.holes:
+                _check(inner, form.each, f"{place}.{number}")
     else:
         if not isinstance(value, Mapping):
             raise must(place or "the document", "the evidence", "a table", value, _REMEDY)
-        for name, part in value.items():
+        for name, inner in value.items():
             below = form.each if isinstance(form, Some) else form.get(name)
-            if below is not None and part is not None:
-                _check(part, below, f"{place}.{name}" if place else str(name))
+            if below is not None and inner is not None:
+                _check(inner, below, f"{place}.{name}" if place else str(name))
 
 
 def _is_number(value: Any) -> bool:
@@ -107,7 +107,7 @@ def _is_image(value: Any) -> bool:
 def _is_recipe(value: Any) -> bool:
     """What TOML can say."""
     if isinstance(value, Mapping):
-        return all(part is None or _is_recipe(part) for part in value.values())
+        return all(inner is None or _is_recipe(inner) for inner in value.values())
     if isinstance(value, list):
         return all(map(_is_recipe, value))
     return isinstance(value, str | bool | int | float)
@@ -118,8 +118,8 @@ def _is_fact(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return isinstance(value, str | bool | int | float | list)
     return all(
-        part is None or (_is_number(part) if str(name).endswith("_bytes") else _is_fact(part))
-        for name, part in value.items()
+        inner is None or (_is_number(inner) if str(name).endswith("_bytes") else _is_fact(inner))
+        for name, inner in value.items()
     )
 
 

@@ -23,9 +23,9 @@ from attar.deployment.artifact import Artifact
 from attar.deployment.checked import ROUNDED, TOLERANCE, tolerance_of
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError, must
+from attar.evidence.formatting import count, milliseconds, percent, percent_interval, significant, size
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
-from attar.evidence.units import count, milliseconds, percent, percent_interval, significant, size
 from attar.network.consistency import check_consistent
 from attar.network.cost import cost
 from attar.network.evaluating import evaluating
@@ -232,9 +232,9 @@ def wilson(successes: int, examples: int, *, level: float = 0.95) -> tuple[float
     z = float(ndtri((1 + level) / 2))
     share, weight = successes / examples, z * z / examples
     center = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
+    margin = z / (1 + weight) * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
     # At the ends the interval touches 0 or 1 exactly; say so without rounding.
-    return (0.0 if successes == 0 else center - half, 1.0 if successes == examples else center + half)
+    return (0.0 if successes == 0 else center - margin, 1.0 if successes == examples else center + margin)
 
 
 def quality(logits: NDArray[np.floating], labels: NDArray[np.integer], classes: Sequence[str]) -> Quality:
@@ -416,7 +416,7 @@ def predict_all(
     if not total:
         raise must("inputs", "predict_all", "at least one example", 0, "Give a split that is not empty")
     rows = _rows(inputs)
-    parts = []
+    batches = []
     with progress("predict", total=total) as advance:
         for start in range(0, total, batch):
             given = rows(slice(start, start + batch))
@@ -424,9 +424,9 @@ def predict_all(
             if logits.ndim != 2 or len(logits) != len(given):
                 rule = f"[{len(given)}, classes] for inputs {given.shape}"
                 raise must("logits", "the runner", rule, logits.shape, "Return one row of logits for each input")
-            parts.append(logits)
+            batches.append(logits)
             advance(len(given))
-    return np.concatenate(parts)
+    return np.concatenate(batches)
 
 
 def measure(

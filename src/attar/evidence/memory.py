@@ -52,7 +52,8 @@ def peak_memory(
 
     Raises:
         BadInput: If ``batch`` or ``threads`` is below 1.
-        AttarError: If the other interpreter could not load or run the artifact; its last words are in the message.
+        AttarError: If the other interpreter could not load or run the artifact; its last line of output is in the
+            message.
     """
     for name, value in (("batch", batch), ("threads", threads)):
         if value < 1:
@@ -72,8 +73,10 @@ def peak_memory(
         name = signal.Signals(-done.returncode).name
         raise _failed(folder, f"the measuring process was ended by {name}; SIGKILL often means that memory ran out")
     if done.returncode > 0:
-        said = done.stderr.strip().splitlines()
-        raise _failed(folder, said[-1].strip() if said else f"exit status {done.returncode} without a message")
+        error_lines = done.stderr.strip().splitlines()
+        raise _failed(
+            folder, error_lines[-1].strip() if error_lines else f"exit status {done.returncode} without a message"
+        )
     try:
         # A runtime may have printed before; the answer is the last line.
         return int(json.loads(done.stdout.strip().splitlines()[-1])["peak_memory_bytes"])

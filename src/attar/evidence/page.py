@@ -1,4 +1,4 @@
-"""What the page of a run says: each sentence, table and picture, worked out from the evidence and ready to print."""
+"""What the page of a run shows: each sentence, table and image, worked out from the evidence and ready to print."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import tomli_w
 
-from attar.evidence import charts, picture, units
-from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
+from attar.evidence import charts, formatting, png
+from attar.evidence.page_common import ABSENT, Charts, fact_lines, shown_date, without_none
 from attar.evidence.precision import precision
 from attar.evidence.specialists import specialists
 
@@ -19,7 +19,7 @@ _KINDS = ("teacher", "member", "baseline", "student", "candidate")
 
 
 def page(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that the template prints, each part under its name; None or empty where the document has nothing.
+    """Everything that the template prints, each under its name; None or empty where the document has nothing.
 
     Args:
         document: The evidence document, read from JSON.
@@ -124,36 +124,38 @@ def _headline(document: Mapping[str, Any], winner: Mapping[str, Any] | None, tea
     if winner is None:
         return "No model met what was asked." if document.get("models") else "Nothing was measured."
     ratios = document.get("ratios", {})
-    parts = []
+    phrases = []
     if (smaller := ratios.get("smaller")) is not None:
-        parts.append(_compared(smaller, "smaller", "larger"))
+        phrases.append(_compared(smaller, "smaller", "larger"))
     if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
-        parts.append(f"{_compared(faster, 'faster', 'slower')} at batch\N{NO-BREAK SPACE}1")
+        phrases.append(f"{_compared(faster, 'faster', 'slower')} at batch\N{NO-BREAK SPACE}1")
     if (accuracy := _accuracy(winner)) is not None:
-        reached = f"accuracy {units.percent(accuracy, _examples(winner))}"
+        reached = f"accuracy {formatting.percent(accuracy, _examples(winner))}"
         best = _accuracy(teacher)
-        parts.append(reached if best is None else f"{reached} against {units.percent(best, _examples(teacher))}")
-    sentence = ", ".join(parts) or str(winner.get("name"))
+        phrases.append(reached if best is None else f"{reached} against {formatting.percent(best, _examples(teacher))}")
+    sentence = ", ".join(phrases) or str(winner.get("name"))
     if "refused" in winner:
         sentence = f"nearest, {winner.get('name')}: {sentence}"
     return sentence[0].upper() + sentence[1:] + "."
 
 
 def _compared(ratio: float, more: str, less: str) -> str:
-    return f"{units.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{units.times(1 / ratio)} {less}"
+    return f"{formatting.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{formatting.times(1 / ratio)} {less}"
 
 
 def _asked(asked: Mapping[str, Any]) -> str | None:
-    parts = []
+    phrases = []
     if (loss := asked.get("accuracy_loss")) is not None:
-        parts.append(f"at most {units.trimmed(100 * loss)} point{'s' if loss != 0.01 else ''} of accuracy lost")
-    parts += [
-        f"at least {units.times(asked[what])} {what}" for what in ("smaller", "faster") if asked.get(what) is not None
+        phrases.append(f"at most {formatting.trimmed(100 * loss)} point{'s' if loss != 0.01 else ''} of accuracy lost")
+    phrases += [
+        f"at least {formatting.times(asked[what])} {what}"
+        for what in ("smaller", "faster")
+        if asked.get(what) is not None
     ]
-    if not parts:
+    if not phrases:
         return None
     preferred = {"latency": "the fastest", "size": "the smallest"}.get(asked.get("prefer", ""))
-    return ", ".join(parts) + (f"; of those that fit, {preferred}" if preferred else "") + "."
+    return ", ".join(phrases) + (f"; of those that fit, {preferred}" if preferred else "") + "."
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -163,8 +165,8 @@ def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
     difference, interval, examples = (verdict.get(key) for key in ("difference", "interval", "examples"))
     return {
         "sentence": sentence[:1].upper() + sentence[1:].rstrip("."),
-        "difference": units.points(difference, examples) if difference is not None else None,
-        "interval": [units.points(bound, examples) for bound in interval] if interval else None,
+        "difference": formatting.points(difference, examples) if difference is not None else None,
+        "interval": [formatting.points(bound, examples) for bound in interval] if interval else None,
         "p_value": verdict.get("p_value"),
         "examples": examples,
         "seeds": verdict.get("seeds", 1),
@@ -183,17 +185,17 @@ def _budget(row: Mapping[str, Any]) -> dict[str, Any]:
     what = str(row.get("what", ABSENT))
     return {
         "what": what[:1].upper() + what[1:],
-        "asked": _said(row.get("asked")),
-        "reached": _said(row.get("reached")),
+        "asked": _figure_text(row.get("asked")),
+        "reached": _figure_text(row.get("reached")),
         "met": row.get("met"),
     }
 
 
-def _said(value: units.Number | str | None) -> str:
+def _figure_text(value: formatting.Number | str | None) -> str:
     """A figure of the budget, whose unit is in the words beside it; text stands as it is."""
     if value is None or isinstance(value, str):
         return ABSENT if value is None else value
-    return units.grouped(value) if isinstance(value, int) else units.trimmed(value, 4)
+    return formatting.grouped(value) if isinstance(value, int) else formatting.trimmed(value, 4)
 
 
 def _split(models: Sequence[Mapping[str, Any]]) -> Literal["test", "validation"]:
@@ -343,7 +345,7 @@ def _seeds(seeds: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _closed(spread: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The part of a gap that is closed, and whether its interval leaves out none."""
+    """The share of a gap that is closed, and whether its interval leaves out none."""
     closed = _take(spread or {}, "mean", "sd", "interval")
     low, high = ((end or 0.0) for end in closed["interval"] or (0.0, 0.0))
     return {**closed, "measurable": low > 0 or high < 0}
@@ -385,16 +387,16 @@ def _example(example: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, A
     rest = None
     if len(bars) > _BARS_SHOWN:
         bars.sort(key=lambda bar: -bar["share"])
-        kept = bars[: _BARS_SHOWN - 2] + [bar for bar in bars[_BARS_SHOWN - 2 :] if bar["hard"]]
+        shown = bars[: _BARS_SHOWN - 2] + [bar for bar in bars[_BARS_SHOWN - 2 :] if bar["hard"]]
         rest = {
-            "classes": len(bars) - len(kept),
-            "share": sum(bar["share"] for bar in bars) - sum(bar["share"] for bar in kept),
+            "classes": len(bars) - len(shown),
+            "share": sum(bar["share"] for bar in bars) - sum(bar["share"] for bar in shown),
         }
-        bars = kept
+        bars = shown
     for bar in bars:
         bar["width"] = round(100 * bar["share"], 2)
     return {
-        "picture": picture.data_uri(example["image"]) if example.get("image") else None,
+        "image": png.data_uri(example["image"]) if example.get("image") else None,
         "stems": _stems(example.get("values", [])),
         "label": label,
         "id": example.get("id"),
@@ -404,7 +406,7 @@ def _example(example: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, A
 
 
 def _stems(values: Sequence[float | None]) -> list[dict[str, float]]:
-    """The features of an example that is not a picture, as bars up and down from zero in a box of 100 by 100."""
+    """The features of an example that is not an image, as bars up and down from zero in a box of 100 by 100."""
     known = [value or 0.0 for value in values]
     reach = max((abs(value) for value in known), default=0.0) or 1.0
     width = 100 / max(len(known), 1)
@@ -424,49 +426,49 @@ def _stems(values: Sequence[float | None]) -> list[dict[str, float]]:
     return stems
 
 
-def _selection(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _selection(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The models that a selection chose, the heaviest first, with the width of each one's bar in percent."""
-    if not said or not said.get("chosen"):
+    if not entry or not entry.get("chosen"):
         return None
-    heaviest = max(said["chosen"].values())
+    heaviest = max(entry["chosen"].values())
     rows = [
-        {"name": name, "weight": weight, "width": 100 * weight / heaviest} for name, weight in said["chosen"].items()
+        {"name": name, "weight": weight, "width": 100 * weight / heaviest} for name, weight in entry["chosen"].items()
     ]
-    return {"rows": rows, **_take(said, "models", "metric", "score", "best_single", "best_single_score")}
+    return {"rows": rows, **_take(entry, "models", "metric", "score", "best_single", "best_single_score")}
 
 
-def _synthesis(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """How rows were made, and the settings that were tried, the best first."""
-    if not said:
+def _synthesis(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How rows were synthesized, and the settings that were tried, the best first."""
+    if not entry:
         return None
-    tried = sorted(said.get("tried", []), key=lambda one: -one["score"])
-    return {"tried": tried, **_take(said, "method", "rows", "p", "s", "neighbors", "components", "original")}
+    tried = sorted(entry.get("tried", []), key=lambda one: -one["score"])
+    return {"tried": tried, **_take(entry, "method", "rows", "p", "s", "neighbors", "components", "original")}
 
 
-def _against_single(said: Mapping[str, Any] | None) -> str | None:
+def _against_single(entry: Mapping[str, Any] | None) -> str | None:
     """What ships against the best single model, in words."""
-    if not said:
+    if not entry:
         return None
-    low, high = said["squared_error"]["interval"]
+    low, high = entry["squared_error"]["interval"]
     better = "has smaller errors than" if high < 0 else "has larger errors than" if low > 0 else "cannot be told from"
-    points = 100 * said["accuracy"]["difference"]
-    return f"What ships {better} the {said['name']}; accuracy {points:+.2f} points."
+    points = 100 * entry["accuracy"]["difference"]
+    return f"What ships {better} the {entry['name']}; accuracy {points:+.2f} points."
 
 
-def _bias_correction(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _bias_correction(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """One number added to the logits of absent classes: per seed, the students first, accuracies before and after."""
-    if not said:
+    if not entry:
         return None
     columns = ("shift", "before", "after", "absent_before", "absent_after")
     kinds = [
         {
             "role": role,
-            "rows": [_take(row, *columns) for row in said.get(key, [])],
-            "means": {column: _spread([row.get(column) for row in said.get(key, [])])["mean"] for column in columns},
+            "rows": [_take(row, *columns) for row in entry.get(key, [])],
+            "means": {column: _spread([row.get(column) for row in entry.get(key, [])])["mean"] for column in columns},
         }
         for role, key in (("student", "students"), ("baseline", "baselines"))
     ]
-    names = [str(name) for name in said.get("classes", [])]
+    names = [str(name) for name in entry.get("classes", [])]
     return {"classes": _listed(names), "kinds": [kind for kind in kinds if kind["rows"]]}
 
 
@@ -475,14 +477,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_BARS_SHOWN]) + (f" and {left} more" if left > 0 else "")
 
 
-def _steps(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _steps(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What each step did to students and baselines: mean accuracy on test and its spread over the seeds."""
-    if not said:
+    if not entry:
         return None
-    roles = [role for role in ("baseline", "student") if said.get(role)]
-    names = list(dict.fromkeys(name for role in roles for name in said[role]))
+    roles = [role for role in ("baseline", "student") if entry.get(role)]
+    names = list(dict.fromkeys(name for role in roles for name in entry[role]))
     rows = [
-        {"name": name, "spreads": [_spread(said[role].get(name, {}).get("accuracy", [])) for role in roles]}
+        {"name": name, "spreads": [_spread(entry[role].get(name, {}).get("accuracy", [])) for role in roles]}
         for name in names
     ]
     return {"roles": roles, "rows": rows} if rows else None
@@ -490,25 +492,25 @@ def _steps(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _targets(targets: Mapping[str, Any]) -> list[tuple[str, str]]:
     say: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "size_bytes": ("Size on disk", units.size),
-        "bytes_per_example": ("Size per example", units.size),
-        "rows": ("Examples", units.grouped),
-        "views": ("Views of each", units.grouped),
+        "size_bytes": ("Size on disk", formatting.size),
+        "bytes_per_example": ("Size per example", formatting.size),
+        "rows": ("Examples", formatting.grouped),
+        "views": ("Views of each", formatting.grouped),
         "kind": ("What is stored", str),
-        "top_k": ("Classes kept of each", units.grouped),
+        "top_k": ("Classes kept of each", formatting.grouped),
         "dtype": ("Stored as", str),
         "kl_mean": ("Lost in storing, mean", _nats),
         "kl_largest": ("Lost in storing, largest", _nats),
-        "top_probability": ("Largest probability, mean", units.percent),
+        "top_probability": ("Largest probability, mean", formatting.percent),
         "entropy": ("Entropy, mean", _nats),
-        "temperature": ("Temperature of these figures", units.trimmed),
-        "seconds": ("Time to label", units.seconds),
+        "temperature": ("Temperature of these figures", formatting.trimmed),
+        "seconds": ("Time to label", formatting.seconds),
     }
     return [(title, function(targets[key])) for key, (title, function) in say.items() if key in targets]
 
 
-def _nats(value: units.Number) -> str:
-    return f"{units.small(value)}\N{NO-BREAK SPACE}nats"
+def _nats(value: formatting.Number) -> str:
+    return f"{formatting.small(value)}\N{NO-BREAK SPACE}nats"
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -533,7 +535,9 @@ def _task(task: Mapping[str, Any]) -> list[str]:
         facts.append(f"{len(task['classes'])} classes")
     if task.get("input_shape"):
         facts.append("inputs " + " \N{MULTIPLICATION SIGN} ".join(map(str, task["input_shape"])))
-    facts += [f"{units.grouped(task[split])} {split}" for split in ("train", "validation", "test") if split in task]
+    facts += [
+        f"{formatting.grouped(task[split])} {split}" for split in ("train", "validation", "test") if split in task
+    ]
     if "source" in task:
         facts.append(f"from {task['source']}")
     return facts

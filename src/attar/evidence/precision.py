@@ -1,33 +1,33 @@
-"""What the page of a run says of a student of few bits: the bytes of each layer, its weights and its numbers."""
+"""What the page of a run shows of a student of few bits: the bytes of each layer, its weights and its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attar.evidence import bars, units
+from attar.evidence import formatting, nested_bars
 from attar.evidence.charts import Chart
-from attar.evidence.parts import ABSENT, Charts
+from attar.evidence.page_common import ABSENT, Charts
 
 _ROWS_SHOWN = 20
 _BARS_SHOWN = 24
 _HISTOGRAMS_SHOWN = 6
 _LISTED = 8
-# The picture of a histogram is 100 wide; its bars end here, and below them is room for two rows of spans.
+# The drawing of a histogram is 100 wide; its bars end here, and below them is room for two rows of spans.
 _FLOOR = 80.0
 _SPANS_AT = (88.0, 95.0)
 _SUMMED = ("values", "bytes_packed", "bytes_coded", "bytes_table", "bytes_float32")
 
 
-def precision(said: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) -> dict[str, Any] | None:
+def precision(tensors: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) -> dict[str, Any] | None:
     """Sentence, table, chart and histograms, ready to print; None where no tensor has few bits.
 
     Args:
-        said: What the evidence says of each tensor, see `attar.deployment.packed.report.size_report`. Every figure may
-            be absent.
+        tensors: What the evidence holds of each tensor, see `attar.deployment.packed.report.size_report`. Every figure
+            may be absent.
         drawn: Takes up the chart.
     """
-    entries = [{**entry, "name": _name(entry, n)} for n, entry in enumerate(said or [], 1) if entry]
+    entries = [{**entry, "name": _name(entry, n)} for n, entry in enumerate(tensors or [], 1) if entry]
     few = [entry for entry in entries if entry.get("format") or entry.get("inputs")]
     rest = [entry for entry in entries if not entry.get("format") and not entry.get("inputs")]
     if not few:
@@ -61,15 +61,15 @@ def _name(entry: Mapping[str, Any], number: int) -> str:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{units.grouped(count)} {noun}{'s' if count != 1 else ''}"
+    return f"{formatting.grouped(count)} {noun}{'s' if count != 1 else ''}"
 
 
 def _total(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sums of what is known of all, and means of what a code takes."""
     total: dict[str, Any] = {}
     for key in _SUMMED:
-        parts = [entry.get(key) for entry in entries]
-        total[key] = None if None in parts else sum(part for part in parts if part is not None)
+        figures = [entry.get(key) for entry in entries]
+        total[key] = None if None in figures else sum(figure for figure in figures if figure is not None)
     for key in ("bits", "entropy_bits"):
         known = [
             (entry["values"], entry[key]) for entry in entries if None not in (entry.get("values"), entry.get(key))
@@ -81,20 +81,20 @@ def _total(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the table."""
+    """A row of the table."""
     form, bits, entropy = entry.get("format") or {}, entry.get("bits"), entry.get("entropy_bits")
-    whole = entry.get("bytes_float32")
+    float32 = entry.get("bytes_float32")
     return {
         "name": entry["name"],
         "shown": entry.get("shown") or _shape(entry.get("shape")),
         "format": _use(form) if form else None,
         "many": entry.get("values"),
-        "bits": None if bits is None else units.trimmed(bits),
+        "bits": None if bits is None else formatting.trimmed(bits),
         "entropy": None if entropy is None else f"{entropy:.2f}",
         "inputs": _inputs(entry.get("inputs") or {}),
-        "float32": whole,
+        "float32": float32,
         **{key: entry.get(f"bytes_{key}") for key in ("packed", "coded")},
-        **{f"{key}_times": _times(whole, entry.get(f"bytes_{key}")) for key in ("packed", "coded")},
+        **{f"{key}_times": _times(float32, entry.get(f"bytes_{key}")) for key in ("packed", "coded")},
     }
 
 
@@ -104,15 +104,15 @@ def _shape(shape: Sequence[int | None] | None) -> str | None:
     return " \N{MULTIPLICATION SIGN} ".join(ABSENT if size is None else str(size) for size in shape)
 
 
-def _times(whole: int | None, part: int | None) -> str | None:
-    return units.times(whole / part) if whole and part else None
+def _times(before: int | None, after: int | None) -> str | None:
+    return formatting.times(before / after) if before and after else None
 
 
 def _sentence(total: Mapping[str, Any]) -> str | None:
     taken = "coded" if total["coded"] is not None else "packed"
     if total[taken] is None or total["float32"] is None:
         return None
-    before = f"{units.size(total[taken])} instead of {units.size(total['float32'])} in float32"
+    before = f"{formatting.size(total[taken])} instead of {formatting.size(total['float32'])} in float32"
     return f"{before}: {total[f'{taken}_times']} smaller." if total[f"{taken}_times"] else f"{before}."
 
 
@@ -120,32 +120,32 @@ def _use(form: Mapping[str, Any]) -> str:
     return str(form.get("use", ABSENT)).replace("_", " ")
 
 
-def _inputs(said: Mapping[str, Any]) -> dict[str, str | None] | None:
+def _inputs(stored: Mapping[str, Any]) -> dict[str, str | None] | None:
     """What the inputs of a layer are rounded to."""
-    if not said.get("format"):
+    if not stored.get("format"):
         return None
-    ends = [end for end in said.get("range") or [] if end is not None]
-    between = " to ".join(map(units.significant, ends)) if len(ends) == 2 else None
-    return {"format": _of_bits(said), "range": between}
+    ends = [end for end in stored.get("range") or [] if end is not None]
+    between = " to ".join(map(formatting.significant, ends)) if len(ends) == 2 else None
+    return {"format": _of_bits(stored), "range": between}
 
 
-def _of_bits(said: Mapping[str, Any]) -> str:
+def _of_bits(stored: Mapping[str, Any]) -> str:
     """A format and its bits."""
-    bits = said.get("bits")
-    use = _use(said.get("format") or {})
-    return use if bits is None else f"{use}, {units.trimmed(bits)} bit{'s' if bits != 1 else ''}"
+    bits = stored.get("bits")
+    use = _use(stored.get("format") or {})
+    return use if bits is None else f"{use}, {formatting.trimmed(bits)} bit{'s' if bits != 1 else ''}"
 
 
 def _formats(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Each format with its settings once, and how many tensors have it."""
     counts: dict[tuple[str, str, str], int] = {}
     for entry in entries:
-        for who, said, noun in (("", entry, "tensor"), ("Inputs: ", entry.get("inputs") or {}, "layer")):
-            if form := said.get("format"):
+        for who, stored, noun in (("", entry, "tensor"), ("Inputs: ", entry.get("inputs") or {}, "layer")):
+            if form := stored.get("format"):
                 settings = _settings({name: value for name, value in form.items() if name not in ("use", "bits")})
-                key = who + _of_bits(said), settings, noun
+                key = who + _of_bits(stored), settings, noun
                 counts[key] = counts.get(key, 0) + 1
-    return [(f"{title}, {_counted(count, noun)}", said) for (title, said, noun), count in counts.items() if said]
+    return [(f"{title}, {_counted(count, noun)}", stored) for (title, stored, noun), count in counts.items() if stored]
 
 
 def _settings(form: Mapping[str, Any]) -> str:
@@ -172,9 +172,9 @@ def _chart(few: Sequence[Mapping[str, Any]], left: Mapping[str, Any] | None) -> 
     rows = [_row(entry) for entry in known]
     if len(rows) > _BARS_SHOWN:
         places = sorted(range(len(rows)), key=lambda place: -rows[place]["float32"])
-        kept, others = sorted(places[: _BARS_SHOWN - 1]), places[_BARS_SHOWN - 1 :]
+        largest, others = sorted(places[: _BARS_SHOWN - 1]), places[_BARS_SHOWN - 1 :]
         total = _row({**_total([known[place] for place in others]), "name": f"{len(others)} smaller ones"})
-        rows = [*(rows[place] for place in kept), total]
+        rows = [*(rows[place] for place in largest), total]
     if left is not None and left["float32"] is not None and left["packed"] is not None:
         rows.append({**left, "name": f"stays float ({left['shown']})"})
     lines, seen = [], set()
@@ -186,27 +186,27 @@ def _chart(few: Sequence[Mapping[str, Any]], left: Mapping[str, Any] | None) -> 
         lines.append(
             {
                 "name": name,
-                "whole": row["float32"],
-                "part": row["packed"],
-                "whole_shown": units.size(row["float32"]),
-                "part_shown": units.size(row["packed"]),
+                "before": row["float32"],
+                "after": row["packed"],
+                "before_shown": formatting.size(row["float32"]),
+                "after_shown": formatting.size(row["packed"]),
                 "ratio_shown": row["packed_times"] or ABSENT,
             }
         )
     title = "Bytes by layer"
-    spec = bars.nested(
+    spec = nested_bars.nested(
         lines,
-        whole="float32",
-        part="packed",
+        before="float32",
+        after="packed",
         title="bytes",
         unit="bytes",
         description=f"{title}, in float32 and packed in few bits, one line per tensor.",
     )
-    return [Chart(title, "", spec, wide=True)]
+    return [Chart(title, "", spec, full_width=True)]
 
 
 def _histogram(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A picture of the float weights, 100 wide and 100 high, with the numbers that the codes mean."""
+    """A drawing of the float weights, 100 wide and 100 high, with the numbers that the codes mean."""
     weights = entry.get("weights") or {}
     edges, counts = weights.get("edges") or [], [count or 0 for count in weights.get("counts") or []]
     if None in edges or len(edges) != len(counts) + 1 or not any(counts):
@@ -240,16 +240,16 @@ def _histogram(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         "path": f"M{across(edges[0])} {_FLOOR:g}{''.join(steps)}V{_FLOOR:g}Z",
         "marks": marks,
         "zero": across(0.0) if low < 0 < high else None,
-        "low": units.significant(low),
-        "high": units.significant(high),
+        "low": formatting.significant(low),
+        "high": formatting.significant(high),
         "points": _points(entry.get("points") or []),
     }
 
 
-def _numbers(said: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def _numbers(statistics: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """What each code means that stands for a weight and of which that is known."""
-    means = said.get("mean", [])
-    columns = {key: said.get(key, []) for key in ("counts", "lowest", "highest")}
+    means = statistics.get("mean", [])
+    columns = {key: statistics.get(key, []) for key in ("counts", "lowest", "highest")}
     numbers = []
     for code, mean in enumerate(means):
         if mean is None:
@@ -261,28 +261,28 @@ def _numbers(said: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _meaning(number: Mapping[str, Any], spread: bool) -> str:
-    text = f"Code {number['place'] + 1} means {units.significant(number['mean'])}"
+    text = f"Code {number['place'] + 1} means {formatting.significant(number['mean'])}"
     if spread:
-        ends = units.significant(number["lowest"]), units.significant(number["highest"])
+        ends = formatting.significant(number["lowest"]), formatting.significant(number["highest"])
         text += f" on average, {ends[0]} to {ends[1]} over the groups"
     return text if number["count"] is None else f"{text}; it stands for {_counted(number['count'], 'weight')}"
 
 
-def _points(said: Sequence[float | None]) -> dict[str, Any] | None:
-    """Learned points on a line of their own, as they are on the scale of their groups and not on that of weights."""
-    known = sorted(point for point in said if point is not None)
+def _points(points: Sequence[float | None]) -> dict[str, Any] | None:
+    """The learned codebook's values on a line of their own, on the scale of their groups and not on that of weights."""
+    known = sorted(point for point in points if point is not None)
     if not known:
         return None
     low, high = known[0], known[-1]
     reach = (high - low) or 1.0
     return {
         "places": [_across(point, low, reach) for point in known],
-        "count": _counted(len(known), "learned point"),
-        "low": units.significant(low),
-        "high": units.significant(high),
+        "count": _counted(len(known), "learned codebook value"),
+        "low": formatting.significant(low),
+        "high": formatting.significant(high),
     }
 
 
 def _across(value: float, low: float, reach: float) -> float:
-    """Where a value lies in a picture 100 wide; not at its very ends, where a line would be cut in half."""
+    """Where a value lies in a drawing 100 wide; not at its very ends, where a line would be cut in half."""
     return round(1 + 98 * (value - low) / reach, 2)

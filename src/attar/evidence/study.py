@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from attar.evidence import charts, standalone, units
-from attar.evidence.parts import ABSENT, Charts, fact_lines, shown_date, without_none
+from attar.evidence import charts, formatting, html
+from attar.evidence.page_common import ABSENT, Charts, fact_lines, shown_date, without_none
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -21,7 +21,7 @@ _MINUS = "\N{MINUS SIGN}"
 _FIXED = {"%": (100.0, "%", 1), "accuracy": (100.0, "%", 1), "points": (100.0, "", 2), "rmse": (1.0, "", 3)}
 # Columns of figures that fit in the usual type.
 _COLUMNS = 8
-# Below this a figure is said as a power of ten.
+# Below this a figure is shown as a power of ten.
 _TINY = 1e-4
 # Units that change with the size of a figure, from small to large.
 _LADDERS = {
@@ -49,7 +49,7 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             - ``charts``: each ``title``, ``caption``, ``x`` (``title``, ``log``), ``y`` (``title``, ``unit``),
               ``series`` (``name``, ``source``: "ours" or "paper", ``points``: ``x``, ``y``, ``sd``, ``n``) and
               ``levels`` (``name``, ``y``).
-            - ``pictures``: tables that are drawn, one chart a column, with their figures folded away below.
+            - ``dot_plots``: tables that are drawn, one chart a column, with their figures folded away below.
             - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``met``.
 
             Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios,
@@ -60,8 +60,8 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     Raises:
         BadInput: If the document holds something that JSON cannot.
     """
-    content = _content(without_none(standalone.plain(document, "render_study")))
-    standalone.write("study.html.jinja", content, path)
+    content = _content(without_none(html.as_json(document, "render_study")))
+    html.write("study.html.jinja", content, path)
 
 
 def _content(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,14 +75,14 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "created": shown_date(document.get("created")),
         "attar": document.get("attar"),
         "command": document.get("command"),
-        "took": None if seconds is None else units.seconds(seconds),
+        "took": None if seconds is None else formatting.seconds(seconds),
         "rule": document.get("rule"),
         "paper": {key: paper.get(key) for key in ("citation", "address", "how_sure")} if paper else None,
         "link": _address(paper.get("address")),
         "remarks": document.get("remarks", []),
         "tables": [_table(table) for table in document.get("tables", [])],
         "lines": [_figure(chart, drawn) for chart in document.get("charts", [])],
-        "pictures": [_picture(picture, drawn) for picture in document.get("pictures", [])],
+        "dot_plots": [_dot_plots(table, drawn) for table in document.get("dot_plots", [])],
         "runs": [_run(run) for run in document.get("runs", [])],
         "warnings": document.get("warnings", []),
         "machine": fact_lines(document.get("machine", {})),
@@ -118,7 +118,7 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
         for cell in row.get("cells", {}).values()
         if "n" in cell and cell.get("mean") is not None
     )
-    # The usual number is said once below the table, another one in its cell.
+    # The usual number stands once below the table, another one in its cell.
     usual = counted.most_common(1)[0][0] if counted else None
     laid = []
     for column in columns:
@@ -162,7 +162,7 @@ def _column(
     for cell in cells:
         mean, sd, count, interval = (cell.get(key) for key in ("mean", "sd", "n", "interval"))
         note = cell.get("note")
-        ours = None if mean is None else _said(mean, unit, decimals)
+        ours = None if mean is None else _figure_text(mean, unit, decimals)
         shown.append(
             {
                 "ours": ours,
@@ -171,21 +171,21 @@ def _column(
                 "seeds": count if mean is not None and count != seeds else None,
                 "paper": _quoted(cell["paper"], unit) if "paper" in cell else None,
                 # Figures that read the same are equally good.
-                "best": ours is not None and best is not None and ours == _said(best, unit, decimals),
+                "best": ours is not None and best is not None and ours == _figure_text(best, unit, decimals),
                 "mark": marks.setdefault(note, len(marks) + 1) if note else None,
             }
         )
     return shown
 
 
-def _interval(interval: Sequence[units.Number], unit: str, decimals: int | None) -> str:
-    """Both bounds; what stands behind the two alike is said once.
+def _interval(interval: Sequence[formatting.Number], unit: str, decimals: int | None) -> str:
+    """Both bounds; a unit that both share stands once.
 
     The spread of a few seeds may reach where no accuracy is: beyond 0% and 100%.
     """
     if unit == "accuracy":
         interval = [min(max(bound, 0), 1) for bound in interval]
-    low, high = (_said(bound, unit, decimals) for bound in interval)
+    low, high = (_figure_text(bound, unit, decimals) for bound in interval)
     behind = {_scale(bound, unit)[1] for bound in interval}
     return f"{low.removesuffix(behind.pop()) if len(behind) == 1 else low} to {high}".replace(" ", _SPACE)
 
@@ -199,12 +199,12 @@ def _decimals(cells: Iterable[Mapping[str, Any]], unit: str) -> int | None:
     return min(max(least, _places(largest, 2)), least + 1) if largest > 0 else least
 
 
-def _places(value: units.Number, digits: int) -> int:
+def _places(value: formatting.Number, digits: int) -> int:
     """How many decimals show so many significant digits."""
     return max(0, digits - 1 - int(f"{abs(value):.{digits - 1}e}".split("e")[1]))
 
 
-def _scale(value: units.Number, unit: str) -> tuple[float, str]:
+def _scale(value: formatting.Number, unit: str) -> tuple[float, str]:
     """What a figure is multiplied with to be read, and what is written behind it."""
     if unit in _FIXED:
         return _FIXED[unit][:2]
@@ -215,36 +215,36 @@ def _scale(value: units.Number, unit: str) -> tuple[float, str]:
     return 1.0, "\N{MULTIPLICATION SIGN}" if unit == "x" else _SPACE + unit if unit else ""
 
 
-def _said(value: units.Number, unit: str, decimals: int | None) -> str:
+def _figure_text(value: formatting.Number, unit: str, decimals: int | None) -> str:
     """Our figure with its unit; where no decimals are given, with three significant digits."""
     factor, suffix = _scale(value, unit)
     scaled = factor * value
     if decimals is None:
         if 0 < abs(scaled) < _TINY:
-            return units.small(scaled) + suffix
-        whole = isinstance(value, int) and factor == 1
-        decimals = 0 if whole or scaled == 0 else _places(scaled, 3)
+            return formatting.small(scaled) + suffix
+        integer = isinstance(value, int) and factor == 1
+        decimals = 0 if integer or scaled == 0 else _places(scaled, 3)
     sign = "+" if unit == "points" and scaled > 0 else ""
     return f"{sign}{scaled:,.{decimals}f}".replace("-", _MINUS) + suffix
 
 
-def _spread(sd: units.Number, unit: str, mean: units.Number, decimals: int | None) -> str:
+def _spread(sd: formatting.Number, unit: str, mean: formatting.Number, decimals: int | None) -> str:
     """A standard deviation on the scale of its mean, without the unit that stands beside it."""
     factor, _ = _scale(mean, unit)
     scaled = factor * sd
     if decimals is None:
         if 0 < abs(factor * mean) < _TINY:
-            return units.small(scaled)
+            return formatting.small(scaled)
         decimals = _places(factor * mean, 3) if mean else 3
     text = f"{scaled:,.{decimals}f}"
     # A small spread is not none.
-    return units.significant(scaled, 1) if scaled > 0 and not any(digit in text for digit in "123456789") else text
+    return formatting.significant(scaled, 1) if scaled > 0 and not any(digit in text for digit in "123456789") else text
 
 
-def _quoted(value: units.Number, unit: str) -> str:
+def _quoted(value: formatting.Number, unit: str) -> str:
     """The paper's figure with the digits that it has in the document."""
     if unit in _LADDERS:
-        return _said(value, unit, None)
+        return _figure_text(value, unit, None)
     factor, suffix = _scale(value, unit)
     least = _FIXED[unit][2] if unit == "rmse" else 0
     text = f"{factor * value:.10g}"
@@ -271,7 +271,9 @@ def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
         column: dict[float, str] = {}
         for point in known:
             sd, count = point.get("sd"), point.get("n")
-            shown = _quoted(point["y"], unit) if paper else _said(point["y"], unit, _decimals_of_point(point, unit))
+            shown = (
+                _quoted(point["y"], unit) if paper else _figure_text(point["y"], unit, _decimals_of_point(point, unit))
+            )
             if sd is not None:
                 shown += f" ± {_spread(sd, unit, point['y'], _decimals_of_point(point, unit))}"
             column[point["x"]] = shown.replace(" ", _SPACE)
@@ -327,15 +329,15 @@ def _place(spec: dict[str, Any] | None, title: str, drawn: Charts) -> dict[str, 
     return None if spec is None else drawn.add([charts.Chart(title, "", spec)])[0]
 
 
-def _picture(picture: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
+def _dot_plots(document: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
     """A table that is drawn, one chart a column; a column without a figure is left out."""
-    table = _table(picture)
+    table = _table(document)
     places = []
-    for index, column in enumerate(picture.get("columns", [])):
+    for index, column in enumerate(document.get("columns", [])):
         unit, title = column.get("unit", ""), str(table["columns"][index]["title"])
         rows = []
-        for row, shown in zip(picture.get("rows", []), table["rows"], strict=True):
-            cell, said = row.get("cells", {}).get(column.get("key"), {}), shown["cells"][index]
+        for row, shown in zip(document.get("rows", []), table["rows"], strict=True):
+            cell, shown_cell = row.get("cells", {}).get(column.get("key"), {}), shown["cells"][index]
             mean, sd = cell.get("mean"), cell.get("sd")
             spread = [mean - sd, mean + sd] if mean is not None and sd is not None else [None, None]
             low, high = cell.get("interval", spread) if mean is not None else (None, None)
@@ -346,8 +348,9 @@ def _picture(picture: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
                     "low": low,
                     "high": high,
                     "paper": cell.get("paper"),
-                    "x_shown": (said["ours"] or ABSENT) + (f" ± {said['spread']}" if said["spread"] else ""),
-                    "paper_shown": said["paper"] or ABSENT,
+                    "x_shown": (shown_cell["ours"] or ABSENT)
+                    + (f" ± {shown_cell['spread']}" if shown_cell["spread"] else ""),
+                    "paper_shown": shown_cell["paper"] or ABSENT,
                 }
             )
         spec = charts.dots(

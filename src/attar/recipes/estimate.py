@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput
-from attar.evidence.units import grouped, size
+from attar.evidence.formatting import grouped, size
 from attar.network.forward import forward
 from attar.recipes.part import taken
 from attar.recipes.schema.recipe import Recipe

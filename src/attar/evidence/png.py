@@ -1,4 +1,4 @@
-"""A small array as a picture that lives inside the page: a PNG in a data URI."""
+"""A small array as an image inside the page: a PNG in a data URI."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def data_uri(pixels: ArrayLike) -> str:
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise must("pixels", "data_uri", "[height, width] or [height, width, 3]", array.shape, "Move the channels last")
     if not np.isfinite(array).all():
-        raise must("pixels", "data_uri", "finite", "NaN or infinity", "Look for where the picture was made")
+        raise must("pixels", "data_uri", "finite", "NaN or infinity", "Check the array where it was computed")
     levels = np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)
     height, width = levels.shape[:2]
     # Each row begins with the number of its filter; 0 stores the bytes as they are.

@@ -1,6 +1,6 @@
-"""Numbers as people read them: three significant digits, a unit, and true minus signs.
+"""Numbers formatted for people: three significant digits, a unit, and true minus signs.
 
-Every function takes a plain number and returns text whose number and unit do not break apart at the end of a line.
+Every function takes a number and returns text whose number and unit do not break apart at the end of a line.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def size(num_bytes: Number) -> str:
         >>> [text.split() for text in (size(812), size(45_300), size(1_234_567))]
         [['812', 'B'], ['45.3', 'kB'], ['1.23', 'MB']]
     """
-    return _scaled(num_bytes, 1000.0, ("B", "kB", "MB", "GB", "TB"), whole_first=True)
+    return _scaled(num_bytes, 1000.0, ("B", "kB", "MB", "GB", "TB"), integer_first=True)
 
 
 def count(number: Number) -> str:
@@ -94,7 +94,7 @@ def count(number: Number) -> str:
         >>> [text.split() for text in (count(812), count(45_300), count(1_234_567))]
         [['812'], ['45.3', 'k'], ['1.23', 'M']]
     """
-    return _scaled(number, 1000.0, ("", "k", "M", "G", "T"), whole_first=True)
+    return _scaled(number, 1000.0, ("", "k", "M", "G", "T"), integer_first=True)
 
 
 def grouped(number: int) -> str:
@@ -114,7 +114,7 @@ def milliseconds(duration_ms: Number) -> str:
         >>> [milliseconds(duration).split() for duration in (0.0823, 12.345, 2100)]
         [['82.3', 'µs'], ['12.3', 'ms'], ['2.10', 's']]
     """
-    return _scaled(1000.0 * duration_ms, 1000.0, ("µs", "ms", "s"), whole_first=False)
+    return _scaled(1000.0 * duration_ms, 1000.0, ("µs", "ms", "s"), integer_first=False)
 
 
 def seconds(duration_s: Number) -> str:
@@ -160,12 +160,12 @@ def _decimals(examples: int | None) -> int:
     return 2 if examples is not None and examples >= _TWO_DECIMALS_FROM else 1
 
 
-def _scaled(value: Number, step: Number, units: Sequence[str], *, whole_first: bool) -> str:
+def _scaled(value: Number, step: Number, suffixes: Sequence[str], *, integer_first: bool) -> str:
     value = float(value)
-    for place, unit in enumerate(units):
-        last = place == len(units) - 1
+    for place, suffix in enumerate(suffixes):
+        last = place == len(suffixes) - 1
         if abs(value) < step * 0.9995 or last:
-            number = f"{value:.0f}" if place == 0 and whole_first else significant(value)
-            return f"{number}{_SPACE}{unit}" if unit else number
+            number = f"{value:.0f}" if place == 0 and integer_first else significant(value)
+            return f"{number}{_SPACE}{suffix}" if suffix else number
         value /= step
-    raise AssertionError("the last unit always returns")
+    raise AssertionError("the last suffix always returns")

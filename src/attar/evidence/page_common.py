@@ -1,4 +1,4 @@
-"""What the pages have in common: charts with their places, dates, facts, and how what is absent is shown."""
+"""What the pages have in common: charts with their places, dates, facts, and how a missing figure is shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attar.evidence import charts, units
+from attar.evidence import charts, formatting
 
 ABSENT = "\N{EN DASH}"
 """Stands where a figure was not measured."""
@@ -22,7 +22,9 @@ class Charts:
         """Takes up some charts; returns what the template needs to make room for each."""
         places = []
         for chart in some:
-            places.append({"number": len(self.specs), "title": chart.title, "note": chart.note, "wide": chart.wide})
+            places.append(
+                {"number": len(self.specs), "title": chart.title, "note": chart.note, "full_width": chart.full_width}
+            )
             self.specs.append(chart.spec)
         return places
 
@@ -48,7 +50,7 @@ def fact_lines(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, st
         elif isinstance(value, list):
             lines.append((f"{prefix}{key}".replace("_", " "), ", ".join(map(str, value)) or ABSENT))
         elif key.endswith("_bytes"):
-            lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), units.size(value)))
+            lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), formatting.size(value)))
         else:
             lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
     return lines

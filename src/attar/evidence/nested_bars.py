@@ -1,4 +1,4 @@
-"""Bars in bars: how much of a whole is left, one line each."""
+"""Bars in bars: a size before and after, one line each."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _AROUND = 52
 
 
 def nested(
-    rows: Sequence[Mapping[str, Any]], *, whole: str, part: str, title: str, unit: str = "", description: str
+    rows: Sequence[Mapping[str, Any]], *, before: str, after: str, title: str, unit: str = "", description: str
 ) -> dict[str, Any]:
-    """A broad faint bar for each whole, and in it a slender one for what is left; both begin at zero.
+    """A broad faint bar for each size before, and in it a slender one for the size after; both begin at zero.
 
     Args:
-        rows: From top to bottom, at least one: ``name`` (no two alike), ``whole`` and ``part`` (the figures), and for
-            the tooltip ``whole_shown``, ``part_shown`` and ``ratio_shown``.
-        whole: What the broad bars are, for the tooltip.
-        part: What the slender ones are.
+        rows: From top to bottom, at least one: ``name`` (no two alike), ``before`` and ``after`` (the figures), and for
+            the tooltip ``before_shown``, ``after_shown`` and ``ratio_shown``.
+        before: What the broad bars are, for the tooltip.
+        after: What the slender ones are.
         title: What runs along x.
         unit: Unit of x, as in `number_axis`.
         description: The chart in words, for those who do not see it.
@@ -35,8 +35,8 @@ def nested(
     y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, labelLimit=220))
     tooltip = [
         alt.Tooltip("name:N", title="tensor"),
-        alt.Tooltip("whole_shown:N", title=whole),
-        alt.Tooltip("part_shown:N", title=part),
+        alt.Tooltip("before_shown:N", title=before),
+        alt.Tooltip("after_shown:N", title=after),
         alt.Tooltip("ratio_shown:N", title="smaller"),
     ]
     on = alt.Chart(alt.NamedData(name="rows"))
@@ -47,8 +47,8 @@ def nested(
         return chart
 
     layers = [
-        bars("whole", height=14, color="var(--faint)", opacity=0.45),
-        # However little is left, it is seen.
-        bars("part", height=6, color="var(--student)", minBandSize=2, stroke="var(--student)", strokeWidth=0.5),
+        bars("before", height=14, color="var(--faint)", opacity=0.45),
+        # However small it is, it is seen.
+        bars("after", height=6, color="var(--student)", minBandSize=2, stroke="var(--student)", strokeWidth=0.5),
     ]
     return layered(layers, {"rows": [dict(row) for row in rows]}, _LINE * len(rows) + _AROUND, description)

@@ -1,7 +1,7 @@
-"""One HTML file that stands alone: it opens without a network, asks nothing of anybody, and runs its own scripts only.
+"""One self-contained HTML file: it opens without a network, loads nothing else, and runs its own scripts only.
 
 What every page of Attar shares: the look, the library of the charts, the policy, the escaping and the way to the disk.
-What a page says is the business of its own file and template.
+What a page shows is the business of its own file and template.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from altair import SCHEMA_VERSION
 from markupsafe import Markup
 
 from attar.errors import must
-from attar.evidence import units
-from attar.evidence.parts import ABSENT
+from attar.evidence import formatting
+from attar.evidence.page_common import ABSENT
 
 _TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
 
 
-def plain(document: Mapping[str, Any], of: str) -> dict[str, Any]:
+def as_json(document: Mapping[str, Any], of: str) -> dict[str, Any]:
     """A copy of a document as JSON has it: lists for tuples, text for keys, None for what is not a number.
 
     Args:
@@ -43,7 +43,7 @@ def plain(document: Mapping[str, Any], of: str) -> dict[str, Any]:
         copy: dict[str, Any] = json.loads(json.dumps(document), parse_constant=lambda _: None)
     except (TypeError, ValueError) as error:
         remedy = "Turn arrays into lists and paths into text first"
-        raise must("document", of, f"made of plain JSON values ({error})", type(document), remedy) from error
+        raise must("document", of, f"made of JSON values ({error})", type(document), remedy) from error
     return copy
 
 
@@ -90,16 +90,16 @@ def _environment() -> jinja2.Environment:
 
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "percent": units.percent,
-    "percent_interval": units.percent_interval,
-    "points": units.points,
-    "size": units.size,
-    "count": units.count,
-    "grouped": units.grouped,
-    "milliseconds": units.milliseconds,
-    "seconds": units.seconds,
-    "small": units.small,
-    "significant": units.significant,
+    "percent": formatting.percent,
+    "percent_interval": formatting.percent_interval,
+    "points": formatting.points,
+    "size": formatting.size,
+    "count": formatting.count,
+    "grouped": formatting.grouped,
+    "milliseconds": formatting.milliseconds,
+    "seconds": formatting.seconds,
+    "small": formatting.small,
+    "significant": formatting.significant,
 }
 
 
@@ -133,7 +133,7 @@ def _chart_library() -> str:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """The Content-Security-Policy of the page: its own scripts by hash, inline styles, pictures as data, nothing else.
+    """The Content-Security-Policy of the page: its own scripts by hash, inline styles, images as data, nothing else.
 
     References:
         *Content Security Policy Level 3*, W3C, sections 6.1 and 6.7.2.
