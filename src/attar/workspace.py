@@ -115,13 +115,14 @@ def flush(folder: Path) -> None:
         _flush(Path(place))
 
 
-def sweep(folder: Path, *, all_but: Collection[str] | None = None) -> None:
+def sweep(folder: Path, *, all_but: Collection[str] | None = None, deep: bool = True) -> None:
     """Remove what killed processes left in a folder. Only for the holder of its lock.
 
     Args:
         folder: The folder; it need not exist.
         all_but: Names in it that stay, less the temporary ones inside of them, while everything else goes; None for
-            temporary names alone, at any depth.
+            temporary names alone.
+        deep: Whether to look into its folders, too; they must have no locks of their own.
     """
     if not folder.is_dir():
         return
@@ -133,7 +134,7 @@ def sweep(folder: Path, *, all_but: Collection[str] | None = None) -> None:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        elif entry.is_dir() and not entry.is_symlink():
+        elif deep and entry.is_dir() and not entry.is_symlink():
             sweep(entry)
 
 

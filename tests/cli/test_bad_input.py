@@ -22,7 +22,7 @@ from attar.cli.main import run
 from attar.deployment.artifact import deploy
 from attar.network.architectures import mlp
 from attar.network.describe import Spec, save_weights
-from attar.recipes.folder import RunFolder
+from attar.recipes.folder import opened
 from attar.recipes.read import from_document
 from attar.records import to_text
 
@@ -141,12 +141,12 @@ def damaged_store(place: Place) -> list[str]:
 def damaged_record(place: Place) -> list[str]:
     command = place.compress()
     assert run(["label", *command[1:]]) == 0
-    next((place.path / "out").rglob("done.json")).write_text("[]", encoding="utf-8")
+    next((place.path / "out").rglob("node.json")).write_text("[]", encoding="utf-8")
     return command
 
 
 def other_recipes_folder(place: Place) -> list[str]:
-    with RunFolder(place.path / "out").opened(from_document({**place.recipe, "name": "other"})):
+    with opened(place.path / "out", from_document({**place.recipe, "name": "other"})):
         pass
     return place.compress()
 
@@ -342,7 +342,7 @@ CASES: list[Case] = [
     ("a file as folder", lambda p: (p.file("out"), p.compress())[1], ("--out", "a folder")),
     ("an unwritable folder", lambda p: [*p.compress()[:3], p.file("file") + "/run"], ("Not a directory", "--out")),
     ("a full disk", full_disk, ("No space left on device", "Free space")),
-    ("a stage's record damaged", damaged_record, ("done.json", "Delete the folder")),
+    ("a stage's record damaged", damaged_record, ("node.json", "Delete the folder")),
     ("a store's part damaged", damaged_store, ("part-", ".parquet")),
     # data
     ("no such data", lambda p: p.changed("data", "use", to="digit"), ("'digit'", "Did you mean 'digits'?")),
@@ -520,7 +520,7 @@ def test_bad_input_is_told_in_one_line(
     folder = place.path / "out"
     if command[0] == "compress" and not {"--out", "new or empty folder", "a folder"} & set(said):
         place.patch.undo()
-        with RunFolder(folder).opened(right):
+        with opened(folder, right):
             pass
 
 
@@ -534,5 +534,5 @@ def test_the_corrected_command_goes_through_after_a_full_disk(place: Place) -> N
 def test_the_corrected_command_goes_through_after_damaged_stages(place: Place) -> None:
     command = damaged_store(place)
     assert run(command) == 2
-    shutil.rmtree(next((place.path / "out" / "stages").glob("targets-*")))
+    shutil.rmtree(next((place.path / "out" / "nodes").glob("targets-*")))
     assert run(command) == 0

@@ -55,7 +55,7 @@ def reused(run: Run) -> dict[str, bool]:
 
 
 def weights_of(run: Run, stage: str) -> dict[str, torch.Tensor]:
-    (file,) = run.folder.glob(f"stages/{stage}-*/weights.safetensors")
+    (file,) = run.folder.glob(f"nodes/{stage}-*/weights.safetensors")
     return read_tensors(file)[0]
 
 
@@ -95,21 +95,21 @@ def test_the_artifact_decides_as_the_evidence_says(tiny: Document, blobs: Path, 
 
 def test_a_run_leaves_all_its_documents_and_they_agree(tiny: Document, tmp_path: Path) -> None:
     run = run_of(tiny, tmp_path / "run")
-    assert {path.name for path in run.folder.iterdir()} >= {
+    assert {path.name for path in run.folder.iterdir()} == {
         "artifact",
         "environment.json",
         "evidence.json",
         "log.txt",
         "recipe.toml",
+        "nodes",
         "report.html",
-        "stages",
     }
     evidence = json.loads((run.folder / "evidence.json").read_text(encoding="utf-8"))
     assert evidence["winner"] == run.evidence["winner"]
     resolved = tomllib.loads((run.folder / "recipe.toml").read_text(encoding="utf-8"))
     assert resolved == evidence["recipe"]
     assert from_document(resolved) == from_document(tiny)
-    assert not list(run.folder.rglob("*.part"))
+    assert not list(run.folder.rglob(".*")), "no lock, nothing unfinished"
     assert not list(run.folder.rglob("checkpoint.safetensors"))
     assert run.met
     assert str(run.report) in str(run)
@@ -194,7 +194,7 @@ def test_a_killed_training_continues_to_the_weights_of_an_undisturbed_one(
         patch.setattr(fitting._Run, "_step", dies)
         with pytest.raises(KeyboardInterrupt):
             run_of(tiny, tmp_path / "killed")
-    assert list((tmp_path / "killed").glob("stages/student/*/checkpoint.safetensors"))
+    assert list((tmp_path / "killed").glob("nodes/student/*/checkpoint.safetensors"))
     resumed = run_of(tiny, tmp_path / "killed")
     assert reused(resumed)["teacher/0"]
     assert_same_weights(weights_of(undisturbed, "student/0"), weights_of(resumed, "student/0"))
@@ -284,7 +284,7 @@ def test_a_teacher_may_come_as_weights(tiny: Document, teacher: nn.Module, tmp_p
         said = teacher(dataset.test.floats())
     expected = float((said.argmax(1) == dataset.test.labels).float().mean())
     assert model_named(run, "teacher torch")["quality"]["accuracy"] == pytest.approx(expected)
-    stored = Targets.open(next(run.folder.glob("stages/targets-*")) / "store")
+    stored = Targets.open(next(run.folder.glob("nodes/targets-*")) / "store")
     with torch.no_grad():
         logits = teacher(dataset.train.floats())
     centered = logits - logits.mean(1, keepdim=True)
@@ -370,7 +370,7 @@ def test_a_teacher_may_learn_beside_the_student(tiny: Document, tmp_path: Path, 
     tiny["teacher"] |= {"learns": True, "detach": detach}
     tiny["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
     run = run_of(tiny, tmp_path / "run")
-    (file,) = run.folder.glob("stages/student/0-*/teacher.safetensors")
+    (file,) = run.folder.glob("nodes/student/0-*/teacher.safetensors")
     learned = load_weights(mlp(6, 3, [24]), file).eval()
     dataset = load_npz(tiny["data"]["use"], validation=0.25)
     assert dataset.test.labels is not None
@@ -391,7 +391,7 @@ def test_a_learning_teacher_begins_at_its_weights_and_other_weights_are_noticed(
     tiny["objective"]["its"] = {"use": "hard_labels", "of": "teacher"}
     tiny["student"]["training"] |= {"epochs": 1, "learning_rate": 1e-9}
     run = run_of(tiny, tmp_path / "run")
-    (file,) = run.folder.glob("stages/student/0-*/teacher.safetensors")
+    (file,) = run.folder.glob("nodes/student/0-*/teacher.safetensors")
     for name, tensor in read_tensors(file)[0].items():
         torch.testing.assert_close(tensor, teacher.state_dict()[name], rtol=0, atol=1e-6)
     save_weights(mlp(6, 3, [24]), weights)
@@ -572,7 +572,7 @@ def test_a_damaged_artifact_of_a_stage_is_named_and_deleting_its_folder_mends_it
     tiny: Document, tmp_path: Path
 ) -> None:
     run_of(tiny, tmp_path / "run")
-    (folder,) = (tmp_path / "run").glob("stages/artifacts/torch-fp32-*")
+    (folder,) = (tmp_path / "run").glob("nodes/artifacts/torch-fp32-*")
     weights = folder / "artifact" / "student.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -713,7 +713,7 @@ def test_a_layer_that_is_not_there_is_said_before_anything_is_trained(tiny: Docu
     tiny["objective"]["hint"] = {"use": "attention_maps", "student_layer": "2", "teacher_layer": "21"}
     with pytest.raises(BadInput, match="teacher_layer"):
         run_of(tiny, tmp_path / "run")
-    assert not (tmp_path / "run" / "stages").exists()
+    assert not (tmp_path / "run" / "nodes").exists()
 
 
 def test_members_are_labelled_apart_and_merged_and_a_new_one_is_asked_alone(tiny: Document, tmp_path: Path) -> None:
@@ -721,7 +721,7 @@ def test_members_are_labelled_apart_and_merged_and_a_new_one_is_asked_alone(tiny
     whole = run_of(tiny, tmp_path / "whole")
     tiny["transfer"] = {"per_teacher": True}
     apart = run_of(tiny, tmp_path / "apart")
-    stores = [Targets.open(next(run.folder.glob("stages/targets-*/store"))) for run in (whole, apart)]
+    stores = [Targets.open(next(run.folder.glob("nodes/targets-*/store"))) for run in (whole, apart)]
     rows = torch.arange(len(stores[0]))
     assert stores[0].fingerprints == stores[1].fingerprints
     torch.testing.assert_close(stores[0](None, rows, 0), stores[1](None, rows, 0), rtol=0, atol=5e-3)
@@ -777,7 +777,7 @@ def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, 
     tiny["teacher"] = {"each": [first]}
     alone = run_of(tiny, tmp_path / "alone")
     assert both.evidence["seeds"]["teacher"] > 0.85 and alone.evidence["seeds"]["teacher"] > 0.85
-    stores = [Targets.open(next(run.folder.glob("stages/targets-*/store"))) for run in (both, alone)]
+    stores = [Targets.open(next(run.folder.glob("nodes/targets-*/store"))) for run in (both, alone)]
     one, other = (store(None, torch.arange(len(store)), 0) for store in stores)
     assert isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
     assert not torch.allclose(one.softmax(1)[:, 1:], other.softmax(1)[:, 1:], atol=0.05)
@@ -803,7 +803,7 @@ def test_label_gives_the_targets_of_the_unchanged_examples(tiny: Document, tmp_p
 def test_members_in_another_order_are_another_guide(tiny: Document, tmp_path: Path) -> None:
     tiny["teacher"]["members"] = 2
     run_of(tiny, tmp_path / "trained")
-    files = [next((tmp_path / "trained").glob(f"stages/teacher/{index}-*/weights.safetensors")) for index in (0, 1)]
+    files = [next((tmp_path / "trained").glob(f"nodes/teacher/{index}-*/weights.safetensors")) for index in (0, 1)]
     tiny["objective"]["hint"] = {"use": "hidden_match", "student_layer": "2", "teacher_layer": "networks.0.2"}
     tiny["teacher"] = {"network": tiny["teacher"]["network"], "weights": [str(file) for file in files]}
     run_of(tiny, tmp_path / "run")
@@ -832,7 +832,7 @@ def test_files_of_inputs_that_are_none_are_said(how: str, tiny: Document, blobs:
     tiny["transfer"] = {"unlabeled": str(path)}
     with pytest.raises(BadInput, match=r"more\.npz|transfer\.unlabeled"):
         run_of(tiny, tmp_path / "run")
-    assert not list((tmp_path / "run").glob("stages/*"))
+    assert not list((tmp_path / "run").glob("nodes/*"))
 
 
 def test_what_a_section_names_wrongly_is_told_by_the_keys_of_the_recipe(tiny: Document, tmp_path: Path) -> None:

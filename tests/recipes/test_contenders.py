@@ -13,9 +13,9 @@ from torch import nn
 from attar.deployment.artifact import Artifact, Candidate
 from attar.network.architectures import mlp
 from attar.network.cost import Cost
+from attar.pipeline.nodes import Nodes
 from attar.recipes import contenders
 from attar.recipes.contenders import Contender, Field, line_up
-from attar.recipes.folder import RunFolder
 from attar.recipes.read import from_document
 from attar.recipes.stages import Context, Trained, data_of
 from attar.recipes.taught import Taught
@@ -83,7 +83,7 @@ def test_the_clock_is_for_those_that_may_ship_and_for_one_comparison() -> None:
 def context_of(tiny: dict[str, Any], folder: Path) -> Context:
     recipe = from_document({**tiny, "artifacts": {"runtimes": ["torch", "onnxruntime"], "int8": False}})
     dataset = data_of(recipe, silent)
-    return Context(recipe, dataset, dataset.fingerprint(), RunFolder(folder), "cpu", silent)
+    return Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), "cpu", silent)
 
 
 def knowing(context: Context, share: float) -> nn.Module:

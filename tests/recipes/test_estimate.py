@@ -74,7 +74,7 @@ def test_a_given_teacher_is_asked_before_anything_is_trained(do: Any, tiny: Docu
     tiny["teacher"]["weights"] = [str(tmp_path / "nan.safetensors")]
     with pytest.raises(BadInput, match="NaN"):
         do(tiny, tmp_path / "run")
-    assert not list(tmp_path.glob("run/stages/student*"))
+    assert not list(tmp_path.glob("run/nodes/student*"))
     (tmp_path / "junk.onnx").write_bytes(b"junk")
     tiny["teacher"] = {"onnx": [str(tmp_path / "junk.onnx")]}
     with pytest.raises(BadInput, match=r"junk\.onnx"):

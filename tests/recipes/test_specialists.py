@@ -89,8 +89,8 @@ def test_another_top_finds_the_trained_specialists_and_labels_anew(document: Doc
     one = label(from_document(document), tmp_path / "run")
     document["teacher"]["specialists"]["top"] = 3
     other = label(from_document(document), tmp_path / "run")
-    assert len(list((tmp_path / "run" / "stages").glob("specialists-*"))) == 1
-    assert len(list((tmp_path / "run" / "stages").glob("targets-*"))) == 2
+    assert len(list((tmp_path / "run" / "nodes").glob("specialists-*"))) == 1
+    assert len(list((tmp_path / "run" / "nodes").glob("targets-*"))) == 2
     rows = torch.arange(len(one))
     assert not torch.equal(one(torch.empty(0), rows, 0), other(torch.empty(0), rows, 0))
 
@@ -101,7 +101,7 @@ def test_a_generalist_with_given_weights(document: Document, tmp_path: Path, mon
     save_weights(network_of(recipe.teacher.network, 3), tmp_path / "weights.safetensors")
     document["teacher"]["weights"] = [str(tmp_path / "weights.safetensors")]
     label(from_document(document), tmp_path / "run")
-    names = {folder.name.rpartition("-")[0] for folder in (tmp_path / "run" / "stages").iterdir()}
+    names = {folder.name.rpartition("-")[0] for folder in (tmp_path / "run" / "nodes").iterdir()}
     assert "specialists" in names and "teacher" not in names
 
     @functools.wraps(mlp)  # by which it counts as the module's own
@@ -114,7 +114,7 @@ def test_a_generalist_with_given_weights(document: Document, tmp_path: Path, mon
 
     monkeypatch.setattr("attar.network.architectures.mlp", other)
     label(from_document(document), tmp_path / "run")
-    assert len(list((tmp_path / "run" / "stages").glob("specialists-*"))) == 2, "another network with these weights"
+    assert len(list((tmp_path / "run" / "nodes").glob("specialists-*"))) == 2, "another network with these weights"
 
 
 @pytest.mark.parametrize(

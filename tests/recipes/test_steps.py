@@ -281,7 +281,7 @@ def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Do
     )
     run = compress(from_document(document), tmp_path / "run")
     assert {"student/0/1-quantize", "student/0/2-distill", "baseline/0/2-distill"} <= set(stages(run))
-    (file,) = (tmp_path / "run" / "stages" / "student" / "0").glob("2-distill-*/teacher.safetensors")
+    (file,) = (tmp_path / "run" / "nodes" / "student" / "0").glob("2-distill-*/teacher.safetensors")
     assert file.stat().st_size
 
 
@@ -295,7 +295,7 @@ def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[.
     names = [model["name"] for model in run.evidence["models"]]
     assert names[:3] == ["torch fp32", "torch packed", "teacher torch"]
     assert "baseline torch packed" in names[3:], "what few bits are held against has few bits"
-    packed = next((tmp_path / "run" / "stages" / "artifacts").glob("torch-packed-*"))
+    packed = next((tmp_path / "run" / "nodes" / "artifacts").glob("torch-packed-*"))
     taught = taught_by(document, tmp_path / "run")
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -398,7 +398,7 @@ def test_what_does_not_fit_the_network_is_refused_before_any_training(
 ) -> None:
     with pytest.raises(BadInput, match=r"^student\.steps\.\d of the recipe: .*" + said):
         compress(from_document(stepped(*steps)), tmp_path / "run")
-    assert not (tmp_path / "run" / "stages").exists()
+    assert not (tmp_path / "run" / "nodes").exists()
 
 
 def test_an_allocation_needs_labels_before_any_training(
@@ -414,7 +414,7 @@ def test_an_allocation_needs_labels_before_any_training(
     monkeypatch.setattr("attar.recipes.compress.data_of", unlabeled)
     with pytest.raises(BadInput, match=r"student\.steps\.1 of the recipe: allocation .* no labels"):
         compress(recipe, tmp_path / "run")
-    assert not (tmp_path / "run" / "stages").exists()
+    assert not (tmp_path / "run" / "nodes").exists()
 
 
 def test_the_kind_of_error_stays_what_it_is(stepped: Callable[..., Document], tmp_path: Path) -> None:

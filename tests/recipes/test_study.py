@@ -128,7 +128,7 @@ def test_a_teacher_that_two_runs_have_is_trained_once(
         "teacher/0",
     ]
     assert done.document["runs"][1]["name"] == "hotter"
-    other = next((tmp_path / "out" / "runs" / "hotter" / "stages" / "teacher").iterdir())
+    other = next((tmp_path / "out" / "runs" / "hotter" / "nodes" / "teacher").iterdir())
     next(other.glob("*.safetensors")).write_bytes(b"spoiled")
     with pytest.raises(CorruptFile, match=r"hotter.*not what was written"):
         study(Study.model_validate(asked), tmp_path / "out")
@@ -138,7 +138,7 @@ def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_pa
     study(Study.model_validate(asked), tmp_path / "out")
     folder = tmp_path / "out" / "runs" / "as-it-is"
     assert read(folder / "recipe.toml").objective["soft"].weight == 0.5
-    members = list((folder / "stages" / "teacher").iterdir())
+    members = list((folder / "nodes" / "teacher").iterdir())
     assert len(members) == 1, "the sweep uses the run's teacher"
 
 

@@ -108,7 +108,7 @@ def test_the_baseline_takes_as_many_steps_as_the_student(document: Document, tmp
     run = compress(from_document(document), tmp_path / "run")
     steps = {}
     for role in ("student", "baseline"):
-        (done,) = (tmp_path / "run" / "stages" / role).glob("0-*/done.json")
+        (done,) = (tmp_path / "run" / "nodes" / role).glob("0-*/node.json")
         steps[role] = json.loads(done.read_text())["said"]["steps"]
     train = run.evidence["task"]["train"]
     assert steps["student"] == 3 * -(-(400 + train) // 64)

@@ -30,7 +30,7 @@ def stored(document: Document, out: Path) -> Targets:
 
 
 def stages(out: Path) -> set[str]:
-    return {folder.name for folder in (out / "stages").glob("*")}
+    return {folder.name for folder in (out / "nodes").glob("*")}
 
 
 def test_targets_may_be_kept_in_one_byte(tiny: Document, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_evidence_says_what_was_lost_at_the_temperature_of_the_objective(tin
     tiny["transfer"] = {"dtype": "int8"}
     run = compress(from_document(tiny), tmp_path / "run")
     said = run.evidence["targets"]
-    store = Targets.open(next(run.folder.glob("stages/targets-*")) / "store")
+    store = Targets.open(next(run.folder.glob("nodes/targets-*")) / "store")
     found = store.fidelity(2.0)
     assert found is not None and (said["temperature"], said["dtype"]) == (2.0, "int8")
     assert (said["kl_mean"], said["kl_largest"]) == (found.kl_mean, found.kl_largest)

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -25,6 +24,7 @@ from markupsafe import Markup
 from attar.errors import must
 from attar.evidence import formatting
 from attar.evidence.page_common import ABSENT
+from attar.workspace import write_file
 
 _TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
 
@@ -72,7 +72,7 @@ def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str
             policy=_policy(scripts),
         )
     )
-    _write(Path(path), html)
+    write_file(Path(path), html.encode("utf-8", errors="replace"))
 
 
 @functools.cache
@@ -144,16 +144,3 @@ def _policy(scripts: Iterable[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -13,15 +13,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from attar.deployment.artifact import Artifact, load
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
+from attar.pipeline.nodes import Node, Nodes
 from attar.recipes.checks import check_device, check_networks
 from attar.recipes.contenders import line_up, timed
 from attar.recipes.document import document, finite, headline, reason
 from attar.recipes.estimate import check_room
-from attar.recipes.folder import RunFolder, Stage, run_folder, write_whole
+from attar.recipes.folder import RECIPE, opened, run_folder, still_says, writing
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, data_of, with_threads
@@ -33,8 +36,11 @@ from attar.records import to_text
 from attar.training.progress import Progress, silent
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
+from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
+
+_ENVIRONMENT = "environment.json"
 
 TRACEBACK = "The traceback is in"
 """How the note of an exception begins that says where its traceback was written."""
@@ -79,11 +85,12 @@ def compress(
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
-    lenders: Sequence[Path] = (),
+    reuse_from: Sequence[Path] = (),
 ) -> Run:
     """Do a whole recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
-    Stages that an earlier run finished in the folder are found again; a killed one continues where it was.
+    Steps that an earlier run finished in the folder are found again; a killed one continues where it was. Several
+    processes may do the same recipe into one folder at once: each step is done by one of them.
 
     Args:
         recipe: What to do: what `attar.recipes.read.read` gives, the path of a recipe, the name of a shipped one, or a
@@ -91,16 +98,16 @@ def compress(
         out: The run folder; by default ``runs/NAME``.
         allow: Packages whose functions the recipe may name, besides Attar's architectures and modules beside its file.
         device: Where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        progress: Sees every long stage.
+        progress: Sees every long step.
         command: What the user typed, for the report.
-        lenders: Other run folders, whose finished stages serve where they are the same.
+        reuse_from: Other run folders, whose finished steps serve where they are the same.
 
     Raises:
-        BadInput: If anything that the recipe names breaks a rule. Finished stages are kept.
+        BadInput: If anything that the recipe names breaks a rule. Finished steps are kept.
         Diverged: If a loss becomes NaN.
     """
     recipe = recipe_of(recipe, allow)
-    with begun(recipe, out, device, progress, lenders=lenders) as context:
+    with begun(recipe, out, device, progress, reuse_from=reuse_from) as context:
         taught = teach(context)
         field = line_up(context, taught)
         judged = field.predictions(context, "validation")
@@ -109,14 +116,12 @@ def compress(
         choice = chosen(context, field, judged, measured, outdone)
         typed = command or f"attar compress {recipe.name}"
         evidence = finite(document(context, taught, field, judged, measured, choice, typed))
-        path = context.folder.path
         winner = field.contenders[choice.winner].artifact
         assert winner is not None, "candidates are artifacts"
-        _replace_folder(winner.folder, path / "artifact")
-        write_whole(path / "evidence.json", to_text(evidence))
-        render(evidence, path / "report.html")
-        log.info("%s", Run(path, evidence))
-        return Run(path, evidence)
+        run = Run(context.nodes.folder, evidence)
+        _publish(run, recipe, winner.folder)
+        log.info("%s", run)
+        return run
 
 
 def label(
@@ -134,7 +139,7 @@ def label(
         out: The run folder; by default ``runs/NAME``.
         allow: Packages whose functions the recipe may name, as for `compress`.
         device: Where networks are trained and the teacher is run.
-        progress: Sees every long stage.
+        progress: Sees every long step.
 
     Raises:
         BadInput: If the recipe stores no targets, or anything that it names breaks a rule.
@@ -163,8 +168,8 @@ def begun(
     device: str,
     progress: Progress,
     *,
-    visiting: bool = False,
-    lenders: Sequence[Path] = (),
+    write_recipe: bool = True,
+    reuse_from: Sequence[Path] = (),
 ) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
 
@@ -172,39 +177,46 @@ def begun(
         recipe: What to do.
         out: The run folder; by default ``runs/NAME``.
         device: Where networks are trained.
-        progress: Sees every long stage.
-        visiting: The folder is another run's, whose stages are used and added to; what it says of that run stays.
-        lenders: Other run folders, whose finished stages serve where they are the same.
+        progress: Sees every long step.
+        write_recipe: Whether the folder shall say that it is a run of this recipe; otherwise what it says stays, and
+            its steps are used and added to.
+        reuse_from: Other run folders, whose finished steps serve where they are the same.
     """
     check_device(recipe, device)
-    folder = RunFolder(run_folder(recipe, out), lenders)
+    folder = run_folder(recipe, out)
     with (
         trusted(recipe),
-        folder.opened(recipe, visiting=visiting),
-        _logging(folder.path / "log.txt"),
+        opened(folder, recipe, write_recipe=write_recipe),
+        _logging(folder / "log.txt"),
         with_threads(recipe.threads),
     ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
-        if not visiting:
-            write_whole(folder.path / "environment.json", json.dumps(machine(), indent=1))
+        if write_recipe:
+            with writing(folder):
+                write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
         start = time.perf_counter()
         dataset = data_of(recipe, progress)
-        context = Context(recipe, dataset, dataset.fingerprint(), folder, device, progress)
-        folder.stages.append(Stage("data", folder.path, {}, time.perf_counter() - start, False))
+        nodes = Nodes(folder, reuse_from, progress=progress)
+        nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
+        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress)
         check_networks(context.recipe, context.dataset)
         check_steps(context.recipe, context.dataset)
-        check_room(context.recipe, context.dataset, folder.path)
+        check_room(context.recipe, context.dataset, folder)
         yield context
 
 
-def _replace_folder(source: Path, target: Path) -> None:
-    """Put a copy of a folder in place of another; a crash leaves no half of one."""
-    fresh = target.with_name(f".{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(source, fresh)
-    if target.exists():
-        shutil.rmtree(target)
-    fresh.replace(target)
+def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
+    """Put what was found into the run's folder, all of it of one run; of several at once the last one's stays."""
+    folder = run.folder
+    with writing(folder):
+        if not still_says(folder, recipe):
+            log.warning("A run with other settings is using %s: what it finds will replace what this one found", folder)
+            write_file(folder / RECIPE, tomli_w.dumps(recipe.document()))
+            write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
+        with new_folder(folder / "artifact") as copy:
+            shutil.copytree(artifact, copy, dirs_exist_ok=True)
+        write_file(folder / "evidence.json", to_text(run.evidence))
+        render(run.evidence, run.report)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race
+from attar.evidence.machine import machine
 from attar.evidence.measure import Kind, correct, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
@@ -267,7 +268,7 @@ def _best_member(taught: Taught) -> dict[str, Contender]:
 def timed(
     context: Context, field: Field, judged: Mapping[str, Logits], outdone: Collection[str] = ()
 ) -> Mapping[str, Any]:
-    """Latencies, ratios to the teacher, and memory; a stage of its own, so that a resumed run keeps its timings.
+    """Latencies, ratios to the teacher, and memory; a node, so that a run that goes on keeps its timings.
 
     Args:
         context: The run.
@@ -315,8 +316,10 @@ def timed(
         },
         "threads": settings.threads,
         "seconds": settings.seconds,
+        # A folder that was copied to another machine, or found after an update, is measured anew.
+        "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
     }
-    return context.folder.stage("measure", depends, work).said
+    return context.nodes.node("measure", depends, work).result
 
 
 def allowed(reference: str) -> list[str]:

@@ -109,7 +109,7 @@ def document(
         "targets": _stored(context, taught),
         "warnings": warnings,
         "machine": machine(),
-        "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.folder.stages],
+        "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
         "how_to_load": _how_to_load(allowed(recipe.student.network.use)),
     }
@@ -323,7 +323,7 @@ def _stored(context: Context, taught: Taught) -> dict[str, Any] | None:
     """
     if taught.store is None or taught.targets is None:
         return None
-    said = {**taught.store.said, "seconds": taught.store.seconds}
+    said = {**taught.store.result, "seconds": taught.store.seconds}
     temperature = context.recipe.temperature
     if said.get("temperature", temperature) != temperature:
         for figure in fields(Fidelity):

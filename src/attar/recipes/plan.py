@@ -13,10 +13,11 @@ import torch
 from attar.deployment.artifact import candidates
 from attar.evidence.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
+from attar.pipeline.nodes import Nodes
 from attar.recipes.checks import check_device, check_networks
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
-from attar.recipes.folder import RunFolder, run_folder
+from attar.recipes.folder import run_folder
 from attar.recipes.guards import of_data
 from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of
@@ -158,7 +159,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     check_room(recipe, dataset, folder)
     notes: list[str] = []
     if recipe.teacher.given:
-        context = Context(recipe, dataset, dataset.fingerprint(), RunFolder(folder), device, progress)
+        context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress)
         given = teacher_of(context)[0]
         check_teacher(given, dataset)
         notes = remarks(given)

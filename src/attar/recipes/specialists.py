@@ -163,7 +163,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             raise type(error)(f"teacher.specialists of the recipe: {error}") from error
         return {"specialists": len(made.specialists), "scores": [one.score for one in made.specialists]}
 
-    stage = context.folder.stage(
+    stage = context.nodes.node(
         "specialists",
         {
             "generalist": digest(generalist.module),
@@ -180,6 +180,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             "training": {key: value for key, value in vars(settings).items() if key != "checkpoint_seconds"},
         },
         work,
+        resumable=["specialists"],
     )
     folder = stage.folder / "specialists"
     return Specialists.load(folder, generalist.module, device=context.device), stage.seconds
@@ -206,7 +207,7 @@ def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> S
         "data": context.fingerprint,
         "settings": [asdict(one) for one in settings],
     }
-    tried: Sequence[Mapping[str, Any]] = context.folder.stage("inference", depends, work).said["tried"]
+    tried: Sequence[Mapping[str, Any]] = context.nodes.node("inference", depends, work).result["tried"]
     return tried
 
 

@@ -23,9 +23,9 @@ from attar.deployment.export import DeploymentError
 from attar.deployment.packed.network import is_quantized, plain
 from attar.errors import BadInput, MissingExtra, must
 from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.pipeline.nodes import Node, Nodes
 from attar.quantization.quantize import formats, input_formats
 from attar.recipes.checks import check_paths
-from attar.recipes.folder import RunFolder, Stage, write_whole
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
@@ -44,8 +44,11 @@ from attar.transfer.once import Once
 from attar.transfer.store import Targets, label, merge
 from attar.transfer.transfer_set import Live, TargetSource, TransferSet
 from attar.transfer.views import UNCHANGED, Views
+from attar.workspace import write_file
 
 log = logging.getLogger(__name__)
+
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Context:
     recipe: Recipe
     dataset: Dataset
     fingerprint: str
-    folder: RunFolder
+    nodes: Nodes
     device: str
     progress: Progress
 
@@ -155,7 +158,7 @@ def train(
     """
 
     def work(folder: Path) -> dict[str, Any]:
-        checkpoint = folder / "checkpoint.safetensors"
+        checkpoint = folder / _CHECKPOINT
         fresh, beside = network(), None if teacher is None else teacher()
         running = [one for one in (fresh, beside, feature_teacher) if one is not None]
         try:
@@ -181,8 +184,7 @@ def train(
         save_weights(fitted.model, folder / "weights.safetensors")
         if fitted.teacher is not None:
             save_weights(fitted.teacher, folder / "teacher.safetensors")
-        write_whole(folder / "history.json", json.dumps([entry.to_json() for entry in fitted.history]))
-        checkpoint.unlink(missing_ok=True)
+        write_file(folder / "history.json", json.dumps([entry.to_json() for entry in fitted.history]))
         log.info("%s: %s", name, fitted)
         return {
             "score": fitted.score,
@@ -194,7 +196,7 @@ def train(
     # A setting that came later is named only where it is set, so that what was trained before it is found again.
     skipped = {"checkpoint_seconds", *(["max_norm"] if settings.max_norm is None else [])}
     named = {key: value for key, value in vars(settings).items() if key not in skipped}
-    stage = context.folder.stage(
+    stage = context.nodes.node(
         name,
         {
             **depends,
@@ -204,6 +206,7 @@ def train(
             **({} if choose_by == "accuracy" else {"choose_by": choose_by}),
         },
         work,
+        checkpoint=_CHECKPOINT,
     )
     history = json.loads((stage.folder / "history.json").read_text(encoding="utf-8"))
     beside = None if teacher is None else load_weights(teacher(), stage.folder / "teacher.safetensors").eval()
@@ -211,7 +214,7 @@ def train(
         name,
         load_weights(network(), stage.folder / "weights.safetensors").eval(),
         history,
-        float(stage.said["score"]),
+        float(stage.result["score"]),
         beside,
     )
 
@@ -252,7 +255,7 @@ def with_threads(count: int) -> Iterator[None]:
 
 def targets_of(
     context: Context, teacher: Teacher, split: Split | None = None
-) -> tuple[TargetSource, Views, Stage | None]:
+) -> tuple[TargetSource, Views, Node | None]:
     """What the student hears: stored targets (and the stage that stored them), or a live teacher.
 
     Args:
@@ -276,7 +279,7 @@ def targets_of(
     return Once(stored, train) if once else stored, views, stage
 
 
-def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Stage:
+def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Node:
     """The stage that asks one teacher about a split."""
     transfer = context.recipe.transfer
 
@@ -302,10 +305,10 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
         "top_k": transfer.top_k,
         **named_dtype(transfer),
     }
-    return context.folder.stage(name, depends, work)
+    return context.nodes.node(name, depends, work, resumable=["store"])
 
 
-def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> Stage:
+def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> Node:
     """The stage that averages what every member of an ensemble said, each asked in a stage of its own."""
     transfer = context.recipe.transfer
     stages = [
@@ -325,8 +328,11 @@ def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> 
         )
         return {**_said_of(context, merged), "members": [stage.seconds for stage in stages]}
 
-    return context.folder.stage(
-        "targets", {"merged": [stage.folder.name for stage in stages], "teacher": teacher.fingerprint()}, work
+    return context.nodes.node(
+        "targets",
+        {"merged": [stage.folder.name for stage in stages], "teacher": teacher.fingerprint()},
+        work,
+        resumable=["store"],
     )
 
 
@@ -390,9 +396,9 @@ def artifact_of(
         **({} if context.dataset.columns is None else {"unseen": "missing"}),
         **formats_of(network),
     }
-    stage = context.folder.stage(f"artifacts/{name.replace(' ', '-')}", depends, work)
-    if stage.said["refused"]:
-        return str(stage.said["refused"])
+    stage = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", depends, work)
+    if stage.result["refused"]:
+        return str(stage.result["refused"])
     allow = {"attar"} if spec is None else {"attar", spec.reference.partition(":")[0].partition(".")[0]}
     return load(stage.folder / "artifact", threads=context.recipe.artifacts.threads, allow=sorted(allow))
 

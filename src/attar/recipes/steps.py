@@ -287,11 +287,11 @@ def _scored(context: Context, name: str, step: QuantizeStep, made: nn.Module, be
     depends["validation"] = context.dataset.validation.fingerprint()
     if context.recipe.student.choose_by != "accuracy":
         depends["choose_by"] = context.recipe.student.choose_by
-    stage = context.folder.stage(name, depends, work)
+    stage = context.nodes.node(name, depends, work)
     # What was written is what counts: another machine measures ranges with other rounding.
     network = load_weights(made, stage.folder / "weights.safetensors").eval()
-    log.info("%s: score %.4f on validation", name, stage.said["score"])
-    return Trained(name, network, (), float(stage.said["score"]), use="quantize")
+    log.info("%s: score %.4f on validation", name, stage.result["score"])
+    return Trained(name, network, (), float(stage.result["score"]), use="quantize")
 
 
 def _described(network: nn.Module) -> dict[str, Any]:

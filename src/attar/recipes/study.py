@@ -24,7 +24,6 @@ from attar.evidence.study import render_study
 from attar.recipes.compress import begun, compress
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
-from attar.recipes.folder import write_whole
 from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.section import Number, Section
@@ -32,6 +31,7 @@ from attar.recipes.stages import Context, Trained
 from attar.recipes.taught import learn
 from attar.recipes.winner import labels_of
 from attar.training.progress import Progress, silent
+from attar.workspace import write_file
 
 RULE = "chosen on validation, scored once on test"
 
@@ -254,7 +254,7 @@ def study(
     def written() -> None:
         found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
         found["seconds"] = time.perf_counter() - start
-        write_whole(folder / "study.json", json.dumps(finite(found), indent=1))
+        write_file(folder / "study.json", json.dumps(finite(found), indent=1))
         render_study(found, folder / "study.html")
 
     evidences: dict[str, Mapping[str, Any]] = {}
@@ -262,7 +262,7 @@ def study(
         # A teacher that several runs have is trained once.
         earlier = [folder / "runs" / name for name in evidences]
         out_of_run = folder / "runs" / run.name
-        done = compress(recipes[run.name], out_of_run, device=device, progress=progress, lenders=earlier)
+        done = compress(recipes[run.name], out_of_run, device=device, progress=progress, reuse_from=earlier)
         evidences[run.name] = done.evidence
         found["runs"].append(
             {
@@ -384,7 +384,7 @@ def _chart(
     """The sweep's students trained and scored on test."""
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
-        with begun(recipe, folder, device, progress, visiting=True) as context:
+        with begun(recipe, folder, device, progress, write_recipe=False) as context:
             _, students = learn(context)
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)

@@ -82,7 +82,7 @@ def selected_of(context: Context) -> Selected:
         )
         return {"models": len(library), "size_bytes": sum(library.sizes)}
 
-    stage = context.folder.stage(
+    stage = context.nodes.node(
         "library",
         {
             "data": context.fingerprint,
@@ -91,6 +91,7 @@ def selected_of(context: Context) -> Selected:
             "seed": context.recipe.teacher.seed,
         },
         build,
+        resumable=["library"],
     )
     library = Library.open(stage.folder / "library")
     selection = select(
@@ -160,7 +161,7 @@ def made_of(context: Context, teacher: Teacher) -> Made | None:
         np.save(folder / "rows.npy", rows.astype(np.float32))
         return {"rows": len(rows)}
 
-    stage = context.folder.stage(
+    stage = context.nodes.node(
         "synthesis", {"data": train.fingerprint(), "synthesis": chosen.fingerprint(), "seed": seed}, work
     )
     rows = torch.from_numpy(np.load(stage.folder / "rows.npy", allow_pickle=False))
@@ -204,7 +205,7 @@ def _chosen(
         best, tried = tune(score, few, progress=context.progress)
         return {"p": best.p, "s": best.s, "tried": tried}
 
-    stage = context.folder.stage(
+    stage = context.nodes.node(
         "tuning",
         {
             "data": context.fingerprint,
@@ -217,7 +218,7 @@ def _chosen(
         },
         work,
     )
-    return replace(asked, p=stage.said["p"], s=stage.said["s"]), stage.said["tried"]
+    return replace(asked, p=stage.result["p"], s=stage.result["s"]), stage.result["tried"]
 
 
 def _plain(synthesis: Synthesis) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from attar.network.describe import digest
+from attar.pipeline.nodes import Node
 from attar.recipes.corrected import Corrected, corrected_of
-from attar.recipes.folder import Stage
 from attar.recipes.imitated import Imitated, imitated_of
 from attar.recipes.networks import check_teacher, network_of
 from attar.recipes.specialists import Specialized, specialists_of
@@ -48,7 +48,7 @@ class Heard:
     imitated: Imitated
     source: TargetSource
     views: Views
-    store: Stage | None
+    store: Node | None
     specialized: Specialized | None = None
 
 
@@ -80,7 +80,7 @@ class Taught:
         return source if isinstance(source, Targets) else None
 
     @property
-    def store(self) -> Stage | None:
+    def store(self) -> Node | None:
         """The stage that stored them."""
         return None if self.heard is None else self.heard.store
 

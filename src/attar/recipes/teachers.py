@@ -183,7 +183,7 @@ def fitted_here(context: Context) -> EstimatorTeacher:
         return {"estimator": type(estimator).__name__}
 
     depends = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
-    path = context.folder.stage("teacher/estimator", depends, work).folder / ESTIMATOR
+    path = context.nodes.node("teacher/estimator", depends, work).folder / ESTIMATOR
     if path.is_file():
         estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
     else:

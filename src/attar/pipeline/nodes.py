@@ -1,0 +1,280 @@
+"""Nodes: pieces of work that are done once, finished whole or not at all, and found again.
+
+A node is known by its key, which follows from its name and from all that its result depends on. Its folder holds its
+files and, written last, a record: what the work returned, and the size and digest of every file. Several processes may
+fill one folder: who needs a node that another is making waits for it, and takes over should that one be killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, runtime_checkable
+
+from attar.errors import CorruptFile
+from attar.records import read_record, to_text
+from attar.training.progress import Progress, silent
+from attar.workspace import LOCK, digest_of, flush, locked, sweep, write_file
+
+log = logging.getLogger(__name__)
+
+RECORD = "node.json"
+"""Written last into a node's folder: where it is, the node is finished."""
+
+FOLDER = "nodes"
+"""Where nodes lie in the folder of a run."""
+
+_RULE = 1
+"""Part of every key: raise it when the same inputs come to mean another computation everywhere."""
+
+_KEY_DIGITS = 12
+"""Of a key, in the name of its folder; the record has all of it."""
+
+
+@runtime_checkable
+class Processes(Protocol):
+    """The processes that do one run together, as torchrun starts them."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this one; 0 writes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def agree(self, value: Any) -> Any:
+        """What process 0 gave, a plain value, in every process; all of them wait for it, however long it takes."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Single:
+    """One process alone."""
+
+    rank: int = 0
+    size: int = 1
+
+    def agree(self, value: Any) -> Any:
+        return value
+
+
+SINGLE: Processes = _Single()
+"""What a run of one process has."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One finished piece of work.
+
+    Attributes:
+        name: What was done, such as ``student/0``.
+        key: What it is known by: it follows from its name and all that its result depends on.
+        folder: Where its files are.
+        result: The plain document that the work returned.
+        seconds: How long the work took, over the last of its attempts.
+        reused: Whether it was found finished.
+    """
+
+    name: str
+    key: str
+    folder: Path
+    result: Mapping[str, Any]
+    seconds: float
+    reused: bool
+
+
+class Nodes:
+    """The nodes in the folder of a run.
+
+    Attributes:
+        folder: The folder of the run; nodes lie in its folder ``nodes``.
+        done: What this process did or found so far, in order.
+        reuse_from: Folders of other runs, from which finished nodes are taken over instead of being made again.
+        processes: Those that do the run together; all of them ask for the same nodes in the same order.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        reuse_from: Sequence[Path] = (),
+        *,
+        progress: Progress = silent,
+        processes: Processes = SINGLE,
+    ) -> None:
+        self.folder = folder
+        self.done: list[Node] = []
+        self.reuse_from = tuple(reuse_from)
+        self.processes = processes
+        self._progress = progress
+
+    def alone(self) -> Nodes:
+        """The same nodes for what one of several processes does by itself."""
+        view = Nodes(self.folder, self.reuse_from, progress=self._progress)
+        view.done = self.done
+        return view
+
+    def node(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        work: Callable[[Path], Mapping[str, Any]],
+        *,
+        version: int = 1,
+        parents: Sequence[Node] = (),
+        resumable: Sequence[str] = (),
+        checkpoint: str | None = None,
+        collective: bool = False,
+    ) -> Node:
+        """Do a piece of work, or find it done.
+
+        Args:
+            name: What it is called; a slash makes a subfolder.
+            inputs: Plain JSON values: all that the result depends on besides ``parents``.
+            work: Gets the node's folder, writes its files there and returns a plain document. It runs only if no
+                finished result of the same inputs is there. It finds the folder empty but for ``resumable`` and
+                ``checkpoint``, however an earlier attempt ended.
+            version: Of the work: raise it when the same inputs come to mean another result.
+            parents: Nodes whose results go into this one.
+            resumable: Files and folders that a killed attempt leaves and the next one goes on with, such as a store
+                that is filled part by part; they are part of the result.
+            checkpoint: A file that a killed attempt leaves and the next one goes on with, and that is no part of the
+                result: it is deleted once the node is finished.
+            collective: All `processes` do the work, of which process 0 alone writes and returns what counts; otherwise
+                process 0 works and the others wait.
+
+        Raises:
+            CorruptFile: If the node is there and damaged.
+            OSError: If the folder cannot be written.
+        """
+        about = {"name": name, "version": version, "inputs": inputs, "parents": [parent.key for parent in parents]}
+        key = hashlib.sha256(json.dumps({"rule": _RULE, **about}, sort_keys=True).encode()).hexdigest()
+        folder = self.folder / FOLDER / f"{name}-{key[:_KEY_DIGITS]}"
+        reused = True
+        if self.processes.rank == 0:
+            if not _finished(folder) or (folder / LOCK).exists():  # or somebody was killed just after
+                with locked(folder, lambda: self._waiting(name)):
+                    # It may have become finished while this process waited.
+                    reused = _finished(folder) or self._taken_over(folder, key)
+                    scratch = () if checkpoint is None else (checkpoint,)
+                    sweep(folder, all_but=None if reused else (*resumable, *scratch))
+                    if not reused:
+                        self.processes.agree("work")
+                        _make(folder, key, about, work, scratch)
+                    for file in scratch:
+                        (folder / file).unlink(missing_ok=True)
+            self.processes.agree("done")
+        elif self.processes.agree(None) == "work":
+            reused = False
+            if collective:
+                work(folder)
+            self.processes.agree(None)
+        record = _read(folder, key)
+        node = Node(name, key, folder, record["result"], record["seconds"], reused)
+        self.done.append(node)
+        return node
+
+    @contextmanager
+    def _waiting(self, name: str) -> Iterator[None]:
+        """While another process makes a node."""
+        log.info("%s is being made by another process: waiting for it", name)
+        with self._progress(f"wait for {name}", 1) as advance:
+            yield
+            advance(1)
+
+    def _taken_over(self, folder: Path, key: str) -> bool:
+        """Take a finished node over from another run, whole or not at all."""
+        for other in self.reuse_from:
+            theirs = other / folder.relative_to(self.folder)
+            if not _finished(theirs):
+                continue
+            record = _read(theirs, key)  # what is damaged is named where it is
+            sweep(folder, all_but=())
+            for name in [*record["files"], RECORD]:  # the record last, which makes it a node
+                if name == RECORD:
+                    flush(folder)
+                _linked(theirs / name, folder / name)
+            flush(folder)
+            return True
+        return False
+
+
+def _make(
+    folder: Path,
+    key: str,
+    about: Mapping[str, Any],
+    work: Callable[[Path], Mapping[str, Any]],
+    scratch: Collection[str],
+) -> None:
+    """Do the work of a node in its folder, whose lock is held, and write its record."""
+    start = time.perf_counter()
+    result = work(folder)
+    seconds = time.perf_counter() - start
+    sweep(folder)
+    flush(folder)
+    names = [name for name in _files(folder) if name not in scratch]
+    files = {name: [(folder / name).stat().st_size, digest_of(folder / name)] for name in names}
+    record = {**about, "key": key, "result": result, "seconds": seconds, "files": files}
+    write_file(folder / RECORD, to_text(record))
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def _read(folder: Path, key: str) -> dict[str, Any]:
+    """The record of a finished node, once all of its files are what was written.
+
+    Raises:
+        CorruptFile: If anything differs, naming it and what to delete.
+    """
+    path, remedy = folder / RECORD, f"Delete the folder {folder} to do this step anew."
+    try:
+        record = read_record(path, remedy, finite=False)
+        files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
+        record["result"], record["seconds"] = dict(record["result"]), float(record["seconds"])
+        known = record["key"]
+    except CorruptFile:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CorruptFile(f"{path} is not the record of a finished step ({error!r}). {remedy}") from error
+    if known != key:
+        raise CorruptFile(f"{path} is the record of another step than of the one that belongs there. {remedy}")
+    for name, (size, digest) in files.items():
+        file = folder / name
+        if not _inside(name):
+            raise CorruptFile(f"{path} names {name!r}, which is not in its folder. {remedy}")
+        if not file.is_file() or file.stat().st_size != size or digest_of(file) != digest:
+            raise CorruptFile(f"{file} is missing or not what was written. {remedy}")
+    return record
+
+
+def _files(folder: Path) -> list[str]:
+    """The names of a node's files, with slashes; its record and its lock are none of them."""
+    found = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    return [name for name in found if name not in (LOCK, RECORD)]
+
+
+def _inside(name: str) -> bool:
+    """Whether the name of a file stays within the folder that it is in."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.parts != ()
+
+
+def _linked(source: Path, target: Path) -> None:
+    """The same file at another place, as a hard link where the system has them; nodes are never written again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
