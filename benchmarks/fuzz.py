@@ -308,15 +308,14 @@ def evidence(folder: Path) -> Case:
 
 
 def records(folder: Path) -> Case:
-    """Stored targets, stages of runs, checkpoints, saved ensembles of estimators, specialists' weights."""
+    """Stored targets, nodes of runs, checkpoints, saved ensembles of estimators, specialists' weights."""
     import torch
     from sklearn.naive_bayes import GaussianNB
     from sklearn.tree import DecisionTreeClassifier
 
     from attar.network.architectures import mlp
     from attar.network.describe import load_weights, save_weights
-    from attar.recipes.folder import _finished, write_whole
-    from attar.records import to_text
+    from attar.pipeline.nodes import RECORD, Nodes
     from attar.teachers.estimator import EstimatorTeacher
     from attar.teachers.selected import SelectedEnsemble
     from attar.teachers.teacher import NetworkTeacher
@@ -324,6 +323,10 @@ def records(folder: Path) -> Case:
     from attar.transfer.arrays import from_arrays
     from attar.transfer.store import Targets, label
     from attar.transfer.views import Views
+
+    def trained(place: Path) -> dict[str, Any]:
+        save_weights(network, place / "weights.safetensors")
+        return {"accuracy": 0.5, "classes": ["ant", "bee", "cat"]}
 
     arrays(folder / "blobs.npz")
     with np.load(folder / "blobs.npz") as archive:
@@ -336,13 +339,22 @@ def records(folder: Path) -> Case:
         {"a": torch.arange(6.0), "b": [1, {2: "x"}], "best": float("-inf")}, folder / "state" / "state.safetensors"
     )
     save_weights(network, folder / "weights" / "weights.safetensors", {"x": 1})
-    (folder / "stage").mkdir()
-    said = {"said": {"accuracy": 0.5}, "seconds": 1.5, "files": {}, "depends": {"rows": 12}}
-    write_whole(folder / "stage" / "done.json", to_text(said))
+    made = Nodes(folder / "run").node("a", {"rows": ROWS}, trained)
+    made.folder.rename(folder / "node")
     members = [
         EstimatorTeacher(each.fit(x, y), classes=3) for each in (GaussianNB(), DecisionTreeClassifier(max_depth=3))
     ]
     SelectedEnsemble(members, [0.25, 0.75], names=["a", "b"]).save(folder / "ensemble")
+
+    def again(place: Path) -> Any:
+        """What a run makes of a node's folder: it is found again, or, where nothing says that it is done, made anew."""
+        place.rename(made.folder)
+        try:
+            found = Nodes(folder / "run").node("a", {"rows": ROWS}, trained)
+            weights = load_weights(mlp(6, 3, [4]), found.folder / "weights.safetensors").state_dict()["1.weight"]
+            return dict(found.result), found.seconds if found.reused else made.seconds, weights
+        finally:
+            made.folder.rename(place)
 
     def stored(place: Path) -> Any:
         targets = Targets.open(place)
@@ -352,7 +364,7 @@ def records(folder: Path) -> Case:
         "store": stored,
         "state": lambda place: json.dumps(load_state(place / "state.safetensors"), default=lambda t: t.tolist()),
         "weights": lambda place: load_weights(mlp(6, 3, [4]), place / "weights.safetensors").state_dict()["1.weight"],
-        "stage": lambda place: _finished(place / "done.json"),
+        "node": again,
         "ensemble": lambda place: SelectedEnsemble.load(place).predict(torch.from_numpy(x[:ROWS])),
     }
     # Weights are raw: where they belong to something, its record has their sum.
@@ -373,7 +385,7 @@ def records(folder: Path) -> Case:
         elif chance < 0.9:
             content = inner(path, draw) if draw.random() < 0.3 else path.read_bytes()
             path.write_bytes(damaged(content, draw, others))
-            about = place / ("manifest.json" if name == "store" else "ensemble.json")
+            about = place / {"store": "manifest.json", "node": RECORD}.get(name, "ensemble.json")
             if about.is_file() and path != about and draw.random() < 0.6:
                 forged = True
                 rehash(about, path)
@@ -612,6 +624,8 @@ def rehash(about: Path, path: Path) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if path.name in document.get("parts", {}):
         document["parts"][path.name] = found
+    if path.name in document.get("files", {}):
+        document["files"][path.name] = [path.stat().st_size, found]
     for member in document.get("members", []):
         if member["file"] == path.name:
             member["sha256"] = found
