@@ -31,7 +31,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # -- what changes between two states of the code -----------------------------------------------------------------------
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "control": "baseline",
+    "corrected": "bias_correction",
+    "distil": "distill",
+    "keep.accuracy_loss": "budget.accuracy_loss",
+    "keep.faster": "budget.faster",
+    "keep.smaller": "budget.smaller",
+    "targets.codes": "targets.dtype",
+}
 """Old name to new name: a word (``control``), or several that follow each other (``keep.accuracy_loss``).
 
 Holds for names of figures and values that are names, of both files, and for keys of `RECIPES` that a checkout does not
