@@ -24,7 +24,7 @@ import torch
 from result import RESULTS, write
 
 from attar.deployment.artifact import deploy
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.tables.columns import Columns
 
 AIM_MS = 0.15

@@ -145,7 +145,7 @@ def artifacts(folder: Path) -> Case:
 
     from attar.deployment.artifact import deploy, load
     from attar.deployment.manifest import described
-    from attar.network.describe import Spec
+    from attar.network.spec import Spec
     from attar.quantization.formats.uniform import Uniform
     from attar.quantization.quantize import quantize
     from attar.tables.columns import Columns
@@ -314,7 +314,7 @@ def records(folder: Path) -> Case:
     from sklearn.tree import DecisionTreeClassifier
 
     from attar.network.architectures import mlp
-    from attar.network.describe import load_weights, save_weights
+    from attar.network.weights import load_weights, save_weights
     from attar.pipeline.nodes import RECORD, Nodes
     from attar.teachers.estimator import EstimatorTeacher
     from attar.teachers.selected import SelectedEnsemble
@@ -591,7 +591,7 @@ def packed(path: Path, draw: random.Random) -> bytes:
     import zlib
 
     from attar.deployment.packed.container import _bytes, _digest
-    from attar.network.describe import read_tensors, write_tensors
+    from attar.network.weights import read_tensors, write_tensors
 
     tensors, about = read_tensors(path)
     index = json.loads(zlib.decompress(tensors["index"].numpy().tobytes()))

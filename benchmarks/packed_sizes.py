@@ -40,7 +40,8 @@ from attar.deployment.packed.container import read_packed, table_bytes, write_pa
 from attar.deployment.packed.network import content
 from attar.errors import AttarError
 from attar.evidence.latency import race
-from attar.network.describe import Spec, save_weights
+from attar.network.spec import Spec
+from attar.network.weights import save_weights
 from attar.ops.entropy import entropy, histogram, huffman_bits
 from attar.ops.granularity import PerAxis, PerTensor
 from attar.ops.packing import pack

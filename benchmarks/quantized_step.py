@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.ops.granularity import PerTensor
+from attar.quantization.attach import only_tables_learn_
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -34,7 +35,7 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
-from attar.quantization.quantize import only_tables_learn_, quantize
+from attar.quantization.quantize import quantize
 from attar.recipes.networks import network_of
 from attar.recipes.read import read
 from attar.training.fit import TrainState, fit, make_fabric

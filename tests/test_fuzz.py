@@ -19,7 +19,7 @@ from numpy.testing import assert_array_equal
 
 from attar.deployment.artifact import deploy, load
 from attar.errors import BadInput, CorruptFile
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.recipes.read import read, shipped
 from attar.records import read_record, sealed, to_text
 from attar.transfer.files import load_npz, load_table

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from attar.errors import BadInput as BadInput
     from attar.evidence.latency import race as race
     from attar.evidence.measure import measure as measure
-    from attar.network.describe import Spec as Spec
+    from attar.network.spec import Spec as Spec
     from attar.ops.granularity import PerAxis as PerAxis
     from attar.ops.granularity import PerGroup as PerGroup
     from attar.ops.granularity import PerTensor as PerTensor
     from attar.ops.top_k import TopK as TopK
     from attar.quantization.allocation import allocated as allocated
+    from attar.quantization.attach import encoded as encoded
+    from attar.quantization.attach import only_tables_learn_ as only_tables_learn_
+    from attar.quantization.attach import unquantized as unquantized
     from attar.quantization.formats.affine import Affine as Affine
     from attar.quantization.formats.clipped import Clipped as Clipped
     from attar.quantization.formats.codebook import Codebook as Codebook
@@ -37,10 +40,7 @@ if TYPE_CHECKING:
     from attar.quantization.formats.ternary import Ternary as Ternary
     from attar.quantization.formats.uniform import Uniform as Uniform
     from attar.quantization.formats.wrpn import Wrpn as Wrpn
-    from attar.quantization.quantize import encoded as encoded
-    from attar.quantization.quantize import only_tables_learn_ as only_tables_learn_
     from attar.quantization.quantize import quantize as quantize
-    from attar.quantization.quantize import unquantized as unquantized
     from attar.quantization.sharing import share_points_ as share_points_
     from attar.recipes.compress import compress as compress
     from attar.recipes.read import read as read_recipe
@@ -195,7 +195,7 @@ _HOMES = {
     "RelationalDistances": "attar.training.losses.relations",
     "ResizedTeacher": "attar.teachers.resized",
     "SoftTargets": "attar.training.losses.outputs",
-    "Spec": "attar.network.describe",
+    "Spec": "attar.network.spec",
     "Specialists": "attar.teachers.specialists.specialists",
     "Split": "attar.transfer.datasets",
     "SquaredError": "attar.training.losses.outputs",
@@ -216,7 +216,7 @@ _HOMES = {
     "candidates": "attar.deployment.artifact",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.artifact",
-    "encoded": "attar.quantization.quantize",
+    "encoded": "attar.quantization.attach",
     "fit": "attar.training.fit",
     "from_arrays": "attar.transfer.datasets",
     "label": "attar.transfer.store",
@@ -224,7 +224,7 @@ _HOMES = {
     "load_data": "attar.transfer.datasets:load",
     "measure": "attar.evidence.measure",
     "merge": "attar.transfer.store",
-    "only_tables_learn_": "attar.quantization.quantize",
+    "only_tables_learn_": "attar.quantization.attach",
     "quantize": "attar.quantization.quantize",
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
@@ -234,7 +234,7 @@ _HOMES = {
     "specialize": "attar.teachers.specialists.specialize",
     "study": "attar.recipes.study",
     "synthesize": "attar.transfer.synthesis.synthesize",
-    "unquantized": "attar.quantization.quantize",
+    "unquantized": "attar.quantization.attach",
 }
 """The module of each public name, and after a colon its name there where that is another."""
 

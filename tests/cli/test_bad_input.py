@@ -21,7 +21,8 @@ import torch
 from attar.cli.main import run
 from attar.deployment.artifact import deploy
 from attar.network.architectures import mlp
-from attar.network.describe import Spec, save_weights
+from attar.network.spec import Spec
+from attar.network.weights import save_weights
 from attar.recipes.folder import opened
 from attar.recipes.read import from_document
 from attar.records import to_text

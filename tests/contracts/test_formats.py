@@ -9,6 +9,7 @@ import torch
 
 from attar.errors import BadInput
 from attar.ops.granularity import PerAxis, PerGroup, PerTensor
+from attar.quantization.attach import WeightFormat
 from attar.quantization.format import Encoded, Format, Learned, Random, Ranged, straight_through
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
@@ -19,7 +20,6 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
-from attar.quantization.quantize import WeightFormat
 
 Bound = Callable[[Any, torch.Tensor, Encoded], torch.Tensor]
 
@@ -211,8 +211,18 @@ def test_training_uses_what_is_stored(row):
     used = straight_through(row.form, tensor, table)
     assert torch.equal(used, row.form.decode(row.form.encode(tensor.detach(), table)))
     if "weights" in row.form.serves:
-        riding = WeightFormat(row.form, tensor)
-        assert torch.equal(riding(tensor), row.form.decode(riding.encode(tensor)))
+        attached = WeightFormat(row.form, {name: entry.detach() for name, entry in table.items()})
+        assert torch.equal(attached(tensor), row.form.decode(attached.encode(tensor)))
+
+
+@EVERY
+@pytest.mark.parametrize("shape", [(), (7,), (6, 5), (40, 13), (2, 3, 0)])
+def test_what_is_kept_has_the_shapes_that_are_known_before(row, shape):
+    if not isinstance(row.form, Learned) or (not shape and row.form.granularity == PerAxis(1)):
+        return
+    start = row.form.start(torch.rand(shape))
+    assert {name: tuple(entry.shape) for name, entry in start.items()} == row.form.table_shapes(shape)
+    assert set(row.form.learns) <= set(start)
 
 
 @EVERY

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 

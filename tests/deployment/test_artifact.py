@@ -22,7 +22,7 @@ from attar.deployment import artifact as artifact_module
 from attar.deployment.artifact import Candidate, candidates, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.errors import BadInput, CorruptFile, MissingExtra
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.records import to_text
 
 Deploy = Callable[..., Any]
@@ -268,7 +268,7 @@ def test_weights_kept_for_rebuilding_may_stay_behind(made: dict[str, Path], tmp_
         read.network()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 3}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 4}', "\x00\xff"])
 def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text: str) -> None:
     folder = shutil.copytree(made["torch"], tmp_path / "damaged")
     (folder / "manifest.json").write_bytes(text.encode("latin-1"))
@@ -303,9 +303,9 @@ def test_an_odd_manifest_is_refused(edit: Callable[..., Path], change: Callable[
 
 def test_a_manifest_of_the_future_is_refused(edit: Callable[..., Path]) -> None:
     with pytest.raises(BadInput, match="Install a newer Attar"):
-        load(edit(lambda m: m.update(format=4)))
-    with pytest.raises(BadInput, match=r"format of .*manifest\.json must be 3; got 2\. Deploy again"):
-        load(edit(lambda m: m.update(format=2), "onnxruntime"))
+        load(edit(lambda m: m.update(format=5)))
+    with pytest.raises(BadInput, match=r"format of .*manifest\.json must be 4; got 3\. Deploy again"):
+        load(edit(lambda m: m.update(format=3), "onnxruntime"))
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,8 @@ def test_the_manifest_itself_names_the_artifact(made: dict[str, Path], trained: 
 
 def test_nothing_in_deployment_can_unpickle() -> None:
     folder = Path(attar.__file__).parent
-    sources = [*(folder / "deployment").glob("*.py"), folder / "network" / "describe.py"]
+    rooms = [*(folder / "deployment").rglob("*.py"), *(folder / "models").rglob("*.py")]
+    sources = [*rooms, folder / "network" / "weights.py", folder / "network" / "spec.py"]
     assert len(sources) >= 6
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text())):

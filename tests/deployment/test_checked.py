@@ -15,8 +15,8 @@ from attar.deployment.artifact import Artifact, deploy, load
 from attar.deployment.checked import answers, checked
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
-from attar.network.describe import Spec
 from attar.network.forward import forward
+from attar.network.spec import Spec
 
 ROWS = torch.randn(20, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 CLASSES = ["a", "b", "c"]

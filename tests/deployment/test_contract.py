@@ -12,8 +12,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from attar.deployment.artifact import Artifact, Candidate, candidates, deploy, load
-from attar.network.describe import digest
 from attar.network.evaluating import evaluating
+from attar.network.weights import digest
 
 
 class Deployed(NamedTuple):

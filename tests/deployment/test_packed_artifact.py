@@ -20,8 +20,8 @@ from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content, read_packed, write_packed
 from attar.deployment.packed.network import plain
 from attar.errors import BadInput, CorruptFile
-from attar.network.describe import Spec
 from attar.network.evaluating import evaluating
+from attar.network.spec import Spec
 from attar.ops.granularity import PerAxis, PerGroup
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.codebook import Codebook
@@ -90,7 +90,7 @@ def test_size_is_that_of_the_one_file_there_is(made: Artifact) -> None:
 def test_says_that_it_is_expanded(made: Artifact) -> None:
     assert "(packed; float32 when opened)" in str(made)
     assert "neither memory nor time" in made.manifest["note"]
-    assert made.manifest["format"] == 3
+    assert made.manifest["format"] == 4
     assert made.candidate.precision == "packed"
 
 
@@ -123,7 +123,7 @@ def test_two_threads_and_one_row_alone(made: Artifact, trained: Any) -> None:
 def test_a_graph_that_needs_another_tensor_is_told(made: Artifact, trained: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(made.folder, tmp_path / "broken")
     packed = read_packed(folder / PACKED)
-    fewer = Content(dict(list(packed.codes.items())[1:]), packed.tensors, packed.inputs, packed.graph)
+    fewer = Content(dict(list(packed.codes.items())[1:]), packed.tensors, packed.graph)
     write_packed(fewer, folder / PACKED)
     broken = Artifact(folder, made.manifest)
     with pytest.raises(BadInput, match=r"needs the tensor '0.weight' .* which is not there|missing \['0.weight'\]"):
@@ -241,7 +241,7 @@ def test_float_candidates_deploy_the_quantized_weights(quantized: nn.Module, tra
         torch.from_numpy(made(trained.inputs)), torch.from_numpy(logits_of(plain(quantized), trained.inputs))
     )
     assert "without formats of activations" in made.manifest["note"]
-    assert made.manifest["format"] == 3
+    assert made.manifest["format"] == 4
 
 
 # -- few bits --------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def audit(event, arguments):
 sys.addaudithook(audit)
 import torch
 from attar.deployment.artifact import candidates, deploy, load
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 spec = Spec("attar.network.architectures:convnet", {"classes": 3, "widths": [4]})
 rows = torch.rand(8, 1, 8, 8)
 for index, candidate in enumerate(candidates()):

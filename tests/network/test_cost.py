@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from attar.errors import BadInput
 from attar.network.cost import Cost, cost
-from attar.network.describe import digest
+from attar.network.weights import digest
 
 HAND = {
     # 8 inputs to each of 4 outputs.

@@ -78,7 +78,7 @@ def test_a_file_that_is_called_like_an_installed_module_does_not_bring_that_in(n
         "attar.network.architectures:near",
         "attar.network.architectures:Rows",
         "attar.network.architectures:_Residual",
-        "attar.network.describe:resolve",
+        "attar.network.references:resolve",
         "attar.deployment.artifact:load",
         "attar.recipes.compress:compress",
         "attar.evidence.memory:main",
@@ -147,3 +147,53 @@ def test_an_interrupt_passes(tmp_path: Path) -> None:
     write(tmp_path, "mine_d.py", "def data(): raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         returned(Trust(tmp_path), "mine_d:data")
+
+
+# -- resolve -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reference_is_found():
+    assert resolve("attar.network.references:resolve") is resolve
+
+
+def test_a_module_of_the_users_own_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_nets_for_this_test.py").write_text("def small():\n    return 'it'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert resolve("my_nets_for_this_test:small")() == "it"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "attar.network",
+        "attar.network:",
+        ":mlp",
+        "",
+        "attar/network.py",
+        "attar..network:f",
+        ".attar:f",
+        "..:f",
+        "a:b.c",
+    ],
+)
+def test_a_malformed_reference_is_refused(reference):
+    with pytest.raises(BadInput, match=r"must be written package\.module:function; got"):
+        resolve(reference)
+
+
+@pytest.mark.parametrize("reference", ["no_such_package.x:f", "attar.no_such_module:f"])
+def test_a_module_that_is_not_there_is_named(reference):
+    with pytest.raises(
+        BadInput, match=rf"The module of '{reference}' cannot be imported: No module named .*PYTHONPATH"
+    ):
+        resolve(reference)
+
+
+def test_a_misspelt_function_is_told_the_near_ones():
+    with pytest.raises(BadInput, match=r"must be a name in attar\.network\.architectures; .*Did you mean 'resnet'\?$"):
+        resolve("attar.network.architectures:resnt")
+
+
+def test_what_cannot_be_called_is_refused():
+    with pytest.raises(BadInput, match=r"must be callable; got 'math:pi'\. It is a float\."):
+        resolve("math:pi")

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from attar.deployment.export import to_onnx
 from attar.deployment.runtimes import open_onnxruntime
 from attar.errors import BadInput
+from attar.models.rebuild import spec_from_json
 from attar.network.architectures import tabular
 from attar.network.cost import cost
-from attar.network.describe import Spec, digest, load_weights, save_weights
 from attar.network.evaluating import evaluating
 from attar.network.rows import Rows
+from attar.network.spec import Spec
+from attar.network.weights import digest, load_weights, save_weights
 from attar.tables.columns import Columns
 
 NAN = float("nan")
@@ -160,7 +162,7 @@ def test_columns_of_a_table_are_what_it_takes():
 
 def test_an_unwritten_network_comes_back_from_its_spec_and_weights(tmp_path: Path):
     spec = Spec("attar.network.architectures:tabular", {"columns": MIXED, "outputs": 2, "hidden": [4], "embed": 2})
-    network = Spec.from_json(json.loads(json.dumps(spec.to_json()))).build()
+    network = spec_from_json(json.loads(json.dumps(spec.to_json()))).build()
     save_weights(network, tmp_path / "weights.safetensors")
     again = load_weights(spec.build(), tmp_path / "weights.safetensors")
     assert digest(again) == digest(network)

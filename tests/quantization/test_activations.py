@@ -10,12 +10,13 @@ from attar.errors import BadInput
 from attar.network.architectures import convnet
 from attar.ops.granularity import PerAxis
 from attar.quantization.activations import InputFormat
+from attar.quantization.attach import formats, input_formats, unquantized
 from attar.quantization.format import straight_through
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.fixed_point import DynamicFixedPoint
 from attar.quantization.formats.uniform import Uniform
-from attar.quantization.quantize import formats, input_formats, quantize, unquantized
+from attar.quantization.quantize import quantize
 
 FORMS = [
     Affine(4),

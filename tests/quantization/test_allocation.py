@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import BadInput
-from attar.network.describe import digest, load_weights, save_weights
+from attar.network.weights import digest, load_weights, save_weights
 from attar.ops.granularity import PerTensor
 from attar.quantization.allocation import MOST_BITS, allocate, allocated, gradient_norms
+from attar.quantization.attach import encoded, formats, only_tables_learn_
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
-from attar.quantization.quantize import encoded, formats, only_tables_learn_, quantize
+from attar.quantization.quantize import quantize
 from attar.quantization.sharing import share_points_
 
 NORMS = st.dictionaries(

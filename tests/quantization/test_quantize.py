@@ -10,6 +10,7 @@ from attar.errors import BadInput, NothingMatched
 from attar.network.architectures import convnet, mlp
 from attar.network.layout import lay_out_
 from attar.ops.granularity import PerAxis, PerTensor
+from attar.quantization.attach import encoded, formats, input_formats, only_tables_learn_, unquantized
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -17,14 +18,7 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
-from attar.quantization.quantize import (
-    encoded,
-    formats,
-    input_formats,
-    only_tables_learn_,
-    quantize,
-    unquantized,
-)
+from attar.quantization.quantize import quantize
 
 FORM = Uniform(2)
 

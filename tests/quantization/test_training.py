@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.network.architectures import convnet
+from attar.quantization.attach import encoded, formats, only_tables_learn_, unquantized
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -19,7 +20,7 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
-from attar.quantization.quantize import encoded, formats, only_tables_learn_, quantize, unquantized
+from attar.quantization.quantize import quantize
 from attar.training.batch import Batch
 from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels

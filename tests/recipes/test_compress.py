@@ -22,7 +22,7 @@ from attar.deployment.artifact import load
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput, CorruptFile
 from attar.network.architectures import mlp
-from attar.network.describe import load_weights, read_tensors, save_weights
+from attar.network.weights import load_weights, read_tensors, save_weights
 from attar.recipes.compress import Run, compress, label
 from attar.recipes.document import headline
 from attar.recipes.part import taken

@@ -13,7 +13,7 @@ from torch import nn
 
 from attar.errors import BadInput
 from attar.network.architectures import mlp
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
 from attar.recipes.compress import compress
 from attar.recipes.estimate import seconds_per_step
 from attar.recipes.plan import plan

@@ -15,7 +15,7 @@ from torch import nn
 
 from attar.errors import BadInput
 from attar.network.architectures import mlp
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
 from attar.recipes.compress import compress, label
 from attar.recipes.networks import network_of
 from attar.recipes.plan import plan

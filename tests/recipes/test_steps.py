@@ -19,10 +19,10 @@ from attar.deployment.artifact import load
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, NothingMatched
 from attar.evidence.measure import predict_all
+from attar.quantization.attach import encoded, formats, input_formats
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
-from attar.quantization.quantize import encoded, formats, input_formats
 from attar.recipes.compress import Run, begun, compress
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read

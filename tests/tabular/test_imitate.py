@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.tabular.imitate import LOSSES, ROUNDS, Lesson, Rounds, imitate, in_units_
 
 NUMBER = {"name": "x", "kind": "number", "categories": [], "low": -1.0, "high": 1.0, "missing": False}

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.network.architectures import convnet, mlp
-from attar.network.describe import digest
 from attar.network.standardize import Standardize
+from attar.network.weights import digest
 from attar.records import to_text
 from attar.teachers import NetworkTeacher, Teacher
 from attar.teachers.specialists.head import find_head, specialized

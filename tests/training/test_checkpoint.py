@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput, CorruptFile
-from attar.network.describe import write_tensors
+from attar.network.weights import write_tensors
 from attar.training.checkpoint import load_state, save_state
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, Diverged
-from attar.network.describe import digest, read_tensors
+from attar.network.weights import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state, save_state
 from attar.training.fit import Callback, TrainState, fit, make_fabric
@@ -268,7 +268,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from attar.errors import BadInput
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
 from attar.training.batch import Batch
 from attar.training.fit import fit, make_fabric
 from attar.training.losses.outputs import HardLabels, SoftTargets

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput
 from attar.network.architectures import convnet
-from attar.network.describe import digest, read_tensors
+from attar.network.weights import digest, read_tensors
 from attar.training.batch import Batch
 from attar.training.checkpoint import load_state
 from attar.training.features import Features
@@ -436,7 +436,7 @@ import sys
 from pathlib import Path
 import torch
 from torch import nn
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
 from attar.training.batch import Batch
 from attar.training.fit import fit, make_fabric
 from attar.training.losses.features import HiddenMatch

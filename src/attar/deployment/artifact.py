@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -42,15 +42,18 @@ from attar.deployment.manifest import (
 from attar.deployment.packed.container import CODERS, FLOATS, Content, read_packed, write_packed
 from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
 from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
-from attar.deployment.packed.network import content, exportable, filled, is_quantized, plain, running
+from attar.deployment.packed.network import content, exportable, plain, running
 from attar.deployment.refused import DeploymentError, telling
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import BadInput, CorruptFile, must, near, shown
+from attar.models.rebuild import edits_from_json, spec_from_json
 from attar.network.copying import copied
-from attar.network.describe import Spec, digest, must_fit, read_tensors, save_weights
 from attar.network.fitting import build_to_fit
 from attar.network.float32 import in_float32, number_types
-from attar.quantization.quantize import input_formats
+from attar.network.spec import Spec
+from attar.network.weights import digest, fill, read_tensors, save_weights
+from attar.quantization.attach import input_formats, is_quantized
+from attar.quantization.edit import Quantize
 from attar.records import to_text
 from attar.tables.columns import Columns
 from attar.workspace import new_folder, write_file
@@ -243,8 +246,8 @@ class Artifact:
                 outside of the packages that `load` was allowed, or if the weights are another network's.
             CorruptFile: If the saved weights were removed or are damaged.
         """
-        described = self.manifest["network"]
-        if self._network is None and described is None:
+        document = self.manifest["network"]
+        if self._network is None and "reference" not in document:
             raise must(
                 "network",
                 str(self.folder),
@@ -258,17 +261,15 @@ class Artifact:
             raise CorruptFile(f"{path} is missing, and the network cannot be rebuilt without it. Deploy again.")
         packed = read_packed(path) if few else None
         weights = read_tensors(path)[0] if packed is None else packed.shaped()
-        if self._network is not None:
-            network = copied(self._network)
+        if self._network is None:
+            network = build_to_fit(spec_from_json(document, self._allow), weights, path)
         else:
-            network = build_to_fit(Spec.from_json(described, self._allow), weights, path)
+            network = copied(self._network)
+            for edit in edits_from_json(document.get("edits")):
+                network = edit.apply(network)
         if number_types(network) and not {tensor.dtype for tensor in weights.values()} & _OTHER_FLOATS:
             network = network.float()  # as it was deployed
-        if packed is not None:
-            return filled(network, packed, path)
-        must_fit(network.state_dict(), weights, path, "Build the network that was saved")
-        network.load_state_dict(weights)
-        return network.eval()
+        return fill(network, weights if packed is None else packed.state(), path).eval()
 
     def _expanded(self, runtime: str, threads: int) -> Runner:
         """The graph of a packed file, with the weights that its codes stand for."""
@@ -409,7 +410,8 @@ def deploy(
         example: One input, ``[1, ...]`` float32, of the shape that the student takes.
         classes: Names of the classes, in the order of the logits; of the outputs in a regression.
         calibration: Training inputs, ``[rows, ...]`` float32, from which int8 ranges are taken; needed for int8.
-        spec: How to build the student's network again; needed for ``torch``.
+        spec: How to build the student's network again; needed for ``torch``. The formats that are attached to the
+            student need not be among its edits.
         columns: Of the table whose rows the student takes as ``[rows, columns]``; NaN then means missing. With them the
             artifact takes tables, too.
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
@@ -459,7 +461,8 @@ def deploy(
         if rebuilding not in needed:
             save_weights(network, making / WEIGHTS) if rebuilding == WEIGHTS else _pack(network, making, None, {})
         if rebuilding == PACKED:
-            network = filled(plain(network), read_packed(making / PACKED), making / PACKED)
+            network = running(network)
+            network.load_state_dict(read_packed(making / PACKED).state())
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "attar": version("attar"),
@@ -482,7 +485,7 @@ def deploy(
                 "kind": output,
             },
             "files": [described(making / name, name in needed) for name in dict.fromkeys((*needed, rebuilding))],
-            "network": None if spec is None else {**spec.to_json(), "weights": rebuilding, "digest": digest(network)},
+            "network": {**_rebuilt_by(spec, network), "weights": rebuilding, "digest": digest(network)},
         }
         if columns is not None:
             manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
@@ -516,6 +519,16 @@ def deploy(
     return Artifact(target, manifest, _allow=allow)
 
 
+def _rebuilt_by(spec: Spec | None, network: nn.Module) -> dict[str, Any]:
+    """How the deployed network is built again: its weights are decoded, and only formats of inputs are attached."""
+    edits = () if spec is None else spec.without_edits(Quantize).edits
+    inputs = input_formats(network)
+    edits += (Quantize(inputs=inputs),) if inputs else ()
+    if spec is None:
+        return {"edits": [edit.to_json() for edit in edits]}
+    return replace(spec, edits=edits).to_json()
+
+
 def load(
     path: Path | str,
     threads: int = 1,
@@ -544,8 +557,8 @@ def load(
     for file in manifest["files"]:
         verify(folder, file)
     artifact = Artifact(folder, manifest, threads, network, tuple(allow))
-    if manifest["runtime"] == "torch" and network is None and manifest["network"] is not None:
-        Spec.from_json(manifest["network"], allow)  # refuse now what `open` would refuse later
+    if manifest["runtime"] == "torch" and network is None and "reference" in manifest["network"]:
+        spec_from_json(manifest["network"], allow)  # refuse now what `open` would refuse later
     return artifact
 
 
@@ -663,7 +676,7 @@ def _pack(student: nn.Module, folder: Path, example: Tensor | None, settings: Ma
     if example is not None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
             graph = without_weights(exportable(running(student)), packed.state(), example, Path(scratch))
-        packed = Content(packed.codes, packed.tensors, packed.inputs, graph)
+        packed = Content(packed.codes, packed.tensors, graph)
     write_packed(packed, folder / PACKED, **settings)
 
 

@@ -17,7 +17,7 @@ from attar.network.consistency import check_consistent
 from attar.network.evaluating import evaluating
 from attar.network.float32 import number_types
 from attar.network.forward import forward
-from attar.quantization.quantize import input_formats
+from attar.quantization.attach import input_formats
 
 TOLERANCE = 1e-3
 """Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""

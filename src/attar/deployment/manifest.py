@@ -15,8 +15,8 @@ from attar.tables.columns import Columns, Unseen
 from attar.workspace import digest_of
 
 MANIFEST = "manifest.json"
-FORMAT = 3
-"""Version of the manifest; raised when an older reader would misread a newer one. 3 has a checksum of the manifest."""
+FORMAT = 4
+"""Version of the manifest; raised when an older reader would misread a newer one. 4 has the edits of the network."""
 
 LARGEST = 2**26
 """Bytes of a manifest at most; one of 100,000 classes and 10,000 columns has a tenth of it."""
@@ -103,7 +103,7 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         "input": dict,
         "output": dict,
         "files": list,
-        "network": (dict, type(None)),
+        "network": dict,
     }
     for key, kind in kinds.items():
         if key not in manifest or not isinstance(manifest[key], kind):

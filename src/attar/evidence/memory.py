@@ -116,7 +116,7 @@ def _measure(folder: Path, batch: int, threads: int, allow: tuple[str, ...]) -> 
 
     from attar.deployment.artifact import load
     from attar.deployment.quiet import import_untracked
-    from attar.network.describe import resolve
+    from attar.network.references import resolve
 
     artifact = load(folder, threads=threads, allow=allow)
     inputs = np.random.default_rng(0).random((batch, *artifact.manifest["input"]["shape"][1:]), dtype=np.float32)

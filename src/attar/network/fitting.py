@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from attar.errors import BadInput, CorruptFile, must, shown
-from attar.network.describe import Spec, must_fit
 from attar.network.references import ARCHITECTURES
+from attar.network.spec import Spec
+from attar.network.weights import must_fit
 
 
-def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path) -> nn.Module:
+def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path, seed: int = 0) -> nn.Module:
     """The network of a spec, once it is sure that these weights are its own.
 
     A few bytes can ask for any number of layers of any width. So Attar's architectures are first built without
@@ -26,6 +27,7 @@ def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path) -> nn.Mo
         spec: How to build it.
         weights: What it will be filled with.
         path: Where the weights are; for messages.
+        seed: Of what the function draws and no weight holds, such as buffers that are not saved.
 
     Returns:
         The network, not filled yet. The caller's random numbers are left as they are.
@@ -38,21 +40,16 @@ def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path) -> nn.Mo
         must_fit(_declared(spec, len(weights), path), weights, path, "Build the network that was saved")
     # The weights drawn here are overwritten later: the caller's random numbers must not depend on it.
     with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return spec.build()
 
 
 def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
     """Names and shapes of what the network will hold, as tensors without memory."""
-    bare = Spec(spec.reference, spec.arguments)
     try:
         with torch.device("meta"), _parameters(most, path):
-            state = dict(bare.build().state_dict())
-        if spec.mean is None or spec.std is None:
-            return state
-        statistics = {name: torch.as_tensor(value) for name, value in (("mean", spec.mean), ("std", spec.std))}
-        return {f"network.{name}": tensor for name, tensor in state.items()} | {
-            name: tensor.flatten() for name, tensor in statistics.items()
-        }
+            network = spec.called()
+        network = spec.standardized(network)
     except BadInput:
         raise
     except Exception as error:  # whatever arguments of any other type, sign or size make of an architecture
@@ -60,6 +57,7 @@ def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
             f"The network of {path} cannot be built: {spec.reference} does not take {shown(dict(spec.arguments))} "
             f"({type(error).__name__}: {shown(str(error))}). Restore the files, or deploy again."
         ) from error
+    return dict(spec.edited(network).state_dict())
 
 
 @contextmanager

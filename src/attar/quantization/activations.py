@@ -96,6 +96,12 @@ class _Rounded(torch.autograd.Function):
         return passed.to(gradient.dtype), None, None, None
 
 
+def attach_input_(layer: nn.Module, rounding: nn.Module) -> None:
+    """Let a layer pass its first argument through a module, which becomes a part of it."""
+    layer.register_module(INPUT, rounding)
+    layer.register_forward_pre_hook(quantize_input)
+
+
 def quantize_input(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hook that passes a layer's first argument through its `InputFormat`."""
     if not arguments:

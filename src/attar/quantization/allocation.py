@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from attar.errors import must
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
+from attar.quantization.attach import formats
 from attar.quantization.format import Format
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.uniform import Uniform
-from attar.quantization.quantize import formats, quantize
+from attar.quantization.quantize import quantize
 
 MOST_BITS = 8
 """Bits that one tensor gets at most: beyond them a network does not tell the difference."""

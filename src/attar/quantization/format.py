@@ -108,6 +108,10 @@ class Learned(Protocol):
         """The entries that are kept, as they are at the beginning."""
         ...
 
+    def table_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes of what `start` gives for a tensor of this shape."""
+        ...
+
     @property
     def learns(self) -> tuple[str, ...]:
         """Those of them that training changes."""

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
@@ -21,8 +20,9 @@ from torch.nn.utils import parametrize
 from attar.errors import BadInput, NothingMatched, must, near
 from attar.network.copying import copied
 from attar.ops.grid import check_finite
-from attar.quantization.activations import INPUT, InputFormat, calibrate_, quantize_input
-from attar.quantization.format import Encoded, Format, Learned, Random, straight_through
+from attar.quantization.activations import INPUT, InputFormat, attach_input_, calibrate_
+from attar.quantization.attach import WeightFormat, attach_, is_quantized
+from attar.quantization.format import Format, Learned
 
 log = logging.getLogger(__name__)
 
@@ -47,46 +47,6 @@ _BIASES = ("bias_k", "bias_v")
 """Tensors of several dimensions that are biases all the same, of `torch.nn.MultiheadAttention`."""
 
 _PLACES = ("first", "last", "first_parameter", "last_parameter")
-
-
-class WeightFormat(nn.Module):
-    """The parametrization: a format, and the part of its table that is kept.
-
-    Learned entries are parameters, other kept ones are buffers. While the module is in evaluation mode nothing is
-    rounded by chance.
-    """
-
-    def __init__(self, form: Format, tensor: Tensor) -> None:
-        super().__init__()
-        self.form = form
-        self.settled = form.settled() if isinstance(form, Random) else form
-        self.kept: tuple[str, ...] = ()
-        if isinstance(form, Learned):
-            start = form.start(tensor.detach())
-            self.kept = tuple(start)
-            for name, entry in start.items():
-                if name in form.learns:
-                    self.register_parameter(name, nn.Parameter(entry))
-                else:
-                    self.register_buffer(name, entry)
-
-    @property
-    def table(self) -> dict[str, Tensor]:
-        """The kept entries."""
-        return {name: getattr(self, name) for name in self.kept}
-
-    def forward(self, tensor: Tensor) -> Tensor:
-        """The tensor as the format has it, with the format's gradient."""
-        return straight_through(self.form if self.training else self.settled, tensor, self.table)
-
-    def encode(self, tensor: Tensor) -> Encoded:
-        """Its codes."""
-        with torch.no_grad():
-            table = {name: entry.detach() for name, entry in self.table.items()}
-            return self.settled.encode(tensor.detach(), table)
-
-    def extra_repr(self) -> str:
-        return repr(self.form)
 
 
 @dataclass(frozen=True)
@@ -150,7 +110,7 @@ def quantize(
         raise must("weights", "quantize", rule, None, "Pass a format such as Uniform(bits=4)")
     if tensors not in ("weights", "all"):
         raise must("tensors", "quantize", "'weights' or 'all'", tensors, near(str(tensors), ("weights", "all")))
-    if formats(student) or input_formats(student):
+    if is_quantized(student):
         raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
     student = copied(student)
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
@@ -171,76 +131,6 @@ def quantize(
             rule = "find layers that multiply their inputs with weights"
             raise NothingMatched(f"activations of quantize must {rule}; got none. Leave them out, or skip less.")
         _attach_inputs(student, _assigned("activations", activations, layers, every, student), calibration)
-    return student
-
-
-def formats(student: nn.Module) -> dict[str, Format]:
-    """The format of each quantized tensor, by its name."""
-    return {name: form.form for name, (_, _, form) in _quantized(student).items()}
-
-
-def input_formats(student: nn.Module) -> dict[str, Format]:
-    """The format of what goes into each layer whose inputs are quantized, by the layer's name."""
-    found = ((name, getattr(layer, INPUT, None)) for name, layer in student.named_modules())
-    return {name: inputs.form for name, inputs in found if isinstance(inputs, InputFormat)}
-
-
-def encoded(student: nn.Module) -> dict[str, Encoded]:
-    """The codes of each quantized tensor, by its name: what is written to disk."""
-    return {
-        name: form.encode(getattr(layer.parametrizations, attribute).original)
-        for name, (layer, attribute, form) in _quantized(student).items()
-    }
-
-
-def unquantized(student: nn.Module, *, leave: Literal["quantized", "float"] = "quantized") -> nn.Module:
-    """A copy without any format: plain layers again, with parameters that learn.
-
-    Args:
-        student: What `quantize` gave, trained or not.
-        leave: Whether weights are what the formats made of them, or the float values below.
-
-    Raises:
-        BadInput: If nothing is quantized.
-    """
-    if leave not in ("quantized", "float"):
-        raise must("leave", "unquantized", "'quantized' or 'float'", leave, near(str(leave), ("quantized", "float")))
-    if not formats(student) and not input_formats(student):
-        raise must("student", "unquantized", "quantized", type(student).__name__, "Pass what quantize() gave")
-    student = copied(student)
-    modes = {layer: layer.training for layer in student.modules()}
-    student.eval()  # As it is when it is used: nothing is rounded by chance.
-    for layer, attribute, _ in list(_quantized(student).values()):
-        original = getattr(layer.parametrizations, attribute).original
-        # It is a leaf that takes over the value; frozen ones are to learn again.
-        original.requires_grad_(True)
-        _give_own_class_(layer)
-        parametrize.remove_parametrizations(layer, attribute, leave_parametrized=leave == "quantized")
-    for layer in list(student.modules()):
-        inputs = getattr(layer, INPUT, None)
-        if isinstance(inputs, InputFormat):
-            inputs.detach_from_(layer)
-    for layer in student.modules():
-        layer.training = modes.get(layer, layer.training)
-    return student
-
-
-def only_tables_learn_(student: nn.Module) -> nn.Module:
-    """Freeze everything but the learned entries of formats, in place, and return the student.
-
-    That is differentiable quantization as it was published: weights, biases and batch normalization's weights stay.
-    Batch normalization's running statistics still follow the data in training mode.
-
-    Raises:
-        BadInput: If no format learns anything.
-    """
-    student.requires_grad_(False)
-    learned = [entry for _, _, form in _quantized(student).values() for entry in form.parameters()]
-    if not learned:
-        rule = "a student whose formats learn"
-        raise must("student", "only_tables_learn_", rule, type(student).__name__, "Use Codebook() for example")
-    for entry in learned:
-        entry.requires_grad_(True)
     return student
 
 
@@ -385,12 +275,8 @@ def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]
             raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
         check_finite(weight, f"quantize, weights {place.name!r},")
         try:
-            riding = WeightFormat(form, weight)
-            if isinstance(form, Learned) and not form.trains_weights:
-                weight.requires_grad_(False)
-            riding.train(place.module.training)
-            _give_own_class_(place.module)
-            parametrize.register_parametrization(place.module, place.attribute, riding)
+            table = form.start(weight.detach()) if isinstance(form, Learned) else {}
+            attach_(place.module, place.attribute, WeightFormat(form, table))
         except BadInput as error:
             raise type(error)(f"weights {place.name!r}: {error}") from error
         # Finite weights may be so far apart that their scale is not.
@@ -408,30 +294,6 @@ def _attach_inputs(
             remedy = "Name the layers that you mean, as in activations={'mlp.*': Affine()}"
             raise must(f"layer {place.layer!r}", "quantize, activations", rule, type(place.module).__name__, remedy)
         inputs = InputFormat(form).to(getattr(place.module, place.attribute).device).train(place.module.training)
-        place.module.register_module(INPUT, inputs)
-        place.module.register_forward_pre_hook(quantize_input)
+        attach_input_(place.module, inputs)
     waiting = {place.layer: getattr(place.module, INPUT) for place, _ in assigned}
     calibrate_(student, waiting, calibration)
-
-
-def _give_own_class_(layer: nn.Module) -> None:
-    """Make a parametrized layer's class its own.
-
-    Torch makes a class for each such layer and puts the tensor on it as a property; a copy of the layer has the same
-    class, so that what is done to one would be done to the other.
-    """
-    if parametrize.is_parametrized(layer):
-        kind = type(layer)
-        content = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
-        layer.__class__ = type(kind.__name__, kind.__bases__, content)
-
-
-def _quantized(student: nn.Module) -> dict[str, tuple[Any, str, WeightFormat]]:
-    found: dict[str, tuple[Any, str, WeightFormat]] = {}
-    for name, layer in student.named_modules():
-        if not parametrize.is_parametrized(layer):
-            continue
-        for attribute, riding in layer.parametrizations.items():
-            if isinstance(riding[0], WeightFormat):
-                found[f"{name}.{attribute}" if name else attribute] = (layer, attribute, riding[0])
-    return found

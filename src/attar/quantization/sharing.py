@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 from attar.errors import must
 from attar.ops.granularity import PerTensor
 from attar.ops.grid import wide
+from attar.quantization.attach import WeightFormat
 from attar.quantization.formats.codebook import Codebook
-from attar.quantization.quantize import WeightFormat
 
 
 def share_points_(student: nn.Module) -> nn.Module:

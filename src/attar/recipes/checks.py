@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput, must, near
-from attar.network.last_bias import shifted
+from attar.network.shift_bias import shift_bias
 from attar.recipes.networks import check_network, fitted_to, network_of
 from attar.recipes.part import absent_of, taken
 from attar.recipes.schema.recipe import Recipe
@@ -84,7 +84,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     check_network(student, "student.network", dataset)
     if recipe.student.shift_absent:
         try:
-            shifted(
+            shift_bias(
                 student,
                 torch.zeros(classes).index_fill_(0, torch.tensor(absent), 1.0),
                 dataset.train.floats(slice(0, 1)),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate, candidates
-from attar.deployment.packed.network import is_quantized, plain
+from attar.deployment.packed.network import plain
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
@@ -24,7 +24,8 @@ from attar.evidence.machine import machine
 from attar.evidence.measure import Kind, correct, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
+from attar.quantization.attach import is_quantized
 from attar.recipes.schema.recipe import Runtime
 from attar.recipes.stages import Context, artifact_of
 from attar.recipes.taught import Taught
@@ -142,15 +143,14 @@ def line_up(context: Context, taught: Taught) -> Field:
     Raises:
         AttarError: If not one candidate could be deployed.
     """
-    settings, spec = context.recipe.artifacts, context.network.spec()
-    student = taught.student.network
+    settings, student = context.recipe.artifacts, taught.student.network
     figures = cost(plain(student) if is_quantized(student) else student, context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
     grid = candidates(settings.runtimes, int8=settings.int8, student=student)
     with context.progress("deploy", len(grid)) as advance:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, student, candidate, spec)
+            made = artifact_of(context, candidate.name, student, candidate, taught.student.spec)
             if isinstance(made, str):
                 refused[candidate.name] = made
             else:
@@ -172,7 +172,7 @@ def line_up(context: Context, taught: Taught) -> Field:
     with context.progress("deploy the baseline", len(ways)) as advance:
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            made = artifact_of(context, name, baseline, candidate, spec)
+            made = artifact_of(context, name, baseline, candidate, taught.baseline.spec)
             if not isinstance(made, str):
                 found[name] = Contender.deployed(name, "baseline", made, figures)
             elif candidate is reference:
@@ -280,8 +280,7 @@ def timed(
         ``latency`` and ``faster`` by name and batch size, ``memory`` by name; of those that were measured.
     """
     contenders = field.timed(outdone)
-    settings, spec = context.recipe.artifacts, context.network.spec()
-    allow = allowed(spec.reference)
+    settings, allow = context.recipe.artifacts, allowed(context.network.use)
 
     def work(_: Path) -> dict[str, Any]:
         runners = {name: one.runner for name, one in contenders.items()}

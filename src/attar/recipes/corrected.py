@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import predict_all
-from attar.network.last_bias import shifted
+from attar.network.shift_bias import shift_bias
 from attar.ops.class_shift import ClassShift, best_class_shift
 from attar.recipes.stages import Context, Trained
 from attar.training.scoring import METRICS
@@ -90,9 +90,11 @@ def _shifted(context: Context, trained: Trained, absent: Sequence[int]) -> Shift
     logits = torch.from_numpy(predict_all(open_torch(trained.network), validation))
     chosen = best_class_shift(logits, validation.labels, torch.tensor(absent))
     shift = torch.zeros(len(context.dataset.classes)).index_fill_(0, torch.tensor(absent), chosen.shift)
-    network = shifted(trained.network, shift, context.example)
+    network, edit = shift_bias(trained.network, shift, context.example)
     score = _score(context, logits + shift)
-    return Shifted(trained, replace(trained, network=network, score=score), chosen)
+    assert trained.spec is not None, "students and controls have one"
+    after = replace(trained, network=network, score=score, spec=trained.spec.with_edit(edit))
+    return Shifted(trained, after, chosen)
 
 
 def _score(context: Context, logits: Tensor) -> float:

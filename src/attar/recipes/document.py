@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.deployment.packed.network import is_quantized
 from attar.deployment.packed.report import size_report
 from attar.deployment.runtimes import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
 from attar.ops.top_k import dense
+from attar.quantization.attach import is_quantized
 from attar.recipes.choose import Choice
 from attar.recipes.contenders import Field, Logits, allowed
 from attar.recipes.guards import guarded

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
-from attar.network.describe import resolve
 from attar.network.forward import forward
-from attar.network.references import located, summary
+from attar.network.references import located, resolve, summary
 from attar.recipes.schema.network import NetworkSection
 from attar.teachers.teacher import Teacher, ask
 from attar.transfer.datasets import Dataset

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from attar.errors import BadInput
 from attar.evidence.compare import verdict
-from attar.network.describe import digest
+from attar.network.weights import digest
 from attar.ops.kl_inference import Opinion
 from attar.recipes.checks import check_specialists
 from attar.recipes.schema.teacher import SpecialistsSection

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact, Candidate, deploy, load
 from attar.deployment.export import DeploymentError
-from attar.deployment.packed.network import is_quantized, plain
+from attar.deployment.packed.network import plain
 from attar.errors import BadInput, MissingExtra, must
-from attar.network.describe import Spec, digest, load_weights, save_weights
+from attar.models.rebuild import rebuild
+from attar.network.spec import Spec
+from attar.network.weights import digest, load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
-from attar.quantization.quantize import formats, input_formats
+from attar.quantization.attach import is_quantized
 from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
@@ -90,6 +92,7 @@ class Trained:
         teacher: The teacher that learned beside it, if one did.
         use: What was done: ``distill`` or ``quantize``.
         earlier: The steps before it, in order.
+        spec: How the network is built again; None where no step needs that, as for teachers.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Trained:
     teacher: nn.Module | None = None
     use: str = "distill"
     earlier: Sequence[Trained] = ()
+    spec: Spec | None = None
 
 
 # -- data and trainings ------------------------------------------------------------------------------------------------
@@ -139,6 +143,7 @@ def train(
     choose_by: str = "accuracy",
     feature_teacher: nn.Module | None = None,
     prepared: Callable[[nn.Module], nn.Module] | None = None,
+    spec: Spec | None = None,
 ) -> Trained:
     """Train a network as a stage of its own, with a checkpoint inside of it.
 
@@ -155,6 +160,7 @@ def train(
         choose_by: The score on validation by which the epoch is chosen.
         feature_teacher: The network whose layers terms read.
         prepared: What is done to the network for the training alone, such as freezing a part of it.
+        spec: How the trained network is built again; by ``network`` if left out.
     """
 
     def work(folder: Path) -> dict[str, Any]:
@@ -210,13 +216,9 @@ def train(
     )
     history = json.loads((stage.folder / "history.json").read_text(encoding="utf-8"))
     beside = None if teacher is None else load_weights(teacher(), stage.folder / "teacher.safetensors").eval()
-    return Trained(
-        name,
-        load_weights(network(), stage.folder / "weights.safetensors").eval(),
-        history,
-        float(stage.result["score"]),
-        beside,
-    )
+    weights = stage.folder / "weights.safetensors"
+    made = load_weights(network(), weights).eval() if spec is None else rebuild(spec, weights, seed=settings.seed)
+    return Trained(name, made, history, float(stage.result["score"]), beside, spec=spec)
 
 
 def threads_of(context: Context, networks: Sequence[nn.Module], batch_size: int) -> int:
@@ -389,12 +391,11 @@ def artifact_of(
 
     depends = {
         "network": digest(network),
-        "layers": [type(layer).__qualname__ for layer in network.modules()],
+        **how_built(network, spec),
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
         "classes": list(context.dataset.classes),
         **({} if context.dataset.columns is None else {"unseen": "missing"}),
-        **formats_of(network),
     }
     stage = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", depends, work)
     if stage.result["refused"]:
@@ -403,11 +404,8 @@ def artifact_of(
     return load(stage.folder / "artifact", threads=context.recipe.artifacts.threads, allow=sorted(allow))
 
 
-def formats_of(network: nn.Module) -> dict[str, Any]:
-    """The formats of a quantized network, as plain values."""
-    if not is_quantized(network):
-        return {}
-    return {
-        "formats": {name: changed(form) for name, form in formats(network).items()},
-        "inputs": {name: changed(form) for name, form in input_formats(network).items()},
-    }
+def how_built(network: nn.Module, spec: Spec | None) -> dict[str, Any]:
+    """What a network is besides its weights, as plain values for the key of a stage."""
+    if spec is not None:
+        return {"spec": spec.to_json()}
+    return {"layers": [type(layer).__qualname__ for layer in network.modules()]}

@@ -15,19 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from attar.deployment.packed.network import is_quantized
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, must
 from attar.evidence.measure import correct, predict_all
-from attar.network.describe import digest, load_weights, save_weights
+from attar.models.rebuild import rebuild
+from attar.network.spec import Spec
+from attar.network.weights import digest, save_weights
 from attar.quantization.allocation import allocated
-from attar.quantization.quantize import input_formats, only_tables_learn_, quantize, unquantized
+from attar.quantization.attach import input_formats, is_quantized, only_tables_learn_, unquantized
+from attar.quantization.edit import Quantize
+from attar.quantization.quantize import quantize
 from attar.quantization.sharing import share_points_
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.objective import labels_alone
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.student import DistillStep, QuantizeStep
-from attar.recipes.stages import Context, Trained, formats_of, named_dtype, train
+from attar.recipes.stages import Context, Trained, named_dtype, train
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective
@@ -154,19 +157,23 @@ def _walked(context: Context, index: int, lesson: _Lesson, alone: _Lesson) -> Tr
     recipe, seed = context.recipe, context.recipe.seed + index
     course = recipe.student.course
     network: nn.Module | None = None  # fresh
+    spec = context.network.spec()
     plain: nn.Module | None = None  # as it was before it was quantized
     done: list[Trained] = []
     for place, step in enumerate(course, start=1):
         if isinstance(step, QuantizeStep):
             before = network_of(context.network, seed) if network is None else network
             made = _quantized(context, step, before)
-            trained = _scored(context, f"{lesson.role}/{index}/{place}-quantize", step, made, before, seed)
+            edited = spec.with_edit(Quantize.of(made))
+            name = f"{lesson.role}/{index}/{place}-quantize"
+            trained = _scored(context, name, step, made, edited, before, spec, seed)
+            spec = edited
         else:
             objective = recipe.objective_of(step)
             # A step of the student that hears nobody is the baseline's.
             chosen = alone if _needs_no_teacher(objective) and lesson.learning is None else lesson
             name = f"{chosen.role}/{index}" if network is None else f"{chosen.role}/{index}/{place}-distill"
-            trained = _distilled(context, name, step, chosen, network, plain, seed)
+            trained = _distilled(context, name, step, chosen, network, spec, plain, seed)
         network = trained.network
         if not is_quantized(network):
             plain = network
@@ -180,6 +187,7 @@ def _distilled(
     step: DistillStep,
     lesson: _Lesson,
     network: nn.Module | None,
+    spec: Spec,
     plain: nn.Module | None,
     seed: int,
 ) -> Trained:
@@ -187,7 +195,7 @@ def _distilled(
     recipe, section = context.recipe, context.network
     depends: dict[str, Any] = {"network": section.model_dump(), "seed": seed, **lesson.depends}
     if network is not None:
-        depends["before"] = _described(network)
+        depends["before"] = _described(network, spec)
     if step.train != "all":
         depends["train"] = step.train
     if step.freeze_bn_stats:
@@ -221,6 +229,7 @@ def _distilled(
         recipe.student.choose_by,
         lesson.feature_teacher,
         prepared,
+        spec,
     )
 
 
@@ -266,7 +275,16 @@ def _drawn(split: Split, count: int, seed: int) -> Tensor:
     return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:count]
 
 
-def _scored(context: Context, name: str, step: QuantizeStep, made: nn.Module, before: nn.Module, seed: int) -> Trained:
+def _scored(
+    context: Context,
+    name: str,
+    step: QuantizeStep,
+    made: nn.Module,
+    spec: Spec,
+    before: nn.Module,
+    spec_before: Spec,
+    seed: int,
+) -> Trained:
     """A quantized network as a stage: its weights and its score on validation."""
     metric = METRICS[context.recipe.student.choose_by]
 
@@ -279,7 +297,7 @@ def _scored(context: Context, name: str, step: QuantizeStep, made: nn.Module, be
                 total += float(metric(runner(batch.inputs), batch).sum())
         return {"score": total / len(context.validation)}
 
-    depends = {"before": _described(before), "after": {**formats_of(made), **_shared(made)}, "seed": seed}
+    depends = {"before": _described(before, spec_before), "after": spec.to_json(), "seed": seed}
     if input_formats(made):
         depends["data"] = context.fingerprint  # ranges were measured on it
     if step.measures:
@@ -289,23 +307,14 @@ def _scored(context: Context, name: str, step: QuantizeStep, made: nn.Module, be
         depends["choose_by"] = context.recipe.student.choose_by
     stage = context.nodes.node(name, depends, work)
     # What was written is what counts: another machine measures ranges with other rounding.
-    network = load_weights(made, stage.folder / "weights.safetensors").eval()
+    network = rebuild(spec, stage.folder / "weights.safetensors", seed=seed)
     log.info("%s: score %.4f on validation", name, stage.result["score"])
-    return Trained(name, network, (), float(stage.result["score"]), use="quantize")
+    return Trained(name, network, (), float(stage.result["score"]), use="quantize", spec=spec)
 
 
-def _described(network: nn.Module) -> dict[str, Any]:
-    """A network as plain values: its weights, the formats that ride on it, and what its layers share."""
-    return {"digest": digest(network), **formats_of(network), **_shared(network)}
-
-
-def _shared(network: nn.Module) -> dict[str, Any]:
-    """Names of parameters that are one and the same; nothing where each has one name."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    same = [several for several in names.values() if len(several) > 1]
-    return {"shared": same} if same else {}
+def _described(network: nn.Module, spec: Spec) -> dict[str, Any]:
+    """A network as plain values: its weights, and how it is built."""
+    return {"digest": digest(network), "spec": spec.to_json()}
 
 
 def _needs_no_teacher(objective: Objective) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from attar.network.describe import digest
+from attar.network.weights import digest
 from attar.pipeline.nodes import Node
 from attar.recipes.corrected import Corrected, corrected_of
 from attar.recipes.imitated import Imitated, imitated_of

@@ -12,9 +12,9 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from attar.errors import BadInput, must
-from attar.network.describe import load_weights
 from attar.network.references import call
 from attar.network.standardize import Standardize
+from attar.network.weights import load_weights
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.networks import check_network, network_of
 from attar.recipes.schema.network import NetworkSection

@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from attar.errors import must
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.training.batch import Batch
 from attar.training.fit import Fitted, fit
 from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError

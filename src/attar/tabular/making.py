@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from attar.errors import must
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.tables.columns import Columns
 from attar.tabular.imitate import LOSSES, Lesson, imitate
 from attar.tabular.plan import Plan

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from attar.errors import AttarError, BadInput, must
-from attar.network.describe import digest
 from attar.network.forward import forward, number_type
 from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
+from attar.network.weights import digest
 from attar.teachers.outputs import AsLogits, Output, rows_of
 from attar.teachers.reading import Reading
 

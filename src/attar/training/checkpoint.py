@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import CorruptFile
-from attar.network.describe import read_tensors, write_tensors
+from attar.network.weights import read_tensors, write_tensors
 
 _TENSOR, _PAIRS, _TUPLE, _LARGE = "__tensor__", "__pairs__", "__tuple__", "__integer__"
 

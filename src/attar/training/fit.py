@@ -18,9 +18,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must
 from attar.network.copying import copied
-from attar.network.describe import digest
 from attar.network.forward import forward
 from attar.network.layout import laid_out, lay_out_
+from attar.network.weights import digest
 from attar.training.batch import Batch, Source
 from attar.training.checkpoint import load_state, save_state
 from attar.training.features import Features

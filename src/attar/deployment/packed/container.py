@@ -13,7 +13,7 @@ import math
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ from torch import Tensor
 
 from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand_all
 from attar.errors import BadInput, CorruptFile, must, near
-from attar.network.describe import read_tensors, write_tensors
+from attar.network.weights import read_tensors, write_tensors
 from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
-from attar.quantization.format import Encoded, Format, Ranged, stored
-from attar.quantization.formats.named import FORMATS, from_table, to_table
+from attar.quantization.format import Encoded, Format, stored
+from attar.quantization.formats.named import from_table, to_table
 from attar.records import parse_json
 
-VERSION = 1
+VERSION = 2
 """Of the form of the file; raised when an older reader would misread a newer one."""
 
 CODERS = ("smallest", "bits")
@@ -78,14 +78,15 @@ class Content:
     Attributes:
         codes: Each quantized tensor by name: its format and its codes with their table.
         tensors: All other parameters and buffers.
-        inputs: The format and the table of what goes into a layer, by the layer's name.
         graph: The network as an ONNX graph without its weights, for runtimes other than torch.
+        exact: Names of those ``tensors`` that are written as they are whatever is asked for, such as the ranges of
+            inputs of layers.
     """
 
     codes: Mapping[str, tuple[Format, Encoded]]
     tensors: Mapping[str, Tensor]
-    inputs: Mapping[str, tuple[Format, Mapping[str, Tensor]]] = field(default_factory=dict)
     graph: bytes | None = None
+    exact: frozenset[str] = frozenset()
 
     def state(self) -> dict[str, Tensor]:
         """All parameters and buffers, decoded."""
@@ -127,11 +128,11 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
 def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any], bytes]:
     """The index and the payload."""
     parts: list[bytes] = []
-    index: dict[str, Any] = {"codes": [], "tensors": [], "inputs": []}
+    index: dict[str, Any] = {"codes": [], "tensors": []}
     for name, (form, codes) in content.codes.items():
         how, raw = _coded(codes.codes, form, coder)
         parts.append(raw.tobytes())
-        entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": named(form)}
+        entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": to_table(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
         index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
         _check_decoded(name, form.decode(codes))
@@ -142,15 +143,12 @@ def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any],
             continue
         _check_numbers(name, tensor)
         kept = tensor
-        if floats == "float16" and tensor.dtype == torch.float32:
+        if floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact:
             kept = tensor.half()
             if not torch.equal(kept.isfinite(), tensor.isfinite()):
                 raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
         index["tensors"].append(entry | _put(kept, parts))
-    for name, (form, table) in content.inputs.items():
-        entry = {"name": name, "format": named(form)}
-        index["inputs"].append(entry | {"table": _put_table(f"{name}, input,", table, parts)})
     return index, b"".join(parts)
 
 
@@ -170,8 +168,9 @@ def read_packed(path: Path) -> Content:
     tensors, about = read_tensors(path)
     if not isinstance(about, dict) or not isinstance(about.get("packed"), int):
         raise CorruptFile(f"{path} is not a packed network. Restore it, or deploy again.")
-    if about["packed"] > VERSION:
-        raise must("version", str(path), f"{VERSION} or less", about["packed"], "Install a newer Attar")
+    if about["packed"] != VERSION:
+        remedy = "Install a newer Attar" if about["packed"] > VERSION else "Deploy again: this one is of an older Attar"
+        raise must("version", str(path), str(VERSION), about["packed"], remedy)
     parts = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.uint8 and tensor.dim() == 1}
     if not parts.keys() >= {"index", "payload"} or len(parts) != len(tensors):
         raise CorruptFile(f"{path} has not the parts of a packed network. Restore it, or deploy again.")
@@ -184,7 +183,6 @@ def read_packed(path: Path) -> Content:
         codes = _all_encoded(index["codes"], reader)
         kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
         kept |= {str(entry["name"]): kept[entry["same"]] for entry in index["tensors"] if "same" in entry}
-        inputs = {str(entry["name"]): _input(entry, reader) for entry in index["inputs"]}
         reader.must_be_done()
         if len(codes) + len(kept) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & kept.keys():
             raise CorruptFile("a tensor is there twice")
@@ -202,7 +200,7 @@ def read_packed(path: Path) -> Content:
             f"{path} cannot be read: its index has another form ({type(error).__name__}: {error}). "
             "Restore it, or deploy again."
         ) from error
-    return Content(codes, kept, inputs, graph)
+    return Content(codes, kept, graph)
 
 
 def shared(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -215,18 +213,6 @@ def shared(tensors: Mapping[str, Tensor]) -> dict[str, str]:
             if first.setdefault(place, name) != name:
                 same[name] = first[place]
     return same
-
-
-def named(form: Format) -> dict[str, Any]:
-    """A format as plain data.
-
-    Raises:
-        BadInput: If no file can say it, as it is a class of the user's own.
-    """
-    if type(form) not in FORMATS.values():
-        rule, remedy = f"one of {', '.join(FORMATS)}", "A format of your own has no name in files"
-        raise must("format", "a packed file", rule, type(form).__name__, remedy)
-    return to_table(form)
 
 
 # -- codes -----------------------------------------------------------------------------------------------------------
@@ -380,17 +366,6 @@ def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str,
         value = _taken(said, (1,) if repeated else shape, reader)
         table[str(said["name"])] = value.expand(math.prod(shape)).reshape(shape).clone() if repeated else value
     return table
-
-
-def _input(entry: Mapping[str, Any], reader: _Reader) -> tuple[Format, dict[str, Tensor]]:
-    form = from_table(entry["format"])
-    if "activations" not in form.serves or not isinstance(form, Ranged):
-        raise CorruptFile(f"{form} of the inputs of {entry['name']!r} is not made for them")
-    table = _table(entry, reader, form.table_bytes((1,)) // 4)
-    form.grid(table)  # Missing entries are found here.
-    if not all(bool(value.isfinite().all()) for value in table.values()):
-        raise CorruptFile(f"the range of the inputs of {entry['name']!r} is NaN or infinite")
-    return form, table
 
 
 def _shape(entry: Mapping[str, Any]) -> tuple[int, ...]:

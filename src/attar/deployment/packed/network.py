@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content
-from attar.errors import CorruptFile, must
+from attar.errors import must
 from attar.network.copying import copied
-from attar.network.describe import must_fit
-from attar.quantization.activations import INPUT, InputFormat, quantize_input
-from attar.quantization.format import Format
-from attar.quantization.quantize import encoded, formats, input_formats, unquantized
-
-
-def is_quantized(student: nn.Module) -> bool:
-    """Whether formats ride on it."""
-    return bool(formats(student) or input_formats(student))
+from attar.quantization.activations import INPUT, InputFormat, attach_input_
+from attar.quantization.attach import attached_inputs, encoded, formats, is_quantized, unquantized
 
 
 def plain(student: nn.Module) -> nn.Module:
@@ -31,10 +21,7 @@ def plain(student: nn.Module) -> nn.Module:
 
 def running(student: nn.Module) -> nn.Module:
     """A copy with plain weights whose layers still round their inputs: what the student is in evaluation mode."""
-    network = plain(student)
-    for name, inputs in _inputs(student).items():
-        _attach(network.get_submodule(name), _input_format(inputs.form, inputs.table))
-    return network
+    return unquantized(student, inputs=False).eval()
 
 
 def content(student: nn.Module) -> Content:
@@ -47,12 +34,16 @@ def content(student: nn.Module) -> Content:
     """
     if not is_quantized(student):
         raise must("student", "deploy, packed,", "quantized", type(student).__name__, "Pass what quantize() gave")
-    bare = plain(student)
+    bare = running(student)
     state, forms = bare.state_dict(), formats(student)
     packed = Content(
         {name: (forms[name], codes) for name, codes in encoded(student).items()},
         {name: tensor.detach() for name, tensor in state.items() if name not in forms},
-        {name: (layer.form, layer.table) for name, layer in _inputs(student).items()},
+        exact=frozenset(
+            f"{layer}.{INPUT}.{entry}".removeprefix(".")
+            for layer, inputs in attached_inputs(student).items()
+            for entry in inputs.names
+        ),
     )
     for name, tensor in packed.state().items():
         if name not in state or not _same_bits(tensor, state[name]):
@@ -64,36 +55,13 @@ def content(student: nn.Module) -> Content:
     return packed
 
 
-def filled(network: nn.Module, packed: Content, path: Path) -> nn.Module:
-    """A plain network, filled with what was packed, in place; its layers get the formats of their inputs.
-
-    Args:
-        network: Of the architecture that was packed, without formats.
-        packed: What `read_packed` gave.
-        path: Where it was read; for messages.
-
-    Raises:
-        BadInput: If names or shapes are not the network's.
-    """
-    state = packed.state()
-    must_fit(network.state_dict(), state, path, "Build the network that was packed")
-    network.load_state_dict(state)
-    for name, (form, table) in packed.inputs.items():
-        try:
-            layer = network.get_submodule(name)
-        except AttributeError as error:
-            raise CorruptFile(f"{path} names a layer {name!r} that the network has not.") from error
-        _attach(layer, _input_format(form, table))
-    return network.eval()
-
-
 def exportable(network: nn.Module) -> nn.Module:
     """A copy whose layers round their inputs by operations that every graph has: multiply, round, clip, multiply."""
     network = copied(network)
-    for name, inputs in _inputs(network).items():
+    for name, inputs in attached_inputs(network).items():
         layer = network.get_submodule(name)
         inputs.detach_from_(layer)
-        _attach(layer, _Rounding(inputs))
+        attach_input_(layer, _Rounding(inputs))
     return network.eval()
 
 
@@ -121,24 +89,6 @@ def name_of_layer(layer: nn.Module) -> str:
     """The type of a layer, without what a parametrization makes of it."""
     kind = type(layer).__bases__[0] if parametrize.is_parametrized(layer) else type(layer)
     return kind.__name__
-
-
-def _inputs(student: nn.Module) -> dict[str, InputFormat]:
-    found = ((name, getattr(layer, INPUT, None)) for name, layer in student.named_modules())
-    return {name: inputs for name, inputs in found if isinstance(inputs, InputFormat)}
-
-
-def _input_format(form: Format, table: Mapping[str, Tensor]) -> InputFormat:
-    inputs = InputFormat(form)
-    inputs.names = tuple(table)
-    for name, entry in table.items():
-        inputs.register_buffer(name, entry.detach().cpu().clone())
-    return inputs
-
-
-def _attach(layer: nn.Module, rounding: nn.Module) -> None:
-    layer.register_module(INPUT, rounding.eval())
-    layer.register_forward_pre_hook(quantize_input)
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.packed.container import named, packed_bytes, shared, table_bytes
+from attar.deployment.packed.container import packed_bytes, shared, table_bytes
 from attar.deployment.packed.network import content
 from attar.ops.entropy import entropy, histogram
+from attar.quantization.attach import attached_inputs
 from attar.quantization.format import Encoded, Format, Ranged
+from attar.quantization.formats.named import to_table
 
 _BINS = 64
 _FEW_CODES = 16
@@ -54,12 +56,12 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
         (None, 32)
     """
     packed = content(student)
-    same = shared(packed.tensors)
+    same = shared(packed.tensors).keys()
     tensors = [
         *(_quantized(student, name, form, codes) for name, (form, codes) in packed.codes.items()),
-        *(_float(name, tensor) for name, tensor in packed.tensors.items() if name not in same),
+        *(_float(name, tensor) for name, tensor in packed.tensors.items() if name not in same | packed.exact),
     ]
-    inputs = {name: _inputs(form, table) for name, (form, table) in packed.inputs.items()}
+    inputs = {name: _inputs(each.form, each.table) for name, each in attached_inputs(student).items()}
     # Biases and what else has one dimension is not multiplied with them.
     return [
         said | {"inputs": inputs.get(said["name"].rpartition(".")[0]) if len(said["shape"]) > 1 else None}
@@ -75,7 +77,7 @@ def _quantized(student: nn.Module, name: str, form: Format, codes: Encoded) -> d
         "name": name,
         "shape": list(codes.shape),
         "values": whole.size,
-        "format": named(form),
+        "format": to_table(form),
         "bits": form.bits,
         "entropy_bits": entropy(counts),
         "bytes_packed": packed_bytes(form, codes.codes, "bits") + table,
@@ -108,7 +110,7 @@ def _inputs(form: Format, table: Mapping[str, Tensor]) -> dict[str, Any]:
     assert isinstance(form, Ranged)
     step, zero = form.grid(table)
     ends = (form.codes.start - zero) * step, (form.codes.stop - 1 - zero) * step
-    return {"format": named(form), "bits": form.bits, "range": [float(end) for end in ends]}
+    return {"format": to_table(form), "bits": form.bits, "range": [float(end) for end in ends]}
 
 
 def _weights(student: nn.Module, name: str) -> dict[str, list[float]]:

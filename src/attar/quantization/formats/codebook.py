@@ -111,6 +111,10 @@ class Codebook:
         points = torch.lerp(rising[before], rising[after], (place - before).to(rising.dtype))
         return {"points": _settled(rising, points) if self.start_at == "kmeans" else points}
 
+    def table_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shape of the points."""
+        return {"points": (len(self.codes),)}
+
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``low`` and ``span``, ``[groups]`` each, and ``points`` in rising order."""
         return self._measure(tensor, self.granularity.rows(wide(tensor)), table)

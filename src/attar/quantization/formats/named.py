@@ -41,12 +41,18 @@ FORMATS: Mapping[str, type[Any]] = MappingProxyType(
 def to_table(form: Format) -> dict[str, Any]:
     """A format as plain values: its name and all of its settings, those left out that are None.
 
+    Raises:
+        BadInput: If no file can name it, as it is a class of the user's own.
+
     Example:
         >>> to_table(Ternary())
         {'use': 'ternary', 'scale': 'twn', 'threshold': 0.7, 'granularity': 'tensor'}
     """
     anything: Any = form
     names = {kind: name for name, kind in FORMATS.items()}
+    if type(anything) not in names:
+        rule, remedy = f"one of {', '.join(FORMATS)}", "A format of your own has no name in files"
+        raise must("format", "a file", rule, type(anything).__name__, remedy)
     table: dict[str, Any] = {"use": names[type(anything)]}
     for field in dataclasses.fields(anything):
         value = getattr(anything, field.name)

@@ -79,6 +79,10 @@ class Ternary:
         begin = self._scale(*self._rows(tensor))
         return {"positive": begin.clone(), "negative": begin.clone()}
 
+    def table_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes of the scales."""
+        return {} if self.scale == "twn" else dict.fromkeys(("positive", "negative"), (self.granularity.groups(shape),))
+
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``scale``, or ``positive`` and ``negative``, ``[groups]`` each."""
         return self._measure(*self._rows(tensor), table)

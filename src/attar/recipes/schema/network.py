@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from attar.network.describe import Spec
+from attar.network.spec import Spec
 from attar.recipes.schema.section import Number, Section
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from attar.errors import CorruptFile, must
-from attar.network.describe import load_weights, save_weights
+from attar.network.weights import load_weights, save_weights
 from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.teachers.specialists.head import with_head
 from attar.teachers.specialists.specialist import Specialist

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from attar.errors import CorruptFile, must
-from attar.network.describe import digest, load_weights, save_weights
+from attar.network.weights import digest, load_weights, save_weights
 from attar.ops.kl_inference import Inferred, Opinion, Parametrization, kl_inference
 from attar.teachers.specialists.kept import (
     described,

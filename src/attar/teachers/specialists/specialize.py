@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, StaleStore, must
-from attar.network.describe import save_weights
+from attar.network.weights import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.kept import is_written, place_of, read_json, write_json, write_specialist

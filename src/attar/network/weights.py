@@ -1,13 +1,11 @@
-"""How a network is named, identified, saved and rebuilt without unpickling anything."""
+"""Files of weights: named tensors as safetensors, nothing of which is unpickled, and the digest of a network."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import inspect
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,105 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, must
-from attar.network.references import ARCHITECTURES, check_architecture, raised, summary, within
-from attar.network.references import resolve as resolve
-from attar.network.standardize import Standardize
 from attar.records import parse_json
 from attar.workspace import new_file
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What is needed to build a network anew: a function and its arguments, both as plain data.
-
-    Attributes:
-        reference: ``package.module:function``; called with ``arguments`` it returns a `torch.nn.Module`.
-        arguments: Keyword arguments; anything that JSON can hold.
-        mean: Per channel, taken from the inputs before the network; None for inputs as they come.
-        std: Per channel, by which the inputs are divided then; goes with ``mean``.
-    """
-
-    reference: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.mean is None) != (self.std is None):
-            given = {"mean": self.mean, "std": self.std}
-            raise must("mean and std", "the spec", "given together", given, "Give both or neither")
-
-    def build(self) -> nn.Module:
-        """Call the function.
-
-        Raises:
-            BadInput: If there is no such function, it does not take these arguments, it raises anything, or it returns
-                no module.
-        """
-        make = resolve(self.reference)
-        try:
-            network = make(**self.arguments)
-        except BadInput:
-            raise
-        except (Exception, SystemExit) as error:
-            # What Attar's own functions and torch say (of a negative width) is about the arguments; what the user's
-            # own code says may be about anything.
-            module = self.reference.partition(":")[0]
-            if module != ARCHITECTURES and _takes(make, self.arguments):
-                raise raised(self.reference, error) from error
-            raise must(
-                "arguments", self.reference, "what the function takes", dict(self.arguments), summary(error)
-            ) from error
-        if not isinstance(network, nn.Module):
-            raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
-        return network if self.mean is None or self.std is None else Standardize(network, self.mean, self.std)
-
-    def to_json(self) -> dict[str, Any]:
-        """The spec as a plain document."""
-        plain: dict[str, Any] = {"reference": self.reference, "arguments": dict(self.arguments)}
-        if self.mean is not None and self.std is not None:
-            plain |= {"mean": list(self.mean), "std": list(self.std)}
-        return plain
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], allow: Collection[str] = ("attar",)) -> Spec:
-        """Read a spec that came with a file, which may come from anywhere.
-
-        Args:
-            document: What `to_json` gave.
-            allow: Packages or modules whose functions the file may name; ``attar`` stands for its architectures
-                alone. Nothing else is imported, so that a file cannot choose what code runs.
-
-        Raises:
-            BadInput: If the document is no spec, or names a function outside ``allow``.
-        """
-        reference, arguments = document.get("reference"), document.get("arguments", {})
-        if not isinstance(reference, str) or not isinstance(arguments, Mapping):
-            raise must("spec", "the file", "a reference and its arguments", document, "Write the artifact again")
-        module = reference.partition(":")[0]
-        package = module.partition(".")[0]
-        if package == "attar" and "attar" in allow and module == ARCHITECTURES:
-            check_architecture(reference, "network of the file")
-        elif not within(module, [name for name in allow if name != "attar"]):
-            raise must(
-                "network",
-                "the file",
-                f"a function of {', '.join(sorted(allow)) or 'no package'}",
-                reference,
-                f"If you trust it, pass allow=[{package!r}], or pass the network itself",
-            )
-        return cls(reference, dict(arguments), document.get("mean"), document.get("std"))
-
-
-def _takes(make: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
-    """Whether a function can be called with these arguments at all."""
-    try:
-        inspect.signature(make).bind(**arguments)
-    except TypeError:
-        return False
-    except ValueError:  # a function of C that does not say
-        return True
-    return True
 
 
 def digest(network: nn.Module) -> str:
@@ -216,9 +117,22 @@ def load_weights(network: nn.Module, path: Path) -> nn.Module:
         CorruptFile: If the file is truncated.
         BadInput: If names or shapes are not the network's.
     """
-    tensors, _ = read_tensors(path)
+    return fill(network, read_tensors(path)[0], path)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """Fill a network with tensors that were read already, and return it.
+
+    Args:
+        network: The network; changed in place.
+        tensors: Its parameters and buffers, by name.
+        path: Where they were read; for messages.
+
+    Raises:
+        BadInput: If names or shapes are not the network's.
+    """
     must_fit(network.state_dict(), tensors, path, "Build the network that was saved")
-    network.load_state_dict(tensors)
+    network.load_state_dict(dict(tensors))
     return network
 
 

@@ -1,8 +1,6 @@
-"""How networks are named, identified, saved and rebuilt; nothing runs but what may."""
+"""Files of weights: what is written comes back to the last bit, what is damaged is named; and digests of networks."""
 
-import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,133 +9,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from attar.errors import BadInput, CorruptFile
-from attar.network.describe import Spec, digest, load_weights, read_tensors, resolve, save_weights, write_tensors
-from attar.network.standardize import Standardize
-
-MLP = Spec("attar.network.architectures:mlp", {"inputs": 4, "classes": 3, "hidden": [5]})
+from attar.network.weights import digest, load_weights, read_tensors, save_weights, write_tensors
 
 
 def network(seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2).to(torch.float16))
-
-
-# -- spec --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_spec_builds_its_network():
-    built = MLP.build()
-    assert built(torch.zeros(2, 4)).shape == (2, 3)
-    assert [layer.out_features for layer in built if isinstance(layer, nn.Linear)] == [5, 3]
-
-
-def test_statistics_go_before_the_network():
-    built = Spec(MLP.reference, MLP.arguments, mean=[0.5], std=[0.25]).build()
-    assert isinstance(built, Standardize)
-    x = torch.rand(2, 4)
-    assert torch.equal(built(x), built.network((x - 0.5) / 0.25))
-
-
-@pytest.mark.parametrize(
-    "spec", [MLP, Spec(MLP.reference, MLP.arguments, [0.5], [0.25]), Spec("attar.network.architectures:resnet")]
-)
-def test_a_spec_survives_json(spec):
-    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-
-
-@pytest.mark.parametrize("statistics", [{"mean": [0.5]}, {"std": [0.5]}])
-def test_half_of_the_statistics_is_refused(statistics):
-    with pytest.raises(BadInput, match="mean and std of the spec must be given together"):
-        Spec(MLP.reference, MLP.arguments, **statistics)
-    with pytest.raises(BadInput, match="mean and std of the spec must be given together"):
-        Spec.from_json(MLP.to_json() | statistics)
-
-
-@pytest.mark.parametrize(
-    "reference", ["evil:run", "os:system", "attar_evil:run", "builtins:eval", ".attar:x", ":attar"]
-)
-def test_a_file_cannot_choose_what_runs(reference, tmp_path, monkeypatch):
-    (tmp_path / "evil.py").write_text("raise SystemError('this was run')")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(BadInput, match=r"network of the file must be a function of attar; got '.*'\. If you trust it"):
-        Spec.from_json({"reference": reference, "arguments": {}})
-    assert "evil" not in sys.modules
-
-
-def test_what_is_allowed_is_said_in_full():
-    document = {"reference": "mine.nets:small", "arguments": {}}
-    assert Spec.from_json(document, allow=["attar", "mine"]).reference == "mine.nets:small"
-    with pytest.raises(BadInput, match="must be a function of no package"):
-        Spec.from_json(document, allow=())
-
-
-@pytest.mark.parametrize("document", [{}, {"reference": 3}, {"reference": "attar.a:b", "arguments": [1]}])
-def test_what_is_no_spec_is_refused(document):
-    with pytest.raises(BadInput, match="spec of the file must be a reference and its arguments; got"):
-        Spec.from_json(document)
-
-
-def test_wrong_arguments_name_the_function():
-    with pytest.raises(
-        BadInput, match=r"arguments of attar\.network\.standardize:Standardize must be what the function takes; got"
-    ):
-        Spec("attar.network.standardize:Standardize", {"depth": 3}).build()
-
-
-def test_a_function_that_returns_something_else_is_refused():
-    with pytest.raises(BadInput, match=r"network of builtins:dict must be a torch.nn.Module; got 'dict'"):
-        Spec("builtins:dict").build()
-
-
-# -- resolve -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_reference_is_found():
-    assert resolve("attar.network.describe:resolve") is resolve
-
-
-def test_a_module_of_the_users_own_is_found(tmp_path, monkeypatch):
-    (tmp_path / "my_nets_for_this_test.py").write_text("def small():\n    return 'it'\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert resolve("my_nets_for_this_test:small")() == "it"
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "attar.network",
-        "attar.network:",
-        ":mlp",
-        "",
-        "attar/network.py",
-        "attar..network:f",
-        ".attar:f",
-        "..:f",
-        "a:b.c",
-    ],
-)
-def test_a_malformed_reference_is_refused(reference):
-    with pytest.raises(BadInput, match=r"must be written package\.module:function; got"):
-        resolve(reference)
-
-
-@pytest.mark.parametrize("reference", ["no_such_package.x:f", "attar.no_such_module:f"])
-def test_a_module_that_is_not_there_is_named(reference):
-    with pytest.raises(
-        BadInput, match=rf"The module of '{reference}' cannot be imported: No module named .*PYTHONPATH"
-    ):
-        resolve(reference)
-
-
-def test_a_misspelt_function_is_told_the_near_ones():
-    with pytest.raises(BadInput, match=r"must be a name in attar\.network\.architectures; .*Did you mean 'resnet'\?$"):
-        resolve("attar.network.architectures:resnt")
-
-
-def test_what_cannot_be_called_is_refused():
-    with pytest.raises(BadInput, match=r"must be callable; got 'math:pi'\. It is a float\."):
-        resolve("math:pi")
 
 
 # -- digest ------------------------------------------------------------------------------------------------------------
@@ -269,10 +147,3 @@ def test_a_missing_file_is_named(where, tmp_path):
 def test_no_tensors_at_all_can_be_written(tmp_path):
     write_tensors({}, tmp_path / "it", {"only": "words"})
     assert read_tensors(tmp_path / "it") == ({}, {"only": "words"})
-
-
-@pytest.mark.parametrize("reference", ["attar.network.describe:resolve", "attar.cli:main", "attarx.network:make"])
-def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(reference: str) -> None:
-    with pytest.raises(BadInput, match="must be a function of attar"):
-        Spec.from_json({"reference": reference, "arguments": {}})
-    assert Spec.from_json({"reference": "attar.network.architectures:mlp", "arguments": {}}).arguments == {}
