@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RENAMED: dict[str, str] = {
     "control": "baseline",
     "corrected": "bias_correction",
+    "corrected.controls": "bias_correction.baselines",
+    "corrected.seeds": "bias_correction.students",
     "distil": "distill",
     "keep.accuracy_loss": "budget.accuracy_loss",
     "keep.faster": "budget.faster",
@@ -199,6 +201,9 @@ HURRIED: dict[tuple[str, ...], Any] = {
 }
 """What would take long is replaced, in every module that has it: its names, old and new, and what takes its place."""
 
+WORK = ("nodes", "stages")
+"""The folder of a run in which trained networks lie, new name and old."""
+
 TICK = 2**-10
 """Seconds between two looks at the clock: a power of two, so that differences are the same everywhere."""
 
@@ -294,9 +299,11 @@ def weights(out: Path) -> Iterator[tuple[str, str]]:
     """A digest of every trained network: of its tensors, whatever they are called."""
     from safetensors.numpy import load_file
 
-    stages = out / "stages"
-    for file in sorted(stages.rglob("*.safetensors")):
-        place = file.relative_to(stages)
+    work = next((out / name for name in WORK if (out / name).is_dir()), None)
+    if work is None:
+        raise SystemExit(f"The run has no folder {' or '.join(WORK)}; correct WORK.")
+    for file in sorted(work.rglob("*.safetensors")):
+        place = file.relative_to(work)
         if place.parts[0] == "artifacts":
             continue
         tensors = load_file(file).values()
