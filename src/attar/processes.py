@@ -8,6 +8,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +20,8 @@ _SET_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 _LONGEST_WAIT = timedelta(days=7)
 """Others wait while one process does work of its own, for hours at times. If one dies, torchrun ends them all."""
+
+_ALONE = ContextVar("_ALONE", default=False)
 
 
 def world_size() -> int:
@@ -29,7 +34,8 @@ def world_size() -> int:
         >>> world_size()
         1
     """
-    return _number("WORLD_SIZE") if all(name in os.environ for name in _SET_BY_TORCHRUN) else 1
+    several = not _ALONE.get() and all(name in os.environ for name in _SET_BY_TORCHRUN)
+    return _number("WORLD_SIZE") if several else 1
 
 
 def rank() -> int:
@@ -49,6 +55,22 @@ def local_world_size() -> int:
     """How many of them run on this machine."""
     several = world_size() > 1 and "LOCAL_WORLD_SIZE" in os.environ
     return _number("LOCAL_WORLD_SIZE") if several else world_size()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While this process does work of its own: all that is asked here is answered as if there were no other.
+
+    Example:
+        >>> with alone():
+        ...     world_size()
+        1
+    """
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def connect() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from attar import processes
 from attar.errors import CorruptFile
 from attar.pipeline.nodes import RECORD, Nodes
 from attar.records import to_text
@@ -318,34 +319,37 @@ def test_a_node_of_a_process_that_was_killed_is_taken_over(tmp_path: Path) -> No
     assert names(node.folder) == [RECORD]
 
 
-class Rank:
-    """One of several processes, as a thread that hears from the first one."""
-
-    def __init__(self, rank: int, heard: list[queue.Queue[Any]]) -> None:
-        self.rank, self.size, self._heard = rank, len(heard), heard
-
-    def agree(self, value: Any) -> Any:
-        if self.rank == 0:
-            for one in self._heard[1:]:
-                one.put(value)
-            return value
-        return self._heard[self.rank].get(timeout=60)
-
-
 @pytest.mark.parametrize("collective", [True, False])
-def test_of_several_ranks_the_first_decides_and_writes(tmp_path: Path, collective: bool) -> None:
+def test_of_several_ranks_the_first_decides_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collective: bool
+) -> None:
+    """Three threads in the place of three processes."""
+    mine = threading.local()
     heard: list[queue.Queue[Any]] = [queue.Queue() for _ in range(3)]
+    together = threading.Barrier(3)
+
+    def broadcast(value: Any) -> Any:
+        if mine.rank > 0:
+            return heard[mine.rank].get(timeout=60)
+        for one in heard[1:]:
+            one.put(value)
+        return value
+
+    for name, put in (("rank", lambda: mine.rank), ("broadcast", broadcast), ("barrier", together.wait)):
+        monkeypatch.setattr(f"attar.processes.{name}", put)
     worked: list[int] = []
     found: dict[int, list[Any]] = {}
 
     def rank(number: int) -> None:
+        mine.rank = number
+
         def work(folder: Path) -> Mapping[str, Any]:
             worked.append(number)
             if number == 0:
                 write_file(folder / "result.txt", "x")
             return {"rank": number}
 
-        nodes = Nodes(tmp_path, processes=Rank(number, heard))
+        nodes = Nodes(tmp_path)
         made = [nodes.node("a", {}, work, collective=collective) for _ in range(2)]
         found[number] = [(node.result, node.reused) for node in made]
 
@@ -356,13 +360,21 @@ def test_of_several_ranks_the_first_decides_and_writes(tmp_path: Path, collectiv
         thread.join()
     assert sorted(worked) == ([0, 1, 2] if collective else [0])
     assert all(found[number] == [({"rank": 0}, False), ({"rank": 0}, True)] for number in range(3))
-    assert all(one.empty() for one in heard)
 
 
-def test_alone_a_rank_waits_for_nobody(tmp_path: Path) -> None:
-    nodes = Nodes(tmp_path, processes=Rank(0, [queue.Queue(), queue.Queue()]))
-    node = nodes.alone().node("a", {}, Work())
-    assert nodes.done == [node]
+def test_what_one_rank_does_by_itself_knows_of_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    for name in ("broadcast", "barrier"):
+        monkeypatch.setattr(f"attar.processes.{name}", lambda *_: None)
+
+    def work(_: Path) -> Mapping[str, Any]:
+        return {"processes": processes.world_size()}
+
+    nodes = Nodes(tmp_path)
+    assert nodes.node("a", {}, work).result == {"processes": 1}
+    assert nodes.node("b", {}, work, collective=True).result == {"processes": 2}
 
 
 def test_a_lock_of_a_folder_does_not_hold_up_its_finished_nodes_for_long(tmp_path: Path) -> None:

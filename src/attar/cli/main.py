@@ -9,13 +9,17 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from importlib.metadata import version
+from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
 
 from attar.cli import compress, label, measure, recipes, report, study
 from attar.cli.stopping import SENTENCE, stopping
+from attar.processes import rank
 
 DONE, NOT_MET, BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 0, 1, 2, 70, 130, 141, 143
 
@@ -67,10 +71,13 @@ def run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever a name contains, every terminal can show it somehow
             stream.reconfigure(errors="backslashreplace")
+    silent = False
     with stopping() as stop:
         try:
             _usable(arguments)
-            code = app(args=arguments, standalone_mode=False)
+            silent = rank() > 0
+            with _nothing_printed() if silent else nullcontext():
+                code = app(args=arguments, standalone_mode=False)
             code = code if isinstance(code, int) else DONE
             sentence = None
             sys.stdout.flush()
@@ -86,11 +93,20 @@ def run(arguments: list[str]) -> int:
             code, sentence = _code_and_message(error)
         if stop.code is not None:  # whatever other code made of it
             code = stop.code
-    if code in (INTERRUPTED, TERMINATED):
+    if silent and code != CRASHED:
+        pass  # the process of rank 0 says it
+    elif code in (INTERRUPTED, TERMINATED):
         sys.stderr.write(SENTENCE)
     elif sentence is not None:
         sys.stderr.write(f"attar: {sentence}\n")
     return code
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """For all but the first of several processes that torchrun started."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 _NOWHERE = logging.NullHandler()

@@ -14,11 +14,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+from attar import processes
 from attar.errors import CorruptFile
 from attar.records import read_record, to_text
 from attar.training.progress import Progress, silent
@@ -37,40 +38,6 @@ _RULE = 1
 
 _KEY_DIGITS = 12
 """Of a key, in the name of its folder; the record has all of it."""
-
-
-@runtime_checkable
-class Processes(Protocol):
-    """The processes that do one run together, as torchrun starts them."""
-
-    @property
-    def rank(self) -> int:
-        """The number of this one; 0 writes."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-        ...
-
-    def agree(self, value: Any) -> Any:
-        """What process 0 gave, a plain value, in every process; all of them wait for it, however long it takes."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Single:
-    """One process alone."""
-
-    rank: int = 0
-    size: int = 1
-
-    def agree(self, value: Any) -> Any:
-        return value
-
-
-SINGLE: Processes = _Single()
-"""What a run of one process has."""
 
 
 @dataclass(frozen=True)
@@ -97,32 +64,19 @@ class Node:
 class Nodes:
     """The nodes in the folder of a run.
 
+    Where torchrun started several processes, all of them must ask for the same nodes in the same order.
+
     Attributes:
         folder: The folder of the run; nodes lie in its folder ``nodes``.
         done: What this process did or found so far, in order.
         reuse_from: Folders of other runs, from which finished nodes are taken over instead of being made again.
-        processes: Those that do the run together; all of them ask for the same nodes in the same order.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        reuse_from: Sequence[Path] = (),
-        *,
-        progress: Progress = silent,
-        processes: Processes = SINGLE,
-    ) -> None:
+    def __init__(self, folder: Path, reuse_from: Sequence[Path] = (), *, progress: Progress = silent) -> None:
         self.folder = folder
         self.done: list[Node] = []
         self.reuse_from = tuple(reuse_from)
-        self.processes = processes
         self._progress = progress
-
-    def alone(self) -> Nodes:
-        """The same nodes for what one of several processes does by itself."""
-        view = Nodes(self.folder, self.reuse_from, progress=self._progress)
-        view.done = self.done
-        return view
 
     def node(
         self,
@@ -150,8 +104,8 @@ class Nodes:
                 that is filled part by part; they are part of the result.
             checkpoint: A file that a killed attempt leaves and the next one goes on with, and that is no part of the
                 result: it is deleted once the node is finished.
-            collective: All `processes` do the work, of which process 0 alone writes and returns what counts; otherwise
-                process 0 works and the others wait.
+            collective: All processes that torchrun started do the work, such as a training; that of rank 0 writes the
+                files and returns what counts. Otherwise it works `alone` and the others wait.
 
         Raises:
             CorruptFile: If the node is there and damaged.
@@ -160,25 +114,27 @@ class Nodes:
         about = {"name": name, "version": version, "inputs": inputs, "parents": [parent.key for parent in parents]}
         key = hashlib.sha256(json.dumps({"rule": _RULE, **about}, sort_keys=True).encode()).hexdigest()
         folder = self.folder / FOLDER / f"{name}-{key[:_KEY_DIGITS]}"
-        reused = True
-        if self.processes.rank == 0:
-            if not _finished(folder) or (folder / LOCK).exists():  # or somebody was killed just after
+        if processes.rank() > 0:
+            reused = bool(processes.broadcast(None))
+            if not reused and collective:
+                work(folder)
+        else:
+            reused = _finished(folder) and not (folder / LOCK).exists()
+            if not reused:  # or whoever finished it was killed just after
                 with locked(folder, lambda: self._waiting(name)):
                     # It may have become finished while this process waited.
                     reused = _finished(folder) or self._taken_over(folder, key)
                     scratch = () if checkpoint is None else (checkpoint,)
                     sweep(folder, all_but=None if reused else (*resumable, *scratch))
                     if not reused:
-                        self.processes.agree("work")
-                        _make(folder, key, about, work, scratch)
+                        processes.broadcast(False)
+                        with nullcontext() if collective else processes.alone():
+                            _make(folder, key, about, work, scratch)
                     for file in scratch:
                         (folder / file).unlink(missing_ok=True)
-            self.processes.agree("done")
-        elif self.processes.agree(None) == "work":
-            reused = False
-            if collective:
-                work(folder)
-            self.processes.agree(None)
+            if reused:
+                processes.broadcast(True)
+        processes.barrier()
         record = _read(folder, key)
         node = Node(name, key, folder, record["result"], record["seconds"], reused)
         self.done.append(node)

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
 from attar.pipeline.nodes import Node, Nodes
+from attar.processes import alone, barrier, rank
 from attar.recipes.checks import check_device, check_networks
 from attar.recipes.contenders import line_up, timed
 from attar.recipes.document import document, finite, headline, reason
@@ -29,10 +30,10 @@ from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.stages import Context, data_of, with_threads
 from attar.recipes.steps import check_steps
-from attar.recipes.taught import listen, teach
+from attar.recipes.taught import Taught, listen, teach
 from attar.recipes.trusted import trusted
 from attar.recipes.winner import chosen, outdone_of
-from attar.records import to_text
+from attar.records import read_record, to_text
 from attar.training.progress import Progress, silent
 from attar.transfer.once import Once
 from attar.transfer.store import Targets
@@ -40,7 +41,7 @@ from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
 
-_ENVIRONMENT = "environment.json"
+_ENVIRONMENT, _EVIDENCE = "environment.json", "evidence.json"
 
 TRACEBACK = "The traceback is in"
 """How the note of an exception begins that says where its traceback was written."""
@@ -109,19 +110,30 @@ def compress(
     recipe = recipe_of(recipe, allow)
     with begun(recipe, out, device, progress, reuse_from=reuse_from) as context:
         taught = teach(context)
-        field = line_up(context, taught)
-        judged = field.predictions(context, "validation")
-        outdone = outdone_of(context, field, judged)
-        measured = timed(context, field, judged, outdone)
-        choice = chosen(context, field, judged, measured, outdone)
-        typed = command or f"attar compress {recipe.name}"
-        evidence = finite(document(context, taught, field, judged, measured, choice, typed))
-        winner = field.contenders[choice.winner].artifact
-        assert winner is not None, "candidates are artifacts"
-        run = Run(context.nodes.folder, evidence)
-        _publish(run, recipe, winner.folder)
+        folder = context.nodes.folder
+        if rank() == 0:
+            with alone():  # whose times are measured, while the others wait
+                evidence = _judged(context, taught, command or f"attar compress {recipe.name}")
+        barrier()
+        if rank() > 0:
+            evidence = read_record(folder / _EVIDENCE, "Run attar compress again: it writes it anew.")
+        run = Run(folder, evidence)
         log.info("%s", run)
         return run
+
+
+def _judged(context: Context, taught: Taught, command: str) -> Mapping[str, Any]:
+    """What was trained deployed, measured, chosen from and written down; the evidence."""
+    field = line_up(context, taught)
+    judged = field.predictions(context, "validation")
+    outdone = outdone_of(context, field, judged)
+    measured = timed(context, field, judged, outdone)
+    choice = chosen(context, field, judged, measured, outdone)
+    evidence: Mapping[str, Any] = finite(document(context, taught, field, judged, measured, choice, command))
+    winner = field.contenders[choice.winner].artifact
+    assert winner is not None, "candidates are artifacts"
+    _publish(Run(context.nodes.folder, evidence), context.recipe, winner.folder)
+    return evidence
 
 
 def label(
@@ -184,14 +196,15 @@ def begun(
     """
     check_device(recipe, device)
     folder = run_folder(recipe, out)
+    progress = progress if rank() == 0 else silent
     with (
         trusted(recipe),
         opened(folder, recipe, write_recipe=write_recipe),
-        _logging(folder / "log.txt"),
+        _logging(folder / "log.txt") if rank() == 0 else nullcontext(),
         with_threads(recipe.threads),
     ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
-        if write_recipe:
+        if write_recipe and rank() == 0:
             with writing(folder):
                 write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
         start = time.perf_counter()
@@ -215,7 +228,7 @@ def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
             write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
         with new_folder(folder / "artifact") as copy:
             shutil.copytree(artifact, copy, dirs_exist_ok=True)
-        write_file(folder / "evidence.json", to_text(run.evidence))
+        write_file(folder / _EVIDENCE, to_text(run.evidence))
         render(run.evidence, run.report)
 
 

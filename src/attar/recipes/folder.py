@@ -12,6 +12,7 @@ from pathlib import Path
 import tomli_w
 
 from attar.errors import BadInput, CorruptFile, must
+from attar.processes import rank
 from attar.recipes.files import usable
 from attar.recipes.schema.recipe import Recipe
 from attar.workspace import LOCK, is_temporary, locked, sweep, write_file
@@ -40,6 +41,8 @@ def opened(path: Path, recipe: Recipe, *, write_recipe: bool = True) -> Iterator
     Settings may differ from an earlier run's, and from those of one that is under way: steps that they do not concern
     are found again. Another recipe's name is an error.
 
+    Of several processes that torchrun started, that of rank 0 does it.
+
     Args:
         path: The folder.
         recipe: The run's recipe.
@@ -48,11 +51,12 @@ def opened(path: Path, recipe: Recipe, *, write_recipe: bool = True) -> Iterator
     Raises:
         BadInput: If the folder is another recipe's or no run folder, or cannot be written.
     """
-    _check(path, recipe)
     try:
-        if write_recipe:
-            with writing(path):
-                write_file(path / RECIPE, tomli_w.dumps(recipe.document()))
+        if rank() == 0:
+            _check(path, recipe)
+            if write_recipe:
+                with writing(path):
+                    write_file(path / RECIPE, tomli_w.dumps(recipe.document()))
         yield
     except OSError as error:
         if error.errno not in _UNWRITABLE:

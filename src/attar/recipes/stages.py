@@ -26,6 +26,7 @@ from attar.models.rebuild import rebuild
 from attar.network.spec import Spec
 from attar.network.weights import digest, load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
+from attar.processes import rank
 from attar.quantization.attach import is_quantized
 from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
@@ -187,6 +188,8 @@ def train(
         except BadInput:
             log.exception("%s cannot go on", name)
             raise
+        if rank() > 0:
+            return {}
         save_weights(fitted.model, folder / "weights.safetensors")
         if fitted.teacher is not None:
             save_weights(fitted.teacher, folder / "teacher.safetensors")
@@ -213,6 +216,7 @@ def train(
         },
         work,
         checkpoint=_CHECKPOINT,
+        collective=True,
     )
     history = json.loads((stage.folder / "history.json").read_text(encoding="utf-8"))
     beside = None if teacher is None else load_weights(teacher(), stage.folder / "teacher.safetensors").eval()
