@@ -287,6 +287,8 @@ def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text
         lambda m: m["input"].update(shape="any"),
         lambda m: m["output"].update(classes=[1, 2]),
         lambda m: m["output"].update(classes=[]),
+        lambda m: m["output"]["classes"].append("one more"),
+        lambda m: m["output"].update(shape=["batch", 4]),
         lambda m: m["output"].pop("kind"),
         lambda m: m["input"].update(shape=["batch", -1]),
         lambda m: m["input"].update(shape=["batch", True]),
@@ -386,7 +388,8 @@ def test_what_architectures_need_is_no_architecture(edit: Callable[..., Path], n
 def test_other_counts_of_classes_than_there_are_logits_are_refused_when_opened(
     edit: Callable[..., Path], runtime: str
 ) -> None:
-    artifact = load(edit(lambda m: m["output"]["classes"].append("fox"), runtime))
+    more = {"shape": ["batch", 6], "classes": ["a", "b", "c", "d", "e", "f"]}
+    artifact = load(edit(lambda m: m["output"].update(more), runtime))
     with pytest.raises(CorruptFile, match=r"outputs of shape \[1, 5\], and its manifest\.json names 6 classes"):
         artifact.open()
 

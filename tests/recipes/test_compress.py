@@ -21,10 +21,13 @@ from attar.cli.table import models_table
 from attar.deployment.artifact import load
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput, CorruptFile
+from attar.evidence.machine import machine
 from attar.network.architectures import mlp
 from attar.network.weights import load_weights, read_tensors, save_weights
 from attar.recipes.compress import Run, compress, label
+from attar.recipes.contenders import line_up
 from attar.recipes.document import headline
+from attar.recipes.folder import opened
 from attar.recipes.part import taken
 from attar.recipes.read import from_document, read
 from attar.recipes.stages import data_of
@@ -162,6 +165,32 @@ def test_changed_settings_reuse_what_they_do_not_concern(tiny: Document, tmp_pat
     assert not (found["teacher/1"] or found["targets"] or found["student/0"])
     tiny["budget"]["accuracy_loss"] = 0.5  # only the choice
     assert all(reused(run_of(tiny, tmp_path / "run")).values())
+
+
+def test_what_another_machine_measured_is_measured_again(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(tiny, tmp_path / "run")
+    other = {**machine(), "cpu": "another processor"}
+    monkeypatch.setattr("attar.recipes.contenders.machine", lambda: other)
+    found = reused(run_of(tiny, tmp_path / "run"))
+    assert [name for name, again in found.items() if not again] == ["measure"]
+
+
+def test_of_two_runs_with_other_settings_all_files_are_those_of_the_last_to_finish(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins while the first is at work, so that the recipe in the folder is the second's for a while."""
+    first, second = from_document(tiny), from_document({**copy.deepcopy(tiny), "seed": 7})
+
+    def meanwhile(*arguments: Any) -> Any:
+        with opened(tmp_path / "run", second):
+            return line_up(*arguments)
+
+    monkeypatch.setattr("attar.recipes.compress.line_up", meanwhile)
+    run = compress(first, tmp_path / "run")
+    assert tomllib.loads((run.folder / "recipe.toml").read_text(encoding="utf-8"))["seed"] == first.seed
+    assert "A run with other settings is using" in (run.folder / "log.txt").read_text(encoding="utf-8")
 
 
 def test_changed_data_in_the_same_file_are_noticed(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, get_args
 
-from attar.errors import BadInput, CorruptFile, must
+from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen
 from attar.workspace import digest_of
@@ -117,6 +117,10 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         return "'input.shape' is not a list of sizes"
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or not classes:
         return "'output.classes' is not a list of names"
+    if manifest["output"].get("shape") != ["batch", len(classes)]:
+        return (
+            f"'output.classes' has {len(classes)} names for outputs of shape {shown(manifest['output'].get('shape'))}"
+        )
     if manifest["output"].get("kind") not in ("logits", "values"):
         return "'output.kind' is neither 'logits' nor 'values'"
     if "columns" in manifest["input"]:

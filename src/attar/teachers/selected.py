@@ -20,6 +20,7 @@ from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher, logs
 from attar.teachers.saved import from_bytes, to_bytes
+from attar.workspace import new_folder, write_file
 
 _ABOUT = "ensemble.json"
 _AT_ONCE = 8192
@@ -124,24 +125,22 @@ class SelectedEnsemble:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise must("folder", "SelectedEnsemble.save", "new or empty", folder, "Choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
         members = []
-        for position, (member, weight, name) in enumerate(zip(self.members, self.weights, self.names, strict=True)):
-            data, file = to_bytes(member.estimator), f"member-{position:04d}.skops"
-            (folder / file).write_bytes(data)
-            members.append(
-                {
-                    "name": name,
-                    "weight": weight,
-                    "file": file,
-                    "sha256": hashlib.sha256(data).hexdigest(),
-                    "classes": list(member.names),
-                    "columns": None if member.columns is None else member.columns.to_json(),
-                    "decode": member.decode,
-                }
-            )
-        # Last: a folder without it is no ensemble.
-        (folder / _ABOUT).write_text(to_text({"format": 1, "members": members}), encoding="utf-8")
+        with new_folder(folder) as unfinished:
+            for position, (member, weight, name) in enumerate(zip(self.members, self.weights, self.names, strict=True)):
+                file = f"member-{position:04d}.skops"
+                members.append(
+                    {
+                        "name": name,
+                        "weight": weight,
+                        "file": file,
+                        "sha256": write_file(unfinished / file, to_bytes(member.estimator)),
+                        "classes": list(member.names),
+                        "columns": None if member.columns is None else member.columns.to_json(),
+                        "decode": member.decode,
+                    }
+                )
+            write_file(unfinished / _ABOUT, to_text({"format": 1, "members": members}))
         return folder
 
     @classmethod

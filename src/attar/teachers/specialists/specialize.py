@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from attar.errors import BadInput, StaleStore, must
 from attar.network.weights import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
+from attar.processes import alone
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.kept import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.mixture import Mixture
@@ -245,7 +246,8 @@ class _Plan:
 def _apart(plan: _Plan, place: Path, special: Sequence[int], index: int, threads: int) -> None:
     """Train one specialist in a process of its own."""
     torch.set_num_threads(threads)
-    plan.train(place, special, index)
+    with alone():  # whoever started the run
+        plan.train(place, special, index)
 
 
 def _covariance(general: NetworkTeacher, sample: Source, seed: int) -> Tensor:
