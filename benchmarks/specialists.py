@@ -23,10 +23,10 @@ import torch
 from result import RESULTS, write
 from scipy.optimize import minimize
 
-from attar.ops.kl_inference import Opinion, kl_inference, kl_objective
+from attar.ops.kl_inference import SpecialistLogits, kl_inference, kl_objective
 
 SIZES = ((500, 10, 100), (5000, 50, 300))
-IMAGES, PART = 1000, {"scipy": {500: 20, 5000: 4}, "torch": {500: 40, 5000: 10}}
+IMAGES, IMAGES_TIMED = 1000, {"scipy": {500: 20, 5000: 4}, "torch": {500: 40, 5000: 10}}
 AT_ONCE = 256
 
 WHAT = (
@@ -40,41 +40,47 @@ WHAT = (
 )
 
 
-def case(classes: int, specialists: int, size: int, top: int, seed: int) -> tuple[torch.Tensor, list[Opinion]]:
+def case(classes: int, count: int, size: int, top: int, seed: int) -> tuple[torch.Tensor, list[SpecialistLogits]]:
     """A generalist and specialists that are asked where one of its likeliest classes is theirs."""
     draws = torch.Generator().manual_seed(seed)
     generalist = torch.randn(IMAGES, classes, generator=draws) * 3
     likeliest = generalist.topk(top, dim=1).indices
-    opinions = []
-    for who in range(specialists):
+    specialists = []
+    for specialist in range(count):
         known = torch.randperm(classes, generator=draws)[:size]
         rows = torch.isin(likeliest, known).any(1).nonzero()[:, 0]
-        opinions.append(Opinion(who, known, rows, torch.randn(len(rows), size + 1, generator=draws) * 3))
-    return generalist, opinions
+        specialists.append(
+            SpecialistLogits(specialist, known, rows, torch.randn(len(rows), size + 1, generator=draws) * 3)
+        )
+    return generalist, specialists
 
 
-def part(generalist: torch.Tensor, opinions: list[Opinion], rows: range) -> tuple[torch.Tensor, list[Opinion]]:
+def rows_of(
+    generalist: torch.Tensor, specialists: list[SpecialistLogits], rows: range
+) -> tuple[torch.Tensor, list[SpecialistLogits]]:
     """The same of some rows."""
-    kept = []
-    for one in opinions:
+    selected = []
+    for one in specialists:
         mask = (one.rows >= rows.start) & (one.rows < rows.stop)
-        kept.append(Opinion(one.who, one.classes, one.rows[mask] - rows.start, one.logits[mask]))
-    return generalist[rows.start : rows.stop], kept
+        selected.append(SpecialistLogits(one.specialist, one.classes, one.rows[mask] - rows.start, one.logits[mask]))
+    return generalist[rows.start : rows.stop], selected
 
 
-def batched(generalist: torch.Tensor, opinions: list[Opinion], way: str) -> torch.Tensor:
+def batched(generalist: torch.Tensor, specialists: list[SpecialistLogits], way: str) -> torch.Tensor:
     """Attar's."""
     cuts = [range(start, min(start + AT_ONCE, len(generalist))) for start in range(0, len(generalist), AT_ONCE)]
-    return torch.cat([kl_inference(*part(generalist, opinions, cut), parametrization=way).logits for cut in cuts])  # type: ignore[arg-type]
+    return torch.cat([kl_inference(*rows_of(generalist, specialists, cut), parametrization=way).logits for cut in cuts])  # type: ignore[arg-type]
 
 
-def with_scipy(generalist: torch.Tensor, opinions: list[Opinion]) -> torch.Tensor:
+def with_scipy(generalist: torch.Tensor, specialists: list[SpecialistLogits]) -> torch.Tensor:
     """One image after the other, by its own minimizer."""
     found = []
     for row in range(len(generalist)):
         p = generalist[row].double().softmax(0).numpy()
         asked = [
-            (one.classes.numpy(), one.logits[one.rows == row][0]) for one in opinions if bool((one.rows == row).any())
+            (one.classes.numpy(), one.logits[one.rows == row][0])
+            for one in specialists
+            if bool((one.rows == row).any())
         ]
         said = [(known, logits.double().softmax(0).numpy()) for known, logits in asked]
 
@@ -98,11 +104,11 @@ def with_scipy(generalist: torch.Tensor, opinions: list[Opinion]) -> torch.Tenso
     return torch.stack(found).float()
 
 
-def with_torch(generalist: torch.Tensor, opinions: list[Opinion]) -> torch.Tensor:
+def with_torch(generalist: torch.Tensor, specialists: list[SpecialistLogits]) -> torch.Tensor:
     """One image after the other, by gradient descent with autograd."""
     found = []
     for row in range(len(generalist)):
-        mine, asked = part(generalist, opinions, range(row, row + 1))
+        mine, asked = rows_of(generalist, specialists, range(row, row + 1))
         asked = [one for one in asked if len(one.rows)]
         z = mine.log_softmax(1).clone().requires_grad_()
         optimizer = torch.optim.Adam([z], lr=0.1)
@@ -133,16 +139,16 @@ def main() -> None:
     summary: list[dict[str, Any]] = []
     for classes, specialists, size in SIZES:
         for top in (1, 5):
-            generalist, opinions = case(classes, specialists, size, top, given.seed)
-            whole = kl_inference(generalist, opinions)
-            asked = sum(len(one.rows) for one in opinions) / IMAGES
+            generalist, outputs = case(classes, specialists, size, top, given.seed)
+            inferred = kl_inference(generalist, outputs)
+            asked = sum(len(one.rows) for one in outputs) / IMAGES
             works: dict[str, tuple[Callable[[], torch.Tensor], int]] = {
-                way: ((lambda way=way, g=generalist, o=opinions: batched(g, o, way)), IMAGES)
+                way: ((lambda way=way, g=generalist, o=outputs: batched(g, o, way)), IMAGES)
                 for way in ("probabilities", "logits")
             }
             for name, loop in (("scipy", with_scipy), ("torch", with_torch)):
-                count = PART[name][classes]
-                some = part(generalist, opinions, range(count))
+                count = IMAGES_TIMED[name][classes]
+                some = rows_of(generalist, outputs, range(count))
                 works[name] = ((lambda loop=loop, some=some: loop(*some)), count)
             entry: dict[str, Any] = {
                 "classes": classes,
@@ -150,22 +156,24 @@ def main() -> None:
                 "set_size": size,
                 "top": top,
                 "asked_mean": asked,
-                "steps_mean": float(whole.steps.float().mean()),
-                "residual_largest": float(whole.residual.max()),
+                "steps_mean": float(inferred.steps.float().mean()),
+                "residual_largest": float(inferred.residual.max()),
             }
             taken: dict[str, list[float]] = {name: [] for name in works}
             for _ in range(given.rounds):
                 for name, (work, images) in works.items():
                     taken[name].append(seconds(work, images))
             for name, (work, images) in works.items():
-                said = work()
-                mine, its = part(generalist, opinions, range(images))
-                excess = kl_objective(said, mine, its) - kl_objective(whole.logits[:images], mine, its)
+                log_probabilities = work()
+                general, theirs = rows_of(generalist, outputs, range(images))
+                excess = kl_objective(log_probabilities, general, theirs) - kl_objective(
+                    inferred.logits[:images], general, theirs
+                )
                 entry[name] = {
                     "seconds_per_1000": statistics.median(taken[name]),
                     "times_slower": statistics.median(taken[name]) / statistics.median(taken["probabilities"]),
                     "images_timed": images,
-                    "difference": float((said.exp() - whole.logits[:images].exp()).abs().max()),
+                    "difference": float((log_probabilities.exp() - inferred.logits[:images].exp()).abs().max()),
                     "objective": float(excess.max()),
                 }
             if entry["scipy"]["difference"] > 1e-3 or entry["logits"]["difference"] > 1e-3:

@@ -47,13 +47,13 @@ class Row:
 
 def half_step(form: Any, tensor: torch.Tensor, encoded: Encoded) -> torch.Tensor:
     step = encoded.table["step"][:, None].expand_as(form.granularity.rows(tensor)) / 2
-    return form.granularity.whole(step, encoded.shape)
+    return form.granularity.from_rows(step, encoded.shape)
 
 
 def one_step(form: Any, tensor: torch.Tensor, encoded: Encoded) -> torch.Tensor:
     """Half a step, and another half where the largest saturates just below a power of two."""
     step = 2.0 ** -encoded.table["fraction"][:, None].float()
-    return form.granularity.whole(step.expand_as(form.granularity.rows(tensor)), encoded.shape)
+    return form.granularity.from_rows(step.expand_as(form.granularity.rows(tensor)), encoded.shape)
 
 
 def to_the_next_point(form: Any, tensor: torch.Tensor, encoded: Encoded) -> torch.Tensor:
@@ -61,7 +61,7 @@ def to_the_next_point(form: Any, tensor: torch.Tensor, encoded: Encoded) -> torc
     points = encoded.table["points"]
     far = torch.stack([*(points.diff() / 2), points[0].abs(), (1 - points[-1]).abs()]).amax()
     rows = form.granularity.rows(tensor)
-    return form.granularity.whole((encoded.table["span"] * far)[:, None].expand_as(rows), encoded.shape)
+    return form.granularity.from_rows((encoded.table["span"] * far)[:, None].expand_as(rows), encoded.shape)
 
 
 def clipped_half_step(size: float) -> Bound:

@@ -8,7 +8,7 @@ import torch
 
 from attar.errors import BadInput
 from attar.ops.decoupling import decoupled, standardized
-from attar.ops.wide import wide
+from attar.ops.dtypes import at_least_float32
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -59,4 +59,4 @@ def test_one_class_is_refused(function):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_half_precision_is_widened_and_double_is_kept(dtype):
     expected = torch.float64 if dtype == torch.float64 else torch.float32
-    assert wide(torch.zeros(2, dtype=dtype)).dtype == expected
+    assert at_least_float32(torch.zeros(2, dtype=dtype)).dtype == expected

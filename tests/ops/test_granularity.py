@@ -15,7 +15,7 @@ def test_rows_hold_every_value_and_make_the_tensor_again(granularity, shape):
     tensor = torch.arange(float(torch.Size(shape).numel())).reshape(shape)
     rows = granularity.rows(tensor)
     assert len(rows) == granularity.groups(shape)
-    assert torch.equal(granularity.whole(rows, shape), tensor)
+    assert torch.equal(granularity.from_rows(rows, shape), tensor)
 
 
 def test_rows_are_what_their_names_say():

@@ -105,7 +105,7 @@ def test_a_row_is_judged_alike_wherever_it_stands(mimic: Mimic, blobs: tuple[Row
     np.testing.assert_allclose(alone, together[:5], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy", "logits"])
+@pytest.mark.parametrize("loss", ["squared_error", "kl_divergence", "logits"])
 def test_classifier_of_two_classes(loss: str, blobs: tuple[Rows, Rows]) -> None:
     two = blobs[1] != "cat"
     x, y = blobs[0][two], (blobs[1][two] == "bee").astype(int)
@@ -347,7 +347,7 @@ def test_numbers_that_the_teacher_would_take_for_names(caplog: pytest.LogCapture
         LogisticRegression(),
     )
     Mimic(teacher, **SMALL | {"steps": 20}).fit(x, np.arange(40) % 2)
-    assert "column 'column 0' is taken for names, 40 of them, though its values are written like numbers" in caplog.text
+    assert "column 'column 0' is read as names, 40 of them, though its values are written like numbers" in caplog.text
 
 
 def test_value_that_was_not_there_in_training(tmp_path: Path) -> None:

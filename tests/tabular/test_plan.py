@@ -19,7 +19,7 @@ DEFAULTS = Mimic(LogisticRegression()).get_params(deep=False)
     ("name", "value", "says"),
     [
         ("loss", "squared", "Did you mean 'squared_error'"),
-        ("loss", 3, "one of cross_entropy, squared_error, logits"),
+        ("loss", 3, "one of kl_divergence, squared_error, logits"),
         ("method", "mung", "Did you mean 'munge'"),
         ("unseen", "ignore", "one of error, missing"),
         ("hidden", 256, "a list of widths"),

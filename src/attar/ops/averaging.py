@@ -1,4 +1,4 @@
-"""What several models say, averaged: each function takes the members' logits and gives the logits of the whole.
+"""The outputs of several models, averaged: from the members' logits to the logits of the ensemble.
 
 Written so that ``torch.export`` can follow them: weights are plain numbers, known before the tensors are.
 """

@@ -39,8 +39,12 @@ def covariance(probabilities: Iterable[Float[Tensor, "_ classes"]]) -> Float64[T
     """
     count, sums, products = 0, torch.zeros(()), torch.zeros(())
     for batch in probabilities:
-        wide = batch.double().cpu()
-        count, sums, products = count + len(wide), sums + wide.sum(0), products + wide.T @ wide
+        predictions = batch.double().cpu()
+        count, sums, products = (
+            count + len(predictions),
+            sums + predictions.sum(0),
+            products + predictions.T @ predictions,
+        )
     if count < 2:
         raise must("probabilities", "covariance", "of two rows or more", count, "Give a sample of predictions")
     mean = sums / count
@@ -103,13 +107,13 @@ def cluster_classes(
     if columns not in get_args(Columns):
         rule = f"one of {', '.join(map(repr, get_args(Columns)))}"
         raise must("columns", "cluster_classes", rule, columns, near(str(columns), get_args(Columns)))
-    wide = covariances.double().cpu()
+    matrix = covariances.double().cpu()
     # Numbers of ordinary size; the covariances of many classes are tiny. A class that is never predicted has none.
     deviations = (
-        wide.diag().clamp_min(0).sqrt() if columns == "correlation" else wide.abs().amax().sqrt().expand(classes)
+        matrix.diag().clamp_min(0).sqrt() if columns == "correlation" else matrix.abs().amax().sqrt().expand(classes)
     )
     deviations = deviations.clamp_min(1e-12)
-    points = np.ascontiguousarray(_unit_columns(wide / deviations[:, None] / deviations, columns).T.numpy())
+    points = np.ascontiguousarray(_unit_columns(matrix / deviations[:, None] / deviations, columns).T.numpy())
     centers = _centers(points, n_clusters, clustering, seed)
     distances = _distances(points, centers)
     if set_size is None:

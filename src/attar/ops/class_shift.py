@@ -58,9 +58,9 @@ def best_class_shift(
         raise must("chosen", "best_class_shift", "some of the classes, not all", chosen.tolist(), "Name fewer or more")
     if len(logits) == 0:
         raise must("logits", "best_class_shift", "of one row or more", 0, "Give validation data")
-    wide = logits.double()
-    theirs, their_class = wide.masked_fill(~mask, -torch.inf).max(dim=1)
-    others, other_class = wide.masked_fill(mask, -torch.inf).max(dim=1)
+    logits = logits.double()
+    theirs, their_class = logits.masked_fill(~mask, -torch.inf).max(dim=1)
+    others, other_class = logits.masked_fill(mask, -torch.inf).max(dim=1)
     turns, order = (others - theirs).sort()
     gain = (their_class == labels).long() - (other_class == labels).long()
     start = int((other_class == labels).sum())
@@ -77,8 +77,8 @@ def best_class_shift(
     left = float(low[place] if low[place].isfinite() else high[place] - 2)
     end = float(high[place] if high[place].isfinite() else low[place] + 2)
     shift = 0.0 if float(low[place]) < 0 < float(high[place]) else (left + end) / 2
-    before = int((wide.argmax(1) == labels).sum())
-    after = int(((wide + shift * mask).argmax(1) == labels).sum())
+    before = int((logits.argmax(1) == labels).sum())
+    after = int(((logits + shift * mask).argmax(1) == labels).sum())
     if after <= before:
         return ClassShift(shift=0.0, before=before, after=before)
     return ClassShift(shift=shift, before=before, after=after)

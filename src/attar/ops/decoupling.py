@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attar.errors import must
-from attar.ops.wide import wide
+from attar.ops.dtypes import at_least_float32
 
 
 def decoupled(
@@ -39,7 +39,7 @@ def decoupled(
     classes = logits.shape[-1]
     if classes < 2:
         raise must("logits", "decoupled", "of two classes at least", tuple(logits.shape), "Use another term")
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     its = labels.unsqueeze(-1)
     places = torch.arange(classes - 1, device=logits.device).expand(*labels.shape, -1)
     others = logits.gather(-1, places + (places >= its))
@@ -68,8 +68,8 @@ def standardized(logits: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*bat
     classes = logits.shape[-1]
     if classes < 2:
         raise must("logits", "standardized", "of two classes at least", tuple(logits.shape), "Use another term")
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     centered = logits - logits.mean(-1, keepdim=True)
     variance = centered.square().sum(-1, keepdim=True) / (classes - 1)
-    # Nothing can be said of logits that are all equal; 1 keeps their gradient that of the centered ones.
+    # Logits that are all equal have no scale; 1 keeps their gradient that of the centered ones.
     return centered / variance.masked_fill(variance == 0, 1).sqrt()

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import math
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must
-
-
-def _wide(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()
+from attar.ops.dtypes import at_least_float32
 
 
 def _check(student: Tensor, teacher: Tensor, temperature: float, of: str) -> None:
@@ -62,8 +58,8 @@ def forward_kl(
         Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 2. arXiv:1503.02531
     """
     _check(student_logits, teacher_logits, temperature, "forward_kl")
-    log_q = functional.log_softmax(_wide(student_logits) / temperature, dim=-1)
-    log_p = functional.log_softmax(_wide(teacher_logits) / temperature, dim=-1)
+    log_q = functional.log_softmax(at_least_float32(student_logits) / temperature, dim=-1)
+    log_p = functional.log_softmax(at_least_float32(teacher_logits) / temperature, dim=-1)
     # exp(log p) is exactly 0 where log p underflows, and 0 * finite is 0: no special case is needed.
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
@@ -87,8 +83,8 @@ def soft_cross_entropy(
         BadInput: If ``temperature`` is not positive and finite, or the shapes differ.
     """
     _check(student_logits, teacher_logits, temperature, "soft_cross_entropy")
-    log_q = functional.log_softmax(_wide(student_logits) / temperature, dim=-1)
-    return -(functional.softmax(_wide(teacher_logits) / temperature, dim=-1) * log_q).sum(-1)
+    log_q = functional.log_softmax(at_least_float32(student_logits) / temperature, dim=-1)
+    return -(functional.softmax(at_least_float32(teacher_logits) / temperature, dim=-1) * log_q).sum(-1)
 
 
 def centered_squared_error(
@@ -111,7 +107,7 @@ def centered_squared_error(
         Hinton, Vinyals, Dean, 2015, section 2.1.
     """
     _check(student_logits, teacher_logits, 1.0, "centered_squared_error")
-    difference = _wide(student_logits) - _wide(teacher_logits)
+    difference = at_least_float32(student_logits) - at_least_float32(teacher_logits)
     return 0.5 * (difference - difference.mean(-1, keepdim=True)).square().mean(-1)
 
 
@@ -132,7 +128,7 @@ def squared_error(
         tensor([2.])
     """
     _check(outputs, targets, 1.0, "squared_error")
-    return (_wide(outputs) - _wide(targets)).square().mean(-1)
+    return (at_least_float32(outputs) - at_least_float32(targets)).square().mean(-1)
 
 
 def cross_entropy(
@@ -151,7 +147,7 @@ def cross_entropy(
         smoothing: Share of the probability that is spread evenly over all classes, 0 to 1.
     """
     flat = functional.cross_entropy(
-        _wide(logits).reshape(-1, logits.shape[-1]),
+        at_least_float32(logits).reshape(-1, logits.shape[-1]),
         labels.reshape(-1),
         ignore_index=absent,
         reduction="none",

@@ -1,4 +1,4 @@
-"""What hidden layers of two networks say, made comparable: channels, sizes of maps, attention.
+"""Hidden features of two networks, made comparable: channels, sizes of maps, attention.
 
 Features are ``[batch, features]``, ``[batch, position, features]`` for sequences, and maps ``[batch, channels, height,
 width]`` or ``[batch, channels, depth, height, width]``.
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must
-from attar.ops.wide import wide
+from attar.ops.dtypes import at_least_float32
 
 _POOLS: dict[int, Callable[..., Tensor]] = {4: functional.adaptive_avg_pool2d, 5: functional.adaptive_avg_pool3d}
 
@@ -85,7 +85,7 @@ def attention(features: Tensor, *, power: float = 2.0) -> Float[torch.Tensor, "b
     axis = channels_axis(features)
     if features.dim() == 2:
         raise must("features", "attention", "maps or sequences", tuple(features.shape), "Name a convolutional layer")
-    features = wide(features)
+    features = at_least_float32(features)
     strength = features.square() if power == 2 else features.abs().pow(power)
     # The mean rather than the sum, which overflows later and is the same after the division.
     flat = strength.mean(axis).flatten(1)

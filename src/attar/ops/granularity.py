@@ -23,7 +23,7 @@ class PerTensor:
         """The tensor with one group a row."""
         return tensor.reshape(1, -1)
 
-    def whole(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
+    def from_rows(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
         """The tensor of this shape whose `rows` these are."""
         return rows.reshape(shape)
 
@@ -49,7 +49,7 @@ class PerAxis:
         first = tensor.movedim(self._axis(tuple(tensor.shape)), 0)
         return first.reshape(first.shape[0], -1) if first.numel() else first.new_empty(first.shape[0], 0)
 
-    def whole(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
+    def from_rows(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
         """The tensor of this shape whose `rows` these are."""
         if not shape:
             return rows.reshape(shape)
@@ -99,13 +99,13 @@ class PerGroup:
         """How many values fill up the last group of a tensor with so many values."""
         return -count % self.group_size if count > self.group_size else 0
 
-    def whole(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
+    def from_rows(self, rows: Shaped[Tensor, "groups size"], shape: tuple[int, ...]) -> Shaped[Tensor, "..."]:
         """The tensor of this shape whose `rows` these are."""
         return rows.reshape(-1)[: torch.Size(shape).numel()].reshape(shape)
 
 
 Granularity = PerTensor | PerAxis | PerGroup
 
-WHOLE_TENSOR = PerTensor()
+PER_TENSOR = PerTensor()
 BUCKETS = PerGroup(256)
 """The paper's buckets: what formats with a scale for each group begin with."""

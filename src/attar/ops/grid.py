@@ -19,11 +19,6 @@ SMALLEST = 1e-30
 _FEW_POINTS = 40
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or as it is in float64: what all grids are computed in."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
-
-
 def rounded(values: Float[Tensor, "*shape"], *, stochastic: bool = False) -> Float[Tensor, "*shape"]:
     """Whole numbers: the nearest, or drawn so that their mean is the value.
 

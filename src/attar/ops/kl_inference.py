@@ -25,7 +25,7 @@ _LOWEST = -690.0
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """What `kl_inference` found.
+    """The result of `kl_inference`.
 
     Attributes:
         logits: ``[batch, classes]`` float32, log-probabilities.
@@ -41,17 +41,17 @@ class Inferred:
 
 
 @dataclass(frozen=True, eq=False)
-class Opinion:
-    """What one specialist says of the rows that it was asked about.
+class SpecialistLogits:
+    """The logits of one specialist for the rows that were routed to it.
 
     Attributes:
-        who: Its number among the specialists.
+        specialist: Its number among the specialists.
         classes: ``[special]``, numbers of the classes that it tells apart, each once.
         rows: ``[asked]``, positions of the rows in the batch, each once.
         logits: ``[asked, special + 1]``, of these classes in this order, and last of all others together.
     """
 
-    who: int
+    specialist: int
     classes: Int[Tensor, " special"]
     rows: Int[Tensor, " asked"]
     logits: Float[Tensor, "asked outputs"]
@@ -59,7 +59,7 @@ class Opinion:
 
 def kl_inference(
     generalist: Float[Tensor, "batch classes"],
-    opinions: Sequence[Opinion],
+    specialists: Sequence[SpecialistLogits],
     *,
     parametrization: Parametrization = "probabilities",
     max_steps: int = 200,
@@ -68,9 +68,9 @@ def kl_inference(
     r"""The q that minimizes :math:`KL(p^g \| q) + \sum_m KL(p^m \| q^m)` for each row, as log-probabilities.
 
     :math:`q^m` is q with all the classes that specialist m does not know summed into one. The sum is over those that
-    were asked about the row; a row of which none was keeps what the generalist said. The objective is convex in q and
-    falls in every step. Its gradient with respect to the logits of q is, for each specialist, :math:`q_j - p_j` for the
-    classes that it knows and :math:`q_j - p_{rest} q_j / q_{rest}` for the others.
+    were asked about the row; a row for which none was keeps the generalist's distribution. The objective is convex in q
+    and falls in every step. Its gradient with respect to the logits of q is, for each specialist, :math:`q_j - p_j` for
+    the classes that it knows and :math:`q_j - p_{rest} q_j / q_{rest}` for the others.
 
     - ``probabilities``: q becomes the mean of the distributions that generalist and specialists would have, were each
       to share its rest out as q does. That is the gradient step of length 1/(1 + specialists) in q; it is also
@@ -84,17 +84,17 @@ def kl_inference(
 
     Args:
         generalist: Logits.
-        opinions: What the specialists say, each of the rows that it was asked about.
+        specialists: The outputs of the specialists, each for the rows that were routed to it.
         parametrization: What is moved. Both come to the same q.
         max_steps: Steps of a row at most.
         tolerance: Largest component of the gradient at which a row is done.
 
     Raises:
-        BadInput: If an opinion does not fit the generalist, or a setting breaks its rule.
+        BadInput: If the output of a specialist does not fit the generalist, or a setting breaks its rule.
 
     Example:
         >>> generalist = torch.tensor([[0.5, 0.3, 0.2]]).log()
-        >>> sure = Opinion(0, torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([[0.1, 0.7, 0.2]]).log())
+        >>> sure = SpecialistLogits(0, torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([[0.1, 0.7, 0.2]]).log())
         >>> kl_inference(generalist, [sure]).logits.exp()
         tensor([[0.3000, 0.5000, 0.2000]])
 
@@ -116,9 +116,9 @@ def kl_inference(
     if not 0 < tolerance < math.inf:
         raise must("tolerance", "kl_inference", "finite and greater than 0", tolerance, "1e-6 is usual")
     batch, classes = generalist.shape
-    _check(opinions, batch, classes)
+    _check(specialists, batch, classes)
     log_g = torch.log_softmax(generalist.double(), dim=1)
-    active, others, rest = _pairs(opinions, batch, classes, log_g)
+    active, others, rest = _pairs(specialists, batch, classes, log_g)
     logits = log_g.clone()
     steps = torch.zeros(batch, dtype=torch.int64, device=log_g.device)
     residual = torch.zeros(batch, dtype=torch.float64, device=log_g.device)
@@ -127,7 +127,7 @@ def kl_inference(
     asked = active.sum(1)
     order = asked.argsort()
     order = order[asked[order] > 0]
-    known = _known(opinions, batch, classes, log_g)
+    known = _known(specialists, batch, classes, log_g)
     for rows in torch.split(order, max(1, _CHUNK // classes)):
         problem = _Problem(log_g[rows], known[rows], active[rows], rest[rows], others)
         logits[rows], steps[rows], residual[rows] = search(problem, max_steps, tolerance)
@@ -135,28 +135,30 @@ def kl_inference(
 
 
 def kl_objective(
-    log_q: Float[Tensor, "batch classes"], generalist: Float[Tensor, "batch classes"], opinions: Sequence[Opinion]
+    log_q: Float[Tensor, "batch classes"],
+    generalist: Float[Tensor, "batch classes"],
+    specialists: Sequence[SpecialistLogits],
 ) -> Float[Tensor, " batch"]:
     """What `kl_inference` minimizes, in nats per row; gradients flow to ``log_q``.
 
     Args:
         log_q: Log-probabilities, or logits.
         generalist: Logits.
-        opinions: What the specialists say.
+        specialists: The outputs of the specialists.
 
     Raises:
-        BadInput: If an opinion does not fit the generalist.
+        BadInput: If the output of a specialist does not fit the generalist.
     """
     batch, classes = generalist.shape
-    _check(opinions, batch, classes)
+    _check(specialists, batch, classes)
     log_q = torch.log_softmax(log_q.double(), dim=1)
     log_g = torch.log_softmax(generalist.double(), dim=1)
     total = (log_g.exp() * (log_g - log_q)).sum(1)
-    for one in opinions:
+    for one in specialists:
         log_p = torch.log_softmax(one.logits.double(), dim=1)
-        mine = log_q.index_select(0, one.rows)
+        log_q_rows = log_q.index_select(0, one.rows)
         unknown = torch.ones(classes, dtype=torch.bool, device=log_q.device).index_fill_(0, one.classes, False)
-        folded = torch.cat([mine[:, one.classes], mine[:, unknown].logsumexp(1, keepdim=True)], dim=1)
+        folded = torch.cat([log_q_rows[:, one.classes], log_q_rows[:, unknown].logsumexp(1, keepdim=True)], dim=1)
         total = total.index_add(0, one.rows, (log_p.exp() * (log_p - folded)).sum(1))
     return total
 
@@ -166,8 +168,8 @@ class _Problem:
     """Some rows to search for: with r rows, c classes and m specialists.
 
     Attributes:
-        log_g: ``[r, c]``, what the generalist says.
-        known: ``[r, c]``, the sum of what the asked specialists say of the classes that they know.
+        log_g: ``[r, c]``, the generalist's log-probabilities.
+        known: ``[r, c]``, the sum of the specialists' probabilities for the classes that they know.
         active: ``[r, m]``, who was asked.
         rest: ``[r, m]``, the probability that a specialist leaves for all other classes; 0 where not asked.
         others: ``[m, c]``, 1 for the classes that a specialist does not know.
@@ -211,18 +213,18 @@ def _in_probabilities(problem: _Problem, max_steps: int, tolerance: float) -> _F
         return fresh, (fresh - q).abs_().amax(1) * weight[:, 0]
 
     for step in range(1, max_steps + 1):
-        q, apart = stepped()
-        going = apart > tolerance
+        q, residuals = stepped()
+        going = residuals > tolerance
         if step == max_steps:
             going = torch.zeros_like(going)
             # No tolerance bounds these rows' residual, so that it is looked at once more, where they are now.
-            _, apart = stepped()
+            _, residuals = stepped()
         count = int(going.sum())
         if count <= 0.7 * len(alive):
             done = ~going
             at = alive[done]
             found[at] = _logs(q[done], problem.rows(done))
-            steps[at], residual[at] = step, apart[done]
+            steps[at], residual[at] = step, residuals[done]
             if count == 0:
                 break
             problem, q, fixed = problem.rows(going), q[going], fixed[going]
@@ -253,51 +255,58 @@ def _in_logits(problem: _Problem, max_steps: int, tolerance: float) -> _Found:
         gradient = q - drawn
         return log_q, objective, gradient / torch.maximum(q, drawn).clamp_min(1e-300), gradient.abs().amax(1)
 
-    z, objective, direction, apart = look(problem.log_g)
+    z, objective, direction, residuals = look(problem.log_g)
     length = torch.ones_like(weight)
     steps = torch.zeros(len(z), dtype=torch.int64, device=z.device)
     for _ in range(max_steps):
-        going = apart > tolerance
+        going = residuals > tolerance
         if not bool(going.any()):
             break
-        tried, its_objective, its_direction, its_apart = look(z - length * direction)
-        better = (its_objective <= objective) & going
-        z = torch.where(better[:, None], tried, z)
-        direction = torch.where(better[:, None], its_direction, direction)
-        objective, apart = torch.where(better, its_objective, objective), torch.where(better, its_apart, apart)
+        candidate, candidate_objective, candidate_direction, candidate_residual = look(z - length * direction)
+        better = (candidate_objective <= objective) & going
+        z = torch.where(better[:, None], candidate, z)
+        direction = torch.where(better[:, None], candidate_direction, direction)
+        objective, residuals = (
+            torch.where(better, candidate_objective, objective),
+            torch.where(better, candidate_residual, residuals),
+        )
         length = torch.where(better[:, None], length * 1.5, length * 0.5)
         steps += going
-    return z, steps, apart
+    return z, steps, residuals
 
 
-def _pairs(opinions: Sequence[Opinion], batch: int, classes: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(
+    specialists: Sequence[SpecialistLogits], batch: int, classes: int, like: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Who was asked ``[batch, m]``, who does not know what ``[m, classes]``, and what is left ``[batch, m]``."""
-    active = torch.zeros(batch, len(opinions), dtype=torch.bool, device=like.device)
-    rest = torch.zeros(batch, len(opinions), dtype=like.dtype, device=like.device)
-    others = torch.ones(len(opinions), classes, dtype=like.dtype, device=like.device)
-    for place, one in enumerate(opinions):
+    active = torch.zeros(batch, len(specialists), dtype=torch.bool, device=like.device)
+    rest = torch.zeros(batch, len(specialists), dtype=like.dtype, device=like.device)
+    others = torch.ones(len(specialists), classes, dtype=like.dtype, device=like.device)
+    for place, one in enumerate(specialists):
         active[one.rows, place] = True
         others[place, one.classes] = 0.0
         rest[one.rows, place] = torch.log_softmax(one.logits.double(), dim=1)[:, -1].exp()
     return active, others, rest
 
 
-def _known(opinions: Sequence[Opinion], batch: int, classes: int, like: Tensor) -> Tensor:
-    """The sum ``[batch, classes]`` of what specialists say of the classes that they know."""
+def _known(specialists: Sequence[SpecialistLogits], batch: int, classes: int, like: Tensor) -> Tensor:
+    """The sum ``[batch, classes]`` of the specialists' probabilities for the classes that they know."""
     known = torch.zeros(batch, classes, dtype=like.dtype, device=like.device)
-    for one in opinions:
+    for one in specialists:
         # Each row and each class is there once, so that nothing is written twice.
         known[one.rows[:, None], one.classes] += torch.softmax(one.logits.double(), dim=1)[:, :-1]
     return known
 
 
-def _check(opinions: Sequence[Opinion], batch: int, classes: int) -> None:
-    for place, one in enumerate(opinions):
-        of = f"opinion {place}"
+def _check(specialists: Sequence[SpecialistLogits], batch: int, classes: int) -> None:
+    for place, one in enumerate(specialists):
+        of = f"specialist output {place}"
         sizes = (len(one.rows), len(one.classes) + 1)
         if tuple(one.logits.shape) != sizes:
             rule = f"of shape {sizes}, [asked, special + 1]"
-            raise must("logits", of, rule, tuple(one.logits.shape), "Give one per class, and last that of the rest")
+            raise must(
+                "logits", of, rule, tuple(one.logits.shape), "Give one logit for each class and a last one for the rest"
+            )
         if not 1 <= len(one.classes) < classes or int(one.classes.min()) < 0 or int(one.classes.max()) >= classes:
             rule = f"some of the {classes} classes, not all"
             raise must("classes", of, rule, one.classes.tolist(), "Name class numbers")
@@ -305,4 +314,4 @@ def _check(opinions: Sequence[Opinion], batch: int, classes: int) -> None:
             raise must("rows", of, f"positions below {batch}", one.rows.tolist(), "Name rows of the batch")
         for name, values in (("classes", one.classes), ("rows", one.rows)):
             if len(set(values.tolist())) < len(values):
-                raise must(name, of, "named once each", values.tolist(), "Drop what stands twice")
+                raise must(name, of, "named once each", values.tolist(), "Name each only once")

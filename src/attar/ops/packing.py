@@ -72,8 +72,8 @@ def unpack(packed: UInt8[ndarray, " bytes"], bits: int, count: int) -> Integer[n
         cells = (packed[:, None] >> places) & np.uint8(2**bits - 1)
         return cells.reshape(-1)[:count].astype(np.int32)
     raw = np.unpackbits(packed, count=bits * count, bitorder="little").reshape(count, bits)
-    whole = np.packbits(np.pad(raw, ((0, 0), (0, 16 - bits))), axis=1, bitorder="little")
-    return whole.reshape(-1).view("<u2").astype(np.int32)
+    padded = np.packbits(np.pad(raw, ((0, 0), (0, 16 - bits))), axis=1, bitorder="little")
+    return padded.reshape(-1).view("<u2").astype(np.int32)
 
 
 def pack_digits(codes: Integer[ndarray, "..."], base: int = 3) -> UInt8[ndarray, " bytes"]:

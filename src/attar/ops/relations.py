@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from attar.ops.wide import wide
+from attar.ops.dtypes import at_least_float32
 
 
 def relative_distances(points: Float[Tensor, "n features"]) -> Float[Tensor, "n n"]:
@@ -28,7 +28,7 @@ def relative_distances(points: Float[Tensor, "n features"]) -> Float[Tensor, "n 
     References:
         Park, Kim, Lu, Cho, *Relational Knowledge Distillation*, 2019, equations 6 and 7. arXiv:1904.05068
     """
-    points = wide(points)
+    points = at_least_float32(points)
     # Differences, and not products: those lose all digits where points are close together and far from 0.
     distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     apart = (distances > 0).sum()
@@ -53,7 +53,7 @@ def angles(points: Float[Tensor, "n features"]) -> Float[Tensor, "n n n"]:
     References:
         Park et al., 2019, equation 9.
     """
-    points = wide(points)
+    points = at_least_float32(points)
     ways = points.unsqueeze(0) - points.unsqueeze(1)
     length = ways.square().sum(-1, keepdim=True)
     ways = ways / length.masked_fill(length == 0, 1).sqrt()
@@ -74,4 +74,4 @@ def huber(student: Float[Tensor, "*shape"], teacher: Float[Tensor, "*shape"]) ->
     References:
         Park et al., 2019, equation 8.
     """
-    return functional.smooth_l1_loss(wide(student), wide(teacher), reduction="none")
+    return functional.smooth_l1_loss(at_least_float32(student), at_least_float32(teacher), reduction="none")

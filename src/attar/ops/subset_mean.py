@@ -1,4 +1,4 @@
-"""The mean of what several models say that know some of the classes each."""
+"""The mean of the outputs of several models that know some of the classes each."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def mean_of_subsets(
 
     The minimum has :math:`q_j = \sum_{m \ni j} w_m p^m_j / \sum_{m \ni j} u_m` with one number u for each member, so
     that these are what is searched for, by Newton's method with steps halved until the objective falls, in float64.
-    Where members hardly give the classes that they share any probability, how much each side has together is hardly
-    said by them; it then stays near where the search began, with all u equal to the weights.
+    Where members hardly give the classes that they share any probability, they hardly determine how much
+    each side has together; it then stays near where the search began, with all u equal to the weights.
 
     Args:
         logits: Of each member, ``[batch, its classes]``.
@@ -59,11 +59,11 @@ def mean_of_subsets(
         raise must("logits", "mean_of_subsets", rule, [list(one.shape) for one in logits], "Give one for each member")
     device, batch = logits[0].device, len(logits[0])
     member = torch.zeros(len(sets), classes, dtype=torch.float64, device=device)
-    parts = torch.full((len(sets), batch, classes), -torch.inf, dtype=torch.float64, device=device)
+    weighted = torch.full((len(sets), batch, classes), -torch.inf, dtype=torch.float64, device=device)
     for place, (one, known) in enumerate(zip(logits, sets, strict=True)):
         member[place, list(known)] = 1.0
-        parts[place][:, list(known)] = torch.log_softmax(one.double(), dim=1) + math.log(shares[place])
-    log_mass = parts.logsumexp(0)
+        weighted[place][:, list(known)] = torch.log_softmax(one.double(), dim=1) + math.log(shares[place])
+    log_mass = weighted.logsumexp(0)
     if bool((member == 1).all()):
         return torch.log_softmax(log_mass, dim=1).float()
     weight = torch.tensor(shares, dtype=torch.float64, device=device)
@@ -126,7 +126,7 @@ def check_subsets(sets: Sequence[Sequence[int]], classes: int, names: Sequence[s
         groups = [group for group in groups if not group & one] + [one.union(*touching)]
     if len(groups) > 1:
         got = [[called[number] for number in sorted(group)] for group in groups]
-        rule = "connected by classes that they share, for without these nothing says how likely one group is"
+        rule = "connected by classes that they share, for without these nothing determines how likely one group is"
         raise must("members", "Ensemble", rule, got, "Add a member that knows classes of both")
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must, near
+from attar.ops.dtypes import at_least_float32
 
 RESTS = ("spread", "bucket")
 """What a loss makes of the classes that were not kept: each has an even share of the rest, or all are one class."""
@@ -66,9 +67,9 @@ class TopK:
             Logarithms in float64.
         """
         log_probabilities = torch.log_softmax(logits.double(), dim=-1)
-        kept, index = log_probabilities.topk(k, dim=-1)
+        top, index = log_probabilities.topk(k, dim=-1)
         rest = log_probabilities.scatter(-1, index, -math.inf).logsumexp(dim=-1)
-        return cls(index, kept, rest, logits.shape[-1])
+        return cls(index, top, rest, logits.shape[-1])
 
     @property
     def k(self) -> int:
@@ -121,10 +122,10 @@ class TopK:
         It is what ``dense().div(temperature).log_softmax(-1)`` holds, without the other classes written out.
         """
         count = math.log(self.others)
-        kept = self.log_probabilities.clamp_min(_LEAST) / temperature
+        top = self.log_probabilities.clamp_min(_LEAST) / temperature
         each = (self.rest.clamp_min(_LEAST) - count) / temperature
-        total = torch.cat([kept, (each + count)[..., None]], dim=-1).logsumexp(dim=-1)
-        return kept - total[..., None], each - total
+        total = torch.cat([top, (each + count)[..., None]], dim=-1).logsumexp(dim=-1)
+        return top - total[..., None], each - total
 
 
 def dense(targets: Tensor | TopK) -> Tensor:
@@ -174,20 +175,20 @@ def top_k_kl(
     if tuple(student_logits.shape) != teacher.shape:
         rule = f"of the student's shape {tuple(student_logits.shape)}"
         raise must("teacher", "top_k_kl", rule, teacher.shape, "Both need the same classes in the same order")
-    wide = student_logits if student_logits.dtype == torch.float64 else student_logits.float()
-    log_kept, log_each = teacher.softened(temperature)
+    student_logits = at_least_float32(student_logits)
+    log_top, log_each = teacher.softened(temperature)
     if rest == "bucket":
-        scaled = wide / temperature
+        scaled = student_logits / temperature
         # The k classes and the bucket are all that has to be normalized: their logsumexp is that of all classes.
         bucket = scaled.scatter(-1, teacher.index, -math.inf).logsumexp(dim=-1, keepdim=True)
         log_q = functional.log_softmax(torch.cat([scaled.gather(-1, teacher.index), bucket], dim=-1), dim=-1)
-        log_p = torch.cat([log_kept, (log_each + math.log(teacher.others))[..., None]], dim=-1)
+        log_p = torch.cat([log_top, (log_each + math.log(teacher.others))[..., None]], dim=-1)
         return (log_p.exp() * (log_p - log_q)).sum(-1)
-    log_q = functional.log_softmax(wide / temperature, dim=-1)
+    log_q = functional.log_softmax(student_logits / temperature, dim=-1)
     chosen = log_q.gather(-1, teacher.index)
     unchosen = log_q.sum(-1) - chosen.sum(-1)
-    kept = (log_kept.exp() * (log_kept - chosen)).sum(-1)
-    return kept + log_each.exp() * (teacher.others * log_each - unchosen)
+    top = (log_top.exp() * (log_top - chosen)).sum(-1)
+    return top + log_each.exp() * (teacher.others * log_each - unchosen)
 
 
 def check_rest(rest: str, of: str) -> None:

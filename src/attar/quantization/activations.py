@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attar.errors import must
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
-from attar.ops.granularity import WHOLE_TENSOR
+from attar.ops.granularity import PER_TENSOR
 from attar.quantization.format import Format, Random, Ranged, straight_through
 
 INPUT = "input_format"
@@ -27,7 +27,7 @@ class InputFormat(nn.Module):
     def __init__(self, form: Format) -> None:
         super().__init__()
         assert isinstance(form, Ranged)
-        if (granularity := getattr(form, "granularity", WHOLE_TENSOR)) != WHOLE_TENSOR:
+        if (granularity := getattr(form, "granularity", PER_TENSOR)) != PER_TENSOR:
             rule = "the whole tensor: what goes into a layer has one range"
             raise must("granularity", "quantize, activations", rule, granularity, "Leave it out, or give PerTensor()")
         self.form: Any = form

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from attar.errors import must
+from attar.ops.dtypes import at_least_float32
 from attar.ops.granularity import PerTensor
-from attar.ops.grid import wide
 from attar.quantization.attach import WeightFormat
 from attar.quantization.formats.codebook import Codebook
 
@@ -46,10 +46,10 @@ def share_points_(student: nn.Module) -> nn.Module:
     assert isinstance(form, Codebook)
     scaled = []
     for _, tensor in found:
-        rows = form.granularity.rows(wide(tensor.detach()))
+        rows = form.granularity.rows(at_least_float32(tensor.detach()))
         table = form.measure(tensor.detach())
         within = (rows - table["low"][:, None]) / table["span"][:, None]
-        scaled.append(form.granularity.whole(within, tuple(tensor.shape)).reshape(-1))
+        scaled.append(form.granularity.from_rows(within, tuple(tensor.shape)).reshape(-1))
     # Scaled values are from 0 to 1 already: one group leaves them so.
     points = nn.Parameter(replace(form, granularity=PerTensor()).start(torch.cat(scaled))["points"])
     for riding, _ in found:

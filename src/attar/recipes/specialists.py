@@ -15,7 +15,7 @@ from torch.nn import functional
 from attar.errors import BadInput
 from attar.evidence.compare import verdict
 from attar.network.weights import digest
-from attar.ops.kl_inference import Opinion
+from attar.ops.kl_inference import SpecialistLogits
 from attar.recipes.checks import check_specialists
 from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.stages import Context
@@ -94,7 +94,13 @@ class Specialized:
         }
 
     def _one(
-        self, place: int, names: Sequence[str], labels: Tensor, general: Tensor, whole: Tensor, opinion: Opinion
+        self,
+        place: int,
+        names: Sequence[str],
+        labels: Tensor,
+        general: Tensor,
+        whole: Tensor,
+        opinion: SpecialistLogits,
     ) -> dict[str, Any]:
         """One specialist on the examples of its classes, every answer restricted to these."""
         one = self.teacher.specialists[place]
@@ -211,7 +217,7 @@ def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> S
     return tried
 
 
-def _ask(teacher: Specialists, split: Split, *, everyone: bool) -> tuple[Tensor, list[Opinion], Tensor]:
+def _ask(teacher: Specialists, split: Split, *, everyone: bool) -> tuple[Tensor, list[SpecialistLogits], Tensor]:
     """What the generalist says of a split, what the specialists do, and who is to be asked about what.
 
     Args:
@@ -220,25 +226,27 @@ def _ask(teacher: Specialists, split: Split, *, everyone: bool) -> tuple[Tensor,
         everyone: Every specialist speaks of every example, not only of those that it is asked about.
     """
     general, asked = [], []
-    said: list[list[Opinion]] = [[] for _ in teacher.specialists]
+    said: list[list[SpecialistLogits]] = [[] for _ in teacher.specialists]
     for rows in torch.split(torch.arange(len(split)), _AT_ONCE):
         inputs = split.floats(rows)
         general.append(teacher.generalist.predict(inputs))
         asked.append(teacher.asked(general[-1]))
         speaks = torch.ones_like(asked[-1]) if everyone else asked[-1]
-        for one in teacher.hear(inputs, speaks):
-            said[one.who].append(replace(one, rows=rows[one.rows]))
+        for one in teacher.specialist_logits(inputs, speaks):
+            said[one.specialist].append(replace(one, rows=rows[one.rows]))
     whole = [
-        Opinion(who, parts[0].classes, torch.cat([one.rows for one in parts]), torch.cat([one.logits for one in parts]))
+        SpecialistLogits(
+            who, parts[0].classes, torch.cat([one.rows for one in parts]), torch.cat([one.logits for one in parts])
+        )
         for who, parts in enumerate(said)
         if parts
     ]
     return torch.cat(general), whole, torch.cat(asked)
 
 
-def _asked_only(opinions: Sequence[Opinion], asked: Tensor) -> list[Opinion]:
+def _asked_only(opinions: Sequence[SpecialistLogits], asked: Tensor) -> list[SpecialistLogits]:
     """Of the opinions those that were asked for."""
-    kept = [(one, asked[one.rows, one.who]) for one in opinions]
+    kept = [(one, asked[one.rows, one.specialist]) for one in opinions]
     return [replace(one, rows=one.rows[mask], logits=one.logits[mask]) for one, mask in kept]
 
 
@@ -272,7 +280,7 @@ def _seconds(teacher: Specialists, split: Split) -> dict[str, float]:
     heard = []
     for batch in batches:
         general = teacher.generalist.predict(batch)
-        heard.append((general, teacher.hear(batch, teacher.asked(general))))
+        heard.append((general, teacher.specialist_logits(batch, teacher.asked(general))))
 
     def timed(work: Callable[[], object]) -> float:
         work()

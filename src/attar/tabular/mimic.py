@@ -1,7 +1,7 @@
 """`Mimic`: a small network that imitates an estimator of scikit-learn, and is one itself.
 
-The method is that of Bucila, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006: make up many rows that look like
-the data, let the big model label them, and train a small network on what it says.
+The method is that of Bucila, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006: synthesize many rows that look
+like the data, let the big model label them, and train a small network on its outputs.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from attar.deployment.artifact import Artifact, deploy
-from attar.errors import BadInput, must
+from attar.errors import BadInput, shown
 from attar.network.evaluating import evaluating
 from attar.tables import cells
 from attar.tables.columns import Columns
-from attar.tabular import taught
-from attar.tabular.imitate import in_units_
-from attar.tabular.making import Making
+from attar.tabular import teachers
+from attar.tabular.build import MimicBuilder
 from attar.tabular.plan import checked
 from attar.tabular.report import Report, of_labels, of_probabilities, of_values
 from attar.tabular.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
+from attar.tabular.train import unstandardize_
 from attar.training.progress import Progress, silent
 
 log = logging.getLogger(__name__)
 
-_PART = 16_384
-"""Rows that the network sees at once when predicting."""
+_CHUNK = 16_384
+"""Rows in one batch when predicting."""
 
-_KEPT = 256
+_CALIBRATION_ROWS = 256
 """Training rows kept for checking a deployment and for calibrating it."""
 
 
 class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A small network that says what a big estimator says.
+    """A small network that predicts what a big estimator predicts.
 
-    `fit` makes up rows that look like the data, has the teacher label them, and trains the network on that. A teacher
-    that is fitted already is used as it is, and then rows need no labels; another one is first fitted (a clone of it)
-    on the rows and labels given, as scikit-learn's meta-estimators do. Note that `sklearn.base.clone`, and so cross-
-    validation and searches, clone the teacher too, which forgets its fit: wrap it in `sklearn.frozen.FrozenEstimator`
-    to keep it.
+    `fit` synthesizes rows that look like the data, has the teacher label them, and trains the network on that. A
+    teacher that is fitted already is used as it is, and then rows need no labels; another one is first fitted (a clone
+    of it) on the rows and labels given, as scikit-learn's meta-estimators do. Note that `sklearn.base.clone`, and so
+    cross- validation and searches, clone the teacher too, which forgets its fit: wrap it in
+    `sklearn.frozen.FrozenEstimator` to keep it.
 
     A mimic of a classifier is a classifier and a mimic of a regressor a regressor.
 
@@ -62,7 +62,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         columns_: What the columns of the rows are.
         network_: The network, from encoded rows (float32, nominals as codes, NaN where missing) to logits or values.
         spec_: How to build that network anew.
-        synthesis_: How rows were made up, with the p and s that were chosen; None if none were.
+        synthesis_: How rows were synthesized, with the p and s that were chosen; None if none were.
         report_: How close the mimic is to its teacher on validation rows.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, where the rows had them.
@@ -89,7 +89,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         method: Literal["munge", "random", "nbe"] = "munge",
         p: float | None = None,
         s: float | None = None,
-        loss: Literal["cross_entropy", "squared_error", "logits"] = "cross_entropy",
+        loss: Literal["kl_divergence", "squared_error", "logits"] = "kl_divergence",
         steps: int = 4000,
         batch_size: int = 256,
         learning_rate: float = 0.01,
@@ -101,32 +101,32 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         runtime: str = "onnxruntime",
         random_state: Any = None,
     ) -> None:
-        """Say how; `fit` judges the values.
+        """Set the parameters; `fit` checks them.
 
         Args:
             teacher: An estimator with ``predict_proba`` (or ``decision_function``, for two classes) or, for regression,
                 ``predict``; a ``Booster`` of LightGBM or XGBoost; or one of Attar's teachers.
             hidden: Width of each hidden layer.
             rows: Synthetic rows; None for 25 for each real row and at most 100,000. 0 learns from the real rows alone.
-            method: How rows are made up: ``munge``, or the baselines ``random`` and ``nbe``.
+            method: How rows are synthesized: ``munge``, or the baselines ``random`` and ``nbe``.
             p: Probability with which MUNGE changes a value; None tunes it on validation rows.
             s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
-            loss: What is made small: the cross-entropy with the teacher's probabilities, their ``squared_error`` as in
-                the paper, or the squared error of centered ``logits``. A regressor's mimic always has the squared error
-                of its values.
+            loss: What is minimized: the Kullback-Leibler divergence from the teacher's probabilities, their
+                ``squared_error`` as in the paper, or the squared error of centered ``logits``. A regressor's mimic
+                always has the squared error of its values.
             steps: Optimizer steps.
             batch_size: Rows in a step.
             learning_rate: Peak step size of Adam.
             validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
                 best of 20 rounds, p and s.
-            nominal: Columns of numbers that are mere names, by name or place; strings always are.
+            nominal: Columns whose numbers are mere names, by name or position; strings always are.
             unseen: What to do when predicting on a nominal value that its column did not have when fitted: ``error``,
                 or take it for ``missing``. A missing value counts as the column's middle where there was none when
                 fitted, and how many did is logged.
             embed: Width of learned embeddings of nominal columns; None for one input per value.
             include_original: Whether the network learns from the real rows too.
-            runtime: What `save` writes for, unless told otherwise.
-            random_state: Seed, generator or None: rows made up, first weights, order of the rows, validation rows.
+            runtime: What `save` writes for by default.
+            random_state: Seed, generator or None: synthetic rows, first weights, order of the rows, validation rows.
         """
         self.teacher = teacher
         self.hidden = hidden
@@ -152,12 +152,12 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     # -- fitting -----------------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Mimic:
-        """Make the network.
+        """Train the network.
 
         Args:
             X: Real rows: an array, a DataFrame or an Arrow table. The more of them, the better; labels are not needed.
             y: Labels or values. They fit a teacher that is not fitted; of one that is, they choose the best round, p
-                and s in place of the teacher's own word, so give rows that the teacher has not seen.
+                and s in place of the teacher's own outputs, so give rows that the teacher has not seen.
             progress: Sees labelling, tuning and training.
 
         Raises:
@@ -167,18 +167,20 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         plan = checked(seed=seed, **self.get_params(deep=False))
-        teacher: Any = taught.as_estimator(self.teacher)
-        kind = taught.kind_of(teacher)
+        teacher: Any = teachers.as_estimator(self.teacher)
+        kind = teachers.kind_of(teacher)
         if kind is None:
-            rule = "an estimator with predict_proba or predict, or one of Attar's teachers"
-            raise must("teacher", "Mimic", rule, self.teacher, "Give a classifier or a regressor")
-        ready = taught.is_fitted(teacher)
+            raise BadInput(
+                f"The teacher of Mimic is {shown(self.teacher)}. Give a classifier or regressor with predict_proba or "
+                "predict, or one of Attar's teachers."
+            )
+        ready = teachers.is_fitted(teacher)
         if not ready and y is None:
-            raise taught.refuse_unfitted(self.teacher)
+            raise teachers.refuse_unfitted(self.teacher)
         given = self._table(X, reset=True)
         truth = self._truth(given, y, kind, ready)
         columns = Columns.infer(given, nominal=plan.nominal)
-        _tell_texts(given, columns, plan.nominal)
+        _warn_about_numbers_as_text(given, columns, plan.nominal)
         clock = _Clock()
 
         if not ready:
@@ -187,40 +189,42 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         classes, labels, values = _numbered(teacher, kind, truth)
         matrix = columns.encode(given)
         with clock("labelling"):
-            ask = taught.asking(teacher, kind, columns, _head(given), classes)
-            said = ask(matrix, progress, "label real rows")
+            label = teachers.labeler_of(teacher, kind, columns, _head(given), classes)
+            outputs = label(matrix, progress, "label real rows")
         if kind == "classifier" and classes is None:
-            classes = np.arange(said.shape[1])
+            classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
-        making = Making(plan, kind, columns, ask, matrix, said, labels=labels, values=values, by=by, progress=progress)
+        builder = MimicBuilder(
+            plan, kind, columns, label, matrix, outputs, labels=labels, values=values, by=by, progress=progress
+        )
         with clock("tuning"):
-            synthesis, trials = making.tuned()
+            synthesis, trials = builder.tuned()
         with clock("synthesis"):
-            made = making.made(synthesis)
+            synthetic = builder.synthetic(synthesis)
         with clock("labelling"):
-            lesson = making.lesson(made)
+            data = builder.data(synthetic)
         with clock("training"):
-            fitted = making.trained(lesson)
-        in_units_(fitted.model, making.center, making.scale)
+            fitted = builder.train(data)
+        unstandardize_(fitted.model, builder.center, builder.scale)
 
         if classes is not None:
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
-        self.network_, self.spec_ = fitted.model, making.spec
+        self.network_, self.spec_ = fitted.model, builder.spec
         self._kind, self._flat = kind, truth is None or truth.ndim == 1
-        self._seen = torch.from_numpy(matrix[making.kept[:_KEPT]].astype(np.float32))
-        held = making.held
+        self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
+        validation_rows = builder.validation_rows
         figures = _figures(
             kind,
-            self._said(matrix[held]),
-            said[held].double().numpy(),
-            None if labels is None else labels[held],
-            None if values is None else values[held],
+            self._outputs(matrix[validation_rows]),
+            outputs[validation_rows].double().numpy(),
+            None if labels is None else labels[validation_rows],
+            None if values is None else values[validation_rows],
         )
         self.report_ = Report(
             rows=len(matrix),
-            validation_rows=len(held),
-            synthetic_rows=len(made),
+            validation_rows=len(validation_rows),
+            synthetic_rows=len(synthetic),
             p=None if synthesis is None else synthesis.p,
             s=None if synthesis is None else synthesis.s,
             trials=tuple(trials),
@@ -241,11 +245,13 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             return X
         given = as_rows(X, self, least=LEAST if reset else 1)
         if reset and not hasattr(given, "shape"):
-            raise must("X", "Mimic", "with a number of rows and columns", type(given).__name__, "Use an Arrow table")
+            raise BadInput(
+                f"X, a {type(given).__name__}, does not tell its number of rows and columns. Give an Arrow table."
+            )
         if reset or not is_frame(given):
             return validate_data(self, given, skip_check_array=True, reset=reset)
         if not hasattr(self, "feature_names_in_"):
-            # Fitted on an array: what counts is the place, and scikit-learn says that there were no names.
+            # Fitted on an array: what counts is the position, and scikit-learn warns that there were no names.
             validate_data(self, given, skip_check_array=True, reset=False)
             return np.asarray(given)
         return given
@@ -253,30 +259,32 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _truth(self, given: Any, y: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
         """Labels or values as an array, once they are what the teacher needs."""
         if kind == "regressor":
-            tags = taught.tags_of(self.teacher)
+            tags = teachers.tags_of(self.teacher)
             several = tags is not None and tags.target_tags.multi_output
             return None if y is None else as_values(y, given, several=several)
         labels = None if y is None else as_labels(y, given)
         found = None if ready or labels is None else len(np.unique(labels))
         if found == 1:
-            raise must("y", "Mimic.fit", "of at least two classes", "1 class", "There is nothing to tell apart")
-        taught.refuse_without_probabilities(taught.as_estimator(self.teacher), found)
+            raise BadInput(
+                "y of Mimic.fit has 1 class only, and a classifier needs at least two. Give rows of all classes."
+            )
+        teachers.refuse_without_probabilities(teachers.as_estimator(self.teacher), found)
         return labels
 
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The most probable class of each row, or its value(s)."""
-        said = self._asked(X)
+        outputs = self._outputs_of(X)
         if self._kind == "classifier":
-            predicted: npt.NDArray[Any] = self.classes_[said.argmax(1)]
+            predicted: npt.NDArray[Any] = self.classes_[outputs.argmax(1)]
             return predicted
-        return said[:, 0] if self._flat and said.shape[1] == 1 else said
+        return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
 
-    @available_if(lambda self: taught.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
+    @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``."""
-        return _softmax(self._asked(X))
+        return _softmax(self._outputs_of(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, r2 of a regressor, against true labels or values."""
@@ -284,22 +292,24 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         scored = accuracy_score if self._kind == "classifier" else r2_score
         return float(scored(y, predicted, sample_weight=sample_weight))
 
-    def _asked(self, X: Any) -> npt.NDArray[np.float64]:
+    def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
         check_is_fitted(self, "network_")
         matrix = self.columns_.encode(self._table(X, reset=False), unseen=self.unseen)
-        return self._said(matrix)
+        return self._outputs(matrix)
 
-    def _said(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _outputs(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Logits or values of encoded rows, float64.
 
-        Rows are rounded to float32, which is what artifacts take; beyond that the arithmetic is float64, so that what
-        is said of a row does not depend on which rows stand beside it.
+        Rows are rounded to float32, which is what artifacts take; beyond that the arithmetic is float64, so that the
+        output for a row does not depend on the rows beside it.
         """
         network = copy.deepcopy(self.network_).double()
         rows = torch.from_numpy(matrix.astype(np.float32)).double()
         with evaluating(network):
-            said: npt.NDArray[np.float64] = torch.cat([network(part) for part in torch.split(rows, _PART)]).numpy()
-        return said
+            outputs: npt.NDArray[np.float64] = torch.cat(
+                [network(chunk) for chunk in torch.split(rows, _CHUNK)]
+            ).numpy()
+        return outputs
 
     def save(self, path: Path | str, runtime: str | None = None) -> Artifact:
         """Write the mimic as files that a runtime executes; `attar.load` reads them, and needs no scikit-learn.
@@ -333,9 +343,9 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        kind, its = taught.kind_of(self.teacher), taught.tags_of(self.teacher)
+        kind, its = teachers.kind_of(self.teacher), teachers.tags_of(self.teacher)
         tags.estimator_type = kind
-        tags.target_tags.required = not taught.is_fitted(self.teacher)
+        tags.target_tags.required = not teachers.is_fitted(self.teacher)
         if kind == "classifier":
             tags.classifier_tags = ClassifierTags()
         if kind == "regressor":
@@ -353,16 +363,16 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
 
 class _Clock:
-    """Seconds spent on each part of the work."""
+    """Seconds spent on each phase of the work."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
 
     @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        begun = time.perf_counter()
+    def __call__(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
         yield
-        self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - begun
+        self.spent[phase] = self.spent.get(phase, 0.0) + time.perf_counter() - start
 
 
 def _numbered(
@@ -371,7 +381,7 @@ def _numbered(
     """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``."""
     if kind == "regressor":
         return None, None, None if truth is None else truth.reshape(len(truth), -1)
-    classes = taught.classes_of(teacher)
+    classes = teachers.classes_of(teacher)
     if classes is None and truth is not None:
         classes = np.unique(truth)
     return classes, None if truth is None or classes is None else codes(truth, classes), None
@@ -384,7 +394,7 @@ def _figures(
     labels: npt.NDArray[np.int64] | None,
     values: npt.NDArray[np.float64] | None,
 ) -> dict[str, Any]:
-    """The mimic's word beside the teacher's, and both beside the truth where it is known."""
+    """The mimic's outputs beside the teacher's, and both beside the truth where it is known."""
     if kind == "classifier":
         mine, its = _softmax(mine), _softmax(its)
         judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]
@@ -393,8 +403,8 @@ def _figures(
     return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
 
 
-def _tell_texts(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
-    """Log which columns are taken for names though they are numbers in all but type: the teacher sees them so too."""
+def _warn_about_numbers_as_text(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
+    """Log which columns are read as names though they are numbers in all but type: the teacher sees them so too."""
     if not any(column.kind == "nominal" for column in columns):
         return
     try:
@@ -405,7 +415,7 @@ def _tell_texts(given: Any, columns: Columns, nominal: Sequence[str | int]) -> N
     for column, other in zip(columns, read, strict=True):
         if column.kind != other.kind:
             log.warning(
-                "column %r is taken for names, %d of them, though its values are written like numbers (%s): convert it "
+                "column %r is read as names, %d of them, though its values are written like numbers (%s): convert it "
                 "to numbers before the teacher is fitted, or name it in nominal",
                 column.name,
                 len(column.categories),

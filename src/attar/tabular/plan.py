@@ -1,4 +1,4 @@
-"""The parameters of a mimic, judged once, before anything is done."""
+"""The parameters of a mimic, checked once, before anything is done."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from attar.errors import must, near
-from attar.tabular.imitate import LOSSES
+from attar.errors import BadInput, must, near
+from attar.tabular.train import LOSSES
 from attar.transfer.synthesis.synthesize import Method
 
 METHODS: tuple[Method, ...] = get_args(Method)
-"""How rows can be made up."""
+"""How rows can be synthesized."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a mimic is made; the attributes are the parameters of `attar.tabular.mimic.Mimic`."""
+    """How a mimic is built; the attributes are the parameters of `attar.tabular.mimic.Mimic`."""
 
     hidden: tuple[int, ...]
     rows: int | None
@@ -40,7 +40,7 @@ def checked(*, seed: int, **given: Any) -> Plan:
 
     Args:
         seed: Of everything that is drawn.
-        given: The parameters of a mimic by name, of any type; those that are no part of a plan are judged only.
+        given: The parameters of a mimic by name, of any type; those that are not in a plan are only checked.
 
     Raises:
         BadInput: If one of them breaks its rule.
@@ -53,26 +53,26 @@ def checked(*, seed: int, **given: Any) -> Plan:
     if isinstance(hidden, str) or not hasattr(hidden, "__len__"):
         raise must("hidden", "Mimic", "a list of widths", hidden, "(256,) is one hidden layer")
     if isinstance(nominal, str) or not hasattr(nominal, "__len__"):
-        raise must("nominal", "Mimic", "a list of columns' names or places", nominal, "For example [0, 3]")
-    rows = None if given["rows"] is None else _whole("rows", given["rows"], least=0)
+        raise must("nominal", "Mimic", "a list of names or positions of columns", nominal, "For example [0, 3]")
+    rows = None if given["rows"] is None else _integer("rows", given["rows"], least=0)
     if rows == 0 and not given["include_original"]:
-        raise must("rows", "Mimic", "above 0 without the real rows", 0, "Set include_original=True")
+        raise BadInput("Mimic has nothing to learn from with rows=0 and include_original=False. Change one of the two.")
     share = _number("validation", given["validation"], "a share below 1, or a number of rows", least=0.0)
     return Plan(
-        hidden=tuple(_whole("a width in hidden", width, least=1) for width in hidden),
+        hidden=tuple(_integer("a width in hidden", width, least=1) for width in hidden),
         rows=rows,
         method=given["method"],
         p=_p(given["p"]),
         s=None if given["s"] is None else _number("s", given["s"], "greater than 0, or None", least=0.0),
         loss=given["loss"],
-        steps=_whole("steps", given["steps"], least=1),
-        batch_size=_whole("batch_size", given["batch_size"], least=1),
+        steps=_integer("steps", given["steps"], least=1),
+        batch_size=_integer("batch_size", given["batch_size"], least=1),
         learning_rate=_number("learning_rate", given["learning_rate"], "greater than 0", least=0.0),
-        validation=share if share < 1 else float(_whole("validation", given["validation"], least=1)),
+        validation=share if share < 1 else float(_integer("validation", given["validation"], least=1)),
         nominal=tuple(
-            each if isinstance(each, str) else _whole("a place in nominal", each, least=0) for each in nominal
+            each if isinstance(each, str) else _integer("a position in nominal", each, least=0) for each in nominal
         ),
-        embed=None if given["embed"] is None else _whole("embed", given["embed"], least=1),
+        embed=None if given["embed"] is None else _integer("embed", given["embed"], least=1),
         include_original=bool(given["include_original"]),
         seed=seed,
     )
@@ -94,9 +94,9 @@ def _number(name: str, value: Any, rule: str, *, least: float) -> float:
     return float(value)
 
 
-def _whole(name: str, value: Any, *, least: int) -> int:
+def _integer(name: str, value: Any, *, least: int) -> int:
     if not _is(value, numbers.Real) or value != value // 1 or value < least:
-        raise must(name, "Mimic", f"a whole number, at least {least}", value, "Give such a number")
+        raise must(name, "Mimic", f"a whole number, at least {least}", value, f"{least} or more will do")
     return int(value)
 
 

@@ -1,4 +1,4 @@
-"""What came of a fit: how close the mimic is to its teacher, and how it was made."""
+"""The result of a fit: how close the mimic is to its teacher, and how it was built."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class Report:
     """A mimic beside its teacher, on validation rows that the mimic did not learn from.
 
     The figures chose the best round and, where they were tuned, p and s; so they flatter the mimic a little, as every
-    validation figure does. Where the teacher was fitted on the same rows, what is said against the truth flatters the
-    teacher far more.
+    validation figure does. Where the teacher was fitted on the same rows, its figures against the truth flatter
+    the teacher far more.
 
     Attributes:
         rows: Real rows that were given.
-        validation_rows: How many of them were kept for these figures.
-        synthetic_rows: Rows made up and labelled by the teacher.
+        validation_rows: How many of them were set aside for these figures.
+        synthetic_rows: Rows that were synthesized and labelled by the teacher.
         p: Probability with which MUNGE changes a value; None for other methods.
         s: Its local variance parameter; None likewise.
         trials: What was tried while p and s were tuned, each with its score; empty where they were given.
         judged_by: ``teacher``, or ``truth`` where labels were given that the teacher was not fitted on here.
         parameters: Numbers in the network.
         steps: Optimizer steps of the training.
-        best_round: Round whose weights were kept, of `rounds`.
+        best_round: Round whose weights were taken, of `rounds`.
         rounds: How often the training was judged.
         teacher_fitted_here: Whether `fit` fitted the teacher, on all rows, validation rows among them.
         fidelity: Mimic against teacher: for classifiers ``agreement`` (share of equal decisions) and ``rmse`` of the
             probabilities; for regressors ``r2`` and ``rmse``.
         mimic: Mimic against truth: ``accuracy`` and ``rmse``, or ``r2`` and ``rmse``; None without labels.
         teacher: Teacher against truth, likewise.
-        seconds: Time of each part of the fit.
+        seconds: Time of each phase of the fit.
     """
 
     rows: int
@@ -56,57 +56,57 @@ class Report:
     seconds: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as a plain document."""
+        """The report as values that JSON can hold."""
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = [f"mimic against teacher on {self.validation_rows} validation rows: {_said(self.fidelity)}"]
+        lines = [f"mimic against teacher on {self.validation_rows} validation rows: {_as_text(self.fidelity)}"]
         if self.mimic is not None and self.teacher is not None:
             seen = " (which was fitted on these rows)" if self.teacher_fitted_here else ""
-            lines.append(f"against the truth: mimic {_said(self.mimic)}; teacher{seen} {_said(self.teacher)}")
-        made = f"{self.synthetic_rows:,} synthetic rows from {self.rows - self.validation_rows:,} real ones"
+            lines.append(f"against the truth: mimic {_as_text(self.mimic)}; teacher{seen} {_as_text(self.teacher)}")
+        description = f"{self.synthetic_rows:,} synthetic rows from {self.rows - self.validation_rows:,} real ones"
         if self.p is not None and self.s is not None:
             how = "tuned" if self.trials else "given"
-            made += f", p = {self.p:g} and s = {self.s:g} ({how})"
-        lines.append(made)
+            description += f", p = {self.p:g} and s = {self.s:g} ({how})"
+        lines.append(description)
         lines.append(
-            f"{self.parameters:,} parameters, {self.steps:,} steps, round {self.best_round + 1} of {self.rounds} kept; "
-            + ", ".join(f"{name} {spent:.1f} s" for name, spent in self.seconds.items())
+            f"{self.parameters:,} parameters, {self.steps:,} steps, round {self.best_round + 1} of {self.rounds} "
+            "chosen; " + ", ".join(f"{name} {spent:.1f} s" for name, spent in self.seconds.items())
         )
         return "\n".join(lines)
 
 
-def _said(figures: Mapping[str, float]) -> str:
+def _as_text(figures: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
 def of_probabilities(
-    said: Float64[np.ndarray, "rows classes"], against: Float64[np.ndarray, "rows classes"]
+    predictions: Float64[np.ndarray, "rows classes"], against: Float64[np.ndarray, "rows classes"]
 ) -> dict[str, float]:
     """Two sources of probabilities compared.
 
     The root mean square is over rows and classes: for two classes, that of the positive one.
     """
-    agreement = float((said.argmax(1) == against.argmax(1)).mean())
-    return {"agreement": agreement, "rmse": float(np.sqrt(np.square(said - against).mean()))}
+    agreement = float((predictions.argmax(1) == against.argmax(1)).mean())
+    return {"agreement": agreement, "rmse": float(np.sqrt(np.square(predictions - against).mean()))}
 
 
-def of_labels(said: Float64[np.ndarray, "rows classes"], labels: Int64[np.ndarray, " rows"]) -> dict[str, float]:
+def of_labels(predictions: Float64[np.ndarray, "rows classes"], labels: Int64[np.ndarray, " rows"]) -> dict[str, float]:
     """Probabilities compared with the true classes; the root mean square is that of `of_probabilities`."""
-    truth = np.eye(said.shape[1])[labels]
-    found = of_probabilities(said, truth)
-    return {"accuracy": found["agreement"], "rmse": found["rmse"]}
+    truth = np.eye(predictions.shape[1])[labels]
+    figures = of_probabilities(predictions, truth)
+    return {"accuracy": figures["agreement"], "rmse": figures["rmse"]}
 
 
 def of_values(
-    said: Float64[np.ndarray, "rows outputs"], against: Float64[np.ndarray, "rows outputs"]
+    predictions: Float64[np.ndarray, "rows outputs"], against: Float64[np.ndarray, "rows outputs"]
 ) -> dict[str, float]:
     """Predicted values compared with others.
 
     ``r2`` is the share of the variance that is explained, averaged over outputs; an output that never varies counts 1
     where it is met exactly and 0 otherwise.
     """
-    errors = np.square(said - against).mean(0)
+    errors = np.square(predictions - against).mean(0)
     spread = np.square(against - against.mean(0)).mean(0)
     share = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1.0), (errors == 0).astype(float))
     return {"r2": float(share.mean()), "rmse": float(np.sqrt(errors.mean()))}

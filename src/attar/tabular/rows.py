@@ -1,4 +1,4 @@
-"""What an estimator is handed: rows and their labels in any usual form, checked once."""
+"""Rows and labels as users give them to an estimator, in any usual form, checked once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
 
     Args:
         given: A frame, an array, or anything of which NumPy makes an array ``[rows, columns]``.
-        estimator: Whom messages name.
+        estimator: The one that messages name.
         least: How many rows there must be.
 
     Raises:
@@ -42,8 +42,8 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         return given
     if not hasattr(given, "dtype") and not hasattr(given, "__array__") and not hasattr(given, "__array_interface__"):
         # NumPy would make strings of numbers that stand beside strings.
-        plain = np.asarray(given) if _is_regular(given) else np.asarray(given, dtype=object)
-        given = plain if plain.dtype.kind not in "USO" else np.asarray(given, dtype=object)
+        array = np.asarray(given) if _is_regular(given) else np.asarray(given, dtype=object)
+        given = array if array.dtype.kind not in "USO" else np.asarray(given, dtype=object)
     return check_array(
         given,
         dtype=None,

@@ -24,7 +24,7 @@ from attar.deployment.export import DeploymentError, to_onnx
 from attar.deployment.packed.container import Content
 from attar.deployment.packed.network import content, exportable, name_of_layer, running
 from attar.errors import BadInput
-from attar.ops.granularity import WHOLE_TENSOR, Granularity
+from attar.ops.granularity import PER_TENSOR, Granularity
 from attar.ops.packing import pack
 from attar.quantization.format import Encoded, Format
 from attar.quantization.formats.affine import Affine
@@ -145,10 +145,10 @@ def _even(form: Format, codes: Encoded) -> tuple[Tensor, Tensor, Granularity]:
         return table["scale"], torch.zeros_like(table["scale"]), form.granularity
     one = torch.ones(1, dtype=torch.float64)
     if isinstance(form, Wrpn):
-        return one / form.codes[-1], 0 * one, WHOLE_TENSOR
+        return one / form.codes[-1], 0 * one, PER_TENSOR
     if isinstance(form, DoReFa):
         scale = table.get("scale", one)
-        return 2 * scale / form.codes[-1], -scale, WHOLE_TENSOR
+        return 2 * scale / form.codes[-1], -scale, PER_TENSOR
     raise DeploymentError(
         f"{type(form).__name__} has no even steps, which is all that the operator knows. Use 'packed'."
     )
@@ -163,7 +163,7 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     groups = granularity.rows(codes.codes)
     size, scales, bases = _shared(
         _BLOCKS[bits],
-        *(granularity.whole(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (step, base)),
+        *(granularity.from_rows(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (step, base)),
     )
     if not size:
         raise DeploymentError(

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attar.ops.granularity import WHOLE_TENSOR, Granularity
-from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.granularity import PER_TENSOR, Granularity
+from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error, shrunk
 
@@ -42,7 +43,7 @@ class Affine:
     """
 
     bits: int = 8
-    granularity: Granularity = WHOLE_TENSOR
+    granularity: Granularity = PER_TENSOR
     symmetric: bool = False
     range: Range = "max"
     percentile: float = 99.99
@@ -70,7 +71,7 @@ class Affine:
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``step`` and ``zero_point``, ``[groups]`` each."""
-        return self._measure(self.granularity.rows(wide(tensor)), table)
+        return self._measure(self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -80,17 +81,17 @@ class Affine:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "Affine")
-        rows = self.granularity.rows(wide(tensor))
+        rows = self.granularity.rows(at_least_float32(tensor))
         table = self._measure(rows, table)
         codes = self._codes(rows, table["step"], table["zero_point"])
-        return Encoded(stored(self.granularity.whole(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
+        return Encoded(stored(self.granularity.from_rows(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
         step = encoded.table["step"]
         codes = self.granularity.rows(encoded.codes).to(step.dtype)
         rows = (codes - encoded.table["zero_point"][:, None]) * step[:, None]
-        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
@@ -99,7 +100,7 @@ class Affine:
         step, zero = encoded.table["step"][:, None], encoded.table["zero_point"][:, None]
         # Half a step further, as values there are rounded and not clipped.
         low, high = (self.codes.start - 0.5 - zero) * step, (self.codes.stop - 0.5 - zero) * step
-        return self.granularity.whole(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
+        return self.granularity.from_rows(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group; the zero point of a symmetric grid is counted too, as it is there."""

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from attar.ops.dtypes import at_least_float32
 from attar.ops.granularity import PerTensor
-from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within, wide
+from attar.ops.grid import SMALLEST, check_bits, check_finite, limits, passed_within
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error, shrunk
 
@@ -67,7 +68,7 @@ class Clipped:
         """``step``, ``[1]``."""
         if "step" in table:
             return dict(table)
-        rows = PerTensor().rows(wide(tensor))
+        rows = PerTensor().rows(at_least_float32(tensor))
         if self.range is None:
             return {"step": self._step(rows.new_ones(1)), **table}
         low, high = limits(rows, self.range, self.percentile)
@@ -87,7 +88,7 @@ class Clipped:
         """
         check_finite(tensor, "Clipped")
         table = self.measure(tensor, table)
-        return Encoded(stored(self._codes(wide(tensor), table["step"]), self.codes), table, tensor.dtype)
+        return Encoded(stored(self._codes(at_least_float32(tensor), table["step"]), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""

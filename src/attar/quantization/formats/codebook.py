@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must, near
+from attar.ops.dtypes import at_least_float32
 from attar.ops.granularity import BUCKETS, Granularity
-from attar.ops.grid import SMALLEST, check_bits, check_finite, nearest_point, wide
+from attar.ops.grid import SMALLEST, check_bits, check_finite, nearest_point
 from attar.quantization.format import NOTHING, Encoded, Table, bits_of, stored
 
 _ROUNDS = 300
@@ -94,7 +95,7 @@ class Codebook:
 
     def start(self, tensor: Tensor) -> dict[str, Tensor]:
         """The points to begin with."""
-        values = wide(tensor)
+        values = at_least_float32(tensor)
         if self.points is not None:
             return {"points": values.new_tensor(sorted(self.points))}
         even = torch.linspace(0, 1, len(self.codes), dtype=values.dtype, device=values.device)
@@ -102,7 +103,7 @@ class Codebook:
             return {"points": even}
         rows = self.granularity.rows(values.detach())
         low, span = self._scale(rows)
-        scaled = self.granularity.whole((rows - low[:, None]) / span[:, None], tuple(tensor.shape))
+        scaled = self.granularity.from_rows((rows - low[:, None]) / span[:, None], tuple(tensor.shape))
         rising = scaled.reshape(-1).sort().values
         # In float64: float32 cannot count beyond 2**24.
         place = torch.linspace(0, len(rising) - 1, len(even), dtype=torch.float64, device=even.device)
@@ -117,7 +118,7 @@ class Codebook:
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``low`` and ``span``, ``[groups]`` each, and ``points`` in rising order."""
-        return self._measure(tensor, self.granularity.rows(wide(tensor)), table)
+        return self._measure(tensor, self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -127,10 +128,10 @@ class Codebook:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "Codebook")
-        rows = self.granularity.rows(wide(tensor))
+        rows = self.granularity.rows(at_least_float32(tensor))
         table = self._measure(tensor, rows, table)
         scaled = (rows - table["low"][:, None]) / table["span"][:, None]
-        codes = self.granularity.whole(nearest_point(scaled, table["points"]), tuple(tensor.shape))
+        codes = self.granularity.from_rows(nearest_point(scaled, table["points"]), tuple(tensor.shape))
         return Encoded(stored(codes, self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
@@ -152,7 +153,7 @@ class Codebook:
         codes = self.granularity.rows(encoded.codes)
         chosen = points.index_select(0, codes.reshape(-1).int()).reshape(codes.shape)
         rows = encoded.table["low"][:, None] + encoded.table["span"][:, None] * chosen
-        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def _scale(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         if not rows.numel():

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attar.ops.grid import SMALLEST, check_bits, check_finite, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.grid import SMALLEST, check_bits, check_finite
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 
 
@@ -52,7 +53,7 @@ class DoReFa:
         """``scale``, ``[1]``, with one bit; else nothing."""
         if self.bits > 1 or "scale" in table:
             return dict(table)
-        return {"scale": (wide(tensor).abs().sum() / max(tensor.numel(), 1)).reshape(1), **table}
+        return {"scale": (at_least_float32(tensor).abs().sum() / max(tensor.numel(), 1)).reshape(1), **table}
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -62,7 +63,7 @@ class DoReFa:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "DoReFa")
-        values = wide(tensor).contiguous()
+        values = at_least_float32(tensor).contiguous()
         if self.bits == 1:
             codes = values >= 0
         else:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from attar.errors import must, near
-from attar.ops.granularity import WHOLE_TENSOR, Granularity
-from attar.ops.grid import check_bits, check_finite, fraction_bits, limits, passed_within, power, rounded, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.granularity import PER_TENSOR, Granularity
+from attar.ops.grid import check_bits, check_finite, fraction_bits, limits, passed_within, power, rounded
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 from attar.quantization.ranges import Range, check_range, least_error
 
@@ -50,7 +51,7 @@ class DynamicFixedPoint:
     range: Range = "max"
     percentile: float = 99.99
     rounding: Literal["deterministic", "stochastic"] = "deterministic"
-    granularity: Granularity = WHOLE_TENSOR
+    granularity: Granularity = PER_TENSOR
 
     serves: ClassVar[tuple[str, ...]] = ("weights", "activations")
 
@@ -84,7 +85,7 @@ class DynamicFixedPoint:
 
     def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``fraction``: bits behind the point, ``[groups]`` int32."""
-        return self._measure(self.granularity.rows(wide(tensor)), table)
+        return self._measure(self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -94,22 +95,22 @@ class DynamicFixedPoint:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "DynamicFixedPoint")
-        rows = self.granularity.rows(wide(tensor))
+        rows = self.granularity.rows(at_least_float32(tensor))
         table = self._measure(rows, table)
         codes = self._codes(rows, table["fraction"], self.rounding == "stochastic")
-        return Encoded(stored(self.granularity.whole(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
+        return Encoded(stored(self.granularity.from_rows(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
         step = power(-encoded.table["fraction"], _real(encoded.dtype))
         rows = self.granularity.rows(encoded.codes).to(step.dtype) * step[:, None]
-        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
         step = power(-encoded.table["fraction"], _real(encoded.dtype))[:, None]
         low, high = (self.codes.start - 0.5) * step, (self.codes.stop - 0.5) * step
-        return self.granularity.whole(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
+        return self.granularity.from_rows(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes a group."""

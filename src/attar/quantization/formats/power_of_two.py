@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must, near
-from attar.ops.grid import check_finite, power_of_two, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.grid import check_finite, power_of_two
 from attar.quantization.format import NOTHING, Encoded, Table, bits_of, stored
 
 
@@ -84,7 +85,7 @@ class PowerOfTwo:
             table: There is none.
         """
         check_finite(tensor, "PowerOfTwo")
-        values = wide(tensor).contiguous()
+        values = at_least_float32(tensor).contiguous()
         lowest, highest = self.exponents
         exponent, gone = power_of_two(values, lowest, highest, rounding=self.rounding, zero=self.zero)
         codes = highest - exponent + (values < 0) * self._count

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from attar.errors import must, near
-from attar.ops.granularity import WHOLE_TENSOR, Granularity, PerGroup
-from attar.ops.grid import check_finite, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.granularity import PER_TENSOR, Granularity, PerGroup
+from attar.ops.grid import check_finite
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 
 
@@ -46,7 +47,7 @@ class Ternary:
 
     scale: Literal["twn", "learned"] = "twn"
     threshold: float = 0.7
-    granularity: Granularity = WHOLE_TENSOR
+    granularity: Granularity = PER_TENSOR
 
     serves: ClassVar[tuple[str, ...]] = ("weights",)
     trains_weights: ClassVar[bool] = True
@@ -96,7 +97,7 @@ class Ternary:
         """
         check_finite(tensor, "Ternary")
         rows, counts = self._rows(tensor)
-        codes = self.granularity.whole(rows.sign() * (rows.abs() > self._delta(rows, counts)), tuple(tensor.shape))
+        codes = self.granularity.from_rows(rows.sign() * (rows.abs() > self._delta(rows, counts)), tuple(tensor.shape))
         return Encoded(stored(codes, self.codes), self._measure(rows, counts, table), tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
@@ -106,7 +107,7 @@ class Ternary:
             rows = codes.to(table["scale"].dtype) * table["scale"][:, None]
         else:
             rows = (codes > 0) * table["positive"][:, None] - (codes < 0) * table["negative"][:, None]
-        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity; with learned scales what is said above."""
@@ -118,7 +119,7 @@ class Ternary:
         positive, negative = (measured[name][:, None] for name in ("positive", "negative"))
         slope = above * positive.detach() + below * negative.detach() + (codes == 0)
         whole = rows * slope + above * positive - below * negative
-        return self.granularity.whole(whole, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(whole, encoded.shape).to(encoded.dtype)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes a group; eight with learned scales."""
@@ -126,7 +127,7 @@ class Ternary:
 
     def _rows(self, tensor: Tensor) -> tuple[Tensor, int | Tensor]:
         """Groups as rows, and how many values each has: what fills up the last one is zero and does not count."""
-        values = wide(tensor)
+        values = at_least_float32(tensor)
         rows = self.granularity.rows(values)
         size = max(rows.shape[1], 1)
         counts: int | Tensor = size

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from attar.errors import must, near
+from attar.ops.dtypes import at_least_float32
 from attar.ops.granularity import BUCKETS, Granularity
-from attar.ops.grid import SMALLEST, check_bits, check_finite, rounded, wide
+from attar.ops.grid import SMALLEST, check_bits, check_finite, rounded
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 
 
@@ -92,7 +93,7 @@ class Uniform:
         values = self._cells(rows, table)
         codes = rounded(values, stochastic=self.rounding == "stochastic")
         codes = codes.clamp_(self.codes.start, self.codes.stop - 1)
-        return Encoded(stored(self.granularity.whole(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
+        return Encoded(stored(self.granularity.from_rows(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
@@ -100,7 +101,7 @@ class Uniform:
         rows = self.granularity.rows(encoded.codes).to(step.dtype) * step[:, None]
         if self.scaling == "linear":
             rows += encoded.table["low"][:, None]
-        return self.granularity.whole(rows, encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """See ``gradient``."""
@@ -113,14 +114,14 @@ class Uniform:
         measured = self._measure(rows, table)
         # How far rounding moved each value, in steps: the one thing taken as constant.
         moved = self.granularity.rows(encoded.codes) - self._cells(rows, measured).detach()
-        return self.granularity.whole(rows + moved * measured["step"][:, None], encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows + moved * measured["step"][:, None], encoded.shape).to(encoded.dtype)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group; four if the grid is symmetric."""
         return self.granularity.groups(shape) * (8 if self.scaling == "linear" else 4)
 
     def _rows(self, tensor: Tensor) -> Tensor:
-        values = wide(tensor)
+        values = at_least_float32(tensor)
         return self.granularity.rows(values.clamp(-1, 1) if self.gradient == "truncated" else values)
 
     def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:

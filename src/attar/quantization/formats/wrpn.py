@@ -8,7 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from attar.ops.grid import check_bits, check_finite, wide
+from attar.ops.dtypes import at_least_float32
+from attar.ops.grid import check_bits, check_finite
 from attar.quantization.format import NOTHING, Encoded, Table, stored
 
 
@@ -61,12 +62,12 @@ class Wrpn:
             table: There is none.
         """
         check_finite(tensor, "Wrpn")
-        codes = (wide(tensor).clamp(-1, 1) * self.codes[-1]).round_()
+        codes = (at_least_float32(tensor).clamp(-1, 1) * self.codes[-1]).round_()
         return Encoded(stored(codes.contiguous(), self.codes), {}, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
-        return (wide(encoded.codes.to(encoded.dtype)) / self.codes[-1]).to(encoded.dtype)
+        return (at_least_float32(encoded.codes.to(encoded.dtype)) / self.codes[-1]).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity from -1 to 1."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attar.errors import CorruptFile, must
 from attar.network.weights import digest, load_weights, save_weights
-from attar.ops.kl_inference import Inferred, Opinion, Parametrization, kl_inference
+from attar.ops.kl_inference import Inferred, Parametrization, SpecialistLogits, kl_inference
 from attar.teachers.specialists.kept import (
     described,
     network_of,
@@ -56,15 +56,15 @@ class Inference:
 class Specialists:
     """A generalist for all classes and specialists for some of them each, as one teacher.
 
-    The generalist's likeliest classes choose which specialists are asked about an example. What it is then said to be
+    The generalist's likeliest classes choose which specialists are asked about an example. The output
     is the distribution that fits the generalist and these specialists best, in the sense of the sum of the
-    Kullback-Leibler divergences; an example about which none is asked gets what the generalist says.
+    Kullback-Leibler divergences; an example about which none is asked gets the generalist's output.
 
     Attributes:
         generalist: Knows all classes.
         specialists: Know some, and the rest of them as one.
-        inference: How the opinions are brought together.
-        classes: How many classes the whole tells apart.
+        inference: How the outputs are combined.
+        classes: How many classes there are.
 
     References:
         Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 5. arXiv:1503.02531
@@ -73,12 +73,12 @@ class Specialists:
     def __init__(
         self, generalist: Teacher, specialists: Sequence[Specialist], inference: Inference | None = None
     ) -> None:
-        """Put a generalist and specialists together.
+        """Combine a generalist and specialists.
 
         Args:
             generalist: Knows all classes.
             specialists: One or more.
-            inference: How their opinions are brought together; as the paper has it if left out.
+            inference: How their outputs are combined; as the paper has it if left out.
 
         Raises:
             BadInput: If there is no specialist, one knows all classes or a class that the generalist does not, or a
@@ -101,7 +101,7 @@ class Specialists:
         self._member = torch.stack(
             [torch.zeros(self.classes, dtype=torch.bool).index_fill_(0, numbers, True) for numbers in self._sets]
         )
-        self.infer(torch.zeros(0, self.classes), [])  # Its rules about the search are checked here and now.
+        self.infer(torch.zeros(0, self.classes), [])  # the settings of the search are checked here and now
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Log-probabilities of ``[batch, ...]`` inputs; a specialist runs on the examples that it is asked about only.
@@ -110,7 +110,7 @@ class Specialists:
             BadInput: If a member gives anything but the logits that it should.
         """
         general = ask(self.generalist, inputs)
-        return self.infer(general, self.hear(inputs, self.asked(general))).logits
+        return self.infer(general, self.specialist_logits(inputs, self.asked(general))).logits
 
     def asked(self, general: Tensor) -> Bool[Tensor, "batch specialists"]:
         """Which specialists are asked about which examples.
@@ -121,8 +121,8 @@ class Specialists:
         likeliest = general.topk(self.inference.top, dim=1).indices
         return self._member.to(general.device)[:, likeliest].any(-1).T
 
-    def hear(self, inputs: Tensor, asked: Tensor) -> list[Opinion]:
-        """What the specialists say of the examples that they are asked about, as they were trained to.
+    def specialist_logits(self, inputs: Tensor, asked: Tensor) -> list[SpecialistLogits]:
+        """The logits of each specialist for the examples that are routed to it, as it was trained.
 
         Args:
             inputs: ``[batch, ...]``.
@@ -131,7 +131,7 @@ class Specialists:
         Raises:
             BadInput: If one gives anything but ``[rows, its classes + 1]``.
         """
-        opinions = []
+        outputs = []
         for place, one in enumerate(self.specialists):
             rows = asked[:, place].nonzero()[:, 0]
             if len(rows) == 0:
@@ -140,26 +140,28 @@ class Specialists:
             expected = (len(rows), len(one.classes) + 1)
             if tuple(logits.shape) != expected:
                 rule = f"of shape {expected}, its classes and the rest"
-                raise must("output", f"specialist {place}", rule, tuple(logits.shape), "Mend or drop it")
-            opinions.append(Opinion(place, self._sets[place].to(logits.device), rows, logits))
-        return opinions
+                raise must(
+                    "output", f"specialist {place}", rule, tuple(logits.shape), "Fix this specialist or leave it out"
+                )
+            outputs.append(SpecialistLogits(place, self._sets[place].to(logits.device), rows, logits))
+        return outputs
 
-    def infer(self, general: Tensor, opinions: Sequence[Opinion]) -> Inferred:
-        """Bring together what generalist and specialists say, with the correction for how these were trained.
+    def infer(self, general: Tensor, outputs: Sequence[SpecialistLogits]) -> Inferred:
+        """Combine the outputs of generalist and specialists, corrected for how the specialists were trained.
 
         Args:
             general: ``[batch, classes]``, the generalist's logits.
-            opinions: What `hear` gave.
+            outputs: What `specialist_logits` gave.
         """
-        corrected = []
-        for one in opinions:
+        shifted = []
+        for one in outputs:
             shift = torch.zeros(one.logits.shape[1], device=one.logits.device)
-            shift[-1] = self._shifts[one.who]
-            corrected.append(replace(one, logits=one.logits + shift))
+            shift[-1] = self._shifts[one.specialist]
+            shifted.append(replace(one, logits=one.logits + shift))
         settings = self.inference
         return kl_inference(
             general,
-            corrected,
+            shifted,
             parametrization=settings.parametrization,
             max_steps=settings.max_steps,
             tolerance=settings.tolerance,
@@ -181,8 +183,8 @@ class Specialists:
             for one, shift in zip(self.specialists, self._shifts, strict=True)
         )
         settings = {key: value for key, value in asdict(self.inference).items() if key != "correction"}
-        said = ["specialists", self.generalist.fingerprint(), specialists, settings]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        content = ["specialists", self.generalist.fingerprint(), specialists, settings]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def save(self, folder: str | Path) -> None:
         """Write everything into a folder: weights as safetensors, the rest as JSON.
@@ -228,17 +230,19 @@ class Specialists:
             if digest(general) != about["generalist"]:
                 raise CorruptFile(f"{folder / GENERALIST} is not the generalist that was written. Restore the folder.")
             teacher = NetworkTeacher(general, classes=int(about["classes"]), device=device)
-            # Folders of earlier versions say nothing of the layers.
+            # Folders of earlier versions do not list the layers.
             if about.get("network", now := teacher.fingerprint()) != now:
                 rule = "one with the layers of the generalist that was written"
                 raise must("network", "Specialists.load", rule, teacher, "Give the same architecture, activations too")
             sets = [tuple(one) for one in about["sets"]]
             inference = Inference(**settings)
         except (KeyError, TypeError, FileNotFoundError) as error:
-            raise CorruptFile(f"{folder} holds no whole specialists ({error!r}). Restore the folder.") from error
+            raise CorruptFile(
+                f"{folder} holds no complete set of specialists ({error!r}). Restore the folder."
+            ) from error
         specialists = [read_specialist(place_of(folder, index), network, device) for index in range(len(sets))]
         if [one.classes for one in specialists] != sets:
-            raise CorruptFile(f"{folder} holds specialists of other classes than it says. Restore the folder.")
+            raise CorruptFile(f"{folder} holds specialists of other classes than its index lists. Restore the folder.")
         return cls(teacher, specialists, inference)
 
     def __repr__(self) -> str:
@@ -251,7 +255,7 @@ class Specialists:
 
 
 def about_of(generalist: NetworkTeacher, sets: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """What a folder of specialists says that it is about: ``network`` sees layers without weights too."""
+    """What identifies a folder of specialists: ``network`` sees layers without weights too."""
     return {
         "format": FORMAT,
         "generalist": digest(generalist.module),

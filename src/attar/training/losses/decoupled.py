@@ -10,7 +10,7 @@ from torch import Tensor
 from attar.errors import BadInput, must
 from attar.ops.decoupling import decoupled, standardized
 from attar.ops.divergence import forward_kl
-from attar.ops.wide import wide
+from attar.ops.dtypes import at_least_float32
 from attar.training.batch import ABSENT, Batch
 from attar.training.checked import named
 from attar.training.schedule import Schedule, check_temperature, value_at
@@ -58,8 +58,8 @@ class Decoupled:
         temperature = value_at(self.temperature, 0.0)
         known = batch.labels != ABSENT
         labels = batch.labels.clamp_min(0)
-        pair, others = decoupled(wide(output) / temperature, labels)
-        its_pair, its_others = decoupled(wide(targets) / temperature, labels)
+        pair, others = decoupled(at_least_float32(output) / temperature, labels)
+        its_pair, its_others = decoupled(at_least_float32(targets) / temperature, labels)
         loss = self.alpha * forward_kl(pair, its_pair) + self.beta * forward_kl(others, its_others)
         loss = loss * known
         return loss * temperature**2 if self.scale_by_t2 else loss

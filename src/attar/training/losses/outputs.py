@@ -9,8 +9,8 @@ from torch import Tensor
 
 from attar.errors import BadInput, must
 from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
+from attar.ops.dtypes import at_least_float32
 from attar.ops.top_k import TopK, check_rest, top_k_kl
-from attar.ops.wide import wide
 from attar.training.batch import ABSENT, Batch
 from attar.training.checked import named
 from attar.training.schedule import Schedule, check_temperature, value_at
@@ -110,7 +110,7 @@ class SquaredError:
         """Mean over classes (or outputs) of the squared differences, per example."""
         targets = batch.dense_targets("SquaredError")
         if self.of == "probabilities":
-            return squared_error(wide(output).softmax(-1), wide(targets).softmax(-1))
+            return squared_error(at_least_float32(output).softmax(-1), at_least_float32(targets).softmax(-1))
         return squared_error(output, targets)
 
 

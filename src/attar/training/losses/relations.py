@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from attar.errors import must
+from attar.ops.dtypes import at_least_float32
 from attar.ops.relations import angles, huber, relative_distances
-from attar.ops.wide import wide
 from attar.training.batch import Batch
 from attar.training.losses.features import check_layers, features_of
 
@@ -87,10 +87,12 @@ def _related(
     """Mean Huber loss of each example's relations to all that count; 0 for an example that does not."""
     if term.student_layer is None:
         targets = batch.dense_targets(type(term).__name__)
-        student, teacher = (wide(logits) - wide(logits).mean(-1, keepdim=True) for logits in (output, targets))
+        student, teacher = (
+            at_least_float32(logits) - at_least_float32(logits).mean(-1, keepdim=True) for logits in (output, targets)
+        )
     else:
         features = features_of(batch, type(term).__name__)
-        student, teacher = wide(features.student), wide(features.teacher)
+        student, teacher = at_least_float32(features.student), at_least_float32(features.teacher)
     student, teacher = student.flatten(1), teacher.flatten(1)
     if batch.mask is None:
         return huber(relations(student), relations(teacher)).mean(1)

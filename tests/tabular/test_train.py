@@ -8,7 +8,7 @@ from torch import nn
 
 from attar.errors import BadInput
 from attar.network.spec import Spec
-from attar.tabular.imitate import LOSSES, ROUNDS, Lesson, Rounds, imitate, in_units_
+from attar.tabular.train import LOSSES, ROUNDS, LabeledRows, Rounds, train_student, unstandardize_
 
 NUMBER = {"name": "x", "kind": "number", "categories": [], "low": -1.0, "high": 1.0, "missing": False}
 SPEC = Spec(
@@ -17,13 +17,13 @@ SPEC = Spec(
 )
 
 
-def _lesson(rows: int) -> Lesson:
+def _data(rows: int) -> LabeledRows:
     x = torch.linspace(-1, 1, rows)[:, None]
-    return Lesson(x, torch.cat([-4 * x, 4 * x], dim=1), labels=(x[:, 0] > 0).long())
+    return LabeledRows(x, torch.cat([-4 * x, 4 * x], dim=1), labels=(x[:, 0] > 0).long())
 
 
 def test_rounds_go_through_all_rows_equally_often() -> None:
-    rounds = Rounds(_lesson(7), 5)
+    rounds = Rounds(_data(7), 5)
     assert len(rounds) == 5
     seen = torch.cat([rounds.batch(torch.arange(5), epoch).inputs[:, 0] for epoch in range(7)])
     values, counts = seen.unique(return_counts=True)
@@ -32,7 +32,7 @@ def test_rounds_go_through_all_rows_equally_often() -> None:
 
 
 def test_round_longer_than_the_lesson_repeats_it() -> None:
-    batch = Rounds(_lesson(3), 8).batch(torch.arange(8), 0)
+    batch = Rounds(_data(3), 8).batch(torch.arange(8), 0)
     assert batch.inputs[:, 0].tolist() == [-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, -1.0, 0.0]
     assert batch.labels is not None
     assert batch.labels.tolist() == [0, 0, 1, 0, 0, 1, 0, 0]
@@ -43,10 +43,10 @@ def test_round_longer_than_the_lesson_repeats_it() -> None:
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("by", ["teacher", "truth"])
 def test_learns_what_the_teacher_says(loss: str, by: str) -> None:
-    fitted = imitate(
+    fitted = train_student(
         SPEC,
-        _lesson(50),
-        _lesson(21),
+        _data(50),
+        _data(21),
         loss=LOSSES[loss],
         by=by,  # type: ignore[arg-type]
         steps=120,
@@ -56,18 +56,18 @@ def test_learns_what_the_teacher_says(loss: str, by: str) -> None:
     )
     assert len(fitted.history) == ROUNDS
     assert fitted.steps == 120
-    said = fitted.model(torch.tensor([[-0.8], [0.8]])).softmax(-1)[:, 1]
-    assert said.tolist() == pytest.approx([0.002, 0.998], abs=0.1)
+    fitted = fitted.model(torch.tensor([[-0.8], [0.8]])).softmax(-1)[:, 1]
+    assert fitted.tolist() == pytest.approx([0.002, 0.998], abs=0.1)
     scores = [epoch.score for epoch in fitted.history if epoch.score is not None]
     assert fitted.score == max(scores)
 
 
 @pytest.mark.parametrize(("steps", "taken"), [(1, 1), (7, 7), (50, 60)])
 def test_steps_are_rounded_up_to_whole_rounds(steps: int, taken: int) -> None:
-    said = imitate(
+    fitted = train_student(
         SPEC,
-        _lesson(9),
-        _lesson(3),
+        _data(9),
+        _data(3),
         loss=LOSSES["squared_error"],
         by="teacher",
         steps=steps,
@@ -75,7 +75,7 @@ def test_steps_are_rounded_up_to_whole_rounds(steps: int, taken: int) -> None:
         learning_rate=0.01,
         seed=0,
     )
-    assert said.steps == taken
+    assert fitted.steps == taken
 
 
 def test_units_of_the_last_layer() -> None:
@@ -84,12 +84,12 @@ def test_units_of_the_last_layer() -> None:
     x = torch.randn(5, 2)
     center, scale = torch.tensor([100.0, -3.0]), torch.tensor([10.0, 0.5])
     before = network(x).detach()
-    in_units_(network, center, scale)
+    unstandardize_(network, center, scale)
     torch.testing.assert_close(network(x).detach(), before * scale + center)
 
 
 def test_units_need_a_linear_layer_of_that_many_outputs() -> None:
     with pytest.raises(BadInput, match="last linear layer has 1 outputs"):
-        in_units_(nn.Linear(2, 3), torch.zeros(1), torch.ones(1))
+        unstandardize_(nn.Linear(2, 3), torch.zeros(1), torch.ones(1))
     with pytest.raises(BadInput, match="last linear layer"):
-        in_units_(nn.Tanh(), torch.zeros(1), torch.ones(1))
+        unstandardize_(nn.Tanh(), torch.zeros(1), torch.ones(1))

@@ -1,4 +1,4 @@
-"""From rows and what a teacher says about them to a network that says the same."""
+"""Training a network on rows and the teacher's outputs for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
-from attar.errors import must
 from attar.network.spec import Spec
 from attar.training.batch import Batch
 from attar.training.fit import Fitted, fit
@@ -23,7 +22,7 @@ from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads
 
 LOSSES: Mapping[str, Loss] = {
-    "cross_entropy": SoftTargets(temperature=1.0),
+    "kl_divergence": SoftTargets(temperature=1.0),
     "squared_error": SquaredError(of="probabilities"),
     "logits": CenteredLogits(),
 }
@@ -34,14 +33,14 @@ ROUNDS = 20
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Rows with what the teacher says about them and, where they are known, the truth.
+class LabeledRows:
+    """Rows with the teacher's outputs and, where they are known, true labels or values.
 
     Attributes:
         inputs: ``[rows, columns]`` float32, nominals as codes and missing values as NaN.
-        targets: ``[rows, outputs]`` float32: logits, or the values of a regression in the units that are learned.
+        targets: ``[rows, outputs]`` float32: logits, or the values of a regression standardized.
         labels: ``[rows]`` class numbers; None where they are not known or there are no classes.
-        values: ``[rows, outputs]`` true values of a regression, in the units of the targets; None likewise.
+        values: ``[rows, outputs]`` true values of a regression, standardized as the targets are; None likewise.
     """
 
     inputs: Float32[Tensor, "rows columns"]
@@ -64,20 +63,20 @@ class Lesson:
 
 
 class Rounds:
-    """A lesson cut into rounds of one length, which go around its rows again and again.
+    """Labeled rows cut into rounds of one length, which go through the rows again and again.
 
     Validation comes after each round, so that a training of a given number of steps is judged equally often on twenty
     rows and on a million.
     """
 
-    def __init__(self, lesson: Lesson, length: int) -> None:
-        """Cut.
+    def __init__(self, data: LabeledRows, length: int) -> None:
+        """Cut the rows into rounds.
 
         Args:
-            lesson: The rows, in no particular order.
+            data: The rows, in no particular order.
             length: Rows in one round; may be more than there are.
         """
-        self.lesson = lesson
+        self.data = data
         self.length = length
 
     def __len__(self) -> int:
@@ -85,13 +84,13 @@ class Rounds:
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
         """The batch of some rows of a round."""
-        return self.lesson.batch((rows + epoch * self.length) % len(self.lesson), epoch)
+        return self.data.batch((rows + epoch * self.length) % len(self.data), epoch)
 
 
-def imitate(
+def train_student(
     spec: Spec,
-    lesson: Lesson,
-    judged: Lesson,
+    data: LabeledRows,
+    validation: LabeledRows,
     *,
     loss: Loss,
     by: Literal["teacher", "truth"],
@@ -100,19 +99,19 @@ def imitate(
     learning_rate: float,
     seed: int,
     progress: Progress = silent,
-    title: str = "imitate",
+    title: str = "train",
 ) -> Fitted:
-    """Train a network from its beginning to say what the teacher says.
+    """Train a network from its first weights to give the teacher's outputs.
 
     Args:
         spec: How to build the network; its first weights are drawn from ``seed``.
-        lesson: What it learns from.
-        judged: Rows that it does not learn from, on which the best of `ROUNDS` rounds is chosen.
+        data: What it learns from.
+        validation: Rows that it does not learn from, on which the best of `ROUNDS` rounds is chosen.
         loss: The distance from the teacher that is made small.
-        by: Whether a round is judged by that same distance from the teacher, or by the truth of ``judged``: the Brier
-            score of its labels, or the squared error of its values.
+        by: Whether a round is judged by that same distance from the teacher, or by the truth of ``validation``: the
+            Brier score of its labels, or the squared error of its values.
         steps: Optimizer steps, rounded up to whole rounds.
-        batch_size: Rows in a step, at most those of the lesson.
+        batch_size: Rows in a step, at most all of ``data``.
         learning_rate: Peak step size of Adam.
         seed: First weights and order of the rows.
         progress: Sees each step.
@@ -121,7 +120,7 @@ def imitate(
     Raises:
         Diverged: If the loss becomes NaN or infinite.
     """
-    batch_size = min(batch_size, len(lesson))
+    batch_size = min(batch_size, len(data))
     rounds = min(ROUNDS, steps)
     settings = Training(
         epochs=rounds,
@@ -134,26 +133,26 @@ def imitate(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = spec.build()
-    with using_threads(threads_for(network, example=lesson.inputs[:1], batch_size=batch_size)):
+    with using_threads(threads_for(network, example=data.inputs[:1], batch_size=batch_size)):
         return fit(
             network,
-            Objective({"imitate": Term(loss=loss)}),
-            Rounds(lesson, math.ceil(steps / rounds) * batch_size),
+            Objective({"distill": Term(loss=loss)}),
+            Rounds(data, math.ceil(steps / rounds) * batch_size),
             settings=settings,
-            validation=judged,
-            metric=_metric(loss, by, judged),
+            validation=validation,
+            metric=_metric(loss, by, validation),
             progress=progress,
             title=title,
         )
 
 
-def _metric(loss: Loss, by: Literal["teacher", "truth"], judged: Lesson) -> Metric:
+def _metric(loss: Loss, by: Literal["teacher", "truth"], validation: LabeledRows) -> Metric:
     if by == "truth":
-        return negative_brier if judged.labels is not None else negative_squared_error
+        return negative_brier if validation.labels is not None else negative_squared_error
     return lambda output, batch: -loss(output, batch)
 
 
-def in_units_(network: nn.Module, center: Float32[Tensor, " outputs"], scale: Float32[Tensor, " outputs"]) -> None:
+def unstandardize_(network: nn.Module, center: Float32[Tensor, " outputs"], scale: Float32[Tensor, " outputs"]) -> None:
     """Change a network that gives standardized values into one that gives values, by its last layer.
 
     Args:
@@ -166,8 +165,10 @@ def in_units_(network: nn.Module, center: Float32[Tensor, " outputs"], scale: Fl
     """
     linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     if not linear or linear[-1].out_features != len(center):
-        rule = f"a network whose last linear layer has {len(center)} outputs"
-        raise must("network", "in_units_", rule, type(network).__name__, "Use attar.network.architectures.tabular")
+        raise BadInput(
+            f"unstandardize_ needs a network whose last linear layer has {len(center)} outputs; "
+            f"this {type(network).__name__} has none. Use attar.network.architectures.tabular."
+        )
     last = linear[-1]
     with torch.no_grad():
         last.weight.mul_(scale[:, None])

@@ -1,4 +1,4 @@
-"""Which teachers a mimic can have, and how each is asked about a matrix of rows."""
+"""Which teachers a mimic can have, and how each of them labels a matrix of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from attar.errors import BadInput, must
+from attar.errors import BadInput, shown
 from attar.tables.columns import Columns
 from attar.tabular.rows import Kind, is_frame
 from attar.teachers.boosters import estimator_of_booster, is_booster
@@ -22,11 +22,11 @@ from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.teacher import Teacher
 from attar.training.progress import Progress
 
-Ask = Callable[[Float64[np.ndarray, "rows columns"], Progress, str], Float32[Tensor, "rows outputs"]]
-"""What a teacher says about encoded rows: logs of probabilities, or values."""
+Labeler = Callable[[Float64[np.ndarray, "rows columns"], Progress, str], Float32[Tensor, "rows outputs"]]
+"""From encoded rows to a teacher's outputs: logs of probabilities, or values."""
 
 _CHUNK = 8192
-"""Rows in one question: enough for a teacher to be quick, few enough for its memory."""
+"""Rows in one call: enough for a teacher to be quick, few enough for its memory."""
 
 
 def tags_of(teacher: object) -> Tags | None:
@@ -44,7 +44,7 @@ def kind_of(teacher: object) -> Kind | None:
     if is_booster(teacher):
         try:
             teacher = estimator_of_booster(teacher)
-        except BadInput:  # `as_estimator` has the words for it
+        except BadInput:  # `as_estimator` explains why
             return None
     if isinstance(teacher, RegressorTeacher):
         return "regressor"
@@ -53,13 +53,13 @@ def kind_of(teacher: object) -> Kind | None:
     tags = tags_of(teacher)
     if tags is not None and tags.estimator_type in ("classifier", "regressor"):
         return "classifier" if tags.estimator_type == "classifier" else "regressor"
-    if _can(teacher, "predict_proba"):
+    if _has(teacher, "predict_proba"):
         return "classifier"
-    return "regressor" if _can(teacher, "predict") else None
+    return "regressor" if _has(teacher, "predict") else None
 
 
 def as_estimator(teacher: object) -> object:
-    """The teacher as it can be asked: a bare booster in the form of an estimator, anything else as it is.
+    """The teacher as it is called: a bare booster in the form of an estimator, anything else as it is.
 
     Raises:
         BadInput: If a booster gives neither probabilities nor values.
@@ -69,35 +69,36 @@ def as_estimator(teacher: object) -> object:
 
 def is_attars(teacher: object) -> bool:
     """Whether it is a `Teacher`, which takes tensors, and no estimator."""
-    return isinstance(teacher, Teacher) and not _can(teacher, "fit")
+    return isinstance(teacher, Teacher) and not _has(teacher, "fit")
 
 
 def is_fitted(teacher: object) -> bool:
-    """Whether the teacher can be asked as it is; what has no ``fit`` always can."""
-    if not _can(teacher, "fit"):
+    """Whether the teacher can predict as it is; what has no ``fit`` always can."""
+    if not _has(teacher, "fit"):
         return True
     try:
         check_is_fitted(teacher)
     except (NotFittedError, TypeError):
         return False
     except AttributeError:
-        return True  # not of scikit-learn's kind, and nobody else says whether it is fitted
+        return True  # not of scikit-learn's kind, so that nothing tells whether it is fitted
     return True
 
 
 def refuse_without_probabilities(teacher: object, classes: int | None) -> None:
-    """Refuse a classifier that says classes alone, before time is spent on fitting it.
+    """Refuse a classifier that gives class names alone, before time is spent on fitting it.
 
     Raises:
         BadInput: If it has no ``predict_proba`` nor, for two classes, ``decision_function``.
     """
-    if is_attars(teacher) or _can(teacher, "predict_proba"):
+    if is_attars(teacher) or _has(teacher, "predict_proba"):
         return
-    if _can(teacher, "decision_function") and classes in (None, 2):
+    if _has(teacher, "decision_function") and classes in (None, 2):
         return
-    rule = "a classifier with predict_proba, or of two classes with decision_function"
-    remedy = "Wrap it in CalibratedClassifierCV, which gives it predict_proba"
-    raise must("teacher", "Mimic", rule, type(teacher).__name__, remedy)
+    raise BadInput(
+        f"The teacher of Mimic, a {type(teacher).__name__}, gives no probabilities: it has neither predict_proba nor, "
+        "for two classes, decision_function. Wrap it in CalibratedClassifierCV, which gives it predict_proba."
+    )
 
 
 def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
@@ -110,16 +111,20 @@ def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
         return np.unique(np.asarray(teacher.names)) if isinstance(teacher, EstimatorTeacher) else None
     named = getattr(teacher, "classes_", None)
     if named is None or isinstance(named, list):
-        got = "no classes_" if named is None else "classes_ of several targets"
-        raise must("teacher", "Mimic", "a classifier of one target with classes_", got, "Give a fitted classifier")
+        fault = "has no classes_" if named is None else "predicts several targets at once"
+        raise BadInput(
+            f"The teacher of Mimic, a {type(teacher).__name__}, {fault}. Give a fitted classifier of one target, "
+            "which has classes_."
+        )
     classes: npt.NDArray[Any] = np.unique(np.asarray(named))
     if len(classes) < 2:
-        rule = "a classifier of at least two classes"
-        raise must("teacher", "Mimic", rule, f"1 class: {classes.tolist()}", "Fit it on rows of all classes")
+        raise BadInput(
+            f"The teacher of Mimic knows one class only, {shown(classes.tolist()[0])}. Fit it on rows of all classes."
+        )
     return classes
 
 
-def asking(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Ask:
+def labeler_of(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Labeler:
     """The teacher as a function of encoded rows.
 
     Args:
@@ -132,50 +137,56 @@ def asking(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.N
     Raises:
         BadInput: If the teacher is not fitted, has other columns or classes, or gives no probabilities.
     """
-    found: Teacher
+    wrapped: Teacher
     if is_attars(teacher):
-        found = _ordered(teacher, classes)
+        wrapped = _ordered(teacher, classes)
     else:
-        asked = _InForm(teacher, columns, like) if is_frame(like) else teacher
-        kept = None if is_frame(like) else columns
+        estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
+        decoded_by = None if is_frame(like) else columns
         if kind == "regressor":
-            found = RegressorTeacher(asked, columns=kept, outputs=_outputs(asked, columns, kept, like))
+            wrapped = RegressorTeacher(
+                estimator, columns=decoded_by, outputs=_count_outputs(estimator, columns, decoded_by, like)
+            )
         else:
-            found = EstimatorTeacher(asked, columns=kept, classes=None if classes is None else classes.tolist())
+            wrapped = EstimatorTeacher(
+                estimator, columns=decoded_by, classes=None if classes is None else classes.tolist()
+            )
 
-    def ask(matrix: Float64[np.ndarray, "rows columns"], progress: Progress, title: str) -> Tensor:
-        said = []
+    def label(matrix: Float64[np.ndarray, "rows columns"], progress: Progress, title: str) -> Tensor:
+        outputs = []
         with progress(title, len(matrix)) as advance:
             for start in range(0, len(matrix), _CHUNK):
-                part = torch.from_numpy(matrix[start : start + _CHUNK].astype(np.float32))
-                said.append(found.predict(part).to(torch.float32))
-                advance(len(part))
-        return torch.cat(said)
+                rows = torch.from_numpy(matrix[start : start + _CHUNK].astype(np.float32))
+                outputs.append(wrapped.predict(rows).to(torch.float32))
+                advance(len(rows))
+        return torch.cat(outputs)
 
-    return ask
+    return label
 
 
 def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None) -> Teacher:
-    """A teacher of tensors, once it is sure that its classes are the data's."""
+    """A teacher of tensors, once its classes are known to be the data's."""
     if classes is not None and teacher.classes != len(classes):
-        got = f"{len(classes)} classes in y"
-        raise must("teacher", "Mimic", f"of the data's classes, and it has {teacher.classes}", got, "Give rows of all")
+        raise BadInput(
+            f"The teacher of Mimic has {teacher.classes} classes, and y has {len(classes)}. Give rows of all of its "
+            "classes."
+        )
     if isinstance(teacher, EstimatorTeacher) and classes is not None:
         return EstimatorTeacher(teacher.estimator, columns=teacher.columns, classes=classes.tolist())
     return teacher
 
 
-def _outputs(asked: Any, columns: Columns, kept: Columns | None, like: Any) -> int:
-    """How many values a regressor predicts for a row: it is asked about one."""
-    if kept is None:
-        said = asked.predict(columns.encode(like, unseen="missing")[:1])
+def _count_outputs(estimator: Any, columns: Columns, decoded_by: Columns | None, like: Any) -> int:
+    """How many values a regressor predicts for a row, found by one prediction."""
+    if decoded_by is None:
+        outputs = estimator.predict(columns.encode(like, unseen="missing")[:1])
     else:
-        said = asked.predict(columns.decode(columns.encode(like, unseen="missing")[:1], like=like))
-    return int(np.asarray(said).reshape(1, -1).shape[1])
+        outputs = estimator.predict(columns.decode(columns.encode(like, unseen="missing")[:1], like=like))
+    return int(np.asarray(outputs).reshape(1, -1).shape[1])
 
 
-class _InForm:
-    """An estimator that is asked about encoded rows and gets them in the form, and with the types, it was fitted on.
+class DecodingEstimator:
+    """An estimator of encoded rows, which it gets in the form, and with the types, that it was fitted on.
 
     It has those methods that the estimator has.
     """
@@ -200,10 +211,10 @@ class _InForm:
 def refuse_unfitted(teacher: object) -> BadInput:
     """The error for a teacher that is not fitted and cannot be, for want of labels."""
     return BadInput(
-        f"teacher of Mimic must be fitted where y is not given; got {type(teacher).__name__}, which is not. This Mimic "
+        f"The teacher of Mimic, a {type(teacher).__name__}, is not fitted, and there is no y to fit it on. This Mimic "
         "estimator requires y to be passed, but the target y is None. Fit the teacher first, or pass y."
     )
 
 
-def _can(teacher: object, method: str) -> bool:
+def _has(teacher: object, method: str) -> bool:
     return callable(getattr(teacher, method, None))

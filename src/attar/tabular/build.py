@@ -1,4 +1,4 @@
-"""The way to a mimic: set rows aside, make rows up, have them labelled, train; and the same in small to tune it."""
+"""Building a mimic: set validation rows aside, synthesize rows, label them, train; and the same in small to tune it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import BadInput
 from attar.network.spec import Spec
 from attar.tables.columns import Columns
-from attar.tabular.imitate import LOSSES, Lesson, imitate
 from attar.tabular.plan import Plan
 from attar.tabular.rows import Kind
-from attar.tabular.taught import Ask
+from attar.tabular.teachers import Labeler
+from attar.tabular.train import LOSSES, LabeledRows, train_student
 from attar.training.fit import Fitted
 from attar.training.losses.outputs import SquaredError
 from attar.training.progress import Progress, silent
@@ -38,16 +38,16 @@ _STREAM = 11
 """Which use of the seed draws the validation rows."""
 
 
-class Making:
-    """One mimic in the making.
+class MimicBuilder:
+    """One mimic while it is built.
 
     Attributes:
-        plan: How it is made.
-        kind: What it becomes.
+        plan: How it is built.
+        kind: Whether it predicts classes or values.
         columns: What the columns are.
-        by: Whether rounds are judged by the ``teacher``'s word or by the ``truth``.
-        held: ``[held]`` positions of the validation rows.
-        kept: ``[kept]`` positions of the rows to learn from.
+        by: Whether rounds are judged by the ``teacher``'s outputs or by the ``truth``.
+        validation_rows: ``[validation]`` positions of the rows to judge by.
+        training_rows: ``[training]`` positions of the rows to learn from.
         spec: How to build the network.
         center: ``[outputs]`` mean of a regression's values; 0 for classes.
         scale: ``[outputs]`` their standard deviation; 1 for classes and for what never varies.
@@ -58,24 +58,25 @@ class Making:
         plan: Plan,
         kind: Kind,
         columns: Columns,
-        ask: Ask,
+        label: Labeler,
         matrix: Matrix,
-        said: Float32[Tensor, "rows outputs"],
+        outputs: Float32[Tensor, "rows outputs"],
         *,
         labels: Int64[np.ndarray, " rows"] | None = None,
         values: Float64[np.ndarray, "rows outputs"] | None = None,
         by: Literal["teacher", "truth"] = "teacher",
         progress: Progress = silent,
     ) -> None:
-        """Set validation rows aside, every class that the teacher sees by its share, and find a regression's units.
+        """Set validation rows aside, every class that the teacher sees by its share, and find the center and scale of a
+        regression.
 
         Args:
             plan: How.
             kind: Classes or values.
             columns: What the columns are.
-            ask: The teacher.
+            label: The teacher.
             matrix: Encoded real rows.
-            said: What the teacher says about them.
+            outputs: The teacher's outputs for them.
             labels: Their true classes, where known.
             values: Their true values, where known.
             by: What judges a round.
@@ -85,35 +86,37 @@ class Making:
             BadInput: If too few rows are left to learn from.
         """
         self.plan, self.kind, self.columns, self.by = plan, kind, columns, by
-        self._ask, self._progress = ask, progress
+        self._label, self._progress = label, progress
         rows = len(matrix)
         amount = int(plan.validation) if plan.validation >= 1 else max(1, round(plan.validation * rows))
         if amount > rows - 2:
-            rule = f"at most {rows - 2} rows of {rows}, so that two are left to learn from"
-            raise must("validation", "Mimic", rule, plan.validation, "Give more rows, or keep fewer")
-        strata = said.argmax(1) if kind == "classifier" else torch.zeros(rows, dtype=torch.int64)
+            raise BadInput(
+                f"validation of Mimic takes {amount} of the {rows} rows, and at least two must be left to learn from. "
+                "Give more rows, or a smaller validation."
+            )
+        strata = outputs.argmax(1) if kind == "classifier" else torch.zeros(rows, dtype=torch.int64)
         drawn = stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
-        self.held, self.kept = drawn.nonzero()[:, 0].numpy(), (~drawn).nonzero()[:, 0].numpy()
-        self.center, self.scale = torch.zeros(said.shape[1]), torch.ones(said.shape[1])
+        self.validation_rows, self.training_rows = drawn.nonzero()[:, 0].numpy(), (~drawn).nonzero()[:, 0].numpy()
+        self.center, self.scale = torch.zeros(outputs.shape[1]), torch.ones(outputs.shape[1])
         if kind == "regressor":
-            self.center = said[self.kept].mean(0)
-            spread = said[self.kept].std(0, correction=0)
+            self.center = outputs[self.training_rows].mean(0)
+            spread = outputs[self.training_rows].std(0, correction=0)
             # What varies by no more than float32's rounding does not vary.
             least = 2 * torch.finfo(torch.float32).eps * self.center.abs()
             self.scale = torch.where(spread > least, spread, torch.ones_like(spread))
-        self._real: Matrix = matrix[self.kept]
-        self._said = said[self.kept]
-        self._judged = Lesson(
-            torch.from_numpy(matrix[self.held]).float(),
-            self._in_units(said[self.held]),
-            None if labels is None else torch.from_numpy(labels[self.held]),
-            None if values is None else self._in_units(torch.from_numpy(values[self.held]).float()),
+        self._real: Matrix = matrix[self.training_rows]
+        self._outputs = outputs[self.training_rows]
+        self._validation = LabeledRows(
+            torch.from_numpy(matrix[self.validation_rows]).float(),
+            self._standardized(outputs[self.validation_rows]),
+            None if labels is None else torch.from_numpy(labels[self.validation_rows]),
+            None if values is None else self._standardized(torch.from_numpy(values[self.validation_rows]).float()),
         )
-        arguments = {"columns": columns.to_json(), "outputs": said.shape[1], "hidden": list(plan.hidden)}
+        arguments = {"columns": columns.to_json(), "outputs": outputs.shape[1], "hidden": list(plan.hidden)}
         self.spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
 
     def tuned(self) -> tuple[Synthesis | None, list[dict[str, float]]]:
-        """How to make rows up, and what was tried; None where none are to be made.
+        """How to synthesize rows, and what was tried; None where no synthetic rows are wanted.
 
         Where p or s is not given, a small set and a short training for each point of a grid show which is best on the
         validation rows.
@@ -131,35 +134,35 @@ class Making:
         return replace(best, rows=rows), trials
 
     def _score(self, synthesis: Synthesis) -> float:
-        lesson = self.lesson(self.made(synthesis, silent), silent)
-        fitted = self.trained(lesson, steps=min(TRIAL_STEPS, self.plan.steps), progress=silent)
+        data = self.data(self.synthetic(synthesis, silent), silent)
+        fitted = self.train(data, steps=min(TRIAL_STEPS, self.plan.steps), progress=silent)
         assert fitted.score is not None  # there is validation
         return fitted.score
 
-    def made(self, synthesis: Synthesis | None, progress: Progress | None = None) -> Matrix:
+    def synthetic(self, synthesis: Synthesis | None, progress: Progress | None = None) -> Matrix:
         """Synthetic rows, encoded; none without a synthesis."""
         if synthesis is None:
             return self._real[:0]
         return synthesis.draw(self._real, self.columns, seed=self.plan.seed, progress=progress or self._progress)
 
-    def lesson(self, made: Matrix, progress: Progress | None = None) -> Lesson:
-        """Synthetic rows and what the teacher says about them, with the real ones among them."""
+    def data(self, synthetic: Matrix, progress: Progress | None = None) -> LabeledRows:
+        """Synthetic rows with the teacher's outputs, shuffled with the real ones."""
         inputs, targets = [], []
-        if len(made):
-            inputs.append(torch.from_numpy(made).float())
-            targets.append(self._ask(made, progress or self._progress, "label synthetic rows"))
+        if len(synthetic):
+            inputs.append(torch.from_numpy(synthetic).float())
+            targets.append(self._label(synthetic, progress or self._progress, "label synthetic rows"))
         if self.plan.include_original:
             inputs.append(torch.from_numpy(self._real).float())
-            targets.append(self._said)
+            targets.append(self._outputs)
         order = torch.randperm(sum(map(len, inputs)), generator=torch.Generator().manual_seed(self.plan.seed))
-        return Lesson(torch.cat(inputs)[order], self._in_units(torch.cat(targets)[order]))
+        return LabeledRows(torch.cat(inputs)[order], self._standardized(torch.cat(targets)[order]))
 
-    def trained(self, lesson: Lesson, *, steps: int | None = None, progress: Progress | None = None) -> Fitted:
-        """A network that learned the lesson, in the units of the lesson."""
-        return imitate(
+    def train(self, data: LabeledRows, *, steps: int | None = None, progress: Progress | None = None) -> Fitted:
+        """A network trained on the rows; its outputs are standardized as the targets are."""
+        return train_student(
             self.spec,
-            lesson,
-            self._judged,
+            data,
+            self._validation,
             loss=LOSSES[self.plan.loss] if self.kind == "classifier" else SquaredError(of="values"),
             by=self.by,
             steps=steps or self.plan.steps,
@@ -170,5 +173,5 @@ class Making:
             title="train the mimic",
         )
 
-    def _in_units(self, said: Float32[Tensor, "rows outputs"]) -> Float32[Tensor, "rows outputs"]:
-        return said if self.kind == "classifier" else (said - self.center) / self.scale
+    def _standardized(self, outputs: Float32[Tensor, "rows outputs"]) -> Float32[Tensor, "rows outputs"]:
+        return outputs if self.kind == "classifier" else (outputs - self.center) / self.scale
