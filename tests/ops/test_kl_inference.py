@@ -180,24 +180,24 @@ def test_extreme_logits_stay_finite_and_keep_their_ratios(way, size):
         assert float(found[0, 0] - found[0, 3]) == pytest.approx(1.5 * size, rel=1e-5)
 
 
-def _opinion(classes: list[int], rows: list[int], width: int) -> SpecialistLogits:
+def _output(classes: list[int], rows: list[int], width: int) -> SpecialistLogits:
     return SpecialistLogits(0, torch.tensor(classes), torch.tensor(rows), torch.zeros(len(rows), width))
 
 
 @pytest.mark.parametrize(
-    ("opinion", "said"),
+    ("output", "message"),
     [
-        (_opinion([0, 1], [0], 2), r"logits of opinion 0 .*\(1, 3\)"),
-        (_opinion([0, 1, 2], [0], 4), "not all"),
-        (_opinion([0, 3], [0], 3), "class"),
-        (_opinion([0, 0], [0], 3), "once"),
-        (_opinion([0], [2], 2), "below 2"),
-        (_opinion([0], [1, 1], 2), "once"),
+        (_output([0, 1], [0], 2), r"logits of specialist output 0 .*\(1, 3\)"),
+        (_output([0, 1, 2], [0], 4), "not all"),
+        (_output([0, 3], [0], 3), "class"),
+        (_output([0, 0], [0], 3), "once"),
+        (_output([0], [2], 2), "below 2"),
+        (_output([0], [1, 1], 2), "once"),
     ],
 )
-def test_an_opinion_that_does_not_fit_is_named(opinion, said):
-    with pytest.raises(BadInput, match=said):
-        kl_inference(torch.zeros(2, 3), [opinion])
+def test_an_output_that_does_not_fit_is_named(output, message):
+    with pytest.raises(BadInput, match=message):
+        kl_inference(torch.zeros(2, 3), [output])
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ DEFAULTS = Mimic(LogisticRegression()).get_params(deep=False)
         ("p", 1.1, "above 0 and up to 1"),
         ("s", 0, "greater than 0"),
         ("s", "1", "greater than 0"),
-        ("nominal", "color", "a list of columns' names or places"),
-        ("nominal", [1.5], "a place in nominal"),
+        ("nominal", "color", "a list of names or positions of columns"),
+        ("nominal", [1.5], "a position in nominal"),
         ("embed", 0, "at least 1"),
     ],
 )
@@ -54,7 +54,7 @@ def test_parameter_that_breaks_its_rule(name: str, value: Any, says: str) -> Non
 
 
 def test_nothing_to_learn_from() -> None:
-    with pytest.raises(BadInput, match="rows of Mimic must be above 0 without the real rows"):
+    with pytest.raises(BadInput, match="nothing to learn from with rows=0 and include_original=False"):
         checked(seed=0, **DEFAULTS | {"rows": 0, "include_original": False})
 
 

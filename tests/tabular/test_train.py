@@ -1,4 +1,4 @@
-"""Training towards a teacher's word: rounds, units, and what chooses the round."""
+"""Training towards a teacher's outputs: rounds, units, and what chooses the round."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_rounds_go_through_all_rows_equally_often() -> None:
     assert counts.tolist() == [5] * 7
 
 
-def test_round_longer_than_the_lesson_repeats_it() -> None:
+def test_a_round_longer_than_the_rows_repeats_them() -> None:
     batch = Rounds(_data(3), 8).batch(torch.arange(8), 0)
     assert batch.inputs[:, 0].tolist() == [-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, -1.0, 0.0]
     assert batch.labels is not None
@@ -42,7 +42,7 @@ def test_round_longer_than_the_lesson_repeats_it() -> None:
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("by", ["teacher", "truth"])
-def test_learns_what_the_teacher_says(loss: str, by: str) -> None:
+def test_learns_the_outputs_of_the_teacher(loss: str, by: str) -> None:
     fitted = train_student(
         SPEC,
         _data(50),
@@ -56,8 +56,8 @@ def test_learns_what_the_teacher_says(loss: str, by: str) -> None:
     )
     assert len(fitted.history) == ROUNDS
     assert fitted.steps == 120
-    fitted = fitted.model(torch.tensor([[-0.8], [0.8]])).softmax(-1)[:, 1]
-    assert fitted.tolist() == pytest.approx([0.002, 0.998], abs=0.1)
+    probabilities = fitted.model(torch.tensor([[-0.8], [0.8]])).softmax(-1)[:, 1]
+    assert probabilities.tolist() == pytest.approx([0.002, 0.998], abs=0.1)
     scores = [epoch.score for epoch in fitted.history if epoch.score is not None]
     assert fitted.score == max(scores)
 

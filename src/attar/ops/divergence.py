@@ -50,6 +50,7 @@ def forward_kl(
         BadInput: If ``temperature`` is not positive and finite, or the shapes differ.
 
     Example:
+        >>> import torch
         >>> x = torch.tensor([[2.0, 0.0]])
         >>> forward_kl(x, x)
         tensor([0.])
@@ -124,6 +125,7 @@ def squared_error(
         BadInput: If the shapes differ.
 
     Example:
+        >>> import torch
         >>> squared_error(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
         tensor([2.])
     """

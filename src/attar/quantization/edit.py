@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from attar.errors import must, near
-from attar.ops.grid import wide
+from attar.ops.dtypes import at_least_float32
 from attar.quantization.activations import InputFormat, attach_input_
 from attar.quantization.attach import WeightFormat, attach_, formats, input_formats, is_quantized, weight_formats
 from attar.quantization.format import Format, Learned, Ranged
@@ -68,7 +68,7 @@ class Quantize:
             assert weight is not None
             table = {}
             if isinstance(form, Learned):
-                kind = wide(torch.empty(0, dtype=weight.dtype)).dtype
+                kind = at_least_float32(torch.empty(0, dtype=weight.dtype)).dtype
                 shapes = form.table_shapes(tuple(weight.shape))
                 table = {key: torch.zeros(shape, dtype=kind, device=weight.device) for key, shape in shapes.items()}
             attached[name] = WeightFormat(form, table)

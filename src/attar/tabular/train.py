@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
+from attar.errors import BadInput
 from attar.network.spec import Spec
 from attar.training.batch import Batch
 from attar.training.fit import Fitted, fit
