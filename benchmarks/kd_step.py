@@ -34,7 +34,8 @@ from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import resnet
 from attar.network.cost import cost
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.fit import TrainState, fit
+from attar.training.callbacks import Callback, TrainState
+from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
@@ -68,7 +69,7 @@ WHAT = (
 Images = tuple[Tensor, Tensor]
 
 
-class Stamps:
+class Stamps(Callback):
     """The two clocks, read after each step; also a callback of Attar's loop."""
 
     def __init__(self) -> None:
@@ -79,15 +80,6 @@ class Stamps:
 
     def after_step(self, state: TrainState) -> None:
         self()
-
-    def after_epoch(self, state: TrainState) -> None:
-        pass
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
 
     def steps_ms(self, per_epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """``[2, steps]`` milliseconds of the steps on both clocks, and ``[2]`` those from epoch to epoch."""

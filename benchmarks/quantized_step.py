@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -38,7 +37,9 @@ from attar.quantization.formats.wrpn import Wrpn
 from attar.quantization.quantize import quantize
 from attar.recipes.networks import network_of
 from attar.recipes.read import read
-from attar.training.fit import TrainState, fit, make_fabric
+from attar.training.callbacks import Callback, TrainState
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.settings import Training
 from attar.transfer.datasets import Split, load
 from attar.transfer.transfer_set import TransferSet
@@ -57,7 +58,7 @@ WHAT = (
 )
 
 
-class Stamps:
+class Stamps(Callback):
     """The process's clock, read after each step: a control that rides on the loop."""
 
     def __init__(self) -> None:
@@ -65,15 +66,6 @@ class Stamps:
 
     def after_step(self, state: TrainState) -> None:
         self.marks.append(time.process_time())
-
-    def after_epoch(self, state: TrainState) -> None:
-        pass
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
 
 
 class Said:

@@ -128,7 +128,7 @@ def test_a_step_that_was_killed_goes_on_to_the_same_weights(
         finish(run)
         calls += 1
         if calls == 9:  # four epochs of the teacher, four of the student, one of its points
-            run._save(run.checkpoint_file)
+            run._save(run.job.checkpoint_file)
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

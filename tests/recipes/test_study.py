@@ -13,7 +13,7 @@ from attar.errors import BadInput, CorruptFile
 from attar.recipes import stages
 from attar.recipes.read import read, shipped
 from attar.recipes.study import Study, _tables, read_study, studies, study
-from attar.training.fit import Fitted
+from attar.training.results import Fitted
 
 Document = dict[str, Any]
 

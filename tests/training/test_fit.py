@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from attar.errors import BadInput, CorruptFile, Diverged
 from attar.network.weights import digest, read_tensors
 from attar.training.batch import Batch
+from attar.training.callbacks import Callback, TrainState
 from attar.training.checkpoint import load_state, save_state
-from attar.training.fit import Callback, TrainState, fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
@@ -93,8 +95,8 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-class Recorder:
-    """A control that keeps the weights after each step and epoch, and counts, in its state, what it was called for."""
+class Recorder(Callback):
+    """A callback that stores the weights after each step and epoch, and counts its calls in its state."""
 
     def __init__(self) -> None:
         self.after_steps: list[dict[str, Tensor]] = []
@@ -264,13 +266,15 @@ def test_a_reduced_loss_is_refused(loss):
 
 SCRIPT = """
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 import torch
 from torch import nn
 from attar.errors import BadInput
 from attar.network.weights import save_weights
 from attar.training.batch import Batch
-from attar.training.fit import fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
@@ -293,11 +297,11 @@ def network(*middle):
     return nn.Sequential(nn.Linear(4, 6), *middle, nn.Tanh(), nn.Linear(6, 3)).double()
 
 processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-fabric = make_fabric("cpu", processes=processes)
+fabric = make_fabric()
 assert fabric.world_size == processes
 objective = Objective({"soft": Term(loss=SoftTargets()), "hard": Term(loss=HardLabels(), weight=0.5)})
 settings = Training(
-    epochs=2, batch_size=7, micro_batch_size=2, learning_rate=0.1, checkpoint="last", max_gradient_norm=0.5
+    epochs=4, batch_size=7, micro_batch_size=2, learning_rate=0.1, checkpoint="last", max_gradient_norm=0.5
 )
 fitted = fit(network(), objective, Rows(20), settings=settings, fabric=fabric, validation=Rows(9))
 seen = [entry.to_json() for entry in fitted.history]
@@ -306,13 +310,34 @@ seen = [entry.to_json() for entry in fitted.history]
 early = Training(epochs=12, batch_size=7, learning_rate=1.0, patience=1)
 stopped = fit(network(nn.BatchNorm1d(6)), objective, Rows(20), settings=early, fabric=fabric, validation=Rows(9))
 scores = [entry.score for entry in stopped.history]
+# Each drops other units; the first one writes the checkpoint, and all continue from it.
+@contextmanager
+def killed(title, total):
+    calls = iter(range(6))
+    def advance(steps):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+    yield advance
+
+dropping = Training(epochs=3, batch_size=7, learning_rate=0.1, ema_decay=0.5, checkpoint_seconds=0)
+def resumable(file, **more):
+    student = network(nn.BatchNorm1d(6), nn.Dropout(0.5))
+    return fit(student, objective, Rows(20), settings=dropping, validation=Rows(9), checkpoint_file=file, **more)
+
+unbroken = resumable(None).model.state_dict()
+file = folder / f"checkpoint-{processes}"
+try:
+    resumable(file, progress=killed)
+except KeyboardInterrupt:
+    resumed = resumable(file).model.state_dict()
+alike = all(torch.equal(resumed[name], value) for name, value in unbroken.items())
 refused = ""
 try:
     fit(network(), objective, Rows(1), fabric=fabric)
 except BadInput as error:
     refused = str(error)
 save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetensors",
-             {"history": seen, "scores": scores, "refused": refused})
+             {"history": seen, "scores": scores, "refused": refused, "alike": alike})
 """
 
 
@@ -345,6 +370,7 @@ def test_two_processes_equal_one(tmp_path):
     for mine, theirs in zip(one[1]["history"], first[1]["history"], strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-5) and mine["score"] == theirs["score"]
     assert first[1]["scores"] == second[1]["scores"]
+    assert one[1]["alike"] and first[1]["alike"] and second[1]["alike"]
     assert one[1]["refused"] == ""
     assert "at least one example for each of the 2 processes" in first[1]["refused"]
 
@@ -745,7 +771,8 @@ def rates(settings: Training, steps_per_epoch: int) -> list[float]:
     for _ in range(settings.epochs * steps_per_epoch):
         seen.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
-        schedule.step()
+        if schedule is not None:
+            schedule.step()
     return seen
 
 
@@ -1050,16 +1077,15 @@ def test_progress_sees_every_step(tmp_path):
     assert sum(seen) == 6 and seen[0] == 4
 
 
-def test_controls_are_called_after_each_step_and_epoch():
+def test_callbacks_are_called_after_each_step_and_epoch():
     recorder = Recorder()
-    typed: Callback = recorder
-    fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, learning_rate=0.5), callbacks=[typed, Recorder()])
+    fit(perceptron(), HARD, rows_of(), settings=replace(SETTINGS, learning_rate=0.5), callbacks=[recorder, Recorder()])
     assert recorder.calls == {"step": 6, "epoch": 2}
     assert recorder.states == [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 4, 3), (1, 5, 3), (1, 6, 3)]
     assert recorder.rates == [0.5] * 6
 
 
-def test_a_baseline_may_change_the_network():
+def test_a_callback_may_change_the_network():
     class Pruner(Recorder):
         def after_step(self, state: TrainState) -> None:
             with torch.no_grad():

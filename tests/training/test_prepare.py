@@ -14,10 +14,11 @@ from torch.nn import functional
 from attar.errors import BadInput
 from attar.network.forward import forward
 from attar.training.batch import Batch
-from attar.training.fit import Fitted, fit
+from attar.training.fit import fit
 from attar.training.losses.features import HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
 from attar.training.objective import Loss, Objective, Term
+from attar.training.results import Fitted
 from attar.training.settings import Training
 
 HARD = Objective({"hard": Term(loss=HardLabels())})

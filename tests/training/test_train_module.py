@@ -18,9 +18,10 @@ from attar.errors import BadInput
 from attar.network.architectures import convnet
 from attar.network.weights import digest, read_tensors
 from attar.training.batch import Batch
+from attar.training.callbacks import Callback, TrainState
 from attar.training.checkpoint import load_state
 from attar.training.features import Features
-from attar.training.fit import TrainState, fit
+from attar.training.fit import fit
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
@@ -82,23 +83,14 @@ SETTINGS = Training(epochs=2, batch_size=4, learning_rate=0.05, momentum=0.0, sc
 """Three steps an epoch on eleven examples."""
 
 
-class Watch:
-    """A control that keeps what the optimizer holds after each step."""
+class Watch(Callback):
+    """A callback that stores what the optimizer holds after each step."""
 
     def __init__(self) -> None:
         self.held: list[list[Tensor]] = []
 
     def after_step(self, state: TrainState) -> None:
         self.held.append([p.detach().clone() for group in state.optimizer.param_groups for p in group["params"]])
-
-    def after_epoch(self, state: TrainState) -> None:
-        pass
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -438,7 +430,8 @@ import torch
 from torch import nn
 from attar.network.weights import save_weights
 from attar.training.batch import Batch
-from attar.training.fit import fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.losses.features import HiddenMatch
 from attar.training.losses.outputs import SoftTargets
 from attar.training.objective import Objective, Term
@@ -459,7 +452,7 @@ def network(width, seed):
     return nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 3)).double()
 
 processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-fabric = make_fabric("cpu", processes=processes)
+fabric = make_fabric()
 hint = HiddenMatch(student_layer="1", teacher_layer="1")
 # An epoch of layers alone, one of both, one in which a projector waits, and one without any layers.
 objective = Objective({

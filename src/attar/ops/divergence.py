@@ -148,11 +148,7 @@ def cross_entropy(
         absent: The label that means "not known".
         smoothing: Share of the probability that is spread evenly over all classes, 0 to 1.
     """
-    flat = functional.cross_entropy(
-        at_least_float32(logits).reshape(-1, logits.shape[-1]),
-        labels.reshape(-1),
-        ignore_index=absent,
-        reduction="none",
-        label_smoothing=smoothing,
-    )
-    return flat.reshape(labels.shape)
+    logits = at_least_float32(logits)
+    flat = (logits, labels) if labels.dim() == 1 else (logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+    losses = functional.cross_entropy(*flat, ignore_index=absent, reduction="none", label_smoothing=smoothing)
+    return losses if labels.dim() == 1 else losses.reshape(labels.shape)

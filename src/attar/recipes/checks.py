@@ -18,7 +18,7 @@ from attar.recipes.schema.teacher import SpecialistsSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT
-from attar.training.fit import make_fabric
+from attar.training.fabric import make_fabric
 from attar.training.train_module import feature_taps, reads_layers
 from attar.transfer.datasets import Dataset
 from attar.transfer.limits import is_file, printable

@@ -35,9 +35,11 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.transfer import TransferSection
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import Teacher
-from attar.training.fit import Fitted, fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.objective import Objective
 from attar.training.progress import Progress
+from attar.training.results import Fitted
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads

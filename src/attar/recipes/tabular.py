@@ -20,7 +20,8 @@ from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
 from attar.teachers.teacher import Teacher, ask
 from attar.training.batch import ABSENT
-from attar.training.fit import fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.scoring import METRICS
 from attar.training.threads import using_threads
 from attar.transfer.datasets import Split

@@ -17,9 +17,9 @@ from attar.tabular.plan import Plan
 from attar.tabular.rows import Kind
 from attar.tabular.teachers import Labeler
 from attar.tabular.train import LOSSES, LabeledRows, train_student
-from attar.training.fit import Fitted
 from attar.training.losses.outputs import SquaredError
 from attar.training.progress import Progress, silent
+from attar.training.results import Fitted
 from attar.transfer.stratify import stratified
 from attar.transfer.synthesis.synthesize import Synthesis, tune
 

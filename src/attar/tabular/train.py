@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from attar.errors import BadInput
 from attar.network.spec import Spec
 from attar.training.batch import Batch
-from attar.training.fit import Fitted, fit
+from attar.training.fit import fit
 from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
 from attar.training.objective import Loss, Objective, Term
 from attar.training.progress import Progress, silent
+from attar.training.results import Fitted
 from attar.training.scoring import Metric, negative_brier, negative_squared_error
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads

@@ -106,3 +106,21 @@ class Source(Protocol):
         It must depend on its arguments alone, so that a resumed run sees what the uninterrupted one saw.
         """
         ...
+
+
+def of_counted(values: Tensor, batch: Batch) -> Tensor:
+    """One value for each example (or position) that counts: what `Batch.count` counts.
+
+    Positions beyond that are averaged, as all examples have equally many.
+
+    Args:
+        values: ``[batch, ...]``, or ``[batch, position, ...]`` where the mask has positions.
+        batch: The examples.
+
+    Returns:
+        ``[batch]``, or ``[count]`` where there is a mask.
+    """
+    dimensions = 1 if batch.mask is None else batch.mask.dim()
+    if values.dim() > dimensions:
+        values = values.flatten(dimensions).mean(-1)
+    return values if batch.mask is None else values[batch.mask]

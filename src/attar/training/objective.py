@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -117,6 +118,11 @@ class Objective:
         if not any(end > 0 for term in self.terms.values() for end in ends_of(term.weight)):
             raise must("weight", "an objective", "greater than 0 for a term at least", 0, "Nothing would be learned")
 
+    @cached_property
+    def moves(self) -> bool:
+        """Whether a weight or a setting of a loss follows a schedule, so that terms change within an epoch."""
+        return any(isinstance(term.weight, Ramp) or _ramps(term.loss) for term in self.terms.values())
+
     def at(self, epoch: float) -> list[Active]:
         """The terms that count at a (fractional) epoch, with weights and settings resolved.
 
@@ -143,9 +149,15 @@ class Objective:
 def _resolved(loss: Loss, epoch: float) -> Loss:
     """The loss with every field that holds a schedule replaced by its value."""
     anything: Any = loss
-    if not dataclasses.is_dataclass(anything) or isinstance(anything, type):
-        return loss
-    fields = {f.name: getattr(anything, f.name) for f in dataclasses.fields(anything)}
-    moving = {name: ramp.at(epoch) for name, ramp in fields.items() if isinstance(ramp, Ramp)}
+    moving = {name: ramp.at(epoch) for name, ramp in _ramps(loss).items()}
     changed: Any = dataclasses.replace(anything, **moving) if moving else loss
     return changed  # type: ignore[no-any-return]
+
+
+def _ramps(loss: Loss) -> dict[str, Ramp]:
+    """The fields of a loss that hold a schedule."""
+    anything: Any = loss
+    if not dataclasses.is_dataclass(anything) or isinstance(anything, type):
+        return {}
+    fields = {each.name: getattr(anything, each.name) for each in dataclasses.fields(anything)}
+    return {name: value for name, value in fields.items() if isinstance(value, Ramp)}

@@ -130,8 +130,8 @@ def settings_optimizer(settings: Training) -> MakeOptimizer:
 
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: Training, steps_per_epoch: int
-) -> lr_scheduler.LRScheduler:
-    """The learning-rate schedule that the settings name, to be stepped after every optimizer step."""
+) -> lr_scheduler.LRScheduler | None:
+    """The learning-rate schedule that the settings name, to be stepped after every optimizer step; None if constant."""
     total = settings.epochs * steps_per_epoch
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     if settings.schedule == "one_cycle":
@@ -142,6 +142,8 @@ def make_schedule(
         return lr_scheduler.OneCycleLR(
             optimizer, settings.learning_rate, total_steps=total + 1, pct_start=rise_share, cycle_momentum=cycle
         )
+    if settings.schedule == "constant" and not warmup:
+        return None
     main: lr_scheduler.LRScheduler
     if settings.schedule == "cosine":
         main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warmup, 1))

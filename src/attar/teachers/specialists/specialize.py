@@ -27,7 +27,8 @@ from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, about_of
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT, Source
-from attar.training.fit import fit, make_fabric
+from attar.training.fabric import make_fabric
+from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.progress import Progress, silent
