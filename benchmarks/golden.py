@@ -173,7 +173,7 @@ RECIPES: dict[str, tuple[str, tuple[Change, ...]]] = {
             "teacher.network.arguments.hidden=[16]",
             "student.network.arguments.hidden=[12]",
             "transfer.without=['Dress']",
-            "student.shift_absent=true",
+            ("student.shift_absent=true", "student.steps=[{use='distill'}, {use='correct'}]"),
         ),
     ),
     "specialists": (
@@ -420,8 +420,8 @@ def write(src: Path, out: Path, only: Sequence[str]) -> None:
                 raise SystemExit(f"{key} did not run with {src}:\n{(done.stdout + done.stderr)[-4000:]}")
             written = json.loads(result.read_text(encoding="utf-8"))
         found |= {f"{key}.{name}": value for name, value in written.items()}
+        save(found, out)  # what is there can be compared while the rest runs
         print(f"{key}: {len(written)} figures, {time.monotonic() - began:.0f} s", flush=True)
-    save(found, out)
 
 
 def save(found: Mapping[str, Any], out: Path) -> None:

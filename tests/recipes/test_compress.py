@@ -25,12 +25,12 @@ from attar.evidence.machine import machine
 from attar.network.architectures import mlp
 from attar.network.weights import load_weights, read_tensors, save_weights
 from attar.recipes.compress import Run, compress, label
-from attar.recipes.contenders import line_up
+from attar.recipes.contenders import deploy_candidates
+from attar.recipes.context import data_of
 from attar.recipes.document import headline
 from attar.recipes.folder import opened
-from attar.recipes.part import taken
 from attar.recipes.read import from_document, read
-from attar.recipes.stages import data_of
+from attar.recipes.transfer_examples import without_synthesis
 from attar.training import fit as fitting
 from attar.training.batch import ABSENT
 from attar.training.progress import silent
@@ -58,7 +58,7 @@ def reused(run: Run) -> dict[str, bool]:
 
 
 def weights_of(run: Run, stage: str) -> dict[str, torch.Tensor]:
-    (file,) = run.folder.glob(f"nodes/{stage}-*/weights.safetensors")
+    (file,) = run.folder.glob(f"nodes/{stage}-*/model.safetensors")
     return read_tensors(file)[0]
 
 
@@ -185,9 +185,9 @@ def test_of_two_runs_with_other_settings_all_files_are_those_of_the_last_to_fini
 
     def meanwhile(*arguments: Any) -> Any:
         with opened(tmp_path / "run", second):
-            return line_up(*arguments)
+            return deploy_candidates(*arguments)
 
-    monkeypatch.setattr("attar.recipes.compress.line_up", meanwhile)
+    monkeypatch.setattr("attar.recipes.compress.deploy_candidates", meanwhile)
     run = compress(first, tmp_path / "run")
     assert tomllib.loads((run.folder / "recipe.toml").read_text(encoding="utf-8"))["seed"] == first.seed
     assert "A run with other settings is using" in (run.folder / "log.txt").read_text(encoding="utf-8")
@@ -621,7 +621,7 @@ def test_a_recipe_is_not_changed_by_its_run(tiny: Document, tmp_path: Path) -> N
 
 def test_a_class_that_the_transfer_set_lacks_is_shifted_on_validation(tiny: Document, tmp_path: Path) -> None:
     tiny["transfer"] = {"without": ["cat"]}
-    tiny["student"] |= {"seeds": 2, "shift_absent": True}
+    tiny["student"] |= {"seeds": 2, "steps": [{"use": "distill"}, {"use": "correct"}]}
     run = run_of(tiny, tmp_path / "run")
     found = run.evidence["bias_correction"]
     assert found["classes"] == ["cat"] and len(found["students"]) == len(found["baselines"]) == 2
@@ -636,8 +636,8 @@ def test_a_class_that_the_transfer_set_lacks_is_shifted_on_validation(tiny: Docu
 
 
 def test_a_shift_needs_a_class_that_is_absent(tiny: Document, tmp_path: Path) -> None:
-    tiny["student"]["shift_absent"] = True
-    with pytest.raises(BadInput, match=r"student\.shift_absent .*has every class"):
+    tiny["student"]["steps"] = [{"use": "distill"}, {"use": "correct"}]
+    with pytest.raises(BadInput, match="correct of the recipe is for classes that the transfer set lacks"):
         run_of(tiny, tmp_path / "run")
 
 
@@ -661,7 +661,7 @@ def test_few_labels_are_few_for_student_and_baseline_and_the_student_imitates_on
     tiny["transfer"] = {"labeled_share": 0.25}
     recipe = from_document(tiny)
     train = data_of(recipe, silent).train
-    part = taken(recipe, data_of(recipe, silent))
+    part = without_synthesis(recipe, data_of(recipe, silent))
     assert part.transfer is not None and part.labeled is not None and train.labels is not None
     assert torch.equal(part.transfer.ids, train.ids) and torch.equal(part.transfer.inputs, train.inputs)
     known = part.transfer.labels != ABSENT
@@ -832,7 +832,7 @@ def test_label_gives_the_targets_of_the_unchanged_examples(tiny: Document, tmp_p
 def test_members_in_another_order_are_another_guide(tiny: Document, tmp_path: Path) -> None:
     tiny["teacher"]["members"] = 2
     run_of(tiny, tmp_path / "trained")
-    files = [next((tmp_path / "trained").glob(f"nodes/teacher/{index}-*/weights.safetensors")) for index in (0, 1)]
+    files = [next((tmp_path / "trained").glob(f"nodes/teacher/{index}-*/model.safetensors")) for index in (0, 1)]
     tiny["objective"]["hint"] = {"use": "hidden_match", "student_layer": "2", "teacher_layer": "networks.0.2"}
     tiny["teacher"] = {"network": tiny["teacher"]["network"], "weights": [str(file) for file in files]}
     run_of(tiny, tmp_path / "run")
@@ -843,7 +843,7 @@ def test_members_in_another_order_are_another_guide(tiny: Document, tmp_path: Pa
 
 def test_a_shift_is_judged_as_the_recipe_chooses(tiny: Document, tmp_path: Path) -> None:
     tiny["transfer"] = {"without": ["cat"]}
-    tiny["student"] |= {"seeds": 2, "shift_absent": True, "choose_by": "log_loss"}
+    tiny["student"] |= {"seeds": 2, "choose_by": "log_loss", "steps": [{"use": "distill"}, {"use": "correct"}]}
     found = run_of(tiny, tmp_path / "run").evidence["bias_correction"]["students"]
     assert all(0 <= one["validation_before"] <= one["validation_after"] <= 1 for one in found)
 

@@ -11,17 +11,21 @@ import torch
 from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate
+from attar.models.model import Model
 from attar.network.architectures import mlp
 from attar.network.cost import Cost
+from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
+from attar.pipeline.runner import Trained
 from attar.recipes import contenders
-from attar.recipes.contenders import Contender, Field, line_up
+from attar.recipes.contenders import Contender, Contenders, deploy_candidates
+from attar.recipes.context import Context, data_of
 from attar.recipes.read import from_document
-from attar.recipes.stages import Context, Trained, data_of
-from attar.recipes.taught import Taught
+from attar.recipes.students import Trainings
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.progress import silent
 
+MLP = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3})
 FORMS = ("torch fp32", "onnxruntime fp32", "onnxruntime int8 u8")
 
 
@@ -45,18 +49,18 @@ def contender(name: str, kind: Any, form: str) -> Contender:
     return Contender(name, kind, how.runtime, how.precision, made.open(), 100, None, made)
 
 
-def field_of(baselines: tuple[str, ...], reference: str | None = "onnxruntime fp32") -> Field:
+def all_of(baselines: tuple[str, ...], reference: str | None = "onnxruntime fp32") -> Contenders:
     all_of_them = [contender(form, "candidate", form) for form in FORMS]
     all_of_them += [contender(f"baseline {form}", "baseline", form) for form in baselines]
     teacher = Contender("teacher torch", "teacher", "torch", "fp32", lambda inputs: inputs, 1000)
-    return Field({one.name: one for one in [*all_of_them, teacher]}, {}, [], reference)
+    return Contenders({one.name: one for one in [*all_of_them, teacher]}, {}, [], reference)
 
 
 def test_in_each_form_the_better_of_student_and_baseline_is_left() -> None:
-    field = field_of(FORMS)
+    everybody = all_of(FORMS)
     score = dict.fromkeys(FORMS, 0.8) | {f"baseline {form}": 0.8 for form in FORMS}
     score |= {"baseline torch fp32": 0.7, "baseline onnxruntime int8 u8": 0.9}
-    assert field.outdone(score) == {
+    assert everybody.beaten(score) == {
         "baseline torch fp32": "torch fp32 is better on validation",
         "onnxruntime fp32": "baseline onnxruntime fp32, trained without the teacher, is at least as good on validation",
         "onnxruntime int8 u8": (
@@ -66,16 +70,16 @@ def test_in_each_form_the_better_of_student_and_baseline_is_left() -> None:
 
 
 def test_where_the_baseline_is_in_one_form_the_student_has_the_others_to_itself() -> None:
-    field = field_of(("onnxruntime fp32",))
+    everybody = all_of(("onnxruntime fp32",))
     score = dict.fromkeys([*FORMS, "baseline onnxruntime fp32"], 0.8)
-    assert list(field.outdone(score)) == ["onnxruntime fp32"]
-    assert field_of((), None).outdone(score) == {}
+    assert list(everybody.beaten(score)) == ["onnxruntime fp32"]
+    assert all_of((), None).beaten(score) == {}
 
 
 def test_the_clock_is_for_those_that_may_ship_and_for_one_comparison() -> None:
-    field = field_of(FORMS)
-    outdone = ["baseline torch fp32", "baseline onnxruntime fp32", "onnxruntime int8 u8"]
-    assert list(field.timed(outdone)) == [
+    everybody = all_of(FORMS)
+    beaten = ["baseline torch fp32", "baseline onnxruntime fp32", "onnxruntime int8 u8"]
+    assert list(everybody.timed(beaten)) == [
         "torch fp32", "onnxruntime fp32", "baseline onnxruntime fp32", "baseline onnxruntime int8 u8", "teacher torch",
     ]  # fmt: skip
 
@@ -113,16 +117,19 @@ def test_a_baseline_that_is_clearly_worse_is_deployed_in_one_form_alone(
     student: float, baseline: float, forms: list[str], tiny: dict[str, Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
     context = context_of(tiny, tmp_path)
-    trained = [Trained(name, knowing(context, share), (), share) for name, share in (("s", student), ("c", baseline))]
+    trained = [
+        Trained(name, "distill", Model(knowing(context, share), MLP), share)
+        for name, share in (("s", student), ("c", baseline))
+    ]
     teacher = NetworkTeacher(mlp(6, 3, [4]), example=context.example)
-    taught = Taught(teacher, [], trained[:1], trained[1:])
+    trainings = Trainings(teacher, [], trained[:1], trained[1:])
     monkeypatch.setattr(contenders, "cost", lambda *_: Cost(1, 1, {}))
     monkeypatch.setattr(contenders, "artifact_of", lambda _, name, network, how, spec: Deployed(how.name))
     monkeypatch.setattr(contenders, "_teachers", lambda *_: ({}, []))
     monkeypatch.setattr(
         Contender, "deployed", lambda name, kind, made, figures: contender(name, kind, made.candidate.name)
     )
-    field = line_up(context, taught)
-    assert [one.form for one in field.contenders.values() if one.kind == "baseline"] == forms
-    assert field.reference == "onnxruntime fp32"
-    assert len(field.candidates()) == 2 + len(forms)
+    everybody = deploy_candidates(context, trainings)
+    assert [one.form for one in everybody.by_name.values() if one.kind == "baseline"] == forms
+    assert everybody.reference == "onnxruntime fp32"
+    assert len(everybody.candidates()) == 2 + len(forms)

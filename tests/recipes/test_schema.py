@@ -14,10 +14,10 @@ import pytest
 
 from attar.deployment.artifact import RUNTIMES
 from attar.errors import BadInput
+from attar.pipeline.objective import LOSSES
+from attar.pipeline.section import Section
 from attar.recipes.read import from_document
-from attar.recipes.schema.objective import LOSSES
 from attar.recipes.schema.recipe import BudgetSection, Runtime
-from attar.recipes.schema.section import Section
 from attar.training import losses
 from attar.training.losses.outputs import HardLabels, HardValues, SoftTargets
 from attar.training.settings import Training
@@ -197,7 +197,7 @@ def test_settings_that_would_do_nothing_are_refused(tiny: Document) -> None:
         ("transfer.label_views", {"transfer": {"label_views": False}}),
         ("transfer.per_teacher", {"transfer": {"per_teacher": True}}),
         ("transfer.synthesis", {"transfer": {"synthesis": {"rows": 9}}}),
-        ("student.shift_absent", {"student": {"shift_absent": True}}),
+        ("the step correct", {"student": {"steps": [{"use": "distill"}, {"use": "correct"}]}}),
     ],
 )
 def test_a_teacher_that_learns_has_no_use_for_settings_of_targets(tiny: Document, key: str, change: Document) -> None:
@@ -221,7 +221,10 @@ MEMBER = {"onnx": "a.onnx"}
             "per_teacher needs stored targets",
         ),
         ({"teacher": {"votes": [1.0]}}, "votes are for several members"),
-        ({"transfer": {"synthesis": {"rows": 9}}, "student": {"shift_absent": True}}, "shift_absent is for classes"),
+        (
+            {"transfer": {"synthesis": {"rows": 9}}, "student": {"steps": [{"use": "distill"}, {"use": "correct"}]}},
+            "the step correct is for classes",
+        ),
         ({"transfer": {"labels": False}, "objective": {"hard": {"use": "decoupled"}}}, "decoupled in objective needs"),
         (
             {

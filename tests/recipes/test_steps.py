@@ -19,19 +19,19 @@ from attar.deployment.artifact import load
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, NothingMatched
 from attar.evidence.measure import predict_all
+from attar.pipeline.steps.distill import Distill, freeze_bn_stats_
+from attar.pipeline.steps.quantize import Quantize
 from attar.quantization.attach import encoded, formats, input_formats
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
 from attar.recipes.compress import Run, begun, compress
+from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.student import DistillStep, QuantizeStep
-from attar.recipes.stages import data_of
-from attar.recipes.steps import freeze_bn_stats_
+from attar.recipes.students import Trainings, train_all
 from attar.recipes.study import read_study
-from attar.recipes.taught import Taught, teach
 from attar.training import fit as fitting
 from attar.transfer.datasets import Dataset
 
@@ -70,9 +70,9 @@ def stages(run: Run) -> dict[str, bool]:
     return {stage["name"]: stage["reused"] for stage in run.evidence["stages"] if stage["name"] != "data"}
 
 
-def taught_by(document: Document, out: Path) -> Taught:
+def taught_by(document: Document, out: Path) -> Trainings:
     with begun(from_document(document), out, "cpu", fitting.silent) as context:
-        return teach(context)
+        return train_all(context)
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -156,15 +156,15 @@ def test_a_student_that_hears_nobody_is_the_baseline(stepped: Callable[..., Docu
 def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Document], tmp_path: Path) -> None:
     document = stepped(DISTIL, TWO_BITS, GENTLY)
     with begun(from_document(document), tmp_path / "run", "cpu", fitting.silent) as context:
-        taught = teach(context)
+        trainings = train_all(context)
         validation = context.dataset.validation
         assert validation.labels is not None
-        for one in (*taught.student.earlier, taught.student):
+        for one in (*trainings.student.earlier, trainings.student):
             right = predict_all(open_torch(one.network), validation).argmax(1) == validation.labels.numpy()
             assert one.score == pytest.approx(float(right.mean()), abs=1e-6)
-    names = [(one.name, one.use) for one in (*taught.student.earlier, taught.student)]
+    names = [(one.name, one.use) for one in (*trainings.student.earlier, trainings.student)]
     assert names == [("student/0", "distill"), ("student/0/2-quantize", "quantize"), ("student/0/3-distill", "distill")]
-    plain, rounded, trained = (one.network for one in (*taught.student.earlier, taught.student))
+    plain, rounded, trained = (one.network for one in (*trainings.student.earlier, trainings.student))
     assert not formats(plain)
     assert all(
         form == Uniform(bits=2, granularity=rounded_form.granularity)
@@ -182,10 +182,10 @@ def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Docu
 def test_only_points_learn_and_every_weight_goes_to_its_nearest(
     stepped: Callable[..., Document], tmp_path: Path
 ) -> None:
-    taught = taught_by(
+    trainings = taught_by(
         stepped(DISTIL, POINTS, {**GENTLY, "train": "codebook", "teacher": "float_student"}), tmp_path / "run"
     )
-    for last in (taught.students[0], taught.baselines[0]):
+    for last in (trainings.students[0], trainings.baselines[0]):
         before, after = state(last.earlier[1].network), state(last.network)
         moved = {name for name in before if not torch.equal(before[name], after[name])}
         assert moved
@@ -222,12 +222,12 @@ def test_restored_statistics_stay_while_batches_are_normalized_by_their_own(kind
 
 def test_activations_are_rounded_in_ranges_of_training_inputs(stepped: Callable[..., Document], tmp_path: Path) -> None:
     quantize = {**TWO_BITS, "activations": {"use": "affine", "bits": 4}, "skip": ["last"], "calibration": 20}
-    taught = taught_by(stepped(DISTIL, quantize, GENTLY), tmp_path / "run")
-    network = taught.student.network
+    trainings = taught_by(stepped(DISTIL, quantize, GENTLY), tmp_path / "run")
+    network = trainings.student.network
     assert len(formats(network)) == len(input_formats(network)) == 1
     assert same(
         {name: t for name, t in state(network).items() if "input_format" in name},
-        {name: t for name, t in state(taught.student.earlier[1].network).items() if "input_format" in name},
+        {name: t for name, t in state(trainings.student.earlier[1].network).items() if "input_format" in name},
     )
 
 
@@ -244,22 +244,24 @@ def test_a_range_of_other_examples_is_measured_again(stepped: Callable[..., Docu
 
 def test_bits_go_down_step_by_step(stepped: Callable[..., Document], tmp_path: Path) -> None:
     eight = {"use": "quantize", "weights": {"use": "uniform", "bits": 8}}
-    taught = taught_by(stepped(DISTIL, eight, GENTLY, TWO_BITS, GENTLY), tmp_path / "run")
-    bits = [{form.bits for form in formats(one.network).values()} for one in (*taught.student.earlier, taught.student)]
+    trainings = taught_by(stepped(DISTIL, eight, GENTLY, TWO_BITS, GENTLY), tmp_path / "run")
+    bits = [
+        {form.bits for form in formats(one.network).values()} for one in (*trainings.student.earlier, trainings.student)
+    ]
     assert bits == [set(), {8}, {8}, {2}, {2}]
 
 
 def test_layers_have_the_formats_that_their_patterns_say(stepped: Callable[..., Document], tmp_path: Path) -> None:
     weights = {"last": {"use": "uniform", "bits": 8}, "*": {"use": "ternary", "granularity": "channel"}}
-    taught = taught_by(stepped(DISTIL, {"use": "quantize", "weights": weights}), tmp_path / "run")
-    first, last = formats(taught.student.network).values()
+    trainings = taught_by(stepped(DISTIL, {"use": "quantize", "weights": weights}), tmp_path / "run")
+    first, last = formats(trainings.student.network).values()
     assert to_table(first)["use"] == "ternary"
     assert (to_table(last)["use"], last.bits) == ("uniform", 8)
 
 
 def test_points_may_be_shared_or_allotted(stepped: Callable[..., Document], tmp_path: Path) -> None:
     together = taught_by(
-        stepped(DISTIL, {**POINTS, "share_points": True}, {**GENTLY, "train": "codebook"}), tmp_path / "run"
+        stepped(DISTIL, {**POINTS, "share_codebook": True}, {**GENTLY, "train": "codebook"}), tmp_path / "run"
     )
     one, other = (codes.table["points"] for codes in encoded(together.student.network).values())
     assert torch.equal(one, other)
@@ -280,7 +282,7 @@ def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Do
         objective={"teacher": {"use": "hard_labels", "of": "teacher"}},
     )
     run = compress(from_document(document), tmp_path / "run")
-    assert {"student/0/1-quantize", "student/0/2-distill", "baseline/0/2-distill"} <= set(stages(run))
+    assert {"baseline/0/1-quantize", "student/0/2-distill", "baseline/0/2-distill"} <= set(stages(run))
     (file,) = (tmp_path / "run" / "nodes" / "student" / "0").glob("2-distill-*/teacher.safetensors")
     assert file.stat().st_size
 
@@ -296,10 +298,10 @@ def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[.
     assert names[:3] == ["torch fp32", "torch packed", "teacher torch"]
     assert "baseline torch packed" in names[3:], "what few bits are held against has few bits"
     packed = next((tmp_path / "run" / "nodes" / "artifacts").glob("torch-packed-*"))
-    taught = taught_by(document, tmp_path / "run")
+    trainings = taught_by(document, tmp_path / "run")
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        wanted = taught.student.network(inputs).numpy()
+        wanted = trainings.student.network(inputs).numpy()
     assert (load(packed / "artifact")(inputs) == wanted).all()
     told = run.evidence["steps"]
     assert list(told["student"]) == list(told["baseline"]) == ["1-distill", "2-quantize", "3-distill"]
@@ -307,7 +309,7 @@ def test_what_ships_is_packed_and_says_what_the_student_says(stepped: Callable[.
     assert told["baseline"]["3-distill"]["accuracy"] == run.evidence["seeds"]["baseline"]
     assert len(told["student"]["2-quantize"]["accuracy"]) == 2
     layers = {layer["name"]: layer["bits"] for layer in run.evidence["precision"]}
-    assert {layers[name] for name in formats(taught.student.network)} == {2}
+    assert {layers[name] for name in formats(trainings.student.network)} == {2}
     assert json.loads((tmp_path / "run" / "evidence.json").read_text(encoding="utf-8"))["precision"]
 
 
@@ -326,7 +328,7 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
     [
         ([TWO_BITS], "steps must train the student; add a distill step"),
         ([], "at least 1 item"),
-        ([{"use": "quantise"}], "student.steps.0: use must be one of 'distill', 'quantize'; got 'quantise'"),
+        ([{"use": "quantise"}], "student.steps.0: use must be one of 'distill', 'quantize', 'correct'; got 'quantise'"),
         ([{"weights": {}}], "student.steps.0: use must be one of"),
         ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
         ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),
@@ -356,12 +358,12 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
             "1.weights: must say with use which format it is",
         ),
         ([DISTIL, {"use": "quantize", "activations": {"0": "affine", "*": {"use": "affine"}}}], "got 'affine'"),
-        ([DISTIL, {**TWO_BITS, "share_points": True}], "share_points needs one codebook"),
+        ([DISTIL, {**TWO_BITS, "share_codebook": True}], "share_codebook needs one codebook"),
         (
             [DISTIL, {**TWO_BITS, "weights": {"use": "ternary"}, "allocation": "gradient"}],
             "needs one codebook or uniform",
         ),
-        ([DISTIL, {**POINTS, "share_points": True, "allocation": "gradient"}], "its own points"),
+        ([DISTIL, {**POINTS, "share_codebook": True, "allocation": "gradient"}], "its own points"),
         (
             [{**DISTIL, "objective": {"hard": {"use": "hard_labels", "of": "teacher"}}}],
             "in a step needs a teacher that learns",
@@ -445,8 +447,8 @@ def test_a_change_counts_into_the_steps() -> None:
     recipe = read(
         "papers/quantization-2018/quantized", ["student.steps.1.weights.bits=2", "student.steps.2.training.epochs=3"]
     )
-    step = recipe.student.course[1]
-    assert isinstance(step, QuantizeStep)
+    step = recipe.student.all_steps[1]
+    assert isinstance(step, Quantize)
     assert step.weights.bits == 2
     assert recipe.trainings[-1][1].epochs == 3
     for change in ("student.steps.3.use=distill", "student.steps.one.use=distill", "student.steps.-1.use=distill"):
@@ -515,7 +517,7 @@ def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
     study: str, name: str, recipe: str, changes: tuple[str, ...], shrunk: Callable[[Recipe], Recipe], tmp_path: Path
 ) -> None:
     asked = read(recipe, list(changes))
-    steps = [step.use for step in asked.student.course]
+    steps = [step.use for step in asked.student.all_steps]
     run = compress(shrunk(asked), tmp_path / "run")
     assert list(run.evidence["steps"]["student"]) == [f"{place}-{use}" for place, use in enumerate(steps, start=1)]
     figures = {
@@ -533,4 +535,4 @@ def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
 
 
 def test_steps_that_are_left_out_are_one_distill(tiny: Document) -> None:
-    assert from_document(tiny).student.course == [DistillStep(use="distill")]
+    assert from_document(tiny).student.all_steps == [Distill(use="distill")]

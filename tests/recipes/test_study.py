@@ -115,7 +115,7 @@ def test_a_teacher_that_two_runs_have_is_trained_once(
         trained.append(settings["title"])
         return fit(*given, **settings)
 
-    monkeypatch.setattr("attar.recipes.stages.fit", noted)
+    monkeypatch.setattr("attar.pipeline.steps.distill.fit", noted)
     asked["sweeps"] = []
     done = study(Study.model_validate(asked), tmp_path / "out")
     assert sorted(trained) == [
@@ -144,7 +144,7 @@ def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_pa
 
 def test_a_study_goes_on_where_it_stopped(asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = study(Study.model_validate(asked), tmp_path / "out")
-    monkeypatch.setattr("attar.recipes.stages.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("attar.pipeline.steps.distill.fit", lambda *_, **__: pytest.fail("trained again"))
     second = study(Study.model_validate(asked), tmp_path / "out")
     assert first.document["tables"] == second.document["tables"]
     assert first.document["charts"] == second.document["charts"]
@@ -232,7 +232,7 @@ def test_what_is_wrong_with_a_study_is_said(tmp_path: Path) -> None:
         read_study(path)
 
 
-@pytest.mark.parametrize("change", ["teacher.learns=true", "student.shift_absent=true"])
+@pytest.mark.parametrize("change", ["teacher.learns=true"])
 def test_a_sweep_has_frozen_teachers_and_students_as_they_were_trained(
     asked: Document, tmp_path: Path, change: str
 ) -> None:

@@ -40,8 +40,8 @@ def measure(
     from attar.errors import BadInput, shown
     from attar.evidence.measure import measure as do
     from attar.network.references import findable, folder_of, names_function
+    from attar.recipes.context import data_of
     from attar.recipes.read import packages_of, read
-    from attar.recipes.stages import data_of
     from attar.recipes.trusted import trusted
     from attar.transfer.datasets import load as load_data
     from attar.transfer.files import TABLES

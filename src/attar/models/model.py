@@ -65,12 +65,13 @@ def save_model(model: Model, folder: Path) -> Path:
     return folder / MODEL
 
 
-def load_model(folder: Path, allow: Collection[str] = ("attar",)) -> Model:
+def load_model(folder: Path, allow: Collection[str] = ("attar",), seed: int = 0) -> Model:
     """Read what `save_model` wrote: the same outputs, the same state, the same spec. Nothing is unpickled.
 
     Args:
         folder: Where it lies.
         allow: Packages or modules whose functions the file may name; ``attar`` stands for its architectures alone.
+        seed: Of what the function draws and no weight holds, such as buffers that are not saved.
 
     Returns:
         The model, its module in eval mode.
@@ -90,7 +91,7 @@ def load_model(folder: Path, allow: Collection[str] = ("attar",)) -> Model:
         raise CorruptFile(f"The header of {path} must name {', '.join(kinds)}. {_REMEDY}")
     try:
         spec = spec_from_json(document["spec"], allow)
-        module = rebuild(spec, path, tensors)
+        module = rebuild(spec, path, tensors, seed)
     except BadInput as error:
         raise type(error)(f"{path}: {error}") from error
     if digest(module) != document["digest"]:

@@ -1,1 +1,1 @@
-"""What a run is made of: pieces of work that are done once and found again."""
+"""The road that every method walks: steps, what they may use, and the nodes in which their results are kept."""

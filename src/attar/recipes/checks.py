@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput, must, near
-from attar.network.shift_bias import shift_bias
 from attar.recipes.networks import check_network, fitted_to, network_of
-from attar.recipes.part import absent_of, taken
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
+from attar.recipes.transfer_examples import without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import ABSENT
@@ -79,18 +78,9 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     check_settings(recipe, dataset)
     if recipe.teacher.specialists is not None:
         check_specialists(recipe.teacher.specialists, dataset.classes)
-    absent = absent_of(taken(recipe, dataset))
+    without_synthesis(recipe, dataset)
     student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
     check_network(student, "student.network", dataset)
-    if recipe.student.shift_absent:
-        try:
-            shift_bias(
-                student,
-                torch.zeros(classes).index_fill_(0, torch.tensor(absent), 1.0),
-                dataset.train.floats(slice(0, 1)),
-            )
-        except BadInput as error:
-            raise type(error)(f"student.network of the recipe, for student.shift_absent: {error}") from error
     teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
         teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
@@ -103,6 +93,26 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
             rule = "networks where a term of the objective reads hidden layers"
             raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
         feature_taps(terms, student, None, teacher)
+
+
+def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
+    """See that the steps of a recipe fit its network, before any training.
+
+    Returns:
+        The student as it would be in the end, but for its numbers.
+
+    Raises:
+        BadInput: Naming the step, if it cannot be done with this network or these data.
+    """
+    spec = fitted_to(recipe.student.network, dataset).spec()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        for place, step in enumerate(recipe.steps):
+            try:
+                spec = step.check(spec, dataset)
+            except BadInput as error:
+                raise type(error)(f"student.steps.{place} of the recipe: {error}") from error
+        return spec.build()
 
 
 def check_settings(recipe: Recipe, dataset: Dataset) -> None:

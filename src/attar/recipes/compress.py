@@ -21,18 +21,17 @@ from attar.evidence.machine import machine
 from attar.evidence.report import render
 from attar.pipeline.nodes import Node, Nodes
 from attar.processes import alone, barrier, rank
-from attar.recipes.checks import check_device, check_networks
-from attar.recipes.contenders import line_up, timed
+from attar.recipes.checks import check_device, check_networks, check_steps
+from attar.recipes.contenders import deploy_candidates, measure
+from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.document import document, finite, headline, reason
 from attar.recipes.estimate import check_room
 from attar.recipes.folder import RECIPE, opened, run_folder, still_says, writing
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.stages import Context, data_of, with_threads
-from attar.recipes.steps import check_steps
-from attar.recipes.taught import Taught, listen, teach
+from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.trusted import trusted
-from attar.recipes.winner import chosen, outdone_of
+from attar.recipes.winner import beaten_of, chosen
 from attar.records import read_record, to_text
 from attar.training.progress import Progress, silent
 from attar.transfer.once import Once
@@ -109,11 +108,11 @@ def compress(
     """
     recipe = recipe_of(recipe, allow)
     with begun(recipe, out, device, progress, reuse_from=reuse_from) as context:
-        taught = teach(context)
+        trainings = train_all(context)
         folder = context.nodes.folder
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
-                evidence = _judged(context, taught, command or f"attar compress {recipe.name}")
+                evidence = _judged(context, trainings, command or f"attar compress {recipe.name}")
         barrier()
         if rank() > 0:
             evidence = read_record(folder / _EVIDENCE, "Run attar compress again: it writes it anew.")
@@ -122,15 +121,17 @@ def compress(
         return run
 
 
-def _judged(context: Context, taught: Taught, command: str) -> Mapping[str, Any]:
+def _judged(context: Context, trainings: Trainings, command: str) -> Mapping[str, Any]:
     """What was trained deployed, measured, chosen from and written down; the evidence."""
-    field = line_up(context, taught)
-    judged = field.predictions(context, "validation")
-    outdone = outdone_of(context, field, judged)
-    measured = timed(context, field, judged, outdone)
-    choice = chosen(context, field, judged, measured, outdone)
-    evidence: Mapping[str, Any] = finite(document(context, taught, field, judged, measured, choice, command))
-    winner = field.contenders[choice.winner].artifact
+    contenders = deploy_candidates(context, trainings)
+    validation_logits = contenders.predictions(context, "validation")
+    beaten = beaten_of(context, contenders, validation_logits)
+    measured = measure(context, contenders, validation_logits, beaten)
+    choice = chosen(context, contenders, validation_logits, measured, beaten)
+    evidence: Mapping[str, Any] = finite(
+        document(context, trainings, contenders, validation_logits, measured, choice, command)
+    )
+    winner = contenders.by_name[choice.winner].artifact
     assert winner is not None, "candidates are artifacts"
     _publish(Run(context.nodes.folder, evidence), context.recipe, winner.folder)
     return evidence
@@ -167,7 +168,7 @@ def label(
             "Use attar compress",
         )
     with begun(recipe, out, device, progress) as context:
-        source = listen(context).source
+        source = prepare_teacher(context).source
         targets = source.targets if isinstance(source, Once) else source
         assert isinstance(targets, Targets)
         return targets

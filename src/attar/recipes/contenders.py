@@ -26,9 +26,10 @@ from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
 from attar.quantization.attach import is_quantized
+from attar.recipes.artifacts import artifact_of
+from attar.recipes.context import Context, allowed
 from attar.recipes.schema.recipe import Runtime
-from attar.recipes.stages import Context, artifact_of
-from attar.recipes.taught import Taught
+from attar.recipes.students import Trainings
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
@@ -77,26 +78,26 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Field:
+class Contenders:
     """All contenders of a run.
 
     Attributes:
-        contenders: By name, candidates first.
+        by_name: By name, candidates first.
         refused: Candidates that could not be deployed, with the reason.
         warnings: What the user should know.
         reference: The form in which student and baseline are always measured side by side; None without a baseline.
     """
 
-    contenders: Mapping[str, Contender]
+    by_name: Mapping[str, Contender]
     refused: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
     reference: str | None = None
 
     def candidates(self) -> list[Contender]:
         """Those that may ship: the student's and the baseline's."""
-        return [one for one in self.contenders.values() if one.kind in ("candidate", "baseline")]
+        return [one for one in self.by_name.values() if one.kind in ("candidate", "baseline")]
 
-    def outdone(self, score: Mapping[str, float]) -> dict[str, str]:
+    def beaten(self, score: Mapping[str, float]) -> dict[str, str]:
         """Candidates whose counterpart in the same form is the better one, with the reason.
 
         Student and baseline take the same bytes and the same time in one form, so that their scores alone decide; where
@@ -106,8 +107,8 @@ class Field:
             score: Of every candidate on validation, higher is better.
         """
         found = {}
-        forms = {one.form: one for one in self.contenders.values() if one.kind == "baseline"}
-        for student in self.contenders.values():
+        forms = {one.form: one for one in self.by_name.values() if one.kind == "baseline"}
+        for student in self.by_name.values():
             baseline = forms.get(student.form) if student.kind == "candidate" else None
             if baseline is None:
                 continue
@@ -117,40 +118,38 @@ class Field:
                 found[baseline.name] = f"{student.name} is better on validation"
         return found
 
-    def timed(self, outdone: Collection[str]) -> dict[str, Contender]:
+    def timed(self, beaten: Collection[str]) -> dict[str, Contender]:
         """Whom the clock is for: all that may ship, the teachers, and student and baseline in the reference form."""
-        return {name: one for name, one in self.contenders.items() if name not in outdone or one.form == self.reference}
+        return {name: one for name, one in self.by_name.items() if name not in beaten or one.form == self.reference}
 
     def teacher_of(self, contender: Contender) -> Contender | None:
         """The teacher in the contender's runtime; the teacher as it is, where it runs in no runtime of ours."""
-        same = self.contenders.get(f"teacher {contender.runtime}")
+        same = self.by_name.get(f"teacher {contender.runtime}")
         if same is not None:
             return same
-        teachers = [one for one in self.contenders.values() if one.kind == "teacher"]
+        teachers = [one for one in self.by_name.values() if one.kind == "teacher"]
         return teachers[0] if len(teachers) == 1 and teachers[0].runtime not in get_args(Runtime) else None
 
     def predictions(self, context: Context, part: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""
         split = context.dataset.splits()[part]
-        return {
-            name: predict_all(one.runner, split, progress=context.progress) for name, one in self.contenders.items()
-        }
+        return {name: predict_all(one.runner, split, progress=context.progress) for name, one in self.by_name.items()}
 
 
-def line_up(context: Context, taught: Taught) -> Field:
+def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     """Deploy everything that is to be measured.
 
     Raises:
         AttarError: If not one candidate could be deployed.
     """
-    settings, student = context.recipe.artifacts, taught.student.network
+    settings, student = context.recipe.artifacts, trainings.student.network
     figures = cost(plain(student) if is_quantized(student) else student, context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
     grid = candidates(settings.runtimes, int8=settings.int8, student=student)
     with context.progress("deploy", len(grid)) as advance:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, student, candidate, taught.student.spec)
+            made = artifact_of(context, candidate.name, student, candidate, trainings.student.model.spec)
             if isinstance(made, str):
                 refused[candidate.name] = made
             else:
@@ -160,25 +159,25 @@ def line_up(context: Context, taught: Taught) -> Field:
         name, why = next(iter(refused.items()))
         raise AttarError(f"no candidate could be deployed; {name}: {why} Choose other runtimes in artifacts.runtimes.")
     runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
-    teachers, warnings = _teachers(context, taught, runtimes)
+    teachers, warnings = _teachers(context, trainings, runtimes)
     found |= teachers
-    if taught.baseline is None:
-        return Field(found, refused, warnings)
-    baseline = taught.baseline.network
+    if trainings.baseline is None:
+        return Contenders(found, refused, warnings)
+    baseline = trainings.baseline.network
     deployed = [one for one in grid if one.name in found]
     # Files of few bits first, as they come: then the network itself, in the runtime that every machine has.
     reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
-    ways = deployed if _within_reach(context, taught) else [reference]
+    ways = deployed if _within_reach(context, trainings) else [reference]
     with context.progress("deploy the baseline", len(ways)) as advance:
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            made = artifact_of(context, name, baseline, candidate, taught.baseline.spec)
+            made = artifact_of(context, name, baseline, candidate, trainings.baseline.model.spec)
             if not isinstance(made, str):
                 found[name] = Contender.deployed(name, "baseline", made, figures)
             elif candidate is reference:
                 warnings.append(f"The baseline could not be deployed: {made}")
             advance(1)
-    return Field(found, refused, warnings, reference.name)
+    return Contenders(found, refused, warnings, reference.name)
 
 
 def _own(network: nn.Module) -> str:
@@ -186,24 +185,27 @@ def _own(network: nn.Module) -> str:
     return "packed" if is_quantized(network) else "fp32"
 
 
-def _within_reach(context: Context, taught: Taught) -> bool:
+def _within_reach(context: Context, trainings: Trainings) -> bool:
     """Whether the baseline may be as good as the student: one that is clearly worse on validation is no candidate."""
-    assert taught.baseline is not None
+    assert trainings.baseline is not None
     validation = context.dataset.validation
     assert validation.labels is not None, "data sets have labels in validation"
     labels = validation.labels.numpy()
     student, baseline = (
-        correct(predict_all(open_torch(one.network), validation), labels) for one in (taught.student, taught.baseline)
+        correct(predict_all(open_torch(one.network), validation), labels)
+        for one in (trainings.student, trainings.baseline)
     )
     return verdict(student, baseline).sentence != HELPED
 
 
-def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tuple[dict[str, Contender], list[str]]:
+def _teachers(
+    context: Context, trainings: Trainings, runtimes: Sequence[str]
+) -> tuple[dict[str, Contender], list[str]]:
     """The whole teacher in each runtime that it can be had in."""
-    module = getattr(taught.teacher, "module", None)
+    module = getattr(trainings.teacher, "module", None)
     if not isinstance(module, nn.Module):
-        only = _as_it_is(context, taught)
-        return {only.name: only, **_best_member(taught)}, []
+        only = _as_it_is(context, trainings)
+        return {only.name: only, **_best_member(trainings)}, []
     module = module.to("cpu")
     figures, threads = cost(module, context.example), context.recipe.artifacts.threads
     found: dict[str, Contender] = {}
@@ -226,16 +228,16 @@ def _teachers(context: Context, taught: Taught, runtimes: Sequence[str]) -> tupl
     return found, warnings
 
 
-def _as_it_is(context: Context, taught: Taught) -> Contender:
+def _as_it_is(context: Context, trainings: Trainings) -> Contender:
     """A teacher that is no network of ours: ONNX files, or whatever predicts."""
-    teacher = taught.teacher
+    teacher = trainings.teacher
     members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
     files = [member for member in members if isinstance(member, OnnxTeacher)]
     whole = len(files) == len(members)
     runtime = "onnxruntime" if whole else "python"
     size_bytes = sum(file.size_bytes for file in files) if whole else None
-    if taught.selected is not None:
-        size_bytes = taught.selected.teacher_bytes
+    if trainings.selected is not None:
+        size_bytes = trainings.selected.teacher_bytes
     if isinstance(teacher, Specialists):
         networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
         size_bytes = sum(_bytes_of(network.module) for network in networks if isinstance(network, NetworkTeacher))
@@ -250,40 +252,40 @@ def _asking(teacher: Teacher) -> Runner:
     """A teacher as a function on arrays."""
 
     def runner(inputs: Logits) -> Logits:
-        said: Logits = ask(teacher, torch.from_numpy(inputs)).numpy()
-        return said
+        logits: Logits = ask(teacher, torch.from_numpy(inputs)).numpy()
+        return logits
 
     return runner
 
 
-def _best_member(taught: Taught) -> dict[str, Contender]:
+def _best_member(trainings: Trainings) -> dict[str, Contender]:
     """The best single model of a library: it shows whether an ensemble and its mimic are worth their while."""
-    if taught.selected is None:
+    if trainings.selected is None:
         return {}
-    name = f"best single model ({taught.selected.member_name})"
-    member = taught.selected.member
-    return {name: Contender(name, "member", "python", "as it is", _asking(member), taught.selected.member_bytes)}
+    name = f"best single model ({trainings.selected.member_name})"
+    member = trainings.selected.member
+    return {name: Contender(name, "member", "python", "as it is", _asking(member), trainings.selected.member_bytes)}
 
 
-def timed(
-    context: Context, field: Field, judged: Mapping[str, Logits], outdone: Collection[str] = ()
+def measure(
+    context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits], beaten: Collection[str] = ()
 ) -> Mapping[str, Any]:
     """Latencies, ratios to the teacher, and memory; a node, so that a run that goes on keeps its timings.
 
     Args:
         context: The run.
-        field: What was deployed.
-        judged: Logits of every contender on validation.
-        outdone: Candidates that cannot ship, whose memory is not measured and which are timed in one form only.
+        contenders: What was deployed.
+        validation_logits: Logits of every contender on validation.
+        beaten: Candidates that cannot ship, whose memory is not measured and which are timed in one form only.
 
     Returns:
         ``latency`` and ``faster`` by name and batch size, ``memory`` by name; of those that were measured.
     """
-    contenders = field.timed(outdone)
+    timed = contenders.timed(beaten)
     settings, allow = context.recipe.artifacts, allowed(context.network.use)
 
     def work(_: Path) -> dict[str, Any]:
-        runners = {name: one.runner for name, one in contenders.items()}
+        runners = {name: one.runner for name, one in timed.items()}
         rows = np.ascontiguousarray(context.dataset.validation.floats(slice(0, max(BATCHES))).numpy())
         latency: dict[str, dict[str, Any]] = {name: {} for name in runners}
         faster: dict[str, dict[str, Any]] = {name: {} for name in runners}
@@ -291,14 +293,14 @@ def timed(
         with context.progress("measure", len(BATCHES) + len(runners)) as advance:
             for batch in BATCHES:
                 raced = race(runners, rows, batch, threads=settings.threads, seconds=settings.seconds)
-                for name, one in contenders.items():
+                for name, one in timed.items():
                     latency[name][str(batch)] = raced.latencies[name].to_json()
-                    slow = field.teacher_of(one)
+                    slow = contenders.teacher_of(one)
                     if slow is not None and one.kind not in ("teacher", "member"):
                         faster[name][str(batch)] = raced.ratio(slow.name, name).to_json()
                 advance(1)
-            for name, one in contenders.items():
-                if one.artifact is not None and name not in outdone:
+            for name, one in timed.items():
+                if one.artifact is not None and name not in beaten:
                     folder = one.artifact.folder
                     memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
                 advance(1)
@@ -308,10 +310,10 @@ def timed(
         "models": {
             name: [
                 one.size_bytes,
-                _digest(judged[name]),
+                _digest(validation_logits[name]),
                 None if one.artifact is None else one.artifact.manifest["files"],
             ]
-            for name, one in contenders.items()
+            for name, one in timed.items()
         },
         "threads": settings.threads,
         "seconds": settings.seconds,
@@ -319,11 +321,6 @@ def timed(
         "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
     }
     return context.nodes.node("measure", depends, work).result
-
-
-def allowed(reference: str) -> list[str]:
-    """The packages from which a run's own artifacts may build their network."""
-    return sorted({"attar", reference.partition(":")[0].partition(".")[0]})
 
 
 def _digest(logits: Logits) -> str:

@@ -19,13 +19,14 @@ from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
 from attar.ops.top_k import dense
+from attar.pipeline.runner import Trained
 from attar.quantization.attach import is_quantized
 from attar.recipes.choose import Choice
-from attar.recipes.contenders import Field, Logits, allowed
+from attar.recipes.contenders import Contenders, Logits
+from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
-from attar.recipes.stages import Context, Trained
-from attar.recipes.steps import told
-from attar.recipes.taught import Taught
+from attar.recipes.step_figures import bias_correction, step_figures
+from attar.recipes.students import Trainings
 from attar.recipes.winner import labels_of, teacher_name
 from attar.transfer.datasets import Split
 from attar.transfer.store import Fidelity
@@ -36,9 +37,9 @@ _EPOCHS_KEPT = 400
 
 def document(
     context: Context,
-    taught: Taught,
-    field: Field,
-    judged: Mapping[str, Logits],
+    trainings: Trainings,
+    contenders: Contenders,
+    validation_logits: Mapping[str, Logits],
     measured: Mapping[str, Any],
     choice: Choice,
     command: str,
@@ -47,22 +48,25 @@ def document(
 
     Args:
         context: The run.
-        taught: What was trained.
-        field: What was measured.
-        judged: Logits of every contender on validation.
-        measured: What `attar.recipes.contenders.timed` returned.
+        trainings: What was trained.
+        contenders: What was measured.
+        validation_logits: Logits of every contender on validation.
+        measured: What `attar.recipes.contenders.measure` returned.
         choice: What ships, and why.
         command: What the user typed.
     """
     recipe, dataset = context.recipe, context.dataset
-    tested = field.predictions(context, "test")
+    tested = contenders.predictions(context, "test")
     labels = labels_of(dataset.test)
-    heard = teacher_logits(tested)
-    shipped = field.contenders[choice.winner]
-    network = taught.network_of(shipped.kind)
-    warnings = [*field.warnings, *guarded(context, taught, teacher_logits(judged))]
-    single = next((one.name for one in field.contenders.values() if one.kind == "member"), None)
+    teacher_output = teacher_logits(tested)
+    shipped = contenders.by_name[choice.winner]
+    network = trainings.trained(shipped.kind).network
+    warnings = [*contenders.warnings, *guarded(context, trainings, teacher_logits(validation_logits))]
+    single = next((one.name for one in contenders.by_name.values() if one.kind == "member"), None)
     member = None if single is None else tested[single]
+    prepared = trainings.prepared
+    synthetic = None if prepared is None else prepared.examples.synthetic
+    specialized = None if prepared is None else prepared.specialized
     return {
         "name": recipe.name,
         "recipe": recipe.document(),
@@ -80,33 +84,33 @@ def document(
             "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         },
         "asked": recipe.budget.model_dump(),
-        "models": _models(context, field, judged, tested, taught, measured, choice),
+        "models": _models(context, contenders, validation_logits, tested, trainings, measured, choice),
         "winner": choice.winner,
         "why": choice.why,
         "alerts": list(choice.alerts),
         "met": choice.met,
         "budget": list(choice.budget),
-        **against_baseline(context, taught, labels, heard, member, warnings),
+        **against_baseline(context, trainings, labels, teacher_output, member, warnings),
         "against_single": None
         if single is None or member is None
         else _against_member(single, tested[choice.winner], member, labels, warnings),
-        "bias_correction": None if taught.corrected is None else taught.corrected.evidence(context),
-        "selection": None if taught.selected is None else taught.selected.said,
-        "synthesis": None if taught.made is None else taught.made.said,
-        "specialists": None if taught.specialized is None else taught.specialized.evidence(context),
-        "ratios": _ratios(field, measured, choice.winner),
-        "curves": {one.name: _curve(one, "accuracy") for one in taught.members}
+        "bias_correction": bias_correction(context, trainings.students, trainings.baselines),
+        "selection": None if trainings.selected is None else trainings.selected.facts,
+        "synthesis": None if synthetic is None else synthetic.facts,
+        "specialists": None if specialized is None else specialized.evidence(context),
+        "ratios": _ratios(contenders, measured, choice.winner),
+        "curves": {one.name: _curve(one, "accuracy") for one in trainings.members}
         | {
             one.name: _curve(one, recipe.student.choose_by)
-            for last in (*taught.students, *taught.baselines)
-            for one in (*last.earlier, last)
+            for last in (*trainings.students, *trainings.baselines)
+            for one in last.steps
             if one.history
         },
-        "steps": told(context, taught.students, taught.baselines),
+        "steps": step_figures(context, trainings.students, trainings.baselines),
         "precision": size_report(network) if is_quantized(network) else None,
-        "examples": _examples(context, taught),
+        "examples": _examples(context, trainings),
         "temperature": recipe.temperature,
-        "targets": _stored(context, taught),
+        "targets": _stored(context, trainings),
         "warnings": warnings,
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
@@ -156,39 +160,39 @@ def finite(value: Any) -> Any:
 
 def _models(
     context: Context,
-    field: Field,
-    judged: Mapping[str, Logits],
+    contenders: Contenders,
+    validation_logits: Mapping[str, Logits],
     tested: Mapping[str, Logits],
-    taught: Taught,
+    trainings: Trainings,
     measured: Mapping[str, Any],
     choice: Choice,
 ) -> list[dict[str, Any]]:
     """One entry per model; candidates that could not be deployed come last, with the reason alone."""
     dataset = context.dataset
-    heard = teacher_logits(tested)
+    teacher_output = teacher_logits(tested)
     entries = []
     graphs = {
-        kind: predict_all(open_torch(taught.network_of(kind)), dataset.test)
-        for kind in dict.fromkeys(one.kind for one in field.candidates())
+        kind: predict_all(open_torch(trainings.trained(kind).network), dataset.test)
+        for kind in dict.fromkeys(one.kind for one in contenders.candidates())
     }
-    for name, one in field.contenders.items():
+    for name, one in contenders.by_name.items():
         entry = Evidence(
             name=name,
             kind=one.kind,
             runtime=one.runtime,
             precision=one.precision,
             quality=quality(tested[name], labels_of(dataset.test), dataset.classes),
-            validation=quality(judged[name], labels_of(dataset.validation), dataset.classes),
+            validation=quality(validation_logits[name], labels_of(dataset.validation), dataset.classes),
             size_bytes=one.size_bytes,
             parameters=None if one.cost is None else one.cost.parameters,
             macs=None if one.cost is None else one.cost.macs,
             peak_memory_bytes=measured["memory"].get(name),
-            agreement_with_teacher=agreement(heard, tested[name]),
+            agreement_with_teacher=agreement(teacher_output, tested[name]),
             parity=parity(graphs[one.kind], tested[name]) if one.kind in graphs else None,
             refused=choice.refused.get(name),
         )
         entries.append({**entry.to_json(), "latency": measured["latency"].get(name, {})})
-    for name, why in field.refused.items():
+    for name, why in contenders.refused.items():
         runtime, _, precision = name.partition(" ")
         entries.append(Evidence(name, "candidate", runtime, precision.partition(" ")[0], refused=why).to_json())
     return entries
@@ -196,9 +200,9 @@ def _models(
 
 def against_baseline(
     context: Context,
-    taught: Taught,
+    trainings: Trainings,
     labels: NDArray[np.int64],
-    heard: Logits,
+    teacher_output: Logits,
     member: Logits | None,
     warnings: list[str],
 ) -> dict[str, Any]:
@@ -206,13 +210,13 @@ def against_baseline(
 
     Args:
         context: The run.
-        taught: What was trained.
+        trainings: What was trained.
         labels: ``[n]``, of the test data.
-        heard: ``[n, classes]`` logits of the teacher on test.
+        teacher_output: ``[n, classes]`` logits of the teacher on test.
         member: The same of its best single model, where it has several.
         warnings: Takes what there is to warn of.
     """
-    if taught.baseline is None:
+    if trainings.baseline is None:
         warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
         return {"baseline": False, "verdict": None, "seeds": None}
 
@@ -220,10 +224,10 @@ def against_baseline(
         outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
         return np.stack([correct(one, labels) for one in outputs]), [_rmse(one, labels) for one in outputs]
 
-    (baselines, baseline_errors), (students, student_errors) = judged(taught.baselines), judged(taught.students)
-    wrong = baseline_errors, student_errors, _rmse(heard, labels)
+    (baselines, baseline_errors), (students, student_errors) = judged(trainings.baselines), judged(trainings.students)
+    wrong = baseline_errors, student_errors, _rmse(teacher_output, labels)
     ruling = verdict(students, baselines)
-    teacher = float(correct(heard, labels).mean())
+    teacher = float(correct(teacher_output, labels).mean())
     of_baselines, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
     closed = gap_closed(of_baselines, of_students, teacher)
     if closed is None:
@@ -278,10 +282,10 @@ def _against_member(
     }
 
 
-def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str, Any]:
+def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) -> dict[str, Any]:
     """The winner against the teacher in the same runtime, and against the student's float32 file in it."""
-    chosen = field.contenders[winner]
-    teacher = field.teacher_of(chosen)
+    chosen = contenders.by_name[winner]
+    teacher = contenders.teacher_of(chosen)
     ratios: dict[str, Any] = {
         "runtime": chosen.runtime,
         "smaller": None,
@@ -291,7 +295,8 @@ def _ratios(field: Field, measured: Mapping[str, Any], winner: str) -> dict[str,
     if teacher is not None and teacher.size_bytes and chosen.size_bytes:
         ratios["smaller"] = teacher.size_bytes / chosen.size_bytes
     plain = next(
-        (one for one in field.candidates() if one.kind == chosen.kind and one.form == f"{chosen.runtime} fp32"), None
+        (one for one in contenders.candidates() if one.kind == chosen.kind and one.form == f"{chosen.runtime} fp32"),
+        None,
     )
     if plain is not None and plain.size_bytes and chosen.size_bytes:
         ratios["smaller_than_float32"] = plain.size_bytes / chosen.size_bytes
@@ -316,31 +321,32 @@ def _validation(score: float, chosen_by: str) -> dict[str, float]:
     return {"validation_log_loss": -score} if chosen_by == "log_loss" else {"validation_accuracy": score}
 
 
-def _stored(context: Context, taught: Taught) -> dict[str, Any] | None:
+def _stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:
     """What there is to say of stored targets; how soft they are only at the temperature of this recipe.
 
     Targets do not depend on the temperature at which students hear them, so that a run finds those of another.
     """
-    if taught.store is None or taught.targets is None:
+    store = None if trainings.prepared is None else trainings.prepared.store
+    if store is None or trainings.targets is None:
         return None
-    said = {**taught.store.result, "seconds": taught.store.seconds}
+    figures = {**store.result, "seconds": store.seconds}
     temperature = context.recipe.temperature
-    if said.get("temperature", temperature) != temperature:
-        for figure in fields(Fidelity):
-            said.pop(figure.name, None)
-        fidelity = taught.targets.fidelity(temperature)
-        said |= {} if fidelity is None else asdict(fidelity)
-    return said
+    if figures.get("temperature", temperature) != temperature:
+        for field in fields(Fidelity):
+            figures.pop(field.name, None)
+        fidelity = trainings.targets.fidelity(temperature)
+        figures |= {} if fidelity is None else asdict(fidelity)
+    return figures
 
 
-def _examples(context: Context, taught: Taught, most: int = 6) -> list[dict[str, Any]]:
+def _examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict[str, Any]]:
     """Training examples of which the teacher is least sure, one per class at most, with its soft targets."""
-    if taught.heard is None or taught.targets is None or context.dataset.train.labels is None:
+    if trainings.prepared is None or trainings.targets is None or context.dataset.train.labels is None:
         return []
-    train = taught.heard.imitated.transfer
+    train = trainings.prepared.examples.transfer
     train = context.dataset.train if train is None else train
     assert train.labels is not None, "a transfer set has labels where the training examples have"
-    logits = dense(taught.targets(None, torch.arange(len(train)), 0))
+    logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
     soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
     rows = []

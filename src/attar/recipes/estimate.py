@@ -15,8 +15,8 @@ from torch import nn
 from attar.errors import BadInput
 from attar.evidence.formatting import grouped, size
 from attar.network.forward import forward
-from attar.recipes.part import taken
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.transfer_examples import without_synthesis
 from attar.training.settings import Training, settings_optimizer
 from attar.transfer.datasets import Dataset
 
@@ -43,7 +43,7 @@ def stored(recipe: Recipe, dataset: Dataset) -> Stored:
     """The examples that the teacher labels, and the size of what it says."""
     kept = recipe.transfer.cached and not recipe.teacher.learns
     made = recipe.transfer.synthesis
-    transfer = taken(recipe, dataset).transfer
+    transfer = without_synthesis(recipe, dataset).transfer
     examples = len(dataset.train if transfer is None else transfer)
     if made is not None:
         examples = made.rows + made.original * len(dataset.train)

@@ -15,13 +15,13 @@ from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
+from attar.pipeline.steps.distill import Distill
+from attar.recipes.context import Context
 from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.student import DistillStep
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
-from attar.recipes.stages import Context
-from attar.recipes.taught import Taught
+from attar.recipes.students import Trainings
 from attar.tables.columns import Column
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
@@ -84,15 +84,15 @@ def nearly_one_hot(targets: Tensor, temperature: float) -> str | None:
     )
 
 
-def other_views(seen: Tensor, heard: Tensor, temperature: float) -> str | None:
+def other_views(seen: Tensor, teacher_output: Tensor, temperature: float) -> str | None:
     """Targets of other looks at the examples than the student has.
 
     Args:
         seen: ``[rows, classes]`` logits of the teacher for what the student sees.
-        heard: ``[rows, classes]`` logits that the student is told.
+        teacher_output: ``[rows, classes]`` logits that the student is told.
         temperature: At which it hears them.
     """
-    apart = float(forward_kl(heard, seen, temperature=temperature).mean())
+    apart = float(forward_kl(teacher_output, seen, temperature=temperature).mean())
     if apart < APART:
         return None
     return (
@@ -192,37 +192,37 @@ def either(column: Column) -> str | None:
     )
 
 
-def guarded(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> list[str]:
+def guarded(context: Context, trainings: Trainings, teacher: NDArray[np.float32]) -> list[str]:
     """What every guard says of a run.
 
     Args:
         context: The run.
-        taught: What was trained.
+        trainings: What was trained.
         teacher: ``[n, classes]`` logits of the teacher on validation.
     """
-    found: list[str | None] = [_of_teacher(context, taught, teacher), *remarks(taught.teacher)]
-    if taught.heard is not None:
-        found += _of_targets(context, taught)
-        found.append(of_share(context.recipe.transfer, context.dataset.train, taught.heard.imitated.labeled))
-    said = of_data(context.recipe, context.dataset)
-    said += doubts(context.recipe, len(_imitated(context, taught)))
-    said += [text for text in found if text is not None]
-    for text in said:
+    found: list[str | None] = [_of_teacher(context, trainings, teacher), *remarks(trainings.teacher)]
+    if trainings.prepared is not None:
+        found += _of_targets(context, trainings)
+        found.append(of_share(context.recipe.transfer, context.dataset.train, trainings.prepared.examples.labeled))
+    sentences = of_data(context.recipe, context.dataset)
+    sentences += doubts(context.recipe, len(_transfer_set(context, trainings)))
+    sentences += [text for text in found if text is not None]
+    for text in sentences:
         log.warning("%s", text)
-    return said
+    return sentences
 
 
-def _imitated(context: Context, taught: Taught) -> Split:
-    """What the student imitates on."""
-    transfer = None if taught.heard is None else taught.heard.imitated.transfer
+def _transfer_set(context: Context, trainings: Trainings) -> Split:
+    """The examples of the transfer set."""
+    transfer = None if trainings.prepared is None else trainings.prepared.examples.transfer
     return context.dataset.train if transfer is None else transfer
 
 
-def _of_teacher(context: Context, taught: Taught, teacher: NDArray[np.float32]) -> str | None:
+def _of_teacher(context: Context, trainings: Trainings, teacher: NDArray[np.float32]) -> str | None:
     validation = context.dataset.validation
     assert validation.labels is not None, "data sets have labels in validation"
     labels = validation.labels.numpy()
-    before = taught.baselines if taught.corrected is None else [one.before for one in taught.corrected.baselines]
+    before = [next(step for step in reversed(one.steps) if step.use != "correct") for one in trainings.baselines]
     baselines = [float(correct(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
     return weak_teacher(float(correct(teacher, labels).mean()), baselines)
 
@@ -244,30 +244,30 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     return lost_classes(whole, kept, train.classes, getattr(transfer, key), f"transfer.{key}")
 
 
-def _of_targets(context: Context, taught: Taught) -> list[str | None]:
-    """What is said of the targets, judged by evenly spread examples as they look in the first view."""
-    assert taught.heard is not None
-    recipe, heard = context.recipe, taught.heard
-    split = _imitated(context, taught)
+def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
+    """What is said of the targets, validation_logits by evenly spread examples as they look in the first view."""
+    assert trainings.prepared is not None
+    recipe, prepared = context.recipe, trainings.prepared
+    split = _transfer_set(context, trainings)
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
-    seen = heard.views(split.floats(rows), split.ids[rows], 0)
-    told = heard.source(seen, rows, 0)
-    targets = dense(told)
+    seen = prepared.views(split.floats(rows), split.ids[rows], 0)
+    given = prepared.source(seen, rows, 0)
+    targets = dense(given)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
-    if isinstance(heard.source, Once):
-        said: Tensor | TopK = ask(heard.teacher, seen)
-        if isinstance(told, TopK) and isinstance(said, Tensor):
-            said = TopK.of(said, told.k)
-        found.append(other_views(dense(said), targets, recipe.temperature))
+    if isinstance(prepared.source, Once):
+        logits: Tensor | TopK = ask(prepared.teacher, seen)
+        if isinstance(given, TopK) and isinstance(logits, Tensor):
+            logits = TopK.of(logits, given.k)
+        found.append(other_views(dense(logits), targets, recipe.temperature))
     return found
 
 
 def _softened(recipe: Recipe) -> list[float]:
     """The temperatures at which terms begin to soften the teacher's logits, each once."""
     found = set()
-    for step in recipe.student.course:
-        if isinstance(step, DistillStep) and step.teacher == "teacher":
-            for term in recipe.objective_of(step).terms.values():
+    for step in recipe.steps:
+        if isinstance(step, Distill) and step.teacher == "teacher":
+            for term in step.terms.terms.values():
                 if isinstance(term.loss, SoftTargets | Decoupled) and term.of == "student":
                     found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))
     return sorted(found)

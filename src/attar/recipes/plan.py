@@ -14,7 +14,8 @@ from attar.deployment.artifact import candidates
 from attar.evidence.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.pipeline.nodes import Nodes
-from attar.recipes.checks import check_device, check_networks
+from attar.recipes.checks import check_device, check_networks, check_steps
+from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
 from attar.recipes.folder import run_folder
@@ -23,8 +24,6 @@ from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
-from attar.recipes.stages import Context, data_of, with_threads
-from attar.recipes.steps import check_steps
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.teachers.families import FAMILIES
@@ -229,7 +228,7 @@ def _training_seconds(
 
 def _weights(recipe: Recipe, teacher: int, student: int, deployed: int) -> int:
     """Bytes of all weights that a run keeps: of teacher, of students and baselines after each step, of artifacts."""
-    trained = recipe.student.seeds * (1 + recipe.baseline) * len(recipe.student.course)
+    trained = recipe.student.seeds * (1 + recipe.baseline) * len(recipe.steps)
     return 4 * ((0 if recipe.teacher.given else teacher) + student * (trained + 2 * deployed))
 
 

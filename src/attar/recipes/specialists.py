@@ -17,8 +17,8 @@ from attar.evidence.compare import verdict
 from attar.network.weights import digest
 from attar.ops.kl_inference import SpecialistLogits
 from attar.recipes.checks import check_specialists
+from attar.recipes.context import Context
 from attar.recipes.schema.teacher import SpecialistsSection
-from attar.recipes.stages import Context
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.specialists.specialize import specialize
@@ -169,7 +169,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             raise type(error)(f"teacher.specialists of the recipe: {error}") from error
         return {"specialists": len(made.specialists), "scores": [one.score for one in made.specialists]}
 
-    stage = context.nodes.node(
+    node = context.nodes.node(
         "specialists",
         {
             "generalist": digest(generalist.module),
@@ -188,8 +188,8 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
         work,
         resumable=["specialists"],
     )
-    folder = stage.folder / "specialists"
-    return Specialists.load(folder, generalist.module, device=context.device), stage.seconds
+    folder = node.folder / "specialists"
+    return Specialists.load(folder, generalist.module, device=context.device), node.seconds
 
 
 def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
@@ -226,19 +226,19 @@ def _ask(teacher: Specialists, split: Split, *, everyone: bool) -> tuple[Tensor,
         everyone: Every specialist speaks of every example, not only of those that it is asked about.
     """
     general, asked = [], []
-    said: list[list[SpecialistLogits]] = [[] for _ in teacher.specialists]
+    opinions: list[list[SpecialistLogits]] = [[] for _ in teacher.specialists]
     for rows in torch.split(torch.arange(len(split)), _AT_ONCE):
         inputs = split.floats(rows)
         general.append(teacher.generalist.predict(inputs))
         asked.append(teacher.asked(general[-1]))
         speaks = torch.ones_like(asked[-1]) if everyone else asked[-1]
         for one in teacher.specialist_logits(inputs, speaks):
-            said[one.specialist].append(replace(one, rows=rows[one.rows]))
+            opinions[one.specialist].append(replace(one, rows=rows[one.rows]))
     whole = [
         SpecialistLogits(
             who, parts[0].classes, torch.cat([one.rows for one in parts]), torch.cat([one.logits for one in parts])
         )
-        for who, parts in enumerate(said)
+        for who, parts in enumerate(opinions)
         if parts
     ]
     return torch.cat(general), whole, torch.cat(asked)
@@ -277,10 +277,10 @@ def _seconds(teacher: Specialists, split: Split) -> dict[str, float]:
     """Seconds per 1,000 examples, the median of three: of the search alone, of the generalist alone, of the whole."""
     inputs = split.floats(slice(0, min(_TIMED, len(split))))
     batches = torch.split(inputs, _AT_ONCE)
-    heard = []
+    answers = []
     for batch in batches:
         general = teacher.generalist.predict(batch)
-        heard.append((general, teacher.specialist_logits(batch, teacher.asked(general))))
+        answers.append((general, teacher.specialist_logits(batch, teacher.asked(general))))
 
     def timed(work: Callable[[], object]) -> float:
         work()
@@ -292,7 +292,7 @@ def _seconds(teacher: Specialists, split: Split) -> dict[str, float]:
         return float(np.median(taken)) * 1000 / len(inputs)
 
     return {
-        "inference": timed(lambda: [teacher.infer(general, opinions) for general, opinions in heard]),
+        "inference": timed(lambda: [teacher.infer(general, opinions) for general, opinions in answers]),
         "generalist": timed(lambda: [teacher.generalist.predict(batch) for batch in batches]),
         "predict": timed(lambda: [teacher.predict(batch) for batch in batches]),
         "threads": torch.get_num_threads(),

@@ -21,14 +21,15 @@ from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
+from attar.pipeline.runner import Trained
+from attar.pipeline.section import Number, Section
 from attar.recipes.compress import begun, compress
+from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.section import Number, Section
-from attar.recipes.stages import Context, Trained
-from attar.recipes.taught import learn
+from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.winner import labels_of
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
@@ -361,13 +362,9 @@ def _points(
         for point in sweep.points:
             all_changes = [*inherited, *sweep.changes, *series.changes, *point.changes, *changes]
             recipe = read(sweep.recipe, all_changes, allow=allow)
-            for key, value in (
-                ("teacher.learns", recipe.teacher.learns),
-                ("student.shift_absent", recipe.student.shift_absent),
-            ):
-                if value:
-                    rule = "false in a sweep, whose students hear a frozen teacher and are scored as they were trained"
-                    raise must(key, f"sweep {sweep.title!r}", rule, value, "Make it a run of the study")
+            if recipe.teacher.learns:
+                rule = "false in a sweep, whose students have a frozen teacher"
+                raise must("teacher.learns", f"sweep {sweep.title!r}", rule, True, "Make it a run of the study")
             found.append((series, point, recipe))
     return found
 
@@ -385,7 +382,7 @@ def _chart(
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
         with begun(recipe, folder, device, progress, write_recipe=False) as context:
-            _, students = learn(context)
+            students = train_students(context, prepare_teacher(context))
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)
         drawn[series.name].append({"x": point.x, "y": over.mean, "sd": over.sd, "n": over.seeds})

@@ -1,4 +1,4 @@
-"""The stages that only tables have: a library of models with a selection from it as the teacher, and made rows."""
+"""What only tables have: a library of models with a selection from it as the teacher, and synthetic rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.recipes.context import Context
 from attar.recipes.networks import network_of
-from attar.recipes.stages import Context, threads_of
+from attar.recipes.transfer_examples import Synthetic
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble
@@ -23,7 +24,6 @@ from attar.training.batch import ABSENT
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
 from attar.training.scoring import METRICS
-from attar.training.threads import using_threads
 from attar.transfer.datasets import Split
 from attar.transfer.part import joined
 from attar.transfer.store import round_through_store
@@ -33,7 +33,7 @@ from attar.transfer.transfer_set import TransferSet
 log = logging.getLogger(__name__)
 
 _TUNING_ROWS = 3
-"""Made rows per training row, at most, while the settings of a synthesis are chosen."""
+"""Synthetic rows per training row, at most, while the settings of a synthesis are chosen."""
 
 _TUNING_STEPS = 2000
 """Steps of the students by which they are chosen."""
@@ -49,7 +49,7 @@ class Selected:
         member: The best single model of the library on validation, by the metric of the selection.
         member_bytes: The size of its file.
         member_name: What it is called in the library.
-        said: Names, weights, scores and the curve of the selection, for the report.
+        facts: Names, weights, scores and the curve of the selection, for the report.
     """
 
     teacher: SelectedEnsemble
@@ -57,7 +57,7 @@ class Selected:
     member: EstimatorTeacher
     member_bytes: int
     member_name: str
-    said: Mapping[str, Any]
+    facts: Mapping[str, Any]
 
 
 def selected_of(context: Context) -> Selected:
@@ -83,7 +83,7 @@ def selected_of(context: Context) -> Selected:
         )
         return {"models": len(library), "size_bytes": sum(library.sizes)}
 
-    stage = context.nodes.node(
+    node = context.nodes.node(
         "library",
         {
             "data": context.fingerprint,
@@ -94,7 +94,7 @@ def selected_of(context: Context) -> Selected:
         build,
         resumable=["library"],
     )
-    library = Library.open(stage.folder / "library")
+    library = Library.open(node.folder / "library")
     selection = select(
         library.predictions,
         _matrix(validation)[1],
@@ -110,10 +110,10 @@ def selected_of(context: Context) -> Selected:
     teacher = library.ensemble(selection, columns=dataset.columns, threads=1)
     best = library.names[selection.best]
     member = EstimatorTeacher(library.load(best), columns=dataset.columns, classes=classes, decode=False)
-    said = {
+    facts = {
         "models": len(library),
         "library_bytes": sum(library.sizes),
-        "library_seconds": stage.seconds,
+        "library_seconds": node.seconds,
         "metric": section.metric,
         "chosen": dict(selection.chosen),
         "score": selection.score,
@@ -123,24 +123,11 @@ def selected_of(context: Context) -> Selected:
     }
     log.info("%s", selection)
     sizes = dict(zip(library.names, library.sizes, strict=True))
-    return Selected(teacher, sum(sizes[name] for name in selection.chosen), member, sizes[best], best, said)
+    return Selected(teacher, sum(sizes[name] for name in selection.chosen), member, sizes[best], best, facts)
 
 
-@dataclass(frozen=True)
-class Made:
-    """Rows that the teacher is asked about.
-
-    Attributes:
-        split: The made rows, without labels, after the training rows where the recipe wants those, too.
-        said: How they were made, and what was tried to choose that, for the report.
-    """
-
-    split: Split
-    said: Mapping[str, Any]
-
-
-def made_of(context: Context, teacher: Teacher) -> Made | None:
-    """The rows that the recipe has made from the training rows; None where it wants none."""
+def synthetic_rows(context: Context, teacher: Teacher) -> Synthetic | None:
+    """The rows that the recipe wants drawn like the training rows; None where it wants none."""
     section, train = context.recipe.transfer.synthesis, context.dataset.train
     if section is None:
         return None
@@ -162,12 +149,12 @@ def made_of(context: Context, teacher: Teacher) -> Made | None:
         np.save(folder / "rows.npy", rows.astype(np.float32))
         return {"rows": len(rows)}
 
-    stage = context.nodes.node(
+    node = context.nodes.node(
         "synthesis", {"data": train.fingerprint(), "synthesis": chosen.fingerprint(), "seed": seed}, work
     )
-    rows = torch.from_numpy(np.load(stage.folder / "rows.npy", allow_pickle=False))
-    said = {**_plain(chosen), "tried": tried, "original": section.original, "seconds": stage.seconds}
-    return Made(joined(train, rows, original=section.original), said)
+    rows = torch.from_numpy(np.load(node.folder / "rows.npy", allow_pickle=False))
+    facts = {**_as_table(chosen), "tried": tried, "original": section.original, "seconds": node.seconds}
+    return Synthetic(joined(train, rows, original=section.original), facts)
 
 
 def _chosen(
@@ -187,13 +174,17 @@ def _chosen(
     def score(synthesis: Synthesis) -> float:
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
         split = joined(train, rows, original=True)
-        heard = torch.cat([round_through_store(ask(teacher, part)) for part in torch.split(split.inputs, 4096)])
+        teacher_output = torch.cat(
+            [round_through_store(ask(teacher, part)) for part in torch.split(split.inputs, 4096)]
+        )
         network = network_of(context.network, recipe.seed)
-        with using_threads(threads_of(context, [network], brief.batch_size)):
+        with context.threads([network], brief.batch_size):
             fitted = fit(
                 network,
                 recipe.terms,
-                TransferSet(split, targets=lambda inputs, rows, view: heard[rows], labelled=recipe.transfer.labels),
+                TransferSet(
+                    split, targets=lambda inputs, rows, view: teacher_output[rows], labelled=recipe.transfer.labels
+                ),
                 settings=brief,
                 validation=context.validation,
                 metric=METRICS[recipe.student.choose_by],
@@ -206,7 +197,7 @@ def _chosen(
         best, tried = tune(score, few, progress=context.progress)
         return {"p": best.p, "s": best.s, "tried": tried}
 
-    stage = context.nodes.node(
+    node = context.nodes.node(
         "tuning",
         {
             "data": context.fingerprint,
@@ -219,10 +210,10 @@ def _chosen(
         },
         work,
     )
-    return replace(asked, p=stage.result["p"], s=stage.result["s"]), stage.result["tried"]
+    return replace(asked, p=node.result["p"], s=node.result["s"]), node.result["tried"]
 
 
-def _plain(synthesis: Synthesis) -> dict[str, Any]:
+def _as_table(synthesis: Synthesis) -> dict[str, Any]:
     return {key: value for key, value in asdict(synthesis).items() if value is not None}
 
 

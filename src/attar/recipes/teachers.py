@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ from attar.errors import BadInput, must
 from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
+from attar.pipeline.runner import Trained, run_steps
+from attar.pipeline.steps.distill import Distill
+from attar.recipes.context import Context, allowed, fresh
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.networks import check_network, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection
-from attar.recipes.stages import Context, Trained, train
 from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
@@ -34,9 +35,8 @@ from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
 from attar.training.losses.outputs import HardLabels
-from attar.training.objective import Objective, Term
+from attar.training.objective import Term
 from attar.transfer.datasets import Dataset
-from attar.transfer.transfer_set import TransferSet
 
 log = logging.getLogger(__name__)
 
@@ -196,12 +196,7 @@ def _member(context: Context, index: int) -> Trained:
     section = context.recipe.teacher
     assert section.network is not None
     described, seed = section.network, section.seed + index
-    return train(
-        f"teacher/{index}",
-        context,
-        lambda: network_of(described, seed),
-        Objective({"hard": Term(loss=HardLabels())}),
-        lambda: TransferSet(context.dataset.train, section.views.views(seed)),
-        replace(section.training, seed=seed),
-        {"network": described.model_dump(), "views": section.views.views(seed).fingerprint(), "seed": seed},
-    )
+    step = Distill(objective={"hard": Term(loss=HardLabels())}, training=section.training)
+    tools = context.tools(section.views.views(seed), seed)
+    allow = allowed(described.use)
+    return run_steps([step], fresh(described, seed), tools, context.nodes, name=f"teacher/{index}", allow=allow)

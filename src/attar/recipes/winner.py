@@ -1,4 +1,4 @@
-"""What ships: the candidates of student and baseline judged on validation, and the one that is chosen."""
+"""What ships: the candidates of student and baseline validation_logits on validation, and the one that is chosen."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from numpy.typing import NDArray
 from attar.evidence.chance import Chance, chance
 from attar.evidence.measure import Quality, correct, quality
 from attar.recipes.choose import Choice, Measured, alerted, choose
-from attar.recipes.contenders import Contender, Field, Logits
-from attar.recipes.stages import Context
+from attar.recipes.contenders import Contender, Contenders, Logits
+from attar.recipes.context import Context
 from attar.transfer.split import Split
 
 
-def outdone_of(context: Context, field: Field, judged: Mapping[str, Logits]) -> dict[str, str]:
-    """Candidates that have a better one in the same form, with the reason; see `Field.outdone`.
+def beaten_of(context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits]) -> dict[str, str]:
+    """Candidates that have a better one in the same form, with the reason; see `Contenders.beaten`.
 
     Args:
         context: The run.
-        field: What was deployed.
-        judged: Logits of every contender on validation.
+        contenders: What was deployed.
+        validation_logits: Logits of every contender on validation.
     """
     validation = context.dataset.validation
     by, labels = context.recipe.student.choose_by, labels_of(validation)
-    qualities = {one.name: quality(judged[one.name], labels, validation.classes) for one in field.candidates()}
-    return field.outdone({name: _score(found, by) for name, found in qualities.items()})
+    qualities = {
+        one.name: quality(validation_logits[one.name], labels, validation.classes) for one in contenders.candidates()
+    }
+    return contenders.beaten({name: _score(found, by) for name, found in qualities.items()})
 
 
 def _score(found: Quality, by: str) -> float:
@@ -37,52 +39,57 @@ def _score(found: Quality, by: str) -> float:
 
 def chosen(
     context: Context,
-    field: Field,
-    judged: Mapping[str, Logits],
+    contenders: Contenders,
+    validation_logits: Mapping[str, Logits],
     measured: Mapping[str, Any],
-    outdone: Mapping[str, str],
+    beaten: Mapping[str, str],
 ) -> Choice:
     """What ships, chosen on validation data, and what has to be said before anything else.
 
     Args:
         context: The run.
-        field: What was deployed.
-        judged: Logits of every contender on validation.
-        measured: What `attar.recipes.contenders.timed` returned.
-        outdone: What `outdone_of` returned.
+        contenders: What was deployed.
+        validation_logits: Logits of every contender on validation.
+        measured: What `attar.recipes.contenders.measure` returned.
+        beaten: What `beaten_of` returned.
     """
     labels, classes = labels_of(context.dataset.validation), context.dataset.classes
 
     def luck(name: str) -> Chance:
-        return chance(judged[name], labels, classes, "validation")
+        return chance(validation_logits[name], labels, classes, "validation")
 
     def accuracy(logits: Logits) -> float:
         return float(correct(logits, labels).mean())
 
     options = [
-        _measured(one, field, accuracy(judged[one.name]), luck(one.name), measured)
-        for one in field.candidates()
-        if one.name not in outdone
+        _measured(one, contenders, accuracy(validation_logits[one.name]), luck(one.name), measured)
+        for one in contenders.candidates()
+        if one.name not in beaten
     ]
-    teacher = teacher_name(judged)
-    choice = choose(options, context.recipe.budget, accuracy(judged[teacher]))
+    teacher = teacher_name(validation_logits)
+    choice = choose(options, context.recipe.budget, accuracy(validation_logits[teacher]))
     subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
     alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
-    winner = field.contenders[choice.winner]
+    winner = contenders.by_name[choice.winner]
     if winner.kind == "baseline":
-        student = next(one for one in field.candidates() if one.kind == "candidate" and one.form == winner.form)
-        reached, other = f"{accuracy(judged[winner.name]):.2%}", f"{accuracy(judged[student.name]):.2%}"
+        student = next(one for one in contenders.candidates() if one.kind == "candidate" and one.form == winner.form)
+        reached, other = (
+            f"{accuracy(validation_logits[winner.name]):.2%}",
+            f"{accuracy(validation_logits[student.name]):.2%}",
+        )
         alerts.append(
             f"The teacher did not help: {winner.name}, the same network trained without it, has {reached} on "
             f"validation, {'as the student has' if reached == other else f'the student {other}'}."
         )
-    students = {name: why for name, why in outdone.items() if field.contenders[name].kind == "candidate"}
+    students = {name: why for name, why in beaten.items() if contenders.by_name[name].kind == "candidate"}
     choice = alerted(choice, alerts)
     return Choice(choice.winner, choice.why, {**choice.refused, **students}, choice.budget, choice.met, choice.alerts)
 
 
-def _measured(one: Contender, field: Field, accuracy: float, luck: Chance, measured: Mapping[str, Any]) -> Measured:
-    teacher, faster = field.teacher_of(one), measured["faster"][one.name].get("1")
+def _measured(
+    one: Contender, contenders: Contenders, accuracy: float, luck: Chance, measured: Mapping[str, Any]
+) -> Measured:
+    teacher, faster = contenders.teacher_of(one), measured["faster"][one.name].get("1")
     assert one.size_bytes is not None, "candidates are artifacts"
     return Measured(
         name=one.name,
@@ -98,9 +105,9 @@ def _measured(one: Contender, field: Field, accuracy: float, luck: Chance, measu
     )
 
 
-def teacher_name(judged: Mapping[str, Logits]) -> str:
+def teacher_name(validation_logits: Mapping[str, Logits]) -> str:
     """The teacher, in whichever runtime comes first."""
-    return next(name for name in judged if name.startswith("teacher "))
+    return next(name for name in validation_logits if name.startswith("teacher "))
 
 
 def labels_of(split: Split) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator
 
 from attar.errors import shown
-from attar.recipes.schema.section import Number, Section
+from attar.pipeline.section import Number, Section
 from attar.transfer.views import MOST_VIEWS, Views
 
 

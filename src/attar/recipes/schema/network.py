@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from attar.network.spec import Spec
-from attar.recipes.schema.section import Number, Section
+from attar.pipeline.section import Number, Section
 
 
 class NetworkSection(Section):

@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from attar.network.references import Trust, names_function
+from attar.pipeline.objective import TermTable, check_pauses, labels_alone
+from attar.pipeline.section import Fraction, Number, Section, Seed, each_once
+from attar.pipeline.step import Step
+from attar.pipeline.steps.correct import Correct
+from attar.pipeline.steps.distill import Distill
 from attar.recipes.schema.data import DataSection
-from attar.recipes.schema.objective import TermTable, check_pauses, labels_alone
-from attar.recipes.schema.section import Fraction, Number, Section, Seed, each_once
-from attar.recipes.schema.student import DistillStep, StudentSection
+from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.training.losses.decoupled import Decoupled
@@ -90,7 +93,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _steps_fit_the_teacher(self) -> Recipe:
-        distills = [step for step in self.student.course if isinstance(step, DistillStep)]
+        distills = [step for step in self.student.all_steps if isinstance(step, Distill)]
         if self.teacher.learns and len(distills) > 1:
             raise ValueError(
                 "student.steps must have one distill step where the teacher learns along; leave out others"
@@ -105,8 +108,8 @@ class Recipe(Section):
             if all(term.of == "teacher" for term in step.objective.values()):
                 raise ValueError("the objective of a step must have a term that judges the student; add one")
             self._check_labels(step.objective, "a step")
-        for step in distills:
-            check_pauses(self.objective_of(step), self.training_of(step).epochs)
+        for objective, training in self.trainings:
+            check_pauses(objective, training.epochs)
         return self
 
     @model_validator(mode="after")
@@ -121,7 +124,7 @@ class Recipe(Section):
             "transfer.label_views": not transfer.label_views,
             "transfer.per_teacher": transfer.per_teacher,
             "transfer.synthesis": transfer.synthesis is not None,
-            "student.shift_absent": self.student.shift_absent,
+            "the step correct": self.corrects,
         }
         for key, given in frozen_only.items():
             if teacher.learns and given:
@@ -135,8 +138,8 @@ class Recipe(Section):
                 raise ValueError(
                     "transfer.per_teacher needs members that know all classes; leave it out, or teacher.each.classes"
                 )
-        if self.student.shift_absent and transfer.synthesis is not None:
-            raise ValueError("student.shift_absent is for classes left out, and synthesis leaves none out; drop one")
+        if self.corrects and transfer.synthesis is not None:
+            raise ValueError("the step correct is for classes left out, and synthesis leaves none out; drop one")
         if teacher.specialists is not None and any(reads_layers(objective) for objective, _ in self.trainings):
             raise ValueError(
                 "teacher.specialists are no one network whose layers a term could read; leave one of them out"
@@ -149,19 +152,20 @@ class Recipe(Section):
             if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
                 raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
 
-    def objective_of(self, step: DistillStep) -> Objective:
-        """What a step minimizes."""
-        return self.terms if step.objective is None else Objective(step.objective)
-
-    def training_of(self, step: DistillStep) -> Training:
-        """How a step trains."""
-        return step.training or self.student.training
+    @property
+    def steps(self) -> list[Step]:
+        """What is done to the student, every step completed by what the recipe says for all of them."""
+        return [step.completed(self.terms, self.student.training) for step in self.student.all_steps]
 
     @property
     def trainings(self) -> list[tuple[Objective, Training]]:
         """Objective and settings of all trainings of a student, in order."""
-        distills = (step for step in self.student.course if isinstance(step, DistillStep))
-        return [(self.objective_of(step), self.training_of(step)) for step in distills]
+        return [(step.terms, step.settings) for step in self.steps if isinstance(step, Distill)]
+
+    @property
+    def corrects(self) -> bool:
+        """Whether a step makes up for classes that the transfer set lacks."""
+        return any(isinstance(step, Correct) for step in self.student.all_steps)
 
     @property
     def terms(self) -> Objective:

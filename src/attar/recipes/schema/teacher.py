@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from attar.pipeline.section import Number, Section, Seed, TrainingSettings, each_once
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.network import NetworkSection
-from attar.recipes.schema.section import Number, Section, Seed, TrainingSettings, each_once
 from attar.teachers.ensemble import MEANS
 from attar.training.settings import Training
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from attar.pipeline.section import Number, Section
 from attar.recipes.schema.data import ViewsSection
-from attar.recipes.schema.section import Number, Section
 
 
 class SynthesisSection(Section):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator
 
 from attar.errors import must, near, shown
-from attar.recipes.schema.section import build, plain
+from attar.pipeline.section import build, plain
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError

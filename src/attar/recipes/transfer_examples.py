@@ -1,9 +1,10 @@
-"""What of the data students imitate on and baselines learn from, as far as no teacher is needed to know it."""
+"""The examples of a run: the transfer set of its students, and what its baselines learn from."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
+from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
 from attar.training.batch import ABSENT
 from attar.transfer.datasets import Dataset
@@ -22,43 +24,66 @@ from attar.transfer.split import Split
 
 
 @dataclass(frozen=True)
-class Part:
-    """Examples that the recipe takes from the data, and adds to them.
+class Synthetic:
+    """Rows that the teacher is asked about, drawn like the training rows.
 
     Attributes:
-        transfer: What the students imitate on; None for the training examples, all of them and nothing else.
+        split: The synthetic rows, without labels, after the training rows where the recipe wants those, too.
+        facts: How they were made, and what was tried to choose that, for the report.
+    """
+
+    split: Split
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TransferExamples:
+    """What students and baselines learn from.
+
+    Attributes:
+        transfer: The transfer set; None for the training examples, all of them and nothing else.
         labeled: What the baselines learn from; None for the training examples.
+        synthetic: How rows of the transfer set were made; None if none were.
     """
 
     transfer: Split | None
     labeled: Split | None
+    synthetic: Synthetic | None = None
+
+    @property
+    def count(self) -> int | None:
+        """How many examples a student sees in an epoch, where these are more than a baseline's."""
+        return None if self.transfer is None or self.transfer is self.labeled else len(self.transfer)
 
 
-def taken(recipe: Recipe, dataset: Dataset) -> Part:
-    """The part of the data that the recipe describes, with the inputs that it adds; rows of a synthesis are not in it.
+def without_synthesis(recipe: Recipe, dataset: Dataset) -> TransferExamples:
+    """The part of the data that the recipe describes, with the inputs that it adds; no teacher is needed to know it.
 
     Raises:
-        BadInput: If a class that it names is not in the data, nothing is left, its inputs are not fitting, or it wants
-            absent classes shifted and none is absent.
+        BadInput: If a class that it names is not in the data, nothing is left, its inputs are not fitting, or a step
+            is for classes that the transfer set lacks and it has all of them.
     """
     section, train = recipe.transfer, dataset.train
     transfer = labeled = _part(recipe, train) if section.partial else None
     if section.labeled_share < 1:
-        imitated = train if transfer is None else transfer
-        labeled = part_of(imitated, share=section.labeled_share, seed=recipe.seed)
-        transfer = _with_labels_of(imitated, labeled)
+        rows = train if transfer is None else transfer
+        labeled = part_of(rows, share=section.labeled_share, seed=recipe.seed)
+        transfer = _with_labels_of(rows, labeled)
     if section.unlabeled is not None:
         transfer = joined(train if transfer is None else transfer, _inputs(section.unlabeled, train))
-    found = Part(transfer, labeled)
-    if recipe.student.shift_absent and not absent_of(found):
-        rule = "false where the transfer set has every class"
-        raise must("student.shift_absent", "the recipe", rule, True, "Leave it out, or set transfer.without")
+    found = TransferExamples(transfer, labeled)
+    open_ones = [step for step in recipe.steps if isinstance(step, Correct) and step.classes is None]
+    if open_ones and not absent_of(found):
+        raise BadInput(
+            "The step correct of the recipe is for classes that the transfer set lacks, and it has examples of all. "
+            "Leave the step out, or set transfer.without."
+        )
     return found
 
 
-def absent_of(part: Part) -> list[int]:
+def absent_of(examples: TransferExamples) -> list[int]:
     """Numbers of the classes of which the transfer set lacks a labeled example."""
-    return [] if part.transfer is None else absent_classes(part.transfer)
+    return [] if examples.transfer is None else absent_classes(examples.transfer)
 
 
 def _part(recipe: Recipe, train: Split) -> Split:

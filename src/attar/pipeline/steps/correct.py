@@ -1,0 +1,84 @@
+"""The step that makes up for classes which the transfer set lacks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from attar.deployment.runtimes import open_torch
+from attar.errors import BadInput, must, near
+from attar.evidence.measure import predict_all
+from attar.models.model import Model
+from attar.network.shift_bias import shift_bias
+from attar.network.spec import Spec
+from attar.ops.class_shift import best_class_shift
+from attar.pipeline.step import Result, Step, Tools
+from attar.training.scoring import METRICS
+from attar.transfer.part import absent_classes
+from attar.transfer.split import Dataset
+
+log = logging.getLogger(__name__)
+
+
+class Correct(Step):
+    """The biases of classes that the transfer set lacks are shifted; by how much is chosen on validation.
+
+    References:
+        Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 3.
+    """
+
+    use: Literal["correct"] = "correct"
+    classes: list[str] | None = Field(None, description="which ones; those that the transfer set lacks if left out")
+
+    def check(self, spec: Spec, dataset: Dataset) -> Spec:
+        """See that there are such classes, and that the network has, or can have, biases for them."""
+        for name in self.classes or ():
+            if name not in dataset.classes:
+                raise must("classes", "correct", "names of the data's classes", name, near(name, dataset.classes))
+        _, edit = shift_bias(spec.build().eval(), torch.ones(len(dataset.classes)), dataset.train.floats(slice(0, 1)))
+        return spec.with_edit(edit)
+
+    def resolved(self, tools: Tools) -> Correct:
+        """With the classes that the transfer set lacks, also for a baseline, which has none."""
+        if self.classes is not None:
+            return self
+        absent = [] if tools.transfer is None else absent_classes(tools.transfer)
+        return self.model_copy(update={"classes": [tools.dataset.classes[number] for number in absent]})
+
+    def run(self, model: Model, tools: Tools) -> Result:
+        """Shift a copy of the model."""
+        validation = tools.dataset.validation
+        absent = [validation.classes.index(name) for name in self.classes or ()]
+        if not absent:
+            raise BadInput(
+                "The step correct is for classes that the transfer set lacks, and it has examples of all. Leave the "
+                "step out, or set transfer.without."
+            )
+        assert validation.labels is not None, "data sets have labels in validation"
+        logits = torch.from_numpy(predict_all(open_torch(model.module), validation))
+        chosen = best_class_shift(logits, validation.labels, torch.tensor(absent))
+        shift = torch.zeros(len(validation.classes)).index_fill_(0, torch.tensor(absent), chosen.shift)
+        module, edit = shift_bias(model.module, shift, tools.example)
+        count = len(validation)
+        facts = {
+            "score": _score(tools, logits + shift),
+            "classes": list(self.classes or ()),
+            "shift": chosen.shift,
+            "validation_before": chosen.before / count,
+            "validation_after": chosen.after / count,
+        }
+        log.info("%s: logits of %d absent classes shifted by %.3f", tools.title, len(absent), chosen.shift)
+        return Result(replace(model, module=module, spec=model.spec.with_edit(edit)), facts)
+
+
+def _score(tools: Tools, logits: Tensor) -> float:
+    """What the recipe chooses by, of logits ``[n, classes]`` on validation."""
+    metric, total = METRICS[tools.choose_by], 0.0
+    for rows in torch.split(torch.arange(len(logits)), 512):
+        total += float(metric(logits[rows], tools.validation.batch(rows, 0)).sum())
+    return total / len(logits)

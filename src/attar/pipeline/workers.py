@@ -1,0 +1,186 @@
+"""Worker processes: trainings that do not depend on each other, done at once, one thread each.
+
+A worker fills nodes of a run and gives nothing back: whoever asked then finds them done. What a worker does not finish,
+for whatever reason, is done where it was asked for, and raises there what there is to raise.
+
+Workers are programs of their own and not copies of the process that asks, whose script may do anything when it is
+imported. They end when their standard input does, so that none outlives a process that was killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from attar.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work for a worker.
+
+    Attributes:
+        name: What it is called in the log.
+        function: ``package.module:function`` of Attar; it gets ``arguments`` and ``progress``.
+        arguments: Plain JSON values.
+        size: How far the progress of its work goes, in optimizer steps.
+    """
+
+    name: str
+    function: str
+    arguments: Mapping[str, Any]
+    size: int
+
+
+def do(jobs: Sequence[Job], workers: int, progress: Progress, title: str) -> None:
+    """Do jobs in worker processes, the first ones first, and wait for all of them.
+
+    Args:
+        jobs: What there is to do.
+        workers: How many processes, at most.
+        progress: Sees all of it as one piece of work.
+        title: Of this work.
+    """
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    count = min(workers, len(jobs))
+    processes = [_start() for _ in range(count)]
+    threads = [threading.Thread(target=_feed, args=(one, waiting, events), daemon=True) for one in processes]
+    try:
+        with progress(title, sum(job.size for job in jobs)) as advance:
+            for thread in threads:
+                thread.start()
+            while count:
+                event = events.get()
+                if event is None:
+                    count -= 1
+                else:
+                    advance(event)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                assert stream is not None
+                stream.close()
+
+
+def _start() -> subprocess.Popen[str]:
+    """A worker, in a session of its own: Ctrl-C is for the process that asks."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def _feed(
+    process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue[int | None]
+) -> None:
+    """Give one worker jobs until there is none, and pass on how far it is."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        while True:
+            try:
+                job = waiting.get_nowait()
+            except queue.Empty:
+                return
+            process.stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
+            process.stdin.flush()
+            left = job.size
+            for line in process.stdout:
+                answer = json.loads(line)
+                if "ended" in answer:
+                    if answer["ended"] is not None:
+                        log.info("a worker could not do %s, which is tried again here: %s", job.name, answer["ended"])
+                    break
+                step = min(left, int(answer["advance"]))
+                left -= step
+                events.put(step)
+            else:
+                log.info("a worker ended while it did %s, which is tried again here", job.name)
+                return
+            events.put(left)
+    except (OSError, ValueError) as error:
+        log.info("a worker could not be reached: %s", error)
+    finally:
+        events.put(None)
+
+
+# -- the other side ----------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """What a worker does: a line of JSON in for each job, lines of JSON out."""
+    # What libraries print must not get between the lines.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    while True:
+        job = json.loads(lines.get())
+        module, _, name = str(job["function"]).partition(":")
+        try:
+            getattr(importlib.import_module(module), name)(**job["arguments"], progress=_Reporting(answers))
+            ended = None
+        except Exception as error:
+            ended = f"{type(error).__name__}: {error}"
+        _answer(answers, ended=ended)
+
+
+def _listen(lines: queue.SimpleQueue[str]) -> None:
+    """Take jobs; the end of them ends the process, whatever it is doing."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+def _answer(answers: TextIO, **fields: Any) -> None:
+    answers.write(json.dumps(fields) + "\n")
+    answers.flush()
+
+
+class _Reporting:
+    """A `Progress` that tells the process that asked how far the work is, now and then."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self.answers = answers
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        done = reported = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, reported
+            done += count
+            if (done - reported) * 50 >= total:
+                _answer(self.answers, advance=done - reported)
+                reported = done
+
+        yield advance
+
+
+if __name__ == "__main__":
+    main()

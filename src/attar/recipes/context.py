@@ -1,0 +1,122 @@
+"""What every step of one run shares: the recipe, its data, and where results are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from attar.errors import must
+from attar.models.model import Model
+from attar.pipeline.nodes import Nodes
+from attar.pipeline.step import Tools
+from attar.quantization.attach import is_quantized, unquantized
+from attar.recipes.checks import check_paths
+from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.recipe import Recipe
+from attar.training.progress import Progress
+from attar.training.threads import threads_for, using_threads
+from attar.transfer.datasets import Dataset
+from attar.transfer.datasets import load as load_data
+from attar.transfer.transfer_set import TransferSet
+from attar.transfer.views import Views
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage of one run shares."""
+
+    recipe: Recipe
+    dataset: Dataset
+    fingerprint: str
+    nodes: Nodes
+    device: str
+    progress: Progress
+
+    @property
+    def example(self) -> Tensor:
+        """One input ``[1, ...]``, as networks receive it."""
+        return self.dataset.train.floats(slice(0, 1))
+
+    @property
+    def network(self) -> NetworkSection:
+        """The student's network, with the columns of the data where it takes them."""
+        return fitted_to(self.recipe.student.network, self.dataset)
+
+    @property
+    def validation(self) -> TransferSet:
+        """The validation data, seen as they are."""
+        return TransferSet(self.dataset.validation)
+
+    def tools(self, views: Views, seed: int, **rest: object) -> Tools:
+        """What the steps of one model may use; see `attar.pipeline.step.Tools`, to which ``rest`` goes."""
+        given: dict[str, object] = {
+            "dataset": self.dataset,
+            "dataset_key": self.fingerprint,
+            "views": views,
+            "seed": seed,
+            "device": self.device,
+            "threads": self.threads,
+            "progress": self.progress,
+        }
+        return Tools(**(given | rest))  # type: ignore[arg-type]
+
+    def threads(self, networks: Sequence[nn.Module], batch_size: int) -> AbstractContextManager[None]:
+        """Within it, a training has the recipe's threads, or what suits its networks.
+
+        A teacher that is asked live may be of any size.
+        """
+        if self.recipe.threads or not self.recipe.transfer.cached:
+            return nullcontext()
+        counted = [unquantized(one) if is_quantized(one) else one for one in networks]
+        return using_threads(threads_for(*counted, example=self.example, batch_size=batch_size))
+
+
+def fresh(section: NetworkSection, seed: int) -> Model:
+    """An untrained model of a recipe's network, its first weights drawn from the seed."""
+    return Model(network_of(section, seed), section.spec())
+
+
+def allowed(reference: str) -> list[str]:
+    """The packages from which a run may build a network that its recipe names."""
+    return sorted({"attar", reference.partition(":")[0].partition(".")[0]})
+
+
+def data_of(recipe: Recipe, progress: Progress) -> Dataset:
+    """The recipe's data set."""
+    check_paths(recipe)
+    section = recipe.data
+    return load_data(
+        section.use,
+        validation=section.validation,
+        test=section.test,
+        seed=recipe.seed,
+        classes=section.classes,
+        limit=section.limit,
+        target=section.target,
+        nominal=section.nominal,
+        ignore=section.ignore,
+        split=section.split,
+        encoding=section.encoding,
+        decimal=section.decimal,
+        max_bytes=section.max_bytes,
+        progress=progress,
+    )
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Train with so many threads, and give the caller's number back.
+
+    Raises:
+        BadInput: If the machine does not have so many.
+    """
+    if count > (available := os.cpu_count() or 1):
+        raise must("threads", "the recipe", f"at most {available} on this machine", count, "Use 0 for all")
+    with using_threads(count or torch.get_num_threads()):
+        yield

@@ -1,0 +1,89 @@
+"""What each step did to students and baselines, for the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.deployment.runtimes import open_torch
+from attar.evidence.measure import correct, predict_all
+from attar.pipeline.runner import Trained
+from attar.recipes.context import Context
+
+
+def step_figures(context: Context, students: Sequence[Trained], baselines: Sequence[Trained]) -> dict[str, Any] | None:
+    """Every step of students and baselines: score on validation, accuracy on test, one figure a seed.
+
+    None where the recipe leaves the steps out: the student is then trained once.
+    """
+    if context.recipe.student.steps is None:
+        return None
+
+    def rows(trainings: Sequence[Trained]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for place, of_step in enumerate(zip(*(one.steps for one in trainings), strict=True), start=1):
+            found[f"{place}-{of_step[0].use}"] = {
+                "names": [one.name for one in of_step],
+                "score": [one.score for one in of_step],
+                "accuracy": [float(_right(context, one).mean()) for one in of_step],
+            }
+        return found
+
+    return {"student": rows(students), "baseline": rows(baselines) if baselines else None}
+
+
+def bias_correction(
+    context: Context, students: Sequence[Trained], baselines: Sequence[Trained]
+) -> dict[str, Any] | None:
+    """What correcting the biases of absent classes did, on validation and on test; None where no step does that.
+
+    Returns:
+        ``classes`` (their names), ``students`` and ``baselines`` (an entry for each seed), and ``student`` and
+        ``baseline``: the same figures once more, by name.
+    """
+    if not context.recipe.corrects:
+        return None
+    rows = {
+        "students": [_corrected(context, one) for one in students],
+        "baselines": [_corrected(context, one) for one in baselines],
+    }
+    columns = {
+        role: {key: [row[key] for row in rows[f"{role}s"]] for key in (rows[f"{role}s"] or [{}])[0]}
+        for role in ("student", "baseline")
+    }
+    return {"classes": _last_correction(students[0])[1].facts["classes"], **rows, **columns}
+
+
+def _last_correction(one: Trained) -> tuple[Trained, Trained]:
+    """What was there before the last step of its kind, and what it left."""
+    place = max(place for place, step in enumerate(one.steps) if step.use == "correct")
+    return one.steps[place - 1], one.steps[place]
+
+
+def _corrected(context: Context, one: Trained) -> Mapping[str, float]:
+    before, after = _last_correction(one)
+    names, labels = context.dataset.classes, _labels(context)
+    of_absent = np.isin(labels, [names.index(name) for name in after.facts["classes"]])
+    right = {"before": _right(context, before), "after": _right(context, after)}
+    return {
+        "shift": after.facts["shift"],
+        "validation_before": after.facts["validation_before"],
+        "validation_after": after.facts["validation_after"],
+        **{when: float(rights.mean()) for when, rights in right.items()},
+        **{f"absent_{when}": float(rights[of_absent].mean()) for when, rights in right.items()},
+    }
+
+
+def _right(context: Context, one: Trained) -> NDArray[np.bool_]:
+    """Which of the test examples a network gets right."""
+    return correct(predict_all(open_torch(one.network), context.dataset.test), _labels(context))
+
+
+def _labels(context: Context) -> NDArray[np.int64]:
+    test = context.dataset.test
+    assert test.labels is not None, "data sets have labels in test"
+    labels: NDArray[np.int64] = test.labels.numpy()
+    return labels

@@ -1,0 +1,238 @@
+"""Everything that a recipe trains: the teacher with its targets, students, and their baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from attar.network.weights import digest
+from attar.pipeline.nodes import Node
+from attar.pipeline.runner import Trained, run_steps
+from attar.pipeline.step import TeacherTools, Tools
+from attar.recipes.context import Context, allowed, fresh
+from attar.recipes.networks import check_teacher, network_of
+from attar.recipes.specialists import Specialized, specialists_of
+from attar.recipes.tabular import Selected, selected_of, synthetic_rows
+from attar.recipes.targets import targets_of
+from attar.recipes.teachers import teacher_of
+from attar.recipes.transfer_examples import TransferExamples, without_synthesis
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.training.train_module import reads_layers
+from attar.transfer.once import Once
+from attar.transfer.store import Targets
+from attar.transfer.transfer_set import TargetSource
+from attar.transfer.views import Views
+
+
+@dataclass(frozen=True)
+class PreparedTeacher:
+    """A frozen teacher and its targets: all that comes before the first student.
+
+    Attributes:
+        teacher: The frozen source of targets.
+        members: Trainings of its networks that took place in this run.
+        selected: How it was selected from a library; None if it was not.
+        examples: What students and baselines learn from.
+        source: Its targets, stored or live.
+        views: How the examples are seen.
+        store: The node that stored the targets; None for a live teacher.
+        specialized: The teacher as a generalist with specialists; None if it has none.
+    """
+
+    teacher: Teacher
+    members: Sequence[Trained]
+    selected: Selected | None
+    examples: TransferExamples
+    source: TargetSource
+    views: Views
+    store: Node | None
+    specialized: Specialized | None = None
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What was trained.
+
+    Attributes:
+        teacher: The frozen source of targets.
+        members: Trainings of the teacher's networks that took place in this run.
+        students: One per seed.
+        baselines: The same without the teacher; empty if the recipe wants none.
+        prepared: The teacher with its targets; None where it learned beside the students.
+    """
+
+    teacher: Teacher
+    members: Sequence[Trained]
+    students: Sequence[Trained]
+    baselines: Sequence[Trained]
+    prepared: PreparedTeacher | None = None
+
+    @property
+    def targets(self) -> Targets | None:
+        """The stored targets; None where the teacher was asked live or learned along."""
+        source = None if self.prepared is None else self.prepared.source
+        source = source.targets if isinstance(source, Once) else source
+        return source if isinstance(source, Targets) else None
+
+    @property
+    def selected(self) -> Selected | None:
+        """How the teacher was selected from a library; None if it was not."""
+        return None if self.prepared is None else self.prepared.selected
+
+    @property
+    def student(self) -> Trained:
+        """The student that ships: the best on validation, the first of equals."""
+        return max(self.students, key=lambda one: one.score)
+
+    @property
+    def baseline(self) -> Trained | None:
+        """The baseline that it is held against, chosen in the same way."""
+        return max(self.baselines, key=lambda one: one.score) if self.baselines else None
+
+    def trained(self, kind: str) -> Trained:
+        """What candidates of a kind are deployed from: the student for ``candidate``, and the ``baseline``."""
+        of = self.baseline if kind == "baseline" else self.student
+        assert of is not None, "without a baseline it has no candidates"
+        return of
+
+
+def train_all(context: Context) -> Trainings:
+    """Train teacher, students and baselines, or find them done."""
+    if context.recipe.teacher.learns:
+        return _together(context)
+    prepared = prepare_teacher(context)
+    students = train_students(context, prepared)
+    return Trainings(prepared.teacher, prepared.members, students, _baselines(context, prepared.examples), prepared)
+
+
+def prepare_teacher(context: Context) -> PreparedTeacher:
+    """Bring the teacher about, and its targets."""
+    selected = None if context.recipe.teacher.library is None else selected_of(context)
+    teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
+    if context.recipe.teacher.given:
+        check_teacher(teacher, context.dataset)
+    specialized = specialists_of(context, teacher)
+    if specialized is not None:
+        teacher = specialized.teacher
+    examples = transfer_examples_of(context, teacher)
+    source, views, store = targets_of(context, teacher, examples.transfer)
+    return PreparedTeacher(teacher, members, selected, examples, source, views, store, specialized)
+
+
+def transfer_examples_of(context: Context, teacher: Teacher) -> TransferExamples:
+    """The transfer set that the recipe describes.
+
+    Raises:
+        BadInput: If a class that it names is not in the data, nothing is left, or its file of inputs is not fitting.
+    """
+    synthetic = synthetic_rows(context, teacher)
+    if synthetic is not None:
+        return TransferExamples(synthetic.split, None, synthetic)
+    return without_synthesis(context.recipe, context.dataset)
+
+
+def train_students(context: Context, prepared: PreparedTeacher) -> list[Trained]:
+    """One student per seed."""
+    return [student_of(context, index, prepared) for index in range(context.recipe.student.seeds)]
+
+
+def student_of(context: Context, index: int, prepared: PreparedTeacher) -> Trained:
+    """The student of one seed, with the steps of the recipe.
+
+    Args:
+        context: The run.
+        index: Number of the seed.
+        prepared: The teacher and its targets.
+    """
+    transfer, fingerprint = context.recipe.transfer, prepared.teacher.fingerprint()
+    network = _network_of(prepared.teacher) if _reads_layers(context) else None
+    if network is not None and isinstance(prepared.teacher, Ensemble):
+        # What an ensemble gives does not depend on the order of its members; what a term reads in them does.
+        fingerprint += digest(network)
+    key = {"fingerprint": fingerprint, **transfer.model_dump(include={"top_k", "dtype", "per_teacher", "label_views"})}
+    teacher = TeacherTools(key=key, targets=prepared.source, network=network)
+    return _trained(context, "student", index, teacher, prepared.examples)
+
+
+def baseline_of(context: Context, index: int, examples: TransferExamples) -> Trained:
+    """The same network with the same steps and the same budget of training, from labels alone.
+
+    Args:
+        context: The run.
+        index: Number of the seed.
+        examples: What it learns from; where the student has more of them in an epoch, it gets so many more epochs that
+            it takes as many steps.
+    """
+    return _trained(context, "baseline", index, None, examples)
+
+
+def _trained(
+    context: Context, role: str, index: int, teacher: TeacherTools | None, examples: TransferExamples
+) -> Trained:
+    recipe, section = context.recipe, context.network
+    seed = recipe.seed + index
+    tools: Tools = context.tools(
+        recipe.transfer.views.views(recipe.seed),
+        seed,
+        run_seed=recipe.seed,
+        transfer=examples.transfer,
+        labeled=examples.labeled,
+        labelled=recipe.transfer.labels if teacher is not None else True,
+        teacher=teacher,
+        examples=examples.count if teacher is None else None,
+        choose_by=recipe.student.choose_by,
+    )
+    return run_steps(
+        recipe.steps,
+        fresh(section, seed),
+        tools,
+        context.nodes,
+        name=f"{role}/{index}",
+        shared=f"baseline/{index}",
+        allow=allowed(section.use),
+    )
+
+
+def _network_of(teacher: Teacher) -> nn.Module | None:
+    """The network whose layers terms read, by their own names; None where there is none."""
+    if isinstance(teacher, NetworkTeacher):
+        return teacher.network
+    return getattr(teacher, "module", None)
+
+
+def _together(context: Context) -> Trainings:
+    """Teacher and student learn at once; the teacher of the best student is the one that is measured."""
+    recipe, section = context.recipe, context.recipe.teacher
+    assert section.network is not None, "the schema lets only networks learn"
+    described = section.network
+
+    def first() -> nn.Module:
+        if section.weights:
+            given, _ = teacher_of(context)
+            assert isinstance(given, NetworkTeacher)
+            return given.module
+        return network_of(described, section.seed)
+
+    fingerprint = json.dumps([described.model_dump(), section.seed, digest(first())])
+    teacher = TeacherTools(
+        key={"fingerprint": fingerprint, "detach": section.detach}, learning=first, detach=section.detach
+    )
+    examples = TransferExamples(None, None)
+    students = [_trained(context, "student", index, teacher, examples) for index in range(recipe.student.seeds)]
+    best = max(students, key=lambda one: one.score)
+    beside = next(one.teacher for one in reversed(best.steps) if one.teacher is not None)
+    learned = NetworkTeacher(beside, example=context.example)
+    return Trainings(learned, [], students, _baselines(context, examples))
+
+
+def _reads_layers(context: Context) -> bool:
+    return any(reads_layers(objective) for objective, _ in context.recipe.trainings)
+
+
+def _baselines(context: Context, examples: TransferExamples) -> list[Trained]:
+    seeds = range(context.recipe.student.seeds) if context.recipe.baseline else []
+    return [baseline_of(context, index, examples) for index in seeds]

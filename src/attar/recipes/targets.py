@@ -1,0 +1,111 @@
+"""What the teacher of a run gives for the transfer set: stored once, or asked for in every step."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from attar.pipeline.nodes import Node
+from attar.recipes.context import Context
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.teacher import Teacher
+from attar.transfer.once import Once
+from attar.transfer.split import Split
+from attar.transfer.store import Targets, label, merge
+from attar.transfer.transfer_set import Live, TargetSource
+from attar.transfer.views import UNCHANGED, Views
+
+_STORE = "store"
+"""The folder of a node in which targets are; one that a killed attempt left is gone on with."""
+
+
+def targets_of(
+    context: Context, teacher: Teacher, split: Split | None = None
+) -> tuple[TargetSource, Views, Node | None]:
+    """The targets of a teacher: stored, with the node that stored them, or those of a live teacher.
+
+    Args:
+        context: The run.
+        teacher: Whom to ask.
+        split: What about; the training examples if left out.
+    """
+    transfer = context.recipe.transfer
+    views = transfer.views.views(context.recipe.seed)
+    train = context.dataset.train if split is None else split
+    once = not transfer.label_views and not views.identity
+    if not transfer.cached:
+        return Once(Live(teacher), train) if once else Live(teacher), views, None
+    labeled = UNCHANGED if once else views
+    if transfer.per_teacher and isinstance(teacher, Ensemble):
+        node = _merged(context, teacher, train, labeled)
+    else:
+        node = _labelled(context, "targets", teacher, train, labeled)
+    stored = Targets.open(node.folder / _STORE, train, labeled, teacher.fingerprint())
+    return Once(stored, train) if once else stored, views, node
+
+
+def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Node:
+    """The node in which one teacher is asked about a split."""
+    transfer = context.recipe.transfer
+
+    def work(folder: Path) -> dict[str, Any]:
+        stored = label(
+            teacher,
+            split,
+            folder / _STORE,
+            views=views,
+            top_k=transfer.top_k,
+            dtype=transfer.dtype,
+            temperature=context.recipe.temperature,
+            progress=context.progress,
+        )
+        return _figures(context, stored)
+
+    inputs = {
+        "teacher": teacher.fingerprint(),
+        "data": split.fingerprint(),
+        "views": views.fingerprint(),
+        "top_k": transfer.top_k,
+        "dtype": transfer.dtype,
+    }
+    return context.nodes.node(name, inputs, work, resumable=[_STORE])
+
+
+def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> Node:
+    """The node that averages the targets of all members of an ensemble, each asked in a node of its own."""
+    transfer = context.recipe.transfer
+    nodes = [
+        _labelled(context, f"targets-of/{index}", member, split, views) for index, member in enumerate(teacher.members)
+    ]
+
+    def work(folder: Path) -> dict[str, Any]:
+        merged = merge(
+            [node.folder / _STORE for node in nodes],
+            folder / _STORE,
+            mean=teacher.mean,
+            weights=teacher.given,
+            top_k=transfer.top_k,
+            dtype=transfer.dtype,
+            temperature=context.recipe.temperature,
+            progress=context.progress,
+        )
+        return {**_figures(context, merged), "members": [node.seconds for node in nodes]}
+
+    inputs = {"teacher": teacher.fingerprint()}
+    return context.nodes.node("targets", inputs, work, parents=nodes, resumable=[_STORE])
+
+
+def _figures(context: Context, stored: Targets) -> dict[str, Any]:
+    """What a report shows of a store."""
+    fidelity = stored.fidelity(context.recipe.temperature)
+    return {
+        "rows": len(stored),
+        "views": stored.views,
+        "kind": stored.kind,
+        "size_bytes": stored.size_bytes,
+        "bytes_per_example": stored.bytes_per_example,
+        "dtype": stored.dtype,
+        "top_k": stored.top_k,
+        **({} if fidelity is None else dataclasses.asdict(fidelity)),
+    }
