@@ -169,8 +169,8 @@ def timed(name: str, rounds: int, steps: int, batch: int) -> tuple[dict[str, np.
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=41)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=81)
+    parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--students", nargs="+", choices=list(STUDENTS), default=list(STUDENTS))
     parser.add_argument("--seed", type=int, default=0)

@@ -313,7 +313,7 @@ def test_a_training_that_was_killed_goes_on_in_its_shape(tmp_path: Path, optimiz
     assert resumed.history == unbroken.history and resumed.score == unbroken.score
 
 
-def test_a_callback_that_does_not_rebuild_is_told_so(tmp_path: Path):
+def test_a_callback_that_does_not_rebuild_is_refused(tmp_path: Path):
     class Forgetful(Remover):
         def rebuild(self, model: nn.Module) -> None:
             pass

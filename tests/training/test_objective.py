@@ -67,7 +67,7 @@ def test_epochs_without_any_term_are_refused():
             objective.at(epoch)
 
 
-def test_soft_targets_are_scaled_by_t2_unless_told_not_to():
+def test_soft_targets_are_scaled_by_t2_unless_switched_off():
     batch = Batch(inputs=torch.zeros(1, 1), targets=torch.tensor([[4 * math.log(3), 0.0]]))
     # At T = 4 the teacher says (3/4, 1/4) and the student (1/2, 1/2): 3/4 ln 3 - ln 2 nats.
     kl = 0.75 * math.log(3) - math.log(2)

@@ -80,7 +80,7 @@ def test_a_student_that_works_in_place_leaves_the_data_as_they_are_and_learns_th
     assert results[0].score == results[1].score
 
 
-def test_what_learns_beside_it_and_what_guides_it_see_the_inputs_as_they_are() -> None:
+def test_a_live_teacher_and_a_feature_teacher_see_the_inputs_as_they_are() -> None:
     objective = Objective({"soft": Term(loss=SoftTargets()), "labels": Term(loss=HardLabels(), of="teacher")})
     results = [
         fit(perceptron(kind()), objective, rows_of(4), settings=ONCE, teacher=perceptron(kind()))

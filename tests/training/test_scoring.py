@@ -7,7 +7,14 @@ import torch
 
 from attar.errors import BadInput
 from attar.training.batch import Batch
-from attar.training.scoring import METRICS, accuracy, negative_brier, negative_log_loss, negative_squared_error
+from attar.training.scoring import (
+    METRICS,
+    accuracy,
+    negative_brier,
+    negative_log_loss,
+    negative_squared_error,
+    total_score,
+)
 
 LOGITS = torch.log(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.5, 0.5]]))
 BATCH = Batch(inputs=torch.zeros(3, 1), labels=torch.tensor([0, 0, -1]))
@@ -37,3 +44,24 @@ def test_labels_must_be_there(metric):
 def test_values_must_be_there():
     with pytest.raises(BadInput, match="values of the validation data must be present"):
         negative_squared_error(torch.zeros(1, 2), Batch(inputs=torch.zeros(1, 1)))
+
+
+def test_parts_of_the_data_add_up_to_all_of_it():
+    class Rows:
+        inputs = torch.eye(3).repeat(400, 1)
+        labels = torch.arange(3).repeat(400) * (torch.arange(1200) % 4 > 0)
+
+        def __len__(self) -> int:
+            return len(self.inputs)
+
+        def batch(self, rows: torch.Tensor, epoch: int) -> Batch:
+            return Batch(self.inputs[rows], self.labels[rows], mask=self.inputs[rows, 0] == 0)
+
+    data, student = Rows(), torch.nn.Identity()
+    scores = [
+        total_score(student, data, rows, accuracy, torch.device("cpu"))
+        for rows in torch.arange(len(data)).split([700, 0, 500])
+    ]
+    # Rows of the classes 1 and 2 count, 800; a quarter of them has label 0 instead of its own.
+    assert scores[1] == (0.0, 0)
+    assert [sum(each) for each in zip(*scores, strict=True)] == [600.0, 800]

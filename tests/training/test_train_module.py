@@ -1,4 +1,4 @@
-"""Terms that read hidden layers in the loop: guides, projectors, stages, crashes, processes."""
+"""Terms that read hidden layers in the loop: feature teachers, projectors, stages, crashes, processes."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_maps_are_matched_whatever_their_layout_and_size():
     assert fitted.model.state_dict().keys() == student.state_dict().keys()
 
 
-def test_bf16_hears_layers_too(monkeypatch):
+def test_bf16_reads_layers_too(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     settings = replace(SETTINGS, precision="bf16-mixed")
     objective = Objective({"hint": HINT, "soft": SOFT})

@@ -57,7 +57,7 @@ class TrainState:
 class Callback:
     """Something that is called from the loop: pruning, schedules, logging. Subclasses define the hooks that they use.
 
-    In a training of several processes each of them calls its own callbacks, which must come to the same decisions.
+    Where several processes train, each of them calls its own callbacks, which must come to the same decisions.
     """
 
     def on_start(self, state: TrainState) -> None:
@@ -76,7 +76,7 @@ class Callback:
         """Resume: bring a network of the shape that the student had at first into the shape that it had at last.
 
         It is called after `load_state_dict` and before the weights are loaded, and must repeat all edits that this
-        callback has asked for. Like them it must not depend on the weights.
+        callback has asked for; where several callbacks do so, in their order. It must not depend on the weights.
         """
 
     def state_dict(self) -> dict[str, Any]:

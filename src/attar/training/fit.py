@@ -16,10 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must
 from attar.network.copying import copied
-from attar.network.forward import forward
-from attar.network.layout import laid_out, lay_out_
+from attar.network.layout import lay_out_
 from attar.network.weights import digest
-from attar.training.batch import Batch, Source, of_counted
+from attar.training.batch import Batch, Source
 from attar.training.callbacks import Callback, Edit, Hook, Hooks, TrainState
 from attar.training.checkpoint import load_state, save_state
 from attar.training.fabric import make_fabric
@@ -32,7 +31,7 @@ from attar.training.progress import Progress, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
 from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
-from attar.training.scoring import Metric, accuracy
+from attar.training.scoring import Metric, accuracy, total_score
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
@@ -87,10 +86,10 @@ def fit(
         detach_teacher: Whether the student's terms leave that teacher alone.
         feature_teacher: A frozen network whose layers terms read: it sees the inputs that the student sees, in
             evaluation mode. A copy is used; its outputs are no targets.
-        callbacks: Called at the start, before and after each step, and after each epoch; they may change its shape.
+        callbacks: Called at the start, before and after each step, and after each epoch; they may change the student.
         make_optimizer: Builds another optimizer than ``settings.optimizer`` names.
         checkpoint_file: File to write state to and to continue from.
-        fabric: Devices, precision and processes; by default one process on the CPU.
+        fabric: Devices, precision and processes; by default the CPU, and the processes that torchrun started.
         progress: Sees each step.
         title: Name of the progress bar.
 
@@ -339,22 +338,17 @@ class _Run:
 
     def _score(self, module: TrainModule) -> float | None:
         """The mean score of a student on all validation data, of which each process scores a part."""
-        validation = self.job.validation
-        if validation is None:
+        job = self.job
+        if job.validation is None:
             return None
-        student = module.eval().student
-        total, count = 0.0, 0
-        with torch.inference_mode():
-            mine = torch.arange(len(validation)).tensor_split(self.processes)[self.rank]
-            for rows in torch.split(mine, 512) if len(mine) else ():
-                batch = validation.batch(rows, 0).to(self.device)
-                inputs = laid_out(batch.inputs) if self.forward_pass.channels_last else batch.inputs
-                values = self.job.metric(forward(student, inputs, of="The student"), batch)
-                total += float(of_counted(values.float(), batch).sum())
-                count += batch.count()
+        part = torch.arange(len(job.validation)).tensor_split(self.processes)[self.rank]
+        channels_last = self.forward_pass.channels_last
+        numbers: Sequence[float] = total_score(
+            module.eval().student, job.validation, part, job.metric, self.device, channels_last
+        )
         if self.processes > 1:
-            numbers = torch.tensor([total, count], dtype=torch.float64, device=self.device)
-            total, count = self._added_up(numbers).tolist()
+            numbers = self._added_up(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
+        total, count = numbers
         score = total / max(count, 1)
         if not math.isfinite(score):
             raise must("the validation score", "fit", "finite", score, "Look at the metric, or lower learning_rate")

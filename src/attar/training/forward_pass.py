@@ -1,4 +1,4 @@
-"""One micro-batch through the networks and the terms: the losses of a step, and the gradients of a step."""
+"""One micro-batch through the networks and the terms: losses forward, gradients backward."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ForwardPass:
         fabric.to_device(self._precision.convert_module(train_module))
         if feature_teacher is not None:
             feature_teacher.to(fabric.device)
-        self._shares: tuple[object, list[Tensor]] = None, []
+        self._gradients: tuple[object, list[Tensor]] = None, []
         self.follow_shapes()
 
     def follow_shapes(self) -> None:
@@ -102,18 +102,17 @@ class ForwardPass:
             share: What each example or position counts.
         """
         weights = [term.weight for term in terms] + [0.0] * (len(losses) - len(terms))
-        key = share, weights, [one.dtype for one in losses]
-        if self._shares[0] != key:
-            shares = [
-                torch.full((), share, dtype=one.dtype, device=one.device) * weight
+        key = share, weights, [(one.dtype, one.shape) for one in losses]
+        if self._gradients[0] != key:
+            gradients = [
+                (torch.full((), share, dtype=one.dtype, device=one.device) * weight).expand(one.shape)
                 for one, weight in zip(losses, weights, strict=True)
             ]
-            self._shares = key, shares
-        roots, gradients = [], []
-        for one, gradient in zip(losses, self._shares[1], strict=True):
-            if one.requires_grad:
-                roots.append(one)
-                gradients.append(gradient.expand(one.shape))
+            self._gradients = key, gradients
+        roots, gradients = list(losses), self._gradients[1]
+        if not all(one.requires_grad for one in losses):
+            learned = [place for place, one in enumerate(losses) if one.requires_grad]
+            roots, gradients = [losses[place] for place in learned], [gradients[place] for place in learned]
         if not roots:
             raise BadInput(
                 "The student's answers depend on no weight that learns. Let its forward use its parameters, "

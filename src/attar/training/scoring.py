@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import BadInput
-from attar.training.batch import ABSENT, Batch
+from attar.network.forward import forward
+from attar.network.layout import laid_out
+from attar.training.batch import ABSENT, Batch, Source, of_counted
 
 Metric = Callable[[Tensor, Batch], Tensor]
 """The student's output and the batch in, one value per example out."""
@@ -53,6 +56,34 @@ def negative_squared_error(output: Tensor, batch: Batch) -> Tensor:
 
 METRICS: dict[str, Metric] = {"accuracy": accuracy, "log_loss": negative_log_loss, "brier": negative_brier}
 """What a recipe may choose epochs by."""
+
+
+def total_score(
+    student: nn.Module, data: Source, rows: Tensor, metric: Metric, device: torch.device, channels_last: bool = False
+) -> tuple[float, int]:
+    """The sum of the scores of some examples, and how many of them count.
+
+    Args:
+        student: In evaluation mode, on the device.
+        data: The examples.
+        rows: ``[n]`` int64 positions in them; there may be none.
+        metric: Score per example.
+        device: Where the student is.
+        channels_last: Whether its images lie channels last.
+    """
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for some in torch.split(rows, _ROWS) if len(rows) else ():
+            batch = data.batch(some, 0).to(device)
+            inputs = laid_out(batch.inputs) if channels_last else batch.inputs
+            values = metric(forward(student, inputs, of="The student"), batch)
+            total += float(of_counted(values.float(), batch).sum())
+            count += batch.count()
+    return total, count
+
+
+_ROWS = 512
+"""Examples that are scored at once."""
 
 
 def _labels(batch: Batch, of: str) -> Tensor:
