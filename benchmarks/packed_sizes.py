@@ -1,4 +1,4 @@
-"""How many bytes does a network of few bits take: in our packed file, in Brevitas' export, in torchao's?
+"""How many bytes does a low-bit network take: in our packed file, in Brevitas' export, in torchao's?
 
     python benchmarks/packed_sizes.py    # some minutes on one thread; needs Brevitas and torchao, see README.md
 

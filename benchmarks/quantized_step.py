@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.ops.granularity import PerTensor
-from attar.quantization.attach import only_tables_learn_
+from attar.quantization.attach import train_codebooks_only_
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -88,7 +88,7 @@ def students(plain: nn.Module, inputs: Tensor) -> dict[str, nn.Module]:
     found["ternary"] = quantize(plain, weights=Ternary())
     found["powers of two"] = quantize(plain, weights=PowerOfTwo())
     found["4 bits, codebook"] = quantize(plain, weights=Codebook(bits=4, trains="both"))
-    found["4 bits, points"] = only_tables_learn_(quantize(plain, weights=Codebook(bits=4)))
+    found["4 bits, points"] = train_codebooks_only_(quantize(plain, weights=Codebook(bits=4)))
     found["4 bits, inputs 8 bits"] = quantize(plain, weights=Uniform(bits=4), activations=Affine(), calibration=inputs)
     found["wrpn 4 bits, inputs 8 bits"] = quantize(plain, weights=Wrpn(bits=4), activations=Clipped())
     return found

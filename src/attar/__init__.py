@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from attar.ops.granularity import PerGroup as PerGroup
     from attar.ops.granularity import PerTensor as PerTensor
     from attar.ops.top_k import TopK as TopK
-    from attar.quantization.allocation import allocated as allocated
-    from attar.quantization.attach import encoded as encoded
-    from attar.quantization.attach import only_tables_learn_ as only_tables_learn_
-    from attar.quantization.attach import unquantized as unquantized
+    from attar.quantization.allocation import allocate_bits as allocate_bits
+    from attar.quantization.attach import dequantize as dequantize
+    from attar.quantization.attach import encode as encode
+    from attar.quantization.attach import train_codebooks_only_ as train_codebooks_only_
     from attar.quantization.formats.affine import Affine as Affine
     from attar.quantization.formats.clipped import Clipped as Clipped
     from attar.quantization.formats.codebook import Codebook as Codebook
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from attar.quantization.formats.uniform import Uniform as Uniform
     from attar.quantization.formats.wrpn import Wrpn as Wrpn
     from attar.quantization.quantize import quantize as quantize
-    from attar.quantization.sharing import share_points_ as share_points_
+    from attar.quantization.sharing import share_codebook_ as share_codebook_
     from attar.recipes.compress import compress as compress
     from attar.recipes.read import read as read_recipe
     from attar.recipes.study import study as study
@@ -136,13 +136,14 @@ __all__ = [
     "Views",
     "Wrpn",
     "__version__",
-    "allocated",
+    "allocate_bits",
     "as_teacher",
     "build_library",
     "candidates",
     "compress",
     "deploy",
-    "encoded",
+    "dequantize",
+    "encode",
     "fit",
     "from_arrays",
     "label",
@@ -150,17 +151,16 @@ __all__ = [
     "load_data",
     "measure",
     "merge",
-    "only_tables_learn_",
     "quantize",
     "race",
     "read_recipe",
     "select",
-    "share_points_",
+    "share_codebook_",
     "size_report",
     "specialize",
     "study",
     "synthesize",
-    "unquantized",
+    "train_codebooks_only_",
 ]
 
 _HOMES = {
@@ -210,13 +210,13 @@ _HOMES = {
     "Uniform": "attar.quantization.formats.uniform",
     "Views": "attar.transfer.views",
     "Wrpn": "attar.quantization.formats.wrpn",
-    "allocated": "attar.quantization.allocation",
+    "allocate_bits": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
     "build_library": "attar.teachers.library",
     "candidates": "attar.deployment.artifact",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.artifact",
-    "encoded": "attar.quantization.attach",
+    "encode": "attar.quantization.attach",
     "fit": "attar.training.fit",
     "from_arrays": "attar.transfer.datasets",
     "label": "attar.transfer.store",
@@ -224,17 +224,17 @@ _HOMES = {
     "load_data": "attar.transfer.datasets:load",
     "measure": "attar.evidence.measure",
     "merge": "attar.transfer.store",
-    "only_tables_learn_": "attar.quantization.attach",
+    "train_codebooks_only_": "attar.quantization.attach",
     "quantize": "attar.quantization.quantize",
     "race": "attar.evidence.latency",
     "read_recipe": "attar.recipes.read:read",
     "select": "attar.teachers.selection",
-    "share_points_": "attar.quantization.sharing",
+    "share_codebook_": "attar.quantization.sharing",
     "size_report": "attar.deployment.packed.report",
     "specialize": "attar.teachers.specialists.specialize",
     "study": "attar.recipes.study",
     "synthesize": "attar.transfer.synthesis.synthesize",
-    "unquantized": "attar.quantization.attach",
+    "dequantize": "attar.quantization.attach",
 }
 """The module of each public name, and after a colon its name there where that is another."""
 

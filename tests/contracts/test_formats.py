@@ -46,7 +46,7 @@ class Row:
 
 
 def half_step(form: Any, tensor: torch.Tensor, encoded: Encoded) -> torch.Tensor:
-    step = encoded.table["step"][:, None].expand_as(form.granularity.rows(tensor)) / 2
+    step = encoded.table["scale"][:, None].expand_as(form.granularity.rows(tensor)) / 2
     return form.granularity.from_rows(step, encoded.shape)
 
 
@@ -107,7 +107,7 @@ ROWS = [
     Row(Affine(4, range="percentile", percentile=90.0), unlimited, remeasured=False),
     Row(Affine(3, range="mse"), unlimited, remeasured=False),
     Row(Clipped(4), lambda f, t, e: 1 / 30 - t.clamp(max=0) + (t - 1).clamp(min=0)),
-    Row(Clipped(4, range="max"), lambda f, t, e: e.table["step"] / 2 - t.clamp(max=0), constant=True),
+    Row(Clipped(4, range="max"), lambda f, t, e: e.table["scale"] / 2 - t.clamp(max=0), constant=True),
     Row(Clipped(2, range="mse"), unlimited, remeasured=False),
     Row(DynamicFixedPoint(8), one_step, unbiased=DynamicFixedPoint(8, fraction=4, rounding="stochastic")),
     # The largest saturates to half of the power of two above it, which then fits into fewer bits.
@@ -117,8 +117,8 @@ ROWS = [
     # Points at quantiles are elsewhere when the values are points already.
     Row(Codebook(4), to_the_next_point, remeasured=False, constant=True),
     Row(Codebook(2, trains="both"), to_the_next_point, remeasured=False, constant=True),
-    Row(Codebook(levels=5, trains="weights", start_at="uniform"), to_the_next_point, constant=True),
-    Row(Codebook(2, start_at="kmeans"), to_the_next_point, constant=True),
+    Row(Codebook(levels=5, trains="weights", init="uniform"), to_the_next_point, constant=True),
+    Row(Codebook(2, init="kmeans"), to_the_next_point, constant=True),
     Row(Codebook(points=(0.1, 0.5, 0.8)), to_the_next_point, remeasured=False),
     Row(Codebook(levels=60, granularity=PerTensor()), to_the_next_point, remeasured=False, constant=True),
     Row(Ternary(), unlimited, constant=True),
@@ -162,7 +162,7 @@ def test_every_format_has_a_row():
 
 def test_every_format_of_activations_has_a_grid():
     for row in ROWS:
-        assert ("activations" in row.form.serves) == isinstance(row.form, Ranged)
+        assert ("activations" in row.form.supports) == isinstance(row.form, Ranged)
 
 
 @EVERY
@@ -207,10 +207,10 @@ def test_the_one_that_is_not_idempotent_could_not_be():
 @EVERY
 def test_training_uses_what_is_stored(row):
     tensor = tensor_of(6, 5, 3, 3).requires_grad_()
-    table = row.form.start(tensor) if isinstance(row.form, Learned) else {}
+    table = row.form.initial_table(tensor) if isinstance(row.form, Learned) else {}
     used = straight_through(row.form, tensor, table)
     assert torch.equal(used, row.form.decode(row.form.encode(tensor.detach(), table)))
-    if "weights" in row.form.serves:
+    if "weights" in row.form.supports:
         attached = WeightFormat(row.form, {name: entry.detach() for name, entry in table.items()})
         assert torch.equal(attached(tensor), row.form.decode(attached.encode(tensor)))
 
@@ -220,9 +220,9 @@ def test_training_uses_what_is_stored(row):
 def test_what_is_kept_has_the_shapes_that_are_known_before(row, shape):
     if not isinstance(row.form, Learned) or (not shape and row.form.granularity == PerAxis(1)):
         return
-    start = row.form.start(torch.rand(shape))
+    start = row.form.initial_table(torch.rand(shape))
     assert {name: tuple(entry.shape) for name, entry in start.items()} == row.form.table_shapes(shape)
-    assert set(row.form.learns) <= set(start)
+    assert set(row.form.learned) <= set(start)
 
 
 @EVERY
@@ -241,9 +241,9 @@ def test_a_gradient_reaches_what_learns(row):
     tensor = (0.3 * tensor_of(40, 13)).requires_grad_()
     table = {}
     if isinstance(row.form, Learned):
-        table = {name: entry.requires_grad_() for name, entry in row.form.start(tensor.detach()).items()}
+        table = {name: entry.requires_grad_() for name, entry in row.form.initial_table(tensor.detach()).items()}
     straight_through(row.form, tensor, table).square().sum().backward()
-    learns, trains = getattr(row.form, "learns", ()), getattr(row.form, "trains_weights", True)
+    learns, trains = getattr(row.form, "learned", ()), getattr(row.form, "trains_weights", True)
     for name in learns:
         assert table[name].grad is not None and table[name].grad.isfinite().all() and table[name].grad.any()
     assert (tensor.grad is not None) == trains
@@ -258,8 +258,8 @@ def test_what_comes_out_has_the_type_that_went_in(row, dtype):
     tensor = tensor_of(40, 13, dtype=dtype)
     encoded = row.form.encode(tensor)
     assert row.form.decode(encoded).dtype == dtype
-    wide = row.form.encode(tensor.float() if dtype != torch.float64 else tensor)
-    assert torch.equal(encoded.codes, wide.codes)
+    large = row.form.encode(tensor.float() if dtype != torch.float64 else tensor)
+    assert torch.equal(encoded.codes, large.codes)
     used = straight_through(row.form, tensor.requires_grad_(), {})
     assert used.dtype == dtype and torch.equal(used, row.form.decode(encoded))
 
@@ -311,12 +311,12 @@ def test_the_table_is_as_large_as_it_says(row):
 def test_it_changes_nothing_of_what_it_is_given(row):
     tensor = tensor_of(40, 13)
     encoded = row.form.encode(tensor)
-    kept = {name: entry.clone() for name, entry in encoded.table.items()}, encoded.codes.clone()
+    remaining = {name: entry.clone() for name, entry in encoded.table.items()}, encoded.codes.clone()
     row.form.decode(encoded)
     straight_through(row.form, tensor.requires_grad_(), dict(encoded.table))
     assert torch.equal(tensor, tensor_of(40, 13))
-    assert torch.equal(encoded.codes, kept[1])
-    assert all(torch.equal(entry, kept[0][name]) for name, entry in encoded.table.items())
+    assert torch.equal(encoded.codes, remaining[1])
+    assert all(torch.equal(entry, remaining[0][name]) for name, entry in encoded.table.items())
 
 
 @EVERY
@@ -330,8 +330,8 @@ def test_rounding_by_chance_is_right_on_average(row):
     assert draws.std(0).amax() > 0
     # Five standard errors of the value that varies most: by chance alone one in a million.
     assert ((draws.mean(0) - tensor).abs() <= 5 * draws.std(0).amax() / DRAWS**0.5).all()
-    assert isinstance(form, Random) and form.settled().rounding != "stochastic"
-    once, twice = (form.settled().encode(tensor).codes for _ in range(2))
+    assert isinstance(form, Random) and form.deterministic().rounding != "stochastic"
+    once, twice = (form.deterministic().encode(tensor).codes for _ in range(2))
     assert torch.equal(once, twice)
 
 
@@ -341,7 +341,7 @@ def test_settings_are_values(row):
     assert eval(repr(row.form), {**globals(), "PerAxis": PerAxis}) == row.form
 
 
-def made(kind: Any, **settings: Any) -> Any:
+def artifact(kind: Any, **settings: Any) -> Any:
     """A format as a program makes it whose types nobody checks: the tests' own check would come first."""
     form = object.__new__(kind)
     for each in fields(kind):
@@ -368,7 +368,7 @@ def test_bits_that_there_are_not_are_refused(kind, settings, lowest):
     assert kind(bits=lowest, **settings).bits == lowest and kind(bits=16, **settings).bits == 16
     for bits in (lowest - 1, 17, 2.5, True):
         with pytest.raises(BadInput, match=rf"bits of \w+ must be a whole number from {lowest} to 16; got .*usual\."):
-            made(kind, bits=bits, **settings)
+            artifact(kind, bits=bits, **settings)
 
 
 @pytest.mark.parametrize(
@@ -387,8 +387,8 @@ def test_bits_that_there_are_not_are_refused(kind, settings, lowest):
         (PowerOfTwo, {"gradient": "exact"}, "gradient of PowerOfTwo"),
         (Ternary, {"scale": "ttq"}, "scale of Ternary must be 'twn' or 'learned'"),
         (Ternary, {"threshold": -1.0}, "threshold of Ternary"),
-        (Codebook, {"start_at": "even"}, "start_at of Codebook"),
-        (Codebook, {"trains": "point"}, "Did you mean 'points'"),
+        (Codebook, {"init": "even"}, "init of Codebook"),
+        (Codebook, {"trains": "codebooks"}, "Did you mean 'codebook'"),
         (Codebook, {"levels": 1}, "levels of Codebook must be from 2"),
         (Codebook, {"levels": 3, "points": (0.0, 1.0)}, "left out where points are given"),
         (Codebook, {"points": (0.0, float("nan"))}, "points of Codebook"),
@@ -397,7 +397,7 @@ def test_bits_that_there_are_not_are_refused(kind, settings, lowest):
 )
 def test_settings_that_there_are_not_are_refused(kind, settings, message):
     with pytest.raises(BadInput, match=message):
-        made(kind, **settings)
+        artifact(kind, **settings)
 
 
 def test_an_axis_that_there_is_not_is_refused():

@@ -42,7 +42,7 @@ def write(trained: Any, tmp_path: Path) -> Deploy:
 
 
 @pytest.fixture(scope="module")
-def made(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def built(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One artifact of each runtime, to be copied before it is damaged."""
     return {
         runtime: deploy(
@@ -58,11 +58,11 @@ def made(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 @pytest.fixture
-def edit(made: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
+def edit(built: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
     """A copy of a whole artifact with its manifest changed, and its checksum with it."""
 
     def editing(change: Callable[[dict[str, Any]], Any], runtime: str = "torch", *, seal: bool = True) -> Path:
-        folder = shutil.copytree(made[runtime], tmp_path / f"edited {len(list(tmp_path.iterdir()))}")
+        folder = shutil.copytree(built[runtime], tmp_path / f"edited {len(list(tmp_path.iterdir()))}")
         manifest = json.loads((folder / "manifest.json").read_text())
         change(manifest)
         (folder / "manifest.json").write_text(to_text(manifest) if seal else json.dumps(manifest))
@@ -128,8 +128,8 @@ def test_torch_without_a_spec_is_a_clear_refusal(write: Deploy) -> None:
 
 
 def test_onnx_without_a_spec_ships_and_says_so(write: Deploy, trained: Any) -> None:
-    made = write("onnxruntime", spec=None)
-    read = load(made.folder)
+    built = write("onnxruntime", spec=None)
+    read = load(built.folder)
     assert "cannot be rebuilt" in read.manifest["note"]
     assert read(trained.inputs).shape == (200, 5)
     with pytest.raises(BadInput, match=r"network of .* must be given, because the student was deployed without a spec"):
@@ -199,8 +199,8 @@ def test_openvino_absent_names_the_extra(write: Deploy, monkeypatch: pytest.Monk
 
 def test_replaces_an_artifact_whole(write: Deploy, tmp_path: Path) -> None:
     write("onnxruntime")
-    made = write("torch")
-    assert sorted(path.name for path in made.folder.iterdir()) == ["manifest.json", "student.safetensors"]
+    built = write("torch")
+    assert sorted(path.name for path in built.folder.iterdir()) == ["manifest.json", "student.safetensors"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
@@ -213,11 +213,11 @@ def test_does_not_touch_a_folder_of_something_else(write: Deploy, tmp_path: Path
 
 
 def test_a_refusal_keeps_the_artifact_that_was_there(write: Deploy, trained: Any) -> None:
-    made = write("torch")
-    before = made(trained.inputs)
+    built = write("torch")
+    before = built(trained.inputs)
     with pytest.raises(DeploymentError):
         write("onnxruntime", student=Noisy())
-    assert_array_equal(load(made.folder)(trained.inputs), before)
+    assert_array_equal(load(built.folder)(trained.inputs), before)
 
 
 def test_fits_into_an_empty_folder(write: Deploy, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_fits_into_an_empty_folder(write: Deploy, tmp_path: Path) -> None:
 
 # ---- load trusts nothing ---------------------------------------------------------------------------------------------
 
-WHOLE = [
+COMPLETE = [
     ("torch", "student.safetensors"),
     ("onnxruntime", "model.onnx"),
     ("onnxruntime", "student.safetensors"),
@@ -236,10 +236,10 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize(("runtime", "name"), WHOLE)
+@pytest.mark.parametrize(("runtime", "name"), COMPLETE)
 @pytest.mark.parametrize("damage", ["truncated", "changed", "longer"])
-def test_damaged_files_are_named(made: dict[str, Path], tmp_path: Path, runtime: str, name: str, damage: str) -> None:
-    folder = shutil.copytree(made[runtime], tmp_path / "damaged")
+def test_damaged_files_are_named(built: dict[str, Path], tmp_path: Path, runtime: str, name: str, damage: str) -> None:
+    folder = shutil.copytree(built[runtime], tmp_path / "damaged")
     content = bytearray((folder / name).read_bytes())
     if damage == "truncated":
         content = content[: len(content) // 2]
@@ -252,15 +252,15 @@ def test_damaged_files_are_named(made: dict[str, Path], tmp_path: Path, runtime:
         load(folder)
 
 
-def test_a_missing_file_is_named(made: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(made["openvino"], tmp_path / "damaged")
+def test_a_missing_file_is_named(built: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(built["openvino"], tmp_path / "damaged")
     (folder / "model.bin").unlink()
     with pytest.raises(CorruptFile, match=r"model\.bin is missing"):
         load(folder)
 
 
-def test_weights_kept_for_rebuilding_may_stay_behind(made: dict[str, Path], tmp_path: Path, trained: Any) -> None:
-    folder = shutil.copytree(made["onnxruntime"], tmp_path / "shipped")
+def test_weights_kept_for_rebuilding_may_stay_behind(built: dict[str, Path], tmp_path: Path, trained: Any) -> None:
+    folder = shutil.copytree(built["onnxruntime"], tmp_path / "shipped")
     (folder / "student.safetensors").unlink()
     read = load(folder)
     assert read(trained.inputs).shape == (200, 5)
@@ -269,8 +269,8 @@ def test_weights_kept_for_rebuilding_may_stay_behind(made: dict[str, Path], tmp_
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"manifest"', '{"format": 4}', "\x00\xff"])
-def test_a_damaged_manifest_is_named(made: dict[str, Path], tmp_path: Path, text: str) -> None:
-    folder = shutil.copytree(made["torch"], tmp_path / "damaged")
+def test_a_damaged_manifest_is_named(built: dict[str, Path], tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(built["torch"], tmp_path / "damaged")
     (folder / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(CorruptFile, match=r"manifest\.json"):
         load(folder)
@@ -328,8 +328,8 @@ def test_a_manifest_that_was_altered_is_refused(
         load(edit(change, seal=False))
 
 
-def test_a_link_in_place_of_the_manifest_and_a_pipe_are_refused(made: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(made["torch"], tmp_path / "linked")
+def test_a_link_in_place_of_the_manifest_and_a_pipe_are_refused(built: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(built["torch"], tmp_path / "linked")
     (folder / "manifest.json").rename(tmp_path / "elsewhere")
     (folder / "manifest.json").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(CorruptFile, match=r"manifest\.json is a symbolic link"):
@@ -411,8 +411,8 @@ def test_a_name_outside_of_the_folder_is_refused(edit: Callable[..., Path], tmp_
         load(folder)
 
 
-def test_a_link_out_of_the_folder_is_refused(made: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(made["torch"], tmp_path / "linked")
+def test_a_link_out_of_the_folder_is_refused(built: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(built["torch"], tmp_path / "linked")
     (folder / "student.safetensors").rename(tmp_path / "elsewhere")
     (folder / "student.safetensors").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="plain names inside the folder"):
@@ -442,20 +442,20 @@ def test_a_trusted_package_is_allowed_by_name(trained: Any, tmp_path: Path, monk
     monkeypatch.syspath_prepend(tmp_path)
     spec = Spec("my_networks:make", {"width": 5})
     student = spec.build()
-    made = deploy(student, "torch", tmp_path / "made", example=trained.inputs[:1], classes=CLASSES, spec=spec)
-    expected = made(trained.inputs)
+    built = deploy(student, "torch", tmp_path / "made", example=trained.inputs[:1], classes=CLASSES, spec=spec)
+    expected = built(trained.inputs)
     with pytest.raises(BadInput, match=r"allow=\['my_networks'\]"):
-        load(made.folder)
-    assert_array_equal(load(made.folder, allow=["my_networks"])(trained.inputs), expected)
+        load(built.folder)
+    assert_array_equal(load(built.folder, allow=["my_networks"])(trained.inputs), expected)
     given = spec.build()
     before = [parameter.clone() for parameter in given.parameters()]
-    assert_array_equal(load(made.folder, network=given)(trained.inputs), expected)
+    assert_array_equal(load(built.folder, network=given)(trained.inputs), expected)
     assert all(torch.equal(now, then) for now, then in zip(given.parameters(), before, strict=True))
 
 
-def test_another_network_is_refused(made: dict[str, Path], trained: Any) -> None:
+def test_another_network_is_refused(built: dict[str, Path], trained: Any) -> None:
     with pytest.raises(BadInput, match="names"):
-        load(made["torch"], network=nn.Linear(2, 2))(trained.inputs)
+        load(built["torch"], network=nn.Linear(2, 2))(trained.inputs)
 
 
 def test_no_artifact_there(tmp_path: Path) -> None:
@@ -463,8 +463,8 @@ def test_no_artifact_there(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_the_manifest_itself_names_the_artifact(made: dict[str, Path], trained: Any) -> None:
-    assert load(made["torch"] / "manifest.json").folder == made["torch"]
+def test_the_manifest_itself_names_the_artifact(built: dict[str, Path], trained: Any) -> None:
+    assert load(built["torch"] / "manifest.json").folder == built["torch"]
 
 
 def test_nothing_in_deployment_can_unpickle() -> None:
@@ -496,14 +496,14 @@ def test_nothing_in_deployment_can_unpickle() -> None:
         (np.zeros((2, 1, 8, 8), np.uint8), "floating numbers; got 'uint8'. Scale"),
     ],
 )
-def test_inputs_of_another_form_are_refused(made: dict[str, Path], inputs: np.ndarray, message: str) -> None:
+def test_inputs_of_another_form_are_refused(built: dict[str, Path], inputs: np.ndarray, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        load(made["torch"])(inputs)
+        load(built["torch"])(inputs)
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
-def test_takes_what_lies_in_memory_in_any_way(made: dict[str, Path], trained: Any, runtime: str) -> None:
-    read, rows = load(made[runtime]), trained.inputs[:8]
+def test_takes_what_lies_in_memory_in_any_way(built: dict[str, Path], trained: Any, runtime: str) -> None:
+    read, rows = load(built[runtime]), trained.inputs[:8]
     expected = read(rows)
     reversed_twice = np.ascontiguousarray(rows.numpy()[:, :, ::-1])[:, :, ::-1]
     frozen = rows.numpy().copy()
@@ -513,6 +513,6 @@ def test_takes_what_lies_in_memory_in_any_way(made: dict[str, Path], trained: An
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
-def test_no_threads_are_refused(made: dict[str, Path], runtime: str) -> None:
+def test_no_threads_are_refused(built: dict[str, Path], runtime: str) -> None:
     with pytest.raises(BadInput, match=f"threads of open_{runtime} must be at least 1; got 0"):
-        load(made[runtime]).open(threads=0)
+        load(built[runtime]).open(threads=0)

@@ -163,20 +163,20 @@ def test_the_logits_of_several_outputs_are_deployed(
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
 def test_other_numbers_are_deployed_in_float32(kind: torch.dtype, tmp_path: Path) -> None:
     student = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3)).to(kind)
-    made = write(student, tmp_path)
-    assert f"numbers of {str(kind).removeprefix('torch.')}; it is deployed in float32" in made.manifest["note"]
+    result = write(student, tmp_path)
+    assert f"numbers of {str(kind).removeprefix('torch.')}; it is deployed in float32" in result.manifest["note"]
     with torch.no_grad():
-        assert_allclose(made(ROWS), student.float()(ROWS), atol=1e-6)
+        assert_allclose(result(ROWS), student.float()(ROWS), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float16])
 def test_a_torch_artifact_of_other_numbers_opens_as_it_was_deployed(kind: torch.dtype, tmp_path: Path) -> None:
     student = Does().to(kind)
     spec = Spec(f"{__name__}:built", {})
-    made = deploy(student, "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec)
-    assert made.manifest["checked"]["rows"] == 1
+    result = deploy(student, "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec)
+    assert result.manifest["checked"]["rows"] == 1
     assert_allclose(
-        load(made.folder, network=Does().to(kind))(ROWS), forward(student.float(), ROWS).detach(), atol=1e-6
+        load(result.folder, network=Does().to(kind))(ROWS), forward(student.float(), ROWS).detach(), atol=1e-6
     )
 
 
@@ -253,7 +253,7 @@ def test_what_is_no_network_is_told(tmp_path: Path) -> None:
 def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
     spec = Spec(f"{__name__}:built", {})
     folder = deploy(Does(), "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec).folder
-    for given, told in (
+    for given, reported in (
         (folder / "student.safetensors", f"Pass its folder, {str(folder)!r}."),
         (tmp_path, f"Pass one of those in it, such as {str(folder)!r}."),
         (tmp_path / "itt", f"Did you mean {str(folder)!r}?"),
@@ -261,7 +261,7 @@ def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadInput) as got:
             load(given)
-        assert str(got.value).endswith(told)
+        assert str(got.value).endswith(reported)
     with pytest.raises(BadInput, match="path of load must be the path of a folder; got 'int'"):
         getattr(load, "__wrapped__", load)(3)
 
@@ -274,9 +274,9 @@ def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
         ({"classes": "abc"}, "classes of deploy must be the names of the classes"),
     ],
 )
-def test_wrong_types_are_told(wrong: dict[str, object], told: str, tmp_path: Path) -> None:
+def test_wrong_types_are_told(wrong: dict[str, object], reported: str, tmp_path: Path) -> None:
     bare = getattr(deploy, "__wrapped__", deploy)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=reported):
         bare(
             Does(),
             **{"candidate": "torch", "folder": tmp_path / "it", "example": ROWS[:1], "classes": CLASSES, **wrong},
@@ -292,5 +292,5 @@ def test_recurrent_layers_that_stay_in_float_are_noted(tmp_path: Path) -> None:
         def forward(self, rows: Tensor) -> Tensor:
             return self.out(self.lstm(rows.squeeze(1))[0][:, -1])  # type: ignore[no-any-return]
 
-    made = write(Recurrent(), tmp_path, "onnxruntime int8 u8 reduced")
-    assert "Recurrent layers (lstm) stay in float32" in made.manifest["note"]
+    result = write(Recurrent(), tmp_path, "onnxruntime int8 u8 reduced")
+    assert "Recurrent layers (lstm) stay in float32" in result.manifest["note"]

@@ -77,9 +77,9 @@ def test_takes_one_and_many_in_any_order(deployed: Deployed, trained: Any) -> No
 def test_results_are_not_overwritten_by_the_next_call(deployed: Deployed, trained: Any) -> None:
     run = deployed.read.open()
     first = run(trained.inputs[:1].numpy())
-    kept = first.copy()
+    remaining = first.copy()
     run(trained.inputs[1:2].numpy())
-    assert_array_equal(first, kept)
+    assert_array_equal(first, remaining)
 
 
 def test_two_threads_give_the_same_decisions(deployed: Deployed, trained: Any) -> None:

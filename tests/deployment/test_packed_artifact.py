@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact, Candidate, candidates, deploy, load
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content, read_packed, write_packed
-from attar.deployment.packed.network import plain
 from attar.errors import BadInput, CorruptFile
 from attar.network.evaluating import evaluating
 from attar.network.spec import Spec
 from attar.ops.granularity import PerAxis, PerGroup
+from attar.quantization.attach import dequantize
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.dorefa import DoReFa
@@ -50,7 +50,7 @@ def deployed(student: nn.Module, candidate: Any, folder: Path, trained: Any, **c
 
 
 @pytest.fixture(scope="module", params=["torch", "onnxruntime", "openvino"])
-def made(request: pytest.FixtureRequest, quantized: nn.Module, trained: Any, tmp_path_factory: Any) -> Artifact:
+def built(request: pytest.FixtureRequest, quantized: nn.Module, trained: Any, tmp_path_factory: Any) -> Artifact:
     """The packed artifact of each runtime; the contracts share it."""
     folder = tmp_path_factory.mktemp("packed") / request.param
     return load(deployed(quantized, f"{request.param} packed", folder, trained).folder)
@@ -64,77 +64,77 @@ def logits_of(student: nn.Module, inputs: Tensor) -> np.ndarray:
 # -- packed ----------------------------------------------------------------------------------------------------------
 
 
-def test_gives_the_outputs_of_the_quantized_student(made: Artifact, quantized: nn.Module, trained: Any) -> None:
+def test_gives_the_outputs_of_the_quantized_student(built: Artifact, quantized: nn.Module, trained: Any) -> None:
     expected = logits_of(quantized, trained.inputs)
-    differences = np.abs(made(trained.inputs) - expected).max(1)
+    differences = np.abs(built(trained.inputs) - expected).max(1)
     bound = 1e-3 * max(np.abs(expected).max(), 1)
     # A sum in another order may fall on the other side of a rounding of a layer's inputs.
     assert np.quantile(differences, 0.9) < bound
     assert differences.max() < 30 * bound
-    assert_array_equal(made(trained.inputs).argmax(1), expected.argmax(1))
+    assert_array_equal(built(trained.inputs).argmax(1), expected.argmax(1))
 
 
-def test_the_network_is_the_trained_one_bit_for_bit(made: Artifact, quantized: nn.Module, trained: Any) -> None:
-    assert_array_equal(logits_of(made.network(), trained.inputs), logits_of(quantized, trained.inputs))
-    weights = plain(quantized).state_dict()
-    again = made.network().state_dict()
+def test_the_network_is_the_trained_one_bit_for_bit(built: Artifact, quantized: nn.Module, trained: Any) -> None:
+    assert_array_equal(logits_of(built.network(), trained.inputs), logits_of(quantized, trained.inputs))
+    weights = dequantize(quantized).eval().state_dict()
+    again = built.network().state_dict()
     assert all(torch.equal(again[name], tensor) for name, tensor in weights.items())
 
 
-def test_size_is_that_of_the_one_file_there_is(made: Artifact) -> None:
-    assert made.files == (PACKED,)
-    assert {path.name for path in made.folder.iterdir()} == {PACKED, "manifest.json"}
-    assert made.size_bytes == (made.folder / PACKED).stat().st_size
+def test_size_is_that_of_the_one_file_there_is(built: Artifact) -> None:
+    assert built.files == (PACKED,)
+    assert {path.name for path in built.folder.iterdir()} == {PACKED, "manifest.json"}
+    assert built.size_bytes == (built.folder / PACKED).stat().st_size
 
 
-def test_says_that_it_is_expanded(made: Artifact) -> None:
-    assert "(packed; float32 when opened)" in str(made)
-    assert "neither memory nor time" in made.manifest["note"]
-    assert made.manifest["format"] == 4
-    assert made.candidate.precision == "packed"
+def test_says_that_it_is_expanded(built: Artifact) -> None:
+    assert "(packed; float32 when opened)" in str(built)
+    assert "neither memory nor time" in built.manifest["note"]
+    assert built.manifest["format"] == 4
+    assert built.candidate.precision == "packed"
 
 
-def test_leaves_the_student_alone(made: Artifact, quantized: nn.Module, trained: Any) -> None:
+def test_leaves_the_student_alone(built: Artifact, quantized: nn.Module, trained: Any) -> None:
     assert quantized.training
     assert logits_of(quantized, trained.inputs).shape == (200, 5)
 
 
-def test_names_no_folder_of_the_machine_that_made_it(made: Artifact) -> None:
-    packed = read_packed(made.folder / PACKED)
-    for content in ((made.folder / PACKED).read_bytes(), packed.graph or b"", json.dumps(made.manifest).encode()):
-        for private in (str(made.folder.parent), str(Path(torch.__file__).parent), "site-packages"):
+def test_names_no_folder_of_the_machine_that_made_it(built: Artifact) -> None:
+    packed = read_packed(built.folder / PACKED)
+    for content in ((built.folder / PACKED).read_bytes(), packed.graph or b"", json.dumps(built.manifest).encode()):
+        for private in (str(built.folder.parent), str(Path(torch.__file__).parent), "site-packages"):
             assert private.encode() not in content
 
 
-def test_the_graph_has_no_weights(made: Artifact) -> None:
-    graph = read_packed(made.folder / PACKED).graph
-    assert (graph is None) == (made.manifest["runtime"] == "torch")
+def test_the_graph_has_no_weights(built: Artifact) -> None:
+    graph = read_packed(built.folder / PACKED).graph
+    assert (graph is None) == (built.manifest["runtime"] == "torch")
     if graph is not None:
         inside = sum(len(each.raw_data) for each in onnx.ModelProto.FromString(graph).graph.initializer)
         assert inside < 1000
 
 
-def test_two_threads_and_one_row_alone(made: Artifact, trained: Any) -> None:
-    run = made.open(threads=2)
+def test_two_threads_and_one_row_alone(built: Artifact, trained: Any) -> None:
+    run = built.open(threads=2)
     rows = trained.inputs[:8].numpy()
     assert_array_equal(np.concatenate([run(rows[i : i + 1]) for i in range(8)]).argmax(1), run(rows).argmax(1))
 
 
-def test_a_graph_that_needs_another_tensor_is_told(made: Artifact, trained: Any, tmp_path: Path) -> None:
-    folder = shutil.copytree(made.folder, tmp_path / "broken")
+def test_a_graph_that_needs_another_tensor_is_told(built: Artifact, trained: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(built.folder, tmp_path / "broken")
     packed = read_packed(folder / PACKED)
     fewer = Content(dict(list(packed.codes.items())[1:]), packed.tensors, packed.graph)
     write_packed(fewer, folder / PACKED)
-    broken = Artifact(folder, made.manifest)
+    broken = Artifact(folder, built.manifest)
     with pytest.raises(BadInput, match=r"needs the tensor '0.weight' .* which is not there|missing \['0.weight'\]"):
         broken(trained.inputs)
 
 
-def test_a_damaged_file_is_told(made: Artifact, tmp_path: Path) -> None:
-    folder = shutil.copytree(made.folder, tmp_path / "broken")
-    whole = bytearray((folder / PACKED).read_bytes())
-    whole[-5] ^= 1
-    (folder / PACKED).write_bytes(bytes(whole))
+def test_a_damaged_file_is_told(built: Artifact, tmp_path: Path) -> None:
+    folder = shutil.copytree(built.folder, tmp_path / "broken")
+    complete = bytearray((folder / PACKED).read_bytes())
+    complete[-5] ^= 1
+    (folder / PACKED).write_bytes(bytes(complete))
     with pytest.raises(CorruptFile, match="its SHA-256 differs"):
         load(folder)
     (folder / PACKED).unlink()
@@ -143,8 +143,8 @@ def test_a_damaged_file_is_told(made: Artifact, tmp_path: Path) -> None:
 
 
 def test_a_graph_that_is_missing_is_told(quantized: nn.Module, trained: Any, tmp_path: Path) -> None:
-    made = deployed(quantized, "torch packed", tmp_path / "made", trained)
-    other = Artifact(made.folder, {**made.manifest, "runtime": "onnxruntime"})
+    built = deployed(quantized, "torch packed", tmp_path / "made", trained)
+    other = Artifact(built.folder, {**built.manifest, "runtime": "onnxruntime"})
     with pytest.raises(CorruptFile, match="has no graph for onnxruntime"):
         other.open()
 
@@ -152,12 +152,12 @@ def test_a_graph_that_is_missing_is_told(quantized: nn.Module, trained: Any, tmp
 def test_floats_of_sixteen_bits_are_smaller_and_say_what_they_lose(
     quantized: nn.Module, trained: Any, tmp_path: Path
 ) -> None:
-    whole = deployed(quantized, "torch packed", tmp_path / "whole", trained)
+    complete = deployed(quantized, "torch packed", tmp_path / "whole", trained)
     half = Candidate("half", "torch", "packed", {"floats": "float16", "coder": "bits"})
     halved = load(deployed(quantized, half, tmp_path / "half", trained).folder)
-    assert halved.size_bytes < whole.size_bytes
+    assert halved.size_bytes < complete.size_bytes
     assert 0 < halved.manifest["checked"]["largest_difference"] < 0.05 * 30
-    assert whole.manifest["checked"]["largest_difference"] < 1e-3 * 30
+    assert complete.manifest["checked"]["largest_difference"] < 1e-3 * 30
     assert halved.candidate == half
 
 
@@ -179,9 +179,9 @@ def names(student: nn.Module | None, **given: Any) -> list[str]:
 
 
 def test_candidates_of_a_quantized_student(quantized: nn.Module, trained: Any) -> None:
-    plain_names = ["torch fp32", "onnxruntime fp32", "openvino fp32"]
-    assert names(None) == names(trained.student) == plain_names
-    assert set(names(quantized)) == {*plain_names, "torch packed", "onnxruntime packed", "openvino packed"}
+    float_names = ["torch fp32", "onnxruntime fp32", "openvino fp32"]
+    assert names(None) == names(trained.student) == float_names
+    assert set(names(quantized)) == {*float_names, "torch packed", "onnxruntime packed", "openvino packed"}
     assert names(quantized, runtimes=["torch"]) == ["torch fp32", "torch packed"]
 
 
@@ -236,12 +236,13 @@ def test_a_student_that_is_not_quantized_is_refused(candidate: str, trained: Any
 
 
 def test_float_candidates_deploy_the_quantized_weights(quantized: nn.Module, trained: Any, tmp_path: Path) -> None:
-    made = load(deployed(quantized, "torch fp32", tmp_path / "made", trained).folder)
+    built = load(deployed(quantized, "torch fp32", tmp_path / "made", trained).folder)
     torch.testing.assert_close(
-        torch.from_numpy(made(trained.inputs)), torch.from_numpy(logits_of(plain(quantized), trained.inputs))
+        torch.from_numpy(built(trained.inputs)),
+        torch.from_numpy(logits_of(dequantize(quantized).eval(), trained.inputs)),
     )
-    assert "without formats of activations" in made.manifest["note"]
-    assert made.manifest["format"] == 4
+    assert "without formats of activations" in built.manifest["note"]
+    assert built.manifest["format"] == 4
 
 
 # -- few bits --------------------------------------------------------------------------------------------------------
@@ -282,13 +283,13 @@ def test_few_bits_are_exact_but_for_the_inputs_of_layers(
     student = quantize(perceptron, weights=form)
     expected = logits_of(student, rows)
     exact = Candidate("exact", "onnxruntime", few, {"accuracy_level": 1})
-    made = load(in_few_bits(student, exact, tmp_path / "exact", rows).folder)
+    built = load(in_few_bits(student, exact, tmp_path / "exact", rows).folder)
     largest = max(np.abs(expected).max(), 1e-3)
-    assert np.abs(made(rows) - expected).max() < 1e-4 * largest
-    graph = onnx.load(made.folder / "model.onnx").graph
+    assert np.abs(built(rows) - expected).max() < 1e-4 * largest
+    graph = onnx.load(built.folder / "model.onnx").graph
     assert [node.op_type for node in graph.node].count("MatMulNBits") == 2
     assert not any(list(each.dims) == [48, 64] for each in graph.initializer), "no float weights"
-    assert_array_equal(logits_of(made.network(), rows), expected)
+    assert_array_equal(logits_of(built.network(), rows), expected)
 
 
 @pytest.mark.parametrize(("form", "few"), [(Ternary(), "w2"), (Ternary(granularity=PerAxis(0)), "w4")], ids=repr)
@@ -303,19 +304,19 @@ def test_weights_that_are_all_zero_have_few_bits_too(
             last.weight[:] = 0
     student = quantize(dead, weights=form)
     exact = Candidate("exact", "onnxruntime", few, {"accuracy_level": 1})
-    made = load(in_few_bits(student, exact, tmp_path / "exact", rows).folder)
-    np.testing.assert_allclose(made(rows), logits_of(student, rows), atol=1e-4)
+    built = load(in_few_bits(student, exact, tmp_path / "exact", rows).folder)
+    np.testing.assert_allclose(built(rows), logits_of(student, rows), atol=1e-4)
 
 
 def test_few_bits_with_rounded_inputs(perceptron: nn.Module, rows: Tensor, tmp_path: Path) -> None:
     student = quantize(perceptron, weights=Ternary(), activations=Affine(8), calibration=rows)
-    made = load(in_few_bits(student, "onnxruntime w2", tmp_path / "made", rows).folder)
+    built = load(in_few_bits(student, "onnxruntime w2", tmp_path / "made", rows).folder)
     expected = logits_of(student, rows)
-    assert np.abs(made(rows) - expected).max() < 0.05 * max(np.abs(expected).max(), 1)
-    assert made.files == ("model.onnx",)
-    assert "MatMulNBits" in made.manifest["note"]
-    assert made.size_bytes < 4 * (64 * 48 + 48 * 5) / 2
-    assert_array_equal(logits_of(made.network(), rows), expected)
+    assert np.abs(built(rows) - expected).max() < 0.05 * max(np.abs(expected).max(), 1)
+    assert built.files == ("model.onnx",)
+    assert "MatMulNBits" in built.manifest["note"]
+    assert built.size_bytes < 4 * (64 * 48 + 48 * 5) / 2
+    assert_array_equal(logits_of(built.network(), rows), expected)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +338,7 @@ def test_what_the_operator_cannot_do_is_refused(
 
 
 def test_convolutions_have_no_operator_of_few_bits(quantized: nn.Module, trained: Any, tmp_path: Path) -> None:
-    with pytest.raises(DeploymentError, match=r"'0.weight' of layer '0' \(Conv2d\) cannot be executed in few bits"):
+    with pytest.raises(DeploymentError, match=r"'0.weight' of layer '0' \(Conv2d\) cannot be executed with low-bit"):
         deployed(quantized, "onnxruntime w4", tmp_path / "made", trained)
 
 
@@ -385,9 +386,9 @@ def test_attention_is_packed_for_other_runtimes(attentive: Any, tmp_path: Path) 
     network, rows = attentive
     student = quantize(network, weights=Ternary())
     given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
-    made = load(deploy(student, "onnxruntime packed", tmp_path / "made", **given).folder)
-    np.testing.assert_allclose(made(rows), logits_of(student, rows), atol=1e-5)
-    assert_array_equal(logits_of(load(made.folder, network=Attentive()).network(), rows), logits_of(student, rows))
+    built = load(deploy(student, "onnxruntime packed", tmp_path / "made", **given).folder)
+    np.testing.assert_allclose(built(rows), logits_of(student, rows), atol=1e-5)
+    assert_array_equal(logits_of(load(built.folder, network=Attentive()).network(), rows), logits_of(student, rows))
 
 
 def test_few_bits_multiply_sequences(attentive: Any, tmp_path: Path) -> None:
@@ -397,7 +398,7 @@ def test_few_bits_multiply_sequences(attentive: Any, tmp_path: Path) -> None:
     student = quantize(network, weights=weights, activations={"up": Affine(8)}, calibration=rows)
     exact = Candidate("exact", "onnxruntime", "w4", {"accuracy_level": 1})
     given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
-    made = load(deploy(student, exact, tmp_path / "made", **given).folder)
-    assert np.quantile(np.abs(made(rows) - logits_of(student, rows)).max(1), 0.9) < 1e-4
-    nodes = [node.op_type for node in onnx.load(made.folder / "model.onnx").graph.node]
+    built = load(deploy(student, exact, tmp_path / "made", **given).folder)
+    assert np.quantile(np.abs(built(rows) - logits_of(student, rows)).max(1), 0.9) < 1e-4
+    nodes = [node.op_type for node in onnx.load(built.folder / "model.onnx").graph.node]
     assert nodes.count("MatMulNBits") == 4

@@ -18,14 +18,14 @@ from torch.nn.utils import parametrize
 from attar.deployment.export import DeploymentError
 from attar.deployment.packed import container
 from attar.deployment.packed.container import Content, read_packed, write_packed
-from attar.deployment.packed.network import content, plain, running
+from attar.deployment.packed.network import content
 from attar.deployment.packed.report import size_report
 from attar.errors import BadInput, CorruptFile
 from attar.network.evaluating import evaluating
 from attar.network.weights import digest, fill, read_tensors, write_tensors
 from attar.ops.entropy import entropy, histogram
 from attar.ops.granularity import PerAxis, PerGroup, PerTensor
-from attar.quantization.attach import input_formats
+from attar.quantization.attach import dequantize, input_formats
 from attar.quantization.edit import Quantize
 from attar.quantization.format import Encoded
 from attar.quantization.formats.affine import Affine
@@ -46,7 +46,7 @@ WEIGHTS: list[Any] = [
     Affine(4, PerAxis(0), symmetric=True),
     Affine(8, range="percentile", percentile=99.0),
     Codebook(2),
-    Codebook(levels=5, trains="weights", start_at="uniform"),
+    Codebook(levels=5, trains="weights", init="uniform"),
     Codebook(points=(0.1, 0.5, 0.8), granularity=PerTensor()),
     Ternary(),
     Ternary("learned", 0.5, PerAxis(0)),
@@ -84,9 +84,9 @@ def inputs() -> Tensor:
 @pytest.fixture(scope="module")
 def network(inputs: Tensor) -> nn.Module:
     torch.manual_seed(0)
-    made = Small()
-    made(inputs)  # running statistics other than those of the beginning
-    return made.eval()
+    artifact = Small()
+    artifact(inputs)  # running statistics other than those of the beginning
+    return artifact.eval()
 
 
 # -- exactness -------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_formats_of_inputs_are_part_of_the_network(
     back = filled(Quantize(inputs=input_formats(student)).apply(Small()), tmp_path / "packed")
     with evaluating(student), evaluating(back):
         assert torch.equal(back(inputs), student(inputs))
-        assert not torch.equal(back(inputs), plain(student)(inputs)), "the rounding of inputs is to be seen"
+        assert not torch.equal(back(inputs), dequantize(student).eval()(inputs)), "the rounding of inputs is to be seen"
 
 
 def test_formats_of_inputs_alone(network: nn.Module, inputs: Tensor, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_student_goes_on_running(network: nn.Module, inputs: Tensor) -> None
     student = quantize(network, weights=Uniform(2), activations=Affine(8), calibration=inputs)
     with evaluating(student):
         before = student(inputs)
-    for look in (content, plain, running, size_report):
+    for look in (content, dequantize, size_report):
         look(student)  # type: ignore[operator]
     with evaluating(student):
         assert torch.equal(student(inputs), before)
@@ -183,7 +183,7 @@ def test_any_matrix_comes_back(
 
 
 @pytest.fixture(scope="module")
-def wide() -> nn.Module:
+def large() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(256, 300), nn.Linear(300, 100))
 
@@ -200,9 +200,9 @@ def wide() -> nn.Module:
     ],
     ids=repr,
 )
-def test_files_have_the_bits_of_the_format(form: Any, bits: float, wide: nn.Module, tmp_path: Path) -> None:
+def test_files_have_the_bits_of_the_format(form: Any, bits: float, large: nn.Module, tmp_path: Path) -> None:
     weights = 256 * 300 + 300 * 100
-    write_packed(content(quantize(wide, weights=form)), tmp_path / "packed", coder="bits")
+    write_packed(content(quantize(large, weights=form)), tmp_path / "packed", coder="bits")
     size = (tmp_path / "packed").stat().st_size
     assert weights * bits / 8 + 1600 <= size <= weights * bits / 8 + 1600 + 900
 
@@ -284,10 +284,10 @@ def test_an_altered_byte_is_told(tmp_path_factory: pytest.TempPathFactory, place
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("altered") / "packed"
     write_packed(content(quantize(nn.Linear(30, 3), weights=Ternary())), path)
-    whole = bytearray(path.read_bytes())
-    header = 8 + int.from_bytes(whole[:8], "little")
-    whole[header + int(place * (len(whole) - header))] ^= flip
-    path.write_bytes(bytes(whole))
+    complete = bytearray(path.read_bytes())
+    header = 8 + int.from_bytes(complete[:8], "little")
+    complete[header + int(place * (len(complete) - header))] ^= flip
+    path.write_bytes(bytes(complete))
     with pytest.raises(CorruptFile, match=r"its SHA-256 differs"):
         read_packed(path)
 
@@ -379,10 +379,10 @@ def test_tables_and_codes_that_grow_beyond_measure_are_told(path: Path, monkeypa
     write_packed(content(quantize(nn.Linear(9, 3), weights=Ternary(granularity=PerAxis(0)))), path)
 
     def none(index: dict[str, Any]) -> None:
-        (said,) = index["codes"]
-        (table,) = said["table"]
-        said.update(shape=[2**40, 0], bytes=0, coder="bits")
-        table.update(shape=[2**40], repeated=True, kept="float32", bytes=4)
+        (answer,) = index["codes"]
+        (table,) = answer["table"]
+        answer.update(shape=[2**40, 0], bytes=0, coder="bits")
+        table.update(shape=[2**40], repeated=True, remaining="float32", bytes=4)
 
     rewritten(path, none, lambda payload: payload[:4])
     with pytest.raises(CorruptFile, match="bytes would grow to more than 67108864"):

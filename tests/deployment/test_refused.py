@@ -40,7 +40,7 @@ The error above occurred when calling torch.export.export."""
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("given", "reported"),
     [
         (OPENVINO, "ReduceMean: Unsupported input type dynamic"),
         (ERROR + MISSING, MISSING),
@@ -50,8 +50,8 @@ The error above occurred when calling torch.export.export."""
         ("", "RuntimeError"),
     ],
 )
-def test_the_telling_part_is_told(said: str, told: str) -> None:
-    assert telling(RuntimeError(said)) == told
+def test_the_telling_part_is_told(given: str, reported: str) -> None:
+    assert telling(RuntimeError(given)) == reported
 
 
 def test_the_error_that_it_began_with_is_told() -> None:
@@ -61,9 +61,9 @@ def test_the_error_that_it_began_with_is_told() -> None:
 
 
 def test_long_ones_end_at_a_word() -> None:
-    told = telling(RuntimeError("word " * 1000))
-    assert told.endswith("word ...") or told.endswith("word")
-    assert len(told) <= 600
+    reported = telling(RuntimeError("word " * 1000))
+    assert reported.endswith("word ...") or reported.endswith("word")
+    assert len(reported) <= 600
 
 
 def test_a_branch_is_shown_with_its_line_and_what_to_do() -> None:

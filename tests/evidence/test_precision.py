@@ -1,4 +1,4 @@
-"""What the page says of a student of few bits."""
+"""What the page says of a low-bit student."""
 
 import copy
 import json
@@ -83,12 +83,12 @@ def shown(text: str) -> str:
 
 
 @pytest.mark.parametrize("nothing", [None, [], [None], [stays()]])
-def test_without_few_bits_there_is_no_trace(nothing: Any, tmp_path: Path) -> None:
+def test_without_low_bit_formats_there_is_no_trace(nothing: Any, tmp_path: Path) -> None:
     content = page({"precision": nothing})
     assert content["precision"] is None
     assert content["charts"] == []
     render({"precision": nothing}, tmp_path / "report.html")
-    assert "few bits" not in (tmp_path / "report.html").read_text(encoding="utf-8").split("</style>")[1]
+    assert "low-bit" not in (tmp_path / "report.html").read_text(encoding="utf-8").split("</style>")[1]
 
 
 def test_bytes_add_up_and_means_are_weighted_by_values() -> None:

@@ -19,7 +19,7 @@ from attar.network.shift_bias import shift_bias
 from attar.network.spec import Spec
 from attar.network.weights import digest
 from attar.ops.granularity import PerAxis, PerGroup, PerTensor
-from attar.quantization.attach import unquantized
+from attar.quantization.attach import dequantize
 from attar.quantization.edit import Quantize
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
@@ -32,7 +32,7 @@ from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
 from attar.quantization.quantize import quantize
-from attar.quantization.sharing import share_points_
+from attar.quantization.sharing import share_codebook_
 
 ROWS = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(1))
 
@@ -66,9 +66,9 @@ def quantized(shared: bool = False, **given: Any) -> Change:
     def change(model: Model) -> Model:
         network = model.module
         if any(isinstance(edit, Quantize) for edit in model.spec.edits):
-            network = unquantized(network, leave="float")
+            network = dequantize(network, leave="float")
         network = quantize(network, calibration=ROWS, **given)
-        network = share_points_(network) if shared else network
+        network = share_codebook_(network) if shared else network
         return Model(network, model.spec.with_edit(Quantize.of(network)))
 
     return change
@@ -93,7 +93,7 @@ WEIGHTS: dict[str, Any] = {
     "uniform": Uniform(3),
     "uniform by chance": Uniform(3, PerGroup(7), rounding="stochastic"),
     "codebook": Codebook(2),
-    "codebook of weights": Codebook(levels=5, start_at="kmeans", trains="both"),
+    "codebook of weights": Codebook(levels=5, init="kmeans", trains="both"),
     "codebook that stays": Codebook(2, trains="weights"),
     "ternary": Ternary(),
     "ternary, learned": Ternary(scale="learned", granularity=PerAxis(0)),

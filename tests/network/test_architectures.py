@@ -104,7 +104,7 @@ def test_a_residual_network_needs_a_width():
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "message"),
     [
         (lambda: mlp(4, 3, hidden=[0]), r"hidden of mlp must be whole numbers of at least 1; got 0"),
         (lambda: mlp(4, 3, hidden=[1] * 1001), r"hidden of mlp must be a list of at most 1000 whole numbers"),
@@ -114,6 +114,6 @@ def test_a_residual_network_needs_a_width():
         (lambda: resnet(3, [4, 4], blocks=10**9), r"blocks of resnet must be from 0 to 1000; got 1000000000"),
     ],
 )
-def test_layers_without_units_and_without_end_are_refused(build: Callable[[], nn.Module], said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_layers_without_units_and_without_end_are_refused(build: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         build()

@@ -111,13 +111,13 @@ def test_leaves_the_module_alone() -> None:
     module[2].eval()
     before, modes = digest(module), [part.training for part in module.modules()]
     example = torch.randn(1, 1, 5, 5)
-    kept = example.clone()
+    remaining = example.clone()
     state = torch.get_rng_state()
     cost(module, example)
     assert digest(module) == before
     assert [part.training for part in module.modules()] == modes
     assert all(not part._forward_hooks and not part._forward_pre_hooks for part in module.modules())
-    assert torch.equal(example, kept)
+    assert torch.equal(example, remaining)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.backends.mha.get_fastpath_enabled()
 

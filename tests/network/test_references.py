@@ -120,7 +120,7 @@ def test_trust_is_no_part_of_what_is_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         (
             "def data():\n    raise KeyError('no such key')",
@@ -133,13 +133,13 @@ def test_trust_is_no_part_of_what_is_compared(tmp_path: Path) -> None:
     ],
 )
 def test_what_code_of_the_users_raises_is_one_sentence_with_its_place(
-    code: str, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    code: str, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path, "mine_c.py", code)
-    with pytest.raises(BadInput, match=said) as caught:
+    with pytest.raises(BadInput, match=message) as caught:
         returned(Trust(tmp_path), "mine_c:data")
     assert "\n" not in str(caught.value)
-    if "failed" in said:
+    if "failed" in message:
         assert "Traceback" in caplog.text
 
 

@@ -155,8 +155,8 @@ def _by_hand(columns: list[dict[str, Any]], row: Tensor) -> list[float]:
 def test_columns_of_a_table_are_what_it_takes():
     table = np.array([["red", 1.5], ["blue", None], ["red", 3.5]], dtype=object)
     columns = Columns.infer(table)
-    plain = json.loads(json.dumps(columns.to_json()))
-    features = Rows(plain)(torch.from_numpy(columns.encode(table)).float())
+    dequantized = json.loads(json.dumps(columns.to_json()))
+    features = Rows(dequantized)(torch.from_numpy(columns.encode(table)).float())
     assert features.tolist() == [[-1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]]
 
 

@@ -121,8 +121,8 @@ def test_other_shapes_are_refused_and_nothing_is_changed(tmp_path):
 def test_a_truncated_file_is_named(share, tmp_path):
     path = tmp_path / "it"
     save_weights(network(), path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    complete = path.read_bytes()
+    path.write_bytes(complete[: int(share * len(complete))])
     with pytest.raises(CorruptFile, match=r"it is not a whole safetensors file .*Restore it, or write it again\."):
         load_weights(network(), path)
 

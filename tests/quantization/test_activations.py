@@ -10,7 +10,7 @@ from attar.errors import BadInput
 from attar.network.architectures import convnet
 from attar.ops.granularity import PerAxis
 from attar.quantization.activations import InputFormat
-from attar.quantization.attach import formats, input_formats, unquantized
+from attar.quantization.attach import dequantize, formats, input_formats
 from attar.quantization.format import straight_through
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
@@ -45,16 +45,16 @@ def images(count: int = 16) -> torch.Tensor:
 @EVERY
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_the_fast_way_is_the_formats_own(form, dtype):
-    riding = InputFormat(form)
+    attached = InputFormat(form)
     sample = images()
-    if form.measures:
-        riding.measure_(sample)
+    if form.needs_calibration:
+        attached.calibrate_(sample)
     inputs = (1.5 * images(4)).to(dtype).requires_grad_()
     pull = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
     torch.manual_seed(3)
-    out = riding(inputs)
+    out = attached(inputs)
     torch.manual_seed(3)
-    expected = straight_through(form, inputs, riding.table)
+    expected = straight_through(form, inputs, attached.table)
     assert out.dtype == dtype and torch.equal(out, expected)
     ours, theirs = (torch.autograd.grad(each, inputs, pull)[0] for each in (out, expected))
     assert torch.equal(ours, theirs) and ours.any()
@@ -67,18 +67,18 @@ def test_layers_see_rounded_inputs(form):
     # After the hook that rounds, as it is registered later.
     small[8].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     small(images())
-    settled = small[8].input_format.settled
-    assert torch.equal(seen[0], settled.decode(settled.encode(seen[0], small[8].input_format.table)))
+    rounded = small[8].input_format.deterministic
+    assert torch.equal(seen[0], rounded.decode(rounded.encode(seen[0], small[8].input_format.table)))
     assert len(seen[0].unique()) <= 2**form.bits
 
 
 def test_ranges_are_of_what_comes_when_the_weights_are_quantized():
     student = network().eval()
     small = quantize(student, weights=Uniform(2), activations=Affine(8), calibration=[images()[:8], images()[8:]])
-    plain = unquantized(small)
+    dequantized = dequantize(small)
     for place in (0, 4, 8, 10):
-        came = plain[:place](images()) if place else images()
-        table = Affine(8).measure(came)
+        came = dequantized[:place](images()) if place else images()
+        table = Affine(8).calibrate(came)
         torch.testing.assert_close(small[place].input_format.table, table)
     assert not formats(student) and not hasattr(student[0], "input_format")
 
@@ -99,15 +99,15 @@ def test_many_values_are_thinned_evenly_and_the_range_is_still_near():
     every = torch.cat(batches)
     for form in (Affine(8), Affine(8, range="percentile", percentile=99.0)):
         small = quantize(nn.Linear(1, 1), activations=form, calibration=batches)
-        expected = form.measure(every)["step"]
+        expected = form.calibrate(every)["scale"]
         close = 0.0 if form.range == "max" else 0.02
-        torch.testing.assert_close(small.input_format.step, expected, rtol=close, atol=0)
+        torch.testing.assert_close(small.input_format.scale, expected, rtol=close, atol=0)
 
 
 def test_the_range_is_kept_with_the_weights():
     small = quantize(network(), activations=Affine(4), calibration=images())
     other = quantize(network(), activations=Affine(4), calibration=3 * images())
-    assert not torch.equal(other[0].input_format.step, small[0].input_format.step)
+    assert not torch.equal(other[0].input_format.scale, small[0].input_format.scale)
     other.load_state_dict(small.state_dict())
     assert torch.equal(other.eval()(images()), small.eval()(images()))
 
@@ -146,8 +146,8 @@ def test_a_range_is_that_of_whole_pictures(range_):
     pictures[..., 20:28] = torch.rand(80, 16, 32, 8, generator=torch.Generator().manual_seed(0))
     form = Affine(8, range=range_)
     small = quantize(nn.Sequential(nn.Conv2d(16, 2, 1)), activations=form, calibration=pictures)
-    expected = form.measure(pictures)
-    torch.testing.assert_close(small[0].input_format.step, expected["step"], rtol=0.02, atol=0)
+    expected = form.calibrate(pictures)
+    torch.testing.assert_close(small[0].input_format.scale, expected["scale"], rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize("spoiled", [torch.nan, torch.inf, 0.0])

@@ -18,13 +18,13 @@ from torch.nn import functional
 from attar.errors import BadInput
 from attar.network.weights import digest, load_weights, save_weights
 from attar.ops.granularity import PerTensor
-from attar.quantization.allocation import MOST_BITS, allocate, allocated, gradient_norms
-from attar.quantization.attach import encoded, formats, only_tables_learn_
+from attar.quantization.allocation import MOST_BITS, allocate, allocate_bits, gradient_norms
+from attar.quantization.attach import encode, formats, train_codebooks_only_
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.quantize import quantize
-from attar.quantization.sharing import share_points_
+from attar.quantization.sharing import share_codebook_
 
 NORMS = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=3), st.floats(0, 1e9, allow_subnormal=True), min_size=1, max_size=12
@@ -85,15 +85,15 @@ def test_what_cannot_be_shared_out_is_refused(norms: dict[str, float], mean: int
 
 
 def test_norms_are_those_of_the_mean_gradient() -> None:
-    net, said = network(), batches()
+    net, message = network(), batches()
     before, modes = digest(net), [layer.training for layer in net.modules()]
-    norms = gradient_norms(net, said, functional.cross_entropy, ["0.weight", "4.weight"])
+    norms = gradient_norms(net, message, functional.cross_entropy, ["0.weight", "4.weight"])
     assert digest(net) == before
     assert [layer.training for layer in net.modules()] == modes
     assert all(parameter.grad is None for parameter in net.parameters())
     still = copy.deepcopy(net).eval()
     # Equal batches: the mean of the gradients is the gradient of all examples together.
-    functional.cross_entropy(still(torch.cat([x for x, _ in said])), torch.cat([y for _, y in said])).backward()
+    functional.cross_entropy(still(torch.cat([x for x, _ in message])), torch.cat([y for _, y in message])).backward()
     for name, parameter in still.named_parameters():
         if name in norms:
             assert parameter.grad is not None
@@ -120,57 +120,57 @@ def test_no_batch_and_no_number_are_refused() -> None:
 
 def test_points_are_shared_out_and_every_tensor_has_half_of_them_at_least() -> None:
     norms = gradient_norms(network(), batches(), functional.cross_entropy, ["0.weight", "4.weight"])
-    chosen = allocated(network(), Codebook(bits=6), batches(), functional.cross_entropy)
+    chosen = allocate_bits(network(), Codebook(bits=6), batches(), functional.cross_entropy)
     counts = {name: len(form.codes) for name, form in chosen.items()}
     assert sum(counts.values()) == 128
     assert min(counts.values()) >= 32
     assert max(counts, key=counts.__getitem__) == max(norms, key=norms.__getitem__)
     assert len(set(counts.values())) == 2
-    riding = quantize(network(), weights=chosen)
-    assert {name: len(form.codes) for name, form in formats(riding).items()} == counts
-    for name, codes in encoded(riding).items():
+    attached = quantize(network(), weights=chosen)
+    assert {name: len(form.codes) for name, form in formats(attached).items()} == counts
+    for name, codes in encode(attached).items():
         assert int(codes.codes.max()) < len(chosen[name].codes)
 
 
 def test_bits_are_shared_out_and_every_tensor_has_one_less_at_least() -> None:
-    chosen = allocated(network(), Uniform(bits=4), batches(), functional.cross_entropy, skip=["0"])
+    chosen = allocate_bits(network(), Uniform(bits=4), batches(), functional.cross_entropy, skip=["0"])
     assert {name: form.bits for name, form in chosen.items()} == {"4.weight": 4}
-    both = allocated(network(), Uniform(bits=4), batches(), functional.cross_entropy)
+    both = allocate_bits(network(), Uniform(bits=4), batches(), functional.cross_entropy)
     assert sorted(form.bits for form in both.values()) in ([3, 5], [4, 4])
     assert max(form.bits for form in both.values()) <= MOST_BITS
 
 
 @pytest.mark.parametrize("form", [Ternary(), Codebook(points=(0.0, 1.0))])
 def test_formats_without_a_number_of_points_are_refused(form: Ternary | Codebook) -> None:
-    with pytest.raises(BadInput, match="allocated"):
-        allocated(network(), form, batches(), functional.cross_entropy)
+    with pytest.raises(BadInput, match="allocate_bits"):
+        allocate_bits(network(), form, batches(), functional.cross_entropy)
 
 
 # -- shared points -----------------------------------------------------------------------------------------------------
 
 
 def points_of(student: nn.Module) -> list[Tensor]:
-    return [codes.table["points"] for codes in encoded(student).values()]
+    return [codes.table["points"] for codes in encode(student).values()]
 
 
-@pytest.mark.parametrize("start_at", ["quantile", "uniform"])
-def test_shared_points_are_one_parameter_that_begins_on_all_weights(start_at: str) -> None:
-    form = Codebook(bits=2, start_at=start_at, granularity=PerTensor())
-    student = share_points_(quantize(network(), weights=form))
+@pytest.mark.parametrize("init", ["quantile", "uniform"])
+def test_shared_points_are_one_parameter_that_begins_on_all_weights(init: str) -> None:
+    form = Codebook(bits=2, init=init, granularity=PerTensor())
+    student = share_codebook_(quantize(network(), weights=form))
     learned = [parameter for name, parameter in student.named_parameters() if name.endswith("points")]
     assert len(learned) == 1
     scaled = torch.cat(
         [((w - w.min()) / (w.max() - w.min())).flatten() for w in (network()[0].weight, network()[4].weight)]
     )
     even = torch.linspace(0, 1, 4)
-    torch.testing.assert_close(learned[0].detach(), scaled.quantile(even).detach() if start_at == "quantile" else even)
+    torch.testing.assert_close(learned[0].detach(), scaled.quantile(even).detach() if init == "quantile" else even)
     assert all(torch.equal(points, learned[0].detach()) for points in points_of(student))
 
 
 def test_the_gradient_of_shared_points_is_the_sum_of_those_of_the_tensors() -> None:
     form = Codebook(bits=2)
     apart, together = (quantize(network(), weights=form) for _ in range(2))
-    share_points_(together)
+    share_codebook_(together)
     points = next(p for name, p in together.named_parameters() if name.endswith("points"))
     with torch.no_grad():
         for name, parameter in apart.named_parameters():
@@ -178,14 +178,14 @@ def test_the_gradient_of_shared_points_is_the_sum_of_those_of_the_tensors() -> N
                 parameter.copy_(points)
     inputs, labels = batches()[0]
     for student in (apart, together):
-        functional.cross_entropy(only_tables_learn_(student).eval()(inputs), labels).backward()
+        functional.cross_entropy(train_codebooks_only_(student).eval()(inputs), labels).backward()
     total = sum(p.grad for name, p in apart.named_parameters() if name.endswith("points") and p.grad is not None)
     assert points.grad is not None
     torch.testing.assert_close(points.grad, total)
 
 
 def test_shared_points_stay_shared_through_a_copy_and_a_file(tmp_path: Path) -> None:
-    student = share_points_(quantize(network(), weights=Codebook(bits=2)))
+    student = share_codebook_(quantize(network(), weights=Codebook(bits=2)))
     save_weights(student, tmp_path / "weights.safetensors")
     again = load_weights(copy.deepcopy(student), tmp_path / "weights.safetensors")
     learned = [parameter for name, parameter in again.named_parameters() if name.endswith("points")]
@@ -196,7 +196,7 @@ def test_shared_points_stay_shared_through_a_copy_and_a_file(tmp_path: Path) -> 
 
 
 def test_points_that_differ_or_are_not_there_are_not_shared() -> None:
-    with pytest.raises(BadInput, match="share_points_"):
-        share_points_(quantize(network(), weights={"0": Codebook(bits=2), "4": Codebook(bits=3)}))
-    with pytest.raises(BadInput, match="share_points_"):
-        share_points_(quantize(network(), weights=Uniform()))
+    with pytest.raises(BadInput, match="share_codebook_"):
+        share_codebook_(quantize(network(), weights={"0": Codebook(bits=2), "4": Codebook(bits=3)}))
+    with pytest.raises(BadInput, match="share_codebook_"):
+        share_codebook_(quantize(network(), weights=Uniform()))

@@ -172,7 +172,7 @@ def test_learned_ternary_scales_have_the_papers_gradient():
 def test_points_have_the_gradient_of_finite_differences():
     form, tensor, pull = Codebook(3, granularity=PerGroup(16)), weights(5, 10), weights(5, 10, seed=1)
     # In any order, as they may cross.
-    points = form.start(tensor)["points"][torch.tensor([3, 1, 0, 2, 7, 5, 6, 4])].requires_grad_()
+    points = form.initial_table(tensor)["points"][torch.tensor([3, 1, 0, 2, 7, 5, 6, 4])].requires_grad_()
     straight_through(form, tensor, {"points": points}).backward(pull)
     codes = form.encode(tensor, {"points": points.detach()}).codes
     for j in range(8):
@@ -188,10 +188,10 @@ def test_points_have_the_gradient_of_finite_differences():
 
 def test_points_and_weights_may_learn_together():
     form, tensor, pull = Codebook(2, trains="both"), weights(40), weights(40, seed=1)
-    table = form.start(tensor)
+    table = form.initial_table(tensor)
     table["points"].requires_grad_()
     assert torch.equal(gradient_of(form, tensor, pull, table), pull)
-    alone = form.start(tensor)
+    alone = form.initial_table(tensor)
     alone["points"].requires_grad_()
     straight_through(Codebook(2), tensor, alone).backward(pull)
     torch.testing.assert_close(table["points"].grad, alone["points"].grad)
@@ -200,41 +200,42 @@ def test_points_and_weights_may_learn_together():
 def test_points_begin_at_quantiles_of_the_scaled_weights():
     tensor = weights(500)
     scaled = ((tensor - tensor.min()) / (tensor.max() - tensor.min())).numpy()
-    points = Codebook(3, granularity=PerTensor()).start(tensor)["points"]
+    points = Codebook(3, granularity=PerTensor()).initial_table(tensor)["points"]
     np.testing.assert_allclose(points.numpy(), np.percentile(scaled, np.linspace(0, 100, 8)), atol=1e-12)
-    even = Codebook(3, start_at="uniform").start(tensor)["points"]
+    even = Codebook(3, init="uniform").initial_table(tensor)["points"]
     np.testing.assert_allclose(even.numpy(), np.linspace(0, 1, 8))
 
 
 def test_points_of_kmeans_are_means_of_what_is_nearest():
     # Scaled they are 0, .1, .9, 1: two pairs, whose means are half way.
-    settled = Codebook(1, start_at="kmeans").start(torch.tensor([1.0, 3.0, 0.0, 10.0, 9.0, 1.0]) / 10)["points"]
-    torch.testing.assert_close(settled, torch.tensor([0.125, 0.95]))
+    tensor = torch.tensor([1.0, 3.0, 0.0, 10.0, 9.0, 1.0]) / 10
+    points = Codebook(1, init="kmeans").initial_table(tensor)["points"]
+    torch.testing.assert_close(points, torch.tensor([0.125, 0.95]))
     tensor = weights(5000)
-    form = Codebook(3, start_at="kmeans", granularity=PerTensor())
+    form = Codebook(3, init="kmeans", granularity=PerTensor())
     scaled = ((tensor - tensor.min()) / (tensor.max() - tensor.min())).numpy().reshape(-1)
-    points = form.start(tensor)["points"].numpy()
+    points = form.initial_table(tensor)["points"].numpy()
     nearest = np.abs(scaled[:, None] - points).argmin(1)
     np.testing.assert_allclose(points, [scaled[nearest == place].mean() for place in range(8)], atol=1e-9)
     errors = {at: float((codes_off(tensor, at) ** 2).mean()) for at in ("kmeans", "quantile", "uniform")}
     assert errors["kmeans"] < min(errors["quantile"], errors["uniform"])
 
 
-def codes_off(tensor: torch.Tensor, start_at: str) -> torch.Tensor:
-    form = Codebook(3, start_at=start_at, granularity=PerTensor())
+def codes_off(tensor: torch.Tensor, init: str) -> torch.Tensor:
+    form = Codebook(3, init=init, granularity=PerTensor())
     return form.decode(form.encode(tensor)) - tensor
 
 
 def test_points_begin_where_they_should_in_tensors_beyond_what_float32_counts():
     many = torch.linspace(0, 1, 2**24 + 4).reshape(4, -1)
-    points = Codebook(1, granularity=PerTensor()).start(many)["points"]
+    points = Codebook(1, granularity=PerTensor()).initial_table(many)["points"]
     assert points.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("tensor", [torch.zeros(0), torch.full((7,), 2.5), torch.tensor([1.0, 2.0])])
 def test_points_of_kmeans_where_values_are_few(tensor: torch.Tensor):
-    form = Codebook(3, start_at="kmeans")
-    points = form.start(tensor)["points"]
+    form = Codebook(3, init="kmeans")
+    points = form.initial_table(tensor)["points"]
     assert points.shape == (8,) and bool(points.isfinite().all()) and bool((points.diff() >= 0).all())
     torch.testing.assert_close(form.decode(form.encode(tensor)), tensor)
 
@@ -294,7 +295,7 @@ def test_more_bits_are_nearer():
 
 
 def test_an_encoding_says_its_size():
-    encoded = Encoded(torch.zeros(2, 3, dtype=torch.uint8), {"step": torch.zeros(4)}, torch.float32)
+    encoded = Encoded(torch.zeros(2, 3, dtype=torch.uint8), {"scale": torch.zeros(4)}, torch.float32)
     assert encoded.shape == (2, 3) and encoded.table_bytes == 16
 
 
@@ -310,7 +311,7 @@ def test_a_tensor_of_no_rows_has_no_groups(form):
 def test_what_fills_up_the_last_group_does_not_count():
     tensor = weights(44)
     tensor[-1] = 1e-4
-    whole, grouped = Ternary(granularity=PerTensor()), Ternary(granularity=PerGroup(40))
+    complete, grouped = Ternary(granularity=PerTensor()), Ternary(granularity=PerGroup(40))
     encoded = grouped.encode(tensor)
-    torch.testing.assert_close(encoded.table["scale"][1:], whole.encode(tensor[40:]).table["scale"])
-    assert torch.equal(encoded.codes[40:], whole.encode(tensor[40:]).codes)
+    torch.testing.assert_close(encoded.table["scale"][1:], complete.encode(tensor[40:]).table["scale"])
+    assert torch.equal(encoded.codes[40:], complete.encode(tensor[40:]).codes)

@@ -10,7 +10,7 @@ from attar.errors import BadInput, NothingMatched
 from attar.network.architectures import convnet, mlp
 from attar.network.layout import lay_out_
 from attar.ops.granularity import PerAxis, PerTensor
-from attar.quantization.attach import encoded, formats, input_formats, only_tables_learn_, unquantized
+from attar.quantization.attach import dequantize, encode, formats, input_formats, train_codebooks_only_
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -177,7 +177,7 @@ def test_what_cannot_be_quantized_is_refused():
         broken[8].weight[0, 0] = torch.nan
     with pytest.raises(BadInput, match=r"tensor of quantize, weights '8.weight', must be finite everywhere; got '1 of"):
         quantize(broken, weights=FORM)
-    for verb in (unquantized, only_tables_learn_):
+    for verb in (dequantize, train_codebooks_only_):
         with pytest.raises(BadInput, match="student of"):
             verb(network())
 
@@ -235,9 +235,9 @@ def test_attention_is_quantized_where_its_weights_are():
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     small = quantize(attention, weights=Uniform(8))
     assert list(formats(small)) == ["in_proj_weight", "out_proj.weight"]
-    plain, x = unquantized(small), torch.randn(2, 5, 8)
+    dequantized, x = dequantize(small), torch.randn(2, 5, 8)
     for training in (True, False):
-        torch.testing.assert_close(small.train(training)(x, x, x)[0], plain.train(training)(x, x, x)[0])
+        torch.testing.assert_close(small.train(training)(x, x, x)[0], dequantized.train(training)(x, x, x)[0])
     with pytest.raises(BadInput, match="layer '' of quantize, activations must be one whose only input is its first"):
         quantize(attention, activations=Clipped())
 
@@ -248,22 +248,22 @@ def test_attention_is_quantized_where_its_weights_are():
 def test_formats_come_off_again(form):
     student = network()
     small = quantize(student, weights=form, activations=Affine(8), calibration=images())
-    plain = unquantized(small, leave="float")
-    assert plain.state_dict().keys() == student.state_dict().keys()
-    assert all(torch.equal(plain.state_dict()[name], tensor) for name, tensor in student.state_dict().items())
-    kept = unquantized(small)
-    assert type(kept[0]) is nn.Conv2d and not kept[0]._forward_pre_hooks and formats(small)
-    assert torch.equal(kept[8].weight, small.eval()[8].weight)
-    assert kept.training == student.training
-    assert all(parameter.requires_grad and parameter.is_leaf for parameter in kept.parameters())
+    dequantized = dequantize(small, leave="float")
+    assert dequantized.state_dict().keys() == student.state_dict().keys()
+    assert all(torch.equal(dequantized.state_dict()[name], tensor) for name, tensor in student.state_dict().items())
+    remaining = dequantize(small)
+    assert type(remaining[0]) is nn.Conv2d and not remaining[0]._forward_pre_hooks and formats(small)
+    assert torch.equal(remaining[8].weight, small.eval()[8].weight)
+    assert remaining.training == student.training
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in remaining.parameters())
     weights_alone = quantize(student, weights=form)
-    kept = unquantized(weights_alone).eval()
-    assert torch.equal(kept(images()), weights_alone.eval()(images()))
+    remaining = dequantize(weights_alone).eval()
+    assert torch.equal(remaining(images()), weights_alone.eval()(images()))
 
 
 def test_the_codes_are_those_of_the_weights_in_use():
     small = quantize(network(), weights={"0": FORM, "*": Codebook(3)}).eval()
-    held = encoded(small)
+    held = encode(small)
     for name, form in formats(small).items():
         assert torch.equal(form.decode(held[name]), small[int(name.split(".")[0])].weight)
 
@@ -276,19 +276,19 @@ def test_parametrizations_that_were_there_before_stay_where_they_were():
     small = quantize(student, weights=FORM, tensors="all", skip=["8.parametrizations*"])
     assert "8.bias" in formats(small)
     assert isinstance(student[8].bias, nn.Parameter) and len(small[8].bias.unique()) <= 4
-    plain = unquantized(small)
-    assert isinstance(plain[8].bias, nn.Parameter) and not isinstance(small[8].bias, nn.Parameter)
-    assert torch.equal(plain.eval()(images()), small.eval()(images()))
+    dequantized = dequantize(small)
+    assert isinstance(dequantized[8].bias, nn.Parameter) and not isinstance(small[8].bias, nn.Parameter)
+    assert torch.equal(dequantized.eval()(images()), small.eval()(images()))
 
 
 def test_chance_is_for_training_alone():
     small = quantize(network(), weights=Uniform(2, rounding="stochastic"))
     one, other = small.train()[8].weight, small[8].weight
     assert not torch.equal(one, other)
-    settled = small.eval()[8].weight
-    assert torch.equal(settled, small[8].weight)
-    assert torch.equal(settled, Uniform(2).decode(Uniform(2).encode(small[8].parametrizations.weight.original)))
-    assert torch.equal(unquantized(small.train())[8].weight, settled)
+    deterministic = small.eval()[8].weight
+    assert torch.equal(deterministic, small[8].weight)
+    assert torch.equal(deterministic, Uniform(2).decode(Uniform(2).encode(small[8].parametrizations.weight.original)))
+    assert torch.equal(dequantize(small.train())[8].weight, deterministic)
 
 
 def test_a_copy_has_weights_and_formats_of_its_own():
@@ -297,7 +297,7 @@ def test_a_copy_has_weights_and_formats_of_its_own():
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.mul_(2)
-        twin[0].input_format.step.mul_(2)
+        twin[0].input_format.scale.mul_(2)
     fresh = quantize(network(), weights=Codebook(2), activations=Affine(4), calibration=images())
     assert torch.equal(small.eval()(images()), fresh.eval()(images()))
     assert not torch.equal(twin.eval()(images()), fresh(images()))
@@ -306,14 +306,14 @@ def test_a_copy_has_weights_and_formats_of_its_own():
 
 
 def test_only_what_formats_learn_goes_on_learning():
-    student = only_tables_learn_(quantize(network(), weights=Codebook(2)))
+    student = train_codebooks_only_(quantize(network(), weights=Codebook(2)))
     learning = [name for name, parameter in student.named_parameters() if parameter.requires_grad]
     assert learning == [f"{place}.parametrizations.weight.0.points" for place in (0, 4, 8, 10)]
     # Weights that do not learn do not decay either; biases do go on unless told otherwise.
     student = quantize(network(), weights=Codebook(2))
     assert not student[8].parametrizations.weight.original.requires_grad and student[8].bias.requires_grad
-    with pytest.raises(BadInput, match="student of only_tables_learn_ must be a student whose formats learn"):
-        only_tables_learn_(quantize(network(), weights=FORM))
+    with pytest.raises(BadInput, match="student of train_codebooks_only_ must be a student whose formats have"):
+        train_codebooks_only_(quantize(network(), weights=FORM))
 
 
 def test_the_layout_of_images_changes_nothing_but_speed():
@@ -323,7 +323,7 @@ def test_the_layout_of_images_changes_nothing_but_speed():
         for place in (0, 4):
             assert torch.equal(last[place].weight, student[place].weight)
         outputs: list[torch.Tensor] = []
-        handle = last[0].register_forward_hook(lambda _, __, output, kept=outputs: kept.append(output))
+        handle = last[0].register_forward_hook(lambda _, __, output, remaining=outputs: remaining.append(output))
         laid = last(images().contiguous(memory_format=torch.channels_last))
         handle.remove()
         torch.testing.assert_close(laid, student(images()))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.network.architectures import convnet
-from attar.quantization.attach import encoded, formats, only_tables_learn_, unquantized
+from attar.quantization.attach import dequantize, encode, formats, train_codebooks_only_
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook
@@ -83,10 +83,10 @@ def test_a_quantized_network_learns(form):
     fitted = fit(student, OBJECTIVE, Bars(), settings=SETTINGS, validation=Bars())
     assert fitted.score is not None and fitted.score > 0.8
     assert formats(fitted.model).keys() == formats(student).keys()
-    plain = unquantized(fitted.model)
-    assert accuracy(plain) == pytest.approx(fitted.score)
-    for name, held in encoded(fitted.model).items():
-        layer = plain.get_submodule(name.rpartition(".")[0])
+    dequantized = dequantize(fitted.model)
+    assert accuracy(dequantized) == pytest.approx(fitted.score)
+    for name, held in encode(fitted.model).items():
+        layer = dequantized.get_submodule(name.rpartition(".")[0])
         assert torch.equal(layer.weight, formats(fitted.model)[name].decode(held))
 
 
@@ -102,7 +102,7 @@ def test_a_network_with_quantized_inputs_goes_on_learning(form):
 
 def test_points_alone_bring_a_trained_network_back():
     trained = fit(network(), OBJECTIVE, Bars(), settings=replace(SETTINGS, epochs=4)).model
-    student = only_tables_learn_(quantize(trained, weights=Codebook(2, start_at="uniform")))
+    student = train_codebooks_only_(quantize(trained, weights=Codebook(2, init="uniform")))
     settings = Training(
         epochs=4, batch_size=16, learning_rate=2e-3, momentum=0.9, schedule="constant", checkpoint="last"
     )
@@ -143,13 +143,13 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, ema):
             student(), OBJECTIVE, Bars(), settings=settings, validation=Bars(), checkpoint_file=path, **more
         ).model
 
-    whole = go(None)
+    complete = go(None)
     with pytest.raises(Killed):
         go(tmp_path / "state", progress=killed)
     resumed = go(tmp_path / "state")
-    for name, tensor in whole.state_dict().items():
+    for name, tensor in complete.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
-    assert not torch.equal(whole[0].parametrizations.weight.original, student()[0].parametrizations.weight.original)
+    assert not torch.equal(complete[0].parametrizations.weight.original, student()[0].parametrizations.weight.original)
 
 
 def test_the_first_step_has_the_straight_through_gradient():
@@ -160,7 +160,7 @@ def test_the_first_step_has_the_straight_through_gradient():
         epochs=1, batch_size=16, learning_rate=0.1, momentum=0.0, schedule="constant", checkpoint="last"
     )
     fitted = fit(quantize(student, weights=form), OBJECTIVE, data, settings=settings)
-    by_hand = unquantized(quantize(student, weights=form)).train()
+    by_hand = dequantize(quantize(student, weights=form)).train()
     nn.functional.cross_entropy(by_hand(data.inputs), data.labels).backward()
     for name in formats(fitted.model):
         place = int(name.split(".")[0])

@@ -21,7 +21,7 @@ from attar.errors import BadInput, NothingMatched
 from attar.evidence.measure import predict_all
 from attar.pipeline.steps.distill import Distill, freeze_bn_stats_
 from attar.pipeline.steps.quantize import Quantize
-from attar.quantization.attach import encoded, formats, input_formats
+from attar.quantization.attach import encode, formats, input_formats
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
@@ -190,7 +190,7 @@ def test_only_points_learn_and_every_weight_goes_to_its_nearest(
         moved = {name for name in before if not torch.equal(before[name], after[name])}
         assert moved
         assert all(name.endswith(".points") for name in moved)
-        for name, codes in encoded(last.network).items():
+        for name, codes in encode(last.network).items():
             weight = last.earlier[0].network.state_dict()[name]
             scaled = (weight - weight.min()) / (weight.max() - weight.min())
             nearest = (scaled[..., None] - codes.table["points"]).abs().min(-1).values
@@ -263,10 +263,10 @@ def test_points_may_be_shared_or_allotted(stepped: Callable[..., Document], tmp_
     together = taught_by(
         stepped(DISTIL, {**POINTS, "share_codebook": True}, {**GENTLY, "train": "codebook"}), tmp_path / "run"
     )
-    one, other = (codes.table["points"] for codes in encoded(together.student.network).values())
+    one, other = (codes.table["points"] for codes in encode(together.student.network).values())
     assert torch.equal(one, other)
     alone = taught_by(stepped(DISTIL, POINTS, {**GENTLY, "train": "codebook"}), tmp_path / "run")
-    one, other = (codes.table["points"] for codes in encoded(alone.student.network).values())
+    one, other = (codes.table["points"] for codes in encode(alone.student.network).values())
     assert not torch.equal(one, other), "points of their own are not those that were shared"
     allotted = taught_by(stepped(DISTIL, {**POINTS, "allocation": "gradient"}), tmp_path / "run")
     forms = formats(allotted.student.network).values()
@@ -278,7 +278,7 @@ def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Do
     document = stepped(
         {"use": "quantize", "weights": {"use": "wrpn"}, "activations": {"use": "clipped"}},
         DISTIL,
-        teacher={"learns": True},
+        teacher={"learned": True},
         objective={"teacher": {"use": "hard_labels", "of": "teacher"}},
     )
     run = compress(from_document(document), tmp_path / "run")
@@ -381,14 +381,14 @@ def test_steps_that_make_no_sense_are_refused_with_their_place(
 
 def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., Document]) -> None:
     with pytest.raises(BadInput, match="one distill step where the teacher learns along"):
-        from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learns": True}))
+        from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learned": True}))
 
 
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
         ([DISTIL, {**TWO_BITS, "skip": ["frist"]}], "'frist' fits none"),
-        ([DISTIL, TWO_BITS, {**GENTLY, "train": "codebook"}], "formats learn"),
+        ([DISTIL, TWO_BITS, {**GENTLY, "train": "codebook"}], "formats have a learned codebook"),
         (
             [DISTIL, {**TWO_BITS, "activations": {"use": "affine", "granularity": "channel"}}],
             "granularity of quantize, activations must be the whole tensor",

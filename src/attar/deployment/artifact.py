@@ -42,7 +42,7 @@ from attar.deployment.manifest import (
 from attar.deployment.packed.container import CODERS, FLOATS, Content, read_packed, write_packed
 from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
 from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
-from attar.deployment.packed.network import content, exportable, plain, running
+from attar.deployment.packed.network import content, exportable
 from attar.deployment.refused import DeploymentError, telling
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import BadInput, CorruptFile, must, near, shown
@@ -52,7 +52,7 @@ from attar.network.fitting import build_to_fit
 from attar.network.float32 import in_float32, number_types
 from attar.network.spec import Spec
 from attar.network.weights import digest, fill, read_tensors, save_weights
-from attar.quantization.attach import input_formats, is_quantized
+from attar.quantization.attach import dequantize, input_formats, is_quantized
 from attar.quantization.edit import Quantize
 from attar.records import to_text
 from attar.tables.columns import Columns
@@ -70,7 +70,7 @@ _ASKED_WHEN_OPENED = 2**22
 """Numbers of one input at most for which an artifact is asked once when it is opened, before its first call."""
 
 _VALUES: Mapping[str, Sequence[Any]] = {"coder": CODERS, "floats": FLOATS, "accuracy_level": ACCURACY_LEVELS}
-"""What settings of packed files and of few bits can be."""
+"""What settings of packed files and of low-bit execution can be."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Candidate:
     Attributes:
         name: What reports call it, unique among `candidates`.
         runtime: ``torch``, ``onnxruntime`` or ``openvino``.
-        precision: ``fp32`` or ``int8``; for students that `quantize` made also ``packed``, where the file has codes of
-            few bits that are expanded to float32 when it is opened, and ``w2``, ``w4`` and ``w8``, in which ONNX
+        precision: ``fp32`` or ``int8``; for students that `quantize` made also ``packed``, where the file has
+            low-bit codes that are expanded to float32 when it is opened, and ``w2``, ``w4`` and ``w8``, in which ONNX
             Runtime executes linear layers. ``fp32`` and ``int8`` deploy the weights of such a student and leave the
             formats of its activations out.
         settings: What else distinguishes it: the settings of its quantizer; ``coder`` and ``floats`` of a packed file,
-            see `write_packed`; ``accuracy_level`` of few bits, see `to_low_bits`.
+            see `write_packed`; ``accuracy_level`` of low-bit execution, see `to_low_bits`.
     """
 
     name: str
@@ -133,8 +133,8 @@ def candidates(
     Args:
         runtimes: Which runtimes to consider.
         int8: Whether to add the int8 settings of those runtimes that have them.
-        student: What is to be deployed. If `quantize` made it, its packed files are added, and few bits where ONNX
-            Runtime can execute all of its quantized weights.
+        student: What is to be deployed. If `quantize` made it, its packed files are added, and low-bit execution where
+            ONNX Runtime has it for all quantized weights.
 
     Raises:
         BadInput: If a runtime is unknown, or none is given.
@@ -400,7 +400,7 @@ def deploy(
     in parts, in another order and alone. A row must be answered the same each time, by torch and by the runtime. Logits
     must be finite, and in float32 equal those of torch within 0.001 of the largest. The same
     holds for packed files (on nine rows of ten where activations are rounded); those with floats of 16 bits, and
-    layers executed in few bits, must be within 0.05 of the largest.
+    layers executed with low-bit weights, must be within 0.05 of the largest.
 
     Args:
         student: Any module from ``[batch, ...]`` to logits ``[batch, classes]``, alone or among other outputs. It is
@@ -441,12 +441,14 @@ def deploy(
             f"{type(student).__name__} cannot be deployed to torch without a spec, because nothing is ever unpickled. "
             "Pass spec=Spec('package.module:function', {...}), or choose another runtime."
         )
-    whole = _on_cpu(student)
-    if rebuilt_from_packed(chosen.precision) and not is_quantized(whole):
+    on_cpu = _on_cpu(student)
+    if rebuilt_from_packed(chosen.precision) and not is_quantized(on_cpu):
         rule = f"quantized for {chosen.name!r}"
         raise must("student", "deploy", rule, type(student).__name__, "Pass what quantize() gave, or choose fp32")
-    # What packed files and few bits are held against is the student itself, with its formats.
-    network = plain(whole) if is_quantized(whole) and not rebuilt_from_packed(chosen.precision) else whole
+    # What packed files and low-bit execution are held against is the student itself, with its formats.
+    network = (
+        dequantize(on_cpu).eval() if is_quantized(on_cpu) and not rebuilt_from_packed(chosen.precision) else on_cpu
+    )
     rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
     kinds = number_types(network)
     if kinds and (floats := in_float32(network, rows)) is not None:
@@ -455,14 +457,16 @@ def deploy(
 
     target = Path(folder)
     _refuse_foreign(target)
-    with new_folder(target) as making:
-        needed = _write(network, chosen, making, example.detach().cpu(), calibration)
+    with new_folder(target) as unfinished:
+        needed = _write(network, chosen, unfinished, example.detach().cpu(), calibration)
         rebuilding = PACKED if rebuilt_from_packed(chosen.precision) else WEIGHTS
         if rebuilding not in needed:
-            save_weights(network, making / WEIGHTS) if rebuilding == WEIGHTS else _pack(network, making, None, {})
+            save_weights(network, unfinished / WEIGHTS) if rebuilding == WEIGHTS else _pack(
+                network, unfinished, None, {}
+            )
         if rebuilding == PACKED:
-            network = running(network)
-            network.load_state_dict(read_packed(making / PACKED).state())
+            network = dequantize(network, keep_input_formats=True).eval()
+            network.load_state_dict(read_packed(unfinished / PACKED).state())
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "attar": version("attar"),
@@ -484,7 +488,7 @@ def deploy(
                 "classes": list(classes),
                 "kind": output,
             },
-            "files": [described(making / name, name in needed) for name in dict.fromkeys((*needed, rebuilding))],
+            "files": [described(unfinished / name, name in needed) for name in dict.fromkeys((*needed, rebuilding))],
             "network": {**_rebuilt_by(spec, network), "weights": rebuilding, "digest": digest(network)},
         }
         if columns is not None:
@@ -492,7 +496,7 @@ def deploy(
         notes = [_NOTES[chosen.precision]] if chosen.precision in _NOTES else []
         if kinds and not number_types(network):
             notes.append(f"The student has numbers of {' and '.join(kinds)}; it is deployed in float32.")
-        if is_quantized(whole) and not rebuilt_from_packed(chosen.precision):
+        if is_quantized(on_cpu) and not rebuilt_from_packed(chosen.precision):
             notes.append("The student was quantized: these are its quantized weights, without formats of activations.")
         recurrent = [name for name, layer in network.named_modules() if isinstance(layer, nn.RNNBase)]
         if recurrent and chosen.precision == "int8" and chosen.runtime == "onnxruntime":
@@ -504,18 +508,18 @@ def deploy(
         if notes:
             manifest["note"] = " ".join(notes)
         allow = ("attar",) if spec is None else ("attar", spec.reference.partition(":")[0].partition(".")[0])
-        rounds = rebuilt_from_packed(chosen.precision) and bool(input_formats(whole))
-        made = Artifact(making, manifest, _allow=allow)
+        rounds = rebuilt_from_packed(chosen.precision) and bool(input_formats(on_cpu))
+        artifact = Artifact(unfinished, manifest, _allow=allow)
         manifest["checked"] = checked(
             chosen.name,
-            _opened(made),
+            _opened(artifact),
             rows.numpy(),
             expected.numpy(),
             precision=chosen.precision,
             rounds=rounds,
             coarse=chosen.settings.get("floats") == "float16" or tolerance_of(network) > TOLERANCE,
         )
-        write_file(making / MANIFEST, to_text(manifest, indent=2))
+        write_file(unfinished / MANIFEST, to_text(manifest, indent=2))
     return Artifact(target, manifest, _allow=allow)
 
 
@@ -625,19 +629,19 @@ def _check_student(student: object) -> None:
             )
 
 
-def _opened(made: Artifact) -> Runner:
+def _opened(artifact: Artifact) -> Runner:
     """What runs the files that were just written.
 
     Raises:
         DeploymentError: If the runtime cannot open them; they are not damaged.
     """
     try:
-        return made._runner(None)
+        return artifact._runner(None)
     except CorruptFile as error:
         reason = telling(error.__cause__ or error)
         raise DeploymentError(
-            f"{made.candidate} cannot run the student's graph: {reason}. Choose another runtime, or change the part of "
-            "the network that this is about."
+            f"{artifact.candidate} cannot run the student's graph: {reason}. Choose another runtime, or change the "
+            "part of the network that this is about."
         ) from error
 
 
@@ -675,7 +679,9 @@ def _pack(student: nn.Module, folder: Path, example: Tensor | None, settings: Ma
     packed = content(student)
     if example is not None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
-            graph = without_weights(exportable(running(student)), packed.state(), example, Path(scratch))
+            graph = without_weights(
+                exportable(dequantize(student, keep_input_formats=True).eval()), packed.state(), example, Path(scratch)
+            )
         packed = Content(packed.codes, packed.tensors, graph)
     write_packed(packed, folder / PACKED, **settings)
 
@@ -683,7 +689,7 @@ def _pack(student: nn.Module, folder: Path, example: Tensor | None, settings: Ma
 _NOTES = {
     "packed": "The weights are packed on disk and expanded to float32 when the file is opened: this saves bytes of the "
     "file, and neither memory nor time.",
-    **dict.fromkeys(BITS, "Linear layers are executed with weights of few bits by ONNX Runtime's MatMulNBits."),
+    **dict.fromkeys(BITS, "Linear layers are executed with low-bit weights by ONNX Runtime's MatMulNBits."),
 }
 """What the manifest says of a precision."""
 

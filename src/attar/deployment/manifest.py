@@ -148,9 +148,9 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
 def verify(folder: Path, file: Mapping[str, Any]) -> None:
     """Refuse a name that leaves the folder, and a file that is not what was written."""
     name = file["name"]
-    plain = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name} and name not in ("", ".", "..")
+    is_name = {PurePosixPath(name).name, PureWindowsPath(name).name} == {name} and name not in ("", ".", "..")
     path = folder / name
-    if not plain or path.is_symlink():
+    if not is_name or path.is_symlink():
         raise must("files", str(folder / MANIFEST), "plain names inside the folder", name, "Do not use this artifact")
     if not path.is_file():
         if not file["needed"]:

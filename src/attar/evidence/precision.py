@@ -1,4 +1,4 @@
-"""What the page of a run shows of a student of few bits: the bytes of each layer, its weights and its numbers."""
+"""What the page of a run shows of a low-bit student: the bytes of each layer, its weights and its numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUMMED = ("values", "bytes_packed", "bytes_coded", "bytes_table", "bytes_float3
 
 
 def precision(tensors: Sequence[Mapping[str, Any] | None] | None, drawn: Charts) -> dict[str, Any] | None:
-    """Sentence, table, chart and histograms, ready to print; None where no tensor has few bits.
+    """Sentence, table, chart and histograms, ready to print; None where no tensor is in a low-bit format.
 
     Args:
         tensors: What the evidence holds of each tensor, see `attar.deployment.packed.report.size_report`. Every figure
@@ -200,7 +200,7 @@ def _chart(few: Sequence[Mapping[str, Any]], left: Mapping[str, Any] | None) -> 
         after="packed",
         title="bytes",
         unit="bytes",
-        description=f"{title}, in float32 and packed in few bits, one line per tensor.",
+        description=f"{title}, in float32 and packed in low-bit formats, one line per tensor.",
     )
     return [Chart(title, "", spec, full_width=True)]
 

@@ -56,7 +56,7 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
         raise must("example", "cost", "a single input, [1, ...]", list(example.shape), "Pass inputs[:1]")
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops})
     by_layer: dict[str, int] = {}
-    with evaluating(module), _plain_operations(), _attributed(module, counter, by_layer), counter:
+    with evaluating(module), _unfused(), _attributed(module, counter, by_layer), counter:
         forward(module, example)
     macs = counter.get_total_flops() // 2  # the counter takes a multiply-add for two operations
     return Cost(
@@ -77,7 +77,7 @@ def _recurrent_flops(
 
 
 @contextmanager
-def _plain_operations() -> Iterator[None]:
+def _unfused() -> Iterator[None]:
     """Attention as the products that it is made of, since the counter does not know every fused form."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

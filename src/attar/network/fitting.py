@@ -63,12 +63,12 @@ def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
 @contextmanager
 def _parameters(most: int, path: Path) -> Iterator[None]:
     """Let no more than so many parameters be made."""
-    made = 0
+    parameters = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal made
-        made += 1
-        if made > most:
+        nonlocal parameters
+        parameters += 1
+        if parameters > most:
             remedy = "Restore the files, or deploy again"
             raise must("network", str(path), f"one of {most} tensors, as its weights are", "one of more", remedy)
 

@@ -67,19 +67,19 @@ def found_kind(
     finite = inputs[inputs.isfinite()].double()
     center, spread = (float(finite.mean()), float(finite.std(correction=0)) or 1.0) if finite.numel() else (0.0, 1.0)
     noise = torch.randn(_PROBES, *inputs.shape[1:], generator=generator)
-    wide = torch.cat([noise, noise.flip(0) * 100.0]) * spread + center
+    random = torch.cat([noise, noise.flip(0) * 100.0]) * spread + center
     # Inputs such as the numbers of words must be what they are: their places are exchanged instead.
     flat = inputs.detach().cpu().reshape(len(inputs), -1)
     source = torch.randint(len(flat), (_PROBES,), generator=generator)
     order = torch.rand(_PROBES, flat.shape[1], generator=generator).argsort(dim=1)
     shuffled = flat[source].gather(1, order).reshape(_PROBES, *inputs.shape[1:])
-    for probe in (wide, shuffled):
+    for probe in (random, shuffled):
         try:
-            said = ask(probe.to(inputs.device, inputs.dtype))
+            outputs = ask(probe.to(inputs.device, inputs.dtype))
         except Exception:  # whatever a model raises about inputs that it was never meant for
             continue
-        if said.shape[1:] == numbers.shape[1:]:
-            return kind if recognized(said, precision) == kind else "logits"
+        if outputs.shape[1:] == numbers.shape[1:]:
+            return kind if recognized(outputs, precision) == kind else "logits"
     return recognized(numbers, precision)
 
 

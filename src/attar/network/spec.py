@@ -72,8 +72,8 @@ class Spec:
 
     def with_edit(self, edit: Edit) -> Spec:
         """The spec of the network with one more edit, which takes the place of earlier ones where it replaces them."""
-        kept = self.without_edits(type(edit)).edits if edit.replaces_earlier else self.edits
-        return replace(self, edits=(*kept, edit))
+        edits = self.without_edits(type(edit)).edits if edit.replaces_earlier else self.edits
+        return replace(self, edits=(*edits, edit))
 
     def without_edits(self, kind: type) -> Spec:
         """The spec of the network without all edits of a kind."""

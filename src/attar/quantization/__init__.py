@@ -1,1 +1,1 @@
-"""Number formats of few bits, and networks whose weights and activations are in them."""
+"""Low-bit number formats, and networks whose weights and activations are in them."""

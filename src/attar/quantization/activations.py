@@ -1,4 +1,4 @@
-"""What goes into a layer, in a format of few bits whose range was measured on training inputs."""
+"""What goes into a layer, in a low-bit format whose range was measured on training inputs."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class InputFormat(nn.Module):
             rule = "the whole tensor: what goes into a layer has one range"
             raise must("granularity", "quantize, activations", rule, granularity, "Leave it out, or give PerTensor()")
         self.form: Any = form
-        self.settled: Any = form.settled() if isinstance(form, Random) else form
+        self.deterministic: Any = form.deterministic() if isinstance(form, Random) else form
         self.names: tuple[str, ...] = ()
         self.observed: _Sample | None = None
-        if not form.measures:
-            self.measure_(torch.zeros(1))
+        if not form.needs_calibration:
+            self.calibrate_(torch.zeros(1))
 
     @property
     def table(self) -> dict[str, Tensor]:
         """The range, in the terms of the format."""
         return {name: getattr(self, name) for name in self.names}
 
-    def measure_(self, sample: Tensor) -> None:
+    def calibrate_(self, sample: Tensor) -> None:
         """Set the range."""
-        table = self.form.measure(sample)
+        table = self.form.calibrate(sample)
         self.names = tuple(table)
         for name, entry in table.items():
             self.register_buffer(name, entry)
@@ -54,13 +54,13 @@ class InputFormat(nn.Module):
         if self.observed is not None:
             self.observed.add(inputs)
             return inputs
-        form, table = self.form if self.training else self.settled, self.table
+        form, table = self.form if self.training else self.deterministic, self.table
         if inputs.dtype == torch.float64 or getattr(form, "rounding", None) == "stochastic":
             return straight_through(form, inputs, table)
         # What is infinite is clipped, and NaN stays NaN in its own place, as in a graph that a runtime executes.
-        step, zero = form.grid(table)
+        scale, zero = form.grid(table)
         low, high = form.codes.start - zero, form.codes.stop - 1 - zero
-        rounded: Tensor = _Rounded.apply(inputs, step, low, high)  # type: ignore[no-untyped-call]
+        rounded: Tensor = _Rounded.apply(inputs, scale, low, high)  # type: ignore[no-untyped-call]
         return rounded
 
     def detach_from_(self, layer: nn.Module) -> None:
@@ -81,17 +81,17 @@ class _Rounded(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, step: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
         values = inputs.float()
-        ctx.save_for_backward(values, step, low, high)
-        steps = (values * (1 / step)).round_().clamp_(low, high)
-        return steps.mul_(step).to(inputs.dtype)
+        ctx.save_for_backward(values, scale, low, high)
+        steps = (values * (1 / scale)).round_().clamp_(low, high)
+        return steps.mul_(scale).to(inputs.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        values, step, low, high = ctx.saved_tensors
+        values, scale, low, high = ctx.saved_tensors
         # Half a step further, as values there are rounded and not clipped.
-        ends = float((low - 0.5) * step), float((high + 0.5) * step)
+        ends = float((low - 0.5) * scale), float((high + 0.5) * scale)
         passed = torch.ops.aten.hardtanh_backward(gradient.float(), values, *ends)
         return passed.to(gradient.dtype), None, None, None
 
@@ -124,7 +124,7 @@ def calibrate_(
         BadInput: If inputs are needed and missing, never come to a layer, or what comes to it is NaN, infinite, or
             zero and nothing else.
     """
-    waiting = {name: inputs for name, inputs in layers.items() if inputs.form.measures}
+    waiting = {name: inputs for name, inputs in layers.items() if inputs.form.needs_calibration}
     if not waiting:
         return
     if calibration is None:
@@ -132,7 +132,7 @@ def calibrate_(
         raise must("calibration", "quantize", rule, None, "Pass some inputs from the training set")
     try:
         for inputs in waiting.values():
-            inputs.observed = _Sample(whole=inputs.form.range != "max")
+            inputs.observed = _Sample(every_value=inputs.form.range != "max")
         with evaluating(student):
             for batch in [calibration] if isinstance(calibration, Tensor) else calibration:
                 forward(student, batch)
@@ -148,7 +148,7 @@ def calibrate_(
                 got = f"values from {float(sample.min())} to {float(sample.max())}"
                 remedy = "Give other training examples, or skip that layer"
                 raise must("calibration", "quantize", rule, got, remedy)
-            inputs.measure_(sample)
+            inputs.calibrate_(sample)
     finally:
         for inputs in waiting.values():
             inputs.observed = None
@@ -160,8 +160,8 @@ class _Sample:
     Every so manieth would not do: pictures have a width, and the same columns would come again and again.
     """
 
-    def __init__(self, whole: bool) -> None:
-        self.whole = whole
+    def __init__(self, every_value: bool) -> None:
+        self.every_value = every_value
         self.one_in = 1
         self.values: list[Tensor] = []
         self.generator = torch.Generator().manual_seed(0)
@@ -170,14 +170,14 @@ class _Sample:
         flat = values.detach().reshape(-1).float()
         if not flat.numel():
             return
-        if not self.whole:
+        if not self.every_value:
             self.values.append(torch.stack(flat.aminmax()))
             return
         self.values.append(self._drawn(flat, -(-len(flat) // max(self.one_in, -(-len(flat) // _EACH)))))
         if sum(map(len, self.values)) > _ALL:
             self.one_in *= 2
-            whole = self.joined()
-            self.values = [self._drawn(whole, len(whole) // 2)]
+            every_value = self.joined()
+            self.values = [self._drawn(every_value, len(every_value) // 2)]
 
     def joined(self) -> Tensor:
         return torch.cat(self.values).clone()

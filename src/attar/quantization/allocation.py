@@ -116,17 +116,17 @@ def allocate(norms: Mapping[str, float], mean: int, least: int, most: int) -> di
                 del open_[name]
         if not full:
             break
-    whole = {name: math.floor(value + 1e-9) for name, value in given.items()}
-    rest = len(norms) * mean - sum(whole.values())
-    by_fraction = sorted(norms, key=lambda name: whole[name] - given[name])
-    room = [name for name in by_fraction if whole[name] < most]
+    numbers = {name: math.floor(value + 1e-9) for name, value in given.items()}
+    rest = len(norms) * mean - sum(numbers.values())
+    by_fraction = sorted(norms, key=lambda name: numbers[name] - given[name])
+    room = [name for name in by_fraction if numbers[name] < most]
     for name in room[:rest]:
-        whole[name] += 1
-    assert sum(whole.values()) == len(norms) * mean, "limits on either side of the mean leave room"
-    return whole
+        numbers[name] += 1
+    assert sum(numbers.values()) == len(norms) * mean, "limits on either side of the mean leave room"
+    return numbers
 
 
-def allocated(
+def allocate_bits(
     student: nn.Module,
     form: Format,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -160,7 +160,7 @@ def allocated(
     """
     if not isinstance(form, Codebook | Uniform) or getattr(form, "points", None) is not None:
         rule = "a Codebook without given points, or Uniform"
-        raise must("form", "allocated", rule, form, "Leave the points out, or use equal shares")
+        raise must("form", "allocate_bits", rule, form, "Leave the points out, or use equal shares")
     names = list(formats(quantize(student, weights=form, skip=skip, tensors=tensors)))
     norms = gradient_norms(student, batches, loss, names)
     if isinstance(form, Codebook):

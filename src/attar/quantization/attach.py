@@ -26,14 +26,14 @@ class WeightFormat(nn.Module):
 
         Args:
             form: The format.
-            table: The entries that are kept, as they are at the beginning: what `Learned.start` gives.
+            table: The entries that are kept, as they are at the beginning: what `Learned.initial_table` gives.
         """
         super().__init__()
         self.form = form
-        self.settled = form.settled() if isinstance(form, Random) else form
-        self.kept = tuple(table)
+        self.deterministic = form.deterministic() if isinstance(form, Random) else form
+        self.entries = tuple(table)
         for name, entry in table.items():
-            if isinstance(form, Learned) and name in form.learns:
+            if isinstance(form, Learned) and name in form.learned:
                 self.register_parameter(name, nn.Parameter(entry))
             else:
                 self.register_buffer(name, entry)
@@ -41,17 +41,17 @@ class WeightFormat(nn.Module):
     @property
     def table(self) -> dict[str, Tensor]:
         """The kept entries."""
-        return {name: getattr(self, name) for name in self.kept}
+        return {name: getattr(self, name) for name in self.entries}
 
     def forward(self, tensor: Tensor) -> Tensor:
         """The tensor as the format has it, with the format's gradient."""
-        return straight_through(self.form if self.training else self.settled, tensor, self.table)
+        return straight_through(self.form if self.training else self.deterministic, tensor, self.table)
 
     def encode(self, tensor: Tensor) -> Encoded:
         """Its codes."""
         with torch.no_grad():
             table = {name: entry.detach() for name, entry in self.table.items()}
-            return self.settled.encode(tensor.detach(), table)
+            return self.deterministic.encode(tensor.detach(), table)
 
     def extra_repr(self) -> str:
         return repr(self.form)
@@ -94,7 +94,7 @@ def attached_inputs(student: nn.Module) -> dict[str, InputFormat]:
     return {name: inputs for name, inputs in found if isinstance(inputs, InputFormat)}
 
 
-def encoded(student: nn.Module) -> dict[str, Encoded]:
+def encode(student: nn.Module) -> dict[str, Encoded]:
     """The codes of each quantized tensor, by its name: what is written to disk."""
     return {
         name: form.encode(getattr(layer.parametrizations, attribute).original)
@@ -102,23 +102,23 @@ def encoded(student: nn.Module) -> dict[str, Encoded]:
     }
 
 
-def unquantized(
-    student: nn.Module, *, leave: Literal["quantized", "float"] = "quantized", inputs: bool = True
+def dequantize(
+    student: nn.Module, *, leave: Literal["quantized", "float"] = "quantized", keep_input_formats: bool = False
 ) -> nn.Module:
     """A copy without any format: plain layers again, with parameters that learn.
 
     Args:
         student: What `quantize` gave, trained or not.
         leave: Whether weights are what the formats made of them, or the float values below.
-        inputs: Whether the inputs of layers lose their formats, too.
+        keep_input_formats: Whether layers go on rounding their inputs.
 
     Raises:
         BadInput: If nothing is quantized.
     """
     if leave not in ("quantized", "float"):
-        raise must("leave", "unquantized", "'quantized' or 'float'", leave, near(str(leave), ("quantized", "float")))
+        raise must("leave", "dequantize", "'quantized' or 'float'", leave, near(str(leave), ("quantized", "float")))
     if not formats(student) and not input_formats(student):
-        raise must("student", "unquantized", "quantized", type(student).__name__, "Pass what quantize() gave")
+        raise must("student", "dequantize", "quantized", type(student).__name__, "Pass what quantize() gave")
     student = copied(student)
     modes = {layer: layer.training for layer in student.modules()}
     student.eval()  # As it is when it is used: nothing is rounded by chance.
@@ -128,27 +128,28 @@ def unquantized(
         original.requires_grad_(True)
         _give_own_class_(layer)
         parametrize.remove_parametrizations(layer, attribute, leave_parametrized=leave == "quantized")
-    for name, rounding in attached_inputs(student).items() if inputs else ():
-        rounding.detach_from_(student.get_submodule(name))
+    if not keep_input_formats:
+        for name, inputs in attached_inputs(student).items():
+            inputs.detach_from_(student.get_submodule(name))
     for layer in student.modules():
         layer.training = modes.get(layer, layer.training)
     return student
 
 
-def only_tables_learn_(student: nn.Module) -> nn.Module:
+def train_codebooks_only_(student: nn.Module) -> nn.Module:
     """Freeze everything but the learned entries of formats, in place, and return the student.
 
     That is differentiable quantization as it was published: weights, biases and batch normalization's weights stay.
     Batch normalization's running statistics still follow the data in training mode.
 
     Raises:
-        BadInput: If no format learns anything.
+        BadInput: If no format has learned entries.
     """
     student.requires_grad_(False)
     learned = [entry for _, _, form in weight_formats(student).values() for entry in form.parameters()]
     if not learned:
-        rule = "a student whose formats learn"
-        raise must("student", "only_tables_learn_", rule, type(student).__name__, "Use Codebook() for example")
+        rule = "a student whose formats have a learned codebook or learned scales"
+        raise must("student", "train_codebooks_only_", rule, type(student).__name__, "Use Codebook() for example")
     for entry in learned:
         entry.requires_grad_(True)
     return student
@@ -172,7 +173,7 @@ def weight_formats(student: nn.Module) -> dict[str, tuple[Any, str, WeightFormat
     for name, layer in student.named_modules():
         if not parametrize.is_parametrized(layer):
             continue
-        for attribute, riding in layer.parametrizations.items():
-            if isinstance(riding[0], WeightFormat):
-                found[f"{name}.{attribute}" if name else attribute] = (layer, attribute, riding[0])
+        for attribute, attached in layer.parametrizations.items():
+            if isinstance(attached[0], WeightFormat):
+                found[f"{name}.{attribute}" if name else attribute] = (layer, attribute, attached[0])
     return found

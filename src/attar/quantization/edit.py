@@ -78,8 +78,8 @@ class Quantize:
                 raise must("inputs", "Quantize", "names of the network's layers", name, near(name, layers))
             device = next((tensor.device for tensor in layers[name].parameters()), torch.device("cpu"))
             inputs = InputFormat(form)
-            if inputs.form.measures:
-                inputs.measure_(torch.zeros(1))  # for the names and shapes of its table
+            if inputs.form.needs_calibration:
+                inputs.calibrate_(torch.zeros(1))  # for the names and shapes of its table
             attach_input_(layers[name], inputs.to(device).train(layers[name].training))
         for names in self.shared:
             first = attached[names[0]]
@@ -122,11 +122,11 @@ class Quantize:
         return edit
 
     def _check_shared(self) -> None:
-        """Only tensors of one format that learns can share, each in one list."""
+        """Only tensors of one format with learned entries can share, each in one list."""
         every = [name for names in self.shared for name in names]
         for names in self.shared:
             found = {self.weights.get(name) for name in names}
-            learned = any(getattr(form, "learns", ()) for form in found)
+            learned = any(getattr(form, "learned", ()) for form in found)
             if len(found) != 1 or not learned or len(set(every)) < len(every):
                 rule = "lists of different tensors with the same codebook"
                 raise must("shared", "the spec", rule, list(names), "Save it again")
@@ -152,6 +152,6 @@ def _are_names(shared: Any) -> bool:
 
 def _format(name: str, table: Any, use: str) -> Format:
     form = from_table(table)
-    if use not in form.serves or (use == "activations" and not isinstance(form, Ranged)):
+    if use not in form.supports or (use == "activations" and not isinstance(form, Ranged)):
         raise must(f"format of {name!r}", "the spec", f"one that is made for {use}", to_table(form), "Save it again")
     return form

@@ -50,7 +50,7 @@ class Encoded:
 class Format(Protocol):
     """How numbers are stored. Settings only: what training learns or a calibration measures is kept elsewhere.
 
-    ``table`` arguments override what would be measured on the tensor, entry by entry: learned points, ranges from a
+    ``table`` arguments override what would be measured on the tensor, entry by entry: learned codebooks, ranges from a
     calibration, or the whole table of another encoding.
     """
 
@@ -65,11 +65,11 @@ class Format(Protocol):
         ...
 
     @property
-    def serves(self) -> tuple[str, ...]:
+    def supports(self) -> tuple[str, ...]:
         """What it is made for: ``"weights"``, ``"activations"``, or both."""
         ...
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """The table that fits a tensor, with all that `encode` needs."""
         ...
 
@@ -104,16 +104,16 @@ class Format(Protocol):
 class Learned(Protocol):
     """A format with entries of its table that are kept, instead of measured anew at each encoding."""
 
-    def start(self, tensor: Tensor) -> dict[str, Tensor]:
+    def initial_table(self, tensor: Tensor) -> dict[str, Tensor]:
         """The entries that are kept, as they are at the beginning."""
         ...
 
     def table_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """The shapes of what `start` gives for a tensor of this shape."""
+        """The shapes of what `initial_table` gives for a tensor of this shape."""
         ...
 
     @property
-    def learns(self) -> tuple[str, ...]:
+    def learned(self) -> tuple[str, ...]:
         """Those of them that training changes."""
         ...
 
@@ -128,12 +128,12 @@ class Ranged(Protocol):
     """A format of activations: even steps, of which one is zero, over a range that is known before they come."""
 
     @property
-    def measures(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Whether the range has to be measured on examples."""
         ...
 
     def grid(self, table: Table) -> tuple[Tensor, Tensor]:
-        """Length of a step (float32) and the code of zero (int32), ``[1]`` each."""
+        """Scale: the length of a step (float32) and the code of zero (int32), ``[1]`` each."""
         ...
 
 
@@ -141,7 +141,7 @@ class Ranged(Protocol):
 class Random(Protocol):
     """A format that may round by chance."""
 
-    def settled(self) -> Format:
+    def deterministic(self) -> Format:
         """The same without chance: how weights are rounded when nothing is being trained."""
         ...
 

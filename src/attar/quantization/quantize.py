@@ -1,7 +1,7 @@
-"""A network whose weights, and what goes into its layers, are in formats of few bits.
+"""A network whose weights, and what goes into its layers, are in low-bit formats.
 
-Formats ride on the network as parametrizations: the layers stay what they are, any training works on the float values
-below, and removing the formats gives back plain layers.
+Formats are attached to the network as parametrizations: the layers stay what they are, any training works on the float
+values below, and removing the formats gives back ordinary layers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WEIGHTS: Mapping[type[nn.Module], tuple[str, ...]] = MappingProxyType(
         nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
     }
 )
-"""The weights of each type of layer that formats can ride on; subclasses count as their type."""
+"""The weights of each type of layer that formats can be attached to; subclasses count as their type."""
 
 _BIASES = ("bias_k", "bias_v")
 """Tensors of several dimensions that are biases all the same, of `torch.nn.MultiheadAttention`."""
@@ -71,7 +71,7 @@ def quantize(
     tensors: Literal["weights", "all"] = "weights",
     calibration: Tensor | Iterable[Tensor] | None = None,
 ) -> nn.Module:
-    """A copy of a network in which formats ride on the weights of layers, and on what goes into them.
+    """A copy of a network with formats attached to the weights of layers, and to what goes into them.
 
     The copy is trained like any other module: the float values are its parameters, and each use of a weight sees what
     the format makes of it. Patterns name layers or tensors (``"0"``, ``"blocks.*"``, ``"head.weight"``) as
@@ -95,7 +95,7 @@ def quantize(
 
     Raises:
         NothingMatched: If a pattern fits nothing, or everything is skipped.
-        BadInput: If a pattern names nothing but what no format can ride on, something else works weights out of
+        BadInput: If a pattern names nothing but what no format can be attached to, something else works weights out of
             others, they are shared between layers or quantized already, NaN or infinite, or a format is not made for
             its place.
 
@@ -111,22 +111,22 @@ def quantize(
     if tensors not in ("weights", "all"):
         raise must("tensors", "quantize", "'weights' or 'all'", tensors, near(str(tensors), ("weights", "all")))
     if is_quantized(student):
-        raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use unquantized() first")
+        raise must("student", "quantize", "not quantized yet", type(student).__name__, "Use dequantize() first")
     student = copied(student)
     patterns = (skip,) if isinstance(skip, str) else tuple(skip)
     every = _places(student, tensors)
-    kept = [place for place in every if not _skipped(place, patterns, every, student)]
+    places = [place for place in every if not _skipped(place, patterns, every, student)]
     _check_used("skip", patterns, every, student)
-    if not kept:
+    if not places:
         got = f"{len(every)} tensors, {len(every)} of them skipped"
         raise NothingMatched(f"quantize must find weights in {type(student).__name__}; got {got}. Skip less.")
-    unfit = [place for place in kept if _is_unfit(place, tensors)]
-    kept = [place for place in kept if place not in unfit]
+    unfit = [place for place in places if _is_unfit(place, tensors)]
+    places = [place for place in places if place not in unfit]
     if weights is not None:
-        _leave_float(unfit, kept, weights, every, student, tensors)
-        _attach_weights(student, _assigned("weights", weights, kept, every, student))
+        _leave_float(unfit, places, weights, every, student, tensors)
+        _attach_weights(student, _assigned("weights", weights, places, every, student))
     if activations is not None:
-        layers = [place for place in _layers(kept) if not isinstance(place.module, nn.Embedding | nn.EmbeddingBag)]
+        layers = [place for place in _layers(places) if not isinstance(place.module, nn.Embedding | nn.EmbeddingBag)]
         if not layers:
             rule = "find layers that multiply their inputs with weights"
             raise NothingMatched(f"activations of quantize must {rule}; got none. Leave them out, or skip less.")
@@ -138,7 +138,7 @@ def quantize(
 
 
 def _places(student: nn.Module, tensors: str) -> list[_Place]:
-    """Every tensor that formats can ride on; those that they cannot are an error only where they are not skipped."""
+    """Every tensor that may get a format; one that cannot is an error only where it is not skipped."""
     places = []
     for name, layer in student.named_modules():
         wanted = next((names for kind, names in WEIGHTS.items() if isinstance(layer, kind)), ())
@@ -161,7 +161,7 @@ def _weights_of(layer: nn.Module) -> tuple[str, ...]:
 
 
 def _is_unfit(place: _Place, tensors: str) -> bool:
-    """Whether no format can ride on it, or none is meant to.
+    """Whether no format can be attached to it, or none is meant to be.
 
     A recurrent layer holds its weights a second time, in a list that a parametrization does not reach; and what another
     parametrization makes a weight of is not that weight.
@@ -180,7 +180,7 @@ def _is_worked_out(place: _Place) -> bool:
 
 def _leave_float(
     unfit: Sequence[_Place],
-    kept: Sequence[_Place],
+    places: Sequence[_Place],
     weights: Format | Mapping[str, Format],
     every: Sequence[_Place],
     student: nn.Module,
@@ -191,7 +191,7 @@ def _leave_float(
     for pattern in patterns:
         named = [place for place in unfit if _fits(pattern, place, every, student)]
         worked_out = [place for place in named if _is_worked_out(place)]
-        if worked_out or (named and not any(_fits(pattern, place, every, student) for place in kept)):
+        if worked_out or (named and not any(_fits(pattern, place, every, student) for place in places)):
             place = (worked_out or named)[0]
             rule = f"one of {', '.join(kind.__name__ for kind in WEIGHTS)}"
             if known := _weights_of(place.module):
@@ -225,7 +225,7 @@ def _fits(pattern: str, place: _Place, every: Sequence[_Place], student: nn.Modu
 
 def _check_used(of: str, patterns: Iterable[str], every: Sequence[_Place], student: nn.Module) -> None:
     for pattern in patterns:
-        # These two name a tensor that is there, whether or not formats ride on its kind.
+        # These two name a tensor that is there, whether or not formats are attached to its kind.
         if pattern in ("first_parameter", "last_parameter"):
             continue
         if not any(_fits(pattern, place, every, student) for place in every):
@@ -236,25 +236,25 @@ def _check_used(of: str, patterns: Iterable[str], every: Sequence[_Place], stude
 def _assigned(
     of: str,
     given: Format | Mapping[str, Format],
-    kept: Sequence[_Place],
+    places: Sequence[_Place],
     every: Sequence[_Place],
     student: nn.Module,
 ) -> list[tuple[_Place, Format]]:
     """The format of each tensor, all checked."""
     if isinstance(given, Mapping):
-        _check_used(of, given, kept, student)
+        _check_used(of, given, places, student)
         choices = list(given.items())
     else:
         choices = [("*", given)]
     for _, form in choices:
         if not isinstance(form, Format):
             raise must(of, "quantize", "a format, or patterns to formats", form, "Pass for example Uniform(bits=4)")
-        if of not in form.serves:
+        if of not in form.supports:
             raise must(of, "quantize", f"a format that is made for {of}", form, "Affine is made for both")
-    first = {place: next((key for key, _ in choices if _fits(key, place, every, student)), None) for place in kept}
+    first = {place: next((key for key, _ in choices if _fits(key, place, every, student)), None) for place in places}
     for key, _ in choices:
         if key not in first.values():
-            before = next(first[place] for place in kept if _fits(key, place, every, student))
+            before = next(first[place] for place in places if _fits(key, place, every, student))
             rule = f"before {before!r}, as the first pattern that fits counts"
             raise must(f"{key!r} in {of}", "quantize", rule, "behind it", "Put the narrower pattern first")
     chosen = dict(choices)
@@ -275,7 +275,7 @@ def _attach_weights(student: nn.Module, assigned: Sequence[tuple[_Place, Format]
             raise must(f"weights {place.name!r}", "quantize", "of one layer alone", users[id(weight)], remedy)
         check_finite(weight, f"quantize, weights {place.name!r},")
         try:
-            table = form.start(weight.detach()) if isinstance(form, Learned) else {}
+            table = form.initial_table(weight.detach()) if isinstance(form, Learned) else {}
             attach_(place.module, place.attribute, WeightFormat(form, table))
         except BadInput as error:
             raise type(error)(f"weights {place.name!r}: {error}") from error

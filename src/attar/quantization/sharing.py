@@ -15,7 +15,7 @@ from attar.quantization.attach import WeightFormat
 from attar.quantization.formats.codebook import Codebook
 
 
-def share_points_(student: nn.Module) -> nn.Module:
+def share_codebook_(student: nn.Module) -> nn.Module:
     """Give all tensors with a codebook the same points, in place, and return the student.
 
     The points begin as the codebooks say, on the scaled values of all of these tensors together; they are one
@@ -32,29 +32,29 @@ def share_points_(student: nn.Module) -> nn.Module:
         as an option.
     """
     found = [
-        (riding[0], riding.original)
+        (attached[0], attached.original)
         for layer in student.modules()
         if parametrize.is_parametrized(layer)
-        for riding in layer.parametrizations.values()  # type: ignore[operator]
-        if isinstance(riding[0], WeightFormat) and isinstance(riding[0].form, Codebook)
+        for attached in layer.parametrizations.values()  # type: ignore[operator]
+        if isinstance(attached[0], WeightFormat) and isinstance(attached[0].form, Codebook)
     ]
-    forms = {riding.form for riding, _ in found}
+    forms = {attached.form for attached, _ in found}
     if len(forms) != 1:
         rule = "one with the same codebook on all of its tensors that have one"
-        raise must("student", "share_points_", rule, f"{len(forms)} different", "Quantize with one Codebook()")
+        raise must("student", "share_codebook_", rule, f"{len(forms)} different", "Quantize with one Codebook()")
     (form,) = forms
     assert isinstance(form, Codebook)
     scaled = []
     for _, tensor in found:
         rows = form.granularity.rows(at_least_float32(tensor.detach()))
-        table = form.measure(tensor.detach())
+        table = form.calibrate(tensor.detach())
         within = (rows - table["low"][:, None]) / table["span"][:, None]
         scaled.append(form.granularity.from_rows(within, tuple(tensor.shape)).reshape(-1))
     # Scaled values are from 0 to 1 already: one group leaves them so.
-    points = nn.Parameter(replace(form, granularity=PerTensor()).start(torch.cat(scaled))["points"])
-    for riding, _ in found:
-        if "points" in riding._parameters:
-            riding.points = points
+    points = nn.Parameter(replace(form, granularity=PerTensor()).initial_table(torch.cat(scaled))["points"])
+    for attached, _ in found:
+        if "points" in attached._parameters:
+            attached.points = points
         else:
-            riding.points = points.detach()
+            attached.points = points.detach()
     return student

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate, candidates
-from attar.deployment.packed.network import plain
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
@@ -25,7 +24,7 @@ from attar.evidence.measure import Kind, correct, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
-from attar.quantization.attach import is_quantized
+from attar.quantization.attach import dequantize, is_quantized
 from attar.recipes.artifacts import artifact_of
 from attar.recipes.context import Context, allowed
 from attar.recipes.schema.recipe import Runtime
@@ -49,7 +48,7 @@ class Contender:
         name: What tables call it.
         kind: ``candidate`` (of the student), ``teacher``, ``member`` or ``baseline`` (a candidate of the baseline).
         runtime: What executes it; ``python`` for a teacher that runs as its own library does.
-        precision: ``fp32``, ``int8``, ``packed`` or few bits.
+        precision: ``fp32``, ``int8``, ``packed`` or low-bit.
         runner: Logits of float32 arrays.
         size_bytes: Bytes on disk of what is needed to run; None if nothing on disk is known.
         cost: Parameters and multiply-adds; None for files from elsewhere.
@@ -143,7 +142,7 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         AttarError: If not one candidate could be deployed.
     """
     settings, student = context.recipe.artifacts, trainings.student.network
-    figures = cost(plain(student) if is_quantized(student) else student, context.example)
+    figures = cost(dequantize(student).eval() if is_quantized(student) else student, context.example)
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
     grid = candidates(settings.runtimes, int8=settings.int8, student=student)
@@ -165,7 +164,7 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         return Contenders(found, refused, warnings)
     baseline = trainings.baseline.network
     deployed = [one for one in grid if one.name in found]
-    # Files of few bits first, as they come: then the network itself, in the runtime that every machine has.
+    # Low-bit files first, as they come: then the network itself, in the runtime that every machine has.
     reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
     ways = deployed if _within_reach(context, trainings) else [reference]
     with context.progress("deploy the baseline", len(ways)) as advance:

@@ -14,7 +14,7 @@ from attar.errors import must
 from attar.models.model import Model
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
-from attar.quantization.attach import is_quantized, unquantized
+from attar.quantization.attach import dequantize, is_quantized
 from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.network import NetworkSection
@@ -73,7 +73,7 @@ class Context:
         """
         if self.recipe.threads or not self.recipe.transfer.cached:
             return nullcontext()
-        counted = [unquantized(one) if is_quantized(one) else one for one in networks]
+        counted = [dequantize(one) if is_quantized(one) else one for one in networks]
         return using_threads(threads_for(*counted, example=self.example, batch_size=batch_size))
 
 

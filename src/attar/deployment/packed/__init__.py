@@ -1,1 +1,1 @@
-"""Files that are really small: codes of few bits, entropy coded, and the small tables that they are read with."""
+"""Files that are really small: low-bit codes, entropy coded, and the small tables that they are read with."""

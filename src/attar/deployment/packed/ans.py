@@ -59,11 +59,11 @@ def compress(codes: Integer[ndarray, "..."], kinds: int) -> UInt8[ndarray, " byt
     if flat.size and not 0 <= int(flat.min()) <= int(flat.max()) < kinds:
         ends = (int(flat.min()), int(flat.max()))
         raise must("codes", "compress", f"from 0 to {kinds - 1}", ends, "Subtract the format's lowest code first")
-    precision, states, per, kept = _plan(kinds, len(flat))
-    body, last = flat[: len(flat) - kept], flat[len(flat) - kept :]
+    precision, states, per, in_states = _plan(kinds, len(flat))
+    body, last = flat[: len(flat) - in_states], flat[len(flat) - in_states :]
     shares = _shares(np.bincount(body, minlength=kinds), precision)
     digits = np.zeros(states * per, dtype=np.int64)
-    digits[:kept] = last
+    digits[:in_states] = last
     state = _LOW + (digits.reshape(states, per) * kinds ** np.arange(per)).sum(1)
     words = _encoded(body, shares, precision, state)
     return np.concatenate(
@@ -118,7 +118,7 @@ class _Stream:
     kinds: int
     precision: int
     per: int
-    kept: int
+    in_states: int
     length: int  # Of what is read from words.
     shares: Integer[ndarray, " kinds"]
     state: UInt32[ndarray, " states"]
@@ -126,7 +126,7 @@ class _Stream:
 
 
 def _read(packed: UInt8[ndarray, " bytes"], kinds: int, count: int) -> _Stream:
-    precision, states, per, kept = _plan(kinds, count)
+    precision, states, per, in_states = _plan(kinds, count)
     table = -(-kinds * (precision + 1) // 8)
     begin = table + 4 * states
     if len(packed) < begin or (len(packed) - begin) % 2:
@@ -136,7 +136,7 @@ def _read(packed: UInt8[ndarray, " bytes"], kinds: int, count: int) -> _Stream:
         raise _broken("their frequencies do not add up")
     state = np.frombuffer(packed[table:begin].tobytes(), dtype="<u4").astype(np.uint32)
     words = np.frombuffer(packed[begin:].tobytes(), dtype="<u2").astype(np.uint32)
-    return _Stream(kinds, precision, per, kept, count - kept, shares, state, words)
+    return _Stream(kinds, precision, per, in_states, count - in_states, shares, state, words)
 
 
 def _ended(stream: _Stream, body: Int32[ndarray, " length"]) -> Int32[ndarray, " count"]:
@@ -145,7 +145,7 @@ def _ended(stream: _Stream, body: Int32[ndarray, " length"]) -> Int32[ndarray, "
     if int(rest.min()) < 0 or int(rest.max()) >= stream.kinds**stream.per:
         raise _broken("they do not end where they began")
     last = (rest[:, None] // stream.kinds ** np.arange(stream.per) % stream.kinds).reshape(-1)
-    return np.concatenate([body, last[: stream.kept].astype(np.int32)])
+    return np.concatenate([body, last[: stream.in_states].astype(np.int32)])
 
 
 def _plan(kinds: int, count: int) -> tuple[int, int, int, int]:
@@ -160,13 +160,13 @@ def _plan(kinds: int, count: int) -> tuple[int, int, int, int]:
 
 def _shares(counts: Integer[ndarray, " kinds"], precision: int) -> Integer[ndarray, " kinds"]:
     """Frequencies that add up to ``2**precision``, at least 1 of each code that occurs, nearly those of the counts."""
-    whole, total = 1 << precision, int(counts.sum())
+    total_shares, total = 1 << precision, int(counts.sum())
     if not total:
         counts, total = np.eye(1, len(counts), dtype=np.int64)[0], 1
     present = counts > 0
-    shares = np.where(present, np.maximum(np.rint(counts * (whole / total)), 1), 0).astype(np.int64)
+    shares = np.where(present, np.maximum(np.rint(counts * (total_shares / total)), 1), 0).astype(np.int64)
     # What is over or missing goes where it costs the fewest bits, one by one.
-    while over := int(shares.sum()) - whole:
+    while over := int(shares.sum()) - total_shares:
         move = -1 if over > 0 else 1
         able = present & (shares + move >= 1)
         cost = np.full(len(shares), np.inf)
@@ -251,11 +251,11 @@ def _phases(streams: Sequence[_Stream]) -> Iterator[tuple[int, int, Integer[ndar
     A stream's last step may be one of its first states alone.
     """
     states = np.array([len(each.state) for each in streams])
-    whole, rest = np.divmod(np.array([each.length for each in streams]), states)
-    ends = np.unique(np.concatenate([whole, whole + (rest > 0)]))
+    longest, rest = np.divmod(np.array([each.length for each in streams]), states)
+    ends = np.unique(np.concatenate([longest, longest + (rest > 0)]))
     begin = 0
     for stop in ends[ends > 0].tolist():
-        yield begin, stop, np.where(begin < whole, states, np.where(begin == whole, rest, 0))
+        yield begin, stop, np.where(begin < longest, states, np.where(begin == longest, rest, 0))
         begin = stop
 
 

@@ -1,4 +1,4 @@
-"""One file with a network in it: codes of few bits, the tables that they are read with, and all that stays float.
+"""One file with a network in it: low-bit codes, the tables that they are read with, and all that stays float.
 
 The file is safetensors with the tensors ``index`` (JSON, deflated) and ``payload`` (bytes, one part after the other),
 and an optional ``graph``. Its header says the version and the SHA-256 of all of them. Decoding gives the weights that
@@ -142,13 +142,13 @@ def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any],
             index["tensors"].append({"name": name, "same": same[name]})
             continue
         _check_numbers(name, tensor)
-        kept = tensor
+        written = tensor
         if floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact:
-            kept = tensor.half()
-            if not torch.equal(kept.isfinite(), tensor.isfinite()):
+            written = tensor.half()
+            if not torch.equal(written.isfinite(), tensor.isfinite()):
                 raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
-        index["tensors"].append(entry | _put(kept, parts))
+        index["tensors"].append(entry | _put(written, parts))
     return index, b"".join(parts)
 
 
@@ -181,10 +181,10 @@ def read_packed(path: Path) -> Content:
         index = parse_json(_inflated(parts["index"], "index", most), "the index", "", finite=False)
         reader = _Reader(parts["payload"].numpy())
         codes = _all_encoded(index["codes"], reader)
-        kept = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
-        kept |= {str(entry["name"]): kept[entry["same"]] for entry in index["tensors"] if "same" in entry}
+        others = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
+        others |= {str(entry["name"]): others[entry["same"]] for entry in index["tensors"] if "same" in entry}
         reader.must_be_done()
-        if len(codes) + len(kept) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & kept.keys():
+        if len(codes) + len(others) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & others.keys():
             raise CorruptFile("a tensor is there twice")
         graph = _inflated(parts["graph"], "graph", _LARGEST_GRAPH) if "graph" in parts else None
     except CorruptFile as error:
@@ -200,7 +200,7 @@ def read_packed(path: Path) -> Content:
             f"{path} cannot be read: its index has another form ({type(error).__name__}: {error}). "
             "Restore it, or deploy again."
         ) from error
-    return Content(codes, kept, graph)
+    return Content(codes, others, graph)
 
 
 def shared(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -268,7 +268,7 @@ def _all_encoded(entries: Sequence[Mapping[str, Any]], reader: _Reader) -> dict[
 
 def _raw(entry: Mapping[str, Any], reader: _Reader) -> _Raw:
     form, shape, dtype = from_table(entry["format"]), _shape(entry), _DTYPES[entry["dtype"]]
-    if "weights" not in form.serves or not dtype.is_floating_point:
+    if "weights" not in form.supports or not dtype.is_floating_point:
         raise CorruptFile(f"{entry['name']!r} is no tensor for {form}")
     reader.grow(_CODE * math.prod(shape))
     codes = reader.take(entry["bytes"])
@@ -286,8 +286,8 @@ def _unpacked(raw: _Raw) -> Integer[ndarray, " count"]:
 def _encoded(name: str, raw: _Raw, codes: Integer[ndarray, " count"]) -> Encoded:
     if codes.size and int(codes.max()) >= raw.kinds:
         raise CorruptFile(f"a code of {name!r} is {int(codes.max())}, beyond the {raw.kinds} that {raw.form} has")
-    whole = torch.from_numpy(codes + raw.form.codes.start)
-    encoded = Encoded(stored(whole, raw.form.codes).reshape(raw.shape), raw.table, raw.dtype)
+    integers = torch.from_numpy(codes + raw.form.codes.start)
+    encoded = Encoded(stored(integers, raw.form.codes).reshape(raw.shape), raw.table, raw.dtype)
     if not bool(raw.form.decode(encoded).isfinite().all()):
         raise CorruptFile(f"{name!r} has weights that are NaN or infinite")
     return encoded
@@ -311,9 +311,9 @@ def _put_table(name: str, table: Mapping[str, Tensor], parts: list[bytes]) -> li
         flat = entry.detach().cpu().reshape(-1)
         # Zeros of both signs are equal and are not the same.
         alike = len(flat) > 1 and bool((flat == flat[0]).all()) and (bool(flat[0]) or not entry.is_floating_point())
-        said = {"name": key, "shape": list(entry.shape), "dtype": _NAMES[entry.dtype]}
-        kept = _put(_exact(flat[:1] if alike else flat), parts)
-        described.append(said | ({"repeated": True} if alike else {}) | kept)
+        header = {"name": key, "shape": list(entry.shape), "dtype": _NAMES[entry.dtype]}
+        written = _put(_exact(flat[:1] if alike else flat), parts)
+        described.append(header | ({"repeated": True} if alike else {}) | written)
     return described
 
 
@@ -332,16 +332,16 @@ def _exact(flat: Tensor) -> Tensor:
 def _put(tensor: Tensor, parts: list[bytes]) -> dict[str, Any]:
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     parts.append(raw)
-    return {"kept": _NAMES[tensor.dtype], "bytes": len(raw)}
+    return {"stored": _NAMES[tensor.dtype], "bytes": len(raw)}
 
 
 def _taken(entry: Mapping[str, Any], shape: tuple[int, ...], reader: _Reader) -> Tensor:
-    kept, dtype = _DTYPES[entry["kept"]], _DTYPES[entry["dtype"]]
+    kind, dtype = _DTYPES[entry["stored"]], _DTYPES[entry["dtype"]]
     count = math.prod(shape)
     raw = reader.take(entry["bytes"])
-    if len(raw) != kept.itemsize * count:
-        raise CorruptFile(f"{entry['name']!r} has {len(raw)} bytes where {shape} of {entry['kept']} were expected")
-    flat = torch.from_numpy(raw.copy()).view(kept) if count else torch.zeros(0, dtype=kept)
+    if len(raw) != kind.itemsize * count:
+        raise CorruptFile(f"{entry['name']!r} has {len(raw)} bytes where {shape} of {entry['stored']} were expected")
+    flat = torch.from_numpy(raw.copy()).view(kind) if count else torch.zeros(0, dtype=kind)
     return flat.to(dtype).reshape(shape)
 
 
@@ -354,17 +354,17 @@ def _tensor(entry: Mapping[str, Any], reader: _Reader) -> Tensor:
 
 def _table(entry: Mapping[str, Any], reader: _Reader, entries: int) -> dict[str, Tensor]:
     """A table of so many entries, which is checked before memory is taken for them."""
-    found = sum(math.prod(_shape(said)) for said in entry["table"])
+    found = sum(math.prod(_shape(each)) for each in entry["table"])
     if found != entries:
         raise CorruptFile(f"the table of {entry['name']!r} has {found} entries where {entries} belong to its format")
     table = {}
-    for said in entry["table"]:
-        shape = _shape(said)
-        repeated = said.get("repeated", False)
+    for each in entry["table"]:
+        shape = _shape(each)
+        repeated = each.get("repeated", False)
         if repeated:
-            reader.grow(_DTYPES[said["dtype"]].itemsize * math.prod(shape))
-        value = _taken(said, (1,) if repeated else shape, reader)
-        table[str(said["name"])] = value.expand(math.prod(shape)).reshape(shape).clone() if repeated else value
+            reader.grow(_DTYPES[each["dtype"]].itemsize * math.prod(shape))
+        value = _taken(each, (1,) if repeated else shape, reader)
+        table[str(each["name"])] = value.expand(math.prod(shape)).reshape(shape).clone() if repeated else value
     return table
 
 

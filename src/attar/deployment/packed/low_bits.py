@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from attar.deployment.export import DeploymentError, to_onnx
 from attar.deployment.packed.container import Content
-from attar.deployment.packed.network import content, exportable, name_of_layer, running
+from attar.deployment.packed.network import content, exportable, name_of_layer
 from attar.errors import BadInput
 from attar.ops.granularity import PER_TENSOR, Granularity
 from attar.ops.packing import pack
+from attar.quantization.attach import dequantize
 from attar.quantization.format import Encoded, Format
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.dorefa import DoReFa
@@ -80,7 +81,7 @@ def width(student: nn.Module) -> int | None:
 
 
 def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, accuracy_level: int = 4) -> None:
-    """Write a quantized student as an ONNX file whose linear layers are executed in few bits.
+    """Write a quantized student as an ONNX file whose linear layers are executed with low-bit weights.
 
     Args:
         student: What `quantize` gave.
@@ -91,12 +92,12 @@ def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, a
             bits by a factor of a hundred.
 
     Raises:
-        DeploymentError: If formats ride on other layers, or one is not made of even steps within the operator's bits.
+        DeploymentError: If formats are attached to other layers, or one has no even steps within the operator's bits.
     """
     packed = content(student)
     chosen = _linear(packed, student)
     blocks = {name: _blocks(name, form, codes, bits) for name, (form, codes) in chosen.items()}
-    to_onnx(exportable(running(student)), example, path, fold=False)
+    to_onnx(exportable(dequantize(student, keep_input_formats=True).eval()), example, path, fold=False)
     model = onnx.load(path)
     for name, each in blocks.items():
         _replace(model.graph, name, each, bits, accuracy_level)
@@ -112,8 +113,8 @@ def _linear(packed: Content, student: nn.Module) -> Mapping[str, tuple[Format, E
         module = student.get_submodule(layer)
         if not isinstance(module, nn.Linear) or attribute != "weight":
             raise DeploymentError(
-                f"{name!r} of layer {layer!r} ({name_of_layer(module)}) cannot be executed in few bits: ONNX Runtime "
-                "has an operator for the weights of linear layers alone. Use 'packed', or skip this tensor in quantize."
+                f"{name!r} of layer {layer!r} ({name_of_layer(module)}) cannot be executed with low-bit weights: ONNX "
+                "Runtime has an operator for linear layers alone. Use 'packed', or skip this tensor in quantize."
             )
     if not packed.codes:
         raise DeploymentError("No weights of the student are quantized. Use 'packed', or give weights= to quantize.")
@@ -135,12 +136,12 @@ def _even(form: Format, codes: Encoded) -> tuple[Tensor, Tensor, Granularity]:
     """Even steps: their length and what code 0 stands for, ``[groups]`` each, and what the groups are."""
     table = {name: entry.double() for name, entry in codes.table.items()}
     if isinstance(form, Uniform):
-        return table["step"], table.get("low", torch.zeros_like(table["step"])), form.granularity
+        return table["scale"], table.get("low", torch.zeros_like(table["scale"])), form.granularity
     if isinstance(form, Affine):
-        return table["step"], -table["zero_point"] * table["step"], form.granularity
+        return table["scale"], -table["zero_point"] * table["scale"], form.granularity
     if isinstance(form, DynamicFixedPoint):
-        step = torch.exp2(-table["fraction"])
-        return step, torch.zeros_like(step), form.granularity
+        scale = torch.exp2(-table["fraction"])
+        return scale, torch.zeros_like(scale), form.granularity
     if isinstance(form, Ternary) and form.scale == "twn":
         return table["scale"], torch.zeros_like(table["scale"]), form.granularity
     one = torch.ones(1, dtype=torch.float64)
@@ -159,11 +160,11 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
         raise DeploymentError(
             f"The {form.bits} bits of {name!r} do not fit into {bits}. Use w{_width(form)}, or 'packed'."
         )
-    step, base, granularity = _even(form, codes)
+    scale, base, granularity = _even(form, codes)
     groups = granularity.rows(codes.codes)
     size, scales, bases = _shared(
         _BLOCKS[bits],
-        *(granularity.from_rows(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (step, base)),
+        *(granularity.from_rows(each[:, None].expand(groups.shape), codes.shape).numpy() for each in (scale, base)),
     )
     if not size:
         raise DeploymentError(
@@ -177,8 +178,8 @@ def _blocks(name: str, form: Format, codes: Encoded, bits: int) -> _Blocks:
     rest = lowest + zeros * scales
     # What is left of numbers that are equal but for the rounding of this very sum is nothing.
     rest[np.abs(rest) < 1e-12 * scales] = 0
-    whole = codes.codes.numpy().astype(np.int64) - start
-    return _Blocks(whole, scales.astype(np.float32), zeros, rest.astype(np.float32), size)
+    shifted = codes.codes.numpy().astype(np.int64) - start
+    return _Blocks(shifted, scales.astype(np.float32), zeros, rest.astype(np.float32), size)
 
 
 def _shared(sizes: Sequence[int], *values: NDArray[np.float64]) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
@@ -234,10 +235,11 @@ def _replace(graph: Any, name: str, blocks: _Blocks, bits: int, accuracy_level: 
     else:
         nodes[-1].output[0] = product.output[0]
     place = list(graph.node).index(product)
-    kept = [node for node in graph.node if node is not product and not (node in users and node.op_type == "Transpose")]
-    place -= sum(1 for node in users if node.op_type == "Transpose")
+    transposes = [node for node in users if node.op_type == "Transpose"]
+    others = [node for node in graph.node if node is not product and node not in transposes]
+    place -= len(transposes)
     del graph.node[:]
-    graph.node.extend([*kept[:place], *nodes, *kept[place:]])
+    graph.node.extend([*others[:place], *nodes, *others[place:]])
     others = [each for each in graph.initializer if each.name != name]
     del graph.initializer[:]
     graph.initializer.extend([*others, *(numpy_helper.from_array(value, key) for key, value in constants.items())])
@@ -272,8 +274,8 @@ def _product(graph: Any, name: str, users: Sequence[Any]) -> tuple[Any, str, str
     """The node that multiplies by the matrix, what it multiplies, and the bias that it adds."""
     settings = {each.name: helper.get_attribute_value(each) for user in users for each in user.attribute}
     if len(users) == 1 and users[0].op_type == "Gemm" and users[0].input[1] == name:
-        plain = settings.get("alpha", 1.0) == settings.get("beta", 1.0) == 1.0 and not settings.get("transA", 0)
-        if plain and settings.get("transB", 0) == 1:
+        product_alone = settings.get("alpha", 1.0) == settings.get("beta", 1.0) == 1.0 and not settings.get("transA", 0)
+        if product_alone and settings.get("transB", 0) == 1:
             return users[0], users[0].input[0], users[0].input[2] if len(users[0].input) > 2 else None
     if len(users) == 1 and users[0].op_type == "Transpose":
         products = [node for node in graph.node if users[0].output[0] in node.input]

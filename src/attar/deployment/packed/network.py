@@ -11,17 +11,7 @@ from attar.deployment.packed.container import Content
 from attar.errors import must
 from attar.network.copying import copied
 from attar.quantization.activations import INPUT, InputFormat, attach_input_
-from attar.quantization.attach import attached_inputs, encoded, formats, is_quantized, unquantized
-
-
-def plain(student: nn.Module) -> nn.Module:
-    """A copy without formats, its weights what the formats made of them; inputs of layers are taken as they are."""
-    return unquantized(student).eval()
-
-
-def running(student: nn.Module) -> nn.Module:
-    """A copy with plain weights whose layers still round their inputs: what the student is in evaluation mode."""
-    return unquantized(student, inputs=False).eval()
+from attar.quantization.attach import attached_inputs, dequantize, encode, formats, is_quantized
 
 
 def content(student: nn.Module) -> Content:
@@ -34,10 +24,10 @@ def content(student: nn.Module) -> Content:
     """
     if not is_quantized(student):
         raise must("student", "deploy, packed,", "quantized", type(student).__name__, "Pass what quantize() gave")
-    bare = running(student)
-    state, forms = bare.state_dict(), formats(student)
+    decoded = dequantize(student, keep_input_formats=True).eval()
+    state, forms = decoded.state_dict(), formats(student)
     packed = Content(
-        {name: (forms[name], codes) for name, codes in encoded(student).items()},
+        {name: (forms[name], codes) for name, codes in encode(student).items()},
         {name: tensor.detach() for name, tensor in state.items() if name not in forms},
         exact=frozenset(
             f"{layer}.{INPUT}.{entry}".removeprefix(".")
@@ -49,7 +39,7 @@ def content(student: nn.Module) -> Content:
         if name not in state or not _same_bits(tensor, state[name]):
             layer = name.rpartition(".")[0]
             raise DeploymentError(
-                f"The weights {name!r} of layer {layer!r} ({type(bare.get_submodule(layer)).__name__}) are not what "
+                f"The weights {name!r} of layer {layer!r} ({type(decoded.get_submodule(layer)).__name__}) are not what "
                 "their codes say: another parametrization changes them. Skip this layer, or remove the other one."
             )
     return packed
@@ -68,20 +58,20 @@ def exportable(network: nn.Module) -> nn.Module:
 class _Rounding(nn.Module):
     """What `InputFormat` does to numbers that are finite, without a function of its own."""
 
-    step: Tensor
+    scale: Tensor
     inverse: Tensor
 
     def __init__(self, inputs: InputFormat) -> None:
         super().__init__()
-        step, zero = inputs.form.grid(inputs.table)
-        self.register_buffer("step", step.float())
-        self.register_buffer("inverse", 1 / step.float())
+        scale, zero = inputs.form.grid(inputs.table)
+        self.register_buffer("scale", scale.float())
+        self.register_buffer("inverse", 1 / scale.float())
         codes = inputs.form.codes
         self.low, self.high = float(codes.start - int(zero)), float(codes.stop - 1 - int(zero))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The inputs, rounded."""
-        rounded: Tensor = (inputs * self.inverse).round().clamp(self.low, self.high) * self.step
+        rounded: Tensor = (inputs * self.inverse).round().clamp(self.low, self.high) * self.scale
         return rounded
 
 

@@ -64,26 +64,26 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
     inputs = {name: _inputs(each.form, each.table) for name, each in attached_inputs(student).items()}
     # Biases and what else has one dimension is not multiplied with them.
     return [
-        said | {"inputs": inputs.get(said["name"].rpartition(".")[0]) if len(said["shape"]) > 1 else None}
-        for said in tensors
+        entry | {"inputs": inputs.get(entry["name"].rpartition(".")[0]) if len(entry["shape"]) > 1 else None}
+        for entry in tensors
     ]
 
 
 def _quantized(student: nn.Module, name: str, form: Format, codes: Encoded) -> dict[str, Any]:
-    whole = codes.codes.detach().cpu().numpy()
-    counts, table = histogram(whole, form.codes), table_bytes(codes.table)
-    points = codes.table.get("points") if getattr(form, "learns", ()) else None
+    values = codes.codes.detach().cpu().numpy()
+    counts, table = histogram(values, form.codes), table_bytes(codes.table)
+    points = codes.table.get("points") if getattr(form, "learned", ()) else None
     return {
         "name": name,
         "shape": list(codes.shape),
-        "values": whole.size,
+        "values": values.size,
         "format": to_table(form),
         "bits": form.bits,
         "entropy_bits": entropy(counts),
         "bytes_packed": packed_bytes(form, codes.codes, "bits") + table,
         "bytes_coded": packed_bytes(form, codes.codes, "smallest") + table,
         "bytes_table": table,
-        "bytes_float32": 4 * whole.size,
+        "bytes_float32": 4 * values.size,
         "weights": _weights(student, name),
         "numbers": _numbers(form, codes) if len(form.codes) <= _FEW_CODES else None,
         "points": None if points is None else points.double().tolist(),
@@ -108,8 +108,8 @@ def _float(name: str, tensor: Tensor) -> dict[str, Any]:
 
 def _inputs(form: Format, table: Mapping[str, Tensor]) -> dict[str, Any]:
     assert isinstance(form, Ranged)
-    step, zero = form.grid(table)
-    ends = (form.codes.start - zero) * step, (form.codes.stop - 1 - zero) * step
+    scale, zero = form.grid(table)
+    ends = (form.codes.start - zero) * scale, (form.codes.stop - 1 - zero) * scale
     return {"format": to_table(form), "bits": form.bits, "range": [float(end) for end in ends]}
 
 

@@ -19,7 +19,7 @@ from attar.network.spec import Spec
 from attar.pipeline.objective import TermTable, labels_alone
 from attar.pipeline.section import TrainingSettings
 from attar.pipeline.step import Result, Step, Tools
-from attar.quantization.attach import only_tables_learn_ as train_codebooks_only_
+from attar.quantization.attach import train_codebooks_only_
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit

@@ -1,4 +1,4 @@
-"""The step from which on numbers have few bits."""
+"""The step from which on weights, and what goes into layers, are in low-bit formats."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from attar.errors import must, shown
 from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.step import Result, Step, Tools
-from attar.quantization.allocation import allocated as allocate_bits
-from attar.quantization.attach import is_quantized
-from attar.quantization.attach import unquantized as dequantize
+from attar.quantization.allocation import allocate_bits
+from attar.quantization.attach import dequantize, is_quantized
 from attar.quantization.edit import Quantize as QuantizeEdit
 from attar.quantization.format import Format, Ranged
 from attar.quantization.formats.named import from_table, to_table
 from attar.quantization.quantize import quantize
-from attar.quantization.sharing import share_points_ as share_codebook_
+from attar.quantization.sharing import share_codebook_
 from attar.transfer.split import Dataset, Split
 
 log = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ class Quantize(Step):
             raise ValueError("give weights or activations a format; both are left out")
         for of in ("weights", "activations"):
             for form in self.formats(of):
-                if of not in form.serves:
+                if of not in form.supports:
                     raise ValueError(f"{of} must have a format that is made for {of}; got {to_table(form)['use']!r}")
         uses = {to_table(form)["use"] for form in self.formats("weights")}
         if self.share_codebook and (uses != {"codebook"} or isinstance(self.weights, Mapping)):
@@ -105,7 +104,7 @@ class Quantize(Step):
     @property
     def calibrates(self) -> bool:
         """Whether the range of an activation has to be measured on examples."""
-        return any(isinstance(form, Ranged) and form.measures for form in self.formats("activations"))
+        return any(isinstance(form, Ranged) and form.needs_calibration for form in self.formats("activations"))
 
     def completed(self, objective: Any, training: Any) -> Quantize:
         """With the size of batches as the student is trained."""

@@ -48,7 +48,7 @@ class Affine:
     range: Range = "max"
     percentile: float = 99.99
 
-    serves: ClassVar[tuple[str, ...]] = ("weights", "activations")
+    supports: ClassVar[tuple[str, ...]] = ("weights", "activations")
 
     def __post_init__(self) -> None:
         check_bits(self.bits, "Affine", lowest=2 if self.symmetric else 1)
@@ -61,17 +61,17 @@ class Affine:
         return _Codes(1 - half, half) if self.symmetric else _Codes(2**self.bits)
 
     @property
-    def measures(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Always."""
         return True
 
     def grid(self, table: Table) -> tuple[Tensor, Tensor]:
-        """Step and code of zero."""
-        return table["step"].float(), table["zero_point"]
+        """Scale and code of zero."""
+        return table["scale"].float(), table["zero_point"]
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
-        """``step`` and ``zero_point``, ``[groups]`` each."""
-        return self._measure(self.granularity.rows(at_least_float32(tensor)), table)
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+        """``scale`` and ``zero_point``, ``[groups]`` each."""
+        return self._calibrate(self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -82,41 +82,41 @@ class Affine:
         """
         check_finite(tensor, "Affine")
         rows = self.granularity.rows(at_least_float32(tensor))
-        table = self._measure(rows, table)
-        codes = self._codes(rows, table["step"], table["zero_point"])
+        table = self._calibrate(rows, table)
+        codes = self._codes(rows, table["scale"], table["zero_point"])
         return Encoded(stored(self.granularity.from_rows(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
-        step = encoded.table["step"]
-        codes = self.granularity.rows(encoded.codes).to(step.dtype)
-        rows = (codes - encoded.table["zero_point"][:, None]) * step[:, None]
+        scale = encoded.table["scale"]
+        codes = self.granularity.rows(encoded.codes).to(scale.dtype)
+        rows = (codes - encoded.table["zero_point"][:, None]) * scale[:, None]
         return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
         if self.range == "max" and not table:
             return tensor
-        step, zero = encoded.table["step"][:, None], encoded.table["zero_point"][:, None]
+        scale, zero = encoded.table["scale"][:, None], encoded.table["zero_point"][:, None]
         # Half a step further, as values there are rounded and not clipped.
-        low, high = (self.codes.start - 0.5 - zero) * step, (self.codes.stop - 0.5 - zero) * step
+        low, high = (self.codes.start - 0.5 - zero) * scale, (self.codes.stop - 0.5 - zero) * scale
         return self.granularity.from_rows(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group; the zero point of a symmetric grid is counted too, as it is there."""
         return self.granularity.groups(shape) * 8
 
-    def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
-        if table.keys() >= {"step", "zero_point"}:
+    def _calibrate(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
+        if table.keys() >= {"scale", "zero_point"}:
             return dict(table)
         low, high = limits(rows, self.range, self.percentile)
-        step, zero = self._grid(low, high)
+        scale, zero = self._grid(low, high)
         if self.range == "mse":
             candidates = [self._grid(*ends) for ends in shrunk(low, high)]
             best = least_error(rows, [(self._codes(rows, s, z) - z[:, None]) * s[:, None] for s, z in candidates])
             every = torch.stack([s for s, _ in candidates]), torch.stack([z for _, z in candidates])
-            step, zero = (each.gather(0, best[None]).squeeze(0) for each in every)
-        return {"step": step, "zero_point": zero.int(), **table}
+            scale, zero = (each.gather(0, best[None]).squeeze(0) for each in every)
+        return {"scale": scale, "zero_point": zero.int(), **table}
 
     def _grid(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         if self.symmetric:
@@ -124,11 +124,11 @@ class Affine:
             span, zero = largest, torch.zeros_like(largest)
         else:
             span, zero = high - low, -low
-        step = torch.where(span < SMALLEST, torch.ones_like(span), span) / self.codes[-1]
-        return step, (zero / step).round()
+        scale = torch.where(span < SMALLEST, torch.ones_like(span), span) / self.codes[-1]
+        return scale, (zero / scale).round()
 
-    def _codes(self, rows: Tensor, step: Tensor, zero: Tensor) -> Tensor:
-        codes = (rows * (1 / step)[:, None]).round_() + zero[:, None]
+    def _codes(self, rows: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        codes = (rows * (1 / scale)[:, None]).round_() + zero[:, None]
         return codes.clamp_(self.codes.start, self.codes.stop - 1)
 
 

@@ -44,7 +44,7 @@ class Clipped:
     range: Range | None = None
     percentile: float = 99.99
 
-    serves: ClassVar[tuple[str, ...]] = ("activations",)
+    supports: ClassVar[tuple[str, ...]] = ("activations",)
 
     def __post_init__(self) -> None:
         check_bits(self.bits, "Clipped")
@@ -56,28 +56,28 @@ class Clipped:
         return _Codes(2**self.bits)
 
     @property
-    def measures(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Unless the limit is 1."""
         return self.range is not None
 
     def grid(self, table: Table) -> tuple[Tensor, Tensor]:
-        """Step and code of zero."""
-        return table["step"].float(), torch.zeros_like(table["step"], dtype=torch.int32)
+        """Scale and code of zero."""
+        return table["scale"].float(), torch.zeros_like(table["scale"], dtype=torch.int32)
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
-        """``step``, ``[1]``."""
-        if "step" in table:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+        """``scale``, ``[1]``."""
+        if "scale" in table:
             return dict(table)
         rows = PerTensor().rows(at_least_float32(tensor))
         if self.range is None:
-            return {"step": self._step(rows.new_ones(1)), **table}
+            return {"scale": self._scale(rows.new_ones(1)), **table}
         low, high = limits(rows, self.range, self.percentile)
-        step = self._step(high)
+        scale = self._scale(high)
         if self.range == "mse":
-            steps = [self._step(end) for _, end in shrunk(low, high)]
-            best = least_error(rows.clamp(min=0), [self._codes(rows, each) * each for each in steps])
-            step = torch.stack(steps).gather(0, best[None]).squeeze(0)
-        return {"step": step, **table}
+            scales = [self._scale(end) for _, end in shrunk(low, high)]
+            best = least_error(rows.clamp(min=0), [self._codes(rows, each) * each for each in scales])
+            scale = torch.stack(scales).gather(0, best[None]).squeeze(0)
+        return {"scale": scale, **table}
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -87,29 +87,29 @@ class Clipped:
             table: Entries that are not to be measured.
         """
         check_finite(tensor, "Clipped")
-        table = self.measure(tensor, table)
-        return Encoded(stored(self._codes(at_least_float32(tensor), table["step"]), self.codes), table, tensor.dtype)
+        table = self.calibrate(tensor, table)
+        return Encoded(stored(self._codes(at_least_float32(tensor), table["scale"]), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
-        step = encoded.table["step"]
-        return (encoded.codes.to(step.dtype) * step).to(encoded.dtype)
+        scale = encoded.table["scale"]
+        return (encoded.codes.to(scale.dtype) * scale).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
-        step = encoded.table["step"][:, None]
-        rows = passed_within(PerTensor().rows(tensor), -0.5 * step, (self.codes.stop - 0.5) * step)
+        scale = encoded.table["scale"][:, None]
+        rows = passed_within(PerTensor().rows(tensor), -0.5 * scale, (self.codes.stop - 0.5) * scale)
         return rows.reshape(encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes."""
         return 4
 
-    def _step(self, limit: Tensor) -> Tensor:
+    def _scale(self, limit: Tensor) -> Tensor:
         return torch.where(limit < SMALLEST, torch.ones_like(limit), limit) / self.codes[-1]
 
-    def _codes(self, values: Tensor, step: Tensor) -> Tensor:
-        return (values * (1 / step)).round_().clamp_(0, self.codes.stop - 1)
+    def _codes(self, values: Tensor, scale: Tensor) -> Tensor:
+        return (values * (1 / scale)).round_().clamp_(0, self.codes.stop - 1)
 
 
 _Codes = range

@@ -16,7 +16,7 @@ from attar.ops.grid import SMALLEST, check_bits, check_finite, nearest_point
 from attar.quantization.format import NOTHING, Encoded, Table, bits_of, stored
 
 _ROUNDS = 300
-"""Points of thousands of values settle within tens of rounds."""
+"""The points of thousands of values stop moving within tens of rounds."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Codebook:
         bits: ``2**bits`` points, 1 to 16 bits.
         levels: A number of points instead, at least 2; ``bits`` then follows.
         points: The points themselves to begin with, instead; ``bits`` follows.
-        start_at: Where they begin: at even ``quantile`` shares of the scaled values, at ``uniform`` distances, or where
-            ``kmeans`` settles from the quantiles, with the smallest squared error of the scaled values near them.
-        trains: What training changes: the ``points`` and not the weights (differentiable quantization), the
+        init: Where they begin: at even ``quantile`` shares of the scaled values, at ``uniform`` distances, or where
+            ``kmeans`` arrives from the quantiles, with the smallest squared error of the scaled values near them.
+        trains: What training changes: the ``codebook`` and not the weights (differentiable quantization), the
             ``weights`` by the identity as gradient, or ``both``.
         granularity: Which values share a scale.
 
@@ -54,15 +54,15 @@ class Codebook:
     bits: int = 4
     levels: int | None = None
     points: tuple[float, ...] | None = None
-    start_at: Literal["quantile", "uniform", "kmeans"] = "quantile"
-    trains: Literal["points", "weights", "both"] = "points"
+    init: Literal["quantile", "uniform", "kmeans"] = "quantile"
+    trains: Literal["codebook", "weights", "both"] = "codebook"
     granularity: Granularity = BUCKETS
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
-        starts, trained = ("quantile", "uniform", "kmeans"), ("points", "weights", "both")
-        for name, valid in (("start_at", starts), ("trains", trained)):
+        starts, trained = ("quantile", "uniform", "kmeans"), ("codebook", "weights", "both")
+        for name, valid in (("init", starts), ("trains", trained)):
             if (value := getattr(self, name)) not in valid:
                 raise must(name, "Codebook", f"one of {', '.join(valid)}", value, near(str(value), valid))
         if self.points is not None and self.levels not in (None, len(self.points)):
@@ -84,22 +84,22 @@ class Codebook:
         return range(len(self.points) if self.points is not None else self.levels or 2**self.bits)
 
     @property
-    def learns(self) -> tuple[str, ...]:
+    def learned(self) -> tuple[str, ...]:
         """The points, unless only weights are trained."""
         return () if self.trains == "weights" else ("points",)
 
     @property
     def trains_weights(self) -> bool:
         """Whether the weights go on learning."""
-        return self.trains != "points"
+        return self.trains != "codebook"
 
-    def start(self, tensor: Tensor) -> dict[str, Tensor]:
+    def initial_table(self, tensor: Tensor) -> dict[str, Tensor]:
         """The points to begin with."""
         values = at_least_float32(tensor)
         if self.points is not None:
             return {"points": values.new_tensor(sorted(self.points))}
         even = torch.linspace(0, 1, len(self.codes), dtype=values.dtype, device=values.device)
-        if self.start_at == "uniform" or not values.numel():
+        if self.init == "uniform" or not values.numel():
             return {"points": even}
         rows = self.granularity.rows(values.detach())
         low, span = self._scale(rows)
@@ -110,15 +110,15 @@ class Codebook:
         before = place.floor().long()
         after = (before + 1).clamp(max=len(rising) - 1)
         points = torch.lerp(rising[before], rising[after], (place - before).to(rising.dtype))
-        return {"points": _settled(rising, points) if self.start_at == "kmeans" else points}
+        return {"points": _k_means(rising, points) if self.init == "kmeans" else points}
 
     def table_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The shape of the points."""
         return {"points": (len(self.codes),)}
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``low`` and ``span``, ``[groups]`` each, and ``points`` in rising order."""
-        return self._measure(tensor, self.granularity.rows(at_least_float32(tensor)), table)
+        return self._calibrate(tensor, self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -129,7 +129,7 @@ class Codebook:
         """
         check_finite(tensor, "Codebook")
         rows = self.granularity.rows(at_least_float32(tensor))
-        table = self._measure(tensor, rows, table)
+        table = self._calibrate(tensor, rows, table)
         scaled = (rows - table["low"][:, None]) / table["span"][:, None]
         codes = self.granularity.from_rows(nearest_point(scaled, table["points"]), tuple(tensor.shape))
         return Encoded(stored(codes, self.codes), table, tensor.dtype)
@@ -143,7 +143,7 @@ class Codebook:
         if self.trains == "weights":
             return tensor
         points = self._scaled_back(encoded, table.get("points", encoded.table["points"]).sort().values)
-        return points if self.trains == "points" else points + tensor
+        return points if self.trains == "codebook" else points + tensor
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group and four a point."""
@@ -162,15 +162,15 @@ class Codebook:
         span = rows.amax(1) - low
         return low, torch.where(span < SMALLEST, torch.ones_like(span), span)
 
-    def _measure(self, tensor: Tensor, rows: Tensor, table: Table) -> dict[str, Tensor]:
+    def _calibrate(self, tensor: Tensor, rows: Tensor, table: Table) -> dict[str, Tensor]:
         if not table.keys() >= {"low", "span"}:
             low, span = self._scale(rows)
             table = {"low": low, "span": span, **table}
-        points = table["points"].detach() if "points" in table else self.start(tensor)["points"]
+        points = table["points"].detach() if "points" in table else self.initial_table(tensor)["points"]
         return {**table, "points": points.sort().values}
 
 
-def _settled(rising: Tensor, points: Tensor) -> Tensor:
+def _k_means(rising: Tensor, points: Tensor) -> Tensor:
     """Each point moved to the mean of the values that are nearest to it, again and again until none moves.
 
     Args:

@@ -39,7 +39,7 @@ class DoReFa:
 
     bits: int = 4
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
         check_bits(self.bits, "DoReFa")
@@ -49,7 +49,7 @@ class DoReFa:
         """From 0, which is -1 (minus the mean size with one bit)."""
         return range(2**self.bits)
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``scale``, ``[1]``, with one bit; else nothing."""
         if self.bits > 1 or "scale" in table:
             return dict(table)
@@ -68,7 +68,7 @@ class DoReFa:
             codes = values >= 0
         else:
             codes = ((_squashed(values) + 1) * (self.codes[-1] / 2)).round_()
-        return Encoded(stored(codes, self.codes), self.measure(tensor, table), tensor.dtype)
+        return Encoded(stored(codes, self.codes), self.calibrate(tensor, table), tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""

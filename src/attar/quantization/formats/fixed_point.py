@@ -53,7 +53,7 @@ class DynamicFixedPoint:
     rounding: Literal["deterministic", "stochastic"] = "deterministic"
     granularity: Granularity = PER_TENSOR
 
-    serves: ClassVar[tuple[str, ...]] = ("weights", "activations")
+    supports: ClassVar[tuple[str, ...]] = ("weights", "activations")
 
     def __post_init__(self) -> None:
         check_bits(self.bits, "DynamicFixedPoint", lowest=2)
@@ -70,22 +70,22 @@ class DynamicFixedPoint:
         """Two's complement."""
         return _Codes(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1))
 
-    def settled(self) -> DynamicFixedPoint:
+    def deterministic(self) -> DynamicFixedPoint:
         """The same, rounding to the nearest."""
         return replace(self, rounding="deterministic")
 
     @property
-    def measures(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Unless the place of the point is given."""
         return self.fraction is None
 
     def grid(self, table: Table) -> tuple[Tensor, Tensor]:
-        """Step and code of zero."""
+        """Scale and code of zero."""
         return power(-table["fraction"], torch.float32), torch.zeros_like(table["fraction"])
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``fraction``: bits behind the point, ``[groups]`` int32."""
-        return self._measure(self.granularity.rows(at_least_float32(tensor)), table)
+        return self._calibrate(self.granularity.rows(at_least_float32(tensor)), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -96,27 +96,27 @@ class DynamicFixedPoint:
         """
         check_finite(tensor, "DynamicFixedPoint")
         rows = self.granularity.rows(at_least_float32(tensor))
-        table = self._measure(rows, table)
+        table = self._calibrate(rows, table)
         codes = self._codes(rows, table["fraction"], self.rounding == "stochastic")
         return Encoded(stored(self.granularity.from_rows(codes, tuple(tensor.shape)), self.codes), table, tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
-        step = power(-encoded.table["fraction"], _real(encoded.dtype))
-        rows = self.granularity.rows(encoded.codes).to(step.dtype) * step[:, None]
+        scale = power(-encoded.table["fraction"], _real(encoded.dtype))
+        rows = self.granularity.rows(encoded.codes).to(scale.dtype) * scale[:, None]
         return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
 
     def surrogate(self, tensor: Tensor, table: Table, encoded: Encoded) -> Tensor:
         """The identity within the range."""
-        step = power(-encoded.table["fraction"], _real(encoded.dtype))[:, None]
-        low, high = (self.codes.start - 0.5) * step, (self.codes.stop - 0.5) * step
+        scale = power(-encoded.table["fraction"], _real(encoded.dtype))[:, None]
+        low, high = (self.codes.start - 0.5) * scale, (self.codes.stop - 0.5) * scale
         return self.granularity.from_rows(passed_within(self.granularity.rows(tensor), low, high), encoded.shape)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes a group."""
         return self.granularity.groups(shape) * 4
 
-    def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
+    def _calibrate(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
         if "fraction" in table:
             return dict(table)
         if self.fraction is not None:

@@ -57,7 +57,7 @@ def to_table(form: Format) -> dict[str, Any]:
     for field in dataclasses.fields(anything):
         value = getattr(anything, field.name)
         if isinstance(value, PerTensor | PerAxis | PerGroup):
-            value = _granularity_said(value)
+            value = _granularity_to_table(value)
         if value is not None:
             table[field.name] = list(value) if isinstance(value, tuple) else value
     return table
@@ -102,14 +102,14 @@ gradient='identity')
         try:
             settings[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
-            said, opening = error.errors()[0]["msg"], "Input should be "
-            rule = said.removeprefix(opening) if said.startswith(opening) else f"of the type {hints[key]}"
+            text, opening = error.errors()[0]["msg"], "Input should be "
+            rule = text.removeprefix(opening) if text.startswith(opening) else f"of the type {hints[key]}"
             raise must(key, f"format {use!r}", rule, value, "Leave it out for its default") from error
     built: Format = kind(**settings)
     return built
 
 
-def _granularity_said(granularity: Granularity) -> Any:
+def _granularity_to_table(granularity: Granularity) -> Any:
     if isinstance(granularity, PerTensor):
         return "tensor"
     if isinstance(granularity, PerGroup):
@@ -117,17 +117,17 @@ def _granularity_said(granularity: Granularity) -> Any:
     return "channel" if granularity.axis == 0 else {"axis": granularity.axis}
 
 
-def _granularity(said: Any) -> Granularity:
-    if said == "tensor":
+def _granularity(given: Any) -> Granularity:
+    if given == "tensor":
         return PerTensor()
-    if said == "channel":
+    if given == "channel":
         return PerAxis(0)
-    if isinstance(said, Mapping) and len(said) == 1:
-        ((key, value),) = said.items()
+    if isinstance(given, Mapping) and len(given) == 1:
+        ((key, value),) = given.items()
         if key in ("group_size", "axis") and isinstance(value, int) and not isinstance(value, bool):
             return PerGroup(value) if key == "group_size" else PerAxis(value)
     rule = '"tensor", "channel", { group_size = 256 } or { axis = 1 }'
-    raise must("granularity", "a format", rule, said, "Leave it out for the format's own")
+    raise must("granularity", "a format", rule, given, "Leave it out for the format's own")
 
 
 def _holds_tuple(hint: Any) -> bool:

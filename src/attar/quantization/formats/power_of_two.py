@@ -48,7 +48,7 @@ class PowerOfTwo:
     zero: bool = False
     gradient: Literal["identity", "truncated"] = "identity"
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
         lowest, highest = self.exponents
@@ -69,11 +69,11 @@ class PowerOfTwo:
         """Bits of one code."""
         return bits_of(self.codes)
 
-    def settled(self) -> PowerOfTwo:
+    def deterministic(self) -> PowerOfTwo:
         """The same, rounding to the nearest value where it was by chance."""
         return replace(self, rounding="nearest") if self.rounding == "stochastic" else self
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """Nothing."""
         return dict(table)
 

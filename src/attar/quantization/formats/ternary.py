@@ -49,7 +49,7 @@ class Ternary:
     threshold: float = 0.7
     granularity: Granularity = PER_TENSOR
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
     trains_weights: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -69,11 +69,11 @@ class Ternary:
         return 2
 
     @property
-    def learns(self) -> tuple[str, ...]:
+    def learned(self) -> tuple[str, ...]:
         """Both scales, or nothing."""
         return ("positive", "negative") if self.scale == "learned" else ()
 
-    def start(self, tensor: Tensor) -> dict[str, Tensor]:
+    def initial_table(self, tensor: Tensor) -> dict[str, Tensor]:
         """Scales to begin with."""
         if self.scale == "twn":
             return {}
@@ -84,9 +84,9 @@ class Ternary:
         """The shapes of the scales."""
         return {} if self.scale == "twn" else dict.fromkeys(("positive", "negative"), (self.granularity.groups(shape),))
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """``scale``, or ``positive`` and ``negative``, ``[groups]`` each."""
-        return self._measure(*self._rows(tensor), table)
+        return self._calibrate(*self._rows(tensor), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -98,7 +98,7 @@ class Ternary:
         check_finite(tensor, "Ternary")
         rows, counts = self._rows(tensor)
         codes = self.granularity.from_rows(rows.sign() * (rows.abs() > self._delta(rows, counts)), tuple(tensor.shape))
-        return Encoded(stored(codes, self.codes), self._measure(rows, counts, table), tensor.dtype)
+        return Encoded(stored(codes, self.codes), self._calibrate(rows, counts, table), tensor.dtype)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The three numbers of each group."""
@@ -115,11 +115,11 @@ class Ternary:
             return tensor
         codes, rows = self.granularity.rows(encoded.codes), self.granularity.rows(tensor)
         above, below = codes > 0, codes < 0
-        measured = self._measure(*self._rows(tensor), table)
+        measured = self._calibrate(*self._rows(tensor), table)
         positive, negative = (measured[name][:, None] for name in ("positive", "negative"))
         slope = above * positive.detach() + below * negative.detach() + (codes == 0)
-        whole = rows * slope + above * positive - below * negative
-        return self.granularity.from_rows(whole, encoded.shape).to(encoded.dtype)
+        scaled = rows * slope + above * positive - below * negative
+        return self.granularity.from_rows(scaled, encoded.shape).to(encoded.dtype)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Four bytes a group; eight with learned scales."""
@@ -145,7 +145,7 @@ class Ternary:
         large = rows.abs() * (rows.abs() > self._delta(rows, counts))
         return large.sum(1) / (large > 0).sum(1).clamp(min=1)
 
-    def _measure(self, rows: Tensor, counts: int | Tensor, table: Table) -> dict[str, Tensor]:
+    def _calibrate(self, rows: Tensor, counts: int | Tensor, table: Table) -> dict[str, Tensor]:
         names = ("scale",) if self.scale == "twn" else ("positive", "negative")
         if table.keys() >= set(names):
             return {name: table[name] for name in names}

@@ -53,7 +53,7 @@ class Uniform:
     rounding: Literal["deterministic", "stochastic"] = "deterministic"
     gradient: Literal["identity", "truncated", "exact"] = "identity"
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
         for name, valid in (
@@ -72,13 +72,13 @@ class Uniform:
             return range(2**self.bits)
         return range(1 - 2 ** (self.bits - 1), 2 ** (self.bits - 1))
 
-    def settled(self) -> Uniform:
+    def deterministic(self) -> Uniform:
         """The same, rounding to the nearest."""
         return replace(self, rounding="deterministic")
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
-        """``step`` of the grid, and where it begins (``low``) if it is linear, ``[groups]`` each."""
-        return self._measure(self._rows(tensor), table)
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+        """``scale`` of the grid, and where it begins (``low``) if it is linear, ``[groups]`` each."""
+        return self._calibrate(self._rows(tensor), table)
 
     def encode(self, tensor: Tensor, table: Table = NOTHING) -> Encoded:
         """Codes of a tensor.
@@ -89,7 +89,7 @@ class Uniform:
         """
         check_finite(tensor, "Uniform")
         rows = self._rows(tensor)
-        table = self._measure(rows, table)
+        table = self._calibrate(rows, table)
         values = self._cells(rows, table)
         codes = rounded(values, stochastic=self.rounding == "stochastic")
         codes = codes.clamp_(self.codes.start, self.codes.stop - 1)
@@ -97,8 +97,8 @@ class Uniform:
 
     def decode(self, encoded: Encoded) -> Tensor:
         """The grid's numbers."""
-        step = encoded.table["step"]
-        rows = self.granularity.rows(encoded.codes).to(step.dtype) * step[:, None]
+        scale = encoded.table["scale"]
+        rows = self.granularity.rows(encoded.codes).to(scale.dtype) * scale[:, None]
         if self.scaling == "linear":
             rows += encoded.table["low"][:, None]
         return self.granularity.from_rows(rows, encoded.shape).to(encoded.dtype)
@@ -111,10 +111,10 @@ class Uniform:
             # A hair wider, so that a weight of exactly 1 goes on learning.
             return functional.hardtanh(tensor, -1.000001, 1.000001)
         rows = self._rows(tensor)
-        measured = self._measure(rows, table)
+        measured = self._calibrate(rows, table)
         # How far rounding moved each value, in steps: the one thing taken as constant.
         moved = self.granularity.rows(encoded.codes) - self._cells(rows, measured).detach()
-        return self.granularity.from_rows(rows + moved * measured["step"][:, None], encoded.shape).to(encoded.dtype)
+        return self.granularity.from_rows(rows + moved * measured["scale"][:, None], encoded.shape).to(encoded.dtype)
 
     def table_bytes(self, shape: tuple[int, ...]) -> int:
         """Eight bytes a group; four if the grid is symmetric."""
@@ -124,8 +124,8 @@ class Uniform:
         values = at_least_float32(tensor)
         return self.granularity.rows(values.clamp(-1, 1) if self.gradient == "truncated" else values)
 
-    def _measure(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
-        if table.keys() >= ({"low", "step"} if self.scaling == "linear" else {"step"}):
+    def _calibrate(self, rows: Tensor, table: Table) -> dict[str, Tensor]:
+        if table.keys() >= ({"low", "scale"} if self.scaling == "linear" else {"scale"}):
             return dict(table)
         if not rows.numel():
             low, span = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
@@ -139,9 +139,9 @@ class Uniform:
                 # Of the values in units of the largest, as squares of large numbers are none.
                 unit = torch.where(span < SMALLEST, torch.ones_like(span), span)
                 span = span * torch.linalg.vector_norm(rows / unit[:, None], dim=1)
-        step = torch.where(span < SMALLEST, torch.ones_like(span), span) / self.codes[-1]
-        return {**({"low": low} if self.scaling == "linear" else {}), "step": step, **table}
+        scale = torch.where(span < SMALLEST, torch.ones_like(span), span) / self.codes[-1]
+        return {**({"low": low} if self.scaling == "linear" else {}), "scale": scale, **table}
 
     def _cells(self, rows: Tensor, table: Table) -> Tensor:
         shifted = rows - table["low"][:, None] if self.scaling == "linear" else rows
-        return shifted / table["step"][:, None]
+        return shifted / table["scale"][:, None]

@@ -40,7 +40,7 @@ class Wrpn:
 
     bits: int = 4
 
-    serves: ClassVar[tuple[str, ...]] = ("weights",)
+    supports: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
         check_bits(self.bits, "Wrpn", lowest=2)
@@ -50,7 +50,7 @@ class Wrpn:
         """Around 0, as many on either side."""
         return range(1 - 2 ** (self.bits - 1), 2 ** (self.bits - 1))
 
-    def measure(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
+    def calibrate(self, tensor: Tensor, table: Table = NOTHING) -> dict[str, Tensor]:
         """Nothing."""
         return dict(table)
 
