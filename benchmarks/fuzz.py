@@ -308,14 +308,13 @@ def evidence(folder: Path) -> Case:
 
 
 def records(folder: Path) -> Case:
-    """Stored targets, nodes of runs, checkpoints, saved ensembles of estimators, specialists' weights."""
+    """Stored targets, checkpoints, saved ensembles of estimators, specialists' weights."""
     import torch
     from sklearn.naive_bayes import GaussianNB
     from sklearn.tree import DecisionTreeClassifier
 
     from attar.network.architectures import mlp
     from attar.network.weights import load_weights, save_weights
-    from attar.pipeline.nodes import RECORD, Nodes
     from attar.teachers.estimator import EstimatorTeacher
     from attar.teachers.selected import SelectedEnsemble
     from attar.teachers.teacher import NetworkTeacher
@@ -323,10 +322,6 @@ def records(folder: Path) -> Case:
     from attar.transfer.arrays import from_arrays
     from attar.transfer.store import Targets, label
     from attar.transfer.views import Views
-
-    def trained(place: Path) -> dict[str, Any]:
-        save_weights(network, place / "weights.safetensors")
-        return {"accuracy": 0.5, "classes": ["ant", "bee", "cat"]}
 
     arrays(folder / "blobs.npz")
     with np.load(folder / "blobs.npz") as archive:
@@ -339,22 +334,10 @@ def records(folder: Path) -> Case:
         {"a": torch.arange(6.0), "b": [1, {2: "x"}], "best": float("-inf")}, folder / "state" / "state.safetensors"
     )
     save_weights(network, folder / "weights" / "weights.safetensors", {"x": 1})
-    made = Nodes(folder / "run").node("a", {"rows": ROWS}, trained)
-    made.folder.rename(folder / "node")
     members = [
         EstimatorTeacher(each.fit(x, y), classes=3) for each in (GaussianNB(), DecisionTreeClassifier(max_depth=3))
     ]
     SelectedEnsemble(members, [0.25, 0.75], names=["a", "b"]).save(folder / "ensemble")
-
-    def again(place: Path) -> Any:
-        """What a run makes of a node's folder: it is found again, or, where nothing says that it is done, made anew."""
-        place.rename(made.folder)
-        try:
-            found = Nodes(folder / "run").node("a", {"rows": ROWS}, trained)
-            weights = load_weights(mlp(6, 3, [4]), found.folder / "weights.safetensors").state_dict()["1.weight"]
-            return dict(found.result), found.seconds if found.reused else made.seconds, weights
-        finally:
-            made.folder.rename(place)
 
     def stored(place: Path) -> Any:
         targets = Targets.open(place)
@@ -364,7 +347,6 @@ def records(folder: Path) -> Case:
         "store": stored,
         "state": lambda place: json.dumps(load_state(place / "state.safetensors"), default=lambda t: t.tolist()),
         "weights": lambda place: load_weights(mlp(6, 3, [4]), place / "weights.safetensors").state_dict()["1.weight"],
-        "node": again,
         "ensemble": lambda place: SelectedEnsemble.load(place).predict(torch.from_numpy(x[:ROWS])),
     }
     # Weights are raw: where they belong to something, its record has their sum.
@@ -385,13 +367,84 @@ def records(folder: Path) -> Case:
         elif chance < 0.9:
             content = inner(path, draw) if draw.random() < 0.3 else path.read_bytes()
             path.write_bytes(damaged(content, draw, others))
-            about = place / {"store": "manifest.json", "node": RECORD}.get(name, "ensemble.json")
+            about = place / ("manifest.json" if name == "store" else "ensemble.json")
             if about.is_file() and path != about and draw.random() < 0.6:
                 forged = True
                 rehash(about, path)
         else:
             rearranged(place, draw)
         return judged(lambda: readers[name](place), expected[name], forged=forged)
+
+    return case
+
+
+def nodes(folder: Path) -> Case:
+    """The nodes of a run: their records, and what these name: weights, histories, stores, manifests of artifacts."""
+    import attar.recipes.compress
+    import attar.recipes.contenders
+    from attar.pipeline.nodes import RECORD, Nodes
+    from attar.recipes.read import from_document
+
+    arrays(folder / "blobs.npz")
+    mlp = {"use": "attar.network.architectures:mlp", "arguments": {"inputs": 6, "classes": 3, "hidden": [4]}}
+    document = {
+        "name": "tiny",
+        "title": "A tiny run",
+        "data": {"use": str(folder / "blobs.npz"), "validation": 0.25},
+        "teacher": {"network": mlp, "training": {"epochs": 2, "batch_size": 32}},
+        "student": {"network": mlp, "training": {"epochs": 2, "batch_size": 32}},
+        "objective": {"soft": {"use": "soft_targets", "temperature": 2.0, "weight": 1.0}},
+        "artifacts": {"runtimes": ["torch"], "int8": False, "seconds": 0.01},
+    }
+    attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
+    attar.recipes.compress.render = lambda *_: None
+    attar.recipes.compress.compress(from_document(document), folder / "run")
+    run = Nodes(folder / "run")
+    wholes = [path.parent for path in sorted((folder / "run" / "nodes").rglob(RECORD))]
+    places = [folder / "whole" / str(number) for number in range(len(wholes))]
+    for whole, place in zip(wholes, places, strict=True):
+        shutil.copytree(whole, place)
+    others = [path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()]
+
+    def case(draw: random.Random) -> Outcome:
+        whole, place = draw.choice(list(zip(wholes, places, strict=True)))
+        clean(whole)
+        shutil.copytree(place, whole)
+        record = json.loads((place / RECORD).read_text())
+        path = draw.choice([whole / RECORD, *sorted(path for path in whole.rglob("*") if path.is_file())])
+        chance, forged = draw.random(), False
+        if path.suffix == ".json" and chance < 0.6:
+            document = json.loads(path.read_text())
+            if isinstance(document, dict) and path.name == RECORD and chance < 0.2:
+                forged = True
+                path.write_bytes(resealed(changed(document, draw)))
+            else:
+                path.write_bytes(json_text(changed(document, draw), draw))
+        elif chance < 0.9:
+            path.write_bytes(damaged(path.read_bytes(), draw, others))
+            name = path.relative_to(whole).as_posix()
+            if path.name != RECORD and draw.random() < 0.3:
+                forged = True
+                rehash(whole / RECORD, path, name)
+        else:
+            rearranged(whole, draw)
+
+        def anew(target: Path) -> Mapping[str, Any]:
+            shutil.copytree(place, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
+            result: Mapping[str, Any] = record["result"]
+            return result
+
+        def read() -> Any:
+            found = run.node(record["name"], record["inputs"], anew, version=record["version"])
+            files = [(found.folder / name).read_bytes() for name in sorted(record["files"])]
+            return json.dumps(found.result), found.seconds if found.reused else record["seconds"], files
+
+        expected = (
+            json.dumps(record["result"]),
+            record["seconds"],
+            [(place / n).read_bytes() for n in sorted(record["files"])],
+        )
+        return judged(read, expected, forged=forged)
 
     return case
 
@@ -457,6 +510,7 @@ SURFACES: Mapping[str, tuple[Callable[[Path], Case], int]] = {
     "data": (data, 1000),
     "evidence": (evidence, 300),
     "records": (records, 1000),
+    "nodes": (nodes, 1000),
     "teachers": (teachers, 500),
 }
 """How each is made, and how many cases it gets."""
@@ -616,7 +670,7 @@ def resealed(document: Any) -> bytes:
         return json.dumps(document).encode()
 
 
-def rehash(about: Path, path: Path) -> None:
+def rehash(about: Path, path: Path, name: str | None = None) -> None:
     """Write the sum of a file where a record has that of the file before."""
     import hashlib
 
@@ -624,8 +678,8 @@ def rehash(about: Path, path: Path) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if path.name in document.get("parts", {}):
         document["parts"][path.name] = found
-    if path.name in document.get("files", {}):
-        document["files"][path.name] = [path.stat().st_size, found]
+    if name in document.get("files", {}):
+        document["files"][name] = [path.stat().st_size, found]
     for member in document.get("members", []):
         if member["file"] == path.name:
             member["sha256"] = found

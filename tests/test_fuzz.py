@@ -20,6 +20,7 @@ from numpy.testing import assert_array_equal
 from attar.deployment.artifact import deploy, load
 from attar.errors import BadInput, CorruptFile
 from attar.network.spec import Spec
+from attar.pipeline.nodes import Nodes
 from attar.recipes.read import read, shipped
 from attar.records import read_record, sealed, to_text
 from attar.transfer.files import load_npz, load_table
@@ -49,6 +50,42 @@ def test_a_damaged_record_is_refused_or_the_same(mutators: types.ModuleType, tmp
         except CorruptFile as error:
             assert str(error).endswith("Write it again.")
     assert same < 60
+
+
+def test_a_damaged_node_is_refused_or_the_same(mutators: types.ModuleType, tmp_path: Path) -> None:
+    """Its record, and every file that it names; what nothing says is done is done anew."""
+    names = ("history.json", "store/part", "weights")
+
+    def work(folder: Path) -> dict[str, Any]:
+        (folder / "store").mkdir(exist_ok=True)
+        for name in names:
+            (folder / name).write_text(f'["{name}", 0.5, 1]' * 20, encoding="utf-8")
+        return {"score": 0.5, "classes": ["ant", "bee"]}
+
+    def found() -> Any:
+        node = Nodes(tmp_path).node("a", {"rows": 12}, work)
+        return node, (dict(node.result), [(node.folder / name).read_bytes() for name in names])
+
+    made, expected = found()
+    whole, refused = shutil.copytree(made.folder, tmp_path / "whole"), 0
+    for number in range(300):
+        draw = random.Random(number)
+        shutil.rmtree(made.folder)
+        shutil.copytree(whole, made.folder)
+        path = draw.choice([made.folder / "node.json", *sorted(made.folder.rglob("*.json")), made.folder / "weights"])
+        if path.name == "node.json" and number % 2:
+            document = mutators.changed(json.loads(path.read_text(encoding="utf-8")), draw)
+            path.write_bytes(mutators.json_text(document, draw))
+        elif number % 7:
+            path.write_bytes(mutators.damaged(path.read_bytes(), draw))
+        else:
+            mutators.rearranged(made.folder, draw)
+        try:
+            assert found()[1] == expected
+        except CorruptFile as error:
+            refused += 1
+            assert str(error).endswith(f"Delete the folder {made.folder} to do this step anew.")
+    assert refused > 200
 
 
 def test_a_damaged_artifact_is_refused_or_gives_the_same(mutators: types.ModuleType, tmp_path: Path) -> None:
