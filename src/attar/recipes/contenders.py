@@ -305,7 +305,7 @@ def measure(
                 advance(1)
         return {"latency": latency, "faster": faster, "memory": memory}
 
-    depends = {
+    inputs = {
         "models": {
             name: [
                 one.size_bytes,
@@ -319,7 +319,7 @@ def measure(
         # A folder that was copied to another machine, or found after an update, is measured anew.
         "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
     }
-    return context.nodes.node("measure", depends, work).result
+    return context.nodes.node("measure", inputs, work).result
 
 
 def _digest(logits: Logits) -> str:

@@ -29,7 +29,7 @@ from attar.transfer.views import Views
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage of one run shares."""
+    """What every node of one run shares."""
 
     recipe: Recipe
     dataset: Dataset

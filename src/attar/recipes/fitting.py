@@ -15,7 +15,7 @@ from attar.training.batch import ABSENT
 from attar.transfer.split import Split
 
 ESTIMATOR = "estimator.skops"
-"""The file of a fitted estimator in its stage."""
+"""The file of a fitted estimator in its node."""
 
 
 def unfitted(given: Any, seed: int) -> Any:

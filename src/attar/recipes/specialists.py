@@ -1,4 +1,4 @@
-"""The specialists of a recipe: trained as a stage, their inference chosen on validation, measured on test."""
+"""The specialists of a recipe: trained as a node, their inference chosen on validation, measured on test."""
 
 from __future__ import annotations
 
@@ -208,12 +208,12 @@ def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> S
             entries.append({"correction": one.correction, "top": one.top, **_judged(logits, labels)})
         return {"tried": entries}
 
-    depends = {
+    inputs = {
         "specialists": trained.fingerprint(),
         "data": context.fingerprint,
         "settings": [asdict(one) for one in settings],
     }
-    tried: Sequence[Mapping[str, Any]] = context.nodes.node("inference", depends, work).result["tried"]
+    tried: Sequence[Mapping[str, Any]] = context.nodes.node("inference", inputs, work).result["tried"]
     return tried
 
 

@@ -103,7 +103,7 @@ class SweepSection(Section):
 
     title: str
     caption: str = ""
-    recipe: str = Field(description="the recipe of one of the runs, whose teacher and stages are used")
+    recipe: str = Field(description="the recipe of one of the runs, whose teacher and nodes are used")
     changes: list[str] = Field(default_factory=list)
     measure: Literal["rmse", "accuracy"]
     x_title: str
@@ -220,7 +220,7 @@ def study(
         only: Names of runs; the others are left out, with the sweeps of their recipes. All if empty.
         allow: Packages whose functions its recipes may name, as for `attar.recipes.compress.compress`.
         device: Where networks are trained.
-        progress: Sees every long stage.
+        progress: Sees every long step.
         command: What the user typed, for the page.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The teacher of a recipe: given as files, returned by a function, or trained and fitted as stages of the run."""
+"""The teacher of a recipe: given as files, returned by a function, or trained and fitted as nodes of the run."""
 
 from __future__ import annotations
 
@@ -182,8 +182,8 @@ def fitted_here(context: Context) -> EstimatorTeacher:
             log.info("the estimator is not saved: %s", error)
         return {"estimator": type(estimator).__name__}
 
-    depends = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
-    path = context.nodes.node("teacher/estimator", depends, work).folder / ESTIMATOR
+    inputs = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
+    path = context.nodes.node("teacher/estimator", inputs, work).folder / ESTIMATOR
     if path.is_file():
         estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
     else:
