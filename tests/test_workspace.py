@@ -84,6 +84,14 @@ def test_a_folder_replaces_the_one_before_at_its_end_or_not_at_all(tmp_path: Pat
     assert names(tmp_path) == ["it", "it/second"]
 
 
+def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    write_file(tmp_path / "elsewhere" / "file", "x")
+    (tmp_path / "it").symlink_to(tmp_path / "elsewhere")
+    with new_folder(tmp_path / "it") as folder:
+        (folder / "new").write_text("x", encoding="utf-8")
+    assert names(tmp_path) == ["elsewhere", "elsewhere/file", "it", "it/new"]
+
+
 def test_sweeping_takes_what_is_unfinished_and_leaves_the_rest(tmp_path: Path) -> None:
     for name in (
         "kept",

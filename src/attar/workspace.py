@@ -103,7 +103,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         for rest in (unfinished, retired):
-            shutil.rmtree(rest, ignore_errors=True)
+            _remove(rest)
 
 
 def flush(folder: Path) -> None:
@@ -130,10 +130,7 @@ def sweep(folder: Path, *, all_but: Collection[str] | None = None, deep: bool = 
         if entry.name == LOCK:
             continue
         if is_temporary(entry) or (all_but is not None and entry.name not in all_but):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+            _remove(entry)
         elif deep and entry.is_dir() and not entry.is_symlink():
             sweep(entry)
 
@@ -190,6 +187,17 @@ def _held(path: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, if it is there.
+
+    Workers of a killed process may still be writing what has a temporary name: it need not go at once.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=is_temporary(path))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
