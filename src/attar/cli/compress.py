@@ -36,6 +36,17 @@ SeedOption = Annotated[
 ]
 
 
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes that train networks beside each other, one thread each, to the same result; by default one for "
+        "each core.",
+    ),
+]
+
+
 def compress(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
@@ -43,6 +54,7 @@ def compress(
     allow: AllowOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
+    workers: WorkersOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
     ] = False,
@@ -74,7 +86,7 @@ def compress(
         if sys.argv and Path(sys.argv[0]).stem == "attar"
         else f"attar compress {recipe}"
     )
-    run = do(chosen, out, device=device, progress=progress_bar, command=command)
+    run = do(chosen, out, device=device, progress=progress_bar, command=command, workers=workers)
     if as_json:
         print((run.folder / "evidence.json").read_text(encoding="utf-8"))
     else:

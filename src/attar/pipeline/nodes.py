@@ -61,6 +61,18 @@ class Node:
     reused: bool
 
 
+class NotFinished(Exception):
+    """A node is not there yet; only who asked for finished ones alone is told so.
+
+    Attributes:
+        name: Of the node.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not finished")
+        self.name = name
+
+
 class Nodes:
     """The nodes in the folder of a run.
 
@@ -70,13 +82,17 @@ class Nodes:
         folder: The folder of the run; nodes lie in its folder ``nodes``.
         done: What this process did or found so far, in order.
         reuse_from: Folders of other runs, from which finished nodes are taken over instead of being made again.
+        made_by_workers: Names of nodes, and of folders of nodes, that were made for this process: none of them counts
+            as reused.
     """
 
     def __init__(self, folder: Path, reuse_from: Sequence[Path] = (), *, progress: Progress = silent) -> None:
         self.folder = folder
         self.done: list[Node] = []
         self.reuse_from = tuple(reuse_from)
+        self.made_by_workers: set[str] = set()
         self._progress = progress
+        self._finished_only = False
 
     def node(
         self,
@@ -114,6 +130,8 @@ class Nodes:
         about = {"name": name, "version": version, "inputs": inputs, "parents": [parent.key for parent in parents]}
         key = hashlib.sha256(json.dumps({"rule": _RULE, **about}, sort_keys=True).encode()).hexdigest()
         folder = self.folder / FOLDER / f"{name}-{key[:_KEY_DIGITS]}"
+        if self._finished_only and not any(_finished(place) for place in (folder, *self._elsewhere(folder))):
+            raise NotFinished(name)
         if processes.rank() > 0:
             reused = bool(processes.broadcast(None))
             if not reused and collective:
@@ -136,9 +154,20 @@ class Nodes:
                 processes.broadcast(True)
         processes.barrier()
         record = _read(folder, key)
+        reused = reused and not any(name == one or name.startswith(f"{one}/") for one in self.made_by_workers)
         node = Node(name, key, folder, record["result"], record["seconds"], reused)
         self.done.append(node)
         return node
+
+    def finished_only(self) -> Nodes:
+        """The same nodes for a look at what there is: asking for one that is not finished raises `NotFinished`."""
+        look = Nodes(self.folder, self.reuse_from)
+        look._finished_only = True
+        return look
+
+    def _elsewhere(self, folder: Path) -> list[Path]:
+        """Where a node would lie in the other runs."""
+        return [other / folder.relative_to(self.folder) for other in self.reuse_from]
 
     @contextmanager
     def _waiting(self, name: str) -> Iterator[None]:
@@ -150,8 +179,7 @@ class Nodes:
 
     def _taken_over(self, folder: Path, key: str) -> bool:
         """Take a finished node over from another run, whole or not at all."""
-        for other in self.reuse_from:
-            theirs = other / folder.relative_to(self.folder)
+        for theirs in self._elsewhere(folder):
             if not _finished(theirs):
                 continue
             record = _read(theirs, key)  # what is damaged is named where it is

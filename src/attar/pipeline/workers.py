@@ -44,39 +44,72 @@ class Job:
     size: int
 
 
-def do(jobs: Sequence[Job], workers: int, progress: Progress, title: str) -> None:
-    """Do jobs in worker processes, the first ones first, and wait for all of them.
+class Workers:
+    """Worker processes, started when there is work for them, and kept until they are closed."""
 
-    Args:
-        jobs: What there is to do.
-        workers: How many processes, at most.
-        progress: Sees all of it as one piece of work.
-        title: Of this work.
-    """
-    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    for job in jobs:
-        waiting.put(job)
-    events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    count = min(workers, len(jobs))
-    processes = [_start() for _ in range(count)]
-    threads = [threading.Thread(target=_feed, args=(one, waiting, events), daemon=True) for one in processes]
-    try:
-        with progress(title, sum(job.size for job in jobs)) as advance:
-            for thread in threads:
-                thread.start()
-            while count:
-                event = events.get()
-                if event is None:
-                    count -= 1
-                else:
-                    advance(event)
-    finally:
-        for process in processes:
+    def __init__(self, count: int | None = None) -> None:
+        """Start none yet.
+
+        Args:
+            count: How many there may be; by default as many as this process has cores, where the work is worth it.
+        """
+        self.count = available() if count is None else count
+        self.only_if_worthwhile = count is None
+        self._running: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of them, whatever they are doing: what they did not finish is gone on with by the next one."""
+        for process in self._running:
             process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout):
                 assert stream is not None
                 stream.close()
+        self._running = []
+
+    def do(self, jobs: Sequence[Job], progress: Progress, title: str) -> None:
+        """Do jobs, the first ones first, and wait for all of them.
+
+        Args:
+            jobs: What there is to do.
+            progress: Sees all of it as one piece of work.
+            title: Of this work.
+        """
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+        events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._running = [one for one in self._running if one.poll() is None]
+        count = min(self.count, len(jobs))
+        while len(self._running) < count:
+            self._running.append(_start())
+        feeding = [
+            threading.Thread(target=_feed, args=(one, waiting, events), daemon=True) for one in self._running[:count]
+        ]
+        try:
+            with progress(title, sum(job.size for job in jobs)) as advance:
+                for thread in feeding:
+                    thread.start()
+                while count:
+                    event = events.get()
+                    if event is None:
+                        count -= 1
+                    else:
+                        advance(event)
+        except BaseException:
+            self.close()
+            raise
+
+
+def available() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start() -> subprocess.Popen[str]:

@@ -20,6 +20,7 @@ from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
 from attar.pipeline.nodes import Node, Nodes
+from attar.pipeline.workers import Workers
 from attar.processes import alone, barrier, rank
 from attar.recipes.checks import check_device, check_networks, check_steps
 from attar.recipes.contenders import deploy_candidates, measure
@@ -86,6 +87,7 @@ def compress(
     progress: Progress = silent,
     command: str | None = None,
     reuse_from: Sequence[Path] = (),
+    workers: int | None = None,
 ) -> Run:
     """Do a whole recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
@@ -101,13 +103,15 @@ def compress(
         progress: Sees every long step.
         command: What the user typed, for the report.
         reuse_from: Other run folders, whose finished steps serve where they are the same.
+        workers: Processes that train what does not depend on each other (members of the teacher, seeds, baselines), one
+            thread each, to the same result; by default one for each core, where the trainings are long enough.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule. Finished steps are kept.
         Diverged: If a loss becomes NaN.
     """
     recipe = recipe_of(recipe, allow)
-    with begun(recipe, out, device, progress, reuse_from=reuse_from) as context:
+    with begun(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
         trainings = train_all(context)
         folder = context.nodes.folder
         if rank() == 0:
@@ -183,6 +187,7 @@ def begun(
     *,
     write_recipe: bool = True,
     reuse_from: Sequence[Path] = (),
+    workers: int | None = None,
 ) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
 
@@ -194,7 +199,10 @@ def begun(
         write_recipe: Whether the folder shall say that it is a run of this recipe; otherwise what it says stays, and
             its steps are used and added to.
         reuse_from: Other run folders, whose finished steps serve where they are the same.
+        workers: Processes that train beside each other; as `compress` has it.
     """
+    if workers is not None and workers < 1:
+        raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
     check_device(recipe, device)
     folder = run_folder(recipe, out)
     progress = progress if rank() == 0 else silent
@@ -203,6 +211,7 @@ def begun(
         opened(folder, recipe, write_recipe=write_recipe),
         _logging(folder / "log.txt") if rank() == 0 else nullcontext(),
         with_threads(recipe.threads),
+        Workers(workers) as pool,
     ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         if write_recipe and rank() == 0:
@@ -212,7 +221,7 @@ def begun(
         dataset = data_of(recipe, progress)
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
-        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress)
+        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)
         check_networks(context.recipe, context.dataset)
         check_steps(context.recipe, context.dataset)
         check_room(context.recipe, context.dataset, folder)

@@ -14,6 +14,7 @@ from attar.errors import must
 from attar.models.model import Model
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
+from attar.pipeline.workers import Workers
 from attar.quantization.attach import dequantize, is_quantized
 from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to, network_of
@@ -37,6 +38,7 @@ class Context:
     nodes: Nodes
     device: str
     progress: Progress
+    workers: Workers | None = None
 
     @property
     def example(self) -> Tensor:
@@ -71,10 +73,15 @@ class Context:
 
         A teacher that is asked live may be of any size.
         """
+        count = self.thread_count(networks, batch_size)
+        return nullcontext() if count is None else using_threads(count)
+
+    def thread_count(self, networks: Sequence[nn.Module], batch_size: int) -> int | None:
+        """How many threads these are; None for those that the whole run has."""
         if self.recipe.threads or not self.recipe.transfer.cached:
-            return nullcontext()
+            return None
         counted = [dequantize(one) if is_quantized(one) else one for one in networks]
-        return using_threads(threads_for(*counted, example=self.example, batch_size=batch_size))
+        return threads_for(*counted, example=self.example, batch_size=batch_size)
 
 
 def fresh(section: NetworkSection, seed: int) -> Model:

@@ -14,10 +14,11 @@ from attar.pipeline.runner import Trained, run_steps
 from attar.pipeline.step import TeacherTools, Tools
 from attar.recipes.context import Context, allowed, fresh
 from attar.recipes.networks import check_teacher, network_of
+from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
 from attar.recipes.targets import targets_of
-from attar.recipes.teachers import teacher_of
+from attar.recipes.teachers import teacher_of, train_member
 from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
@@ -104,9 +105,33 @@ def train_all(context: Context) -> Trainings:
     """Train teacher, students and baselines, or find them done."""
     if context.recipe.teacher.learns:
         return _together(context)
+    if context.recipe.transfer.synthesis is None:  # for which the teacher has to be there
+        train_at_once(context, ("teacher", "baseline"), train_one)
+    else:
+        train_at_once(context, ("teacher",), train_one)
     prepared = prepare_teacher(context)
-    students = train_students(context, prepared)
+    students = train_students(context, prepared, baselines=True)
     return Trainings(prepared.teacher, prepared.members, students, _baselines(context, prepared.examples), prepared)
+
+
+def train_one(context: Context, role: Role, index: int, prepared: PreparedTeacher | None = None) -> Trained:
+    """One network that the recipe wants trained, or found done.
+
+    Args:
+        context: The run.
+        role: Whose: a member of the teacher, a student, or a baseline.
+        index: Number of the member, or of the seed.
+        prepared: The teacher and its targets; None where it learns beside the student, or is not needed.
+    """
+    if role == "teacher":
+        return train_member(context, index)
+    if role == "student":
+        return _beside_teacher(context, index) if prepared is None else student_of(context, index, prepared)
+    if prepared is not None:
+        return baseline_of(context, index, prepared.examples)
+    if context.recipe.teacher.learns:
+        return baseline_of(context, index, TransferExamples(None, None))
+    return baseline_of(context, index, without_synthesis(context.recipe, context.dataset))
 
 
 def prepare_teacher(context: Context) -> PreparedTeacher:
@@ -135,8 +160,21 @@ def transfer_examples_of(context: Context, teacher: Teacher) -> TransferExamples
     return without_synthesis(context.recipe, context.dataset)
 
 
-def train_students(context: Context, prepared: PreparedTeacher) -> list[Trained]:
-    """One student per seed."""
+def train_students(context: Context, prepared: PreparedTeacher, *, baselines: bool = False) -> list[Trained]:
+    """One student per seed.
+
+    Args:
+        context: The run.
+        prepared: The teacher and its targets.
+        baselines: Whether baselines are trained beside them, to be found later.
+    """
+
+    def one(context: Context, role: Role, index: int) -> Trained:
+        return train_one(context, role, index, prepared)
+
+    transfer = prepared.examples.transfer
+    roles: tuple[Role, ...] = ("student", "baseline") if baselines else ("student",)
+    train_at_once(context, roles, one, None if transfer is None else len(transfer))
     return [student_of(context, index, prepared) for index in range(context.recipe.student.seeds)]
 
 
@@ -206,7 +244,17 @@ def _network_of(teacher: Teacher) -> nn.Module | None:
 
 def _together(context: Context) -> Trainings:
     """Teacher and student learn at once; the teacher of the best student is the one that is measured."""
-    recipe, section = context.recipe, context.recipe.teacher
+    train_at_once(context, ("student", "baseline"), train_one)
+    students = [_beside_teacher(context, index) for index in range(context.recipe.student.seeds)]
+    best = max(students, key=lambda one: one.score)
+    beside = next(one.teacher for one in reversed(best.steps) if one.teacher is not None)
+    learned = NetworkTeacher(beside, example=context.example)
+    return Trainings(learned, [], students, _baselines(context, TransferExamples(None, None)))
+
+
+def _beside_teacher(context: Context, index: int) -> Trained:
+    """The student of one seed and a teacher that learns beside it."""
+    section = context.recipe.teacher
     assert section.network is not None, "the schema lets only networks learn"
     described = section.network
 
@@ -221,12 +269,7 @@ def _together(context: Context) -> Trainings:
     teacher = TeacherTools(
         key={"fingerprint": fingerprint, "detach": section.detach}, learning=first, detach=section.detach
     )
-    examples = TransferExamples(None, None)
-    students = [_trained(context, "student", index, teacher, examples) for index in range(recipe.student.seeds)]
-    best = max(students, key=lambda one: one.score)
-    beside = next(one.teacher for one in reversed(best.steps) if one.teacher is not None)
-    learned = NetworkTeacher(beside, example=context.example)
-    return Trainings(learned, [], students, _baselines(context, examples))
+    return _trained(context, "student", index, teacher, TransferExamples(None, None))
 
 
 def _reads_layers(context: Context) -> bool:

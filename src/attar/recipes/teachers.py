@@ -58,7 +58,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 network = _loaded(section.network, section.seed, section.weights[index])
                 check_network(network, "teacher.network", context.dataset)
             else:
-                trained.append(_member(context, index))
+                trained.append(train_member(context, index))
                 network = trained[-1].network
             # What was trained here was trained for its outputs to be logits, whatever they look like.
             output = section.output if section.weights else "logits"
@@ -191,7 +191,7 @@ def fitted_here(context: Context) -> EstimatorTeacher:
     return EstimatorTeacher(estimator, columns=dataset.columns, classes=len(dataset.classes))
 
 
-def _member(context: Context, index: int) -> Trained:
+def train_member(context: Context, index: int) -> Trained:
     """One network of the teacher, trained on the labels."""
     section = context.recipe.teacher
     assert section.network is not None

@@ -173,6 +173,11 @@ class TeacherSection(Section):
         return bool(self.onnx or self.each or self.weights or (self.estimator is not None and not self.fit))
 
     @property
+    def trained_here(self) -> bool:
+        """Whether its networks are trained in the run, before the students."""
+        return self.network is not None and not self.weights and not self.learns
+
+    @property
     def count(self) -> int:
         """How many members there are."""
         return len(self.onnx) or len(self.weights) or len(self.each or ()) or self.members
