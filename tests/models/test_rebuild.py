@@ -145,7 +145,7 @@ def path(tmp_path: Path) -> Path:
         ([Quantize(inputs={"7": Affine()})], "inputs of Quantize must be names of the network's layers; got '7'"),
         ([ShiftBias("7")], "layer of ShiftBias must be the name of a layer that can have biases; got '7'"),
         ([ShiftBias("")], "layer of ShiftBias must be the name of a layer that can have biases; got ''"),
-        ([QUANTIZE, QUANTIZE], "network of Quantize must be one without formats; got 'one that has some'"),
+        ([QUANTIZE, QUANTIZE], "network of Quantize must be one without formats; got one that has some"),
         ([], r"weights of .* must have the network's tensor names; missing"),
         ([Quantize({"1.weight": Codebook(bits=16), "3.weight": Codebook(bits=2)}, {"3": Affine()})], "shape"),
         ([Quantize({"1.weight": Ternary(granularity=PerGroup(1), scale="learned")})], "tensor names"),

@@ -154,7 +154,7 @@ def test_a_range_is_that_of_whole_pictures(range_):
 def test_what_no_range_comes_from_is_said_with_its_layer(spoiled):
     bad = images()
     bad[:] = spoiled
-    with pytest.raises(BadInput, match=r"calibration of quantize must be finite, .*layer '0'; got 'values from"):
+    with pytest.raises(BadInput, match=r"calibration of quantize must be finite, .*layer '0'; got values from"):
         quantize(network(), activations=Affine(8), calibration=bad)
 
 

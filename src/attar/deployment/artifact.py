@@ -45,7 +45,7 @@ from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
 from attar.deployment.packed.network import content, exportable
 from attar.deployment.refused import DeploymentError, telling
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
-from attar.errors import BadInput, CorruptFile, must, near, shown
+from attar.errors import BadInput, CorruptFile, Words, must, near, shown
 from attar.models.rebuild import edits_from_json, spec_from_json
 from attar.network.copying import copied
 from attar.network.fitting import build_to_fit
@@ -370,7 +370,7 @@ class Artifact:
     def _must_classify(self, verb: str) -> None:
         if self.manifest["output"].get("kind", "logits") != "logits":
             remedy = "Call the artifact itself: it gives the values"
-            raise must("the artifact", verb, "a classifier", "a regression", remedy)
+            raise must("the artifact", verb, "a classifier", Words("a regression"), remedy)
 
     def __str__(self) -> str:
         shape = ", ".join(map(str, self.manifest["input"]["shape"][1:]))
@@ -607,7 +607,7 @@ def _check_rows(name: str, rows: Tensor, like: Tensor | None, *, missing: bool) 
     if like is not None and rows.shape[1:] != like.shape[1:]:
         raise must(name, "deploy", f"[rows, ...] like the example {list(like.shape)}", got, "Pass training inputs")
     if not bool((rows.isfinite() | (rows.isnan() & missing)).all()):
-        raise must(name, "deploy", "finite", "NaN or infinity", "Clean the inputs")
+        raise must(name, "deploy", "finite", Words("NaN or infinity"), "Clean the inputs")
 
 
 def _on_cpu(student: nn.Module) -> nn.Module:

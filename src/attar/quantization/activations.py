@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
 from attar.ops.granularity import PER_TENSOR
@@ -106,7 +106,7 @@ def quantize_input(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, .
     """The hook that passes a layer's first argument through its `InputFormat`."""
     if not arguments:
         rule = f"given by their place to {type(layer).__name__}, whose inputs have a format"
-        raise must("inputs", "forward", rule, "keywords alone", "Call it as layer(inputs)")
+        raise must("inputs", "forward", rule, Words("keywords alone"), "Call it as layer(inputs)")
     return (getattr(layer, INPUT)(arguments[0]), *arguments[1:])
 
 
@@ -141,11 +141,11 @@ def calibrate_(
             if not inputs.observed.values:
                 rule = f"inputs that reach layer {name!r}"
                 remedy = "Give at least one example, or name the layers that are used"
-                raise must("calibration", "quantize", rule, "none that does", remedy)
+                raise must("calibration", "quantize", rule, Words("none that does"), remedy)
             sample = inputs.observed.joined()
             if not (bool(sample.isfinite().all()) and bool(sample.any())):
                 rule = f"finite, and not zero alone, where it reaches layer {name!r}"
-                got = f"values from {float(sample.min())} to {float(sample.max())}"
+                got = Words(f"values from {float(sample.min())} to {float(sample.max())}")
                 remedy = "Give other training examples, or skip that layer"
                 raise must("calibration", "quantize", rule, got, remedy)
             inputs.calibrate_(sample)

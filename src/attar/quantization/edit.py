@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from attar.errors import must, near
+from attar.errors import Words, must, near
 from attar.ops.dtypes import at_least_float32
 from attar.quantization.activations import InputFormat, attach_input_
 from attar.quantization.attach import WeightFormat, attach_, formats, input_formats, is_quantized, weight_formats
@@ -52,7 +52,7 @@ class Quantize:
         """
         if is_quantized(network):
             rule, remedy = "one without formats", "Build it without them: the edit attaches its own"
-            raise must("network", "Quantize", rule, "one that has some", remedy)
+            raise must("network", "Quantize", rule, Words("one that has some"), remedy)
         layers = dict(network.named_modules())
         owners = _owners(network)
         attached = {}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from attar.errors import BadInput, NothingMatched, must, near
+from attar.errors import BadInput, NothingMatched, Words, must, near
 from attar.network.copying import copied
 from attar.ops.grid import check_finite
 from attar.quantization.activations import INPUT, InputFormat, attach_input_, calibrate_
@@ -256,7 +256,7 @@ def _assigned(
         if key not in first.values():
             before = next(first[place] for place in places if _fits(key, place, every, student))
             rule = f"before {before!r}, as the first pattern that fits counts"
-            raise must(f"{key!r} in {of}", "quantize", rule, "behind it", "Put the narrower pattern first")
+            raise must(f"{key!r} in {of}", "quantize", rule, Words("behind it"), "Put the narrower pattern first")
     chosen = dict(choices)
     return [(place, chosen[key]) for place, key in first.items() if key is not None]
 

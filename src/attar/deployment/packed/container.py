@@ -24,7 +24,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand_all
-from attar.errors import BadInput, CorruptFile, must, near
+from attar.errors import BadInput, CorruptFile, Words, must, near
 from attar.network.weights import read_tensors, write_tensors
 from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
 from attar.quantization.format import Encoded, Format, stored
@@ -381,16 +381,16 @@ def _check_numbers(name: str, tensor: Tensor, *, finite: bool = False) -> None:
     if tensor.dtype not in _NAMES:
         raise must(f"tensor {name!r}", "a packed file", f"one of {', '.join(_DTYPES)}", tensor.dtype, "Convert it")
     if tensor.is_floating_point() and bool(tensor.isnan().any()):
-        raise must(f"tensor {name!r}", "a packed file", "numbers", "NaN", "Repair the weights")
+        raise must(f"tensor {name!r}", "a packed file", "numbers", Words("NaN"), "Repair the weights")
     if finite and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-        raise must(f"tensor {name!r}", "a packed file", "finite", "infinity", "Repair the weights")
+        raise must(f"tensor {name!r}", "a packed file", "finite", Words("infinity"), "Repair the weights")
 
 
 def _check_decoded(name: str, weights: Tensor) -> None:
     """Steps times codes may be beyond a type in which each of them fits."""
     if not bool(weights.isfinite().all()):
         rule, remedy = f"finite when it is decoded to {weights.dtype}", "Scale the weights, or train in float32"
-        raise must(f"tensor {name!r}", "a packed file", rule, "infinity or NaN", remedy)
+        raise must(f"tensor {name!r}", "a packed file", rule, Words("infinity or NaN"), remedy)
 
 
 # -- bytes -----------------------------------------------------------------------------------------------------------
