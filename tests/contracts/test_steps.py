@@ -46,7 +46,7 @@ def split(rows: int, seed: int) -> Split:
     return Split(inputs, (inputs[:, :3].argmax(1)).long(), torch.arange(rows), ("ant", "bee", "cat"))
 
 
-DATA = Dataset("rows", split(24, 0), split(12, 1), split(12, 2))
+DATA = Dataset("rows", split(24, 0), split(12, 1), split(12, 2), ("ant", "bee", "cat"), "drawn here")
 
 
 def fresh(seed: int = 0) -> Model:

@@ -1,0 +1,118 @@
+"""Worker processes: what they do, what becomes of what they do not finish, and that none outlives who asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from attar.pipeline.workers import Job, Workers, available
+
+MODULE = """
+import os, time
+from pathlib import Path
+
+def write(path, progress):
+    with progress("write", 10) as advance:
+        for _ in range(10):
+            advance(1)
+    print("what a library prints")
+    Path(path).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+
+def fail(path, progress):
+    raise ValueError("on purpose")
+
+def vanish(path, progress):
+    os._exit(1)
+
+def sleep(path, progress):
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+class Recorded:
+    """A progress that counts."""
+
+    def __init__(self) -> None:
+        self.titles: list[tuple[str, int]] = []
+        self.steps = 0
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.titles.append((title, total))
+
+        def advance(count: int) -> None:
+            self.steps += count
+
+        yield advance
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Job]]:
+    (tmp_path / "asked_for.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    def made(*functions: str) -> list[Job]:
+        return [
+            Job(name, f"asked_for:{name}", {"path": str(tmp_path / f"{place}.txt")}, 10)
+            for place, name in enumerate(functions)
+        ]
+
+    return made
+
+
+def test_jobs_are_shared_and_seen_as_one(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
+    progress = Recorded()
+    with Workers(2) as workers:
+        workers.do(jobs("write", "fail", "write", "write"), progress, "all")
+        first = [(tmp_path / f"{place}.txt").read_text().split() for place in (0, 2, 3)]
+        workers.do(jobs("write"), progress, "more")
+        again = (tmp_path / "0.txt").read_text().split()
+    processes = {process for process, _ in first}
+    assert len(processes) <= 2 and str(os.getpid()) not in processes and again[0] in {*processes, again[0]}
+    assert {threads for _, threads in first} == {"1"}
+    assert progress.titles == [("all", 40), ("more", 10)] and progress.steps == 50
+    assert not any(psutil.pid_exists(int(process)) for process in processes)
+
+
+def test_a_worker_that_dies_takes_nothing_with_it(
+    jobs: Callable[..., list[Job]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"), Workers(2) as workers:
+        workers.do(jobs("vanish", "write", "write"), Recorded(), "all")
+    assert (tmp_path / "1.txt").exists() and (tmp_path / "2.txt").exists()
+    assert "a worker ended while it did vanish" in caplog.text
+
+
+def test_no_worker_outlives_a_process_that_was_killed(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
+    script = f"""
+from attar.pipeline.workers import Job, Workers
+from attar.training.progress import silent
+with Workers(1) as workers:
+    workers.do([Job("sleep", "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1)], silent, "sleep")
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as asking:
+        wait_until((tmp_path / "0.txt").exists)
+        worker = int((tmp_path / "0.txt").read_text())
+        asking.kill()
+    wait_until(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_until(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_by_default_there_may_be_one_on_each_core() -> None:
+    assert Workers().count == available() >= 1
+    assert Workers().only_if_worthwhile and not Workers(3).only_if_worthwhile

@@ -1,0 +1,75 @@
+"""Trainings done at once by worker processes give what they give one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attar.errors import BadInput, Diverged
+from attar.network.weights import read_tensors
+from attar.pipeline.workers import Job, Workers
+from attar.recipes.compress import Run, compress
+from attar.recipes.read import from_document
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def document(tiny: Document) -> Document:
+    tiny["teacher"] |= {"members": 2}
+    tiny["student"] |= {"seeds": 2}
+    return tiny
+
+
+def weights(run: Run) -> dict[str, Any]:
+    """Every trained model's tensors, by the name of its node."""
+    files = sorted((run.folder / "nodes").rglob("model.safetensors"))
+    return {str(file.relative_to(run.folder).parent)[:-13]: read_tensors(file)[0] for file in files}
+
+
+def figures(run: Run) -> list[Any]:
+    return [(one["name"], one.get("quality"), one.get("validation")) for one in run.evidence["models"]]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_workers_train_the_same_networks(document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    do = Workers.do
+
+    def noted(self: Workers, jobs: list[Job], *rest: Any) -> None:
+        asked.append([job.name for job in jobs])
+        do(self, jobs, *rest)
+
+    monkeypatch.setattr(Workers, "do", noted)
+    alone = compress(from_document(document), tmp_path / "alone", workers=1)
+    assert not asked
+    together = compress(from_document(document), tmp_path / "together", workers=2)
+    assert asked == [["teacher/0", "teacher/1", "baseline/0", "baseline/1"], ["student/0", "student/1"]]
+    one, other = weights(alone), weights(together)
+    assert one.keys() == other.keys() and len(one) == 6
+    assert all(one[name][key].equal(other[name][key]) for name in one for key in one[name])
+    assert figures(alone) == figures(together)
+    assert not any(stage["reused"] for stage in together.evidence["stages"])
+    compress(from_document(document), tmp_path / "together", workers=2)
+    assert len(asked) == 2, "what is there needs no worker"
+
+
+def test_what_a_worker_cannot_do_is_told_where_it_was_asked_for(document: Document, tmp_path: Path) -> None:
+    document["teacher"]["training"] |= {"learning_rate": 1e4, "epochs": 20}
+    with pytest.raises(Diverged, match="at step"):
+        compress(from_document(document), tmp_path / "run", workers=2)
+
+
+def test_short_trainings_are_not_worth_a_process(
+    document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workers, "do", lambda *_: pytest.fail("started a process"))
+    compress(from_document(document), tmp_path / "run")
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_at_all_is_refused(document: Document, tmp_path: Path, workers: int) -> None:
+    with pytest.raises(BadInput, match=f"workers of a run must be at least 1; got {workers}"):
+        compress(from_document(document), tmp_path / "run", workers=workers)
