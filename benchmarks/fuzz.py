@@ -458,8 +458,8 @@ def teachers(folder: Path) -> Case:
 
     from attar.deployment.export import to_onnx
     from attar.network.architectures import convnet, mlp
+    from attar.teachers.estimator_file import from_bytes, to_bytes
     from attar.teachers.onnx import OnnxTeacher
-    from attar.teachers.saved import from_bytes, to_bytes
 
     torch.manual_seed(0)
     draws = np.random.default_rng(0)
@@ -676,8 +676,8 @@ def rehash(about: Path, path: Path, name: str | None = None) -> None:
 
     document = json.loads(about.read_text())
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if path.name in document.get("parts", {}):
-        document["parts"][path.name] = found
+    if path.name in document.get("shards", {}):
+        document["shards"][path.name] = found
     if name in document.get("files", {}):
         document["files"][name] = [path.stat().st_size, found]
     for member in document.get("members", []):

@@ -51,9 +51,9 @@ def to_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
 
     Halves of characters, which names of files can hold and no text can, become question marks.
     """
-    plain = json.dumps(document)
-    if "\\ud" in plain:
-        document = json.loads(_text_of(json.loads(plain)))
+    text = json.dumps(document)
+    if "\\ud" in text:
+        document = json.loads(_text_of(json.loads(text)))
     return json.dumps(sealed(document), indent=indent) + "\n"
 
 

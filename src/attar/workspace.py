@@ -150,11 +150,11 @@ def locked(folder: Path, waiting: Callable[[], AbstractContextManager[object]] =
     """
     path = folder / LOCK
     with ExitStack() as stack:
-        told = False
+        announced = False
         while (held := _held(path)) is None:
-            if not told:
+            if not announced:
                 stack.enter_context(waiting())
-                told = True
+                announced = True
             time.sleep(_POLL_SECONDS)
         stack.close()
         try:

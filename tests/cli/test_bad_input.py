@@ -135,7 +135,7 @@ def damaged_artifact(place: Place) -> list[str]:
 def damaged_store(place: Place) -> list[str]:
     command = place.compress()
     assert run(["label", *command[1:]]) == 0
-    flipped(next((place.path / "out").rglob("part-*.parquet")))
+    flipped(next((place.path / "out").rglob("shard-*.parquet")))
     return command
 
 
@@ -344,7 +344,7 @@ CASES: list[Case] = [
     ("an unwritable folder", lambda p: [*p.compress()[:3], p.file("file") + "/run"], ("Not a directory", "--out")),
     ("a full disk", full_disk, ("No space left on device", "Free space")),
     ("a stage's record damaged", damaged_record, ("node.json", "Delete the folder")),
-    ("a store's part damaged", damaged_store, ("part-", ".parquet")),
+    ("a store's part damaged", damaged_store, ("shard-", ".parquet")),
     # data
     ("no such data", lambda p: p.changed("data", "use", to="digit"), ("'digit'", "Did you mean 'digits'?")),
     ("no such file", lambda p: p.changed("data", "use", to="none.npz"), ("'none.npz'", "there is no file")),

@@ -238,7 +238,7 @@ def test_a_network_without_parameters_is_deployed(tmp_path: Path) -> None:
 
 
 def test_an_example_that_the_student_does_not_take_is_told() -> None:
-    with pytest.raises(BadInput, match=r"^Does cannot be asked about inputs of shape \(2, 5\): mat1 and mat2 shapes"):
+    with pytest.raises(BadInput, match=r"^Does cannot be run on inputs of shape \(2, 5\): mat1 and mat2 shapes"):
         answers(Does(), torch.zeros(2, 5), 3)
 
 

@@ -9,8 +9,8 @@ import torch
 from attar.recipes.guards import lost_classes, nearly_one_hot, of_share, other_views, weak_teacher
 from attar.recipes.schema.transfer import TransferSection
 from attar.training.batch import ABSENT
-from attar.transfer.part import part_of
 from attar.transfer.split import Split
+from attar.transfer.subset import subset_of
 
 
 def test_a_weak_teacher() -> None:
@@ -50,7 +50,7 @@ def test_classes_that_the_recipe_leaves_out_are_no_loss() -> None:
 
     def said(**settings: Any) -> str | None:
         transfer = TransferSection(**settings)
-        part = part_of(train, only=transfer.only, without=transfer.without, share=transfer.share)
+        part = subset_of(train, only=transfer.only, without=transfer.without, share=transfer.share)
         return of_share(transfer, train, part)
 
     lost = said(share=0.02)
@@ -60,5 +60,5 @@ def test_classes_that_the_recipe_leaves_out_are_no_loss() -> None:
     assert said(share=0.5) is None
     assert said(share=0.5, without=["ant"]) is None and said(only=["ant"]) is None
     assert of_share(TransferSection(), train, None) is None
-    few = of_share(TransferSection(labeled_share=0.02), train, part_of(train, share=0.02))
+    few = of_share(TransferSection(labeled_share=0.02), train, subset_of(train, share=0.02))
     assert few is not None and "transfer.labeled_share = 0.02 keeps 2" in few

@@ -253,12 +253,12 @@ class TestInfer:
             ),
             (
                 pd.DataFrame([[1, 2]], columns=["a", "a"]),
-                "columns of the rows must be named differently; got \"'a' at places 0 and 1\"",
+                "Two columns of the rows have one name: 'a' at positions 0 and 1",
             ),
-            (pd.DataFrame([[1, 2]], columns=["1", 1]), "columns of the rows must be named differently"),
+            (pd.DataFrame([[1, 2]], columns=["1", 1]), "Two columns of the rows have one name"),
             (
                 pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
-                "columns of the rows must be named differently",
+                "Two columns of the rows have one name",
             ),
             (
                 np.array([[1.0, 2.0], [1.0, -np.inf]]),
@@ -420,11 +420,11 @@ class TestEncode:
         [
             (
                 pd.DataFrame({"age": [1], "sxe": [2]}),
-                "columns of the rows must be all there; 'sex' is not; got .*'sxe'",
+                "The rows have no column 'sex'; they have .*'sxe'",
             ),
             (
                 pd.DataFrame({"age": [1], "sex": [2], "name": [3]}),
-                r"columns of the rows must be those of \['age', 'sex'\]; got \['name'\]\. Leave the others out",
+                r"columns that are not known: \['name'\]\. Leave them out",
             ),
             (np.zeros((1, 3)), "number of columns of the rows must be 2, as when they were inferred; got 3"),
         ],
@@ -607,7 +607,7 @@ class TestDecode:
             ("panda", "like of decode must be a form of a table, or rows; got 'panda'. Did you mean 'pandas'"),
             (np.zeros(1), r"like of decode must be \[rows, columns\]; got \(1,\)"),
             (np.zeros((1, 3)), "number of columns of the rows must be 2"),
-            (pd.DataFrame({"a": [1]}), "columns of the rows must be all there; 'column 0' is not"),
+            (pd.DataFrame({"a": [1]}), "The rows have no column 'column 0'"),
             ([[1, 2]], "rows of a table must be a NumPy array"),
         ],
     )
@@ -716,7 +716,7 @@ class TestRowsByName:
         [
             (
                 {"age": 3, "colour": "red", "old": True},
-                "columns of the rows must be all there; 'color' is not; .* Did you",
+                "The rows have no column 'color'; .* Did you",
             ),
             (
                 {"age": 3, "color": "rad", "old": True},
@@ -782,9 +782,9 @@ class TestJson:
             ({"center": NAN}, "center and scale of column 'a' must be finite, and scale positive"),
             ({"scale": 0.0}, "center and scale of column 'a' must be finite, and scale positive"),
             ({"missing": 1}, "missing of Column must be bool; got 1"),
-            ({"low": 3.0}, r"low and high of column 'a' must be given together; got \(3.0, None\)"),
-            ({"low": 3.0, "high": 2.0}, "low of column 'a' must be at most high, 2.0; got 3.0"),
-            ({"categories": ["x"]}, "categories of column 'a' must be none, as it is of numbers"),
+            ({"low": 3.0}, r"column 'a' has low=3.0 and high=None"),
+            ({"low": 3.0, "high": 2.0}, "column 'a' has low=3.0 above high=2.0"),
+            ({"categories": ["x"]}, "column 'a' holds numbers, which have no categories"),
             ({"categories": [None]}, "categories of Column must be bools, numbers or strings"),
             (
                 {"kind": "nominal", "categories": ["b", "a"]},
@@ -814,7 +814,7 @@ class TestJson:
     def test_no_columns_and_one_twice(self):
         with pytest.raises(BadInput, match=r"^columns of Columns must be at least one; got 'none'"):
             Columns(())
-        with pytest.raises(BadInput, match=r"^columns of the rows must be named differently"):
+        with pytest.raises(BadInput, match=r"^Two columns of the rows have one name"):
             Columns((Column("a", "number"), Column("a", "number")))
 
 

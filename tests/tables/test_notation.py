@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import BadInput
-from attar.tables.notation import PLAIN, Notation, is_mark, readings
+from attar.tables.notation import DEFAULT, Notation, is_mark, readings
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,11 @@ class TestWhatCouldBeEither:
 
 def test_whole_and_plain():
     found = readings({"a": ["12", "1 000"], "b": ["12", "?"], "c": ["1.0"]})
-    assert [(found[name].whole, found[name].plain) for name in "abc"] == [(True, False), (True, True), (False, False)]
+    assert [(found[name].integral, found[name].digits_only) for name in "abc"] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_a_few_values_that_are_no_numbers():
@@ -114,7 +118,7 @@ def test_a_notation_reads_what_was_not_there():
     assert [written.number(text) for text in ("1.5", "1,000.5", "3 USD", "red", "1,2,3")] == [None] * 5
     assert Notation(",").number("1.000,5") == 1000.5 and Notation(",").number("1 000") == 1000
     assert Notation(",").number("1.5") is None and Notation(".", "", "$").number("$1,000") == 1000
-    assert PLAIN.number("1,234") is None and PLAIN.number("-1.5e3") == -1500.0
+    assert DEFAULT.number("1,234") is None and DEFAULT.number("-1.5e3") == -1500.0
 
 
 @given(number=st.floats(-1e12, 1e12).map(lambda value: round(value, 2)), decimal=st.sampled_from(".,"))
@@ -126,7 +130,7 @@ def test_what_is_written_is_read(number: float, decimal: str):
 
 @given(text=st.text(max_size=12))
 def test_any_text_is_a_number_a_mark_or_neither(text: str):
-    number = PLAIN.number(text)
+    number = DEFAULT.number(text)
     assert number is None or math.isnan(number) == is_mark(text)
 
 
@@ -142,6 +146,6 @@ def test_long_texts_cost_little(text: str):
 @pytest.mark.parametrize("changes", [{"decimal": ";"}, {"group": "x"}, {"group": "."}, {"unit": 3}, {"sure": 1}])
 def test_broken_documents(changes: dict[str, object]):
     with pytest.raises(BadInput):
-        Notation.from_json({**PLAIN.to_json(), **changes})
+        Notation.from_json({**DEFAULT.to_json(), **changes})
     with pytest.raises(BadInput, match=r"^notation of Column must be an object of decimal, group, unit, sure; got"):
         Notation.from_json([])

@@ -298,7 +298,7 @@ def test_rules(tmp_path, changes, message):
 
 def test_package_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setitem(
-        FAMILIES, "absent", Family(make=lambda given, seed: None, small=({},), package="no_such_package")
+        FAMILIES, "absent", Family(build=lambda given, seed: None, small=({},), package="no_such_package")
     )
     assert "absent" not in _wanted(None, "small")
     with pytest.raises(MissingExtra, match="needs the package 'no_such_package'"):

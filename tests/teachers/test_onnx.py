@@ -104,7 +104,7 @@ def test_fixed_batch_dimension(tmp_path):
         teacher = OnnxTeacher(linear(tmp_path / f"{batch}.onnx", batch=batch))
         for rows in (0, 1, 5):
             torch.testing.assert_close(teacher.predict(INPUTS[:rows]), INPUTS[:rows] @ torch.from_numpy(WEIGHT))
-        assert [f"batches of {batch}" in text for text in teacher.reading.remarks] == [True]
+        assert [f"batches of {batch}" in text for text in teacher.output_reader.remarks] == [True]
 
 
 @pytest.mark.parametrize(

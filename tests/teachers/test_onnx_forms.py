@@ -96,11 +96,11 @@ def test_what_a_file_gives_is_found_out(tmp_path, name, rows):
     nodes, kind = ENDS[name]
     teacher = as_teacher(written(tmp_path / "t.onnx", nodes, weights={"axes": np.array([1])}))
     said = teacher.predict(ROWS[:rows])
-    assert teacher.reading.kind == kind
+    assert teacher.output_reader.kind == kind
     # Noise a hundred times as large as the rows makes exp(z) overflow: such rows say nothing.
     torch.testing.assert_close(said.softmax(1), LOGITS[:rows].softmax(1), rtol=1e-4, atol=1e-6)
     assert said.half().isfinite().all()
-    assert teacher.fingerprint() != "" and bool(teacher.reading.remarks) == (kind != "log_probabilities")
+    assert teacher.fingerprint() != "" and bool(teacher.output_reader.remarks) == (kind != "log_probabilities")
 
 
 def test_a_softmax_over_another_axis_is_none_of_the_classes(tmp_path):
@@ -222,7 +222,7 @@ def test_chance_in_a_file_is_refused_or_averaged(tmp_path):
     nodes = [node("RandomNormalLike", "z", "noise"), node("Add", "z", "noise", "logits")]
     path = written(tmp_path / "t.onnx", nodes)
     assert OnnxFile.read(path).chance == ("RandomNormalLike",)
-    with pytest.raises(BadInput, match=r"The teacher 't.onnx' answers the same rows differently each time"):
+    with pytest.raises(BadInput, match=r"The teacher 't.onnx' gives other outputs for the same rows each time"):
         trial(as_teacher(path), ROWS)
     averaged = as_teacher(path, samples=64)
     trial(averaged, ROWS)

@@ -369,7 +369,7 @@ GOOD = np.array([[0.9, 0.4], [0.4, 0.9]])
         ({"labels": [1, 2]}, r"labels of select must be 2 class numbers from 0 to 1; got \[1, 2\]"),
         ({"labels": [0.5, 1.0]}, "labels of select must be 2 class numbers"),
         ({"labels": ["a", "b"]}, "labels of select must be 2 class numbers"),
-        ({"labels": [1, 1], "metric": "auc"}, "labels of select must be of two classes, both there"),
+        ({"labels": [1, 1], "metric": "auc"}, "needs labels of two classes, both present"),
         ({"labels": [1.0, np.nan], "metric": "rmse"}, "labels of select must be 2 finite numbers"),
         ({"labels": [1.0], "metric": "rmse"}, "labels of select must be 2 finite numbers"),
         ({"metric": lambda predictions, labels: np.nan}, "metric of select must be finite"),

@@ -265,10 +265,10 @@ def test_a_teacher_of_the_users_that_writes_changes_nobodys_numbers():
 def test_what_a_network_gives_is_found_out(made, kind, rows):
     teacher = NetworkTeacher(_Made(made), classes=3)
     said = teacher.predict(ROWS[:rows])
-    assert teacher.reading.kind == kind
+    assert teacher.output_reader.kind == kind
     torch.testing.assert_close(said.softmax(1), _logits()[:rows].softmax(1), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(teacher.module(ROWS[:rows]).softmax(1), said.softmax(1))
-    assert bool(teacher.reading.remarks) == (kind in ("probabilities", "sigmoids"))
+    assert bool(teacher.output_reader.remarks) == (kind in ("probabilities", "sigmoids"))
 
 
 @pytest.mark.parametrize("layer", [nn.Softmax(1), nn.LogSoftmax(-1), nn.Sigmoid()], ids=repr)
@@ -276,14 +276,14 @@ def test_the_last_layer_says_what_a_network_gives(layer):
     inner = _Made(lambda logits: logits)
     plain = NetworkTeacher(inner, classes=3)
     teacher = NetworkTeacher(nn.Sequential(nn.Sequential(inner, layer), nn.Identity()), classes=3)
-    assert teacher.reading.kind is not None, "without one example"
+    assert teacher.output_reader.kind is not None, "without one example"
     torch.testing.assert_close(teacher.predict(ROWS).softmax(1), plain.predict(ROWS).softmax(1), rtol=1e-4, atol=1e-6)
 
 
 def test_logits_that_happen_to_look_like_probabilities_stay_logits():
     # One-hot rows through the identity are probabilities, as far as these rows show.
     teacher = NetworkTeacher(nn.Identity(), classes=3)
-    assert torch.equal(teacher.predict(torch.eye(3)), torch.eye(3)) and teacher.reading.kind == "logits"
+    assert torch.equal(teacher.predict(torch.eye(3)), torch.eye(3)) and teacher.output_reader.kind == "logits"
     zeros = NetworkTeacher(_Gives(torch.zeros(2, 3)), classes=3)
     assert torch.equal(zeros.predict(torch.zeros(2, 5)), torch.zeros(2, 3))
 
@@ -348,7 +348,7 @@ def test_masked_classes_get_a_finite_logit_and_a_word():
     said = teacher.predict(ROWS)
     largest = _logits()[:, :2].amax(1)
     torch.testing.assert_close(said[:, 2], largest - 30)
-    assert ["minus infinity" in text for text in teacher.reading.remarks] == [True]
+    assert ["minus infinity" in text for text in teacher.output_reader.remarks] == [True]
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -414,7 +414,7 @@ def test_networks_that_cannot_be_asked(module, said):
 
 
 def test_a_network_that_raises_is_named_with_what_it_said():
-    with pytest.raises(BadInput, match=r"The network Linear cannot be asked about inputs of shape \[2, 5\]: Runtime"):
+    with pytest.raises(BadInput, match=r"The network Linear cannot be run on inputs of shape \[2, 5\]: Runtime"):
         as_teacher(nn.Linear(6, 3), classes=3).predict(torch.zeros(2, 5))
 
 

@@ -98,7 +98,7 @@ def test_teachers_that_answer_alike_pass_and_nobodys_random_numbers_move(name):
 def test_chance_is_refused_with_its_size(behind):
     for teacher in (as_teacher(_Net(behind), classes=3), as_teacher([_Net(""), _Net(behind)], classes=3)):
         with pytest.raises(
-            BadInput, match=r"answers the same rows differently each time it is asked: by [\d.]+ of its"
+            BadInput, match=r"gives other outputs for the same rows each time it is run: by [\d.]+ of its"
         ):
             trial(teacher, ROWS)
 
@@ -107,7 +107,7 @@ def test_chance_is_refused_with_its_size(behind):
 def test_mixing_rows_is_refused_with_its_size(behind):
     own = _Own(lambda inputs: _Net(behind)(torch.cat([inputs, inputs], 1)).detach())
     for teacher in (as_teacher(_Net(behind), classes=3), own):
-        with pytest.raises(BadInput, match=r"answers a row differently when other rows are asked with it: by "):
+        with pytest.raises(BadInput, match=r"gives a row other outputs when other rows are in its batch: by "):
             trial(teacher, ROWS)
 
 
@@ -126,13 +126,13 @@ def test_probabilities_of_a_users_own_teacher_are_refused_unless_stated():
 
 
 def test_nothing_is_stored_of_a_teacher_that_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="differently each time"):
+    with pytest.raises(BadInput, match="for the same rows each time"):
         label(as_teacher(_Net("dropout"), classes=3), SPLIT, tmp_path / "t")
     assert not (tmp_path / "t").exists()
 
 
 def test_a_live_teacher_is_tried_once():
-    with pytest.raises(BadInput, match="when other rows are asked"):
+    with pytest.raises(BadInput, match="when other rows are in its batch"):
         Live(as_teacher(_Net("mean"), classes=3))(ROWS, torch.arange(40), 0)
     asked = []
     live = Live(_Own(lambda inputs: asked.append(len(inputs)) or inputs))
@@ -193,7 +193,7 @@ def test_values_are_nobodys_to_shift(tmp_path, outputs):
     assert torch.equal(Live(teacher)(ROWS, torch.arange(40), 0), right)
     stored = label(teacher, split, tmp_path / "t")
     assert torch.equal(stored(None, torch.arange(40), 0), right)
-    assert (stored.kind, stored.codes, stored.fidelity()) == ("values", "float32", None)
+    assert (stored.kind, stored.dtype, stored.fidelity()) == ("values", "float32", None)
     assert str(stored).startswith("values of 40 examples")
     both = as_teacher([teacher, Values(lambda inputs: inputs[:, :outputs])])
     torch.testing.assert_close(both.predict(ROWS), (right + ROWS[:, :outputs]) / 2)

@@ -59,17 +59,17 @@ def test_every_bit_is_set_half_of_the_time():
     assert np.abs(bits - 0.5).max() < 0.0125
 
 
-@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("lane", [0, 1, 2])
 @pytest.mark.parametrize("bound", [2, 5, 57])
-def test_below_is_uniform(bound, part):
-    values = draws.below(bound, draws.words(torch.arange(30_000), seed=5, stream=1), part=part)
+def test_below_is_uniform(bound, lane):
+    values = draws.below(bound, draws.words(torch.arange(30_000), seed=5, stream=1), lane=lane)
     assert scipy.stats.chisquare(torch.bincount(values, minlength=bound).numpy()).pvalue > 1e-3
     assert values.min() == 0 and values.max() == bound - 1
 
 
 def test_parts_of_a_word_are_independent():
     words = draws.words(torch.arange(30_000), seed=5, stream=1)
-    one, other = (draws.below(5, words, part=part) for part in (1, 2))
+    one, other = (draws.below(5, words, lane=lane) for lane in (1, 2))
     table = torch.bincount(one * 5 + other, minlength=25).view(5, 5)
     assert scipy.stats.chi2_contingency(table.numpy()).pvalue > 1e-3
 

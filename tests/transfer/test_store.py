@@ -36,10 +36,10 @@ pytestmark = pytest.mark.usefixtures("untried")
 # What is kept
 
 
-@given(said=logits(), rows_per_part=st.integers(1, 15), batch_size=st.integers(1, 15))
+@given(said=logits(), rows_per_shard=st.integers(1, 15), batch_size=st.integers(1, 15))
 @settings(deadline=None, max_examples=30)
-def test_round_trip_is_float16_of_the_centred_logits(said, rows_per_part, batch_size):
-    read, _ = stored(said, rows_per_part=rows_per_part, batch_size=batch_size)
+def test_round_trip_is_float16_of_the_centred_logits(said, rows_per_shard, batch_size):
+    read, _ = stored(said, rows_per_shard=rows_per_shard, batch_size=batch_size)
     expected = (said - said.mean(1, keepdim=True)).half().float()
     assert read.dtype == torch.float32
     assert torch.equal(read, expected)
@@ -89,7 +89,7 @@ def test_top_1_of_very_many_even_classes():
 
 def test_every_view_is_what_the_teacher_says_of_it(tmp_path):
     data, teacher = split(), Linear()
-    targets = label(teacher, data, tmp_path, views=TWICE, batch_size=7, rows_per_part=20)
+    targets = label(teacher, data, tmp_path, views=TWICE, batch_size=7, rows_per_shard=20)
     for view in range(2):
         said = teacher.predict(TWICE(data.floats(), data.ids, view))
         torch.testing.assert_close(all_rows(targets, view), round_through_store(said), rtol=2**-10, atol=1e-5)
@@ -97,7 +97,7 @@ def test_every_view_is_what_the_teacher_says_of_it(tmp_path):
 
 
 def test_reading_takes_rows_in_any_order(tmp_path):
-    targets = label(Linear(), split(), tmp_path, views=TWICE, rows_per_part=20)
+    targets = label(Linear(), split(), tmp_path, views=TWICE, rows_per_shard=20)
     rows = torch.tensor([49, 0, 20, 19, 0])
     assert torch.equal(targets(None, rows, 1), all_rows(targets, 1)[rows])
 
@@ -117,14 +117,14 @@ def test_what_it_says_about_itself(tmp_path):
     assert str(targets).startswith("logits of 50 examples in 2 views, 5 classes, ")
 
 
-def test_other_engines_can_read_the_parts(tmp_path):
+def test_other_engines_can_read_the_shards(tmp_path):
     data = split()
-    targets = label(Linear(), data, tmp_path, views=TWICE, rows_per_part=30)
+    targets = label(Linear(), data, tmp_path, views=TWICE, rows_per_shard=30)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "manifest.json",
-        *(f"part-00{view}-0000{number}.parquet" for view in (0, 1) for number in (0, 1)),
+        *(f"shard-00{view}-0000{number}.parquet" for view in (0, 1) for number in (0, 1)),
     ]
-    table = pq.read_table(tmp_path / "part-001-00001.parquet").to_pydict()
+    table = pq.read_table(tmp_path / "shard-001-00001.parquet").to_pydict()
     assert table["id"] == data.ids[30:].tolist() and set(table["view"]) == {1}
     assert np.array_equal(np.array(table["logits"], np.float32), all_rows(targets, 1)[30:].numpy())
 
@@ -146,10 +146,10 @@ def test_teacher_and_data_are_left_as_they_were(tmp_path):
 
 
 def test_finished_store_is_reused_without_asking_the_teacher(tmp_path):
-    first = label(Linear(), split(), tmp_path, views=TWICE, rows_per_part=20)
+    first = label(Linear(), split(), tmp_path, views=TWICE, rows_per_shard=20)
     teacher = Linear()
     # Other sizes of batch and part ask for the same targets.
-    again = label(teacher, split(), tmp_path, views=TWICE, batch_size=3, rows_per_part=7)
+    again = label(teacher, split(), tmp_path, views=TWICE, batch_size=3, rows_per_shard=7)
     assert teacher.asked == 0 and same(first, again)
 
 
@@ -157,12 +157,12 @@ def test_finished_store_is_reused_without_asking_the_teacher(tmp_path):
 def test_pass_that_died_goes_on_at_the_first_missing_part(tmp_path, batches):
     # 50 rows in parts of 20 and batches of 10: parts of 2, 2 and 1 batches.
     with pytest.raises(KeyboardInterrupt):
-        label(Linear(dies_after=batches), split(), tmp_path / "a", views=TWICE, batch_size=10, rows_per_part=20)
+        label(Linear(dies_after=batches), split(), tmp_path / "a", views=TWICE, batch_size=10, rows_per_shard=20)
     finished = {1: 0, 2: 2, 3: 2, 4: 4, 5: 5}[batches]
     teacher = Linear()
-    targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=10, rows_per_part=20)
+    targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=10, rows_per_shard=20)
     assert teacher.asked == 10 - finished
-    assert same(targets, label(Linear(), split(), tmp_path / "b", views=TWICE, batch_size=10, rows_per_part=20))
+    assert same(targets, label(Linear(), split(), tmp_path / "b", views=TWICE, batch_size=10, rows_per_shard=20))
 
 
 KILLED = """
@@ -174,7 +174,7 @@ class Slow(labelled.Linear):
     def predict(self, inputs):
         time.sleep(0.05)
         return super().predict(inputs)
-label(Slow(), labelled.split(), {folder!r}, views=labelled.TWICE, batch_size=2, rows_per_part=2)
+label(Slow(), labelled.split(), {folder!r}, views=labelled.TWICE, batch_size=2, rows_per_shard=2)
 """
 
 
@@ -192,9 +192,9 @@ def test_pass_that_was_killed_goes_on(tmp_path):
     with pytest.raises(BadInput, match=r"a finished pass; got .* of 50 parts.*Run label again"):
         Targets.open(tmp_path / "a")
     teacher = Linear()
-    targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=2, rows_per_part=2)
+    targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=2, rows_per_shard=2)
     assert teacher.asked in (50 - done, 51 - done), "all parts but perhaps the last were kept"
-    assert same(targets, label(Linear(), split(), tmp_path / "b", views=TWICE, batch_size=2, rows_per_part=2))
+    assert same(targets, label(Linear(), split(), tmp_path / "b", views=TWICE, batch_size=2, rows_per_shard=2))
     assert sorted({name.suffix for name in (tmp_path / "a").iterdir()}) == [".json", ".parquet"]
 
 
@@ -213,8 +213,8 @@ def test_progress_counts_every_example_of_every_view_also_after_a_crash(tmp_path
         yield steps.append
 
     with pytest.raises(KeyboardInterrupt):
-        label(Linear(dies_after=5), split(), tmp_path, views=TWICE, batch_size=10, rows_per_part=20)
-    label(Linear(), split(), tmp_path, views=TWICE, batch_size=10, rows_per_part=20, progress=counting)
+        label(Linear(dies_after=5), split(), tmp_path, views=TWICE, batch_size=10, rows_per_shard=20)
+    label(Linear(), split(), tmp_path, views=TWICE, batch_size=10, rows_per_shard=20, progress=counting)
     assert sum(steps) == 100
 
 
@@ -236,9 +236,9 @@ def test_progress_counts_every_example_of_every_view_also_after_a_crash(tmp_path
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "unfinished"])
 def test_stale_store_says_what_changed(tmp_path, changed, named, finished):
     arguments = {"teacher": Linear(), "split": split(), "folder": tmp_path, "views": TWICE}
-    label(**arguments, rows_per_part=20)
+    label(**arguments, rows_per_shard=20)
     if not finished:
-        (tmp_path / "part-001-00001.parquet").unlink()
+        (tmp_path / "shard-001-00001.parquet").unlink()
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(StaleStore) as caught:
         label(**{**arguments, **changed}, replace_stale=False)
@@ -251,9 +251,9 @@ def test_stale_store_says_what_changed(tmp_path, changed, named, finished):
 
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "unfinished"])
 def test_a_stale_store_is_labelled_anew_with_a_warning(tmp_path, finished, caplog):
-    label(Linear(), split(), tmp_path / "store", views=TWICE, rows_per_part=20)
+    label(Linear(), split(), tmp_path / "store", views=TWICE, rows_per_shard=20)
     if not finished:
-        (tmp_path / "store" / "part-001-00001.parquet").unlink()
+        (tmp_path / "store" / "shard-001-00001.parquet").unlink()
     (tmp_path / "store" / "notes.txt").write_text("mine")
     fresh = label(Linear(scale=2.0), split(seed=1), tmp_path / "fresh")
     assert same(label(Linear(scale=2.0), split(seed=1), tmp_path / "store"), fresh)
@@ -287,7 +287,7 @@ def test_open_checks_what_it_is_asked_for(tmp_path, asked, named):
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A finished store of three parts."""
-    label(Linear(), split(), tmp_path, rows_per_part=20)
+    label(Linear(), split(), tmp_path, rows_per_shard=20)
     return tmp_path
 
 
@@ -305,10 +305,10 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["truncated", "empty", "5", "60", "200", "-1", "-20", "-100"])
 def test_damaged_part_is_found_and_computed_anew(folder, how):
     whole = Targets.open(folder)
-    part = folder / "part-000-00001.parquet"
+    part = folder / "shard-000-00001.parquet"
     damage(part, how)
     for read in (lambda: Targets.open(folder), lambda: label(Linear(), split(), folder)):
-        with pytest.raises(CorruptFile, match=r"part-000-00001.parquet.*Delete this file .* label again"):
+        with pytest.raises(CorruptFile, match=r"shard-000-00001.parquet.*Delete this file .* label again"):
             read()
     part.unlink()
     teacher = Linear()
@@ -318,9 +318,9 @@ def test_damaged_part_is_found_and_computed_anew(folder, how):
 @pytest.mark.parametrize("how", ["truncated", "empty", "60"])
 def test_damaged_part_of_an_unfinished_pass_is_found(tmp_path, how):
     with pytest.raises(KeyboardInterrupt):
-        label(Linear(dies_after=2), split(), tmp_path, batch_size=20, rows_per_part=20)
-    damage(tmp_path / "part-000-00001.parquet", how)
-    with pytest.raises(CorruptFile, match=r"part-000-00001.parquet.*label again"):
+        label(Linear(dies_after=2), split(), tmp_path, batch_size=20, rows_per_shard=20)
+    damage(tmp_path / "shard-000-00001.parquet", how)
+    with pytest.raises(CorruptFile, match=r"shard-000-00001.parquet.*label again"):
         label(Linear(), split(), tmp_path)
 
 
@@ -328,7 +328,7 @@ def test_part_that_was_written_but_not_yet_named_is_written_again(folder):
     """As a crash between the two leaves it."""
     whole = Targets.open(folder)
     document = json.loads((folder / "manifest.json").read_text())
-    del document["parts"]["part-000-00002.parquet"]
+    del document["shards"]["shard-000-00002.parquet"]
     (folder / "manifest.json").write_text(to_text(document))
     with pytest.raises(BadInput, match=r"a finished pass; got .* with 2 of 3 parts"):
         Targets.open(folder)
@@ -338,8 +338,8 @@ def test_part_that_was_written_but_not_yet_named_is_written_again(folder):
 
 def test_missing_part_of_a_finished_store(folder):
     whole = Targets.open(folder)
-    (folder / "part-000-00001.parquet").unlink()
-    with pytest.raises(CorruptFile, match=r"part-000-00001.parquet': it is missing.*label again"):
+    (folder / "shard-000-00001.parquet").unlink()
+    with pytest.raises(CorruptFile, match=r"shard-000-00001.parquet': it is missing.*label again"):
         Targets.open(folder)
     teacher = Linear()
     assert same(whole, label(teacher, split(), folder)) and teacher.asked == 1
@@ -348,11 +348,11 @@ def test_missing_part_of_a_finished_store(folder):
 
 def test_deleted_part_is_forgotten_before_it_is_written_anew(folder):
     """Else a crash between the new part and the new manifest would leave a part that seems to be altered."""
-    (folder / "part-000-00001.parquet").unlink()
+    (folder / "shard-000-00001.parquet").unlink()
     with pytest.raises(KeyboardInterrupt):
         label(Linear(dies_after=0), split(), folder)
-    named = json.loads((folder / "manifest.json").read_text())["parts"]
-    assert sorted(named) == ["part-000-00000.parquet", "part-000-00002.parquet"]
+    named = json.loads((folder / "manifest.json").read_text())["shards"]
+    assert sorted(named) == ["shard-000-00000.parquet", "shard-000-00002.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -369,20 +369,20 @@ def test_deleted_part_is_forgotten_before_it_is_written_anew(folder):
     ids=["rows", "columns", "ids", "view", "type", "gaps", "lists"],
 )
 def test_part_that_another_engine_wrote_otherwise(folder, change, why):
-    part = folder / "part-000-00001.parquet"
+    part = folder / "shard-000-00001.parquet"
     pq.write_table(change(pq.read_table(part)), part)
     document = json.loads((folder / "manifest.json").read_text())
-    document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
+    document["shards"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(to_text(document))
     with pytest.raises(CorruptFile, match=why):
         Targets.open(folder, split())
 
 
 def test_part_that_another_engine_wrote_alike(folder):
-    whole, part = Targets.open(folder), folder / "part-000-00001.parquet"
+    whole, part = Targets.open(folder), folder / "shard-000-00001.parquet"
     pq.write_table(pq.read_table(part), part, compression="snappy")
     document = json.loads((folder / "manifest.json").read_text())
-    document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
+    document["shards"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(to_text(document))
     assert same(whole, Targets.open(folder, split()))
 
@@ -407,7 +407,7 @@ def test_manifest_that_is_no_manifest(folder, content, why):
             read()
 
 
-@pytest.mark.parametrize("entry", ["rows", "views", "classes", "fingerprints", "top_k", "parts"])
+@pytest.mark.parametrize("entry", ["rows", "views", "classes", "fingerprints", "top_k", "shards"])
 @pytest.mark.parametrize("value", [0, "x", [], {}], ids=str)
 def test_manifest_with_a_wrong_entry_is_an_error_of_ours(folder, entry, value):
     document = json.loads((folder / "manifest.json").read_text())
@@ -443,14 +443,14 @@ def test_folder_without_a_store(tmp_path):
 def test_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(BadInput, match="folder of label must be a folder that can be written"):
+        with pytest.raises(BadInput, match=r"The folder .* of label cannot be written"):
             label(Linear(), split(), folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_folder_without_permission_to_write(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(BadInput, match=r"folder of label must be a folder that can be written.*Permission denied"):
+    with pytest.raises(BadInput, match=r"The folder .* of label cannot be written: Permission denied"):
         label(Linear(), split(), tmp_path)
 
 
@@ -459,11 +459,11 @@ def test_folder_without_permission_to_write_simulated(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(BadInput, match=r"folder of label must be a folder that can be written.*Permission denied"):
+    with pytest.raises(BadInput, match=r"The folder .* of label cannot be written: Permission denied"):
         label(Linear(), split(), tmp_path / "new")
 
 
-def test_disk_that_fills_up_keeps_the_finished_parts(tmp_path, monkeypatch):
+def test_disk_that_fills_up_keeps_the_finished_shards(tmp_path, monkeypatch):
     fsync, written = os.fsync, []
 
     def full(descriptor: int) -> None:
@@ -476,10 +476,10 @@ def test_disk_that_fills_up_keeps_the_finished_parts(tmp_path, monkeypatch):
     match = r"with room; got .*No space left on device.*the parts that are there are kept"
     with monkeypatch.context() as patch, pytest.raises(BadInput, match=match):
         patch.setattr(os, "fsync", full)
-        label(Linear(), split(), tmp_path, rows_per_part=10)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.json", "part-000-00000.parquet"]
+        label(Linear(), split(), tmp_path, rows_per_shard=10)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.json", "shard-000-00000.parquet"]
     teacher = Linear()
-    label(teacher, split(), tmp_path, rows_per_part=10)
+    label(teacher, split(), tmp_path, rows_per_shard=10)
     assert teacher.asked == 4
 
 
@@ -547,7 +547,7 @@ def test_wrong_output_names_the_teacher(tmp_path, output, got):
         ({"top_k": 0}, "top_k of label must be from 1 to 4, for a teacher of 5 classes; got 0"),
         ({"top_k": 5}, "top_k of label must be from 1 to 4, for a teacher of 5 classes; got 5. Leave it out"),
         ({"batch_size": 0}, "batch_size of label must be at least 1"),
-        ({"rows_per_part": 0}, "rows_per_part of label must be at least 1"),
+        ({"rows_per_shard": 0}, "rows_per_shard of label must be at least 1"),
         ({"split": split(0)}, "split of label must be at least one example"),
         ({"teacher": Linear(classes=7)}, "<.*Linear.*> tells 7 classes apart, and the data have 5"),
     ],

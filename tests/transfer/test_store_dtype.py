@@ -104,7 +104,7 @@ def test_bytes_per_example_are_those_of_the_files(tmp_path, top_k, dtype, most):
 
 def test_other_engines_can_read_the_codes(tmp_path):
     targets = label(Linear(), split(), tmp_path, dtype="int8")
-    table = pq.read_table(tmp_path / "part-000-00000.parquet")
+    table = pq.read_table(tmp_path / "shard-000-00000.parquet")
     assert table.column_names == ["id", "view", "code", "scale"]
     code = torch.tensor(table["code"].to_pylist())
     scale = torch.tensor(table["scale"].to_pylist(), dtype=torch.float32)
@@ -115,7 +115,7 @@ def test_other_engines_can_read_the_codes(tmp_path):
 
 @pytest.mark.parametrize("top_k", [None, 2])
 def test_reading_takes_rows_in_any_order(tmp_path, top_k):
-    targets = label(Linear(), split(), tmp_path, views=TWICE, rows_per_part=20, top_k=top_k, dtype="int8")
+    targets = label(Linear(), split(), tmp_path, views=TWICE, rows_per_shard=20, top_k=top_k, dtype="int8")
     rows = torch.tensor([49, 0, 20, 19, 0])
     said = targets(None, rows, 1)
     read = said.dense() if isinstance(said, TopK) else said
@@ -135,7 +135,7 @@ def test_other_codes_make_a_store_stale(tmp_path):
 
 
 def test_a_pass_that_died_goes_on(tmp_path):
-    arguments = {"views": TWICE, "batch_size": 10, "rows_per_part": 20, "dtype": "int8", "top_k": 2}
+    arguments = {"views": TWICE, "batch_size": 10, "rows_per_shard": 20, "dtype": "int8", "top_k": 2}
     with pytest.raises(KeyboardInterrupt):
         label(Linear(dies_after=4), split(), tmp_path / "a", **arguments)
     teacher = Linear()
@@ -177,9 +177,9 @@ def test_a_store_of_an_earlier_version_opens_and_is_reused(tmp_path, top_k):
 
 
 def test_an_unfinished_store_of_an_earlier_version_is_completed(tmp_path):
-    first = label(Linear(), split(), tmp_path, rows_per_part=20)
+    first = label(Linear(), split(), tmp_path, rows_per_shard=20)
     older(tmp_path)
-    (tmp_path / "part-000-00001.parquet").unlink()
+    (tmp_path / "shard-000-00001.parquet").unlink()
     completed = label(Linear(), split(), tmp_path)
     assert same(first, completed) and completed.fidelity() is None, "two of three parts were never measured"
 
@@ -192,8 +192,8 @@ def test_an_unfinished_store_of_an_earlier_version_is_completed(tmp_path):
         ({"dtype": "float16"}, "its dtype 'float16' are not of its format"),
         ({"top_k": 5}, "it keeps 5 of 5 classes"),
         ({"fidelity": []}, "an entry is missing or wrong"),
-        ({"fidelity": {"part-000-00000.parquet": [{"kl": 1.0}]}}, "an entry is missing or wrong"),
-        ({"fidelity": {"part-000-00000.parquet": 7}}, "an entry is missing or wrong"),
+        ({"fidelity": {"shard-000-00000.parquet": [{"kl": 1.0}]}}, "an entry is missing or wrong"),
+        ({"fidelity": {"shard-000-00000.parquet": 7}}, "an entry is missing or wrong"),
     ],
     ids=str,
 )
@@ -208,10 +208,10 @@ def test_a_manifest_that_contradicts_itself(tmp_path, change, why):
 def test_a_part_in_other_codes_is_refused(tmp_path):
     label(Linear(), split(), tmp_path / "a")
     label(Linear(), split(), tmp_path / "b", dtype="int8")
-    part = tmp_path / "b" / "part-000-00000.parquet"
+    part = tmp_path / "b" / "shard-000-00000.parquet"
     part.write_bytes((tmp_path / "a" / part.name).read_bytes())
     document = json.loads((tmp_path / "b" / "manifest.json").read_text())
-    document["parts"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
+    document["shards"][part.name] = hashlib.sha256(part.read_bytes()).hexdigest()
     (tmp_path / "b" / "manifest.json").write_text(to_text(document))
     with pytest.raises(CorruptFile, match=r"it has 50 rows of \['id', 'view', 'logits'\]"):
         Targets.open(tmp_path / "b")

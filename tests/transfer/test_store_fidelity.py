@@ -32,7 +32,7 @@ def figures(one: Fidelity) -> list[float]:
 def test_it_is_what_a_reading_of_the_whole_store_gives(tmp_path, top_k, dtype):
     data, teacher = split(), Linear(scale=0.5)
     # Parts and batches of unequal size: means of means would be off.
-    sizes = {"rows_per_part": 17, "batch_size": 5}
+    sizes = {"rows_per_shard": 17, "batch_size": 5}
     targets = label(teacher, data, tmp_path, views=TWICE, top_k=top_k, dtype=dtype, temperature=4.0, **sizes)
     for temperature in (1.0, 4.0):
         found = targets.fidelity(temperature)
@@ -74,12 +74,12 @@ def test_nearly_one_hot_targets_show_it(tmp_path):
 
 
 def test_it_is_kept_in_the_manifest(tmp_path):
-    first = label(Linear(), split(), tmp_path, temperature=4.0, rows_per_part=20)
+    first = label(Linear(), split(), tmp_path, temperature=4.0, rows_per_shard=20)
     again = Targets.open(tmp_path)
     assert again.fidelity(4.0) == first.fidelity(4.0) is not None
     document = json.loads((tmp_path / "manifest.json").read_text())
-    assert sorted(document["fidelity"]) == sorted(document["parts"])
-    assert [one["temperature"] for one in document["fidelity"]["part-000-00001.parquet"]] == [1.0, 4.0]
+    assert sorted(document["fidelity"]) == sorted(document["shards"])
+    assert [one["temperature"] for one in document["fidelity"]["shard-000-00001.parquet"]] == [1.0, 4.0]
 
 
 def test_the_temperature_is_no_part_of_what_is_stored(tmp_path):
@@ -91,7 +91,7 @@ def test_the_temperature_is_no_part_of_what_is_stored(tmp_path):
 
 
 def test_a_pass_that_died_and_went_on_measured_everything(tmp_path):
-    arguments = {"views": TWICE, "batch_size": 10, "rows_per_part": 20, "temperature": 4.0}
+    arguments = {"views": TWICE, "batch_size": 10, "rows_per_shard": 20, "temperature": 4.0}
     with pytest.raises(KeyboardInterrupt):
         label(Linear(dies_after=5), split(), tmp_path / "a", **arguments)
     one = label(Linear(), split(), tmp_path / "a", **arguments)
@@ -101,7 +101,7 @@ def test_a_pass_that_died_and_went_on_measured_everything(tmp_path):
 
 def test_going_on_at_another_temperature_leaves_only_what_all_parts_have(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        label(Linear(dies_after=3), split(), tmp_path, batch_size=20, rows_per_part=20, views=TWICE, temperature=4.0)
+        label(Linear(dies_after=3), split(), tmp_path, batch_size=20, rows_per_shard=20, views=TWICE, temperature=4.0)
     targets = label(Linear(), split(), tmp_path, views=TWICE, temperature=2.0)
     assert targets.fidelity(1.0) is not None
     assert targets.fidelity(2.0) is None and targets.fidelity(4.0) is None

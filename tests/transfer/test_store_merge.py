@@ -24,7 +24,7 @@ TEACHERS = tuple(Linear(scale=scale) for scale in SCALES)
 def members(folder, views: Views = TWICE, **arguments) -> list[Targets]:
     """The stores of three teachers, each in parts of another size."""
     return [
-        label(Linear(scale=scale), split(), folder / f"member {scale}", views=views, rows_per_part=rows, **arguments)
+        label(Linear(scale=scale), split(), folder / f"member {scale}", views=views, rows_per_shard=rows, **arguments)
         for scale, rows in zip(SCALES, (20, 50, 7), strict=True)
     ]
 
@@ -33,7 +33,7 @@ def members(folder, views: Views = TWICE, **arguments) -> list[Targets]:
 @pytest.mark.parametrize("weights", [None, [1, 2, 5]])
 def test_it_is_what_labelling_with_the_ensemble_gives(tmp_path, mean, weights):
     stores = members(tmp_path)
-    merged = merge(stores, tmp_path / "merged", mean=mean, weights=weights, batch_size=11, rows_per_part=16)
+    merged = merge(stores, tmp_path / "merged", mean=mean, weights=weights, batch_size=11, rows_per_shard=16)
     ensemble = Ensemble(TEACHERS, mean, weights)
     asked = label(ensemble, split(), tmp_path / "asked", views=TWICE)
     for view in range(2):
@@ -132,7 +132,7 @@ def test_what_is_lost_of_the_mean_is_measured(tmp_path):
 
 def test_it_goes_on_at_the_first_missing_part(tmp_path, monkeypatch):
     stores = members(tmp_path)
-    whole = merge(stores, tmp_path / "whole", rows_per_part=20)
+    whole = merge(stores, tmp_path / "whole", rows_per_shard=20)
     calls = []
 
     def dying(said, weights):
@@ -143,11 +143,11 @@ def test_it_goes_on_at_the_first_missing_part(tmp_path, monkeypatch):
 
     monkeypatch.setitem(MEANS, "probabilities", dying)
     with pytest.raises(KeyboardInterrupt):
-        merge(stores, tmp_path / "merged", rows_per_part=20)  # the first call checks the weights
+        merge(stores, tmp_path / "merged", rows_per_shard=20)  # the first call checks the weights
     with pytest.raises(BadInput, match=r"a finished pass; got .* with 1 of 6 parts"):
         Targets.open(tmp_path / "merged")
     calls[:] = [0] * 10
-    assert same(whole, merge(stores, tmp_path / "merged", rows_per_part=20))
+    assert same(whole, merge(stores, tmp_path / "merged", rows_per_shard=20))
     assert len(calls) == 10 + 1 + 5
     assert same(whole, merge(stores, tmp_path / "merged")) and len(calls) == 10 + 1 + 5 + 1
 
@@ -156,14 +156,14 @@ def test_one_part_of_each_store_is_in_memory_at_a_time(tmp_path, monkeypatch):
     from attar.transfer.store import merging
 
     stores, held = members(tmp_path), []
-    read = merging.read_part
+    read = merging.read_shard
 
     def counted(folder, manifest, part, ids):
         held.append((folder.name, part.name))
         return read(folder, manifest, part, ids)
 
-    monkeypatch.setattr(merging, "read_part", counted)
-    merge([store.folder for store in stores], tmp_path / "merged", rows_per_part=10, batch_size=10)
+    monkeypatch.setattr(merging, "read_shard", counted)
+    merge([store.folder for store in stores], tmp_path / "merged", rows_per_shard=10, batch_size=10)
     # Each part once, and those of the first view of the first store once more, for the ids.
     assert len(held) == (3 + 1 + 8) * 2 + 3 and len(set(held)) == (3 + 1 + 8) * 2
 
@@ -185,7 +185,9 @@ def test_one_part_of_each_store_is_in_memory_at_a_time(tmp_path, monkeypatch):
 def test_stores_of_other_things_are_refused(tmp_path, other, named):
     label(Linear(), split(), tmp_path / "one", views=TWICE)
     label(**{"teacher": Linear(), "split": split(), "folder": tmp_path / "two", "views": TWICE, **other})
-    match = f"stores of merge must be about the same {named}; got 'one and two'[.] Label the same split with the same"
+    match = (
+        f"merge needs stores of the same {named}, and those in one and two differ[.] Label the same split with the same"
+    )
     with pytest.raises(BadInput, match=match):
         merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
@@ -200,7 +202,7 @@ def test_stores_of_other_things_are_refused(tmp_path, other, named):
         ({"top_k": 5}, "top_k of merge must be from 1 to 4"),
         ({"dtype": "half"}, "dtype of merge must be 'float16' or 'int8'"),
         ({"batch_size": 0}, "batch_size of merge must be at least 1"),
-        ({"rows_per_part": 0}, "rows_per_part of merge must be at least 1"),
+        ({"rows_per_shard": 0}, "rows_per_shard of merge must be at least 1"),
         ({"temperature": math.inf}, "temperature of merge must be finite"),
         ({"stores": []}, "stores of merge must be one store or more"),
     ],
@@ -216,16 +218,16 @@ def test_a_store_that_is_not_there_or_not_finished(tmp_path):
     with pytest.raises(BadInput, match=r"folder of merge must be a folder with a manifest.json.*Run label first"):
         merge([tmp_path / "gone"], tmp_path / "merged")
     with pytest.raises(KeyboardInterrupt):
-        label(Linear(dies_after=1), split(), tmp_path / "half", batch_size=20, rows_per_part=20)
+        label(Linear(dies_after=1), split(), tmp_path / "half", batch_size=20, rows_per_shard=20)
     with pytest.raises(BadInput, match=r"folder of merge must be a finished pass; got .*half with 1 of 3 parts"):
         merge([tmp_path / "half"], tmp_path / "merged")
 
 
 def test_a_damaged_store_is_noticed_and_nothing_wrong_is_written(tmp_path):
     stores = members(tmp_path)
-    part = stores[2].folder / "part-001-00000.parquet"
+    part = stores[2].folder / "shard-001-00000.parquet"
     part.write_bytes(part.read_bytes()[:-1] + b"?")
-    with pytest.raises(CorruptFile, match=r"part-001-00000.parquet': its bytes are not those that were written"):
+    with pytest.raises(CorruptFile, match=r"shard-001-00000.parquet': its bytes are not those that were written"):
         merge(stores, tmp_path / "merged")
     part.unlink()
     label(Linear(scale=SCALES[2]), split(), stores[2].folder, views=TWICE)
@@ -260,7 +262,7 @@ def test_progress_counts_every_example_of_every_view(tmp_path):
 
     merge(members(tmp_path), tmp_path / "merged", progress=counting)
     assert sum(steps) == 100
-    assert json.loads((tmp_path / "merged" / "manifest.json").read_text())["rows_per_part"] == 8192
+    assert json.loads((tmp_path / "merged" / "manifest.json").read_text())["rows_per_shard"] == 8192
 
 
 @pytest.mark.parametrize("change", [{"dtype": "int8"}, {"top_k": 3}], ids=str)

@@ -49,8 +49,8 @@ def test_moves_equal_the_slow_ones(flip, shift, seed, view):
     inputs = pictures(seed)
     seen = Views(count=3, flip=flip, shift=shift, seed=seed)(inputs, IDS, view)
     words = draws.words(IDS, seed=seed, stream=view)
-    flips = draws.below(2, words, part=0).tolist()
-    downs, rights = ((draws.below(2 * shift + 1, words, part=part) - shift).tolist() for part in (1, 2))
+    flips = draws.below(2, words, lane=0).tolist()
+    downs, rights = ((draws.below(2 * shift + 1, words, lane=lane) - shift).tolist() for lane in (1, 2))
     for row in range(BATCH):
         expected = slow_move(inputs[row], flip and flips[row] == 1, downs[row], rights[row])
         assert torch.equal(seen[row], expected)

@@ -56,7 +56,7 @@ def answers(network: nn.Module, rows: Tensor, classes: int) -> Tensor:
                     "its batch normalization has no running statistics. Leave track_running_stats at its default."
                 ) from error
             raise BadInput(
-                f"{name} cannot be asked about inputs of shape {tuple(rows.shape)}: {telling(error)}. "
+                f"{name} cannot be run on inputs of shape {tuple(rows.shape)}: {telling(error)}. "
                 "Pass an example as the student was trained on them."
             ) from error
         if expected.shape != (len(rows), classes):

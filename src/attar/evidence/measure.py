@@ -567,12 +567,12 @@ def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) ->
 def _rows(inputs: NDArray[Any] | Tensor | Split) -> Callable[[slice], NDArray[np.float32]]:
     """How to get some of the inputs as contiguous float32, in memory of their own: a runner may work in place."""
     if isinstance(inputs, Split):
-        return lambda part: np.array(inputs.floats(part).cpu().numpy(), order="C")
+        return lambda rows: np.array(inputs.floats(rows).cpu().numpy(), order="C")
     array = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else inputs
     if not np.issubdtype(array.dtype, np.floating):
         remedy = "Give the split, which scales pixels as in training, or scale them first"
         raise must("inputs", "predict_all", "floating numbers", str(array.dtype), remedy)
-    return lambda part: np.array(array[part], dtype=np.float32, order="C")
+    return lambda rows: np.array(array[rows], dtype=np.float32, order="C")
 
 
 def _labels(split: Split) -> NDArray[np.int64]:

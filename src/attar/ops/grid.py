@@ -97,8 +97,8 @@ def power_of_two(
         threshold = {"log": 0.5**0.5, "nearest": 0.75}[rounding]
         up = fraction >= threshold
         gone = size < (2.0 ** (lowest - 0.5) if rounding == "log" else 2.0 ** (lowest - 1))
-    whole = torch.where(size > 0, exponent - 1 + up, lowest).clamp(lowest, highest)
-    return whole.int(), (gone | (size == 0) if zero else None)
+    exponents = torch.where(size > 0, exponent - 1 + up, lowest).clamp(lowest, highest)
+    return exponents.int(), (gone | (size == 0) if zero else None)
 
 
 def fraction_bits(largest: Float[Tensor, "*groups"], bits: int) -> Int[Tensor, "*groups"]:

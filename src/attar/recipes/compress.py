@@ -35,8 +35,8 @@ from attar.recipes.trusted import trusted
 from attar.recipes.winner import beaten_of, chosen
 from attar.records import read_record, to_text
 from attar.training.progress import Progress, silent
-from attar.transfer.once import Once
 from attar.transfer.store import Targets
+from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def label(
         )
     with begun(recipe, out, device, progress) as context:
         source = prepare_teacher(context).source
-        targets = source.targets if isinstance(source, Once) else source
+        targets = source.targets if isinstance(source, UnaugmentedTargets) else source
         assert isinstance(targets, Targets)
         return targets
 

@@ -30,9 +30,9 @@ from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
 from attar.transfer.arrays import FEW_NAMES, MANY
-from attar.transfer.once import Once
-from attar.transfer.part import part_of
 from attar.transfer.split import Dataset, Split
+from attar.transfer.subset import subset_of
+from attar.transfer.unaugmented import UnaugmentedTargets
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +238,7 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     kept = None if labeled is None else labeled.labels
     if (transfer.share == 1 and transfer.labeled_share == 1) or kept is None or train.labels is None:
         return None
-    whole = part_of(train, only=transfer.only, without=transfer.without).labels
+    whole = subset_of(train, only=transfer.only, without=transfer.without).labels
     assert whole is not None, "a part has labels where the whole has"
     key = "share" if transfer.labeled_share == 1 else "labeled_share"
     return lost_classes(whole, kept, train.classes, getattr(transfer, key), f"transfer.{key}")
@@ -254,7 +254,7 @@ def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     given = prepared.source(seen, rows, 0)
     targets = dense(given)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
-    if isinstance(prepared.source, Once):
+    if isinstance(prepared.source, UnaugmentedTargets):
         logits: Tensor | TopK = ask(prepared.teacher, seen)
         if isinstance(given, TopK) and isinstance(logits, Tensor):
             logits = TopK.of(logits, given.k)

@@ -23,7 +23,7 @@ from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.train_module import reads_layers
-from attar.transfer.once import Once
+from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.store import Targets
 from attar.transfer.transfer_set import TargetSource
 from attar.transfer.views import Views
@@ -76,7 +76,7 @@ class Trainings:
     def targets(self) -> Targets | None:
         """The stored targets; None where the teacher was asked live or learned along."""
         source = None if self.prepared is None else self.prepared.source
-        source = source.targets if isinstance(source, Once) else source
+        source = source.targets if isinstance(source, UnaugmentedTargets) else source
         return source if isinstance(source, Targets) else None
 
     @property

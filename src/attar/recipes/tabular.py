@@ -25,8 +25,8 @@ from attar.training.fabric import make_fabric
 from attar.training.fit import fit
 from attar.training.scoring import METRICS
 from attar.transfer.datasets import Split
-from attar.transfer.part import joined
 from attar.transfer.store import round_through_store
+from attar.transfer.subset import joined
 from attar.transfer.synthesis.synthesize import Synthesis, tune
 from attar.transfer.transfer_set import TransferSet
 

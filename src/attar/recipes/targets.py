@@ -10,7 +10,7 @@ from attar.pipeline.nodes import Node
 from attar.recipes.context import Context
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import Teacher
-from attar.transfer.once import Once
+from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.split import Split
 from attar.transfer.store import Targets, label, merge
 from attar.transfer.transfer_set import Live, TargetSource
@@ -35,14 +35,14 @@ def targets_of(
     train = context.dataset.train if split is None else split
     once = not transfer.label_views and not views.identity
     if not transfer.cached:
-        return Once(Live(teacher), train) if once else Live(teacher), views, None
+        return UnaugmentedTargets(Live(teacher), train) if once else Live(teacher), views, None
     labeled = UNCHANGED if once else views
     if transfer.per_teacher and isinstance(teacher, Ensemble):
         node = _merged(context, teacher, train, labeled)
     else:
         node = _labelled(context, "targets", teacher, train, labeled)
     stored = Targets.open(node.folder / _STORE, train, labeled, teacher.fingerprint())
-    return Once(stored, train) if once else stored, views, node
+    return UnaugmentedTargets(stored, train) if once else stored, views, node
 
 
 def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Node:

@@ -26,11 +26,11 @@ from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher
+from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output
 from attar.teachers.resized import ResizedTeacher, resizing
 from attar.teachers.sampled import SampledTeacher
-from attar.teachers.saved import from_bytes, to_bytes
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle

@@ -19,8 +19,8 @@ from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
 from attar.training.batch import ABSENT
 from attar.transfer.datasets import Dataset
-from attar.transfer.part import absent_classes, joined, part_of
 from attar.transfer.split import Split
+from attar.transfer.subset import absent_classes, joined, subset_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def without_synthesis(recipe: Recipe, dataset: Dataset) -> TransferExamples:
     transfer = labeled = _part(recipe, train) if section.partial else None
     if section.labeled_share < 1:
         rows = train if transfer is None else transfer
-        labeled = part_of(rows, share=section.labeled_share, seed=recipe.seed)
+        labeled = subset_of(rows, share=section.labeled_share, seed=recipe.seed)
         transfer = _with_labels_of(rows, labeled)
     if section.unlabeled is not None:
         transfer = joined(train if transfer is None else transfer, _inputs(section.unlabeled, train))
@@ -90,7 +90,7 @@ def _part(recipe: Recipe, train: Split) -> Split:
     """Some of the training examples."""
     section = recipe.transfer
     try:
-        return part_of(train, only=section.only, without=section.without, share=section.share, seed=recipe.seed)
+        return subset_of(train, only=section.only, without=section.without, share=section.share, seed=recipe.seed)
     except BadInput as error:
         keys = {"only": section.only, "without": section.without, "share": section.share if section.share < 1 else None}
         named = " and ".join(f"transfer.{key}" for key, value in keys.items() if value is not None)

@@ -51,7 +51,7 @@ class Cells:
 
     @property
     def kind(self) -> Kind:
-        """What the column is taken for unless told otherwise; one without any value for numbers."""
+        """What the column is read as by default; one without any value as numbers."""
         if self.categories is not None:
             return "nominal"
         return {"f": "number", "i": "integer", "u": "integer"}.get(self.values.dtype.kind, "nominal")  # type: ignore[return-value]
@@ -74,7 +74,7 @@ class Cells:
         if self.kind == "nominal":
             row = int(np.flatnonzero(~self.missing)[0])
             value = self.values[row] if self.categories is None else self.categories[int(self.values[row])]
-            got = Words(f"{plain(value)!r} in row {row}")
+            got = Words(f"{as_python(value)!r} in row {row}")
             remedy = "Convert it: these were numbers when the columns were inferred"
             raise must(f"column {self.name!r}", "the rows", "of numbers", got, remedy)
         if self.kind == "integer":
@@ -130,7 +130,7 @@ class Cells:
     def _refuse(self, wrong: Bool[np.ndarray, " rows"], rule: str, remedy: str) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            got = Words(f"{plain(self.values[row])!r} in row {row}")
+            got = Words(f"{as_python(self.values[row])!r} in row {row}")
             raise must(f"column {self.name!r}", "the rows", rule, got, remedy)
 
 
@@ -225,7 +225,7 @@ def _is_series(rows: object) -> bool:
     return pandas is not None and isinstance(rows, pandas.Series)
 
 
-def kept(rows: Any) -> Any:
+def rereadable(rows: Any) -> Any:
     """A table that can be read again and again: itself, or an Arrow table for what is a stream.
 
     Raises:
@@ -242,10 +242,10 @@ def take(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
     Raises:
         BadInput: If Arrow cannot read it as a table.
     """
-    whole = kept(rows)
-    if isinstance(whole, np.ndarray):
-        return whole[places]
-    return whole.take(places) if isinstance(whole, pa.Table) else whole.iloc[places]
+    table = rereadable(rows)
+    if isinstance(table, np.ndarray):
+        return table[places]
+    return table.take(places) if isinstance(table, pa.Table) else table.iloc[places]
 
 
 def names_of(rows: Any) -> list[str]:
@@ -325,13 +325,13 @@ def distinct(names: Iterable[str]) -> list[str]:
         first: dict[str, int] = {}
         for place, name in enumerate(names):
             if name in first:
-                got = f"{name!r} at places {first[name]} and {place}"
-                raise must("columns", "the rows", "named differently", got, "Rename one of them")
+                got = f"{name!r} at positions {first[name]} and {place}"
+                raise BadInput(f"Two columns of the rows have one name: {got}. Rename one of them.")
             first[name] = place
     return names
 
 
-def plain(value: Any) -> Any:
+def as_python(value: Any) -> Any:
     """A NumPy scalar as the Python object that it stands for."""
     return value.item() if isinstance(value, np.generic) else value
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float64
 from attar.errors import BadInput, Words, must, near, shown
 from attar.tables import cells, forms
 from attar.tables.cells import EXACT, LARGEST, Cells, Kind, Scalar
-from attar.tables.notation import PLAIN, Decimal, Notation, Reading, readings
+from attar.tables.notation import DEFAULT, Decimal, Notation, Reading, readings
 
 log = logging.getLogger(__name__)
 
@@ -61,15 +61,17 @@ class Column:
         of = f"column {self.name!r}"
         _check_kind(self.name, self.kind)
         if self.categories and self.kind != "nominal":
-            raise must("categories", of, f"none, as it is of {self.kind}s", self.categories, "Make it nominal")
+            raise BadInput(
+                f"{of} holds {self.kind}s, which have no categories; got {shown(self.categories)}. Make it nominal."
+            )
         types = {type(value) for value in self.categories}
         if len(types) > 1 or list(self.categories) != sorted(set(self.categories)):
             remedy = "Use Columns.infer"
             raise must("categories", of, "of one type, sorted, each once", self.categories, remedy)
         if (self.low is None) != (self.high is None):
-            raise must("low and high", of, "given together", (self.low, self.high), "Give both or neither")
+            raise BadInput(f"{of} has low={self.low} and high={self.high}. Give both or neither.")
         if self.low is not None and self.high is not None and not self.low <= self.high:
-            raise must("low", of, f"at most high, {self.high}", self.low, "Exchange them")
+            raise BadInput(f"{of} has low={self.low} above high={self.high}. Exchange them.")
         if not (np.isfinite(self.center) and np.isfinite(self.scale) and self.scale > 0):
             got = f"center {self.center}, scale {self.scale}"
             raise must("center and scale", of, "finite, and scale positive", got, "Use 0 and 1 to leave numbers alone")
@@ -88,7 +90,7 @@ class Column:
         """
         notation, kind = None, given.kind
         if reading is not None:
-            notation, kind = reading.notation, "integer" if reading.whole else "number"
+            notation, kind = reading.notation, "integer" if reading.integral else "number"
             numbers = _numbers(given, notation)
         elif nominal or kind == "nominal":
             categories, codes = given.nominals()
@@ -118,7 +120,7 @@ class Column:
                 return None
             return math.nan if missing else None
         if isinstance(value, str):
-            number = (self.notation or PLAIN).number(value)
+            number = (self.notation or DEFAULT).number(value)
             return number if number is None or not abs(number) > LARGEST else None
         if isinstance(value, float | int) and not isinstance(value, bool):
             if -EXACT <= value <= EXACT:
@@ -186,7 +188,9 @@ class Column:
         Raises:
             BadInput: If it is none.
         """
-        number = (self.notation or PLAIN).number(value) if isinstance(value, str) else self.code(cells.plain(value))
+        number = (
+            (self.notation or DEFAULT).number(value) if isinstance(value, str) else self.code(cells.as_python(value))
+        )
         if number is not None:
             return number
         missing = value is None or not isinstance(value, bool | int | float | np.generic | str)
@@ -196,7 +200,7 @@ class Column:
             return float(value)
         how = "" if self.notation is None else f" (written with {self.notation})"
         remedy = "Convert it: these were numbers when the columns were inferred"
-        got = Words(f"{cells.plain(value)!r} in row {row}")
+        got = Words(f"{cells.as_python(value)!r} in row {row}")
         raise must(f"column {self.name!r}", "the rows", f"of numbers{how}", got, remedy)
 
     def __str__(self) -> str:
@@ -204,14 +208,14 @@ class Column:
         if self.kind == "nominal":
             return f"nominal of {len(self.categories)} values{gaps}"
         span = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
-        how = "" if self.notation is None or self.notation == PLAIN else f", written with {self.notation}"
+        how = "" if self.notation is None or self.notation == DEFAULT else f", written with {self.notation}"
         return f"{self.kind}{span}{gaps}{how}"
 
     def to_json(self) -> dict[str, Any]:
         """The column as a plain document."""
-        plain = {name: getattr(self, name) for name in _FIELDS}
+        document = {name: getattr(self, name) for name in _FIELDS}
         notation = {} if self.notation is None else {"notation": self.notation.to_json()}
-        return plain | {"categories": list(self.categories)} | notation
+        return document | {"categories": list(self.categories)} | notation
 
     @classmethod
     def from_json(cls, document: object) -> Column:
@@ -286,7 +290,7 @@ class Columns(Sequence[Column]):
 
     def __post_init__(self) -> None:
         if not self.columns:
-            raise must("columns", "Columns", "at least one", "none", "Give some")
+            raise BadInput("Columns needs at least one column. Give some.")
         cells.distinct(self.names)
 
     @classmethod
@@ -303,7 +307,7 @@ class Columns(Sequence[Column]):
 
         Strings, bools, categoricals of pandas and dictionaries of Arrow are nominal (the latter two with all the values
         that they declare), whole numbers ``integer``, floats ``number``. Objects are looked at one by one; None and NaN
-        are missing. A column without any value is taken for numbers. The columns of an array are called ``column 0``,
+        are missing. A column without any value is read as numbers. The columns of an array are called ``column 0``,
         ``column 1`` and so on.
 
         Args:
@@ -361,7 +365,7 @@ class Columns(Sequence[Column]):
             order = self._order([column.name for column in given], named=cells.named(rows))
             coded = [column.codes(given[place], unseen) for column, place in zip(self.columns, order, strict=True)]
             matrix = np.ascontiguousarray(np.stack(coded, axis=1))
-        self._tell_gaps(matrix)
+        self._log_gaps(matrix)
         return matrix
 
     def _few(self, rows: Any) -> Float64[np.ndarray, "rows columns"] | None:
@@ -387,7 +391,7 @@ class Columns(Sequence[Column]):
             return None
         return np.array(coded, np.float64)
 
-    def _tell_gaps(self, matrix: Float64[np.ndarray, "rows columns"]) -> None:
+    def _log_gaps(self, matrix: Float64[np.ndarray, "rows columns"]) -> None:
         """Log how many values are missing in columns that had all of theirs."""
         gaps = np.isnan(matrix)
         if not gaps.any():
@@ -395,14 +399,14 @@ class Columns(Sequence[Column]):
         counts = gaps.sum(0).tolist()
         found = {one.name: count for one, count in zip(self.columns, counts, strict=True) if count and not one.missing}
         if found:
-            said = ", ".join(f"{count} of {name!r}" for name, count in list(found.items())[:10])
+            listed = ", ".join(f"{count} of {name!r}" for name, count in list(found.items())[:10])
             more = f" and of {len(found) - 10} more columns" if len(found) > 10 else ""
             log.warning(
                 "of %d rows, %d values are missing or names never seen, in columns that had all of theirs (%s%s): "
                 "numbers count as the column's middle, names as none that is known",
                 len(matrix),
                 sum(found.values()),
-                said,
+                listed,
                 more,
             )
 
@@ -424,17 +428,17 @@ class Columns(Sequence[Column]):
         if matrix.shape[1] != len(self):
             remedy = "Use the columns that the matrix was encoded with"
             raise must("matrix", "decode", f"[rows, {len(self)}]", tuple(matrix.shape), remedy)
-        parts = [
-            forms.Part(column.name, column.kind, column.categories, matrix[:, place].astype(np.float64))
+        decoded = [
+            forms.DecodedColumn(column.name, column.kind, column.categories, matrix[:, place].astype(np.float64))
             for place, column in enumerate(self.columns)
         ]
         if isinstance(like, str):
             if like not in forms.WRITERS:
                 raise must("like", "decode", "a form of a table, or rows", like, near(like, forms.WRITERS))
-            return forms.WRITERS[like](parts, None)
+            return forms.WRITERS[like](decoded, None)
         pattern = forms.Pattern.of(like)
         order = self._order(pattern.names, named=cells.named(like))
-        arranged = [part for _, part in sorted(zip(order, parts, strict=True), key=lambda pair: pair[0])]
+        arranged = [one for _, one in sorted(zip(order, decoded, strict=True), key=lambda pair: pair[0])]
         return forms.WRITERS[pattern.form](arranged, pattern.rows)
 
     @property
@@ -474,7 +478,7 @@ class Columns(Sequence[Column]):
         return self.columns[which]
 
     def __repr__(self) -> str:
-        return f"Columns({', '.join(map(_line, self.columns))})"
+        return f"Columns({', '.join(map(_describe_column, self.columns))})"
 
     def _order(self, names: Sequence[str], *, named: bool) -> list[int]:
         """Where each of these columns is among those of a table."""
@@ -486,11 +490,11 @@ class Columns(Sequence[Column]):
         places = {name: place for place, name in enumerate(names)}
         if missing := [name for name in self.names if name not in places]:
             close = near(missing[0], names)
-            remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known"
-            raise must("columns", "the rows", f"all there; {missing[0]!r} is not", names, remedy)
+            remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known."
+            raise BadInput(f"The rows have no column {missing[0]!r}; they have {shown(list(names))}. {remedy}")
         own = set(self.names)
         if extra := [name for name in names if name not in own]:
-            raise must("columns", "the rows", f"those of {list(self.names)}", extra, "Leave the others out")
+            raise BadInput(f"The rows have columns that are not known: {shown(extra)}. Leave them out.")
         return [places[name] for name in self.names]
 
 
@@ -536,7 +540,7 @@ def _written(
             names.add(one.name)
     different = {name: list(found) for name, found in texts.items() if name not in names}
     read = readings(different, decimal=decimal, usual=usual)
-    read = {name: one for name, one in read.items() if digits or not one.plain}
+    read = {name: one for name, one in read.items() if digits or not one.digits_only}
     for name, reading in read.items():
         if reading.wrong:
             value = shown(different[name][reading.wrong[0]], 60)
@@ -558,5 +562,5 @@ def _numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:
     return Cells(given.name, values, np.isnan(values)).numbers()
 
 
-def _line(column: Column) -> str:
+def _describe_column(column: Column) -> str:
     return f"{column.name!r}: {column}"

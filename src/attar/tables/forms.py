@@ -17,7 +17,7 @@ from attar.tables.cells import EXACT, Kind, Scalar, as_arrow, distinct
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DecodedColumn:
     """One column of a matrix, to be written.
 
     Attributes:
@@ -57,7 +57,7 @@ class Part:
         return np.where(self.missing, -1, self.values).astype(np.int64)
 
     @property
-    def whole(self) -> bool:
+    def integral(self) -> bool:
         """Whether it holds whole numbers, as an ``integer`` column or as the values of a nominal one."""
         if self.kind == "nominal":
             return bool(self.categories) and type(self.categories[0]) is int
@@ -70,7 +70,7 @@ class Part:
             objects = self.objects()
             logical = bool(self.categories) and isinstance(self.categories[0], bool)
             return objects.astype(bool) if logical and not self.missing.any() else objects
-        if self.missing.any() or not self.whole:
+        if self.missing.any() or not self.integral:
             if self.kind != "nominal":
                 return self.values
             numbers: Float64[np.ndarray, " categories"] = np.array([*self.categories, np.nan], np.float64)[self.codes]
@@ -90,7 +90,7 @@ class Part:
             found: Shaped[np.ndarray, " rows"] = lookup[self.codes]
             return found
         objects = self.values.astype(object)
-        if self.whole:
+        if self.integral:
             objects[~self.missing] = self.values[~self.missing].astype(np.int64).astype(object)
         return objects
 
@@ -127,9 +127,9 @@ class Pattern:
         return cls("arrow", distinct(table.column_names), table)
 
 
-def write_numpy(parts: Sequence[Part], like: Any = None) -> Any:
+def write_numpy(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """An array ``[rows, columns]`` of the type of ``like``, or of the narrowest that holds everything."""
-    columns = [part.typed() for part in parts]
+    columns = [one.typed() for one in decoded]
     kinds = {column.dtype.kind for column in columns}
     wanted = None if like is None else like.dtype.kind
     if wanted != "O" and kinds <= {"i", "u", "f"}:
@@ -137,12 +137,12 @@ def write_numpy(parts: Sequence[Part], like: Any = None) -> Any:
         return stacked if like is None else _narrowed(stacked, like.dtype)
     if wanted != "O" and kinds == {"b"}:
         return np.stack(columns, axis=1)
-    objects = np.stack([part.objects() for part in parts], axis=1)
-    gaps = any(part.missing.any() for part in parts)
+    objects = np.stack([one.objects() for one in decoded], axis=1)
+    gaps = any(one.missing.any() for one in decoded)
     return objects.astype(str) if wanted == "U" and not gaps and kinds == {"O"} else objects
 
 
-def write_pandas(parts: Sequence[Part], like: Any = None) -> Any:
+def write_pandas(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """A DataFrame with the types of ``like``, else with categoricals for what is nominal.
 
     Raises:
@@ -154,21 +154,21 @@ def write_pandas(parts: Sequence[Part], like: Any = None) -> Any:
         raise MissingExtra(
             "Decoding to a DataFrame needs the package 'pandas', which is not installed. Run: pip install pandas."
         ) from error
-    dtypes = [None] * len(parts) if like is None else list(like.dtypes)
-    columns = {place: _series(pandas, part, dtypes[place]) for place, part in enumerate(parts)}
+    dtypes = [None] * len(decoded) if like is None else list(like.dtypes)
+    columns = {place: _series(pandas, one, dtypes[place]) for place, one in enumerate(decoded)}
     frame = pandas.DataFrame(columns)
-    frame.columns = [part.name for part in parts] if like is None else like.columns
+    frame.columns = [one.name for one in decoded] if like is None else like.columns
     return frame
 
 
-def write_arrow(parts: Sequence[Part], like: Any = None) -> Any:
+def write_arrow(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """An Arrow table with the types of ``like``, else with dictionaries for what is nominal; null where missing."""
-    types = [None] * len(parts) if like is None else like.schema.types
-    arrays = [_array(part, kind) for part, kind in zip(parts, types, strict=True)]
-    return pa.table(arrays, names=[part.name for part in parts])
+    types = [None] * len(decoded) if like is None else like.schema.types
+    arrays = [_array(one, kind) for one, kind in zip(decoded, types, strict=True)]
+    return pa.table(arrays, names=[one.name for one in decoded])
 
 
-WRITERS: Mapping[str, Callable[[Sequence[Part], Any], Any]] = {
+WRITERS: Mapping[str, Callable[[Sequence[DecodedColumn], Any], Any]] = {
     "numpy": write_numpy,
     "pandas": write_pandas,
     "arrow": write_arrow,
@@ -186,46 +186,46 @@ def _narrowed(numbers: Any, dtype: Any) -> Any:
     return numbers
 
 
-def _series(pandas: Any, part: Part, dtype: Any) -> Any:
+def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
     """A column of pandas."""
-    if part.kind == "nominal" and (dtype is None or isinstance(dtype, pandas.CategoricalDtype)):
-        logical = dtype is None and bool(part.categories) and isinstance(part.categories[0], bool)
+    if one.kind == "nominal" and (dtype is None or isinstance(dtype, pandas.CategoricalDtype)):
+        logical = dtype is None and bool(one.categories) and isinstance(one.categories[0], bool)
         if not logical:
             chosen: Any = dtype
-            if chosen is None or not set(part.categories) <= set(chosen.categories):
-                chosen = pandas.CategoricalDtype(list(part.categories))
-            places = [chosen.categories.get_loc(value) for value in part.categories]
-            return pandas.Series(pandas.Categorical.from_codes(np.array([*places, -1])[part.codes], dtype=chosen))
-        dtype = "boolean" if part.missing.any() else None
+            if chosen is None or not set(one.categories) <= set(chosen.categories):
+                chosen = pandas.CategoricalDtype(list(one.categories))
+            places = [chosen.categories.get_loc(value) for value in one.categories]
+            return pandas.Series(pandas.Categorical.from_codes(np.array([*places, -1])[one.codes], dtype=chosen))
+        dtype = "boolean" if one.missing.any() else None
     if dtype is None:
-        return pandas.Series(part.typed())
+        return pandas.Series(one.typed())
     if isinstance(dtype, np.dtype):
         if dtype.kind == "O":
-            return pandas.Series(part.objects(), dtype=object)
-        typed = part.typed()
+            return pandas.Series(one.objects(), dtype=object)
+        typed = one.typed()
         return pandas.Series(_narrowed(typed, dtype) if typed.dtype.kind in "iuf" else typed)
-    objects = part.objects()
-    objects[part.missing] = None
+    objects = one.objects()
+    objects[one.missing] = None
     try:
         return pandas.Series(objects, dtype=dtype)
     except (TypeError, ValueError, OverflowError, pa.ArrowException):
-        return pandas.Series(part.typed())
+        return pandas.Series(one.typed())
 
 
-def _array(part: Part, kind: Any) -> Any:
+def _array(one: DecodedColumn, kind: Any) -> Any:
     """A column of Arrow."""
-    if part.kind == "nominal":
-        codes = pa.array(part.codes, mask=part.missing).cast(pa.int32())
-        dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(part.categories)))
-        logical = bool(part.categories) and isinstance(part.categories[0], bool)
+    if one.kind == "nominal":
+        codes = pa.array(one.codes, mask=one.missing).cast(pa.int32())
+        dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(one.categories)))
+        logical = bool(one.categories) and isinstance(one.categories[0], bool)
         natural = dictionary.dictionary_decode() if logical else dictionary
     else:
-        values = np.where(part.missing, 0, part.values)
-        natural = pa.array(values.astype(np.int64) if part.whole else values, mask=part.missing)
+        values = np.where(one.missing, 0, one.values)
+        natural = pa.array(values.astype(np.int64) if one.integral else values, mask=one.missing)
     if kind is None:
         return natural
-    if pa.types.is_null(kind) and part.missing.all():
-        return pa.nulls(len(part.values))
+    if pa.types.is_null(kind) and one.missing.all():
+        return pa.nulls(len(one.values))
     decoded = natural.dictionary_decode() if isinstance(natural, pa.DictionaryArray) else natural
     try:
         if pa.types.is_dictionary(kind):

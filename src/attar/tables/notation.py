@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimal commas, thousands in groups, currencies and units, marks of missing values."""
+"""How people write numbers: decimal commas, thousands in groups, currencies and units, marks of missing values."""
 
 from __future__ import annotations
 
@@ -82,21 +82,21 @@ class Notation:
         """The number that a text stands for: NaN where it says that there is none, None if it is no such number."""
         if is_mark(text):
             return math.nan
-        parts = _parts(text)
-        return None if parts is None else self._number(parts)
+        tokens = _tokens(text)
+        return None if tokens is None else self._number(tokens)
 
-    def _number(self, parts: _Parts) -> float | None:
+    def _number(self, tokens: _Tokens) -> float | None:
         """The number that the parts of a text are."""
-        if parts.unit and self.unit and parts.unit != self.unit:
+        if tokens.unit and self.unit and tokens.unit != self.unit:
             return None
-        if (self.unit == "%") != (parts.unit == "%") and parts.body.strip("0.,"):
+        if (self.unit == "%") != (tokens.unit == "%") and tokens.body.strip("0.,"):
             return None
-        if self.group or self == PLAIN:
-            return _value(parts, self.decimal, self.group)
+        if self.group or self == DEFAULT:
+            return _value(tokens, self.decimal, self.group)
         # No number had a thousand yet: what is no decimal mark can stand between groups alone.
         groups = ("," if self.decimal == "." else ".", " ", "'")
-        group = next((one for one in groups if one in parts.body), "")
-        return _value(parts, self.decimal, group)
+        group = next((one for one in groups if one in tokens.body), "")
+        return _value(tokens, self.decimal, group)
 
     def to_json(self) -> dict[str, Any]:
         """The notation as a plain document."""
@@ -129,7 +129,7 @@ class Notation:
         return ", ".join(words) or "decimal point"
 
 
-PLAIN = Notation()
+DEFAULT = Notation()
 """A decimal point, and nothing between thousands."""
 
 
@@ -140,15 +140,15 @@ class Reading:
     Attributes:
         notation: How they are written.
         values: One number for each text, NaN where it stands for a missing value.
-        whole: Whether none of them has a fraction.
-        plain: Whether they are nothing but digits.
+        integral: Whether none of them has a fraction.
+        digits_only: Whether they are nothing but digits.
         wrong: Places of the texts that are no numbers; their values are NaN.
     """
 
     notation: Notation
     values: list[float]
-    whole: bool
-    plain: bool
+    integral: bool
+    digits_only: bool
     wrong: tuple[int, ...] = ()
 
 
@@ -185,7 +185,7 @@ def readings(
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _Tokens:
     """A written number taken apart: its sign, its digits with all that stands between them, exponent and unit."""
 
     negative: bool
@@ -194,7 +194,7 @@ class _Parts:
     unit: str
 
 
-def _parts(text: str) -> _Parts | None:
+def _tokens(text: str) -> _Tokens | None:
     """A text taken apart; None if it is no number in any notation."""
     if len(text) > LONGEST:
         return None
@@ -210,7 +210,7 @@ def _parts(text: str) -> _Parts | None:
     if re.match(r"0[0-9]", body):
         return None
     sign = match["sign"] or match["inner"] or ""
-    return _Parts(
+    return _Tokens(
         (sign in _MINUS if sign else False) != (match["open"] is not None),
         body.rstrip(".,"),
         match["exponent"] or "",
@@ -218,9 +218,9 @@ def _parts(text: str) -> _Parts | None:
     )
 
 
-def _value(parts: _Parts, decimal: str, group: str) -> float | None:
+def _value(tokens: _Tokens, decimal: str, group: str) -> float | None:
     """The number in a notation; None if it is none there."""
-    before, point, after = parts.body.partition(decimal)
+    before, point, after = tokens.body.partition(decimal)
     if not (after.isdigit() if point else True) or not after.isascii():
         return None
     if group and group in before:
@@ -230,8 +230,8 @@ def _value(parts: _Parts, decimal: str, group: str) -> float | None:
         before = before.replace(group, "")
     if before and not (before.isdigit() and before.isascii()):
         return None
-    number = float(f"{before or '0'}.{after or '0'}{parts.exponent}")
-    return -number if parts.negative else number
+    number = float(f"{before or '0'}.{after or '0'}{tokens.exponent}")
+    return -number if tokens.negative else number
 
 
 def _decimal(body: str) -> str | None:
@@ -255,7 +255,7 @@ class _Column:
     """The different texts of a column that may be numbers."""
 
     texts: Sequence[str]
-    parts: list[_Parts | None]
+    tokens: list[_Tokens | None]
     marks: list[bool]
     unit: str
     group: str
@@ -263,37 +263,37 @@ class _Column:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> _Column | None:
-        """The column; None where its texts are plainly names."""
+        """The column; None where its texts are clearly names."""
         step = max(1, len(texts) // 64)
         sample = [text for text in texts[::step] if not is_mark(text)]
-        if sum(_parts(text) is not None for text in sample) < min(LIKELY, 0.5) * len(sample):
+        if sum(_tokens(text) is not None for text in sample) < min(LIKELY, 0.5) * len(sample):
             return None
         marks = [is_mark(text) for text in texts]
-        parts = [None if mark else _parts(text) for text, mark in zip(texts, marks, strict=True)]
-        there = [one for one in parts if one is not None]
+        tokens = [None if mark else _tokens(text) for text, mark in zip(texts, marks, strict=True)]
+        there = [one for one in tokens if one is not None]
         if not there:
             return None
-        units = Counter(one.unit for one in there if one.unit)
-        unit = units.most_common(1)[0][0] if units else ""
+        unit_counts = Counter(one.unit for one in there if one.unit)
+        unit = unit_counts.most_common(1)[0][0] if unit_counts else ""
         seen = {_decimal(one.body) for one in there} - {None, ""}
         spaced = next((mark for mark in (" ", "'") if any(mark in one.body for one in there)), "")
         decimal = next(iter(seen)) if len(seen) == 1 else None
         if spaced and not seen:  # with groups of their own, whatever else stands there is a fraction
             singles = {mark for one in there for mark in one.body if mark in ".,"}
             decimal = next(iter(singles)) if len(singles) == 1 else None
-        return None if len(seen) > 1 else cls(texts, parts, marks, unit, spaced, decimal)
+        return None if len(seen) > 1 else cls(texts, tokens, marks, unit, spaced, decimal)
 
     def reading(self, fallback: Decimal) -> Reading | None:
         """The numbers, where the column leaves open what a comma is by what is used elsewhere."""
         decimal: Decimal = self.decimal or fallback  # type: ignore[assignment]
         other = "," if decimal == "." else "."
-        there = [one for one in self.parts if one is not None]
+        there = [one for one in self.tokens if one is not None]
         used = any(other in one.body for one in there)
         open_ = self.decimal is None and any(_decimal(one.body) == "" for one in there)
         notation = Notation(decimal, self.group or (other if used else ""), self.unit, sure=not open_)
         values, wrong = [], []
-        for place, (parts, mark) in enumerate(zip(self.parts, self.marks, strict=True)):
-            value = math.nan if mark else None if parts is None else notation._number(parts)
+        for place, (tokens, mark) in enumerate(zip(self.tokens, self.marks, strict=True)):
+            value = math.nan if mark else None if tokens is None else notation._number(tokens)
             if value is None:
                 wrong.append(place)
             values.append(math.nan if value is None else value)
@@ -301,5 +301,5 @@ class _Column:
         if wrong and (count - len(wrong) < ENOUGH or count - len(wrong) < LIKELY * count):
             return None
         fractions = any(decimal in one.body or one.exponent for one in there)
-        plain = all(one.body.isdigit() and not one.unit and not one.exponent for one in there)
-        return Reading(notation, values, not fractions, plain, tuple(wrong))
+        digits_only = all(one.body.isdigit() and not one.unit and not one.exponent for one in there)
+        return Reading(notation, values, not fractions, digits_only, tuple(wrong))

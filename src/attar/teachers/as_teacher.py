@@ -1,4 +1,4 @@
-"""Whatever a user has at hand, made a teacher."""
+"""Whatever a user has at hand as a teacher."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def as_teacher(
             remedy = "Pass classes=dataset.classes"
             raise must("classes", "as_teacher", "the names of all classes where knows is given", classes, remedy)
         inner = list(knows) if callable(getattr(given, "predict_proba", None)) else len(knows)
-        part = as_teacher(
+        member = as_teacher(
             given,
             classes=inner,
             example=example,
@@ -85,17 +85,17 @@ def as_teacher(
             output_name=output_name,
             samples=samples,
         )
-        return SubsetTeacher(part, knows=knows, names=[str(name) for name in classes])
+        return SubsetTeacher(member, knows=knows, names=[str(name) for name in classes])
     if size is not None:
         # An example of the data's size is none of the teacher's.
         example = None if example is None else resizing(size)(example.clone())
-    teacher = _made(given, classes, example, columns, mean, std, device, output, output_name)
+    teacher = _network_or_estimator(given, classes, example, columns, mean, std, device, output, output_name)
     if size is not None:
         teacher = ResizedTeacher(teacher, size)
     return teacher if samples is None else SampledTeacher(teacher, samples)
 
 
-def _made(
+def _network_or_estimator(
     given: object,
     classes: int | Sequence[object] | None,
     example: Tensor | None,
@@ -115,7 +115,10 @@ def _made(
         return OnnxTeacher(given, classes=count, output=output, output_name=output_name, names=names)
     if isinstance(given, list | tuple):
         return Ensemble(
-            [_made(one, classes, example, columns, mean, std, device, output, output_name) for one in given]
+            [
+                _network_or_estimator(one, classes, example, columns, mean, std, device, output, output_name)
+                for one in given
+            ]
         )
     if is_booster(given) or (not isinstance(given, Teacher) and not isinstance(given, type) and _methods(given)):
         return estimator_teacher(given, classes=classes, columns=columns)

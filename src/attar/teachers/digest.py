@@ -48,18 +48,18 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
             if array.dtype.names is not None:  # Field by field: what lies between them is whatever was in memory.
                 return _of("fields", [*head, *(_digest(array[name], inner) for name in array.dtype.names)])
             if array.dtype.hasobject:
-                return _of("objects", [*head, *(_digest(part, inner) for part in array.reshape(-1).tolist())])
+                return _of("objects", [*head, *(_digest(element, inner) for element in array.reshape(-1).tolist())])
             return _of("array", [*head, np.ascontiguousarray(array).tobytes()])
         case np.dtype():
             return _of("dtype", [value.str.encode(), str(value.descr).encode()])
         case np.random.RandomState():  # What it will draw; how it was seeded does not survive all kinds of files.
             return _of("random state", [_digest(value.get_state(legacy=False), inner)])
         case list() | tuple() if type(value).__module__ == "builtins":
-            return _of(type(value).__name__, (_digest(part, inner) for part in value))
+            return _of(type(value).__name__, (_digest(element, inner) for element in value))
         case dict() if type(value) is dict:
-            return _of("dict", (_digest(part, inner) for item in value.items() for part in item))
+            return _of("dict", (_digest(element, inner) for item in value.items() for element in item))
         case set() | frozenset():
-            return _of("set", sorted(_digest(part, inner) for part in value))
+            return _of("set", sorted(_digest(element, inner) for element in value))
         case type() | BuiltinFunctionType() | np.ufunc():
             return _of("name", [_name(value).encode()])
         case FunctionType():
@@ -73,16 +73,16 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
         ) from error
     if isinstance(reduced, str):  # A name in its module.
         return _of("name", [_name(type(value)).encode(), reduced.encode()])
-    parts = [*reduced[:3], *(list(more) if more is not None else None for more in reduced[3:5])]
-    return _of("object", [_name(type(value)).encode(), *(_digest(part, inner) for part in parts)])
+    elements = [*reduced[:3], *(list(more) if more is not None else None for more in reduced[3:5])]
+    return _of("object", [_name(type(value)).encode(), *(_digest(element, inner) for element in elements)])
 
 
-def _of(kind: str, parts: Iterable[bytes]) -> bytes:
+def _of(kind: str, elements: Iterable[bytes]) -> bytes:
     """The digest of some parts; each is measured first, so that no two lists of parts look alike."""
     total = hashlib.sha256(kind.encode() + b"\0")
-    for part in parts:
-        total.update(struct.pack("<Q", len(part)))
-        total.update(part)
+    for element in elements:
+        total.update(struct.pack("<Q", len(element)))
+        total.update(element)
     return total.digest()
 
 

@@ -132,7 +132,7 @@ class Ensemble:
         Raises:
             BadInput: If a member gives anything but ``[batch, classes]``.
         """
-        said = []
+        member_logits = []
         for position, member in enumerate(self.members):
             logits = ask(member, inputs)
             wanted = self.classes if self.known is None else len(self.known[position])
@@ -141,10 +141,10 @@ class Ensemble:
                 raise must(
                     "output", f"member {position}, {member!r},", rule, list(logits.shape), "Leave this member out"
                 )
-            said.append(logits)
+            member_logits.append(logits)
         if self.known is not None:
-            return mean_of_subsets(said, self.known, self.classes, self.weights)
-        return MEANS[self._mean](torch.stack(said), self.weights)
+            return mean_of_subsets(member_logits, self.known, self.classes, self.weights)
+        return MEANS[self._mean](torch.stack(member_logits), self.weights)
 
     @property
     def _mean(self) -> str:
@@ -166,16 +166,18 @@ def _known(members: Sequence[Teacher], mean: str) -> tuple[tuple[int, ...], ...]
         return None
     if len(names) > 1:
         got = [list(one)[:4] for one in sorted(names)]
-        raise must("members", "Ensemble", "parts of the same classes", got, "Give all of them the data's names")
+        raise must("members", "Ensemble", "of the same classes", got, "Give all of them the data's names")
     if mean != "probabilities":
         rule = "'probabilities' where members know some of the classes only"
-        raise must("mean", "Ensemble", rule, mean, "Other means say nothing of classes that a member does not know")
-    (whole,) = names
+        raise must(
+            "mean", "Ensemble", rule, mean, "Other means are not defined for classes that a member does not know"
+        )
+    (class_names,) = names
     known = tuple(
         member.known if isinstance(member, SubsetTeacher) else tuple(range(member.classes)) for member in members
     )
-    if all(len(one) <= len(whole) for one in known):
-        check_subsets(known, len(whole), whole)
+    if all(len(one) <= len(class_names) for one in known):
+        check_subsets(known, len(class_names), class_names)
     return known
 
 

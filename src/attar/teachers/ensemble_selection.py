@@ -111,11 +111,11 @@ class EnsembleSelection(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities ``[n, classes]``; estimators of weight 0 are not asked."""
         check_is_fitted(self)
-        said = np.zeros(())
+        probabilities = np.zeros(())
         for (_, estimator), weight in zip(self.estimators, self.weights_, strict=True):
             if weight > 0:
-                said = said + weight * np.asarray(estimator.predict_proba(X), np.float64)
-        return said
+                probabilities = probabilities + weight * np.asarray(estimator.predict_proba(X), np.float64)
+        return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest class of each row."""

@@ -95,12 +95,12 @@ class EstimatorTeacher:
             BadInput: If the inputs have another number of columns than the estimator, or it gives anything but
                 probabilities ``[batch, classes]``.
         """
-        said = self._rows.ask(str(self._method), inputs)
+        outputs = self._rows.ask(str(self._method), inputs)
         if self._method == "decision_function":
-            said = _two_classes(np.asarray(said, np.float64))
-        given = np.asarray(said, np.float64) if not isinstance(said, list) else np.empty(0)
+            outputs = _two_classes(np.asarray(outputs, np.float64))
+        given = np.asarray(outputs, np.float64) if not isinstance(outputs, list) else np.empty(0)
         if given.shape != (len(inputs), self.classes):
-            got = "a list" if isinstance(said, list) else list(given.shape)
+            got = "a list" if isinstance(outputs, list) else list(given.shape)
             remedy = "Give a classifier of one target"
             raise must("output", repr(self), f"[{len(inputs)}, {self.classes}]", got, remedy)
         wrong = ~((given >= -1e-6) & (given <= 1 + 1e-6)).all(axis=1)
@@ -280,8 +280,8 @@ def _order(own: list[object], classes: Sequence[object] | int | None, teacher: s
 
 def logs(probabilities: NDArray[np.float64]) -> Tensor:
     """Float32 logs of ``[batch, classes]`` probabilities, kept from 0 and scaled to sum to 1."""
-    kept = np.maximum(probabilities, _SMALLEST)
-    return torch.from_numpy(np.log(kept / kept.sum(axis=1, keepdims=True)).astype(np.float32))
+    clipped = np.maximum(probabilities, _SMALLEST)
+    return torch.from_numpy(np.log(clipped / clipped.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
 def _two_classes(margins: NDArray[np.float64]) -> NDArray[np.float64]:

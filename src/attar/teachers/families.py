@@ -45,7 +45,7 @@ class Family:
         package: The package that it needs beside scikit-learn.
     """
 
-    make: Callable[[Parameters, int], Any]
+    build: Callable[[Parameters, int], Any]
     small: tuple[Parameters, ...]
     full: tuple[Parameters, ...] = ()
     scaled: bool = False
@@ -69,13 +69,13 @@ class Family:
         numbers: list[tuple[str, Any]] = [("fill", SimpleImputer(keep_empty_features=True))]
         if self.scaled:
             numbers.append(("scale", StandardScaler()))
-        parts: list[tuple[str, Any, Any]] = []
+        transformers: list[tuple[str, Any, Any]] = []
         if not nominal.all():
-            parts.append(("numbers", Pipeline(numbers), np.flatnonzero(~nominal)))
+            transformers.append(("numbers", Pipeline(numbers), np.flatnonzero(~nominal)))
         if nominal.any():
             one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-            parts.append(("categories", one_hot, np.flatnonzero(nominal)))
-        return Pipeline([("rows", ColumnTransformer(parts)), ("model", self.make(parameters, seed))])
+            transformers.append(("categories", one_hot, np.flatnonzero(nominal)))
+        return Pipeline([("rows", ColumnTransformer(transformers)), ("model", self.build(parameters, seed))])
 
 
 def _each(**settings: Sequence[Any]) -> tuple[Parameters, ...]:
@@ -133,7 +133,7 @@ def _seeded(kind: Callable[..., Any], **always: Any) -> Callable[[Parameters, in
 
 FAMILIES: dict[str, Family] = {
     "svm": Family(
-        make=_svm,
+        build=_svm,
         scaled=True,
         small=(
             *_each(kernel=["rbf"], gamma=[0.03, 0.1, 0.3], C=[1.0, 10.0, 100.0]),
@@ -148,7 +148,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "bagged_trees": Family(
-        make=_bagged,
+        build=_bagged,
         small=_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[1, 5]),
         full=(
             *_each(n_estimators=[100], criterion=["gini", "entropy"], min_samples_leaf=[2, 10, 25]),
@@ -156,7 +156,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "boosted_trees": Family(
-        make=_boosted,
+        build=_boosted,
         small=_each(max_depth=[4, 8, 12], n_estimators=[16, 64]),
         full=(
             *_each(max_depth=[4, 8, 12], n_estimators=[8, 32, 128, 256, 512]),
@@ -165,12 +165,12 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "boosted_stumps": Family(
-        make=_boosted,
+        build=_boosted,
         small=_each(max_depth=[1], n_estimators=[32, 128, 512]),
         full=_each(max_depth=[1], n_estimators=[8, 16, 64, 256, 1024, 2048]),
     ),
     "gradient_boosting": Family(
-        make=_seeded(GradientBoostingClassifier),
+        build=_seeded(GradientBoostingClassifier),
         small=_each(n_estimators=[100], max_depth=[3, 6], learning_rate=[0.1, 0.3], subsample=[0.5]),
         full=(
             *_each(n_estimators=[300], max_depth=[3, 6, 9], learning_rate=[0.03, 0.1, 0.3], subsample=[0.5]),
@@ -178,7 +178,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "forest": Family(
-        make=_seeded(RandomForestClassifier, n_jobs=1),
+        build=_seeded(RandomForestClassifier, n_jobs=1),
         small=_each(
             n_estimators=[128], max_features=["sqrt", 0.5], min_samples_leaf=[1, 3], criterion=["gini", "entropy"]
         ),
@@ -188,7 +188,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "extra_trees": Family(
-        make=_seeded(ExtraTreesClassifier, n_jobs=1),
+        build=_seeded(ExtraTreesClassifier, n_jobs=1),
         small=_each(
             n_estimators=[128], max_features=["sqrt", 0.5], min_samples_leaf=[1, 3], criterion=["gini", "entropy"]
         ),
@@ -198,7 +198,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "tree": Family(
-        make=_seeded(DecisionTreeClassifier),
+        build=_seeded(DecisionTreeClassifier),
         small=_each(criterion=["gini", "entropy"], min_samples_leaf=[1, 5, 20]),
         full=(
             *_each(criterion=["gini", "entropy"], min_samples_leaf=[2, 10, 50]),
@@ -207,7 +207,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "mlp": Family(
-        make=_seeded(MLPClassifier, max_iter=60, batch_size=64),
+        build=_seeded(MLPClassifier, max_iter=60, batch_size=64),
         scaled=True,
         small=_each(hidden_layer_sizes=[[16], [64], [128]], alpha=[1e-4, 1e-2], learning_rate_init=[3e-3]),
         full=(
@@ -218,14 +218,14 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "logistic": Family(
-        make=_seeded(LogisticRegression, max_iter=1000),
+        build=_seeded(LogisticRegression, max_iter=1000),
         scaled=True,
         small=_each(C=[0.01, 0.1, 1.0, 10.0]),
         full=_each(C=[0.0001, 0.001, 100.0, 1000.0]),
     ),
     "neighbors": Family(
         # By brute force: the files of search trees cannot be checked, and up to some ten thousand rows it is as fast.
-        make=lambda given, seed: KNeighborsClassifier(algorithm="brute", **given),
+        build=lambda given, seed: KNeighborsClassifier(algorithm="brute", **given),
         scaled=True,
         small=_each(n_neighbors=[1, 3, 5, 9, 17, 33, 65], weights=["uniform", "distance"]),
         full=(
@@ -234,7 +234,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "naive_bayes": Family(
-        make=_naive_bayes,
+        build=_naive_bayes,
         scaled=True,
         small=(
             *_each(of=["normal"], var_smoothing=[1e-9, 1e-3, 1e-1]),
@@ -242,7 +242,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "xgboost": Family(
-        make=_xgboost,
+        build=_xgboost,
         package="xgboost",
         small=_each(n_estimators=[50, 200], max_depth=[3, 6, 10], learning_rate=[0.1, 0.3]),
         full=(
@@ -251,7 +251,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "lightgbm": Family(
-        make=_lightgbm,
+        build=_lightgbm,
         package="lightgbm",
         small=_each(n_estimators=[50, 200], num_leaves=[7, 31, 127], learning_rate=[0.1]),
         full=(

@@ -3,7 +3,7 @@
 A library is a folder. ``library.json`` says what it was trained on; each model has a folder of its own with
 ``model.skops``, ``predictions.npy`` (``[n, classes]`` float32) and, written last, ``done.json`` with the SHA-256 of
 both. A model folder whose files are not those that its ``done.json`` names does not count: building again trains that
-model anew. Nothing is ever unpickled (see `attar.teachers.saved`).
+model anew. Nothing is ever unpickled (see `attar.teachers.estimator_file`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
+from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.families import FAMILIES
-from attar.teachers.saved import from_bytes, to_bytes
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import METRICS, Selection
 from attar.training.progress import Progress, silent
@@ -146,8 +146,8 @@ class Library:
             raise must("metric", "Library.scores", "a known metric", metric, near(metric, METRICS))
         truth = np.asarray(labels)
         return {
-            name: METRICS[metric](np.asarray(said, np.float64), truth)
-            for name, said in zip(self.names, self.predictions, strict=True)
+            name: METRICS[metric](np.asarray(predictions, np.float64), truth)
+            for name, predictions in zip(self.names, self.predictions, strict=True)
         }
 
     def ensemble(self, selection: Selection, *, columns: Columns | None = None, threads: int = 1) -> SelectedEnsemble:
@@ -279,12 +279,12 @@ def _train(
     seconds = time.process_time() - start
     model = to_bytes(estimator)
     # What is kept is what the model says that will be read back, not the one in memory.
-    said = from_bytes(model, name, boosters=True).predict_proba(validation).astype(np.float32)
-    if said.shape != (len(validation), len(about["classes"])) or not np.isfinite(said).all():
+    predictions = from_bytes(model, name, boosters=True).predict_proba(validation).astype(np.float32)
+    if predictions.shape != (len(validation), len(about["classes"])) or not np.isfinite(predictions).all():
         remedy = "Leave out these settings"
-        raise must("output", repr(name), "finite probabilities of all classes", list(said.shape), remedy)
+        raise must("output", repr(name), "finite probabilities of all classes", list(predictions.shape), remedy)
     array = io.BytesIO()
-    np.save(array, said, allow_pickle=False)
+    np.save(array, predictions, allow_pickle=False)
     # Whole at once: should this build be killed, its workers may still be writing while the next one begins.
     with new_folder(folder / name) as place:
         document = {
@@ -305,18 +305,18 @@ def _train(
 
 
 def _read_model(folder: Path, name: str, about: Mapping[str, Any]) -> Model | None:
-    """A model that is there and whole, or None."""
+    """A model that is there and intact, or None."""
     try:
         document = read_record(folder / name / _DONE, "It is trained again.")
-        whole = document["data"] == about["data"] and document["seed"] == about["seed"]
-        whole = whole and _name(document["family"], document["parameters"]) == name
+        valid = document["data"] == about["data"] and document["seed"] == about["seed"]
+        valid = valid and _name(document["family"], document["parameters"]) == name
         for file in (_MODEL, _PREDICTIONS):
             data = read_bytes(folder / name / file, "It is trained again.", largest=LARGEST_FILE)
-            whole = whole and hashlib.sha256(data).hexdigest() == document["digests"][file]
-        return _model(name, document) if whole else None
+            valid = valid and hashlib.sha256(data).hexdigest() == document["digests"][file]
+        return _model(name, document) if valid else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Whatever a killed or spoiled run left: it does not count, and is trained again.
-        _log.debug("%s is not whole: %s", folder / name, error)
+        _log.debug("%s is not intact: %s", folder / name, error)
         return None
 
 
@@ -337,21 +337,21 @@ def _opened(folder: Path, about: Mapping[str, Any], models: Sequence[Model], boo
         raise must("folder", "Library.open", "a library with at least one model", folder, "Build the library again")
     ordered = sorted(models, key=lambda model: model.name)
     shape = (about["rows"], len(about["classes"]))
-    whole = folder / _PREDICTIONS
-    with new_file(whole) as unfinished:
+    file = folder / _PREDICTIONS
+    with new_file(file) as unfinished:
         stacked = np.lib.format.open_memmap(unfinished, "w+", np.float32, (len(ordered), *shape))
         for position, model in enumerate(ordered):
             data = read_bytes(folder / model.name / _PREDICTIONS, "Build the library again.", largest=LARGEST_FILE)
-            said = np.load(io.BytesIO(data), allow_pickle=False)
-            if hashlib.sha256(data).hexdigest() != model.digests[_PREDICTIONS] or said.shape != shape:
+            predictions = np.load(io.BytesIO(data), allow_pickle=False)
+            if hashlib.sha256(data).hexdigest() != model.digests[_PREDICTIONS] or predictions.shape != shape:
                 raise CorruptFile(
                     f"predictions of {model.name!r} must be the file that was written; got another. Build the library "
                     "again: only this model is trained anew."
                 )
-            stacked[position] = said
+            stacked[position] = predictions
         stacked.flush()
         del stacked
-    predictions = np.load(whole, mmap_mode="r", allow_pickle=False)
+    predictions = np.load(file, mmap_mode="r", allow_pickle=False)
     classes = tuple(about["classes"])
     return Library(folder=folder, classes=classes, models=tuple(ordered), predictions=predictions, boosters=boosters)
 
@@ -381,11 +381,10 @@ def _wanted(
 
 def _name(family: str, parameters: Mapping[str, Any]) -> str:
     """A model's name, which is also a folder's."""
-    said = [f"{key}={_spelled(value)}" for key, value in parameters.items()]
-    name = ",".join([family, *said])
+    settings = [f"{key}={_spelled(value)}" for key, value in parameters.items()]
+    name = ",".join([family, *settings])
     if not all(letter.isalnum() or letter in "_=,.+-" for letter in name):
-        got, remedy = name, "Use numbers and plain words"
-        raise must("parameters", "build_library", "numbers, words or lists of numbers", got, remedy)
+        raise must("parameters", "build_library", "numbers, words or lists of numbers", name, "Use such values")
     return name
 
 

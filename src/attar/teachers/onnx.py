@@ -16,8 +16,8 @@ from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.teachers.onnx_file import OnnxFile, not_readable
+from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import Output, rows_of
-from attar.teachers.reading import Reading
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
@@ -37,7 +37,7 @@ class OnnxTeacher:
     Attributes:
         path: The file.
         classes: How many classes it tells apart.
-        reading: How what the file gives is taken for logits.
+        output_reader: How the file's outputs are read as logits.
         file: What the file says of itself.
         threads: How many threads one prediction uses.
     """
@@ -79,12 +79,12 @@ class OnnxTeacher:
         self._type = next(value.type for value in self._session.get_outputs() if value.name == self._name)
         self._order = self._class_order(names)
         precision = torch.float16 if "float16" in (self._input.type + self._type) else None
-        self.reading = Reading(output, self.file.kinds.get(self._name), repr(self.path.name), precision)
+        self.output_reader = OutputReader(output, self.file.kinds.get(self._name), repr(self.path.name), precision)
         if isinstance(fixed := self._fixed, int):
             one = "one row at a time" if fixed == 1 else f"{fixed} rows at a time, the last ones filled up"
-            self.reading.say(f"{self.path.name!r} takes batches of {fixed} alone: it is asked about {one}")
+            self.output_reader.remark(f"{self.path.name!r} takes batches of {fixed} alone: it is asked about {one}")
         if classes is None:
-            classes = 2 if width == 1 and self.reading.kind == "sigmoids" else width
+            classes = 2 if width == 1 and self.output_reader.kind == "sigmoids" else width
         if classes is None:
             raise BadInput(
                 f"{self.path.name!r} leaves open how many numbers it gives for each row. Pass classes=10, the number "
@@ -102,7 +102,7 @@ class OnnxTeacher:
     @property
     def gives(self) -> Literal["logits", "values"]:
         """What `predict` gives."""
-        return self.reading.gives
+        return self.output_reader.gives
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs.
@@ -112,7 +112,7 @@ class OnnxTeacher:
                 ONNX Runtime fails.
         """
         self._check_fit(inputs)
-        return self.reading.logits(self._numbers(inputs), self.classes, inputs, self._numbers).to(inputs.device)
+        return self.output_reader.logits(self._numbers(inputs), self.classes, inputs, self._numbers).to(inputs.device)
 
     def runner(self, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
         """The teacher as a function on arrays, for timing: where it gives logits, ONNX Runtime and nothing else.
@@ -126,7 +126,7 @@ class OnnxTeacher:
         session, name, wanted = other._session, self._input.name, [self._name]
         output = next(value for value in session.get_outputs() if value.name == self._name)
         alone = self._input.type == output.type == "tensor(float)" and len(output.shape) == 2
-        bare = self.reading.kind in ("logits", "log_probabilities", "values") and not self.reading.remarks
+        bare = self.output_reader.kind in ("logits", "log_probabilities", "values") and not self.output_reader.remarks
         if alone and bare and self._order is None and output.shape[1] == self.classes:
             return lambda inputs: session.run(wanted, {name: inputs})[0]
         return lambda inputs: other.predict(torch.from_numpy(inputs)).numpy()
@@ -155,7 +155,7 @@ class OnnxTeacher:
             except FileNotFoundError as error:
                 raise CorruptFile(f"{self!r} needs the file {str(file)!r}, which is gone. Restore it.") from error
         # What a logit of the file's first output is needs no words: what was stored before there were others is found.
-        read = [self.reading.mark] if self.reading.mark else []
+        read = [self.output_reader.mark] if self.output_reader.mark else []
         first = next(iter(self.file.kinds))
         read += [] if self._name == first else [f"output {self._name}"]
         read += [] if self._order is None else [f"order {self._order}"]
@@ -172,10 +172,10 @@ class OnnxTeacher:
         if fixed is None or len(array) == fixed:
             numbers = self._run(array, len(array))
         else:
-            parts = [array[start : start + fixed] for start in range(0, len(array), fixed)]
+            chunks = [array[start : start + fixed] for start in range(0, len(array), fixed)]
             # The last part is filled up with its last row.
-            filled = [np.concatenate([part, np.repeat(part[-1:], fixed - len(part), axis=0)]) for part in parts]
-            numbers = torch.cat([self._run(part, fixed) for part in filled])[: len(array)]
+            filled = [np.concatenate([chunk, np.repeat(chunk[-1:], fixed - len(chunk), axis=0)]) for chunk in chunks]
+            numbers = torch.cat([self._run(chunk, fixed) for chunk in filled])[: len(array)]
         return numbers if self._order is None else numbers[:, self._order]
 
     @property

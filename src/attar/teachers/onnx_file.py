@@ -67,19 +67,19 @@ class OnnxFile:
             raise not_readable(path, "it is no ONNX graph with an output")
         nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
         every = {node.op_type for node in _all_nodes(nodes)}
-        maker = {name: node for node in model.graph.node for name in node.output}
+        producer = {name: node for node in model.graph.node for name in node.output}
         return cls(
             path=path,
             beside=tuple(_beside(path, location) for location in sorted(_locations(model))),
-            kinds={value.name: _kind(value.name, maker) for value in model.graph.output},
+            kinds={value.name: _kind(value.name, producer) for value in model.graph.output},
             chance=tuple(
                 sorted(one for one in every if one.startswith("Random") or one in ("Bernoulli", "Multinomial"))
             ),
             dynamic=any(one.startswith("DynamicQuantize") for one in every),
             maps={
-                value.name: (maker[value.name].input[0], _labels(maker[value.name]))
+                value.name: (producer[value.name].input[0], _labels(producer[value.name]))
                 for value in model.graph.output
-                if value.name in maker and maker[value.name].op_type == "ZipMap"
+                if value.name in producer and producer[value.name].op_type == "ZipMap"
             },
         )
 
@@ -92,11 +92,11 @@ def not_readable(path: Path, why: str) -> CorruptFile:
     )
 
 
-def _kind(name: str, maker: dict[str, onnx.NodeProto]) -> Kind | None:
+def _kind(name: str, producer: dict[str, onnx.NodeProto]) -> Kind | None:
     """What an output is by the operator that makes it."""
-    node = maker.get(name)
+    node = producer.get(name)
     while node is not None and node.op_type in _ON_THE_WAY:
-        node = maker.get(node.input[0])
+        node = producer.get(node.input[0])
     if node is None or node.domain not in ("", "ai.onnx"):
         return None
     if node.op_type == "Sigmoid":
@@ -155,8 +155,8 @@ def _beside(path: Path, location: str) -> Path:
     """
     folder = path.parent.resolve()
     # What is written may be a path of Windows, and what is there may be a link to elsewhere.
-    parts = Path(location.replace("\\", "/"))
-    inside = "\0" not in location and not parts.is_absolute() and ".." not in parts.parts and ":" not in location
+    relative = Path(location.replace("\\", "/"))
+    inside = "\0" not in location and not relative.is_absolute() and ".." not in relative.parts and ":" not in location
     if not inside or not (folder / location).resolve().is_relative_to(folder):
         raise BadInput(
             f"{str(path)!r} names {location!r} as the file of its weights, which lies outside of its own folder. Files "

@@ -1,4 +1,4 @@
-"""The teacher that ensemble selection makes: many estimators and their weights."""
+"""The teacher that ensemble selection gives: many estimators and their weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher, logs
-from attar.teachers.saved import from_bytes, to_bytes
+from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.workspace import new_folder, write_file
 
 _ABOUT = "ensemble.json"
@@ -101,8 +101,8 @@ class SelectedEnsemble:
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 # In the order of the members, whichever is ready first: sums of floats depend on it.
-                said = pool.map(lambda member: member.probabilities(inputs), self.members)
-                for probabilities, weight in zip(said, self.weights, strict=True):
+                outputs = pool.map(lambda member: member.probabilities(inputs), self.members)
+                for probabilities, weight in zip(outputs, self.weights, strict=True):
                     total += weight * probabilities
         return logs(total).to(inputs.device)
 

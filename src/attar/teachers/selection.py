@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attar.errors import must, near
+from attar.errors import BadInput, must, near
 from attar.training.progress import Progress, silent
 
 Floats = NDArray[np.float64]
@@ -181,25 +181,25 @@ def select(
         (selection with replacement, sorted initialization, bagging). Used by Bucila, Caruana, Niculescu-Mizil, *Model
         Compression*, 2006, section 3, to make the teacher.
     """
-    said = predictions if isinstance(predictions, np.ndarray) else np.asarray(predictions)
+    predictions = predictions if isinstance(predictions, np.ndarray) else np.asarray(predictions)
     true = np.asarray(labels)
     _check_settings(metric, sorted_init, max_steps, bags, bag_fraction)
-    _check_predictions(said, true, metric, names)
-    count = len(said)
+    _check_predictions(predictions, true, metric, names)
+    count = len(predictions)
     called = tuple(f"model {position}" for position in range(count)) if names is None else tuple(names)
     precedence = _precedence(count, tie, sizes)
-    trial = _trial(metric, said, true)
+    trial = _trial(metric, predictions, true)
     alone = trial.alone()
 
-    parts = [np.arange(count)]
+    subsets = [np.arange(count)]
     if bags:
-        kept = max(1, round(bag_fraction * count))
+        size = max(1, round(bag_fraction * count))
         draws = [np.random.default_rng([seed, bag]) for bag in range(bags)]
-        parts = [np.sort(draw.choice(count, kept, replace=False)) for draw in draws]
+        subsets = [np.sort(draw.choice(count, size, replace=False)) for draw in draws]
     chosen = []
-    with progress("select", total=len(parts) * max_steps) as advance:
-        for part in parts:
-            ordered = part[np.argsort(precedence[part], kind="stable")]
+    with progress("select", total=len(subsets) * max_steps) as advance:
+        for subset in subsets:
+            ordered = subset[np.argsort(precedence[subset], kind="stable")]
             chosen.append(_grow(trial, ordered, alone, sorted_init, max_steps, advance))
 
     weights = np.mean([np.bincount(bag.models, minlength=count) / len(bag.models) for bag in chosen], axis=0)
@@ -208,7 +208,7 @@ def select(
         weights=weights,
         names=called,
         metric=metric if isinstance(metric, str) else getattr(metric, "__name__", "metric"),
-        score=(METRICS[metric] if isinstance(metric, str) else metric)(average(said, weights), true),
+        score=(METRICS[metric] if isinstance(metric, str) else metric)(average(predictions, weights), true),
         single=trial.score(float(alone[best])),
         best=best,
         curve=tuple(np.mean([bag.curve for bag in chosen], axis=0).tolist()),
@@ -264,9 +264,9 @@ def _grow(
         trial.add(model)
         advance(1)
     best = _best(np.array(losses))
-    kept = start + best if start else best + 1
+    size = start + best if start else best + 1
     return Bag(
-        models=tuple(order[:kept]),
+        models=tuple(order[:size]),
         start=start,
         curve=tuple(trial.score(loss) for loss in losses),
         score=trial.score(losses[best]),
@@ -361,12 +361,12 @@ class _Rows(_Trial):
     def __init__(self, predictions: NDArray[Any], labels: NDArray[Any], width: int) -> None:
         super().__init__(predictions, labels)
         self.numbers = np.ones((len(predictions), width))
-        for position, said in enumerate(predictions):
-            self.numbers[position, : len(labels)] = self.gather(np.asarray(said, np.float64))
+        for position, model in enumerate(predictions):
+            self.numbers[position, : len(labels)] = self.gather(np.asarray(model, np.float64))
 
     @abstractmethod
-    def gather(self, said: Floats) -> Floats:
-        """The number of each row, ``[n]``, from what one model says."""
+    def gather(self, predictions: Floats) -> Floats:
+        """The number of each row, ``[n]``, from one model's predictions."""
 
     @abstractmethod
     def losses(self, sums: Floats) -> Floats:
@@ -398,8 +398,8 @@ class _LogLoss(_Rows):
         # Filled up with ones, whose logarithm is 0, to a multiple of how many are multiplied.
         super().__init__(predictions, labels, -(-len(labels) // self.TOGETHER) * self.TOGETHER)
 
-    def gather(self, said: Floats) -> Floats:
-        return _of_label(said, self.labels)
+    def gather(self, predictions: Floats) -> Floats:
+        return _of_label(predictions, self.labels)
 
     def losses(self, sums: Floats) -> Floats:
         sums /= self.count + 1
@@ -417,8 +417,8 @@ class _Auc(_Rows):
     def __init__(self, predictions: NDArray[Any], labels: NDArray[Any]) -> None:
         super().__init__(predictions, labels, len(labels))
 
-    def gather(self, said: Floats) -> Floats:
-        return _second(said)
+    def gather(self, predictions: Floats) -> Floats:
+        return _second(predictions)
 
     def losses(self, sums: Floats) -> Floats:
         return 1 - _areas(sums, self.labels == 1)
@@ -427,8 +427,8 @@ class _Auc(_Rows):
         return 1 - loss
 
 
-class _Whole(_Trial):
-    """A metric that needs all that the models say: a piece of the library is read at a time, in every step."""
+class _FromAllPredictions(_Trial):
+    """A metric that needs all of the predictions: a piece of the library is read at a time, in every step."""
 
     def empty(self) -> None:
         self.count, self.total = 0, np.zeros(self.predictions.shape[1:])
@@ -451,7 +451,7 @@ class _Whole(_Trial):
         self.count += 1
 
 
-class _Accuracy(_Whole):
+class _Accuracy(_FromAllPredictions):
     def losses(self, sums: Floats) -> Floats:
         likeliest = sums.argmax(axis=-1) if sums.ndim == 3 else sums > 0.5 * (self.count + 1)
         losses: Floats = 1 - (likeliest == self.labels).mean(axis=1)
@@ -461,7 +461,7 @@ class _Accuracy(_Whole):
         return 1 - loss
 
 
-class _Own(_Whole):
+class _Own(_FromAllPredictions):
     """A metric of the caller's, for which higher is better."""
 
     def __init__(self, predictions: NDArray[Any], labels: NDArray[Any], metric: Scorer) -> None:
@@ -564,15 +564,15 @@ def _check_settings(
 
 
 def _check_predictions(
-    said: NDArray[Any], labels: NDArray[Any], metric: str | Scorer, names: Sequence[str] | None
+    predictions: NDArray[Any], labels: NDArray[Any], metric: str | Scorer, names: Sequence[str] | None
 ) -> None:
     """The rules about the form and the values of predictions and labels, looked at in pieces."""
-    values = metric == "rmse" and said.ndim == labels.ndim + 1
-    if said.dtype.kind not in "fiub" or said.ndim not in (2, 3) or 0 in said.shape:
-        got = f"{said.dtype} {list(said.shape)}"
-        remedy = "Stack what the models say about the validation rows"
+    values = metric == "rmse" and predictions.ndim == labels.ndim + 1
+    if predictions.dtype.kind not in "fiub" or predictions.ndim not in (2, 3) or 0 in predictions.shape:
+        got = f"{predictions.dtype} {list(predictions.shape)}"
+        remedy = "Stack the models' predictions for the validation rows"
         raise must("predictions", "select", "numbers [models, n, classes] or [models, n]", got, remedy)
-    count, rows = said.shape[:2]
+    count, rows = predictions.shape[:2]
     if names is not None and (len(names) != count or len(set(names)) != count):
         got = f"{len(names)}, {len(set(names))} of them different"
         raise must("names", "select", f"{count} different ones", got, "Give one name for each model")
@@ -580,11 +580,13 @@ def _check_predictions(
         if labels.dtype.kind not in "fiub" or labels.shape[:1] != (rows,) or not np.isfinite(labels).all():
             got = f"{labels.dtype} {list(labels.shape)}"
             raise must("labels", "select", f"{rows} finite numbers", got, "Give one for each row of the predictions")
-        if values and labels.shape != said.shape[1:]:
+        if values and labels.shape != predictions.shape[1:]:
             shape = list(labels.shape)
-            raise must("labels", "select", f"{list(said.shape[1:])}", shape, "Give true values as the models give them")
+            raise must(
+                "labels", "select", f"{list(predictions.shape[1:])}", shape, "Give true values as the models give them"
+            )
     else:
-        classes = said.shape[2] if said.ndim == 3 else 2
+        classes = predictions.shape[2] if predictions.ndim == 3 else 2
         fits = labels.dtype.kind in "iub" and labels.shape == (rows,)
         if not fits or labels.min() < 0 or labels.max() >= classes:
             rule = f"{rows} class numbers from 0 to {classes - 1}"
@@ -592,18 +594,21 @@ def _check_predictions(
             raise must("labels", "select", rule, seen, "Give the position of each row's class")
         if metric == "auc" and (classes != 2 or len(np.unique(labels)) != 2):
             got = f"{len(np.unique(labels))} of {classes}"
-            raise must("labels", "select", "of two classes, both there, for 'auc'", got, "Choose another metric")
-    pieces = max(1, _READ // max(1, said[0].size))
+            raise BadInput(
+                f"The metric 'auc' needs labels of two classes, both present; here are {got} classes. Choose another "
+                "metric."
+            )
+    pieces = max(1, _READ // max(1, predictions[0].size))
     for start in range(0, count, pieces):
-        piece = np.asarray(said[start : start + pieces], np.float64)
-        fine = np.isfinite(piece)
+        piece = np.asarray(predictions[start : start + pieces], np.float64)
+        valid = np.isfinite(piece)
         rule, remedy = "finite", "Leave this model out"
         if not values and isinstance(metric, str):
             rule, remedy = "probabilities", "Give probabilities, not logits, or leave this model out"
-            fine &= (piece >= -1e-6) & (piece <= 1 + 1e-6)
+            valid &= (piece >= -1e-6) & (piece <= 1 + 1e-6)
             if piece.ndim == 3:
-                fine &= np.abs(piece.sum(axis=2, keepdims=True) - 1) < 1e-3
-        if not fine.all():
-            model, row = (int(place) for place in np.argwhere(~fine)[0][:2])
+                valid &= np.abs(piece.sum(axis=2, keepdims=True) - 1) < 1e-3
+        if not valid.all():
+            model, row = (int(place) for place in np.argwhere(~valid)[0][:2])
             name = names[start + model] if names is not None else f"model {start + model}"
             raise must("predictions", repr(name), f"{rule}, also for row {row}", piece[model, row].tolist(), remedy)

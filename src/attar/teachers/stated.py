@@ -9,8 +9,8 @@ from typing import Literal
 from jaxtyping import Float32
 from torch import Tensor
 
+from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import Output, rows_of
-from attar.teachers.reading import Reading
 from attar.teachers.teacher import Teacher, ask
 
 
@@ -19,7 +19,7 @@ class StatedTeacher:
 
     Attributes:
         teacher: The teacher itself.
-        reading: How what it gives is taken for logits.
+        output_reader: How its outputs are read as logits.
         classes: How many classes it tells apart.
     """
 
@@ -34,12 +34,12 @@ class StatedTeacher:
             BadInput: If ``output`` is nothing that a teacher may give.
         """
         self.teacher, self.classes = teacher, teacher.classes
-        self.reading = Reading(output, None, repr(teacher), None)
+        self.output_reader = OutputReader(output, None, repr(teacher), None)
 
     @property
     def gives(self) -> Literal["logits", "values"]:
         """What `predict` gives."""
-        return self.reading.gives
+        return self.output_reader.gives
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logits of ``[batch, ...]`` inputs.
@@ -47,7 +47,7 @@ class StatedTeacher:
         Raises:
             BadInput: If the teacher gives anything but a row for each of the inputs.
         """
-        return self.reading.logits(self._numbers(inputs), self.classes, inputs, self._numbers)
+        return self.output_reader.logits(self._numbers(inputs), self.classes, inputs, self._numbers)
 
     def _numbers(self, inputs: Tensor) -> Tensor:
         return rows_of(
@@ -56,7 +56,7 @@ class StatedTeacher:
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher and what is stated."""
-        stated = ["stated", self.reading.output, self.teacher.fingerprint()]
+        stated = ["stated", self.output_reader.output, self.teacher.fingerprint()]
         return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
     def __repr__(self) -> str:

@@ -59,8 +59,8 @@ class SubsetTeacher:
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher and the names."""
-        said = ["subset", self.teacher.fingerprint(), self.known, self.names]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        content = ["subset", self.teacher.fingerprint(), self.known, self.names]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"SubsetTeacher({self.teacher!r}, {self.classes} of {len(self.names)} classes)"

@@ -14,14 +14,14 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from attar.errors import AttarError, BadInput, must
+from attar.errors import AttarError, BadInput, Words, must
 from attar.network.forward import forward, number_type
 from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
+from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import AsLogits, Output, rows_of
-from attar.teachers.reading import Reading
 
 
 @runtime_checkable
@@ -66,7 +66,7 @@ def named(teacher: Teacher) -> str:
 
 
 def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
-    """What a teacher says about ``[batch, ...]`` inputs, which stay as they are, whatever the teacher does to its own.
+    """A teacher's outputs for ``[batch, ...]`` inputs, which stay as they are, whatever the teacher does to its own.
 
     Args:
         teacher: May be a user's, and work in place on what it gets.
@@ -75,11 +75,11 @@ def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
     Raises:
         BadInput: If it gives no tensor.
     """
-    said: object = teacher.predict(inputs.clone())
-    if not isinstance(said, Tensor):
+    outputs: object = teacher.predict(inputs.clone())
+    if not isinstance(outputs, Tensor):
         rule, remedy = f"a tensor [{len(inputs)}, {teacher.classes}]", "Let predict return a torch tensor of logits"
-        raise must("output", repr(teacher), rule, type(said).__name__, remedy)
-    return said
+        raise must("output", repr(teacher), rule, Words(f"a {type(outputs).__name__}"), remedy)
+    return outputs
 
 
 class NetworkTeacher:
@@ -95,14 +95,14 @@ class NetworkTeacher:
         network: The network, from raw inputs to what it gives itself.
         module: The whole teacher as a module from raw inputs to logits, for export and for measuring.
         device: Where it computes.
-        reading: How what the network gives is taken for logits.
+        output_reader: How the network's outputs are read as logits.
 
     Example:
         >>> teacher = NetworkTeacher(nn.Linear(4, 3), classes=3)
         >>> teacher.predict(torch.zeros(2, 4)).shape
         torch.Size([2, 3])
         >>> sure = NetworkTeacher(nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)), classes=3)
-        >>> sure.reading.kind
+        >>> sure.output_reader.kind
         'probabilities'
     """
 
@@ -146,7 +146,7 @@ class NetworkTeacher:
         self.network.to(self.device).eval()
         for parameter in self.network.parameters():  # Scripted modules have no requires_grad_.
             parameter.requires_grad_(False)
-        self.reading = Reading(output, last_layer(self.network), self._name, number_type(self.network))
+        self.output_reader = OutputReader(output, last_layer(self.network), self._name, number_type(self.network))
         self._alone: bool | None = None
         self._width: int | None = None
         self._layout: ChannelsLast | nullcontext[None] | None = None
@@ -161,7 +161,7 @@ class NetworkTeacher:
                     "Pass classes=10, or example=inputs[:1]",
                 )
             width = self._numbers(example[:1], None).shape[1]
-            classes = 2 if width == 1 and self.reading.kind == "sigmoids" else width
+            classes = 2 if width == 1 and self.output_reader.kind == "sigmoids" else width
         if classes < 1:
             raise must(
                 "classes", "NetworkTeacher", "at least 1", classes, "Pass the number of logits the network gives"
@@ -173,14 +173,14 @@ class NetworkTeacher:
     @property
     def module(self) -> nn.Module:
         """The whole teacher from raw inputs to logits: the network itself, if it gives logits and nothing else."""
-        if self._alone is not False and not self.reading.mark and self._width in (None, self.classes):
+        if self._alone is not False and not self.output_reader.mark and self._width in (None, self.classes):
             return self.network
-        return AsLogits(self.network, self.reading.kind or "logits", self.classes).eval()
+        return AsLogits(self.network, self.output_reader.kind or "logits", self.classes).eval()
 
     @property
     def gives(self) -> Literal["logits", "values"]:
         """What `predict` gives."""
-        return self.reading.gives
+        return self.output_reader.gives
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs, which stay as they are.
@@ -189,7 +189,9 @@ class NetworkTeacher:
             BadInput: If the network cannot be asked about such inputs, or gives anything but ``[batch, classes]``.
         """
         numbers = self._numbers(inputs, self.classes)
-        logits = self.reading.logits(numbers, self.classes, inputs, lambda rows: self._numbers(rows, self.classes))
+        logits = self.output_reader.logits(
+            numbers, self.classes, inputs, lambda rows: self._numbers(rows, self.classes)
+        )
         return logits.to(inputs.device)
 
     def fingerprint(self) -> str:
@@ -199,13 +201,13 @@ class NetworkTeacher:
         a ``forward`` is not seen. What the network gives counts where it is no logits.
         """
         layers = [f"{name}:{type(layer).__qualname__}" for name, layer in self.network.named_modules()]
-        made = [self.reading.mark] if self.reading.mark else []
-        return hashlib.sha256("|".join(["network", digest(self.network), *layers, *made]).encode()).hexdigest()
+        outputs = [self.output_reader.mark] if self.output_reader.mark else []
+        return hashlib.sha256("|".join(["network", digest(self.network), *layers, *outputs]).encode()).hexdigest()
 
     def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width"]:
         """What the network gives, one row for each of the inputs."""
         # The network is the caller's as well: somebody may have put it back into train mode since.
-        if any(part.training for part in self.network.modules()):  # telling every module takes a while
+        if any(module.training for module in self.network.modules()):  # switching every module takes a while
             self.network.eval()
         name, there = self._name, inputs.to(self.device)
         if self._layout is None and len(inputs):
@@ -282,8 +284,9 @@ def _check_usable(module: nn.Module) -> None:
 
 def _failed(name: str, inputs: Tensor, error: Exception) -> BadInput:
     """The error for a network that raises."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return BadInput(
-        f"{name} cannot be asked about inputs of shape {list(inputs.shape)}: {type(error).__name__}"
-        f"{': ' + said if said else ''}. Give inputs as it takes them, or wrap it in a module that changes them first."
+        f"{name} cannot be run on inputs of shape {list(inputs.shape)}: {type(error).__name__}"
+        f"{': ' + message if message else ''}. Give inputs as it takes them, or wrap it in a module that changes them "
+        "first."
     )

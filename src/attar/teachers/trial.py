@@ -1,4 +1,4 @@
-"""Asking a teacher a few times before anything is built on what it says."""
+"""Running a teacher a few times before anything is built on its outputs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EXACT, _ROUGH = 1e-3, 5e-2
 
 
 def trial(teacher: Teacher, rows: Tensor) -> None:
-    """See that a teacher answers a row the same whenever it is asked and whatever rows are asked with it.
+    """See that a teacher gives the same outputs for a row whenever it is run and whatever rows are in the batch.
 
     It is asked a handful of times about a few rows, which stay as they are; so do the random numbers of the caller.
 
@@ -52,10 +52,10 @@ def trial(teacher: Teacher, rows: Tensor) -> None:
     if not len(few):
         return
     inner = _sampled_of(teacher)
-    with _random_state_kept():
-        said = ask(teacher, few)
-        if said.shape != (len(few), teacher.classes) or not said.isfinite().all():
-            return  # whoever asks next has the words for it
+    with _random_state_restored():
+        logits = ask(teacher, few)
+        if logits.shape != (len(few), teacher.classes) or not logits.isfinite().all():
+            return  # whoever runs it next explains that
         # Of a teacher that is asked many times, chance is what was asked for.
         asked = teacher if inner is None else inner
         apart = repeat_difference(lambda some: ask(asked, some), few)
@@ -68,11 +68,11 @@ def trial(teacher: Teacher, rows: Tensor) -> None:
             _check_meaning(one, ask(one, few))
     if apart > bound:
         raise BadInput(
-            f"{asked!r} answers a row differently when other rows are asked with it: by {_share(apart)}. Something in "
+            f"{asked!r} gives a row other outputs when other rows are in its batch: by {_share(apart)}. Something in "
             "it mixes the rows of a batch, such as batch normalization without running statistics, a squeeze or a mean "
             "over the batch. Let it treat every row by itself."
         )
-    _check_meaning(teacher, said)
+    _check_meaning(teacher, logits)
 
 
 def settle(teacher: Teacher, rows: Tensor) -> None:
@@ -94,20 +94,20 @@ def _is_open(teacher: Teacher) -> bool:
         case ResizedTeacher() | SubsetTeacher() | SampledTeacher():
             return _is_open(teacher.teacher)
         case NetworkTeacher() | OnnxTeacher() | StatedTeacher():
-            return teacher.reading.kind is None
+            return teacher.output_reader.kind is None
         case _:
             return False
 
 
 def remarks(teacher: Teacher) -> list[str]:
-    """What the user should know of how a teacher is taken, a sentence each; of all its members."""
+    """What the user should know of how a teacher's outputs are read, a sentence each; of all its members."""
     match teacher:
         case Ensemble():
             found = [text for member in teacher.members for text in remarks(member)]
         case ResizedTeacher() | SubsetTeacher() | SampledTeacher():
             found = remarks(teacher.teacher)
         case NetworkTeacher() | OnnxTeacher() | StatedTeacher():
-            found = list(teacher.reading.remarks)
+            found = list(teacher.output_reader.remarks)
         case _:
             found = []
     return list(dict.fromkeys(found))
@@ -126,9 +126,9 @@ def tolerance(teacher: Teacher) -> float:
             return tolerance(teacher.teacher)
         case NetworkTeacher():
             exact = number_type(teacher.network) in (None, torch.float32, torch.float64)
-            return _EXACT if exact and not _is_quantized(teacher.network) and not teacher.reading.mark else _ROUGH
+            return _EXACT if exact and not _is_quantized(teacher.network) and not teacher.output_reader.mark else _ROUGH
         case OnnxTeacher():
-            return _ROUGH if teacher.is_coarse or teacher.reading.mark else _EXACT
+            return _ROUGH if teacher.is_coarse or teacher.output_reader.mark else _EXACT
         case _:
             return _EXACT
 
@@ -151,18 +151,18 @@ def _is_quantized(network: nn.Module) -> bool:
 def _check_repeated(teacher: Teacher, apart: float, bound: float) -> None:
     if apart > bound:
         raise BadInput(
-            f"{named(teacher)} answers the same rows differently each time it is asked: by {_share(apart)}. Switch off "
-            "what is random in it (dropout in training mode, added noise), or have the mean of several answers taken: "
+            f"{named(teacher)} gives other outputs for the same rows each time it is run: by {_share(apart)}. Switch "
+            "off what is random in it (dropout in training mode, added noise), or take the mean of several runs: "
             "as_teacher(..., samples=16), in a recipe teacher.samples = 16."
         )
 
 
-def _check_meaning(teacher: Teacher, said: Tensor) -> None:
+def _check_meaning(teacher: Teacher, logits: Tensor) -> None:
     """Refuse a user's own teacher that gives probabilities."""
     if isinstance(teacher, NetworkTeacher | OnnxTeacher | StatedTeacher | Ensemble) or gives(teacher) == "values":
         return
-    few = said.shape[0] < _ENOUGH or said.dim() != 2 or said.shape[1] < 2
-    if not few and recognized(said.float()) == "probabilities":
+    few = logits.shape[0] < _ENOUGH or logits.dim() != 2 or logits.shape[1] < 2
+    if not few and recognized(logits.float()) == "probabilities":
         raise BadInput(
             f"{named(teacher)} gives probabilities (each row is in 0..1 and sums to 1), where logits are wanted. Wrap "
             "it: as_teacher(teacher, output='probabilities'), or output='logits' if these are its logits."
@@ -176,7 +176,7 @@ def _share(apart: float) -> str:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _random_state_restored() -> Iterator[None]:
     """Whatever is drawn meanwhile, the random numbers that everybody shares go on as if it had not been."""
     python, numbers = random.getstate(), np.random.get_state()
     try:

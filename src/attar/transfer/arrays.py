@@ -93,7 +93,7 @@ def from_arrays(
             rule = f"as long as {x} ({len(inputs[role])} rows)"
             raise must(y, name, rule, f"{len(labels[role])} rows", "Give one label for each row, -1 where unknown")
     roles = given_arrays.get("split")
-    parts = None if roles is None else parts_of(name, "split", roles, len(labels["train"]), list(given))
+    role_rows = None if roles is None else rows_by_role(name, "split", roles, len(labels["train"]), list(given))
     if tables:
         naming = Naming(
             _names("columns", name, given_arrays.get("columns")),
@@ -102,10 +102,10 @@ def from_arrays(
         )
         return from_tables(
             name, inputs, labels, classes, naming, source=source, validation=validation, test=test, seed=seed,
-            parts=parts,
+            role_rows=role_rows,
         )  # fmt: skip
     splits = {role: numbered(inputs[role], labels[role], classes) for role in given}
-    return divided(name, source, splits, validation, test, seed, parts)
+    return divided(name, source, splits, validation, test, seed, role_rows)
 
 
 _BESIDE = {"classes", "columns", "nominal", "ignore", "split"}
@@ -127,7 +127,7 @@ def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[s
     return "arrays", {"x": name, **({} if arrays is None else {"y": arrays}), **more}
 
 
-def parts_of(name: str, key: str, given: object, rows: int, others: Sequence[str]) -> dict[str, Tensor]:
+def rows_by_role(name: str, key: str, given: object, rows: int, others: Sequence[str]) -> dict[str, Tensor]:
     """Which rows of the training data are for train, validation and test, as a column says.
 
     Args:
@@ -142,26 +142,32 @@ def parts_of(name: str, key: str, given: object, rows: int, others: Sequence[str
     """
     values = np.asarray(given.tolist() if hasattr(given, "tolist") else given, object)
     if values.shape != (rows,):
-        raise must(key, name, f"[{rows}], one of train, validation and test for each row", values.shape, "Name each")
-    said = [_PARTS.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
-    if None in said:
-        row = said.index(None)
+        raise must(
+            key, name, f"[{rows}], with train, validation or test for each row", values.shape, "Give one for each row"
+        )
+    roles = [_ROLES.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
+    if None in roles:
+        row = roles.index(None)
         rule = "train, validation or test in every row"
         remedy = "Write one of them there, or divide the rows by data.test = 0.2"
-        raise must(key, name, rule, Words(f"{cells.plain(values[row])!r} in row {row}"), remedy)
-    places = np.array(said, object)
-    parts = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
-    for role, one in parts.items():
+        raise must(key, name, rule, Words(f"{cells.as_python(values[row])!r} in row {row}"), remedy)
+    places = np.array(roles, object)
+    role_rows = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
+    for role, one in role_rows.items():
         if not len(one) and (role == "train" or (role == "test" and role not in others)):
-            raise must(
-                key, name, f"{role!r} in some rows", "none", "Name the rows to report on and those to learn from"
+            raise BadInput(
+                f"{key} of {name} names no row for {role}. Name the rows to learn from (train) and those to report on "
+                "(test)."
             )
         if len(one) and role in others and role != "train":
-            raise must(role, name, "given once", f"rows of its own, and {len(one)} in {key}", "Drop one of them")
-    return {role: one for role, one in parts.items() if len(one)}
+            raise BadInput(
+                f"{role} of {name} is given twice: as rows of its own, and as {len(one)} rows in {key}. Drop one of "
+                "them."
+            )
+    return {role: one for role, one in role_rows.items() if len(one)}
 
 
-_PARTS = {
+_ROLES = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "te", "holdout"), "test"),
@@ -199,7 +205,7 @@ def from_tables(
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
-    parts: Mapping[str, Tensor] | None = None,
+    role_rows: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
     """The data set of the rows of tables.
 
@@ -217,13 +223,13 @@ def from_tables(
         validation: As in `load`.
         test: As in `load`.
         seed: As in `load`.
-        parts: What `parts_of` gives; None where rows of train are drawn for the splits that are not there.
+        role_rows: What `rows_by_role` gives; None where rows of train are drawn for the splits that are not there.
 
     Raises:
         BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
             names as rows and is not said to be nominal.
     """
-    shares, drawn = _shares(name, labels, validation, test, seed, parts)
+    shares, drawn = _shares(name, labels, validation, test, seed, role_rows)
     if naming.ignore:
         tables = {role: _without(name, table, naming) for role, table in tables.items()}
         left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
@@ -252,18 +258,26 @@ def from_tables(
 
 def _without(name: str, table: Any, naming: Naming) -> Any:
     """A table less the columns to leave out."""
-    whole = cells.kept(table)
+    table_cells = cells.rereadable(table)
     names = naming.names
     if names is None:
-        names = [f"column {place}" for place in range(whole.shape[1])] if isinstance(whole, np.ndarray) else None
-    names = cells.names_of(whole) if names is None else list(names)
+        names = (
+            [f"column {place}" for place in range(table_cells.shape[1])]
+            if isinstance(table_cells, np.ndarray)
+            else None
+        )
+    names = cells.names_of(table_cells) if names is None else list(names)
     places = set(cells.positions(naming.ignore, names, "ignore"))
     left = [place for place in range(len(names)) if place not in places]
     if not left:
-        raise must("ignore", name, "some of the columns", "all of them", "Leave one to learn from")
-    if isinstance(whole, np.ndarray):
-        return whole[:, left]
-    return whole.iloc[:, left] if hasattr(whole, "iloc") else whole.select([names[place] for place in left])
+        raise BadInput(f"ignore of {name} names all of the columns. Leave one to learn from.")
+    if isinstance(table_cells, np.ndarray):
+        return table_cells[:, left]
+    return (
+        table_cells.iloc[:, left]
+        if hasattr(table_cells, "iloc")
+        else table_cells.select([names[place] for place in left])
+    )
 
 
 def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None:
@@ -284,12 +298,12 @@ def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None
     ]
     if not ids:
         return
-    said = ", ".join(f"{one.name!r} ({len(one.categories)} different names in {rows} rows)" for one in ids)
+    listed = ", ".join(f"{one.name!r} ({len(one.categories)} different names in {rows} rows)" for one in ids)
     names = [one.name for one in ids]
     raise BadInput(
-        f"{'Columns' if len(ids) > 1 else 'Column'} {said} of {name}: names that tell every row from the others teach "
-        f"nothing about new rows. Leave {'them' if len(ids) > 1 else 'it'} out with data.ignore = {json.dumps(names)}, "
-        "or list in data.nominal what is to be taken as it is (ignore and nominal in Python)."
+        f"{'Columns' if len(ids) > 1 else 'Column'} {listed} of {name}: names that tell every row from the others "
+        f"teach nothing about new rows. Leave {'them' if len(ids) > 1 else 'it'} out with data.ignore = "
+        f"{json.dumps(names)}, or list in data.nominal what is to be taken as it is (ignore and nominal in Python)."
     )
 
 
@@ -309,7 +323,7 @@ def divided(
     validation: float | int,
     test: float | int,
     seed: int,
-    parts: Mapping[str, Tensor] | None = None,
+    role_rows: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
     """The data set of numbered splits; test and validation are taken from train where they are missing.
 
@@ -317,7 +331,7 @@ def divided(
         BadInput: If a share leaves nothing, or the splits break a rule of `Dataset`.
     """
     labels = {role: split.labels for role, split in splits.items() if split.labels is not None}
-    shares, drawn = _shares(name, labels, validation, test, seed, parts)
+    shares, drawn = _shares(name, labels, validation, test, seed, role_rows)
     taken = {
         role: splits[origin] if len(rows) == len(splits[origin]) else splits[origin].rows(rows)
         for role, (origin, rows) in shares.items()
@@ -331,11 +345,11 @@ def _shares(
     validation: float | int,
     test: float | int,
     seed: int,
-    parts: Mapping[str, Tensor] | None,
+    role_rows: Mapping[str, Tensor] | None,
 ) -> tuple[dict[str, tuple[str, Tensor]], tuple[str, ...]]:
     """For each of the three splits, out of which given one and which rows of it; and those that are drawn by chance."""
     shares = {role: (role, torch.arange(len(own))) for role, own in labels.items()}
-    shares |= {role: ("train", rows) for role, rows in (parts or {}).items()}
+    shares |= {role: ("train", rows) for role, rows in (role_rows or {}).items()}
     drawn = tuple(role for role in ("validation", "test") if role not in shares)
     for role, share, by, stream in (("test", test, 0, TEST), ("validation", validation, seed, VALIDATION)):
         if role not in shares:
@@ -362,7 +376,7 @@ def _rows(values: object) -> Any:
     """The rows of a table in a form that `Columns` takes."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    return cells.kept(values) if cells.is_table(values) else np.asarray(values)
+    return cells.rereadable(values) if cells.is_table(values) else np.asarray(values)
 
 
 def _names(key: str, name: str, given: object) -> list[str] | None:

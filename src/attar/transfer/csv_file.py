@@ -16,7 +16,7 @@ import pyarrow.csv
 from attar.errors import BadInput, CorruptFile, must
 from attar.tables import cells
 from attar.tables.cells import MISSING, Cells
-from attar.tables.notation import PLAIN, Decimal, Reading, readings
+from attar.tables.notation import DEFAULT, Decimal, Reading, readings
 from attar.transfer.limits import allowed, printable, too_large
 
 RULE = "a CSV file in UTF-8 whose first line names the columns"
@@ -89,7 +89,7 @@ def read_csv(
         raise must("the file", printable(path.name), "a table with rows", "a header alone", remedy)
     read = _readings(table, skip, decimal, usual)
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    if any(one.notation != PLAIN for one in read.values()) and floats:
+    if any(one.notation != DEFAULT for one in read.values()) and floats:
         # A point in them may stand between thousands, if in other columns a comma stands before the fraction.
         texts = _parsed(path, content, separator, forced | {name: pa.string() for name in floats})
         read = _readings(texts, skip, decimal, usual)

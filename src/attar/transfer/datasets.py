@@ -275,19 +275,19 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         if name not in dataset.classes:
             remedy = near(str(name), dataset.classes)
             raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
-    kept = tuple(classes)
+    names = tuple(classes)
     renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
-    for label, name in enumerate(kept):
+    for label, name in enumerate(names):
         renumbered[dataset.classes.index(name)] = label
 
-    def part(split: Split) -> Split:
+    def subset(split: Split) -> Split:
         # The last entry is never renumbered: it is where the label -1 of an unknown class points.
         labels = torch.full((len(split),), ABSENT) if split.labels is None else renumbered[split.labels]
         rows = labels != ABSENT
-        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], classes=kept)
+        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], classes=names)
 
-    train, validation, test = map(part, (dataset.train, dataset.validation, dataset.test))
-    return replace(dataset, train=train, validation=validation, test=test, classes=kept)
+    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
+    return replace(dataset, train=train, validation=validation, test=test, classes=names)
 
 
 def shrink(dataset: Dataset, limit: int) -> Dataset:
@@ -297,7 +297,7 @@ def shrink(dataset: Dataset, limit: int) -> Dataset:
         BadInput: If ``limit`` leaves no room for one of each class (and one unlabeled example, where there are some).
     """
 
-    def part(split: Split) -> Split:
+    def subset(split: Split) -> Split:
         labels = split.ids.new_zeros(len(split)) if split.labels is None else split.labels
         strata = int((labels.sort().values.diff() != 0).sum()) + 1
         if limit < strata:
@@ -307,5 +307,5 @@ def shrink(dataset: Dataset, limit: int) -> Dataset:
             return split
         return split.rows(stratified(labels, split.ids, limit, seed=0, stream=_LIMIT, least=1))
 
-    train, validation, test = map(part, (dataset.train, dataset.validation, dataset.test))
+    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
     return replace(dataset, train=train, validation=validation, test=test)

@@ -44,21 +44,21 @@ def words(ids: Int64[Tensor, "*shape"], *, seed: int, stream: int) -> Int64[Tens
     return state.bitwise_xor_(_shifted(state, 31))
 
 
-def below(bound: int, bits: Int64[Tensor, "*shape"], *, part: int) -> Int64[Tensor, "*shape"]:
+def below(bound: int, bits: Int64[Tensor, "*shape"], *, lane: int) -> Int64[Tensor, "*shape"]:
     """Whole numbers from 0 up to ``bound`` (not included), from 21 of the 64 bits of each word.
 
     Args:
         bound: At most 2**16; a number's probability is then wrong by less than one part in 32.
         bits: What `words` gave.
-        part: Which bits: 0, 1 or 2. Different parts are independent.
+        lane: Which bits: 0, 1 or 2. Different lanes are independent.
 
     Example:
         >>> import torch
-        >>> below(10, torch.tensor([0, 1 << 20, (1 << 21) - 1]), part=0)
+        >>> below(10, torch.tensor([0, 1 << 20, (1 << 21) - 1]), lane=0)
         tensor([0, 5, 9])
     """
-    assert 0 < bound <= 1 << 16 and part in (0, 1, 2)
-    return ((bits >> (21 * part)) & ((1 << 21) - 1)).mul_(bound) >> 21
+    assert 0 < bound <= 1 << 16 and lane in (0, 1, 2)
+    return ((bits >> (21 * lane)) & ((1 << 21) - 1)).mul_(bound) >> 21
 
 
 def normal(bits: Int64[Tensor, "*shape"]) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:

@@ -135,8 +135,8 @@ def is_published(path: Path) -> bool:
 
 def present(folder: Path, name: str) -> Path:
     """The file of that name, plain if there is one, else gzipped."""
-    plain = folder / name
-    return plain if plain.is_file() else folder / f"{name}.gz"
+    uncompressed = folder / name
+    return uncompressed if uncompressed.is_file() else folder / f"{name}.gz"
 
 
 def _places() -> list[Path]:

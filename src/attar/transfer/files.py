@@ -18,7 +18,7 @@ from attar.errors import AttarError, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.training.batch import ABSENT
-from attar.transfer.arrays import Naming, from_arrays, from_tables, parts_of
+from attar.transfer.arrays import Naming, from_arrays, from_tables, rows_by_role
 from attar.transfer.csv_file import Table, corrupt, read_csv
 from attar.transfer.limits import allowed, existing, printable, too_large
 from attar.transfer.npz import read_npz
@@ -142,10 +142,10 @@ def load_table(
             dropped = [one for one in (target, split, *ignore) if one in rows.column_names]
             tables[role] = _same(other, rows.drop_columns(dropped), left)
             shares[role] = 0.1
-    parts = None
+    role_rows = None
     if split is not None:
         column = first.rows.column(split).to_pylist()
-        parts = parts_of(name, f"column {split!r}", np.array(column, object), len(labels), list(tables))
+        role_rows = rows_by_role(name, f"column {split!r}", np.array(column, object), len(labels), list(tables))
     return from_tables(
         printable(path.stem),
         tables,
@@ -154,7 +154,7 @@ def load_table(
         Naming(nominal=tuple(nominal), digits=True, decimal=first.decimal),
         source=name,
         seed=seed,
-        parts=parts,
+        role_rows=role_rows,
         **shares,
     )
 

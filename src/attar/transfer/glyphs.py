@@ -116,15 +116,15 @@ def load_glyphs(folder: str | Path | None = None) -> Dataset:
     root = DEBIAN if given is None else Path(given)
     _check_present(root, (*TRAIN, *VALIDATION, *TEST))
     names = syllables()
-    parts, first = {}, 0
-    for part, fonts in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
-        pictures = np.concatenate([_drawn(root / font, names) for font in fonts])
+    splits, first = {}, 0
+    for role, fonts in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        images = np.concatenate([_drawn(root / font, names) for font in fonts])
         labels = torch.arange(len(names)).repeat(len(fonts))
-        ids = torch.arange(first, first + len(pictures))
-        parts[part] = Split(torch.from_numpy(pictures[:, None]), labels, ids, names)
-        first += len(pictures)
+        ids = torch.arange(first, first + len(images))
+        splits[role] = Split(torch.from_numpy(images[:, None]), labels, ids, names)
+        first += len(images)
     source = f"{len(TRAIN)} + {len(VALIDATION)} + {len(TEST)} fonts of Debian, drawn by {_versions()}"
-    return Dataset("glyphs", parts["train"], parts["validation"], parts["test"], names, source)
+    return Dataset("glyphs", splits["train"], splits["validation"], splits["test"], names, source)
 
 
 def syllables() -> tuple[str, ...]:
@@ -145,17 +145,17 @@ def _drawn(path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
         largest = max(max(right - left, bottom - top) for left, top, right, bottom in boxes)
         size = max(4, int(size * _ROOM / largest))
     font = _font(path, size)
-    fine = SIDE * _FINE
-    pictures = np.empty((len(names), fine, fine), np.uint8)
+    fine_size = SIDE * _FINE
+    images = np.empty((len(names), fine_size, fine_size), np.uint8)
     for number, name in enumerate(names):
         left, top, right, bottom = font.getbbox(name)
-        picture = Image.new("L", (fine, fine))
-        place = ((fine - (right - left)) // 2 - left, (fine - (bottom - top)) // 2 - top)
-        ImageDraw.Draw(picture).text(place, name, fill=255, font=font)
-        pictures[number] = np.asarray(picture)
-    if not pictures.any(axis=(1, 2)).all():
+        image = Image.new("L", (fine_size, fine_size))
+        place = ((fine_size - (right - left)) // 2 - left, (fine_size - (bottom - top)) // 2 - top)
+        ImageDraw.Draw(image).text(place, name, fill=255, font=font)
+        images[number] = np.asarray(image)
+    if not images.any(axis=(1, 2)).all():
         raise must("font", "load_glyphs", "one that draws every syllable", path, "Install Debian's version of it")
-    averaged: NDArray[np.float64] = pictures.reshape(len(names), SIDE, _FINE, SIDE, _FINE).mean(axis=(2, 4))
+    averaged: NDArray[np.float64] = images.reshape(len(names), SIDE, _FINE, SIDE, _FINE).mean(axis=(2, 4))
     return averaged.round().astype(np.uint8)
 
 

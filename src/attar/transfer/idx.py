@@ -73,13 +73,13 @@ def _content(path: Path, header: int) -> bytes:
         return path.read_bytes()
     begin = decompressed(path, header)
     sizes = begin[4 : 4 * (len(begin) // 4)]
-    whole = header + math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes)) if len(begin) == header else header
-    if whole > DEFLATED * path.stat().st_size:
+    expected_size = header + math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes)) if len(begin) == header else header
+    if expected_size > DEFLATED * path.stat().st_size:
         raise CorruptFile(
-            f"{path.name} must have {whole} bytes for its shape; a gzip file of {path.stat().st_size} bytes cannot. "
-            f"{_REMEDY}: {path}"
+            f"{path.name} must have {expected_size} bytes for its shape; a gzip file of {path.stat().st_size} bytes "
+            f"cannot. {_REMEDY}: {path}"
         )
-    return decompressed(path, whole + 1)
+    return decompressed(path, expected_size + 1)
 
 
 def decompressed(path: Path, most: int | None = None) -> bytes:

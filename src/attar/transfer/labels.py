@@ -51,9 +51,9 @@ def numbered_labels(
     names = _names(name, classes)
     if kinds["train"] == "text":
         return _of_texts(name, arrays, names)
-    whole = {role: (key, _whole(key, name, labels, role)) for role, (key, labels) in arrays.items()}
+    labels_by_role = {role: (key, _integers(key, name, labels, role)) for role, (key, labels) in arrays.items()}
     logical = all(labels.dtype.kind == "b" for _, labels in arrays.values())
-    return _of_numbers(name, whole, names, logical)
+    return _of_numbers(name, labels_by_role, names, logical)
 
 
 def _array(key: str, name: str, values: object) -> NDArray[Any]:
@@ -94,7 +94,7 @@ def _names(name: str, given: object) -> tuple[str, ...] | None:
     return tuple(map(str, np.asarray(given).tolist()))
 
 
-def _whole(key: str, name: str, labels: NDArray[Any], role: str) -> NDArray[np.int64]:
+def _integers(key: str, name: str, labels: NDArray[Any], role: str) -> NDArray[np.int64]:
     """Labels as whole numbers, `ABSENT` for NaN in train."""
     if labels.dtype.kind != "f":
         if labels.dtype.kind == "u" and labels.size and int(labels.max()) > np.iinfo(np.int64).max:

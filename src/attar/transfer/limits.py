@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 
 from attar.errors import BadInput
 
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 """How the names of pictures end."""
 
 DEFLATED = 1032
@@ -91,7 +91,7 @@ def folder(path: Path, key: str) -> BadInput:
     except OSError:
         names = []
     text = printable(path)
-    if not any(name in PICTURES for name in names):
+    if not any(name in IMAGE_ENDINGS for name in names):
         return BadInput(f"{key}: {text!r} is a folder. Name a .npz, .csv or .parquet file.")
     return BadInput(
         f"{key}: {text!r} is a folder of pictures, which are not read yet. Make an archive of it and name that; here "

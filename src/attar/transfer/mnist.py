@@ -44,9 +44,9 @@ def load_mnist(folder: str | Path | None = None, *, validation: float | int = 0.
         "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), CLASSES),
         "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), CLASSES),
     }
-    for part, split in found.items():
-        if tuple(split.inputs.shape) != (_SIZES[part], 1, 28, 28):
-            rule = f"{_SIZES[part]} pictures of 28 x 28 pixels to {part} with"
+    for role, split in found.items():
+        if tuple(split.inputs.shape) != (_SIZES[role], 1, 28, 28):
+            rule = f"{_SIZES[role]} pictures of 28 x 28 pixels to {role} with"
             raise must("folder", "load_mnist", rule, list(split.inputs.shape), f"Put MNIST's own files into {place}")
     if fashion_mnist.is_published(present[1]):
         raise must(

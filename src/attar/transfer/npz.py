@@ -72,9 +72,9 @@ def _arrays(name: str, archive: zipfile.ZipFile, size: int, most: int) -> dict[s
         if member.file_size > DEFLATED * min(member.compress_size, size) + 64:
             got = f"{member.file_size:,} bytes in {printable(member.filename)!r}"
             raise _wrong(name, f"possible for a file of {size:,} bytes", got)
-    whole = sum(member.file_size for member in members)
-    if whole > most:
-        raise too_large(f"The arrays of {name} take", whole, most)
+    total = sum(member.file_size for member in members)
+    if total > most:
+        raise too_large(f"The arrays of {name} take", total, most)
     arrays = {}
     for member in members:
         key = member.filename.removesuffix(".npy")

@@ -1,4 +1,4 @@
-"""The transfer set: the examples on which a student learns, as they look in each epoch, with what the teacher says."""
+"""The transfer set: the examples on which a student learns, as they look in each epoch, with the teacher's targets."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Live:
         if not self._tried:
             trial(self.teacher, inputs)
             self._tried = True
-        said = ask(self.teacher, inputs)
+        outputs = ask(self.teacher, inputs)
         if gives(self.teacher) == "values":
-            check_values(said, lambda row: f"row {row} of {self.teacher!r}")
-            return said
-        return round_through_store(said)
+            check_values(outputs, lambda row: f"row {row} of {self.teacher!r}")
+            return outputs
+        return round_through_store(outputs)
 
 
 class TransferSet:
@@ -128,8 +128,8 @@ class TransferSet:
         return len(self.split)
 
     def __repr__(self) -> str:
-        said = "no targets" if self.targets is None else f"targets from {type(self.targets).__name__}"
-        return f"TransferSet({self.split!r}, {self.views!r}, {said}, labelled={self.labelled})"
+        outputs = "no targets" if self.targets is None else f"targets from {type(self.targets).__name__}"
+        return f"TransferSet({self.split!r}, {self.views!r}, {outputs}, labelled={self.labelled})"
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
         """The batch of some rows as they look in an epoch; it depends on nothing else.

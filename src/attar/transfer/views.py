@@ -147,13 +147,13 @@ class Views:
         bits = draws.words(ids, seed=self.seed, stream=view)
         column = torch.arange(width, device=inputs.device).expand(batch, width)
         if self.flip:
-            flipped = draws.below(2, bits, part=0)[:, None] == 1
+            flipped = draws.below(2, bits, lane=0)[:, None] == 1
             column = torch.where(flipped, width - 1 - column, column)
         row = torch.arange(height, device=inputs.device).expand(batch, height)
         if shift:
             inputs = F.pad(inputs, (shift, shift, shift, shift))
-            row = row + draws.below(2 * shift + 1, bits, part=1)[:, None]
-            column = column + draws.below(2 * shift + 1, bits, part=2)[:, None]
+            row = row + draws.below(2 * shift + 1, bits, lane=1)[:, None]
+            column = column + draws.below(2 * shift + 1, bits, lane=2)[:, None]
         position = (row * inputs.shape[3])[:, :, None] + column[:, None, :]
         position = position.view(batch, 1, height * width).expand(batch, channels, height * width)
         return inputs.flatten(2).gather(2, position).view(shape)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput
-from attar.transfer.synthesis.munge import draws_of_round, kept_of_round, munge, munge_in_rounds
+from attar.transfer.synthesis.munge import chosen_of_round, draws_of_round, munge, munge_in_rounds
 
 
 def same(a: float, b: float) -> bool:
@@ -87,7 +87,7 @@ class Reference:
         for number in range(-(-wanted // size)):
             kept = range(size)
             if wanted - len(made) < size:
-                kept = kept_of_round(self.seed, number, size, wanted - len(made))
+                kept = chosen_of_round(self.seed, number, size, wanted - len(made))
             work = self.round(number)
             made += [work[row] for row in kept]
         return np.array(made)

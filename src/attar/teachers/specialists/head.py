@@ -27,7 +27,7 @@ def find_head(network: nn.Module, classes: int, example: Tensor) -> str:
     Raises:
         BadInput: If no layer is.
     """
-    said: dict[str, Tensor] = {}
+    layer_outputs: dict[str, Tensor] = {}
     layers: dict[str, nn.Linear] = {
         name: layer
         for name, layer in network.named_modules()
@@ -35,7 +35,7 @@ def find_head(network: nn.Module, classes: int, example: Tensor) -> str:
     }
 
     def recorder(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda _, __, output: said.__setitem__(name, output)
+        return lambda _, __, output: layer_outputs.__setitem__(name, output)
 
     hooks = [layer.register_forward_hook(recorder(name)) for name, layer in layers.items()]
     try:
@@ -45,7 +45,11 @@ def find_head(network: nn.Module, classes: int, example: Tensor) -> str:
         for hook in hooks:
             hook.remove()
     for name in reversed([*layers]):
-        if name in said and said[name].shape == logits.shape and torch.equal(said[name], logits):
+        if (
+            name in layer_outputs
+            and layer_outputs[name].shape == logits.shape
+            and torch.equal(layer_outputs[name], logits)
+        ):
             return name
     rule = f"a network whose logits are the outputs of an nn.Linear with {classes} of them"
     raise must("generalist", "specialize", rule, type(network).__name__, "Let it end with such a layer")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attar.errors import CorruptFile, must
 from attar.network.weights import digest, load_weights, save_weights
 from attar.ops.kl_inference import Inferred, Parametrization, SpecialistLogits, kl_inference
-from attar.teachers.specialists.kept import (
+from attar.teachers.specialists.files import (
     described,
     network_of,
     place_of,

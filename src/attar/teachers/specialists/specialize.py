@@ -1,4 +1,4 @@
-"""The verb that makes specialists of a generalist."""
+"""Training specialists from a generalist."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from attar.errors import BadInput, StaleStore, must
 from attar.network.weights import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.processes import alone
+from attar.teachers.specialists.files import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.head import find_head, specialized
-from attar.teachers.specialists.kept import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.mixture import Mixture
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, about_of
@@ -144,7 +144,7 @@ def specialize(
     for index in range(len(sets)):
         plan.mixtures(sets[index], index)
     inference = Inference(top=top, correction=dustbin_correction)
-    with _kept(folder) as place:
+    with _folder_of(folder) as place:
         _claim(place, general, sets, inference)
         missing = [i for i in range(len(sets)) if not is_written(place_of(place, i), plan.identity(sets[i], i))]
         if 0 < len(missing) < len(sets):
@@ -271,17 +271,17 @@ def _given(class_sets: Sequence[Sequence[int]], classes: int) -> list[tuple[int,
 
 def _labels(source: Source) -> Tensor:
     """All labels of a source of validation data."""
-    parts = []
+    batches = []
     for rows in torch.split(torch.arange(len(source)), 512):
         labels = source.batch(rows, 0).labels
         if labels is None:
-            raise must("validation", "specialize", "labelled", "no labels", "Give labels, or leave it out")
-        parts.append(labels.cpu())
-    return torch.cat(parts)
+            raise BadInput("validation of specialize has no labels. Give labels, or leave it out.")
+        batches.append(labels.cpu())
+    return torch.cat(batches)
 
 
 @contextmanager
-def _kept(folder: str | Path | None) -> Iterator[Path]:
+def _folder_of(folder: str | Path | None) -> Iterator[Path]:
     """The folder, or one that is gone afterwards."""
     if folder is not None:
         yield Path(folder)
@@ -291,11 +291,11 @@ def _kept(folder: str | Path | None) -> Iterator[Path]:
 
 
 def _claim(folder: Path, generalist: NetworkTeacher, sets: Sequence[Sequence[int]], inference: Inference) -> None:
-    """See that a folder is new, or holds these specialists or a part of them; write what it is about."""
+    """See that a folder is new, or holds some or all of these specialists; write its index."""
     wanted = about_of(generalist, sets)
     if (folder / ABOUT).exists():
         about = read_json(folder / ABOUT)
-        # Folders of earlier versions say nothing of the layers.
+        # Folders of earlier versions do not list the layers.
         for key, name in {"generalist": "generalist", "network": "layers of the generalist", "sets": "sets"}.items():
             if about.get(key, wanted[key] if key == "network" else None) != wanted[key]:
                 raise StaleStore(

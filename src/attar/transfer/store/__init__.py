@@ -1,10 +1,11 @@
-"""The store of targets: what a teacher said about every view of every example, written once and read for nothing.
+"""The store of targets: the teacher's outputs for every view of every example, written once and read for nothing.
 
-A store is a folder: ``manifest.json`` says whose targets they are, and ``part-VVV-PPPPP.parquet`` holds part P of view
-V: ``id`` int64, ``view`` int32, and what the teacher said, in the columns that `attar.transfer.store.coding` describes.
+A store is a folder: ``manifest.json`` says whose targets they are, and ``shard-VVV-SSSSS.parquet`` holds shard S of
+view V: ``id`` int64, ``view`` int32, and the teacher's outputs, in the columns that `attar.transfer.store.coding`
+describes.
 
-Every file is written whole or not at all, and the manifest names every part that is written with the SHA-256 of its
-bytes: a pass that was killed goes on at the first missing part, and no altered byte goes unnoticed.
+Every file is written whole or not at all, and the manifest names every shard that is written with the SHA-256 of its
+bytes: a pass that was killed goes on at the first missing shard, and no altered byte goes unnoticed.
 """
 
 from attar.transfer.store.coding import round_through_store as round_through_store

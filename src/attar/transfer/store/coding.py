@@ -1,4 +1,4 @@
-"""How what a teacher says becomes columns of small numbers, and how it comes back.
+"""How a teacher's outputs become columns of small numbers, and how they come back.
 
 Of kind ``logits``, every class has its number; of kind ``top-k``, there are ``index``, a fixed-size list of int32, the
 k likeliest classes, the likeliest first, and ``rest`` float32, the log of the probability that all other classes share.
@@ -30,7 +30,7 @@ DTYPES = ("float16", "int8")
 VALUES = "float32"
 """The way to keep a value: nothing may be taken from it, and its size may be any."""
 
-Whose = Callable[[int], str]
+RowName = Callable[[int], str]
 """Names a row, for the error."""
 
 _LARGEST = 65504
@@ -72,36 +72,36 @@ class Coding:
 
     @property
     def columns(self) -> list[tuple[str, np.dtype[Any], int]]:
-        """The columns of a part beside id and view: name, type, and length of its lists (0: a plain number)."""
+        """The columns of a shard beside id and view: name, type, and length of its lists (0: a single number)."""
         width = self.classes if self.top_k is None else self.top_k
         if self.dtype == VALUES:
             return [("values", np.dtype(np.float32), width)]
-        half: np.dtype[Any] = np.dtype(np.float16)
+        float16_dtype: np.dtype[Any] = np.dtype(np.float16)
         numbers: list[tuple[str, np.dtype[Any], int]]
         if self.dtype == "int8":
-            numbers = [("code", np.dtype(np.uint8), width), ("scale", half, 0)]
+            numbers = [("code", np.dtype(np.uint8), width), ("scale", float16_dtype, 0)]
         else:
-            numbers = [("logits" if self.top_k is None else "logit", half, width)]
+            numbers = [("logits" if self.top_k is None else "logit", float16_dtype, width)]
         if self.top_k is None:
             return numbers
         return [("index", np.dtype(np.int32), width), *numbers, ("rest", np.dtype(np.float32), 0)]
 
-    def encode(self, logits: Float32[Tensor, "batch classes"], whose: Whose) -> dict[str, Tensor]:
+    def encode(self, logits: Float32[Tensor, "batch classes"], row_name: RowName) -> dict[str, Tensor]:
         """What is kept of some logits, as columns.
 
         Raises:
             BadInput: If a number is not finite, or a logit does not fit float16.
         """
         if self.dtype == VALUES:
-            check_values(logits, whose)
+            check_values(logits, row_name)
             return {"values": logits}
         if self.top_k is None:
-            halves = _halves(logits, whose)
-            return {"logits": halves} if self.dtype == "float16" else _steps_below(logits)
+            rounded = _centered_float16(logits, row_name)
+            return {"logits": rounded} if self.dtype == "float16" else _steps_below(logits)
         top = TopK.of(logits, self.top_k)
-        halves, rest = top.log_probabilities.half(), top.rest.float()
-        _check_finite(halves.isfinite().all(dim=1) & rest.isfinite() & logits.isfinite().all(dim=1), logits, whose)
-        numbers = {"logit": halves} if self.dtype == "float16" else _steps_below(top.log_probabilities)
+        rounded, rest = top.log_probabilities.half(), top.rest.float()
+        _check_finite(rounded.isfinite().all(dim=1) & rest.isfinite() & logits.isfinite().all(dim=1), logits, row_name)
+        numbers = {"logit": rounded} if self.dtype == "float16" else _steps_below(top.log_probabilities)
         return {"index": top.index.int(), **numbers, "rest": rest}
 
     def decode(self, columns: Mapping[str, Tensor]) -> Tensor | TopK:
@@ -118,8 +118,8 @@ class Coding:
                 return numbers
         rest = columns["rest"]
         # The rounded log-probabilities, scaled to what the rest leaves: log(1 - exp(rest)), exact for every rest < 0.
-        kept = torch.log_softmax(numbers, dim=-1) + torch.log(-torch.expm1(rest))[:, None]
-        return TopK(columns["index"].long(), kept, rest, self.classes)
+        log_probabilities = torch.log_softmax(numbers, dim=-1) + torch.log(-torch.expm1(rest))[:, None]
+        return TopK(columns["index"].long(), log_probabilities, rest, self.classes)
 
 
 def round_through_store(logits: Tensor) -> Float32[Tensor, "batch classes"]:
@@ -135,14 +135,14 @@ def round_through_store(logits: Tensor) -> Float32[Tensor, "batch classes"]:
         >>> round_through_store(torch.tensor([[3.0, 1.0, 2.0]]))
         tensor([[ 1., -1.,  0.]])
     """
-    return _halves(logits, lambda row: f"row {row} of round_through_store").float()
+    return _centered_float16(logits, lambda row: f"row {row} of round_through_store").float()
 
 
-def _halves(logits: Tensor, whose: Whose) -> Float16[Tensor, "batch classes"]:
+def _centered_float16(logits: Tensor, row_name: RowName) -> Float16[Tensor, "batch classes"]:
     """Logits less their mean over the classes, in float16; ``whose`` names a row for the error."""
-    halves = (logits - logits.mean(dim=1, keepdim=True)).to(torch.float16)
-    _check_finite(halves.isfinite().all(dim=1), logits, whose)
-    return halves
+    rounded = (logits - logits.mean(dim=1, keepdim=True)).to(torch.float16)
+    _check_finite(rounded.isfinite().all(dim=1), logits, row_name)
+    return rounded
 
 
 def _steps_below(numbers: Float[Tensor, "batch n"]) -> dict[str, Tensor]:
@@ -158,19 +158,19 @@ def _steps_below(numbers: Float[Tensor, "batch n"]) -> dict[str, Tensor]:
     return {"code": steps.round().clamp_(max=_STEPS).to(torch.uint8), "scale": scale}
 
 
-def check_values(values: Tensor, whose: Whose) -> None:
+def check_values(values: Tensor, row_name: RowName) -> None:
     """Raise BadInput unless all values are finite; ``whose`` names a row for the error."""
-    fine = values.isfinite().all(dim=1)
-    if not bool(fine.all()):
-        row = int((~fine).nonzero()[0])
+    finite = values.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
         remedy = "Check that the teacher was trained and gets the inputs it was trained on"
-        raise must("values", whose(row), "finite", values[row].tolist(), remedy)
+        raise must("values", row_name(row), "finite", values[row].tolist(), remedy)
 
 
-def _check_finite(fine: Tensor, logits: Tensor, whose: Whose) -> None:
-    if bool(fine.all()):
+def _check_finite(finite: Tensor, logits: Tensor, row_name: RowName) -> None:
+    if bool(finite.all()):
         return
-    row = int((~fine).nonzero()[0])
+    row = int((~finite).nonzero()[0])
     rule = f"finite and at most {_LARGEST} from their mean"
     remedy = "Check that the teacher was trained and gets the inputs it was trained on"
-    raise must("logits", whose(row), rule, [round(value, 4) for value in logits[row].tolist()], remedy)
+    raise must("logits", row_name(row), rule, [round(value, 4) for value in logits[row].tolist()], remedy)

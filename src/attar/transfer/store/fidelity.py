@@ -1,4 +1,4 @@
-"""How much of what a teacher said is in the store, and how soft it was."""
+"""How much of a teacher's outputs the store holds, and how soft they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fidelity:
 
     Attributes:
         temperature: The softening T of all other figures, greater than 0.
-        kl_mean: KL(what the teacher said || what is stored), in nats, mean over examples and views.
+        kl_mean: KL(teacher's outputs || stored targets), in nats, mean over examples and views.
         kl_largest: The largest of them.
         top_probability: The teacher's largest probability, mean over examples and views; near 1, its targets are hardly
             more than labels.
@@ -34,48 +34,51 @@ class Fidelity:
     entropy: float
 
     @classmethod
-    def over(cls, parts: Sequence[tuple[int, Fidelity]]) -> Fidelity:
-        """That of several parts together, given with their numbers of examples; all at one temperature."""
-        rows = sum(count for count, _ in parts)
+    def over(cls, shards: Sequence[tuple[int, Fidelity]]) -> Fidelity:
+        """That of several shards together, given with their numbers of examples; all at one temperature."""
+        rows = sum(count for count, _ in shards)
 
         def mean(numbers: Iterable[float]) -> float:
-            return math.fsum(count * number for (count, _), number in zip(parts, numbers, strict=True)) / rows
+            return math.fsum(count * number for (count, _), number in zip(shards, numbers, strict=True)) / rows
 
         return cls(
-            temperature=parts[0][1].temperature,
-            kl_mean=mean(one.kl_mean for _, one in parts),
-            kl_largest=max(one.kl_largest for _, one in parts),
-            top_probability=mean(one.top_probability for _, one in parts),
-            entropy=mean(one.entropy for _, one in parts),
+            temperature=shards[0][1].temperature,
+            kl_mean=mean(one.kl_mean for _, one in shards),
+            kl_largest=max(one.kl_largest for _, one in shards),
+            top_probability=mean(one.top_probability for _, one in shards),
+            entropy=mean(one.entropy for _, one in shards),
         )
 
 
-def temperatures(asked: float | int, of: str) -> tuple[float, ...]:
+def temperatures(requested: float | int, of: str) -> tuple[float, ...]:
     """The temperatures to measure at: 1, and the one that is asked for.
 
     Raises:
         BadInput: If it is not finite and greater than 0.
     """
-    if not 0 < asked < math.inf:
+    if not 0 < requested < math.inf:
         remedy = "Use that of the loss, or leave it out"
-        raise must("temperature", of, "finite and greater than 0", asked, remedy)
-    return tuple(sorted({1.0, float(asked)}))
+        raise must("temperature", of, "finite and greater than 0", requested, remedy)
+    return tuple(sorted({1.0, float(requested)}))
 
 
 def measure(
-    said: Float32[Tensor, "batch classes"], stored: Tensor | TopK, temperatures: Sequence[float]
+    outputs: Float32[Tensor, "batch classes"], stored: Tensor | TopK, temperatures: Sequence[float]
 ) -> list[Fidelity]:
     """Hold what comes out of the store against what went in, in float64: a KL is small against its terms.
 
     Args:
-        said: The teacher's logits, one row or more.
+        outputs: The teacher's logits, one row or more.
         stored: The same, as it comes back.
         temperatures: One figure for each.
     """
-    full, kept = said.double(), dense(stored).double()
+    full, log_probabilities = outputs.double(), dense(stored).double()
     found = []
     for temperature in temperatures:
-        log_p, log_q = torch.log_softmax(full / temperature, dim=1), torch.log_softmax(kept / temperature, dim=1)
+        log_p, log_q = (
+            torch.log_softmax(full / temperature, dim=1),
+            torch.log_softmax(log_probabilities / temperature, dim=1),
+        )
         p = log_p.exp()
         kl = (p * (log_p - log_q)).sum(dim=1).clamp_min(0.0)
         found.append(

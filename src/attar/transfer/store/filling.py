@@ -1,4 +1,4 @@
-"""A store filled part by part, from the first part that is missing on."""
+"""A store filled shard by shard, from the first shard that is missing on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from attar.errors import StaleStore, must
 from attar.training.progress import Progress
 from attar.transfer.store.coding import VALUES
 from attar.transfer.store.fidelity import Fidelity, measure
-from attar.transfer.store.manifest import MANIFEST, Manifest, Part
-from attar.transfer.store.parquet import read_part, to_parquet
-from attar.transfer.store.whole import unwritable, write_whole
+from attar.transfer.store.files import unwritable, write_store_file
+from attar.transfer.store.manifest import MANIFEST, Manifest, Shard
+from attar.transfer.store.parquet import read_shard, to_parquet
 from attar.workspace import LOCK, TEMPORARY, locked, sweep
 
 _log = logging.getLogger(__name__)
@@ -28,9 +28,9 @@ def fill(
     folder: Path,
     wanted: Manifest,
     ids: Int64[Tensor, " rows"],
-    said: Callable[[Part], Iterator[Tensor]],
+    outputs: Callable[[Shard], Iterator[Tensor]],
     *,
-    speaker: str,
+    source: str,
     temperatures: tuple[float, ...],
     of: str,
     progress: Progress,
@@ -40,10 +40,10 @@ def fill(
 
     Args:
         folder: Where it is, or shall be.
-        wanted: What it shall be; in a folder that an earlier pass began, the ``rows_per_part`` of then holds.
+        wanted: What it shall be; in a folder that an earlier pass began, the ``rows_per_shard`` of then holds.
         ids: The identity of each row.
-        said: The logits ``[batch, classes]`` float32 of a part, a batch at a time.
-        speaker: Who says them; named in the error.
+        outputs: The logits ``[batch, classes]`` float32 of a shard, a batch at a time.
+        source: Where they come from; named in the error.
         temperatures: At which to measure what is lost.
         of: Name of the function that the user called.
         progress: Told about every row of every view.
@@ -58,7 +58,7 @@ def fill(
     if MANIFEST in found:
         manifest = Manifest.read(folder, of)
         _check_fresh(folder, manifest, wanted)
-        if all(part.name in found and part.name in manifest.digests for part in manifest.parts()):
+        if all(shard.name in found and shard.name in manifest.digests for shard in manifest.shards()):
             _log.info("Reusing the targets in %s", folder)
             return
     elif others := sorted(found):
@@ -76,14 +76,14 @@ def fill(
         digests = {name: digest for name, digest in manifest.digests.items() if name in found}
         fidelities = {name: one for name, one in manifest.fidelities.items() if name in digests}
         if len(digests) < len(manifest.digests):
-            # Parts were deleted. Should this pass be killed, the old digests must not stand beside the new parts.
+            # Shards were deleted. Should this pass be killed, the old digests must not stand beside the new shards.
             replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
         _fill(
             folder,
             replace(manifest, digests=digests, fidelities=fidelities),
             ids,
-            said,
-            speaker,
+            outputs,
+            source,
             temperatures,
             of,
             progress,
@@ -94,38 +94,38 @@ def _fill(
     folder: Path,
     manifest: Manifest,
     ids: Int64[Tensor, " rows"],
-    said: Callable[[Part], Iterator[Tensor]],
-    speaker: str,
+    outputs: Callable[[Shard], Iterator[Tensor]],
+    source: str,
     temperatures: tuple[float, ...],
     of: str,
     progress: Progress,
 ) -> None:
-    """Write the parts that a manifest does not name yet, and name each in it as soon as it is written."""
-    parts, digests, fidelities = list(manifest.parts()), dict(manifest.digests), dict(manifest.fidelities)
+    """Write the shards that a manifest does not name yet, and name each in it as soon as it is written."""
+    shards, digests, fidelities = list(manifest.shards()), dict(manifest.digests), dict(manifest.fidelities)
     if digests:
-        _log.info("Going on with %s, which has %d of %d parts", folder, len(digests), len(parts))
+        _log.info("Going on with %s, which has %d of %d shards", folder, len(digests), len(shards))
     coding = manifest.coding
     with progress(of, total=len(ids) * manifest.views) as advance:
-        for part in parts:
-            if part.name in digests:
-                read_part(folder, manifest, part, ids)
-                advance(part.rows)
+        for shard in shards:
+            if shard.name in digests:
+                read_shard(folder, manifest, shard, ids)
+                advance(shard.rows)
                 continue
             batches: list[dict[str, Tensor]] = []
             measured: list[tuple[int, list[Fidelity]]] = []
-            for start, logits in _numbered(said(part), part.start):
+            for start, logits in _numbered(outputs(shard), shard.start):
 
-                def whose(row: int, start: int = start) -> str:
-                    return f"{speaker} for the example with id {int(ids[start + row])}"
+                def row_name(row: int, start: int = start) -> str:
+                    return f"{source} for the example with id {int(ids[start + row])}"
 
-                batches.append(coding.encode(logits, whose))
+                batches.append(coding.encode(logits, row_name))
                 if coding.dtype != VALUES:  # which have no distribution, and lose nothing
                     measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
                 advance(len(logits))
             columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-            data = to_parquet(ids[part.slice], part.view, columns)
-            digests[part.name] = write_whole(folder / part.name, data, of)
-            fidelities[part.name] = [
+            data = to_parquet(ids[shard.slice], shard.view, columns)
+            digests[shard.name] = write_store_file(folder / shard.name, data, of)
+            fidelities[shard.name] = [
                 Fidelity.over([(rows, found[number]) for rows, found in measured])
                 for number in range(len(temperatures) if measured else 0)
             ]
@@ -157,7 +157,7 @@ def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
     """Delete the targets in a folder that are about something else than what is wanted; no other file is touched.
 
     Raises:
-        CorruptFile: If what says what they are about is damaged.
+        CorruptFile: If the manifest is damaged.
         BadInput: If the folder cannot be written.
     """
     if not (folder / MANIFEST).is_file():
@@ -168,18 +168,18 @@ def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
         changes = str(error).partition("has changed in: ")[2].partition(" Choose another folder")[0]
         _log.warning("The targets in %r are made again, since something has changed: %s", str(folder), changes)
         try:
-            for part in sorted(folder.glob("part-*.parquet")):
-                part.unlink()
+            for shard in sorted(folder.glob("shard-*.parquet")):
+                shard.unlink()
         except OSError as refused:
             raise unwritable(folder, refused, of) from refused
         wanted.write(folder, of)  # last: a pass that is killed before finds them stale again
 
 
 def _check_fresh(folder: Path, manifest: Manifest, wanted: Manifest) -> None:
-    asked: dict[str, object] = {"top_k": wanted.top_k, "dtype": wanted.dtype, "classes": wanted.classes}
+    requested: dict[str, object] = {"top_k": wanted.top_k, "dtype": wanted.dtype, "classes": wanted.classes}
     if wanted.sources is not None:
-        asked["sources"] = wanted.sources
-    manifest.check_fresh(folder, {**wanted.fingerprints, **asked})
+        requested["sources"] = wanted.sources
+    manifest.check_fresh(folder, {**wanted.fingerprints, **requested})
 
 
 def _numbered(batches: Iterator[Tensor], start: int) -> Iterator[tuple[int, Tensor]]:

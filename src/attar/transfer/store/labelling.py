@@ -15,7 +15,7 @@ from attar.transfer.split import Split
 from attar.transfer.store.coding import VALUES, Coding
 from attar.transfer.store.fidelity import temperatures
 from attar.transfer.store.filling import discard_stale, fill
-from attar.transfer.store.manifest import Manifest, Part
+from attar.transfer.store.manifest import Manifest, Shard
 from attar.transfer.store.targets import Targets
 from attar.transfer.views import UNCHANGED, Views
 
@@ -30,17 +30,17 @@ def label(
     dtype: str = "float16",
     temperature: float | int = 1.0,
     batch_size: int = 256,
-    rows_per_part: int = 8192,
+    rows_per_shard: int = 8192,
     replace_stale: bool = True,
     progress: Progress = silent,
 ) -> Targets:
-    """Run a teacher once over every view of every example, and keep what it says in a folder.
+    """Run a teacher once over every view of every example, and keep its outputs in a folder.
 
     First the teacher is asked about a few rows several times: one whose answers depend on chance, or on the rows that
     are asked together, is refused.
 
-    A folder that already holds these targets is reused; one that holds a part of them is completed from the first
-    missing part on. One that holds targets of another teacher, of other data or views is labelled anew, with a warning
+    A folder that already holds these targets is reused; one that holds some of their shards is completed from the first
+    missing shard on. One that holds targets of another teacher, of other data or views is labelled anew, with a warning
     in the log, so that a program or a cell of a notebook can be run again. Two passes must not write to one folder at
     the same time.
 
@@ -59,7 +59,7 @@ def label(
         temperature: Where to measure what storing loses and how soft the targets are, besides at 1: that of the loss
             that will read them. It changes nothing that is stored; see `Targets.fidelity`.
         batch_size: How many examples the teacher sees at once.
-        rows_per_part: How many examples one file holds: what a killed pass loses at most. In a folder that an earlier
+        rows_per_shard: How many examples one file holds: what a killed pass loses at most. In a folder that an earlier
             pass began, the number of then holds.
         replace_stale: False raises `StaleStore` where the folder holds other targets, in place of deleting these. Files
             that `label` did not write are never deleted.
@@ -75,7 +75,7 @@ def label(
     folder = Path(folder)
     if gives(teacher) == "values" and dtype == "float16":
         dtype = VALUES
-    _check(teacher, split, Coding(teacher.classes, top_k, dtype), batch_size, rows_per_part)
+    _check(teacher, split, Coding(teacher.classes, top_k, dtype), batch_size, rows_per_shard)
     first = slice(0, min(len(split), batch_size))
 
     def rows() -> Tensor:
@@ -88,7 +88,7 @@ def label(
         dtype=dtype,
         rows=len(split),
         views=views.count,
-        rows_per_part=rows_per_part,
+        rows_per_shard=rows_per_shard,
         fingerprints={"teacher": teacher.fingerprint(), "data": split.fingerprint(), "views": views.fingerprint()},
     )
     if replace_stale:
@@ -97,8 +97,8 @@ def label(
         folder,
         wanted,
         split.ids,
-        lambda part: _said(teacher, split, views, part, batch_size),
-        speaker=repr(teacher),
+        lambda shard: _outputs(teacher, split, views, shard, batch_size),
+        source=repr(teacher),
         temperatures=temperatures(temperature, "label"),
         of="label",
         progress=progress,
@@ -107,7 +107,7 @@ def label(
     return Targets.open(folder, split)
 
 
-def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_part: int) -> None:
+def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_shard: int) -> None:
     """The rules about what `label` is given."""
     if len(split) < 1:
         raise must("split", "label", "at least one example", "none", "Give the examples that the teacher shall label")
@@ -122,16 +122,16 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
     coding.check("label")
     if batch_size < 1:
         raise must("batch_size", "label", "at least 1", batch_size, "512 is usual")
-    if rows_per_part < 1:
-        raise must("rows_per_part", "label", "at least 1", rows_per_part, "Leave it out")
+    if rows_per_shard < 1:
+        raise must("rows_per_shard", "label", "at least 1", rows_per_shard, "Leave it out")
 
 
-def _said(teacher: Teacher, split: Split, views: Views, part: Part, batch_size: int) -> Iterator[Tensor]:
-    """The logits of one part, a batch at a time, in the order of the split."""
-    for start in range(part.start, part.stop, batch_size):
-        rows = slice(start, min(start + batch_size, part.stop))
+def _outputs(teacher: Teacher, split: Split, views: Views, shard: Shard, batch_size: int) -> Iterator[Tensor]:
+    """The logits of one shard, a batch at a time, in the order of the split."""
+    for start in range(shard.start, shard.stop, batch_size):
+        rows = slice(start, min(start + batch_size, shard.stop))
         ids = split.ids[rows]
-        logits = ask(teacher, views(split.floats(rows), ids, part.view))
+        logits = ask(teacher, views(split.floats(rows), ids, shard.view))
         rule = f"a tensor [{len(ids)}, {teacher.classes}]"
         if logits.shape != (len(ids), teacher.classes):
             remedy = "Let predict return one row per example and one logit per class"

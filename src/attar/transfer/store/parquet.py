@@ -1,4 +1,4 @@
-"""One part of a store as a Parquet file, which any engine can read or write."""
+"""One shard of a store as a Parquet file, which any engine can read or write."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from attar.transfer.store.manifest import MANIFEST, Manifest, Part
-from attar.transfer.store.whole import corrupt
+from attar.transfer.store.files import corrupt
+from attar.transfer.store.manifest import MANIFEST, Manifest, Shard
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """One part as it was read: its ids, its other columns as arrays, and its size."""
+class ShardData:
+    """One shard as it was read: its ids, its other columns as arrays, and its size."""
 
     ids: np.ndarray
     columns: dict[str, np.ndarray]
@@ -28,7 +28,7 @@ class Read:
 
 
 def to_parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
-    """One part as the bytes of a Parquet file."""
+    """One shard as the bytes of a Parquet file."""
     arrays: dict[str, Any] = {
         "id": pa.array(ids.numpy()),
         "view": pa.array(np.full(len(ids), view, np.int32)),
@@ -46,31 +46,31 @@ def to_parquet(ids: Tensor, view: int, columns: Mapping[str, Tensor]) -> bytes:
 
 
 def read_all(folder: Path, manifest: Manifest, ids: Tensor | None) -> tuple[Tensor, dict[str, Tensor], int]:
-    """All parts: the ids, the columns ``[views, rows, ...]``, and the size of the parts in bytes."""
+    """All shards: the ids, the columns ``[views, rows, ...]``, and the size of the shards in bytes."""
     shape, size_bytes = (manifest.views, manifest.rows), 0
     _must_be_there(folder, manifest)
     arrays = {
         name: np.empty((*shape, width) if width else shape, dtype) for name, dtype, width in manifest.coding.columns
     }
     known = np.empty(manifest.rows, np.int64) if ids is None else ids.numpy()
-    for part in manifest.parts():
-        unknown = ids is None and part.view == 0
-        read = read_part(folder, manifest, part, None if unknown else torch.from_numpy(known))
+    for shard in manifest.shards():
+        unknown = ids is None and shard.view == 0
+        read = read_shard(folder, manifest, shard, None if unknown else torch.from_numpy(known))
         if unknown:
-            known[part.slice] = read.ids
+            known[shard.slice] = read.ids
         for name, column in read.columns.items():
-            arrays[name][part.view, part.slice] = column
+            arrays[name][shard.view, shard.slice] = column
         size_bytes += read.size_bytes
     return torch.from_numpy(known), {name: torch.from_numpy(array) for name, array in arrays.items()}, size_bytes
 
 
 def _must_be_there(folder: Path, manifest: Manifest) -> None:
-    """See that the files of a store can hold what its manifest says, before memory is taken for it."""
+    """See that the files of a store can hold what its manifest lists, before memory is taken for it."""
     bytes_per_row = sum(dtype.itemsize * max(width, 1) for _, dtype, width in manifest.coding.columns)
     wanted = manifest.views * manifest.rows * bytes_per_row
-    there = sum(path.stat().st_size for part in manifest.parts() if (path := folder / part.name).is_file())
+    there = sum(path.stat().st_size for shard in manifest.shards() if (path := folder / shard.name).is_file())
     if wanted > _most(there):
-        raise corrupt(folder / MANIFEST, f"its {there} bytes of parts cannot hold {manifest.rows} rows", whole=True)
+        raise corrupt(folder / MANIFEST, f"its {there} bytes of shards cannot hold {manifest.rows} rows", unusable=True)
 
 
 def _most(size_bytes: int) -> int:
@@ -81,42 +81,42 @@ def _most(size_bytes: int) -> int:
 _ALWAYS, _LARGEST_GROWTH = 2**28, 4096
 
 
-def read_part(folder: Path, manifest: Manifest, part: Part, ids: Tensor | None) -> Read:
-    """One part, once it is sure that it is what was written and holds what it should.
+def read_shard(folder: Path, manifest: Manifest, shard: Shard, ids: Tensor | None) -> ShardData:
+    """One shard, once it is sure that it is what was written and holds what it should.
 
     Args:
         folder: The store.
-        manifest: What the store says about itself.
-        part: Which part.
+        manifest: That of the store.
+        shard: Which shard.
         ids: ``[rows]`` int64, the ids of the whole split; None takes whatever ids there are.
 
     Raises:
-        CorruptFile: If the part is missing, truncated, altered, or about other examples.
+        CorruptFile: If the shard is missing, truncated, altered, or about other examples.
     """
-    path = folder / part.name
+    path = folder / shard.name
     if not path.is_file():
         raise corrupt(path, "it is missing")
     data = path.read_bytes()
-    if manifest.digests.get(part.name) != hashlib.sha256(data).hexdigest():
+    if manifest.digests.get(shard.name) != hashlib.sha256(data).hexdigest():
         raise corrupt(path, "its bytes are not those that were written")
     try:
         about = pq.ParquetFile(pa.BufferReader(data)).metadata
         grown = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
-        if about.num_rows != part.rows or not 0 <= grown <= _most(len(data)):
+        if about.num_rows != shard.rows or not 0 <= grown <= _most(len(data)):
             raise corrupt(path, f"it says that it has {about.num_rows} rows in {grown} bytes")
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError, MemoryError, OverflowError) as error:
         raise corrupt(path, f"it is not a whole Parquet file ({error})") from error
     expected = manifest.coding.columns
-    if set(table.column_names) != {"id", "view", *(name for name, _, _ in expected)} or table.num_rows != part.rows:
+    if set(table.column_names) != {"id", "view", *(name for name, _, _ in expected)} or table.num_rows != shard.rows:
         raise corrupt(path, f"it has {table.num_rows} rows of {table.column_names}")
     columns = {name: _array(path, table, name, dtype, width) for name, dtype, width in expected}
     own, view = _array(path, table, "id", np.dtype(np.int64), 0), _array(path, table, "view", np.dtype(np.int32), 0)
-    if (view != part.view).any() or (ids is not None and not np.array_equal(own, ids[part.slice].numpy())):
+    if (view != shard.view).any() or (ids is not None and not np.array_equal(own, ids[shard.slice].numpy())):
         raise corrupt(path, "it is about other examples or another view")
     if "index" in columns and not ((columns["index"] >= 0) & (columns["index"] < len(manifest.classes))).all():
         raise corrupt(path, "it names classes that there are not")
-    return Read(own, columns, len(data))
+    return ShardData(own, columns, len(data))
 
 
 def _array(path: Path, table: Any, name: str, dtype: np.dtype[Any], width: int) -> np.ndarray:

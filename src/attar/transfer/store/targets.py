@@ -72,14 +72,14 @@ class Targets:
         """
         folder = Path(folder)
         manifest = Manifest.read(folder)
-        asked: dict[str, object] = {}
+        requested: dict[str, object] = {}
         if teacher_fingerprint is not None:
-            asked["teacher"] = teacher_fingerprint
+            requested["teacher"] = teacher_fingerprint
         if split is not None:
-            asked |= {"data": split.fingerprint(), "classes": tuple(split.classes)}
+            requested |= {"data": split.fingerprint(), "classes": tuple(split.classes)}
         if views is not None:
-            asked["views"] = views.fingerprint()
-        manifest.check_fresh(folder, asked)
+            requested["views"] = views.fingerprint()
+        manifest.check_fresh(folder, requested)
         manifest.check_finished(folder, "Targets.open")
         ids, columns, size_bytes = read_all(folder, manifest, None if split is None else split.ids)
         return cls(
@@ -107,7 +107,7 @@ class Targets:
         return self.size_bytes / (len(self) * self.views)
 
     def fidelity(self, temperature: float | int = 1.0) -> Fidelity | None:
-        """What storing lost of what the teacher said, and how soft that was.
+        """What storing lost of the teacher's outputs, and how soft these are.
 
         Args:
             temperature: 1, or the one that was given to `label`.
@@ -120,7 +120,7 @@ class Targets:
     def __call__(
         self, inputs: Tensor | None, rows: Int64[Tensor, " batch"], view: int
     ) -> Float32[Tensor, "batch classes"] | TopK:
-        """What the teacher said about some examples in one view.
+        """The teacher's targets for some examples in one view.
 
         Args:
             inputs: Not looked at: a live teacher needs them in this place.

@@ -110,9 +110,9 @@ def _close_together(
             continue
         here = order[first:last]
         keys = _widest(numbers[here], codes[here])
-        half = blocks // 2 * SIZE
-        order[first:last] = here[np.argpartition(keys, half)]
-        waiting += [(first, first + half), (first + half, last)]
+        middle = blocks // 2 * SIZE
+        order[first:last] = here[np.argpartition(keys, middle)]
+        waiting += [(first, first + middle), (first + middle, last)]
     return order
 
 

@@ -39,12 +39,12 @@ _ONE, _TWO, _THREE = np.uint64(SIZE), np.uint64(2 * SIZE), np.uint64(3 * SIZE)
 
 def _compiled(function: _Function) -> _Function:
     """The function in machine code, kept on disk between processes where some folder for it can be written."""
-    plain = inspect.unwrap(function)  # the tests' check of types wraps it
+    unwrapped = inspect.unwrap(function)  # the tests' check of types wraps it
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     try:
-        return cast(_Function, numba.njit(plain, cache=True, **options))
+        return cast(_Function, numba.njit(unwrapped, cache=True, **options))
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return cast(_Function, numba.njit(plain, **options))
+        return cast(_Function, numba.njit(unwrapped, **options))
 
 
 @_compiled

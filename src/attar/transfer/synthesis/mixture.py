@@ -123,9 +123,9 @@ class Mixture:
     def log_likelihood(self, matrix: Float64[np.ndarray, "rows columns"]) -> Float64[np.ndarray, " rows"]:
         """Logarithm of each row's density (of its numbers, in their units) times probability (of the rest), in nats."""
         found = np.empty(len(matrix))
-        for part in _parts(len(matrix)):
-            features = self.scheme.features(matrix[part])
-            found[part] = logsumexp(self._joint(features), axis=1) - features[1] @ np.log(self.scheme.scale)
+        for chunk in _chunks(len(matrix)):
+            features = self.scheme.features(matrix[chunk])
+            found[chunk] = logsumexp(self._joint(features), axis=1) - features[1] @ np.log(self.scheme.scale)
         return found
 
     def sample(self, rows: int, *, seed: int = 0, progress: Progress = silent) -> Float64[np.ndarray, "rows columns"]:
@@ -153,18 +153,18 @@ class Mixture:
 
     def _chunks(self, rows: int, seed: int, progress: Progress) -> Iterator[NDArray[np.float64]]:
         with progress("draw", rows) as advance:
-            for number, part in enumerate(_parts(rows)):
-                some = part.stop - part.start
+            for number, chunk in enumerate(_chunks(rows)):
+                some = chunk.stop - chunk.start
                 yield self._drawn(some, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,))))
                 advance(some)
 
     def _drawn(self, rows: int, generator: np.random.Generator) -> NDArray[np.float64]:
         scheme = self.scheme
         of = generator.choice(len(self), rows, p=self.weights)
-        made = np.full((rows, len(scheme.nominal)), np.nan)
+        rows_drawn = np.full((rows, len(scheme.nominal)), np.nan)
         noise = generator.standard_normal((rows, len(scheme.scale)))
         scaled = self.means[of] + np.sqrt(self.variances)[of] * noise
-        made[:, ~scheme.nominal] = scaled * scheme.scale + scheme.center
+        rows_drawn[:, ~scheme.nominal] = scaled * scheme.scale + scheme.center
         starts = np.cumsum([0, *scheme.kinds]).tolist()
 
         def kind(start: int, end: int) -> NDArray[np.int64]:
@@ -177,10 +177,10 @@ class Mixture:
         for column, values, span in zip(columns, scheme.values, spans, strict=False):
             drawn = kind(*span)
             if len(values):
-                made[:, column] = values[drawn]
+                rows_drawn[:, column] = values[drawn]
         for column, span in zip(scheme.lacking.tolist(), spans[len(columns) :], strict=True):
-            made[kind(*span) == 1, column] = np.nan
-        return made
+            rows_drawn[kind(*span) == 1, column] = np.nan
+        return rows_drawn
 
     def _joint(self, features: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
         """``[rows, components]`` logarithms of the probability of a component times that of a row from it.
@@ -260,8 +260,8 @@ def fit_mixture(
     generator = np.random.default_rng(seed)
     shuffled = matrix[generator.permutation(rows)]
     if components is not None:
-        begun = _added(None, scheme, shuffled, shuffled[:components])
-        return _improved(begun, shuffled, shuffled, progress)[0]
+        statistics = _added(None, scheme, shuffled, shuffled[:components])
+        return _improved(statistics, shuffled, shuffled, progress)[0]
     out = max(1, round(_HELD_OUT * rows))
     return _grown(scheme, shuffled[out:], shuffled[:out], generator, progress)
 
@@ -310,8 +310,8 @@ def _cycle(mixture: Mixture, matrix: NDArray[np.float64]) -> Mixture:
     rows = np.zeros(components)
     seen, sums, squares = (np.zeros_like(mixture.means) for _ in range(3))
     kinds = np.zeros_like(mixture.chances)
-    for part in _parts(len(matrix)):
-        features = scheme.features(matrix[part])
+    for chunk in _chunks(len(matrix)):
+        features = scheme.features(matrix[chunk])
         joint = mixture._joint(features)
         share = np.exp(joint - logsumexp(joint, axis=1, keepdims=True)).T
         rows += share.sum(axis=1)
@@ -351,16 +351,16 @@ def _added(mixture: Mixture | None, scheme: Scheme, train: NDArray[np.float64], 
     Each new component is as probable as the average of all.
     """
     counts = np.zeros(sum(scheme.kinds))
-    for part in _parts(len(train)):
-        counts += scheme.features(train[part])[2].sum(axis=0)
+    for chunk in _chunks(len(train)):
+        counts += scheme.features(train[chunk])[2].sum(axis=0)
     overall = _smoothed(counts[None], scheme)
     numbers, there, kinds = scheme.features(seeds)
     # Where a row does not say what it is, its kinds are all 0 and smoothing makes them equal: take the table's.
     chances, end = np.empty_like(kinds), 0
     for size in scheme.kinds:
         start, end = end, end + size
-        says = kinds[:, start:end].sum(axis=1, keepdims=True) > 0
-        own = np.where(says, kinds[:, start:end], overall[:, start:end])
+        known = kinds[:, start:end].sum(axis=1, keepdims=True) > 0
+        own = np.where(known, kinds[:, start:end], overall[:, start:end])
         chances[:, start:end] = 0.5 * own + 0.5 * overall[:, start:end]
     variances = np.maximum(np.where(there > 0, _SPREAD, 1.0), scheme.least)
     new = Mixture(scheme, np.full(len(seeds), 1.0 / len(seeds)), numbers, variances, chances)
@@ -378,18 +378,18 @@ def _added(mixture: Mixture | None, scheme: Scheme, train: NDArray[np.float64], 
 
 def _pruned(mixture: Mixture, rows: int) -> Mixture:
     """Without the components that stand for less than one of so many rows."""
-    kept = mixture.weights >= min(1.0 / rows, mixture.weights.max())
-    weights = mixture.weights[kept]
+    heavy = mixture.weights >= min(1.0 / rows, mixture.weights.max())
+    weights = mixture.weights[heavy]
     return replace(
         mixture,
         weights=weights / weights.sum(),
-        means=mixture.means[kept],
-        variances=mixture.variances[kept],
-        chances=mixture.chances[kept],
+        means=mixture.means[heavy],
+        variances=mixture.variances[heavy],
+        chances=mixture.chances[heavy],
     )
 
 
-def _parts(rows: int) -> Iterator[slice]:
+def _chunks(rows: int) -> Iterator[slice]:
     """Rows that are at work at once."""
     for first in range(0, rows, _ROWS):
         yield slice(first, min(first + _ROWS, rows))

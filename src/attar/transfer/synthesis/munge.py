@@ -118,11 +118,11 @@ def munge(
         threads=threads,
         progress=progress,
     )
-    made, start = np.empty((rows, matrix.shape[1])), 0
+    synthetic, start = np.empty((rows, matrix.shape[1])), 0
     for chunk in rounds:
-        made[start : start + len(chunk)] = chunk
+        synthetic[start : start + len(chunk)] = chunk
         start += len(chunk)
-    return made
+    return synthetic
 
 
 def munge_in_rounds(
@@ -169,7 +169,7 @@ def draws_of_round(
         yield first, generator.random((some, columns)), generator.standard_normal((2, some, columns))
 
 
-def kept_of_round(seed: int, number: int, rows: int, wanted: int) -> Int64[np.ndarray, " wanted"]:
+def chosen_of_round(seed: int, number: int, rows: int, wanted: int) -> Int64[np.ndarray, " wanted"]:
     """Which rows of a round that is only partly wanted are kept, in ascending order."""
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, 1)))
     return np.sort(generator.choice(rows, wanted, replace=False))
@@ -195,9 +195,13 @@ def _rounds(walker: _Walker, rows: int, at_once: int, progress: Progress) -> Ite
                 if number < total:
                     working.append(pool.submit(walker.round, number, known, moved, stop))
                 if number >= at_once:
-                    made = working.popleft().result()
+                    synthetic = working.popleft().result()
                     wanted = min(size, rows - (number - at_once) * size)
-                    yield made if wanted == size else made[kept_of_round(walker.seed, total - 1, size, wanted)]
+                    yield (
+                        synthetic
+                        if wanted == size
+                        else synthetic[chosen_of_round(walker.seed, total - 1, size, wanted)]
+                    )
         finally:
             stop.set()
             for future in working:
@@ -351,7 +355,9 @@ def _check_table(matrix: NDArray[np.float64], nominal: NDArray[np.bool_]) -> Non
         rule = "finite or NaN in every cell"
         raise must("matrix", "munge", rule, f"{matrix[row, column]} in row {row}, column {column}", "Replace it")
     with np.errstate(over="ignore"):
-        wide = np.flatnonzero(np.isinf(np.nan_to_num(matrix).max(axis=0) - np.nan_to_num(matrix).min(axis=0)))
-    if len(wide):
+        unbounded = np.flatnonzero(np.isinf(np.nan_to_num(matrix).max(axis=0) - np.nan_to_num(matrix).min(axis=0)))
+    if len(unbounded):
         remedy = "Divide the column by its largest value"
-        raise must("matrix", "munge", "of finite range in every column", f"an infinite one in column {wide[0]}", remedy)
+        raise must(
+            "matrix", "munge", "of finite range in every column", f"an infinite one in column {unbounded[0]}", remedy
+        )

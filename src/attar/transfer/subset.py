@@ -1,4 +1,4 @@
-"""What of the training examples a student imitates on, and examples without labels beside them."""
+"""Which of the training examples are in the transfer set, and examples without labels beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from attar.errors import NothingMatched, must, near
+from attar.errors import BadInput, NothingMatched, must, near, shown
 from attar.training.batch import ABSENT
 from attar.transfer.split import Split
 from attar.transfer.stratify import stratified
@@ -16,7 +16,7 @@ _SHARE = -4
 """Stream of the draw that keeps a share of the examples."""
 
 
-def part_of(
+def subset_of(
     split: Split,
     *,
     only: Sequence[str] | None = None,
@@ -39,14 +39,17 @@ def part_of(
             there are no labels.
     """
     if only is not None and without is not None:
-        raise must("only and without", "part_of", "given one at a time", (only, without), "Leave one out")
+        raise BadInput("only and without are both given, and each of them chooses the classes. Leave one of them out.")
     if not 0 < share <= 1:
-        raise must("share", "part_of", "greater than 0 and at most 1", share, "0.03 keeps three in a hundred")
+        raise must("share", "subset_of", "greater than 0 and at most 1", share, "0.03 keeps three in a hundred")
     named = only if only is not None else without
     if named is not None:
         if split.labels is None:
             name = "only" if only is not None else "without"
-            raise must(name, "part_of", "left out where there are no labels", named, "Give labels")
+            raise BadInput(
+                f"{name} names the classes {shown(list(named))}, and the examples have no labels. Give labels, or "
+                "leave it out."
+            )
         for name in named:
             if name not in split.classes:
                 raise NothingMatched(f"class {name!r} must be one of the data; {near(name, split.classes)}")

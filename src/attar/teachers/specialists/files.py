@@ -49,8 +49,8 @@ def is_written(place: Path, identity: Mapping[str, Any]) -> bool:
     except (CorruptFile, FileNotFoundError):
         return False
     weights = place / _WEIGHTS
-    whole = weights.is_file() and _sha256(weights) == about.get("sha256")
-    return whole and all(about.get(key) == value for key, value in identity.items())
+    intact = weights.is_file() and _sha256(weights) == about.get("sha256")
+    return intact and all(about.get(key) == value for key, value in identity.items())
 
 
 def read_specialist(place: Path, network: nn.Module, device: str = "cpu") -> Specialist:
@@ -83,7 +83,7 @@ def read_specialist(place: Path, network: nn.Module, device: str = "cpu") -> Spe
             history=tuple(about["history"]),
         )
     except (KeyError, TypeError, FileNotFoundError) as error:
-        raise CorruptFile(f"{place} is no whole specialist ({error!r}). {remedy}") from error
+        raise CorruptFile(f"{place} is not a complete specialist ({error!r}). {remedy}") from error
 
 
 def described(specialist: Specialist) -> dict[str, Any]:

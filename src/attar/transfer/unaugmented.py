@@ -1,4 +1,4 @@
-"""Targets of the examples as they are, for every view of them."""
+"""Targets of the unaugmented examples, for every view of them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from attar.transfer.split import Split
 from attar.transfer.transfer_set import TargetSource
 
 
-class Once:
-    """What a teacher says of the unchanged examples, whatever view of them the student has.
+class UnaugmentedTargets:
+    """The teacher's targets for the unaugmented examples, whatever view of them the student gets.
 
-    The teacher labels each example once instead of once per view. What it would say of a view may differ.
+    The teacher labels each example once instead of once per view. Its targets for a view might differ.
 
     Example:
         >>> import torch
         >>> from attar.teachers.teacher import NetworkTeacher
         >>> from attar.transfer.transfer_set import Live
         >>> split = Split(torch.tensor([[3.0, 1.0]]), None, torch.tensor([0]), ("a", "b"))
-        >>> once = Once(Live(NetworkTeacher(torch.nn.Identity(), classes=2)), split)
-        >>> once(torch.tensor([[9.0, 9.0]]), torch.tensor([0]), 5)
+        >>> targets = UnaugmentedTargets(Live(NetworkTeacher(torch.nn.Identity(), classes=2)), split)
+        >>> targets(torch.tensor([[9.0, 9.0]]), torch.tensor([0]), 5)
         tensor([[ 1., -1.]])
     """
 
     def __init__(self, targets: TargetSource, split: Split) -> None:
-        """Ask about the examples as they are.
+        """Take the targets of the examples as they are.
 
         Args:
             targets: Stored targets with one view, or a live teacher.

@@ -1,4 +1,4 @@
-"""How one model's numbers are taken for logits, found out once and said once."""
+"""How one model's outputs are read as logits: found out once, and remarked on once."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _log = logging.getLogger(__name__)
 _ROUNDED = 1e-3
 """How far a probability in float32 may be beyond 0 or 1."""
 
-_SAID: dict[Kind, str] = {
-    "probabilities": "gives probabilities, and not logits: its logits are taken to be their logarithms",
-    "sigmoids": "gives a probability for each class by itself, and not logits: its logits are taken to be the log-odds",
+_REMARKS: dict[Kind, str] = {
+    "probabilities": "gives probabilities, and not logits: their logarithms are used as its logits",
+    "sigmoids": "gives a probability for each class by itself, and not logits: the log-odds are used as its logits",
 }
 
 
-class Reading:
-    """What a model's numbers are, and what the user should know of that.
+class OutputReader:
+    """What a model's outputs are, and what the user should know of that.
 
     Attributes:
         output: What they are, as it was stated; None where that is to be found out.
         kind: What they are; None until rows were seen, where it takes rows.
-        remarks: Sentences for the user, of what is not as one would expect.
+        remarks: Sentences for the user, about what is not as one would expect.
     """
 
     def __init__(self, output: Output | None, known: Kind | None, of: str, precision: torch.dtype | None) -> None:
-        """Begin with what is known before the model was asked.
+        """Begin with what is known before the model was run.
 
         Args:
             output: What its numbers are, as it was stated.
-            known: What they are by the layer or operator that the model ends in; None where that does not say.
+            known: What they are by the layer or operator that the model ends in; None where that does not tell.
             of: What sentences call the model; their first word.
             precision: The type that it computes in: how exactly probabilities can add up to 1. None for float32.
 
@@ -56,7 +56,7 @@ class Reading:
         self.remarks: list[str] = []
         self._of, self._precision = of, precision or torch.float32
         if self.kind is not None:
-            self._say_kind()
+            self._remark_on_kind()
 
     @property
     def gives(self) -> Literal["logits", "values"]:
@@ -65,7 +65,7 @@ class Reading:
 
     @property
     def mark(self) -> str:
-        """What a fingerprint says of it: nothing where logits are taken as they are."""
+        """What it adds to a fingerprint: nothing where logits are used as they are."""
         return "" if self.kind in (None, "logits", "log_probabilities") else f"from {self.kind}"
 
     def logits(
@@ -80,8 +80,8 @@ class Reading:
         Args:
             numbers: What it gave.
             classes: How many classes there are.
-            inputs: What it was asked about.
-            again: Asks it about other inputs, where its numbers leave open what they are.
+            inputs: What it was run on.
+            again: Runs it on other inputs, where its outputs leave open what they are.
 
         Raises:
             BadInput: If the numbers cannot be what they are stated to be.
@@ -91,7 +91,7 @@ class Reading:
         self._check_stated(numbers)
         kind = self.kind or "logits"
         if kind != "values" and numbers.numel() and float(numbers.amin()) == -torch.inf:
-            self.say(
+            self.remark(
                 f"{self._of} gives minus infinity for some classes: these are put {MASKED:g} below the largest logit "
                 "of the row (a probability of 1e-13)"
             )
@@ -114,7 +114,7 @@ class Reading:
             name = self.output.replace("_", " ")
             raise BadInput(
                 f"{self._of} is stated to give {name}, and gives {most if most > top + tolerance else least:.4g} for "
-                f"some row, which is none. State what it gives (output), or leave that to be found out."
+                f"some row, which cannot be one. State what it gives (output), or leave that to be found out."
             )
 
     def _find_out(self, numbers: Tensor, inputs: Tensor, again: Callable[[Tensor], Tensor]) -> None:
@@ -123,15 +123,15 @@ class Reading:
             self.kind = "probabilities" if of_all else "sigmoids"
         else:
             self.kind = found_kind(again, inputs, numbers, self._precision)
-        self._say_kind()
+        self._remark_on_kind()
 
-    def _say_kind(self) -> None:
-        if self.kind in _SAID:
+    def _remark_on_kind(self) -> None:
+        if self.kind in _REMARKS:
             stated = "" if self.output else ' (state output = "logits" if that is wrong)'
-            self.say(f"{self._of} {_SAID[self.kind]}{stated}")
+            self.remark(f"{self._of} {_REMARKS[self.kind]}{stated}")
 
-    def say(self, text: str) -> None:
-        """Tell the user something, once.
+    def remark(self, text: str) -> None:
+        """Give the user a remark, once.
 
         Args:
             text: A sentence without its period.

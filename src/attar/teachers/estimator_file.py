@@ -99,7 +99,7 @@ def from_bytes(data: bytes, of: str, *, boosters: bool = False) -> Any:
 def _must_not_inflate(data: bytes) -> None:
     """Refuse an archive whose parts say that they are far larger than it; no more than they say is read of them."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(part.file_size for part in archive.infolist())
+        size = sum(item.file_size for item in archive.infolist())
     most = max(_ALWAYS, _LARGEST_GROWTH * len(data))
     if size > most:
         raise BadInput(f"they would grow to {size} bytes, beyond {most}")
@@ -107,25 +107,25 @@ def _must_not_inflate(data: bytes) -> None:
 
 def _check(estimator: object) -> None:
     """Raise BadInput if a model anywhere in an estimator has numbers that its compiled code cannot stand."""
-    for part in _parts(estimator, ()):
-        kind = _name(part)
-        held = getattr(part, "__dict__", {})
+    for item in _nested(estimator, ()):
+        kind = _name(item)
+        held = getattr(item, "__dict__", {})
         if kind == "sklearn.tree._tree.Tree":
-            _check_tree(part)
+            _check_tree(item)
         elif "tree_" in held:  # An estimator sees to it that rows have as many columns as itself, not as its tree.
             _check_columns([held["tree_"]], held["n_features_in_"])
         elif kind == "sklearn.ensemble._gb.GradientBoostingClassifier" and "estimators_" in held:
             # Its trees are walked without asking their own estimators.
             _check_columns([each.tree_ for each in held["estimators_"].reshape(-1)], held["n_features_in_"])
         elif kind in ("sklearn.svm._classes.SVC", "sklearn.svm._classes.NuSVC") and "support_vectors_" in held:
-            _check_vectors(part)
+            _check_vectors(item)
         elif kind == "xgboost.core.Booster":
-            _check_xgboost(part)
+            _check_xgboost(item)
         elif kind == "lightgbm.basic.Booster":
-            _check_lightgbm(part)
+            _check_lightgbm(item)
 
 
-def _parts(value: Any, above: tuple[int, ...]) -> Iterator[Any]:
+def _nested(value: Any, above: tuple[int, ...]) -> Iterator[Any]:
     """Every object inside a value, and itself, where it is no plain value or container of them."""
     if id(value) in above or value is None or isinstance(value, str | bytes | bytearray | int | float | type):
         return
@@ -139,8 +139,8 @@ def _parts(value: Any, above: tuple[int, ...]) -> Iterator[Any]:
     else:
         yield value
         inside = getattr(value, "__dict__", {}).values()
-    for part in inside:
-        yield from _parts(part, (*above, id(value)))
+    for item in inside:
+        yield from _nested(item, (*above, id(value)))
 
 
 def _check_columns(trees: Iterable[Any], columns: int) -> None:

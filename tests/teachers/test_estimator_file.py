@@ -23,8 +23,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from attar.errors import BadInput, CorruptFile
 from attar.teachers.digest import digest
+from attar.teachers.estimator_file import BOOSTERS, TRUSTED, _check_lightgbm, _check_xgboost, from_bytes, to_bytes
 from attar.teachers.families import FAMILIES
-from attar.teachers.saved import BOOSTERS, TRUSTED, _check_lightgbm, _check_xgboost, from_bytes, to_bytes
 
 DRAWS = np.random.default_rng(0)
 ROWS = DRAWS.integers(0, 16, (60, 4)).astype(float)
@@ -151,7 +151,7 @@ class TestModelsThatWouldCrash:
     def test_boosters_are_read_only_where_asked_for(self, package):
         """Their own readers can be made to crash, before anything here could look at what they read."""
         pytest.importorskip(package)
-        data = to_bytes(FAMILIES[package].make({"n_estimators": 1}, 0).fit(ROWS, LABELS))
+        data = to_bytes(FAMILIES[package].build({"n_estimators": 1}, 0).fit(ROWS, LABELS))
         with pytest.raises(BadInput, match=r"file of it must be of a model that is safe to read; .*boosters=True"):
             from_bytes(data, "it")
         assert from_bytes(data, "it", boosters=True).predict_proba(ROWS).shape == (60, 3)

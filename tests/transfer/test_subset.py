@@ -7,8 +7,8 @@ import torch
 
 from attar.errors import BadInput, NothingMatched
 from attar.training.batch import ABSENT
-from attar.transfer.part import absent_classes, joined, part_of
 from attar.transfer.split import Split
+from attar.transfer.subset import absent_classes, joined, subset_of
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -20,7 +20,7 @@ def split() -> Split:
 
 
 def test_classes_are_left_out_or_kept_alone(split: Split) -> None:
-    without, only = part_of(split, without=["bee"]), part_of(split, only=["ant", "cat"])
+    without, only = subset_of(split, without=["bee"]), subset_of(split, only=["ant", "cat"])
     assert torch.equal(without.ids, only.ids) and len(only) == 200
     assert only.labels is not None and split.labels is not None
     assert only.labels.unique().tolist() == [0, 2] and only.classes == CLASSES
@@ -29,10 +29,10 @@ def test_classes_are_left_out_or_kept_alone(split: Split) -> None:
 
 
 def test_a_share_keeps_the_classes_shares_and_grows(split: Split) -> None:
-    few, more = part_of(split, share=0.03, seed=5), part_of(split, share=0.3, seed=5)
+    few, more = subset_of(split, share=0.03, seed=5), subset_of(split, share=0.3, seed=5)
     assert few.labels is not None and torch.bincount(few.labels).tolist() == [3, 3, 3]
     assert len(more) == 90 and set(few.ids.tolist()) <= set(more.ids.tolist())
-    assert set(part_of(split, share=0.03, seed=6).ids.tolist()) != set(few.ids.tolist())
+    assert set(subset_of(split, share=0.03, seed=6).ids.tolist()) != set(few.ids.tolist())
 
 
 def test_joined_examples_have_no_label_and_new_ids(split: Split) -> None:
@@ -44,16 +44,16 @@ def test_joined_examples_have_no_label_and_new_ids(split: Split) -> None:
 
 def test_what_cannot_be_kept_is_said(split: Split) -> None:
     with pytest.raises(NothingMatched, match="Did you mean 'bee'"):
-        part_of(split, without=["be"])
+        subset_of(split, without=["be"])
     with pytest.raises(NothingMatched, match="nothing is left"):
-        part_of(split, without=CLASSES)
+        subset_of(split, without=CLASSES)
     with pytest.raises(BadInput, match=r"share .*at most 1; got 1\.5"):
-        part_of(split, share=1.5)
-    with pytest.raises(BadInput, match="one at a time"):
-        part_of(split, only=["ant"], without=["bee"])
+        subset_of(split, share=1.5)
+    with pytest.raises(BadInput, match="are both given"):
+        subset_of(split, only=["ant"], without=["bee"])
     unlabeled = Split(split.inputs, None, split.ids, CLASSES)
-    with pytest.raises(BadInput, match="where there are no labels"):
-        part_of(unlabeled, only=["ant"])
+    with pytest.raises(BadInput, match="the examples have no labels"):
+        subset_of(unlabeled, only=["ant"])
     with pytest.raises(BadInput, match="Name the classes"):
         absent_classes(unlabeled)
-    assert len(part_of(unlabeled, share=0.5)) == 150
+    assert len(subset_of(unlabeled, share=0.5)) == 150
