@@ -424,7 +424,7 @@ class TestEncode:
             ),
             (
                 pd.DataFrame({"age": [1], "sex": [2], "name": [3]}),
-                r"columns that are not known: \['name'\]\. Leave them out",
+                r"The rows have columns that are not known: \['name'\]\. Leave them out",
             ),
             (np.zeros((1, 3)), "number of columns of the rows must be 2, as when they were inferred; got 3"),
         ],
@@ -812,7 +812,7 @@ class TestJson:
             Columns.from_json([3])
 
     def test_no_columns_and_one_twice(self):
-        with pytest.raises(BadInput, match=r"^columns of Columns must be at least one; got 'none'"):
+        with pytest.raises(BadInput, match=r"^Columns needs at least one column"):
             Columns(())
         with pytest.raises(BadInput, match=r"^Two columns of the rows have one name"):
             Columns((Column("a", "number"), Column("a", "number")))

@@ -189,7 +189,7 @@ def test_pass_that_was_killed_goes_on(tmp_path):
     assert process.returncode == -signal.SIGKILL, complaint.decode()
     done = len(list(tmp_path.glob("a/*.parquet")))
     assert 3 <= done < 50
-    with pytest.raises(BadInput, match=r"a finished pass; got .* of 50 parts.*Run label again"):
+    with pytest.raises(BadInput, match=r"holds .* of 50 shards.*Run label again"):
         Targets.open(tmp_path / "a")
     teacher = Linear()
     targets = label(teacher, split(), tmp_path / "a", views=TWICE, batch_size=2, rows_per_shard=2)
@@ -330,7 +330,7 @@ def test_part_that_was_written_but_not_yet_named_is_written_again(folder):
     document = json.loads((folder / "manifest.json").read_text())
     del document["shards"]["shard-000-00002.parquet"]
     (folder / "manifest.json").write_text(to_text(document))
-    with pytest.raises(BadInput, match=r"a finished pass; got .* with 2 of 3 parts"):
+    with pytest.raises(BadInput, match=r"holds 2 of 3 shards"):
         Targets.open(folder)
     teacher = Linear()
     assert same(whole, label(teacher, split(), folder)) and teacher.asked == 1
@@ -339,7 +339,9 @@ def test_part_that_was_written_but_not_yet_named_is_written_again(folder):
 def test_missing_part_of_a_finished_store(folder):
     whole = Targets.open(folder)
     (folder / "shard-000-00001.parquet").unlink()
-    with pytest.raises(CorruptFile, match=r"shard-000-00001.parquet': it is missing.*label again"):
+    with pytest.raises(
+        CorruptFile, match=r"shard-000-00001.parquet' of the stored targets cannot be used: it is missing.*label again"
+    ):
         Targets.open(folder)
     teacher = Linear()
     assert same(whole, label(teacher, split(), folder)) and teacher.asked == 1
@@ -473,7 +475,7 @@ def test_disk_that_fills_up_keeps_the_finished_shards(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    match = r"with room; got .*No space left on device.*the parts that are there are kept"
+    match = r"cannot be written: No space left on device.*the shards that are there are reused"
     with monkeypatch.context() as patch, pytest.raises(BadInput, match=match):
         patch.setattr(os, "fsync", full)
         label(Linear(), split(), tmp_path, rows_per_shard=10)
@@ -488,7 +490,7 @@ def test_file_that_may_not_grow(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
-        with pytest.raises(BadInput, match=r"folder of label must be .* with room; got .*File too large"):
+        with pytest.raises(BadInput, match=r"of label cannot be written: File too large"):
             label(Linear(), split(900), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -532,7 +534,7 @@ class Gives(Linear):
         (torch.zeros(49, 5), r"got \[49, 5\]"),
         (torch.zeros(50), r"got \[50\]"),
         (torch.zeros(50, 5, 1), r"got \[50, 5, 1\]"),
-        (np.zeros((50, 5)), "got 'ndarray'"),
+        (np.zeros((50, 5)), "got ndarray"),
     ],
     ids=["classes", "rows", "rank 1", "rank 3", "numpy"],
 )

@@ -144,7 +144,7 @@ def test_it_goes_on_at_the_first_missing_part(tmp_path, monkeypatch):
     monkeypatch.setitem(MEANS, "probabilities", dying)
     with pytest.raises(KeyboardInterrupt):
         merge(stores, tmp_path / "merged", rows_per_shard=20)  # the first call checks the weights
-    with pytest.raises(BadInput, match=r"a finished pass; got .* with 1 of 6 parts"):
+    with pytest.raises(BadInput, match=r"holds 1 of 6 shards"):
         Targets.open(tmp_path / "merged")
     calls[:] = [0] * 10
     assert same(whole, merge(stores, tmp_path / "merged", rows_per_shard=20))
@@ -219,7 +219,7 @@ def test_a_store_that_is_not_there_or_not_finished(tmp_path):
         merge([tmp_path / "gone"], tmp_path / "merged")
     with pytest.raises(KeyboardInterrupt):
         label(Linear(dies_after=1), split(), tmp_path / "half", batch_size=20, rows_per_shard=20)
-    with pytest.raises(BadInput, match=r"folder of merge must be a finished pass; got .*half with 1 of 3 parts"):
+    with pytest.raises(BadInput, match=r"merge needs complete targets, and .*half' holds 1 of 3 shards"):
         merge([tmp_path / "half"], tmp_path / "merged")
 
 
@@ -227,7 +227,10 @@ def test_a_damaged_store_is_noticed_and_nothing_wrong_is_written(tmp_path):
     stores = members(tmp_path)
     part = stores[2].folder / "shard-001-00000.parquet"
     part.write_bytes(part.read_bytes()[:-1] + b"?")
-    with pytest.raises(CorruptFile, match=r"shard-001-00000.parquet': its bytes are not those that were written"):
+    with pytest.raises(
+        CorruptFile,
+        match=r"shard-001-00000.parquet' of .* cannot be used: its bytes are not those that were written",
+    ):
         merge(stores, tmp_path / "merged")
     part.unlink()
     label(Linear(scale=SCALES[2]), split(), stores[2].folder, views=TWICE)

@@ -23,9 +23,9 @@ from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.train_module import reads_layers
-from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.store import Targets
 from attar.transfer.transfer_set import TargetSource
+from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.views import Views
 
 

@@ -10,10 +10,10 @@ from attar.pipeline.nodes import Node
 from attar.recipes.context import Context
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import Teacher
-from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.split import Split
 from attar.transfer.store import Targets, label, merge
 from attar.transfer.transfer_set import Live, TargetSource
+from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.transfer.views import UNCHANGED, Views
 
 _STORE = "store"

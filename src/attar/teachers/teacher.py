@@ -78,7 +78,7 @@ def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
     outputs: object = teacher.predict(inputs.clone())
     if not isinstance(outputs, Tensor):
         rule, remedy = f"a tensor [{len(inputs)}, {teacher.classes}]", "Let predict return a torch tensor of logits"
-        raise must("output", repr(teacher), rule, Words(f"a {type(outputs).__name__}"), remedy)
+        raise must("output", repr(teacher), rule, Words(type(outputs).__name__), remedy)
     return outputs
 
 

@@ -19,8 +19,8 @@ from attar.network.spec import Spec
 from attar.ops.class_shift import best_class_shift
 from attar.pipeline.step import Result, Step, Tools
 from attar.training.scoring import METRICS
-from attar.transfer.subset import absent_classes
 from attar.transfer.split import Dataset
+from attar.transfer.subset import absent_classes
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ def corrupt(path: Path, why: str, *, unusable: bool = False) -> CorruptFile:
     remedy = "Delete the folder and label again"
     if not unusable:
         remedy = "Delete this file if it is there, and label again: only this shard is computed anew"
-    return CorruptFile(f"{str(path)!r} is not the file of stored targets that label wrote: {why}. {remedy}.")
+    return CorruptFile(f"{str(path)!r} of the stored targets cannot be used: {why}. {remedy}.")
 
 
 def unwritable(folder: Path, error: OSError, of: str) -> BadInput:

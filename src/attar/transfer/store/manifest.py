@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attar.errors import StaleStore, must, shown
+from attar.errors import BadInput, StaleStore, must, shown
 from attar.records import read_record, to_text
 from attar.transfer.store.coding import DTYPES, VALUES, Coding
 from attar.transfer.store.fidelity import Fidelity
@@ -169,8 +169,10 @@ class Manifest:
         shards = [shard.name for shard in self.shards()]
         done = sum(name in self.digests for name in shards)
         if done < len(shards):
-            got = f"{folder} with {done} of {len(shards)} shards"
-            raise must("folder", of, "a finished pass", got, "Run label again: it goes on where it stopped")
+            raise BadInput(
+                f"{of} needs complete targets, and {str(folder)!r} holds {done} of {len(shards)} shards. "
+                "Run label again: it goes on where it stopped."
+            )
 
     def fidelity(self) -> dict[float, Fidelity]:
         """What was lost in all shards together, for every temperature at which each of them was measured."""
