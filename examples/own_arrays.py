@@ -16,11 +16,13 @@ data = attar.from_arrays("spirals", {"x": x, "y": y, "classes": ["red", "green",
 torch.manual_seed(0)
 settings = attar.Training(epochs=30, batch_size=64, optimizer="adam", learning_rate=0.02)
 labels = attar.Objective({"hard": attar.Term(loss=attar.HardLabels())})
-seen, judged = attar.TransferSet(data.train), attar.TransferSet(data.validation)
-members = [attar.fit(mlp(2, 3, [64, 64]), labels, seen, settings=settings, validation=judged).model for _ in range(3)]
+seen, validation = attar.TransferSet(data.train), attar.TransferSet(data.validation)
+members = [
+    attar.fit(mlp(2, 3, [64, 64]), labels, seen, settings=settings, validation=validation).model for _ in range(3)
+]
 
-says = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=2.0))})
-taught = attar.TransferSet(data.train, targets=attar.Live(attar.as_teacher(members, classes=3)))
-fitted = attar.fit(mlp(2, 3, [16]), says, taught, settings=settings, validation=judged)
+objective = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=2.0))})
+transfer_set = attar.TransferSet(data.train, targets=attar.Live(attar.as_teacher(members, classes=3)))
+fitted = attar.fit(mlp(2, 3, [16]), objective, transfer_set, settings=settings, validation=validation)
 print(fitted)
 print(attar.measure(fitted.model, data.test))

@@ -1,4 +1,4 @@
-"""A forest of scikit-learn becomes a small network that says the same, and a file that needs no scikit-learn."""
+"""A forest of scikit-learn becomes a small network with the same predictions, and a file that needs no scikit-learn."""
 
 import pickle
 
@@ -14,7 +14,7 @@ x, y = load_breast_cancer(return_X_y=True, as_frame=False)
 x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.3, stratify=y, random_state=0)
 forest = ExtraTreesClassifier(200, random_state=0).fit(x_train, y_train)
 
-# No labels: the forest labels rows that are made up to look like these.
+# No labels: the forest labels synthetic rows that look like these.
 mimic = Mimic(forest, hidden=(32,), rows=8000, p=0.5, s=5.0, steps=600, random_state=0).fit(x_train)
 print(mimic.report_)
 print(f"accuracy: forest {forest.score(x_test, y_test):.3f}, mimic {mimic.score(x_test, y_test):.3f}")

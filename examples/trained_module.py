@@ -1,4 +1,4 @@
-"""From a trained torch module to an artifact: a small student learns what the module says, and ONNX Runtime runs it."""
+"""From a trained torch module to an artifact: a small student learns the module's outputs, and ONNX Runtime runs it."""
 
 import torch
 
@@ -12,11 +12,11 @@ large = attar.fit(mlp(64, 10, [512, 512]), labels, attar.TransferSet(data.train)
 
 teacher = attar.as_teacher(large, classes=10)
 targets = attar.label(teacher, data.train, "targets")
-says = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=4.0))})
+objective = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=4.0))})
 settings = attar.Training(epochs=30, learning_rate=0.05)
 check = attar.TransferSet(data.validation)
 fitted = attar.fit(
-    mlp(64, 10, [16]), says, attar.TransferSet(data.train, targets=targets), settings=settings, validation=check
+    mlp(64, 10, [16]), objective, attar.TransferSet(data.train, targets=targets), settings=settings, validation=check
 )
 
 artifact = attar.deploy(

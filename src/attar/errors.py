@@ -36,7 +36,7 @@ class Diverged(AttarError, ArithmeticError):
 
 
 class Words(str):
-    """What is said in the place of a value, such as which value it is of many: an error message does not quote it."""
+    """Prose in the place of a value, such as which value it is of many: an error message does not quote it."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -71,6 +71,8 @@ def shown(value: object, limit: int = 120) -> str:
         text = repr(str(value)) if isinstance(value, Path) else repr(value)
     except Exception:  # a number of too many digits, or an object that cannot say what it is
         text = f"a {type(value).__name__}"
+    if isinstance(value, Words):  # prose, of which nothing is cut but what could not be read anyway
+        limit = max(limit, 500)
     if len(text) <= limit:
         return text
     end = limit // 4

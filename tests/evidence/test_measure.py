@@ -173,7 +173,7 @@ def test_class_without_examples_has_no_accuracy():
         (np.zeros((2, 3)), np.array([-1, -1]), CLASSES, "known for at least one example"),
         (np.zeros((0, 3)), np.zeros(0, np.int64), CLASSES, "known for at least one example"),
         (np.zeros((1, 2)), np.array([0]), ("same", "same"), "different names"),
-        (np.array([[0.0, 1.0, 2.0], [0.0, np.nan, 0.0]]), np.array([-1, 1]), CLASSES, "finite; got 'row 1"),
+        (np.array([[0.0, 1.0, 2.0], [0.0, np.nan, 0.0]]), np.array([-1, 1]), CLASSES, "finite; got row 1"),
     ],
 )
 def test_quality_refuses(logits, labels, classes, match):
@@ -471,7 +471,7 @@ def test_measured_memory_is_that_of_the_folder(artifact, monkeypatch):
 
 
 def test_network_elsewhere_is_refused():
-    with pytest.raises(BadInput, match="model of measure must be on the CPU; got 'meta'"):
+    with pytest.raises(BadInput, match="model of measure must be on the CPU; got meta"):
         measure(nn.Linear(4, 3, device="meta"), split(5))
 
 
@@ -576,5 +576,5 @@ def test_what_is_no_model_is_told() -> None:
     bare = getattr(measure, "__wrapped__", measure)
     with pytest.raises(BadInput, match=r"model of measure must be a model, not where it lies; .* Pass attar\.load\("):
         bare("runs/one", some_rows())
-    with pytest.raises(BadInput, match=r"model of measure must be an artifact, .*; got 'int'"):
+    with pytest.raises(BadInput, match=r"model of measure must be an artifact, .*; got int"):
         bare(3, some_rows())

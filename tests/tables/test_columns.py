@@ -238,8 +238,8 @@ class TestInfer:
     @pytest.mark.parametrize(
         ("rows", "message"),
         [
-            (np.zeros((0, 2)), "rows of a table must be at least one column and one row; got '2 columns and 0 rows'"),
-            (np.zeros((2, 0)), "rows of a table must be at least one column and one row; got '0 columns and 0 rows'"),
+            (np.zeros((0, 2)), "rows of a table must be at least one column and one row; got 2 columns and 0 rows"),
+            (np.zeros((2, 0)), "rows of a table must be at least one column and one row; got 0 columns and 0 rows"),
             (pd.DataFrame({"a": []}), "rows of a table must be at least one column and one row"),
             (pa.table({"a": pa.array([], pa.string())}), "rows of a table must be at least one column and one row"),
             (np.zeros(3), r"rows of a table must be \[rows, columns\]; got \(3,\)\. Use \.reshape\(1, -1\)"),
@@ -249,7 +249,7 @@ class TestInfer:
             ),
             (
                 pd.Series([1, 2]),
-                "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got 'a Series",
+                "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a Series",
             ),
             (
                 pd.DataFrame([[1, 2]], columns=["a", "a"]),
@@ -284,11 +284,11 @@ class TestInfer:
             ),
             (
                 np.array([["a"], [1]], dtype=object),
-                r"column 'column 0' of the rows must be of one type; got 'str \(row 0\) and int \(row 1\)'\. Convert",
+                r"column 'column 0' of the rows must be of one type; got str \(row 0\) and int \(row 1\)\. Convert",
             ),
             (
                 np.array([["\ud800"]], dtype=object),
-                "column 'column 0' of the rows must be of valid Unicode; got \"'utf",
+                "column 'column 0' of the rows must be of valid Unicode; got 'utf",
             ),
             (np.array([[True], [1]], dtype=object), "column 'column 0' of the rows must be of one type"),
             (

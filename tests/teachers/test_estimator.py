@@ -113,10 +113,10 @@ def test_margin_counts_as_log_odds():
     ("estimator", "message"),
     [
         (GaussianNB(), "must be fitted; got 'GaussianNB'"),
-        (GaussianNB, "must be a fitted estimator; got 'the class GaussianNB'"),
+        (GaussianNB, "must be a fitted estimator; got the class GaussianNB"),
         (LinearSVC().fit(MATRIX, LABELS), "must be one with predict_proba, or of two classes.*CalibratedClassifierCV"),
         (SVC().fit(MATRIX, LABELS), "must be one with predict_proba"),
-        (LinearRegression().fit(MATRIX, LABELS), "must be a classifier with classes_; got 'no classes_'"),
+        (LinearRegression().fit(MATRIX, LABELS), "must be a classifier with classes_; got no classes_"),
         (RandomForestClassifier(2).fit(MATRIX, np.stack([LABELS, LABELS], 1)), "classes_ of several targets"),
         (Says((1.0,), (0,)).fit(), "at least two"),
     ],
@@ -289,7 +289,7 @@ class TestRegressor:
         assert first_again != second and len(first) == 64
 
     def test_wrong_outputs(self):
-        with pytest.raises(BadInput, match=r"must be numbers \[60, 1\]; got 'float64 \[60, 2\]'"):
+        with pytest.raises(BadInput, match=r"must be numbers \[60, 1\]; got float64 \[60, 2\]"):
             RegressorTeacher(LinearRegression().fit(MATRIX, self.VALUES)).predict(INPUTS)
         with pytest.raises(BadInput, match="outputs of RegressorTeacher must be at least 1"):
             RegressorTeacher(LinearRegression().fit(MATRIX, self.VALUES), outputs=0)

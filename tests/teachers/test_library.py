@@ -283,7 +283,7 @@ class TestGrids:
         ({"X": np.full((60, 4), np.inf)}, "X of build_library must be finite"),
         ({"X": [["a"] * 4] * 60}, r"X of build_library must be a matrix of numbers.*Columns\.encode"),
         ({"y": TRAIN[1][:5]}, "y of build_library must be 60 classes"),
-        ({"y": np.zeros(60)}, "y of build_library must be 60 classes; got 'float64"),
+        ({"y": np.zeros(60)}, "y of build_library must be 60 classes; got float64"),
         ({"y": np.zeros(60, int)}, "y of build_library must be of at least two classes"),
         ({"nominal": [True]}, "nominal of build_library must be 4 bools"),
         ({"nominal": [0, 0, 0, 1]}, "nominal of build_library must be 4 bools"),

@@ -355,7 +355,7 @@ GOOD = np.array([[0.9, 0.4], [0.4, 0.9]])
         ({"bags": -1}, "bags of select must be at least 0"),
         ({"bag_fraction": 0.0}, "bag_fraction of select must be greater than 0"),
         ({"tie": "smalest"}, "tie of select must be 'first' or 'smallest'.*Did you mean 'smallest'"),
-        ({"tie": "smallest"}, "sizes of select must be one number for each of the 2 models; got 'none'"),
+        ({"tie": "smallest"}, "sizes of select must be one number for each of the 2 models; got none"),
         ({"names": ["a", "a"]}, "names of select must be 2 different ones"),
         ({"predictions": [0.5, 0.5]}, r"predictions of select must be numbers \[models, n, classes\]"),
         ({"predictions": np.empty((0, 2))}, "predictions of select must be numbers"),

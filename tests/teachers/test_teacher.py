@@ -134,7 +134,7 @@ def test_classes_that_contradict_the_example():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({}, "classes of NetworkTeacher must be known, or an example given; got 'neither'"),
+        ({}, "classes of NetworkTeacher must be known, or an example given; got neither"),
         ({"example": pictures(0)}, "an empty example"),
         ({"classes": 0}, "classes of NetworkTeacher must be at least 1"),
         ({"classes": 3, "mean": 0.5}, "mean and std of NetworkTeacher must be given together"),

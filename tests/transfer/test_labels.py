@@ -59,10 +59,10 @@ def test_named_classes():
         ([0.5, 1], "y of mine must be whole numbers, one for each class; got 0.5 in row 0"),
         ([float("inf"), 1], "y of mine must be whole numbers, one for each class; got inf in row 0"),
         (np.array([2**64 - 1, 0], np.uint64), r"y of mine must be whole numbers below 2\*\*63"),
-        (["a", "b", "c"], 'y of mine must be of a few classes; got "3 different names in 3 rows'),
-        (["a", "a"], "y of mine must be of two or more classes; got \"only 'a'\""),
+        (["a", "b", "c"], "y of mine must be of a few classes; got 3 different names in 3 rows"),
+        (["a", "a"], "y of mine must be of two or more classes; got only 'a'"),
         ([[0, 1]], r"y of mine must be \[n\], one number for each row; got \(1, 2\)\. Use \.argmax"),
-        (np.array([1, "a"], object), "y of mine must be whole numbers, bools or names; got 'int, str'"),
+        (np.array([1, "a"], object), "y of mine must be whole numbers, bools or names; got int, str"),
     ],
 )
 def test_broken_rules_are_named(labels: Any, message: str):
@@ -77,9 +77,7 @@ def test_other_splits_have_the_same_classes():
         numbered_labels("mine", {"train": ("y", [0, 1]), "test": ("z", [1, 2])})
     with pytest.raises(BadInput, match=r"^z of mine must be one of the classes in every row; got .*'c' in row 0"):
         numbered_labels("mine", {"train": ("y", list("abab")), "test": ("z", ["c"])})
-    with pytest.raises(
-        BadInput, match=r"^labels of mine must be of one kind; got 'texts in train and numbers in test'"
-    ):
+    with pytest.raises(BadInput, match=r"^labels of mine must be of one kind; got texts in train and numbers in test"):
         numbered_labels("mine", {"train": ("y", list("abab")), "test": ("z", [1])})
 
 
@@ -129,9 +127,9 @@ class TestSplitColumn:
                 ["train", "tset"] * 20,
                 "split of arrays must be train, validation or test in every row; got .*'tset' in row 1",
             ),
-            (["train"] * 40, "split of arrays must be 'test' in some rows; got 'none'"),
-            (["test"] * 40, "split of arrays must be 'train' in some rows"),
-            (["train"] * 3, r"split of arrays must be \[40\], one of"),
+            (["train"] * 40, "split of arrays names no row for test"),
+            (["test"] * 40, "split of arrays names no row for train"),
+            (["train"] * 3, r"split of arrays must be \[40\], with"),
         ],
     )
     def test_broken_rules_are_named(self, split: list[str], message: str):

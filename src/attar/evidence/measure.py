@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact
 from attar.deployment.checked import ROUNDED, TOLERANCE, tolerance_of
 from attar.deployment.runtimes import Runner, open_torch
-from attar.errors import AttarError, must
+from attar.errors import AttarError, Words, must
 from attar.evidence.formatting import count, milliseconds, percent, percent_interval, significant, size
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
@@ -268,10 +268,12 @@ def quality(logits: NDArray[np.floating], labels: NDArray[np.integer], classes: 
     known = labels >= 0
     scores, truth = logits[known].astype(np.float64), labels[known].astype(np.int64)
     if not len(truth):
-        raise must("labels", "quality", "known for at least one example", "none", "Give a split with labels")
+        raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
     if not np.isfinite(scores).all():
         bad = int(np.flatnonzero(known)[~np.isfinite(scores).all(axis=1)][0])
-        raise must("logits", "quality", "finite", f"row {bad}: {logits[bad]}", "The model overflows on this example")
+        raise must(
+            "logits", "quality", "finite", Words(f"row {bad}: {logits[bad]}"), "The model overflows on this example"
+        )
     log_probabilities = scores - logsumexp(scores, axis=1, keepdims=True)
     right = scores.argmax(axis=1) == truth
     examples, hits = len(truth), int(right.sum())
@@ -359,7 +361,7 @@ def parity(
         raise must("logits", "parity", "two [n, classes] arrays of one shape", got, "Run both on the same split")
     for parameter, logits in (("logits_a", logits_a), ("logits_b", logits_b)):
         if not np.isfinite(logits).all():
-            raise must(parameter, "parity", "finite", "NaN or infinity", "Choose another runtime or precision")
+            raise must(parameter, "parity", "finite", Words("NaN or infinity"), "Choose another runtime or precision")
     first = logits_a.astype(np.float64)
     apart = np.abs(first - logits_b)
     found = Parity(float(apart.max()), float(apart.mean()), agreement(logits_a, logits_b))
@@ -477,7 +479,7 @@ def measure(
     _check_split(split)
     if split.labels is None or (validation is not None and validation.labels is None):
         raise must(
-            "split", "measure", "labelled", "no labels", "Use predict_all and agreement on splits without labels"
+            "split", "measure", "labelled", Words("no labels"), "Use predict_all and agreement on splits without labels"
         )
     with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         runner, known = _opened(model, split, threads)
@@ -518,13 +520,13 @@ def _check_model(model: object) -> None:
     if isinstance(model, str | Path):
         raise must("model", "measure", "a model, not where it lies", model, f"Pass attar.load({str(model)!r})")
     rule = "an artifact, a torch.nn.Module, or a function of arrays"
-    raise must("model", "measure", rule, type(model).__name__, "Pass what deploy, load or fit(...).model give")
+    raise must("model", "measure", rule, Words(type(model).__name__), "Pass what deploy, load or fit(...).model give")
 
 
 def _check_split(split: object) -> None:
     if not isinstance(split, Split):
         hint = "Pass dataset.test" if hasattr(split, "test") else "Make one with attar.from_arrays(...).test"
-        raise must("split", "measure", "a split of a data set", type(split).__name__, hint)
+        raise must("split", "measure", "a split of a data set", Words(type(split).__name__), hint)
 
 
 def _check_consistent(model: Artifact | nn.Module | Runner, runner: Runner, split: Split, name: str) -> None:
@@ -553,7 +555,7 @@ def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) ->
         tensors = [*model.parameters(), *model.buffers()]
         elsewhere = {tensor.device.type for tensor in tensors} - {"cpu"}
         if elsewhere:
-            raise must("model", "measure", "on the CPU", ", ".join(sorted(elsewhere)), "Call .cpu() on it first")
+            raise must("model", "measure", "on the CPU", Words(", ".join(sorted(elsewhere))), "Call .cpu() on it first")
         runner = open_torch(model, threads)
         _check_consistent(model, runner, split, type(model).__name__)
         figures = cost(model, split.floats(slice(0, 1)))

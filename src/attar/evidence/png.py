@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attar.errors import must
+from attar.errors import Words, must
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB = 0, 2
@@ -32,7 +32,7 @@ def data_uri(pixels: ArrayLike) -> str:
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise must("pixels", "data_uri", "[height, width] or [height, width, 3]", array.shape, "Move the channels last")
     if not np.isfinite(array).all():
-        raise must("pixels", "data_uri", "finite", "NaN or infinity", "Check the array where it was computed")
+        raise must("pixels", "data_uri", "finite", Words("NaN or infinity"), "Check the array where it was computed")
     levels = np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)
     height, width = levels.shape[:2]
     # Each row begins with the number of its filter; 0 stores the bytes as they are.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from attar.errors import must, near
+from attar.errors import Words, must, near
 
 Clustering = Literal["online", "batch"]
 """The ways to cluster: one that looks at a few columns at a time, and one that looks at all of them."""
@@ -103,7 +103,7 @@ def cluster_classes(
         rule = f"at least 1 and below the {classes} classes"
         raise must("set_size", "cluster_classes", rule, set_size, "Leave it out for sets that share no class")
     if not bool(covariances.isfinite().all()):
-        raise must("covariances", "cluster_classes", "finite", "NaN or infinite ones", "Look at the predictions")
+        raise must("covariances", "cluster_classes", "finite", Words("NaN or infinite ones"), "Look at the predictions")
     if columns not in get_args(Columns):
         rule = f"one of {', '.join(map(repr, get_args(Columns)))}"
         raise must("columns", "cluster_classes", rule, columns, near(str(columns), get_args(Columns)))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from attar.errors import must
+from attar.errors import Words, must
 
 SMALLEST = 1e-30
 """Spans below it count as no span at all: their steps would not be numbers."""
@@ -191,5 +191,5 @@ def check_finite(tensor: Shaped[Tensor, "..."], of: str) -> None:
     # One pass: a NaN, or opposite infinities, make the sum NaN. Only then is it worth counting.
     if not bool(tensor.detach().sum().isfinite()) and (bad := int((~tensor.isfinite()).sum())):
         rule = "finite everywhere"
-        got = f"{bad} of {tensor.numel()} values NaN or infinite"
+        got = Words(f"{bad} of {tensor.numel()} values NaN or infinite")
         raise must("tensor", of, rule, got, "Repair the weights; while training, lower the learning rate")

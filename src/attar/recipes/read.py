@@ -177,18 +177,19 @@ def _said(problem: Any, where: str) -> str:
     """One sentence for one problem that pydantic found."""
     path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
     model, path = _walked(path)
-    key = ".".join(map(_name, path)) or "the recipe"
+    key = ".".join(map(_name, path))
+    place = f"{where}: {key}" if key else where
     if problem["type"] == "extra_forbidden":
         return _ended(f"{where}: unknown key {key}. {near(str(path[-1]), [] if model is None else model.model_fields)}")
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         uses = problem["ctx"].get("expected_tags", "'distill', 'quantize'")
-        return f"{where}: {key}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
+        return f"{place}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if problem["type"] == "value_error":
-        return _ended(f"{where}: {key}: {message}")
-    return f"{where}: {key}: {message}; got {shown(problem['input'])}."
+        return _ended(f"{place}: {message}")
+    return f"{place}: {message}; got {shown(problem['input'])}."
 
 
 def _name(part: Any) -> str:

@@ -110,7 +110,9 @@ class Cells:
                 encoded = pa.array(self.values[there], pa.large_string()).dictionary_encode()
             except UnicodeEncodeError as error:
                 remedy = "Decode the text again"
-                raise must(f"column {self.name!r}", "the rows", "of valid Unicode", str(error), remedy) from error
+                raise must(
+                    f"column {self.name!r}", "the rows", "of valid Unicode", Words(str(error)), remedy
+                ) from error
             names = encoded.dictionary.to_pylist()
             order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
             codes[there] = np.argsort(order)[encoded.indices.to_numpy()]
@@ -157,7 +159,7 @@ def read(rows: Any) -> list[Cells]:
         table = as_arrow(rows)
         cells = [_from_arrow(name, table.column(place)) for place, name in enumerate(distinct(table.column_names))]
     if not cells or not len(cells[0].values):
-        got = f"{len(cells)} columns and {len(cells[0].values) if cells else 0} rows"
+        got = Words(f"{len(cells)} columns and {len(cells[0].values) if cells else 0} rows")
         raise must("rows", "a table", "at least one column and one row", got, "Give some")
     return cells
 
@@ -196,7 +198,9 @@ def by_name(rows: object) -> dict[str, Sequence[Any]] | None:
         if row.keys() != rows[0].keys():
             got = sorted(map(str, row.keys() ^ rows[0].keys()))
             rule = "the same in every row"
-            raise must("columns", "the rows", rule, f"{got[0]!r} not in both row 0 and row {place}", "Name all in each")
+            raise must(
+                "columns", "the rows", rule, Words(f"{got[0]!r} not in both row 0 and row {place}"), "Name all in each"
+            )
     return {name: [row[key] for row in rows] for name, key in zip(names, list(rows[0]), strict=True)}
 
 
@@ -310,7 +314,7 @@ def as_arrow(rows: Any) -> Any:
     try:
         return pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        got = f"a {type(rows).__name__}, of which Arrow says: {error}"
+        got = Words(f"a {type(rows).__name__}, of which Arrow says: {error}")
         raise must("rows", "a table", rule, got, "Convert them to a pyarrow.Table") from error
 
 
@@ -325,7 +329,7 @@ def distinct(names: Iterable[str]) -> list[str]:
         first: dict[str, int] = {}
         for place, name in enumerate(names):
             if name in first:
-                got = f"{name!r} at positions {first[name]} and {place}"
+                got = Words(f"{name!r} at positions {first[name]} and {place}")
                 raise BadInput(f"Two columns of the rows have one name: {got}. Rename one of them.")
             first[name] = place
     return names
@@ -393,7 +397,9 @@ def objects(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]]:
         present = present[~nan]
     first = {str(families[kind]): kinds.index(kind) for kind in set(map(type, present))}
     if len(first) > 1 and first.keys() != {"int", "float"}:
-        got = " and ".join(f"{family} (row {row})" for family, row in sorted(first.items(), key=lambda pair: pair[1]))
+        got = Words(
+            " and ".join(f"{family} (row {row})" for family, row in sorted(first.items(), key=lambda pair: pair[1]))
+        )
         remedy = "Convert them, for instance with .astype(str)"
         raise _Mixed(str(must(f"column {name!r}", "the rows", "of one type", got, remedy)))
     family = "float" if "float" in first or not first else next(iter(first))

@@ -73,7 +73,7 @@ class Column:
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise BadInput(f"{of} has low={self.low} above high={self.high}. Exchange them.")
         if not (np.isfinite(self.center) and np.isfinite(self.scale) and self.scale > 0):
-            got = f"center {self.center}, scale {self.scale}"
+            got = Words(f"center {self.center}, scale {self.scale}")
             raise must("center and scale", of, "finite, and scale positive", got, "Use 0 and 1 to leave numbers alone")
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attar.errors import must
+from attar.errors import Words, must
 
 
 def digest(value: object) -> str:
@@ -69,7 +69,7 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
     except TypeError as error:
         remedy = "Drop that part of the estimator before it becomes a teacher"
         raise must(
-            "a part", "the estimator", "one that can be saved", f"{type(value).__name__}: {error}", remedy
+            "a part", "the estimator", "one that can be saved", Words(f"{type(value).__name__}: {error}"), remedy
         ) from error
     if isinstance(reduced, str):  # A name in its module.
         return _of("name", [_name(type(value)).encode(), reduced.encode()])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.teachers.selection import Scorer, select
 
 
@@ -84,7 +84,7 @@ class EnsembleSelection(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         classes = np.asarray(self.estimators[0][1].classes_)
         for name, estimator in self.estimators:
             if not np.array_equal(estimator.classes_, classes):
-                got = f"{name!r} with {list(estimator.classes_)}"
+                got = Words(f"{name!r} with {list(estimator.classes_)}")
                 remedy = "Fit all on the same classes"
                 raise must("estimators", "EnsembleSelection", f"of the classes {list(classes)}", got, remedy)
         given = np.asarray(y)

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.errors import BadInput, must, shown
+from attar.errors import BadInput, Words, must, shown
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 
@@ -73,7 +73,7 @@ class EstimatorTeacher:
         self._rows = _Rows(estimator, columns, decode, repr(self))
         known = getattr(estimator, "classes_", None)
         if known is None or isinstance(known, list):  # a list of arrays: several targets at once
-            got = "no classes_" if known is None else "classes_ of several targets"
+            got = Words("no classes_" if known is None else "classes_ of several targets")
             remedy = "Give a fitted classifier of one target; RegressorTeacher takes regressors"
             raise must("estimator", "EstimatorTeacher", "a classifier with classes_", got, remedy)
         own = list(np.asarray(known).tolist())
@@ -176,7 +176,7 @@ class RegressorTeacher:
         given = np.asarray(self._rows.ask("predict", inputs))
         values = given.reshape(-1, 1) if given.ndim == 1 else given
         if values.shape != (len(inputs), self.classes) or values.dtype.kind not in "fiub":
-            got = f"{values.dtype} {list(given.shape)}"
+            got = Words(f"{values.dtype} {list(given.shape)}")
             remedy = "Pass outputs=, the number of values it predicts; EstimatorTeacher takes classifiers"
             raise must("output", repr(self), f"numbers [{len(inputs)}, {self.classes}]", got, remedy)
         values = values.astype(np.float32)
@@ -221,7 +221,7 @@ class _Rows:
         if self.names is not None and not nameless:
             missing, more = sorted({*self.names} - {*columns.names}), sorted({*columns.names} - {*self.names})
             if missing or more:
-                got = f"{shown(more, 60)} beside them, {shown(missing, 60)} not among them"
+                got = Words(f"{shown(more, 60)} beside them, {shown(missing, 60)} not among them")
                 remedy = "Give the columns that the estimator was fitted on"
                 raise must("columns", teacher, "those that the estimator was fitted on", got, remedy)
             self.by_name = True
@@ -301,7 +301,9 @@ def _check_fitted(estimator: object, teacher: str) -> None:
     from sklearn.utils.validation import check_is_fitted
 
     if isinstance(estimator, type):
-        raise must("estimator", teacher, "a fitted estimator", f"the class {estimator.__name__}", "Make one and fit it")
+        raise must(
+            "estimator", teacher, "a fitted estimator", Words(f"the class {estimator.__name__}"), "Make one and fit it"
+        )
     if not _can(estimator, "fit"):
         return
     try:

@@ -24,7 +24,7 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attar.errors import CorruptFile, StaleStore, missing_extra, must, near, shown
+from attar.errors import CorruptFile, StaleStore, Words, missing_extra, must, near, shown
 from attar.records import LARGEST_FILE, read_bytes, read_record, to_text
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
@@ -400,7 +400,9 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
         others = sorted(entry.name for entry in there if entry.name != LOCK and not is_temporary(entry))
         if others:
             rule = "empty, new or written by build_library"
-            raise must("folder", "build_library", rule, f"{folder} with {others[0]} in it", "Choose another folder")
+            raise must(
+                "folder", "build_library", rule, Words(f"{folder} with {others[0]} in it"), "Choose another folder"
+            )
         write_file(folder / _ABOUT, to_text(about))
         return
     changed = [name for name in about if known.get(name) != about[name]]
@@ -440,7 +442,7 @@ def _matrix(given: ArrayLike, name: str) -> NDArray[np.float64]:
         matrix = np.ascontiguousarray(given, np.float64)
     except (ValueError, TypeError) as error:
         remedy = "Encode it first, with Columns.encode"
-        raise must(name, "build_library", "a matrix of numbers", type(given).__name__, remedy) from error
+        raise must(name, "build_library", "a matrix of numbers", Words(type(given).__name__), remedy) from error
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise must(name, "build_library", "[rows, columns]", list(matrix.shape), "Give one row per example")
     if np.isinf(matrix).any():
@@ -452,7 +454,7 @@ def _check(
     rows: NDArray[Any], labels: NDArray[Any], validation: NDArray[Any], mask: NDArray[Any], jobs: int | None
 ) -> None:
     if labels.shape != (len(rows),) or labels.dtype.kind not in "iubU":
-        got = f"{labels.dtype} {list(labels.shape)}"
+        got = Words(f"{labels.dtype} {list(labels.shape)}")
         remedy = "Give the class of each row, as a number or a name"
         raise must("y", "build_library", f"{len(rows)} classes", got, remedy)
     if validation.shape[1] != rows.shape[1]:
@@ -460,6 +462,8 @@ def _check(
         raise must("X_val", "build_library", f"[rows, {rows.shape[1]}]", list(validation.shape), remedy)
     if mask.shape != (rows.shape[1],) or mask.dtype != bool:
         remedy = "Give True where a column holds codes: Columns.mask"
-        raise must("nominal", "build_library", f"{rows.shape[1]} bools", f"{mask.dtype} {list(mask.shape)}", remedy)
+        raise must(
+            "nominal", "build_library", f"{rows.shape[1]} bools", Words(f"{mask.dtype} {list(mask.shape)}"), remedy
+        )
     if jobs is not None and jobs < 1:
         raise must("jobs", "build_library", "at least 1", jobs, "Leave it out for all cores")

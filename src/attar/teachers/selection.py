@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attar.errors import BadInput, must, near
+from attar.errors import BadInput, Words, must, near
 from attar.training.progress import Progress, silent
 
 Floats = NDArray[np.float64]
@@ -543,7 +543,7 @@ def _precedence(count: int, tie: str, sizes: Sequence[int] | None) -> NDArray[An
     if tie == "first":
         return np.arange(count)
     if sizes is None or len(sizes) != count:
-        got = "none" if sizes is None else len(sizes)
+        got = Words("none") if sizes is None else len(sizes)
         raise must("sizes", "select", f"one number for each of the {count} models", got, "Pass sizes, or tie='first'")
     return np.asarray(sizes)
 
@@ -569,16 +569,16 @@ def _check_predictions(
     """The rules about the form and the values of predictions and labels, looked at in pieces."""
     values = metric == "rmse" and predictions.ndim == labels.ndim + 1
     if predictions.dtype.kind not in "fiub" or predictions.ndim not in (2, 3) or 0 in predictions.shape:
-        got = f"{predictions.dtype} {list(predictions.shape)}"
+        got = Words(f"{predictions.dtype} {list(predictions.shape)}")
         remedy = "Stack the models' predictions for the validation rows"
         raise must("predictions", "select", "numbers [models, n, classes] or [models, n]", got, remedy)
     count, rows = predictions.shape[:2]
     if names is not None and (len(names) != count or len(set(names)) != count):
-        got = f"{len(names)}, {len(set(names))} of them different"
+        got = Words(f"{len(names)}, {len(set(names))} of them different")
         raise must("names", "select", f"{count} different ones", got, "Give one name for each model")
     if values or not isinstance(metric, str):
         if labels.dtype.kind not in "fiub" or labels.shape[:1] != (rows,) or not np.isfinite(labels).all():
-            got = f"{labels.dtype} {list(labels.shape)}"
+            got = Words(f"{labels.dtype} {list(labels.shape)}")
             raise must("labels", "select", f"{rows} finite numbers", got, "Give one for each row of the predictions")
         if values and labels.shape != predictions.shape[1:]:
             shape = list(labels.shape)
@@ -593,7 +593,7 @@ def _check_predictions(
             seen = labels.tolist() if labels.shape == (rows,) else list(labels.shape)
             raise must("labels", "select", rule, seen, "Give the position of each row's class")
         if metric == "auc" and (classes != 2 or len(np.unique(labels)) != 2):
-            got = f"{len(np.unique(labels))} of {classes}"
+            got = Words(f"{len(np.unique(labels))} of {classes}")
             raise BadInput(
                 f"The metric 'auc' needs labels of two classes, both present; here are {got} classes. Choose another "
                 "metric."

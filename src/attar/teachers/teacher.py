@@ -152,7 +152,7 @@ class NetworkTeacher:
         self._layout: ChannelsLast | nullcontext[None] | None = None
         if classes is None:
             if example is None or len(example) < 1:
-                got = "neither" if example is None else "an empty example"
+                got = Words("neither" if example is None else "an empty example")
                 raise must(
                     "classes",
                     "NetworkTeacher",

@@ -91,7 +91,9 @@ def from_arrays(
     for role, (x, y) in given.items():
         if len(labels[role]) != len(inputs[role]):
             rule = f"as long as {x} ({len(inputs[role])} rows)"
-            raise must(y, name, rule, f"{len(labels[role])} rows", "Give one label for each row, -1 where unknown")
+            raise must(
+                y, name, rule, Words(f"{len(labels[role])} rows"), "Give one label for each row, -1 where unknown"
+            )
     roles = given_arrays.get("split")
     role_rows = None if roles is None else rows_by_role(name, "split", roles, len(labels["train"]), list(given))
     if tables:
@@ -117,7 +119,9 @@ def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[s
     if isinstance(name, str):
         if arrays is not None and not isinstance(arrays, Mapping):
             rule = "a dict of arrays, as in {'x': x, 'y': y}"
-            raise must("arrays", name, rule, f"a {type(arrays).__name__}", "Or leave the name out: from_arrays(x, y)")
+            raise must(
+                "arrays", name, rule, Words(f"a {type(arrays).__name__}"), "Or leave the name out: from_arrays(x, y)"
+            )
         return name, {**(arrays or {}), **more}
     if arrays is None and isinstance(name, Mapping) and ("x" in name or "x_train" in name):
         return "arrays", {**name, **more}
@@ -420,7 +424,11 @@ def _tensor(key: str, name: str, values: object) -> Tensor:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise must(
-            key, name, "an array of numbers", f"{type(values).__name__} of {array.dtype}", "Convert it to numbers"
+            key,
+            name,
+            "an array of numbers",
+            Words(f"{type(values).__name__} of {array.dtype}"),
+            "Convert it to numbers",
         )
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from attar.errors import BadInput, CorruptFile, must
+from attar.errors import BadInput, CorruptFile, Words, must
 from attar.tables import cells
 from attar.tables.cells import MISSING, Cells
 from attar.tables.notation import DEFAULT, Decimal, Reading, readings
@@ -86,7 +86,7 @@ def read_csv(
     cells.distinct(table.column_names)
     if table.num_rows == 0:
         remedy = "Give rows below its header"
-        raise must("the file", printable(path.name), "a table with rows", "a header alone", remedy)
+        raise must("the file", printable(path.name), "a table with rows", Words("a header alone"), remedy)
     read = _readings(table, skip, decimal, usual)
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     if any(one.notation != DEFAULT for one in read.values()) and floats:

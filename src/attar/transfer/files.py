@@ -208,11 +208,11 @@ def _classes(name: str, table: Any, target: str) -> tuple[list[Any], Tensor]:
     values, codes = _target(name, table, target)
     seen = np.unique(codes[codes >= 0])
     if len(seen) < 2:
-        got = f"only {values[int(seen[0])]!r}" if len(seen) else "no values"
+        got = Words(f"only {values[int(seen[0])]!r}" if len(seen) else "no values")
         raise must(f"target column {target!r}", name, "of two or more classes", got, "Name another column")
     labeled = int((codes >= 0).sum())
     if len(seen) > labeled / 2:
-        got = f"{len(seen)} different values in {labeled} rows"
+        got = Words(f"{len(seen)} different values in {labeled} rows")
         raise must(f"target column {target!r}", name, "of a few classes", got, "Name the column with the classes")
     renumbered = np.full(len(values) + 1, ABSENT)
     renumbered[seen] = np.arange(len(seen))
@@ -228,7 +228,7 @@ def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.nda
     there = ~np.isnan(numbers)
     if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
         rule = "classes: strings, whole numbers or bools"
-        got = "numbers with a fraction" if there.any() else "no values"
+        got = Words("numbers with a fraction" if there.any() else "no values")
         raise must(f"target column {target!r}", name, rule, got, "Name the column with the classes")
     codes = np.full(len(numbers), -1, np.int64)
     found, codes[there] = np.unique(numbers[there].astype(np.int64), return_inverse=True)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.errors import BadInput, missing_extra, must
+from attar.errors import BadInput, Words, missing_extra, must
 from attar.transfer.split import Dataset, Split
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _check_present(root: Path, fonts: Sequence[str]) -> None:
 
 def _not_there(root: Path, missing: Sequence[str]) -> BadInput:
     packages = sorted({_package(font) for font in missing})
-    got = f"{root} without {len(missing)} of them, such as {missing[0]}"
+    got = Words(f"{root} without {len(missing)} of them, such as {missing[0]}")
     remedy = f"Install Debian's {' '.join(packages)}, or set ATTAR_FONTS to a folder with their files"
     return must("folder", "load_glyphs", "one with the fonts", got, remedy)
 

@@ -46,7 +46,11 @@ def numbered_labels(
     if len(set(kinds.values())) > 1:
         remedy = "Use the same labels in every split"
         raise must(
-            "labels", name, "of one kind", " and ".join(f"{kind}s in {role}" for role, kind in kinds.items()), remedy
+            "labels",
+            name,
+            "of one kind",
+            Words(" and ".join(f"{kind}s in {role}" for role, kind in kinds.items())),
+            remedy,
         )
     names = _names(name, classes)
     if kinds["train"] == "text":
@@ -65,7 +69,7 @@ def _array(key: str, name: str, values: object) -> NDArray[Any]:
     if array.dtype.kind == "O":
         array = _of_objects(key, name, array)
     if array.dtype.kind not in "biufUO":
-        got = f"{type(values).__name__} of {array.dtype}"
+        got = Words(f"{type(values).__name__} of {array.dtype}")
         raise must(key, name, "whole numbers, bools or names", got, "Number the classes from 0")
     return array
 
@@ -83,7 +87,7 @@ def _of_objects(key: str, name: str, array: NDArray[Any]) -> NDArray[Any]:
         numbers[there] = values
         return numbers
     kinds = sorted({type(value).__name__ for value in values})
-    raise must(key, name, "whole numbers, bools or names", ", ".join(kinds), "Number the classes from 0")
+    raise must(key, name, "whole numbers, bools or names", Words(", ".join(kinds)), "Number the classes from 0")
 
 
 def _names(name: str, given: object) -> tuple[str, ...] | None:
@@ -179,10 +183,10 @@ def _of_texts(
     if names is None:
         names = tuple(sorted(set(map(str, known))))
         if len(names) < 2:
-            got = f"only {names[0]!r}" if names else "no label"
+            got = Words(f"only {names[0]!r}" if names else "no label")
             raise must(key, name, "of two or more classes", got, "There is nothing to tell apart")
         if len(names) > len(known) / 2:
-            got = f"{len(names)} different names in {len(known)} rows, such as {shown(names[0], 60)}"
+            got = Words(f"{len(names)} different names in {len(known)} rows, such as {shown(names[0], 60)}")
             raise must(key, name, "of a few classes", got, "Give the labels of the classes")
     places = {one: place for place, one in enumerate(names)}
     labels = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.transfer import fashion_mnist
 from attar.transfer.arrays import divided, numbered
 from attar.transfer.split import Dataset
@@ -50,6 +50,6 @@ def load_mnist(folder: str | Path | None = None, *, validation: float | int = 0.
             raise must("folder", "load_mnist", rule, list(split.inputs.shape), f"Put MNIST's own files into {place}")
     if fashion_mnist.is_published(present[1]):
         raise must(
-            "folder", "load_mnist", "MNIST's files", f"Fashion-MNIST's in {place}", "Use fashion-mnist for these"
+            "folder", "load_mnist", "MNIST's files", Words(f"Fashion-MNIST's in {place}"), "Use fashion-mnist for these"
         )
     return divided("mnist", f"MNIST in {place}", found, validation, 0.0, seed)

@@ -49,7 +49,7 @@ class Split:
             self.inputs.dim() != 2 or self.inputs.shape[1] != len(self.columns) or self.inputs.dtype != torch.float32
         ):
             rule = f"[n, {len(self.columns)}] float32, as there are so many columns"
-            got = f"{tuple(self.inputs.shape)} {str(self.inputs.dtype).removeprefix('torch.')}"
+            got = Words(f"{tuple(self.inputs.shape)} {str(self.inputs.dtype).removeprefix('torch.')}")
             raise must("inputs", "Split", rule, got, "Use what columns.encode gives")
         if self.inputs.is_floating_point():
             wrong = self.inputs.isinf() if self.columns is not None else ~self.inputs.isfinite()
@@ -69,13 +69,13 @@ class Split:
         repeated = int((self.ids.sort().values.diff() == 0).sum())
         if repeated:
             remedy = "Number the rows, for instance with torch.arange(n)"
-            raise must("ids", "Split", "all different", f"{repeated} repeated", remedy)
+            raise must("ids", "Split", "all different", Words(f"{repeated} repeated"), remedy)
         if (
             self.labels is not None
             and len(self)
             and not -1 <= self._extreme(min) <= self._extreme(max) < len(self.classes)
         ):
-            got = f"{self._extreme(min)} .. {self._extreme(max)}"
+            got = Words(f"{self._extreme(min)} .. {self._extreme(max)}")
             rule = f"from 0 to {len(self.classes) - 1} (there are {len(self.classes)} classes), or -1 where unknown"
             raise must("labels", "Split", rule, got, "Number the classes from 0, or name all of them in classes")
 
@@ -166,7 +166,7 @@ class Dataset:
             if split.classes != self.classes:
                 raise must("classes", of, f"those of the data set, {self.classes}", split.classes, "Use the same names")
             if len(split) == 0:
-                raise must("inputs", of, "at least one example", "none", "Give more rows or another share")
+                raise must("inputs", of, "at least one example", Words("none"), "Give more rows or another share")
             if split.columns != self.train.columns:
                 remedy = "Encode all splits with the columns of train"
                 raise must("columns", of, "those of train", split.columns, remedy)
@@ -176,13 +176,15 @@ class Dataset:
                 raise must("inputs", of, f"of shape {expected[0]} and type {expected[1]} as in train", got, remedy)
             if role != "train" and (split.labels is None or bool((split.labels == ABSENT).any())):
                 remedy = "Label every row, or leave the unlabeled rows to train"
-                raise must("labels", of, "known for every row", "unknown ones", remedy)
+                raise must("labels", of, "known for every row", Words("unknown ones"), remedy)
         if self.train.labels is not None and bool((self.train.labels != ABSENT).any()):
             counts = torch.bincount(self.train.labels[self.train.labels != ABSENT], minlength=len(self.classes))
             empty = [name for name, count in zip(self.classes, counts.tolist(), strict=True) if count == 0]
             if empty:
                 remedy = "Give examples of it, or number and name only the classes that have some"
-                raise must("labels", f"the train split of {self.name}", "of every class", f"none of {empty}", remedy)
+                raise must(
+                    "labels", f"the train split of {self.name}", "of every class", Words(f"none of {empty}"), remedy
+                )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{role} {len(split)}" for role, split in self.splits().items())

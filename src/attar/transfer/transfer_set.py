@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.ops.top_k import TopK
 from attar.teachers.teacher import Teacher, ask, gives
 from attar.teachers.trial import trial
@@ -113,7 +113,7 @@ class TransferSet:
                 another number of views.
         """
         if len(split) == 0:
-            raise must("split", "TransferSet", "at least one example", "none", "Give the rows to train on")
+            raise must("split", "TransferSet", "at least one example", Words("none"), "Give the rows to train on")
         if targets is None and (split.labels is None or not labelled):
             remedy = "Give labels, or targets from a teacher"
             raise must("targets", "TransferSet", "given where there are no labels", None, remedy)
@@ -158,7 +158,9 @@ class TransferSet:
 def _check_stored(targets: Targets, split: Split, views: Views) -> None:
     """Stored targets are found by position, so that those of other rows would go unnoticed."""
     if not torch.equal(targets.ids, split.ids):
-        got = f"targets of {len(targets)} other examples" if len(targets) != len(split) else "targets of other examples"
+        got = Words(
+            f"targets of {len(targets)} other examples" if len(targets) != len(split) else "targets of other examples"
+        )
         raise must("targets", "TransferSet", f"about the {len(split)} rows of the split", got, "Label this split")
     if targets.classes != split.classes:
         remedy = "Use a teacher of the same classes, in the same order"

@@ -370,7 +370,7 @@ def test_a_column_without_any_value_stays_so():
         ({"threads": 0}, "threads of munge"),
         ({"matrix": np.zeros((1, 2))}, "A row needs another one"),
         ({"matrix": np.zeros((3, 0)), "nominal": np.zeros(0, bool)}, "at least one column wide"),
-        ({"matrix": np.zeros((3, 3))}, "got '2 values'. The matrix has 3 columns"),
+        ({"matrix": np.zeros((3, 3))}, "got 2 values. The matrix has 3 columns"),
         ({"matrix": np.array([[0.0, 1.0], [2.0, -math.inf]])}, "-inf in row 1, column 1"),
         ({"matrix": np.array([[0.0, 1e308], [2.0, -1e308]])}, "an infinite one in column 1"),
     ],

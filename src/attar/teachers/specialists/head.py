@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.network.evaluating import evaluating
 
 
@@ -52,7 +52,7 @@ def find_head(network: nn.Module, classes: int, example: Tensor) -> str:
         ):
             return name
     rule = f"a network whose logits are the outputs of an nn.Linear with {classes} of them"
-    raise must("generalist", "specialize", rule, type(network).__name__, "Let it end with such a layer")
+    raise must("generalist", "specialize", rule, Words(type(network).__name__), "Let it end with such a layer")
 
 
 def specialized(network: nn.Module, head: str, special: Sequence[int]) -> nn.Module:
@@ -100,7 +100,7 @@ def with_head(network: nn.Module, head: str, outputs: int) -> nn.Module:
         old = None
     if not isinstance(old, nn.Linear):
         rule = f"one with an nn.Linear named {head!r}"
-        raise must("network", "Specialists.load", rule, type(network).__name__, "Build the generalist's network")
+        raise must("network", "Specialists.load", rule, Words(type(network).__name__), "Build the generalist's network")
     layer = nn.Linear(old.in_features, outputs, dtype=old.weight.dtype)
     if not head:
         return layer

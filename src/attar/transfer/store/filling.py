@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from attar.errors import StaleStore, must
+from attar.errors import StaleStore, Words, must
 from attar.training.progress import Progress
 from attar.transfer.store.coding import VALUES
 from attar.transfer.store.fidelity import Fidelity, measure
@@ -63,7 +63,7 @@ def fill(
             return
     elif others := sorted(found):
         rule = f"empty, new or written by {of}"
-        raise must("folder", of, rule, f"{folder} with {others[0]} in it", "Choose another folder")
+        raise must("folder", of, rule, Words(f"{folder} with {others[0]} in it"), "Choose another folder")
     begin()
     with _alone(folder, of):
         found = _entries(folder, of)  # while this one waited, another may have filled it

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from attar.errors import BadInput, must
+from attar.errors import BadInput, Words, must
 from attar.teachers.teacher import Teacher, ask, gives, named
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
@@ -110,7 +110,9 @@ def label(
 def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_shard: int) -> None:
     """The rules about what `label` is given."""
     if len(split) < 1:
-        raise must("split", "label", "at least one example", "none", "Give the examples that the teacher shall label")
+        raise must(
+            "split", "label", "at least one example", Words("none"), "Give the examples that the teacher shall label"
+        )
     if teacher.classes != len(split.classes):
         raise BadInput(
             f"{named(teacher)} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it "

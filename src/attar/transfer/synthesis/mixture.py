@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
-from attar.errors import must
+from attar.errors import Words, must
 from attar.training.progress import Progress, silent
 
 FLOOR = 0.01
@@ -243,12 +243,12 @@ def fit_mixture(
     if len(nominal) != columns or (floors is not None and len(floors) != columns):
         got = len(nominal) if len(nominal) != columns else len(floors if floors is not None else ())
         remedy = f"The matrix has {columns} columns: give as many values"
-        raise must("nominal and floors", "fit_mixture", "one value per column", f"{got} values", remedy)
+        raise must("nominal and floors", "fit_mixture", "one value per column", Words(f"{got} values"), remedy)
     if rows < 2 or columns == 0:
         rule = "at least two rows long and one column wide"
         raise must("matrix", "fit_mixture", rule, matrix.shape, "One row has no distribution")
     if np.isinf(matrix).any():
-        raise must("matrix", "fit_mixture", "finite or NaN in every cell", "infinite values", "Replace them")
+        raise must("matrix", "fit_mixture", "finite or NaN in every cell", Words("infinite values"), "Replace them")
     if floors is not None and (floors <= 0).any():
         raise must("floors", "fit_mixture", "greater than 0, or NaN", floors.min(), "Leave it out for a usual one")
     if components is not None and not 1 <= components <= rows:

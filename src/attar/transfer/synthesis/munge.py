@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
-from attar.errors import must, near
+from attar.errors import Words, must, near
 from attar.training.progress import Progress, silent
 from attar.transfer.synthesis.blocks import Blocks, pack
 
@@ -344,7 +344,7 @@ def _check_table(matrix: NDArray[np.float64], nominal: NDArray[np.bool_]) -> Non
     rows, columns = matrix.shape
     if len(nominal) != columns:
         remedy = f"The matrix has {columns} columns: give as many"
-        raise must("nominal", "munge", "one truth value per column", f"{len(nominal)} values", remedy)
+        raise must("nominal", "munge", "one truth value per column", Words(f"{len(nominal)} values"), remedy)
     if columns == 0:
         raise must("matrix", "munge", "at least one column wide", matrix.shape, "Give the columns without the label")
     if rows < 2:
@@ -353,11 +353,15 @@ def _check_table(matrix: NDArray[np.float64], nominal: NDArray[np.bool_]) -> Non
     if len(infinite):
         row, column = infinite[0].tolist()
         rule = "finite or NaN in every cell"
-        raise must("matrix", "munge", rule, f"{matrix[row, column]} in row {row}, column {column}", "Replace it")
+        raise must("matrix", "munge", rule, Words(f"{matrix[row, column]} in row {row}, column {column}"), "Replace it")
     with np.errstate(over="ignore"):
         unbounded = np.flatnonzero(np.isinf(np.nan_to_num(matrix).max(axis=0) - np.nan_to_num(matrix).min(axis=0)))
     if len(unbounded):
         remedy = "Divide the column by its largest value"
         raise must(
-            "matrix", "munge", "of finite range in every column", f"an infinite one in column {unbounded[0]}", remedy
+            "matrix",
+            "munge",
+            "of finite range in every column",
+            Words(f"an infinite one in column {unbounded[0]}"),
+            remedy,
         )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from attar.errors import must, near
+from attar.errors import Words, must, near
 from attar.tables.columns import Columns
 from attar.training.progress import Progress, silent
 from attar.transfer.synthesis.marginal import marginal_in_chunks
@@ -298,7 +298,7 @@ def tune(
         (3.0, 4)
     """
     if synthesis.tuned:
-        got = f"method {synthesis.method!r}, p {synthesis.p}, s {synthesis.s}"
+        got = Words(f"method {synthesis.method!r}, p {synthesis.p}, s {synthesis.s}")
         raise must("synthesis", "tune", "of MUNGE with p or s None", got, "Set what is to be tuned to None")
     pairs = dict.fromkeys(
         (p if synthesis.p is None else synthesis.p, s if synthesis.s is None else synthesis.s) for p, s in grid
