@@ -61,7 +61,7 @@ def batch_difference(predict: Callable[[Tensor], Tensor], rows: Tensor) -> float
     asked = [(together[piece], rows[piece]) for piece in pieces if len(rows[piece])]
     asked.append((together.flip(0), rows.flip(0)))
     try:
-        return max(_difference(answer, predict(part)) for answer, part in asked) / _scale(together)
+        return max(_difference(answer, predict(some_rows)) for answer, some_rows in asked) / _scale(together)
     except (RuntimeError, ValueError, IndexError):  # what torch raises where only some batches can be computed
         return float("inf")
 
@@ -111,7 +111,7 @@ def check_consistent(predict: Callable[[Tensor], Tensor], rows: Tensor, *, of: s
     apart = batch_difference(predict, rows)
     if tolerance < apart < float("inf") and len(rows) >= 2 * ALONE:
         half = len(rows) // 2
-        apart = min(apart, *(batch_difference(predict, part) for part in (rows[:half], rows[half:])))
+        apart = min(apart, *(batch_difference(predict, some_rows) for some_rows in (rows[:half], rows[half:])))
     if apart > tolerance:
         raise BadInput(
             f"{of} gives answers that depend on the rest of the batch: {count}, asked together, in parts and one by "
@@ -126,10 +126,10 @@ def _size(apart: float, predict: Callable[[Tensor], Tensor] | None = None, rows:
     if apart != float("inf"):
         return f"{apart:.3g} of the largest"
     if predict is not None and rows is not None:
-        part = slice(len(rows) // 3, None)
+        some_rows = slice(len(rows) // 3, None)
         try:
             together = predict(rows)
-            apart = _difference(together[part], predict(rows[part])) / _scale(together)
+            apart = _difference(together[some_rows], predict(rows[some_rows])) / _scale(together)
         except (RuntimeError, ValueError, IndexError):
             apart = float("inf")
     some = "" if apart in (0.0, float("inf")) else f"{apart:.3g} of the largest in a part of the rows, and by "

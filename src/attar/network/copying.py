@@ -27,8 +27,8 @@ def copied(network: Network) -> Network:
         False
     """
     memo: dict[int, object] = {}
-    for part in network.modules():
-        for value in chain(vars(part).values(), part._buffers.values()):
+    for module in network.modules():
+        for value in chain(vars(module).values(), module._buffers.values()):
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(network, memo)

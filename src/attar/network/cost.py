@@ -97,16 +97,16 @@ def _attributed(module: nn.Module, counter: FlopCounterMode, by_layer: dict[str,
         running.append((counter.get_total_flops(), [0]))
 
     def leave(name: str) -> None:
-        start, parts = running.pop()
+        start, inside_children = running.pop()
         inside = counter.get_total_flops() - start
-        by_layer[name] = by_layer.get(name, 0) + inside - sum(parts)
+        by_layer[name] = by_layer.get(name, 0) + inside - sum(inside_children)
         if running:
             running[-1][1].append(inside)
 
     def hooks() -> Iterator[RemovableHandle]:
-        for name, part in module.named_modules():
-            yield part.register_forward_pre_hook(enter)
-            yield part.register_forward_hook(lambda *_, name=name: leave(name))
+        for name, child in module.named_modules():
+            yield child.register_forward_pre_hook(enter)
+            yield child.register_forward_hook(lambda *_, name=name: leave(name))
 
     with ExitStack() as stack:
         for handle in hooks():

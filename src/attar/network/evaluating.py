@@ -24,11 +24,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         >>> network[0].training, network[1].training
         (True, False)
     """
-    modes = {part: part.training for part in module.modules()}
+    modes = {child: child.training for child in module.modules()}
     try:
         module.eval()
         with torch.no_grad():
             yield
     finally:
-        for part, mode in modes.items():
-            part.training = mode
+        for child, mode in modes.items():
+            child.training = mode

@@ -56,7 +56,9 @@ def number_type(module: nn.Module) -> torch.dtype | None:
 def floating_types(module: nn.Module) -> set[torch.dtype]:
     """The types of all floating parameters and buffers of a network."""
     # parameters() and buffers() take twice as long, to name each tensor and to give it once: this runs for each batch.
-    tensors = chain.from_iterable(chain(part._parameters.values(), part._buffers.values()) for part in module.modules())
+    tensors = chain.from_iterable(
+        chain(child._parameters.values(), child._buffers.values()) for child in module.modules()
+    )
     return {tensor.dtype for tensor in tensors if tensor is not None and tensor.is_floating_point()}
 
 

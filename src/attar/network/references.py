@@ -54,7 +54,7 @@ class Trust:
 
     def _folder(self, reference: str, where: str) -> Path | None:
         """The folder in which a trusted module is looked for; None where it is found without."""
-        module, _ = parts(reference, where)
+        module, _ = module_and_name(reference, where)
         top = module.partition(".")[0]
         if top == "attar":
             check_architecture(reference, where)
@@ -109,14 +109,14 @@ def names_function(text: str) -> bool:
     return ":" in text and not text.lower().endswith((".npz", ".csv", ".parquet", ".npy"))
 
 
-def parts(reference: str, where: str = "a function") -> tuple[str, str]:
+def module_and_name(reference: str, where: str = "a function") -> tuple[str, str]:
     """Module and name of a reference.
 
     Raises:
         BadInput: If it is not written ``package.module:function``.
     """
     module, _, name = reference.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
+    if not all(word.isidentifier() for word in (*module.split("."), name)):
         raise must("reference", where, "written package.module:function", reference, "Put a colon before its name")
     return module, name
 
@@ -144,7 +144,7 @@ def resolve(reference: str) -> Callable[..., Any]:
     Raises:
         BadInput: If the reference is malformed, the module cannot be imported or has no such function.
     """
-    module_name, name = parts(reference)
+    module_name, name = module_and_name(reference)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

@@ -103,22 +103,22 @@ class Rows(nn.Module):
         if rows.dim() != 2 or rows.shape[1] != self.columns:
             remedy = "Encode them with the columns that the network was made with"
             raise must("rows", "Rows", f"[n, {self.columns}]", list(rows.shape), remedy)
-        parts = []
+        inputs = []
         if len(self.numbers):
             values = rows.index_select(1, self.numbers)
             missing = values.isnan()
-            parts.append(torch.where(missing, 0.0, (values - self.center) / self.scale))
+            inputs.append(torch.where(missing, 0.0, (values - self.center) / self.scale))
             if len(self.gaps):
-                parts.append(missing.index_select(1, self.gaps).to(rows.dtype))
+                inputs.append(missing.index_select(1, self.gaps).to(rows.dtype))
         if self.embedding is not None:
             codes = rows.index_select(1, self.nominals)
             # False for NaN, as every comparison with it is.
             known = (codes >= 0) & (codes < self.sizes) & (codes == codes.floor())
             entries = self.starts + torch.where(known, codes + 1, 0.0).long()
-            parts.append(self.embedding(entries).flatten(1))
+            inputs.append(self.embedding(entries).flatten(1))
         elif len(self.sources):
-            parts.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
-        return torch.cat(parts, dim=1)
+            inputs.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
+        return torch.cat(inputs, dim=1)
 
 
 def _checked(place: int, column: object) -> Mapping[str, Any]:

@@ -44,8 +44,8 @@ def _digest_into(total: Any, name: str, value: object) -> None:
         total.update(f"{name}|{data.dtype}|{tuple(data.shape)}|".encode())
         total.update(data.reshape(-1).view(torch.uint8).numpy().data)
     elif isinstance(value, tuple | list):
-        for place, part in enumerate(value):
-            _digest_into(total, f"{name}.{place}", part)
+        for place, inner in enumerate(value):
+            _digest_into(total, f"{name}.{place}", inner)
     elif value is not None:
         total.update(f"{name}|{value!r}|".encode())
 

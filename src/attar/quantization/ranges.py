@@ -29,7 +29,7 @@ def check_range(rule: str, percentile: float, of: str) -> None:
 
 def shrunk(low: Tensor, high: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Ranges from the whole one to a fortieth of it."""
-    return [(low * part / _SHRINKS, high * part / _SHRINKS) for part in range(_SHRINKS, 0, -1)]
+    return [(low * step / _SHRINKS, high * step / _SHRINKS) for step in range(_SHRINKS, 0, -1)]
 
 
 def least_error(rows: Tensor, attempts: Sequence[Tensor]) -> Tensor:

@@ -341,10 +341,10 @@ class _Run:
         job = self.job
         if job.validation is None:
             return None
-        part = torch.arange(len(job.validation)).tensor_split(self.processes)[self.rank]
+        mine = torch.arange(len(job.validation)).tensor_split(self.processes)[self.rank]
         channels_last = self.forward_pass.channels_last
         numbers: Sequence[float] = total_score(
-            module.eval().student, job.validation, part, job.metric, self.device, channels_last
+            module.eval().student, job.validation, mine, job.metric, self.device, channels_last
         )
         if self.processes > 1:
             numbers = self._added_up(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
@@ -424,9 +424,9 @@ class _Run:
     def _identity(self) -> dict[str, str]:
         """What a checkpoint must be of, so that this training may continue from it."""
         shapes = {name: tuple(tensor.shape) for name, tensor in self.train_module.state_dict().items()}
-        taught = {} if self.feature_teacher is None else {"feature_teacher": self.feature_teacher.fingerprint}
+        teacher = {} if self.feature_teacher is None else {"feature_teacher": self.feature_teacher.fingerprint}
         optimizer = type(self.optimizer).__qualname__
-        return {**self.job.identity(), **taught, "network": repr(shapes), "optimizer": optimizer}
+        return {**self.job.identity(), **teacher, "network": repr(shapes), "optimizer": optimizer}
 
     def _save(self, path: Path) -> None:
         """Write a checkpoint, by the first process alone: the others are in the same state but for random numbers."""
