@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,13 @@ def test_a_baseline_does_the_same_steps_without_the_teacher(use: str, tmp_path: 
     baseline = run_steps([step], fresh(), tools(teacher=False), nodes, name="baseline/0")
     assert (student.model.key == baseline.model.key) == (not step.needs_teacher(tools()))
     assert baseline.model.spec == student.model.spec
+
+
+@every_step
+def test_what_a_step_shows_fits_its_columns(use: str, tmp_path: Path) -> None:
+    steps = [step_of("distill"), step_of(use)]
+    made = run_steps(steps, fresh(), tools(), Nodes(tmp_path), name="student/0")
+    for panel in steps[1].panels(made.earlier[-1], made):
+        assert panel.title and panel.rows
+        assert all(len(row) == len(panel.columns) for row in panel.rows)
+        assert json.loads(json.dumps(panel.to_json())) == panel.to_json()

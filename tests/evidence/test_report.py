@@ -300,6 +300,13 @@ def test_absent_classes_have_a_row_per_seed_and_a_mean_per_kind(tmp_path: Path) 
     assert page({"bias_correction": {**said, "baselines": []}})["bias_correction"]["kinds"] == [student]
 
 
+def test_what_a_step_shows_is_drawn_as_a_table_and_escaped(tmp_path: Path) -> None:
+    one = {"step": "student/0/2-x", "title": "Formats", "columns": ["Tensor", "Bits"], "note": "As <b> asked."}
+    text = shown({"panels": [{**one, "rows": [["<i>1.weight", 2], ["3.weight", None]]}]}, tmp_path).text
+    assert "Formats As <b> asked. TensorBits <i>1.weight2 3.weight" in text
+    assert page({"panels": [{**one, "rows": []}]})["panels"] == []
+
+
 def test_steps_give_the_mean_over_the_seeds(tmp_path: Path) -> None:
     said = {"student": {"1-distill": {"accuracy": [0.9, 0.92]}}, "baseline": {"1-distill": {"accuracy": [0.8, 0.8]}}}
     text = shown({"steps": said}, tmp_path).text

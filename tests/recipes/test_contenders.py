@@ -16,7 +16,7 @@ from attar.network.architectures import mlp
 from attar.network.cost import Cost
 from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
-from attar.pipeline.runner import Trained
+from attar.pipeline.trained import Trained
 from attar.recipes import contenders
 from attar.recipes.contenders import Contender, Contenders, deploy_candidates
 from attar.recipes.context import Context, data_of

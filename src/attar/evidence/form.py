@@ -5,6 +5,7 @@ Only what the page reads is in it; every part may be absent or None, and what el
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,6 +134,16 @@ def _is_pair_of_lists(value: Any) -> bool:
         return False
     one, other = value.get("baseline"), value.get("student")
     return isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+
+
+def _is_row(value: Any) -> bool:
+    """A row of a table: texts, finite numbers, and gaps."""
+    return isinstance(value, list) and all(
+        cell is None
+        or isinstance(cell, str)
+        or (isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < math.inf)
+        for cell in value
+    )
 
 
 TEXT = Leaf("text", lambda value: isinstance(value, str))
@@ -266,6 +277,13 @@ FORM: Mapping[str, Any] = {
     },
     "bias_correction": {"classes": Some(WORD), "students": Some(_SHIFT), "baselines": Some(_SHIFT)},
     "steps": dict.fromkeys(("baseline", "student"), Some({"accuracy": Some(FRACTION, holes=True)}, named=True)),
+    "panels": Some(
+        {
+            **dict.fromkeys(("step", "title", "note"), TEXT),
+            "columns": Some(TEXT),
+            "rows": Some(Leaf("a list of texts and numbers", _is_row)),
+        }
+    ),
     "precision": Some(
         {
             "name": TEXT,

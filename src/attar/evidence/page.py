@@ -71,6 +71,7 @@ def page(document: Mapping[str, Any]) -> dict[str, Any]:
         "specialists": specialists(document.get("specialists")),
         "bias_correction": _bias_correction(document.get("bias_correction")),
         "steps": _steps(document.get("steps")),
+        "panels": _panels(document.get("panels")),
         "precision": precision(document.get("precision"), drawn),
         "targets": _targets(document.get("targets", {})),
         "warnings": document.get("warnings", []),
@@ -475,6 +476,21 @@ def _bias_correction(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _listed(names: Sequence[str]) -> str:
     left = len(names) - _BARS_SHOWN
     return ", ".join(names[:_BARS_SHOWN]) + (f" and {left} more" if left > 0 else "")
+
+
+def _panels(panels: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """What steps show of themselves, numbers as texts."""
+    return [
+        {
+            **_take(panel, "title", "note", "columns"),
+            "rows": [
+                [cell if isinstance(cell, str) else "" if cell is None else formatting.trimmed(cell, 4) for cell in row]
+                for row in panel.get("rows", [])
+            ],
+        }
+        for panel in panels or []
+        if panel.get("rows")
+    ]
 
 
 def _steps(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from attar.models.model import Model, load_model, save_model
 from attar.network.weights import load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.step import Step, Tools
 from attar.pipeline.steps.distill import CHECKPOINT
+from attar.pipeline.trained import Trained
 from attar.processes import rank
 
 _TEACHER = "teacher.safetensors"
@@ -21,41 +20,6 @@ _TEACHER = "teacher.safetensors"
 
 _CHANGE_NO_RESULT = frozenset({"checkpoint_seconds"})
 """Settings that are no part of a key."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model that a list of steps made, read back from its files.
-
-    Attributes:
-        name: Of the node of the last step, such as ``student/0``.
-        use: The last step: ``distill``, ``quantize``, ...
-        model: What it gave, in eval mode.
-        score: Of the model on validation: what the recipe chooses by.
-        history: One plain entry per epoch of the last step.
-        facts: What else the last step remembered.
-        teacher: The teacher that learned beside it, if one did.
-        earlier: What the steps before gave, in order.
-    """
-
-    name: str
-    use: str
-    model: Model
-    score: float
-    history: Sequence[Mapping[str, Any]] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    teacher: nn.Module | None = None
-    earlier: Sequence[Trained] = ()
-
-    @property
-    def network(self) -> nn.Module:
-        """The module of the model."""
-        return self.model.module
-
-    @property
-    def steps(self) -> tuple[Trained, ...]:
-        """What every step gave, the last one with them."""
-        return (*self.earlier, self)
 
 
 def run_steps(

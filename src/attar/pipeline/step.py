@@ -16,9 +16,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.section import Section
+from attar.pipeline.trained import Trained
 from attar.training.progress import Progress, silent
 from attar.training.scoring import METRICS
 from attar.training.settings import Training
@@ -78,6 +80,15 @@ class Step(Section):
             tools: Those of a baseline have no teacher.
         """
         return self
+
+    def panels(self, before: Trained | None, after: Trained) -> list[Panel]:
+        """What a report shows of the step, besides what it shows of all of them.
+
+        Args:
+            before: What the steps before gave; None for the first one.
+            after: What it gave itself.
+        """
+        return []
 
     @abstractmethod
     def run(self, model: Model, tools: Tools) -> Result:

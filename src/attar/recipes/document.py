@@ -19,13 +19,13 @@ from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
 from attar.ops.top_k import dense
-from attar.pipeline.runner import Trained
+from attar.pipeline.trained import Trained
 from attar.quantization.attach import is_quantized
 from attar.recipes.choose import Choice
 from attar.recipes.contenders import Contenders, Logits
 from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
-from attar.recipes.step_figures import bias_correction, step_figures
+from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
 from attar.recipes.winner import labels_of, teacher_name
 from attar.transfer.datasets import Split
@@ -107,6 +107,7 @@ def document(
             if one.history
         },
         "steps": step_figures(context, trainings.students, trainings.baselines),
+        "panels": step_panels(context, trainings.trained(shipped.kind)),
         "precision": size_report(network) if is_quantized(network) else None,
         "examples": _examples(context, trainings),
         "temperature": recipe.temperature,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attar.deployment.runtimes import open_torch
 from attar.evidence.measure import correct, predict_all
-from attar.pipeline.runner import Trained
+from attar.pipeline.trained import Trained
 from attar.recipes.context import Context
 
 
@@ -33,6 +33,15 @@ def step_figures(context: Context, students: Sequence[Trained], baselines: Seque
         return found
 
     return {"student": rows(students), "baseline": rows(baselines) if baselines else None}
+
+
+def step_panels(context: Context, trained: Trained) -> list[dict[str, Any]]:
+    """What the steps of a model show of themselves: an entry for each panel, with the ``step`` that gave it."""
+    found = []
+    for place, (step, after) in enumerate(zip(context.recipe.steps, trained.steps, strict=True)):
+        before = trained.steps[place - 1] if place else None
+        found += [{"step": after.name, **panel.to_json()} for panel in step.panels(before, after)]
+    return found
 
 
 def bias_correction(

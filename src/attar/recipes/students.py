@@ -10,8 +10,9 @@ from torch import nn
 
 from attar.network.weights import digest
 from attar.pipeline.nodes import Node
-from attar.pipeline.runner import Trained, run_steps
+from attar.pipeline.runner import run_steps
 from attar.pipeline.step import TeacherTools, Tools
+from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed, fresh
 from attar.recipes.networks import check_teacher, network_of
 from attar.recipes.parallel import Role, train_at_once

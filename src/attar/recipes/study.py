@@ -21,8 +21,8 @@ from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
-from attar.pipeline.runner import Trained
 from attar.pipeline.section import Number, Section
+from attar.pipeline.trained import Trained
 from attar.recipes.compress import begun, compress
 from attar.recipes.context import Context
 from attar.recipes.document import finite, headline

@@ -14,8 +14,9 @@ from attar.errors import BadInput, must
 from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
-from attar.pipeline.runner import Trained, run_steps
+from attar.pipeline.runner import run_steps
 from attar.pipeline.steps.distill import Distill
+from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed, fresh
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.networks import check_network, network_of

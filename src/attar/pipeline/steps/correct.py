@@ -13,11 +13,13 @@ from torch import Tensor
 from attar.deployment.runtimes import open_torch
 from attar.errors import BadInput, must, near
 from attar.evidence.measure import predict_all
+from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.shift_bias import shift_bias
 from attar.network.spec import Spec
 from attar.ops.class_shift import best_class_shift
 from attar.pipeline.step import Result, Step, Tools
+from attar.pipeline.trained import Trained
 from attar.training.scoring import METRICS
 from attar.transfer.split import Dataset
 from attar.transfer.subset import absent_classes
@@ -74,6 +76,14 @@ class Correct(Step):
         }
         log.info("%s: logits of %d absent classes shifted by %.3f", tools.title, len(absent), chosen.shift)
         return Result(replace(model, module=module, spec=model.spec.with_edit(edit)), facts)
+
+    def panels(self, before: Trained | None, after: Trained) -> list[Panel]:
+        """By how much, and what that does on validation."""
+        facts, names = after.facts, ", ".join(after.facts["classes"])
+        row = (names, facts["shift"], f"{facts['validation_before']:.2%}", f"{facts['validation_after']:.2%}")
+        note = "One number is added to the logits of these classes. It is chosen on validation, where they do occur."
+        columns = ("Classes that the transfer set lacks", "Shift", "Validation before", "Validation after")
+        return [Panel("Bias correction", columns, [row], note)]
 
 
 def _score(tools: Tools, logits: Tensor) -> float:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import must, shown
+from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.step import Result, Step, Tools
+from attar.pipeline.trained import Trained
 from attar.quantization.allocation import allocate_bits
 from attar.quantization.attach import dequantize, is_quantized
 from attar.quantization.edit import Quantize as QuantizeEdit
@@ -132,6 +134,13 @@ class Quantize(Step):
         score = tools.score(made)
         log.info("%s: score %.4f on validation", tools.title, score)
         return Result(replace(model, module=made, spec=model.spec.with_edit(QuantizeEdit.of(made))), {"score": score})
+
+    def panels(self, before: Trained | None, after: Trained) -> list[Panel]:
+        """Which format each tensor got."""
+        edit = next(edit for edit in reversed(after.model.spec.edits) if isinstance(edit, QuantizeEdit))
+        rows = [(name, to_table(form)["use"], form.bits) for name, form in edit.weights.items()]
+        rows += [(f"inputs of {name}", to_table(form)["use"], form.bits) for name, form in edit.inputs.items()]
+        return [Panel("Formats", ("Tensor", "Format", "Bits"), rows)]
 
     def _quantized(self, network: nn.Module, weights: Any, calibration: Tensor | None) -> nn.Module:
         made = quantize(
