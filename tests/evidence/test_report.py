@@ -137,6 +137,7 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Learning",
         "Seeds",
         "Step by step",
+        "Formats",
         "Low-bit formats",
         "Specialists",
         "Bias correction for absent classes",
