@@ -34,7 +34,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import torch
-from attar.recipes.compress import begun
+from attar.recipes.compress import open_run
 from attar.recipes.document import against_baseline
 from attar.recipes.read import read
 from attar.recipes.students import train_all
@@ -43,7 +43,7 @@ from attar.evidence.measure import correct, predict_all
 from attar.training.progress import silent
 
 recipe, seed, threads, folder = sys.argv[1:]
-with begun(read(recipe, [f"seed={seed}", f"threads={threads}"]), Path(folder), "cpu", silent) as context:
+with open_run(read(recipe, [f"seed={seed}", f"threads={threads}"]), Path(folder), "cpu", silent) as context:
     trainings = train_all(context)
     test, validation = context.dataset.test, context.dataset.validation
     ask = lambda inputs: trainings.teacher.predict(torch.from_numpy(inputs)).numpy()

@@ -25,7 +25,7 @@ from attar.quantization.attach import encode, formats, input_formats
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
-from attar.recipes.compress import Run, begun, compress
+from attar.recipes.compress import Run, compress, open_run
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
@@ -71,7 +71,7 @@ def stages(run: Run) -> dict[str, bool]:
 
 
 def taught_by(document: Document, out: Path) -> Trainings:
-    with begun(from_document(document), out, "cpu", fitting.silent) as context:
+    with open_run(from_document(document), out, "cpu", fitting.silent) as context:
         return train_all(context)
 
 
@@ -155,7 +155,7 @@ def test_a_student_that_hears_nobody_is_the_baseline(stepped: Callable[..., Docu
 
 def test_every_step_is_scored_with_quantized_weights(stepped: Callable[..., Document], tmp_path: Path) -> None:
     document = stepped(DISTIL, TWO_BITS, GENTLY)
-    with begun(from_document(document), tmp_path / "run", "cpu", fitting.silent) as context:
+    with open_run(from_document(document), tmp_path / "run", "cpu", fitting.silent) as context:
         trainings = train_all(context)
         validation = context.dataset.validation
         assert validation.labels is not None

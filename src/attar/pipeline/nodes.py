@@ -82,7 +82,7 @@ class Nodes:
         folder: The folder of the run; nodes lie in its folder ``nodes``.
         done: What this process did or found so far, in order.
         reuse_from: Folders of other runs, from which finished nodes are taken over instead of being made again.
-        made_by_workers: Names of nodes, and of folders of nodes, that were made for this process: none of them counts
+        from_workers: Names of nodes, and of folders of nodes, that were made for this process: none of them counts
             as reused.
     """
 
@@ -90,7 +90,7 @@ class Nodes:
         self.folder = folder
         self.done: list[Node] = []
         self.reuse_from = tuple(reuse_from)
-        self.made_by_workers: set[str] = set()
+        self.from_workers: set[str] = set()
         self._progress = progress
         self._finished_only = False
 
@@ -154,7 +154,7 @@ class Nodes:
                 processes.broadcast(True)
         processes.barrier()
         record = _read(folder, key)
-        reused = reused and not any(name == one or name.startswith(f"{one}/") for one in self.made_by_workers)
+        reused = reused and not any(name == one or name.startswith(f"{one}/") for one in self.from_workers)
         node = Node(name, key, folder, record["result"], record["seconds"], reused)
         self.done.append(node)
         return node

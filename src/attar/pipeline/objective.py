@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator
 
 from attar.errors import must, near, shown
-from attar.pipeline.section import build, plain
+from attar.pipeline.section import as_table, build
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
@@ -61,13 +61,13 @@ class _TermSettings:
     of: Literal["student", "teacher"] = "student"
 
 
-def _plain_term(term: Term) -> dict[str, Any]:
+def _term_table(term: Term) -> dict[str, Any]:
     names = {kind: name for name, kind in LOSSES.items()}
-    table = {key: value for key, value in plain(term).items() if key != "loss"}
-    return {"use": names[type(term.loss)], **table, **plain(term.loss)}
+    table = {key: value for key, value in as_table(term).items() if key != "loss"}
+    return {"use": names[type(term.loss)], **table, **as_table(term.loss)}
 
 
-TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_plain_term)]
+TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_term_table)]
 
 
 def labels_alone(objective: Objective) -> Objective:

@@ -53,11 +53,11 @@ def run_steps(
         own = tools if step.needs_teacher(tools) else tools.without_teacher()
         if own.teacher is not None:
             called = name
-        whole = called if place == 1 and step.use == "distill" else f"{called}/{place}-{step.use}"
+        full_name = called if place == 1 and step.use == "distill" else f"{called}/{place}-{step.use}"
         if not is_low_bit(model):
             tools = replace(tools, float_student=model)
-        own = replace(own, float_student=tools.float_student, title=whole)
-        trained, node = _run(step.resolved(own), model, own, nodes, whole, parents, allow)
+        own = replace(own, float_student=tools.float_student, title=full_name)
+        trained, node = _run(step.resolved(own), model, own, nodes, full_name, parents, allow)
         model, parents = trained.model, [node]
         done.append(replace(trained, earlier=tuple(done)))
     return done[-1]

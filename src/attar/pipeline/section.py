@@ -84,7 +84,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def plain(value: Any) -> Any:
+def as_table(value: Any) -> Any:
     """A dataclass of the library as a table again, defaults included, absent values left out."""
     table = dataclasses.asdict(value)
     return {key: list(item) if isinstance(item, tuple) else item for key, item in table.items() if item is not None}
@@ -92,13 +92,13 @@ def plain(value: Any) -> Any:
 
 def _training(table: Any) -> Any:
     if isinstance(table, Mapping) and "seed" in table:
-        raise ValueError("unknown key 'seed'. Seeds are said once: seed at the top, or teacher.seed")
+        raise ValueError("unknown key 'seed'. There is one seed: seed at the top, or teacher.seed")
     return build(Training, table)
 
 
-def plain_training(settings: Training) -> dict[str, Any]:
+def training_table(settings: Training) -> dict[str, Any]:
     """Settings of a training as a table again, without the seed."""
-    return {key: value for key, value in plain(settings).items() if key != "seed"}
+    return {key: value for key, value in as_table(settings).items() if key != "seed"}
 
 
-TrainingSettings = Annotated[Training, PlainValidator(_training), PlainSerializer(plain_training)]
+TrainingSettings = Annotated[Training, PlainValidator(_training), PlainSerializer(training_table)]

@@ -168,7 +168,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(lines,), daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
@@ -183,7 +183,7 @@ def main() -> None:
         _answer(answers, ended=ended)
 
 
-def _listen(lines: queue.SimpleQueue[str]) -> None:
+def _read_jobs(lines: queue.SimpleQueue[str]) -> None:
     """Take jobs; the end of them ends the process, whatever it is doing."""
     for line in sys.stdin:
         lines.put(line)

@@ -47,7 +47,7 @@ class Choice:
         refused: Reason by name, for each candidate that cannot be chosen.
         budget: One line per thing asked: what, asked, reached, met.
         met: Whether all that was asked was reached, by a candidate that is not refused.
-        alerts: Sentences that come before anything else that is said of the run; ``why`` begins with them.
+        alerts: Sentences that come before anything else that a run has to say; ``why`` begins with them.
     """
 
     winner: str
@@ -69,7 +69,7 @@ def choose(candidates: Sequence[Measured], asked: BudgetSection, teacher_accurac
     A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one keeps
     the accuracy. Among those that keep
     the accuracy, one that reaches all that was asked goes before one that does not; then the preferred measure decides,
-    and candidates within 5% of the best latency are told apart by size.
+    and candidates within 5% of the best latency are ordered by size.
 
     Args:
         candidates: At least one.
@@ -78,11 +78,11 @@ def choose(candidates: Sequence[Measured], asked: BudgetSection, teacher_accurac
     """
     assert candidates, "the runner deploys at least one candidate"
     floor = teacher_accuracy - asked.accuracy_loss
-    # A plain candidate that loses the accuracy is no alternative to a low-precision one that keeps it.
-    plain = {one.runtime: one for one in candidates if one.precision == "fp32" and one.accuracy >= floor - 1e-12}
+    # An fp32 candidate that loses the accuracy is no alternative to a low-precision one that keeps it.
+    full = {one.runtime: one for one in candidates if one.precision == "fp32" and one.accuracy >= floor - 1e-12}
     refused: dict[str, str] = {}
     for one in candidates:
-        reference = plain.get(one.runtime)
+        reference = full.get(one.runtime)
         if one.guessing is not None:
             refused[one.name] = f"it {one.guessing}"
         elif one.accuracy < floor - 1e-12:

@@ -89,7 +89,7 @@ def compress(
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
 ) -> Run:
-    """Do a whole recipe: teacher, targets, student, baseline, artifacts, evidence, report.
+    """Do a recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
     Steps that an earlier run finished in the folder are found again; a killed one continues where it was. Several
     processes may do the same recipe into one folder at once: each step is done by one of them.
@@ -111,7 +111,7 @@ def compress(
         Diverged: If a loss becomes NaN.
     """
     recipe = recipe_of(recipe, allow)
-    with begun(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
+    with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
         trainings = train_all(context)
         folder = context.nodes.folder
         if rank() == 0:
@@ -171,7 +171,7 @@ def label(
             True if recipe.teacher.learns else False,
             "Use attar compress",
         )
-    with begun(recipe, out, device, progress) as context:
+    with open_run(recipe, out, device, progress) as context:
         source = prepare_teacher(context).source
         targets = source.targets if isinstance(source, UnaugmentedTargets) else source
         assert isinstance(targets, Targets)
@@ -179,7 +179,7 @@ def label(
 
 
 @contextmanager
-def begun(
+def open_run(
     recipe: Recipe,
     out: Path | str | None,
     device: str,

@@ -200,7 +200,7 @@ def _within_reach(context: Context, trainings: Trainings) -> bool:
 def _teachers(
     context: Context, trainings: Trainings, runtimes: Sequence[str]
 ) -> tuple[dict[str, Contender], list[str]]:
-    """The whole teacher in each runtime that it can be had in."""
+    """The teacher in each runtime that it can be had in."""
     module = getattr(trainings.teacher, "module", None)
     if not isinstance(module, nn.Module):
         only = _as_it_is(context, trainings)
@@ -232,19 +232,19 @@ def _as_it_is(context: Context, trainings: Trainings) -> Contender:
     teacher = trainings.teacher
     members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
     files = [member for member in members if isinstance(member, OnnxTeacher)]
-    whole = len(files) == len(members)
-    runtime = "onnxruntime" if whole else "python"
-    size_bytes = sum(file.size_bytes for file in files) if whole else None
+    only_files = len(files) == len(members)
+    runtime = "onnxruntime" if only_files else "python"
+    size_bytes = sum(file.size_bytes for file in files) if only_files else None
     if trainings.selected is not None:
         size_bytes = trainings.selected.teacher_bytes
     if isinstance(teacher, Specialists):
         networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
         size_bytes = sum(_bytes_of(network.module) for network in networks if isinstance(network, NetworkTeacher))
-    if whole and len(files) == 1:
+    if only_files and len(files) == 1:
         runner = files[0].runner(context.recipe.artifacts.threads)
     else:
         runner = _asking(teacher)
-    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32" if whole else "as it is", runner, size_bytes)
+    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32" if only_files else "as it is", runner, size_bytes)
 
 
 def _asking(teacher: Teacher) -> Runner:

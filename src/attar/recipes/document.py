@@ -31,7 +31,7 @@ from attar.recipes.winner import labels_of, teacher_name
 from attar.transfer.datasets import Split
 from attar.transfer.store import Fidelity
 
-_EPOCHS_KEPT = 400
+_MOST_EPOCHS = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""
 
 
@@ -77,7 +77,7 @@ def document(
         "task": {
             "data": dataset.name,
             "source": dataset.source,
-            **{part: len(split) for part, split in dataset.splits().items()},
+            **{name: len(split) for name, split in dataset.splits().items()},
             "classes": list(dataset.classes),
             "input_shape": list(dataset.train.inputs.shape[1:]),
             "drawn": list(dataset.drawn),
@@ -127,13 +127,13 @@ def headline(evidence: Mapping[str, Any]) -> str:
     teachers = [model for model in evidence["models"] if model["kind"] == "teacher"]
     teacher = next((one for one in teachers if one["runtime"] == winner["runtime"]), teachers[0])
     ratios = evidence["ratios"]
-    parts = []
+    better = []
     if ratios["smaller"]:
-        parts.append(f"{ratios['smaller']:.1f}x smaller")
+        better.append(f"{ratios['smaller']:.1f}x smaller")
     if ratios["faster_batch1"]:
-        parts.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
+        better.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
     same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
-    gains = f"{' and '.join(parts)} than {same}, " if parts else ""
+    gains = f"{' and '.join(better)} than {same}, " if better else ""
     accuracies = f"test accuracy {winner['quality']['accuracy']:.2%} against {teacher['quality']['accuracy']:.2%}"
     name = f"Nearest, {winner['name']}" if winner.get("refused") else winner["name"]
     return " ".join([*evidence.get("alerts", []), f"{name}: {gains}{accuracies}."])
@@ -145,9 +145,9 @@ def reason(evidence: Mapping[str, Any]) -> str:
     return why.removeprefix(" ".join(evidence.get("alerts", []))).strip()
 
 
-def teacher_logits(said: Mapping[str, Logits]) -> Logits:
+def teacher_logits(logits: Mapping[str, Logits]) -> Logits:
     """The teacher's logits, in whichever runtime comes first."""
-    return said[teacher_name(said)]
+    return logits[teacher_name(logits)]
 
 
 def finite(value: Any) -> Any:
@@ -295,12 +295,12 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
     }
     if teacher is not None and teacher.size_bytes and chosen.size_bytes:
         ratios["smaller"] = teacher.size_bytes / chosen.size_bytes
-    plain = next(
+    float32 = next(
         (one for one in contenders.candidates() if one.kind == chosen.kind and one.form == f"{chosen.runtime} fp32"),
         None,
     )
-    if plain is not None and plain.size_bytes and chosen.size_bytes:
-        ratios["smaller_than_float32"] = plain.size_bytes / chosen.size_bytes
+    if float32 is not None and float32.size_bytes and chosen.size_bytes:
+        ratios["smaller_than_float32"] = float32.size_bytes / chosen.size_bytes
     if teacher is not None and teacher.cost is not None and chosen.cost is not None and chosen.cost.macs:
         ratios["fewer_macs"] = teacher.cost.macs / chosen.cost.macs
     for batch in ("1", "64"):
@@ -310,9 +310,9 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
 
 def _curve(trained: Trained, chosen_by: str) -> list[dict[str, Any]]:
     """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
-    step = math.ceil(len(trained.history) / _EPOCHS_KEPT)
-    kept = trained.history[::-1][::step][::-1]
-    return [{**entry, **_validation(entry["score"], chosen_by)} for entry in kept]
+    step = math.ceil(len(trained.history) / _MOST_EPOCHS)
+    entries = trained.history[::-1][::step][::-1]
+    return [{**entry, **_validation(entry["score"], chosen_by)} for entry in entries]
 
 
 def _validation(score: float, chosen_by: str) -> dict[str, float]:
@@ -325,7 +325,7 @@ def _validation(score: float, chosen_by: str) -> dict[str, float]:
 def _stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:
     """What there is to say of stored targets; how soft they are only at the temperature of this recipe.
 
-    Targets do not depend on the temperature at which students hear them, so that a run finds those of another.
+    Targets do not depend on the temperature at which students get them, so that a run finds those of another.
     """
     store = None if trainings.prepared is None else trainings.prepared.store
     if store is None or trainings.targets is None:

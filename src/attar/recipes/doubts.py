@@ -20,7 +20,7 @@ def doubts(recipe: Recipe, examples: int) -> list[str]:
 
     Args:
         recipe: What is asked.
-        examples: How many the student imitates on.
+        examples: How many are in the transfer set.
     """
     found: list[str] = []
     trainings = [("student.training", *one) for one in recipe.trainings]
@@ -89,7 +89,7 @@ def _of_objective(objective: Objective, epochs: int) -> Iterator[str]:
                 end = ramp.at(float(epochs))
                 yield f"{key}.{setting} comes to {end:g} by the last of {epochs} epochs, and not to {ramp.end:g}."
             if ramp.start == ramp.end:
-                yield f"{key}.{setting} moves from {ramp.start:g} to {ramp.end:g}: a plain number says the same."
+                yield f"{key}.{setting} moves from {ramp.start:g} to {ramp.end:g}: one number means the same."
 
 
 def _of_views(key: str, views: ViewsSection, epochs: int) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Stored:
     """What is labelled and stored.
 
     Attributes:
-        examples: How many the student imitates on.
+        examples: How many are in the transfer set.
         labels: How many the teacher labels, views counted; 0 where it is asked live.
         size_bytes: About how large the stored targets become.
     """
@@ -41,13 +41,13 @@ class Stored:
 
 def stored(recipe: Recipe, dataset: Dataset) -> Stored:
     """The examples that the teacher labels, and the size of what it says."""
-    kept = recipe.transfer.cached and not recipe.teacher.learns
-    made = recipe.transfer.synthesis
+    is_stored = recipe.transfer.cached and not recipe.teacher.learns
+    synthesis = recipe.transfer.synthesis
     transfer = without_synthesis(recipe, dataset).transfer
     examples = len(dataset.train if transfer is None else transfer)
-    if made is not None:
-        examples = made.rows + made.original * len(dataset.train)
-    labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if kept else 0
+    if synthesis is not None:
+        examples = synthesis.rows + synthesis.original * len(dataset.train)
+    labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if is_stored else 0
     top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.dtype == "int8" else 2
     scale = 2 if number == 1 else 0
     width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
@@ -70,14 +70,14 @@ def check_room(recipe: Recipe, dataset: Dataset, folder: Path) -> None:
             f"The targets of {grouped(wanted.labels)} examples would take about {size(wanted.size_bytes)}, and "
             f"{size(free)} are free in {str(there)!r}. Use fewer views or rows, transfer.top_k, or another --out."
         )
-    made = recipe.transfer.synthesis
-    if made is not None:
-        rows = 4 * made.rows * dataset.train.floats(slice(0, 1)).numel()
+    synthesis = recipe.transfer.synthesis
+    if synthesis is not None:
+        rows = 4 * synthesis.rows * dataset.train.floats(slice(0, 1)).numel()
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if rows > memory:
             raise BadInput(
-                f"transfer.synthesis.rows of the recipe: {grouped(made.rows)} rows would take {size(rows)} of memory, "
-                f"and this machine has {size(memory)}. Ask for fewer."
+                f"transfer.synthesis.rows of the recipe: {grouped(synthesis.rows)} rows would take {size(rows)} of "
+                f"memory, and this machine has {size(memory)}. Ask for fewer."
             )
 
 
@@ -104,5 +104,5 @@ def seconds_per_step(network: nn.Module, dataset: Dataset, training: Training) -
         with torch.random.fork_rng(devices=[]):
             first = step()
             return first if first > _LONG else statistics.median(step() for _ in range(3))
-    except (Exception, SystemExit):  # what is wrong with it is told where it is trained
+    except (Exception, SystemExit):  # what is wrong with it is an error where it is trained
         return None

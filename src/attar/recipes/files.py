@@ -21,12 +21,12 @@ LONGEST = 4096
 """Characters of one text in a recipe, at most: that of the longest path that a system takes."""
 
 MOST_DIGITS = 300
-"""Digits of a whole number, at most: more do not fit into a float."""
+"""Digits of an integer, at most: more do not fit into a float."""
 
 DIGITS = "integer string conversion"
 """What Python says of a number that has too many digits to be read."""
 
-DIGITS_SAID = "number of thousands of digits"
+DIGITS_RULE = "number of thousands of digits"
 
 _DATA = (".csv", ".parquet", ".npz", ".npy", ".xlsx", ".json", ".jsonl", ".tsv", ".feather", ".arrow")
 _MODELS = (".onnx", ".pt", ".pth", ".bin", ".safetensors", ".pkl", ".joblib", ".keras", ".h5", ".ckpt", ".tflite")
@@ -61,7 +61,7 @@ def no_text(text: str) -> str | None:
 
 def too_long(path: str) -> str | None:
     """That a path without what `no_text` finds is too long for a system; None if it is not."""
-    if len(path) > LONGEST or any(len(part.encode()) > 255 for part in path.split("/")):
+    if len(path) > LONGEST or any(len(name.encode()) > 255 for name in path.split("/")):
         return f"is too long ({len(path):,} characters)"
     return None
 
@@ -123,7 +123,7 @@ def parsed(file: Path) -> dict[str, Any]:
         raise BadInput(f"{file} must not be nested this deep. Flatten it.") from error
     except ValueError as error:  # of which those of the parser and of the decoder are
         if DIGITS in str(error):
-            raise BadInput(f"{file} has a {DIGITS_SAID}. Shorten it.") from error
+            raise BadInput(f"{file} has a {DIGITS_RULE}. Shorten it.") from error
         raise BadInput(f"{file} must be a TOML file; {error}. Correct that place.") from error
 
 

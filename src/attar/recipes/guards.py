@@ -1,4 +1,4 @@
-"""What a user should be told before trusting a run: each guard returns a sentence with its number, or nothing."""
+"""What a user should know before trusting a run: each guard returns a sentence with its number, or nothing."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ APART = 0.01
 """Mean KL in nats from which on two looks at an example count as different for a teacher."""
 
 
-def weak_teacher(teacher: float, baselines: Sequence[float], part: str = "validation") -> str | None:
+def weak_teacher(teacher: float, baselines: Sequence[float], split_name: str = "validation") -> str | None:
     """A teacher that is no better than the same student without it has nothing to teach.
 
     Args:
         teacher: Its accuracy.
         baselines: Accuracies of the baselines, one per seed.
-        part: On which data.
+        split_name: On which data.
     """
     if not baselines:
         return None
@@ -63,7 +63,7 @@ def weak_teacher(teacher: float, baselines: Sequence[float], part: str = "valida
     if teacher > baseline:
         return None
     return (
-        f"The teacher is not better than the baseline on {part}: {teacher:.2%} against {baseline:.2%}. "
+        f"The teacher is not better than the baseline on {split_name}: {teacher:.2%} against {baseline:.2%}. "
         "What the student gains from it, if anything, is not its accuracy."
     )
 
@@ -73,14 +73,14 @@ def nearly_one_hot(targets: Tensor, temperature: float) -> str | None:
 
     Args:
         targets: ``[rows, classes]`` logits of the teacher.
-        temperature: At which the student hears them.
+        temperature: At which the student gets them.
     """
     largest = float((targets / temperature).softmax(1).amax(1).mean())
     if largest < CERTAIN:
         return None
     return (
         f"Targets are nearly one-hot at temperature {temperature:g}: the likeliest class has {largest:.2%} on average. "
-        "Raise the temperature to hear what the teacher knows of the other classes."
+        "Raise the temperature to learn what the teacher knows of the other classes."
     )
 
 
@@ -89,8 +89,8 @@ def other_views(seen: Tensor, teacher_output: Tensor, temperature: float) -> str
 
     Args:
         seen: ``[rows, classes]`` logits of the teacher for what the student sees.
-        teacher_output: ``[rows, classes]`` logits that the student is told.
-        temperature: At which it hears them.
+        teacher_output: ``[rows, classes]`` logits that the student is given.
+        temperature: At which it gets them.
     """
     apart = float(forward_kl(teacher_output, seen, temperature=temperature).mean())
     if apart < APART:
@@ -125,7 +125,7 @@ def lost_classes(
 
 
 def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
-    """What is said of the data before anything is trained.
+    """Warnings about the data before anything is trained.
 
     Args:
         recipe: The recipe.
@@ -193,7 +193,7 @@ def either(column: Column) -> str | None:
 
 
 def guarded(context: Context, trainings: Trainings, teacher: NDArray[np.float32]) -> list[str]:
-    """What every guard says of a run.
+    """The warnings of every guard.
 
     Args:
         context: The run.
@@ -228,24 +228,24 @@ def _of_teacher(context: Context, trainings: Trainings, teacher: NDArray[np.floa
 
 
 def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> str | None:
-    """What is said of a share of the training examples; classes that the recipe itself leaves out are no loss.
+    """A warning about a share of the training examples; classes that the recipe itself leaves out are no loss.
 
     Args:
         transfer: What the recipe says of it.
         train: The training examples.
         labeled: Those that were kept; None where all were.
     """
-    kept = None if labeled is None else labeled.labels
-    if (transfer.share == 1 and transfer.labeled_share == 1) or kept is None or train.labels is None:
+    left = None if labeled is None else labeled.labels
+    if (transfer.share == 1 and transfer.labeled_share == 1) or left is None or train.labels is None:
         return None
-    whole = subset_of(train, only=transfer.only, without=transfer.without).labels
-    assert whole is not None, "a part has labels where the whole has"
+    every = subset_of(train, only=transfer.only, without=transfer.without).labels
+    assert every is not None, "a subset has labels where all rows have"
     key = "share" if transfer.labeled_share == 1 else "labeled_share"
-    return lost_classes(whole, kept, train.classes, getattr(transfer, key), f"transfer.{key}")
+    return lost_classes(every, left, train.classes, getattr(transfer, key), f"transfer.{key}")
 
 
 def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
-    """What is said of the targets, validation_logits by evenly spread examples as they look in the first view."""
+    """Warnings about the targets, judged by evenly spread examples as they look in the first view."""
     assert trainings.prepared is not None
     recipe, prepared = context.recipe, trainings.prepared
     split = _transfer_set(context, trainings)

@@ -60,7 +60,7 @@ def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, 
         Job(f"{role}/{index}", _TRAIN, {**run, "role": role, "index": index}, _steps(context, role, examples))
         for role, index in missing
     ]
-    context.nodes.made_by_workers |= {job.name for job in jobs} | {name for name in looks.values() if name is not None}
+    context.nodes.from_workers |= {job.name for job in jobs} | {name for name in looks.values() if name is not None}
     workers.do(jobs, context.progress, f"train {len(jobs)} networks, {min(workers.count, len(jobs))} at once")
 
 

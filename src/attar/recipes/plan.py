@@ -212,13 +212,13 @@ def _training_seconds(
     if recipe.teacher.library is not None or recipe.teacher.specialists is not None:
         return None
     total = 0.0
-    parts = [
+    trainings = [
         (fitted_to(recipe.student.network, dataset), recipe.seed, training, steps)
         for (_, training), steps in zip(recipe.trainings, student_steps, strict=True)
     ]
     if recipe.teacher.network is not None and teacher_steps:
-        parts.append((recipe.teacher.network, recipe.teacher.seed, recipe.teacher.training, teacher_steps))
-    for network, seed, training, steps in parts:
+        trainings.append((recipe.teacher.network, recipe.teacher.seed, recipe.teacher.training, teacher_steps))
+    for network, seed, training, steps in trainings:
         one = seconds_per_step(network_of(network, seed), dataset, training)
         if one is None:
             return None

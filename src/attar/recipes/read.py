@@ -16,7 +16,7 @@ from attar.network.references import Trust
 from attar.recipes.files import (
     DEEPEST,
     DIGITS,
-    DIGITS_SAID,
+    DIGITS_RULE,
     MOST_BYTES,
     check_recipe_file,
     check_values,
@@ -70,7 +70,7 @@ def packages_of(allow: Sequence[str]) -> tuple[str, ...]:
     """
     names = (allow,) if isinstance(allow, str) else tuple(allow)
     for name in names:
-        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        if not isinstance(name, str) or not all(key.isidentifier() for key in name.split(".")):
             raise must("allow", "a recipe", "names of packages or modules", name, "For example --allow torchvision")
     return names
 
@@ -132,7 +132,7 @@ def apply(document: Document, change: str) -> None:
         raise must("--set", "attar compress", "less deeply nested", change, "Flatten the value") from error
     except ValueError as error:
         if DIGITS in str(error):
-            raise must("--set", "attar compress", f"without a {DIGITS_SAID}", change, "Shorten it") from error
+            raise must("--set", "attar compress", f"without a {DIGITS_RULE}", change, "Shorten it") from error
         value = text.strip()
     table: Any = document
     for name, below in itertools.pairwise(names):
@@ -168,15 +168,15 @@ def from_document(document: Mapping[str, Any], where: str = "the recipe", trust:
         return recipe if trust is None else recipe.trusting(trust)
     except ValidationError as error:
         problems = error.errors()
-        text = _said(problems[0], where)
+        text = _message(problems[0], where)
         more = f" ({len(problems) - 1} more like this.)" if len(problems) > 1 else ""
         raise BadInput(text + more) from error
 
 
-def _said(problem: Any, where: str) -> str:
+def _message(problem: Any, where: str) -> str:
     """One sentence for one problem that pydantic found."""
-    path = [part for part in problem["loc"] if not str(part).startswith(("function-", "is-instance"))]
-    model, path = _walked(path)
+    path = [key for key in problem["loc"] if not str(key).startswith(("function-", "is-instance"))]
+    model, path = _resolved_path(path)
     key = ".".join(map(_name, path))
     place = f"{where}: {key}" if key else where
     if problem["type"] == "extra_forbidden":
@@ -192,9 +192,9 @@ def _said(problem: Any, where: str) -> str:
     return f"{place}: {message}; got {shown(problem['input'])}."
 
 
-def _name(part: Any) -> str:
+def _name(key: Any) -> str:
     """A key as it is, or quoted and cut where it would break the line or fill it."""
-    text = str(part)
+    text = str(key)
     return text if text.isprintable() and 0 < len(text) <= 60 else shown(text, 60)
 
 
@@ -202,23 +202,23 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else sentence + "."
 
 
-def _walked(path: Sequence[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
+def _resolved_path(path: Sequence[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
     """The table in which a path ends, if it is one of the schema, and the path as the file has it."""
     models: list[type[BaseModel]] = [Recipe]
     table: type[BaseModel] | None = Recipe
-    said: list[Any] = []
-    for part in path:
-        chosen = [model for model in models if _use(model) == part]
+    shown_path: list[Any] = []
+    for key in path:
+        chosen = [model for model in models if _use(model) == key]
         if len(models) > 1 and chosen:  # pydantic says which of several tables it took; the file does not have that
             models, table = chosen, chosen[0]
             continue
-        said.append(part)
-        if isinstance(part, int):
+        shown_path.append(key)
+        if isinstance(key, int):
             continue
         table = models[0] if len(models) == 1 else None
-        field = None if table is None else table.model_fields.get(str(part))
+        field = None if table is None else table.model_fields.get(str(key))
         models = [] if field is None else _models(field.annotation)
-    return table, said
+    return table, shown_path
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -54,8 +54,8 @@ class Specialized:
         test, teacher = context.dataset.test, self.teacher
         assert test.labels is not None, "data sets have labels in test"
         names, coverage = context.dataset.classes, teacher.coverage
-        general, opinions, asked = _ask(teacher, test, everyone=True)
-        inferred = teacher.infer(general, _asked_only(opinions, asked))
+        general, outputs, asked = _ask(teacher, test, everyone=True)
+        inferred = teacher.infer(general, _asked_only(outputs, asked))
         labels, covered = test.labels, coverage[test.labels]
         before, after = general.argmax(1) == labels, inferred.logits.argmax(1) == labels
         ruling = verdict(after.numpy(), before.numpy())
@@ -87,7 +87,7 @@ class Specialized:
                 for count in sorted(set(coverage.tolist()))
             ],
             "each": [
-                self._one(place, names, labels, general, inferred.logits, opinions[place])
+                self._one(place, names, labels, general, inferred.logits, outputs[place])
                 for place in range(len(teacher.specialists))
             ],
             "seconds_per_1000": _seconds(teacher, test),
@@ -99,19 +99,19 @@ class Specialized:
         names: Sequence[str],
         labels: Tensor,
         general: Tensor,
-        whole: Tensor,
-        opinion: SpecialistLogits,
+        combined: Tensor,
+        output: SpecialistLogits,
     ) -> dict[str, Any]:
         """One specialist on the examples of its classes, every answer restricted to these."""
         one = self.teacher.specialists[place]
-        mask = torch.zeros(len(names), dtype=torch.bool).index_fill_(0, opinion.classes, True)
+        mask = torch.zeros(len(names), dtype=torch.bool).index_fill_(0, output.classes, True)
         rows = mask[labels]
-        alone = opinion.classes[opinion.logits[:, :-1].argmax(1)]
+        alone = output.classes[output.logits[:, :-1].argmax(1)]
         return {
             "classes": [names[number] for number in one.classes],
             "share": one.share,
             "validation": one.score,
-            **_compared(*(_restricted(logits, mask)[rows] == labels[rows] for logits in (general, whole))),
+            **_compared(*(_restricted(logits, mask)[rows] == labels[rows] for logits in (general, combined))),
             "alone": _mean((alone == labels)[rows]),
         }
 
@@ -147,7 +147,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
     def work(folder: Any) -> dict[str, Any]:
         assert train.labels is not None, "what trains a teacher has labels"
         try:
-            made = specialize(
+            trained_ones = specialize(
                 generalist.module,
                 TransferSet(train, views),
                 train.labels,
@@ -167,7 +167,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             )
         except BadInput as error:
             raise type(error)(f"teacher.specialists of the recipe: {error}") from error
-        return {"specialists": len(made.specialists), "scores": [one.score for one in made.specialists]}
+        return {"specialists": len(trained_ones.specialists), "scores": [one.score for one in trained_ones.specialists]}
 
     node = context.nodes.node(
         "specialists",
@@ -200,11 +200,11 @@ def _tried(context: Context, trained: Specialists, settings: Sequence[Any]) -> S
 
     def work(_: Any) -> dict[str, Any]:
         widest = trained.changed(top=max(one.top for one in settings))
-        general, opinions, _asked = _ask(widest, validation, everyone=False)
+        general, outputs, _asked = _ask(widest, validation, everyone=False)
         entries: list[dict[str, Any]] = [{"correction": None, "top": None, **_judged(general, labels)}]
         for one in settings:
             teacher = trained.changed(**asdict(one))
-            logits = teacher.infer(general, _asked_only(opinions, teacher.asked(general))).logits
+            logits = teacher.infer(general, _asked_only(outputs, teacher.asked(general))).logits
             entries.append({"correction": one.correction, "top": one.top, **_judged(logits, labels)})
         return {"tried": entries}
 
@@ -226,28 +226,28 @@ def _ask(teacher: Specialists, split: Split, *, everyone: bool) -> tuple[Tensor,
         everyone: Every specialist speaks of every example, not only of those that it is asked about.
     """
     general, asked = [], []
-    opinions: list[list[SpecialistLogits]] = [[] for _ in teacher.specialists]
+    outputs: list[list[SpecialistLogits]] = [[] for _ in teacher.specialists]
     for rows in torch.split(torch.arange(len(split)), _AT_ONCE):
         inputs = split.floats(rows)
         general.append(teacher.generalist.predict(inputs))
         asked.append(teacher.asked(general[-1]))
         speaks = torch.ones_like(asked[-1]) if everyone else asked[-1]
         for one in teacher.specialist_logits(inputs, speaks):
-            opinions[one.specialist].append(replace(one, rows=rows[one.rows]))
-    whole = [
+            outputs[one.specialist].append(replace(one, rows=rows[one.rows]))
+    combined = [
         SpecialistLogits(
-            who, parts[0].classes, torch.cat([one.rows for one in parts]), torch.cat([one.logits for one in parts])
+            who, pieces[0].classes, torch.cat([one.rows for one in pieces]), torch.cat([one.logits for one in pieces])
         )
-        for who, parts in enumerate(opinions)
-        if parts
+        for who, pieces in enumerate(outputs)
+        if pieces
     ]
-    return torch.cat(general), whole, torch.cat(asked)
+    return torch.cat(general), combined, torch.cat(asked)
 
 
-def _asked_only(opinions: Sequence[SpecialistLogits], asked: Tensor) -> list[SpecialistLogits]:
+def _asked_only(outputs: Sequence[SpecialistLogits], asked: Tensor) -> list[SpecialistLogits]:
     """Of the opinions those that were asked for."""
-    kept = [(one, asked[one.rows, one.specialist]) for one in opinions]
-    return [replace(one, rows=one.rows[mask], logits=one.logits[mask]) for one, mask in kept]
+    pairs = [(one, asked[one.rows, one.specialist]) for one in outputs]
+    return [replace(one, rows=one.rows[mask], logits=one.logits[mask]) for one, mask in pairs]
 
 
 def _judged(logits: Tensor, labels: Tensor) -> dict[str, float]:
@@ -259,9 +259,9 @@ def _judged(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 def _compared(before: Tensor, after: Tensor) -> dict[str, Any]:
     """Accuracies of the generalist and of the whole on the same examples, and the relative gain."""
-    generalist, whole = _mean(before), _mean(after)
-    gain = (whole - generalist) / generalist if generalist and whole is not None else None
-    return {"examples": len(before), "generalist": generalist, "with_specialists": whole, "relative_gain": gain}
+    generalist, combined = _mean(before), _mean(after)
+    gain = (combined - generalist) / generalist if generalist and combined is not None else None
+    return {"examples": len(before), "generalist": generalist, "with_specialists": combined, "relative_gain": gain}
 
 
 def _mean(right: Tensor) -> float | None:
@@ -292,7 +292,7 @@ def _seconds(teacher: Specialists, split: Split) -> dict[str, float]:
         return float(np.median(taken)) * 1000 / len(inputs)
 
     return {
-        "inference": timed(lambda: [teacher.infer(general, opinions) for general, opinions in answers]),
+        "inference": timed(lambda: [teacher.infer(general, outputs) for general, outputs in answers]),
         "generalist": timed(lambda: [teacher.generalist.predict(batch) for batch in batches]),
         "predict": timed(lambda: [teacher.predict(batch) for batch in batches]),
         "threads": torch.get_num_threads(),

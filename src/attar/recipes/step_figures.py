@@ -56,8 +56,8 @@ def bias_correction(
     if not context.recipe.corrects:
         return None
     rows = {
-        "students": [_corrected(context, one) for one in students],
-        "baselines": [_corrected(context, one) for one in baselines],
+        "students": [_correction_of(context, one) for one in students],
+        "baselines": [_correction_of(context, one) for one in baselines],
     }
     columns = {
         role: {key: [row[key] for row in rows[f"{role}s"]] for key in (rows[f"{role}s"] or [{}])[0]}
@@ -72,7 +72,7 @@ def _last_correction(one: Trained) -> tuple[Trained, Trained]:
     return one.steps[place - 1], one.steps[place]
 
 
-def _corrected(context: Context, one: Trained) -> Mapping[str, float]:
+def _correction_of(context: Context, one: Trained) -> Mapping[str, float]:
     before, after = _last_correction(one)
     names, labels = context.dataset.classes, _labels(context)
     of_absent = np.isin(labels, [names.index(name) for name in after.facts["classes"]])

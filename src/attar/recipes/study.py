@@ -23,7 +23,7 @@ from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
 from attar.pipeline.section import Number, Section
 from attar.pipeline.trained import Trained
-from attar.recipes.compress import begun, compress
+from attar.recipes.compress import compress, open_run
 from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
@@ -319,8 +319,8 @@ def _cell(run: str, column: ColumnSection, evidences: Mapping[str, Mapping[str, 
         return None
     # Seed goes with seed where the two have as many, as in a run; else every one is held against the mean.
     paired = start if len(start) == len(ours) else [float(np.mean(start))] * len(ours)
-    made = gap_closed(paired, ours, end)
-    return None if made is None else made.to_json()
+    closed = gap_closed(paired, ours, end)
+    return None if closed is None else closed.to_json()
 
 
 def _at(evidence: Mapping[str, Any], path: str) -> Any:
@@ -381,7 +381,7 @@ def _chart(
     """The sweep's students trained and scored on test."""
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
-        with begun(recipe, folder, device, progress, write_recipe=False) as context:
+        with open_run(recipe, folder, device, progress, write_recipe=False) as context:
             students = train_students(context, prepare_teacher(context))
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)

@@ -175,7 +175,7 @@ def _chosen(
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
         split = joined(train, rows, original=True)
         teacher_output = torch.cat(
-            [round_through_store(ask(teacher, part)) for part in torch.split(split.inputs, 4096)]
+            [round_through_store(ask(teacher, rows)) for rows in torch.split(split.inputs, 4096)]
         )
         network = network_of(context.network, recipe.seed)
         with context.threads([network], brief.batch_size):

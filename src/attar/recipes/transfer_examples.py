@@ -64,7 +64,7 @@ def without_synthesis(recipe: Recipe, dataset: Dataset) -> TransferExamples:
             is for classes that the transfer set lacks and it has all of them.
     """
     section, train = recipe.transfer, dataset.train
-    transfer = labeled = _part(recipe, train) if section.partial else None
+    transfer = labeled = _subset(recipe, train) if section.partial else None
     if section.labeled_share < 1:
         rows = train if transfer is None else transfer
         labeled = subset_of(rows, share=section.labeled_share, seed=recipe.seed)
@@ -86,7 +86,7 @@ def absent_of(examples: TransferExamples) -> list[int]:
     return [] if examples.transfer is None else absent_classes(examples.transfer)
 
 
-def _part(recipe: Recipe, train: Split) -> Split:
+def _subset(recipe: Recipe, train: Split) -> Split:
     """Some of the training examples."""
     section = recipe.transfer
     try:

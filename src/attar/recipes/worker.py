@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.network.references import Trust
-from attar.recipes.compress import begun
+from attar.recipes.compress import open_run
 from attar.recipes.context import Context
 from attar.recipes.parallel import Role
 from attar.recipes.read import from_document
@@ -45,7 +45,7 @@ def _opened(run: str) -> Context:
     atexit.register(stack.close)
     reuse_from = [Path(other) for other in document["reuse_from"]]
     return stack.enter_context(
-        begun(recipe, Path(document["folder"]), "cpu", silent, write_recipe=False, reuse_from=reuse_from, workers=1)
+        open_run(recipe, Path(document["folder"]), "cpu", silent, write_recipe=False, reuse_from=reuse_from, workers=1)
     )
 
 

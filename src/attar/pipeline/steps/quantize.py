@@ -116,10 +116,10 @@ class Quantize(Step):
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that every pattern fits a layer, and that each of these can be quantized."""
-        made = self._quantized(spec.build(), self.weights, dataset.train.floats(slice(0, _LOOKED_AT)))
+        quantized = self._quantized(spec.build(), self.weights, dataset.train.floats(slice(0, _LOOKED_AT)))
         if self.allocation == "gradient":
             _known_labels(dataset.train)
-        return spec.with_edit(QuantizeEdit.of(made))
+        return spec.with_edit(QuantizeEdit.of(quantized))
 
     def run(self, model: Model, tools: Tools) -> Result:
         """A copy of the model with these formats, instead of those that it may have."""
@@ -130,10 +130,12 @@ class Quantize(Step):
                 network, weights, batches, functional.cross_entropy, skip=self.skip, tensors=self.tensors
             )
         drawn = _drawn(train, self.calibration, tools.run_seed) if self.calibrates else None
-        made = self._quantized(network, weights, None if drawn is None else train.floats(drawn))
-        score = tools.score(made)
+        quantized = self._quantized(network, weights, None if drawn is None else train.floats(drawn))
+        score = tools.score(quantized)
         log.info("%s: score %.4f on validation", tools.title, score)
-        return Result(replace(model, module=made, spec=model.spec.with_edit(QuantizeEdit.of(made))), {"score": score})
+        return Result(
+            replace(model, module=quantized, spec=model.spec.with_edit(QuantizeEdit.of(quantized))), {"score": score}
+        )
 
     def panels(self, before: Trained | None, after: Trained) -> list[Panel]:
         """Which format each tensor got."""
@@ -143,7 +145,7 @@ class Quantize(Step):
         return [Panel("Formats", ("Tensor", "Format", "Bits"), rows)]
 
     def _quantized(self, network: nn.Module, weights: Any, calibration: Tensor | None) -> nn.Module:
-        made = quantize(
+        quantized = quantize(
             _without_formats(network),
             weights=weights,
             activations=self.activations,
@@ -151,7 +153,7 @@ class Quantize(Step):
             tensors=self.tensors,
             calibration=calibration,
         )
-        return share_codebook_(made) if self.share_codebook else made
+        return share_codebook_(quantized) if self.share_codebook else quantized
 
     def _labelled_batches(self, train: Split, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Training examples that have a label, in batches of the training's size."""

@@ -11,7 +11,7 @@ from attar.pipeline.section import Number, Section
 from attar.transfer.views import MOST_VIEWS, Views
 
 
-def _part(value: Any) -> float | str:
+def _share_or_file(value: Any) -> float | str:
     """A share of the rows, or the name of the file that holds them."""
     if isinstance(value, str) and value.strip():
         return value
@@ -20,7 +20,7 @@ def _part(value: Any) -> float | str:
     raise ValueError(f"must be a share between 0 and 1, or the name of a file with the rows; got {shown(value)}")
 
 
-Part = Annotated[float | str, PlainValidator(_part)]
+ShareOrFile = Annotated[float | str, PlainValidator(_share_or_file)]
 
 
 class DataSection(Section):
@@ -33,8 +33,8 @@ class DataSection(Section):
     target: str | None = Field(None, description="the column of a .csv or .parquet file that holds the classes")
     nominal: list[str] = Field(default_factory=list, description="columns of numbers that are names of something")
     ignore: list[str] = Field(default_factory=list, description="columns of a table to leave out, such as ids")
-    validation: Part = Field(0.1, description="share of the training data held out, or a file with these rows")
-    test: Part = Field(0.2, description="share held out where the source has no test part, or a file with these rows")
+    validation: ShareOrFile = Field(0.1, description="share of the training data held out, or a file with these rows")
+    test: ShareOrFile = Field(0.2, description="share held out where the source has no test rows, or a file with them")
     split: str | None = Field(
         None, description="the column (or array) that says for each row train, validation or test"
     )

@@ -1,4 +1,4 @@
-"""A whole recipe: its tables, and what they ask of each other."""
+"""A recipe: its tables, and what they ask of each other."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Recipe(Section):
         return self
 
     def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
-        """Terms that hear labels must have some."""
+        """Terms of labels must have some."""
         for name, kind in (("hard_labels", HardLabels), ("decoupled", Decoupled)):
             if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
                 raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
@@ -179,7 +179,7 @@ class Recipe(Section):
 
     @property
     def temperature(self) -> float:
-        """The temperature at which targets are heard: that of the first term of the last training that has one."""
+        """The temperature at which targets are softened: that of the first term of the last training that has one."""
         for objective, training in reversed(self.trainings):
             for term in objective.at(math.nextafter(float(training.epochs), 0.0)):
                 temperature = getattr(term.loss, "temperature", None)

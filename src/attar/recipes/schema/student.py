@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from attar.pipeline.section import Section, TrainingSettings, plain_training
+from attar.pipeline.section import Section, TrainingSettings, training_table
 from attar.pipeline.step import Step
 from attar.pipeline.steps import AnyStep
 from attar.pipeline.steps.distill import Distill
@@ -39,7 +39,7 @@ class StudentSection(Section):
             return table
         usual = table.get("training", {})
         if isinstance(usual, Training):
-            usual = plain_training(usual)
+            usual = training_table(usual)
         steps = [dict(step) if isinstance(step, Mapping) else step for step in table["steps"]]
         for step in steps:
             if isinstance(step, dict) and isinstance(usual, Mapping) and isinstance(step.get("training"), Mapping):

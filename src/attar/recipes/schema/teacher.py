@@ -13,7 +13,7 @@ from attar.teachers.ensemble import MEANS
 from attar.training.settings import Training
 
 GivenOutput = Literal["logits", "probabilities", "log_probabilities"]
-"""What a given model of a classification may be said to give."""
+"""What a given model of a classification may be stated to give."""
 
 
 class LibrarySection(Section):

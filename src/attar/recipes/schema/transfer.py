@@ -1,4 +1,4 @@
-"""The tables of a recipe about what the student imitates on."""
+"""The tables of a recipe about the transfer set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SynthesisSection(Section):
     components: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="NBE: components of the mixture; by held-out likelihood if left out"
     )
-    original: bool = Field(True, description="the training rows themselves are imitated too")
+    original: bool = Field(True, description="the training rows themselves are in the transfer set too")
 
     @model_validator(mode="after")
     def _settings_are_of_the_method(self) -> SynthesisSection:
@@ -39,7 +39,7 @@ class SynthesisSection(Section):
 
 
 class TransferSection(Section):
-    """What the student imitates the teacher on."""
+    """The transfer set: the examples on which the student imitates the teacher."""
 
     views: ViewsSection = ViewsSection()
     cached: bool = Field(True, description="label once and store; false asks the teacher in every step")
@@ -49,16 +49,16 @@ class TransferSection(Section):
         False,
         description="label with each member of the teacher apart and average: a new member is asked alone",
     )
-    labels: bool = Field(True, description="false hides the labels: the student hears the teacher only")
-    only: list[str] | None = Field(None, description="imitate on the training examples of these classes only")
-    without: list[str] | None = Field(None, description="imitate on the training examples of all classes but these")
-    share: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="share of the training examples imitated on")
+    labels: bool = Field(True, description="false hides the labels: the student learns from the teacher alone")
+    only: list[str] | None = Field(None, description="training examples of these classes alone")
+    without: list[str] | None = Field(None, description="training examples of all classes but these")
+    share: Annotated[Number, Field(gt=0, le=1)] = Field(1.0, description="share of the training examples taken")
     labeled_share: Annotated[Number, Field(gt=0, le=1)] = Field(
         1.0,
-        description="share of those that student and baseline have labels of; the student imitates on the others, too",
+        description="share of those that student and baseline have labels of; the others are in the transfer set, too",
     )
     unlabeled: str | None = Field(
-        None, description=".npz file with x, or package.module:function: inputs that are imitated on without labels"
+        None, description=".npz file with x, or package.module:function: inputs for the transfer set without labels"
     )
     label_views: bool = Field(True, description="false labels each example once, as it is, for all of its views")
     synthesis: SynthesisSection | None = Field(None, description="rows made from the training rows")
