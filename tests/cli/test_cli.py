@@ -23,7 +23,7 @@ from attar.errors import BadInput
 from attar.recipes.read import read, shipped
 
 FLAGS = {
-    "compress": {"--out", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
+    "compress": {"--out", "--workers", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
     "label": {"--out", "--set", "--allow", "--device", "--seed"},
     "measure": {"--data", "--split", "--threads", "--allow", "--json"},
     "report": {"--out"},

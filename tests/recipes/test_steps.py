@@ -278,7 +278,7 @@ def test_a_teacher_learns_beside_a_student_of_few_bits(stepped: Callable[..., Do
     document = stepped(
         {"use": "quantize", "weights": {"use": "wrpn"}, "activations": {"use": "clipped"}},
         DISTIL,
-        teacher={"learned": True},
+        teacher={"learns": True},
         objective={"teacher": {"use": "hard_labels", "of": "teacher"}},
     )
     run = compress(from_document(document), tmp_path / "run")
@@ -381,7 +381,7 @@ def test_steps_that_make_no_sense_are_refused_with_their_place(
 
 def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., Document]) -> None:
     with pytest.raises(BadInput, match="one distill step where the teacher learns along"):
-        from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learned": True}))
+        from_document(stepped(DISTIL, TWO_BITS, GENTLY, teacher={"learns": True}))
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_the_baseline_takes_as_many_steps_as_the_student(document: Document, tmp
     steps = {}
     for role in ("student", "baseline"):
         (done,) = (tmp_path / "run" / "nodes" / role).glob("0-*/node.json")
-        steps[role] = json.loads(done.read_text())["said"]["steps"]
+        steps[role] = json.loads(done.read_text())["result"]["facts"]["steps"]
     train = run.evidence["task"]["train"]
     assert steps["student"] == 3 * -(-(400 + train) // 64)
     assert abs(steps["baseline"] - steps["student"]) <= 3 * -(-train // 64)
