@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import tempfile
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from attar.deployment.checked import TOLERANCE, answers, checked, tolerance_of
-from attar.deployment.export import INPUT, OUTPUT, to_onnx, to_openvino
+from attar.deployment.export import INPUT, OUTPUT, to_openvino
 from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
 from attar.deployment.manifest import (
     BITS,
@@ -39,20 +39,20 @@ from attar.deployment.manifest import (
     rebuilt_from_packed,
     verify,
 )
-from attar.deployment.packed.container import CODERS, FLOATS, Content, read_packed, write_packed
-from attar.deployment.packed.graph import missing_weights, with_weights, without_weights
+from attar.deployment.packed.container import CODERS, FLOATS, read_packed, write_packed
+from attar.deployment.packed.graph import missing_weights, with_weights
 from attar.deployment.packed.low_bits import ACCURACY_LEVELS, to_low_bits, width
-from attar.deployment.packed.network import content, exportable
+from attar.deployment.prepared import Form, Prepared, QuantizedForm, prepared
 from attar.deployment.refused import DeploymentError, telling
 from attar.deployment.runtimes import Array, Runner, open_onnxruntime, open_openvino, open_torch
 from attar.errors import BadInput, CorruptFile, Words, must, near, shown
 from attar.models.rebuild import edits_from_json, spec_from_json
 from attar.network.copying import copied
 from attar.network.fitting import build_to_fit
-from attar.network.float32 import in_float32, number_types
+from attar.network.float32 import number_types
 from attar.network.spec import Spec
 from attar.network.weights import digest, fill, read_tensors, save_weights
-from attar.quantization.attach import dequantize, input_formats, is_quantized
+from attar.quantization.attach import input_formats, is_quantized
 from attar.quantization.edit import Quantize
 from attar.records import to_text
 from attar.tables.columns import Columns
@@ -424,8 +424,41 @@ def deploy(
             the rest of the batch; the message has the size of the difference.
     """
     _check_student(student)
+    with prepared(student, example) as ready:
+        return deploy_prepared(
+            ready,
+            candidate,
+            folder,
+            classes=classes,
+            calibration=calibration,
+            spec=spec,
+            columns=columns,
+            unseen=unseen,
+            output=output,
+        )
+
+
+def deploy_prepared(
+    student: Prepared,
+    candidate: Candidate | str,
+    folder: Path | str,
+    *,
+    classes: Sequence[str],
+    calibration: Tensor | None = None,
+    spec: Spec | None = None,
+    columns: Columns | None = None,
+    unseen: Literal["error", "missing"] = "error",
+    output: Literal["logits", "values"] = "logits",
+) -> Artifact:
+    """Do what `deploy` does for one of several candidates of a student, which share its graph and its codes.
+
+    The arguments are those of `deploy`.
+
+    Raises:
+        AttarError: As `deploy`.
+    """
     _check_named(candidate, classes)
-    example = torch.as_tensor(example)
+    example = student.example
     calibration = None if calibration is None else torch.as_tensor(calibration)
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
     if chosen.precision == "int8" and calibration is None:
@@ -438,35 +471,32 @@ def deploy(
         raise must("columns", "deploy", rule, f"{len(columns)} columns", "Pass the columns of the training table")
     if chosen.runtime == "torch" and spec is None:
         raise DeploymentError(
-            f"{type(student).__name__} cannot be deployed to torch without a spec, because nothing is ever unpickled. "
-            "Pass spec=Spec('package.module:function', {...}), or choose another runtime."
+            f"{type(student.student).__name__} cannot be deployed to torch without a spec, because nothing is ever "
+            "unpickled. Pass spec=Spec('package.module:function', {...}), or choose another runtime."
         )
-    on_cpu = _on_cpu(student)
+    on_cpu = student.on_cpu
     if rebuilt_from_packed(chosen.precision) and not is_quantized(on_cpu):
         rule = f"quantized for {chosen.name!r}"
-        raise must("student", "deploy", rule, type(student).__name__, "Pass what quantize() gave, or choose fp32")
+        kind = type(student.student).__name__
+        raise must("student", "deploy", rule, kind, "Pass what quantize() gave, or choose fp32")
     # What packed files and low-bit execution are held against is the student itself, with its formats.
-    network = (
-        dequantize(on_cpu).eval() if is_quantized(on_cpu) and not rebuilt_from_packed(chosen.precision) else on_cpu
-    )
+    form = student.form(chosen.precision)
+    network = form.network
     rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
-    kinds = number_types(network)
-    if kinds and (floats := in_float32(network, rows)) is not None:
-        network = floats
     expected = answers(network, rows, len(classes))
 
     target = Path(folder)
     _refuse_foreign(target)
     with new_folder(target) as unfinished:
-        needed = _write(network, chosen, unfinished, example.detach().cpu(), calibration)
-        rebuilding = PACKED if rebuilt_from_packed(chosen.precision) else WEIGHTS
-        if rebuilding not in needed:
-            save_weights(network, unfinished / WEIGHTS) if rebuilding == WEIGHTS else _pack(
-                network, unfinished, None, {}
-            )
-        if rebuilding == PACKED:
-            network = dequantize(network, keep_input_formats=True).eval()
-            network.load_state_dict(read_packed(unfinished / PACKED).state())
+        needed = _write(form, chosen, unfinished, calibration)
+        rebuilding = WEIGHTS
+        if isinstance(form, QuantizedForm):
+            rebuilding = PACKED
+            if PACKED not in needed:
+                write_packed(form.content, unfinished / PACKED)
+            network = form.rebuilt(chosen.settings.get("floats", FLOATS[0]))
+        elif WEIGHTS not in needed:
+            save_weights(network, unfinished / WEIGHTS)
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "attar": version("attar"),
@@ -494,8 +524,8 @@ def deploy(
         if columns is not None:
             manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
         notes = [_NOTES[chosen.precision]] if chosen.precision in _NOTES else []
-        if kinds and not number_types(network):
-            notes.append(f"The student has numbers of {' and '.join(kinds)}; it is deployed in float32.")
+        if form.converted:
+            notes.append(f"The student has numbers of {' and '.join(form.converted)}; it is deployed in float32.")
         if is_quantized(on_cpu) and not rebuilt_from_packed(chosen.precision):
             notes.append("The student was quantized: these are its quantized weights, without formats of activations.")
         recurrent = [name for name, layer in network.named_modules() if isinstance(layer, nn.RNNBase)]
@@ -610,12 +640,6 @@ def _check_rows(name: str, rows: Tensor, like: Tensor | None, *, missing: bool) 
         raise must(name, "deploy", "finite", Words("NaN or infinity"), "Clean the inputs")
 
 
-def _on_cpu(student: nn.Module) -> nn.Module:
-    """The student itself when it is on the CPU, else a copy that is."""
-    tensors = (*student.parameters(), *student.buffers())
-    return student if all(tensor.device.type == "cpu" for tensor in tensors) else copied(student).cpu()
-
-
 def _check_student(student: object) -> None:
     """It is a network whose weights are all there."""
     if not isinstance(student, nn.Module):
@@ -645,45 +669,30 @@ def _opened(artifact: Artifact) -> Runner:
         ) from error
 
 
-def _write(
-    network: nn.Module, candidate: Candidate, folder: Path, example: Tensor, calibration: Tensor | None
-) -> tuple[str, ...]:
+def _write(form: Form, candidate: Candidate, folder: Path, calibration: Tensor | None) -> tuple[str, ...]:
     """Write what the runtime needs into ``folder``, and give the names of those files."""
-    if candidate.precision == "packed":
-        _pack(network, folder, None if candidate.runtime == "torch" else example, candidate.settings)
+    if isinstance(form, QuantizedForm):
+        if candidate.precision in BITS:
+            path = folder / MODEL[candidate.runtime]
+            bits = BITS[candidate.precision]
+            to_low_bits(form.network, form.content, bits, lambda: form.graph, path, **candidate.settings)
+            return (path.name,)
+        packed = form.content if candidate.runtime == "torch" else form.content_with_graph
+        write_packed(packed, folder / PACKED, **candidate.settings)
         return (PACKED,)
-    if candidate.precision in BITS:
-        path = folder / MODEL[candidate.runtime]
-        to_low_bits(network, BITS[candidate.precision], example, path, **candidate.settings)
-        return (path.name,)
     if candidate.runtime == "torch":
-        save_weights(network, folder / WEIGHTS)
+        save_weights(form.network, folder / WEIGHTS)
         return (WEIGHTS,)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
-        exported = Path(scratch) / "model.onnx"
-        to_onnx(network, example, exported)
-        if candidate.precision == "int8":
-            assert calibration is not None  # deploy has refused that
-            quantize = quantize_onnxruntime if candidate.runtime == "onnxruntime" else quantize_openvino
-            quantize(exported, folder / MODEL[candidate.runtime], calibration, **candidate.settings)
-        elif candidate.runtime == "onnxruntime":
-            for file in sorted(exported.parent.glob("model.onnx*")):
-                file.replace(folder / file.name)
-        else:
-            to_openvino(exported, folder / MODEL["openvino"])
+    if candidate.precision == "int8":
+        assert calibration is not None  # deploy has refused that
+        quantize = quantize_onnxruntime if candidate.runtime == "onnxruntime" else quantize_openvino
+        quantize(form.graph, folder / MODEL[candidate.runtime], calibration, **candidate.settings)
+    elif candidate.runtime == "onnxruntime":
+        for file in sorted(form.graph.parent.glob("model.onnx*")):
+            shutil.copyfile(file, folder / file.name)
+    else:
+        to_openvino(form.graph, folder / MODEL["openvino"])
     return tuple(sorted(file.name for file in folder.iterdir() if file.name.startswith("model.")))
-
-
-def _pack(student: nn.Module, folder: Path, example: Tensor | None, settings: Mapping[str, Any]) -> None:
-    """Write the packed file, with a graph for runtimes other than torch if an example is given."""
-    packed = content(student)
-    if example is not None:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as scratch:
-            graph = without_weights(
-                exportable(dequantize(student, keep_input_formats=True).eval()), packed.state(), example, Path(scratch)
-            )
-        packed = Content(packed.codes, packed.tensors, graph)
-    write_packed(packed, folder / PACKED, **settings)
 
 
 _NOTES = {

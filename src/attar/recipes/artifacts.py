@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from attar.deployment.artifact import Artifact, Candidate, deploy, load
+from attar.deployment.artifact import Artifact, Candidate, deploy_prepared, load
 from attar.deployment.export import DeploymentError
+from attar.deployment.prepared import Prepared
 from attar.errors import MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest
@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def artifact_of(
-    context: Context, name: str, network: nn.Module, candidate: Candidate, spec: Spec | None
+    context: Context, name: str, prepared: Prepared, candidate: Candidate, spec: Spec | None
 ) -> Artifact | str:
     """A deployed network, or the reason why it could not be deployed this way."""
+    network = prepared.student
     calibration: Split | None = None
     if candidate.precision != "fp32":
         train = context.dataset.train
@@ -32,11 +33,10 @@ def artifact_of(
 
     def work(folder: Path) -> dict[str, Any]:
         try:
-            deploy(
-                network,
+            deploy_prepared(
+                prepared,
                 candidate,
                 folder / "artifact",
-                example=context.example,
                 classes=context.dataset.classes,
                 calibration=None if calibration is None else calibration.floats(),
                 spec=spec,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact, Candidate, candidates
+from attar.deployment.prepared import prepared
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
@@ -146,9 +147,9 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     found: dict[str, Contender] = {}
     refused: dict[str, str] = {}
     grid = candidates(settings.runtimes, int8=settings.int8, student=student)
-    with context.progress("deploy", len(grid)) as advance:
+    with context.progress("deploy", len(grid)) as advance, prepared(student, context.example) as ready:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, student, candidate, trainings.student.model.spec)
+            made = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
             if isinstance(made, str):
                 refused[candidate.name] = made
             else:
@@ -167,10 +168,10 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     # Low-bit files first, as they come: then the network itself, in the runtime that every machine has.
     reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
     ways = deployed if _within_reach(context, trainings) else [reference]
-    with context.progress("deploy the baseline", len(ways)) as advance:
+    with context.progress("deploy the baseline", len(ways)) as advance, prepared(baseline, context.example) as ready:
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            made = artifact_of(context, name, baseline, candidate, trainings.baseline.model.spec)
+            made = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
             if not isinstance(made, str):
                 found[name] = Contender.deployed(name, "baseline", made, figures)
             elif candidate is reference:
@@ -209,17 +210,18 @@ def _teachers(
     figures, threads = cost(module, context.example), context.recipe.artifacts.threads
     found: dict[str, Contender] = {}
     warnings = []
-    for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {"onnxruntime", "torch"} else ["torch"])]):
-        name = f"teacher {runtime}"
-        if runtime == "torch":
-            runner = open_torch(module, threads)
-            found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
-            continue
-        made = artifact_of(context, name, module, Candidate(f"{runtime} fp32", runtime), None)
-        if isinstance(made, str):
-            warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
-        else:
-            found[name] = Contender.deployed(name, "teacher", made, figures)
+    with prepared(module, context.example) as ready:
+        for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {"onnxruntime", "torch"} else ["torch"])]):
+            name = f"teacher {runtime}"
+            if runtime == "torch":
+                runner = open_torch(module, threads)
+                found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
+                continue
+            made = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None)
+            if isinstance(made, str):
+                warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
+            else:
+                found[name] = Contender.deployed(name, "teacher", made, figures)
     if not found:
         found["teacher torch"] = Contender(
             "teacher torch", "teacher", "torch", "fp32", open_torch(module, threads), _bytes_of(module), figures

@@ -13,7 +13,7 @@ import math
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,11 @@ class Content:
         """Tensors of the names and shapes of all parameters and buffers, without decoding them."""
         return {name: codes.codes for name, (_, codes) in self.codes.items()} | dict(self.tensors)
 
+    def stored_as(self, floats: str) -> Content:
+        """What a file of these ``floats`` gives back; see `write_packed`."""
+        rounded = {name: _halved(self, name, tensor, floats).to(tensor.dtype) for name, tensor in self.tensors.items()}
+        return replace(self, tensors=rounded)
+
 
 def write_packed(content: Content, path: Path, *, coder: str = "smallest", floats: str = "float32") -> None:
     """Write a file; a crash leaves the old one or the new one.
@@ -142,14 +147,18 @@ def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any],
             index["tensors"].append({"name": name, "same": same[name]})
             continue
         _check_numbers(name, tensor)
-        written = tensor
-        if floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact:
-            written = tensor.half()
-            if not torch.equal(written.isfinite(), tensor.isfinite()):
-                raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
+        written = _halved(content, name, tensor, floats)
+        if written is not tensor and not torch.equal(written.isfinite(), tensor.isfinite()):
+            raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
         index["tensors"].append(entry | _put(written, parts))
     return index, b"".join(parts)
+
+
+def _halved(content: Content, name: str, tensor: Tensor, floats: str) -> Tensor:
+    """A tensor in the type in which it is stored."""
+    halves = floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact
+    return tensor.half() if halves else tensor
 
 
 def _growth(content: Content) -> int:

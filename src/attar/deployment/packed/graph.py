@@ -10,31 +10,22 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
-from attar.deployment.export import to_onnx
 from attar.errors import CorruptFile
 
 _ELSEWHERE = "packed"
 """What an initializer without its values names as the place of them."""
 
 
-def without_weights(network: nn.Module, packed: Mapping[str, Tensor], example: Tensor, scratch: Path) -> bytes:
+def without_weights(graph: Path, packed: Mapping[str, Tensor]) -> bytes:
     """The graph of a network, with all left out that the packed file has.
 
     Args:
-        network: As `exportable` gave it; on the CPU.
+        graph: The ONNX file of what `exportable` gave, with its weights as they are; not changed.
         packed: Parameters and buffers of the packed file, by name.
-        example: One input, ``[1, ...]`` float32.
-        scratch: A folder for a file that is gone afterwards.
-
-    Raises:
-        DeploymentError: If the network cannot be exported.
     """
-    path = scratch / "whole.onnx"
-    to_onnx(network, example, path, fold=False)
-    model = onnx.load(path)
-    path.unlink()
+    model = onnx.load(graph)
     for initializer in model.graph.initializer:
         tensor = packed.get(initializer.name)
         if tensor is None or not _equal(numpy_helper.to_array(initializer), tensor):

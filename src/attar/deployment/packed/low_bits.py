@@ -7,7 +7,7 @@ like it for convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from attar.deployment.export import DeploymentError, to_onnx
+from attar.deployment.export import DeploymentError
 from attar.deployment.packed.container import Content
-from attar.deployment.packed.network import content, exportable, name_of_layer
+from attar.deployment.packed.network import content, name_of_layer
 from attar.errors import BadInput
 from attar.ops.granularity import PER_TENSOR, Granularity
 from attar.ops.packing import pack
-from attar.quantization.attach import dequantize
 from attar.quantization.format import Encoded, Format
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.dorefa import DoReFa
@@ -80,13 +79,17 @@ def width(student: nn.Module) -> int | None:
     return None
 
 
-def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, accuracy_level: int = 4) -> None:
+def to_low_bits(
+    student: nn.Module, packed: Content, bits: int, graph: Callable[[], Path], path: Path, *, accuracy_level: int = 4
+) -> None:
     """Write a quantized student as an ONNX file whose linear layers are executed with low-bit weights.
 
     Args:
         student: What `quantize` gave.
+        packed: Its `content`.
         bits: Bits of the operator, of `WIDTHS`; formats with fewer are stored in it.
-        example: One input, ``[1, ...]`` float32.
+        graph: Gives the ONNX file of what `exportable` made of it, with its weights as they are; asked for once the
+            formats are known to do.
         path: Where to write.
         accuracy_level: 4 rounds what goes into a layer to 8 bits and is fast; 1 leaves it float32 and is slow, with 2
             bits by a factor of a hundred.
@@ -94,11 +97,9 @@ def to_low_bits(student: nn.Module, bits: int, example: Tensor, path: Path, *, a
     Raises:
         DeploymentError: If formats are attached to other layers, or one has no even steps within the operator's bits.
     """
-    packed = content(student)
     chosen = _linear(packed, student)
     blocks = {name: _blocks(name, form, codes, bits) for name, (form, codes) in chosen.items()}
-    to_onnx(exportable(dequantize(student, keep_input_formats=True).eval()), example, path, fold=False)
-    model = onnx.load(path)
+    model = onnx.load(graph())
     for name, each in blocks.items():
         _replace(model.graph, name, each, bits, accuracy_level)
     if not any(entry.domain == "com.microsoft" for entry in model.opset_import):

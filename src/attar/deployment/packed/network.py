@@ -14,8 +14,12 @@ from attar.quantization.activations import INPUT, InputFormat, attach_input_
 from attar.quantization.attach import attached_inputs, dequantize, encode, formats, is_quantized
 
 
-def content(student: nn.Module) -> Content:
+def content(student: nn.Module, decoded: nn.Module | None = None) -> Content:
     """What is written of a quantized student.
+
+    Args:
+        student: What `quantize` gave. It is not changed.
+        decoded: What `dequantize` made of it, with the formats of inputs and in evaluation mode, where that is there.
 
     Raises:
         BadInput: If nothing is quantized.
@@ -24,7 +28,7 @@ def content(student: nn.Module) -> Content:
     """
     if not is_quantized(student):
         raise must("student", "deploy, packed,", "quantized", type(student).__name__, "Pass what quantize() gave")
-    decoded = dequantize(student, keep_input_formats=True).eval()
+    decoded = dequantize(student, keep_input_formats=True).eval() if decoded is None else decoded
     state, forms = decoded.state_dict(), formats(student)
     packed = Content(
         {name: (forms[name], codes) for name, codes in encode(student).items()},

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attar.deployment import prepared as module
+from attar.deployment.artifact import Candidate, deploy, deploy_prepared
+from attar.deployment.export import DeploymentError, to_onnx
+from attar.deployment.prepared import prepared
+from attar.network.architectures import mlp
+from attar.network.spec import Spec
+from attar.quantization.formats.affine import Affine
+from attar.quantization.formats.uniform import Uniform
+from attar.quantization.quantize import quantize
+
+CLASSES = ["ant", "bee", "cat"]
+SPEC = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [8]})
+ROWS = torch.rand(20, 6, generator=torch.Generator().manual_seed(0))
+HALF = {"floats": "float16"}
+
+
+def quantized() -> nn.Module:
+    torch.manual_seed(0)
+    return quantize(mlp(6, 3, [8]), weights=Uniform(4), activations=Affine(8), calibration=ROWS)
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """One entry for each export: whether it folded."""
+    seen: list[bool] = []
+
+    def counted(network: nn.Module, example: Tensor, path: Path, *, fold: bool = True) -> None:
+        seen.append(fold)
+        to_onnx(network, example, path, fold=fold)
+
+    monkeypatch.setattr(module, "to_onnx", counted)
+    return seen
+
+
+def test_all_candidates_share_one_graph_of_each_form_and_files_are_those_of_each_alone(
+    exports: list[bool], tmp_path: Path
+) -> None:
+    student = quantized()
+    given: dict[str, Any] = {"classes": CLASSES, "calibration": ROWS, "spec": SPEC}
+    names = ["torch", "torch packed", "onnxruntime int8 u8", "onnxruntime", "openvino", "onnxruntime w4"]
+    names += ["onnxruntime packed"]
+    with prepared(student, ROWS[:1]) as ready:
+        together = {}
+        for name in names:
+            together[name] = deploy_prepared(ready, name, tmp_path / "together" / name, **given)
+            if name.startswith("torch"):
+                assert exports == []
+    assert exports == [True, False]
+    for name in ("onnxruntime", "onnxruntime packed"):
+        alone = deploy(student, name, tmp_path / "alone" / name, example=ROWS[:1], **given)
+        files = sorted(path.name for path in alone.folder.iterdir())
+        assert files == sorted(path.name for path in together[name].folder.iterdir())
+        for file in files:
+            assert (alone.folder / file).read_bytes() == (together[name].folder / file).read_bytes(), (name, file)
+
+
+def test_what_cannot_be_exported_is_tried_once(exports: list[bool], tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def forward(self, rows: Tensor) -> Tensor:
+            return rows[:, :3] if float(rows.sum()) > 1e9 else rows[:, 3:]
+
+    with prepared(Branching(), ROWS[:1]) as ready:
+        for name in ("onnxruntime", "openvino", "onnxruntime"):
+            with pytest.raises(DeploymentError, match="Branching cannot be deployed to ONNX"):
+                deploy_prepared(ready, name, tmp_path / "made", classes=CLASSES)
+    assert len(exports) == 1
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_what_rounds_inputs_is_stored_as_it_is_among_numbers_of_16_bits(runtime: str, tmp_path: Path) -> None:
+    half = Candidate("half", runtime, "packed", HALF)
+    student = quantized()
+    made = deploy(student, half, tmp_path / "made", example=ROWS[:1], classes=CLASSES, spec=SPEC)
+    state, whole = made.network().state_dict(), student.state_dict()
+    ranges = [name for name in state if ".scale" in name or ".zero_point" in name]
+    assert ranges
+    for name in ranges:
+        assert torch.equal(state[name], whole[name]), name
+    assert not torch.equal(state["1.bias"], whole["1.bias"])
