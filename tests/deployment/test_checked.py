@@ -267,7 +267,7 @@ def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         ({"candidate": 3}, "candidate of deploy must be a Candidate or a name; got 3"),
         ({"classes": 3}, "classes of deploy must be the names of the classes"),

@@ -424,6 +424,7 @@ def deploy(
             the rest of the batch; the message has the size of the difference.
     """
     _check_student(student)
+    _check_named(candidate, classes)
     with prepared(student, example) as ready:
         return deploy_prepared(
             ready,
@@ -457,7 +458,6 @@ def deploy_prepared(
     Raises:
         AttarError: As `deploy`.
     """
-    _check_named(candidate, classes)
     example = student.example
     calibration = None if calibration is None else torch.as_tensor(calibration)
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
