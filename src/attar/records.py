@@ -34,7 +34,7 @@ _INTEGERS = range(-(2**63), 2**64)
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with its checksum, which an earlier one is replaced by.
+    """A document with its checksum, in place of an earlier one.
 
     Args:
         document: Plain JSON values.
@@ -50,6 +50,13 @@ def to_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
     """A document as the text of a record, with its checksum.
 
     Halves of characters, which names of files can hold and no text can, become question marks.
+
+    Args:
+        document: Plain JSON values.
+        indent: Spaces by which each level is moved in; None for one line.
+
+    Raises:
+        TypeError: If there is something in it that JSON does not have.
     """
     text = json.dumps(document)
     if "\\ud" in text:
@@ -118,6 +125,12 @@ def read_json(path: Path, remedy: str, *, finite: bool = True, follow: bool = Tr
 
 def read_bytes(path: Path, remedy: str, *, follow: bool = True, largest: int = LARGEST) -> bytes:
     """All bytes of a regular file; nothing else is waited for or read.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, as a sentence.
+        follow: Whether the file may be a symbolic link.
+        largest: Bytes that it may have.
 
     Raises:
         CorruptFile: If there is none, it cannot be read, it is a folder, a pipe or a device, or it is too large.

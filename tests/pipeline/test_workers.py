@@ -92,6 +92,18 @@ def test_a_worker_that_dies_takes_nothing_with_it(
     assert "a worker ended while it did vanish" in caplog.text
 
 
+def test_a_module_of_the_working_folder_takes_no_librarys_place(
+    jobs: Callable[..., list[Job]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "json.py").write_text("raise SystemExit('this is no library')", encoding="utf-8")
+    monkeypatch.chdir(here)
+    with Workers(1) as workers:
+        workers.do(jobs("write"), Recorded(), "all")
+    assert (tmp_path / "0.txt").exists()
+
+
 def test_no_worker_outlives_a_process_that_was_killed(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     script = f"""
 from attar.pipeline.workers import Job, Workers

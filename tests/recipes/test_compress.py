@@ -262,7 +262,9 @@ def test_label_does_the_first_part_of_compress(tiny: Document, tmp_path: Path) -
 
 def test_label_refuses_what_stores_nothing(tiny: Document, tmp_path: Path) -> None:
     tiny["transfer"] = {"cached": False}
-    with pytest.raises(BadInput, match=r"transfer\.cached of the recipe must be such that targets are stored"):
+    with pytest.raises(
+        BadInput, match=r"transfer\.cached of the recipe must be true where targets are to be stored; got False"
+    ):
         label(from_document(tiny), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from attar.errors import BadInput, Diverged
 from attar.network.weights import read_tensors
 from attar.pipeline.workers import Job, Workers
-from attar.recipes.compress import Run, compress
+from attar.recipes.compress import Run, compress, open_run
+from attar.recipes.context import Context
+from attar.recipes.parallel import train_at_once
 from attar.recipes.read import from_document
+from attar.training.progress import silent
 
 Document = dict[str, Any]
 
@@ -67,6 +72,26 @@ def test_short_trainings_are_not_worth_a_process(
 ) -> None:
     monkeypatch.setattr(Workers, "do", lambda *_: pytest.fail("started a process"))
     compress(from_document(document), tmp_path / "run")
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["stored targets alone", "layers of the teacher"])
+def test_the_teacher_counts_where_it_runs_beside_a_student(
+    document: Document, reads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reads:
+        layers = {"student_layer": "2", "teacher_layer": "networks.0.2"}
+        document["objective"]["hint"] = {"use": "hidden_match", **layers}
+    counted: list[int] = []
+
+    def thread_count(self: Context, networks: Sequence[nn.Module], batch_size: int) -> int:
+        counted.append(len(networks))
+        return 2
+
+    monkeypatch.setattr(Context, "thread_count", thread_count)
+    with open_run(from_document(document), tmp_path / "run", "cpu", silent, workers=2) as context:
+        train_at_once(context, ("teacher",), lambda *_: pytest.fail("it would get two threads"))
+        train_at_once(context, ("student",), lambda *_: pytest.fail("it would get two threads"))
+    assert counted == [1, 3 if reads else 1]
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -337,6 +337,7 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
             "student.steps.0.training: unknown key 'epoch'. Did you mean 'epochs'?",
         ),
         ([{**DISTIL, "train": "codebook"}], "needs a quantize step before it"),
+        ([{"use": "correct"}, DISTIL], "steps.0: the biases of an untrained student cannot be corrected"),
         ([POINTS, {**DISTIL, "teacher": "float_student"}], "needs a distill and a quantize step before it"),
         (
             [{**TWO_BITS, "activations": {"use": "affine"}}, DISTIL],

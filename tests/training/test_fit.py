@@ -1123,7 +1123,7 @@ def test_the_checkpoint_of_another_training_is_refused(what, tmp_path):
     interrupted(path)
     names = "network|teacher" if what == "teacher" else what
     with pytest.raises(
-        BadInput, match=rf"({names}) of the checkpoint of .*it must be those of this training; got"
+        BadInput, match=rf"({names}) of the checkpoint of .*it must be what this training has; got"
     ) as seen:
         begin(path, **OTHER[what])
     assert "Delete it" in str(seen.value)

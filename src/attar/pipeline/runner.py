@@ -14,6 +14,7 @@ from attar.pipeline.step import Step, Tools
 from attar.pipeline.steps.distill import CHECKPOINT
 from attar.pipeline.trained import Trained
 from attar.processes import rank
+from attar.quantization.edit import Quantize
 
 _TEACHER = "teacher.safetensors"
 """The weights of a teacher that learned beside the model."""
@@ -54,18 +55,13 @@ def run_steps(
         if own.teacher is not None:
             called = name
         full_name = called if place == 1 and step.use == "distill" else f"{called}/{place}-{step.use}"
-        if not is_low_bit(model):
+        if not any(isinstance(edit, Quantize) for edit in model.spec.edits):
             tools = replace(tools, float_student=model)
         own = replace(own, float_student=tools.float_student, title=full_name)
         trained, node = _run(step.resolved(own), model, own, nodes, full_name, parents, allow)
         model, parents = trained.model, [node]
         done.append(replace(trained, earlier=tuple(done)))
     return done[-1]
-
-
-def is_low_bit(model: Model) -> bool:
-    """Whether formats are attached to a model, by the edits of its spec."""
-    return any(edit.to_json()["use"] == "quantize" for edit in model.spec.edits)
 
 
 def _run(

@@ -115,7 +115,7 @@ def available() -> int:
 def _start() -> subprocess.Popen[str]:
     """A worker, in a session of its own: Ctrl-C is for the process that asks."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-P", "-m", __name__],  # no module of the working folder takes the place of a library
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

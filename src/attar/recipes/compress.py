@@ -116,7 +116,7 @@ def compress(
         folder = context.nodes.folder
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
-                evidence = _judged(context, trainings, command or f"attar compress {recipe.name}")
+                evidence = _evaluated(context, trainings, command or f"attar compress {recipe.name}")
         barrier()
         if rank() > 0:
             evidence = read_record(folder / _EVIDENCE, "Run attar compress again: it writes it anew.")
@@ -125,8 +125,8 @@ def compress(
         return run
 
 
-def _judged(context: Context, trainings: Trainings, command: str) -> Mapping[str, Any]:
-    """What was trained deployed, measured, chosen from and written down; the evidence."""
+def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[str, Any]:
+    """Deploy and measure what was trained, choose what ships, and write it down; the evidence."""
     contenders = deploy_candidates(context, trainings)
     validation_logits = contenders.predictions(context, "validation")
     beaten = beaten_of(context, contenders, validation_logits)
@@ -163,14 +163,9 @@ def label(
     """
     recipe = recipe_of(recipe, allow)
     if recipe.teacher.learns or not recipe.transfer.cached:
-        key = "teacher.learns" if recipe.teacher.learns else "transfer.cached"
-        raise must(
-            key,
-            "the recipe",
-            "such that targets are stored",
-            True if recipe.teacher.learns else False,
-            "Use attar compress",
-        )
+        key, wanted = ("teacher.learns", False) if recipe.teacher.learns else ("transfer.cached", True)
+        rule = f"{str(wanted).lower()} where targets are to be stored"
+        raise must(key, "the recipe", rule, not wanted, "Use attar compress")
     with open_run(recipe, out, device, progress) as context:
         source = prepare_teacher(context).source
         targets = source.targets if isinstance(source, UnaugmentedTargets) else source

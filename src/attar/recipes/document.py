@@ -221,11 +221,14 @@ def against_baseline(
         warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
         return {"baseline": False, "verdict": None, "seeds": None}
 
-    def judged(trained: Sequence[Trained]) -> tuple[NDArray[np.bool_], list[float]]:
+    def measured(trained: Sequence[Trained]) -> tuple[NDArray[np.bool_], list[float]]:
         outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
         return np.stack([correct(one, labels) for one in outputs]), [_rmse(one, labels) for one in outputs]
 
-    (baselines, baseline_errors), (students, student_errors) = judged(trainings.baselines), judged(trainings.students)
+    (baselines, baseline_errors), (students, student_errors) = (
+        measured(trainings.baselines),
+        measured(trainings.students),
+    )
     wrong = baseline_errors, student_errors, _rmse(teacher_output, labels)
     ruling = verdict(students, baselines)
     teacher = float(correct(teacher_output, labels).mean())

@@ -14,8 +14,10 @@ from attar.processes import world_size
 from attar.recipes.context import Context
 from attar.recipes.estimate import seconds_per_step
 from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.schema.recipe import Recipe
 from attar.training.progress import silent
 from attar.training.settings import Training
+from attar.training.train_module import reads_layers
 
 Role = Literal["teacher", "student", "baseline"]
 
@@ -116,10 +118,19 @@ def _on_one_thread(context: Context, role: Role) -> bool:
         return recipe.threads == 1
     if not recipe.transfer.cached:
         return False
-    sections = [] if recipe.teacher.network is None or role == "baseline" else [recipe.teacher.network]
-    sections += [] if role == "teacher" else [recipe.student.network]
+    sections = [recipe.student.network]
+    if role == "teacher":
+        assert recipe.teacher.network is not None, "the members of a teacher that is trained here are networks"
+        sections = [recipe.teacher.network]
+    elif role == "student" and recipe.teacher.network is not None and _teacher_runs(recipe):
+        sections += [recipe.teacher.network] * recipe.teacher.count
     networks = [network_of(fitted_to(section, context.dataset), 0) for section in sections]
     return all(context.thread_count(networks, one.batch_size) == 1 for one, _ in _trainings(context, role, None))
+
+
+def _teacher_runs(recipe: Recipe) -> bool:
+    """Whether the teacher's network runs in every step of a student, whose targets are stored."""
+    return recipe.teacher.learns or any(reads_layers(objective) for objective, _ in recipe.trainings)
 
 
 def _run_as_arguments(context: Context) -> dict[str, Any]:

@@ -454,7 +454,7 @@ class _Run:
             if state["identity"].get(name) != value:
                 found = state["identity"].get(name)
                 remedy = "Delete it, or write elsewhere"
-                raise must(f"{name} of the checkpoint", str(path), "those of this training", found, remedy)
+                raise must(f"{name} of the checkpoint", str(path), "what this training has", found, remedy)
         # The callbacks come first: they know the shape of the student, in which the weights then fit.
         for callback, its in zip(self.job.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(its)

@@ -84,11 +84,11 @@ class ForwardPass:
         losses = []
         for term in terms:
             given = replace(batch, features=features[term.name]) if term.name in features else batch
-            judged = output if term.of == "student" else teacher_output
-            if judged is None:
+            outputs = output if term.of == "student" else teacher_output
+            if outputs is None:
                 rule = "'student' unless a teacher learns too"
                 raise must("of", f"term {term.name!r}", rule, term.of, "Pass teacher= to fit")
-            losses.append(_losses_of(term, judged, given))
+            losses.append(_losses_of(term, outputs, given))
         if taps:
             losses.append(self._train_module.zero_for_idle(output, [term.name for term in terms], reading_terms))
         return losses

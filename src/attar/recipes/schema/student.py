@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from attar.pipeline.section import Section, TrainingSettings, training_table
 from attar.pipeline.step import Step
 from attar.pipeline.steps import AnyStep
+from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.quantize import Quantize
 from attar.recipes.schema.network import NetworkSection
@@ -65,6 +66,11 @@ class StudentSection(Section):
                         f"steps.{place}: teacher = 'float_student' needs a distill and a quantize step before it"
                     )
                 distilled = True
+            elif isinstance(step, Correct) and not distilled:
+                raise ValueError(
+                    f"steps.{place}: the biases of an untrained student cannot be corrected; put a distill step before "
+                    "correct"
+                )
         if self.steps and not distilled:
             raise ValueError("steps must train the student; add a distill step")
         return self
