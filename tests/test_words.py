@@ -20,7 +20,7 @@ from attar.recipes.schema.recipe import Recipe
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "attar"
 
-NOT_YET: frozenset[str] = frozenset({"deployment", "recipes"})
+NOT_YET: frozenset[str] = frozenset()
 """Folders whose names are still being changed."""
 
 WORDS = {

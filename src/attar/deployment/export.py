@@ -149,6 +149,6 @@ def _forget_origins(program: torch.onnx.ONNXProgram) -> None:
                 _clear(value)
 
 
-def _clear(part: Any) -> None:
-    part.metadata_props.clear()
-    part.doc_string = None
+def _clear(sub: Any) -> None:
+    sub.metadata_props.clear()
+    sub.doc_string = None

@@ -130,9 +130,9 @@ class Contenders:
         teachers = [one for one in self.by_name.values() if one.kind == "teacher"]
         return teachers[0] if len(teachers) == 1 and teachers[0].runtime not in get_args(Runtime) else None
 
-    def predictions(self, context: Context, part: str) -> dict[str, Logits]:
+    def predictions(self, context: Context, split_name: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""
-        split = context.dataset.splits()[part]
+        split = context.dataset.splits()[split_name]
         return {name: predict_all(one.runner, split, progress=context.progress) for name, one in self.by_name.items()}
 
 
@@ -149,11 +149,11 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     grid = candidates(settings.runtimes, int8=settings.int8, student=student)
     with context.progress("deploy", len(grid)) as advance, prepared(student, context.example) as ready:
         for candidate in grid:
-            made = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
-            if isinstance(made, str):
-                refused[candidate.name] = made
+            artifact = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
+            if isinstance(artifact, str):
+                refused[candidate.name] = artifact
             else:
-                found[candidate.name] = Contender.deployed(candidate.name, "candidate", made, figures)
+                found[candidate.name] = Contender.deployed(candidate.name, "candidate", artifact, figures)
             advance(1)
     if not found:
         name, why = next(iter(refused.items()))
@@ -171,11 +171,11 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     with context.progress("deploy the baseline", len(ways)) as advance, prepared(baseline, context.example) as ready:
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            made = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
-            if not isinstance(made, str):
-                found[name] = Contender.deployed(name, "baseline", made, figures)
+            artifact = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
+            if not isinstance(artifact, str):
+                found[name] = Contender.deployed(name, "baseline", artifact, figures)
             elif candidate is reference:
-                warnings.append(f"The baseline could not be deployed: {made}")
+                warnings.append(f"The baseline could not be deployed: {artifact}")
             advance(1)
     return Contenders(found, refused, warnings, reference.name)
 
@@ -217,11 +217,11 @@ def _teachers(
                 runner = open_torch(module, threads)
                 found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
                 continue
-            made = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None)
-            if isinstance(made, str):
-                warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
+            artifact = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None)
+            if isinstance(artifact, str):
+                warnings.append(f"The teacher could not be deployed to {runtime}: {artifact}")
             else:
-                found[name] = Contender.deployed(name, "teacher", made, figures)
+                found[name] = Contender.deployed(name, "teacher", artifact, figures)
     if not found:
         found["teacher torch"] = Contender(
             "teacher torch", "teacher", "torch", "fp32", open_torch(module, threads), _bytes_of(module), figures

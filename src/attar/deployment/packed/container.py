@@ -132,14 +132,14 @@ def write_packed(content: Content, path: Path, *, coder: str = "smallest", float
 
 def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any], bytes]:
     """The index and the payload."""
-    parts: list[bytes] = []
+    pieces: list[bytes] = []
     index: dict[str, Any] = {"codes": [], "tensors": []}
     for name, (form, codes) in content.codes.items():
         how, raw = _coded(codes.codes, form, coder)
-        parts.append(raw.tobytes())
+        pieces.append(raw.tobytes())
         entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": to_table(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
-        index["codes"][-1]["table"] = _put_table(name, codes.table, parts)
+        index["codes"][-1]["table"] = _put_table(name, codes.table, pieces)
         _check_decoded(name, form.decode(codes))
     same = shared(content.tensors)
     for name, tensor in content.tensors.items():
@@ -151,14 +151,14 @@ def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any],
         if written is not tensor and not torch.equal(written.isfinite(), tensor.isfinite()):
             raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
-        index["tensors"].append(entry | _put(written, parts))
-    return index, b"".join(parts)
+        index["tensors"].append(entry | _put(written, pieces))
+    return index, b"".join(pieces)
 
 
 def _halved(content: Content, name: str, tensor: Tensor, floats: str) -> Tensor:
     """A tensor in the type in which it is stored."""
-    halves = floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact
-    return tensor.half() if halves else tensor
+    as_float16 = floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact
+    return tensor.half() if as_float16 else tensor
 
 
 def _growth(content: Content) -> int:
@@ -180,22 +180,22 @@ def read_packed(path: Path) -> Content:
     if about["packed"] != VERSION:
         remedy = "Install a newer Attar" if about["packed"] > VERSION else "Deploy again: this one is of an older Attar"
         raise must("version", str(path), str(VERSION), about["packed"], remedy)
-    parts = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.uint8 and tensor.dim() == 1}
-    if not parts.keys() >= {"index", "payload"} or len(parts) != len(tensors):
+    pieces = {name: tensor for name, tensor in tensors.items() if tensor.dtype == torch.uint8 and tensor.dim() == 1}
+    if not pieces.keys() >= {"index", "payload"} or len(pieces) != len(tensors):
         raise CorruptFile(f"{path} has not the parts of a packed network. Restore it, or deploy again.")
-    if _digest(parts) != about.get("sha256"):
+    if _digest(pieces) != about.get("sha256"):
         raise CorruptFile(f"{path} is not what was written (its SHA-256 differs). Restore it, or deploy again.")
     try:
-        most = min(_LARGEST_INDEX, max(_INDEX_ALWAYS, _INDEX_GROWTH * len(parts["index"])))
-        index = parse_json(_inflated(parts["index"], "index", most), "the index", "", finite=False)
-        reader = _Reader(parts["payload"].numpy())
+        most = min(_LARGEST_INDEX, max(_INDEX_ALWAYS, _INDEX_GROWTH * len(pieces["index"])))
+        index = parse_json(_inflated(pieces["index"], "index", most), "the index", "", finite=False)
+        reader = _Reader(pieces["payload"].numpy())
         codes = _all_encoded(index["codes"], reader)
         others = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
         others |= {str(entry["name"]): others[entry["same"]] for entry in index["tensors"] if "same" in entry}
         reader.must_be_done()
         if len(codes) + len(others) != len(index["codes"]) + len(index["tensors"]) or codes.keys() & others.keys():
             raise CorruptFile("a tensor is there twice")
-        graph = _inflated(parts["graph"], "graph", _LARGEST_GRAPH) if "graph" in parts else None
+        graph = _inflated(pieces["graph"], "graph", _LARGEST_GRAPH) if "graph" in pieces else None
     except CorruptFile as error:
         why = str(error).rstrip(".")
         raise CorruptFile(f"{path} cannot be read: {why}. Restore it, or deploy again.") from error
@@ -307,12 +307,12 @@ def _encoded(name: str, raw: _Raw, codes: Integer[ndarray, " count"]) -> Encoded
 
 def table_bytes(table: Mapping[str, Tensor]) -> int:
     """Bytes of a table in a file."""
-    parts: list[bytes] = []
-    _put_table("", table, parts)
-    return sum(map(len, parts))
+    pieces: list[bytes] = []
+    _put_table("", table, pieces)
+    return sum(map(len, pieces))
 
 
-def _put_table(name: str, table: Mapping[str, Tensor], parts: list[bytes]) -> list[dict[str, Any]]:
+def _put_table(name: str, table: Mapping[str, Tensor], pieces: list[bytes]) -> list[dict[str, Any]]:
     """Entries in the smallest type that holds them exactly; one value where all are the same."""
     described = []
     for key, entry in table.items():
@@ -321,7 +321,7 @@ def _put_table(name: str, table: Mapping[str, Tensor], parts: list[bytes]) -> li
         # Zeros of both signs are equal and are not the same.
         alike = len(flat) > 1 and bool((flat == flat[0]).all()) and (bool(flat[0]) or not entry.is_floating_point())
         header = {"name": key, "shape": list(entry.shape), "dtype": _NAMES[entry.dtype]}
-        written = _put(_exact(flat[:1] if alike else flat), parts)
+        written = _put(_exact(flat[:1] if alike else flat), pieces)
         described.append(header | ({"repeated": True} if alike else {}) | written)
     return described
 
@@ -338,9 +338,9 @@ def _exact(flat: Tensor) -> Tensor:
     return flat
 
 
-def _put(tensor: Tensor, parts: list[bytes]) -> dict[str, Any]:
+def _put(tensor: Tensor, pieces: list[bytes]) -> dict[str, Any]:
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    parts.append(raw)
+    pieces.append(raw)
     return {"stored": _NAMES[tensor.dtype], "bytes": len(raw)}
 
 
@@ -421,9 +421,9 @@ class _Reader:
     def take(self, length: Any) -> UInt8[ndarray, " bytes"]:
         if not isinstance(length, int) or not 0 <= length <= len(self._payload) - self._at:
             raise CorruptFile(f"a part of {length} bytes is not there")
-        part = self._payload[self._at : self._at + length]
+        piece = self._payload[self._at : self._at + length]
         self._at += length
-        return part
+        return piece
 
     def must_be_done(self) -> None:
         if self._at != len(self._payload):
@@ -450,9 +450,9 @@ def _inflated(deflated: Tensor, what: str, most: int) -> bytes:
     return raw
 
 
-def _digest(parts: Mapping[str, Tensor]) -> str:
+def _digest(pieces: Mapping[str, Tensor]) -> str:
     total = hashlib.sha256()
-    for name, tensor in sorted(parts.items()):
+    for name, tensor in sorted(pieces.items()):
         total.update(f"{name}|{tensor.numel()}|".encode())
         total.update(tensor.numpy().tobytes())
     return total.hexdigest()

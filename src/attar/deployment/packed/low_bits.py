@@ -213,8 +213,8 @@ def _replace(graph: Any, name: str, blocks: _Blocks, bits: int, accuracy_level: 
         constants[f"{name}.zeros"] = pack(zeros, bits)
         inputs.append(f"{name}.zeros")
     settings = {"K": columns, "N": rows, "bits": bits, "block_size": blocks.size, "accuracy_level": accuracy_level}
-    parts = [f"{name}.product"]
-    nodes = [helper.make_node("MatMulNBits", inputs, [parts[0]], domain="com.microsoft", **settings)]
+    outputs = [f"{name}.product"]
+    nodes = [helper.make_node("MatMulNBits", inputs, [outputs[0]], domain="com.microsoft", **settings)]
     if blocks.rest.any():
         if product.op_type != "Gemm" and (blocks.rest != blocks.rest[:, :1]).any():
             raise DeploymentError(
@@ -224,15 +224,15 @@ def _replace(graph: Any, name: str, blocks: _Blocks, bits: int, accuracy_level: 
         more, further = _rest(name, source, blocks)
         nodes += more
         constants |= further
-        parts.append(f"{name}.rest")
+        outputs.append(f"{name}.rest")
     if bias is not None:
-        parts.append(bias)
-    while len(parts) > 2:
-        joined = f"{name}.sum{len(parts)}"
-        nodes.append(helper.make_node("Add", [parts.pop(0), parts.pop(0)], [joined]))
-        parts.insert(0, joined)
-    if len(parts) == 2:
-        nodes.append(helper.make_node("Add", parts, list(product.output)))
+        outputs.append(bias)
+    while len(outputs) > 2:
+        joined = f"{name}.sum{len(outputs)}"
+        nodes.append(helper.make_node("Add", [outputs.pop(0), outputs.pop(0)], [joined]))
+        outputs.insert(0, joined)
+    if len(outputs) == 2:
+        nodes.append(helper.make_node("Add", outputs, list(product.output)))
     else:
         nodes[-1].output[0] = product.output[0]
     place = list(graph.node).index(product)
