@@ -22,7 +22,7 @@ from attar.deployment.artifact import load
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput, CorruptFile
 from attar.evidence.machine import machine
-from attar.network.architectures import mlp
+from attar.network.architectures import convnet, mlp
 from attar.network.weights import load_weights, read_tensors, save_weights
 from attar.recipes.compress import Run, compress, label
 from attar.recipes.contenders import deploy_candidates
@@ -328,6 +328,28 @@ def test_other_weights_in_the_same_file_are_noticed(tiny: Document, teacher: nn.
     save_weights(mlp(6, 3, [24]), tmp_path / "teacher.safetensors")
     found = reused(run_of(tiny, tmp_path / "run"))
     assert not found["targets"] and not found["student/0"] and found["baseline/0"]
+
+
+def test_other_arguments_beside_the_same_weights_are_noticed(tiny: Document, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    save_weights(convnet(3, [4, 4, 4]), tmp_path / "teacher.safetensors")
+    random = np.random.default_rng(3)
+    images, labels = random.integers(0, 256, (60, 1, 8, 8), dtype=np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "images.npz", x=images, y=labels)
+    tiny["data"]["use"] = str(tmp_path / "images.npz")
+    tiny["student"]["network"]["arguments"] = {"inputs": 64, "classes": 3, "hidden": [4]}
+    answers = []
+    for strides in ([1, 2, 1], [1, 1, 2]):  # the weights have the same shapes whatever these are
+        tiny["teacher"] = {
+            "network": {
+                "use": "attar.network.architectures:convnet",
+                "arguments": {"classes": 3, "widths": [4, 4, 4], "strides": strides},
+            },
+            "weights": [str(tmp_path / "teacher.safetensors")],
+        }
+        targets = label(from_document(tiny), tmp_path / "run")
+        answers.append(targets(None, torch.arange(len(targets)), 0))
+    assert not answers[0].equal(answers[1])
 
 
 def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:

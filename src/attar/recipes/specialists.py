@@ -175,6 +175,7 @@ def _trained(context: Context, section: SpecialistsSection, generalist: NetworkT
             "generalist": digest(generalist.module),
             # The recipe may describe another network beside given weights: layers without weights are no part of these.
             **({"network": generalist.fingerprint()} if recipe.teacher.weights else {}),
+            "networks": recipe.teacher.given_networks,
             "data": context.fingerprint,
             "views": views.fingerprint(),
             "sets": given,

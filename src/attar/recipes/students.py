@@ -192,7 +192,12 @@ def student_of(context: Context, index: int, prepared: PreparedTeacher) -> Train
     if network is not None and isinstance(prepared.teacher, Ensemble):
         # What an ensemble gives does not depend on the order of its members; what a term reads in them does.
         fingerprint += digest(network)
-    key = {"fingerprint": fingerprint, **transfer.model_dump(include={"top_k", "dtype", "per_teacher", "label_views"})}
+    networks = context.recipe.teacher.given_networks
+    key = {
+        "fingerprint": fingerprint,
+        "networks": networks,
+        **transfer.model_dump(include={"top_k", "dtype", "per_teacher", "label_views"}),
+    }
     teacher = TeacherTools(key=key, targets=prepared.source, network=network)
     return _trained(context, "student", index, teacher, prepared.examples)
 

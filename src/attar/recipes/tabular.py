@@ -202,6 +202,7 @@ def _chosen(
         {
             "data": context.fingerprint,
             "teacher": teacher.fingerprint(),
+            "networks": recipe.teacher.given_networks,
             "synthesis": few.fingerprint(),
             "network": context.network.model_dump(),
             "training": {key: value for key, value in asdict(brief).items() if key != "checkpoint_seconds"},

@@ -64,6 +64,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
 
     inputs = {
         "teacher": teacher.fingerprint(),
+        "networks": context.recipe.teacher.given_networks,
         "data": split.fingerprint(),
         "views": views.fingerprint(),
         "top_k": transfer.top_k,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -176,6 +176,15 @@ class TeacherSection(Section):
     def trained_here(self) -> bool:
         """Whether its networks are trained in the run, before the students."""
         return self.network is not None and not self.weights and not self.learns
+
+    @property
+    def given_networks(self) -> list[dict[str, Any]]:
+        """How networks with given weights are built: an argument may change answers and no weight, and is in no digest.
+
+        Of networks that are trained here the weights follow from it.
+        """
+        sections = [one.network for one in self.each or ()] + ([self.network] if self.weights else [])
+        return [one.model_dump() for one in sections if one is not None]
 
     @property
     def count(self) -> int:
