@@ -14,7 +14,7 @@ import pytest
 
 from attar.deployment.artifact import RUNTIMES
 from attar.errors import BadInput
-from attar.pipeline.objective import LOSSES
+from attar.pipeline.objective import LOSSES, labels_alone
 from attar.pipeline.section import Section
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import BudgetSection, Runtime
@@ -66,12 +66,12 @@ def test_whole_numbers_pass_for_floats_and_true_does_not(tiny: Document) -> None
         from_document(tiny)
 
 
-def test_the_baseline_hears_the_labels_alone_at_full_weight(tiny: Document) -> None:
+def test_the_baseline_learns_from_the_labels_alone_at_full_weight(tiny: Document) -> None:
     tiny["objective"]["hard"] |= {"smoothing": 0.1}
-    terms = from_document(tiny).baseline_terms.terms
+    terms = labels_alone(from_document(tiny).terms).terms
     assert [(term.loss, term.weight) for term in terms.values()] == [(HardLabels(smoothing=0.1), 1.0)]
     del tiny["objective"]["hard"]
-    assert [term.loss for term in from_document(tiny).baseline_terms.terms.values()] == [HardLabels()]
+    assert [term.loss for term in labels_alone(from_document(tiny).terms).terms.values()] == [HardLabels()]
 
 
 def test_every_key_of_a_section_is_described() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from attar.network.references import Trust, names_function
-from attar.pipeline.objective import TermTable, check_pauses, labels_alone
+from attar.pipeline.objective import TermTable, check_pauses
 from attar.pipeline.section import Fraction, Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
@@ -171,11 +171,6 @@ class Recipe(Section):
     def terms(self) -> Objective:
         """The objective that the loop minimizes."""
         return Objective(self.objective)
-
-    @property
-    def baseline_terms(self) -> Objective:
-        """The same without the teacher: the hard labels alone, at full weight."""
-        return labels_alone(self.terms)
 
     @property
     def temperature(self) -> float:
