@@ -58,7 +58,7 @@ class Recorded:
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Job]]:
     (tmp_path / "asked_for.py").write_text(MODULE, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.syspath_prepend(tmp_path)
 
     def made(*functions: str) -> list[Job]:
         return [
@@ -104,10 +104,32 @@ def test_a_module_of_the_working_folder_takes_no_librarys_place(
     assert (tmp_path / "0.txt").exists()
 
 
+def test_a_worker_that_ends_before_it_has_read_what_it_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.interpreter.command", lambda _: [sys.executable, "-c", ""])
+    large = Job("large", "asked_for:write", {"path": "x" * 1_000_000}, 10)  # beyond what a pipe holds
+    progress = Recorded()
+    with Workers(2) as workers:
+        workers.do([large, large], progress, "all")
+    assert progress.titles == [("all", 20)]
+
+
+def test_workers_that_cannot_be_started_are_done_without(
+    jobs: Callable[..., list[Job]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("attar.interpreter.command", lambda _: ["/no/such/interpreter"])
+    with caplog.at_level("INFO"), Workers(2) as workers:
+        workers.do(jobs("write"), Recorded(), "all")
+    assert "no more than 0 workers could be started" in caplog.text
+
+
 def test_no_worker_outlives_a_process_that_was_killed(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     script = f"""
+import sys
 from attar.pipeline.workers import Job, Workers
 from attar.training.progress import silent
+sys.path.insert(0, {str(tmp_path)!r})
 with Workers(1) as workers:
     workers.do([Job("sleep", "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1)], silent, "sleep")
 """

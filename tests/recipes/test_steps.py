@@ -329,7 +329,8 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ([TWO_BITS], "steps must train the student; add a distill step"),
         ([], "at least 1 item"),
         ([{"use": "quantise"}], "student.steps.0: use must be one of 'distill', 'quantize', 'correct'; got 'quantise'"),
-        ([{"weights": {}}], "student.steps.0: use must be one of"),
+        ([{"weights": {}}], "student.steps.0: use must be one of 'distill', 'quantize', 'correct'; got None"),
+        ([DISTIL, {"use": "correct", "classes": []}], "student.steps.1.classes: List should have at least 1 item"),
         ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
         ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),
         (
@@ -390,6 +391,10 @@ def test_a_teacher_that_learns_along_has_one_distil_step(stepped: Callable[..., 
     [
         ([DISTIL, {**TWO_BITS, "skip": ["frist"]}], "'frist' fits none"),
         ([DISTIL, TWO_BITS, {**GENTLY, "train": "codebook"}], "formats have a learned codebook"),
+        (
+            [DISTIL, {"use": "correct", "classes": ["ant", "bee", "cat"]}],
+            "must be some of the data's classes, not all; got",
+        ),
         (
             [DISTIL, {**TWO_BITS, "activations": {"use": "affine", "granularity": "channel"}}],
             "granularity of quantize, activations must be the whole tensor",

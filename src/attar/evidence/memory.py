@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from attar import interpreter
 from attar.errors import AttarError, must
 
 _CALLS = 3
@@ -61,12 +61,9 @@ def peak_memory(
     if not _measurable():
         return None
     arguments = [str(Path(folder).resolve()), str(batch), "--threads", str(threads), "--allow", ",".join(allow)]
-    command = [sys.executable, "-P", "-m", "attar.evidence.memory", *arguments]
-    search = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    command = interpreter.command("attar.evidence.memory", arguments)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env={**os.environ, "PYTHONPATH": search}
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=interpreter.environment())
     except subprocess.TimeoutExpired as error:
         raise _failed(folder, f"no answer in {timeout:g} seconds") from error
     if done.returncode < 0:

@@ -18,10 +18,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from attar import interpreter
 from attar.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -66,11 +67,7 @@ class Workers:
     def close(self) -> None:
         """End all of them, whatever they are doing: what they did not finish is gone on with by the next one."""
         for process in self._running:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                assert stream is not None
-                stream.close()
+            _end(process)
         self._running = []
 
     def do(self, jobs: Sequence[Job], progress: Progress, title: str) -> None:
@@ -85,10 +82,15 @@ class Workers:
         for job in jobs:
             waiting.put(job)
         events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._running = [one for one in self._running if one.poll() is None]
-        count = min(self.count, len(jobs))
-        while len(self._running) < count:
-            self._running.append(_start())
+        for one in [one for one in self._running if one.poll() is not None]:
+            self._running.remove(one)
+            _end(one)
+        try:
+            while len(self._running) < min(self.count, len(jobs)):
+                self._running.append(_start())
+        except OSError as error:
+            log.info("no more than %d workers could be started: %s", len(self._running), error)
+        count = min(len(self._running), len(jobs))
         feeding = [
             threading.Thread(target=_feed, args=(one, waiting, events), daemon=True) for one in self._running[:count]
         ]
@@ -115,15 +117,24 @@ def available() -> int:
 def _start() -> subprocess.Popen[str]:
     """A worker, in a session of its own: Ctrl-C is for the process that asks."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],  # no module of the working folder takes the place of a library
+        interpreter.command("attar.pipeline.workers"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        env=interpreter.environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"),
         start_new_session=True,
     )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        assert stream is not None
+        with suppress(OSError):  # what it was sent and did not live to read
+            stream.close()
 
 
 def _feed(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from attar.errors import BadInput, must, near, shown
 from attar.network.references import Trust
+from attar.pipeline.steps import STEPS
 from attar.recipes.files import (
     DEEPEST,
     DIGITS,
@@ -184,7 +185,7 @@ def _message(problem: Any, where: str) -> str:
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        uses = problem["ctx"].get("expected_tags", "'distill', 'quantize'")
+        uses = ", ".join(map(repr, STEPS))
         return f"{place}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if problem["type"] == "value_error":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -35,13 +35,17 @@ class Correct(Step):
     """
 
     use: Literal["correct"] = "correct"
-    classes: list[str] | None = Field(None, description="which ones; those that the transfer set lacks if left out")
+    classes: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="which ones; those that the transfer set lacks if left out"
+    )
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there are such classes, and that the network has, or can have, biases for them."""
         for name in self.classes or ():
             if name not in dataset.classes:
                 raise must("classes", "correct", "names of the data's classes", name, near(name, dataset.classes))
+        if len(set(self.classes or ())) == len(dataset.classes):
+            raise must("classes", "correct", "some of the data's classes, not all", len(dataset.classes), "Name fewer")
         _, edit = shift_bias(spec.build().eval(), torch.ones(len(dataset.classes)), dataset.train.floats(slice(0, 1)))
         return spec.with_edit(edit)
 
