@@ -352,6 +352,14 @@ def test_other_arguments_beside_the_same_weights_are_noticed(tiny: Document, tmp
     assert not answers[0].equal(answers[1])
 
 
+def test_members_that_are_averaged_in_another_way_are_another_file(tiny: Document, tmp_path: Path) -> None:
+    tiny["teacher"] |= {"members": 2}
+    for mean in ("probabilities", "geometric"):
+        tiny["teacher"]["mean"] = mean
+        run = run_of(tiny, tmp_path / "run")
+    assert len(list((run.folder / "nodes" / "artifacts").glob("teacher-onnxruntime-*"))) == 2
+
+
 def test_statistics_of_the_teacher_and_of_the_student(tiny: Document, teacher: nn.Module, tmp_path: Path) -> None:
     """The weights are of the network behind the statistics; raw inputs go into the artifact."""
     mean, std = [0.5, 0.0, 0.1, 0.2, 0.3, 0.4], [2.0, 1.0, 1.0, 1.0, 1.0, 0.5]

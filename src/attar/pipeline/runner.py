@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.models.model import Model, load_model, save_model
-from attar.network.weights import load_weights, save_weights
+from attar.network.weights import digest, load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.step import Step, Tools
 from attar.pipeline.steps.distill import CHECKPOINT
@@ -80,7 +80,7 @@ def _run(
     inputs = {
         "step": _counted(step.model_dump(mode="python")),
         "tools": tools.key,
-        **({} if parents else {"spec": model.spec.to_json()}),
+        **({} if parents else {"spec": model.spec.to_json(), "weights": digest(model.module)}),
     }
     node = nodes.node(
         name,

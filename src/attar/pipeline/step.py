@@ -143,6 +143,9 @@ class TeacherTools:
 class Tools:
     """What a step may use besides the model. All that changes a result is in `key`.
 
+    Device, threads and the number of processes are not, on purpose: a run may be gone on with elsewhere, and what they
+    change is rounding (and, of several processes, what batch normalization and dropout see).
+
     Attributes:
         dataset: The data; of the test split nothing is used.
         dataset_key: Their fingerprint.

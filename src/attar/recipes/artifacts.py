@@ -21,10 +21,21 @@ log = logging.getLogger(__name__)
 
 
 def artifact_of(
-    context: Context, name: str, prepared: Prepared, candidate: Candidate, spec: Spec | None
+    context: Context, name: str, prepared: Prepared, candidate: Candidate, spec: Spec | None, teacher: Any = None
 ) -> Artifact | str:
-    """A deployed network, or the reason why it could not be deployed this way."""
-    network = prepared.student
+    """A deployed network, or the reason why it could not be deployed this way.
+
+    Args:
+        context: The run.
+        name: Of the contender.
+        prepared: The network.
+        candidate: How it is deployed.
+        spec: How the network is built again; None for a teacher.
+        teacher: Plain values that say of a teacher what its weights do not.
+    """
+    network, columns = prepared.student, context.dataset.columns
+    layers = [type(layer).__qualname__ for layer in network.modules()]
+    built = {"layers": layers, "teacher": teacher} if spec is None else spec.to_json()
     calibration: Split | None = None
     if candidate.precision != "fp32":
         train = context.dataset.train
@@ -32,33 +43,33 @@ def artifact_of(
         calibration = train.rows(order[: context.recipe.artifacts.calibration])
 
     def work(folder: Path) -> dict[str, Any]:
-        try:
-            deploy_prepared(
-                prepared,
-                candidate,
-                folder / "artifact",
-                classes=context.dataset.classes,
-                calibration=None if calibration is None else calibration.floats(),
-                spec=spec,
-                columns=context.dataset.columns,
-                unseen="missing",  # as it is measured, see from_tables
-            )
-        except (DeploymentError, MissingExtra) as error:
-            log.warning("%s: %s", name, error)
-            return {"refused": str(error)}
-        return {"refused": None}
+        deploy_prepared(
+            prepared,
+            candidate,
+            folder / "artifact",
+            classes=context.dataset.classes,
+            calibration=None if calibration is None else calibration.floats(),
+            spec=spec,
+            columns=columns,
+            unseen="missing",  # as it is measured, see from_tables
+        )
+        return {}
 
-    built = {"layers": [type(layer).__qualname__ for layer in network.modules()]} if spec is None else spec.to_json()
     inputs = {
         "network": digest(network),
         "built": built,
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
         "classes": list(context.dataset.classes),
-        "unseen": None if context.dataset.columns is None else "missing",
+        "columns": None if columns is None else columns.to_json(),
+        "shape": list(context.example.shape[1:]),
+        "unseen": None if columns is None else "missing",
     }
-    node = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", inputs, work)
-    if node.result["refused"]:
-        return str(node.result["refused"])
+    try:
+        node = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", inputs, work)
+    except (DeploymentError, MissingExtra) as error:
+        # Not a result that is kept: it may be another one once a package is installed or updated.
+        log.warning("%s: %s", name, error)
+        return str(error)
     allow = ["attar"] if spec is None else allowed(spec.reference)
     return load(node.folder / "artifact", threads=context.recipe.artifacts.threads, allow=allow)

@@ -210,6 +210,8 @@ def _teachers(
     figures, threads = cost(module, context.example), context.recipe.artifacts.threads
     found: dict[str, Contender] = {}
     warnings = []
+    # Its weights do not say how members are averaged, nor with which arguments given networks are built.
+    built = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
     with prepared(module, context.example) as ready:
         for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {"onnxruntime", "torch"} else ["torch"])]):
             name = f"teacher {runtime}"
@@ -217,7 +219,7 @@ def _teachers(
                 runner = open_torch(module, threads)
                 found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
                 continue
-            artifact = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None)
+            artifact = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, built)
             if isinstance(artifact, str):
                 warnings.append(f"The teacher could not be deployed to {runtime}: {artifact}")
             else:
@@ -316,6 +318,7 @@ def measure(
             ]
             for name, one in timed.items()
         },
+        "beaten": sorted(beaten),
         "threads": settings.threads,
         "seconds": settings.seconds,
         # A folder that was copied to another machine, or found after an update, is measured anew.
