@@ -354,6 +354,7 @@ def test_other_arguments_beside_the_same_weights_are_noticed(tiny: Document, tmp
 
 def test_members_that_are_averaged_in_another_way_are_another_file(tiny: Document, tmp_path: Path) -> None:
     tiny["teacher"] |= {"members": 2}
+    tiny["artifacts"]["runtimes"] = ["onnxruntime"]
     for mean in ("probabilities", "geometric"):
         tiny["teacher"]["mean"] = mean
         run = run_of(tiny, tmp_path / "run")

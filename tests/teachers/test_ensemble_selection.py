@@ -90,7 +90,7 @@ class TestEstimator:
         with pytest.raises(NotFittedError):
             EnsembleSelection([("bayes", GaussianNB())]).fit(X, Y)
         mixed = [*fitted(), ("numbers", GaussianNB().fit(X, Y))]
-        with pytest.raises(BadInput, match=r"estimators of EnsembleSelection must be of the classes .*got \"'numbers'"):
+        with pytest.raises(BadInput, match=r"estimators of EnsembleSelection must be of the classes .*got 'numbers'"):
             EnsembleSelection(mixed).fit(X, NAMES)
         with pytest.raises(BadInput, match=r"y of EnsembleSelection.fit must be of the classes .*got \['dog'\]"):
             EnsembleSelection(fitted()).fit(X[:2], ["dog", "ant"])

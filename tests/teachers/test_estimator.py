@@ -295,7 +295,7 @@ class TestRegressor:
             RegressorTeacher(LinearRegression().fit(MATRIX, self.VALUES), outputs=0)
 
     def test_no_numbers(self):
-        with pytest.raises(BadInput, match=r"must be numbers \[60, 1\]; got '<U3"):
+        with pytest.raises(BadInput, match=r"must be numbers \[60, 1\]; got <U3"):
             RegressorTeacher(GaussianNB().fit(MATRIX, ANIMALS)).predict(INPUTS)
 
     def test_not_finite(self):

@@ -197,8 +197,8 @@ def test_values_are_nobodys_to_shift(tmp_path, outputs):
     assert str(stored).startswith("values of 40 examples")
     both = as_teacher([teacher, Values(lambda inputs: inputs[:, :outputs])])
     torch.testing.assert_close(both.predict(ROWS), (right + ROWS[:, :outputs]) / 2)
-    with pytest.raises(BadInput, match="codes of label must be left out for a teacher that gives values"):
-        label(teacher, split, tmp_path / "u", codes="int8")
+    with pytest.raises(BadInput, match="dtype of label must be left out for a teacher that gives values"):
+        label(teacher, split, tmp_path / "u", dtype="int8")
     if outputs == 2:
         with pytest.raises(BadInput, match="top_k of label must be left out for a teacher that gives values"):
             label(teacher, split, tmp_path / "u", top_k=1)

@@ -100,6 +100,7 @@ def quantize(
             its place.
 
     Example:
+        >>> import torch
         >>> from attar.quantization.formats.uniform import Uniform
         >>> small = quantize(torch.nn.Linear(4, 2), weights=Uniform(bits=1))
         >>> len(small.weight.unique())

@@ -84,13 +84,15 @@ class EnsembleSelection(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         classes = np.asarray(self.estimators[0][1].classes_)
         for name, estimator in self.estimators:
             if not np.array_equal(estimator.classes_, classes):
-                got = Words(f"{name!r} with {list(estimator.classes_)}")
+                got = Words(f"{name!r} with {np.asarray(estimator.classes_).tolist()}")
                 remedy = "Fit all on the same classes"
-                raise must("estimators", "EnsembleSelection", f"of the classes {list(classes)}", got, remedy)
+                raise must("estimators", "EnsembleSelection", f"of the classes {classes.tolist()}", got, remedy)
         given = np.asarray(y)
         if not np.isin(given, classes).all():
             others = sorted(set(given.tolist()) - set(classes.tolist()))
-            raise must("y", "EnsembleSelection.fit", f"of the classes {list(classes)}", others, "Leave these rows out")
+            raise must(
+                "y", "EnsembleSelection.fit", f"of the classes {classes.tolist()}", others, "Leave these rows out"
+            )
         order = np.argsort(classes)
         labels = order[np.searchsorted(classes, given, sorter=order)]
         self.classes_ = classes
