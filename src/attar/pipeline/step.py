@@ -151,8 +151,8 @@ class Tools:
         dataset_key: Their fingerprint.
         views: How training examples are seen.
         transfer: The transfer set; None for the training examples.
-        labeled: The examples whose labels are known, for steps without a teacher; None for the training examples.
-        labelled: False hides the labels from a student that has a teacher.
+        baseline_examples: Those whose labels are known, for steps without a teacher; None for the training examples.
+        with_labels: False hides the labels from a student that has a teacher.
         teacher: None for a baseline.
         examples: How many examples a student sees in an epoch, where a baseline has to take as many steps as one.
         choose_by: The score on validation by which epochs are chosen.
@@ -170,8 +170,8 @@ class Tools:
     dataset_key: str
     views: Views
     transfer: Split | None = None
-    labeled: Split | None = None
-    labelled: bool = True
+    baseline_examples: Split | None = None
+    with_labels: bool = True
     teacher: TeacherTools | None = None
     examples: int | None = None
     choose_by: str = "accuracy"
@@ -187,11 +187,11 @@ class Tools:
     @cached_property
     def key(self) -> Mapping[str, Any]:
         """All that a result depends on besides the step and the model, as plain values."""
-        rows = self.labeled if self.teacher is None else self.transfer
+        rows = self.baseline_examples if self.teacher is None else self.transfer
         return {
             "data": self.dataset_key,
             "rows": None if rows is None else rows.fingerprint(),
-            "labelled": self.labelled,
+            "with_labels": self.with_labels,
             "views": self.views.fingerprint(),
             "teacher": None if self.teacher is None else dict(self.teacher.key),
             "choose_by": self.choose_by,
@@ -210,11 +210,11 @@ class Tools:
 
     def without_teacher(self) -> Tools:
         """The same for a step that no teacher takes part in."""
-        return self if self.teacher is None else replace(self, teacher=None, labelled=True)
+        return self if self.teacher is None else replace(self, teacher=None, with_labels=True)
 
-    def examples_of_a_baseline(self) -> Split:
+    def rows_without_teacher(self) -> Split:
         """What a model without a teacher learns from."""
-        return self.dataset.train if self.labeled is None else self.labeled
+        return self.dataset.train if self.baseline_examples is None else self.baseline_examples
 
     def transfer_set(self, targets: TargetSource | None = None) -> TransferSet:
         """What the model is trained on.
@@ -223,9 +223,9 @@ class Tools:
             targets: Take the place of the teacher's.
         """
         if self.teacher is None:
-            return TransferSet(self.examples_of_a_baseline(), self.views)
+            return TransferSet(self.rows_without_teacher(), self.views)
         rows = self.dataset.train if self.transfer is None else self.transfer
-        return TransferSet(rows, self.views, targets or self.teacher.targets, labelled=self.labelled)
+        return TransferSet(rows, self.views, targets or self.teacher.targets, labelled=self.with_labels)
 
     def score(self, module: nn.Module) -> float:
         """Mean score of a network on validation, by what the recipe chooses by."""

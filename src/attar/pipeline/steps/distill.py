@@ -87,7 +87,7 @@ class Distill(Step):
             return self
         training = self.settings
         if tools.examples is not None:
-            own = len(tools.examples_of_a_baseline())
+            own = len(tools.rows_without_teacher())
             steps = [math.ceil(count / training.batch_size) for count in (tools.examples, own)]
             times = max(1, round(steps[0] / steps[1]))
             patience = None if training.patience is None else training.patience * times
