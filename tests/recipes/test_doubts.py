@@ -48,7 +48,7 @@ def test_trainings(training: Document, said: str, tiny: Document) -> None:
         ("weight", 1e6, "leaves no say to the other terms"),
         ("weight", {"start": 1.0, "end": 0.0, "epochs": 2.0, "begin": 4.0}, "it stays at 1"),
         ("weight", {"start": 1.0, "end": 0.0, "epochs": 8.0}, "comes to 0.5 by the last of 4 epochs, and not to 0"),
-        ("temperature", {"start": 4.0, "end": 4.0, "epochs": 2.0}, "a plain number says the same"),
+        ("temperature", {"start": 4.0, "end": 4.0, "epochs": 2.0}, "one number means the same"),
     ],
 )
 def test_terms(key: str, value: Any, said: str, tiny: Document) -> None:

@@ -110,7 +110,7 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("transfer", to={"synthesis": {"rows": 9}, "views": {"count": 2}}), "views are for pictures"),
         (_set("transfer", to={"synthesis": {"rows": 9}, "cached": False}), "synthesis needs stored targets"),
         (_set("teacher", "network", "mean", to=[0.5]), "mean and std must be given together"),
-        (_set("teacher", "training", "seed", to=1), "Seeds are said once"),
+        (_set("teacher", "training", "seed", to=1), "There is one seed"),
         (_set("teacher", "training", "epochs", to=0), "epochs of Training must be greater than 0; got 0"),
         (_set("teacher", "training", to=3), "must be a table; got 3"),
         (_set("teacher", "seed", to=2**80), "less than 4294967296"),

@@ -50,7 +50,8 @@ def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, 
     workers = context.workers
     if workers is None or workers.count < 2 or context.device != "cpu" or world_size() > 1:
         return
-    asked = [(role, index) for role in roles if _on_one_thread(context, role) for index in _indices(context, role)]
+    wanted = [(role, _indices(context, role)) for role in roles]
+    asked = [(role, one) for role, indices in wanted if indices and _on_one_thread(context, role) for one in indices]
     looks = {(role, index): _missing(context, role, index, train_one) for role, index in asked}
     missing = [one for one, name in looks.items() if name is not None]
     if len(missing) < 2:
