@@ -36,9 +36,9 @@ types: $(TESTABLE)
 	$(BIN)/mypy
 
 # One process for each core and one thread for each process: torch's threads wait by spinning. The tests of a file stay
-# together, since they share what is dear to make, and come in order of their names: reordered, the dearest come last.
+# together, since they share what is dear to make.
 unit: $(TESTABLE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 format: $(TESTABLE)
 	$(BIN)/ruff format .
