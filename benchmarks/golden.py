@@ -50,6 +50,8 @@ know. A word is renamed wherever it stands alone: ``control`` in ``curves.contro
 """
 
 EXPECTED: dict[str, str] = {
+    r".*\.targets\.(size_bytes|bytes_per_example)": "shard is a longer word than part, in the manifest of a store",
+    r".*\.panels\b.*": "steps have panels",
     r"scheme-.*quantize.*": "a network that no teacher took part in is quantized once, for student and baseline",
     r"absent\.(steps|weights).*": "correcting biases is a step of its own, with figures and a model",
     r".*packed.*size_bytes|.*files.*packed.*|.*ratios\.smaller.*": "the index of packed files is some bytes shorter",
