@@ -60,7 +60,7 @@ class Row:
         output = torch.full((len(batch), CLASSES), torch.nan)
         return self.loss(output, replace(batch, features=Features(said, batch.features.teacher)))
 
-    def trainings(self, teacher: torch.Tensor, batch: Batch) -> Batch:
+    def with_targets(self, teacher: torch.Tensor, batch: Batch) -> Batch:
         """The batch with another word of the teacher."""
         if self.hidden:
             return replace(batch, features=Features(torch.zeros_like(teacher), teacher))
@@ -229,7 +229,7 @@ def test_the_gradient_reaches_the_student(row):
 def test_the_gradient_is_that_of_the_values(row):
     """Against differences of values, in float64."""
     batch = batch_of(1.0)
-    batch = row.trainings((features_of if row.hidden else targets_of)(batch).double(), batch)
+    batch = row.with_targets((features_of if row.hidden else targets_of)(batch).double(), batch)
     assert torch.autograd.gradcheck(lambda said: row.judge(said, batch), row.said(1.0).double().requires_grad_())
 
 
@@ -239,7 +239,7 @@ def test_value_and_gradient_are_finite_at_extreme_values(row, agree):
     # Rows 0, 2, 4 and 1, 3, 5 are the same: distances of 0 too.
     sign = torch.where(torch.arange(row.said().numel()).view(row.said().shape) % 2 == 0, 1e4, -1e4)
     said = sign.clone().requires_grad_()
-    losses = row.judge(said, row.trainings(sign if agree else -sign, batch_of()))
+    losses = row.judge(said, row.with_targets(sign if agree else -sign, batch_of()))
     gradient = torch.autograd.grad(losses.sum(), said)[0]
     assert losses.isfinite().all() and gradient.isfinite().all()
     assert (losses >= 0).all()
@@ -266,7 +266,7 @@ def test_the_order_of_the_examples_does_not_matter(row):
 def test_the_order_of_the_classes_does_not_matter(row):
     batch, said = batch_of(), row.said()
     order = torch.randperm(said.shape[1], generator=torch.Generator().manual_seed(2))
-    mixed = row.trainings((features_of if row.hidden else targets_of)(batch)[:, order], batch)
+    mixed = row.with_targets((features_of if row.hidden else targets_of)(batch)[:, order], batch)
     if not row.hidden:
         assert batch.labels is not None
         mixed = replace(mixed, labels=order.argsort()[batch.labels])

@@ -73,7 +73,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def still_says(path: Path, recipe: Recipe) -> bool:
-    """Whether the folder is still said to be a run of this recipe with these settings."""
+    """Whether the recipe in the folder is still this one, with these settings."""
     return (path / RECIPE).is_file() and (path / RECIPE).read_text(encoding="utf-8") == tomli_w.dumps(recipe.document())
 
 
