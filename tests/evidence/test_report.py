@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attar import formatting
 from attar.errors import BadInput
-from attar.evidence import charts, formatting, png
+from attar.evidence import charts, png
 from attar.evidence.page import page
 from attar.evidence.report import render
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from attar.evidence.formatting import count, milliseconds, percent, percent_interval, size
+from attar.formatting import count, milliseconds, percent, percent_interval, size
 
 
 def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from attar.evidence import formatting
+from attar import formatting
 
 ROLES = ("teacher", "baseline", "student")
 """Who is who in every chart, in the order of the legend; each is a CSS variable of the page with its color."""

@@ -16,7 +16,7 @@ from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import bdtr, betaincinv, ndtri, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from attar.errors import must
-from attar.evidence.formatting import points, small
+from attar.formatting import points, small
 
 HELPED = "distillation helped"
 NO_DIFFERENCE = "no measurable difference"

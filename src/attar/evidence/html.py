@@ -21,8 +21,8 @@ import vl_convert
 from altair import SCHEMA_VERSION
 from markupsafe import Markup
 
+from attar import formatting
 from attar.errors import must
-from attar.evidence import formatting
 from attar.evidence.page_common import ABSENT
 from attar.workspace import write_file
 

@@ -22,7 +22,7 @@ from scipy.special import bdtr  # type: ignore[import-untyped]
 
 from attar.deployment.runtimes import Runner
 from attar.errors import must, near
-from attar.evidence.formatting import milliseconds, times
+from attar.formatting import milliseconds, times
 
 FEWEST_ROUNDS = 6
 """The fewest rounds that give the median a distribution-free 95% interval: 1 - 2 * 0.5**6 = 96.9%."""

@@ -23,9 +23,9 @@ from attar.deployment.artifact import Artifact
 from attar.deployment.checked import ROUNDED, TOLERANCE, tolerance_of
 from attar.deployment.runtimes import Runner, open_torch
 from attar.errors import AttarError, Words, must
-from attar.evidence.formatting import count, milliseconds, percent, percent_interval, significant, size
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
+from attar.formatting import count, milliseconds, percent, percent_interval, significant, size
 from attar.network.consistency import check_consistent
 from attar.network.cost import cost
 from attar.network.evaluating import evaluating

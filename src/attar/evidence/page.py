@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import tomli_w
 
-from attar.evidence import charts, formatting, png
+from attar import formatting
+from attar.evidence import charts, png
 from attar.evidence.page_common import ABSENT, Charts, fact_lines, shown_date, without_none
 from attar.evidence.precision import precision
 from attar.evidence.specialists import specialists

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attar.evidence import charts, formatting
+from attar import formatting
+from attar.evidence import charts
 
 ABSENT = "\N{EN DASH}"
 """Stands where a figure was not measured."""

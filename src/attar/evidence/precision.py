@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attar.evidence import formatting, nested_bars
+from attar import formatting
+from attar.evidence import nested_bars
 from attar.evidence.charts import Chart
 from attar.evidence.page_common import ABSENT, Charts
 

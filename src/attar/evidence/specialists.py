@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attar.evidence import formatting
+from attar import formatting
 
 _NAMES_SHOWN = 12
 

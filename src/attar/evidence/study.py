@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from attar.evidence import charts, formatting, html
+from attar import formatting
+from attar.evidence import charts, html
 from attar.evidence.page_common import ABSENT, Charts, fact_lines, shown_date, without_none
 
 _SPACE = "\N{NO-BREAK SPACE}"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput
-from attar.evidence.formatting import grouped, size
+from attar.formatting import grouped, size
 from attar.network.forward import forward
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.transfer_examples import without_synthesis

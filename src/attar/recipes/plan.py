@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from attar.deployment.artifact import candidates
-from attar.evidence.formatting import count, grouped, seconds, size
+from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.pipeline.nodes import Nodes
 from attar.recipes.checks import check_device, check_networks, check_steps
