@@ -34,7 +34,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import torch
-from attar.recipes.compress import open_run
+from attar.recipes.start import open_run
 from attar.recipes.document import against_baseline
 from attar.recipes.read import read
 from attar.recipes.students import train_all

@@ -23,8 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from result import RESULTS, write
 
 from attar.pipeline.workers import available
-from attar.recipes.compress import open_run
 from attar.recipes.read import read
+from attar.recipes.start import open_run
 from attar.recipes.students import train_all
 from attar.training.progress import silent
 

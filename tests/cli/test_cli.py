@@ -183,7 +183,7 @@ def test_a_crash_has_a_code_of_its_own_and_says_where_its_traceback_is(
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("attar.recipes.plan.data_of", crash)
-    monkeypatch.setattr("attar.recipes.compress.data_of", crash)
+    monkeypatch.setattr("attar.recipes.start.data_of", crash)
     assert run(["compress", str(tiny_file), "--dry-run"]) == 70
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from attar.pipeline.workers import Job, Workers, available
+from attar.training.progress import Progress
 
 MODULE = """
 import os, time
@@ -69,27 +71,61 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
     return made
 
 
+def here(job: Job, progress: Progress) -> None:
+    """Do a job as a worker does it."""
+    module, _, name = job.function.partition(":")
+    with suppress(ValueError):
+        getattr(importlib.import_module(module), name)(**job.arguments, progress=progress)
+
+
+class Here:
+    """Does a job in this process, once another process has done one."""
+
+    def __init__(self, after: Path) -> None:
+        self.after = after
+        self.done: list[str] = []
+
+    def __call__(self, job: Job, progress: Progress) -> None:
+        wait_until(self.after.exists)
+        self.done.append(job.name)
+        here(job, progress)
+
+
 def test_jobs_are_shared_and_seen_as_one(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     progress = Recorded()
     with Workers(2) as workers:
-        workers.do(jobs("write", "fail", "write", "write"), progress, "all")
-        first = [(tmp_path / f"{place}.txt").read_text().split() for place in (0, 2, 3)]
-        workers.do(jobs("write"), progress, "more")
-        again = (tmp_path / "0.txt").read_text().split()
-    processes = {process for process, _ in first}
-    assert len(processes) <= 2 and str(os.getpid()) not in processes and again[0] in {*processes, again[0]}
-    assert {threads for _, threads in first} == {"1"}
+        workers.do(jobs("write", "fail", "write", "write"), Here(tmp_path / "2.txt"), progress, "all")
+        processes = {place: int((tmp_path / f"{place}.txt").read_text().split()[0]) for place in (0, 2, 3)}
+        workers.do(jobs("write"), here, progress, "more")
+        assert int((tmp_path / "0.txt").read_text().split()[0]) == os.getpid()
+    assert processes[0] == os.getpid() != processes[2]
+    assert (tmp_path / "2.txt").read_text().split()[1] == "1"
     assert progress.titles == [("all", 40), ("more", 10)] and progress.steps == 50
-    assert not any(psutil.pid_exists(int(process)) for process in processes)
+    assert not psutil.pid_exists(processes[2])
 
 
 def test_a_worker_that_dies_takes_nothing_with_it(
     jobs: Callable[..., list[Job]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def slowly(job: Job, progress: Progress) -> None:
+        wait_until(lambda: "ended while it did vanish" in caplog.text)
+        here(job, progress)
+
+    progress = Recorded()
     with caplog.at_level("INFO"), Workers(2) as workers:
-        workers.do(jobs("vanish", "write", "write"), Recorded(), "all")
-    assert (tmp_path / "1.txt").exists() and (tmp_path / "2.txt").exists()
-    assert "a worker ended while it did vanish" in caplog.text
+        workers.do(jobs("write", "vanish", "write"), slowly, progress, "all")
+    assert (tmp_path / "0.txt").exists() and (tmp_path / "2.txt").exists() and progress.steps == 20
+
+
+def test_what_fails_here_ends_the_work(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
+    def fails(job: Job, progress: Progress) -> None:
+        wait_until((tmp_path / "1.txt").exists)
+        raise ValueError("on purpose")
+
+    with Workers(2) as workers, pytest.raises(ValueError, match="on purpose"):
+        workers.do(jobs("write", "sleep"), fails, Recorded(), "all")
+    worker = int((tmp_path / "1.txt").read_text())
+    assert not psutil.pid_exists(worker)
 
 
 def test_a_module_of_the_working_folder_takes_no_librarys_place(
@@ -99,8 +135,8 @@ def test_a_module_of_the_working_folder_takes_no_librarys_place(
     here.mkdir()
     (here / "json.py").write_text("raise SystemExit('this is no library')", encoding="utf-8")
     monkeypatch.chdir(here)
-    with Workers(1) as workers:
-        workers.do(jobs("write"), Recorded(), "all")
+    with Workers(2) as workers:
+        workers.do(jobs("write", "write"), Here(tmp_path / "1.txt"), Recorded(), "all")
     assert (tmp_path / "0.txt").exists()
 
 
@@ -111,27 +147,28 @@ def test_a_worker_that_ends_before_it_has_read_what_it_was_sent(
     large = Job("large", "asked_for:write", {"path": "x" * 1_000_000}, 10)  # beyond what a pipe holds
     progress = Recorded()
     with Workers(2) as workers:
-        workers.do([large, large], progress, "all")
+        workers.do([large, large], lambda *_: time.sleep(0.2), progress, "all")
     assert progress.titles == [("all", 20)]
 
 
 def test_workers_that_cannot_be_started_are_done_without(
-    jobs: Callable[..., list[Job]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    jobs: Callable[..., list[Job]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("attar.interpreter.command", lambda _: ["/no/such/interpreter"])
     with caplog.at_level("INFO"), Workers(2) as workers:
-        workers.do(jobs("write"), Recorded(), "all")
-    assert "no more than 0 workers could be started" in caplog.text
+        workers.do(jobs("write", "write"), here, Recorded(), "all")
+    assert "no more than 0 workers could be started" in caplog.text and (tmp_path / "1.txt").exists()
 
 
 def test_no_worker_outlives_a_process_that_was_killed(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     script = f"""
-import sys
+import sys, time
 from attar.pipeline.workers import Job, Workers
 from attar.training.progress import silent
 sys.path.insert(0, {str(tmp_path)!r})
-with Workers(1) as workers:
-    workers.do([Job("sleep", "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1)], silent, "sleep")
+with Workers(2) as workers:
+    job = Job("sleep", "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1)
+    workers.do([job, job], lambda *_: time.sleep(600), silent, "sleep")
 """
     with subprocess.Popen([sys.executable, "-c", script]) as asking:
         wait_until((tmp_path / "0.txt").exists)

@@ -12,10 +12,11 @@ from torch import nn
 from attar.errors import BadInput, Diverged
 from attar.network.weights import read_tensors
 from attar.pipeline.workers import Job, Workers
-from attar.recipes.compress import Run, compress, open_run
+from attar.recipes.compress import Run, compress
 from attar.recipes.context import Context
 from attar.recipes.parallel import train_at_once
 from attar.recipes.read import from_document
+from attar.recipes.start import open_run
 from attar.training.progress import silent
 
 Document = dict[str, Any]

@@ -25,11 +25,12 @@ from attar.quantization.attach import encode, formats, input_formats
 from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
-from attar.recipes.compress import Run, compress, open_run
+from attar.recipes.compress import Run, compress
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.start import open_run
 from attar.recipes.students import Trainings, train_all
 from attar.recipes.study import read_study
 from attar.training import fit as fitting
@@ -419,7 +420,7 @@ def test_an_allocation_needs_labels_before_any_training(
         assert found.train.labels is not None
         return replace(found, train=replace(found.train, labels=torch.full_like(found.train.labels, -1)))
 
-    monkeypatch.setattr("attar.recipes.compress.data_of", unlabeled)
+    monkeypatch.setattr("attar.recipes.start.data_of", unlabeled)
     with pytest.raises(BadInput, match=r"student\.steps\.1 of the recipe: allocation .* no labels"):
         compress(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "nodes").exists()

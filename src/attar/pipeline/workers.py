@@ -1,7 +1,8 @@
 """Worker processes: trainings that do not depend on each other, done at once, one thread each.
 
-A worker fills nodes of a run and gives nothing back: whoever asked then finds them done. What a worker does not finish,
-for whatever reason, is done where it was asked for, and raises there what there is to raise.
+The process that asks works along: it has everything open already, while the others begin. A worker fills nodes of a run
+and gives nothing back: whoever asked then finds them done. What a worker does not finish, for whatever reason, is done
+where it was asked for, and raises there what there is to raise.
 
 Workers are programs of their own and not copies of the process that asks, whose script may do anything when it is
 imported. They end when their standard input does, so that none outlives a process that was killed.
@@ -45,14 +46,19 @@ class Job:
     size: int
 
 
+Here = Callable[[Job, Progress], object]
+"""Does a job in the process that asks."""
+
+
 class Workers:
-    """Worker processes, started when there is work for them, and kept until they are closed."""
+    """Processes that work at once: this one, and others that are started when there is work, and kept until closed."""
 
     def __init__(self, count: int | None = None) -> None:
         """Start none yet.
 
         Args:
-            count: How many there may be; by default as many as this process has cores, where the work is worth it.
+            count: How many there may be, this one among them; by default as many as it has cores, where the work is
+                worth it.
         """
         self.count = available() if count is None else count
         self.only_if_worthwhile = count is None
@@ -70,43 +76,54 @@ class Workers:
             _end(process)
         self._running = []
 
-    def do(self, jobs: Sequence[Job], progress: Progress, title: str) -> None:
+    def do(self, jobs: Sequence[Job], here: Here, progress: Progress, title: str) -> None:
         """Do jobs, the first ones first, and wait for all of them.
 
         Args:
-            jobs: What there is to do.
+            jobs: What there is to do, one or more.
+            here: Does a job in this process; what it raises ends all of the work.
             progress: Sees all of it as one piece of work.
             title: Of this work.
         """
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        for job in jobs:
+        for job in jobs[1:]:
             waiting.put(job)
-        events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        others = self._others(min(self.count, len(jobs)) - 1)
+        lock = threading.Lock()
+        try:
+            with progress(title, sum(job.size for job in jobs)) as shown:
+
+                def advance(steps: int) -> None:
+                    with lock:  # the bar is moved by several threads
+                        shown(steps)
+
+                feeding = [threading.Thread(target=_feed, args=(one, waiting, advance), daemon=True) for one in others]
+                for thread in feeding:
+                    thread.start()
+                job = jobs[0]
+                with suppress(queue.Empty):
+                    while True:
+                        counted = _Counted(job.size, advance)
+                        here(job, counted)
+                        counted.end()
+                        job = waiting.get_nowait()
+                for thread in feeding:
+                    thread.join()
+        except BaseException:
+            self.close()
+            raise
+
+    def _others(self, count: int) -> list[subprocess.Popen[str]]:
+        """So many other processes, running; fewer where they cannot be started."""
         for one in [one for one in self._running if one.poll() is not None]:
             self._running.remove(one)
             _end(one)
         try:
-            while len(self._running) < min(self.count, len(jobs)):
+            while len(self._running) < count:
                 self._running.append(_start())
         except OSError as error:
             log.info("no more than %d workers could be started: %s", len(self._running), error)
-        count = min(len(self._running), len(jobs))
-        feeding = [
-            threading.Thread(target=_feed, args=(one, waiting, events), daemon=True) for one in self._running[:count]
-        ]
-        try:
-            with progress(title, sum(job.size for job in jobs)) as advance:
-                for thread in feeding:
-                    thread.start()
-                while count:
-                    event = events.get()
-                    if event is None:
-                        count -= 1
-                    else:
-                        advance(event)
-        except BaseException:
-            self.close()
-            raise
+        return self._running[:count]
 
 
 def available() -> int:
@@ -137,9 +154,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def _feed(
-    process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job], events: queue.SimpleQueue[int | None]
-) -> None:
+def _feed(process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job], advance: Callable[[int], None]) -> None:
     """Give one worker jobs until there is none, and pass on how far it is."""
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -150,24 +165,40 @@ def _feed(
                 return
             process.stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
             process.stdin.flush()
-            left = job.size
+            counted = _Counted(job.size, advance)
             for line in process.stdout:
                 answer = json.loads(line)
                 if "ended" in answer:
                     if answer["ended"] is not None:
                         log.info("a worker could not do %s, which is tried again here: %s", job.name, answer["ended"])
                     break
-                step = min(left, int(answer["advance"]))
-                left -= step
-                events.put(step)
+                counted.add(int(answer["advance"]))
             else:
                 log.info("a worker ended while it did %s, which is tried again here", job.name)
                 return
-            events.put(left)
+            counted.end()
     except (OSError, ValueError) as error:
         log.info("a worker could not be reached: %s", error)
-    finally:
-        events.put(None)
+
+
+class _Counted:
+    """A `Progress` whose bars are part of one that is there already: a job's share of it, never more."""
+
+    def __init__(self, size: int, advance: Callable[[int], None]) -> None:
+        self._left = size
+        self._advance = advance
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield self.add
+
+    def add(self, steps: int) -> None:
+        steps = min(self._left, steps)
+        self._left -= steps
+        self._advance(steps)
+
+    def end(self) -> None:
+        self.add(self._left)
 
 
 # -- the other side ----------------------------------------------------------------------------------------------------

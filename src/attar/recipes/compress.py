@@ -5,33 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from attar.deployment.artifact import Artifact, load
-from attar.errors import AttarError, must
+from attar.errors import must
 from attar.evidence.machine import machine
 from attar.evidence.report import render
-from attar.pipeline.nodes import Node, Nodes
-from attar.pipeline.workers import Workers
 from attar.processes import alone, barrier, rank
-from attar.recipes.checks import check_device, check_networks, check_steps
 from attar.recipes.contenders import deploy_candidates, measure
-from attar.recipes.context import Context, data_of, with_threads
+from attar.recipes.context import Context
 from attar.recipes.document import document, finite, headline, reason
-from attar.recipes.estimate import check_room
-from attar.recipes.folder import RECIPE, opened, run_folder, still_says, writing
+from attar.recipes.folder import RECIPE, still_says, writing
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
-from attar.recipes.trusted import trusted
 from attar.recipes.winner import beaten_of, chosen
 from attar.records import read_record, to_text
 from attar.training.progress import Progress, silent
@@ -41,10 +34,7 @@ from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
 
-_ENVIRONMENT, _EVIDENCE = "environment.json", "evidence.json"
-
-TRACEBACK = "The traceback is in"
-"""How the note of an exception begins that says where its traceback was written."""
+_EVIDENCE = "evidence.json"
 
 
 @dataclass(frozen=True)
@@ -173,56 +163,6 @@ def label(
         return targets
 
 
-@contextmanager
-def open_run(
-    recipe: Recipe,
-    out: Path | str | None,
-    device: str,
-    progress: Progress,
-    *,
-    write_recipe: bool = True,
-    reuse_from: Sequence[Path] = (),
-    workers: int | None = None,
-) -> Iterator[Context]:
-    """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
-
-    Args:
-        recipe: What to do.
-        out: The run folder; by default ``runs/NAME``.
-        device: Where networks are trained.
-        progress: Sees every long step.
-        write_recipe: Whether the folder shall say that it is a run of this recipe; otherwise what it says stays, and
-            its steps are used and added to.
-        reuse_from: Other run folders, whose finished steps serve where they are the same.
-        workers: Processes that train beside each other; as `compress` has it.
-    """
-    if workers is not None and workers < 1:
-        raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
-    check_device(recipe, device)
-    folder = run_folder(recipe, out)
-    progress = progress if rank() == 0 else silent
-    with (
-        trusted(recipe),
-        opened(folder, recipe, write_recipe=write_recipe),
-        _logging(folder / "log.txt") if rank() == 0 else nullcontext(),
-        with_threads(recipe.threads),
-        Workers(workers) as pool,
-    ):
-        log.info("recipe %s, version %s", recipe.name, version("attar"))
-        if write_recipe and rank() == 0:
-            with writing(folder):
-                write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
-        start = time.perf_counter()
-        dataset = data_of(recipe, progress)
-        nodes = Nodes(folder, reuse_from, progress=progress)
-        nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
-        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)
-        check_networks(context.recipe, context.dataset)
-        check_steps(context.recipe, context.dataset)
-        check_room(context.recipe, context.dataset, folder)
-        yield context
-
-
 def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
     """Put what was found into the run's folder, all of it of one run; of several at once the last one's stays."""
     folder = run.folder
@@ -230,31 +170,8 @@ def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
         if not still_says(folder, recipe):
             log.warning("A run with other settings is using %s: what it finds will replace what this one found", folder)
             write_file(folder / RECIPE, tomli_w.dumps(recipe.document()))
-            write_file(folder / _ENVIRONMENT, json.dumps(machine(), indent=1))
+            write_file(folder / ENVIRONMENT, json.dumps(machine(), indent=1))
         with new_folder(folder / "artifact") as copy:
             shutil.copytree(artifact, copy, dirs_exist_ok=True)
         write_file(folder / _EVIDENCE, to_text(run.evidence))
         render(run.evidence, run.report)
-
-
-@contextmanager
-def _logging(path: Path) -> Iterator[None]:
-    """Write what Attar logs into the run folder as well."""
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("attar")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    except AttarError:
-        raise
-    except Exception as error:
-        log.exception("crashed")
-        error.add_note(f"{TRACEBACK} {path}")
-        raise
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from attar.pipeline.nodes import NotFinished
+from attar.pipeline.nodes import Nodes, NotFinished
 from attar.pipeline.workers import Job
 from attar.processes import world_size
 from attar.recipes.context import Context
 from attar.recipes.estimate import seconds_per_step
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.recipe import Recipe
-from attar.training.progress import silent
+from attar.training.progress import Progress, silent
 from attar.training.settings import Training
 from attar.training.train_module import reads_layers
 
@@ -64,7 +64,13 @@ def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, 
         for role, index in missing
     ]
     context.nodes.from_workers |= {job.name for job in jobs} | {name for name in looks.values() if name is not None}
-    workers.do(jobs, context.progress, f"train {len(jobs)} networks, {min(workers.count, len(jobs))} at once")
+
+    def here(job: Job, progress: Progress) -> None:
+        aside = Nodes(context.nodes.folder, context.nodes.reuse_from)  # what is asked for later counts, in its order
+        train_one(replace(context, nodes=aside, progress=progress), job.arguments["role"], job.arguments["index"])
+
+    title = f"train {len(jobs)} networks, {min(workers.count, len(jobs))} at once"
+    workers.do(jobs, here, context.progress, title)
 
 
 def _indices(context: Context, role: Role) -> range:

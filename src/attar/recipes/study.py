@@ -23,12 +23,13 @@ from attar.evidence.measure import correct, predict_all, squared_errors
 from attar.evidence.study import render_study
 from attar.pipeline.section import Number, Section
 from attar.pipeline.trained import Trained
-from attar.recipes.compress import compress, open_run
+from attar.recipes.compress import compress
 from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.winner import labels_of
 from attar.training.progress import Progress, silent

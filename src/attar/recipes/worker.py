@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from attar.network.references import Trust
-from attar.recipes.compress import open_run
 from attar.recipes.context import Context
 from attar.recipes.parallel import Role
 from attar.recipes.read import from_document
+from attar.recipes.start import open_run
 from attar.recipes.students import PreparedTeacher, prepare_teacher, train_one
 from attar.training.progress import Progress, silent
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import sklearn.datasets
 import torch
 
 from attar.errors import BadInput, NothingMatched, must, near
@@ -163,7 +162,9 @@ def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed:
         Alpaydin, Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; the
         part for testing.
     """
-    digits = sklearn.datasets.load_digits()
+    from sklearn.datasets import load_digits as load  # 1.5 s that nobody else waits for
+
+    digits = load()
     images = torch.from_numpy(digits.images).float().div_(16.0).unsqueeze(1)
     everything = numbered(images, torch.from_numpy(digits.target).long(), tuple(map(str, range(10))))
     return divided("digits", "scikit-learn's digits", {"train": everything}, validation, test, seed)
