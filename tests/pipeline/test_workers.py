@@ -64,7 +64,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
 
     def made(*functions: str) -> list[Job]:
         return [
-            Job(name, f"asked_for:{name}", {"path": str(tmp_path / f"{place}.txt")}, 10)
+            Job(f"{name}/{place}", f"asked_for:{name}", {"path": str(tmp_path / f"{place}.txt")}, 10)
             for place, name in enumerate(functions)
         ]
 
@@ -96,11 +96,10 @@ def test_jobs_are_shared_and_seen_as_one(jobs: Callable[..., list[Job]], tmp_pat
     with Workers(2) as workers:
         workers.do(jobs("write", "fail", "write", "write"), Here(tmp_path / "2.txt"), progress, "all")
         processes = {place: int((tmp_path / f"{place}.txt").read_text().split()[0]) for place in (0, 2, 3)}
-        workers.do(jobs("write"), here, progress, "more")
-        assert int((tmp_path / "0.txt").read_text().split()[0]) == os.getpid()
+        workers.do(jobs("write"), here, progress, "again")
     assert processes[0] == os.getpid() != processes[2]
     assert (tmp_path / "2.txt").read_text().split()[1] == "1"
-    assert progress.titles == [("all", 40), ("more", 10)] and progress.steps == 50
+    assert progress.titles == [("all", 40), ("again", 10)] and progress.steps == 50
     assert not psutil.pid_exists(processes[2])
 
 
@@ -108,13 +107,33 @@ def test_a_worker_that_dies_takes_nothing_with_it(
     jobs: Callable[..., list[Job]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def slowly(job: Job, progress: Progress) -> None:
-        wait_until(lambda: "ended while it did vanish" in caplog.text)
+        wait_until(lambda: "ended while it did vanish/1" in caplog.text)
         here(job, progress)
 
     progress = Recorded()
     with caplog.at_level("INFO"), Workers(2) as workers:
         workers.do(jobs("write", "vanish", "write"), slowly, progress, "all")
-    assert (tmp_path / "0.txt").exists() and (tmp_path / "2.txt").exists() and progress.steps == 20
+    assert (tmp_path / "0.txt").exists() and (tmp_path / "2.txt").exists() and progress.steps == 30
+
+
+def test_what_is_for_later_is_begun_by_others_and_waited_for_when_it_is_asked_for(
+    jobs: Callable[..., list[Job]], tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def noted(job: Job, progress: Progress) -> None:
+        done.append(job.name)
+        here(job, progress)
+
+    asked, (*_, later) = jobs("write"), jobs("write", "write")
+    progress = Recorded()
+    with Workers(2) as workers:
+        workers.do(asked, noted, progress, "now", later=[later])
+        assert done == ["write/0"] and progress.titles == [("now", 10)]
+        wait_until((tmp_path / "1.txt").exists)
+        workers.do([later], noted, progress, "later")
+    assert done == ["write/0"] and progress.titles == [("now", 10), ("later", 10)] and progress.steps == 20
+    assert int((tmp_path / "1.txt").read_text().split()[0]) != os.getpid()
 
 
 def test_what_fails_here_ends_the_work(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
@@ -144,10 +163,10 @@ def test_a_worker_that_ends_before_it_has_read_what_it_was_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("attar.interpreter.command", lambda _: [sys.executable, "-c", ""])
-    large = Job("large", "asked_for:write", {"path": "x" * 1_000_000}, 10)  # beyond what a pipe holds
+    large = [Job(name, "asked_for:write", {"path": "x" * 1_000_000}, 10) for name in "ab"]  # beyond what a pipe holds
     progress = Recorded()
     with Workers(2) as workers:
-        workers.do([large, large], lambda *_: time.sleep(0.2), progress, "all")
+        workers.do(large, lambda *_: time.sleep(0.2), progress, "all")
     assert progress.titles == [("all", 20)]
 
 
@@ -167,8 +186,8 @@ from attar.pipeline.workers import Job, Workers
 from attar.training.progress import silent
 sys.path.insert(0, {str(tmp_path)!r})
 with Workers(2) as workers:
-    job = Job("sleep", "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1)
-    workers.do([job, job], lambda *_: time.sleep(600), silent, "sleep")
+    jobs = [Job(name, "asked_for:sleep", {{"path": {str(tmp_path / "0.txt")!r}}}, 1) for name in "ab"]
+    workers.do(jobs, lambda *_: time.sleep(600), silent, "sleep")
 """
     with subprocess.Popen([sys.executable, "-c", script]) as asking:
         wait_until((tmp_path / "0.txt").exists)

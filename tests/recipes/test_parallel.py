@@ -45,7 +45,7 @@ def test_workers_train_the_same_networks(document: Document, tmp_path: Path, mon
     do = Workers.do
 
     def noted(self: Workers, jobs: list[Job], *rest: Any) -> None:
-        asked.append([job.name for job in jobs])
+        asked.append([job.name for job in (*jobs, *rest[-1])])
         do(self, jobs, *rest)
 
     monkeypatch.setattr(Workers, "do", noted)

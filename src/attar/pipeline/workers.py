@@ -18,6 +18,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ class Workers:
         self.count = available() if count is None else count
         self.only_if_worthwhile = count is None
         self._running: list[subprocess.Popen[str]] = []
+        self._asked: dict[str, _Work] = {}
+        self._waiting: deque[_Work] = deque()
+        self._changed = threading.Condition()
 
     def __enter__(self) -> Workers:
         return self
@@ -71,59 +75,151 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End all of them, whatever they are doing: what they did not finish is gone on with by the next one."""
+        """End the others, whatever they are doing: what they did not finish is gone on with by the next one."""
         for process in self._running:
             _end(process)
         self._running = []
+        with self._changed:
+            self._waiting.clear()
+            self._asked.clear()
+            self._changed.notify_all()
 
-    def do(self, jobs: Sequence[Job], here: Here, progress: Progress, title: str) -> None:
+    def do(self, jobs: Sequence[Job], here: Here, progress: Progress, title: str, later: Sequence[Job] = ()) -> None:
         """Do jobs, the first ones first, and wait for all of them.
 
         Args:
-            jobs: What there is to do, one or more.
+            jobs: What there is to do. A job that was asked for before, by its name, is not begun again.
             here: Does a job in this process; what it raises ends all of the work.
-            progress: Sees all of it as one piece of work.
+            progress: Sees all of the jobs as one piece of work.
             title: Of this work.
+            later: What the other processes go on with, and nobody waits for until it is among the jobs.
         """
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        for job in jobs[1:]:
-            waiting.put(job)
-        others = self._others(min(self.count, len(jobs)) - 1)
-        lock = threading.Lock()
+        with self._changed:
+            works = [self._work(job) for job in jobs]
+            for job in later:
+                self._work(job)
         try:
-            with progress(title, sum(job.size for job in jobs)) as shown:
-
-                def advance(steps: int) -> None:
-                    with lock:  # the bar is moved by several threads
-                        shown(steps)
-
-                feeding = [threading.Thread(target=_feed, args=(one, waiting, advance), daemon=True) for one in others]
-                for thread in feeding:
-                    thread.start()
-                job = jobs[0]
-                with suppress(queue.Empty):
-                    while True:
-                        counted = _Counted(job.size, advance)
-                        here(job, counted)
-                        counted.end()
-                        job = waiting.get_nowait()
-                for thread in feeding:
-                    thread.join()
+            with _one_bar(progress, title, works):
+                mine = self._mine(works)  # before the others begin: this process need not wait
+                self._have_others(min(self.count, len(jobs) + len(later)) - 1)
+                while mine is not None:
+                    here(mine.job, mine)
+                    self._is_over(mine)
+                    mine = self._mine(works)
         except BaseException:
             self.close()
             raise
 
-    def _others(self, count: int) -> list[subprocess.Popen[str]]:
-        """So many other processes, running; fewer where they cannot be started."""
+    def _work(self, job: Job) -> _Work:
+        if job.name not in self._asked:
+            work = self._asked[job.name] = _Work(job)
+            self._waiting.append(work)
+        return self._asked[job.name]
+
+    def _mine(self, works: Sequence[_Work]) -> _Work | None:
+        """One of these for this process, as soon as there is one; None when all are over."""
+        with self._changed:
+            while True:
+                mine = next((work for work in works if work in self._waiting), None)
+                if mine is not None:
+                    self._waiting.remove(mine)
+                self._changed.notify_all()
+                if mine is not None or all(work.over for work in works):
+                    return mine
+                self._changed.wait()
+
+    def _is_over(self, work: _Work) -> None:
+        work.end()
+        with self._changed:
+            work.over = True
+            self._changed.notify_all()
+
+    def _have_others(self, count: int) -> None:
+        """Have so many other processes running, as far as they can be started; each is given work by a thread."""
         for one in [one for one in self._running if one.poll() is not None]:
             self._running.remove(one)
             _end(one)
         try:
             while len(self._running) < count:
-                self._running.append(_start())
+                process = _start()
+                self._running.append(process)
+                threading.Thread(target=self._feed, args=(process,), daemon=True).start()
         except OSError as error:
             log.info("no more than %d workers could be started: %s", len(self._running), error)
-        return self._running[:count]
+
+    def _feed(self, process: subprocess.Popen[str]) -> None:
+        """Give one worker whatever there is to do, as long as it lives."""
+        while True:
+            with self._changed:
+                while not self._waiting and process.poll() is None:
+                    self._changed.wait()
+                if process.poll() is not None:
+                    return
+                work = self._waiting.popleft()
+            try:
+                lives = _asked_of(process, work)
+            except (OSError, ValueError) as error:
+                log.info("a worker could not be reached: %s", error)
+                lives = False
+            self._is_over(work)
+            if not lives:
+                return
+
+
+class _Work:
+    """A job that was asked for, as a `Progress` of its own whose bars are part of one that all jobs share."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.over = False
+        self._done = 0
+        self._shown: Callable[[int], None] | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield self.add
+
+    def show(self, shown: Callable[[int], None] | None) -> None:
+        """Move another bar from now on, and at once as far as the work is."""
+        with self._lock:
+            self._shown = shown
+            if shown is not None:
+                shown(self._done)
+
+    def add(self, steps: int) -> None:
+        """Go on by some steps, but never beyond the job's size."""
+        with self._lock:
+            steps = min(self.job.size - self._done, steps)
+            self._done += steps
+            if self._shown is not None:
+                self._shown(steps)
+
+    def end(self) -> None:
+        """Go on to the end."""
+        self.add(self.job.size)
+
+
+@contextmanager
+def _one_bar(progress: Progress, title: str, works: Sequence[_Work]) -> Iterator[None]:
+    """A bar that all of this work moves, whichever thread sees it done."""
+    if not works:
+        yield
+        return
+    lock = threading.Lock()
+    with progress(title, sum(work.job.size for work in works)) as advance:
+
+        def shown(steps: int) -> None:
+            with lock:
+                advance(steps)
+
+        try:
+            for work in works:
+                work.show(shown)
+            yield
+        finally:
+            for work in works:
+                work.show(None)
 
 
 def available() -> int:
@@ -154,51 +250,22 @@ def _end(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def _feed(process: subprocess.Popen[str], waiting: queue.SimpleQueue[Job], advance: Callable[[int], None]) -> None:
-    """Give one worker jobs until there is none, and pass on how far it is."""
+def _asked_of(process: subprocess.Popen[str], work: _Work) -> bool:
+    """Have a worker do something, and see how far it is; whether it lives on."""
     assert process.stdin is not None and process.stdout is not None
-    try:
-        while True:
-            try:
-                job = waiting.get_nowait()
-            except queue.Empty:
-                return
-            process.stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
-            process.stdin.flush()
-            counted = _Counted(job.size, advance)
-            for line in process.stdout:
-                answer = json.loads(line)
-                if "ended" in answer:
-                    if answer["ended"] is not None:
-                        log.info("a worker could not do %s, which is tried again here: %s", job.name, answer["ended"])
-                    break
-                counted.add(int(answer["advance"]))
-            else:
-                log.info("a worker ended while it did %s, which is tried again here", job.name)
-                return
-            counted.end()
-    except (OSError, ValueError) as error:
-        log.info("a worker could not be reached: %s", error)
-
-
-class _Counted:
-    """A `Progress` whose bars are part of one that is there already: a job's share of it, never more."""
-
-    def __init__(self, size: int, advance: Callable[[int], None]) -> None:
-        self._left = size
-        self._advance = advance
-
-    @contextmanager
-    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        yield self.add
-
-    def add(self, steps: int) -> None:
-        steps = min(self._left, steps)
-        self._left -= steps
-        self._advance(steps)
-
-    def end(self) -> None:
-        self.add(self._left)
+    job = work.job
+    process.stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        answer = json.loads(line)
+        if "ended" not in answer:
+            work.add(int(answer["advance"]))
+            continue
+        if answer["ended"] is not None:
+            log.info("a worker could not do %s, which is tried again here: %s", job.name, answer["ended"])
+        return True
+    log.info("a worker ended while it did %s, which is tried again here", job.name)
+    return False
 
 
 # -- the other side ----------------------------------------------------------------------------------------------------

@@ -35,8 +35,15 @@ TrainOne = Callable[[Context, Role, int], object]
 """Trains the model of a role and a number, or finds it done."""
 
 
-def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, examples: int | None = None) -> None:
-    """Do the trainings of some roles that are not done yet, in worker processes; whoever asks then finds them.
+def train_at_once(
+    context: Context,
+    roles: Sequence[Role],
+    train_one: TrainOne,
+    examples: int | None = None,
+    *,
+    later: Sequence[Role] = (),
+) -> None:
+    """Do the trainings of some roles that are not done yet, in several processes; whoever asks then finds them.
 
     Nothing happens where that would change a result (a training that gets several threads), where something else
     shares the work already, or where it would not be over sooner.
@@ -46,11 +53,13 @@ def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, 
         roles: Those whose trainings may begin: all that they depend on is there.
         train_one: Trains one of them here; asked what is done already.
         examples: How many a student sees in an epoch; those of the training split if left out.
+        later: Roles whose trainings the other processes go on with, while this one does something else; it waits for
+            them when they are among the roles.
     """
     workers = context.workers
     if workers is None or workers.count < 2 or context.device != "cpu" or world_size() > 1:
         return
-    wanted = [(role, _indices(context, role)) for role in roles]
+    wanted = [(role, _indices(context, role)) for role in (*roles, *later)]
     asked = [(role, one) for role, indices in wanted if indices and _on_one_thread(context, role) for one in indices]
     looks = {(role, index): _missing(context, role, index, train_one) for role, index in asked}
     missing = [one for one, name in looks.items() if name is not None]
@@ -59,18 +68,23 @@ def train_at_once(context: Context, roles: Sequence[Role], train_one: TrainOne, 
     if workers.only_if_worthwhile and _seconds(context, [role for role, _ in missing], examples) < WORTHWHILE:
         return
     run = _run_as_arguments(context)
-    jobs = [
-        Job(f"{role}/{index}", _TRAIN, {**run, "role": role, "index": index}, _steps(context, role, examples))
+    jobs = {
+        (role, index): Job(
+            f"{role}/{index}", _TRAIN, {**run, "role": role, "index": index}, _steps(context, role, examples)
+        )
         for role, index in missing
-    ]
-    context.nodes.from_workers |= {job.name for job in jobs} | {name for name in looks.values() if name is not None}
+    }
+    context.nodes.from_workers |= {job.name for job in jobs.values()} | {
+        name for name in looks.values() if name is not None
+    }
 
     def here(job: Job, progress: Progress) -> None:
         aside = Nodes(context.nodes.folder, context.nodes.reuse_from)  # what is asked for later counts, in its order
         train_one(replace(context, nodes=aside, progress=progress), job.arguments["role"], job.arguments["index"])
 
-    title = f"train {len(jobs)} networks, {min(workers.count, len(jobs))} at once"
-    workers.do(jobs, here, context.progress, title)
+    now = [job for (role, _), job in jobs.items() if role in roles]
+    title = f"train {len(now)} networks, {min(workers.count, len(jobs))} at once"
+    workers.do(now, here, context.progress, title, [job for job in jobs.values() if job not in now])
 
 
 def _indices(context: Context, role: Role) -> range:

@@ -106,10 +106,8 @@ def train_all(context: Context) -> Trainings:
     """Train teacher, students and baselines, or find them done."""
     if context.recipe.teacher.learns:
         return _together(context)
-    if context.recipe.transfer.synthesis is None:  # for which the teacher has to be there
-        train_at_once(context, ("teacher", "baseline"), train_one)
-    else:
-        train_at_once(context, ("teacher",), train_one)
+    synthesis = context.recipe.transfer.synthesis is not None  # for which the teacher has to be there
+    train_at_once(context, ("teacher",), train_one, later=() if synthesis else ("baseline",))
     prepared = prepare_teacher(context)
     students = train_students(context, prepared, baselines=True)
     return Trainings(prepared.teacher, prepared.members, students, _baselines(context, prepared.examples), prepared)
