@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Bool, Float64, Int64, Shaped
 
-from attar.errors import BadInput, Words, must, near
+from attar.errors import BadInput, MissingExtra, Words, must, near
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
+    from jaxtyping import Bool, Float64, Int64, Shaped
 
 Scalar = bool | int | float | str
 """What a category can be."""
@@ -105,18 +107,20 @@ class Cells:
         if self.values.dtype.kind == "f":
             self._refuse(np.isinf(self.values) & there, "finite", "Remove or repair such rows")
         if self.values.dtype.kind == "O":
-            # Arrow finds strings by their hashes, many times faster than NumPy sorts them.
+            # Found by their hashes, many times faster than NumPy sorts them.
+            texts = self.values[there].tolist()
+            names = sorted(set(texts))
             try:
-                encoded = pa.array(self.values[there], pa.large_string()).dictionary_encode()
+                for name in names:
+                    name.encode()
             except UnicodeEncodeError as error:
                 remedy = "Decode the text again"
                 raise must(
                     f"column {self.name!r}", "the rows", "of valid Unicode", Words(str(error)), remedy
                 ) from error
-            names = encoded.dictionary.to_pylist()
-            order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
-            codes[there] = np.argsort(order)[encoded.indices.to_numpy()]
-            return tuple(names[place] for place in order), codes
+            places = {name: place for place, name in enumerate(names)}
+            codes[there] = np.fromiter(map(places.__getitem__, texts), np.int64, len(texts))
+            return tuple(names), codes
         found, codes[there] = np.unique(self.values[there], return_inverse=True)
         return tuple(found.tolist()), codes
 
@@ -249,7 +253,7 @@ def take(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
     table = rereadable(rows)
     if isinstance(table, np.ndarray):
         return table[places]
-    return table.take(places) if isinstance(table, pa.Table) else table.iloc[places]
+    return table.iloc[places] if hasattr(table, "iloc") else table.take(places)
 
 
 def names_of(rows: Any) -> list[str]:
@@ -295,27 +299,52 @@ def as_arrow(rows: Any) -> Any:
 
     Raises:
         BadInput: If Arrow cannot read it as a table.
+        MissingExtra: If there is no pyarrow.
     """
+    lists = by_name(rows)
+    rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
+    if lists is None and not callable(getattr(rows, "__arrow_c_stream__", None)) and not _is_batch(rows):
+        raise must(
+            "rows", "a table", rule, Words(f"a {type(rows).__name__}"), "Convert them, for instance with numpy.asarray"
+        )
+    pa = arrow("Reading an Arrow table")
     if isinstance(rows, pa.Table):
         return rows
-    if (lists := by_name(rows)) is not None:
+    if lists is not None:
         try:
             return pa.table({name: pa.array(values, from_pandas=True) for name, values in lists.items()})
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             rule = "lists of values of one type each"
             raise must("columns", "the rows", rule, str(error).strip(), "Convert them to one type") from error
-    if isinstance(rows, pa.RecordBatch):
+    if _is_batch(rows):
         return pa.Table.from_batches([rows])
-    rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
-    if not callable(getattr(rows, "__arrow_c_stream__", None)):
-        raise must(
-            "rows", "a table", rule, Words(f"a {type(rows).__name__}"), "Convert them, for instance with numpy.asarray"
-        )
     try:
         return pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
         got = Words(f"a {type(rows).__name__}, of which Arrow says: {error}")
         raise must("rows", "a table", rule, got, "Convert them to a pyarrow.Table") from error
+
+
+def arrow(purpose: str) -> Any:
+    """The module pyarrow, which arrays, dicts and DataFrames of NumPy's types do without.
+
+    Args:
+        purpose: What needs it; the subject of the error when it is absent.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise MissingExtra(
+            f"{purpose} needs the package 'pyarrow', which is not installed. Run: pip install pyarrow."
+        ) from error
+
+
+def _is_batch(rows: object) -> bool:
+    pyarrow = sys.modules.get("pyarrow")
+    return pyarrow is not None and isinstance(rows, pyarrow.RecordBatch)
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -436,6 +465,10 @@ def _from_series(name: str, series: Any) -> Cells:
     if isinstance(dtype, np.dtype) or str(dtype).startswith("Sparse"):
         return _from_array(name, np.asarray(series))
     try:
+        pa = arrow("A column of pandas' own types")
+    except MissingExtra:
+        return _from_array(name, np.asarray(series, object))  # slower, and the same
+    try:
         column = pa.Array.from_pandas(series)
     except pa.ArrowException as error:
         raise _unfit(name, str(dtype)) from error
@@ -448,6 +481,7 @@ _FEW_ROWS = 256
 
 def _from_arrow(name: str, column: Any) -> Cells:
     """The cells of a column of Arrow."""
+    pa = arrow("Reading an Arrow table")
     kind = column.type
     missing = column.is_null().to_numpy()
     if not len(column):

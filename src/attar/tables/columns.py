@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
 
 from attar.errors import BadInput, Words, must, near, shown
 from attar.tables import cells, forms
 from attar.tables.cells import EXACT, LARGEST, Cells, Kind, Scalar
 from attar.tables.notation import DEFAULT, Decimal, Notation, Reading, readings
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
+    from jaxtyping import Bool, Float, Float64
 
 log = logging.getLogger(__name__)
 

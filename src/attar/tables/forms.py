@@ -6,14 +6,15 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Bool, Float64, Int64, Shaped
 
 from attar.errors import MissingExtra, must
-from attar.tables.cells import EXACT, Kind, Scalar, as_arrow, distinct
+from attar.tables.cells import EXACT, Kind, Scalar, arrow, as_arrow, distinct
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
+    from jaxtyping import Bool, Float64, Int64, Shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def write_arrow(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """An Arrow table with the types of ``like``, else with dictionaries for what is nominal; null where missing."""
     types = [None] * len(decoded) if like is None else like.schema.types
     arrays = [_array(one, kind) for one, kind in zip(decoded, types, strict=True)]
-    return pa.table(arrays, names=[one.name for one in decoded])
+    return arrow("Decoding to an Arrow table").table(arrays, names=[one.name for one in decoded])
 
 
 WRITERS: Mapping[str, Callable[[Sequence[DecodedColumn], Any], Any]] = {
@@ -206,14 +207,17 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
         return pandas.Series(_narrowed(typed, dtype) if typed.dtype.kind in "iuf" else typed)
     objects = one.objects()
     objects[one.missing] = None
+    pyarrow = sys.modules.get("pyarrow")
+    misfits = (TypeError, ValueError, OverflowError, *(() if pyarrow is None else (pyarrow.ArrowException,)))
     try:
         return pandas.Series(objects, dtype=dtype)
-    except (TypeError, ValueError, OverflowError, pa.ArrowException):
+    except misfits:
         return pandas.Series(one.typed())
 
 
 def _array(one: DecodedColumn, kind: Any) -> Any:
     """A column of Arrow."""
+    pa = arrow("Decoding to an Arrow table")
     if one.kind == "nominal":
         codes = pa.array(one.codes, mask=one.missing).cast(pa.int32())
         dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(one.categories)))
