@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from result import RESULTS, write
 
-from attar.deployment.artifact import deploy
+from attar.deployment.deploy import deploy
 from attar.network.spec import Spec
 from attar.tables.columns import Columns
 

@@ -143,7 +143,8 @@ def artifacts(folder: Path) -> Case:
     """Artifacts, loaded and asked: their files and manifests damaged, forged, and put in each other's places."""
     import torch
 
-    from attar.deployment.artifact import deploy, load
+    from attar.deployment.artifact import load
+    from attar.deployment.deploy import deploy
     from attar.deployment.manifest import described
     from attar.network.spec import Spec
     from attar.quantization.formats.uniform import Uniform

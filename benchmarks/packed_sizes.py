@@ -34,7 +34,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attar.deployment.artifact import Artifact, Candidate, deploy
+from attar.deployment.artifact import Artifact
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import deploy
 from attar.deployment.packed.ans import compress, expand
 from attar.deployment.packed.container import read_packed, table_bytes, write_packed
 from attar.deployment.packed.network import content

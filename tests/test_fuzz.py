@@ -17,7 +17,8 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from attar.deployment.artifact import deploy, load
+from attar.deployment.artifact import load
+from attar.deployment.deploy import deploy
 from attar.errors import BadInput, CorruptFile
 from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes

@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from attar.deployment.artifact import candidates as candidates
-    from attar.deployment.artifact import deploy as deploy
     from attar.deployment.artifact import load as load
+    from attar.deployment.deploy import candidates as candidates
+    from attar.deployment.deploy import deploy as deploy
     from attar.deployment.packed.report import size_report as size_report
     from attar.errors import AttarError as AttarError
     from attar.errors import BadInput as BadInput
@@ -213,9 +213,9 @@ _HOMES = {
     "allocate_bits": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
     "build_library": "attar.teachers.library",
-    "candidates": "attar.deployment.artifact",
+    "candidates": "attar.deployment.deploy",
     "compress": "attar.recipes.compress",
-    "deploy": "attar.deployment.artifact",
+    "deploy": "attar.deployment.deploy",
     "encode": "attar.quantization.attach",
     "fit": "attar.training.fit",
     "from_arrays": "attar.transfer.datasets",

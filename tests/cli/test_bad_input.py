@@ -19,7 +19,7 @@ import tomli_w
 import torch
 
 from attar.cli.main import run
-from attar.deployment.artifact import deploy
+from attar.deployment.deploy import deploy
 from attar.network.architectures import mlp
 from attar.network.spec import Spec
 from attar.network.weights import save_weights

@@ -18,9 +18,12 @@ from numpy.testing import assert_array_equal
 from torch import Tensor, nn
 
 import attar
-from attar.deployment import artifact as artifact_module
-from attar.deployment.artifact import Candidate, candidates, deploy, load
-from attar.deployment.export import DeploymentError
+from attar.deployment import deploy as deploying
+from attar.deployment.artifact import load
+from attar.deployment.backends import onnxruntime
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import candidates, deploy
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile, MissingExtra
 from attar.network.spec import Spec
 from attar.records import to_text
@@ -77,8 +80,8 @@ def edit(built: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
 def test_candidates_have_unique_names_and_can_be_found_by_them() -> None:
     every = candidates()
     assert len({candidate.name for candidate in every}) == len(every) == 8
-    assert [artifact_module._find(candidate.name) for candidate in every] == every
-    assert artifact_module._find("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
+    assert [deploying._find(candidate.name) for candidate in every] == every
+    assert deploying._find("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
 
 
 def test_candidates_without_int8() -> None:
@@ -174,8 +177,8 @@ def test_a_student_that_answers_at_random_is_refused(write: Deploy, tmp_path: Pa
 def test_a_file_that_differs_from_torch_is_refused(
     write: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = artifact_module.open_onnxruntime
-    monkeypatch.setattr(artifact_module, "open_onnxruntime", lambda *given: lambda inputs: opened(*given)(inputs) + 0.5)
+    opened = onnxruntime.open_onnxruntime
+    monkeypatch.setattr(onnxruntime, "open_onnxruntime", lambda *given: lambda inputs: opened(*given)(inputs) + 0.5)
     with pytest.raises(DeploymentError, match=r"onnxruntime fp32 differs from torch by 0\.5 where"):
         write("onnxruntime")
     assert list(tmp_path.iterdir()) == []

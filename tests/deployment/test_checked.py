@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attar.deployment.artifact import Artifact, deploy, load
+from attar.deployment.artifact import Artifact, load
 from attar.deployment.checked import answers, checked
+from attar.deployment.deploy import deploy
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.network.forward import forward
@@ -114,9 +115,9 @@ def test_a_file_is_held_to_the_same() -> None:
     rows = np.arange(20, dtype=np.float32)[:, None] / 10
     for wrong in (lambda x: x - x.mean(0), lambda x: x[: max(1, len(x) - len(x) % 2)] if len(x) == 1 else x + len(x)):
         with pytest.raises(DeploymentError, match=r"^it gives answers that depend on the rest of the batch"):
-            checked("it", wrong, rows, wrong(rows), precision="fp32")
-    seen = checked("it", lambda x: 2 * x, rows, 2 * rows, precision="fp32")
-    assert seen == {"rows": 20, "largest_difference": 0.0, "same_decision": 1.0}
+            checked("it", wrong, rows, wrong(rows))
+    seen = checked("it", lambda x: 2 * x, rows, 2 * rows)
+    assert seen == {"rows": 20, "tolerance": 1e-3, "largest_difference": 0.0, "same_decision": 1.0}
 
 
 def test_a_file_that_cannot_run_some_batches_is_refused() -> None:
@@ -128,7 +129,7 @@ def test_a_file_that_cannot_run_some_batches_is_refused() -> None:
         return x
 
     with pytest.raises(DeploymentError, match="differ by their shape, or in being finite"):
-        checked("it", fixed, rows, rows, precision="fp32")
+        checked("it", fixed, rows, rows)
 
 
 # ---- students as they come -------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from attar.deployment.artifact import Artifact, Candidate, candidates, deploy, load
+from attar.deployment.artifact import Artifact, load
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import candidates, deploy
 from attar.network.evaluating import evaluating
 from attar.network.weights import digest
 

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from attar.deployment.export import DeploymentError, to_onnx, to_openvino
-from attar.deployment.runtimes import open_onnxruntime, open_openvino
+from attar.deployment.backends.onnxruntime import open_onnxruntime
+from attar.deployment.backends.openvino import open_openvino, to_openvino
+from attar.deployment.export import to_onnx
+from attar.deployment.refused import DeploymentError
 from attar.network.architectures import mlp, resnet
 from attar.network.evaluating import evaluating
 from attar.network.standardize import Standardize

@@ -12,12 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.export import DeploymentError, to_onnx
-from attar.deployment.int8 import GRID, quantize_onnxruntime, quantize_openvino
-from attar.deployment.runtimes import open_onnxruntime, open_openvino
+from attar.deployment.backends import onnxruntime, openvino
+from attar.deployment.backends.onnxruntime import open_onnxruntime, quantize_onnxruntime
+from attar.deployment.backends.openvino import open_openvino, quantize_openvino
+from attar.deployment.export import to_onnx
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.network.architectures import mlp
 
+GRID = {"onnxruntime": onnxruntime.GRID, "openvino": openvino.GRID}
 QUANTIZERS: dict[str, tuple[Callable[..., None], Callable[..., Any], str]] = {
     "onnxruntime": (quantize_onnxruntime, open_onnxruntime, "q.onnx"),
     "openvino": (quantize_openvino, open_openvino, "q.xml"),

@@ -15,9 +15,11 @@ import torch
 from numpy.testing import assert_array_equal
 from torch import Tensor, nn
 
-from attar.deployment.artifact import Artifact, Candidate, candidates, deploy, load
-from attar.deployment.export import DeploymentError
+from attar.deployment.artifact import Artifact, load
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import candidates, deploy
 from attar.deployment.packed.container import Content, read_packed, write_packed
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile
 from attar.network.evaluating import evaluating
 from attar.network.spec import Spec
@@ -349,7 +351,7 @@ def test_students_that_few_bits_change_too_much_are_refused(rows: Tensor, tmp_pa
     spoiled[:, 0] = 1e5
     with torch.no_grad():
         student[0].parametrizations.weight.original[:, 0] = 0
-    with pytest.raises(DeploymentError, match="w4 rounds too much for this student: use packed"):
+    with pytest.raises(DeploymentError, match="It rounds too much for this student: choose another precision"):
         deploy(student, "onnxruntime w4", tmp_path / "made", classes=CLASSES, example=spoiled[:1], calibration=spoiled)
 
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.export import DeploymentError
+from attar.deployment.backends.packed import CODERS
 from attar.deployment.packed import container
 from attar.deployment.packed.container import Content, read_packed, write_packed
 from attar.deployment.packed.network import content
 from attar.deployment.packed.report import size_report
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile
 from attar.network.evaluating import evaluating
 from attar.network.weights import digest, fill, read_tensors, write_tensors
@@ -501,7 +502,7 @@ def test_a_format_of_ones_own_is_refused(network: nn.Module, tmp_path: Path) -> 
         write_packed(content(quantize(network, weights=Own())), tmp_path / "packed")
 
 
-@pytest.mark.parametrize("coder", container.CODERS)
+@pytest.mark.parametrize("coder", CODERS)
 def test_codes_that_are_all_the_same_can_be_read_again(
     coder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

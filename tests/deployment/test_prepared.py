@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from attar.deployment import prepared as module
-from attar.deployment.artifact import Candidate, deploy, deploy_prepared
-from attar.deployment.export import DeploymentError, to_onnx
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import deploy, deploy_prepared
+from attar.deployment.export import to_onnx
 from attar.deployment.prepared import prepared
+from attar.deployment.refused import DeploymentError
 from attar.network.architectures import mlp
 from attar.network.spec import Spec
 from attar.quantization.formats.affine import Affine

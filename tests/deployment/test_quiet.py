@@ -24,7 +24,8 @@ def audit(event, arguments):
             file.write(event + "\\n")
 sys.addaudithook(audit)
 import torch
-from attar.deployment.artifact import candidates, deploy, load
+from attar.deployment.artifact import load
+from attar.deployment.deploy import candidates, deploy
 from attar.network.spec import Spec
 spec = Spec("attar.network.architectures:convnet", {"classes": 3, "widths": [4]})
 rows = torch.rand(8, 1, 8, 8)

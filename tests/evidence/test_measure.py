@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import attar
 import attar.evidence.measure as measuring
-from attar.deployment.artifact import Artifact, deploy
+from attar.deployment.artifact import Artifact
+from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
 from attar.evidence.latency import Latency
 from attar.evidence.measure import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from attar.deployment.artifact import deploy
+from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
 from attar.evidence.memory import peak_memory
 

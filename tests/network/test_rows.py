@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
+from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.export import to_onnx
-from attar.deployment.runtimes import open_onnxruntime
 from attar.errors import BadInput
 from attar.models.rebuild import spec_from_json
 from attar.network.architectures import tabular

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from attar.deployment.artifact import Artifact, Candidate
+from attar.deployment.artifact import Artifact
+from attar.deployment.candidate import Candidate
 from attar.models.model import Model
 from attar.network.architectures import mlp
 from attar.network.cost import Cost

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from attar.deployment.artifact import RUNTIMES
+from attar.deployment.backends import RUNTIMES
 from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES, labels_alone
 from attar.pipeline.section import Section

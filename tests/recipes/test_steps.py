@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from attar.deployment.artifact import load
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, NothingMatched
 from attar.evidence.measure import predict_all
 from attar.pipeline.steps.distill import Distill, freeze_bn_stats_

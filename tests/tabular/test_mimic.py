@@ -27,7 +27,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
 import attar
-from attar.deployment.export import DeploymentError
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.tabular.mimic import Mimic
 from attar.teachers.estimator import EstimatorTeacher

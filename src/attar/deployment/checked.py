@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,21 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.manifest import BITS
+from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Array, Runner
 from attar.deployment.refused import DeploymentError, telling
-from attar.deployment.runtimes import Array, Runner
 from attar.errors import BadInput, must
 from attar.network.consistency import check_consistent
 from attar.network.evaluating import evaluating
 from attar.network.float32 import number_types
 from attar.network.forward import forward
 from attar.quantization.attach import input_formats
-
-TOLERANCE = 1e-3
-"""Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""
-
-ROUNDED = 5e-2
-"""The same where numbers are rounded once more: to 16 bits, or inputs of layers to 8, for each block."""
 
 _UNTOUCHED = 0.9
 """Share of the rows that the tolerance is held to where activations are rounded. A sum that another runtime takes in
@@ -78,9 +72,8 @@ def checked(
     rows: Array,
     expected: Array,
     *,
-    precision: str,
+    tolerance: float | None = TOLERANCE,
     rounds: bool = False,
-    coarse: bool = False,
 ) -> dict[str, Any]:
     """Run the files on the rows; what was seen, or a refusal.
 
@@ -89,12 +82,15 @@ def checked(
         run: What runs the files.
         rows: Inputs.
         expected: Logits of the student.
-        precision: The candidate's.
+        tolerance: How far they may be from the expected ones, as a share of the largest (at least 1); None for any.
         rounds: Whether activations are rounded, see `_UNTOUCHED`.
-        coarse: Whether numbers have 16 bits somewhere.
+
+    Returns:
+        ``rows``, how many there were; ``tolerance``, how far apart a row's answers in other batches may be;
+        ``largest_difference`` from what was expected; ``same_decision``, the share of rows with the same class.
 
     Raises:
-        DeploymentError: If logits are not finite, depend on chance or on the batch, or (but in int8) differ from torch.
+        DeploymentError: If logits are not finite, depend on chance or on the batch, or differ from torch.
     """
 
     def predict(some: Tensor) -> Tensor:
@@ -114,21 +110,21 @@ def checked(
             f"{name} gives logits of shape {together.shape} that must be {expected.shape} and finite. "
             "Choose another candidate, or look for infinities in the student's weights."
         )
-    again = precision in BITS or coarse
-    share = ROUNDED if again else TOLERANCE
-    _check(predict, torch.from_numpy(rows), name, ROUNDED if precision == "int8" or rounds else share)
+    consistent = ROUNDED if tolerance is None or rounds else tolerance
+    _check(predict, torch.from_numpy(rows), name, consistent)
     differences = np.abs(together - expected).reshape(len(rows), -1).max(1)
     largest = float(differences.max())
-    bound = share * max(1.0, float(np.abs(expected).max()))
+    bound = math.inf if tolerance is None else tolerance * max(1.0, float(np.abs(expected).max()))
     held = float(np.quantile(differences, _UNTOUCHED, method="higher")) if rounds else largest
-    if precision != "int8" and held > bound:
+    if held > bound:
         remedy = "Choose another runtime, or look for an operation that it computes in another way."
+        if tolerance is not None and tolerance > TOLERANCE:
+            remedy = "It rounds too much for this student: choose another precision."
         raise DeploymentError(
-            f"{name} differs from torch by {held:.3g} where {bound:.3g} is the bound, on {len(rows)} inputs. "
-            f"{f'{precision} rounds too much for this student: use packed.' if precision in BITS else remedy}"
+            f"{name} differs from torch by {held:.3g} where {bound:.3g} is the bound, on {len(rows)} inputs. {remedy}"
         )
     agreement = float((together.argmax(1) == expected.argmax(1)).mean())
-    return {"rows": len(rows), "largest_difference": largest, "same_decision": agreement}
+    return {"rows": len(rows), "tolerance": consistent, "largest_difference": largest, "same_decision": agreement}
 
 
 def _check(predict: Callable[[Tensor], Tensor], rows: Tensor, name: str, tolerance: float) -> None:

@@ -1,4 +1,4 @@
-"""From a torch module to the files that other runtimes read, in float32."""
+"""From a torch module to the ONNX graph that other runtimes read or are given, in float32."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 
 import onnx
 import torch
-from onnxscript import optimizer
 from torch import Tensor, nn
 
-from attar.deployment.quiet import import_untracked, quiet
-from attar.deployment.refused import DeploymentError as DeploymentError
+from attar.deployment.quiet import quiet
 from attar.deployment.refused import refused
 from attar.network.evaluating import evaluating
 from attar.network.forward import output_of
@@ -68,38 +66,6 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
         raise refused("ONNX", type(module).__name__, error) from error
 
 
-def to_openvino(source: Path, path: Path) -> None:
-    """Write an ONNX file as OpenVINO's pair of files, ``<path>`` (.xml) and the .bin beside it, in float32.
-
-    Args:
-        source: The ONNX file.
-        path: Where to write; ends in ``.xml``.
-
-    Raises:
-        MissingExtra: If OpenVINO is not installed.
-        DeploymentError: If OpenVINO cannot read or convert the graph.
-    """
-    openvino = import_untracked("openvino", "Deploying to OpenVINO")
-    try:
-        with quiet("openvino"):
-            save_openvino(openvino.Core().read_model(source), path)
-    except Exception as error:  # OpenVINO raises plain RuntimeError and its own unrelated types
-        raise refused("OpenVINO", source.name, error) from error
-
-
-def save_openvino(model: Any, path: Path) -> None:
-    """Write an `openvino.Model` with its operations numbered by their place.
-
-    OpenVINO names operations by a counter of the whole process: without this, the bytes of a file would depend on what
-    else the process had done before.
-    """
-    openvino = import_untracked("openvino", "Deploying to OpenVINO")
-    for place, operation in enumerate(model.get_ordered_ops()):
-        if operation.get_type_name() not in ("Parameter", "Result"):
-            operation.set_friendly_name(str(place))
-    openvino.save_model(model, path, compress_to_fp16=False)
-
-
 @contextmanager
 def _giving_logits(module: nn.Module) -> Iterator[None]:
     """The network gives its logits alone, as float32, while the context lasts."""
@@ -126,6 +92,7 @@ def _check_form(program: torch.onnx.ONNXProgram) -> None:
 
 def _simplify(program: torch.onnx.ONNXProgram, weights: Collection[str]) -> None:
     """Compute what depends on nothing, and leave what weights go into as it is."""
+    from onnxscript import optimizer
 
     def should_fold(node: Any) -> bool | None:
         return False if any(value is not None and value.name in weights for value in node.inputs) else None

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, get_args
 
+from attar.deployment.backends import RUNTIMES, backend_of
+from attar.deployment.backends.packed import PACKED
+from attar.deployment.backends.torch import WEIGHTS
 from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen
@@ -22,26 +25,6 @@ LARGEST = 2**26
 """Bytes of a manifest at most; one of 100,000 classes and 10,000 columns has a tenth of it."""
 
 _REMEDY = "Restore it, or deploy again."
-
-RUNTIMES = ("torch", "onnxruntime", "openvino")
-WEIGHTS = "student.safetensors"
-MODEL = {"torch": WEIGHTS, "onnxruntime": "model.onnx", "openvino": "model.xml"}
-"""The file that each runtime opens, where nothing is packed."""
-PACKED = "student.packed.safetensors"
-"""The file of a packed network, which every runtime opens; it also rebuilds the network of the precisions `BITS`."""
-BITS = {"w2": 2, "w4": 4, "w8": 8}
-"""Precisions in which a runtime executes weights of so many bits."""
-PRECISIONS = ("fp32", "int8", "packed", *BITS)
-
-
-def model_of(runtime: str, precision: str) -> str:
-    """The file that a runtime opens."""
-    return PACKED if precision == "packed" else MODEL[runtime]
-
-
-def rebuilt_from_packed(precision: str) -> bool:
-    """Whether the network of a precision is rebuilt from its packed file, and not from plain weights."""
-    return precision == "packed" or precision in BITS
 
 
 def described(path: Path, needed: bool) -> dict[str, Any]:
@@ -110,8 +93,11 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
             return f"{key!r} is missing or of the wrong type"
     if manifest["runtime"] not in RUNTIMES:
         return f"unknown runtime {manifest['runtime']!r}"
-    if manifest["precision"] not in PRECISIONS:
+    backend = backend_of(manifest["runtime"], manifest["precision"])
+    if backend is None:
         return f"unknown precision {manifest['precision']!r}"
+    if manifest["network"].get("weights") not in (WEIGHTS, PACKED):
+        return f"'network.weights' is neither {WEIGHTS} nor {PACKED}"
     shape, classes = manifest["input"].get("shape"), manifest["output"].get("classes")
     if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape[1:]) or len(shape) < 2:
         return "'input.shape' is not a list of sizes"
@@ -139,7 +125,7 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
     names = [file["name"] for file in manifest["files"]]
     if len(set(names)) < len(names):
         return "'files' names one file twice"
-    model = model_of(manifest["runtime"], manifest["precision"])
+    model = backend.PRECISIONS[manifest["precision"]].file
     if model not in {file["name"] for file in manifest["files"] if file["needed"]}:
         return f"'files' does not name {model}"
     return None

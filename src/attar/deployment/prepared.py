@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.export import DeploymentError, to_onnx
-from attar.deployment.manifest import rebuilt_from_packed
-from attar.deployment.packed.container import Content
+from attar.deployment.export import to_onnx
+from attar.deployment.packed.content import Content
 from attar.deployment.packed.graph import without_weights
-from attar.deployment.packed.network import content, exportable
+from attar.deployment.packed.network import content, decoded, exportable
+from attar.deployment.refused import DeploymentError
 from attar.network.copying import copied
 from attar.network.float32 import in_float32, number_types
-from attar.quantization.attach import dequantize, is_quantized
+from attar.quantization.attach import attached_inputs, dequantize, is_quantized
 
 
 class Form:
@@ -29,16 +29,16 @@ class Form:
         converted: The types of number that it had besides float32; empty where none was converted.
     """
 
-    def __init__(self, network: nn.Module, example: Tensor, folder: Path) -> None:
+    def __init__(self, network: nn.Module, example: Tensor | None, folder: Path | None) -> None:
         """Convert the network if need be.
 
         Args:
             network: On the CPU; not changed.
-            example: One input, ``[1, ...]`` float32, on the CPU.
-            folder: An empty one, for graphs.
+            example: One input, ``[1, ...]`` float32, on the CPU; None where it is neither converted nor exported.
+            folder: Where graphs are written; made if need be.
         """
         kinds = number_types(network)
-        floats = in_float32(network, example) if kinds else None
+        floats = in_float32(network, example) if kinds and example is not None else None
         self.network = network if floats is None else floats
         self.converted = kinds if kinds and not number_types(self.network) else ()
         self._example, self._folder = example, folder
@@ -56,6 +56,8 @@ class Form:
     def _exported(self, network: nn.Module, *, fold: bool) -> Path:
         if self._refused is not None:  # an export that fails tries everything that there is, and takes longest
             raise DeploymentError(self._refused)
+        assert self._example is not None and self._folder is not None, "a form to be exported has an example"
+        self._folder.mkdir(exist_ok=True)
         path = self._folder / "model.onnx"
         try:
             to_onnx(network, self._example, path, fold=fold)
@@ -73,9 +75,9 @@ class QuantizedForm(Form):
         """The network with decoded weights, in evaluation mode; layers go on rounding their inputs. Not to be changed.
 
         Raises:
-            BadInput: If nothing is quantized.
+            DeploymentError: As `attar.deployment.packed.network.content`.
         """
-        return dequantize(self.network, keep_input_formats=True).eval()
+        return decoded(self.network, self.content)
 
     @cached_property
     def content(self) -> Content:
@@ -84,7 +86,7 @@ class QuantizedForm(Form):
         Raises:
             DeploymentError: As `attar.deployment.packed.network.content`.
         """
-        return content(self.network, self.decoded)
+        return content(self.network)
 
     @cached_property
     def graph(self) -> Path:
@@ -98,8 +100,7 @@ class QuantizedForm(Form):
         Raises:
             DeploymentError: If the network cannot be exported.
         """
-        packed = self.content
-        return Content(packed.codes, packed.tensors, without_weights(self.graph, packed.state()), packed.exact)
+        return self.content.with_graph(without_weights(self.graph, self.content.state()))
 
     def rebuilt(self, floats: str) -> nn.Module:
         """The network as its packed file gives it back, in evaluation mode; not to be changed.
@@ -119,20 +120,20 @@ class Prepared:
 
     Attributes:
         student: As it was given.
-        example: One input, ``[1, ...]`` float32.
+        example: One input, ``[1, ...]`` float32; None where nothing is to be exported.
         on_cpu: The student itself when it is on the CPU, else a copy that is.
     """
 
-    def __init__(self, student: nn.Module, example: Tensor, folder: Path) -> None:
+    def __init__(self, student: nn.Module, example: Tensor | None = None, folder: Path | None = None) -> None:
         """Compute nothing yet.
 
         Args:
             student: Not changed, and not to be changed while this is in use.
-            example: One input.
+            example: One input; None where nothing is to be exported.
             folder: An empty one, for graphs.
         """
         self.student = student
-        self.example = torch.as_tensor(example)
+        self.example = None if example is None else torch.as_tensor(example)
         self._folder = folder
 
     @cached_property
@@ -140,15 +141,28 @@ class Prepared:
         tensors = (*self.student.parameters(), *self.student.buffers())
         return self.student if all(each.device.type == "cpu" for each in tensors) else copied(self.student).cpu()
 
-    def form(self, precision: str) -> Form:
-        """The form in which a precision deploys the student."""
-        return self.quantized if rebuilt_from_packed(precision) else self.floats
+    @cached_property
+    def is_quantized(self) -> bool:
+        """Whether `quantize` made the student."""
+        return is_quantized(self.student)
 
     @cached_property
     def floats(self) -> Form:
         """The student without any format."""
-        network = dequantize(self.on_cpu).eval() if is_quantized(self.on_cpu) else self.on_cpu
-        return Form(network, self._row, self._subfolder("floats"))
+        return Form(self._dequantized(), self._row, self._subfolder("floats"))
+
+    def _dequantized(self) -> nn.Module:
+        if not self.is_quantized:
+            return self.on_cpu
+        if number_types(self.on_cpu):
+            return dequantize(self.on_cpu).eval()  # in its own numbers, before these are converted
+        try:
+            network = copied(self.quantized.decoded)
+        except DeploymentError:  # its codes are not all there is to a weight
+            return dequantize(self.on_cpu).eval()
+        for name, inputs in attached_inputs(network).items():
+            inputs.detach_from_(network.get_submodule(name))
+        return network
 
     @cached_property
     def quantized(self) -> QuantizedForm:
@@ -156,13 +170,11 @@ class Prepared:
         return QuantizedForm(self.on_cpu, self._row, self._subfolder("quantized"))
 
     @property
-    def _row(self) -> Tensor:
-        return self.example.detach().cpu()
+    def _row(self) -> Tensor | None:
+        return None if self.example is None else self.example.detach().cpu()
 
-    def _subfolder(self, name: str) -> Path:
-        folder = self._folder / name
-        folder.mkdir()
-        return folder
+    def _subfolder(self, name: str) -> Path | None:
+        return None if self._folder is None else self._folder / name
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy.special import bdtr  # type: ignore[import-untyped]
 
-from attar.deployment.runtimes import Runner
+from attar.deployment.backends.backend import Runner
 from attar.errors import must, near
 from attar.formatting import milliseconds, times
 

@@ -20,8 +20,9 @@ from scipy.special import logsumexp, ndtri  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact
-from attar.deployment.checked import ROUNDED, TOLERANCE, tolerance_of
-from attar.deployment.runtimes import Runner, open_torch
+from attar.deployment.backends.backend import ROUNDED, Runner
+from attar.deployment.checked import tolerance_of
+from attar.deployment.torch_runner import open_torch
 from attar.errors import AttarError, Words, must
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
@@ -534,8 +535,7 @@ def _check_consistent(model: Artifact | nn.Module | Runner, runner: Runner, spli
     if isinstance(model, nn.Module):
         tolerance = tolerance_of(model)
     elif isinstance(model, Artifact):
-        exact = model.manifest["precision"] == "fp32" and model.manifest["settings"].get("floats") != "float16"
-        tolerance = TOLERANCE if exact else ROUNDED
+        tolerance = model.manifest["checked"]["tolerance"]
     else:
         tolerance = ROUNDED  # nobody knows how it computes
 

@@ -1,11 +1,10 @@
 """How much memory an artifact needs to run, measured in a fresh interpreter.
 
 ``python -m attar.evidence.memory FOLDER BATCH`` is that interpreter. It first imports everything that running the
-artifact will import: `attar.deployment.artifact` with what that brings (torch and ONNX Runtime, whatever the artifact
-needs), the artifact's own runtime with its CPU plugin, and the code of the network where torch runs it. Then it reads
-its resident memory: the baseline. Then it opens the artifact, runs it, and reports by how much its memory peaked
-above the baseline: what this model adds to a program that has its runtime loaded. What a runtime sets up for its first
-model, however small, is part of that: around 10 MB in ONNX Runtime and 30 MB in OpenVINO.
+artifact will import: the artifact's own runtime with its CPU plugin, and torch with the code of the network where torch
+runs it. Then it reads its resident memory: the baseline. Then it opens the artifact, runs it, and reports by how much
+its memory peaked above the baseline: what this model adds to a program that has its runtime loaded. What a runtime sets
+up for its first model, however small, is part of that: around 10 MB in ONNX Runtime and 30 MB in OpenVINO.
 
 The peak is Linux's VmHWM, set back to the present before loading so that no import can hide in it. getrusage's
 ru_maxrss would not do there: a new process inherits it from its parent, which may just have trained something big.
@@ -112,16 +111,14 @@ def _measure(folder: Path, batch: int, threads: int, allow: tuple[str, ...]) -> 
     import psutil  # type: ignore[import-untyped]
 
     from attar.deployment.artifact import load
-    from attar.deployment.quiet import import_untracked
-    from attar.network.references import resolve
 
     artifact = load(folder, threads=threads, allow=allow)
     inputs = np.random.default_rng(0).random((batch, *artifact.manifest["input"]["shape"][1:]), dtype=np.float32)
-    if artifact.candidate.runtime == "openvino":
-        # Asking for a property loads the plugin that will run the model.
-        import_untracked("openvino", "Running an OpenVINO artifact").Core().get_property("CPU", "FULL_DEVICE_NAME")
-    described = artifact.manifest["network"]
-    if artifact.candidate.runtime == "torch" and described is not None:
+    candidate, described = artifact.candidate, artifact.manifest["network"]
+    candidate.backend.preload(candidate)
+    if candidate.backend.rebuilds(candidate) and "reference" in described:
+        from attar.network.references import resolve
+
         resolve(described["reference"])
     baseline = int(psutil.Process().memory_info().rss)
     _forget_peak()

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
-from attar.deployment.artifact import Artifact, Candidate, deploy_prepared, load
-from attar.deployment.export import DeploymentError
+from attar.deployment.artifact import Artifact, load
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import deploy_prepared
 from attar.deployment.prepared import Prepared
+from attar.deployment.refused import DeploymentError
 from attar.errors import MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest

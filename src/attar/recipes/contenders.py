@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from attar.deployment.artifact import Artifact, Candidate, candidates
+from attar.deployment.artifact import Artifact
+from attar.deployment.backends.backend import Runner
+from attar.deployment.candidate import Candidate
+from attar.deployment.deploy import candidates
 from attar.deployment.prepared import prepared
-from attar.deployment.runtimes import Runner, open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race

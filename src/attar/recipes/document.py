@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from attar.deployment.packed.report import size_report
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors

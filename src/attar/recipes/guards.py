@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense

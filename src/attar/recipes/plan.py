@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from attar.deployment.artifact import candidates
+from attar.deployment.deploy import candidates
 from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.pipeline.nodes import Nodes

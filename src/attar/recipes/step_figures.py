@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import correct, predict_all
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near, shown
 from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine

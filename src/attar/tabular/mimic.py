@@ -23,7 +23,8 @@ from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_stat
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from attar.deployment.artifact import Artifact, deploy
+from attar.deployment.artifact import Artifact
+from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.network.evaluating import evaluating
 from attar.tables import cells

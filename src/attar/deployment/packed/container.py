@@ -13,33 +13,27 @@ import math
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Integer, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from attar.deployment.packed.ans import LARGEST_ALPHABET, compress, expand_all
+from attar.deployment.backends.packed import CODERS, FLOATS
+from attar.deployment.packed.ans import expand_all
+from attar.deployment.packed.content import Content, shared
 from attar.errors import BadInput, CorruptFile, Words, must, near
 from attar.network.weights import read_tensors, write_tensors
-from attar.ops.packing import pack, pack_digits, unpack, unpack_digits
+from attar.ops.packing import unpack, unpack_digits
 from attar.quantization.format import Encoded, Format, stored
 from attar.quantization.formats.named import from_table, to_table
 from attar.records import parse_json
 
 VERSION = 2
 """Of the form of the file; raised when an older reader would misread a newer one."""
-
-CODERS = ("smallest", "bits")
-"""``bits`` packs each code into the bits of the format, or digits into bytes; ``smallest`` codes by frequencies where
-that takes less."""
-
-FLOATS = ("float32", "float16")
-"""How what is not quantized is stored. ``float16`` halves it and rounds it: a relative error of up to 2**-11."""
 
 _LARGEST_INDEX, _LARGEST_GRAPH = 2**24, 2**28
 """Bytes of an index and of a graph at most: deflated bytes can claim to be anything."""
@@ -69,37 +63,6 @@ _DTYPES: Mapping[str, torch.dtype] = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a packed file holds.
-
-    Attributes:
-        codes: Each quantized tensor by name: its format and its codes with their table.
-        tensors: All other parameters and buffers.
-        graph: The network as an ONNX graph without its weights, for runtimes other than torch.
-        exact: Names of those ``tensors`` that are written as they are whatever is asked for, such as the ranges of
-            inputs of layers.
-    """
-
-    codes: Mapping[str, tuple[Format, Encoded]]
-    tensors: Mapping[str, Tensor]
-    graph: bytes | None = None
-    exact: frozenset[str] = frozenset()
-
-    def state(self) -> dict[str, Tensor]:
-        """All parameters and buffers, decoded."""
-        return {name: form.decode(codes) for name, (form, codes) in self.codes.items()} | dict(self.tensors)
-
-    def shaped(self) -> dict[str, Tensor]:
-        """Tensors of the names and shapes of all parameters and buffers, without decoding them."""
-        return {name: codes.codes for name, (_, codes) in self.codes.items()} | dict(self.tensors)
-
-    def stored_as(self, floats: str) -> Content:
-        """What a file of these ``floats`` gives back; see `write_packed`."""
-        rounded = {name: _halved(self, name, tensor, floats).to(tensor.dtype) for name, tensor in self.tensors.items()}
-        return replace(self, tensors=rounded)
 
 
 def write_packed(content: Content, path: Path, *, coder: str = "smallest", floats: str = "float32") -> None:
@@ -135,30 +98,24 @@ def _written(content: Content, coder: str, floats: str) -> tuple[dict[str, Any],
     pieces: list[bytes] = []
     index: dict[str, Any] = {"codes": [], "tensors": []}
     for name, (form, codes) in content.codes.items():
-        how, raw = _coded(codes.codes, form, coder)
+        how, raw = content.coded(name, coder)
         pieces.append(raw.tobytes())
         entry = {"name": name, "shape": list(codes.shape), "dtype": _NAMES[codes.dtype], "format": to_table(form)}
         index["codes"].append(entry | {"bits": form.bits, "coder": how, "bytes": len(raw)})
         index["codes"][-1]["table"] = _put_table(name, codes.table, pieces)
-        _check_decoded(name, form.decode(codes))
+        _check_decoded(name, content.decoded()[name])
     same = shared(content.tensors)
     for name, tensor in content.tensors.items():
         if name in same:
             index["tensors"].append({"name": name, "same": same[name]})
             continue
         _check_numbers(name, tensor)
-        written = _halved(content, name, tensor, floats)
+        written = content.written(name, tensor, floats)
         if written is not tensor and not torch.equal(written.isfinite(), tensor.isfinite()):
             raise must("floats", "write_packed", "wide enough", f"float16 for {name!r}", "Use float32")
         entry = {"name": name, "shape": list(tensor.shape), "dtype": _NAMES[tensor.dtype]}
         index["tensors"].append(entry | _put(written, pieces))
     return index, b"".join(pieces)
-
-
-def _halved(content: Content, name: str, tensor: Tensor, floats: str) -> Tensor:
-    """A tensor in the type in which it is stored."""
-    as_float16 = floats == "float16" and tensor.dtype == torch.float32 and name not in content.exact
-    return tensor.half() if as_float16 else tensor
 
 
 def _growth(content: Content) -> int:
@@ -189,7 +146,7 @@ def read_packed(path: Path) -> Content:
         most = min(_LARGEST_INDEX, max(_INDEX_ALWAYS, _INDEX_GROWTH * len(pieces["index"])))
         index = parse_json(_inflated(pieces["index"], "index", most), "the index", "", finite=False)
         reader = _Reader(pieces["payload"].numpy())
-        codes = _all_encoded(index["codes"], reader)
+        codes, decoded = _all_encoded(index["codes"], reader)
         others = {str(entry["name"]): _tensor(entry, reader) for entry in index["tensors"] if "same" not in entry}
         others |= {str(entry["name"]): others[entry["same"]] for entry in index["tensors"] if "same" in entry}
         reader.must_be_done()
@@ -209,39 +166,10 @@ def read_packed(path: Path) -> Content:
             f"{path} cannot be read: its index has another form ({type(error).__name__}: {error}). "
             "Restore it, or deploy again."
         ) from error
-    return Content(codes, others, graph)
-
-
-def shared(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names of tensors that are another name's numbers, as tied weights are, with that name: written once."""
-    first: dict[tuple[Any, ...], str] = {}
-    same = {}
-    for name, tensor in tensors.items():
-        if tensor.numel():
-            place = (tensor.data_ptr(), tensor.device, tensor.dtype, tuple(tensor.shape), tensor.stride())
-            if first.setdefault(place, name) != name:
-                same[name] = first[place]
-    return same
+    return Content(codes, others, graph, _decoded=decoded)
 
 
 # -- codes -----------------------------------------------------------------------------------------------------------
-
-
-def packed_bytes(form: Format, codes: Tensor, coder: str = "bits") -> int:
-    """Bytes of a tensor's codes in a file, without the table."""
-    return len(_coded(codes, form, coder)[1])
-
-
-def _coded(codes: Tensor, form: Format, coder: str) -> tuple[str, UInt8[ndarray, " bytes"]]:
-    """How the codes are packed, and their bytes."""
-    kinds = form.codes
-    flat = codes.detach().cpu().contiguous().reshape(-1).numpy().astype(np.int64) - kinds.start
-    best: tuple[str, UInt8[ndarray, " bytes"]] = ("bits", pack(flat, form.bits))
-    if len(kinds) <= 16:
-        best = min(best, ("digits", pack_digits(flat, len(kinds))), key=lambda each: len(each[1]))
-    if coder == "smallest" and len(kinds) <= LARGEST_ALPHABET and flat.size:
-        best = min(best, ("ans", compress(flat, len(kinds))), key=lambda each: len(each[1]))
-    return best
 
 
 @dataclass(frozen=True)
@@ -264,15 +192,23 @@ class _Raw:
         return math.prod(self.shape)
 
 
-def _all_encoded(entries: Sequence[Mapping[str, Any]], reader: _Reader) -> dict[str, tuple[Format, Encoded]]:
+def _all_encoded(
+    entries: Sequence[Mapping[str, Any]], reader: _Reader
+) -> tuple[dict[str, tuple[Format, Encoded]], dict[str, Tensor]]:
+    """All codes, and what they stand for."""
     raw = {str(entry["name"]): _raw(entry, reader) for entry in entries}
     coded = {name: each for name, each in raw.items() if each.how == "ans"}
     expanded = expand_all([(each.bytes, each.kinds, each.count) for each in coded.values()])
     found = dict(zip(coded, expanded, strict=True))
-    return {
+    codes = {
         name: (each.form, _encoded(name, each, found[name] if name in found else _unpacked(each)))
         for name, each in raw.items()
     }
+    decoded = {name: form.decode(each) for name, (form, each) in codes.items()}
+    for name, weights in decoded.items():
+        if not bool(weights.isfinite().all()):
+            raise CorruptFile(f"{name!r} has weights that are NaN or infinite")
+    return codes, decoded
 
 
 def _raw(entry: Mapping[str, Any], reader: _Reader) -> _Raw:
@@ -296,10 +232,7 @@ def _encoded(name: str, raw: _Raw, codes: Integer[ndarray, " count"]) -> Encoded
     if codes.size and int(codes.max()) >= raw.kinds:
         raise CorruptFile(f"a code of {name!r} is {int(codes.max())}, beyond the {raw.kinds} that {raw.form} has")
     integers = torch.from_numpy(codes + raw.form.codes.start)
-    encoded = Encoded(stored(integers, raw.form.codes).reshape(raw.shape), raw.table, raw.dtype)
-    if not bool(raw.form.decode(encoded).isfinite().all()):
-        raise CorruptFile(f"{name!r} has weights that are NaN or infinite")
-    return encoded
+    return Encoded(stored(integers, raw.form.codes).reshape(raw.shape), raw.table, raw.dtype)
 
 
 # -- tables and floats -----------------------------------------------------------------------------------------------

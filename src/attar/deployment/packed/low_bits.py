@@ -7,7 +7,7 @@ like it for convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from attar.deployment.export import DeploymentError
-from attar.deployment.packed.container import Content
-from attar.deployment.packed.network import content, name_of_layer
+from attar.deployment.backends.onnxruntime import WIDTHS
+from attar.deployment.packed.content import Content
+from attar.deployment.packed.network import name_of_layer
+from attar.deployment.prepared import QuantizedForm
+from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.ops.granularity import PER_TENSOR, Granularity
 from attar.ops.packing import pack
@@ -33,12 +35,6 @@ from attar.quantization.formats.fixed_point import DynamicFixedPoint
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
-
-WIDTHS = (2, 4, 8)
-"""Bits that the operator has."""
-
-ACCURACY_LEVELS = (4, 1)
-"""Of the operator: what goes into a layer in 8 bits, or in float32."""
 
 _BLOCKS = {2: (128, 64, 32), 4: (128, 64, 32, 16), 8: (128, 64, 32, 16)}
 """Weights of one row that share a scale in the operator; the largest that the format allows is taken. With 2 bits there
@@ -64,10 +60,10 @@ class _Blocks:
     size: int
 
 
-def width(student: nn.Module) -> int | None:
+def width(student: QuantizedForm) -> int | None:
     """The bits of the operator that would execute all quantized weights of a student; None if it cannot."""
     try:
-        chosen = _linear(content(student), student)
+        chosen = _linear(student.content, student.network)
         least = max(_width(form) for form, _ in chosen.values())
     except (BadInput, DeploymentError):
         return None
@@ -79,17 +75,12 @@ def width(student: nn.Module) -> int | None:
     return None
 
 
-def to_low_bits(
-    student: nn.Module, packed: Content, bits: int, graph: Callable[[], Path], path: Path, *, accuracy_level: int = 4
-) -> None:
+def to_low_bits(student: QuantizedForm, bits: int, path: Path, *, accuracy_level: int = 4) -> None:
     """Write a quantized student as an ONNX file whose linear layers are executed with low-bit weights.
 
     Args:
         student: What `quantize` gave.
-        packed: Its `content`.
         bits: Bits of the operator, of `WIDTHS`; formats with fewer are stored in it.
-        graph: Gives the ONNX file of what `exportable` made of it, with its weights as they are; asked for once the
-            formats are known to do.
         path: Where to write.
         accuracy_level: 4 rounds what goes into a layer to 8 bits and is fast; 1 leaves it float32 and is slow, with 2
             bits by a factor of a hundred.
@@ -97,9 +88,9 @@ def to_low_bits(
     Raises:
         DeploymentError: If formats are attached to other layers, or one has no even steps within the operator's bits.
     """
-    chosen = _linear(packed, student)
+    chosen = _linear(student.content, student.network)
     blocks = {name: _blocks(name, form, codes, bits) for name, (form, codes) in chosen.items()}
-    model = onnx.load(graph())
+    model = onnx.load(student.graph)
     for name, each in blocks.items():
         _replace(model.graph, name, each, bits, accuracy_level)
     if not any(entry.domain == "com.microsoft" for entry in model.opset_import):

@@ -6,20 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.export import DeploymentError
-from attar.deployment.packed.container import Content
+from attar.deployment.packed.content import Content
+from attar.deployment.refused import DeploymentError
 from attar.errors import must
 from attar.network.copying import copied
 from attar.quantization.activations import INPUT, InputFormat, attach_input_
-from attar.quantization.attach import attached_inputs, dequantize, encode, formats, is_quantized
+from attar.quantization.attach import attached_inputs, dequantize, encode, formats, is_quantized, weight_formats
 
 
-def content(student: nn.Module, decoded: nn.Module | None = None) -> Content:
+def content(student: nn.Module) -> Content:
     """What is written of a quantized student.
 
     Args:
         student: What `quantize` gave. It is not changed.
-        decoded: What `dequantize` made of it, with the formats of inputs and in evaluation mode, where that is there.
 
     Raises:
         BadInput: If nothing is quantized.
@@ -28,9 +27,16 @@ def content(student: nn.Module, decoded: nn.Module | None = None) -> Content:
     """
     if not is_quantized(student):
         raise must("student", "deploy, packed,", "quantized", type(student).__name__, "Pass what quantize() gave")
-    decoded = dequantize(student, keep_input_formats=True).eval() if decoded is None else decoded
-    state, forms = decoded.state_dict(), formats(student)
-    packed = Content(
+    forms = formats(student)
+    for name, (layer, attribute, _) in weight_formats(student).items():
+        if len(layer.parametrizations[attribute]) > 1:
+            place = name.rpartition(".")[0]
+            raise DeploymentError(
+                f"The weights {name!r} of layer {place!r} ({name_of_layer(layer)}) are not what their codes say: "
+                "another parametrization changes them. Skip this layer, or remove the other one."
+            )
+    state = dequantize(student, leave="float", keep_input_formats=True).state_dict()
+    return Content(
         {name: (forms[name], codes) for name, codes in encode(student).items()},
         {name: tensor.detach() for name, tensor in state.items() if name not in forms},
         exact=frozenset(
@@ -39,14 +45,20 @@ def content(student: nn.Module, decoded: nn.Module | None = None) -> Content:
             for entry in inputs.names
         ),
     )
-    for name, tensor in packed.state().items():
-        if name not in state or not _same_bits(tensor, state[name]):
-            layer = name.rpartition(".")[0]
-            raise DeploymentError(
-                f"The weights {name!r} of layer {layer!r} ({type(decoded.get_submodule(layer)).__name__}) are not what "
-                "their codes say: another parametrization changes them. Skip this layer, or remove the other one."
-            )
-    return packed
+
+
+def decoded(student: nn.Module, packed: Content) -> nn.Module:
+    """A copy with decoded weights, in evaluation mode; layers go on rounding their inputs.
+
+    Args:
+        student: What `quantize` gave. It is not changed.
+        packed: Its `content`.
+    """
+    network = dequantize(student, leave="float", keep_input_formats=True).eval()
+    with torch.no_grad():
+        for name, weights in packed.decoded().items():
+            network.get_parameter(name).copy_(weights)
+    return network
 
 
 def exportable(network: nn.Module) -> nn.Module:
@@ -83,11 +95,3 @@ def name_of_layer(layer: nn.Module) -> str:
     """The type of a layer, without what a parametrization makes of it."""
     kind = type(layer).__bases__[0] if parametrize.is_parametrized(layer) else type(layer)
     return kind.__name__
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_raw(one), _raw(other))
-
-
-def _raw(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.packed.container import packed_bytes, shared, table_bytes
+from attar.deployment.packed.container import table_bytes
+from attar.deployment.packed.content import Content, shared
 from attar.deployment.packed.network import content
+from attar.deployment.prepared import Prepared
 from attar.ops.entropy import entropy, histogram
 from attar.quantization.attach import attached_inputs
 from attar.quantization.format import Encoded, Format, Ranged
@@ -22,7 +24,7 @@ _FEW_CODES = 16
 """Formats with more codes are reported without each of them."""
 
 
-def size_report(student: nn.Module) -> list[dict[str, Any]]:
+def size_report(student: nn.Module | Prepared) -> list[dict[str, Any]]:
     """What each parameter and buffer takes, in the order of the packed file: plain data, ready for JSON.
 
     What has two names, as tied weights do, is told once.
@@ -40,7 +42,8 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
     the scale of their groups, else None.
 
     Args:
-        student: What `quantize` gave, trained or not. It is not changed.
+        student: What `quantize` gave, trained or not. It is not changed. Where it was prepared to be deployed, its
+            codes are computed no second time.
 
     Raises:
         BadInput: If nothing is quantized.
@@ -55,10 +58,15 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
         >>> bias["format"], bias["bytes_packed"]
         (None, 32)
     """
-    packed = content(student)
+    if isinstance(student, Prepared):
+        # Of a network in other numbers than float32, what is deployed is another one.
+        packed = content(student.student) if student.quantized.converted else student.quantized.content
+        student = student.student
+    else:
+        packed = content(student)
     same = shared(packed.tensors).keys()
     tensors = [
-        *(_quantized(student, name, form, codes) for name, (form, codes) in packed.codes.items()),
+        *(_quantized(student, packed, name) for name in packed.codes),
         *(_float(name, tensor) for name, tensor in packed.tensors.items() if name not in same | packed.exact),
     ]
     inputs = {name: _inputs(each.form, each.table) for name, each in attached_inputs(student).items()}
@@ -69,7 +77,8 @@ def size_report(student: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
-def _quantized(student: nn.Module, name: str, form: Format, codes: Encoded) -> dict[str, Any]:
+def _quantized(student: nn.Module, packed: Content, name: str) -> dict[str, Any]:
+    form, codes = packed.codes[name]
     values = codes.codes.detach().cpu().numpy()
     counts, table = histogram(values, form.codes), table_bytes(codes.table)
     points = codes.table.get("points") if getattr(form, "learned", ()) else None
@@ -80,12 +89,12 @@ def _quantized(student: nn.Module, name: str, form: Format, codes: Encoded) -> d
         "format": to_table(form),
         "bits": form.bits,
         "entropy_bits": entropy(counts),
-        "bytes_packed": packed_bytes(form, codes.codes, "bits") + table,
-        "bytes_coded": packed_bytes(form, codes.codes, "smallest") + table,
+        "bytes_packed": len(packed.coded(name, "bits")[1]) + table,
+        "bytes_coded": len(packed.coded(name, "smallest")[1]) + table,
         "bytes_table": table,
         "bytes_float32": 4 * values.size,
         "weights": _weights(student, name),
-        "numbers": _numbers(form, codes) if len(form.codes) <= _FEW_CODES else None,
+        "numbers": _numbers(form, codes, packed.decoded()[name]) if len(form.codes) <= _FEW_CODES else None,
         "points": None if points is None else points.double().tolist(),
     }
 
@@ -123,9 +132,9 @@ def _weights(student: nn.Module, name: str) -> dict[str, list[float]]:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def _numbers(form: Format, codes: Encoded) -> Mapping[str, list[Any]]:
+def _numbers(form: Format, codes: Encoded, decoded: Tensor) -> Mapping[str, list[Any]]:
     place = codes.codes.detach().cpu().reshape(-1).long() - form.codes.start
-    values = form.decode(codes).detach().cpu().reshape(-1).double()
+    values = decoded.detach().cpu().reshape(-1).double()
     kinds = len(form.codes)
     counts = torch.bincount(place, minlength=kinds)
 

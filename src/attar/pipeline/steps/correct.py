@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from attar.deployment.runtimes import open_torch
+from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near
 from attar.evidence.measure import predict_all
 from attar.evidence.panel import Panel

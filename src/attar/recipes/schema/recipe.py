@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from attar.deployment.backends import RUNTIMES
 from attar.network.references import Trust, names_function
 from attar.pipeline.objective import TermTable, check_pauses
 from attar.pipeline.section import Fraction, Number, Section, Seed, each_once
@@ -24,7 +25,10 @@ from attar.training.objective import Objective, Term
 from attar.training.settings import Training
 from attar.training.train_module import reads_layers
 
-Runtime = Literal["torch", "onnxruntime", "openvino"]
+if TYPE_CHECKING:
+    Runtime = str
+else:
+    Runtime = Literal[RUNTIMES]
 """What can execute an artifact."""
 
 
@@ -47,7 +51,7 @@ class ArtifactsSection(Section):
     """Which candidates are made and how they are timed."""
 
     runtimes: Annotated[list[Runtime], Field(min_length=1), AfterValidator(each_once)] = Field(
-        ["torch", "onnxruntime", "openvino"], description="what may execute the artifact"
+        list(RUNTIMES), description="what may execute the artifact"
     )
     int8: bool = Field(True, description="also try the int8 grid of each runtime")
     calibration: Annotated[int, Field(ge=1)] = Field(512, description="training examples that calibrate int8")
