@@ -38,8 +38,7 @@ from attar.recipes.start import open_run
 from attar.recipes.document import against_baseline
 from attar.recipes.read import read
 from attar.recipes.students import train_all
-from attar.recipes.winner import labels_of
-from attar.evidence.measure import correct, predict_all
+from attar.evidence.measure import labels_of, predict_all
 from attar.training.progress import silent
 
 recipe, seed, threads, folder = sys.argv[1:]
@@ -48,7 +47,7 @@ with open_run(read(recipe, [f"seed={seed}", f"threads={threads}"]), Path(folder)
     test, validation = context.dataset.test, context.dataset.validation
     ask = lambda inputs: trainings.teacher.predict(torch.from_numpy(inputs)).numpy()
     found = against_baseline(context, trainings, labels_of(test), predict_all(ask, test), None, [])
-    known = float(correct(predict_all(ask, validation), labels_of(validation)).mean())
+    known = float(validation.task.scores(predict_all(ask, validation), labels_of(validation)).mean())
 print(json.dumps({
     **found["verdict"], **{key: found["seeds"][key] for key in ("baseline", "student", "teacher")},
     "lost_on_validation": known - trainings.student.score, "kernels": torch.backends.cpu.get_cpu_capability(),

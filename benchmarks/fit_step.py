@@ -31,6 +31,7 @@ from torch.nn import functional
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import convnet, mlp
 from attar.network.cost import cost
+from attar.tasks.classification import Classification
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.callbacks import Callback, TrainState
 from attar.training.fit import fit
@@ -127,9 +128,8 @@ def timed(name: str, rounds: int, steps: int, batch: int) -> tuple[dict[str, np.
     """``[rounds]`` milliseconds per step of each contender, and the student's multiply-adds for one example."""
     build, shape = STUDENTS[name]
     count = steps * batch
-    split = Split(
-        torch.rand(count, *shape), torch.randint(CLASSES, (count,)), torch.arange(count), tuple("abcdefghij"[:CLASSES])
-    )
+    task = Classification(tuple("abcdefghij"[:CLASSES]))
+    split = Split(torch.rand(count, *shape), torch.randint(CLASSES, (count,)), torch.arange(count), task)
     assert split.labels is not None
     student = build()
     with tempfile.TemporaryDirectory() as folder:

@@ -38,7 +38,7 @@ from sklearn.preprocessing import StandardScaler
 
 from attar.evidence.compare import mcnemar
 from attar.evidence.latency import race
-from attar.evidence.measure import wilson
+from attar.tasks.intervals import wilson
 
 WIDTHS = (64, 256)
 MUNGE = {"p": 0.5, "s": 1.0}

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from attar.evidence.latency import FEWEST_ROUNDS
 from attar.ops.top_k import TopK
+from attar.tasks.classification import Classification
 from attar.training.batch import Batch
 from attar.training.losses.outputs import SoftTargets
 from attar.transfer.split import Split
@@ -73,7 +74,7 @@ def examples(teacher: MadeUp, count: int, seed: int) -> Split:
     sharp = 0.25 + 0.03 * np.log(teacher.classes)
     inputs = sharp * teacher.behind.T[own] + 0.25 * torch.randn(count, FEATURES, generator=draw)
     names = tuple(f"class {number}" for number in range(teacher.classes))
-    return Split(inputs, None, torch.arange(count), names)
+    return Split(inputs, None, torch.arange(count), Classification(tuple(names)))
 
 
 def median_ms(contenders: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, float], dict[str, Any]]:

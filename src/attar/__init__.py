@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from attar.recipes.read import read as read_recipe
     from attar.recipes.study import study as study
     from attar.tables.columns import Columns as Columns
+    from attar.tasks.classification import Classification as Classification
     from attar.teachers.as_teacher import as_teacher as as_teacher
     from attar.teachers.ensemble import Ensemble as Ensemble
     from attar.teachers.ensemble_selection import EnsembleSelection as EnsembleSelection
@@ -94,6 +95,7 @@ __all__ = [
     "AttentionMaps",
     "BadInput",
     "CenteredLogits",
+    "Classification",
     "Clipped",
     "Codebook",
     "Columns",
@@ -169,6 +171,7 @@ _HOMES = {
     "AttentionMaps": "attar.training.losses.features",
     "BadInput": "attar.errors",
     "CenteredLogits": "attar.training.losses.outputs",
+    "Classification": "attar.tasks.classification",
     "Clipped": "attar.quantization.formats.clipped",
     "Codebook": "attar.quantization.formats.codebook",
     "Columns": "attar.tables.columns",

@@ -19,6 +19,7 @@ from attar.pipeline.nodes import Nodes
 from attar.pipeline.runner import run_steps
 from attar.pipeline.step import Step, TeacherTools, Tools
 from attar.pipeline.steps import STEPS
+from attar.tasks.classification import Classification
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
@@ -44,10 +45,10 @@ every_step = pytest.mark.parametrize("use", STEPS_MADE)
 def split(rows: int, seed: int) -> Split:
     drawn = torch.Generator().manual_seed(seed)
     inputs = torch.randn(rows, 6, generator=drawn)
-    return Split(inputs, (inputs[:, :3].argmax(1)).long(), torch.arange(rows), ("ant", "bee", "cat"))
+    return Split(inputs, (inputs[:, :3].argmax(1)).long(), torch.arange(rows), Classification(("ant", "bee", "cat")))
 
 
-DATA = Dataset("rows", split(24, 0), split(12, 1), split(12, 2), ("ant", "bee", "cat"), "drawn here")
+DATA = Dataset("rows", split(24, 0), split(12, 1), split(12, 2), "drawn here")
 
 
 def fresh(seed: int = 0) -> Model:

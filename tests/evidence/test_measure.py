@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import scipy.special
-import scipy.stats
 import sklearn.metrics
 import torch
 from hypothesis import given
@@ -19,201 +17,54 @@ from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
 from attar.evidence.latency import Latency
 from attar.evidence.measure import (
-    BINS,
-    ClassQuality,
     Evidence,
     Parity,
-    Quality,
-    agreement,
-    correct,
     measure,
     parity,
     predict_all,
-    quality,
-    wilson,
 )
+from attar.tasks.classification import Classification, ClassificationQuality, ClassQuality
 from attar.transfer.datasets import Split
 
 CLASSES = ("ant", "bee", "cat")
+TASK = Classification(CLASSES)
+TWO = Classification(("no", "yes"))
 
 
 def split(n: int, *, seed: int = 0, labels: bool = True) -> Split:
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(n, 4, generator=generator)
     known = torch.randint(0, 3, (n,), generator=generator) if labels else None
-    return Split(inputs, known, torch.arange(n), CLASSES)
-
-
-# --- intervals
-
-
-@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.5, 0.95]))
-def test_wilson_equals_scipy(counts, level):
-    successes, examples = counts
-    expected = scipy.stats.binomtest(successes, examples).proportion_ci(level, method="wilson")
-    assert wilson(successes, examples, level=level) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_contains_the_share_and_mirrors(counts):
-    successes, examples = counts
-    low, high = wilson(successes, examples)
-    assert 0 <= low <= successes / examples <= high <= 1
-    assert wilson(examples - successes, examples) == pytest.approx((1 - high, 1 - low), abs=1e-12)
-
-
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_wilson_covers_the_true_share(share):
-    draws = np.random.default_rng(0).binomial(500, share, size=2000)
-    intervals = {int(k): wilson(int(k), 500) for k in np.unique(draws)}
-    covered = np.mean([intervals[int(k)][0] <= share <= intervals[int(k)][1] for k in draws])
-    # The exact coverage of the discrete counts lies within 1.5 points of 95%.
-    assert covered == pytest.approx(0.95, abs=0.025)
-
-
-@pytest.mark.parametrize(("successes", "examples"), [(-1, 10), (11, 10), (0, 0)])
-def test_wilson_refuses_impossible_counts(successes, examples):
-    with pytest.raises(BadInput, match="successes of wilson"):
-        wilson(successes, examples)
-
-
-# --- quality
-
-
-def test_quality_equals_scikit_learn():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(0, 3, size=(500, 3)).astype(np.float32), rng.integers(0, 3, 500)
-    result = quality(logits, labels, CLASSES)
-    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=1)
-    assert result.examples == 500
-    assert result.accuracy == sklearn.metrics.accuracy_score(labels, logits.argmax(1))
-    assert result.log_loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities), rel=1e-9)
-    recalls = sklearn.metrics.recall_score(labels, logits.argmax(1), average=None)
-    assert [one.accuracy for one in result.per_class.values()] == pytest.approx(recalls)
-    assert [one.examples for one in result.per_class.values()] == np.bincount(labels).tolist()
-    assert list(result.per_class) == list(CLASSES)
-    assert result.interval == wilson(round(result.accuracy * 500), 500)
-
-
-def test_rmse_hand_worked_for_two_classes_is_that_of_the_positive_one():
-    logits = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]]))
-    labels = np.array([0, 0, -1])
-    expected = np.sqrt((0.1**2 + 0.6**2) / 2)
-    assert quality(logits, labels, ["no", "yes"]).rmse == pytest.approx(expected, rel=1e-9)
-
-
-def test_calibration_error_hand_worked():
-    # Confidence 0.8 four times, right three times: gap 0.05. Confidence 0.6 once, wrong: gap 0.6. Weights 4/5 and 1/5.
-    confidence = np.array([0.8, 0.8, 0.8, 0.8, 0.6])
-    logits = np.log(np.stack([confidence, 1 - confidence], axis=1))
-    result = quality(logits, np.array([0, 0, 0, 1, 1]), ("no", "yes"))
-    assert result.calibration_error == pytest.approx(0.8 * 0.05 + 0.2 * 0.6, rel=1e-9)
-
-
-def test_calibration_error_equals_a_loop_over_bins():
-    rng = np.random.default_rng(1)
-    logits, labels = rng.normal(0, 2, size=(400, 3)), rng.integers(0, 3, 400)
-    probabilities = scipy.special.softmax(logits, axis=1)
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    expected = 0.0
-    for index in range(BINS):
-        inside = (confidence > index / BINS) & (confidence <= (index + 1) / BINS)
-        if inside.any():
-            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert quality(logits, labels, CLASSES).calibration_error == pytest.approx(expected, rel=1e-9)
-
-
-def test_certain_and_right_is_perfect_even_at_extreme_logits():
-    result = quality(np.diag([1e4, 1e4, 1e4]), np.arange(3), CLASSES)
-    assert (result.accuracy, result.log_loss, result.calibration_error) == (1.0, 0.0, 0.0)
-    assert result.interval[1] == 1.0
-
-
-def test_certain_and_wrong_stays_finite():
-    result = quality(np.array([[1e4, -1e4, 0.0]]), np.array([1]), CLASSES)
-    assert (result.accuracy, result.log_loss, result.calibration_error) == (0.0, 2e4, 1.0)
-
-
-logits_and_labels = st.integers(1, 30).flatmap(
-    lambda n: st.tuples(
-        st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=n, max_size=n),
-        st.lists(st.integers(0, 2), min_size=n, max_size=n),
-    )
-)
-
-
-@given(logits_and_labels, st.floats(-100, 100))
-def test_shifting_logits_changes_nothing(example, shift):
-    # Multiples of 1/256 are shifted without rounding, so that no tie and no bin is decided by it.
-    logits, labels = np.round(np.array(example[0]) * 256) / 256, np.array(example[1])
-    first, second = quality(logits, labels, CLASSES), quality(logits + np.round(shift), labels, CLASSES)
-    assert first.accuracy == second.accuracy
-    assert first.log_loss == pytest.approx(second.log_loss, abs=1e-9)
-
-
-@given(logits_and_labels)
-def test_unknown_labels_are_left_out(example):
-    logits, labels = np.array(example[0]), np.array(example[1])
-    more = np.concatenate([logits, np.full((4, 3), np.nan)])
-    assert quality(more, np.concatenate([labels, np.full(4, -1)]), CLASSES) == quality(logits, labels, CLASSES)
-    assert correct(more, np.concatenate([labels, np.full(4, -1)])).tolist() == correct(logits, labels).tolist()
-
-
-def test_class_without_examples_has_no_accuracy():
-    result = quality(np.eye(3)[:2], np.array([0, 1]), CLASSES)
-    assert result.per_class["cat"] == ClassQuality(0, None)
-
-
-@pytest.mark.parametrize(
-    ("logits", "labels", "classes", "match"),
-    [
-        (np.zeros((2, 3)), np.array([0, 3]), CLASSES, "labels of quality must be from 0 to 2, or -1"),
-        (np.zeros((2, 3)), np.array([0, -2]), CLASSES, "labels of quality must be from 0 to 2, or -1"),
-        (np.zeros((2, 3)), np.array([0]), CLASSES, r"must be \[n, 3\] and \[n\]"),
-        (np.zeros((2, 4)), np.array([0, 1]), CLASSES, r"must be \[n, 3\] and \[n\]"),
-        (np.zeros((2, 3)), np.array([-1, -1]), CLASSES, "known for at least one example"),
-        (np.zeros((0, 3)), np.zeros(0, np.int64), CLASSES, "known for at least one example"),
-        (np.zeros((1, 2)), np.array([0]), ("same", "same"), "different names"),
-        (np.array([[0.0, 1.0, 2.0], [0.0, np.nan, 0.0]]), np.array([-1, 1]), CLASSES, "finite; got row 1"),
-    ],
-)
-def test_quality_refuses(logits, labels, classes, match):
-    with pytest.raises(BadInput, match=match):
-        quality(logits, labels, classes)
-
-
-def test_correct_refuses_other_shapes():
-    with pytest.raises(BadInput, match="logits and labels of correct"):
-        correct(np.zeros((3, 2)), np.zeros(2, np.int64))
+    return Split(inputs, known, torch.arange(n), TASK)
 
 
 # --- two runs of one network
 
 
 def test_parity_hand_worked():
-    result = parity(np.array([[1.0, 3.0], [2.0, 0.0]]), np.array([[1.5, 3.0], [0.0, 1.0]]))
+    result = parity(np.array([[1.0, 3.0], [2.0, 0.0]]), np.array([[1.5, 3.0], [0.0, 1.0]]), TWO)
     assert result == Parity(max_difference=2.0, mean_difference=3.5 / 4, top1_agreement=0.5)
 
 
 def test_parity_tolerance_grows_with_the_logits():
     first = np.array([[100.0, 0.0]])
-    assert parity(first, first + 0.05, tolerance=1e-3).max_difference == pytest.approx(0.05)
+    assert parity(first, first + 0.05, TWO, tolerance=1e-3).max_difference == pytest.approx(0.05)
     with pytest.raises(
-        AttarError, match=r"must agree within 0\.001 of the largest; logits differ by .* deploy it again"
+        AttarError, match=r"must agree within 0\.001 of the largest; outputs differ by .* deploy it again"
     ):
-        parity(first, first + 0.15, tolerance=1e-3)
+        parity(first, first + 0.15, TWO, tolerance=1e-3)
     with pytest.raises(AttarError, match="must agree"):
-        parity(first / 1000, first / 1000 + 0.002, tolerance=1e-3)
+        parity(first / 1000, first / 1000 + 0.002, TWO, tolerance=1e-3)
 
 
 def test_parity_refuses_what_cannot_be_compared():
     good = np.zeros((2, 2))
     with pytest.raises(BadInput, match="one shape"):
-        parity(good, np.zeros((3, 2)))
-    with pytest.raises(BadInput, match="logits_b of parity must be finite"):
-        parity(good, np.array([[0.0, np.nan], [0.0, 0.0]]))
+        parity(good, np.zeros((3, 2)), TWO)
+    with pytest.raises(BadInput, match="outputs_b of parity must be finite"):
+        parity(good, np.array([[0.0, np.nan], [0.0, 0.0]]), TWO)
     with pytest.raises(BadInput, match="one shape"):
-        agreement(good[:0], good[:0])
+        TWO.agreement(good[:0], good[:0])
 
 
 # --- running
@@ -255,7 +106,7 @@ def test_predict_all_takes_arrays_tensors_and_splits():
 
 def test_predict_all_scales_the_pixels_of_a_split():
     pixels = torch.tensor([[0, 51], [255, 102]], dtype=torch.uint8)
-    given_ = Split(pixels, None, torch.arange(2), CLASSES)
+    given_ = Split(pixels, None, torch.arange(2), TASK)
     assert predict_all(np.copy, given_) == pytest.approx(np.array([[0.0, 0.2], [1.0, 0.4]]))
     with pytest.raises(BadInput, match="must be floating numbers; got 'uint8'"):
         predict_all(np.copy, pixels)
@@ -266,8 +117,8 @@ def test_predict_all_scales_the_pixels_of_a_split():
     [
         (np.copy, 0, 4, "at least one example"),
         (np.copy, 3, 0, "batch of predict_all"),
-        (lambda x: x[:1], 3, 4, r"logits of the runner must be \[3, classes\]"),
-        (lambda x: x.sum(axis=1), 3, 4, r"logits of the runner must be \[3, classes\]"),
+        (lambda x: x[:1], 3, 4, r"outputs of the runner must be \[3, \.\.\.\]"),
+        (lambda x: x.sum(axis=1), 3, 4, r"outputs of the runner must be \[3, \.\.\.\]"),
     ],
 )
 def test_predict_all_refuses(runner, rows, batch, match):
@@ -281,7 +132,7 @@ shares = st.floats(0, 1)
 amounts = st.none() | st.integers(0, 2**62)
 names = st.text(max_size=8)
 qualities = st.none() | st.builds(
-    Quality,
+    ClassificationQuality,
     examples=st.integers(1, 10**9),
     accuracy=shares,
     interval=st.tuples(shares, shares),
@@ -338,7 +189,7 @@ FULL = Evidence(
     kind="student",
     runtime="onnxruntime",
     precision="int8",
-    quality=Quality(1000, 0.9, (0.88, 0.92), {"a": ClassQuality(1000, 0.9)}, 0.3, 0.02, 0.27),
+    quality=ClassificationQuality(1000, 0.9, (0.88, 0.92), {"a": ClassQuality(1000, 0.9)}, 0.3, 0.02, 0.27),
     size_bytes=45_300,
     parameters=11_000,
     macs=1_200_000,

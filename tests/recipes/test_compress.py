@@ -31,8 +31,8 @@ from attar.recipes.document import headline
 from attar.recipes.folder import opened
 from attar.recipes.read import from_document, read
 from attar.recipes.transfer_examples import without_synthesis
+from attar.tasks.labels import ABSENT
 from attar.training import fit as fitting
-from attar.training.batch import ABSENT
 from attar.training.progress import silent
 from attar.transfer.datasets import Dataset, load_npz
 from attar.transfer.store import Targets

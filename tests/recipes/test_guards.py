@@ -8,7 +8,8 @@ import torch
 
 from attar.recipes.guards import lost_classes, nearly_one_hot, of_share, other_views, weak_teacher
 from attar.recipes.schema.transfer import TransferSection
-from attar.training.batch import ABSENT
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
 from attar.transfer.split import Split
 from attar.transfer.subset import subset_of
 
@@ -46,7 +47,7 @@ def test_classes_that_a_small_share_has_none_of_are_named() -> None:
 
 
 def test_classes_that_the_recipe_leaves_out_are_no_loss() -> None:
-    train = Split(torch.zeros(90, 2), torch.arange(90) % 3, torch.arange(90), classes=("ant", "bee", "cat"))
+    train = Split(torch.zeros(90, 2), torch.arange(90) % 3, torch.arange(90), Classification(("ant", "bee", "cat")))
 
     def said(**settings: Any) -> str | None:
         transfer = TransferSection(**settings)

@@ -18,11 +18,14 @@ from attar.pipeline.objective import LOSSES, labels_alone
 from attar.pipeline.section import Section
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import BudgetSection, Runtime
+from attar.tasks.classification import Classification
 from attar.training import losses
-from attar.training.losses.outputs import HardLabels, HardValues, SoftTargets
+from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.settings import Training
 
 Document = dict[str, Any]
+
+TASK = Classification(("no", "yes"))
 
 
 def test_the_dict_of_losses_covers_each_public_loss_once() -> None:
@@ -40,9 +43,8 @@ def test_the_dict_of_losses_covers_each_public_loss_once() -> None:
         and not name.startswith("_")
         and "__call__" in vars(kind)
     }
-    # Recipes are about classes: what judges the values of a regression is for Python.
-    assert public - {HardValues} == set(LOSSES.values())
-    assert len(LOSSES) == len(public) - 1
+    assert public == set(LOSSES.values())
+    assert len(LOSSES) == len(public)
 
 
 def test_runtimes_are_those_that_deploy_knows() -> None:
@@ -68,10 +70,10 @@ def test_whole_numbers_pass_for_floats_and_true_does_not(tiny: Document) -> None
 
 def test_the_baseline_learns_from_the_labels_alone_at_full_weight(tiny: Document) -> None:
     tiny["objective"]["hard"] |= {"smoothing": 0.1}
-    terms = labels_alone(from_document(tiny).terms).terms
+    terms = labels_alone(from_document(tiny).terms, TASK).terms
     assert [(term.loss, term.weight) for term in terms.values()] == [(HardLabels(smoothing=0.1), 1.0)]
     del tiny["objective"]["hard"]
-    assert [term.loss for term in labels_alone(from_document(tiny).terms).terms.values()] == [HardLabels()]
+    assert [term.loss for term in labels_alone(from_document(tiny).terms, TASK).terms.values()] == [HardLabels()]
 
 
 def test_every_key_of_a_section_is_described() -> None:

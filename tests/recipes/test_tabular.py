@@ -52,7 +52,7 @@ def document(csv: Path) -> Document:
         "student": {
             "network": {"use": "attar.network.architectures:tabular", "arguments": {"hidden": [8]}},
             "training": {"epochs": 3, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.02},
-            "choose_by": "brier",
+            "choose_by": "rmse",
         },
         "objective": {"soft": {"use": "soft_targets", "temperature": 1.0}},
         "budget": {"accuracy_loss": 1.0},

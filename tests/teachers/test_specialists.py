@@ -16,13 +16,15 @@ from attar.network.architectures import convnet, mlp
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
 from attar.records import to_text
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
 from attar.teachers import NetworkTeacher, Teacher
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.mixture import Mixture
 from attar.teachers.specialists.specialist import Specialist
 from attar.teachers.specialists.specialists import Inference, Specialists
 from attar.teachers.specialists.specialize import specialize
-from attar.training.batch import ABSENT, Batch
+from attar.training.batch import Batch
 from attar.training.settings import Training
 from attar.transfer.split import Split
 from attar.transfer.transfer_set import TransferSet
@@ -315,7 +317,9 @@ def test_processes_train_the_same_specialists(tmp_path: Path):
     made_up, generalist = blobs(), network()
     classes = tuple("abcdef")
     # Processes must be able to import what they are given, which this file's own classes are not.
-    data = TransferSet(Split(made_up.inputs, made_up.labels, torch.arange(len(made_up)), classes))
+    data = TransferSet(
+        Split(made_up.inputs, made_up.labels, torch.arange(len(made_up)), Classification(tuple(classes)))
+    )
     call = {"class_sets": [[0, 1], [2, 3], [4, 5]], "settings": BRIEF}
     alone = specialize(generalist, data, made_up.labels, **call)
     together = specialize(generalist, data, made_up.labels, folder=tmp_path / "kept", jobs=2, **call)

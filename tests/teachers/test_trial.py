@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import BadInput
+from attar.tasks.classification import Classification
 from attar.teachers import NetworkTeacher, as_teacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.trial import remarks, settle, trial
@@ -20,7 +21,7 @@ from attar.transfer.store import label
 from attar.transfer.transfer_set import Live
 
 ROWS = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
-SPLIT = Split(ROWS, None, torch.arange(40), ("a", "b", "c"))
+SPLIT = Split(ROWS, None, torch.arange(40), Classification(("a", "b", "c")))
 
 
 class _Net(nn.Module):
@@ -188,7 +189,7 @@ def test_values_are_nobodys_to_shift(tmp_path, outputs):
         classes = outputs
 
     teacher = Values(lambda inputs: 1e6 * inputs[:, :outputs] + 3.0)
-    split = Split(ROWS, None, torch.arange(40), ("a", "b")[:outputs])
+    split = Split(ROWS, None, torch.arange(40), Classification(("a", "b")[:outputs]))
     right = 1e6 * ROWS[:, :outputs] + 3.0
     assert torch.equal(Live(teacher)(ROWS, torch.arange(40), 0), right)
     stored = label(teacher, split, tmp_path / "t")
@@ -207,6 +208,8 @@ def test_values_are_nobodys_to_shift(tmp_path, outputs):
 def test_a_network_may_be_said_to_give_values(tmp_path):
     network = nn.Linear(6, 1)
     stored = label(
-        as_teacher(network, classes=1, output="values"), Split(ROWS, None, torch.arange(40), ("y",)), tmp_path
+        as_teacher(network, classes=1, output="values"),
+        Split(ROWS, None, torch.arange(40), Classification(("y",))),
+        tmp_path,
     )
     torch.testing.assert_close(stored(None, torch.arange(40), 0), network(ROWS).detach())

@@ -5,7 +5,8 @@ import torch
 
 from attar.errors import BadInput
 from attar.ops.top_k import TopK
-from attar.training.batch import ABSENT, Batch
+from attar.tasks.labels import ABSENT
+from attar.training.batch import Batch
 
 
 def full_batch() -> Batch:

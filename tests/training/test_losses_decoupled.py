@@ -8,7 +8,8 @@ import torch
 
 from attar.errors import BadInput
 from attar.ops.top_k import TopK
-from attar.training.batch import ABSENT, Batch
+from attar.tasks.labels import ABSENT
+from attar.training.batch import Batch
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import Ramp

@@ -110,7 +110,7 @@ def test_squared_errors_hand_worked():
     batch = Batch(
         inputs=torch.zeros(2, 1),
         targets=torch.log(torch.tensor([[0.75, 0.25], [0.5, 0.5]])),
-        values=torch.tensor([[1.0, 2.0], [0.0, 0.0]]),
+        labels=torch.tensor([[1.0, 2.0], [0.0, 0.0]]),
     )
     # Softmax of equal logits is a half: the first row differs by a quarter in both classes.
     even = torch.zeros(2, 2)
@@ -124,5 +124,5 @@ def test_squared_errors_say_what_they_lack():
     batch = Batch(inputs=torch.zeros(1, 1))
     with pytest.raises(BadInput, match="targets of the batch must be present for SquaredError"):
         SquaredError()(torch.zeros(1, 2), batch)
-    with pytest.raises(BadInput, match="values of the batch must be present for HardValues"):
+    with pytest.raises(BadInput, match="labels of the batch must be present for HardValues"):
         HardValues()(torch.zeros(1, 2), batch)

@@ -347,7 +347,7 @@ class Targeted(Rows):
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
         inputs = self.inputs[rows]
-        return Batch(inputs, targets=inputs[:, :3], values=inputs[:, :1])
+        return Batch(inputs, targets=inputs[:, :3], labels=inputs[:, :1])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attar.ops.top_k import dense
+from attar.tasks.classification import Classification
 from attar.transfer.datasets import Split
 from attar.transfer.store import Targets, label
 from attar.transfer.views import Views
@@ -22,7 +23,10 @@ def split(rows: int = 50, seed: int = 0, classes: tuple[str, ...] = NAMES) -> Sp
     """Examples of 6 numbers, with ids that are not their positions."""
     generator = torch.Generator().manual_seed(seed)
     return Split(
-        torch.randn(rows, 6, generator=generator), None, torch.randperm(1000, generator=generator)[:rows], classes
+        torch.randn(rows, 6, generator=generator),
+        None,
+        torch.randperm(1000, generator=generator)[:rows],
+        Classification(classes),
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attar.errors import BadInput, CorruptFile, NothingMatched
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 from attar.transfer.datasets import (
     Dataset,
     Split,
@@ -45,7 +46,7 @@ def split(**changes: object) -> Split:
         "inputs": torch.arange(12.0).view(6, 2),
         "labels": torch.tensor([0, 1, 2, 0, 1, -1]),
         "ids": torch.tensor([10, 11, 12, 20, 21, 22]),
-        "classes": ("a", "b", "c"),
+        "task": Classification(("a", "b", "c")),
     }
     return Split(**{**fields, **changes})
 
@@ -73,7 +74,7 @@ class TestSplit:
     @given(rows=st.lists(st.integers(0, 255), max_size=20))
     def test_pixels_become_fractions(self, rows):
         pixels = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
-        whole = Split(pixels, None, torch.arange(256), ("a", "b"))
+        whole = Split(pixels, None, torch.arange(256), Classification(("a", "b")))
         chosen = whole.floats(torch.tensor(rows, dtype=torch.int64))
         expected = np.array(rows, dtype="float32").reshape(-1, 1, 1, 1) / np.float32(255)
         assert chosen.dtype == torch.float32 and np.array_equal(chosen.numpy(), expected)
@@ -81,7 +82,7 @@ class TestSplit:
 
     def test_pixels_by_mask_slice_and_all(self):
         pixels = torch.tensor([[0], [51], [255]], dtype=torch.uint8)
-        whole = Split(pixels, None, torch.arange(3), ("a", "b"))
+        whole = Split(pixels, None, torch.arange(3), Classification(("a", "b")))
         assert torch.equal(whole.floats(), torch.tensor([[0.0], [0.2], [1.0]]))
         assert torch.equal(whole.floats(slice(1, None)), whole.floats(torch.tensor([False, True, True])))
         assert whole.inputs.tolist() == [[0], [51], [255]]
@@ -95,7 +96,7 @@ class TestSplit:
             split(labels=torch.tensor([0, 1, 2, 0, 1, 1])),
             split(labels=None),
             split(ids=torch.arange(6)),
-            split(classes=("a", "b", "d")),
+            split(task=Classification(("a", "b", "d"))),
             split().rows(slice(0, 5)),
         ]
         assert len({part.fingerprint() for part in [split(), *changed]}) == 1 + len(changed)
@@ -145,7 +146,7 @@ class TestSplitOfATable:
             "inputs": inputs,
             "labels": None,
             "ids": torch.arange(3),
-            "classes": ("a", "b"),
+            "task": Classification(("a", "b")),
             "columns": self.columns,
         }
         return Split(**{**fields, **changes})
@@ -185,9 +186,9 @@ class TestSplitOfATable:
     def test_splits_must_have_the_same_columns(self):
         labels = torch.tensor([0, 1, 0])
         one, bare = self.table(labels=labels), self.table(labels=labels, inputs=torch.zeros(3, 2), columns=None)
-        assert Dataset("mine", one, one, one, ("a", "b"), "a test").columns is self.columns
+        assert Dataset("mine", one, one, one, "a test").columns is self.columns
         with pytest.raises(BadInput, match=r"^columns of the test split of mine must be those of train; got None"):
-            Dataset("mine", one, one, bare, ("a", "b"), "a test")
+            Dataset("mine", one, one, bare, "a test")
 
 
 class TestDigits:
@@ -347,7 +348,10 @@ class TestFromArrays:
                 "y_train of mine must be of two or more classes; got 0 alone",
             ),
             ({"classes": "pqrs"}, "classes of mine must be a list of names; got 'pqrs'"),
-            ({"classes": ["p", "q", "r", "p"]}, "classes of mine must be two or more different names; got"),
+            (
+                {"classes": ["p", "q", "r", "p"]},
+                "classes of a classification must be different names",
+            ),
             ({"classes": ["p", "q", "r"]}, r"y_train of mine must be from 0 to 2 \(there are 3 classes\).*; got 3"),
             (
                 {"x_test": np.zeros((0, 3), "float32"), "y_test": np.zeros(0, int)},
@@ -518,7 +522,7 @@ class TestKeepClasses:
 
     @pytest.mark.parametrize("classes", [[], ["3"], ["3", "3"]])
     def test_fewer_than_two_classes(self, classes):
-        with pytest.raises(BadInput, match=r"^classes of digits must be two or more different names"):
+        with pytest.raises(BadInput, match=r"^classes of .* must be .*different names"):
             keep_classes(load_digits(), classes)
 
 
@@ -547,17 +551,19 @@ class TestShrink:
 def test_splits_must_have_the_classes_of_the_data_set():
     one = load_digits()
     other = keep_classes(one, ["0", "1"])
-    with pytest.raises(BadInput, match=r"^classes of the test split of mixed must be those of the data set"):
-        Dataset("mixed", one.train, one.validation, other.test, one.classes, "a test")
+    with pytest.raises(
+        BadInput, match=r"^task of the test split of mixed must be that of train, Classification\(classes=\('0', '1', "
+    ):
+        Dataset("mixed", one.train, one.validation, other.test, "a test")
 
 
 def test_test_and_validation_must_be_labelled():
     one = load_digits()
-    bare = Split(one.test.inputs, None, one.test.ids, one.classes)
+    bare = Split(one.test.inputs, None, one.test.ids, one.task)
     with pytest.raises(
         BadInput, match=r"^labels of the test split of mixed must be known for every row; got unknown ones"
     ):
-        Dataset("mixed", one.train, one.validation, bare, one.classes, "a test")
+        Dataset("mixed", one.train, one.validation, bare, "a test")
 
 
 def test_a_data_set_prints_its_sizes():

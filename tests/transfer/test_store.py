@@ -27,6 +27,7 @@ from labelled import NAMES, ONCE, TWICE, Linear, Says, all_rows, logits, same, s
 
 from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.records import to_text
+from attar.tasks.classification import Classification
 from attar.transfer.store import Targets, label, round_through_store
 from attar.transfer.views import Views
 from attar.workspace import TEMPORARY, is_temporary
@@ -105,7 +106,7 @@ def test_reading_takes_rows_in_any_order(tmp_path):
 def test_what_it_says_about_itself(tmp_path):
     data, teacher = split(), Linear()
     targets = label(teacher, data, tmp_path, views=TWICE)
-    assert (len(targets), targets.views, targets.classes, targets.kind) == (50, 2, NAMES, "logits")
+    assert (len(targets), targets.views, targets.task, targets.kind) == (50, 2, Classification(NAMES), "logits")
     assert torch.equal(targets.ids, data.ids)
     assert targets.size_bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
     assert targets.bytes_per_example == targets.size_bytes / 100
@@ -228,7 +229,7 @@ def test_progress_counts_every_example_of_every_view_also_after_a_crash(tmp_path
         ({"split": split(seed=1)}, ["data"]),
         ({"views": Views(count=2, noise=0.25)}, ["views"]),
         ({"top_k": 2}, ["top_k"]),
-        ({"split": split(classes=("ant", "bee", "cow", "dog", "eel"))}, ["data", "classes"]),
+        ({"split": split(classes=("ant", "bee", "cow", "dog", "eel"))}, ["data", "task"]),
         ({"teacher": Linear(scale=2.0), "split": split(seed=1), "top_k": 1}, ["teacher", "data", "top_k"]),
     ],
     ids=["teacher", "data", "views", "top_k", "classes", "three"],
@@ -243,7 +244,7 @@ def test_stale_store_says_what_changed(tmp_path, changed, named, finished):
     with pytest.raises(StaleStore) as caught:
         label(**{**arguments, **changed}, replace_stale=False)
     message = str(caught.value)
-    said = [name for name in ("teacher", "data", "views", "top_k", "classes") if f" {name} (stored" in message]
+    said = [name for name in ("teacher", "data", "views", "top_k", "task") if f" {name} (stored" in message]
     assert said == named, message
     assert "Choose another folder, or delete this one" in message
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -409,7 +410,7 @@ def test_manifest_that_is_no_manifest(folder, content, why):
             read()
 
 
-@pytest.mark.parametrize("entry", ["rows", "views", "classes", "fingerprints", "top_k", "shards"])
+@pytest.mark.parametrize("entry", ["rows", "views", "task", "fingerprints", "top_k", "shards"])
 @pytest.mark.parametrize("value", [0, "x", [], {}], ids=str)
 def test_manifest_with_a_wrong_entry_is_an_error_of_ours(folder, entry, value):
     document = json.loads((folder / "manifest.json").read_text())

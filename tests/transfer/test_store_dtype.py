@@ -14,6 +14,7 @@ from labelled import NAMES, TWICE, Linear, Says, all_rows, logits, same, split, 
 from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.ops.top_k import TopK
 from attar.records import to_text
+from attar.tasks.classification import Classification
 from attar.transfer.split import Split
 from attar.transfer.store import Targets, label
 
@@ -95,7 +96,7 @@ def test_logits_that_cannot_be_kept_are_refused_as_in_float16(tmp_path, top_k, v
     [(None, "float16", 200), (None, "int8", 102), (5, "float16", 5 * 6 + 4), (5, "int8", 5 * 5 + 4 + 2)],
 )
 def test_bytes_per_example_are_those_of_the_files(tmp_path, top_k, dtype, most):
-    data = Split(torch.randn(4000, 6), None, torch.arange(4000), tuple(map(str, range(100))))
+    data = Split(torch.randn(4000, 6), None, torch.arange(4000), Classification(tuple(map(str, range(100)))))
     targets = label(Linear(classes=100), data, tmp_path, top_k=top_k, dtype=dtype)
     on_disk = sum(file.stat().st_size for file in tmp_path.iterdir())
     assert targets.size_bytes == on_disk and targets.bytes_per_example == on_disk / 4000
@@ -218,7 +219,7 @@ def test_a_part_in_other_codes_is_refused(tmp_path):
 
 
 def test_names_are_those_of_the_split(tmp_path):
-    assert label(Linear(), split(), tmp_path, dtype="int8").classes == NAMES
+    assert label(Linear(), split(), tmp_path, dtype="int8").task.names == NAMES
 
 
 def test_a_small_range_has_steps_as_coarse_as_a_float16_near_0():

@@ -41,7 +41,7 @@ def test_it_is_what_labelling_with_the_ensemble_gives(tmp_path, mean, weights):
         largest = float(all_rows(asked, view).abs().max())
         torch.testing.assert_close(all_rows(merged, view), all_rows(asked, view), rtol=0, atol=2.5 * largest * 2**-11)
     assert merged.fingerprints == asked.fingerprints and torch.equal(merged.ids, asked.ids)
-    assert (merged.classes, merged.views, merged.kind) == (asked.classes, 2, "logits")
+    assert (merged.task, merged.views, merged.kind) == (asked.task, 2, "logits")
     assert merged.fingerprints["teacher"] == ensemble.fingerprint()
 
 

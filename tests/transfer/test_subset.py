@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from attar.errors import BadInput, NothingMatched
-from attar.training.batch import ABSENT
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
 from attar.transfer.split import Split
 from attar.transfer.subset import absent_classes, joined, subset_of
 
@@ -16,7 +17,7 @@ CLASSES = ("ant", "bee", "cat")
 @pytest.fixture
 def split() -> Split:
     labels = torch.tensor([0, 1, 2] * 100)
-    return Split(torch.arange(300.0)[:, None], labels, torch.arange(1000, 1300), CLASSES)
+    return Split(torch.arange(300.0)[:, None], labels, torch.arange(1000, 1300), Classification(CLASSES))
 
 
 def test_classes_are_left_out_or_kept_alone(split: Split) -> None:
@@ -51,7 +52,7 @@ def test_what_cannot_be_kept_is_said(split: Split) -> None:
         subset_of(split, share=1.5)
     with pytest.raises(BadInput, match="are both given"):
         subset_of(split, only=["ant"], without=["bee"])
-    unlabeled = Split(split.inputs, None, split.ids, CLASSES)
+    unlabeled = Split(split.inputs, None, split.ids, Classification(CLASSES))
     with pytest.raises(BadInput, match="the examples have no labels"):
         subset_of(unlabeled, only=["ant"])
     with pytest.raises(BadInput, match="Name the classes"):

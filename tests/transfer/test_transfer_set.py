@@ -8,6 +8,7 @@ from torch import nn
 
 from attar.errors import BadInput
 from attar.ops.top_k import TopK
+from attar.tasks.classification import Classification
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import Source
 from attar.transfer.datasets import Split
@@ -22,7 +23,7 @@ CLASSES = ("a", "b", "c", "d")
 def pixels(rows: int = 20, first_id: int = 100) -> Split:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randint(0, 256, (rows, 1, 6, 6), generator=generator, dtype=torch.uint8)
-    return Split(inputs, torch.arange(rows) % 4, torch.arange(rows).flip(0) + first_id, CLASSES)
+    return Split(inputs, torch.arange(rows) % 4, torch.arange(rows).flip(0) + first_id, Classification(CLASSES))
 
 
 def teacher(classes: int = 4) -> NetworkTeacher:
@@ -100,7 +101,7 @@ def test_likeliest_classes_of_other_classes_are_refused():
 
 def test_labels_can_be_hidden_or_absent():
     split, rows = pixels(), torch.arange(3)
-    bare = Split(split.inputs, None, split.ids, CLASSES)
+    bare = Split(split.inputs, None, split.ids, Classification(CLASSES))
     assert TransferSet(split, targets=Live(teacher()), labelled=False).batch(rows, 0).labels is None
     assert TransferSet(bare, targets=Live(teacher())).batch(rows, 0).labels is None
 
@@ -111,7 +112,7 @@ def test_nothing_to_learn_from_is_refused():
     with pytest.raises(BadInput, match=message):
         TransferSet(split, labelled=False)
     with pytest.raises(BadInput, match=message):
-        TransferSet(Split(split.inputs, None, split.ids, CLASSES))
+        TransferSet(Split(split.inputs, None, split.ids, Classification(CLASSES)))
 
 
 def test_an_empty_split_is_refused():
@@ -128,7 +129,7 @@ def test_a_function_is_a_source_of_targets():
 
 
 def test_targets_of_another_shape_are_refused():
-    message = r"^targets of TransferSet must be of shape \(2, 4\), \[batch, classes\]; got \(2, 5\)\. Use a teacher"
+    message = r"^targets of TransferSet must be of shape \(2, 4\), for 4 classes; got \(2, 5\)\. Use a teacher"
     with pytest.raises(BadInput, match=message):
         TransferSet(pixels(), targets=Live(teacher(classes=5))).batch(torch.arange(2), 0)
 
@@ -149,10 +150,8 @@ def test_stored_targets_of_other_rows_are_refused(tmp_path):
 def test_stored_targets_of_other_classes_are_refused(tmp_path):
     split = pixels()
     targets = label(teacher(), split, tmp_path)
-    renamed = Split(split.inputs, split.labels, split.ids, ("b", "a", "c", "d"))
-    with pytest.raises(
-        BadInput, match=r"^targets of TransferSet must be of the classes \('b', 'a', 'c', 'd'\); got \('a'"
-    ):
+    renamed = Split(split.inputs, split.labels, split.ids, Classification(("b", "a", "c", "d")))
+    with pytest.raises(BadInput, match=r"^targets of TransferSet must be for 4 classes: b, a, c, d; got \['a'"):
         TransferSet(renamed, targets=targets)
 
 

@@ -1,7 +1,8 @@
 """Whether one model is really better than another: paired tests on the same examples, and spread over seeds.
 
-Everything here starts from which examples each model got right, in the same order. Two models are mostly wrong on the
-same hard examples, so paired tests see differences that two separate intervals would hide.
+Everything here starts from a score of each model for each example, such as whether it got it right, in the same order.
+Two models are mostly wrong on the same hard examples, so paired tests see differences that two separate intervals would
+hide.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +65,12 @@ class Verdict:
 
     Attributes:
         sentence: `HELPED`, `NO_DIFFERENCE` or `HURT`.
-        difference: Accuracy of the students minus accuracy of the baselines, in -1..1, mean over the seeds.
+        difference: Score of the students minus score of the baselines, mean over the seeds: of accuracies in -1..1.
         interval: Its 95% interval.
         p_value: Two-sided, of the test that the interval comes from.
         examples: How many examples they were judged on.
         seeds: How many students there were, each with its baseline.
+        shares: Whether scores say of each example whether it is right, so that their means are accuracies.
     """
 
     sentence: str
@@ -76,12 +79,15 @@ class Verdict:
     p_value: float
     examples: int
     seeds: int = 1
+    shares: bool = True
 
     def __str__(self) -> str:
-        low, high = (points(end, self.examples) for end in self.interval)
+        numbers = (self.difference, *self.interval)
+        shown = [points(one, self.examples) if self.shares else f"{one:+.3g}" for one in numbers]
+        difference, low, high = shown
         over = f", {self.seeds} seeds" if self.seeds > 1 else ""
         return (
-            f"{self.sentence}: {points(self.difference, self.examples)} points of accuracy "
+            f"{self.sentence}: {difference} {'points of accuracy' if self.shares else 'in score'} "
             f"(95% interval {low} to {high}, p = {small(self.p_value)}, {self.examples} examples{over})"
         )
 
@@ -186,17 +192,19 @@ def paired_difference(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]
     return Difference((only_a - only_b) / examples, (low, high))
 
 
-def verdict(student_correct: NDArray[np.bool_], baseline_correct: NDArray[np.bool_]) -> Verdict:
+def verdict(student: NDArray[Any], baseline: NDArray[Any]) -> Verdict:
     """Whether distillation helped: students against baselines, the same networks trained without a teacher.
 
     One test decides sentence, p-value and interval. For one student it is McNemar's exact test, with the interval of
     `paired_difference`; the claim is then about these two trained networks. For several seeds it is a t test of the
     mean difference whose variance is the sum of two: that of the seeds' differences, and that of the examples' mean
-    differences over the seeds. The claim then is about other seeds and other examples of the same kind.
+    differences over the seeds. The claim then is about other seeds and other examples of the same kind. Scores that are
+    no bools are compared by such a t test for one seed, too: then only the examples vary.
 
     Args:
-        student_correct: ``[n]`` or ``[seeds, n]`` bool, whether each student got each test example right.
-        baseline_correct: The same for the baselines, seeds and examples in the same order.
+        student: ``[n]`` or ``[seeds, n]``, for each test example whether each student got it right (bool), or a score,
+            higher for what is better.
+        baseline: The same for the baselines, seeds and examples in the same order.
 
     Raises:
         BadInput: If the two are not of one such shape, with at least one example.
@@ -205,12 +213,14 @@ def verdict(student_correct: NDArray[np.bool_], baseline_correct: NDArray[np.boo
         >>> print(verdict(np.arange(1000) < 910, np.arange(1000) < 880))
         distillation helped: +3.0 points of accuracy (95% interval +2.1 to +4.3, p = 1.9·10⁻⁹, 1000 examples)
     """
-    if student_correct.ndim == 2 and student_correct.shape == baseline_correct.shape and student_correct.size:
-        if len(student_correct) > 1:
-            return _verdict_over_seeds(student_correct, baseline_correct)
-        student_correct, baseline_correct = student_correct[0], baseline_correct[0]
-    test = mcnemar(student_correct, baseline_correct)
-    found = paired_difference(student_correct, baseline_correct)
+    if student.ndim == 2 and student.shape == baseline.shape and student.size:
+        if len(student) > 1:
+            return _verdict_over_seeds(student, baseline)
+        student, baseline = student[0], baseline[0]
+    if student.dtype != np.bool_ and student.ndim == 1 and student.shape == baseline.shape and student.size:
+        return _verdict_over_seeds(student[None], baseline[None])
+    test = mcnemar(student, baseline)
+    found = paired_difference(student, baseline)
     return Verdict(_sentence(found.interval), found.difference, found.interval, test.p_value, test.examples)
 
 
@@ -244,34 +254,34 @@ def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
 def gap_closed(baseline: Sequence[float], student: Sequence[float], teacher: float) -> Spread | None:
     """How much of the gap between the baseline and the teacher distillation closes: 0 is none, 1 is all.
 
-    For each seed, accuracy of the student minus accuracy of the baseline, divided by the gap between the teacher and
-    the mean baseline. The gap is common to all seeds, so that one lucky baseline cannot blow up its own ratio; its own
-    uncertainty is not part of the interval.
+    For each seed, score of the student minus score of the baseline, divided by the gap between the teacher and the mean
+    baseline; scores, such as accuracies, are higher for what is better. The gap is common to all seeds, so that one
+    lucky baseline cannot blow up its own ratio; its own uncertainty is not part of the interval.
 
     Args:
-        baseline: Accuracy of the baseline for each seed.
-        student: Accuracy of the student for the same seeds in the same order.
-        teacher: Accuracy of the teacher.
+        baseline: Score of the baseline for each seed.
+        student: Score of the student for the same seeds in the same order.
+        teacher: Score of the teacher.
 
     Returns:
         The fraction closed over seeds, or None when the teacher is not better than the mean baseline: then there is no
         gap to close.
 
     Raises:
-        BadInput: If the seeds of student and baseline do not pair, or an accuracy is not in 0..1.
+        BadInput: If the seeds of student and baseline do not pair, or a score is not finite.
 
     Example:
         >>> gap_closed([0.80, 0.82], [0.85, 0.87], teacher=0.91).mean
         0.5
     """
     if len(baseline) != len(student) or not len(baseline):
-        rule = f"one accuracy for each seed of baseline ({len(baseline)})"
+        rule = f"one score for each seed of baseline ({len(baseline)})"
         raise must("student", "gap_closed", rule, list(student), "Give both the same seeds in the same order")
     for name, values in (("baseline", baseline), ("student", student), ("teacher", [teacher])):
-        if not all(0 <= value <= 1 for value in values):
-            raise must(name, "gap_closed", "accuracies from 0 to 1", list(values), "Divide percentages by 100")
+        if not all(math.isfinite(value) for value in values):
+            raise must(name, "gap_closed", "finite", list(values), "Leave out the seeds that failed")
     gap = teacher - float(np.mean(baseline))
-    # Below a billionth the gap is rounding of equal accuracies.
+    # Below a billionth the gap is rounding of equal scores.
     if gap < 1e-9:
         return None
     return spread([(s - c) / gap for s, c in zip(student, baseline, strict=True)])
@@ -288,21 +298,26 @@ def _table(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_], of: str) 
     return both, right_a - both, right_b - both, len(correct_a) - right_a - right_b + both
 
 
-def _verdict_over_seeds(student: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Verdict:
-    """The verdict of two or more seeds, ``[seeds, n]`` each."""
-    apart = student.astype(np.float64) - baseline
+def _verdict_over_seeds(student: NDArray[Any], baseline: NDArray[Any]) -> Verdict:
+    """The verdict of seeds, ``[seeds, n]`` each; of one seed only where scores are no bools."""
+    apart, shares = student.astype(np.float64) - baseline, student.dtype == np.bool_
     seeds, examples = apart.shape
     difference = float(apart.mean())
-    of_seeds = float(apart.mean(axis=1).var(ddof=1)) / seeds
-    # One more squared point: examples that all differ alike are few, not without chance.
-    of_examples = float(np.square(apart.mean(axis=0) - difference).sum() + 1) / examples**2
+    of_seeds = float(apart.mean(axis=1).var(ddof=1)) / seeds if seeds > 1 else 0.0
+    squares = float(np.square(apart.mean(axis=0) - difference).sum())
+    # Of right and wrong one more squared point: examples that all differ alike are few, not without chance.
+    of_examples = (squares + 1) / examples**2 if shares else squares / (examples * max(1, examples - 1))
     error = math.sqrt(of_seeds + of_examples)
+    if error == 0:
+        certain = (difference, difference)
+        return Verdict(_sentence(certain), difference, certain, float(difference == 0), examples, seeds, shares)
     # Degrees of freedom of a sum of two variances (Welch, Satterthwaite).
-    freedom = (of_seeds + of_examples) ** 2 / (of_seeds**2 / (seeds - 1) + of_examples**2 / max(1, examples - 1))
+    freedom = (of_seeds + of_examples) ** 2 / (of_seeds**2 / max(1, seeds - 1) + of_examples**2 / max(1, examples - 1))
     margin = float(stdtrit(freedom, 0.975)) * error
-    interval = (max(-1.0, difference - margin), min(1.0, difference + margin))
+    low, high = difference - margin, difference + margin
+    interval = (max(-1.0, low), min(1.0, high)) if shares else (low, high)
     p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return Verdict(_sentence(interval), difference, interval, p_value, examples, seeds)
+    return Verdict(_sentence(interval), difference, interval, p_value, examples, seeds, shares)
 
 
 def _sentence(interval: tuple[float, float]) -> str:

@@ -1,22 +1,21 @@
 """What one model is worth: its quality, size, cost, memory and latency, each with its unit and sample count.
 
-Quality comes from logits alone, so that it is measured on what a runtime gives back, not on the graph that was trained.
+Quality comes from outputs alone, so that it is measured on what a runtime gives back, not on the graph that was
+trained.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from scipy.special import logsumexp, ndtri  # type: ignore[import-untyped]
+from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact
@@ -26,12 +25,17 @@ from attar.deployment.torch_runner import open_torch
 from attar.errors import AttarError, Words, must
 from attar.evidence.latency import Latency, race
 from attar.evidence.memory import peak_memory
-from attar.formatting import count, milliseconds, percent, percent_interval, significant, size
+from attar.formatting import count, milliseconds, percent, significant, size
 from attar.network.consistency import check_consistent
 from attar.network.cost import cost
 from attar.network.evaluating import evaluating
+from attar.tasks.known import AnyQuality
+from attar.tasks.task import Quality, Task
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Split
+
+OfTask = Annotated[Quality, GetPydanticSchema(lambda _, handler: handler(AnyQuality))]
+"""What a task's `quality` gives, read back as whichever it is."""
 
 Kind = Literal["teacher", "member", "baseline", "student", "candidate"]
 """What part a model plays in a run; a member is the best single model of a teacher that has several, a baseline the
@@ -40,59 +44,7 @@ student's network trained without a teacher."""
 _ASKED = 32
 """Rows that a model is asked again about, in other batches."""
 
-BINS = 15
-"""Bins of the calibration error, as in the paper that made it common."""
-
 _PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
-
-
-@dataclass(frozen=True, slots=True)
-class ClassQuality:
-    """How good a model is on the examples of one class.
-
-    Attributes:
-        examples: How many there are.
-        accuracy: Share of them that it gets right, in 0..1; None without examples.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    examples: int
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How good a model is on labelled examples.
-
-    Attributes:
-        examples: How many were judged.
-        accuracy: Share of them that it gets right, in 0..1.
-        interval: 95% Wilson interval of the accuracy.
-        per_class: The same for each class by name, in the order of the logits.
-        log_loss: Mean negative log-likelihood of the true class, in nats.
-        calibration_error: Expected calibration error over `BINS` bins of equal width, in 0..1.
-        rmse: Root of the mean squared difference of probabilities and one-hot labels, over examples and classes, in
-            0..1; for two classes that of the positive class's probability.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    examples: int
-    accuracy: float
-    interval: tuple[float, float]
-    per_class: dict[str, ClassQuality]
-    log_loss: float
-    calibration_error: float
-    rmse: float
-
-    def __str__(self) -> str:
-        return (
-            f"{percent(self.accuracy, self.examples)} right (95% interval "
-            f"{percent_interval(self.interval, self.examples)}, {self.examples} examples), "
-            f"log loss {significant(self.log_loss)} nats, calibration error {significant(self.calibration_error)}, "
-            f"RMSE of probabilities {significant(self.rmse)}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +52,21 @@ class Parity:
     """How far two ways of running one network are apart on the same examples.
 
     Attributes:
-        max_difference: Largest absolute difference of a logit.
-        mean_difference: Mean absolute difference of the logits.
-        top1_agreement: Share of examples, in 0..1, on which both name the same class.
+        max_difference: Largest absolute difference of an output.
+        mean_difference: Mean absolute difference of the outputs.
+        top1_agreement: Share of examples, in 0..1, on which both name the same class; None where none is named.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     max_difference: float
     mean_difference: float
-    top1_agreement: float
+    top1_agreement: float | None
 
     def __str__(self) -> str:
         mean, largest = significant(self.mean_difference), significant(self.max_difference)
-        return f"logits differ by {mean} on average, {largest} at most; same class on {percent(self.top1_agreement)}"
+        same = "" if self.top1_agreement is None else f"; same class on {percent(self.top1_agreement)}"
+        return f"outputs differ by {mean} on average, {largest} at most{same}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +96,8 @@ class Evidence:
     kind: Kind
     runtime: str
     precision: str
-    quality: Quality | None = None
-    validation: Quality | None = None
+    quality: OfTask | None = None
+    validation: OfTask | None = None
     size_bytes: int | None = None
     parameters: int | None = None
     macs: int | None = None
@@ -205,189 +158,47 @@ class Evidence:
 _EVIDENCE = TypeAdapter(Evidence)
 
 
-def wilson(successes: int, examples: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share.
-
-    Unlike the textbook's plus-minus it stays in 0..1 and holds its level near the ends.
-
-    Args:
-        successes: How many, from 0 to ``examples``.
-        examples: Of how many, at least 1.
-        level: Coverage, between 0 and 1.
-
-    Raises:
-        BadInput: If a number is out of range.
-
-    Example:
-        >>> low, high = wilson(90, 100)
-        >>> round(low, 4), round(high, 4)
-        (0.8256, 0.9448)
-
-    References:
-        Wilson, *Probable inference, the law of succession, and statistical inference*, JASA 22, 1927.
-    """
-    if not 0 <= successes <= examples or examples < 1:
-        raise must("successes", "wilson", "from 0 to examples, of at least 1", (successes, examples), "Count again")
-    if not 0 < level < 1:
-        raise must("level", "wilson", "between 0 and 1", level, "Use 0.95")
-    z = float(ndtri((1 + level) / 2))
-    share, weight = successes / examples, z * z / examples
-    center = (share + weight / 2) / (1 + weight)
-    margin = z / (1 + weight) * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
-    # At the ends the interval touches 0 or 1 exactly; say so without rounding.
-    return (0.0 if successes == 0 else center - margin, 1.0 if successes == examples else center + margin)
-
-
-def quality(logits: NDArray[np.floating], labels: NDArray[np.integer], classes: Sequence[str]) -> Quality:
-    """How good logits are, given the labels. Examples whose label is -1 (not known) are left out.
-
-    The class named is the first of the largest logits. Computed in float64 whatever comes in.
-
-    Args:
-        logits: ``[n, classes]``, finite.
-        labels: ``[n]``, class numbers.
-        classes: Their names.
-
-    Raises:
-        BadInput: If shapes do not fit, a logit is not finite, a label is out of range, or no label is known.
-
-    Example:
-        >>> print(quality(np.array([[4.0, 0.0], [0.0, 4.0]]), np.array([0, 1]), ["cat", "dog"]).accuracy)
-        1.0
-
-    References:
-        Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural networks*, 2017, equation 3. arXiv:1706.04599
-    """
-    if len(set(classes)) != len(classes) or not len(classes):
-        raise must("classes", "quality", "different names, at least one", list(classes), "Rename the classes")
-    if logits.ndim != 2 or logits.shape[1] != len(classes) or labels.shape != logits.shape[:1]:
-        rule = f"[n, {len(classes)}] and [n]"
-        raise must("logits and labels", "quality", rule, (logits.shape, labels.shape), "Judge the split that was run")
-    if len(labels) and not -1 <= labels.min() <= labels.max() < len(classes):
-        got = (int(labels.min()), int(labels.max()))
-        raise must("labels", "quality", f"from 0 to {len(classes) - 1}, or -1 for not known", got, "Check the data")
-    known = labels >= 0
-    scores, truth = logits[known].astype(np.float64), labels[known].astype(np.int64)
-    if not len(truth):
-        raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
-    if not np.isfinite(scores).all():
-        bad = int(np.flatnonzero(known)[~np.isfinite(scores).all(axis=1)][0])
-        raise must(
-            "logits", "quality", "finite", Words(f"row {bad}: {logits[bad]}"), "The model overflows on this example"
-        )
-    log_probabilities = scores - logsumexp(scores, axis=1, keepdims=True)
-    right = scores.argmax(axis=1) == truth
-    examples, hits = len(truth), int(right.sum())
-    totals = np.bincount(truth, minlength=len(classes))
-    hits_of = np.bincount(truth[right], minlength=len(classes))
-    return Quality(
-        examples=examples,
-        accuracy=hits / examples,
-        interval=wilson(hits, examples),
-        per_class={
-            name: ClassQuality(int(total), int(hit) / int(total) if total else None)
-            for name, total, hit in zip(classes, totals, hits_of, strict=True)
-        },
-        log_loss=float(-log_probabilities[np.arange(examples), truth].mean()),
-        calibration_error=_calibration_error(np.exp(log_probabilities.max(axis=1)), right),
-        rmse=float(np.sqrt(squared_errors(scores, truth).mean())),
-    )
-
-
-def squared_errors(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Squared difference of probabilities and one-hot label, mean over the classes, for each labelled example.
-
-    Examples whose label is -1 (not known) are left out.
-
-    Args:
-        logits: ``[n, classes]``.
-        labels: ``[n]``, class numbers.
-
-    Example:
-        >>> squared_errors(np.log([[0.75, 0.25]]), np.array([0]))
-        array([0.0625])
-    """
-    known = labels >= 0
-    scores = logits[known].astype(np.float64)
-    errors = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
-    errors[np.arange(len(errors)), labels[known]] -= 1.0
-    squared: NDArray[np.float64] = np.square(errors).mean(axis=1)
-    return squared
-
-
-def correct(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Whether each labelled example is right, ``[known]`` bool; what `attar.evidence.compare` starts from.
-
-    Examples whose label is -1 (not known) are left out; models judged on the same labels still pair.
-
-    Args:
-        logits: ``[n, classes]``.
-        labels: ``[n]``, class numbers.
-
-    Raises:
-        BadInput: If the shapes do not fit.
-    """
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        got = (logits.shape, labels.shape)
-        raise must("logits and labels", "correct", "[n, classes] and [n]", got, "Judge the split that was run")
-    known = labels >= 0
-    right: NDArray[np.bool_] = logits[known].argmax(axis=1) == labels[known]
-    return right
-
-
 def parity(
-    logits_a: NDArray[np.floating],
-    logits_b: NDArray[np.floating],
+    outputs_a: NDArray[np.floating],
+    outputs_b: NDArray[np.floating],
+    task: Task,
     *,
     tolerance: float | None = None,
 ) -> Parity:
     """How far two ways of running one network are apart, such as the trained graph and its artifact.
 
     Args:
-        logits_a: ``[n, classes]``, the ones to hold to.
-        logits_b: ``[n, classes]``, of the same examples.
-        tolerance: Largest difference allowed, as a share of the largest absolute logit of ``logits_a`` or of 1,
+        outputs_a: ``[n, ...]``, the ones to hold to.
+        outputs_b: ``[n, ...]``, of the same examples.
+        task: What they mean.
+        tolerance: Largest difference allowed, as a share of the largest absolute output of ``outputs_a`` or of 1,
             whichever is more; None allows any. 0.001 suits one float32 runtime against another.
 
     Raises:
-        BadInput: If the shapes differ, there is no example, or a logit is not finite.
+        BadInput: If the shapes differ, there is no example, or an output is not finite.
         AttarError: If the difference is beyond the tolerance.
 
     Example:
-        >>> print(parity(np.array([[1.0, 2.0]]), np.array([[1.0, 2.5]])))
-        logits differ by 0.250 on average, 0.500 at most; same class on 100.0%
+        >>> from attar.tasks.classification import Classification
+        >>> print(parity(np.array([[1.0, 2.0]]), np.array([[1.0, 2.5]]), Classification(("no", "yes"))))
+        outputs differ by 0.250 on average, 0.500 at most; same class on 100.0%
     """
-    if logits_a.ndim != 2 or logits_a.shape != logits_b.shape or not logits_a.size:
-        got = (logits_a.shape, logits_b.shape)
-        raise must("logits", "parity", "two [n, classes] arrays of one shape", got, "Run both on the same split")
-    for parameter, logits in (("logits_a", logits_a), ("logits_b", logits_b)):
-        if not np.isfinite(logits).all():
+    if outputs_a.shape[1:] != task.shape or outputs_a.shape != outputs_b.shape or not outputs_a.size:
+        got = (outputs_a.shape, outputs_b.shape)
+        rule = f"two [n, {', '.join(map(str, task.shape))}] arrays of one shape"
+        raise must("outputs", "parity", rule, got, "Run both on the same split")
+    for parameter, outputs in (("outputs_a", outputs_a), ("outputs_b", outputs_b)):
+        if not np.isfinite(outputs).all():
             raise must(parameter, "parity", "finite", Words("NaN or infinity"), "Choose another runtime or precision")
-    first = logits_a.astype(np.float64)
-    apart = np.abs(first - logits_b)
-    found = Parity(float(apart.max()), float(apart.mean()), agreement(logits_a, logits_b))
+    first = outputs_a.astype(np.float64)
+    apart = np.abs(first - outputs_b)
+    found = Parity(float(apart.max()), float(apart.mean()), task.agreement(outputs_a, outputs_b))
     if tolerance is not None and found.max_difference > tolerance * max(1.0, float(np.abs(first).max())):
         raise AttarError(
-            f"The logits of the two runs must agree within {tolerance:g} of the largest; {found}. "
+            f"The outputs of the two runs must agree within {tolerance:g} of the largest; {found}. "
             "The artifact does not compute what was trained: deploy it again, or choose another runtime."
         )
     return found
-
-
-def agreement(logits_a: NDArray[np.floating], logits_b: NDArray[np.floating]) -> float:
-    """Share of examples, in 0..1, on which two models name the same class.
-
-    Args:
-        logits_a: ``[n, classes]``.
-        logits_b: ``[n, classes]``, of the same examples.
-
-    Raises:
-        BadInput: If the shapes differ, or there is no example.
-    """
-    if logits_a.ndim != 2 or logits_a.shape != logits_b.shape or not logits_a.size:
-        got = (logits_a.shape, logits_b.shape)
-        raise must("logits", "agreement", "two [n, classes] arrays of one shape", got, "Run both on the same split")
-    return float((logits_a.argmax(axis=1) == logits_b.argmax(axis=1)).mean())
 
 
 def predict_all(
@@ -397,7 +208,7 @@ def predict_all(
     batch: int = 256,
     progress: Progress = silent,
 ) -> NDArray[np.float32]:
-    """Logits of many examples, ``[n, classes]`` float32, computed batch by batch.
+    """Outputs for many examples, ``[n, ...]`` float32, computed batch by batch.
 
     Args:
         runner: What to run.
@@ -406,7 +217,7 @@ def predict_all(
         progress: Where to show how far it is.
 
     Raises:
-        BadInput: If there is no example, they are not floating numbers, or the runner does not give one row of logits
+        BadInput: If there is no example, they are not floating numbers, or the runner does not give one row of outputs
             for each.
 
     Example:
@@ -423,11 +234,11 @@ def predict_all(
     with progress("predict", total=total) as advance:
         for start in range(0, total, batch):
             given = rows(slice(start, start + batch))
-            logits = np.asarray(runner(given), dtype=np.float32)
-            if logits.ndim != 2 or len(logits) != len(given):
-                rule = f"[{len(given)}, classes] for inputs {given.shape}"
-                raise must("logits", "the runner", rule, logits.shape, "Return one row of logits for each input")
-            batches.append(logits)
+            outputs = np.asarray(runner(given), dtype=np.float32)
+            if outputs.ndim < 2 or len(outputs) != len(given):
+                rule = f"[{len(given)}, ...] for inputs {given.shape}"
+                raise must("outputs", "the runner", rule, outputs.shape, "Return one row of outputs for each input")
+            batches.append(outputs)
             advance(len(given))
     return np.concatenate(batches)
 
@@ -459,8 +270,8 @@ def measure(
         name: What tables call it; by default the artifact's candidate, or the class of the module.
         kind: Its part in the run.
         validation: Another split to judge it on.
-        teacher: ``[n, classes]`` logits of the teacher on ``split``, for the agreement.
-        reference: ``[n, classes]`` logits of the trained graph on ``split``, for the parity.
+        teacher: ``[n, ...]`` outputs of the teacher on ``split``, for the agreement.
+        reference: ``[n, ...]`` outputs of the trained graph on ``split``, for the parity.
         batches: Batch sizes to time; empty times nothing.
         threads: Threads for every run.
         seconds: Time for each batch size.
@@ -479,12 +290,10 @@ def measure(
     _check_model(model)
     _check_split(split)
     if split.labels is None or (validation is not None and validation.labels is None):
-        raise must(
-            "split", "measure", "labelled", Words("no labels"), "Use predict_all and agreement on splits without labels"
-        )
+        raise must("split", "measure", "labelled", Words("no labels"), "Use predict_all on splits without labels")
     with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         runner, known = _opened(model, split, threads)
-        logits = predict_all(runner, split, progress=progress)
+        outputs = predict_all(runner, split, progress=progress)
         if not isinstance(model, nn.Module):
             _check_consistent(model, runner, split, name or known.name)
         # The race has no bar of its own, and as many rows as the largest batch.
@@ -496,9 +305,7 @@ def measure(
         }
         judged = None
         if validation is not None:
-            judged = quality(
-                predict_all(runner, validation, progress=progress), _labels(validation), validation.classes
-            )
+            judged = split.task.quality(predict_all(runner, validation, progress=progress), labels_of(validation))
     peak = None
     if memory and isinstance(model, Artifact):
         peak = peak_memory(model.folder, threads=threads, allow=allow)
@@ -506,12 +313,12 @@ def measure(
         known,
         name=label,
         kind=kind,
-        quality=quality(logits, _labels(split), split.classes),
+        quality=split.task.quality(outputs, labels_of(split)),
         validation=judged,
         peak_memory_bytes=peak,
         latency=latency,
-        agreement_with_teacher=None if teacher is None else agreement(teacher, logits),
-        parity=None if reference is None else parity(reference, logits),
+        agreement_with_teacher=None if teacher is None else split.task.agreement(teacher, outputs),
+        parity=None if reference is None else parity(reference, outputs, split.task),
     )
 
 
@@ -577,15 +384,8 @@ def _rows(inputs: NDArray[Any] | Tensor | Split) -> Callable[[slice], NDArray[np
     return lambda rows: np.array(array[rows], dtype=np.float32, order="C")
 
 
-def _labels(split: Split) -> NDArray[np.int64]:
-    assert split.labels is not None
-    labels: NDArray[np.int64] = split.labels.cpu().numpy()
+def labels_of(split: Split) -> NDArray[Any]:
+    """The labels of a split that has some, as its task judges by them."""
+    assert split.labels is not None, "data sets have labels in validation and test"
+    labels: NDArray[Any] = split.labels.cpu().numpy()
     return labels
-
-
-def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Mean gap between confidence and accuracy over bins (0, 1/BINS], ..., weighted by their examples."""
-    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    # Within a bin, examples times |accuracy - mean confidence| is the absolute sum of the gaps.
-    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(right))

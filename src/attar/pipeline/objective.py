@@ -11,9 +11,17 @@ from pydantic import PlainSerializer, PlainValidator
 
 from attar.errors import must, near, shown
 from attar.pipeline.section import as_table, build
+from attar.tasks.task import Task
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
-from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
+from attar.training.losses.outputs import (
+    AGAINST_LABELS,
+    CenteredLogits,
+    HardLabels,
+    HardValues,
+    SoftTargets,
+    SquaredError,
+)
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
@@ -21,6 +29,7 @@ from attar.training.schedule import Ramp
 LOSSES: dict[str, type[Any]] = {
     "soft_targets": SoftTargets,
     "hard_labels": HardLabels,
+    "hard_values": HardValues,
     "centered_logits": CenteredLogits,
     "squared_error": SquaredError,
     "decoupled": Decoupled,
@@ -70,11 +79,16 @@ def _term_table(term: Term) -> dict[str, Any]:
 TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_term_table)]
 
 
-def labels_alone(objective: Objective) -> Objective:
-    """The hard labels of an objective at full weight, and nothing else."""
+def against_labels(task: Task) -> Objective:
+    """The loss that suits labels of a task, and nothing else."""
+    return Objective({"hard": _term(task.losses.labels)})
+
+
+def labels_alone(objective: Objective, task: Task) -> Objective:
+    """The loss against labels of an objective, at full weight, or that of the task; and nothing else."""
     terms = objective.terms.values()
-    hard = [term.loss for term in terms if isinstance(term.loss, HardLabels) and term.of == "student"]
-    return Objective({"hard": Term(loss=hard[0] if hard else HardLabels())})
+    hard = [term.loss for term in terms if isinstance(term.loss, AGAINST_LABELS) and term.of == "student"]
+    return Objective({"hard": Term(loss=hard[0])}) if hard else against_labels(task)
 
 
 def check_pauses(objective: Objective, epochs: int) -> None:

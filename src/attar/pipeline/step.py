@@ -21,8 +21,9 @@ from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.section import Section
 from attar.pipeline.trained import Trained
+from attar.tasks.task import metric_of
 from attar.training.progress import Progress, silent
-from attar.training.scoring import METRICS
+from attar.training.scoring import Score, score_by
 from attar.training.settings import Training
 from attar.transfer.split import Dataset, Split
 from attar.transfer.transfer_set import TargetSource, TransferSet
@@ -155,7 +156,7 @@ class Tools:
         with_labels: False hides the labels from a student that has a teacher.
         teacher: None for a baseline.
         examples: How many examples a student sees in an epoch, where a baseline has to take as many steps as one.
-        choose_by: The score on validation by which epochs are chosen.
+        choose_by: The metric by whose mean on validation epochs are chosen; None for the first of the task.
         seed: Of the first weights, and of all that a training draws.
         run_seed: Of examples that are drawn alike for the models of all seeds.
         device: Where networks are trained.
@@ -174,7 +175,7 @@ class Tools:
     with_labels: bool = True
     teacher: TeacherTools | None = None
     examples: int | None = None
-    choose_by: str = "accuracy"
+    choose_by: str | None = None
     seed: int = 0
     run_seed: int = 0
     device: str = "cpu"
@@ -194,7 +195,7 @@ class Tools:
             "with_labels": self.with_labels,
             "views": self.views.fingerprint(),
             "teacher": None if self.teacher is None else dict(self.teacher.key),
-            "choose_by": self.choose_by,
+            "choose_by": metric_of(self.dataset.task, self.choose_by).name,
             "seeds": [self.seed, self.run_seed],
         }
 
@@ -227,9 +228,14 @@ class Tools:
         rows = self.dataset.train if self.transfer is None else self.transfer
         return TransferSet(rows, self.views, targets or self.teacher.targets, labelled=self.with_labels)
 
+    @property
+    def metric(self) -> Score:
+        """The score by which the recipe chooses."""
+        return score_by(metric_of(self.dataset.task, self.choose_by))
+
     def score(self, module: nn.Module) -> float:
         """Mean score of a network on validation, by what the recipe chooses by."""
-        metric, total = METRICS[self.choose_by], 0.0
+        metric, total = self.metric, 0.0
         runner = module.eval()
         with torch.inference_mode():
             for rows in torch.split(torch.arange(len(self.validation)), _AT_ONCE):

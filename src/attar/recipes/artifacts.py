@@ -49,11 +49,12 @@ def artifact_of(
             prepared,
             candidate,
             folder / "artifact",
-            classes=context.dataset.classes,
+            classes=context.dataset.task.names,
             calibration=None if calibration is None else calibration.floats(),
             spec=spec,
             columns=columns,
             unseen="missing",  # as it is measured, see from_tables
+            output=context.dataset.task.target,
         )
         return {}
 
@@ -62,7 +63,7 @@ def artifact_of(
         "built": built,
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
-        "classes": list(context.dataset.classes),
+        "task": context.dataset.task.to_json(),
         "columns": None if columns is None else columns.to_json(),
         "shape": list(context.example.shape[1:]),
         "unseen": None if columns is None else "missing",

@@ -14,9 +14,9 @@ from attar.recipes.networks import check_network, fitted_to, network_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.transfer_examples import without_synthesis
+from attar.tasks.labels import ABSENT
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.batch import ABSENT
 from attar.training.fabric import make_fabric
 from attar.training.train_module import feature_taps, reads_layers
 from attar.transfer.datasets import Dataset
@@ -66,7 +66,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     Raises:
         BadInput: Naming the table of the recipe.
     """
-    top_k, classes = recipe.transfer.top_k, len(dataset.classes)
+    top_k, classes = recipe.transfer.top_k, dataset.task.shape[0]
     if top_k is not None and top_k >= classes:
         raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
     labels = dataset.train.labels

@@ -24,7 +24,7 @@ from attar.errors import AttarError
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race
 from attar.evidence.machine import machine
-from attar.evidence.measure import Kind, correct, predict_all
+from attar.evidence.measure import Kind, labels_of, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
@@ -192,10 +192,8 @@ def _within_reach(context: Context, trainings: Trainings) -> bool:
     """Whether the baseline may be as good as the student: one that is clearly worse on validation is no candidate."""
     assert trainings.baseline is not None
     validation = context.dataset.validation
-    assert validation.labels is not None, "data sets have labels in validation"
-    labels = validation.labels.numpy()
     student, baseline = (
-        correct(predict_all(open_torch(one.network), validation), labels)
+        validation.task.scores(predict_all(open_torch(one.network), validation), labels_of(validation))
         for one in (trainings.student, trainings.baseline)
     )
     return verdict(student, baseline).sentence != HELPED

@@ -20,6 +20,8 @@ from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
+from attar.tasks.metrics import Metric
+from attar.tasks.task import metric_of
 from attar.training.progress import Progress
 from attar.training.threads import threads_for, using_threads
 from attar.transfer.datasets import Dataset
@@ -54,6 +56,11 @@ class Context:
     def validation(self) -> TransferSet:
         """The validation data, seen as they are."""
         return TransferSet(self.dataset.validation)
+
+    @property
+    def metric(self) -> Metric:
+        """By what epochs, seeds and settings are chosen on validation."""
+        return metric_of(self.dataset.task, self.recipe.student.choose_by)
 
     def tools(self, views: Views, seed: int, **rest: object) -> Tools:
         """What the steps of one model may use; see `attar.pipeline.step.Tools`, to which ``rest`` goes."""

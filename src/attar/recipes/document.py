@@ -17,7 +17,7 @@ from attar.deployment.packed.report import size_report
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
-from attar.evidence.measure import Evidence, agreement, correct, parity, predict_all, quality, squared_errors
+from attar.evidence.measure import Evidence, labels_of, parity, predict_all
 from attar.ops.top_k import dense
 from attar.pipeline.trained import Trained
 from attar.quantization.attach import is_quantized
@@ -27,7 +27,9 @@ from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
-from attar.recipes.winner import labels_of, teacher_name
+from attar.recipes.winner import teacher_name
+from attar.tasks.metrics import Metric
+from attar.tasks.task import Task, metric_of
 from attar.transfer.datasets import Split
 from attar.transfer.store import Fidelity
 
@@ -78,7 +80,8 @@ def document(
             "data": dataset.name,
             "source": dataset.source,
             **{name: len(split) for name, split in dataset.splits().items()},
-            "classes": list(dataset.classes),
+            **dataset.task.to_json(),
+            "metrics": [one.to_json() for one in dataset.task.metrics.values()],
             "input_shape": list(dataset.train.inputs.shape[1:]),
             "drawn": list(dataset.drawn),
             "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
@@ -93,15 +96,15 @@ def document(
         **against_baseline(context, trainings, labels, teacher_output, member, warnings),
         "against_single": None
         if single is None or member is None
-        else _against_member(single, tested[choice.winner], member, labels, warnings),
+        else _against_member(dataset.task, single, tested[choice.winner], member, labels, warnings),
         "bias_correction": bias_correction(context, trainings.students, trainings.baselines),
         "selection": None if trainings.selected is None else trainings.selected.facts,
         "synthesis": None if synthetic is None else synthetic.facts,
         "specialists": None if specialized is None else specialized.evidence(context),
         "ratios": _ratios(contenders, measured, choice.winner),
-        "curves": {one.name: _curve(one, "accuracy") for one in trainings.members}
+        "curves": {one.name: _curve(one, metric_of(dataset.task)) for one in trainings.members}
         | {
-            one.name: _curve(one, recipe.student.choose_by)
+            one.name: _curve(one, context.metric)
             for last in (*trainings.students, *trainings.baselines)
             for one in last.steps
             if one.history
@@ -182,14 +185,14 @@ def _models(
             kind=one.kind,
             runtime=one.runtime,
             precision=one.precision,
-            quality=quality(tested[name], labels_of(dataset.test), dataset.classes),
-            validation=quality(validation_logits[name], labels_of(dataset.validation), dataset.classes),
+            quality=dataset.task.quality(tested[name], labels_of(dataset.test)),
+            validation=dataset.task.quality(validation_logits[name], labels_of(dataset.validation)),
             size_bytes=one.size_bytes,
             parameters=None if one.cost is None else one.cost.parameters,
             macs=None if one.cost is None else one.cost.macs,
             peak_memory_bytes=measured["memory"].get(name),
-            agreement_with_teacher=agreement(teacher_output, tested[name]),
-            parity=parity(graphs[one.kind], tested[name]) if one.kind in graphs else None,
+            agreement_with_teacher=dataset.task.agreement(teacher_output, tested[name]),
+            parity=parity(graphs[one.kind], tested[name], dataset.task) if one.kind in graphs else None,
             refused=choice.refused.get(name),
         )
         entries.append({**entry.to_json(), "latency": measured["latency"].get(name, {})})
@@ -202,18 +205,18 @@ def _models(
 def against_baseline(
     context: Context,
     trainings: Trainings,
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     teacher_output: Logits,
     member: Logits | None,
     warnings: list[str],
 ) -> dict[str, Any]:
-    """The verdict over all seeds, and their accuracies.
+    """The verdict over all seeds, and their scores: of each the mean of the task's first metric, higher is better.
 
     Args:
         context: The run.
         trainings: What was trained.
-        labels: ``[n]``, of the test data.
-        teacher_output: ``[n, classes]`` logits of the teacher on test.
+        labels: ``[n, ...]``, of the test data.
+        teacher_output: ``[n, ...]`` outputs of the teacher on test.
         member: The same of its best single model, where it has several.
         warnings: Takes what there is to warn of.
     """
@@ -221,17 +224,19 @@ def against_baseline(
         warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
         return {"baseline": False, "verdict": None, "seeds": None}
 
-    def measured(trained: Sequence[Trained]) -> tuple[NDArray[np.bool_], list[float]]:
+    task = context.dataset.task
+
+    def measured(trained: Sequence[Trained]) -> tuple[NDArray[Any], list[float]]:
         outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
-        return np.stack([correct(one, labels) for one in outputs]), [_rmse(one, labels) for one in outputs]
+        return np.stack([task.scores(one, labels) for one in outputs]), [_rmse(task, one, labels) for one in outputs]
 
     (baselines, baseline_errors), (students, student_errors) = (
         measured(trainings.baselines),
         measured(trainings.students),
     )
-    wrong = baseline_errors, student_errors, _rmse(teacher_output, labels)
+    wrong = baseline_errors, student_errors, _rmse(task, teacher_output, labels)
     ruling = verdict(students, baselines)
-    teacher = float(correct(teacher_output, labels).mean())
+    teacher = float(task.scores(teacher_output, labels).mean())
     of_baselines, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
     closed = gap_closed(of_baselines, of_students, teacher)
     if closed is None:
@@ -244,13 +249,13 @@ def against_baseline(
             "student": of_students,
             "teacher": teacher,
             "gap_closed": None if closed is None else closed.to_json(),
-            "rmse": _errors(*wrong, None if member is None else _rmse(member, labels)),
+            "rmse": _errors(*wrong, None if member is None else _rmse(task, member, labels)),
         },
     }
 
 
-def _rmse(logits: Logits, labels: NDArray[np.int64]) -> float:
-    return float(np.sqrt(squared_errors(logits, labels).mean()))
+def _rmse(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
+    return task.metrics["rmse"].figure(outputs, labels)
 
 
 def _errors(baselines: list[float], students: list[float], teacher: float, member: float | None) -> dict[str, Any]:
@@ -267,10 +272,12 @@ def _errors(baselines: list[float], students: list[float], teacher: float, membe
 
 
 def _against_member(
-    name: str, shipped: Logits, member: Logits, labels: NDArray[np.int64], warnings: list[str]
+    task: Task, name: str, shipped: Logits, member: Logits, labels: NDArray[Any], warnings: list[str]
 ) -> dict[str, Any]:
     """What ships against the best single model of the teacher; a warning where it is worse."""
-    ruling = verdict(correct(shipped, labels), correct(member, labels))
+    ruling = verdict(task.scores(shipped, labels), task.scores(member, labels))
+    squared_errors = task.metrics["rmse"].of_each
+    assert squared_errors is not None, "it is the root of a mean"
     mine, theirs = squared_errors(shipped, labels), squared_errors(member, labels)
     difference = float((mine - theirs).mean())
     half = 1.96 * float((mine - theirs).std(ddof=1)) / math.sqrt(len(mine))
@@ -311,18 +318,17 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
     return ratios
 
 
-def _curve(trained: Trained, chosen_by: str) -> list[dict[str, Any]]:
+def _curve(trained: Trained, chosen_by: Metric) -> list[dict[str, Any]]:
     """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
     step = math.ceil(len(trained.history) / _MOST_EPOCHS)
     entries = trained.history[::-1][::step][::-1]
     return [{**entry, **_validation(entry["score"], chosen_by)} for entry in entries]
 
 
-def _validation(score: float, chosen_by: str) -> dict[str, float]:
+def _validation(score: float, chosen_by: Metric) -> dict[str, float]:
     """A score on validation as a reader knows it: scores grow with quality, errors do not."""
-    if chosen_by == "brier":
-        return {"validation_rmse": math.sqrt(-score)}
-    return {"validation_log_loss": -score} if chosen_by == "log_loss" else {"validation_accuracy": score}
+    figure = score if chosen_by.higher_is_better else -score
+    return {f"validation_{chosen_by.name}": math.sqrt(figure) if chosen_by.root else figure}
 
 
 def _stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:

@@ -50,7 +50,7 @@ def stored(recipe: Recipe, dataset: Dataset) -> Stored:
     labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if is_stored else 0
     top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.dtype == "int8" else 2
     scale = 2 if number == 1 else 0
-    width = number * len(dataset.classes) + scale if top_k is None else (4 + number) * top_k + 4 + scale
+    width = number * dataset.task.shape[0] + scale if top_k is None else (4 + number) * top_k + 4 + scale
     return Stored(examples, labels, labels * width)
 
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import get_tags
 
 from attar.errors import BadInput, must
-from attar.training.batch import ABSENT
+from attar.tasks.labels import ABSENT
 from attar.transfer.split import Split
 
 ESTIMATOR = "estimator.skops"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.deployment.torch_runner import open_torch
-from attar.evidence.measure import correct, predict_all
+from attar.evidence.measure import labels_of, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
 from attar.pipeline.steps.distill import Distill
@@ -23,9 +23,9 @@ from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.tables.columns import Column
+from attar.tasks.labels import ABSENT
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
-from attar.training.batch import ABSENT
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
@@ -220,11 +220,10 @@ def _transfer_set(context: Context, trainings: Trainings) -> Split:
 
 def _of_teacher(context: Context, trainings: Trainings, teacher: NDArray[np.float32]) -> str | None:
     validation = context.dataset.validation
-    assert validation.labels is not None, "data sets have labels in validation"
-    labels = validation.labels.numpy()
+    labels, task = labels_of(validation), validation.task
     before = [next(step for step in reversed(one.steps) if step.use != "correct") for one in trainings.baselines]
-    baselines = [float(correct(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
-    return weak_teacher(float(correct(teacher, labels).mean()), baselines)
+    baselines = [float(task.scores(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
+    return weak_teacher(float(task.scores(teacher, labels).mean()), baselines)
 
 
 def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> str | None:

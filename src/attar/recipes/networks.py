@@ -26,7 +26,7 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
     """The network for a data set: one that takes ``columns`` gets the table's, and as ``outputs`` the classes."""
     if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
         return section
-    known = {"columns": dataset.columns.to_json(), "outputs": len(dataset.classes)}
+    known = {"columns": dataset.columns.to_json(), "outputs": dataset.task.shape[0]}
     return section.model_copy(update={"arguments": {**known, **section.arguments}})
 
 
@@ -73,7 +73,7 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
         dataset: Whose examples and classes count.
         change: What the user can change besides the data.
     """
-    examples, classes = dataset.train.floats(slice(0, _ASKED)), len(dataset.classes)
+    examples, classes = dataset.train.floats(slice(0, _ASKED)), dataset.task.shape[0]
     shape = tuple(examples.shape[1:])
     try:
         output = predict(examples)

@@ -26,9 +26,9 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
+from attar.tasks.labels import ABSENT
 from attar.teachers.families import FAMILIES
 from attar.teachers.trial import remarks
-from attar.training.batch import ABSENT
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.deployment.torch_runner import open_torch
-from attar.evidence.measure import correct, predict_all
+from attar.evidence.measure import labels_of, predict_all
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context
 
@@ -74,7 +74,7 @@ def _last_correction(one: Trained) -> tuple[Trained, Trained]:
 
 def _correction_of(context: Context, one: Trained) -> Mapping[str, float]:
     before, after = _last_correction(one)
-    names, labels = context.dataset.classes, _labels(context)
+    names, labels = context.dataset.classes, labels_of(context.dataset.test)
     of_absent = np.isin(labels, [names.index(name) for name in after.facts["classes"]])
     right = {"before": _right(context, before), "after": _right(context, after)}
     return {
@@ -86,13 +86,8 @@ def _correction_of(context: Context, one: Trained) -> Mapping[str, float]:
     }
 
 
-def _right(context: Context, one: Trained) -> NDArray[np.bool_]:
-    """Which of the test examples a network gets right."""
-    return correct(predict_all(open_torch(one.network), context.dataset.test), _labels(context))
-
-
-def _labels(context: Context) -> NDArray[np.int64]:
-    test = context.dataset.test
-    assert test.labels is not None, "data sets have labels in test"
-    labels: NDArray[np.int64] = test.labels.numpy()
-    return labels
+def _right(context: Context, one: Trained) -> NDArray[Any]:
+    """The score of each test example, of which what a network gets right is one kind."""
+    return context.dataset.task.scores(
+        predict_all(open_torch(one.network), context.dataset.test), labels_of(context.dataset.test)
+    )

@@ -226,7 +226,7 @@ def _trained(
         with_labels=recipe.transfer.labels if teacher is not None else True,
         teacher=teacher,
         examples=examples.count if teacher is None else None,
-        choose_by=recipe.student.choose_by,
+        choose_by=context.metric.name,
     )
     return run_steps(
         recipe.steps,

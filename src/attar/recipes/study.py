@@ -19,7 +19,7 @@ from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near, shown
 from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine
-from attar.evidence.measure import correct, predict_all, squared_errors
+from attar.evidence.measure import labels_of, predict_all
 from attar.evidence.study import render_study
 from attar.pipeline.section import Number, Section
 from attar.pipeline.trained import Trained
@@ -31,7 +31,6 @@ from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
-from attar.recipes.winner import labels_of
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
 
@@ -400,7 +399,4 @@ def _chart(
 
 def _score(context: Context, student: Trained, measure: str) -> float:
     test = context.dataset.test
-    logits, labels = predict_all(open_torch(student.network), test), labels_of(test)
-    if measure == "rmse":
-        return float(np.sqrt(squared_errors(logits, labels).mean()))
-    return float(correct(logits, labels).mean())
+    return test.task.metrics[measure].figure(predict_all(open_torch(student.network), test), labels_of(test))

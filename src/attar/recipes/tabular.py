@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from attar.recipes.context import Context
 from attar.recipes.networks import network_of
 from attar.recipes.transfer_examples import Synthetic
+from attar.tasks.labels import ABSENT
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
 from attar.teachers.teacher import Teacher, ask
-from attar.training.batch import ABSENT
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
-from attar.training.scoring import METRICS
+from attar.training.scoring import score_by
 from attar.transfer.datasets import Split
 from attar.transfer.store import round_through_store
 from attar.transfer.subset import joined
@@ -64,7 +64,7 @@ def selected_of(context: Context) -> Selected:
     """The library trained, or found, and the ensemble selected from it on validation data."""
     section, dataset = context.recipe.teacher.library, context.dataset
     assert section is not None and dataset.columns is not None, "checked before anything is trained"
-    classes = len(dataset.classes)
+    classes = dataset.task.shape[0]
     train, validation = _labelled(dataset.train), _labelled(dataset.validation)
     matrix, labels = _matrix(train)
 
@@ -187,7 +187,7 @@ def _chosen(
                 ),
                 settings=brief,
                 validation=context.validation,
-                metric=METRICS[recipe.student.choose_by],
+                metric=score_by(context.metric),
                 fabric=make_fabric(context.device, brief.precision),
             )
         assert fitted.score is not None
@@ -207,7 +207,7 @@ def _chosen(
             "network": context.network.model_dump(),
             "training": {key: value for key, value in asdict(brief).items() if key != "checkpoint_seconds"},
             "objective": repr(recipe.terms),
-            "choose_by": recipe.student.choose_by,
+            "choose_by": context.metric.name,
         },
         work,
     )

@@ -14,6 +14,7 @@ from attar.errors import BadInput, must
 from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
+from attar.pipeline.objective import against_labels
 from attar.pipeline.runner import run_steps
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.trained import Trained
@@ -35,8 +36,6 @@ from attar.teachers.sampled import SampledTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
-from attar.training.losses.outputs import HardLabels
-from attar.training.objective import Term
 from attar.transfer.datasets import Dataset
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
         return fitted, []
     for path in section.onnx:
-        members.append(_onnx_of(path, context, len(context.dataset.classes), section.output, section.output_name))
+        members.append(_onnx_of(path, context, context.dataset.task.shape[0], section.output, section.output_name))
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
@@ -63,7 +62,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 network = trained[-1].network
             # What was trained here was trained for its outputs to be logits, whatever they look like.
             output = section.output if section.weights else "logits"
-            classes = len(context.dataset.classes)
+            classes = context.dataset.task.shape[0]
             members.append(
                 NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
             )
@@ -83,7 +82,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     if section.samples is not None:
         teacher = SampledTeacher(teacher, section.samples, context.recipe.seed)
     settle(teacher, context.dataset.train.floats(slice(0, ROWS)))
-    classes = len(context.dataset.classes)
+    classes = context.dataset.task.shape[0]
     if teacher.classes != classes:
         raise must(
             "teacher",
@@ -189,7 +188,7 @@ def fitted_here(context: Context) -> EstimatorTeacher:
         estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
     else:
         estimator = fit_estimator(fresh, dataset.train, section.seed)
-    return EstimatorTeacher(estimator, columns=dataset.columns, classes=len(dataset.classes))
+    return EstimatorTeacher(estimator, columns=dataset.columns, classes=dataset.task.shape[0])
 
 
 def train_member(context: Context, index: int) -> Trained:
@@ -197,7 +196,7 @@ def train_member(context: Context, index: int) -> Trained:
     section = context.recipe.teacher
     assert section.network is not None
     described, seed = section.network, section.seed + index
-    step = Distill(objective={"hard": Term(loss=HardLabels())}, training=section.training)
+    step = Distill(objective=dict(against_labels(context.dataset.task).terms), training=section.training)
     tools = context.tools(section.views.views(seed), seed)
     allow = allowed(described.use)
     return run_steps([step], fresh(described, seed), tools, context.nodes, name=f"teacher/{index}", allow=allow)

@@ -17,7 +17,7 @@ from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
 from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
-from attar.training.batch import ABSENT
+from attar.tasks.labels import ABSENT
 from attar.transfer.datasets import Dataset
 from attar.transfer.split import Split
 from attar.transfer.subset import absent_classes, joined, subset_of

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attar.evidence.chance import Chance, chance
-from attar.evidence.measure import Quality, correct, quality
+from attar.evidence.measure import labels_of
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
-from attar.transfer.split import Split
+from attar.tasks.task import Chance
 
 
 def beaten_of(context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits]) -> dict[str, str]:
@@ -25,16 +21,13 @@ def beaten_of(context: Context, contenders: Contenders, validation_logits: Mappi
         validation_logits: Logits of every contender on validation.
     """
     validation = context.dataset.validation
-    by, labels = context.recipe.student.choose_by, labels_of(validation)
-    qualities = {
-        one.name: quality(validation_logits[one.name], labels, validation.classes) for one in contenders.candidates()
-    }
-    return contenders.beaten({name: _score(found, by) for name, found in qualities.items()})
-
-
-def _score(found: Quality, by: str) -> float:
-    """What a recipe chooses by, as a figure that is higher for the better of two models on the same examples."""
-    return {"accuracy": found.accuracy, "log_loss": -found.log_loss, "brier": -found.rmse}[by]
+    metric, labels = context.metric, labels_of(validation)
+    return contenders.beaten(
+        {
+            one.name: (1 if metric.higher_is_better else -1) * metric.figure(validation_logits[one.name], labels)
+            for one in contenders.candidates()
+        }
+    )
 
 
 def chosen(
@@ -53,13 +46,13 @@ def chosen(
         measured: What `attar.recipes.contenders.measure` returned.
         beaten: What `beaten_of` returned.
     """
-    labels, classes = labels_of(context.dataset.validation), context.dataset.classes
+    labels, task = labels_of(context.dataset.validation), context.dataset.task
 
     def luck(name: str) -> Chance:
-        return chance(validation_logits[name], labels, classes, "validation")
+        return task.chance(validation_logits[name], labels, "validation")
 
     def accuracy(logits: Logits) -> float:
-        return float(correct(logits, labels).mean())
+        return float(task.scores(logits, labels).mean())
 
     options = [
         _measured(one, contenders, accuracy(validation_logits[one.name]), luck(one.name), measured)
@@ -108,10 +101,3 @@ def _measured(
 def teacher_name(validation_logits: Mapping[str, Logits]) -> str:
     """The teacher, in whichever runtime comes first."""
     return next(name for name in validation_logits if name.startswith("teacher "))
-
-
-def labels_of(split: Split) -> NDArray[np.int64]:
-    """The labels of a validation or test split."""
-    assert split.labels is not None, "data sets have labels in validation and test"
-    labels: NDArray[np.int64] = split.labels.numpy()
-    return labels

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from attar.tasks.metrics import RMSE_OF_VALUES, r2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -88,7 +90,7 @@ def of_probabilities(
     The root mean square is over rows and classes: for two classes, that of the positive one.
     """
     agreement = float((predictions.argmax(1) == against.argmax(1)).mean())
-    return {"agreement": agreement, "rmse": float(np.sqrt(np.square(predictions - against).mean()))}
+    return {"agreement": agreement, "rmse": RMSE_OF_VALUES.figure(predictions, against)}
 
 
 def of_labels(predictions: Float64[np.ndarray, "rows classes"], labels: Int64[np.ndarray, " rows"]) -> dict[str, float]:
@@ -101,12 +103,5 @@ def of_labels(predictions: Float64[np.ndarray, "rows classes"], labels: Int64[np
 def of_values(
     predictions: Float64[np.ndarray, "rows outputs"], against: Float64[np.ndarray, "rows outputs"]
 ) -> dict[str, float]:
-    """Predicted values compared with others.
-
-    ``r2`` is the share of the variance that is explained, averaged over outputs; an output that never varies counts 1
-    where it is met exactly and 0 otherwise.
-    """
-    errors = np.square(predictions - against).mean(0)
-    spread = np.square(against - against.mean(0)).mean(0)
-    share = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1.0), (errors == 0).astype(float))
-    return {"r2": float(share.mean()), "rmse": float(np.sqrt(errors.mean()))}
+    """Predicted values compared with others."""
+    return {"r2": r2(predictions, against), "rmse": RMSE_OF_VALUES.figure(predictions, against)}

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput
 from attar.network.spec import Spec
+from attar.tasks.classification import RMSE_OF_PROBABILITIES
+from attar.tasks.metrics import RMSE_OF_VALUES
 from attar.training.batch import Batch
 from attar.training.fit import fit
 from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
 from attar.training.objective import Loss, Objective, Term
 from attar.training.progress import Progress, silent
 from attar.training.results import Fitted
-from attar.training.scoring import Metric, negative_brier, negative_squared_error
+from attar.training.scoring import Score, score_by
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads
 
@@ -55,11 +57,11 @@ class LabeledRows:
 
     def batch(self, rows: Tensor, epoch: int) -> Batch:
         """The batch of some rows, the same in every epoch."""
+        truth = self.values if self.labels is None else self.labels
         return Batch(
             inputs=self.inputs.index_select(0, rows),
             targets=self.targets.index_select(0, rows),
-            labels=None if self.labels is None else self.labels.index_select(0, rows),
-            values=None if self.values is None else self.values.index_select(0, rows),
+            labels=None if truth is None else truth.index_select(0, rows),
             ids=rows,
         )
 
@@ -148,9 +150,9 @@ def train_student(
         )
 
 
-def _metric(loss: Loss, by: Literal["teacher", "truth"], validation: LabeledRows) -> Metric:
+def _metric(loss: Loss, by: Literal["teacher", "truth"], validation: LabeledRows) -> Score:
     if by == "truth":
-        return negative_brier if validation.labels is not None else negative_squared_error
+        return score_by(RMSE_OF_VALUES if validation.labels is None else RMSE_OF_PROBABILITIES)
     return lambda output, batch: -loss(output, batch)
 
 

@@ -13,9 +13,6 @@ from attar.errors import BadInput
 from attar.ops.top_k import TopK, dense
 from attar.training.features import Features
 
-ABSENT = -1
-"""The label of an example whose class is not known. Terms that need a label give such an example the loss 0."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -23,11 +20,11 @@ class Batch:
 
     Attributes:
         inputs: ``[batch, ...]`` float32, as the student receives them.
-        labels: ``[batch]`` int64 class numbers (`ABSENT` where unknown), or ``[batch, position]``; None without labels.
+        labels: What is true, as the task has it: ``[batch]`` int64 class numbers (-1 where unknown), or
+            ``[batch, position]``; ``[batch, outputs]`` float32 of a regression. None without labels.
         targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values), or its
             likeliest classes alone; None without a teacher. A term that needs all classes asks `dense_targets`.
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
-        values: ``[batch, outputs]`` float32, what a regression is to give; None elsewhere.
         mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
         features: What hidden layers gave, for the one term that is computed; only the loop sets it.
     """
@@ -36,7 +33,6 @@ class Batch:
     labels: Tensor | None = None
     targets: Tensor | TopK | None = None
     ids: Tensor | None = None
-    values: Tensor | None = None
     mask: Tensor | None = None
     features: Features | None = None
 
@@ -82,7 +78,7 @@ class Batch:
         return dense(self.targets_for(term))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        names = ("inputs", "labels", "targets", "ids", "values", "mask", "features")
+        names = ("inputs", "labels", "targets", "ids", "mask", "features")
         fields = {name: getattr(self, name) for name in names}
         changed: dict[str, Any] = {
             name: value.map(change) if isinstance(value, TopK | Features) else change(value)

@@ -31,7 +31,7 @@ from attar.training.progress import Progress, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
 from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
-from attar.training.scoring import Metric, accuracy, total_score
+from attar.training.scoring import Score, total_score, usual_score
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
@@ -43,7 +43,7 @@ def fit(
     *,
     settings: Training | None = None,
     validation: Source | None = None,
-    metric: Metric = accuracy,
+    metric: Score | None = None,
     teacher: nn.Module | None = None,
     detach_teacher: bool = True,
     feature_teacher: nn.Module | None = None,
@@ -80,7 +80,8 @@ def fit(
         data: Where batches come from.
         settings: How the training goes.
         validation: Scored after each epoch to choose the best one; it never enters the gradient.
-        metric: Score per example, higher is better; its mean is the validation score.
+        metric: Score per example, higher is better; its mean is the validation score. By default that of the task that
+            ``validation`` is of, which for classes is the accuracy.
         teacher: A module that learns along with the student: its output becomes the targets, and terms with
             ``of="teacher"`` judge it (Mishra, Marr, *Apprentice*, 2018, scheme A).
         detach_teacher: Whether the student's terms leave that teacher alone.
@@ -108,7 +109,7 @@ def fit(
         data=data,
         settings=settings,
         validation=validation,
-        metric=metric,
+        metric=metric or usual_score(validation),
         teacher=teacher,
         detach_teacher=detach_teacher,
         feature_teacher=feature_teacher,

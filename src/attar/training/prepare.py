@@ -144,8 +144,8 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
             least = max(1, int(batch.labels.max()) + 1)
             width = output.shape[-1] if output.dim() == batch.labels.dim() + 1 else 0
             wanted = (count, *batch.labels.shape[1:], max(least, width))
-        elif isinstance(loss, HardValues) and batch.values is not None:
-            wanted = (count, *batch.values.shape[1:])
+        elif isinstance(loss, HardValues) and batch.labels is not None:
+            wanted = (count, *batch.labels.shape[1:])
         elif isinstance(loss, _JUDGING_TARGETS) and batch.targets is not None:
             wanted = (count, *batch.targets.shape[1:])
         if wanted is None or tuple(output.shape) == wanted:

@@ -15,7 +15,8 @@ from attar.errors import BadInput, Words, must
 from attar.tables import cells
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
-from attar.training.batch import ABSENT
+from attar.tasks.classification import Classification
+from attar.tasks.task import Task
 from attar.transfer.labels import numbered_labels
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
@@ -88,6 +89,7 @@ def from_arrays(
     labels, classes = numbered_labels(
         name, {role: (y, given_arrays[y]) for role, (_, y) in given.items()}, given_arrays.get("classes")
     )
+    task = Classification(classes)
     for role, (x, y) in given.items():
         if len(labels[role]) != len(inputs[role]):
             rule = f"as long as {x} ({len(inputs[role])} rows)"
@@ -103,10 +105,10 @@ def from_arrays(
             _names("ignore", name, given_arrays.get("ignore")) or (),
         )
         return from_tables(
-            name, inputs, labels, classes, naming, source=source, validation=validation, test=test, seed=seed,
+            name, inputs, labels, task, naming, source=source, validation=validation, test=test, seed=seed,
             role_rows=role_rows,
         )  # fmt: skip
-    splits = {role: numbered(inputs[role], labels[role], classes) for role in given}
+    splits = {role: numbered(inputs[role], labels[role], task) for role in given}
     return divided(name, source, splits, validation, test, seed, role_rows)
 
 
@@ -202,7 +204,7 @@ def from_tables(
     name: str,
     tables: Mapping[str, Any],
     labels: Mapping[str, Tensor],
-    classes: tuple[str, ...],
+    task: Task,
     naming: Naming = Naming(),
     *,
     source: str,
@@ -220,8 +222,8 @@ def from_tables(
     Args:
         name: What the data set is called.
         tables: By split, what `Columns.infer` takes; ``train`` must be there.
-        labels: By split, ``[n]`` int64 class numbers, in train `ABSENT` where unknown.
-        classes: Names of the classes.
+        labels: By split, what `Split` takes, in train also unknown ones.
+        task: What they mean.
         naming: What the user says of the columns.
         source: Where the data came from, in words.
         validation: As in `load`.
@@ -233,7 +235,7 @@ def from_tables(
         BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
             names as rows and is not said to be nominal.
     """
-    shares, drawn = _shares(name, labels, validation, test, seed, role_rows)
+    shares, drawn = _shares(name, task, labels, validation, test, seed, role_rows)
     if naming.ignore:
         tables = {role: _without(name, table, naming) for role, table in tables.items()}
         left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
@@ -255,9 +257,9 @@ def from_tables(
             matrix = columns.encode(table, unseen="missing")
         except BadInput as error:
             raise type(error)(f"{error} (In the {role} rows of {name}.)") from error
-        splits[role] = numbered(torch.from_numpy(matrix).float(), labels[role], classes, columns)
+        splits[role] = numbered(torch.from_numpy(matrix).float(), labels[role], task, columns)
     taken = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
-    return Dataset(name=name, classes=classes, source=source, drawn=drawn, **taken)
+    return Dataset(name=name, source=source, drawn=drawn, **taken)
 
 
 def _without(name: str, table: Any, naming: Naming) -> Any:
@@ -315,9 +317,9 @@ ALIKE, MANY, FEW_NAMES = 0.9, 0.5, 20
 """Share of names to rows from which on a column of texts is refused, or warned of; and names that are always fine."""
 
 
-def numbered(inputs: Tensor, labels: Tensor, classes: tuple[str, ...], columns: Columns | None = None) -> Split:
+def numbered(inputs: Tensor, labels: Tensor, task: Task, columns: Columns | None = None) -> Split:
     """A split whose rows are numbered as they come."""
-    return Split(inputs, labels, torch.arange(len(inputs)), classes, columns)
+    return Split(inputs, labels, torch.arange(len(inputs)), task, columns)
 
 
 def divided(
@@ -335,16 +337,17 @@ def divided(
         BadInput: If a share leaves nothing, or the splits break a rule of `Dataset`.
     """
     labels = {role: split.labels for role, split in splits.items() if split.labels is not None}
-    shares, drawn = _shares(name, labels, validation, test, seed, role_rows)
+    shares, drawn = _shares(name, splits["train"].task, labels, validation, test, seed, role_rows)
     taken = {
         role: splits[origin] if len(rows) == len(splits[origin]) else splits[origin].rows(rows)
         for role, (origin, rows) in shares.items()
     }
-    return Dataset(name=name, classes=splits["train"].classes, source=source, drawn=drawn, **taken)
+    return Dataset(name=name, source=source, drawn=drawn, **taken)
 
 
 def _shares(
     name: str,
+    task: Task,
     labels: Mapping[str, Tensor],
     validation: float | int,
     test: float | int,
@@ -358,21 +361,24 @@ def _shares(
     for role, share, by, stream in (("test", test, 0, TEST), ("validation", validation, seed, VALIDATION)):
         if role not in shares:
             rows = shares["train"][1]
-            taken = _taken(name, role, labels["train"][rows], rows, share, by, stream)
+            taken = _taken(name, task, role, labels["train"][rows], rows, share, by, stream)
             shares["train"], shares[role] = ("train", rows[~taken]), ("train", rows[taken])
     return shares, drawn
 
 
-def _taken(name: str, role: str, labels: Tensor, ids: Tensor, share: float | int, seed: int, stream: int) -> Tensor:
+def _taken(
+    name: str, task: Task, role: str, labels: Tensor, ids: Tensor, share: float | int, seed: int, stream: int
+) -> Tensor:
     """True for the rows that a split takes from the labeled ones."""
-    labeled = (labels != ABSENT).nonzero().flatten()
+    labeled = task.known(labels).nonzero().flatten()
     amount = share if isinstance(share, int) else round(share * len(labeled))
     right = 0 < share < 1 if isinstance(share, float) else share >= 1
     if not right or isinstance(share, bool) or not 0 < amount < len(labeled):
         rule = f"a share between 0 and 1, or a number of examples, that leaves some of the {len(labeled)} labeled ones"
         raise must(role, name, rule, share, "Use 0.1 for a tenth")
     mask = torch.zeros(len(labels), dtype=torch.bool)
-    mask[labeled[stratified(labels[labeled], ids[labeled], amount, seed=seed, stream=stream)]] = True
+    strata = task.strata(labels[labeled])
+    mask[labeled[stratified(strata, ids[labeled], amount, seed=seed, stream=stream)]] = True
     return mask
 
 

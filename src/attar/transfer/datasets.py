@@ -12,7 +12,8 @@ import torch
 from attar.errors import BadInput, NothingMatched, must, near
 from attar.network.references import call
 from attar.tables.notation import Decimal
-from attar.training.batch import ABSENT
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
 from attar.training.progress import Progress, silent
 from attar.transfer import fashion_mnist
 from attar.transfer.arrays import divided, numbered
@@ -166,7 +167,7 @@ def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed:
 
     digits = load()
     images = torch.from_numpy(digits.images).float().div_(16.0).unsqueeze(1)
-    everything = numbered(images, torch.from_numpy(digits.target).long(), tuple(map(str, range(10))))
+    everything = numbered(images, torch.from_numpy(digits.target).long(), Classification(tuple(map(str, range(10)))))
     return divided("digits", "scikit-learn's digits", {"train": everything}, validation, test, seed)
 
 
@@ -200,9 +201,10 @@ def load_fashion_mnist(
     """
     where = None if folder is None else Path(folder)
     files = fashion_mnist.read(fashion_mnist.find(where, download=download, addresses=addresses, progress=progress))
+    task = Classification(fashion_mnist.CLASSES)
     splits = {
-        "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), fashion_mnist.CLASSES),
-        "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), fashion_mnist.CLASSES),
+        "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), task),
+        "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), task),
     }
     return divided("fashion-mnist", "Fashion-MNIST by Zalando Research", splits, validation, 0.0, seed)
 
@@ -276,19 +278,19 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         if name not in dataset.classes:
             remedy = near(str(name), dataset.classes)
             raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
-    names = tuple(classes)
+    task = Classification(tuple(classes))
     renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
-    for label, name in enumerate(names):
+    for label, name in enumerate(task.classes):
         renumbered[dataset.classes.index(name)] = label
 
     def subset(split: Split) -> Split:
         # The last entry is never renumbered: it is where the label -1 of an unknown class points.
         labels = torch.full((len(split),), ABSENT) if split.labels is None else renumbered[split.labels]
         rows = labels != ABSENT
-        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], classes=names)
+        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], task=task)
 
     train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
-    return replace(dataset, train=train, validation=validation, test=test, classes=names)
+    return replace(dataset, train=train, validation=validation, test=test)
 
 
 def shrink(dataset: Dataset, limit: int) -> Dataset:
@@ -299,14 +301,14 @@ def shrink(dataset: Dataset, limit: int) -> Dataset:
     """
 
     def subset(split: Split) -> Split:
-        labels = split.ids.new_zeros(len(split)) if split.labels is None else split.labels
-        strata = int((labels.sort().values.diff() != 0).sum()) + 1
-        if limit < strata:
-            rule = f"at least {strata}, one for each class"
+        strata = split.ids.new_zeros(len(split)) if split.labels is None else split.task.strata(split.labels)
+        least = int((strata.sort().values.diff() != 0).sum()) + 1
+        if limit < least:
+            rule = f"at least {least}, one for each class"
             raise must("limit", dataset.name, rule, limit, "Use more, or fewer classes")
         if len(split) <= limit:
             return split
-        return split.rows(stratified(labels, split.ids, limit, seed=0, stream=_LIMIT, least=1))
+        return split.rows(stratified(strata, split.ids, limit, seed=0, stream=_LIMIT, least=1))
 
     train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
     return replace(dataset, train=train, validation=validation, test=test)

@@ -17,7 +17,8 @@ from torch import Tensor
 from attar.errors import AttarError, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
-from attar.training.batch import ABSENT
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
 from attar.transfer.arrays import Naming, from_arrays, from_tables, rows_by_role
 from attar.transfer.csv_file import Table, corrupt, read_csv
 from attar.transfer.limits import allowed, existing, printable, too_large
@@ -150,7 +151,7 @@ def load_table(
         printable(path.stem),
         tables,
         known,
-        tuple(str(value) for value in classes),
+        Classification(tuple(str(value) for value in classes)),
         Naming(nominal=tuple(nominal), digits=True, decimal=first.decimal),
         source=name,
         seed=seed,

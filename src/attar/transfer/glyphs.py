@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from attar.errors import BadInput, Words, missing_extra, must
+from attar.tasks.classification import Classification
 from attar.transfer.split import Dataset, Split
 
 if TYPE_CHECKING:
@@ -121,10 +122,10 @@ def load_glyphs(folder: str | Path | None = None) -> Dataset:
         images = np.concatenate([_drawn(root / font, names) for font in fonts])
         labels = torch.arange(len(names)).repeat(len(fonts))
         ids = torch.arange(first, first + len(images))
-        splits[role] = Split(torch.from_numpy(images[:, None]), labels, ids, names)
+        splits[role] = Split(torch.from_numpy(images[:, None]), labels, ids, Classification(tuple(names)))
         first += len(images)
     source = f"{len(TRAIN)} + {len(VALIDATION)} + {len(TEST)} fonts of Debian, drawn by {_versions()}"
-    return Dataset("glyphs", splits["train"], splits["validation"], splits["test"], names, source)
+    return Dataset("glyphs", splits["train"], splits["validation"], splits["test"], source)
 
 
 def syllables() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, Words, must, near, shown
-from attar.training.batch import ABSENT
+from attar.tasks.labels import ABSENT
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import torch
 
 from attar.errors import CorruptFile, must, near
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 from attar.transfer.arrays import TEST, VALIDATION
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
@@ -103,13 +104,13 @@ def load_letter(
             torch.from_numpy(columns.encode(values[chosen])).float(),
             torch.from_numpy(numbers[chosen]),
             torch.from_numpy(chosen),
-            tuple(classes),
+            Classification(tuple(classes)),
             columns,
         )
         for role, chosen in rows.items()
     }
     by_chance = ("validation", "test")
-    return Dataset(problem, classes=tuple(classes), source="Letter Recognition, UCI", drawn=by_chance, **splits)
+    return Dataset(problem, source="Letter Recognition, UCI", drawn=by_chance, **splits)
 
 
 def read(path: Path = FILE) -> tuple[np.ndarray, np.ndarray]:

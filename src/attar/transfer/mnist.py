@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from attar.errors import Words, must
+from attar.tasks.classification import Classification
 from attar.transfer import fashion_mnist
 from attar.transfer.arrays import divided, numbered
 from attar.transfer.split import Dataset
@@ -40,9 +41,10 @@ def load_mnist(folder: str | Path | None = None, *, validation: float | int = 0.
         rule = f"one with {', '.join(fashion_mnist.DIGESTS)} (.gz or not)"
         raise must("folder", "load_mnist", rule, place, "Set ATTAR_DATA to the folder above a folder mnist with them")
     files = fashion_mnist.read(place, dict.fromkeys(fashion_mnist.DIGESTS))
+    task = Classification(CLASSES)
     found = {
-        "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), CLASSES),
-        "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), CLASSES),
+        "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), task),
+        "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), task),
     }
     for role, split in found.items():
         if tuple(split.inputs.shape) != (_SIZES[role], 1, 28, 28):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from attar.errors import Words, must
+from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
-from attar.training.batch import ABSENT
+from attar.tasks.task import Task, classes_of
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -21,10 +20,11 @@ class Split:
 
     Attributes:
         inputs: ``[n, ...]``, float32, or uint8 for pixels, which `floats` scales to 0..1.
-        labels: ``[n]`` int64 class numbers, `ABSENT` (-1) where unknown; None without labels.
+        labels: ``[n, ...]``, one row for each example, as the task has them: class numbers, -1 where unknown; None
+            without labels.
         ids: ``[n]`` int64, all different: the row of each example in the file or array it came from. They stay with
             the example through every subset.
-        classes: Names of the classes; a label is the index of its name.
+        task: What labels, and the outputs of networks, mean.
         columns: What the columns of a table hold, whose rows the inputs are then, ``[n, columns]`` float32: codes of
             nominal values, and NaN where a value is missing. None for other data, in which NaN is an error.
 
@@ -35,7 +35,7 @@ class Split:
     inputs: Tensor
     labels: Tensor | None
     ids: Tensor
-    classes: tuple[str, ...]
+    task: Task
     columns: Columns | None = None
 
     def __post_init__(self) -> None:
@@ -57,27 +57,21 @@ class Split:
                 row = int(wrong.flatten(1).any(1).nonzero()[0])
                 got = Words(f"{'NaN or ' if self.columns is None else ''}infinity in row {row}")
                 raise must("inputs", "Split", "finite", got, "Remove or repair such rows")
-        for name, column in (("ids", self.ids), ("labels", self.labels)):
-            if column is None:
-                continue
-            if column.dtype != torch.int64:
-                raise must(name, "Split", "int64", column.dtype, "Convert them with .long()")
-            if column.shape != (len(self),):
-                raise must(
-                    name, "Split", f"one for each of the {len(self)} rows", tuple(column.shape), "Leave none out"
-                )
+        given: object = self.task
+        if not isinstance(given, Task):
+            remedy = "Name the classes: attar.Classification(('cat', 'dog'))"
+            raise must("task", "Split", "a task, which says what labels mean", given, remedy)
+        if self.ids.dtype != torch.int64:
+            raise must("ids", "Split", "int64", self.ids.dtype, "Convert them with .long()")
+        if self.ids.shape != (len(self),):
+            rule = f"one for each of the {len(self)} rows"
+            raise must("ids", "Split", rule, tuple(self.ids.shape), "Leave none out")
         repeated = int((self.ids.sort().values.diff() == 0).sum())
         if repeated:
             remedy = "Number the rows, for instance with torch.arange(n)"
             raise must("ids", "Split", "all different", Words(f"{repeated} repeated"), remedy)
-        if (
-            self.labels is not None
-            and len(self)
-            and not -1 <= self._extreme(min) <= self._extreme(max) < len(self.classes)
-        ):
-            got = Words(f"{self._extreme(min)} .. {self._extreme(max)}")
-            rule = f"from 0 to {len(self.classes) - 1} (there are {len(self.classes)} classes), or -1 where unknown"
-            raise must("labels", "Split", rule, got, "Number the classes from 0, or name all of them in classes")
+        if self.labels is not None:
+            self.task.check_labels(self.labels, len(self), "Split")
 
     def __len__(self) -> int:
         return self.inputs.shape[0]
@@ -85,7 +79,16 @@ class Split:
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.inputs.shape[1:]))
         kind = str(self.inputs.dtype).removeprefix("torch.")
-        return f"Split({len(self)} examples of {shape} {kind}, {len(self.classes)} classes)"
+        return f"Split({len(self)} examples of {shape} {kind}, {self.task})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the task tells apart.
+
+        Raises:
+            BadInput: If it tells none apart.
+        """
+        return classes_of(self.task)
 
     def rows(self, indices: Tensor | slice) -> Split:
         """A part of the split, with the same ids; a slice shares its memory.
@@ -121,26 +124,21 @@ class Split:
                 continue
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
-        digest.update(repr(self.classes).encode())
+        digest.update(json.dumps(self.task.to_json()).encode())
         if self.columns is not None:
             digest.update(json.dumps(self.columns.to_json()).encode())
         return digest.hexdigest()
 
-    def _extreme(self, which: Callable[[Sequence[int]], int]) -> int:
-        assert self.labels is not None
-        return which([int(value) for value in self.labels.aminmax()])
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
-    """A task: examples to train on, to choose by, and to report on.
+    """A data set: examples to train on, to choose by, and to report on.
 
     Attributes:
         name: What it is called in reports.
         train: What is learned from; labels may be unknown for some or all rows.
         validation: What every choice is made on; labeled.
         test: What is read once, at the end; labeled.
-        classes: Names of the classes, the same in every split.
         source: Where the data came from, in words.
         drawn: Which of validation and test were drawn by chance out of one set of rows: nothing says what models from
             elsewhere have seen of them.
@@ -153,18 +151,15 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    classes: tuple[str, ...]
     source: str
     drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise must("classes", self.name, "two or more different names", self.classes, "Name each class once")
         expected = (tuple(self.train.inputs.shape[1:]), str(self.train.inputs.dtype))
         for role, split in self.splits().items():
             of = f"the {role} split of {self.name}"
-            if split.classes != self.classes:
-                raise must("classes", of, f"those of the data set, {self.classes}", split.classes, "Use the same names")
+            if split.task != self.task:
+                raise must("task", of, f"that of train, {shown(self.task)}", split.task, "Use one task for all splits")
             if len(split) == 0:
                 raise must("inputs", of, "at least one example", Words("none"), "Give more rows or another share")
             if split.columns != self.train.columns:
@@ -174,22 +169,26 @@ class Dataset:
             if got != expected:
                 remedy = "Bring all splits into one form"
                 raise must("inputs", of, f"of shape {expected[0]} and type {expected[1]} as in train", got, remedy)
-            if role != "train" and (split.labels is None or bool((split.labels == ABSENT).any())):
+            if role != "train" and (split.labels is None or not bool(self.task.known(split.labels).all())):
                 remedy = "Label every row, or leave the unlabeled rows to train"
                 raise must("labels", of, "known for every row", Words("unknown ones"), remedy)
-        if self.train.labels is not None and bool((self.train.labels != ABSENT).any()):
-            counts = torch.bincount(self.train.labels[self.train.labels != ABSENT], minlength=len(self.classes))
-            empty = [name for name, count in zip(self.classes, counts.tolist(), strict=True) if count == 0]
-            if empty:
-                remedy = "Give examples of it, or number and name only the classes that have some"
-                raise must(
-                    "labels", f"the train split of {self.name}", "of every class", Words(f"none of {empty}"), remedy
-                )
+        labels = self.task.unknown_labels(len(self.train)) if self.train.labels is None else self.train.labels
+        self.task.check_enough(labels, self.name)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{role} {len(split)}" for role, split in self.splits().items())
         shape = " x ".join(map(str, self.train.inputs.shape[1:]))
-        return f"Dataset({self.name}: {sizes}; inputs {shape}; {len(self.classes)} classes; from {self.source})"
+        return f"Dataset({self.name}: {sizes}; inputs {shape}; {self.task}; from {self.source})"
+
+    @property
+    def task(self) -> Task:
+        """What labels, and the outputs of networks, mean, the same in every split."""
+        return self.train.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the task tells apart; see `Split.classes`."""
+        return self.train.classes
 
     @property
     def columns(self) -> Columns | None:

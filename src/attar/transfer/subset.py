@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import BadInput, NothingMatched, must, near, shown
-from attar.training.batch import ABSENT
+from attar.tasks.labels import ABSENT
 from attar.transfer.split import Split
 from attar.transfer.stratify import stratified
 
@@ -56,7 +56,7 @@ def subset_of(
         chosen = torch.isin(split.labels, torch.tensor([split.classes.index(name) for name in named]))
         split = split.rows(chosen if only is not None else ~chosen)
     if share < 1:
-        strata = torch.zeros(len(split), dtype=torch.int64) if split.labels is None else split.labels
+        strata = torch.zeros(len(split), dtype=torch.int64) if split.labels is None else split.task.strata(split.labels)
         amount = round(share * len(split))
         split = split.rows(stratified(strata, split.ids, amount, seed=seed, stream=_SHARE))
     if len(split) == 0:
@@ -74,15 +74,15 @@ def joined(split: Split, inputs: Tensor, *, original: bool = True) -> Split:
         original: False leaves the examples of ``split`` out.
     """
     first = int(split.ids.max()) + 1 if len(split) else 0
-    ids, labels = torch.arange(first, first + len(inputs)), torch.full((len(inputs),), ABSENT)
+    ids, labels = torch.arange(first, first + len(inputs)), split.task.unknown_labels(len(inputs))
     if not original:
-        return Split(inputs, labels, ids, split.classes, split.columns)
-    known = torch.full((len(split),), ABSENT) if split.labels is None else split.labels
+        return Split(inputs, labels, ids, split.task, split.columns)
+    known = split.task.unknown_labels(len(split)) if split.labels is None else split.labels
     return Split(
         torch.cat([split.inputs, inputs]),
         torch.cat([known, labels]),
         torch.cat([split.ids, ids]),
-        split.classes,
+        split.task,
         split.columns,
     )
 

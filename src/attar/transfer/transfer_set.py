@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attar.errors import Words, must
 from attar.ops.top_k import TopK
+from attar.tasks.task import Task
 from attar.teachers.teacher import Teacher, ask, gives
 from attar.teachers.trial import trial
 from attar.training.batch import Batch
@@ -124,6 +125,11 @@ class TransferSet:
         self.targets = targets
         self.labelled = labelled
 
+    @property
+    def task(self) -> Task:
+        """What outputs and labels mean."""
+        return self.split.task
+
     def __len__(self) -> int:
         return len(self.split)
 
@@ -139,20 +145,21 @@ class TransferSet:
             epoch: Number of the epoch, from 0.
 
         Raises:
-            BadInput: If the targets are not ``[batch, classes]``.
+            BadInput: If the targets are not of the shape of the task's outputs.
         """
         view = epoch % self.views.count
         ids = self.split.ids.index_select(0, rows)
         inputs = self.views(self.split.floats(rows), ids, view)
         labels = self.split.labels.index_select(0, rows) if self.labelled and self.split.labels is not None else None
+        mask = None if labels is None else self.task.mask(labels)
         if self.targets is None:
-            return Batch(inputs=inputs, labels=labels, ids=ids)
+            return Batch(inputs=inputs, labels=labels, ids=ids, mask=mask)
         targets = self.targets(inputs, rows, view)
-        expected = (len(rows), len(self.split.classes))
+        expected = (len(rows), *self.task.shape)
         if tuple(targets.shape) != expected:
             remedy = "Use a teacher of the same classes, in the same order"
-            raise must("targets", "TransferSet", f"of shape {expected}, [batch, classes]", tuple(targets.shape), remedy)
-        return Batch(inputs=inputs, labels=labels, targets=targets, ids=ids)
+            raise must("targets", "TransferSet", f"of shape {expected}, for {self.task}", tuple(targets.shape), remedy)
+        return Batch(inputs=inputs, labels=labels, targets=targets, ids=ids, mask=mask)
 
 
 def _check_stored(targets: Targets, split: Split, views: Views) -> None:
@@ -162,9 +169,10 @@ def _check_stored(targets: Targets, split: Split, views: Views) -> None:
             f"targets of {len(targets)} other examples" if len(targets) != len(split) else "targets of other examples"
         )
         raise must("targets", "TransferSet", f"about the {len(split)} rows of the split", got, "Label this split")
-    if targets.classes != split.classes:
+    if targets.task != split.task:
         remedy = "Use a teacher of the same classes, in the same order"
-        raise must("targets", "TransferSet", f"of the classes {split.classes}", targets.classes, remedy)
+        rule = f"for {split.task}: {', '.join(split.task.names)}"
+        raise must("targets", "TransferSet", rule, list(targets.task.names), remedy)
     if targets.views != views.count:
         remedy = "Label with the same views that training uses"
         raise must("targets", "TransferSet", f"of {views.count} views", targets.views, remedy)

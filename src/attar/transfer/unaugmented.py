@@ -17,8 +17,9 @@ class UnaugmentedTargets:
     Example:
         >>> import torch
         >>> from attar.teachers.teacher import NetworkTeacher
+        >>> from attar.tasks.classification import Classification
         >>> from attar.transfer.transfer_set import Live
-        >>> split = Split(torch.tensor([[3.0, 1.0]]), None, torch.tensor([0]), ("a", "b"))
+        >>> split = Split(torch.tensor([[3.0, 1.0]]), None, torch.tensor([0]), Classification(("a", "b")))
         >>> targets = UnaugmentedTargets(Live(NetworkTeacher(torch.nn.Identity(), classes=2)), split)
         >>> targets(torch.tensor([[9.0, 9.0]]), torch.tensor([0]), 5)
         tensor([[ 1., -1.]])

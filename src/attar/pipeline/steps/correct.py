@@ -20,7 +20,6 @@ from attar.network.spec import Spec
 from attar.ops.class_shift import best_class_shift
 from attar.pipeline.step import Result, Step, Tools
 from attar.pipeline.trained import Trained
-from attar.training.scoring import METRICS
 from attar.transfer.split import Dataset
 from attar.transfer.subset import absent_classes
 
@@ -92,7 +91,7 @@ class Correct(Step):
 
 def _score(tools: Tools, logits: Tensor) -> float:
     """What the recipe chooses by, of logits ``[n, classes]`` on validation."""
-    metric, total = METRICS[tools.choose_by], 0.0
+    metric, total = tools.metric, 0.0
     for rows in torch.split(torch.arange(len(logits)), 512):
         total += float(metric(logits[rows], tools.validation.batch(rows, 0)).sum())
     return total / len(logits)

@@ -23,9 +23,8 @@ from attar.quantization.attach import train_codebooks_only_
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
-from attar.training.losses.outputs import HardLabels
+from attar.training.losses.outputs import AGAINST_LABELS
 from attar.training.objective import Objective
-from attar.training.scoring import METRICS
 from attar.training.settings import Training
 from attar.transfer.split import Dataset
 from attar.transfer.transfer_set import Live, TargetSource
@@ -79,10 +78,10 @@ class Distill(Step):
         if tools.teacher is None or tools.teacher.learning is not None:
             return tools.teacher is not None
         terms = self.terms.terms.values()
-        return not all(isinstance(term.loss, HardLabels) and term.of == "student" for term in terms)
+        return not all(isinstance(term.loss, AGAINST_LABELS) and term.of == "student" for term in terms)
 
     def resolved(self, tools: Tools) -> Distill:
-        """Without a teacher: hard labels at full weight, for as many optimizer steps as the student takes."""
+        """Without a teacher: the loss against labels at full weight, for as many steps as the student takes."""
         if tools.teacher is not None:
             return self
         training = self.settings
@@ -92,7 +91,7 @@ class Distill(Step):
             times = max(1, round(steps[0] / steps[1]))
             patience = None if training.patience is None else training.patience * times
             training = replace(training, epochs=training.epochs * times, patience=patience)
-        terms = dict(labels_alone(self.terms).terms)
+        terms = dict(labels_alone(self.terms, tools.dataset.task).terms)
         return self.model_copy(update={"objective": terms, "training": training, "teacher": "teacher"})
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
@@ -119,7 +118,7 @@ class Distill(Step):
                     tools.transfer_set(own),
                     settings=settings,
                     validation=tools.validation,
-                    metric=METRICS[tools.choose_by],
+                    metric=tools.metric,
                     teacher=beside,
                     detach_teacher=teacher is None or teacher.detach,
                     feature_teacher=features,

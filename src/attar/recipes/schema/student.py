@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -28,8 +28,10 @@ class StudentSection(Section):
     seeds: Annotated[int, Field(ge=1, le=20)] = Field(
         1, description="trainings from different seeds; the best on validation ships"
     )
-    choose_by: Literal["accuracy", "log_loss", "brier"] = Field(
-        "accuracy", description="score on validation by which epochs, seeds and settings of a synthesis are chosen"
+    choose_by: str | None = Field(
+        None,
+        description="metric on validation by which epochs, seeds and settings of a synthesis are chosen: accuracy, "
+        "log_loss or rmse where classes are told apart; the first of the task's if left out",
     )
 
     @model_validator(mode="before")

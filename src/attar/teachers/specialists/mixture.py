@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attar.errors import must
-from attar.training.batch import ABSENT, Batch, Source
+from attar.tasks.labels import ABSENT
+from attar.training.batch import Batch, Source
 
 
 class Mixture:

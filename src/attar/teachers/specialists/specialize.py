@@ -20,13 +20,14 @@ from attar.errors import BadInput, StaleStore, must
 from attar.network.weights import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.processes import alone
+from attar.tasks.labels import ABSENT
 from attar.teachers.specialists.files import is_written, place_of, read_json, write_json, write_specialist
 from attar.teachers.specialists.head import find_head, specialized
 from attar.teachers.specialists.mixture import Mixture
 from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, about_of
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.batch import ABSENT, Source
+from attar.training.batch import Source
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels

@@ -11,7 +11,8 @@ from attar.errors import BadInput, must
 from attar.ops.decoupling import decoupled, standardized
 from attar.ops.divergence import forward_kl
 from attar.ops.dtypes import at_least_float32
-from attar.training.batch import ABSENT, Batch
+from attar.tasks.labels import ABSENT
+from attar.training.batch import Batch
 from attar.training.checked import named
 from attar.training.schedule import Schedule, check_temperature, value_at
 

@@ -11,7 +11,8 @@ from attar.errors import BadInput, must
 from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
 from attar.ops.dtypes import at_least_float32
 from attar.ops.top_k import TopK, check_rest, top_k_kl
-from attar.training.batch import ABSENT, Batch
+from attar.tasks.labels import ABSENT
+from attar.training.batch import Batch
 from attar.training.checked import named
 from attar.training.schedule import Schedule, check_temperature, value_at
 
@@ -120,8 +121,12 @@ class HardValues:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over outputs of the squared differences, per example."""
-        if batch.values is None:
+        if batch.labels is None:
             raise BadInput(
-                "values of the batch must be present for HardValues; got none. Give values or drop the term."
+                "labels of the batch must be present for HardValues; got none. Give the true values or drop the term."
             )
-        return squared_error(output, batch.values)
+        return squared_error(output, batch.labels)
+
+
+AGAINST_LABELS = (HardLabels, HardValues)
+"""Losses that look at labels alone, whatever a teacher gives."""

@@ -176,7 +176,7 @@ def discard_stale(folder: Path, wanted: Manifest, of: str) -> None:
 
 
 def _check_fresh(folder: Path, manifest: Manifest, wanted: Manifest) -> None:
-    requested: dict[str, object] = {"top_k": wanted.top_k, "dtype": wanted.dtype, "classes": wanted.classes}
+    requested: dict[str, object] = {"top_k": wanted.top_k, "dtype": wanted.dtype, "task": wanted.task}
     if wanted.sources is not None:
         requested["sources"] = wanted.sources
     manifest.check_fresh(folder, {**wanted.fingerprints, **requested})

@@ -83,7 +83,7 @@ def label(
 
     settle(teacher, rows())
     wanted = Manifest(
-        classes=tuple(split.classes),
+        task=split.task,
         top_k=top_k,
         dtype=dtype,
         rows=len(split),
@@ -113,10 +113,12 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
         raise must(
             "split", "label", "at least one example", Words("none"), "Give the examples that the teacher shall label"
         )
-    if teacher.classes != len(split.classes):
+    if teacher.classes != split.task.shape[0]:
+        logits = gives(teacher) == "logits"
+        does = f"tells {teacher.classes} classes apart" if logits else f"gives {teacher.classes} values"
         raise BadInput(
-            f"{named(teacher)} tells {teacher.classes} classes apart, and the data have {len(split.classes)}. Give it "
-            "data with the classes, in the order, that it was trained on."
+            f"{named(teacher)} {does}, and the data have {split.task.shape[0]}. Give it data with the "
+            f"{'classes' if logits else 'values'}, in the order, that it was trained on."
         )
     if gives(teacher) == "values" and coding.dtype != VALUES:
         remedy = "Leave it out: values are kept as they are"

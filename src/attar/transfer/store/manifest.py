@@ -10,6 +10,8 @@ from typing import Any
 
 from attar.errors import BadInput, StaleStore, must, shown
 from attar.records import read_record, to_text
+from attar.tasks.known import task_from_json
+from attar.tasks.task import Task
 from attar.transfer.store.coding import DTYPES, VALUES, Coding
 from attar.transfer.store.fidelity import Fidelity
 from attar.transfer.store.files import corrupt, write_store_file
@@ -51,7 +53,7 @@ class Manifest:
     """The manifest of a store.
 
     Attributes:
-        classes: The name of each class.
+        task: What outputs mean.
         top_k: How many classes are kept of each example; None keeps all.
         dtype: How a number is kept.
         rows: Number of examples.
@@ -65,7 +67,7 @@ class Manifest:
             store of an earlier version has none.
     """
 
-    classes: tuple[str, ...]
+    task: Task
     top_k: int | None
     dtype: str
     rows: int
@@ -84,7 +86,7 @@ class Manifest:
 
     @property
     def coding(self) -> Coding:
-        return Coding(len(self.classes), self.top_k, self.dtype)
+        return Coding(self.task.shape[0], self.top_k, self.dtype)
 
     def shards(self) -> Iterator[Shard]:
         for view in range(self.views):
@@ -95,7 +97,7 @@ class Manifest:
         document = {
             "format": _FORMATS[self.dtype],
             "kind": self.kind,
-            "classes": list(self.classes),
+            "task": self.task.to_json(),
             "top_k": self.top_k,
             "dtype": self.dtype,
             "rows": self.rows,
@@ -121,7 +123,7 @@ class Manifest:
             raise must("format", str(path), " or ".join(map(str, _FORMATS.values())), got, remedy)
         try:
             manifest = cls(
-                classes=tuple(str(name) for name in document["classes"]),
+                task=task_from_json(document["task"], str(path)),
                 top_k=None if document["top_k"] is None else int(document["top_k"]),
                 dtype=str(document.get("dtype", DTYPES[0])),
                 rows=int(document["rows"]),
@@ -137,20 +139,20 @@ class Manifest:
             )
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise corrupt(path, f"an entry is missing or wrong ({error!r})", unusable=True) from error
-        if min(manifest.rows, manifest.views, manifest.rows_per_shard, len(manifest.classes)) < 1:
+        if min(manifest.rows, manifest.views, manifest.rows_per_shard) < 1:
             raise corrupt(path, "a number of it is below 1", unusable=True)
         if manifest.views * -(-manifest.rows // manifest.rows_per_shard) > _MOST_SHARDS:
             raise corrupt(path, f"it has more than {_MOST_SHARDS} shards", unusable=True)
         if _FORMATS.get(manifest.dtype) != document["format"]:
             raise corrupt(path, f"its dtype {shown(manifest.dtype)} are not of its format", unusable=True)
-        if manifest.top_k is not None and not 1 <= manifest.top_k < len(manifest.classes):
-            raise corrupt(path, f"it keeps {manifest.top_k} of {len(manifest.classes)} classes", unusable=True)
+        if manifest.top_k is not None and not 1 <= manifest.top_k < manifest.task.shape[0]:
+            raise corrupt(path, f"it keeps {manifest.top_k} of {manifest.task.shape[0]} classes", unusable=True)
         return manifest
 
     def check_fresh(self, folder: Path, requested: Mapping[str, object]) -> None:
         """Raise StaleStore, naming everything that differs, unless the store is what was asked for."""
-        stored = {**self.fingerprints, "top_k": self.top_k, "dtype": self.dtype, "classes": self.classes}
-        shorten = {"teacher": 16, "data": 16, "views": 200, "top_k": 16, "dtype": 16, "classes": 80}
+        stored = {**self.fingerprints, "top_k": self.top_k, "dtype": self.dtype, "task": self.task}
+        shorten = {"teacher": 16, "data": 16, "views": 200, "top_k": 16, "dtype": 16, "task": 120}
         if self.sources is not None:
             stored["sources"], shorten["sources"] = self.sources, 80
         differences = [

@@ -76,13 +76,13 @@ def merge(
         dtype = VALUES
     if top_k is None and all(member.manifest.top_k is not None for member in members):
         top_k = max(member.manifest.top_k or 0 for member in members)
-    Coding(len(first.classes), top_k, dtype).check("merge")
+    Coding(first.task.shape[0], top_k, dtype).check("merge")
     for name, number in (("batch_size", batch_size), ("rows_per_shard", rows_per_shard)):
         if number < 1:
             raise must(name, "merge", "at least 1", number, "Leave it out")
     teachers = [str(member.manifest.fingerprints["teacher"]) for member in members]
     wanted = Manifest(
-        classes=first.classes,
+        task=first.task,
         top_k=top_k,
         dtype=dtype,
         rows=first.rows,
@@ -168,7 +168,7 @@ def _check_alike(one: _Member, other: _Member) -> None:
     differences = [
         label for name, label in names.items() if one.manifest.fingerprints[name] != other.manifest.fingerprints[name]
     ]
-    if one.manifest.classes != other.manifest.classes:
+    if one.manifest.task != other.manifest.task:
         differences.append("classes")
     if (one.manifest.dtype == VALUES) != (other.manifest.dtype == VALUES):
         differences.append("kind of numbers")

@@ -114,7 +114,7 @@ def read_shard(folder: Path, manifest: Manifest, shard: Shard, ids: Tensor | Non
     own, view = _array(path, table, "id", np.dtype(np.int64), 0), _array(path, table, "view", np.dtype(np.int32), 0)
     if (view != shard.view).any() or (ids is not None and not np.array_equal(own, ids[shard.slice].numpy())):
         raise corrupt(path, "it is about other examples or another view")
-    if "index" in columns and not ((columns["index"] >= 0) & (columns["index"] < len(manifest.classes))).all():
+    if "index" in columns and not ((columns["index"] >= 0) & (columns["index"] < manifest.task.shape[0])).all():
         raise corrupt(path, "it names classes that there are not")
     return ShardData(own, columns, len(data))
 

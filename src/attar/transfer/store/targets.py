@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attar.errors import must
 from attar.ops.top_k import TopK
+from attar.tasks.task import Task
 from attar.transfer.split import Split
 from attar.transfer.store.coding import Coding
 from attar.transfer.store.fidelity import Fidelity
@@ -26,7 +27,7 @@ class Targets:
 
     Attributes:
         folder: Where they are kept.
-        classes: The name of each class.
+        task: What outputs mean.
         kind: ``"logits"``, ``"top-k"``, or ``"values"`` of a regression.
         top_k: How many classes are kept of each example; None keeps all.
         dtype: How a number is kept: ``"float16"`` or ``"int8"``; ``"float32"`` for values.
@@ -37,7 +38,7 @@ class Targets:
     """
 
     folder: Path
-    classes: tuple[str, ...]
+    task: Task
     kind: str
     top_k: int | None
     dtype: str
@@ -76,7 +77,7 @@ class Targets:
         if teacher_fingerprint is not None:
             requested["teacher"] = teacher_fingerprint
         if split is not None:
-            requested |= {"data": split.fingerprint(), "classes": tuple(split.classes)}
+            requested |= {"data": split.fingerprint(), "task": split.task}
         if views is not None:
             requested["views"] = views.fingerprint()
         manifest.check_fresh(folder, requested)
@@ -84,7 +85,7 @@ class Targets:
         ids, columns, size_bytes = read_all(folder, manifest, None if split is None else split.ids)
         return cls(
             folder=folder,
-            classes=manifest.classes,
+            task=manifest.task,
             kind=manifest.kind,
             top_k=manifest.top_k,
             dtype=manifest.dtype,
@@ -141,6 +142,6 @@ class Targets:
         dtype = f" in {self.dtype}" if self.dtype == "int8" else ""
         views = f"{self.views} view{'s' if self.views > 1 else ''}"
         return (
-            f"{what}{dtype} of {len(self):,} examples in {views}, {len(self.classes)} classes, "
+            f"{what}{dtype} of {len(self):,} examples in {views}, {self.task}, "
             f"{self.bytes_per_example:.1f} bytes per example, in {self.folder}"
         )

@@ -1,0 +1,234 @@
+"""What a task is: everything that must be known of a network's outputs to train, store, judge and show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.errors import BadInput, must, near
+from attar.tasks.metrics import Floats, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What there is to say of a model whose answers may be worth nothing.
+
+    Attributes:
+        sentence: What follows the model's name, without a period; None where it is better than any constant prediction.
+        guessing: Whether its predictions have nothing to do with the labels. A model of rare classes may be useful and
+            yet no better than the constant prediction that none occurs; one that guesses is not.
+    """
+
+    sentence: str | None
+    guessing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """The losses that suit a task, as tables of a recipe's objective.
+
+    Attributes:
+        labels: Against what is true.
+        teacher: Against what a teacher gives.
+    """
+
+    labels: Mapping[str, Any]
+    teacher: Mapping[str, Any]
+
+
+@runtime_checkable
+@runtime_checkable
+class Quality(Protocol):
+    """How good a model is on some examples: a frozen dataclass whose fields are the keys of the evidence.
+
+    Beside these there is a field for each metric of the task that is a figure of its own, by the metric's name.
+    """
+
+    @property
+    def examples(self) -> int:
+        """How many were judged."""
+        ...
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the figure of the task's first metric."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What outputs mean. A task is a frozen dataclass of plain values; equal tasks mean the same.
+
+    Labels are a tensor with one row for each example. What a row is, and what says that it is not known, is up to the
+    task; so is what an output is. Methods that judge take arrays, as runtimes give them.
+    """
+
+    use: ClassVar[str]
+    """What it is called in a file."""
+
+    target: ClassVar[Literal["logits", "values"]]
+    """What a network gives: logits, which mean the same when a number is added to all classes, or values."""
+
+    losses: ClassVar[Losses]
+    """What is minimized where a recipe does not say."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the output for one example: ``(classes,)``, ``(outputs,)``, ``(classes, height, width)``."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the numbers along the first axis of an output are called: classes, or values."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """By what models are judged, by name. The first decides where nobody says what to choose by."""
+        ...
+
+    def __str__(self) -> str:
+        """What it is in a few words, such as ``10 classes``."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as plain values, with ``use``; see `attar.tasks.known.task_from_json`."""
+        ...
+
+    # -- labels --------------------------------------------------------------------------------------------------------
+
+    def check_labels(self, labels: Tensor, rows: int, of: str) -> None:
+        """See that labels are what this task's labels are.
+
+        Args:
+            labels: One row for each example.
+            rows: How many examples there are.
+            of: Whose labels they are; for the message.
+
+        Raises:
+            BadInput: If shape, type or values are not right.
+        """
+        ...
+
+    def check_enough(self, labels: Tensor, of: str) -> None:
+        """See that there is something to learn: asked of the training labels of a data set.
+
+        Args:
+            labels: One row for each example, checked.
+            of: Whose labels they are; for the message.
+
+        Raises:
+            BadInput: If there is not, such as a class without an example.
+        """
+        ...
+
+    def known(self, labels: Tensor) -> Tensor:
+        """``[n]`` bool: of which examples something is known."""
+        ...
+
+    def unknown_labels(self, rows: int) -> Tensor:
+        """Labels of examples of which nothing is known, ``[rows, ...]``."""
+        ...
+
+    def strata(self, labels: Tensor) -> Tensor:
+        """``[n]`` int64: examples of one number are alike, and all parts of a data set get their share of them."""
+        ...
+
+    def mask(self, labels: Tensor) -> Tensor | None:
+        """``[n]`` or ``[n, position]`` bool: what counts in losses and scores; None counts every example once."""
+        ...
+
+    # -- outputs -------------------------------------------------------------------------------------------------------
+
+    def quality(self, outputs: Floats, labels: NDArray[Any]) -> Quality:
+        """How good outputs are, given the labels; examples of which nothing is known are left out.
+
+        Args:
+            outputs: ``[n, *shape]``, finite where something is known.
+            labels: ``[n, ...]``.
+
+        Raises:
+            BadInput: If shapes do not fit, an output is not finite, or no label is known.
+        """
+        ...
+
+    def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[Any]:
+        """The first metric of each example of which something is known, higher is better: what paired tests compare.
+
+        Args:
+            outputs: ``[n, *shape]``.
+            labels: ``[n, ...]``.
+
+        Returns:
+            ``[known]``: bools where an example is right or wrong, else floats.
+
+        Raises:
+            BadInput: If shapes do not fit.
+        """
+        ...
+
+    def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float | None:
+        """Share of examples (or positions), in 0..1, on which two models say the same; None where nothing is said.
+
+        Args:
+            outputs_a: ``[n, *shape]``, at least one.
+            outputs_b: ``[n, *shape]``, of the same examples.
+        """
+        ...
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
+        """Hold a model against one constant answer, and against guessing.
+
+        Args:
+            outputs: ``[n, *shape]``.
+            labels: ``[n, ...]``.
+            split: What the examples are called: ``validation``.
+        """
+        ...
+
+    def label_in_words(self, label: Tensor) -> str:
+        """What the label of one example is, for a report."""
+        ...
+
+
+@runtime_checkable
+class OfClasses(Protocol):
+    """A task that tells classes apart."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names, in the order of the outputs."""
+        ...
+
+
+def metric_of(task: Task, by: str | None = None) -> Metric:
+    """The metric by which epochs, seeds and settings are chosen.
+
+    Args:
+        task: What outputs mean.
+        by: Its name; None for the first metric of the task.
+
+    Raises:
+        BadInput: If the task has no such metric, or it is one number for all examples and no mean over them.
+    """
+    means = {name: one for name, one in task.metrics.items() if one.of_each is not None}
+    if by is None:
+        return next(iter(means.values()))
+    if by not in means:
+        raise must("choose_by", "the recipe", f"what {task.use} is chosen by", by, near(by, means))
+    return means[by]
+
+
+def classes_of(task: Task) -> tuple[str, ...]:
+    """Names of the classes that a task tells apart.
+
+    Raises:
+        BadInput: If it tells none apart.
+    """
+    if not isinstance(task, OfClasses):
+        raise BadInput(f"Classes are asked for, and the task is {task.use}, which has none. Use what is for all tasks.")
+    return task.classes

@@ -1,0 +1,180 @@
+"""What every task keeps to: one row for each, with figures worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from attar.errors import BadInput
+from attar.pipeline.objective import LOSSES
+from attar.tasks.classification import Classification
+from attar.tasks.known import TASKS, AnyQuality, task_from_json
+from attar.tasks.task import Task, metric_of
+from attar.transfer.split import Split
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task, with examples.
+
+    Attributes:
+        task: The task.
+        other: One that means something else.
+        labels: ``[n, ...]``, something known of each.
+        outputs: ``[n, *shape]``, for these labels.
+        figures: What the metrics are for them, worked out by hand.
+        wrong: Labels of two examples that are none, with what the sentence says.
+        best: ``[n, *shape]``, as good as outputs can be.
+        constant: ``[n, *shape]``, one answer for all.
+    """
+
+    task: Task
+    other: Task
+    labels: Tensor
+    outputs: np.ndarray
+    figures: Mapping[str, float]
+    best: np.ndarray
+    constant: np.ndarray
+    wrong: list[tuple[Tensor, str]] = field(default_factory=list)
+
+
+ROWS = [
+    Row(
+        task=Classification(("no", "yes")),
+        other=Classification(("yes", "no")),
+        labels=torch.tensor([0, 1, 0, 1] * 10),
+        outputs=np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5]] * 10)),
+        figures={
+            "accuracy": 0.5,
+            "log_loss": -(math.log(0.9) + math.log(0.6) + math.log(0.2) + math.log(0.5)) / 4,
+            "rmse": math.sqrt((0.1**2 + 0.4**2 + 0.8**2 + 0.5**2) / 4),
+            # Each confidence has a bin of its own; of two equal logits the first counts, so that 0.5 is wrong.
+            "calibration_error": (0.1 + 0.4 + 0.8 + 0.5) / 4,
+        },
+        best=np.eye(2)[[0, 1, 0, 1] * 10] * 50,
+        constant=np.eye(2)[[1] * 40],
+        wrong=[
+            (torch.zeros(2), "int64; got torch.float32"),
+            (torch.zeros(3, dtype=torch.int64), "one for each of the 2 rows"),
+            (torch.tensor([0, 2]), r"from 0 to 1 \(there are 2 classes\), or -1 where unknown; got 0 .. 2"),
+        ],
+    ),
+]
+
+every_task = pytest.mark.parametrize("row", ROWS, ids=[row.task.use for row in ROWS])
+
+
+def test_every_task_is_in_the_table():
+    assert {row.task.use for row in ROWS} == set(TASKS)
+
+
+@every_task
+def test_metrics_are_those_worked_out_by_hand(row: Row):
+    labels = row.labels.numpy()
+    assert {name: one.figure(row.outputs, labels) for name, one in row.task.metrics.items()} == pytest.approx(
+        dict(row.figures), rel=1e-9
+    )
+    quality: Any = row.task.quality(row.outputs, labels)
+    assert quality.examples == len(labels)
+    for name, figure in row.figures.items():
+        assert getattr(quality, name) == pytest.approx(figure, rel=1e-9)
+    first = row.figures[next(iter(row.task.metrics))]
+    assert quality.interval[0] <= first <= quality.interval[1]
+
+
+@every_task
+def test_quality_comes_back_from_json(row: Row):
+    quality, kind = row.task.quality(row.outputs, row.labels.numpy()), TypeAdapter(AnyQuality)
+    written = json.loads(json.dumps(kind.dump_python(quality, mode="json")))
+    assert kind.validate_python(written) == quality
+
+
+@every_task
+def test_scores_grow_with_quality_and_are_the_metric(row: Row):
+    labels = row.labels.numpy()
+    for metric in row.task.metrics.values():
+        if metric.of_each is not None:
+            assert (metric.scores(row.best, labels) >= metric.scores(row.outputs, labels)).all()
+            mean = abs(metric.scores(row.outputs, labels).mean())
+            assert (math.sqrt(mean) if metric.root else mean) == pytest.approx(row.figures[metric.name])
+    scores = row.task.scores(row.outputs, labels)
+    assert scores.tolist() == metric_of(row.task).scores(row.outputs, labels).tolist()
+
+
+@every_task
+def test_what_is_not_known_is_left_out(row: Row):
+    unknown = row.task.unknown_labels(3)
+    labels = torch.cat([row.labels, unknown])
+    row.task.check_labels(labels, len(labels), "Split")
+    assert row.task.known(labels).tolist() == [True] * len(row.labels) + [False] * 3
+    outputs = np.concatenate([row.outputs, row.best[:3]])
+    assert row.task.quality(outputs, labels.numpy()) == row.task.quality(row.outputs, row.labels.numpy())
+    assert len(row.task.scores(outputs, labels.numpy())) == len(row.labels)
+    for metric in row.task.metrics.values():
+        if metric.of_each is not None:
+            assert metric.of_each(outputs, labels.numpy())[-3:].tolist() == [0.0] * 3
+    with pytest.raises(BadInput, match="known for at least one example"):
+        row.task.quality(row.best[:3], unknown.numpy())
+
+
+@every_task
+def test_wrong_labels_are_told(row: Row):
+    for labels, message in row.wrong:
+        with pytest.raises(BadInput, match=f"labels of Split must be {message}"):
+            Split(torch.zeros(2, 1), labels, torch.arange(2), row.task)
+
+
+@every_task
+def test_outputs_that_are_not_finite_are_told(row: Row):
+    outputs = row.outputs.copy()
+    outputs[1] = np.nan
+    with pytest.raises(BadInput, match="must be finite; got row 1"):
+        row.task.quality(outputs, row.labels.numpy())
+
+
+@every_task
+def test_a_constant_answer_is_chance_and_the_best_is_not(row: Row):
+    labels = row.labels.numpy()
+    found = row.task.chance(row.constant, labels, "validation")
+    assert found.guessing and found.sentence is not None and "validation" in found.sentence
+    assert row.task.chance(row.best, labels, "validation").sentence is None
+    shuffled = row.best[np.random.default_rng(0).permutation(len(labels))]
+    assert row.task.chance(shuffled, labels, "validation").guessing
+
+
+@every_task
+def test_it_comes_back_from_json_and_differs_from_others(row: Row):
+    written = json.loads(json.dumps(row.task.to_json()))
+    assert task_from_json(written, "the test") == row.task != row.other
+    rows = torch.zeros(len(row.labels), 1), None, torch.arange(len(row.labels))
+    assert Split(*rows, row.task).fingerprint() != Split(*rows, row.other).fingerprint()
+    with pytest.raises(BadInput, match=r"^task of the test"):
+        task_from_json(written | {"sorts": 3}, "the test")
+
+
+@every_task
+def test_shape_names_and_losses_fit(row: Row):
+    task = row.task
+    assert row.outputs.shape[1:] == task.shape and len(task.names) == task.shape[0]
+    assert {task.losses.labels["use"], task.losses.teacher["use"]} <= set(LOSSES)
+    assert len(task.strata(row.labels)) == len(row.labels)
+    assert task.label_in_words(row.labels[0]) and task.label_in_words(task.unknown_labels(1)[0])
+    assert task.agreement(row.outputs, row.outputs) in (1.0, None)
+
+
+def test_what_is_no_task_is_told():
+    with pytest.raises(BadInput, match="task of the test must be a table with use; got 3"):
+        task_from_json(3, "the test")
+    with pytest.raises(BadInput, match=r"task of the test must be one of the tasks; got 'clasification'"):
+        task_from_json({"use": "clasification"}, "the test")
+    with pytest.raises(BadInput, match=r"choose_by of the recipe must be .*; got 'brier'"):
+        metric_of(Classification(("no", "yes")), "brier")
