@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ from torch import Tensor, nn
 
 from attar.deployment import prepared as module
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import deploy, deploy_prepared
+from attar.deployment.deploy import candidates, deploy, deploy_prepared
 from attar.deployment.export import to_onnx
+from attar.deployment.packed import container
+from attar.deployment.packed import content as content_module
+from attar.deployment.packed.report import size_report
 from attar.deployment.prepared import prepared
 from attar.deployment.refused import DeploymentError
 from attar.network.architectures import mlp
@@ -88,3 +93,37 @@ def test_what_rounds_inputs_is_stored_as_it_is_among_numbers_of_16_bits(runtime:
     for name in ranges:
         assert torch.equal(state[name], whole[name]), name
     assert not torch.equal(state["1.bias"], whole["1.bias"])
+
+
+def test_codes_are_computed_once_and_decoded_once_for_all_candidates_and_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(name: str, does: Any) -> Any:
+        def call(*given: Any) -> Any:
+            # Asking the student rounds its weights anew each time: that is the student, and not its codes.
+            calls[name] += sys._getframe(1).f_code.co_name != "straight_through"
+            return does(*given)
+
+        return call
+
+    student = quantized()
+    tensors = 2
+    monkeypatch.setattr(Uniform, "encode", counted("encode", Uniform.encode))
+    monkeypatch.setattr(Uniform, "decode", counted("decode", Uniform.decode))
+    monkeypatch.setattr(content_module, "compress", counted("compress", content_module.compress))
+    monkeypatch.setattr(container, "read_packed", counted("read", container.read_packed))
+    monkeypatch.setattr("attar.deployment.rebuilt.read_packed", container.read_packed)
+    given: dict[str, Any] = {"classes": CLASSES, "calibration": ROWS, "spec": SPEC}
+    with prepared(student, ROWS[:1]) as ready:
+        offered = candidates(int8=False, student=ready)
+        made = [deploy_prepared(ready, one, tmp_path / one.name, **given) for one in offered]
+    assert {one.candidate.precision for one in made} == {"fp32", "packed", "w4"}
+    report = size_report(ready)
+    packed_files = sum(one.candidate.precision == "packed" for one in made)
+    # A file that was written is read once, to see that it holds what was meant.
+    assert calls == {
+        "encode": tensors, "compress": tensors, "read": packed_files, "decode": tensors * (1 + packed_files)
+    }  # fmt: skip
+    assert report == size_report(student)

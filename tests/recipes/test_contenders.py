@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from attar.deployment.artifact import Artifact
+from attar.deployment.backends import onnxruntime
 from attar.deployment.candidate import Candidate
+from attar.errors import AttarError, MissingExtra
 from attar.models.model import Model
 from attar.network.architectures import mlp
 from attar.network.cost import Cost
@@ -134,3 +136,81 @@ def test_a_baseline_that_is_clearly_worse_is_deployed_in_one_form_alone(
     assert [one.form for one in everybody.by_name.values() if one.kind == "baseline"] == forms
     assert everybody.reference == "onnxruntime fp32"
     assert len(everybody.candidates()) == 2 + len(forms)
+
+
+def untrained(context: Context) -> Trainings:
+    """A run whose student nobody trained."""
+    student = Trained("s", "distill", Model(MLP.build(), MLP), 0.5)
+    return Trainings(NetworkTeacher(mlp(6, 3, [4]), example=context.example), [], [student], [])
+
+
+def failing(error: Exception) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def breaking(stage: str) -> tuple[str, Any]:
+    """What of a backend is replaced by what, so that it fails at a stage."""
+    opened = onnxruntime.open
+    if stage == "write":
+        return "write", failing(ZeroDivisionError("a kernel of no size"))
+    if stage == "open":
+        return "open", failing(RuntimeError("an operation that is not there"))
+    if stage == "run":
+        return "open", lambda *_: failing(RuntimeError("out of registers"))
+    if stage == "parity":
+        return "open", lambda *given: lambda rows: opened(*given)(rows) + 1
+    calls: list[int] = []
+    if stage == "open again":
+
+        def once(*given: Any) -> Any:
+            calls.append(1)
+            if len(calls) > 1:
+                raise MissingExtra("It was uninstalled in the meantime.")
+            return opened(*given)
+
+        return "open", once
+    assert stage == "answer all of validation"
+    return "open", lambda *given: lambda rows: np.where(len(rows) > 8, np.float32(np.nan), opened(*given)(rows))
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        ("write", "Sequential cannot be deployed to onnxruntime fp32: a kernel of no size. Choose another runtime"),
+        ("open", "onnxruntime fp32 cannot run the student's graph: an operation that is not there. Choose"),
+        ("run", "onnxruntime fp32 cannot run the student's graph: out of registers. Choose another runtime."),
+        ("parity", "onnxruntime fp32 differs from torch by 1 where"),
+        ("open again", "It was uninstalled in the meantime."),
+        ("answer all of validation", "Its logits of row 0 of validation are not finite: [nan nan nan]."),
+    ],
+)
+def test_a_candidate_that_fails_is_refused_with_the_reason_and_the_run_goes_on(
+    stage: str, why: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = context_of(tiny, tmp_path)
+    name, broken = breaking(stage)
+    if stage == "answer all of validation":
+        # The teacher's own file is not what is tried.
+        monkeypatch.setattr(contenders, "_teachers", lambda *_: ({}, []))
+    monkeypatch.setattr(onnxruntime, name, broken)
+    left, logits = deploy_candidates(context, untrained(context)).first_run(context)
+    assert [one.name for one in left.candidates()] == ["torch fp32"]
+    assert list(left.refused) == ["onnxruntime fp32"]
+    assert left.refused["onnxruntime fp32"].startswith(why)
+    assert logits.keys() == left.by_name.keys()
+
+
+def test_a_run_without_any_candidate_says_what_was_wrong_with_the_first(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = {**tiny, "artifacts": {"runtimes": ["onnxruntime"], "int8": False}}
+    context = context_of(recipe, tmp_path)
+    context = Context(
+        from_document(recipe), context.dataset, context.dataset.fingerprint(), context.nodes, "cpu", silent
+    )
+    monkeypatch.setattr(onnxruntime, "write", failing(ZeroDivisionError("a kernel of no size")))
+    with pytest.raises(AttarError, match=r"no candidate could be deployed; onnxruntime fp32: .* a kernel of no size"):
+        deploy_candidates(context, untrained(context))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from attar.deployment.artifact import Artifact, load
+from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import deploy_prepared
 from attar.deployment.prepared import Prepared
-from attar.deployment.refused import DeploymentError
-from attar.errors import MissingExtra
+from attar.deployment.refused import DeploymentError, telling
+from attar.errors import AttarError, MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest
 from attar.recipes.context import Context, allowed
@@ -22,10 +23,17 @@ from attar.transfer.split import Split
 log = logging.getLogger(__name__)
 
 
+class Deployed(NamedTuple):
+    """An artifact and what runs it."""
+
+    artifact: Artifact
+    runner: Runner
+
+
 def artifact_of(
     context: Context, name: str, prepared: Prepared, candidate: Candidate, spec: Spec | None, teacher: Any = None
-) -> Artifact | str:
-    """A deployed network, or the reason why it could not be deployed this way.
+) -> Deployed | str:
+    """A deployed network that runs, or the reason why it could not be deployed this way.
 
     Args:
         context: The run.
@@ -68,11 +76,23 @@ def artifact_of(
         "shape": list(context.example.shape[1:]),
         "unseen": None if columns is None else "missing",
     }
+    allow = ["attar"] if spec is None else allowed(spec.reference)
     try:
         node = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", inputs, work)
     except (DeploymentError, MissingExtra) as error:
-        # Not a result that is kept: it may be another one once a package is installed or updated.
-        log.warning("%s: %s", name, error)
-        return str(error)
-    allow = ["attar"] if spec is None else allowed(spec.reference)
-    return load(node.folder / "artifact", threads=context.recipe.artifacts.threads, allow=allow)
+        return refused(name, error)
+    artifact = load(node.folder / "artifact", threads=context.recipe.artifacts.threads, allow=allow)
+    try:
+        return Deployed(artifact, artifact.open())
+    except AttarError as error:  # an earlier run wrote it, where there were other packages
+        return refused(name, error)
+
+
+def refused(name: str, error: Exception) -> str:
+    """Why a contender cannot run: the words of an error, which are logged.
+
+    It is not a result that is kept: it may be another one once a package is installed or updated.
+    """
+    why = str(error) if isinstance(error, AttarError) else f"{telling(error)}."
+    log.warning("%s: %s", name, why)
+    return why

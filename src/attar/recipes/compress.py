@@ -118,7 +118,7 @@ def compress(
 def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[str, Any]:
     """Deploy and measure what was trained, choose what ships, and write it down; the evidence."""
     contenders = deploy_candidates(context, trainings)
-    validation_logits = contenders.predictions(context, "validation")
+    contenders, validation_logits = contenders.first_run(context)
     beaten = beaten_of(context, contenders, validation_logits)
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)

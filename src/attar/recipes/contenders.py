@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact
+from attar.deployment.backends import RUNTIMES
 from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import candidates
-from attar.deployment.prepared import prepared
+from attar.deployment.prepared import Prepared, prepared
+from attar.deployment.refused import DeploymentError
 from attar.deployment.torch_runner import open_torch
-from attar.errors import AttarError
+from attar.errors import AttarError, Words
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.latency import race
 from attar.evidence.machine import machine
@@ -28,20 +31,25 @@ from attar.evidence.measure import Kind, labels_of, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
-from attar.quantization.attach import dequantize, is_quantized
-from attar.recipes.artifacts import artifact_of
+from attar.quantization.attach import is_quantized
+from attar.recipes.artifacts import Deployed, artifact_of, refused
 from attar.recipes.context import Context, allowed
-from attar.recipes.schema.recipe import Runtime
 from attar.recipes.students import Trainings
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask
 
+log = logging.getLogger(__name__)
+
 Logits = NDArray[np.float32]
 
 BATCHES = (1, 64)
 """Batch sizes that are timed."""
+
+
+_EVERYWHERE, _TORCH = "onnxruntime", "torch"
+"""The runtime that every machine has, and the one of networks that are not deployed."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,10 @@ class Contender:
     artifact: Artifact | None = None
 
     @classmethod
-    def deployed(cls, name: str, kind: Kind, artifact: Artifact, figures: Cost) -> Contender:
+    def deployed(cls, name: str, kind: Kind, made: Deployed, figures: Cost) -> Contender:
         """A contender that is an artifact."""
-        how = artifact.candidate
-        return cls(name, kind, how.runtime, how.precision, artifact.open(), artifact.size_bytes, figures, artifact)
+        how, size_bytes = made.artifact.candidate, made.artifact.size_bytes
+        return cls(name, kind, how.runtime, how.precision, made.runner, size_bytes, figures, made.artifact)
 
     @property
     def form(self) -> str | None:
@@ -89,12 +97,14 @@ class Contenders:
         refused: Candidates that could not be deployed, with the reason.
         warnings: What the user should know.
         reference: The form in which student and baseline are always measured side by side; None without a baseline.
+        prepared: The student's and the baseline's network by kind of contender, with what was computed to deploy them.
     """
 
     by_name: Mapping[str, Contender]
     refused: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
     reference: str | None = None
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
 
     def candidates(self) -> list[Contender]:
         """Those that may ship: the student's and the baseline's."""
@@ -131,12 +141,46 @@ class Contenders:
         if same is not None:
             return same
         teachers = [one for one in self.by_name.values() if one.kind == "teacher"]
-        return teachers[0] if len(teachers) == 1 and teachers[0].runtime not in get_args(Runtime) else None
+        return teachers[0] if len(teachers) == 1 and teachers[0].runtime not in RUNTIMES else None
 
     def predictions(self, context: Context, split_name: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""
         split = context.dataset.splits()[split_name]
         return {name: predict_all(one.runner, split, progress=context.progress) for name, one in self.by_name.items()}
+
+    def first_run(self, context: Context) -> tuple[Contenders, dict[str, Logits]]:
+        """The contenders that answer all of validation, and their logits; candidates that cannot are refused.
+
+        Raises:
+            AttarError: If no candidate of the student is left, or a teacher cannot answer.
+        """
+        split, logits, failed = context.dataset.splits()["validation"], {}, {}
+        for name, one in self.by_name.items():
+            try:
+                logits[name] = predict_all(one.runner, split, progress=context.progress)
+                if (wrong := ~np.isfinite(logits[name]).all(axis=1)).any():
+                    row = int(np.flatnonzero(wrong)[0])
+                    got = Words(logits[name][row])
+                    raise DeploymentError(f"Its logits of row {row} of validation are not finite: {got}.")
+            except Exception as error:  # each runtime raises types of its own
+                if one.kind not in ("candidate", "baseline"):
+                    raise
+                failed[name] = refused(name, error)
+        if not failed:
+            return self, logits
+        left = {name: one for name, one in self.by_name.items() if name not in failed}
+        students = {name: why for name, why in failed.items() if self.by_name[name].kind == "candidate"}
+        if not any(one.kind == "candidate" for one in left.values()):
+            raise nothing_left(students)
+        lost = [f"The baseline cannot be run: {why}" for name, why in failed.items() if name not in students]
+        found = replace(self, by_name=left, refused={**self.refused, **students}, warnings=[*self.warnings, *lost])
+        return found, {name: logits[name] for name in left}
+
+
+def nothing_left(refused: Mapping[str, str]) -> AttarError:
+    """The error of a run in which every candidate was refused."""
+    name, why = next(iter(refused.items()))
+    return AttarError(f"no candidate could be deployed; {name}: {why} Choose other runtimes in artifacts.runtimes.")
 
 
 def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
@@ -146,41 +190,43 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         AttarError: If not one candidate could be deployed.
     """
     settings, student = context.recipe.artifacts, trainings.student.network
-    figures = cost(dequantize(student).eval() if is_quantized(student) else student, context.example)
     found: dict[str, Contender] = {}
-    refused: dict[str, str] = {}
-    grid = candidates(settings.runtimes, int8=settings.int8, student=student)
-    with context.progress("deploy", len(grid)) as advance, prepared(student, context.example) as ready:
-        for candidate in grid:
-            artifact = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
-            if isinstance(artifact, str):
-                refused[candidate.name] = artifact
-            else:
-                found[candidate.name] = Contender.deployed(candidate.name, "candidate", artifact, figures)
-            advance(1)
+    out: dict[str, str] = {}
+    with prepared(student, context.example) as ready:
+        networks = {"candidate": ready}
+        figures = cost(ready.floats.network, context.example)
+        grid = candidates(settings.runtimes, int8=settings.int8, student=ready)
+        with context.progress("deploy", len(grid)) as advance:
+            for candidate in grid:
+                made = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
+                if isinstance(made, str):
+                    out[candidate.name] = made
+                else:
+                    found[candidate.name] = Contender.deployed(candidate.name, "candidate", made, figures)
+                advance(1)
     if not found:
-        name, why = next(iter(refused.items()))
-        raise AttarError(f"no candidate could be deployed; {name}: {why} Choose other runtimes in artifacts.runtimes.")
+        raise nothing_left(out)
     runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
     teachers, warnings = _teachers(context, trainings, runtimes)
     found |= teachers
     if trainings.baseline is None:
-        return Contenders(found, refused, warnings)
+        return Contenders(found, out, warnings, prepared=networks)
     baseline = trainings.baseline.network
     deployed = [one for one in grid if one.name in found]
     # Low-bit files first, as they come: then the network itself, in the runtime that every machine has.
-    reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != "onnxruntime"))
+    reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != _EVERYWHERE))
     ways = deployed if _within_reach(context, trainings) else [reference]
     with context.progress("deploy the baseline", len(ways)) as advance, prepared(baseline, context.example) as ready:
+        networks["baseline"] = ready
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            artifact = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
-            if not isinstance(artifact, str):
-                found[name] = Contender.deployed(name, "baseline", artifact, figures)
+            made = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
+            if not isinstance(made, str):
+                found[name] = Contender.deployed(name, "baseline", made, figures)
             elif candidate is reference:
-                warnings.append(f"The baseline could not be deployed: {artifact}")
+                warnings.append(f"The baseline could not be deployed: {made}")
             advance(1)
-    return Contenders(found, refused, warnings, reference.name)
+    return Contenders(found, out, warnings, reference.name, networks)
 
 
 def _own(network: nn.Module) -> str:
@@ -214,22 +260,23 @@ def _teachers(
     # Its weights do not say how members are averaged, nor with which arguments given networks are built.
     built = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
     with prepared(module, context.example) as ready:
-        for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {"onnxruntime", "torch"} else ["torch"])]):
-            name = f"teacher {runtime}"
-            if runtime == "torch":
-                runner = open_torch(module, threads)
-                found[name] = Contender(name, "teacher", runtime, "fp32", runner, _bytes_of(module), figures)
+        for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {_EVERYWHERE, _TORCH} else [_TORCH])]):
+            if runtime == _TORCH:  # as it is: a teacher has no spec by which a file could be built again
+                found[f"teacher {runtime}"] = _in_torch(module, threads, figures)
                 continue
-            artifact = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, built)
-            if isinstance(artifact, str):
-                warnings.append(f"The teacher could not be deployed to {runtime}: {artifact}")
+            name = f"teacher {runtime}"
+            made = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, built)
+            if isinstance(made, str):
+                warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
             else:
-                found[name] = Contender.deployed(name, "teacher", artifact, figures)
-    if not found:
-        found["teacher torch"] = Contender(
-            "teacher torch", "teacher", "torch", "fp32", open_torch(module, threads), _bytes_of(module), figures
-        )
-    return found, warnings
+                found[name] = Contender.deployed(name, "teacher", made, figures)
+    return found or {f"teacher {_TORCH}": _in_torch(module, threads, figures)}, warnings
+
+
+def _in_torch(module: nn.Module, threads: int, figures: Cost) -> Contender:
+    """A teacher's own network, run as it is."""
+    runner = open_torch(module, threads)
+    return Contender(f"teacher {_TORCH}", "teacher", _TORCH, "fp32", runner, _bytes_of(module), figures)
 
 
 def _as_it_is(context: Context, trainings: Trainings) -> Contender:
@@ -306,7 +353,11 @@ def measure(
             for name, one in timed.items():
                 if one.artifact is not None and name not in beaten:
                     folder = one.artifact.folder
-                    memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
+                    try:
+                        memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
+                    except AttarError as error:  # a figure that is not there ends no run
+                        memory[name] = None
+                        log.warning("%s", error)
                 advance(1)
         return {"latency": latency, "faster": faster, "memory": memory}
 

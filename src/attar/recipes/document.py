@@ -111,7 +111,7 @@ def document(
         },
         "steps": step_figures(context, trainings.students, trainings.baselines),
         "panels": step_panels(context, trainings.trained(shipped.kind)),
-        "precision": size_report(network) if is_quantized(network) else None,
+        "precision": size_report(contenders.prepared[shipped.kind]) if is_quantized(network) else None,
         "examples": _examples(context, trainings),
         "temperature": recipe.temperature,
         "targets": _stored(context, trainings),
