@@ -273,12 +273,15 @@ def data(folder: Path) -> Case:
 
 def evidence(folder: Path) -> Case:
     """Evidence, drawn by attar report."""
+    from attar.evidence.panel import to_json
     from attar.records import to_text
+    from attar.report.panels.run import run_panels
 
-    sample = json.loads((Path(__file__).parents[1] / "tests" / "evidence" / "sample_document.json").read_text())
+    sample = json.loads((Path(__file__).parents[1] / "tests" / "report" / "sample_document.json").read_text())
     # Charts are what takes time: one or two of a kind are as good as thirty.
     sample["models"], sample["examples"] = sample["models"][:3], sample["examples"][:2]
     sample["curves"] = {name: sample["curves"][name][:3] for name in ("teacher/0", "student/0")}
+    sample["panels"] = to_json(run_panels(sample))
     path = folder / "evidence.json"
 
     def drawn() -> tuple[Outcome, bytes]:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from attar.evidence.form import FORM, Both, Some
+from attar.evidence import panel
 from attar.recipes import schema
 from attar.recipes.schema.recipe import Recipe
 
@@ -161,15 +162,10 @@ def test_no_key_of_a_recipe_is_a_retired_word() -> None:
     assert not found, "\n".join(sorted(found))
 
 
-def _form_keys(form: Any) -> Iterator[str]:
-    if isinstance(form, Both):
-        yield from _form_keys(form.fields)
-    elif isinstance(form, Some):
-        yield from _form_keys(form.each)
-    elif isinstance(form, Mapping):
-        for key, inner in form.items():
-            yield key
-            yield from _form_keys(inner)
+def _panel_keys() -> Iterator[str]:
+    for kind in vars(panel).values():
+        if isinstance(kind, type) and is_dataclass(kind):
+            yield from (one.name for one in fields(kind))
 
 
 def _document_keys(value: Any, above: str = "") -> Iterator[str]:
@@ -184,12 +180,12 @@ def _document_keys(value: Any, above: str = "") -> Iterator[str]:
                 yield from _document_keys(inner, key)
 
 
-@pytest.mark.parametrize("sample", ["form", "sample_document.json", "sample_study.json"])
+@pytest.mark.parametrize("sample", ["panels", "sample_document.json", "sample_study.json"])
 def test_no_key_of_evidence_is_a_retired_word(sample: str) -> None:
-    if sample == "form":
-        keys = set(_form_keys(FORM))
+    if sample == "panels":
+        keys = set(_panel_keys())
     else:
-        text = (ROOT / "tests" / "evidence" / sample).read_text(encoding="utf-8")
+        text = (ROOT / "tests" / "report" / sample).read_text(encoding="utf-8")
         keys = set(_document_keys(json.loads(text)))
     assert len(keys) > 20
     found = [f"{key}: the field says {KEYS[key]}" for key in sorted(keys) if key in KEYS]

@@ -6,9 +6,13 @@ Every function takes a number and returns text whose number and unit do not brea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 Number = float | int
 """Read from JSON, 1.0 may have become 1."""
+
+ABSENT = "\N{EN DASH}"
+"""Stands where a figure was not measured."""
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -131,6 +135,20 @@ def seconds(duration_s: Number) -> str:
         return f"{minutes}{_SPACE}min {rest}{_SPACE}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{_SPACE}h {minutes}{_SPACE}min"
+
+
+def moment(created: str) -> str:
+    """A moment in ISO form, to the minute; any other text as it is.
+
+    Example:
+        >>> moment("2026-11-20T09:30:12+00:00"), moment("yesterday")
+        ('2026-11-20 09:30 UTC', 'yesterday')
+    """
+    try:
+        found = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{found:%Y-%m-%d %H:%M} {found.tzname() or ''}".strip()
 
 
 def times(ratio: Number) -> str:

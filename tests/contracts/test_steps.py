@@ -12,6 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from attar.evidence.panel import Table, from_json, to_json
 from attar.models.model import Model, load_model, save_model
 from attar.network.spec import Spec
 from attar.network.weights import digest
@@ -148,6 +149,8 @@ def test_what_a_step_shows_fits_its_columns(use: str, tmp_path: Path) -> None:
     steps = [step_of("distill"), step_of(use)]
     made = run_steps(steps, fresh(), tools(), Nodes(tmp_path), name="student/0")
     for panel in steps[1].panels(made.earlier[-1], made):
-        assert panel.title and panel.rows
-        assert all(len(row) == len(panel.columns) for row in panel.rows)
-        assert json.loads(json.dumps(panel.to_json())) == panel.to_json()
+        assert panel.title and panel.blocks
+        tables = [block for block in panel.blocks if isinstance(block, Table)]
+        assert all(len(row) == len(table.columns) for table in tables for row in table.rows)
+        document = json.loads(json.dumps(to_json([panel])))
+        assert to_json(from_json(document, "the evidence")) == document

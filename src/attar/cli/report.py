@@ -20,8 +20,8 @@ def report(
     Example: attar report runs/digits
     """
     from attar.errors import BadInput, shown
-    from attar.evidence.report import render
     from attar.records import read_record
+    from attar.report.page import render
 
     evidence = run / "evidence.json"
     if not os.path.lexists(evidence):

@@ -1,36 +1,377 @@
-"""A piece of a report as data: what a step has to say of what it did."""
+"""A report as data: panels, and the few kinds of blocks that they are made of.
+
+Every step, and every part of a run, says with these what there is to see; the evidence holds them as plain values, and
+`attar.report` draws them without knowing what they are about. Texts are ready to print, since only who measured a
+figure knows its unit and how many of its digits mean something.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal
 
-Cell = str | float | int | None
-"""What stands in a table: a text, a number, or nothing."""
+from pydantic import Field, TypeAdapter, ValidationError
+
+from attar.errors import BadInput, shown
+
+Tone = Literal["", "good", "bad", "partly", "faint"]
+"""What a word is colored for: something reached, missed, reached in one respect only, or of no weight."""
+
+Color = Annotated[str, Field(pattern=r"^[a-z]+(-[0-7])?$")]
+"""A color of the page by its name: ``teacher``, ``baseline``, ``student``, ``faint``, ``soft``, ``series-0`` to 7."""
+
+Shape = Literal["dot", "ring", "hollow", "diamond", "line", "dashed", "broad", "slender", "tick", "span", "zero"]
+"""The signs of a legend."""
+
+FieldName = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+Number = Annotated[float | int, Field(ge=-1e18, le=1e18)]
+Share = Annotated[float | int, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What stands in a table, or a word of a line, where it is more than text.
+
+    Attributes:
+        text: What is printed.
+        note: What stands below it in small type.
+        tone: What it is colored for.
+        dot: The color of a dot before it: who is who.
+        hollow: Whether that dot is a ring: refused.
+        tag: A colored word behind the note.
+        tag_tone: What that word is colored for.
+        bar: Length of a bar instead of the text, as a share of the longest one.
+        swing: The same to the left (below 0) or to the right of the middle, from -1 to 1.
+    """
+
+    text: str = ""
+    note: str = ""
+    tone: Tone = ""
+    dot: Color | None = None
+    hollow: bool = False
+    tag: str = ""
+    tag_tone: Tone = "good"
+    bar: Share | None = None
+    swing: Annotated[float | int, Field(ge=-1, le=1)] | None = None
+
+
+AnyCell = str | Number | Cell | None
+"""A text, a number that is printed with four digits, a `Cell`, or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """The head of a column.
+
+    Attributes:
+        title: Its heading.
+        note: What stands below it in small type.
+        dot: The color of a dot before it.
+        words: Whether it holds words, which begin at the left, and not figures.
+        ends: What the left and the right of a bar mean; such a column is broad.
+    """
+
+    title: str = ""
+    note: str = ""
+    dot: Color | None = None
+    words: bool = False
+    ends: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns.
+
+    Attributes:
+        columns: The heads; the first column names the rows.
+        rows: A cell for each column.
+        foot: Rows below them: means, totals.
+        chosen: Numbers of the rows that stand out.
+        refused: Numbers of the rows that stand back.
+        ruled: Numbers of the rows above which something new begins.
+        dense: Whether it has many columns, which are then set in smaller type.
+    """
+
+    columns: Sequence[str | Column]
+    rows: Sequence[Sequence[AnyCell]]
+    foot: Sequence[Sequence[AnyCell]] = ()
+    chosen: Sequence[int] = ()
+    refused: Sequence[int] = ()
+    ruled: Sequence[int] = ()
+    dense: bool = False
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences: as a remark in small type, as what matters most, below a title, as a heading, or as lines of code."""
+
+    text: str
+    style: Literal["note", "say", "below", "heading", "code"] = "note"
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Words beside each other; one with a tone is an outcome."""
+
+    words: Sequence[str | Cell]
+    style: Literal["outcome", "facts"] = "facts"
+    kind: Literal["line"] = "line"
+
+
+@dataclass(frozen=True)
+class Items:
+    """Sentences, one below the other; as alerts each has a colored mark."""
+
+    sentences: Sequence[str]
+    alerts: bool = False
+    kind: Literal["items"] = "items"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and what goes with each; reasons are longer than other values and stand below each other."""
+
+    pairs: Sequence[tuple[str, str]]
+    style: Literal["facts", "settings", "reasons"] = "facts"
+    kind: Literal["facts"] = "facts"
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the signs of a chart mean: shape, color, words."""
+
+    entries: Sequence[tuple[Shape, Color, str]]
+    kind: Literal["legend"] = "legend"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One axis of a chart.
+
+    Attributes:
+        title: What runs along it.
+        unit: What its figures are: "%", "accuracy" or "points" (of a fraction), "bytes", "ms", "s", "x"; any other is
+            a plain number.
+        log: Whether it is read by ratios; all figures are then above zero.
+        zero: Whether it begins at zero.
+        integer: Whether there is nothing between whole numbers.
+        names: Of an axis of names: these, from top to bottom.
+    """
+
+    title: str = ""
+    unit: str = ""
+    log: bool = False
+    zero: bool = False
+    integer: bool = False
+    names: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Rows that are drawn in one way.
+
+    Attributes:
+        name: Of these rows, no two alike in a chart.
+        mark: ``levels`` (lines across the whole chart, at ``y`` or at ``x``), ``line`` and ``steps`` (through the rows
+            of a ``series``), ``whiskers`` (from ``low`` to ``high``), ``points``, ``rings`` around points, ``bars``
+            from zero to ``x``, or ``labels`` (the ``text`` at ``x`` and ``y``, of which ``align`` is the side that lies
+            there; without ``x`` at the edge of the chart).
+        rows: Besides these each may have a ``color``, a ``shape`` of its point, and what the tooltip shows.
+        tooltip: Names of what it shows, with a title each.
+        size: Of points, the width of lines, the height of bars.
+        hollow: Whether points are filled with the color of the page.
+        dashed: Whether a line is.
+        points: How well the points of a line can be seen, which have its tooltip.
+        opacity: 0 can not be seen, but has a tooltip.
+    """
+
+    name: str
+    mark: Literal["levels", "line", "steps", "whiskers", "points", "rings", "bars", "labels"]
+    rows: Sequence[Mapping[str, str | Number | None]]
+    tooltip: Mapping[FieldName, str] = field(default_factory=dict)
+    size: Annotated[float | int, Field(gt=0, le=1000)] = 1.5
+    hollow: bool = False
+    dashed: bool = False
+    points: Share = 0.0
+    opacity: Share = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Layers on two axes, the lowest first.
+
+    Attributes:
+        title: What is drawn; empty where a heading above it says so.
+        x: What runs to the right.
+        y: What runs up.
+        layers: What is drawn; those without rows are left out.
+        description: The chart in words, for those who do not see it.
+        height: In pixels.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    layers: Sequence[Layer]
+    description: str
+    height: Annotated[int, Field(ge=10, le=4000)] = 300
+    kind: Literal["chart"] = "chart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A difference with its interval on a line around zero, and what its left, middle and right mean."""
+
+    low: Number
+    middle: Number
+    high: Number
+    words: tuple[str, str, str]
+    kind: Literal["interval"] = "interval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """An example of the data with a share for each class.
+
+    Attributes:
+        title: Its label.
+        note: What else it is known by.
+        pixels: ``[height, width]`` gray or ``[height, width, 3]`` colors from 0 to 1; None for what is no image.
+        values: Of what is no image: its numbers, drawn up and down from zero.
+        bars: Class, share, and whether it is the label.
+        rest: What is left out, and its share.
+    """
+
+    title: str = ""
+    note: str = ""
+    pixels: Sequence[Sequence[Number | tuple[Number, Number, Number]]] | None = None
+    values: Sequence[Number] = ()
+    bars: Sequence[tuple[str, Share, bool]] = ()
+    rest: tuple[str, Share] | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples beside each other."""
+
+    examples: Sequence[Example]
+    kind: Literal["examples"] = "examples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """How often values occur, with marks among them.
+
+    Attributes:
+        title: Of what.
+        note: What else there is to know of it.
+        edges: ``[n + 1]`` ends of the bars, growing.
+        counts: ``[n]`` how many values are in each.
+        marks: Lowest, mean and highest place of each mark, and what it says.
+        points: Numbers on a scale of their own, and what they are.
+    """
+
+    title: str
+    note: str
+    edges: Sequence[Number]
+    counts: Sequence[Annotated[float | int, Field(ge=0, le=1e18)]]
+    marks: Sequence[tuple[Number, Number, Number, str]] = ()
+    points: Sequence[Number] = ()
+    points_note: str = ""
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """Histograms beside each other."""
+
+    histograms: Sequence[Histogram]
+    kind: Literal["histograms"] = "histograms"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Blocks beside each other: two of them, or as many small ones as fit."""
+
+    blocks: Sequence[Block]
+    small: bool = False
+    kind: Literal["beside"] = "beside"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Blocks of which only a line is seen until they are asked for; on paper they are unfolded where they must be."""
+
+    summary: str
+    blocks: Sequence[Block]
+    on_paper: bool = False
+    kind: Literal["folded"] = "folded"
+
+
+Block = Annotated[
+    Table | Text | Line | Items | Facts | Legend | Chart | Interval | Examples | Histograms | Beside | Folded,
+    Field(discriminator="kind"),
+]
+"""Each is known by its ``kind`` where it is a plain value."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A table of a report.
+    """One piece of a report.
 
     Attributes:
         title: Its heading.
-        columns: Their headings; the first one names the rows.
-        rows: A cell for each column.
-        note: What a reader has to know to read it, as sentences.
+        blocks: What stands below it.
+        place: ``head`` is the top of the page, two neighbors that are ``half`` stand beside each other.
+        name: Where a link of the page leads to; may be empty.
     """
 
     title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    note: str = ""
+    blocks: Sequence[Block]
+    place: Literal["head", "half", "full"] = "full"
+    name: Annotated[str, Field(pattern="^[a-z]*$")] = ""
 
-    def to_json(self) -> Mapping[str, Any]:
-        """The panel as a plain document."""
-        return {
-            "title": self.title,
-            "columns": list(self.columns),
-            "rows": [list(row) for row in self.rows],
-            "note": self.note,
-        }
+
+_PANELS: TypeAdapter[list[Panel]] = TypeAdapter(list[Panel])
+
+
+def to_json(panels: Sequence[Panel]) -> list[dict[str, Any]]:
+    """Panels as plain values; what is as it is by default is left out."""
+    return [_as_json(panel) for panel in panels]
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value):
+        stated = ((one.name, getattr(value, one.name), one) for one in fields(value))
+        return {name: _as_json(inner) for name, inner, one in stated if name == "kind" or inner != _default(one)}
+    if isinstance(value, Mapping):
+        return {key: _as_json(inner) for key, inner in value.items()}
+    return [_as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _default(one: Any) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def from_json(document: Any, of: str) -> list[Panel]:
+    """Panels from plain values.
+
+    Args:
+        document: A list, as `to_json` gives it.
+        of: Where they stand, for the message of the error.
+
+    Raises:
+        BadInput: If they are of another form, with the place of the first such value.
+    """
+    try:
+        return _PANELS.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("panels", *first["loc"])))
+        message = first["msg"][:1].lower() + first["msg"][1:].rstrip(".")
+        raise BadInput(
+            f"{place} of {of} cannot be drawn; {message}; got {shown(first['input'])}. Run attar compress again: it "
+            "writes the evidence anew."
+        ) from error

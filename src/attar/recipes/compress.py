@@ -15,11 +15,10 @@ import tomli_w
 from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.machine import machine
-from attar.evidence.report import render
 from attar.processes import alone, barrier, rank
 from attar.recipes.contenders import deploy_candidates, measure
 from attar.recipes.context import Context
-from attar.recipes.document import document, finite, headline, reason
+from attar.recipes.document import document, headline, reason
 from attar.recipes.folder import RECIPE, still_says, writing
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
@@ -122,9 +121,7 @@ def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[
     beaten = beaten_of(context, contenders, validation_logits)
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)
-    evidence: Mapping[str, Any] = finite(
-        document(context, trainings, contenders, validation_logits, measured, choice, command)
-    )
+    evidence = document(context, trainings, contenders, validation_logits, measured, choice, command)
     winner = contenders.by_name[choice.winner].artifact
     assert winner is not None, "candidates are artifacts"
     _publish(Run(context.nodes.folder, evidence), context.recipe, winner.folder)
@@ -174,4 +171,7 @@ def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
         with new_folder(folder / "artifact") as copy:
             shutil.copytree(artifact, copy, dirs_exist_ok=True)
         write_file(folder / _EVIDENCE, to_text(run.evidence))
+        # Charts and templates are a second of imports, which only the drawing needs.
+        from attar.report.page import render
+
         render(run.evidence, run.report)

@@ -18,6 +18,7 @@ from attar.deployment.torch_runner import open_torch
 from attar.evidence.compare import gap_closed, verdict
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
+from attar.evidence.panel import to_json
 from attar.ops.top_k import dense
 from attar.pipeline.trained import Trained
 from attar.quantization.attach import is_quantized
@@ -28,6 +29,7 @@ from attar.recipes.guards import guarded
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
 from attar.recipes.winner import teacher_name
+from attar.report.panels.run import run_panels
 from attar.tasks.metrics import Metric
 from attar.tasks.task import Task, metric_of
 from attar.transfer.datasets import Split
@@ -69,7 +71,7 @@ def document(
     prepared = trainings.prepared
     synthetic = None if prepared is None else prepared.examples.synthetic
     specialized = None if prepared is None else prepared.specialized
-    return {
+    figures = {
         "name": recipe.name,
         "recipe": recipe.document(),
         "command": command,
@@ -110,7 +112,6 @@ def document(
             if one.history
         },
         "steps": step_figures(context, trainings.students, trainings.baselines),
-        "panels": step_panels(context, trainings.trained(shipped.kind)),
         "precision": size_report(contenders.prepared[shipped.kind]) if is_quantized(network) else None,
         "examples": _examples(context, trainings),
         "temperature": recipe.temperature,
@@ -121,6 +122,8 @@ def document(
         "artifact": "artifact",
         "how_to_load": _how_to_load(allowed(recipe.student.network.use)),
     }
+    known: dict[str, Any] = finite(figures)
+    return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}
 
 
 def headline(evidence: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
+from attar.evidence.panel import Panel
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context
 
@@ -35,12 +36,12 @@ def step_figures(context: Context, students: Sequence[Trained], baselines: Seque
     return {"student": rows(students), "baseline": rows(baselines) if baselines else None}
 
 
-def step_panels(context: Context, trained: Trained) -> list[dict[str, Any]]:
-    """What the steps of a model show of themselves: an entry for each panel, with the ``step`` that gave it."""
-    found = []
+def step_panels(context: Context, trained: Trained) -> list[Panel]:
+    """What the steps of a model show of themselves."""
+    found: list[Panel] = []
     for place, (step, after) in enumerate(zip(context.recipe.steps, trained.steps, strict=True)):
         before = trained.steps[place - 1] if place else None
-        found += [{"step": after.name, **panel.to_json()} for panel in step.panels(before, after)]
+        found += step.panels(before, after)
     return found
 
 

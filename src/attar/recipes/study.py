@@ -20,7 +20,6 @@ from attar.errors import BadInput, must, near, shown
 from attar.evidence.compare import gap_closed, spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
-from attar.evidence.study import render_study
 from attar.pipeline.section import Number, Section
 from attar.pipeline.trained import Trained
 from attar.recipes.compress import compress
@@ -256,6 +255,8 @@ def study(
         found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
         found["seconds"] = time.perf_counter() - start
         write_file(folder / "study.json", json.dumps(finite(found), indent=1))
+        from attar.report.study import render_study
+
         render_study(found, folder / "study.html")
 
     evidences: dict[str, Mapping[str, Any]] = {}

@@ -13,7 +13,7 @@ from torch import Tensor
 from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near
 from attar.evidence.measure import predict_all
-from attar.evidence.panel import Panel
+from attar.evidence.panel import Panel, Table, Text
 from attar.models.model import Model
 from attar.network.shift_bias import shift_bias
 from attar.network.spec import Spec
@@ -86,7 +86,7 @@ class Correct(Step):
         row = (names, facts["shift"], f"{facts['validation_before']:.2%}", f"{facts['validation_after']:.2%}")
         note = "One number is added to the logits of these classes. It is chosen on validation, where they do occur."
         columns = ("Classes that the transfer set lacks", "Shift", "Validation before", "Validation after")
-        return [Panel("Bias correction", columns, [row], note)]
+        return [Panel("Bias correction", [Text(note), Table(columns, [row])])]
 
 
 def _score(tools: Tools, logits: Tensor) -> float:

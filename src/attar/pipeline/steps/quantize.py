@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import must, shown
-from attar.evidence.panel import Panel
+from attar.evidence.panel import Panel, Table
 from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.step import Result, Step, Tools
@@ -142,7 +142,7 @@ class Quantize(Step):
         edit = next(edit for edit in reversed(after.model.spec.edits) if isinstance(edit, QuantizeEdit))
         rows = [(name, to_table(form)["use"], form.bits) for name, form in edit.weights.items()]
         rows += [(f"inputs of {name}", to_table(form)["use"], form.bits) for name, form in edit.inputs.items()]
-        return [Panel("Formats", ("Tensor", "Format", "Bits"), rows)]
+        return [Panel("Formats", [Table(("Tensor", "Format", "Bits"), rows)])]
 
     def _quantized(self, network: nn.Module, weights: Any, calibration: Tensor | None) -> nn.Module:
         quantized = quantize(

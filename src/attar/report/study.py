@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from attar import formatting
-from attar.evidence import charts, html
-from attar.evidence.page_common import ABSENT, Charts, fact_lines, shown_date, without_none
+from attar.evidence.panel import Axis, Chart
+from attar.formatting import ABSENT
+from attar.report import charts, html
+from attar.report.panels.common import fact_lines, plural, without_none
+from attar.report.study_charts import SERIES_COLORS, dots, series
+from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 
-_SPACE = "\N{NO-BREAK SPACE}"
-_MINUS = "\N{MINUS SIGN}"
-# Units that stay as they are: factor, suffix, and the decimals that a figure has at least.
-_FIXED = {"%": (100.0, "%", 1), "accuracy": (100.0, "%", 1), "points": (100.0, "", 2), "rmse": (1.0, "", 3)}
 # Columns of figures that fit in the usual type.
 _COLUMNS = 8
-# Below this a figure is shown as a power of ten.
-_TINY = 1e-4
-# Units that change with the size of a figure, from small to large.
-_LADDERS = {
-    "bytes": ((1.0, "B"), (1e-3, "kB"), (1e-6, "MB"), (1e-9, "GB"), (1e-12, "TB")),
-    "ms": ((1e3, "µs"), (1.0, "ms"), (1e-3, "s")),
-    "s": ((1e6, "µs"), (1e3, "ms"), (1.0, "s")),
-}
 
 
 def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -67,13 +59,13 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
 
 def _content(document: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the template prints."""
-    drawn = Charts()
+    drawn: list[dict[str, Any]] = []
     paper = document.get("paper", {})
     seconds = document.get("seconds")
     return {
         "name": document.get("name", "Study"),
         "title": document.get("title") or document.get("name") or "Study",
-        "created": shown_date(document.get("created")),
+        "created": None if document.get("created") is None else formatting.moment(document["created"]),
         "attar": document.get("attar"),
         "command": document.get("command"),
         "took": None if seconds is None else formatting.seconds(seconds),
@@ -87,7 +79,7 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "runs": [_run(run) for run in document.get("runs", [])],
         "warnings": document.get("warnings", []),
         "machine": fact_lines(document.get("machine", {})),
-        "charts": drawn.specs,
+        "charts": drawn,
     }
 
 
@@ -156,105 +148,30 @@ def _column(
 ) -> list[dict[str, Any]]:
     """The cells of a column; a note gets the next mark, or that of the same note before."""
     unit = column.get("unit", "")
-    decimals = _decimals(cells, unit)
+    decimals = decimals_of(cells, unit)
     means = [cell["mean"] for cell in cells if "mean" in cell]
     best = {"lower": min, "higher": max}[column["better"]](means) if len(means) > 1 and "better" in column else None
     shown = []
     for cell in cells:
         mean, sd, count, interval = (cell.get(key) for key in ("mean", "sd", "n", "interval"))
         note = cell.get("note")
-        ours = None if mean is None else _figure_text(mean, unit, decimals)
+        ours = None if mean is None else figure_text(mean, unit, decimals)
         shown.append(
             {
                 "ours": ours,
-                "spread": None if mean is None or sd is None else _spread(sd, unit, mean, decimals),
-                "interval": None if interval is None else _interval(interval, unit, decimals),
+                "spread": None if mean is None or sd is None else spread_text(sd, unit, mean, decimals),
+                "interval": None if interval is None else interval_text(interval, unit, decimals),
                 "seeds": count if mean is not None and count != seeds else None,
-                "paper": _quoted(cell["paper"], unit) if "paper" in cell else None,
+                "paper": quoted(cell["paper"], unit) if "paper" in cell else None,
                 # Figures that read the same are equally good.
-                "best": ours is not None and best is not None and ours == _figure_text(best, unit, decimals),
+                "best": ours is not None and best is not None and ours == figure_text(best, unit, decimals),
                 "mark": marks.setdefault(note, len(marks) + 1) if note else None,
             }
         )
     return shown
 
 
-def _interval(interval: Sequence[formatting.Number], unit: str, decimals: int | None) -> str:
-    """Both bounds; a unit that both share stands once.
-
-    The spread of a few seeds may reach where no accuracy is: beyond 0% and 100%.
-    """
-    if unit == "accuracy":
-        interval = [min(max(bound, 0), 1) for bound in interval]
-    low, high = (_figure_text(bound, unit, decimals) for bound in interval)
-    behind = {_scale(bound, unit)[1] for bound in interval}
-    return f"{low.removesuffix(behind.pop()) if len(behind) == 1 else low} to {high}".replace(" ", _SPACE)
-
-
-def _decimals(cells: Iterable[Mapping[str, Any]], unit: str) -> int | None:
-    """The decimals of a column whose unit is fixed: two digits of its largest spread, within reason."""
-    if unit not in _FIXED:
-        return None
-    factor, _, least = _FIXED[unit]
-    largest = max((factor * cell["sd"] for cell in cells if "sd" in cell and "mean" in cell), default=0.0)
-    return min(max(least, _places(largest, 2)), least + 1) if largest > 0 else least
-
-
-def _places(value: formatting.Number, digits: int) -> int:
-    """How many decimals show so many significant digits."""
-    return max(0, digits - 1 - int(f"{abs(value):.{digits - 1}e}".split("e")[1]))
-
-
-def _scale(value: formatting.Number, unit: str) -> tuple[float, str]:
-    """What a figure is multiplied with to be read, and what is written behind it."""
-    if unit in _FIXED:
-        return _FIXED[unit][:2]
-    if unit in _LADDERS:
-        fitting = [rung for rung in _LADDERS[unit] if abs(value) * rung[0] >= 0.9995]
-        factor, suffix = fitting[-1] if fitting else _LADDERS[unit][0]
-        return factor, _SPACE + suffix
-    return 1.0, "\N{MULTIPLICATION SIGN}" if unit == "x" else _SPACE + unit if unit else ""
-
-
-def _figure_text(value: formatting.Number, unit: str, decimals: int | None) -> str:
-    """Our figure with its unit; where no decimals are given, with three significant digits."""
-    factor, suffix = _scale(value, unit)
-    scaled = factor * value
-    if decimals is None:
-        if 0 < abs(scaled) < _TINY:
-            return formatting.small(scaled) + suffix
-        integer = isinstance(value, int) and factor == 1
-        decimals = 0 if integer or scaled == 0 else _places(scaled, 3)
-    sign = "+" if unit == "points" and scaled > 0 else ""
-    return f"{sign}{scaled:,.{decimals}f}".replace("-", _MINUS) + suffix
-
-
-def _spread(sd: formatting.Number, unit: str, mean: formatting.Number, decimals: int | None) -> str:
-    """A standard deviation on the scale of its mean, without the unit that stands beside it."""
-    factor, _ = _scale(mean, unit)
-    scaled = factor * sd
-    if decimals is None:
-        if 0 < abs(factor * mean) < _TINY:
-            return formatting.small(scaled)
-        decimals = _places(factor * mean, 3) if mean else 3
-    text = f"{scaled:,.{decimals}f}"
-    # A small spread is not none.
-    return formatting.significant(scaled, 1) if scaled > 0 and not any(digit in text for digit in "123456789") else text
-
-
-def _quoted(value: formatting.Number, unit: str) -> str:
-    """The paper's figure with the digits that it has in the document."""
-    if unit in _LADDERS:
-        return _figure_text(value, unit, None)
-    factor, suffix = _scale(value, unit)
-    least = _FIXED[unit][2] if unit == "rmse" else 0
-    text = f"{factor * value:.10g}"
-    decimals = len(text.partition(".")[2]) if "e" not in text else 6
-    sign = "+" if unit == "points" and value > 0 else ""
-    return f"{sign}{factor * value:,.{max(least, decimals)}f}".replace("-", _MINUS) + suffix
-
-
-def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
+def _figure(chart: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, Any]:
     """A line chart: its place on the page, its legend and its numbers as a table."""
     x, y = chart.get("x", {}), chart.get("y", {})
     unit, log = y.get("unit", ""), bool(x.get("log"))
@@ -265,7 +182,7 @@ def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
     left_out = 0
     for number, one in enumerate(chart.get("series", [])):
         name, paper = str(one.get("name", ABSENT)), one.get("source") == "paper"
-        color = colors.setdefault(name, len(colors) % charts.SERIES_COLORS)
+        color = colors.setdefault(name, len(colors) % SERIES_COLORS)
         legend.append({"name": name, "paper": paper, "color": color})
         known = sorted((p for p in one.get("points", []) if "x" in p and "y" in p), key=lambda point: point["x"])
         left_out += sum(log and point["x"] <= 0 for point in known)
@@ -273,11 +190,11 @@ def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
         for point in known:
             sd, count = point.get("sd"), point.get("n")
             shown = (
-                _quoted(point["y"], unit) if paper else _figure_text(point["y"], unit, _decimals_of_point(point, unit))
+                quoted(point["y"], unit) if paper else figure_text(point["y"], unit, _decimals_of_point(point, unit))
             )
             if sd is not None:
-                shown += f" ± {_spread(sd, unit, point['y'], _decimals_of_point(point, unit))}"
-            column[point["x"]] = shown.replace(" ", _SPACE)
+                shown += f" ± {spread_text(sd, unit, point['y'], _decimals_of_point(point, unit))}"
+            column[point["x"]] = shown.replace(" ", "\N{NO-BREAK SPACE}")
             points.append(
                 {
                     "series": number,
@@ -288,49 +205,47 @@ def _figure(chart: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
                     "y": point["y"],
                     "low": None if sd is None else point["y"] - sd,
                     "high": None if sd is None else point["y"] + sd,
-                    "x_shown": _quoted(point["x"], ""),
-                    "y_shown": shown if count is None else f"{shown}, {_seeds(count)}",
+                    "x_shown": quoted(point["x"], ""),
+                    "y_shown": shown if count is None else f"{shown}, {plural(count, 'seed')}",
                 }
             )
         columns.append(column)
     levels = [level for level in chart.get("levels", []) if "y" in level]
     title = str(chart.get("title", "Chart"))
-    spec = charts.series(
+    drawn_as = series(
         points,
         [{"name": level.get("name", ABSENT), "y": level["y"]} for level in levels],
-        x_title=str(x.get("title", "")),
-        y_title=str(y.get("title", "")),
-        unit=unit,
-        log=log,
-        description=f"{title}, one line per series; the numbers are in the table below it.",
+        title=title,
+        x=Axis(title=str(x.get("title", "")), log=log),
+        y=Axis(title=str(y.get("title", "")), unit=unit),
     )
     shown_at = sorted({point["x"] for point in points})
     return {
         "title": title,
         "caption": chart.get("caption"),
-        "place": _place(spec, title, drawn),
+        "place": _place(drawn_as, drawn),
         "legend": legend,
         "whiskers": any(point["low"] is not None for point in points),
         "left_out": left_out,
         "x_title": x.get("title", "x"),
-        "rows": [(_quoted(at, ""), [column.get(at) for column in columns]) for at in shown_at],
-        "levels": [(level.get("name", ABSENT), _quoted(level["y"], unit)) for level in levels],
+        "rows": [(quoted(at, ""), [column.get(at) for column in columns]) for at in shown_at],
+        "levels": [(level.get("name", ABSENT), quoted(level["y"], unit)) for level in levels],
     }
 
 
 def _decimals_of_point(point: Mapping[str, Any], unit: str) -> int | None:
-    return _decimals([{"mean": point["y"], **({"sd": point["sd"]} if "sd" in point else {})}], unit)
+    return decimals_of([{"mean": point["y"], **({"sd": point["sd"]} if "sd" in point else {})}], unit)
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count != 1 else ''}"
+def _place(chart: Chart, drawn: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The number of a chart among all of the page; None where there is nothing to draw."""
+    if (spec := charts.draw(chart)) is None:
+        return None
+    drawn.append(spec)
+    return {"number": len(drawn) - 1}
 
 
-def _place(spec: dict[str, Any] | None, title: str, drawn: Charts) -> dict[str, Any] | None:
-    return None if spec is None else drawn.add([charts.Chart(title, "", spec)])[0]
-
-
-def _dot_plots(document: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
+def _dot_plots(document: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, Any]:
     """A table that is drawn, one chart a column; a column without a figure is left out."""
     table = _table(document)
     places = []
@@ -354,9 +269,6 @@ def _dot_plots(document: Mapping[str, Any], drawn: Charts) -> dict[str, Any]:
                     "paper_shown": shown_cell["paper"] or ABSENT,
                 }
             )
-        spec = charts.dots(
-            rows, title=title, unit=unit, description=f"{title}, one line per row of the table below it."
-        )
-        if (place := _place(spec, title, drawn)) is not None:
+        if (place := _place(dots(rows, title=title, unit=unit), drawn)) is not None:
             places.append(place)
     return {"table": table, "places": places}

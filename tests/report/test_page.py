@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attar import formatting
 from attar.errors import BadInput
-from attar.evidence import charts, png
-from attar.evidence.page import page
-from attar.evidence.report import render
+from attar.evidence.panel import Panel, Table, to_json
+from attar.report import png
+from attar.report.html import as_json
+from attar.report.page import render
+from attar.report.panels.run import run_panels
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -88,8 +89,17 @@ def document(**changes: Any) -> dict[str, Any]:
     return {**copy.deepcopy(sample()), **changes}
 
 
+FORMATS = Panel("Formats", [Table(("Tensor", "Bits"), [("1.weight", 2), ("3.weight", None)])])
+
+
+def with_panels(content: dict[str, Any]) -> dict[str, Any]:
+    """The evidence as a run leaves it."""
+    content = as_json(content, "a test")
+    return {**content, "panels": to_json(run_panels(content, [FORMATS]))}
+
+
 def shown(content: dict[str, Any], folder: Path) -> Page:
-    render(content, folder / "report.html")
+    render(with_panels(content), folder / "report.html")
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
@@ -108,7 +118,7 @@ def model(name: str, kind: str = "candidate", **facts: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "made on the way" / "report.html"
-    render(sample(), path)
+    render(with_panels(sample()), path)
     return path
 
 
@@ -150,182 +160,6 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Machine and versions",
         "Recipe",
     ]
-
-
-def test_the_verdict_gives_the_difference_with_its_interval() -> None:
-    verdict = page(document())["verdict"]
-    assert verdict["sentence"] == "Distillation helped"
-    assert (verdict["difference"], verdict["interval"]) == ("+1.48", ["+1.07", "+1.90"])
-    # +-1.9 points with 15% of air span the line, so that the difference lies at 50 + 50 * 1.48 / (1.15 * 1.90).
-    assert verdict["plot"]["middle"] == pytest.approx(50 + 50 * 1.48 / (1.15 * 1.90), abs=0.01)
-    assert 50 < verdict["plot"]["low"] < verdict["plot"]["middle"] < verdict["plot"]["high"] < 100
-
-
-def test_without_a_baseline_the_page_says_so(tmp_path: Path) -> None:
-    models = [one for one in sample()["models"] if one["kind"] != "baseline"]
-    text = shown(document(baseline=False, verdict=None, models=models, seeds=None), tmp_path).text
-    assert "Not known: no baseline was trained." in text
-    assert "Distillation helped" not in text
-
-
-def test_a_slower_and_larger_student_is_called_that() -> None:
-    ratios = {"smaller": 0.5, "faster_batch1": {"ratio": 0.8}}
-    headline = page(document(ratios=ratios))["headline"].replace("\N{NO-BREAK SPACE}", " ")
-    assert headline.startswith(f"2{TIMES} larger, 1.25{TIMES} slower at batch 1, ")
-
-
-def test_no_winner_is_said_and_not_dressed_up(tmp_path: Path) -> None:
-    text = shown(document(winner=None, met=False, ratios={}, artifact=None), tmp_path).text
-    assert "No model met what was asked." in text
-    assert "not met Budget: at most 1 point" in text
-
-
-def test_classes_that_lost_most_come_first_and_many_are_folded() -> None:
-    def of(kind: str, accuracies: list[float]) -> dict[str, Any]:
-        per_class = {f"class {i}": {"examples": 100, "accuracy": value} for i, value in enumerate(accuracies)}
-        return model(kind, kind, quality={"accuracy": 0.9, "examples": 100, "per_class": per_class})
-
-    teacher, student = [0.9] * 30, [0.9 - 0.001 * ((7 * i) % 30) for i in range(30)]
-    classes = page({"models": [of("teacher", teacher), of("student", student)]})["classes"]
-    changes = [row["change"] for row in classes["rows"] + classes["rest"]]
-    assert changes == sorted(changes) and len(classes["rows"]) == 20 and len(classes["rest"]) == 10
-    # 7 * 17 = 119 = 3 * 30 + 29: class 17 lost 29 thousandths, the most, and its bar fills the left half.
-    assert classes["rows"][0]["name"] == "class 17"
-    assert classes["rows"][0]["share"] == -50
-
-
-def test_seeds_give_mean_and_spread_of_the_differences() -> None:
-    seeds = page({"seeds": {"baseline": [0.90, 0.92], "student": [0.91, 0.95], "teacher": 0.96}})["seeds"]
-    assert [row["gain"] for row in seeds["rows"]] == pytest.approx([0.01, 0.03])
-    assert seeds["gain"]["mean"] == pytest.approx(0.02)
-    # Two values lie one standard deviation (divisor 1) times the square root of two apart.
-    assert seeds["gain"]["sd"] == pytest.approx(0.02 / 2**0.5)
-
-
-def test_soft_targets_of_many_classes_keep_the_label_and_count_the_rest() -> None:
-    names = [f"c{i}" for i in range(100)]
-    soft = [0.0] * 100
-    soft[:20] = [0.04] * 20
-    soft[99] = 0.2
-    soft[50] = 0.001
-    example = page({"task": {"classes": names}, "examples": [{"soft": soft, "label": "c50"}]})["examples"][0]
-    assert example["bars"][0]["name"] == "c99"
-    assert [bar["name"] for bar in example["bars"] if bar["hard"]] == ["c50"]
-    assert len(example["bars"]) + example["rest"]["classes"] == 100
-    assert sum(bar["share"] for bar in example["bars"]) + example["rest"]["share"] == pytest.approx(sum(soft))
-    assert example["bars"][0]["width"] == 20
-
-
-def test_an_example_that_is_no_picture_is_drawn_from_zero() -> None:
-    stems = page({"examples": [{"values": [1.0, -2.0], "soft": [1.0]}]})["examples"][0]["stems"]
-    assert [(stem["y"], stem["height"]) for stem in stems] == [(25, 25), (50, 50)]
-
-
-def test_threads_are_in_the_note_when_equal_and_in_the_cells_when_not(tmp_path: Path) -> None:
-    one, two = (model(f"m{n}", latency={"1": {"median_ms": 1.0, "p90_ms": 2.0, "threads": n}}) for n in (1, 2))
-    assert "Times with 2 threads" in shown({"models": [two]}, tmp_path).text
-    mixed = shown({"models": [one, two]}, tmp_path).text
-    assert "Times with" not in mixed and "1 thr." in mixed and "2 thr." in mixed
-
-
-def test_the_teacher_in_the_winners_runtime_is_the_reference() -> None:
-    teachers = [model(f"teacher {name}", "teacher", runtime=name, accuracy=0.9) for name in ("torch", "openvino")]
-    teachers[1]["quality"]["accuracy"] = 0.8
-    content = page({"models": [model("w", runtime="openvino"), *teachers], "winner": "w"})
-    assert [row["name"] for row in content["models"]["rows"]] == ["teacher openvino", "teacher torch", "w"]
-    assert content["headline"] == "Accuracy 90.0% against 80.0%."
-
-
-def test_candidates_that_never_saw_the_test_are_compared_on_validation() -> None:
-    seen = {"accuracy": 0.8, "examples": 400, "interval": [0.7, 0.9]}
-    models = [model("teacher", "teacher", validation=seen), model("unseen", quality=None, validation=seen)]
-    content = page({"models": models, "asked": {"accuracy_loss": 0.1}})
-    assert content["split"] == "validation"
-    data = content["charts"][0]["datasets"]
-    assert [row["y"] for row in data["accepted"]] == [0.8, 0.8]
-    assert data["asked"][0]["y"] == pytest.approx(0.7)
-
-
-def test_models_refused_for_one_reason_are_named_together() -> None:
-    models = [model("a", refused="too slow"), model("b"), model("c", refused="too slow"), model("d", refused="wrong")]
-    assert page({"models": models})["refusals"] == [("a, c", "Too slow."), ("d", "Wrong.")]
-
-
-def test_the_budget_takes_numbers_and_words() -> None:
-    rows = [{"what": "times smaller", "asked": 30.0, "reached": 159.621, "met": True}, {"what": "x", "asked": "low"}]
-    assert page({"budget": rows})["budget"] == [
-        {"what": "Times smaller", "asked": "30", "reached": "159.6", "met": True},
-        {"what": "X", "asked": "low", "reached": "\N{EN DASH}", "met": None},
-    ]
-
-
-def test_specialists_are_held_against_the_generalist(tmp_path: Path) -> None:
-    overall = {"examples": 4000, "generalist": 0.8, "with_specialists": 0.82, "relative_gain": 0.025}
-    covered = [
-        {"specialists": 0, "classes": 1, "examples": 400, "generalist": 0.9, "with_specialists": 0.895},
-        {"specialists": 2, "classes": 30, "examples": 3600, "generalist": 0.79, "with_specialists": 0.81},
-    ]
-    said = {"specialists": 12, "overall": overall, "by_coverage": covered, "seconds_per_1000": {"inference": 0.0312}}
-    found = page({"specialists": said})["specialists"]
-    assert found["sentence"] == "With 12 specialists 82.00%, the generalist alone 80.00%."
-    rows = [(row["what"], row["note"], row["relative"]) for row in found["rows"]]
-    assert rows == [
-        ("All examples", None, "+2.50%"),
-        ("Classes of no specialist", "1 class", None),
-        ("Classes of 2 specialists", "30 classes", None),
-    ]
-    assert [row["change"] for row in found["rows"]] == pytest.approx([0.02, -0.005, 0.02])
-    assert found["facts"] == [("KL inference, per 1,000 examples", "31.2\N{NO-BREAK SPACE}ms")]
-    text = shown({"specialists": said}, tmp_path).text
-    assert f"Classes of no specialist1 class 400 90.0% 89.5% {MINUS}0.5 \N{EN DASH}" in text
-    assert page({"specialists": {"inference": {"top": 1}}})["specialists"]["inference"] == (
-        "Those specialists are used that know the likeliest class of the generalist."
-    )
-
-
-def test_many_classes_of_a_specialist_are_counted_not_listed() -> None:
-    each = [{"classes": [f"c{number}" for number in range(100)]}]
-    (one,) = page({"specialists": {"each": each}})["specialists"]["each"]
-    assert one["count"] == 100 and one["names"].endswith("c10, c11 and 88 more")
-
-
-def test_absent_classes_have_a_row_per_seed_and_a_mean_per_kind(tmp_path: Path) -> None:
-    def row(shift: float, after: float) -> dict[str, float]:
-        return {"shift": shift, "before": 0.5, "after": after, "absent_before": 0.0, "absent_after": 0.25}
-
-    said = {"classes": ["Dress"], "students": [row(1.5, 0.75), row(2.5, 0.85)], "baselines": [row(-1.0, 0.5)]}
-    student, baseline = page({"bias_correction": said})["bias_correction"]["kinds"]
-    assert student["means"]["after"] == pytest.approx(0.8) and student["means"]["shift"] == pytest.approx(2.0)
-    assert baseline["rows"] == [row(-1.0, 0.5)]
-    text = shown({"bias_correction": said}, tmp_path).text
-    assert "Mean of the students2.0050.00%80.00%0.0%25.0%" in text and "Mean of the baselines" not in text
-    assert page({"bias_correction": {**said, "baselines": []}})["bias_correction"]["kinds"] == [student]
-
-
-def test_what_a_step_shows_is_drawn_as_a_table_and_escaped(tmp_path: Path) -> None:
-    one = {"step": "student/0/2-x", "title": "Formats", "columns": ["Tensor", "Bits"], "note": "As <b> asked."}
-    text = shown({"panels": [{**one, "rows": [["<i>1.weight", 2], ["3.weight", None]]}]}, tmp_path).text
-    assert "Formats As <b> asked. TensorBits <i>1.weight2 3.weight" in text
-    assert page({"panels": [{**one, "rows": []}]})["panels"] == []
-
-
-def test_steps_give_the_mean_over_the_seeds(tmp_path: Path) -> None:
-    said = {"student": {"1-distill": {"accuracy": [0.9, 0.92]}}, "baseline": {"1-distill": {"accuracy": [0.8, 0.8]}}}
-    text = shown({"steps": said}, tmp_path).text
-    # Two values lie one standard deviation (divisor 1) times the square root of two apart: 2 points / 1.414.
-    assert "1-distill80.00%± 0.0091.00%± 1.41" in text
-
-
-def test_the_targets_say_what_storing_lost(tmp_path: Path) -> None:
-    said = {"dtype": "int8", "top_k": 10, "kl_mean": 0.0000213, "top_probability": 0.731, "temperature": 4.0}
-    facts = {title: value.replace("\N{NO-BREAK SPACE}", " ") for title, value in page({"targets": said})["targets"]}
-    assert facts == {
-        "Classes kept of each": "10",
-        "Stored as": "int8",
-        "Lost in storing, mean": "2.1\N{MIDDLE DOT}10\u207b\u2075 nats",
-        "Largest probability, mean": "73.1%",
-        "Temperature of these figures": "4",
-    }
 
 
 # What may be absent
@@ -400,14 +234,21 @@ def test_nan_is_shown_as_absent(tmp_path: Path) -> None:
 
 
 def test_the_document_is_not_changed(tmp_path: Path) -> None:
-    content = document()
+    content = with_panels(document())
+    before = copy.deepcopy(content)
     render(content, tmp_path / "report.html")
-    assert content == sample()
+    assert content == before
+
+
+@pytest.mark.parametrize("panels", [None, []])
+def test_evidence_without_panels_is_refused_in_one_sentence(panels: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no panels to draw"):
+        render(document(panels=panels), tmp_path / "report.html")
 
 
 def test_what_json_cannot_hold_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="JSON values"):
-        render({"machine": {"memory": np.float32(1)}}, tmp_path / "report.html")
+        render({"panels": [], "machine": {"memory": np.float32(1)}}, tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -465,7 +306,7 @@ def hostile() -> dict[str, Any]:
 
 
 def test_hostile_text_comes_out_as_text(tmp_path: Path, whole: Path) -> None:
-    render(hostile(), tmp_path / "report.html")
+    render(with_panels(hostile()), tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     parsed, benign = Page(html), Page(whole.read_text(encoding="utf-8"))
     assert "<script>document" not in html and "<img src=x" not in html and "{{7*7}}" in parsed.text
@@ -481,78 +322,7 @@ def test_hostile_text_comes_out_as_text(tmp_path: Path, whole: Path) -> None:
     assert "<" not in parsed.scripts[1]
 
 
-# The charts
-
-
-def test_the_frontier_joins_only_accepted_models_that_nothing_beats() -> None:
-    models = [
-        model("cheap", accuracy=0.90, ms=1.0),
-        model("beaten", accuracy=0.89, ms=2.0),
-        model("refused", accuracy=0.99, ms=0.5, refused="too good to be true"),
-        model("good", accuracy=0.95, ms=4.0),
-    ]
-    chart = charts.frontier(models, "latency", winner="cheap", asked=0.9)
-    assert chart is not None
-    data = chart.spec["datasets"]
-    assert [(row["x"], row["y"]) for row in data["best"]] == [(1.0, 0.90), (4.0, 0.95)]
-    assert [row["name"] for row in data["refused"]] == ["refused"]
-    assert [row["name"] for row in data["accepted"]] == ["cheap", "beaten", "good"]
-    assert [row["name"] for row in data["winner"]] == ["cheap"]
-    assert chart.spec["layer"][0]["mark"]["type"] == "rule"
-
-
-def test_a_model_far_below_does_not_flatten_the_others() -> None:
-    models = [
-        model("a", accuracy=0.92),
-        model("b", accuracy=0.90, ms=2.0),
-        model("broken", accuracy=0.1, refused="int8"),
-    ]
-    chart = charts.frontier(models, "latency", winner=None, asked=None)
-    assert chart is not None and "triangles" in chart.note
-    broken = chart.spec["datasets"]["refused"][0]
-    # Lows reach 0.89 and highs 0.93: the floor lies a tenth of that below.
-    assert broken["y"] == pytest.approx(0.89 - 0.004)
-    assert broken["shape"] == "triangle-down" and broken["high"] is None
-    assert broken["quality"].startswith("10.0%"), "the tooltip tells the truth"
-
-
-def test_models_without_a_cost_are_not_drawn() -> None:
-    assert charts.frontier([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", winner=None, asked=None) is None
-
-
-def test_long_curves_are_thinned_and_keep_their_last_epoch() -> None:
-    curve = [
-        {"epoch": n, "loss": 1 / n, "validation_accuracy": 1 - 1 / n, "terms": {"soft": 0.5}} for n in range(1, 2001)
-    ]
-    accuracy, loss = charts.learning({"student/0": curve})
-    for chart in (accuracy, loss):
-        epochs = [row["epoch"] for row in chart.spec["datasets"]["epochs"]]
-        assert len(epochs) <= 300 and epochs[-1] == 2000
-    assert (accuracy.title, loss.title) == ("Validation accuracy", "Loss of the student")
-
-
-# Numbers and pictures
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (formatting.points(-0.0042, 10_000), f"{MINUS}0.42"),
-        (formatting.points(-0.00001, 10_000), "0.00"),
-        (formatting.percent(0.9, None), "90.0%"),
-        (formatting.size(999_600), "1.00 MB"),
-        (formatting.size(0), "0 B"),
-        (formatting.milliseconds(0.9996), "1.00 ms"),
-        (formatting.milliseconds(0.00004), "0.0400 µs"),
-        (formatting.seconds(59.96), "1 min 0 s"),
-        (formatting.times(0.05), f"0.05{TIMES}"),
-        (formatting.times(1200), f"1200{TIMES}"),
-        (formatting.small(-2.5e-7), f"{MINUS}2.5\N{MIDDLE DOT}10\u207b\u2077"),
-        (formatting.significant(-0.5), f"{MINUS}0.500"),
-    ],
-)
-def test_numbers_are_said_with_their_unit(text: str, expected: str) -> None:
-    assert text.replace("\N{NO-BREAK SPACE}", " ") == expected
+# Images
 
 
 def unpacked(uri: str) -> tuple[int, int, int, bytes]:
@@ -651,7 +421,7 @@ def test_the_policy_holds_even_if_text_became_code(guarded: bool, whole: Path, b
 
 @needs_browser
 def test_a_hostile_document_does_not_run(browse: Open, tmp_path: Path) -> None:
-    render(hostile(), tmp_path / "report.html")
+    render(with_panels(hostile()), tmp_path / "report.html")
     ran = browse(tmp_path / "report.html", "--dump-dom")
     root = root_of(ran.stdout)
     assert "data-pwned" not in root and "data-error" not in root, root
@@ -661,7 +431,7 @@ def test_a_hostile_document_does_not_run(browse: Open, tmp_path: Path) -> None:
 @needs_browser
 @pytest.mark.parametrize(("scheme", "bright"), [(0, False), (1, True)], ids=["dark", "light"])
 def test_the_page_follows_the_color_scheme(scheme: int, bright: bool, browse: Open, tmp_path: Path) -> None:
-    render({}, tmp_path / "report.html")
+    render(with_panels({}), tmp_path / "report.html")
     shot = tmp_path / "shot.png"
     browse(tmp_path / "report.html", f"--screenshot={shot}", f"--blink-settings=preferredColorScheme={scheme}")
     content = shot.read_bytes()

@@ -6,37 +6,46 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attar import formatting
+from attar.evidence.panel import AnyCell, Block, Cell, Column, Facts, Folded, Panel, Table, Text, Tone
+from attar.report.panels.common import Figures, known, listed, plural
 
-_NAMES_SHOWN = 12
 
-
-def specialists(section: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Sentence, tables and times, ready to print; None where a run has no specialists.
+def specialists(section: Figures) -> list[Panel]:
+    """What specialists add, where they add it, what they cost.
 
     Args:
         section: What the evidence holds of them: ``specialists`` (how many), ``overall``, ``conditional`` and
             ``by_coverage`` (each ``examples``, ``generalist``, ``with_specialists``, ``relative_gain``),
             ``difference``, ``inference``, ``validation`` (what was tried), ``each``, ``seconds_per_1000`` and more.
-            Every key may be absent.
     """
     if not section:
-        return None
+        return []
+    blocks: list[Block] = []
+    overall, tried = section.get("overall", {}), section.get("validation", [])
+    if sentence := _sentence(section.get("specialists"), overall):
+        blocks.append(Text(sentence, "say"))
+    difference = _difference(section.get("difference", {}), overall.get("examples"))
+    inference = _inference(section.get("inference", {}))
+    # The first that was tried is the generalist alone.
+    chosen = "Chosen on validation." if inference and len(tried) > 2 else None
+    if notes := [note for note in (difference, inference, chosen) if note]:
+        blocks.append(Text(" ".join(notes)))
+    blocks += _compared(section)
+    if facts := _facts(section):
+        blocks.append(Facts(facts))
+    return [Panel("Specialists", [*blocks, *_tried(tried), *_each(section.get("each", []))])]
+
+
+def _compared(section: Figures) -> list[Block]:
     rows = [
-        ("All examples", None, section.get("overall")),
+        ("All examples", "", section.get("overall")),
         ("Among the classes of specialists", "answers restricted to these", section.get("conditional")),
         *((_covered(entry), _classes(entry.get("classes")), entry) for entry in section.get("by_coverage", [])),
     ]
-    return {
-        "sentence": _sentence(section.get("specialists"), section.get("overall", {})),
-        "difference": _difference(section.get("difference", {}), section.get("overall", {}).get("examples")),
-        "inference": _inference(section.get("inference", {})),
-        "rows": [{"what": what, "note": note, **_figures(entry)} for what, note, entry in rows if entry],
-        "facts": _facts(section),
-        "tried": _tried(section.get("validation", [])),
-        # The first is the generalist alone.
-        "chosen": len(section.get("validation", [])) > 2,
-        "each": [_one(number, entry) for number, entry in enumerate(section.get("each", []))],
-    }
+    heads = ("Accuracy on test", "Examples", "Generalist", "With specialists")
+    columns: list[str | Column] = [*heads, Column(title="Change", note="in points"), "Relative gain"]
+    cells = [[Cell(text=what, note=note), *_figures(entry)] for what, note, entry in rows if entry]
+    return [Table(columns, cells)] if cells else []
 
 
 def _sentence(count: int | None, overall: Mapping[str, Any]) -> str | None:
@@ -76,22 +85,26 @@ def _covered(entry: Mapping[str, Any]) -> str:
     count = entry.get("specialists")
     if count is None:
         return "Classes"
-    return "Classes of no specialist" if count == 0 else f"Classes of {count} specialist{'s' if count != 1 else ''}"
+    return "Classes of no specialist" if count == 0 else f"Classes of {plural(count, 'specialist')}"
 
 
-def _classes(count: int | None) -> str | None:
-    return None if count is None else f"{formatting.grouped(count)} class{'es' if count != 1 else ''}"
+def _classes(count: int | None) -> str:
+    return "" if count is None else f"{formatting.grouped(count)} class{'es' if count != 1 else ''}"
 
 
-def _figures(entry: Mapping[str, Any]) -> dict[str, Any]:
-    before, after, gain = (entry.get(key) for key in ("generalist", "with_specialists", "relative_gain"))
-    return {
-        "examples": entry.get("examples"),
-        "generalist": before,
-        "with_specialists": after,
-        "change": after - before if before is not None and after is not None else None,
-        "relative": None if gain is None else f"{formatting.points(gain, entry.get('examples'))}%",
-    }
+def _figures(entry: Figures) -> list[AnyCell]:
+    before, after, gain, count = (
+        entry.get(key) for key in ("generalist", "with_specialists", "relative_gain", "examples")
+    )
+    change = after - before if before is not None and after is not None else None
+    tone: Tone = "" if not change else "bad" if change < 0 else "good"
+    return [
+        known(formatting.grouped, count),
+        known(formatting.percent, before, count),
+        known(formatting.percent, after, count),
+        Cell(text=known(formatting.points, change, count), tone=tone),
+        formatting.ABSENT if gain is None else f"{formatting.points(gain, count)}%",
+    ]
 
 
 def _facts(section: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -128,17 +141,41 @@ def _duration(value: float | None) -> str | None:
     return None if value is None else formatting.seconds(value)
 
 
-def _tried(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: entry.get(key) for key in ("correction", "top", "accuracy", "log_loss")} for entry in entries]
+def _tried(entries: Sequence[Figures]) -> list[Block]:
+    if not entries:
+        return []
+    rows = [
+        [
+            entry.get("correction") or "generalist alone",
+            known(str, entry.get("top")),
+            known(formatting.percent, entry.get("accuracy"), 10_000),
+            known(formatting.significant, entry.get("log_loss"), 4),
+        ]
+        for entry in entries
+    ]
+    table = Table(["Correction", "Likeliest classes", "Accuracy", "Log loss"], rows)
+    return [Folded("What was tried on validation", [table])]
 
 
-def _one(number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = [str(name) for name in entry.get("classes", [])]
-    left = len(names) - _NAMES_SHOWN
-    return {
-        "number": number,
-        "count": len(names) or None,
-        "names": ", ".join(names[:_NAMES_SHOWN]) + (f" and {left} more" if left > 0 else ""),
-        **{key: entry.get(key) for key in ("share", "validation", "alone")},
-        **_figures(entry),
-    }
+def _each(entries: Sequence[Figures]) -> list[Block]:
+    if not entries:
+        return []
+    heads = ("Specialist", "Classes", "Examples", "Alone", "Generalist", "With specialists")
+    rows: list[list[AnyCell]] = []
+    for number, entry in enumerate(entries):
+        names = [str(name) for name in entry.get("classes", [])]
+        shares = (entry.get(key) for key in ("alone", "generalist", "with_specialists", "validation"))
+        rows.append(
+            [
+                Cell(text=str(number), note=listed(names)),
+                known(formatting.grouped, len(names) or None),
+                known(formatting.grouped, entry.get("examples")),
+                *(known(formatting.percent, share) for share in shares),
+            ]
+        )
+    columns: list[str | Column] = [*heads, Column(title="Own task", note="on validation")]
+    note = (
+        "Every answer is the likeliest of the specialist's classes; its own task is to tell these from each other and "
+        "from all the rest."
+    )
+    return [Folded("Each specialist, on the examples of its classes", [Table(columns, rows), Text(note)])]

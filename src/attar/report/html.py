@@ -23,10 +23,9 @@ from markupsafe import Markup
 
 from attar import formatting
 from attar.errors import must
-from attar.evidence.page_common import ABSENT
 from attar.workspace import write_file
 
-_TEMPLATES = jinja2.PackageLoader("attar.evidence", "templates")
+_TEMPLATES = jinja2.PackageLoader("attar.report", "templates")
 
 
 def as_json(document: Mapping[str, Any], of: str) -> dict[str, Any]:
@@ -45,6 +44,23 @@ def as_json(document: Mapping[str, Any], of: str) -> dict[str, Any]:
         remedy = "Turn arrays into lists and paths into text first"
         raise must("document", of, f"made of JSON values ({error})", type(document), remedy) from error
     return copy
+
+
+def text_of(document: Mapping[str, Any], key: str, of: str) -> str | None:
+    """A text of a document; None where it is absent.
+
+    Args:
+        document: Where it stands.
+        key: Its name.
+        of: What the document is, for the message of the error.
+
+    Raises:
+        BadInput: If it is no text.
+    """
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise must(key, of, "text", value, "Run attar compress again: it writes the evidence anew")
+    return value
 
 
 def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -66,7 +82,7 @@ def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str
         .get_template(template)
         .render(
             **content,
-            absent=ABSENT,
+            absent=formatting.ABSENT,
             style=Markup(_source("report.css")),
             scripts=[Markup(script) for script in scripts],
             policy=_policy(scripts),
@@ -108,13 +124,13 @@ def _or_absent(function: Callable[..., str]) -> Callable[..., str]:
 
     @functools.wraps(function)
     def format_or_dash(value: Any, *arguments: Any) -> str:
-        return ABSENT if value is None else function(value, *arguments)
+        return formatting.ABSENT if value is None else function(value, *arguments)
 
     return format_or_dash
 
 
 def _source(name: str) -> str:
-    source = resources.files("attar.evidence").joinpath("templates", name).read_text(encoding="utf-8")
+    source = resources.files("attar.report").joinpath("templates", name).read_text(encoding="utf-8")
     assert "</" not in source, f"{name} would end the element that it stands in"
     return source
 

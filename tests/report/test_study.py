@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from attar.errors import BadInput
-from attar.evidence import charts
-from attar.evidence.study import render_study
+from attar.evidence.panel import Axis
+from attar.report.charts import draw
+from attar.report.study import render_study
+from attar.report.study_charts import dots, series
 
 DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 HOSTILE = (
@@ -235,7 +237,7 @@ def test_series_of_one_name_share_their_color_and_the_papers_is_dashed(whole: Pa
         for layer in spec["layer"]
         if layer["mark"]["type"] == "line" and "strokeDash" in layer["mark"]
     ]
-    assert dashed == ["paper"]
+    assert dashed == ["paper lines"]
     assert [(row["low"], row["high"]) for row in data["whiskers"][:1]] == [(pytest.approx(0.438), pytest.approx(0.442))]
 
 
@@ -266,9 +268,9 @@ def test_names_of_levels_never_write_over_each_other() -> None:
         for x, y in ((1, 0.0), (2, 1.0))
     ]
     levels = [{"name": "high", "y": 0.95}, {"name": "near", "y": 0.501}, {"name": "middle", "y": 0.5}]
-    spec = charts.series(points, levels, x_title="", y_title="", description="")
+    spec = draw(series(points, levels, title="", x=Axis(), y=Axis()))
     assert spec is not None
-    named = [(row["name"], side) for side in ("left", "right") for row in spec["datasets"].get(f"names {side}", [])]
+    named = [(row["text"], side) for side in ("left", "right") for row in spec["datasets"].get(f"names {side}", [])]
     # The line ends high on the right, so that the high level is named on the left.
     assert named == [("high", "left"), ("middle, near", "right")]
     assert [row["y"] for row in spec["datasets"]["levels"]] == [0.95, 0.501, 0.5]
@@ -283,10 +285,11 @@ def test_without_points_nothing_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_spans_decades_is_logarithmic() -> None:
-    rows = [{"row": name, "x": x, "paper": None, "low": None, "high": None} for name, x in (("a", 1.0), ("b", 1000.0))]
-    spec = charts.dots(rows, title="t", unit="bytes", description="d")
+    unknown = {"paper": None, "low": None, "high": None, "x_shown": "", "paper_shown": ""}
+    rows = [{"row": "a", "x": 1.0, **unknown}, {"row": "b", "x": 1000.0, **unknown}]
+    spec = draw(dots(rows, title="t", unit="bytes"))
     assert spec is not None and spec["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
-    spec = charts.dots(rows[:1], title="t", unit="bytes", description="d")
+    spec = draw(dots(rows[:1], title="t", unit="bytes"))
     assert spec is not None and "type" not in spec["layer"][0]["encoding"]["x"]["scale"]
 
 
@@ -316,7 +319,7 @@ def small() -> dict[str, Any]:
 @pytest.mark.parametrize("part", sorted(SAMPLE))
 def test_any_part_may_be_absent_or_none(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The library of the charts is the same whatever the document says, and slow to put in a hundred times.
-    monkeypatch.setattr("attar.evidence.html._chart_library", lambda: "")
+    monkeypatch.setattr("attar.report.html._chart_library", lambda: "")
     kinds: set[tuple[Any, ...]] = set()
     for path in places({part: small()[part]}):
         behind = (None, *path)

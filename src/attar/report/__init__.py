@@ -1,0 +1,1 @@
+"""Panels to one HTML page: what a run has to show, drawn without knowing what it is about."""

@@ -1,0 +1,105 @@
+"""What several panels of a run need: who is who, means with their spread, and figures that may be unknown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from attar import formatting
+
+ROLES = ("teacher", "baseline", "student")
+"""Who is who, in the order of every legend; each is a color of the page."""
+
+Figures = Mapping[str, Any]
+"""A part of the evidence, without keys whose value is not known."""
+
+Split = Literal["test", "validation"]
+
+
+def role(model: Figures) -> str:
+    """The role whose color a model wears: a candidate is a form of the student, a member a part of the teacher.
+
+    Example:
+        >>> role({"kind": "candidate"}), role({"kind": "baseline"}), role({"kind": "member"})
+        ('student', 'baseline', 'teacher')
+    """
+    kind = model.get("kind")
+    return kind if kind in ROLES else "teacher" if kind == "member" else "student"
+
+
+def first(models: Iterable[Figures], kind: str) -> Figures | None:
+    """The first model of a kind."""
+    return next((model for model in models if model.get("kind") == kind), None)
+
+
+def accuracy(model: Figures | None, split: Split = "test") -> float | None:
+    """The accuracy of a model, if it is known."""
+    found: float | None = (model or {}).get("quality" if split == "test" else "validation", {}).get("accuracy")
+    return found
+
+
+def examples(model: Figures | None) -> int | None:
+    """How many test examples a model was asked about."""
+    found: int | None = (model or {}).get("quality", {}).get("examples")
+    return found
+
+
+def known(function: Callable[..., str], value: Any, *arguments: Any) -> str:
+    """A figure as text; a dash for one that is not known."""
+    return formatting.ABSENT if value is None else function(value, *arguments)
+
+
+def spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of what is known."""
+    found = [value for value in values if value is not None]
+    return statistics.fmean(found) if found else None, statistics.stdev(found) if len(found) > 1 else None
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning and a period at its end."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else text
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    Example:
+        >>> plural(1, "layer"), plural(1200, "layer")
+        ('1 layer', '1,200 layers')
+    """
+    return f"{formatting.grouped(count)} {noun}{'s' if count != 1 else ''}"
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names one after the other; of many the first ones, and how many more there are."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
+
+
+def fact_lines(facts: Figures, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as lines of name and value; bytes with their unit, names without their underscores."""
+    lines: list[tuple[str, str]] = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            # The word "versions" before each version says nothing.
+            lines += fact_lines(value, "" if key == "versions" else f"{prefix}{key} ")
+        elif isinstance(value, list):
+            lines.append((f"{prefix}{key}".replace("_", " "), ", ".join(map(str, value)) or formatting.ABSENT))
+        elif key.endswith("_bytes"):
+            lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), formatting.size(value)))
+        else:
+            lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
+    return lines
+
+
+def without_none(value: Any) -> Any:
+    """The same document without keys whose value is None or an interval with an open end: absent and None are one."""
+    if isinstance(value, Mapping):
+        open_ended = value.get("interval") is not None and None in value["interval"]
+        return {
+            key: without_none(inner)
+            for key, inner in value.items()
+            if inner is not None and not (key == "interval" and open_ended)
+        }
+    return [without_none(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,202 @@
+"""How the models learned, and what came of every seed and every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attar import formatting
+from attar.evidence.panel import Axis, Beside, Block, Cell, Chart, Column, Layer, Legend, Panel, Table, Text
+from attar.report.panels.common import ROLES, Figures, known, spread
+
+_POINTS_OF_A_CURVE = 300
+_JUDGED = (
+    ("accuracy", "validation accuracy", "accuracy"),
+    ("rmse", "validation RMSE", ""),
+    ("log_loss", "validation log loss", ""),
+)
+"""What epochs may be chosen by: field, title, unit."""
+_EXAMPLES = 10_000
+"""Figures of single seeds and means of several have two decimals."""
+
+
+def curves(found: Mapping[str, Sequence[Figures]]) -> list[Panel]:
+    """What epochs are chosen by, of all runs in one chart, then the loss of each role in its own.
+
+    Losses of different objectives are not on one scale, so they do not share an axis.
+
+    Args:
+        found: Per run, named ``role/number``, one record an epoch.
+    """
+    rows = [row for name in found for row in _curve(name, found[name])]
+    judged = [_lines(rows, field, title, unit, 280) for field, title, unit in _JUDGED]
+    losses = [
+        _lines([row for row in rows if row["color"] == name], "loss", "training loss", "", 170, f"Loss of the {name}")
+        for name in ROLES
+    ]
+    large, small = ([chart for chart in charts if chart is not None] for charts in (judged, losses))
+    if not large and not small:
+        return []
+    roles = [role for role in ROLES if any(name.split("/")[0] == role for name in found)]
+    note = (
+        "One thin line per seed or member. Losses of different objectives are not on one scale, so each role has its "
+        "own axis."
+    )
+    blocks: list[Block] = [Legend([("dot", role, role) for role in roles]), *large, Beside(small, small=True)]
+    return [Panel("Learning", [*blocks, Text(note)])]
+
+
+def seeds(found: Figures) -> list[Panel]:
+    """Student and baseline seed by seed, and how much of the gap between baseline and teacher was closed.
+
+    Args:
+        found: ``baseline`` and ``student`` (accuracies), ``teacher``, ``gap_closed``, ``rmse`` (the same of errors).
+    """
+    baseline, student = found.get("baseline", []), found.get("student", [])
+    if not baseline and not student:
+        return []
+    pairs = [(_at(baseline, index), _at(student, index)) for index in range(max(len(baseline), len(student)))]
+    gains = [None if None in pair else pair[1] - pair[0] for pair in pairs]  # type: ignore[operator]
+    rows = [
+        [
+            str(n),
+            *(known(formatting.percent, one, _EXAMPLES) for one in pair),
+            known(formatting.points, gain, _EXAMPLES),
+        ]
+        for n, (pair, gain) in enumerate(zip(pairs, gains, strict=True))
+    ]
+    spreads = [spread(values) for values in (baseline, student, gains)]
+    means = [known(formatting.percent, mean, _EXAMPLES) for mean, _ in spreads[:2]]
+    foot = [["Mean", *means, known(formatting.points, spreads[2][0], _EXAMPLES)]]
+    if len(rows) > 1:
+        foot.append([Cell(text="Standard deviation", note="points"), *(_deviation(sd) for _, sd in spreads)])  # type: ignore[list-item]
+    columns = [*_heads("Seed"), Column(title="Difference", note="points")]
+    return [Panel("Seeds", [*_closed(found), Table(columns, rows, foot), *_errors(found.get("rmse"))])]
+
+
+def steps(found: Figures) -> list[Panel]:
+    """What each step did to students and baselines: mean accuracy on test and its spread over the seeds."""
+    roles = [role for role in ("baseline", "student") if found.get(role)]
+    names = list(dict.fromkeys(name for role in roles for name in found[role]))
+    if not names:
+        return []
+    rows = [[name, *(_mean(found[role].get(name, {}).get("accuracy", [])) for role in roles)] for name in names]
+    columns = [Column(title="After"), *(Column(title=role.capitalize(), dot=role) for role in roles)]
+    note = "Accuracy on test, mean over the seeds with one standard deviation in points."
+    return [Panel("Step by step", [Table(columns, rows), Text(note)])]
+
+
+def _at(values: Sequence[float | None], index: int) -> float | None:
+    return values[index] if index < len(values) else None
+
+
+def _heads(first: str) -> list[Column]:
+    return [Column(title=first), Column(title="Baseline", dot="baseline"), Column(title="Student", dot="student")]
+
+
+def _deviation(sd: float | None) -> str:
+    return known(formatting.points, sd, _EXAMPLES).replace("+", "")
+
+
+def _mean(values: Sequence[float | None]) -> Cell:
+    mean, sd = spread(values)
+    note = "" if sd is None else f"±\N{NO-BREAK SPACE}{_deviation(sd)}"
+    return Cell(text=known(formatting.percent, mean, _EXAMPLES), note=note)
+
+
+def _share(closed: Figures) -> str:
+    """How much of a gap is closed, and whether its interval leaves out none."""
+    low, high = ((end or 0.0) for end in closed.get("interval") or (0.0, 0.0))
+    share = formatting.percent(closed["mean"])
+    if low > 0 or high < 0:
+        return f"{share} of the gap between baseline and teacher closed"
+    return f"No measurable share of the gap between baseline and teacher closed: {share}"
+
+
+def _how_sure(closed: Figures) -> str:
+    sure = f"95% interval {formatting.percent_interval(closed['interval'])}"
+    return f"{sure}, standard deviation {known(formatting.percent, closed.get('sd'))}"
+
+
+def _closed(found: Figures) -> list[Block]:
+    closed, teacher = found.get("gap_closed") or {}, found.get("teacher")
+    notes = [] if teacher is None else [f"Teacher: {formatting.percent(teacher, _EXAMPLES)}."]
+    if closed.get("mean") is None:
+        return [Text(note) for note in notes]
+    if not closed.get("interval"):
+        closing = "One seed alone does not show how much of the gap between baseline and teacher closed"
+    else:
+        closing = _share(closed).replace(".0%", "%")
+        notes = [f"{_how_sure(closed)}.", *notes]
+    return [Text(f"{closing}.", "say"), *([Text(" ".join(notes))] if notes else [])]
+
+
+def _errors(found: Figures | None) -> list[Block]:
+    """Errors of the probabilities over the seeds."""
+    if not found:
+        return []
+    note = "Root mean squared difference of probabilities and labels on test; lower is better."
+    closed = found.get("gap_closed") or {}
+    if closed.get("mean") is not None and closed.get("interval"):
+        note += f" {_share(closed)} ({_how_sure(closed)})."
+    note += f" Teacher: {known(formatting.significant, found.get('teacher'), 4)}"
+    member = found.get("member")
+    note += "." if member is None else f"; its best single model: {formatting.significant(member, 4)}."
+    pairs = zip(found["baseline"], found["student"], strict=True)
+    rows = [[str(n), *(known(formatting.significant, one, 4) for one in pair)] for n, pair in enumerate(pairs)]
+    means = (known(formatting.significant, spread(found[role])[0], 4) for role in ("baseline", "student"))
+    return [Text("Error of the probabilities", "heading"), Text(note), Table(_heads("Seed"), rows, [["Mean", *means]])]
+
+
+def _curve(name: str, epochs: Sequence[Figures]) -> list[dict[str, Any]]:
+    """The records of one run, thinned to what a screen can show; the last epoch is always among them."""
+    if not epochs:
+        return []
+    who = name.split("/", 1)[0]
+    step = math.ceil(len(epochs) / _POINTS_OF_A_CURVE)
+    return [
+        {
+            "series": name,
+            "color": who if who in ROLES else "student",
+            "x": epoch.get("epoch"),
+            "loss": epoch.get("loss"),
+            **{field: epoch.get(f"validation_{field}") for field, _, _ in _JUDGED},
+            "terms": ", ".join(f"{term} {formatting.small(value)}" for term, value in epoch.get("terms", {}).items()),
+            "rate": known(formatting.small, epoch.get("learning_rate")),
+        }
+        for epoch in epochs[(len(epochs) - 1) % step :: step]
+    ]
+
+
+def _lines(
+    rows: Sequence[Mapping[str, Any]], field: str, title: str, unit: str, height: int, heading: str | None = None
+) -> Chart | None:
+    """One line a run; None where no run has such a figure."""
+    points = [
+        {
+            **{key: row[key] for key in ("series", "color", "x", "terms", "rate")},
+            "y": row[field],
+            "shown": formatting.percent(row[field], _EXAMPLES) if unit else f"{row[field]:.4g}",
+        }
+        for row in rows
+        if row[field] is not None and row["x"] is not None
+    ]
+    if not points:
+        return None
+    lengths: dict[str, int] = {}
+    for point in points:
+        lengths[point["series"]] = lengths.get(point["series"], 0) + 1
+    # A run of one epoch has no line: its point must be seen. Elsewhere the points are there for the tooltips.
+    seen = 0.9 if min(lengths.values()) == 1 else 0.0
+    tooltip = {"series": "run", "x": "epoch", "shown": title, "terms": "terms", "rate": "learning rate"}
+    return Chart(
+        title=heading or title[0].upper() + title[1:],
+        x=Axis(title="epoch", integer=True),
+        y=Axis(title=title, unit=unit),
+        layers=[
+            Layer(name="epochs", mark="line", rows=points, tooltip=tooltip, size=1.1, points=seen, opacity=0.8),
+        ],
+        description=f"{title} by epoch, one line per run.",
+        height=height,
+    )

@@ -1,0 +1,291 @@
+"""All models that were measured: quality against what it costs, the table of all figures, and who was refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from attar import formatting
+from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Facts, Layer, Legend, Panel, Table, Text
+from attar.report.panels.common import ROLES, Figures, Split, accuracy, examples, known, role, sentence
+
+_KINDS = ("teacher", "member", "baseline", "student", "candidate")
+
+
+def ordered(models: Iterable[Figures], winner: Figures | None) -> list[Figures]:
+    """Teachers, baselines, student, candidates; of the first two kinds first the one that runs as the winner does."""
+    runtime, precision = (winner.get("runtime"), winner.get("precision")) if winner else (None, None)
+    places = {kind: place for place, kind in enumerate(_KINDS)}
+
+    def place(model: Figures) -> tuple[int, bool, bool]:
+        kind = model.get("kind", "")
+        beside = kind in ("teacher", "baseline")
+        elsewhere = beside and model.get("runtime") != runtime
+        return places.get(kind, len(places)), elsewhere, kind == "baseline" and model.get("precision") != precision
+
+    return sorted(models, key=place)
+
+
+def compared_on(models: Sequence[Figures]) -> Split:
+    """Where more models can be compared: a candidate that was not chosen need not have seen the test examples."""
+    test, validation = (sum(accuracy(model, split) is not None for model in models) for split in _SPLITS)
+    return "test" if test >= validation else "validation"
+
+
+_SPLITS: tuple[Split, Split] = ("test", "validation")
+
+
+def frontier(models: Sequence[Figures], winner: Figures | None, wanted: float | None, split: Split) -> list[Panel]:
+    """Two charts: accuracy against latency, and against size.
+
+    Args:
+        models: In order.
+        winner: The one to ring.
+        wanted: The accuracy below which a model was not wanted, as a fraction; None draws no line.
+        split: On which examples the accuracies are.
+    """
+    name = winner.get("name") if winner else None
+    costs: tuple[Literal["latency", "bytes"], ...] = ("latency", "bytes")
+    charts = [chart for cost in costs if (chart := against(models, cost, name, wanted, split)) is not None]
+    if not charts:
+        return []
+    roles = {role(model) for model in models if accuracy(model, split) is not None}
+    signs: list[Any] = [("dot", one, one) for one in ROLES if one in roles]
+    if winner is not None:
+        signs.append(("ring", role(winner), "nearest" if "refused" in winner else "winner"))
+    if any("refused" in model for model in models):
+        signs.append(("hollow", "soft", "refused"))
+    note = (
+        f"Accuracy on {split}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins the "
+        "accepted models that no other beats in both respects"
+    )
+    note += "." if wanted is None else "; the dotted line is the lowest accuracy asked for."
+    if any(row.get("shape") == "triangle-down" for chart in charts for layer in chart.layers for row in layer.rows):
+        note += " Models far below all others are drawn as triangles at the lower edge."
+    return [Panel("Frontier", [Legend(signs), Beside(charts), Text(note)])]
+
+
+def against(
+    models: Sequence[Figures],
+    cost: Literal["latency", "bytes"],
+    winner: str | None,
+    wanted: float | None,
+    split: Split = "test",
+) -> Chart | None:
+    """Accuracy against what it costs, one point a model; None if no model has both figures.
+
+    Args:
+        models: Those of the evidence.
+        cost: What runs along x: the median latency of one example, or the bytes on disk.
+        winner: Name of the model to ring.
+        wanted: The accuracy below which a model was not wanted; None draws no line.
+        split: On which examples the accuracies are.
+    """
+    rows = [row for model in models if (row := _point(model, cost, winner, split)) is not None]
+    if not rows:
+        return None
+    _lift(rows, wanted)
+    titles = {"quality": f"accuracy on {split}", "latency": "latency, batch 1", "bytes": "size"}
+    tooltip = {"name": "model", **titles, "outcome": "outcome"}
+    lowest: list[dict[str, Any]] = [] if wanted is None else [{"y": wanted, "color": "faint"}]
+    layers = [
+        Layer(name="asked", mark="levels", rows=lowest),
+        Layer(name="best", mark="steps", rows=_best_so_far(rows), size=1),
+        Layer(name="intervals", mark="whiskers", rows=[row for row in rows if row["high"] is not None]),
+        Layer(name="winner", mark="rings", rows=[row for row in rows if row["winner"]], size=330),
+    ]
+    for name, size in (("refused", 75.0), ("accepted", 80.0)):
+        some = [row for row in rows if (row["refused"] is not None) == (name == "refused")]
+        layers.append(
+            Layer(
+                name=name, mark="points", rows=some, tooltip=tooltip, size=size, hollow=name == "refused", opacity=0.92
+            )
+        )
+    labels = _labels(rows)
+    layers += [
+        Layer(name=align, mark="labels", rows=[row for row in labels if row["align"] == align])
+        for align in ("left", "center", "right")
+    ]
+    title = "Accuracy against latency" if cost == "latency" else "Accuracy against size"
+    what, unit = ("median latency of one example", "ms") if cost == "latency" else ("bytes on disk", "bytes")
+    return Chart(
+        title=title,
+        x=Axis(title=what, unit=unit, log=True),
+        y=Axis(title=f"accuracy on {split}", unit="accuracy"),
+        layers=layers,
+        description=f"{title}, one point per model.",
+    )
+
+
+def table(models: Sequence[Figures], winner: Figures | None, student: Figures | None) -> list[Panel]:
+    """All figures of all models.
+
+    Args:
+        models: In order.
+        winner: What ships.
+        student: The entry of the student, which says on how many examples it was tested.
+    """
+    if not models:
+        return []
+    timed = [latency for model in models for latency in model.get("latency", {}).values()]
+    batches = sorted({int(batch) for model in models for batch in model.get("latency", {})})
+    threads = {latency["threads"] for latency in timed if "threads" in latency}
+    same = threads.pop() if len(threads) == 1 else None
+    validated = any(accuracy(model, "validation") is not None for model in models)
+    columns = [
+        Column(title="Model"),
+        *([Column(title="Accuracy", note="on validation")] if validated else []),
+        Column(title="Accuracy", note="on test"),
+        Column(title="Size", note="on disk"),
+        Column(title="Parameters"),
+        Column(title="MACs", note="per example"),
+        Column(title="Memory", note="peak"),
+        *(Column(title=f"Batch {batch}", note="median, p90") for batch in batches),
+        Column(title="Agreement", note="with teacher"),
+        Column(title="ECE", note="15 bins"),
+        Column(title="RMSE", note="probabilities"),
+        Column(title="Parity", note="largest, top 1"),
+    ]
+    rows = [_row(model, winner, batches, validated, same is None) for model in models]
+    chosen = [number for number, model in enumerate(models) if model is winner]
+    refused = [number for number, model in enumerate(models) if "refused" in model]
+    note = "Accuracies have their 95% intervals below"
+    count = examples(student) or next(filter(None, map(examples, models)), None)
+    note += "." if count is None else f"; the test has {formatting.grouped(count)} examples."
+    note += " Every choice was made on validation." if validated else ""
+    if same is not None:
+        threads_used = f"{same} thread{'s' if same != 1 else ''}"
+        note += f" Times with {threads_used}, all models in turns in one process; compare ratios, not machines."
+    note += (
+        " Peak memory is the growth of the process while it loads and runs the model. ECE is the expected calibration "
+        "error, RMSE the root of the mean squared difference of probabilities and labels. Parity is the largest "
+        "difference of a logit from the network as it was trained, and the share of examples on which both name the "
+        "same class."
+    )
+    figures = Table(columns, rows, chosen=chosen, refused=refused, dense=True)
+    return [Panel("All models", [figures, Text(note)])]
+
+
+def refusals(models: Iterable[Figures]) -> list[Panel]:
+    """Who was refused and why; those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for model in models:
+        if "refused" in model:
+            reasons.setdefault(str(model["refused"]), []).append(str(model.get("name", formatting.ABSENT)))
+    pairs = [(", ".join(names), sentence(reason)) for reason, names in reasons.items()]
+    return [Panel("Refused", [Facts(pairs, "reasons")])] if pairs else []
+
+
+def _row(
+    model: Figures, winner: Figures | None, batches: Sequence[int], validated: bool, own_threads: bool
+) -> list[AnyCell]:
+    refused, won, count = "refused" in model, model is winner, examples(model)
+    name = str(model.get("name", formatting.ABSENT))
+    how = " ".join(str(model[key]) for key in ("runtime", "precision") if key in model and str(model[key]) not in name)
+    tag = " ".join([*(["nearest" if refused else "winner"] if won else []), *(["refused"] if refused else [])])
+    named = Cell(
+        text=name,
+        note=", ".join(filter(None, (model.get("kind"), how))),
+        dot=role(model),
+        hollow=refused,
+        tag=tag,
+        tag_tone="bad" if refused else "good",
+    )
+    quality, parity = model.get("quality", {}), model.get("parity", {})
+    same = parity.get("top1_agreement")
+    return [
+        named,
+        *([_accuracy(model.get("validation", {}))] if validated else []),
+        _accuracy(quality),
+        known(formatting.size, model.get("size_bytes")),
+        known(formatting.count, model.get("parameters")),
+        known(formatting.count, model.get("macs")),
+        known(formatting.size, model.get("peak_memory_bytes")),
+        *(_latency(model.get("latency", {}).get(str(batch), {}), own_threads) for batch in batches),
+        known(formatting.percent, model.get("agreement_with_teacher"), count),
+        known(formatting.small, quality.get("calibration_error")),
+        known(formatting.small, quality.get("rmse")),
+        Cell(
+            text=known(formatting.small, parity.get("max_difference")),
+            note="" if same is None else f"{formatting.percent(same, 10_000)} same",
+        ),
+    ]
+
+
+def _accuracy(quality: Figures) -> Cell:
+    interval, count = quality.get("interval"), quality.get("examples")
+    note = formatting.percent_interval(interval, count) if interval else ""
+    return Cell(text=known(formatting.percent, quality.get("accuracy"), count), note=note)
+
+
+def _latency(latency: Figures, own_threads: bool) -> Cell:
+    note = known(formatting.milliseconds, latency.get("p90_ms")) if "p90_ms" in latency else ""
+    if note and own_threads and "threads" in latency:
+        note += f", {latency['threads']} thr."
+    return Cell(text=known(formatting.milliseconds, latency.get("median_ms")), note=note)
+
+
+def _point(model: Figures, cost: str, winner: str | None, split: Split) -> dict[str, Any] | None:
+    quality = model.get("quality" if split == "test" else "validation") or {}
+    reached = quality.get("accuracy")
+    ms, num_bytes = model.get("latency", {}).get("1", {}).get("median_ms"), model.get("size_bytes")
+    x = ms if cost == "latency" else num_bytes
+    if reached is None or not x or x <= 0:
+        return None
+    count, interval, refused = quality.get("examples"), quality.get("interval"), model.get("refused")
+    low, high = interval or (None, None)
+    shown = f" ({formatting.percent_interval(interval, count)})" if interval else ""
+    won = winner is not None and model.get("name") == winner
+    return {
+        "name": str(model.get("name")),
+        "color": role(model),
+        "kind": model.get("kind"),
+        "x": float(x),
+        "y": float(reached),
+        "low": low,
+        "high": high,
+        "winner": 1 if won else None,
+        "refused": refused,
+        "shape": "circle",
+        "quality": formatting.percent(reached, count) + shown,
+        "latency": "not measured" if ms is None else formatting.milliseconds(ms),
+        "bytes": "not known" if num_bytes is None else formatting.size(num_bytes),
+        "outcome": f"refused: {refused}" if refused else "winner" if won else "accepted",
+    }
+
+
+def _lift(rows: list[dict[str, Any]], wanted: float | None) -> None:
+    """Lift those far below all others to the lower edge, in place: they would flatten the chart."""
+    good = [row for row in rows if not row["refused"]] or rows
+    tops = [value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
+    tops += [] if wanted is None else [wanted]
+    floor = min(tops) - 0.1 * max(max(tops) - min(tops), 0.01)
+    for row in rows:
+        if row["y"] < floor - (max(tops) - floor):
+            row.update(y=floor, low=None, high=None, shape="triangle-down")
+
+
+def _labels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Names for the points that matter, each above its whisker and towards the middle of the chart."""
+    low, high = min(row["x"] for row in rows), max(row["x"] for row in rows)
+    labels: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        kind = row["kind"] if row["kind"] in ("teacher", "baseline") else None
+        text = ("nearest" if row["refused"] else "winner") if row["winner"] else kind
+        if text is None or text in labels:
+            continue
+        place = math.log(row["x"] / low) / math.log(high / low) if high > low else 0.5
+        align = "left" if place < 0.1 else "right" if place > 0.9 else "center"
+        top = row["y"] if row["high"] is None else row["high"]
+        labels[text] = {"x": row["x"], "y": top, "text": text, "align": align, "color": row["color"]}
+    return list(labels.values())
+
+
+def _best_so_far(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The accepted models that no other beats in both respects, from cheap to dear."""
+    best: list[dict[str, Any]] = []
+    for row in sorted((row for row in rows if not row["refused"]), key=lambda row: (row["x"], -row["y"])):
+        if not best or row["y"] > best[-1]["y"]:
+            best.append({"x": row["x"], "y": row["y"], "series": "best", "color": "faint"})
+    return best

@@ -1,0 +1,162 @@
+"""What came of a run: the head of the page, whether distillation helped, what ships, and the budget."""
+
+from __future__ import annotations
+
+from attar import formatting
+from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text, Tone
+from attar.report.panels.common import Figures, accuracy, examples, sentence
+
+_SPACE = "\N{NO-BREAK SPACE}"
+_COLUMNS = 200
+"""Columns of the data that are listed, at most."""
+
+
+def head(run: Figures, winner: Figures | None, teacher: Figures | None) -> Panel:
+    """The top of the page: figures come after whatever must be known to read them.
+
+    Args:
+        run: The evidence of the whole run.
+        winner: The entry of what ships.
+        teacher: The entry of the teacher beside it.
+    """
+    sentences: list[str] = [*run.get("alerts", []), _headline(run, winner, teacher)]
+    title, below = sentences[0], sentences[1:]
+    blocks: list[Block] = [Text(" ".join(below), "below")] if below else []
+    outcome: list[str | Cell] = [] if "met" not in run else [_met(run["met"])]
+    if budget := _asked(run.get("asked", {})):
+        outcome.append(f"Budget: {budget}")
+    if outcome:
+        blocks.append(Line(outcome, "outcome"))
+    if facts := _task(run.get("task", {})):
+        blocks.append(Line(facts))
+    if columns := list((run.get("task", {}).get("columns") or {}).items())[:_COLUMNS]:
+        blocks.append(Folded("How each column is read", [Items([f"{name}: {what}" for name, what in columns])]))
+    return Panel(title, blocks, place="head")
+
+
+def answers(run: Figures, winner: Figures | None) -> list[Panel]:
+    """The two answers that a reader wants first."""
+    return [Panel("Did distillation help?", _helped(run), place="half"), _ships(run, winner)]
+
+
+def budget(run: Figures) -> list[Panel]:
+    """What was asked beside what was reached."""
+    rows = [
+        [
+            row.get("what", formatting.ABSENT)[:1].upper() + row.get("what", "")[1:],
+            _figure(row.get("asked")),
+            _figure(row.get("reached")),
+            _met(row["met"]) if "met" in row else None,
+        ]
+        for row in run.get("budget", [])
+    ]
+    columns: list[str | Column] = ["What", "Asked", "Reached", Column(title="Outcome", words=True)]
+    return [Panel("Budget", [Table(columns, rows)])] if rows else []
+
+
+def _met(met: bool) -> Cell:
+    tone: Tone = "good" if met else "bad"
+    return Cell(text="met" if met else "not met", tone=tone)
+
+
+def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> str:
+    if winner is None:
+        return "No model met what was asked." if run.get("models") else "Nothing was measured."
+    ratios = run.get("ratios", {})
+    phrases = []
+    if (smaller := ratios.get("smaller")) is not None:
+        phrases.append(_compared(smaller, "smaller", "larger"))
+    if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
+        phrases.append(f"{_compared(faster, 'faster', 'slower')} at batch{_SPACE}1")
+    if (reached := accuracy(winner)) is not None:
+        phrase = f"accuracy {formatting.percent(reached, examples(winner))}"
+        best = accuracy(teacher)
+        phrases.append(phrase if best is None else f"{phrase} against {formatting.percent(best, examples(teacher))}")
+    figures = ", ".join(phrases) or str(winner.get("name"))
+    return sentence(f"nearest, {winner.get('name')}: {figures}" if "refused" in winner else figures)
+
+
+def _compared(ratio: float, more: str, less: str) -> str:
+    return f"{formatting.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{formatting.times(1 / ratio)} {less}"
+
+
+def _asked(asked: Figures) -> str | None:
+    phrases = []
+    if (loss := asked.get("accuracy_loss")) is not None:
+        phrases.append(f"at most {formatting.trimmed(100 * loss)} point{'s' if loss != 0.01 else ''} of accuracy lost")
+    phrases += [
+        f"at least {formatting.times(asked[what])} {what}"
+        for what in ("smaller", "faster")
+        if asked.get(what) is not None
+    ]
+    if not phrases:
+        return None
+    preferred = {"latency": "the fastest", "size": "the smallest"}.get(asked.get("prefer", ""))
+    return ", ".join(phrases) + (f"; of those that fit, {preferred}" if preferred else "") + "."
+
+
+def _task(task: Figures) -> list[str]:
+    facts = [str(task["data"])] if "data" in task else []
+    if task.get("classes"):
+        facts.append(f"{len(task['classes'])} classes")
+    if task.get("input_shape"):
+        facts.append("inputs " + " \N{MULTIPLICATION SIGN} ".join(map(str, task["input_shape"])))
+    facts += [
+        f"{formatting.grouped(task[split])} {split}" for split in ("train", "validation", "test") if split in task
+    ]
+    return [*facts, f"from {task['source']}"] if "source" in task else facts
+
+
+def _helped(run: Figures) -> list[Block]:
+    verdict = run.get("verdict")
+    if not verdict:
+        if run.get("baseline", False):
+            return [Text("Not known.", "say"), Text("A baseline was trained, but the two were not compared.")]
+        return [
+            Text("Not known: no baseline was trained.", "say"),
+            Text(
+                "Without the same network trained on the labels alone, it is not known what the teacher added. The "
+                "figures below hold all the same."
+            ),
+        ]
+    difference, interval, count = (verdict.get(key) for key in ("difference", "interval", "examples"))
+    ruling = sentence(str(verdict.get("sentence", ""))).rstrip(".")
+    points = "" if difference is None else f": {formatting.points(difference, count)} points"
+    blocks: list[Block] = [Text(f"{ruling}{points}.", "say")]
+    if difference is not None and interval:
+        words = ("baseline better", "no difference", "student better")
+        blocks.append(Interval(low=interval[0], middle=difference, high=interval[1], words=words))
+    return [*blocks, Text(_how_sure(verdict))]
+
+
+def _how_sure(verdict: Figures) -> str:
+    interval, count, seeds = verdict.get("interval"), verdict.get("examples"), verdict.get("seeds", 1)
+    note = "Against the baseline: the same network trained on the labels alone."
+    if interval:
+        low, high = (formatting.points(bound, count) for bound in interval)
+        note += f" 95% interval {low} to {high} points"
+        note += "" if count is None else f" on {formatting.grouped(count)} test examples"
+        note += f", mean of {seeds} seeds." if seeds > 1 else "."
+    if "p_value" in verdict:
+        test = "t test over seeds and examples" if seeds > 1 else "McNemar's exact test"
+        note += f" {test}: p{_SPACE}={_SPACE}{formatting.small(verdict['p_value'])}."
+    return note
+
+
+def _ships(run: Figures, winner: Figures | None) -> Panel:
+    nearest = winner is not None and "refused" in winner
+    blocks: list[Block] = [Text(str(winner.get("name")) if winner else "No winner.", "say")]
+    # Without the sentences that stand above.
+    why = str(run.get("why", "")).removeprefix(" ".join(run.get("alerts", []))).strip()
+    if why:
+        blocks.append(Text(sentence(why)))
+    if "artifact" in run:
+        blocks.append(Text(f"Artifact: {run['artifact']}"))
+    return Panel("The nearest" if nearest else "The winner", blocks, place="half")
+
+
+def _figure(value: formatting.Number | str | None) -> str:
+    """A figure of the budget, whose unit is in the words beside it; text stands as it is."""
+    if value is None or isinstance(value, str):
+        return formatting.ABSENT if value is None else value
+    return formatting.grouped(value) if isinstance(value, int) else formatting.trimmed(value, 4)

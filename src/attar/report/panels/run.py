@@ -1,0 +1,65 @@
+"""All that the report of a run shows, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attar.evidence.panel import Panel
+from attar.report.panels import models, outcome, provenance, targets
+from attar.report.panels.classes import classes
+from attar.report.panels.common import Figures, accuracy, first, without_none
+from attar.report.panels.learning import curves, seeds, steps
+from attar.report.panels.low_bits import low_bits
+from attar.report.panels.specialists import specialists
+
+
+def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> list[Panel]:
+    """The panels of a run.
+
+    Args:
+        evidence: All that was measured, as plain JSON values; what a run has not is absent or None, and has no panel.
+        of_steps: What the steps of the student show of themselves.
+    """
+    run: Figures = without_none(evidence)
+    entries = run.get("models", [])
+    winner = next((model for model in entries if model.get("name") == run.get("winner")), None)
+    ordered = models.ordered(entries, winner)
+    teacher, baseline, student = first(ordered, "teacher"), first(ordered, "baseline"), _student(ordered, winner)
+    split = models.compared_on(ordered)
+    best, loss = accuracy(teacher, split), run.get("asked", {}).get("accuracy_loss")
+    wanted = best - loss if best is not None and loss is not None else None
+    return [
+        outcome.head(run, winner, teacher),
+        *outcome.answers(run, winner),
+        *outcome.budget(run),
+        *models.frontier(ordered, winner, wanted, split),
+        *models.table(ordered, winner, student),
+        *models.refusals(ordered),
+        *classes(teacher, baseline, student),
+        *curves(run.get("curves", {})),
+        *seeds(run.get("seeds", {})),
+        *steps(run.get("steps", {})),
+        *of_steps,
+        *low_bits(run.get("precision", [])),
+        *specialists(run.get("specialists", {})),
+        *targets.bias_correction(run.get("bias_correction", {})),
+        *targets.examples(run.get("examples", []), run.get("task", {}), run.get("temperature")),
+        *targets.selection(run.get("selection", {}), run.get("against_single", {})),
+        *targets.synthesis(run.get("synthesis", {})),
+        *targets.stored(run.get("targets", {})),
+        *provenance.warnings(run.get("warnings", [])),
+        *provenance.use(run.get("how_to_load")),
+        *provenance.stages(run.get("stages", [])),
+        *provenance.machine(run.get("machine", {})),
+        *provenance.recipe(run.get("recipe", {})),
+    ]
+
+
+def _student(ordered: Sequence[Figures], winner: Figures | None) -> Figures | None:
+    """The student's entry: what ships, or, where that is the baseline, the student deployed in the same way."""
+    if winner is not None and winner.get("kind") != "baseline":
+        return winner
+    found = [model for model in ordered if model.get("kind") in ("candidate", "student") and "quality" in model]
+    how = None if winner is None else (winner.get("runtime"), winner.get("precision"))
+    return min(found, key=lambda model: (model.get("runtime"), model.get("precision")) != how, default=None)

@@ -1,0 +1,135 @@
+"""Panels as data: they come back as they were, and anything else is named by its place."""
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from attar.errors import BadInput
+from attar.evidence import panel
+from attar.evidence.panel import Panel, from_json, to_json
+from attar.report.page import content
+
+PANELS = [
+    Panel("Head", [panel.Line(["a", panel.Cell(text="met", tone="good")], "outcome")], place="head"),
+    Panel(
+        "One of each",
+        [
+            panel.Text("A sentence.", "say"),
+            panel.Items(["first", "second"], alerts=True),
+            panel.Facts([("name", "value")]),
+            panel.Table(
+                ["Model", panel.Column(title="Size", note="on disk"), panel.Column(ends=("loss", "gain"))],
+                [["a", 2.5, panel.Cell(swing=-0.5)], ["b", None, panel.Cell(bar=0.25)]],
+                foot=[["Total", 2.5, ""]],
+                chosen=[0],
+            ),
+            panel.Legend([("ring", "series-3", "winner")]),
+            panel.Chart(
+                title="Accuracy",
+                x=panel.Axis(unit="bytes", log=True),
+                y=panel.Axis(unit="accuracy"),
+                layers=[
+                    panel.Layer(name="p", mark="points", rows=[{"x": 2.0, "y": 0.5, "color": "student", "name": "a"}])
+                ],
+                description="One point per model.",
+            ),
+            panel.Interval(low=-1.0, middle=0.5, high=2.0, words=("worse", "as good", "better")),
+            panel.Examples(
+                [panel.Example(title="7", pixels=[[0.0, 1.0]], bars=[("7", 0.9, True)], rest=("9 others", 0.1))]
+            ),
+            panel.Histograms([panel.Histogram(title="w", note="2 bits", edges=[0.0, 1.0], counts=[3])]),
+            panel.Folded("More", [panel.Beside([panel.Text("x = 1", "code")], small=True)], on_paper=True),
+        ],
+        name="all",
+    ),
+]
+PLAIN = to_json(PANELS)
+OTHERS: tuple[Any, ...] = (
+    None,
+    True,
+    -1.0,
+    0.0,
+    0.5,
+    1e300,
+    1e-300,
+    10**30,
+    "",
+    "x",
+    [],
+    [None],
+    [[1]],
+    {},
+    {"a": 1},
+    {"a": None},
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document; of a long list the first two and the last."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        keys = list(value) if isinstance(value, dict) else sorted({0, 1, len(value) - 1} & set(range(len(value))))
+        for key in keys:
+            yield from places(value[key], (*path, key))
+
+
+def changed(path: tuple[Any, ...], to: Any, base: Any = PLAIN) -> Any:
+    document: Any = copy.deepcopy(base)
+    inner: Any = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return document
+
+
+def test_panels_come_back_as_they_were() -> None:
+    again = from_json(json.loads(json.dumps(PLAIN)), "the evidence")
+    assert to_json(again) == PLAIN
+    assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 11
+
+
+def test_what_is_as_by_default_is_left_out() -> None:
+    assert PLAIN[1]["blocks"][0] == {"text": "A sentence.", "style": "say", "kind": "text"}
+    assert "place" not in PLAIN[1] and "foot" not in to_json([Panel("t", [panel.Table([], [])])])[0]["blocks"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "place"),
+    [
+        ((1, "blocks", 0, "style"), "loud", r"panels\.1\.blocks\.0\.text\.style of the evidence cannot be drawn"),
+        ((1, "blocks", 0, "kind"), "film", r"panels\.1\.blocks\.0 of the evidence cannot be drawn"),
+        ((1, "blocks", 3, "rows", 0, 2, "swing"), 7, r"panels\.1\.blocks\.3\.table\.rows\.0\.2"),
+        ((1, "blocks", 4, "entries", 0, 1), "red;}", r"panels\.1\.blocks\.4\.legend\.entries\.0\.1"),
+        ((1, "title"), None, r"panels\.1\.title"),
+        ((), {"a": 1}, "panels of the evidence cannot be drawn"),
+    ],
+)
+def test_what_is_of_another_kind_is_named_by_its_place(path: tuple[Any, ...], to: Any, place: str) -> None:
+    document = changed(path, to) if path else to
+    with pytest.raises(BadInput, match=place) as caught:
+        from_json(document, "the evidence")
+    assert "\n" not in str(caught.value)
+
+
+def test_whatever_passes_can_be_drawn() -> None:
+    """A sample of all changes of one value: refused with its place, or drawn."""
+    draw = random.Random(0)
+    drawn = 0
+    every = [(path, to) for path in places(PLAIN) for to in OTHERS]
+    for path, to in draw.sample(every, 120):
+        try:
+            found = from_json(changed(path, to), "the evidence")
+        except BadInput as error:
+            assert " of the evidence cannot be drawn" in str(error)
+            continue
+        try:
+            content(found)
+        except BadInput:
+            continue
+        drawn += 1
+    assert drawn > 5

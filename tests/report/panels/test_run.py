@@ -1,0 +1,301 @@
+"""What the panels of a run say of its figures."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from attar.evidence.panel import Cell, Chart, Example, Examples, Facts, Folded, Interval, Panel, Table, Text
+from attar.report.panels.learning import curves
+from attar.report.panels.models import against
+from attar.report.panels.run import run_panels
+from attar.report.panels.specialists import specialists
+
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
+SAMPLE = json.loads((Path(__file__).parents[1] / "sample_document.json").read_text(encoding="utf-8"))
+Kind = TypeVar("Kind")
+
+
+def panel(title: str, **evidence: Any) -> Panel:
+    """The panel of a title, from some evidence."""
+    return next(one for one in run_panels(evidence) if one.title == title)
+
+
+def only(kind: type[Kind], blocks: Any) -> Kind:
+    """The first block of a kind."""
+    return next(block for block in blocks if isinstance(block, kind))
+
+
+def texts(table: Table) -> list[list[str | None]]:
+    """What stands in the cells of a table."""
+    return [
+        [cell.text if isinstance(cell, Cell) else cell if cell is None else str(cell) for cell in row]
+        for row in table.rows
+    ]
+
+
+def layer(chart: Chart, name: str) -> list[dict[str, Any]]:
+    """The rows of a layer."""
+    return [dict(row) for one in chart.layers if one.name == name for row in one.rows]
+
+
+def model(name: str, kind: str = "candidate", **facts: Any) -> dict[str, Any]:
+    accuracy, ms = facts.pop("accuracy", 0.9), facts.pop("ms", 1.0)
+    quality = {"accuracy": accuracy, "examples": 400, "interval": [accuracy - 0.01, accuracy + 0.01]}
+    return {
+        "name": name,
+        "kind": kind,
+        "quality": quality,
+        "latency": {"1": {"median_ms": ms}},
+        "size_bytes": 1000,
+    } | facts
+
+
+# Outcome
+
+
+def test_the_verdict_gives_the_difference_with_its_interval() -> None:
+    blocks = panel("Did distillation help?", **SAMPLE).blocks
+    assert only(Text, blocks).text == "Distillation helped: +1.48 points."
+    assert only(Interval, blocks) == Interval(
+        low=0.0107, middle=0.0148, high=0.019, words=("baseline better", "no difference", "student better")
+    )
+    assert "95% interval +1.07 to +1.90 points on 10,000 test examples." in blocks[-1].text  # type: ignore[union-attr]
+
+
+def test_without_a_baseline_the_verdict_is_that_nothing_is_known() -> None:
+    models = [one for one in SAMPLE["models"] if one["kind"] != "baseline"]
+    blocks = panel("Did distillation help?", **SAMPLE | {"baseline": False, "verdict": None, "models": models}).blocks
+    assert only(Text, blocks).text == "Not known: no baseline was trained."
+
+
+def test_a_slower_and_larger_student_is_called_that() -> None:
+    headline = run_panels(SAMPLE | {"ratios": {"smaller": 0.5, "faster_batch1": {"ratio": 0.8}}})[0].title
+    assert headline.replace("\N{NO-BREAK SPACE}", " ").startswith(f"2{TIMES} larger, 1.25{TIMES} slower at batch 1, ")
+
+
+def test_no_winner_is_stated_and_not_dressed_up() -> None:
+    panels = run_panels(SAMPLE | {"winner": None, "met": False, "ratios": {}, "artifact": None})
+    assert panels[0].title == "No model met what was asked."
+    assert "No winner." in str(panels[2].blocks)
+
+
+def test_the_budget_takes_numbers_and_words() -> None:
+    rows = [{"what": "times smaller", "asked": 30.0, "reached": 159.621, "met": True}, {"what": "x", "asked": "low"}]
+    assert texts(only(Table, panel("Budget", budget=rows).blocks)) == [
+        ["Times smaller", "30", "159.6", "met"],
+        ["X", "low", DASH, None],
+    ]
+
+
+# Models
+
+
+def test_the_teacher_in_the_winners_runtime_is_the_reference() -> None:
+    teachers = [model(f"teacher {name}", "teacher", runtime=name, accuracy=0.9) for name in ("torch", "openvino")]
+    teachers[1]["quality"]["accuracy"] = 0.8
+    evidence = {"models": [model("w", runtime="openvino"), *teachers], "winner": "w"}
+    table = only(Table, panel("All models", **evidence).blocks)
+    assert [row[0] for row in texts(table)] == ["teacher openvino", "teacher torch", "w"]
+    assert (list(table.chosen), list(table.refused)) == ([2], [])
+    assert run_panels(evidence)[0].title == "Accuracy 90.0% against 80.0%."
+
+
+def test_candidates_that_never_saw_the_test_are_compared_on_validation() -> None:
+    seen = {"accuracy": 0.8, "examples": 400, "interval": [0.7, 0.9]}
+    models = [model("teacher", "teacher", validation=seen), model("unseen", quality=None, validation=seen)]
+    blocks = panel("Frontier", models=models, asked={"accuracy_loss": 0.1}).blocks
+    assert blocks[-1].text.startswith("Accuracy on validation;")  # type: ignore[union-attr]
+    chart = blocks[1].blocks[0]  # type: ignore[union-attr]
+    assert [row["y"] for row in layer(chart, "accepted")] == [0.8, 0.8]
+    assert layer(chart, "asked")[0]["y"] == pytest.approx(0.7)
+
+
+def test_models_refused_for_one_reason_are_named_together() -> None:
+    models = [model("a", refused="too slow"), model("b"), model("c", refused="too slow"), model("d", refused="wrong")]
+    assert only(Facts, panel("Refused", models=models).blocks).pairs == [("a, c", "Too slow."), ("d", "Wrong.")]
+
+
+def test_threads_are_in_the_note_when_equal_and_in_the_cells_when_not() -> None:
+    one, two = (model(f"m{n}", latency={"1": {"median_ms": 1.0, "p90_ms": 2.0, "threads": n}}) for n in (1, 2))
+    assert "Times with 2 threads" in str(panel("All models", models=[two]))
+    mixed = str(panel("All models", models=[one, two]))
+    assert "Times with" not in mixed and "1 thr." in mixed and "2 thr." in mixed
+
+
+def test_the_frontier_joins_only_accepted_models_that_nothing_beats() -> None:
+    models = [
+        model("cheap", accuracy=0.90, ms=1.0),
+        model("beaten", accuracy=0.89, ms=2.0),
+        model("refused", accuracy=0.99, ms=0.5, refused="too good to be true"),
+        model("good", accuracy=0.95, ms=4.0),
+    ]
+    chart = against(models, "latency", "cheap", 0.9)
+    assert chart is not None
+    assert [(row["x"], row["y"]) for row in layer(chart, "best")] == [(1.0, 0.90), (4.0, 0.95)]
+    assert [row["name"] for row in layer(chart, "refused")] == ["refused"]
+    assert [row["name"] for row in layer(chart, "accepted")] == ["cheap", "beaten", "good"]
+    assert [row["name"] for row in layer(chart, "winner")] == ["cheap"]
+
+
+def test_a_model_far_below_does_not_flatten_the_others() -> None:
+    models = [
+        model("a", accuracy=0.92),
+        model("b", accuracy=0.90, ms=2.0),
+        model("broken", accuracy=0.1, refused="int8"),
+    ]
+    assert "triangles" in str(panel("Frontier", models=models).blocks[-1])
+    chart = against(models, "latency", None, None)
+    assert chart is not None
+    (broken,) = layer(chart, "refused")
+    # Lows reach 0.89 and highs 0.93: the floor lies a tenth of that below.
+    assert broken["y"] == pytest.approx(0.89 - 0.004)
+    assert broken["shape"] == "triangle-down" and broken["high"] is None
+    assert broken["quality"].startswith("10.0%"), "the tooltip tells the truth"
+
+
+def test_models_without_a_cost_are_not_drawn() -> None:
+    assert against([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", None, None) is None
+
+
+# Classes, seeds, steps
+
+
+def test_classes_that_lost_most_come_first_and_many_are_folded() -> None:
+    def of(kind: str, accuracies: list[float]) -> dict[str, Any]:
+        per_class = {f"class {i}": {"examples": 100, "accuracy": value} for i, value in enumerate(accuracies)}
+        return model(kind, kind, quality={"accuracy": 0.9, "examples": 100, "per_class": per_class})
+
+    teacher, student = [0.9] * 30, [0.9 - 0.001 * ((7 * i) % 30) for i in range(30)]
+    blocks = panel("Class by class", models=[of("teacher", teacher), of("student", student)]).blocks
+    shown, folded = only(Table, blocks), only(Folded, blocks)
+    rest = only(Table, folded.blocks)
+    swings = [row[-1].swing for row in (*shown.rows, *rest.rows)]  # type: ignore[union-attr]
+    assert swings == sorted(swings) and len(shown.rows) == 20 and len(rest.rows) == 10  # type: ignore[type-var]
+    assert folded.summary == "10 more classes" and folded.on_paper
+    # 7 * 17 = 119 = 3 * 30 + 29: class 17 lost 29 thousandths, the most, and its bar fills the left half.
+    assert texts(shown)[0] == ["class 17", "100", "90.0%", "87.1%", f"{MINUS}2.9", ""]
+    assert swings[0] == -1
+
+
+def test_seeds_give_mean_and_spread_of_the_differences() -> None:
+    table = only(Table, panel("Seeds", seeds={"baseline": [0.90, 0.92], "student": [0.91, 0.95]}).blocks)
+    assert [row[-1] for row in table.rows] == ["+1.00", "+3.00"]
+    assert list(table.foot[0]) == ["Mean", "91.00%", "93.00%", "+2.00"]
+    # Two values lie one standard deviation (divisor 1) times the square root of two apart.
+    assert list(table.foot[1])[1:] == ["1.41", "2.83", "1.41"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "sentence"),
+    [
+        ([0.3, 0.5], "40% of the gap between baseline and teacher closed."),
+        ([-0.3, 0.5], "No measurable share of the gap between baseline and teacher closed: 40%."),
+        (None, "One seed alone does not show how much of the gap between baseline and teacher closed."),
+    ],
+)
+def test_a_gap_counts_as_closed_where_its_interval_leaves_out_none(interval: Any, sentence: str) -> None:
+    closed = {"mean": 0.4, "sd": 0.1, "interval": interval}
+    blocks = panel("Seeds", seeds={"baseline": [0.9], "student": [0.91], "gap_closed": closed}).blocks
+    assert only(Text, blocks).text == sentence
+
+
+def test_steps_give_the_mean_over_the_seeds() -> None:
+    steps = {"student": {"1-distill": {"accuracy": [0.9, 0.92]}}, "baseline": {"1-distill": {"accuracy": [0.8, 0.8]}}}
+    (row,) = only(Table, panel("Step by step", steps=steps).blocks).rows
+    # Two values lie one standard deviation (divisor 1) times the square root of two apart: 2 points / 1.414.
+    notes = [(cell.text, cell.note.replace("\N{NO-BREAK SPACE}", " ")) for cell in row[1:]]  # type: ignore[union-attr]
+    assert notes == [("80.00%", "± 0.00"), ("91.00%", "± 1.41")]
+
+
+def test_long_curves_are_thinned_and_keep_their_last_epoch() -> None:
+    curve = [
+        {"epoch": n, "loss": 1 / n, "validation_accuracy": 1 - 1 / n, "terms": {"soft": 0.5}} for n in range(1, 2001)
+    ]
+    (learning,) = curves({"student/0": curve})
+    _, accuracy, losses, _ = learning.blocks
+    (loss,) = losses.blocks  # type: ignore[union-attr]
+    for chart in (accuracy, loss):
+        epochs = [row["x"] for row in layer(chart, "epochs")]
+        assert len(epochs) <= 300 and epochs[-1] == 2000
+    assert (accuracy.title, loss.title) == ("Validation accuracy", "Loss of the student")  # type: ignore[union-attr]
+
+
+# Targets
+
+
+def example(**evidence: Any) -> Example:
+    return only(Examples, panel("Soft against hard targets", **evidence).blocks).examples[0]
+
+
+def test_soft_targets_of_many_classes_keep_the_label_and_count_the_rest() -> None:
+    names = [f"c{i}" for i in range(100)]
+    soft = [0.0] * 100
+    soft[:20] = [0.04] * 20
+    soft[99] = 0.2
+    soft[50] = 0.001
+    one = example(task={"classes": names}, examples=[{"soft": soft, "label": "c50"}])
+    assert one.bars[0] == ("c99", 0.2, False)
+    assert [name for name, _, is_label in one.bars if is_label] == ["c50"]
+    assert one.rest is not None and one.rest[0] == f"{100 - len(one.bars)} others"
+    assert sum(share for _, share, _ in one.bars) + one.rest[1] == pytest.approx(sum(soft))
+
+
+def test_an_example_that_is_no_image_has_its_values() -> None:
+    assert example(examples=[{"values": [1.0, None, -2.0], "soft": [1.0]}]).values == [1.0, 0.0, -2.0]
+
+
+def test_the_targets_state_what_storing_lost() -> None:
+    stored = {"dtype": "int8", "top_k": 10, "kl_mean": 0.0000213, "top_probability": 0.731, "temperature": 4.0}
+    pairs = only(Facts, panel("Stored targets", targets=stored).blocks).pairs
+    assert {title: value.replace("\N{NO-BREAK SPACE}", " ") for title, value in pairs} == {
+        "Classes kept of each": "10",
+        "Stored as": "int8",
+        "Lost in storing, mean": "2.1\N{MIDDLE DOT}10\u207b\u2075 nats",
+        "Largest probability, mean": "73.1%",
+        "Temperature of these figures": "4",
+    }
+
+
+def test_absent_classes_have_a_row_per_seed_and_a_mean_per_kind() -> None:
+    def row(shift: float, after: float) -> dict[str, float]:
+        return {"shift": shift, "before": 0.5, "after": after, "absent_before": 0.0, "absent_after": 0.25}
+
+    found = {"classes": ["Dress"], "students": [row(1.5, 0.75), row(2.5, 0.85)], "baselines": [row(-1.0, 0.5)]}
+    table = only(Table, panel("Bias correction for absent classes", bias_correction=found).blocks)
+    assert [cells[0] for cells in texts(table)] == ["student 0", "student 1", "Mean of the students", "baseline 0"]
+    assert texts(table)[2][1:] == ["2.00", "50.00%", "80.00%", "0.0%", "25.0%"]
+    assert list(table.ruled) == [2]
+
+
+# Specialists
+
+
+def test_specialists_are_held_against_the_generalist() -> None:
+    overall = {"examples": 4000, "generalist": 0.8, "with_specialists": 0.82, "relative_gain": 0.025}
+    covered = [
+        {"specialists": 0, "classes": 1, "examples": 400, "generalist": 0.9, "with_specialists": 0.895},
+        {"specialists": 2, "classes": 30, "examples": 3600, "generalist": 0.79, "with_specialists": 0.81},
+    ]
+    section = {"specialists": 12, "overall": overall, "by_coverage": covered, "seconds_per_1000": {"inference": 0.0312}}
+    (found,) = specialists(section)
+    assert only(Text, found.blocks).text == "With 12 specialists 82.00%, the generalist alone 80.00%."
+    assert texts(only(Table, found.blocks)) == [
+        ["All examples", "4,000", "80.00%", "82.00%", "+2.00", "+2.50%"],
+        ["Classes of no specialist", "400", "90.0%", "89.5%", f"{MINUS}0.5", DASH],
+        ["Classes of 2 specialists", "3,600", "79.00%", "81.00%", "+2.00", DASH],
+    ]
+    assert only(Facts, found.blocks).pairs == [("KL inference, per 1,000 examples", "31.2\N{NO-BREAK SPACE}ms")]
+    (found,) = specialists({"inference": {"top": 1}})
+    assert only(Text, found.blocks).text == (
+        "Those specialists are used that know the likeliest class of the generalist."
+    )
+
+
+def test_many_classes_of_a_specialist_are_counted_not_listed() -> None:
+    (found,) = specialists({"each": [{"classes": [f"c{number}" for number in range(100)]}]})
+    (row,) = only(Table, only(Folded, found.blocks).blocks).rows
+    assert row[1] == "100" and row[0].note.endswith("c10, c11 and 88 more")  # type: ignore[union-attr]
