@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.deployment.backends.backend import Array, Runner
+from attar.deployment.backends.torch import need_torch
 from attar.deployment.candidate import Candidate
 from attar.deployment.manifest import MANIFEST, read_manifest, verify
 from attar.errors import CorruptFile, Words, must, shown
@@ -114,7 +115,9 @@ class Artifact:
             BadInput: If the artifact carries no spec and no network was given to `load`, if the spec names a function
                 outside of the packages that `load` was allowed, or if the weights are another network's.
             CorruptFile: If the saved weights were removed or are damaged.
+            MissingExtra: If torch is not installed.
         """
+        need_torch("The network of an artifact")
         from attar.deployment.rebuilt import network_of
 
         return network_of(self.folder, self.manifest["network"], self._network, self._allow)
@@ -239,6 +242,7 @@ def load(
     Raises:
         BadInput: If there is no artifact, or it names a function or a file that it must not name.
         CorruptFile: If a file is missing, truncated or altered.
+        MissingExtra: If torch runs it and is not installed.
     """
     _check_path(path)
     folder = Path(path).parent if Path(path).name == MANIFEST else Path(path)
@@ -248,6 +252,7 @@ def load(
     artifact = Artifact(folder, manifest, threads, network, tuple(allow))
     candidate = artifact.candidate
     if candidate.backend.rebuilds(candidate) and network is None and "reference" in manifest["network"]:
+        need_torch(f"Running {candidate.name!r}")
         from attar.models.rebuild import spec_from_json
 
         spec_from_json(manifest["network"], allow)  # refuse now what `open` would refuse later

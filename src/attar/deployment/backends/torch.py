@@ -54,14 +54,26 @@ def preload(candidate: Candidate) -> None:
     Raises:
         MissingExtra: If torch is not installed.
     """
+    need_torch(f"Running {candidate.name!r}")
+    import attar.deployment.rebuilt
+    import attar.deployment.torch_runner  # noqa: F401
+
+
+def need_torch(purpose: str) -> None:
+    """Import torch, without which Attar is installed where it only runs artifacts of another runtime.
+
+    Args:
+        purpose: What needs it; the subject of the error when it is absent.
+
+    Raises:
+        MissingExtra: If it is not installed.
+    """
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"Running {candidate.name!r} needs the package 'torch', which is not installed. Run: pip install attar."
-        ) from error
-    import attar.deployment.rebuilt
-    import attar.deployment.torch_runner  # noqa: F401
+        if error.name != "torch":
+            raise
+        raise MissingExtra(f"{purpose} needs torch, which is not installed. Run: pip install attar.") from error
 
 
 def tolerance(candidate: Candidate) -> float | None:
