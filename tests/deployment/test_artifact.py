@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 
 import attar
@@ -26,6 +27,7 @@ from attar.deployment.deploy import candidates, deploy
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile, MissingExtra
 from attar.network.spec import Spec
+from attar.network.standardize import Standardize
 from attar.records import to_text
 
 Deploy = Callable[..., Any]
@@ -295,6 +297,8 @@ def test_a_damaged_manifest_is_named(built: dict[str, Path], tmp_path: Path, tex
         lambda m: m["output"].pop("kind"),
         lambda m: m["input"].update(shape=["batch", -1]),
         lambda m: m["input"].update(shape=["batch", True]),
+        lambda m: m["input"].update(scale=0),
+        lambda m: m["input"].update(scale="255"),
         lambda m: m["input"].update(shape=["batch"]),
         lambda m: m.update(precision="fp16"),
         lambda m: m["files"].append(m["files"][0]),
@@ -513,6 +517,36 @@ def test_takes_what_lies_in_memory_in_any_way(built: dict[str, Path], trained: A
     frozen.flags.writeable = False
     for same in (rows.numpy().astype(np.float64), reversed_twice, frozen, rows.clone().requires_grad_()):
         assert_array_equal(read(same), expected)
+
+
+def test_pixels_are_divided_by_the_scale_that_the_manifest_says(write: Deploy, trained: Any) -> None:
+    made = load(write("onnxruntime", scale=255).folder)
+    pixels = (trained.inputs * 255).round().to(torch.uint8)
+    assert made.manifest["input"]["scale"] == 255
+    assert_array_equal(made(pixels), made(pixels.float() / 255))
+    assert_array_equal(made(pixels.numpy()), made(pixels))
+    with pytest.raises(BadInput, match=r"floating numbers; got 'int64'\. Give uint8, or divide by 255 first"):
+        made(pixels.long())
+    with pytest.raises(BadInput, match="scale of deploy must be a positive number; got 0"):
+        write("onnxruntime", scale=0)
+
+
+def test_statistics_of_inputs_are_in_the_graph_and_the_manifest_says_so(write: Deploy, trained: Any) -> None:
+    mean, std = [0.25], [0.5]
+    spec = dataclasses.replace(trained.spec, mean=mean, std=std)
+    student = Standardize(trained.student, mean, std)
+    made = load(write("onnxruntime", student=student, spec=spec).folder)
+    assert made.manifest["input"]["in_graph"] == {"mean": mean, "std": std}
+    plain = load(write("onnxruntime").folder)
+    assert plain.manifest["input"]["in_graph"] == {}
+    assert plain.manifest["input"]["scale"] is None
+    session = onnxruntime.open_onnxruntime(plain.folder / "model.onnx")
+    rows = trained.inputs[:8].numpy()
+    write("onnxruntime", student=student, spec=spec)
+    alone = onnxruntime.open_onnxruntime(made.folder / "model.onnx")  # the file itself takes raw inputs
+    assert_allclose(alone(rows), session((rows - 0.25) / 0.5), atol=1e-4)
+    by_module = write("onnxruntime", student=student, spec=None)
+    assert by_module.manifest["input"]["in_graph"] == {"mean": mean, "std": std}
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])

@@ -149,8 +149,9 @@ class Artifact:
         """Logits, float32 ``[batch, classes]``, of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
-            inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the artifact takes
-                rows of a table also what `encode` takes.
+            inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the manifest has a
+                ``scale``, as for images, also uint8 numbers, which are divided by it. Where the artifact takes rows of
+                a table also what `encode` takes.
 
         Returns:
             Logits, or the values of a regression.
@@ -165,7 +166,10 @@ class Artifact:
             rows = np.asarray(inputs)
         else:
             rows = self.encode(inputs)
-        if rows.dtype.kind in "iu" and self.columns is not None:
+        scale = self.manifest["input"].get("scale")
+        if rows.dtype == np.uint8 and scale is not None:
+            rows = rows.astype(np.float32) / np.float32(scale)
+        elif rows.dtype.kind in "iu" and self.columns is not None:
             rows = rows.astype(np.float32)
         shape = tuple(self.manifest["input"]["shape"][1:])
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
@@ -173,7 +177,8 @@ class Artifact:
             rule = f"of shape (batch, {', '.join(map(str, shape))})"
             raise must("inputs", self.folder.name, rule, rows.shape, hint)
         if not np.issubdtype(rows.dtype, np.floating):
-            hint = "Scale as in training first: pixels are divided by 255"
+            pixels = "Scale as in training first: pixels are divided by 255"
+            hint = pixels if scale is None else f"Give uint8, or divide by {scale:g} first"
             raise must("inputs", self.folder.name, "floating numbers", str(rows.dtype), hint)
         if not self._opened:
             self._opened.append(self.open())

@@ -5,6 +5,7 @@ The folder of an artifact appears whole or not at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from attar.deployment.prepared import Prepared, QuantizedForm, prepared
 from attar.deployment.refused import DeploymentError, refused, telling
 from attar.errors import AttarError, BadInput, CorruptFile, Words, must, near
 from attar.network.spec import Spec
+from attar.network.standardize import Standardize
 from attar.network.weights import digest, save_weights
 from attar.quantization.attach import input_formats
 from attar.quantization.edit import Quantize
@@ -84,6 +86,7 @@ def deploy(
     spec: Spec | None = None,
     columns: Columns | None = None,
     unseen: Literal["error", "missing"] = "error",
+    scale: float | int | None = None,
     output: Literal["logits", "values"] = "logits",
 ) -> Artifact:
     """Write a student as files that one runtime executes, and make sure that it does.
@@ -107,6 +110,8 @@ def deploy(
         columns: Of the table whose rows the student takes as ``[rows, columns]``; NaN then means missing. With them the
             artifact takes tables, too.
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
+        scale: What uint8 numbers were divided by in training, 255 for pixels. The artifact then takes such numbers,
+            too, and divides them itself; None where it is to take nothing but what the student takes.
         output: Whether the student gives logits of classes, or the values of a regression.
 
     Raises:
@@ -127,6 +132,7 @@ def deploy(
             spec=spec,
             columns=columns,
             unseen=unseen,
+            scale=scale,
             output=output,
         )
 
@@ -141,6 +147,7 @@ def deploy_prepared(
     spec: Spec | None = None,
     columns: Columns | None = None,
     unseen: Literal["error", "missing"] = "error",
+    scale: float | int | None = None,
     output: Literal["logits", "values"] = "logits",
 ) -> Artifact:
     """Do what `deploy` does for one of several candidates of a student, which share its graph and its codes.
@@ -159,6 +166,8 @@ def deploy_prepared(
     _check_rows("example", example, None, missing=columns is not None)
     if calibration is not None:
         _check_rows("calibration", calibration, example, missing=columns is not None)
+    if scale is not None and not 0 < scale < math.inf:
+        raise must("scale", "deploy", "a positive number", scale, "Pass 255 for pixels")
     if columns is not None and tuple(example.shape[1:]) != (len(columns),):
         rule = f"of the example's {list(example.shape[1:])} values"
         raise must("columns", "deploy", rule, f"{len(columns)} columns", "Pass the columns of the training table")
@@ -202,7 +211,11 @@ def deploy_prepared(
                 "shape": ["batch", *example.shape[1:]],
                 "dtype": "float32",
                 "seen": _range(rows),
-                "note": "as the student was trained on them; 'seen' is the range of the rows used here",
+                "scale": scale,
+                "in_graph": _in_graph(spec, network),
+                "note": "as the student was trained on them: uint8 numbers divided by 'scale' (null: none are taken), "
+                "images with their channels first, names in 'columns' as their places in 'categories'. What 'in_graph' "
+                "has is done by the model itself. 'seen' is the range of the rows used here.",
             },
             "output": {
                 "name": OUTPUT,
@@ -238,6 +251,15 @@ def deploy_prepared(
         )
         write_file(unfinished / MANIFEST, to_text(manifest, indent=2))
     return Artifact(target, manifest, _allow=allow)
+
+
+def _in_graph(spec: Spec | None, network: nn.Module) -> dict[str, Any]:
+    """What of the preparation of inputs the model does itself: the statistics that are subtracted and divided by."""
+    if spec is not None and spec.mean is not None and spec.std is not None:
+        return {"mean": list(spec.mean), "std": list(spec.std)}
+    if isinstance(network, Standardize):
+        return {"mean": network.mean.tolist(), "std": network.std.tolist()}
+    return {}
 
 
 def _rebuilt_by(spec: Spec | None, network: nn.Module) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -109,6 +110,9 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         )
     if manifest["output"].get("kind") not in ("logits", "values"):
         return "'output.kind' is neither 'logits' nor 'values'"
+    scale = manifest["input"].get("scale")
+    if scale is not None and not (type(scale) in (int, float) and 0 < scale < math.inf):
+        return "'input.scale' is neither a positive number nor null"
     if "columns" in manifest["input"]:
         try:
             columns = Columns.from_json(manifest["input"]["columns"])

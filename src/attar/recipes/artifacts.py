@@ -18,7 +18,7 @@ from attar.errors import AttarError, MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest
 from attar.recipes.context import Context, allowed
-from attar.transfer.split import Split
+from attar.transfer.split import PIXELS, Split
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def artifact_of(
     network, columns = prepared.student, context.dataset.columns
     layers = [type(layer).__qualname__ for layer in network.modules()]
     built = {"layers": layers, "teacher": teacher} if spec is None else spec.to_json()
+    scale = PIXELS if context.dataset.train.inputs.dtype == torch.uint8 else None
     calibration: Split | None = None
     if candidate.precision != "fp32":
         train = context.dataset.train
@@ -62,6 +63,7 @@ def artifact_of(
             spec=spec,
             columns=columns,
             unseen="missing",  # as it is measured, see from_tables
+            scale=scale,
             output=context.dataset.task.target,
         )
         return {}
@@ -75,6 +77,7 @@ def artifact_of(
         "columns": None if columns is None else columns.to_json(),
         "shape": list(context.example.shape[1:]),
         "unseen": None if columns is None else "missing",
+        "scale": scale,
     }
     allow = ["attar"] if spec is None else allowed(spec.reference)
     try:

@@ -13,6 +13,9 @@ from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
 from attar.tasks.task import Task, classes_of
 
+PIXELS = 255.0
+"""What pixels, which are stored as uint8, are divided by."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Split:
@@ -112,7 +115,7 @@ class Split:
             chosen = self.inputs.index_select(0, indices)
         else:
             chosen = self.inputs[indices]
-        return chosen.float().div_(255.0) if chosen.dtype == torch.uint8 else chosen
+        return chosen.float().div_(PIXELS) if chosen.dtype == torch.uint8 else chosen
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of everything in the split."""
