@@ -37,19 +37,17 @@ RENAMED: dict[str, str] = {
     "corrected.controls": "bias_correction.baselines",
     "corrected.seeds": "bias_correction.students",
     "distil": "distill",
-    "keep.accuracy_loss": "budget.accuracy_loss",
-    "keep.faster": "budget.faster",
-    "keep.smaller": "budget.smaller",
     "start_at": "init",
     "targets.codes": "targets.dtype",
 }
-"""Old name to new name: a word (``control``), or several that follow each other (``keep.accuracy_loss``).
+"""Old name to new name: a word (``control``), or several that follow each other (``targets.codes``).
 
 Holds for names of figures and values that are names, of both files, and for keys of `RECIPES` that a checkout does not
 know. A word is renamed wherever it stands alone: ``control`` in ``curves.control/0/3-distil`` too.
 """
 
 EXPECTED: dict[str, str] = {
+    r".*\.(met|budget\b.*)": "what became of the budget has another form",
     r".*\.targets\.(size_bytes|bytes_per_example)": "shard is a longer word than part, in the manifest of a store",
     r".*\.panels\b.*": "steps have panels",
     r"scheme-.*quantize.*": "a network that no teacher took part in is quantized once, for student and baseline",
@@ -72,7 +70,9 @@ LEFT_OUT = {
     r"models\[.*?\]\.latency\b.*|ratios\.faster_batch\d+\b.*": "timings",
     r"models\[.*?\]\.peak_memory_bytes": "memory, which is not measured here",
     r"examples\[\d+\]\.image\b.*": "pixels by the thousand, of what training sees: weights tell of them",
-    r"why|(.*\.)?sentence|budget\[\d+\]\.what": "prose, whose words are free",
+    r"why|(.*\.)?sentence|budget\.asked": "prose, whose words are free",
+    r"budget\.limits\[0\]\.(what|asked|reached|on_test)": "prose, whose words are free",
+    r"budget\.limits\[[1-9]\]\..*": "sizes and times, which stand elsewhere",
 }
 """Patterns of names of figures that are not written, and why."""
 
@@ -80,7 +80,7 @@ LEFT_OUT_OF = {
     "letter": {
         r"models\[(teacher python|best single model.*)\]\.size_bytes|selection\.library_bytes": "compressed files of "
         "scikit-learn's models hold numbers of objects in memory, and differ by some bytes from run to run",
-        r"ratios\.smaller|budget\[1\]\.reached": "follows from these bytes",
+        r"ratios\.smaller": "follows from these bytes",
     }
 }
 """The same for one of `RECIPES` alone."""
@@ -96,6 +96,9 @@ COUNTED = {
 Change = str | tuple[str, ...]
 """A change of a recipe, as of ``--set``; or several ways to say it, of which the first counts that is understood."""
 
+ANY_LOSS: Change = ("budget.quality_loss=100%", "budget.accuracy_loss=1")
+ANY_SIZE: Change = ("budget.bytes=1000x", "budget.smaller=0.001")
+ANY_TIME: Change = ("budget.latency=1000x", "budget.faster=0.001")
 SHORT: tuple[Change, ...] = (
     "threads=1",
     "teacher.training.epochs=6",
@@ -106,7 +109,7 @@ SHORT: tuple[Change, ...] = (
     "student.training.batch_size=32",
     "student.seeds=2",
     "artifacts.seconds=0.02",
-    "keep.accuracy_loss=1",
+    ANY_LOSS,
 )
 TINY: tuple[Change, ...] = (
     "teacher.network.arguments.widths=[8, 8, 16, 16]",
@@ -134,8 +137,8 @@ RECIPES: dict[str, tuple[str, tuple[Change, ...]]] = {
             "teacher.members=2",
             "student.training.epochs=12",
             BOTH,
-            "keep.smaller=0.001",
-            "keep.faster=0.001",
+            ANY_SIZE,
+            ANY_TIME,
         ),
     ),
     "letter": (
@@ -153,9 +156,9 @@ RECIPES: dict[str, tuple[str, tuple[Change, ...]]] = {
             TORCH,
             "artifacts.int8=false",
             "artifacts.seconds=0.02",
-            "keep.accuracy_loss=1",
-            "keep.smaller=0.001",
-            "keep.faster=0.001",
+            ANY_LOSS,
+            ANY_SIZE,
+            ANY_TIME,
         ),
     ),
     "points": (
@@ -198,7 +201,7 @@ RECIPES: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "glyphs": (
         "papers/distillation-2015/glyphs",
-        (*SHORT, *GLYPHS, "keep.smaller=0.001", "artifacts.runtimes=['openvino']"),
+        (*SHORT, *GLYPHS, ANY_SIZE, "artifacts.runtimes=['openvino']"),
     ),
 }
 """What a run is called here, the shipped recipe, and how it is shrunk. Pictures are made up: see `pictures`."""

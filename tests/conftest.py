@@ -48,7 +48,7 @@ def _document(data: Path | str) -> Document:
             "soft": {"use": "soft_targets", "temperature": 2.0, "weight": 0.5},
             "hard": {"use": "hard_labels", "weight": 0.5},
         },
-        "budget": {"accuracy_loss": 1.0},
+        "budget": {"quality_loss": "100%"},
         "artifacts": {"runtimes": ["torch"], "int8": False, "seconds": 0.01},
     }
 

@@ -80,7 +80,7 @@ def test_times_and_prose_are_left_out_and_sentences_counted(golden: types.Module
     }
 
 
-NAMES = {"control": "baseline", "distil": "distill", "keep.accuracy_loss": "budget.accuracy_loss"}
+NAMES = {"control": "baseline", "distil": "distill", "keep.loss": "budget.loss"}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ NAMES = {"control": "baseline", "distil": "distill", "keep.accuracy_loss": "budg
     [
         ("digits.curves.control/0/3-distil[0].loss", "digits.curves.baseline/0/3-distill[0].loss"),
         ("control_log.distilled.uncontrol", "control_log.distilled.uncontrol"),
-        ("keep.accuracy_loss", "budget.accuracy_loss"),
+        ("keep.loss", "budget.loss"),
         ("student.training.keep", "student.training.keep"),
     ],
 )
@@ -134,7 +134,7 @@ def test_comparing_files_ends_with_the_number_of_those_not_expected(
 
 def test_changes_are_said_in_the_old_and_the_new_way(golden: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golden, "RENAMED", NAMES)
-    assert list(golden.spellings("keep.accuracy_loss=1")) == ["keep.accuracy_loss=1", "budget.accuracy_loss=1"]
+    assert list(golden.spellings("keep.loss=1")) == ["keep.loss=1", "budget.loss=1"]
     assert list(golden.spellings(("control=false", "steps=['x']"))) == [
         "control=false",
         "baseline=false",

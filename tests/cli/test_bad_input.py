@@ -299,7 +299,7 @@ CASES: list[Case] = [
     ("unknown key", lambda p: p.changed("student", "sedes", to=2), ("student.sedes", "'seeds'")),
     ("unknown table", lambda p: p.changed("objektive", to={}), ("objektive", "'objective'")),
     ("wrong type", lambda p: p.changed("seed", to="one"), ("seed", "valid integer", "'one'")),
-    ("text for a number", lambda p: p.changed("budget", "smaller", to="30x"), ("budget.smaller", "'30x'")),
+    ("a bad unit", lambda p: p.changed("budget", "bytes", to="30 KB"), ("budget.bytes", "'30 KB'", "mean 'kB'?")),
     ("missing key", lambda p: p.changed("student", to={}), ("student.network", "missing")),
     ("unknown loss", lambda p: p.changed("objective", "soft", "use", to="sof_targets"), ("'soft_targets'",)),
     (

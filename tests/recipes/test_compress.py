@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -163,7 +164,7 @@ def test_changed_settings_reuse_what_they_do_not_concern(tiny: Document, tmp_pat
     found = reused(run_of(tiny, tmp_path / "run"))
     assert found["teacher/0"] and found["baseline/0"]
     assert not (found["teacher/1"] or found["targets"] or found["student/0"])
-    tiny["budget"]["accuracy_loss"] = 0.5  # only the choice
+    tiny["budget"]["quality_loss"] = "50%"  # only the choice
     assert all(reused(run_of(tiny, tmp_path / "run")).values())
 
 
@@ -544,7 +545,7 @@ def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Doc
     tiny["baseline"] = False
     tiny["student"]["training"] |= {"learning_rate": 1e-12, "epochs": 1}
     tiny["student"]["network"]["arguments"]["hidden"] = [1]
-    tiny["budget"] |= {"accuracy_loss": 1.0}
+    tiny["budget"] |= {"quality_loss": "100%"}
     run = run_of(tiny, tmp_path / "run")
     evidence = run.evidence
     assert not run.met
@@ -563,11 +564,13 @@ def test_a_student_at_chance_is_the_nearest_and_the_first_line_says_so(tiny: Doc
 def test_what_was_asked_and_not_reached_is_said_and_the_artifact_is_there(
     tiny: Document, blobs: Path, tmp_path: Path
 ) -> None:
-    tiny["budget"] |= {"smaller": 1000.0}
+    tiny["budget"] |= {"bytes": "0.001x"}
     run = run_of(tiny, tmp_path / "run")
-    assert not run.met
-    assert [line["met"] for line in run.evidence["budget"]] == [True, False]
-    assert "not all that was asked is reached" in run.evidence["why"]
+    assert (run.met, run.outcome, run.evidence["budget"]["outcome"]) == (False, "not met", "not met")
+    assert [row["outcome"] for row in run.evidence["budget"]["limits"]] == [None, "not met"]
+    assert re.match(
+        r"No candidate is within the budget; .* comes nearest: .*B over the .*B \(0.001x", run.evidence["why"]
+    )
     assert accuracy_on(run, load_npz(blobs, validation=0.25)) > 0.3
 
 

@@ -176,8 +176,8 @@ def test_several_mistakes_are_counted() -> None:
 
 
 def test_changes_apply_in_order_and_bare_words_are_text() -> None:
-    recipe = read("digits", ["seed=3", "budget.prefer=size", "seed = 4", "data.classes=['1', '2']"])
-    assert (recipe.seed, recipe.budget.prefer, recipe.data.classes) == (4, "size", ["1", "2"])
+    recipe = read("digits", ["seed=3", "budget.prefer=bytes", "seed = 4", "data.classes=['1', '2']"])
+    assert (recipe.seed, recipe.budget.prefer, recipe.data.classes) == (4, "bytes", ["1", "2"])
 
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
+from attar.budget import Limit
 from attar.deployment.backends import RUNTIMES
 from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES, labels_alone
@@ -59,12 +60,12 @@ def test_every_setting_of_training_can_be_said(tiny: Document) -> None:
 
 def test_whole_numbers_pass_for_floats_and_true_does_not(tiny: Document) -> None:
     tiny["objective"]["soft"]["temperature"] = 4
-    tiny["budget"]["smaller"] = 3
+    tiny["budget"]["macs"] = 3
     recipe = from_document(tiny)
     assert recipe.objective["soft"].loss == SoftTargets(temperature=4.0)
-    assert recipe.budget.smaller == 3.0
-    tiny["budget"]["smaller"] = True
-    with pytest.raises(BadInput, match=r"budget\.smaller: .*got True"):
+    assert recipe.budget.macs == Limit("macs", 3.0)
+    tiny["budget"]["macs"] = True
+    with pytest.raises(BadInput, match=r"budget\.macs: .*got True"):
         from_document(tiny)
 
 
@@ -121,9 +122,9 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("name", to="../elsewhere"), "pattern"),
         (_set("name", to="a/../../elsewhere"), "pattern"),
         (_set("name", to="two words"), "pattern"),
-        (_set("budget", "smaller", to=float("inf")), "finite"),
+        (_set("budget", "macs", to=float("inf")), "budget.macs: must be a number with its unit; got inf"),
         (_set("artifacts", "seconds", to=float("inf")), "finite"),
-        (_set("budget", "accuracy_loss", to=10**310), "at most 300 digits"),
+        (_set("budget", "quality_loss", to=10**310), "at most 300 digits"),
         (_set("artifacts", "runtimes", to=[]), "at least 1 item"),
         (_set("artifacts", "runtimes", to=["tensorrt"]), "'torch', 'onnxruntime' or 'openvino'"),
         (_set("objective", to={}), "at least 1 item"),

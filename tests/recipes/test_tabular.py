@@ -55,7 +55,7 @@ def document(csv: Path) -> Document:
             "choose_by": "rmse",
         },
         "objective": {"soft": {"use": "soft_targets", "temperature": 1.0}},
-        "budget": {"accuracy_loss": 1.0},
+        "budget": {"quality_loss": "100%"},
         "artifacts": {"runtimes": ["onnxruntime"], "int8": False, "seconds": 0.01},
     }
 

@@ -67,8 +67,9 @@ def compress(
 
     Example: attar compress digits --out runs/digits --set student.training.epochs=40
     """
+    from attar.cli.outcome import code
     from attar.cli.progress import errors, progress_bar
-    from attar.cli.table import models_table, verdict_line
+    from attar.cli.table import COLORS, budget_line, models_table, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
     from attar.recipes.read import read
@@ -98,8 +99,9 @@ def compress(
         if why := reason(run.evidence):
             console.print(why, soft_wrap=True, markup=False)
         console.print(verdict_line(run.evidence), soft_wrap=True, markup=False)
+        console.print(budget_line(run.evidence), soft_wrap=True, markup=False, style=COLORS[run.outcome])
         for warning in run.evidence["warnings"]:
             errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
         console.print(f"Artifact: {run.folder / 'artifact'}", soft_wrap=True, markup=False)
         console.print(f"Report:   {run.report}", soft_wrap=True, markup=False)
-    return 0 if run.met else 1
+    return code([run.outcome])

@@ -18,10 +18,11 @@ import typer
 from typer.exceptions import TyperException
 
 from attar.cli import compress, label, measure, recipes, report, study
+from attar.cli.outcome import DONE
 from attar.cli.stopping import SENTENCE, stopping
 from attar.processes import rank
 
-DONE, NOT_MET, BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 0, 1, 2, 70, 130, 141, 143
+BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143
 
 TRACEBACK = "The traceback is in"
 """How a sentence begins that says where the traceback of a crash was written."""
@@ -32,10 +33,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Makes big models small: a trained model or ensemble and data in; the smallest, fastest model that keeps the "
-    "accuracy out, as a file that a runtime executes, with the evidence.\n\n"
+    help="Makes big models small: a trained model or ensemble and data in; the smallest, fastest model that keeps "
+    "within the budget out, as a file that a runtime executes, with the evidence.\n\n"
     "Begin with: [bold]attar compress digits[/bold]\n\n"
-    "Exit codes: 0 done, 1 what was asked was not reached (the artifact is there all the same), 2 bad input, "
+    "Exit codes: 0 done, 1 the budget is not met (the artifact is there all the same), 2 bad input, "
+    "3 the budget is met on validation, where the choice is made, and not on test (the artifact is there, too), "
     "70 a crash (a defect of Attar: the message says where the traceback is, ATTAR_TRACEBACK=1 prints it), "
     "130 interrupted, 141 nobody reads the output any more, 143 terminated; after 130 and 143 the same command "
     "continues where it stopped.",
@@ -133,7 +135,7 @@ def _code_and_message(error: BaseException) -> tuple[int, str]:
         return BAD_INPUT, f"{name} cannot be used; {error.strerror}. Change that or name another."
     if isinstance(error, TyperException):
         # The parser's own complaints: an unknown option, a missing argument.
-        return BAD_INPUT, f"{_cut(' '.join(error.format_message().split()), 400)} See attar --help."
+        return BAD_INPUT, f"{_cut(' '.join(error.format_message().split()), 400).rstrip('.')}. See attar --help."
     return CRASHED, _crash(error)
 
 

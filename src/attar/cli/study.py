@@ -34,6 +34,7 @@ def study(
 
     Example: attar study papers/model-compression-2006 --only letter.p2
     """
+    from attar.cli.outcome import code
     from attar.cli.progress import errors, progress_bar
     from attar.recipes.study import read_study, studies
     from attar.recipes.study import study as do
@@ -61,4 +62,4 @@ def study(
     for warning in done.document["warnings"]:
         errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print(f"Page: {done.page}")
-    return 0 if all(run["met"] for run in done.document["runs"]) else 1
+    return code(run["outcome"] for run in done.document["runs"])

@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from attar.budget import Outcome
 from attar.formatting import count, milliseconds, percent, percent_interval, size
 
 
@@ -66,6 +67,21 @@ def _figures(model: Mapping[str, Any], examples: int, detailed: bool) -> list[st
     }
     shown = cells if detailed else ("accuracy", "size", "1")
     return [cells[name] or "" for name in shown]
+
+
+COLORS: dict[Outcome | None, str] = {
+    "met": "green",
+    None: "",
+    "met on validation only": "yellow",
+    "not met": "red",
+}
+"""The color of what became of the budget."""
+
+
+def budget_line(evidence: Mapping[str, Any]) -> str:
+    """What became of the budget, as a sentence."""
+    said: str = evidence["budget"]["sentence"]
+    return said
 
 
 def verdict_line(evidence: Mapping[str, Any]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from attar.recipes.schema.recipe import BudgetSection
+from attar.budget import PREFERRED, Limit, Outcome, Prefer, Reached, What, bounds, overall, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,13 @@ class Measured:
         name: The candidate's.
         runtime: What executes it.
         precision: ``fp32`` or ``int8``.
-        accuracy: On validation data.
+        score: The task's score on validation data, higher is better.
         size_bytes: Of what is needed to run.
         latency_ms: Median at batch 1.
-        smaller: Teacher's bytes in the same runtime over its own.
-        faster: Teacher's batch-1 latency in the same runtime over its own.
+        memory_bytes: Peak memory; None where it was not measured.
+        macs: Multiply-adds for one example; None where they are not known.
+        teacher: What the teacher takes in the same runtime, for limits that are relative to it; without what is not
+            known of it.
         baseline: Whether it is the network that was trained without the teacher.
         guessing: Why it is refused whatever was asked: its answers have nothing to do with the labels. None if not so.
     """
@@ -28,11 +31,12 @@ class Measured:
     name: str
     runtime: str
     precision: str
-    accuracy: float
+    score: float
     size_bytes: int
     latency_ms: float
-    smaller: float | None = None
-    faster: float | None = None
+    memory_bytes: int | None = None
+    macs: int | None = None
+    teacher: Mapping[What, float] = field(default_factory=dict)
     baseline: bool = False
     guessing: str | None = None
 
@@ -45,51 +49,65 @@ class Choice:
         winner: Its name.
         why: One sentence.
         refused: Reason by name, for each candidate that cannot be chosen.
-        budget: One line per thing asked: what, asked, reached, met.
-        met: Whether all that was asked was reached, by a candidate that is not refused.
+        budget: What the winner makes of each limit.
         alerts: Sentences that come before anything else that a run has to say; ``why`` begins with them.
+        score: What the task's score is called.
     """
 
     winner: str
     why: str
     refused: Mapping[str, str]
-    budget: Sequence[Mapping[str, object]]
-    met: bool
+    budget: Sequence[Reached]
     alerts: Sequence[str] = ()
+    score: str = "accuracy"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What became of the budget; of one that is met and says nothing of the quality, None."""
+        return overall((row.outcome for row in self.budget), refused=self.winner in self.refused)
 
 
 _CLEARLY = 0.95
 """A candidate counts as faster where it takes less than this share of the other's time: less is noise."""
 
 
-def choose(candidates: Sequence[Measured], asked: BudgetSection, teacher_accuracy: float) -> Choice:
-    """Refuse what costs accuracy or gains nothing, and take the fastest (or smallest) of the rest.
+def choose(
+    candidates: Sequence[Measured],
+    limits: Sequence[Limit],
+    teacher: float,
+    *,
+    prefer: Prefer = "latency",
+    score: str = "accuracy",
+    guessing: float | None = None,
+) -> Choice:
+    """Refuse what is beyond a limit or gains nothing, and take the fastest (smallest, best) of the rest.
 
     Candidates whose answers have nothing to do with the labels are refused, too, whatever loss is allowed.
-    A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one keeps
-    the accuracy. Among those that keep
-    the accuracy, one that reaches all that was asked goes before one that does not; then the preferred measure decides,
-    and candidates within 5% of the best latency are ordered by size.
+    A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one is
+    within the budget. Among those within, the preferred measure decides; latencies within 5% of the best are ordered
+    by size. Where none is within, the nearest is named: the one that loses least beyond what may be lost, then the
+    one that goes beyond another limit by the smallest factor.
 
     Args:
         candidates: At least one.
-        asked: What the recipe asks.
-        teacher_accuracy: Of the teacher, on the same validation data.
+        limits: What the recipe asks, at most one of each quantity.
+        teacher: The teacher's score on the same validation data.
+        prefer: What decides among candidates within the budget.
+        score: What the task's score is called.
+        guessing: The score of the best constant answer, which a limit on the loss must stay clear of to say anything;
+            None where none is known.
     """
     assert candidates, "the runner deploys at least one candidate"
-    floor = teacher_accuracy - asked.accuracy_loss
-    # An fp32 candidate that loses the accuracy is no alternative to a low-precision one that keeps it.
-    full = {one.runtime: one for one in candidates if one.precision == "fp32" and one.accuracy >= floor - 1e-12}
+    beyond = {one.name: _beyond(one, limits, teacher, score) for one in candidates}
+    # An fp32 candidate that is beyond the budget is no alternative to a low-precision one within it.
+    full = {one.runtime: one for one in candidates if one.precision == "fp32" and not beyond[one.name]}
     refused: dict[str, str] = {}
     for one in candidates:
         reference = full.get(one.runtime)
         if one.guessing is not None:
             refused[one.name] = f"it {one.guessing}"
-        elif one.accuracy < floor - 1e-12:
-            refused[one.name] = (
-                f"accuracy {one.accuracy:.4f} on validation loses {(teacher_accuracy - one.accuracy) * 100:.2f} points "
-                f"against the teacher; {asked.accuracy_loss * 100:.2f} may be lost"
-            )
+        elif beyond[one.name]:
+            refused[one.name] = "; ".join(beyond[one.name].values())
         elif reference is not None and one.precision != "fp32" and not _gains(one, reference):
             refused[one.name] = (
                 f"neither faster nor smaller than {reference.name} on this machine: {one.latency_ms:.4f} against "
@@ -98,23 +116,19 @@ def choose(candidates: Sequence[Measured], asked: BudgetSection, teacher_accurac
     standing = [one for one in candidates if one.name not in refused]
     alerts: list[str] = []
     if standing:
-        winner = _best(standing, asked)
-        what = "fastest at batch 1" if asked.prefer == "latency" else "smallest"
-        why = f"{winner.name} is the {what} of {len(standing)} candidates that keep the accuracy"
+        winner = _preferred(standing, prefer)
+        what = PREFERRED[prefer] + (" at batch 1" if prefer == "latency" else "")
+        why = f"{winner.name} is {what} of {len(standing)} candidates within the budget."
         if len(standing) == 1:
-            why = f"{winner.name} is the only candidate left that keeps the accuracy"
-        if not all(line["met"] for line in _budget(winner, asked, teacher_accuracy)):
-            why += ", though not all that was asked is reached"
-        elif winner is not _preferred(standing, asked):
-            why = f"{winner.name} is the {what} that reaches all that was asked"
+            why = f"{winner.name} is the only candidate left within the budget."
     else:
-        winner = max(candidates, key=lambda one: (one.accuracy, -one.latency_ms))
-        why = ""
-        lacking = "is better than guessing" if winner.guessing is not None else "keeps the accuracy"
-        alerts.append(f"No candidate {lacking}; {winner.name} comes nearest.")
-    budget = _budget(winner, asked, teacher_accuracy)
-    met = bool(standing) and all(bool(line["met"]) for line in budget)
-    return Choice(winner.name, " ".join([*alerts, *([f"{why}."] if why else [])]), refused, budget, met, alerts)
+        winner = min(candidates, key=lambda one: _distance(one, limits, teacher))
+        lacking = "is better than guessing" if winner.guessing is not None else "is within the budget"
+        by = "" if winner.guessing is not None else f": {refused[winner.name]}"
+        alerts.append(f"No candidate {lacking}; {winner.name} comes nearest{by}.")
+        why = _tightest(limits, beyond, score)
+    rows = [_reached(winner, limit, candidates, teacher, guessing) for limit in limits]
+    return Choice(winner.name, " ".join([*alerts, *([why] if why else [])]), refused, rows, alerts, score)
 
 
 def alerted(choice: Choice, before: Sequence[str]) -> Choice:
@@ -123,45 +137,89 @@ def alerted(choice: Choice, before: Sequence[str]) -> Choice:
     return replace(choice, alerts=alerts, why=" ".join([*before, choice.why]))
 
 
+def judged_on_test(choice: Choice, loss: float) -> Choice:
+    """The same choice, now that the test data have been read; where only validation was within, that comes first.
+
+    Args:
+        choice: What was chosen on validation.
+        loss: The teacher's score on test minus the winner's.
+    """
+    rows = [replace(row, test=loss) if row.limit.what == "quality_loss" else row for row in choice.budget]
+    choice = replace(choice, budget=rows)
+    if choice.outcome != "met on validation only":
+        return choice
+    return alerted(choice, [sentence(rows, choice.outcome, choice.score)])
+
+
+def _found(one: Measured, what: What, teacher: float) -> tuple[float | None, float | None]:
+    """What a candidate takes of something, and the teacher."""
+    if what == "quality_loss":
+        return teacher - one.score, teacher
+    own = {"bytes": one.size_bytes, "latency": one.latency_ms, "memory": one.memory_bytes, "macs": one.macs}
+    amount = own[what]
+    return None if amount is None else float(amount), one.teacher.get(what)
+
+
+def _beyond(one: Measured, limits: Sequence[Limit], teacher: float, score: str) -> dict[What, str]:
+    """The limits that a candidate does not keep, each with the reason."""
+    reasons = {}
+    for limit in limits:
+        found, beside = _found(one, limit.what, teacher)
+        if not limit.keeps(found, beside):
+            reasons[limit.what] = limit.excess(found, beside, score)
+    return reasons
+
+
 def _gains(one: Measured, reference: Measured) -> bool:
     return one.latency_ms < _CLEARLY * reference.latency_ms or one.size_bytes < reference.size_bytes
 
 
-def _best(standing: Sequence[Measured], asked: BudgetSection) -> Measured:
-    reaching = [
-        one
-        for one in standing
-        if (asked.smaller is None or (one.smaller or 0) >= asked.smaller)
-        and (asked.faster is None or (one.faster or 0) >= asked.faster)
-    ]
-    return _preferred(reaching or standing, asked)
-
-
-def _preferred(standing: Sequence[Measured], asked: BudgetSection) -> Measured:
-    if asked.prefer == "size":
+def _preferred(standing: Sequence[Measured], prefer: Prefer) -> Measured:
+    if prefer == "bytes":
         return min(standing, key=lambda one: (one.size_bytes, one.latency_ms))
+    if prefer == "quality":
+        return min(standing, key=lambda one: (-one.score, one.latency_ms))
     fastest = min(one.latency_ms for one in standing)
     level = [one for one in standing if one.latency_ms <= fastest / _CLEARLY]
     return min(level, key=lambda one: (one.size_bytes, one.latency_ms))
 
 
-def _budget(winner: Measured, asked: BudgetSection, teacher_accuracy: float) -> list[dict[str, object]]:
-    loss = teacher_accuracy - winner.accuracy
-    lines: list[dict[str, object]] = [
-        {
-            "what": "accuracy lost against the teacher, on validation (points)",
-            "asked": round(asked.accuracy_loss * 100, 4),
-            "reached": round(loss * 100, 4),
-            "met": loss <= asked.accuracy_loss + 1e-12,
-        }
-    ]
-    for what, wanted, reached in (
-        ("times smaller than the teacher", asked.smaller, winner.smaller),
-        ("times faster than the teacher at batch 1", asked.faster, winner.faster),
-    ):
-        if wanted is not None:
-            met = reached is not None and reached >= wanted
-            lines.append(
-                {"what": what, "asked": wanted, "reached": None if reached is None else round(reached, 3), "met": met}
-            )
-    return lines
+def _distance(one: Measured, limits: Sequence[Limit], teacher: float) -> tuple[float, float, float, float]:
+    """How far a candidate is from the budget, to be compared: loss beyond the limit, factor beyond others, the rest."""
+    loss, factor = 0.0, 1.0
+    for limit in limits:
+        found, beside = _found(one, limit.what, teacher)
+        if limit.keeps(found, beside):
+            continue
+        at = limit.at(beside)
+        if limit.what == "quality_loss":
+            assert found is not None and at is not None, "a loss and the teacher's score are known"
+            loss = found - at
+        else:
+            factor = max(factor, math.inf if found is None or not at else found / at)
+    return loss, factor, -one.score, one.latency_ms
+
+
+def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]], score: str) -> str:
+    """Of several limits the one that the fewest candidates keep, as a sentence."""
+    if len(limits) < 2 or not any(beyond.values()):
+        return ""
+    kept = {limit.what: sum(limit.what not in found for found in beyond.values()) for limit in limits}
+    limit = min(limits, key=lambda one: kept[one.what])
+    count = kept[limit.what]
+    keep = "none" if not count else "1" if count == 1 else str(count)
+    return (
+        f"The tightest limit is that of {limit.asked(score)}: {keep} of {len(beyond)} candidates "
+        f"{'keeps' if count < 2 else 'keep'} it."
+    )
+
+
+def _reached(one: Measured, limit: Limit, candidates: Sequence[Measured], teacher: float, guessing: float | None) -> Reached:
+    found, beside = _found(one, limit.what, teacher)
+    at = limit.at(beside)
+    if limit.what == "quality_loss":
+        lines = [] if at is None else [teacher - at]
+        says = guessing is None or bounds(limit, teacher, guessing)
+        return Reached(limit=limit, teacher=beside, found=found, bounds=says, lines=lines)
+    of_all = {limit.at(other.teacher.get(limit.what)) for other in candidates}
+    return Reached(limit=limit, teacher=beside, found=found, lines=sorted(at for at in of_all if at is not None))

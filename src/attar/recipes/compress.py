@@ -12,6 +12,7 @@ from typing import Any
 
 import tomli_w
 
+from attar.budget import Outcome
 from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.machine import machine
@@ -49,9 +50,18 @@ class Run:
     evidence: Mapping[str, Any]
 
     @property
+    def outcome(self) -> Outcome | None:
+        """What became of the budget: ``met``, ``met on validation only`` or ``not met``.
+
+        None where it is met and sets no limit that says anything about the quality.
+        """
+        outcome: Outcome | None = self.evidence["budget"]["outcome"]
+        return outcome
+
+    @property
     def met(self) -> bool:
-        """Whether all that the recipe asks was reached."""
-        return bool(self.evidence["met"])
+        """Whether nothing that the recipe asks is missing, on validation and on test."""
+        return self.outcome in ("met", None)
 
     @property
     def artifact(self) -> Artifact:

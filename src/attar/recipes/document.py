@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.budget import asked as in_words
+from attar.budget import sentence
 from attar.deployment.packed.report import size_report
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.compare import gap_closed, verdict
@@ -22,10 +24,11 @@ from attar.evidence.panel import to_json
 from attar.ops.top_k import dense
 from attar.pipeline.trained import Trained
 from attar.quantization.attach import is_quantized
-from attar.recipes.choose import Choice
+from attar.recipes.choose import Choice, judged_on_test
 from attar.recipes.contenders import Contenders, Logits
 from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
+from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
 from attar.recipes.winner import teacher_name
@@ -63,6 +66,8 @@ def document(
     tested = contenders.predictions(context, "test")
     labels = labels_of(dataset.test)
     teacher_output = teacher_logits(tested)
+    its, ours = (dataset.task.scores(one, labels).mean() for one in (teacher_output, tested[choice.winner]))
+    choice = judged_on_test(choice, float(its - ours))
     shipped = contenders.by_name[choice.winner]
     network = trainings.trained(shipped.kind).network
     warnings = [*contenders.warnings, *guarded(context, trainings, teacher_logits(validation_logits))]
@@ -88,13 +93,11 @@ def document(
             "drawn": list(dataset.drawn),
             "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         },
-        "asked": recipe.budget.model_dump(),
         "models": _models(context, contenders, validation_logits, tested, trainings, measured, choice),
         "winner": choice.winner,
         "why": choice.why,
         "alerts": list(choice.alerts),
-        "met": choice.met,
-        "budget": list(choice.budget),
+        "budget": _budget(recipe.budget, choice),
         **against_baseline(context, trainings, labels, teacher_output, member, warnings),
         "against_single": None
         if single is None or member is None
@@ -124,6 +127,18 @@ def document(
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}
+
+
+def _budget(asked: BudgetSection, choice: Choice) -> dict[str, Any]:
+    """What was asked and what became of it, in words and as numbers."""
+    return {
+        "outcome": choice.outcome,
+        "sentence": sentence(choice.budget, choice.outcome, choice.score),
+        "asked": in_words(asked.limits, asked.prefer, choice.score),
+        "prefer": asked.prefer,
+        "score": choice.score,
+        "limits": [row.to_json(choice.score) for row in choice.budget],
+    }
 
 
 def headline(evidence: Mapping[str, Any]) -> str:

@@ -33,10 +33,11 @@ def doubts(recipe: Recipe, examples: int) -> list[str]:
     found += _of_views("transfer.views", recipe.transfer.views, max(one.epochs for _, _, one in trainings))
     if recipe.transfer.top_k == 1:
         found.append("transfer.top_k = 1 keeps one class of each example: hardly more than its label. Keep more.")
-    if recipe.budget.smaller is not None and recipe.budget.smaller < 1:
-        found.append(f"budget.smaller = {recipe.budget.smaller:g} lets the artifact be larger than the teacher.")
-    if recipe.budget.faster is not None and recipe.budget.faster < 1:
-        found.append(f"budget.faster = {recipe.budget.faster:g} lets the artifact be slower than the teacher.")
+    found += [
+        f'budget.{limit.what} = "{limit}" lets the artifact take more than the teacher.'
+        for limit in recipe.budget.limits
+        if limit.relative and limit.amount > 1 and limit.what != "quality_loss"
+    ]
     return list(dict.fromkeys(found))
 
 

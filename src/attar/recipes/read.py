@@ -108,10 +108,10 @@ def apply(document: Document, change: str) -> None:
     """Set one value of a recipe's document in place, from ``dotted.key=value``.
 
     Example:
-        >>> recipe = {"budget": {"accuracy_loss": 0.01}}
-        >>> apply(recipe, "budget.accuracy_loss=0.02")
+        >>> recipe = {"budget": {"quality_loss": "1%"}}
+        >>> apply(recipe, "budget.quality_loss=2%")
         >>> recipe
-        {'budget': {'accuracy_loss': 0.02}}
+        {'budget': {'quality_loss': '2%'}}
 
     A number counts the tables of a list, from 0: ``student.steps.1.weights.bits=2``.
     """

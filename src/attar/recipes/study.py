@@ -271,7 +271,7 @@ def study(
                 "name": run.name,
                 "headline": headline(done.evidence),
                 "report": str(done.report.relative_to(folder)),
-                "met": done.met,
+                "outcome": done.outcome,
             }
         )
         found["warnings"] += [f"{run.name}: {text}" for text in done.evidence["warnings"]]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.budget import What
+from attar.evidence.compare import paired_difference
 from attar.evidence.measure import labels_of
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
-from attar.tasks.task import Chance
+from attar.tasks.task import Chance, OfClasses, Task
 
 
 def beaten_of(context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits]) -> dict[str, str]:
@@ -59,8 +66,16 @@ def chosen(
         for one in contenders.candidates()
         if one.name not in beaten
     ]
-    teacher = teacher_name(validation_logits)
-    choice = choose(options, context.recipe.budget, accuracy(validation_logits[teacher]))
+    teacher, budget = teacher_name(validation_logits), context.recipe.budget
+    choice = choose(
+        options,
+        budget.limits,
+        accuracy(validation_logits[teacher]),
+        prefer=budget.prefer,
+        score=score_name(task),
+        guessing=_most_frequent(labels) if isinstance(task, OfClasses) else None,
+    )
+    choice = _spread(choice, *(task.scores(validation_logits[name], labels) for name in (teacher, choice.winner)))
     subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
     alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
     winner = contenders.by_name[choice.winner]
@@ -75,24 +90,54 @@ def chosen(
             f"validation, {'as the student has' if reached == other else f'the student {other}'}."
         )
     students = {name: why for name, why in beaten.items() if contenders.by_name[name].kind == "candidate"}
-    choice = alerted(choice, alerts)
-    return Choice(choice.winner, choice.why, {**choice.refused, **students}, choice.budget, choice.met, choice.alerts)
+    return replace(alerted(choice, alerts), refused={**choice.refused, **students})
+
+
+def score_name(task: Task) -> str:
+    """What the score is called of which a budget says how much may be lost: the task's first metric."""
+    return next(iter(task.metrics.values())).title
+
+
+def _most_frequent(labels: NDArray[Any]) -> float:
+    """The accuracy of always giving the most frequent class."""
+    known = labels[labels >= 0]
+    return float(np.bincount(known).max(initial=0)) / max(1, len(known))
+
+
+def _spread(choice: Choice, teacher: NDArray[Any], winner: NDArray[Any]) -> Choice:
+    """The same choice, with half the interval of what was lost, from the scores of these examples."""
+    if teacher.dtype == np.bool_:
+        low, high = paired_difference(teacher, winner).interval
+        half = (high - low) / 2
+    else:
+        half = 1.96 * float((teacher - winner).std()) / math.sqrt(len(teacher))
+    rows = [replace(row, spread=half) if row.limit.what == "quality_loss" else row for row in choice.budget]
+    return replace(choice, budget=rows)
 
 
 def _measured(
-    one: Contender, contenders: Contenders, accuracy: float, luck: Chance, measured: Mapping[str, Any]
+    one: Contender, contenders: Contenders, score: float, luck: Chance, measured: Mapping[str, Any]
 ) -> Measured:
-    teacher, faster = contenders.teacher_of(one), measured["faster"][one.name].get("1")
     assert one.size_bytes is not None, "candidates are artifacts"
+    teacher = contenders.teacher_of(one)
+    takes: dict[What, float | None] = {}
+    if teacher is not None:
+        takes = {
+            "bytes": teacher.size_bytes,
+            "latency": measured["latency"][teacher.name]["1"]["median_ms"],
+            "memory": measured["memory"].get(teacher.name),
+            "macs": None if teacher.cost is None else teacher.cost.macs,
+        }
     return Measured(
         name=one.name,
         runtime=one.runtime,
         precision=one.precision,
-        accuracy=accuracy,
+        score=score,
         size_bytes=one.size_bytes,
         latency_ms=measured["latency"][one.name]["1"]["median_ms"],
-        smaller=None if teacher is None or not teacher.size_bytes else teacher.size_bytes / one.size_bytes,
-        faster=None if faster is None else faster["ratio"],
+        memory_bytes=measured["memory"].get(one.name),
+        macs=None if one.cost is None else one.cost.macs,
+        teacher={what: float(amount) for what, amount in takes.items() if amount},
         baseline=one.kind == "baseline",
         guessing=luck.sentence if luck.guessing else None,
     )

@@ -16,7 +16,7 @@ from attar import formatting
 from attar.evidence.panel import Axis, Chart
 from attar.formatting import ABSENT
 from attar.report import charts, html
-from attar.report.panels.common import fact_lines, plural, without_none
+from attar.report.panels.common import TONES, fact_lines, plural, without_none
 from attar.report.study_charts import SERIES_COLORS, dots, series
 from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 
@@ -43,7 +43,7 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
               ``series`` (``name``, ``source``: "ours" or "paper", ``points``: ``x``, ``y``, ``sd``, ``n``) and
               ``levels`` (``name``, ``y``).
             - ``dot_plots``: tables that are drawn, one chart a column, with their figures folded away below.
-            - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``met``.
+            - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``outcome``.
 
             Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios,
             "bytes", "ms" and "s" are scaled to what is readable, "rmse" and "" are plain, and any other unit is written
@@ -89,13 +89,14 @@ def _address(address: str | None) -> str | None:
 
 
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
-    report = run.get("report")
+    report, outcome = run.get("report"), run.get("outcome")
     # Quoted, a colon cannot make a scheme of what stands before it; a slash at the beginning would leave the folder.
     relative = report if report and not report.startswith("/") and "://" not in report else None
     return {
         "name": run.get("name", ABSENT),
         "headline": run.get("headline"),
-        "met": run.get("met"),
+        "outcome": outcome,
+        "tone": TONES.get(outcome, "faint") if isinstance(outcome, str) else "faint",
         "report": report,
         "link": quote(relative, errors="replace") if relative else None,
     }

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from attar.evidence.panel import Cell, Chart, Example, Examples, Facts, Folded, Interval, Panel, Table, Text
+from attar.evidence.panel import Cell, Chart, Example, Examples, Facts, Folded, Interval, Line, Panel, Table, Text
 from attar.report.panels.learning import curves
 from attar.report.panels.models import against
 from attar.report.panels.run import run_panels
@@ -16,6 +16,7 @@ DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SAMPLE = json.loads((Path(__file__).parents[1] / "sample_document.json").read_text(encoding="utf-8"))
+LOST_AT_MOST = {"sentence": "So.", "limits": [{"what": "loss", "limit": "quality_loss", "lines": [0.7]}]}
 Kind = TypeVar("Kind")
 
 
@@ -78,17 +79,57 @@ def test_a_slower_and_larger_student_is_called_that() -> None:
 
 
 def test_no_winner_is_stated_and_not_dressed_up() -> None:
-    panels = run_panels(SAMPLE | {"winner": None, "met": False, "ratios": {}, "artifact": None})
+    panels = run_panels(SAMPLE | {"winner": None, "ratios": {}, "artifact": None})
     assert panels[0].title == "No model met what was asked."
     assert "No winner." in str(panels[2].blocks)
 
 
-def test_the_budget_takes_numbers_and_words() -> None:
-    rows = [{"what": "times smaller", "asked": 30.0, "reached": 159.621, "met": True}, {"what": "x", "asked": "low"}]
-    assert texts(only(Table, panel("Budget", budget=rows).blocks)) == [
-        ["Times smaller", "30", "159.6", "met"],
-        ["X", "low", DASH, None],
+def test_the_budget_gives_the_test_figure_beside_the_one_that_decided() -> None:
+    found = panel("Budget", **SAMPLE)
+    assert only(Text, found.blocks).text.startswith("The budget is met: 0.95 ± 0.41 points of accuracy lost on validation")
+    assert [[str(cell).replace("\N{NO-BREAK SPACE}", " ") for cell in row] for row in texts(only(Table, found.blocks))] == [
+        ["Accuracy lost against the teacher, on validation", "1 point", "0.95 ± 0.41 points", "0.81 points", "met"],
+        ["Size on disk", "149 kB (0.01x the teacher's)", "66.9 kB", "", "met"],
+        ["Latency at batch 1", "246 µs (0.025x the teacher's)", "164 µs", "", "met"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tone"), [("met", "good"), ("met on validation only", "partly"), ("not met", "bad"), (None, "faint")]
+)
+def test_each_outcome_has_words_and_a_color(outcome: str | None, tone: str) -> None:
+    limit = {"what": "x", "outcome": outcome, "bounds": outcome is not None}
+    panels = run_panels({"budget": {"outcome": outcome, "score": "accuracy", "sentence": "So.", "limits": [limit]}})
+    assert only(Line, panels[0].blocks).words[0] == Cell(text=outcome or "no real limit on accuracy", tone=tone)
+    table = next(only(Table, one.blocks) for one in panels if one.title == "Budget")
+    assert table.rows[0][-1] == Cell(text=outcome or "says nothing", tone=tone)
+
+
+def test_a_limit_is_a_line_where_and_on_the_axis_on_which_it_decided() -> None:
+    """Test figures may tell another story: the line stands among those of validation, where the choice was made."""
+    rows = [
+        {"what": "a", "limit": "quality_loss", "lines": [0.8]},
+        {"what": "b", "limit": "latency", "lines": [2.0, 3.0]},
+        {"what": "c", "limit": "bytes", "lines": [1e9]},
+        {"what": "d", "limit": "memory", "lines": [5000.0]},
+    ]
+    seen = {"accuracy": 0.85, "examples": 400}
+    models = [model("a", validation=seen, peak_memory_bytes=4000), model("b", ms=4.0, validation=seen)]
+    blocks = panel("Frontier", models=models, budget={"limits": rows, "sentence": "So."}).blocks
+    charts = blocks[1].blocks  # type: ignore[union-attr]
+    assert [one.title for one in charts] == [f"Accuracy against {what}" for what in ("latency", "size", "memory")]
+    assert all(one.y.title == "accuracy on validation" for one in charts)
+    assert [[row["y"] for row in layer(one, "lowest")] for one in charts] == [[0.8]] * 3
+    # A limit a million times off would leave no room for the models.
+    assert [[row["x"] for row in layer(one, "most")] for one in charts] == [[2.0, 3.0], [], [5000.0]]
+    assert "dotted lines are the limits of the budget" in blocks[-1].text  # type: ignore[union-attr]
+
+
+def test_a_limit_that_says_nothing_has_no_line() -> None:
+    row = {"what": "a", "limit": "quality_loss", "lines": [-0.05], "bounds": False}
+    blocks = panel("Frontier", models=[model("a")], budget={"limits": [row], "sentence": "So."}).blocks
+    assert layer(blocks[1].blocks[0], "lowest") == []  # type: ignore[union-attr]
+    assert "dotted" not in blocks[-1].text  # type: ignore[union-attr]
 
 
 # Models
@@ -107,11 +148,11 @@ def test_the_teacher_in_the_winners_runtime_is_the_reference() -> None:
 def test_candidates_that_never_saw_the_test_are_compared_on_validation() -> None:
     seen = {"accuracy": 0.8, "examples": 400, "interval": [0.7, 0.9]}
     models = [model("teacher", "teacher", validation=seen), model("unseen", quality=None, validation=seen)]
-    blocks = panel("Frontier", models=models, asked={"accuracy_loss": 0.1}).blocks
-    assert blocks[-1].text.startswith("Accuracy on validation;")  # type: ignore[union-attr]
+    blocks = panel("Frontier", models=models, budget=LOST_AT_MOST).blocks
+    assert blocks[-1].text.startswith("Accuracy on validation, where the choice was made;")  # type: ignore[union-attr]
     chart = blocks[1].blocks[0]  # type: ignore[union-attr]
     assert [row["y"] for row in layer(chart, "accepted")] == [0.8, 0.8]
-    assert layer(chart, "asked")[0]["y"] == pytest.approx(0.7)
+    assert layer(chart, "lowest")[0]["y"] == pytest.approx(0.7)
 
 
 def test_models_refused_for_one_reason_are_named_together() -> None:
@@ -133,7 +174,7 @@ def test_the_frontier_joins_only_accepted_models_that_nothing_beats() -> None:
         model("refused", accuracy=0.99, ms=0.5, refused="too good to be true"),
         model("good", accuracy=0.95, ms=4.0),
     ]
-    chart = against(models, "latency", "cheap", 0.9)
+    chart = against(models, "latency", "cheap", {"quality_loss": [0.9]})
     assert chart is not None
     assert [(row["x"], row["y"]) for row in layer(chart, "best")] == [(1.0, 0.90), (4.0, 0.95)]
     assert [row["name"] for row in layer(chart, "refused")] == ["refused"]
@@ -148,7 +189,7 @@ def test_a_model_far_below_does_not_flatten_the_others() -> None:
         model("broken", accuracy=0.1, refused="int8"),
     ]
     assert "triangles" in str(panel("Frontier", models=models).blocks[-1])
-    chart = against(models, "latency", None, None)
+    chart = against(models, "latency", None, {})
     assert chart is not None
     (broken,) = layer(chart, "refused")
     # Lows reach 0.89 and highs 0.93: the floor lies a tenth of that below.
@@ -158,7 +199,7 @@ def test_a_model_far_below_does_not_flatten_the_others() -> None:
 
 
 def test_models_without_a_cost_are_not_drawn() -> None:
-    assert against([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", None, None) is None
+    assert against([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", None, {}) is None
 
 
 # Classes, seeds, steps

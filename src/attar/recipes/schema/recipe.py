@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, PrivateAttr, model_validator
 
+from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
 from attar.network.references import Trust, names_function
 from attar.pipeline.objective import TermTable, check_pauses
-from attar.pipeline.section import Fraction, Number, Section, Seed, each_once
+from attar.pipeline.section import Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
@@ -32,19 +34,39 @@ else:
 """What can execute an artifact."""
 
 
-class BudgetSection(Section):
-    """What must be kept, and what is wanted of the artifact; every choice is made on validation data."""
+def _limit(what: What) -> Any:
+    """The type of a key that limits something: text or a number in a file, a `Limit` in the recipe."""
+    return Annotated[Limit, PlainValidator(partial(Limit.read, what)), PlainSerializer(str)]
 
-    accuracy_loss: Fraction = Field(
-        0.01, description="accuracy that may be lost against the teacher, 0.01 is one point"
+
+class BudgetSection(Section):
+    """What may be lost and used, as "50 kB" or relative to the teacher as "0.05x"; what decides among those within.
+
+    Choices are made on validation data. A relative limit on the loss is a share of the teacher's score; every other one
+    is relative to what the teacher takes in the same runtime.
+    """
+
+    quality_loss: _limit("quality_loss") = Field(  # type: ignore[valid-type]
+        Limit("quality_loss", 0.01), description="of the task's score, against the teacher: 1% or 0.01 is one point"
     )
-    smaller: Annotated[Number, Field(gt=0)] | None = Field(None, description="times smaller than the teacher, at least")
-    faster: Annotated[Number, Field(gt=0)] | None = Field(
-        None, description="times faster at batch 1, same runtime, at least"
+    bytes: _limit("bytes") | None = Field(  # type: ignore[valid-type]
+        None, description="on disk, of what is needed to run: 50 kB, 2 MB, 1 MiB, or a number of bytes"
     )
-    prefer: Literal["latency", "size"] = Field(
-        "latency", description="what decides among candidates that keep the accuracy"
+    latency: _limit("latency") | None = Field(  # type: ignore[valid-type]
+        None, description="median at batch 1, with artifacts.threads on this machine: 1 ms, 80 us"
     )
+    memory: _limit("memory") | None = Field(  # type: ignore[valid-type]
+        None, description="by which a process grows while it loads the artifact and runs 64 examples: 20 MB"
+    )
+    macs: _limit("macs") | None = Field(  # type: ignore[valid-type]
+        None, description="multiply-adds for one example: 3 M, or a number"
+    )
+    prefer: Prefer = Field("latency", description="what decides among candidates that are within the budget")
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """All that are set."""
+        return tuple(limit for what in get_args(What) if (limit := getattr(self, what)) is not None)
 
 
 class ArtifactsSection(Section):

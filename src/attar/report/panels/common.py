@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from attar import formatting
+from attar.budget import Outcome
+from attar.evidence.panel import Tone
 
 ROLES = ("teacher", "baseline", "student")
 """Who is who, in the order of every legend; each is a color of the page."""
@@ -15,6 +17,14 @@ Figures = Mapping[str, Any]
 """A part of the evidence, without keys whose value is not known."""
 
 Split = Literal["test", "validation"]
+
+TONES: Mapping[Outcome | None, Tone] = {
+    "met": "good",
+    "met on validation only": "partly",
+    "not met": "bad",
+    None: "faint",
+}
+"""The color of what became of a budget, or of a limit."""
 
 
 def role(model: Figures) -> str:

@@ -27,27 +27,48 @@ def ordered(models: Iterable[Figures], winner: Figures | None) -> list[Figures]:
     return sorted(models, key=place)
 
 
-def compared_on(models: Sequence[Figures]) -> Split:
-    """Where more models can be compared: a candidate that was not chosen need not have seen the test examples."""
+def compared_on(models: Sequence[Figures], *, judged: bool) -> Split:
+    """On what the models are compared: where a limit decided, on validation; else where more of them were seen.
+
+    Args:
+        models: Those of the evidence; a candidate that was not chosen need not have seen the test examples.
+        judged: Whether there was a limit on their quality.
+    """
     test, validation = (sum(accuracy(model, split) is not None for model in models) for split in _SPLITS)
-    return "test" if test >= validation else "validation"
+    return "validation" if validation > test or (judged and validation) else "test"
 
 
 _SPLITS: tuple[Split, Split] = ("test", "validation")
 
 
-def frontier(models: Sequence[Figures], winner: Figures | None, wanted: float | None, split: Split) -> list[Panel]:
-    """Two charts: accuracy against latency, and against size.
+Cost = Literal["latency", "bytes", "memory", "macs"]
+
+_COSTS: Mapping[Cost, tuple[str, str, str]] = {
+    "latency": ("latency", "median latency of one example", "ms"),
+    "bytes": ("size", "bytes on disk", "bytes"),
+    "memory": ("memory", "peak memory", "bytes"),
+    "macs": ("arithmetic", "multiply-adds of one example", ""),
+}
+"""What a model may cost: its name in a title, what runs along the axis, and the unit there."""
+
+_FAR = 10.0
+"""A limit that is so many times off all models would leave no room for them."""
+
+
+def frontier(
+    models: Sequence[Figures], winner: Figures | None, lines: Mapping[str, Sequence[float]], split: Split
+) -> list[Panel]:
+    """Charts of accuracy against latency and size, and against what else was limited.
 
     Args:
         models: In order.
         winner: The one to ring.
-        wanted: The accuracy below which a model was not wanted, as a fraction; None draws no line.
+        lines: Where limits lie on their axes, by what they limit.
         split: On which examples the accuracies are.
     """
     name = winner.get("name") if winner else None
-    costs: tuple[Literal["latency", "bytes"], ...] = ("latency", "bytes")
-    charts = [chart for cost in costs if (chart := against(models, cost, name, wanted, split)) is not None]
+    costs = [cost for cost in _COSTS if cost in ("latency", "bytes") or cost in lines]
+    charts = [chart for cost in costs if (chart := against(models, cost, name, lines, split)) is not None]
     if not charts:
         return []
     roles = {role(model) for model in models if accuracy(model, split) is not None}
@@ -56,11 +77,13 @@ def frontier(models: Sequence[Figures], winner: Figures | None, wanted: float | 
         signs.append(("ring", role(winner), "nearest" if "refused" in winner else "winner"))
     if any("refused" in model for model in models):
         signs.append(("hollow", "soft", "refused"))
+    where = ", where the choice was made" if split == "validation" else ""
     note = (
-        f"Accuracy on {split}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins the "
+        f"Accuracy on {split}{where}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins the "
         "accepted models that no other beats in both respects"
     )
-    note += "." if wanted is None else "; the dotted line is the lowest accuracy asked for."
+    limited = any(layer.rows for chart in charts for layer in chart.layers if layer.mark == "levels")
+    note += "; dotted lines are the limits of the budget." if limited else "."
     if any(row.get("shape") == "triangle-down" for chart in charts for layer in chart.layers for row in layer.rows):
         note += " Models far below all others are drawn as triangles at the lower edge."
     return [Panel("Frontier", [Legend(signs), Beside(charts), Text(note)])]
@@ -68,29 +91,33 @@ def frontier(models: Sequence[Figures], winner: Figures | None, wanted: float | 
 
 def against(
     models: Sequence[Figures],
-    cost: Literal["latency", "bytes"],
+    cost: Cost,
     winner: str | None,
-    wanted: float | None,
+    lines: Mapping[str, Sequence[float]],
     split: Split = "test",
 ) -> Chart | None:
     """Accuracy against what it costs, one point a model; None if no model has both figures.
 
     Args:
         models: Those of the evidence.
-        cost: What runs along x: the median latency of one example, or the bytes on disk.
+        cost: What runs along x.
         winner: Name of the model to ring.
-        wanted: The accuracy below which a model was not wanted; None draws no line.
+        lines: Where limits lie on their axes, by what they limit.
         split: On which examples the accuracies are.
     """
     rows = [row for model in models if (row := _point(model, cost, winner, split)) is not None]
     if not rows:
         return None
-    _lift(rows, wanted)
+    lowest = max(lines["quality_loss"]) if "quality_loss" in lines else None
+    _lift(rows, lowest)
+    near, far = min(row["x"] for row in rows) / _FAR, max(row["x"] for row in rows) * _FAR
+    levels: list[dict[str, Any]] = [] if lowest is None else [{"y": lowest, "color": "faint"}]
+    bounds = [{"x": limit, "color": "faint"} for limit in lines.get(cost, ()) if near <= limit <= far]
     titles = {"quality": f"accuracy on {split}", "latency": "latency, batch 1", "bytes": "size"}
     tooltip = {"name": "model", **titles, "outcome": "outcome"}
-    lowest: list[dict[str, Any]] = [] if wanted is None else [{"y": wanted, "color": "faint"}]
     layers = [
-        Layer(name="asked", mark="levels", rows=lowest),
+        Layer(name="lowest", mark="levels", rows=levels),
+        Layer(name="most", mark="levels", rows=bounds),
         Layer(name="best", mark="steps", rows=_best_so_far(rows), size=1),
         Layer(name="intervals", mark="whiskers", rows=[row for row in rows if row["high"] is not None]),
         Layer(name="winner", mark="rings", rows=[row for row in rows if row["winner"]], size=330),
@@ -107,8 +134,8 @@ def against(
         Layer(name=align, mark="labels", rows=[row for row in labels if row["align"] == align])
         for align in ("left", "center", "right")
     ]
-    title = "Accuracy against latency" if cost == "latency" else "Accuracy against size"
-    what, unit = ("median latency of one example", "ms") if cost == "latency" else ("bytes on disk", "bytes")
+    called, what, unit = _COSTS[cost]
+    title = f"Accuracy against {called}"
     return Chart(
         title=title,
         x=Axis(title=what, unit=unit, log=True),
@@ -226,11 +253,12 @@ def _latency(latency: Figures, own_threads: bool) -> Cell:
     return Cell(text=known(formatting.milliseconds, latency.get("median_ms")), note=note)
 
 
-def _point(model: Figures, cost: str, winner: str | None, split: Split) -> dict[str, Any] | None:
+def _point(model: Figures, cost: Cost, winner: str | None, split: Split) -> dict[str, Any] | None:
     quality = model.get("quality" if split == "test" else "validation") or {}
     reached = quality.get("accuracy")
     ms, num_bytes = model.get("latency", {}).get("1", {}).get("median_ms"), model.get("size_bytes")
-    x = ms if cost == "latency" else num_bytes
+    memory, macs = model.get("peak_memory_bytes"), model.get("macs")
+    x = {"latency": ms, "bytes": num_bytes, "memory": memory, "macs": macs}[cost]
     if reached is None or not x or x <= 0:
         return None
     count, interval, refused = quality.get("examples"), quality.get("interval"), model.get("refused")
@@ -255,11 +283,11 @@ def _point(model: Figures, cost: str, winner: str | None, split: Split) -> dict[
     }
 
 
-def _lift(rows: list[dict[str, Any]], wanted: float | None) -> None:
+def _lift(rows: list[dict[str, Any]], lowest: float | None) -> None:
     """Lift those far below all others to the lower edge, in place: they would flatten the chart."""
     good = [row for row in rows if not row["refused"]] or rows
     tops = [value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
-    tops += [] if wanted is None else [wanted]
+    tops += [] if lowest is None else [lowest]
     floor = min(tops) - 0.1 * max(max(tops) - min(tops), 0.01)
     for row in rows:
         if row["y"] < floor - (max(tops) - floor):

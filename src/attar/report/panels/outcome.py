@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attar import formatting
-from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text, Tone
-from attar.report.panels.common import Figures, accuracy, examples, sentence
+from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text
+from attar.report.panels.common import TONES, Figures, accuracy, examples, sentence
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _COLUMNS = 200
@@ -22,11 +24,11 @@ def head(run: Figures, winner: Figures | None, teacher: Figures | None) -> Panel
     sentences: list[str] = [*run.get("alerts", []), _headline(run, winner, teacher)]
     title, below = sentences[0], sentences[1:]
     blocks: list[Block] = [Text(" ".join(below), "below")] if below else []
-    outcome: list[str | Cell] = [] if "met" not in run else [_met(run["met"])]
-    if budget := _asked(run.get("asked", {})):
-        outcome.append(f"Budget: {budget}")
-    if outcome:
-        blocks.append(Line(outcome, "outcome"))
+    if budget := run.get("budget"):
+        outcome = budget.get("outcome")
+        text = outcome or f"no real limit on {budget.get('score', 'quality')}"
+        asked = f"Budget: {budget['asked']}." if budget.get("asked") else ""
+        blocks.append(Line([Cell(text=text, tone=TONES[outcome]), *([asked] if asked else [])], "outcome"))
     if facts := _task(run.get("task", {})):
         blocks.append(Line(facts))
     if columns := list((run.get("task", {}).get("columns") or {}).items())[:_COLUMNS]:
@@ -40,23 +42,34 @@ def answers(run: Figures, winner: Figures | None) -> list[Panel]:
 
 
 def budget(run: Figures) -> list[Panel]:
-    """What was asked beside what was reached."""
-    rows = [
-        [
-            row.get("what", formatting.ABSENT)[:1].upper() + row.get("what", "")[1:],
-            _figure(row.get("asked")),
-            _figure(row.get("reached")),
-            _met(row["met"]) if "met" in row else None,
-        ]
-        for row in run.get("budget", [])
-    ]
-    columns: list[str | Column] = ["What", "Asked", "Reached", Column(title="Outcome", words=True)]
-    return [Panel("Budget", [Table(columns, rows)])] if rows else []
+    """What was asked beside what was reached, on validation and on test; figures are words already."""
+    found = run.get("budget", {})
+    limits = found.get("limits", [])
+    if not limits:
+        return []
+    on_test = any("on_test" in row for row in limits)
+    rows = []
+    for row in limits:
+        nothing = "says nothing" if not row.get("bounds", True) else formatting.ABSENT
+        outcome = row.get("outcome")
+        rows.append(
+            [
+                row["what"][:1].upper() + row["what"][1:],
+                row.get("asked", formatting.ABSENT),
+                row.get("reached", formatting.ABSENT),
+                *([row.get("on_test", "")] if on_test else []),
+                Cell(text=outcome or nothing, tone=TONES[outcome]),
+            ]
+        )
+    last = Column(title="Outcome", words=True)
+    columns: list[str | Column] = ["What", "At most", "Reached", *(["On test"] if on_test else []), last]
+    return [Panel("Budget", [Text(found["sentence"]), Table(columns, rows)])]
 
 
-def _met(met: bool) -> Cell:
-    tone: Tone = "good" if met else "bad"
-    return Cell(text="met" if met else "not met", tone=tone)
+def lines(run: Figures) -> dict[str, Sequence[float]]:
+    """Where limits lie on their axes, by what they limit; a limit that says nothing has no line."""
+    limits = run.get("budget", {}).get("limits", [])
+    return {row["limit"]: row["lines"] for row in limits if row.get("lines") and row.get("bounds", True)}
 
 
 def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> str:
@@ -78,21 +91,6 @@ def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> 
 
 def _compared(ratio: float, more: str, less: str) -> str:
     return f"{formatting.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{formatting.times(1 / ratio)} {less}"
-
-
-def _asked(asked: Figures) -> str | None:
-    phrases = []
-    if (loss := asked.get("accuracy_loss")) is not None:
-        phrases.append(f"at most {formatting.trimmed(100 * loss)} point{'s' if loss != 0.01 else ''} of accuracy lost")
-    phrases += [
-        f"at least {formatting.times(asked[what])} {what}"
-        for what in ("smaller", "faster")
-        if asked.get(what) is not None
-    ]
-    if not phrases:
-        return None
-    preferred = {"latency": "the fastest", "size": "the smallest"}.get(asked.get("prefer", ""))
-    return ", ".join(phrases) + (f"; of those that fit, {preferred}" if preferred else "") + "."
 
 
 def _task(task: Figures) -> list[str]:
@@ -153,10 +151,3 @@ def _ships(run: Figures, winner: Figures | None) -> Panel:
     if "artifact" in run:
         blocks.append(Text(f"Artifact: {run['artifact']}"))
     return Panel("The nearest" if nearest else "The winner", blocks, place="half")
-
-
-def _figure(value: formatting.Number | str | None) -> str:
-    """A figure of the budget, whose unit is in the words beside it; text stands as it is."""
-    if value is None or isinstance(value, str):
-        return formatting.ABSENT if value is None else value
-    return formatting.grouped(value) if isinstance(value, int) else formatting.trimmed(value, 4)

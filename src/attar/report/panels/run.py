@@ -8,7 +8,7 @@ from typing import Any
 from attar.evidence.panel import Panel
 from attar.report.panels import models, outcome, provenance, targets
 from attar.report.panels.classes import classes
-from attar.report.panels.common import Figures, accuracy, first, without_none
+from attar.report.panels.common import Figures, first, without_none
 from attar.report.panels.learning import curves, seeds, steps
 from attar.report.panels.low_bits import low_bits
 from attar.report.panels.specialists import specialists
@@ -26,14 +26,13 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
     winner = next((model for model in entries if model.get("name") == run.get("winner")), None)
     ordered = models.ordered(entries, winner)
     teacher, baseline, student = first(ordered, "teacher"), first(ordered, "baseline"), _student(ordered, winner)
-    split = models.compared_on(ordered)
-    best, loss = accuracy(teacher, split), run.get("asked", {}).get("accuracy_loss")
-    wanted = best - loss if best is not None and loss is not None else None
+    lines = outcome.lines(run)
+    split = models.compared_on(ordered, judged="quality_loss" in lines)
     return [
         outcome.head(run, winner, teacher),
         *outcome.answers(run, winner),
         *outcome.budget(run),
-        *models.frontier(ordered, winner, wanted, split),
+        *models.frontier(ordered, winner, lines, split),
         *models.table(ordered, winner, student),
         *models.refusals(ordered),
         *classes(teacher, baseline, student),

@@ -1,0 +1,406 @@
+"""What may be lost and used: limits on quality, bytes, latency, memory and arithmetic, read, compared, in words.
+
+A limit is an upper bound on one quantity, absolute ("50 kB") or relative to what the teacher takes ("0.05x"). The loss
+of quality is the teacher's score minus the model's, on the same examples; every other quantity is the model's own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from attar import formatting
+from attar.errors import BadInput, near, shown
+
+What = Literal["quality_loss", "bytes", "latency", "memory", "macs"]
+"""What may be limited: keys of ``[budget]``."""
+
+Prefer = Literal["latency", "bytes", "quality"]
+"""What may decide among models that are within all limits."""
+
+PREFERRED: Mapping[str, str] = {"latency": "the fastest", "bytes": "the smallest", "quality": "the best"}
+"""What is preferred, in words."""
+
+Outcome = Literal["met", "met on validation only", "not met"]
+"""What became of a limit, or of a whole budget.
+
+``met``: within it, quality on validation and on test alike. ``met on validation only``: the choice, which is made on
+validation, was within it, and the test figure is beyond. ``not met``: beyond it, or refused for another reason.
+"""
+
+_HALF = 0.5
+"""A loss of this share of what the teacher knows beyond guessing, or more, is no limit that a claim could rest on."""
+
+_ROUNDING = 1e-12
+"""0.95 - 0.94 is more than 0.01 in floats: exactly what was asked is within."""
+
+_LARGEST, _LONGEST = 1e18, 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """One thing that may be limited.
+
+    Attributes:
+        units: Unit to how many of the quantity's own unit it is; the own unit has 1.
+        plain: Whether a number without a unit is clear: it is in the own unit.
+        example: How a limit is written.
+        noun: What it is called; ``{score}`` is the name of the task's score.
+        after: What follows an amount of it in a sentence.
+        shown: An amount in the own unit, for people.
+    """
+
+    units: Mapping[str, float]
+    plain: bool
+    example: str
+    noun: str
+    after: str
+    shown: Callable[[float], str]
+
+
+def _points(difference: float) -> str:
+    text = formatting.trimmed(100 * difference)
+    return f"{text} point{'' if text == '1' else 's'}"
+
+
+_BYTES = {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_TIMES = {"ns": 1e-6, "us": 1e-3, "\N{MICRO SIGN}s": 1e-3, "ms": 1.0, "s": 1e3}
+_COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_SCORES = {"": 1.0, "%": 0.01, "point": 0.01, "points": 0.01}
+
+_QUANTITIES: Mapping[What, _Quantity] = {
+    "quality_loss": _Quantity(_SCORES, True, "1%", "{score} lost", "of {score} lost", _points),
+    "bytes": _Quantity(_BYTES, True, "50 kB", "size on disk", "on disk", formatting.size),
+    "latency": _Quantity(_TIMES, False, "1 ms", "latency at batch 1", "at batch 1", formatting.milliseconds),
+    "memory": _Quantity(_BYTES, False, "20 MB", "peak memory", "of memory", formatting.size),
+    "macs": _Quantity(_COUNTS, True, "3 M", "multiply-adds", "multiply-adds", formatting.count),
+}
+"""Own units: a difference of scores, bytes, milliseconds, bytes, multiply-adds for one example."""
+
+_WRITTEN: Mapping[What, Sequence[str]] = {
+    "quality_loss": ("%",),
+    "bytes": ("GB", "MB", "kB", "B"),
+    "latency": ("s", "ms", "\N{MICRO SIGN}s", "ns"),
+    "memory": ("GB", "MB", "kB", "B"),
+    "macs": ("T", "G", "M", "k"),
+}
+"""The units in which limits are written, the largest first."""
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so much of one thing.
+
+    Attributes:
+        what: Of which.
+        amount: How much in its own unit (a difference of scores, bytes, milliseconds, multiply-adds), or, where
+            ``relative``, how many times what the teacher takes; of a loss of quality, times the teacher's score.
+        relative: Whether it is relative to the teacher.
+    """
+
+    what: What
+    amount: float
+    relative: bool = False
+
+    @classmethod
+    def read(cls, what: What, given: object) -> Limit:
+        """A limit as people write it: a number with its unit as text, or a plain number where the unit is clear.
+
+        Args:
+            what: What is limited.
+            given: For example ``"50 kB"``, ``"1%"``, ``"0.05x"``, ``0.01`` (of quality), ``50_000`` (of bytes).
+
+        Raises:
+            BadInput: If it is none of these, or not above 0 (a loss of quality may be 0). The sentence is meant to go
+                on after the name of the key.
+
+        Example:
+            >>> Limit.read("bytes", "50 kB").amount, str(Limit.read("latency", "0.10 x"))
+            (50000.0, '0.1x')
+            >>> Limit.read("bytes", "50 KB")
+            Traceback (most recent call last):
+            attar.errors.BadInput: must have a unit that is known; got '50 KB'. Did you mean 'kB'?
+        """
+        quantity = _QUANTITIES[what]
+        write = f"Write for example {quantity.example!r} or '0.05x'"
+        if isinstance(given, Limit):
+            return given
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            raise _must("be a number with its unit", given, write)
+        text = given.strip() if isinstance(given, str) else _plain(given)
+        found = None if len(text) > _LONGEST else _NUMBER.fullmatch(text)
+        if found is None or re.search(r"\d", found[2]):
+            raise _must("be a number with its unit", given, write)
+        number, unit = float(found[1]), found[2].replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
+        if number < 0 or (number == 0 and what != "quality_loss"):
+            raise _must("be greater than 0", given, write)
+        relative = unit in ("x", "\N{MULTIPLICATION SIGN}")
+        if not unit and not quantity.plain:
+            raise _must("have a unit", given, write)
+        if not relative and unit not in quantity.units:
+            raise _must("have a unit that is known", given, _near(unit, quantity.units))
+        amount = number if relative else number * quantity.units[unit]
+        if not amount <= _LARGEST or (amount < 1 / _LARGEST and number > 0):
+            raise _must("be of a size that occurs", given, write)
+        if what == "quality_loss" and not relative:
+            if not unit and amount >= 1:
+                raise _must("be below 1 where it has no unit", given, "Write '1%' for one point, '100%' for all of it")
+            if amount > 1:
+                raise _must("be at most 100%", given, write)
+        return cls(what, amount, relative)
+
+    def at(self, teacher: float | None) -> float | None:
+        """The limit in the own unit; None where it is relative to a figure that is not known.
+
+        Args:
+            teacher: What the teacher takes; of a loss of quality, the teacher's score.
+        """
+        if not self.relative:
+            return self.amount
+        return None if teacher is None else self.amount * abs(teacher)
+
+    def keeps(self, found: float | None, teacher: float | None) -> bool:
+        """Whether a figure is within the limit; one that was not measured is not.
+
+        Args:
+            found: In the own unit: the loss, or what the model takes.
+            teacher: As for `at`.
+        """
+        bound = self.at(teacher)
+        return found is not None and bound is not None and found <= bound + _ROUNDING
+
+    def shown(self, amount: float) -> str:
+        """An amount of what is limited, with its unit, for people."""
+        return _QUANTITIES[self.what].shown(amount)
+
+    def bound(self, teacher: float | None) -> str:
+        """The limit for people; a relative one with what it comes to, where that is known.
+
+        Example:
+            >>> Limit.read("quality_loss", 0.02).bound(0.95), Limit.read("latency", "0.5x").bound(None)
+            ('2 points', '0.5x')
+        """
+        at = self.at(teacher)
+        if not self.relative:
+            return _points(self.amount) if self.what == "quality_loss" else str(self)
+        return str(self) if at is None else f"{self.shown(at)} ({self} the teacher's)"
+
+    def noun(self, score: str = "accuracy") -> str:
+        """What is limited, in words; ``score`` is the name of the task's score."""
+        return _QUANTITIES[self.what].noun.format(score=score)
+
+    def after(self, score: str = "accuracy") -> str:
+        """What follows an amount of it in a sentence."""
+        return _QUANTITIES[self.what].after.format(score=score)
+
+    def asked(self, score: str = "accuracy", teacher: float | None = None) -> str:
+        """What is asked, in words.
+
+        Example:
+            >>> Limit.read("quality_loss", "1%").asked(), Limit.read("bytes", "0.05x").asked()
+            ('at most 1 point of accuracy lost', "at most 0.05x the teacher's size on disk")
+        """
+        if not self.relative:
+            return f"at most {self.bound(None)} {self.after(score)}"
+        at = self.at(teacher)
+        known = "" if at is None else f" ({self.shown(at)})"
+        return f"at most {self} the teacher's {self.noun(score)}{known}"
+
+    def excess(self, found: float | None, teacher: float | None, score: str = "accuracy") -> str:
+        """By how much a figure is beyond the limit: words that follow the model's name and a colon.
+
+        Args:
+            found: As for `keeps`.
+            teacher: As for `at`.
+            score: The name of the task's score.
+
+        Example:
+            >>> Limit.read("bytes", "50 kB").excess(61_200, None).replace(chr(160), " ")
+            '61.2 kB on disk, 11.2 kB over the 50 kB that were asked for'
+        """
+        at = self.at(teacher)
+        if found is None:
+            return f"its {self.noun(score)} was not measured, and a limit was asked for"
+        if at is None:
+            return f"the teacher's {self.noun(score)} is not known, and {self} of it was asked for"
+        over, bound = self.shown(found - at), self.bound(teacher)
+        if self.what == "quality_loss":
+            return f"{self.shown(found)} of {score} lost on validation, {over} more than the {bound} that may be lost"
+        asked = "was" if re.match(r"1\b(?!\.)", bound) else "were"
+        return f"{self.shown(found)} {self.after()}, {over} over the {bound} that {asked} asked for"
+
+    def __str__(self) -> str:
+        """The limit as `read` takes it; it comes back exactly.
+
+        Example:
+            >>> [str(Limit.read(*one)) for one in (("bytes", 50_000), ("quality_loss", 0.015), ("macs", "3e6"))]
+            ['50 kB', '1.5%', '3 M']
+        """
+        if self.relative:
+            return f"{_plain(self.amount)}x"
+        units = _QUANTITIES[self.what].units
+        for unit in _WRITTEN[self.what]:
+            text = _plain(round(self.amount / units[unit], 9))
+            fits = self.amount >= units[unit] or unit == "%"
+            if fits and float(text) * units[unit] == self.amount:
+                return f"{text}{unit}" if unit == "%" else f"{text} {unit}"
+        own = {"latency": " ms", "bytes": " B", "memory": " B"}.get(self.what, "")
+        return f"{_plain(self.amount)}{own}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What a model makes of one limit.
+
+    Attributes:
+        limit: The limit.
+        teacher: What the teacher takes, or its score on validation; None where it is not known.
+        found: What the model takes, or loses on validation; None where it was not measured.
+        spread: Half of the 95% interval of ``found``, where it has one.
+        test: The loss on test, once that has been read.
+        bounds: Whether the limit says anything: one on quality must leave no room for a model that has learned little.
+        lines: Where the limit lies on its axis: the lowest score that keeps it, or the most that may be taken, of which
+            there are several where teachers in several runtimes are what it is relative to.
+    """
+
+    limit: Limit
+    teacher: float | None
+    found: float | None
+    spread: float | None = None
+    test: float | None = None
+    bounds: bool = True
+    lines: Sequence[float] = ()
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What became of the limit; None where it is kept and says nothing."""
+        if not self.limit.keeps(self.found, self.teacher):
+            return "not met"
+        if not self.bounds:
+            return None
+        return "met" if self.test is None or self.limit.keeps(self.test, self.teacher) else "met on validation only"
+
+    def words(self, score: str = "accuracy") -> str:
+        """The figures in words, those of validation first."""
+        if self.found is None or self.limit.at(self.teacher) is None:
+            return self.limit.excess(self.found, self.teacher, score)
+        if self.limit.what != "quality_loss":
+            return f"{self.limit.shown(self.found)} {self.limit.after()}, of at most {self.limit.bound(self.teacher)}"
+        on_test = "" if self.test is None else f", {_decimal(self.test)} on test"
+        return f"{self._loss} of {score} lost on validation{on_test}, of at most {self.limit.bound(self.teacher)}"
+
+    @property
+    def _loss(self) -> str:
+        """The loss on validation with its spread: ``1.9 ± 1.8 points``."""
+        assert self.found is not None, "asked for where it was measured"
+        if self.spread is None:
+            return self.limit.shown(self.found)
+        return f"{_decimal(self.found)} \N{PLUS-MINUS SIGN} {_decimal(self.spread)} points"
+
+    def to_json(self, score: str = "accuracy") -> dict[str, Any]:
+        """The row of a table, in words and as numbers."""
+        noun = self.limit.noun(score)
+        loss = self.limit.what == "quality_loss"
+        return {
+            "limit": self.limit.what,
+            "what": f"{noun} against the teacher, on validation" if loss else noun,
+            "asked": self.limit.bound(self.teacher),
+            "reached": None if self.found is None else self._loss if loss else self.limit.shown(self.found),
+            "on_test": None if self.test is None else self.limit.shown(self.test),
+            "outcome": self.outcome,
+            "bounds": self.bounds,
+            "lines": list(self.lines),
+            "at": self.limit.at(self.teacher),
+            "found": self.found,
+            "spread": self.spread,
+            "test": self.test,
+        }
+
+
+def bounds(limit: Limit, teacher: float, guessing: float) -> bool:
+    """Whether a limit on the loss of quality says anything: less than half of what the teacher knows beyond guessing.
+
+    Args:
+        limit: Of the loss of quality.
+        teacher: The teacher's score.
+        guessing: The score of the best constant answer.
+    """
+    at = limit.at(teacher)
+    return at is not None and at < _HALF * (teacher - guessing)
+
+
+def overall(outcomes: Iterable[Outcome | None], *, refused: bool = False) -> Outcome | None:
+    """The outcome of a whole budget: that of its worst limit; None where all are kept and one says nothing.
+
+    Args:
+        outcomes: Of its limits.
+        refused: Whether the model was refused, for whatever reason.
+    """
+    found = list(outcomes)
+    order: tuple[Outcome | None, ...] = ("not met", "met on validation only", None)
+    return "not met" if refused else next((one for one in order if one in found), "met")
+
+
+def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: str = "accuracy") -> str:
+    """What became of a budget, in one sentence.
+
+    Args:
+        rows: What the model makes of each limit.
+        outcome: Of the budget.
+        score: The name of the task's score.
+    """
+    if outcome == "met on validation only":
+        row = next(row for row in rows if row.outcome == outcome)
+        assert row.test is not None, "judged on test"
+        return (
+            f"The budget is met on validation ({row._loss} of {score} lost), not on test "
+            f"({_decimal(row.test)}): {row.limit.bound(row.teacher)} may be lost."
+        )
+    if outcome == "not met":
+        missed = [row.limit.excess(row.found, row.teacher, score) for row in rows if row.outcome == outcome]
+        return f"The budget is not met{': ' if missed else ''}{'; '.join(missed)}."
+    figures = "; ".join(row.words(score) for row in rows)
+    if outcome == "met":
+        return f"The budget is met: {figures}."
+    return f"The budget sets no limit that says anything about the {score}: {figures}."
+
+
+def asked(limits: Iterable[Limit], prefer: str | None, score: str = "accuracy") -> str:
+    """A budget in words.
+
+    Example:
+        >>> asked([Limit.read("quality_loss", "1%"), Limit.read("bytes", "0.1x")], "bytes")
+        "at most 1 point of accuracy lost, at most 0.1x the teacher's size on disk; of those within, the smallest"
+    """
+    phrases = ", ".join(limit.asked(score) for limit in limits)
+    return f"{phrases}; of those within, {PREFERRED[prefer]}" if prefer in PREFERRED else phrases
+
+
+def _must(rule: str, given: object, remedy: str) -> BadInput:
+    return BadInput(f"must {rule}; got {shown(given)}. {remedy}{'' if remedy.endswith('?') else '.'}")
+
+
+def _near(unit: str, units: Iterable[str]) -> str:
+    """The units that differ by their case alone, or look alike, or all."""
+    names = [*filter(None, units), "x"]
+    same = next((name for name in names if name.lower() == unit.lower()), None)
+    return f"Did you mean {same!r}?" if same is not None else near(unit, names)
+
+
+def _plain(number: formatting.Number) -> str:
+    """A number in the fewest digits that give it back, without a zero behind the point."""
+    try:
+        return repr(float(number)).removesuffix(".0")
+    except OverflowError:
+        return repr(math.inf)
+
+
+def _decimal(difference: float) -> str:
+    """A difference of scores in points, to two significant digits and at most two decimals."""
+    text = formatting.significant(100 * difference, 2) if abs(difference) >= 0.001 else f"{100 * difference:.2f}"
+    return text.replace("-", "\N{MINUS SIGN}")
