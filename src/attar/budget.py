@@ -21,7 +21,7 @@ What = Literal["quality_loss", "bytes", "latency", "memory", "macs"]
 Prefer = Literal["latency", "bytes", "quality"]
 """What may decide among models that are within all limits."""
 
-PREFERRED: Mapping[str, str] = {"latency": "the fastest", "bytes": "the smallest", "quality": "the best"}
+PREFERRED: Mapping[Prefer, str] = {"latency": "the fastest", "bytes": "the smallest", "quality": "the best"}
 """What is preferred, in words."""
 
 Outcome = Literal["met", "met on validation only", "not met"]
@@ -370,7 +370,7 @@ def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: str = "acc
     return f"The budget sets no limit that says anything about the {score}: {figures}."
 
 
-def asked(limits: Iterable[Limit], prefer: str | None, score: str = "accuracy") -> str:
+def asked(limits: Iterable[Limit], prefer: Prefer | None, score: str = "accuracy") -> str:
     """A budget in words.
 
     Example:
@@ -378,7 +378,7 @@ def asked(limits: Iterable[Limit], prefer: str | None, score: str = "accuracy") 
         "at most 1 point of accuracy lost, at most 0.1x the teacher's size on disk; of those within, the smallest"
     """
     phrases = ", ".join(limit.asked(score) for limit in limits)
-    return f"{phrases}; of those within, {PREFERRED[prefer]}" if prefer in PREFERRED else phrases
+    return phrases if prefer is None else f"{phrases}; of those within, {PREFERRED[prefer]}"
 
 
 def _must(rule: str, given: object, remedy: str) -> BadInput:
