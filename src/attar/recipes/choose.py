@@ -214,7 +214,9 @@ def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]],
     )
 
 
-def _reached(one: Measured, limit: Limit, candidates: Sequence[Measured], teacher: float, guessing: float | None) -> Reached:
+def _reached(
+    one: Measured, limit: Limit, candidates: Sequence[Measured], teacher: float, guessing: float | None
+) -> Reached:
     found, beside = _found(one, limit.what, teacher)
     at = limit.at(beside)
     if limit.what == "quality_loss":
