@@ -90,13 +90,14 @@ def _address(address: str | None) -> str | None:
 
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     report, outcome = run.get("report"), run.get("outcome")
+    outcome = outcome if isinstance(outcome, str) else None
     # Quoted, a colon cannot make a scheme of what stands before it; a slash at the beginning would leave the folder.
     relative = report if report and not report.startswith("/") and "://" not in report else None
     return {
         "name": run.get("name", ABSENT),
         "headline": run.get("headline"),
         "outcome": outcome,
-        "tone": TONES.get(outcome, "faint") if isinstance(outcome, str) else "faint",
+        "tone": TONES.get(outcome, "faint"),
         "report": report,
         "link": quote(relative, errors="replace") if relative else None,
     }

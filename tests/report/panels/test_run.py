@@ -86,8 +86,12 @@ def test_no_winner_is_stated_and_not_dressed_up() -> None:
 
 def test_the_budget_gives_the_test_figure_beside_the_one_that_decided() -> None:
     found = panel("Budget", **SAMPLE)
-    assert only(Text, found.blocks).text.startswith("The budget is met: 0.95 ± 0.41 points of accuracy lost on validation")
-    assert [[str(cell).replace("\N{NO-BREAK SPACE}", " ") for cell in row] for row in texts(only(Table, found.blocks))] == [
+    assert only(Text, found.blocks).text.startswith(
+        "The budget is met: 0.95 ± 0.41 points of accuracy lost on validation"
+    )
+    assert [
+        [str(cell).replace("\N{NO-BREAK SPACE}", " ") for cell in row] for row in texts(only(Table, found.blocks))
+    ] == [
         ["Accuracy lost against the teacher, on validation", "1 point", "0.95 ± 0.41 points", "0.81 points", "met"],
         ["Size on disk", "149 kB (0.01x the teacher's)", "66.9 kB", "", "met"],
         ["Latency at batch 1", "246 µs (0.025x the teacher's)", "164 µs", "", "met"],

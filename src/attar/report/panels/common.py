@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from attar import formatting
-from attar.budget import Outcome
 from attar.evidence.panel import Tone
 
 ROLES = ("teacher", "baseline", "student")
@@ -18,13 +17,13 @@ Figures = Mapping[str, Any]
 
 Split = Literal["test", "validation"]
 
-TONES: Mapping[Outcome | None, Tone] = {
+TONES: Mapping[str | None, Tone] = {
     "met": "good",
     "met on validation only": "partly",
     "not met": "bad",
     None: "faint",
 }
-"""The color of what became of a budget, or of a limit."""
+"""The color of each `attar.budget.Outcome` of a budget, or of a limit."""
 
 
 def role(model: Figures) -> str:

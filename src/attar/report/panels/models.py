@@ -79,8 +79,8 @@ def frontier(
         signs.append(("hollow", "soft", "refused"))
     where = ", where the choice was made" if split == "validation" else ""
     note = (
-        f"Accuracy on {split}{where}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins the "
-        "accepted models that no other beats in both respects"
+        f"Accuracy on {split}{where}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins "
+        "the accepted models that no other beats in both respects"
     )
     limited = any(layer.rows for chart in charts for layer in chart.layers if layer.mark == "levels")
     note += "; dotted lines are the limits of the budget." if limited else "."
@@ -112,7 +112,9 @@ def against(
     _lift(rows, lowest)
     near, far = min(row["x"] for row in rows) / _FAR, max(row["x"] for row in rows) * _FAR
     levels: list[dict[str, Any]] = [] if lowest is None else [{"y": lowest, "color": "faint"}]
-    bounds = [{"x": limit, "color": "faint"} for limit in lines.get(cost, ()) if near <= limit <= far]
+    bounds: list[dict[str, Any]] = [
+        {"x": limit, "color": "faint"} for limit in lines.get(cost, ()) if near <= limit <= far
+    ]
     titles = {"quality": f"accuracy on {split}", "latency": "latency, batch 1", "bytes": "size"}
     tooltip = {"name": "model", **titles, "outcome": "outcome"}
     layers = [

@@ -28,7 +28,7 @@ def head(run: Figures, winner: Figures | None, teacher: Figures | None) -> Panel
         outcome = budget.get("outcome")
         text = outcome or f"no real limit on {budget.get('score', 'quality')}"
         asked = f"Budget: {budget['asked']}." if budget.get("asked") else ""
-        blocks.append(Line([Cell(text=text, tone=TONES[outcome]), *([asked] if asked else [])], "outcome"))
+        blocks.append(Line([Cell(text=text, tone=TONES.get(outcome, "faint")), *([asked] if asked else [])], "outcome"))
     if facts := _task(run.get("task", {})):
         blocks.append(Line(facts))
     if columns := list((run.get("task", {}).get("columns") or {}).items())[:_COLUMNS]:
@@ -58,7 +58,7 @@ def budget(run: Figures) -> list[Panel]:
                 row.get("asked", formatting.ABSENT),
                 row.get("reached", formatting.ABSENT),
                 *([row.get("on_test", "")] if on_test else []),
-                Cell(text=outcome or nothing, tone=TONES[outcome]),
+                Cell(text=outcome or nothing, tone=TONES.get(outcome, "faint")),
             ]
         )
     last = Column(title="Outcome", words=True)
