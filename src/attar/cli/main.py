@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from attar.cli import compress, label, measure, recipes, report, study
+from attar.cli import compare, compress, label, measure, recipes, report, study
 from attar.cli.outcome import DONE
 from attar.cli.stopping import SENTENCE, stopping
 from attar.processes import rank
@@ -45,6 +45,7 @@ app = typer.Typer(
 app.command("compress")(compress.compress)
 app.command("measure")(measure.measure)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("recipes")(recipes.recipes)
 app.command("copy")(recipes.copy)
 app.command("label")(label.label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,17 +18,10 @@ def report(
 
     Example: attar report runs/digits
     """
-    from attar.errors import BadInput, shown
-    from attar.records import read_record
+    from attar.evidence.document import EvidenceDocument
     from attar.report.page import render
 
-    evidence = run / "evidence.json"
-    if not os.path.lexists(evidence):
-        raise BadInput(
-            f"{shown(str(run))} is not the folder of a finished run: there is no evidence.json in it. "
-            "Finish the run with attar compress."
-        )
-    document = read_record(evidence, "Run attar compress again: it writes it anew.")
+    document = EvidenceDocument.read(run)
     path = out or run / "report.html"
     render(document, path)
     print(path)

@@ -7,8 +7,11 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from attar.budget import Outcome
+from attar.evidence.panel import Cell, Column
+from attar.evidence.panel import Table as PanelTable
 from attar.formatting import count, milliseconds, percent, percent_interval, size
 
 
@@ -97,3 +100,34 @@ def verdict_line(evidence: Mapping[str, Any]) -> str:
         f"95% interval {low:+.2f} to {high:+.2f}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "
         f"examples{over})."
     )
+
+
+_STYLES = {"good": "green", "partly": "yellow", "bad": "red", "faint": "dim"}
+
+
+def panel_table(panel: PanelTable, width: int = 80) -> Table:
+    """A table of a report on the terminal: what stands in small type on the page is dim here.
+
+    Args:
+        panel: The table.
+        width: Columns of the terminal; from 110 on there is room for the small type of its heads.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for place, column in enumerate(panel.columns):
+        head = column if isinstance(column, Column) else Column(title=column)
+        words = head.words or place == 0
+        table.add_column(
+            _with_note(head.title, head.note if width >= 110 else ""),
+            justify="left" if words else "right",
+            no_wrap=not words,
+            overflow="fold",
+        )
+    for row in panel.rows:
+        cells = [cell if isinstance(cell, Cell) else Cell(text="" if cell is None else str(cell)) for cell in row]
+        table.add_row(*(_with_note(cell.text, cell.note, _STYLES.get(cell.tone, "")) for cell in cells))
+    return table
+
+
+def _with_note(text: str, note: str, style: str = "") -> Text:
+    words = Text(text, style=style)
+    return words.append(f"\n{note}", style="dim") if note else words

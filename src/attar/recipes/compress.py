@@ -15,6 +15,7 @@ import tomli_w
 from attar.budget import Outcome
 from attar.deployment.artifact import Artifact, load
 from attar.errors import must
+from attar.evidence.document import EVIDENCE, EvidenceDocument
 from attar.evidence.machine import machine
 from attar.processes import alone, barrier, rank
 from attar.recipes.contenders import deploy_candidates, measure
@@ -26,15 +27,13 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
-from attar.records import read_record, to_text
+from attar.records import to_text
 from attar.training.progress import Progress, silent
 from attar.transfer.store import Targets
 from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)
-
-_EVIDENCE = "evidence.json"
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,12 @@ class Run:
 
     Attributes:
         folder: Where everything is.
-        evidence: The evidence document, as ``evidence.json`` holds it.
+        evidence: The evidence document, as ``evidence.json`` holds it; ``evidence.to_frame()`` has its models as a
+            table.
     """
 
     folder: Path
-    evidence: Mapping[str, Any]
+    evidence: EvidenceDocument
 
     @property
     def outcome(self) -> Outcome | None:
@@ -118,8 +118,8 @@ def compress(
                 evidence = _evaluated(context, trainings, command or f"attar compress {recipe.name}")
         barrier()
         if rank() > 0:
-            evidence = read_record(folder / _EVIDENCE, "Run attar compress again: it writes it anew.")
-        run = Run(folder, evidence)
+            evidence = EvidenceDocument.read(folder)
+        run = Run(folder, EvidenceDocument(evidence))
         log.info("%s", run)
         return run
 
@@ -134,7 +134,7 @@ def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[
     evidence = document(context, trainings, contenders, validation_logits, measured, choice, command)
     winner = contenders.by_name[choice.winner].artifact
     assert winner is not None, "candidates are artifacts"
-    _publish(Run(context.nodes.folder, evidence), context.recipe, winner.folder)
+    _publish(Run(context.nodes.folder, EvidenceDocument(evidence)), context.recipe, winner.folder)
     return evidence
 
 
@@ -180,7 +180,7 @@ def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
             write_file(folder / ENVIRONMENT, json.dumps(machine(), indent=1))
         with new_folder(folder / "artifact") as copy:
             shutil.copytree(artifact, copy, dirs_exist_ok=True)
-        write_file(folder / _EVIDENCE, to_text(run.evidence))
+        write_file(folder / EVIDENCE, to_text(run.evidence))
         # Charts and templates are a second of imports, which only the drawing needs.
         from attar.report.page import render
 

@@ -1,0 +1,53 @@
+"""``attar compare``: finished runs side by side, a row each."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, as attar compress leaves them.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the same as a page, with a chart.")
+    ] = None,
+) -> int:
+    """Show finished runs side by side: what ships, its quality, size and latency, and whether the budget was met.
+
+    Nothing is trained or measured: the figures are those of each run's evidence.json. Where runs are of different data
+    or were measured on different machines, a warning says which figures cannot be compared.
+
+    Example: attar compare runs/digits runs/digits-4-bits --html compared.html
+    """
+    from rich.console import Console
+
+    from attar.cli.progress import errors
+    from attar.cli.table import panel_table
+    from attar.evidence.document import EvidenceDocument
+    from attar.report.compare import Comparison
+
+    names = [run.resolve().name for run in runs]
+    named = dict(zip(names if len(set(names)) == len(runs) else map(str, runs), runs, strict=True))
+    compared = Comparison({name: EvidenceDocument.read(run) for name, run in named.items()})
+    console = Console(highlight=False)
+    console.print(panel_table(compared.table, console.width))
+    for warning in compared.warnings:
+        errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+    if html is not None:
+        from attar.evidence.panel import to_json
+        from attar.report.page import render
+
+        document = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "attar": version("attar"),
+            "command": shlex.join(["attar", "compare", *map(str, runs), "--html", str(html)]),
+            "panels": to_json(compared.panels),
+        }
+        render(document, html)
+        console.print(f"Page: {html}", soft_wrap=True, markup=False)
+    return 0

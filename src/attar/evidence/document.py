@@ -1,0 +1,82 @@
+"""The evidence of a finished run: plain values, read back from its folder, and as a table of its models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attar.errors import BadInput, MissingExtra, shown
+from attar.records import read_record
+
+if TYPE_CHECKING:
+    import pandas
+
+EVIDENCE = "evidence.json"
+"""Where a run keeps it, in its folder."""
+
+_NO_COLUMN = frozenset({"per_class"})
+"""Figures of a model that are tables of their own."""
+
+
+class EvidenceDocument(dict[str, Any]):
+    """All that was measured in a run, as its ``evidence.json`` holds it."""
+
+    @classmethod
+    def read(cls, run: str | os.PathLike[str]) -> EvidenceDocument:
+        """The evidence of a finished run.
+
+        Args:
+            run: Its folder.
+
+        Raises:
+            BadInput: If it is no such folder.
+            CorruptFile: If the evidence was altered.
+        """
+        path = Path(run) / EVIDENCE
+        if not os.path.lexists(path):
+            raise BadInput(
+                f"{shown(str(run))} is not the folder of a finished run: there is no {EVIDENCE} in it. "
+                "Finish the run with attar compress."
+            )
+        return cls(read_record(path, "Run attar compress again: it writes it anew."))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The models as a table, a row each.
+
+        Returns:
+            Columns are the keys of a model's entry: ``name``, ``kind``, ``runtime``, ``precision``, ``size_bytes``,
+            ``macs`` and so on. Figures within others are joined by an underline: ``quality_accuracy`` (on test),
+            ``validation_accuracy``, ``latency_1_median_ms`` (batch 1, milliseconds); an interval has two columns,
+            ``quality_interval_low`` and ``quality_interval_high``. ``ships`` is True for one row. What is not known
+            is missing.
+
+        Raises:
+            MissingExtra: If pandas is not installed.
+
+        Example:
+            >>> run = EvidenceDocument(winner="small", models=[{"name": "small", "quality": {"interval": [0.8, 0.9]}}])
+            >>> run.to_frame().iloc[0].to_dict()
+            {'name': 'small', 'quality_interval_low': 0.8, 'quality_interval_high': 0.9, 'ships': True}
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("A table of the evidence needs pandas. Install it with: pip install pandas.") from error
+        rows = [dict(_flat(model)) | {"ships": model["name"] == self["winner"]} for model in self["models"]]
+        return pandas.DataFrame(rows)
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and figures, those within others with the names of these before theirs."""
+    for key, value in figures.items():
+        if key in _NO_COLUMN:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}_")
+        elif isinstance(value, list | tuple) and len(value) == 2:
+            yield f"{before}{key}_low", value[0]
+            yield f"{before}{key}_high", value[1]
+        else:
+            yield f"{before}{key}", value
