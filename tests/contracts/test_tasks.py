@@ -18,6 +18,7 @@ from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES
 from attar.tasks.classification import Classification
 from attar.tasks.known import TASKS, AnyQuality, task_from_json
+from attar.tasks.regression import Regression
 from attar.tasks.task import Task, metric_of
 from attar.transfer.split import Split
 
@@ -66,6 +67,26 @@ ROWS = [
             (torch.zeros(2), "int64; got torch.float32"),
             (torch.zeros(3, dtype=torch.int64), "one for each of the 2 rows"),
             (torch.tensor([0, 2]), r"from 0 to 1 \(there are 2 classes\), or -1 where unknown; got 0 .. 2"),
+        ],
+    ),
+    Row(
+        task=Regression(("width", "height")),
+        other=Regression(("height", "width")),
+        labels=torch.tensor([[0.0, 2.0], [4.0, math.nan], [2.0, 4.0], [6.0, 8.0]] * 10),
+        outputs=np.array([[1.0, 2.0], [4.0, 99.0], [2.0, 2.0], [9.0, 7.0]] * 10),
+        figures={
+            # Of each example the mean over what is known: 1/2, 0, 4/2, (9 + 1)/2.
+            "rmse": math.sqrt((0.5 + 0 + 2 + 5) / 4),
+            "mae": (0.5 + 0 + 1 + 2) / 4,
+            # Widths: mean 3, squares 9 + 1 + 1 + 9, errors 1 + 9; heights: mean 14/3, squares 56/3, errors 4 + 1.
+            "r2": ((1 - 10 / 20) + (1 - 5 / (56 / 3))) / 2,
+        },
+        best=np.array([[0.0, 2.0], [4.0, 5.0], [2.0, 4.0], [6.0, 8.0]] * 10),
+        constant=np.full((40, 2), 4.0),
+        wrong=[
+            (torch.zeros(2, 2, dtype=torch.float64), "float32; got torch.float64"),
+            (torch.zeros(2), r"\[2, 2\], a number for each value of each row; got \(2,\)"),
+            (torch.tensor([[0.0, 1.0], [math.inf, 0.0]]), "finite, or NaN where unknown; got infinity in row 1"),
         ],
     ),
 ]

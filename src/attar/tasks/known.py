@@ -7,12 +7,13 @@ from typing import Any
 
 from attar.errors import BadInput, must, near
 from attar.tasks.classification import Classification, ClassificationQuality
+from attar.tasks.regression import Regression, RegressionQuality
 from attar.tasks.task import Task
 
-TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification,)}
+TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, Regression)}
 """By the name that ``use`` gives."""
 
-AnyQuality = ClassificationQuality
+AnyQuality = ClassificationQuality | RegressionQuality
 """What the tasks' ``quality`` gives, as a union of their types."""
 
 
