@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import attar
 from attar.deployment import deploy as deploying
 from attar.deployment.artifact import load
-from attar.deployment.backends import onnxruntime
+from attar.deployment.backends import RUNTIMES, onnxruntime
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import candidates, deploy
 from attar.deployment.refused import DeploymentError
@@ -81,13 +81,15 @@ def edit(built: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
 
 def test_candidates_have_unique_names_and_can_be_found_by_them() -> None:
     every = candidates()
-    assert len({candidate.name for candidate in every}) == len(every) == 8
+    assert len({candidate.name for candidate in every}) == len(every)
+    assert {candidate.runtime for candidate in every} == set(RUNTIMES)
+    assert len(candidates(["torch", "onnxruntime", "openvino"])) == 8
     assert [deploying._find(candidate.name) for candidate in every] == every
     assert deploying._find("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
 
 
 def test_candidates_without_int8() -> None:
-    assert [candidate.precision for candidate in candidates(int8=False)] == ["fp32"] * 3
+    assert [candidate.precision for candidate in candidates(int8=False)] == ["fp32"] * len(RUNTIMES)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 from torch import Tensor, nn
 
 from attar.deployment.artifact import Artifact, load
+from attar.deployment.backends import RUNTIMES
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import candidates, deploy
 from attar.deployment.packed.container import Content, read_packed, write_packed
@@ -181,7 +182,7 @@ def names(student: nn.Module | None, **given: Any) -> list[str]:
 
 
 def test_candidates_of_a_quantized_student(quantized: nn.Module, trained: Any) -> None:
-    float_names = ["torch fp32", "onnxruntime fp32", "openvino fp32"]
+    float_names = [f"{runtime} fp32" for runtime in RUNTIMES]
     assert names(None) == names(trained.student) == float_names
     assert set(names(quantized)) == {*float_names, "torch packed", "onnxruntime packed", "openvino packed"}
     assert names(quantized, runtimes=["torch"]) == ["torch fp32", "torch packed"]

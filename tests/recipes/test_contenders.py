@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import onnxruntime
 from attar.deployment.candidate import Candidate
+from attar.deployment.prepared import prepared
 from attar.errors import AttarError, MissingExtra
 from attar.models.model import Model
 from attar.network.architectures import mlp
@@ -21,12 +23,14 @@ from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.trained import Trained
 from attar.recipes import contenders
+from attar.recipes.artifacts import artifact_of
 from attar.recipes.contenders import Contender, Contenders, deploy_candidates
 from attar.recipes.context import Context, data_of
 from attar.recipes.read import from_document
 from attar.recipes.students import Trainings
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.progress import silent
+from attar.transfer.arrays import from_arrays
 
 MLP = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3})
 FORMS = ("torch fp32", "onnxruntime fp32", "onnxruntime int8 u8")
@@ -142,6 +146,17 @@ def untrained(context: Context) -> Trainings:
     """A run whose student nobody trained."""
     student = Trained("s", "distill", Model(MLP.build(), MLP), 0.5)
     return Trainings(NetworkTeacher(mlp(6, 3, [4]), example=context.example), [], [student], [])
+
+
+def test_an_artifact_of_pixels_takes_them_as_they_are_stored(tiny: dict[str, Any], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 6), dtype=np.uint8)
+    context = replace(context_of(tiny, tmp_path), dataset=from_arrays(pixels, np.arange(60) % 3))
+    with prepared(untrained(context).student.network, context.example) as ready:
+        made = artifact_of(context, "it", ready, Candidate("onnxruntime fp32", "onnxruntime"), MLP)
+    assert not isinstance(made, str)
+    assert made.artifact.manifest["input"]["scale"] == 255
+    test = context.dataset.test
+    np.testing.assert_array_equal(made.artifact(test.inputs), made.runner(test.floats().numpy()))
 
 
 def failing(error: Exception) -> Any:

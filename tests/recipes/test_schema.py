@@ -126,7 +126,7 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("artifacts", "seconds", to=float("inf")), "finite"),
         (_set("budget", "quality_loss", to=10**310), "at most 300 digits"),
         (_set("artifacts", "runtimes", to=[]), "at least 1 item"),
-        (_set("artifacts", "runtimes", to=["tensorrt"]), "'torch', 'onnxruntime' or 'openvino'"),
+        (_set("artifacts", "runtimes", to=["tensorrt"]), f"{RUNTIMES[-2]!r} or {RUNTIMES[-1]!r}"),
         (_set("objective", to={}), "at least 1 item"),
         (_set("objective", "soft", "use", to=["soft_targets"]), "use must name a loss"),
         (_set("objective", "soft", "use", to="soft_target"), "Did you mean 'soft_targets'"),
