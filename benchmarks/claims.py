@@ -18,7 +18,10 @@ def line(claim: dict[str, Any]) -> str:
     around = f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else ""
     if claim["aim"] is None:
         return f"  {'':<8}{claim['claim']}: {reached}{around}; no aim was set"
-    return f"  {'met' if claim['met'] else 'NOT MET':<8}{claim['claim']}: {reached}{around}; aim {claim['aim']:.4g}"
+    note = f" ({claim['note']})" if claim.get("note") else ""
+    return (
+        f"  {'met' if claim['met'] else 'NOT MET':<8}{claim['claim']}: {reached}{around}; aim {claim['aim']:.4g}{note}"
+    )
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ def _table(runs: Mapping[str, _Run]) -> Table:
         Column(title="Gain", note="points"),
         Column(title="Size", note="of teacher"),
         Column(title="Batch 1", note="of teacher"),
-        Column(title="Budget"),
+        Column(title="Budget", words=True),
     ]
     rows = [_row(name, run, quality) for name, run in runs.items()]
     return Table(columns, rows)
