@@ -329,7 +329,17 @@ class TestFromArrays:
                 {"x_train": np.zeros((40, 8, 8, 3), "uint8")},
                 r"x_train of mine must be \[n, channels, height, width\]; got \(40, 8, 8, 3\)\. Move the channels",
             ),
-            ({"y_train": np.arange(40) / 2}, "y_train of mine must be whole numbers, .*; got 0.5 in row 1. Number"),
+            (
+                {"y_train": np.arange(40) / 2, "task": "classification"},
+                "y_train of mine must be whole numbers, .*; got 0.5 in row 1. Number",
+            ),
+            (
+                {"y_train": np.arange(40) / 2},
+                'y_train of mine has numbers with a fraction, .* Set task to "regression"',
+            ),
+            ({"task": "regresion"}, "task of mine must be one of .*; got 'regresion'. Did you mean 'regression'"),
+            ({"task": "regression", "classes": ["a", "b"]}, "classes of mine are named, and the task is regression"),
+            ({"names": ["a"]}, "names of mine must be given for a regression alone"),
             ({"y_train": np.zeros(40, complex)}, "y_train of mine must be whole numbers, bools or names; got"),
             ({"y_train": np.zeros((40, 4), int)}, r"y_train of mine must be \[n\], .*; got \(40, 4\)\. Use \.argmax"),
             ({"y_train": np.arange(39) % 4}, r"y_train of mine must be as long as x_train \(40 rows\); got 39 rows"),

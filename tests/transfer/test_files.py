@@ -168,7 +168,7 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
         ({}, {"target": "kinds"}, r"target of mine\.csv must be one of its columns; got 'kinds'\. Did you mean 'kind'"),
         (
             {"size": [row + 0.5 for row in range(ROWS)]},
-            {"target": "size"},
+            {"target": "size", "task": "classification"},
             r"target column 'size' of mine\.csv must be classes: strings, .*; got numbers with a",
         ),
         (

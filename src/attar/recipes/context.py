@@ -113,6 +113,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         classes=section.classes,
         limit=section.limit,
         target=section.target,
+        task=section.task,
         nominal=section.nominal,
         ignore=section.ignore,
         split=section.split,

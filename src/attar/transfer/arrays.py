@@ -15,11 +15,10 @@ from attar.errors import BadInput, Words, must
 from attar.tables import cells
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
-from attar.tasks.classification import Classification
 from attar.tasks.task import Task
-from attar.transfer.labels import numbered_labels
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
+from attar.transfer.truth import truth_of
 
 TEST, VALIDATION = -1, -2
 """Streams of the draws that divide a data set; those of the views are 0 and above."""
@@ -42,10 +41,13 @@ def from_arrays(
     Args:
         name: What the data set is called; or ``x``, the inputs, where ``arrays`` is ``y``, the labels.
         arrays: Either ``x`` and ``y``, or ``x_train`` and ``y_train``, and, where they exist, ``x_val``, ``y_val``,
-            ``x_test``, ``y_test``; also ``classes``, the names, and ``split``, for each row of ``x`` one of ``train``,
-            ``validation`` and ``test``. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
+            ``x_test``, ``y_test``; also ``task``, what the labels mean (``"classification"`` or ``"regression"``),
+            ``classes``, their names, ``names``, those of the values of a regression, and ``split``, for each row of
+            ``x`` one of ``train``, ``validation`` and ``test``. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
             ``[n, height, width]`` gets a channel axis); labels are ``[n]`` whole numbers from 0 (or from 1), bools or
-            names, in train -1, NaN or None where unknown. Without names the classes are called by their labels.
+            names, in train -1, NaN or None where unknown. Without names the classes are called by their labels. Of a
+            regression they are ``[n]`` or ``[n, values]`` numbers, in train NaN where unknown; numbers with a fraction
+            are values also where ``task`` is left out.
             Inputs are taken for the rows of a table if they are DataFrames, Arrow tables or lists of dicts, or if there
             is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
             (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then
@@ -86,10 +88,13 @@ def from_arrays(
     inputs: dict[str, Any] = {
         role: _rows(given_arrays[x]) if tables else _inputs(x, name, given_arrays[x]) for role, (x, _) in given.items()
     }
-    labels, classes = numbered_labels(
-        name, {role: (y, given_arrays[y]) for role, (_, y) in given.items()}, given_arrays.get("classes")
+    labels, task = truth_of(
+        name,
+        {role: (y, given_arrays[y]) for role, (_, y) in given.items()},
+        task=_text_of(given_arrays.get("task")),
+        classes=given_arrays.get("classes"),
+        names=given_arrays.get("names"),
     )
-    task = Classification(classes)
     for role, (x, y) in given.items():
         if len(labels[role]) != len(inputs[role]):
             rule = f"as long as {x} ({len(inputs[role])} rows)"
@@ -112,8 +117,13 @@ def from_arrays(
     return divided(name, source, splits, validation, test, seed, role_rows)
 
 
-_BESIDE = {"classes", "columns", "nominal", "ignore", "split"}
+_BESIDE = {"classes", "columns", "ignore", "names", "nominal", "split", "task"}
 """What may stand beside inputs and labels."""
+
+
+def _text_of(given: object) -> object:
+    """A text also where an archive holds it as an array of one."""
+    return given.item() if isinstance(given, np.ndarray) and given.size == 1 else given
 
 
 def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[str, dict[str, object]]:

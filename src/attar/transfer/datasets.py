@@ -27,6 +27,7 @@ from attar.transfer.mnist import load_mnist
 from attar.transfer.split import Dataset as Dataset
 from attar.transfer.split import Split as Split
 from attar.transfer.stratify import stratified
+from attar.transfer.truth import known_task, refused_classes
 
 _LIMIT = -3
 """Stream of the draw that makes a data set smaller."""
@@ -40,7 +41,8 @@ def load(
     seed: int = 0,
     classes: Sequence[str] | None = None,
     limit: int | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
+    task: str | None = None,
     nominal: Sequence[str] = (),
     ignore: Sequence[str] = (),
     split: str | None = None,
@@ -63,7 +65,10 @@ def load(
         classes: Keep the examples of these classes only, numbered in this order. Done after the splits are drawn, so
             that each split is a part of what it is without the filter.
         limit: Keep at most so many examples of each split, stratified; for trying things out.
-        target: The column with the classes; for ``.csv`` and ``.parquet`` alone, which need it.
+        target: The column with the classes, or the columns with the values of a regression; for ``.csv`` and
+            ``.parquet`` alone, which need it.
+        task: What the labels mean: ``classification`` or ``regression``; None for what they themselves say, see
+            `from_arrays` and `load_table`.
         nominal: Columns of which numbers are mere names; for ``.csv`` and ``.parquet`` alone.
         ignore: Columns to leave out; likewise.
         split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
@@ -87,7 +92,9 @@ def load(
     if not table and ending and target is not None and not is_file(Path(name)):
         raise _unknown(name)
     if table and target is None:
-        raise must("target", "load", f"the name of a column of {text}", None, "Say which one holds the classes")
+        raise must(
+            "target", "load", f"the name of a column of {text}", None, "Say which one holds what is to be predicted"
+        )
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
     if not table and any(given.values()):
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
@@ -105,6 +112,7 @@ def load(
         dataset = load_table(
             Path(name),
             target=target,
+            task=task,
             nominal=nominal,
             ignore=ignore,
             split=split,
@@ -115,7 +123,7 @@ def load(
             **shares,
         )
     elif ending == ".npz":
-        dataset = load_npz(Path(name), seed=seed, split=split, max_bytes=max_bytes, **shares)
+        dataset = load_npz(Path(name), seed=seed, task=task, split=split, max_bytes=max_bytes, **shares)
     elif text == "digits":
         dataset = load_digits(seed=seed, **shares)
     elif text == "fashion-mnist":
@@ -127,9 +135,12 @@ def load(
     elif text == "glyphs":
         dataset = load_glyphs()
     elif ":" in text and not any(one in text for one in "/\\"):
-        dataset = load_function(text, seed=seed, split=split, **shares)
+        dataset = load_function(text, seed=seed, task=task, split=split, **shares)
     else:
         raise _unknown(name)
+    if task is not None and dataset.task.use != task:
+        known_task(task, dataset.name)
+        raise must("task", dataset.name, f"left out or {dataset.task.use!r}", task, "Its labels mean nothing else")
     if classes is not None:
         dataset = keep_classes(dataset, classes)
     return dataset if limit is None else shrink(dataset, limit)
@@ -215,6 +226,7 @@ def load_function(
     validation: float | int | str = 0.1,
     test: float | int | str = 0.2,
     seed: int = 0,
+    task: str | None = None,
     split: str | None = None,
 ) -> Dataset:
     """The data set that a function of the user's gives.
@@ -225,6 +237,7 @@ def load_function(
         validation: As in `load`; another function returns the pair ``(x, y)``, or a dict with these.
         test: The same for test.
         seed: As in `load`.
+        task: What the labels mean, as in `load`; not of a `Dataset`, which says it itself.
         split: The array that says for each row ``train``, ``validation`` or ``test``; ``split`` if left out.
 
     Raises:
@@ -239,6 +252,8 @@ def load_function(
                        {"split": split, **shares}, remedy)  # fmt: skip
         return result
     arrays = _arrays_of(reference, result)
+    if task is not None:
+        arrays["task"] = task
     if split is not None:
         if split not in arrays:
             raise must("split", reference, "the name of one of its arrays", split, near(split, arrays))
@@ -274,6 +289,8 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         NothingMatched: If a class is not in the data set.
         BadInput: If fewer than two classes are named, or one twice.
     """
+    if not isinstance(dataset.task, Classification):
+        raise refused_classes(dataset.name, dataset.task.use)
     for name in classes:
         if name not in dataset.classes:
             remedy = near(str(name), dataset.classes)

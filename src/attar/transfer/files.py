@@ -19,11 +19,15 @@ from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
+from attar.tasks.regression import Regression
+from attar.tasks.task import Task
 from attar.transfer.arrays import Naming, from_arrays, from_tables, rows_by_role
 from attar.transfer.csv_file import Table, corrupt, read_csv
 from attar.transfer.limits import allowed, existing, printable, too_large
 from attar.transfer.npz import read_npz
 from attar.transfer.split import Dataset
+from attar.transfer.truth import guessed, known_task
+from attar.transfer.values import columns_of_values, values_as_labels
 
 
 def load_npz(
@@ -32,6 +36,7 @@ def load_npz(
     validation: float | int | str = 0.1,
     test: float | int | str = 0.2,
     seed: int = 0,
+    task: str | None = None,
     split: str | None = None,
     max_bytes: int | None = None,
 ) -> Dataset:
@@ -42,6 +47,7 @@ def load_npz(
         validation: As in `load`; of another archive ``x`` and ``y`` are taken.
         test: The same for test.
         seed: As in `load`.
+        task: What the labels mean, as in `load`; the array ``task`` if left out.
         split: The array that says for each row whether it is for train, validation or test; ``split`` if left out.
         max_bytes: As in `load`.
 
@@ -55,6 +61,8 @@ def load_npz(
         if split not in arrays:
             raise must("split", printable(path.name), "the name of one of its arrays", split, near(split, arrays))
         arrays["split"] = arrays.pop(split)
+    if task is not None:
+        arrays["task"] = task
     for key, role, other in (("val", "validation", validation), ("test", "test", test)):
         if isinstance(other, str):
             beside = read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes)
@@ -76,7 +84,8 @@ TABLES = (".csv", ".tsv", ".parquet")
 def load_table(
     path: str | Path,
     *,
-    target: str,
+    target: str | Sequence[str],
+    task: str | None = None,
     nominal: Sequence[str] = (),
     ignore: Sequence[str] = (),
     split: str | None = None,
@@ -98,7 +107,10 @@ def load_table(
             of names `attar.tables.cells.MISSING` are missing, unless they are quoted. The index that pandas stores in
             Parquet beside the columns is left out.
         target: Name of the column with the classes: strings, whole numbers or bools, of which the sorted distinct ones
-            are the classes. Rows in which it is missing are unlabeled and stay in train.
+            are the classes. Rows in which it is missing are unlabeled and stay in train. Of a regression the name of
+            the column of numbers, or several names.
+        task: What the target means: ``classification`` or ``regression``; None takes many different numbers with a
+            fraction for values, and all else for classes.
         nominal: Names of columns of which numbers are mere names. Columns of strings and bools are nominal anyway.
         ignore: Names of columns to leave out.
         split: Name of the column that says for each row whether it is for train, validation or test.
@@ -115,32 +127,40 @@ def load_table(
             breaks a rule of `Columns`.
     """
     path = existing(path, "data")
-    reader = _Reader(target, tuple(nominal), encoding, decimal, max_bytes)
     name = printable(path.name)
+    use = known_task(task, name)
+    targets = [target] if isinstance(target, str) else cells.distinct(target)
+    if not targets or (len(targets) > 1 and use == "classification"):
+        raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
+    use = "regression" if len(targets) > 1 else use
+    # A typo in a column of numbers is told when it is known to be one.
+    skip = (*nominal, *(() if use == "regression" else targets))
+    reader = _Reader(skip, encoding, decimal, max_bytes)
     first = reader.read(path)
     names = cells.distinct(first.rows.column_names)
-    for key, column in (("target", target), ("split", split)):
+    for key, column in (*(("target", one) for one in targets), ("split", split)):
         if column is not None and column not in names:
             raise must(key, name, "one of its columns", column, near(column, names))
-    if target in nominal:
-        raise must("nominal", name, "columns other than the target", target, "Leave it out of nominal")
-    left = [one for one in names if one not in (target, split) and one not in ignore]
+    if both := [one for one in targets if one in nominal]:
+        raise must("nominal", name, "columns other than the target", both[0], "Leave it out of nominal")
+    left = [one for one in names if one not in (*targets, split) and one not in ignore]
     if not left:
         remedy = "Give columns to predict it from"
         raise must("columns", name, "more than the target", names, remedy)
-    if target in ignore or split in ignore:
+    if set(targets) & set(ignore) or split in ignore:
         remedy = "Leave it out of ignore"
         raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
     cells.positions(ignore, names, "ignore")
-    classes, labels = _classes(name, first.rows, target)
+    truth = _truth(name, first, targets, use)
+    labels = truth.of(path, first.rows)
     tables, known = {"train": first.rows.select(left)}, {"train": labels}
     shares: dict[str, Any] = {"validation": validation, "test": test}
     for role, share in shares.items():
         if isinstance(share, str):
             other = existing(share, f"data.{role}")
             rows = reader.read(other, like=first.rows.schema).rows
-            known[role] = _labels_of(other, rows, target, classes)
-            dropped = [one for one in (target, split, *ignore) if one in rows.column_names]
+            known[role] = truth.of(other, rows)
+            dropped = [one for one in (*targets, split, *ignore) if one in rows.column_names]
             tables[role] = _same(other, rows.drop_columns(dropped), left)
             shares[role] = 0.1
     role_rows = None
@@ -151,7 +171,7 @@ def load_table(
         printable(path.stem),
         tables,
         known,
-        Classification(tuple(str(value) for value in classes)),
+        truth.task,
         Naming(nominal=tuple(nominal), digits=True, decimal=first.decimal),
         source=name,
         seed=seed,
@@ -164,8 +184,7 @@ def load_table(
 class _Reader:
     """How all files of one data set are read."""
 
-    target: str
-    nominal: tuple[str, ...]
+    skip: tuple[str, ...]
     encoding: str | None
     decimal: Decimal | None
     max_bytes: int | None
@@ -181,7 +200,7 @@ class _Reader:
             path,
             encoding=self.encoding,
             decimal=self.decimal,
-            skip=(self.target, *self.nominal),
+            skip=self.skip,
             like=like,
             max_bytes=self.max_bytes,
         )
@@ -200,8 +219,61 @@ def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
     return table.select(list(names))
 
 
-def _classes(name: str, table: Any, target: str) -> tuple[list[Any], Tensor]:
-    """The classes, sorted by their values, and the class of each row.
+def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Values | _Classes:
+    """How labels are read, once it is clear what they mean.
+
+    Raises:
+        BadInput: If the target is not what its task wants.
+    """
+    if use is None:
+        (column,) = cells.read(first.rows.select(list(targets)))
+        numbers = column.numbers() if column.kind == "number" else None
+        use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
+    if use == "regression":
+        return _Values(tuple(targets), first.decimal)
+    return _Classes(targets[0], tuple(_classes(name, first.rows, targets[0])))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Columns of numbers."""
+
+    targets: tuple[str, ...]
+    decimal: Decimal | None
+
+    @property
+    def task(self) -> Task:
+        """The regression of these columns."""
+        return Regression(self.targets)
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The values of each row of a file."""
+        name = printable(path.name)
+        for target in self.targets:
+            if target not in table.column_names:
+                raise must("target", name, "one of its columns", target, near(target, table.column_names))
+        return values_as_labels("the target", name, columns_of_values(name, table, self.targets, self.decimal))
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """A column of classes."""
+
+    target: str
+    classes: tuple[Any, ...]
+
+    @property
+    def task(self) -> Task:
+        """Telling these classes apart."""
+        return Classification(tuple(str(value) for value in self.classes))
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The class of each row of a file."""
+        return _labels_of(path, table, self.target, self.classes)
+
+
+def _classes(name: str, table: Any, target: str) -> list[Any]:
+    """The classes, sorted by their values.
 
     Raises:
         BadInput: If the column holds no classes.
@@ -214,10 +286,11 @@ def _classes(name: str, table: Any, target: str) -> tuple[list[Any], Tensor]:
     labeled = int((codes >= 0).sum())
     if len(seen) > labeled / 2:
         got = Words(f"{len(seen)} different values in {labeled} rows")
-        raise must(f"target column {target!r}", name, "of a few classes", got, "Name the column with the classes")
-    renumbered = np.full(len(values) + 1, ABSENT)
-    renumbered[seen] = np.arange(len(seen))
-    return [values[int(place)] for place in seen], torch.from_numpy(renumbered[codes])
+        remedy = "Name the column with the classes"
+        if not isinstance(values[int(seen[0])], str):
+            remedy += ', or set data.task = "regression" (task in Python) to predict numbers'
+        raise must(f"target column {target!r}", name, "of a few classes", got, remedy)
+    return [values[int(place)] for place in seen]
 
 
 def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
@@ -230,7 +303,8 @@ def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.nda
     if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
         rule = "classes: strings, whole numbers or bools"
         got = Words("numbers with a fraction" if there.any() else "no values")
-        raise must(f"target column {target!r}", name, rule, got, "Name the column with the classes")
+        remedy = 'Name the column with the classes, or set data.task = "regression" (task in Python) to predict numbers'
+        raise must(f"target column {target!r}", name, rule, got, remedy)
     codes = np.full(len(numbers), -1, np.int64)
     found, codes[there] = np.unique(numbers[there].astype(np.int64), return_inverse=True)
     return tuple(found.tolist()), codes

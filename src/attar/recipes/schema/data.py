@@ -30,7 +30,12 @@ class DataSection(Section):
         description="digits, fashion-mnist, mnist, glyphs, letter, letter.p1, letter.p2, a path to .npz, .csv or "
         ".parquet, or package.module:function"
     )
-    target: str | None = Field(None, description="the column of a .csv or .parquet file that holds the classes")
+    target: str | list[str] | None = Field(
+        None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"
+    )
+    task: Literal["classification", "regression"] | None = Field(
+        None, description="what labels mean; many different numbers with a fraction are values, all else is classes"
+    )
     nominal: list[str] = Field(default_factory=list, description="columns of numbers that are names of something")
     ignore: list[str] = Field(default_factory=list, description="columns of a table to leave out, such as ids")
     validation: ShareOrFile = Field(0.1, description="share of the training data held out, or a file with these rows")

@@ -1,0 +1,134 @@
+"""Labels that are numbers with a unit, as a regression has them: from arrays, and from columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.errors import BadInput, Words, must
+from attar.tables.columns import Columns, written
+from attar.tables.notation import Decimal
+from attar.tasks.regression import Regression
+
+FEW_VALUES = 20
+"""So many different numbers with a fraction may be grades, or mistakes among classes; more of them are values."""
+
+_REMEDY = "Give numbers, NaN where one is not known"
+
+
+def regression_of(
+    name: str, given: Mapping[str, tuple[str, object]], names: object = None
+) -> tuple[dict[str, Tensor], Regression]:
+    """Arrays of true values as labels, and the task.
+
+    Args:
+        name: What the data set is called.
+        given: By the role of a split, the key of its values and the values, ``[n]`` or ``[n, values]`` numbers, NaN or
+            None where one is not known; ``train`` must be there.
+        names: What the values are called; None takes the names of a table's columns, and else ``value``.
+
+    Returns:
+        By role, float32 ``[n, values]``; and the task.
+
+    Raises:
+        BadInput: If they are no numbers, or one is infinite.
+    """
+    labels = {role: _numbers(key, name, values) for role, (key, values) in given.items()}
+    count = labels["train"].shape[1]
+    for role, (key, _) in given.items():
+        if labels[role].shape[1] != count:
+            rule, got = f"[n, {count}], as in train", tuple(labels[role].shape)
+            raise must(key, name, rule, got, "Give the same values in every split")
+    return labels, Regression(_names(name, names, given["train"][1], count))
+
+
+def are_values(values: object) -> bool | None:
+    """Whether labels can only be numbers with a unit: True or False, and None where they may also be classes.
+
+    Args:
+        values: Labels of any kind.
+    """
+    array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind != "f" or not array.size:
+        return False
+    finite = array[np.isfinite(array)]
+    broken = finite[finite != np.rint(finite)]
+    if not len(broken):
+        return False
+    return True if len(np.unique(broken)) > FEW_VALUES else None
+
+
+def doubtful(key: str, name: str, task_key: str) -> BadInput:
+    """The error for labels that are numbers with fractions, but only a few different ones."""
+    return BadInput(
+        f"{key} of {name} has numbers with a fraction, and so few different ones that they may be classes or values. "
+        f'Set {task_key} to "regression" for values, or make them whole numbers or names for classes.'
+    )
+
+
+def columns_of_values(name: str, table: Any, targets: Sequence[str], decimal: Decimal | None) -> NDArray[np.float64]:
+    """The numbers in some columns of a table, ``[rows, values]``, NaN where one is missing.
+
+    Args:
+        name: What the table is called.
+        table: With the columns.
+        targets: Their names.
+        decimal: What stands before fractions in texts that could be read in two ways.
+
+    Raises:
+        BadInput: If a column holds no numbers.
+    """
+    chosen = table.select(list(targets))
+    columns = Columns.infer(chosen, written=written([chosen], digits=True, decimal=decimal))
+    for column in columns:
+        if column.kind == "nominal":
+            got = Words(f"{', '.join(map(repr, column.categories[:3]))}" if column.categories else "no values")
+            raise must(f"target column {column.name!r}", name, "of numbers for a regression", got, "Name another")
+    return columns.encode(chosen)
+
+
+def values_as_labels(key: str, name: str, values: NDArray[Any]) -> Tensor:
+    """Numbers ``[n, values]`` as labels of a regression.
+
+    Raises:
+        BadInput: If one is infinite in float32.
+    """
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(values, dtype=np.float32)
+    if np.isinf(numbers).any():
+        row = int(np.flatnonzero(np.isinf(numbers).any(axis=1))[0])
+        raise must(key, name, "finite in float32, NaN where not known", Words(f"infinity in row {row}"), _REMEDY)
+    return torch.from_numpy(numbers if numbers is not values else numbers.copy())
+
+
+def _numbers(key: str, name: str, values: object) -> Tensor:
+    array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise must(key, name, "numbers, as it is a regression", Words(f"others ({error})"), _REMEDY) from error
+    if array.dtype.kind not in "biuf":
+        got = Words(f"{type(values).__name__} of {array.dtype}")
+        raise must(key, name, "numbers, as it is a regression", got, _REMEDY)
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
+        raise must(key, name, "[n] or [n, values]", tuple(array.shape), "Flatten what is one value of many axes")
+    return values_as_labels(key, name, array.reshape(len(array), -1))
+
+
+def _names(name: str, given: object, train: Any, count: int) -> tuple[str, ...]:
+    """What the values are called."""
+    if given is None:
+        own = getattr(train, "columns", None)
+        own = [train.name] if own is None and getattr(train, "name", None) is not None else own
+        if own is not None and len(own) == count:
+            return tuple(map(str, own))
+        return ("value",) if count == 1 else tuple(f"value {place}" for place in range(count))
+    if isinstance(given, str) or np.ndim(given) != 1 or len(given) != count:  # type: ignore[arg-type]
+        raise must("names", name, f"a list of {count} names, one for each value", given, "Name all or none")
+    return tuple(map(str, np.asarray(given).tolist()))
