@@ -35,7 +35,7 @@ import json, sys
 from pathlib import Path
 import torch
 from attar.recipes.start import open_run
-from attar.recipes.document import against_baseline
+from attar.recipes.against import against_baseline
 from attar.recipes.read import read
 from attar.recipes.students import train_all
 from attar.evidence.measure import labels_of, predict_all

@@ -1,0 +1,87 @@
+"""How trainings went, what targets are stored, and examples with them, for the evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+
+from attar.ops.top_k import dense
+from attar.pipeline.trained import Trained
+from attar.recipes.context import Context
+from attar.recipes.students import Trainings
+from attar.tasks.metrics import Metric
+from attar.transfer.datasets import Split
+from attar.transfer.store import Fidelity
+
+_MOST_EPOCHS = 400
+"""Epochs of one training that the evidence holds at most; more than a chart can show."""
+
+
+def curve(trained: Trained, chosen_by: Metric) -> list[dict[str, Any]]:
+    """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
+    step = math.ceil(len(trained.history) / _MOST_EPOCHS)
+    entries = trained.history[::-1][::step][::-1]
+    return [{**entry, **_validation(entry["score"], chosen_by)} for entry in entries]
+
+
+def _validation(score: float, chosen_by: Metric) -> dict[str, float]:
+    """A score on validation as a reader knows it: scores grow with quality, errors do not."""
+    figure = score if chosen_by.higher_is_better else -score
+    return {f"validation_{chosen_by.name}": math.sqrt(figure) if chosen_by.root else figure}
+
+
+def stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:
+    """What there is to say of stored targets; how soft they are only at the temperature of this recipe.
+
+    Targets do not depend on the temperature at which students get them, so that a run finds those of another.
+    """
+    store = None if trainings.prepared is None else trainings.prepared.store
+    if store is None or trainings.targets is None:
+        return None
+    figures = {**store.result, "seconds": store.seconds}
+    temperature = context.recipe.temperature
+    if figures.get("temperature", temperature) != temperature:
+        for field in fields(Fidelity):
+            figures.pop(field.name, None)
+        fidelity = trainings.targets.fidelity(temperature)
+        figures |= {} if fidelity is None else asdict(fidelity)
+    return figures
+
+
+def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict[str, Any]]:
+    """Training examples of which the teacher is least sure, one per class at most, with its soft targets."""
+    if trainings.prepared is None or trainings.targets is None or context.dataset.train.labels is None:
+        return []
+    train = trainings.prepared.examples.transfer
+    train = context.dataset.train if train is None else train
+    assert train.labels is not None, "a transfer set has labels where the training examples have"
+    logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
+    soft = (logits / context.recipe.temperature).softmax(-1)
+    unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
+    rows = []
+    for label in range(len(train.classes)):
+        of_class = (train.labels == label).nonzero()[:, 0]
+        if len(of_class):
+            rows.append(int(of_class[unsure[of_class].argmax()]))
+    rows = sorted(rows, key=lambda row: -float(unsure[row]))[:most]
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+    return [
+        _example(train, row, views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0], soft) for row in rows
+    ]
+
+
+def _example(train: Split, row: int, pixels: torch.Tensor, soft: torch.Tensor) -> dict[str, Any]:
+    assert train.labels is not None
+    image: list[Any] | None = None
+    if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
+        image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()
+    return {
+        "image": image,
+        "values": None if image is not None else pixels.flatten()[:64].tolist(),
+        "label": train.classes[int(train.labels[row])],
+        "soft": soft[row].tolist(),
+        "id": int(train.ids[row]),
+    }
