@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the page out, which takes as long as all the rest and has tests of its own."""
-    monkeypatch.setattr("attar.recipes.compress.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
+    monkeypatch.setattr("attar.report.page.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
 
 
 def run_of(document: Document, out: Path) -> Run:

@@ -12,9 +12,9 @@ import pytest
 
 HURRIED = """
 import sys
-import attar.recipes.compress, attar.recipes.contenders
+import attar.recipes.contenders, attar.report.page
 attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
-attar.recipes.compress.render = lambda _, path: path.write_text("a page")
+attar.report.page.render = lambda _, path: path.write_text("a page")
 from attar.cli import main
 main()
 """
