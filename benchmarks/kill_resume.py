@@ -228,12 +228,13 @@ def warm(runtimes: Sequence[str]) -> None:
 
     import attar.recipes.compress
     import attar.recipes.contenders
+    import attar.report.page
     from attar.deployment.export import to_onnx
     from attar.network.architectures import mlp
     from attar.workspace import write_file
 
     attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
-    attar.recipes.compress.render = lambda _, path: write_file(path, "a page")
+    attar.report.page.render = lambda _, path: write_file(path, "a page")
     if {"onnxruntime", "openvino"} & set(runtimes):
         registry = _registration.ONNXRegistry
         registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))  # half the time of an export
