@@ -7,8 +7,6 @@ import importlib.util
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import get_tags
 
 from attar.errors import BadInput, must
 from attar.tasks.labels import ABSENT
@@ -28,6 +26,8 @@ def unfitted(given: Any, seed: int) -> Any:
         got = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
         remedy = "Return one, such as RandomForestClassifier(), or set fit = false for a function of another kind"
         raise must("teacher.estimator", "the recipe", "a function that returns an estimator with fit", got, remedy)
+    from sklearn.base import clone  # scikit-learn takes a second, and most runs do without
+
     _check_type(given)
     fresh = clone(given) if hasattr(given, "get_params") else copy.deepcopy(given)
     if hasattr(fresh, "get_params"):
@@ -43,6 +43,8 @@ def unfitted(given: Any, seed: int) -> Any:
 
 def _check_type(given: Any) -> None:
     """Raise unless an estimator may be a classifier, before time is spent on fitting it."""
+    from sklearn.utils import get_tags
+
     try:
         kind = get_tags(given).estimator_type
     except (AttributeError, TypeError, ValueError):  # not of scikit-learn's kind

@@ -27,7 +27,6 @@ from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.tasks.labels import ABSENT
-from attar.teachers.families import FAMILIES
 from attar.teachers.trial import remarks
 from attar.training.progress import Progress, silent
 from attar.transfer.datasets import Dataset
@@ -261,6 +260,8 @@ def _models(teacher: TeacherSection) -> int:
     if teacher.library is None:
         return teacher.count
     given = teacher.library.families
+    from attar.teachers.families import FAMILIES
+
     families = [family for name, family in FAMILIES.items() if (family.installed if given is None else name in given)]
     full = teacher.library.size == "full"
     return sum(len(family.small) + full * len(family.full) for family in families)

@@ -17,7 +17,6 @@ from attar.recipes.networks import network_of
 from attar.recipes.transfer_examples import Synthetic
 from attar.tasks.labels import ABSENT
 from attar.teachers.estimator import EstimatorTeacher
-from attar.teachers.library import Library, build_library
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
 from attar.teachers.teacher import Teacher, ask
@@ -62,6 +61,8 @@ class Selected:
 
 def selected_of(context: Context) -> Selected:
     """The library trained, or found, and the ensemble selected from it on validation data."""
+    from attar.teachers.library import Library, build_library  # brings scikit-learn, which most runs do without
+
     section, dataset = context.recipe.teacher.library, context.dataset
     assert section is not None and dataset.columns is not None, "checked before anything is trained"
     classes = dataset.task.shape[0]

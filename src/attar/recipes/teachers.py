@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from attar.errors import BadInput, must
@@ -149,6 +148,8 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
     try:
         teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
     except BadInput as error:
+        from sklearn.exceptions import NotFittedError
+
         if not isinstance(error.__cause__, NotFittedError):
             raise
         raise BadInput(
