@@ -138,7 +138,7 @@ class Limit:
             raise _must("be a number with its unit", given, write)
         number, unit = float(found[1]), found[2].replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
         if number < 0 or (number == 0 and what != "quality_loss"):
-            raise _must("be greater than 0", given, write)
+            raise _must("be at least 0" if what == "quality_loss" else "be greater than 0", given, write)
         relative = unit in ("x", "\N{MULTIPLICATION SIGN}")
         if not unit and not quantity.plain:
             raise _must("have a unit", given, write)
@@ -208,7 +208,7 @@ class Limit:
         if not self.relative:
             return f"at most {self.bound(None)} {self.after(score)}"
         at = self.at(teacher)
-        known = "" if at is None else f" ({self.shown(at)})"
+        known = "" if at is None else f" (about {self.shown(at)})"
         return f"at most {self} the teacher's {self.noun(score)}{known}"
 
     def excess(self, found: float | None, teacher: float | None, score: str = "accuracy") -> str:
@@ -220,7 +220,7 @@ class Limit:
             score: The name of the task's score.
 
         Example:
-            >>> Limit.read("bytes", "50 kB").excess(61_200, None).replace(chr(160), " ")
+            >>> Limit.read("bytes", "50 kB").excess(61_200.0, None).replace(chr(160), " ")
             '61.2 kB on disk, 11.2 kB over the 50 kB that were asked for'
         """
         at = self.at(teacher)

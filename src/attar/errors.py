@@ -115,6 +115,11 @@ _ELSEWHERE = {
     "temperature": ("t", "temp", "tau"),
     "weight": ("alpha", "lambda", "lambda_", "coefficient", "w"),
     "loss": ("criterion", "use", "loss_fn"),
+    "quality_loss": ("accuracy_loss", "max_accuracy_loss", "accuracy_drop", "quality", "accuracy"),
+    "bytes": ("size", "size_bytes", "max_size", "model_size", "disk", "smaller"),
+    "latency": ("time", "speed", "latency_ms", "max_latency", "faster"),
+    "memory": ("ram", "peak_memory", "max_memory", "memory_bytes"),
+    "macs": ("flops", "mac", "multiply_adds", "madds", "max_macs"),
     "hidden": ("hidden_sizes", "hidden_layer_sizes", "layers"),
 }
 """What other libraries call some of our parameters."""

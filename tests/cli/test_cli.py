@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,16 +21,18 @@ import typer
 from attar.cli.main import app, run
 from attar.deployment.artifact import load
 from attar.errors import BadInput
+from attar.recipes.choose import judged_on_test
+from attar.recipes.compress import Run
 from attar.recipes.read import read, shipped
 
 FLAGS = {
-    "compress": {"--out", "--workers", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
+    "compress": {"--out", "--workers", "--budget", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
     "label": {"--out", "--set", "--allow", "--device", "--seed"},
     "measure": {"--data", "--split", "--threads", "--allow", "--json"},
     "report": {"--out"},
     "recipes": set(),
     "copy": set(),
-    "study": {"--out", "--only", "--set", "--allow", "--device"},
+    "study": {"--out", "--only", "--workers", "--set", "--allow", "--device"},
 }
 """All flags there are. A new one is a promise for years: most wishes are a key of the recipe."""
 
@@ -69,7 +72,7 @@ def test_help_ends_with_an_example_whose_verb_and_flags_exist(verb: str, capsys:
 def test_help_of_the_whole_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for word in (*FLAGS, "70", "130", "143"):
+    for word in (*FLAGS, "0 done", "1 the budget", "2 bad", "3 the budget", "70", "130", "143"):
         assert word in shown
 
 
@@ -110,6 +113,60 @@ def test_what_was_not_reached_is_exit_code_1_and_the_artifact_is_there(
     assert run(["compress", str(tiny_file), "--out", str(finished), "--set", "budget.bytes=0.001x"]) == 1
     assert "The budget is not met: " in capsys.readouterr().out.replace("\n", " ")
     assert load(finished / "artifact").classes == ("ant", "bee", "cat")
+
+
+def test_what_was_reached_on_validation_only_is_exit_code_3_and_said_everywhere(
+    finished: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.recipes.document.judged_on_test", lambda choice, _: judged_on_test(choice, 0.3))
+    arguments = ["compress", str(tiny_file), "--out", str(finished), "--budget", "quality_loss=20%"]
+    assert run(arguments) == 3
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert said.count("The budget is met on validation (") == 2, "first of all, and as the verdict on the budget"
+    assert "), not on test (30): 20 points may be lost." in said
+    evidence = json.loads((finished / "evidence.json").read_text(encoding="utf-8"))
+    assert evidence["budget"]["outcome"] == "met on validation only"
+    assert evidence["alerts"][0].startswith("The budget is met on validation")
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r'class="[^"]*\bpartly\b[^"]*">([^<]*)<', page) == ["met on validation only"] * 2
+    assert Run(finished, evidence).outcome == "met on validation only" and not Run(finished, evidence).met
+
+
+def test_limits_may_be_given_by_name(tiny_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compress", str(tiny_file), "--dry-run", "--budget", "bytes=50 kB", "--budget", "macs=0.1x"]
+    assert run(arguments) == 0
+    said = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    # The teacher has 6 * 24 + 24 * 3 multiply-adds.
+    assert (
+        "budget    at most 100 points of accuracy lost, at most 50 kB on disk, at most 0.1x the teacher's "
+        "multiply-adds (about 22); of those within, the fastest" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            "bytes",
+            "--budget of attar compress must be written NAME=LIMIT; got 'bytes'. For example --budget bytes=\"50 kB\".",
+        ),
+        ("bytes=", "--budget of attar compress must be written NAME=LIMIT; got 'bytes='. For example --budget"),
+        ("size=50 kB", "unknown key budget.size. Did you mean 'bytes'?"),
+        ("bytes=50 KB", "budget.bytes: must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
+        ("prefer=size", "budget.prefer: Input should be 'latency', 'bytes' or 'quality'; got 'size'."),
+    ],
+)
+def test_a_wrong_limit_is_one_sentence(
+    given: str, said: str, tiny_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compress", str(tiny_file), "--dry-run", "--budget", given]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1
+
+
+def test_the_parsers_sentence_ends_before_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compress", "digits", "extra"]) == 2
+    assert capsys.readouterr().err == "attar: Got unexpected extra argument(s) (extra). See attar --help.\n"
 
 
 def test_interrupted_is_exit_code_130(

@@ -66,3 +66,8 @@ def test_views_and_targets(tiny: Document) -> None:
     assert said_of(tiny)[0].startswith("transfer.views.count = 2 views are all the same")
     tiny["teacher"]["views"] = {"count": 9, "noise": 0.1}
     assert said_of(tiny)[0].startswith("teacher.views.count = 9")
+
+
+def test_a_limit_above_what_the_teacher_takes(tiny: Document) -> None:
+    tiny["budget"] = {"quality_loss": "2x", "bytes": "1.5x", "latency": "1x"}
+    assert said_of(tiny) == ['budget.bytes = "1.5x" lets the artifact take more than the teacher.']

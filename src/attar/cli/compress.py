@@ -36,6 +36,15 @@ SeedOption = Annotated[
 ]
 
 
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="NAME=LIMIT",
+        help='One limit: quality_loss=1%, bytes="50 kB", latency="1 ms", memory="20 MB", macs="3 M", or 0.05x of the '
+        "teacher's. Same as --set budget.NAME=LIMIT. May be repeated.",
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -54,6 +63,7 @@ def compress(
     allow: AllowOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
+    budget: BudgetOption = None,
     workers: WorkersOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
@@ -65,16 +75,16 @@ def compress(
     The run folder then holds the artifact (load it with attar.load), evidence.json and report.html. The same command
     continues a run that was stopped, however it was stopped.
 
-    Example: attar compress digits --out runs/digits --set student.training.epochs=40
+    Example: attar compress digits --out runs/digits --budget bytes="20 kB" --set student.training.epochs=40
     """
     from attar.cli.outcome import code
     from attar.cli.progress import errors, progress_bar
     from attar.cli.table import COLORS, budget_line, models_table, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
-    from attar.recipes.read import read
+    from attar.recipes.read import budget_changes, read
 
-    all_changes = [*(changes or []), *([] if seed is None else [f"seed={seed}"])]
+    all_changes = [*(changes or []), *budget_changes(budget or []), *([] if seed is None else [f"seed={seed}"])]
     chosen = read(recipe, all_changes, allow=allow or [])
     if dry_run:
         from attar.recipes.plan import plan

@@ -136,7 +136,7 @@ def _code_and_message(error: BaseException) -> tuple[int, str]:
         return BAD_INPUT, f"{name} cannot be used; {error.strerror}. Change that or name another."
     if isinstance(error, TyperException):
         # The parser's own complaints: an unknown option, a missing argument.
-        return BAD_INPUT, f"{_cut(' '.join(error.format_message().split()), 400).rstrip('.')}. See attar --help."
+        return BAD_INPUT, f"{_ended(_cut(' '.join(error.format_message().split()), 400))} See attar --help."
     return CRASHED, _crash(error)
 
 
@@ -167,6 +167,10 @@ def _cut(message: str, limit: int = 200) -> str:
     """A text that may be long, without its middle, and without what no terminal can show."""
     message = message.encode("utf-8", "backslashreplace").decode()
     return message if len(message) <= limit else f"{message[: limit * 3 // 4]} ... {message[-limit // 4 :]}"
+
+
+def _ended(message: str) -> str:
+    return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
 def _usable(arguments: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.compress import AllowOption, DeviceOption, SetOption
+from attar.cli.compress import AllowOption, DeviceOption, SetOption, WorkersOption
 
 
 def study(
@@ -26,6 +26,7 @@ def study(
     changes: SetOption = None,
     allow: AllowOption = None,
     device: DeviceOption = "cpu",
+    workers: WorkersOption = None,
 ) -> int:
     """Do the runs and sweeps of a study and draw them on one page, with the figures of the paper beside ours.
 
@@ -54,6 +55,7 @@ def study(
         only=only or [],
         allow=allow or [],
         device=device,
+        workers=workers,
         progress=progress_bar,
         command=command,
     )

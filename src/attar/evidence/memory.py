@@ -57,7 +57,7 @@ def peak_memory(
     for name, value in (("batch", batch), ("threads", threads)):
         if value < 1:
             raise must(name, "peak_memory", "at least 1", value, "Use 1")
-    if not _measurable():
+    if not measurable():
         return None
     arguments = [str(Path(folder).resolve()), str(batch), "--threads", str(threads), "--allow", ",".join(allow)]
     command = interpreter.command("attar.evidence.memory", arguments)
@@ -129,7 +129,8 @@ def _measure(folder: Path, batch: int, threads: int, allow: tuple[str, ...]) -> 
     return {"peak_memory_bytes": peak, "baseline_bytes": baseline, "batch": batch, "threads": threads}
 
 
-def _measurable() -> bool:
+def measurable() -> bool:
+    """Whether this system tells how much memory a process has had."""
     return sys.platform in ("linux", "darwin")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput, must, near
+from attar.evidence.memory import measurable
 from attar.recipes.networks import check_network, fitted_to, network_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
@@ -93,6 +94,39 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
             rule = "networks where a term of the objective reads hidden layers"
             raise must("teacher", "the recipe", rule, "another kind", "Give teacher.network, or drop the term")
         feature_taps(terms, student, None, teacher)
+
+
+def check_budget(recipe: Recipe) -> None:
+    """See that all that is limited will be measured, of the teacher, too, where a limit is relative to it.
+
+    Raises:
+        BadInput: Naming the limit, and what to write in its place.
+    """
+    teacher, runtimes = recipe.teacher, recipe.artifacts.runtimes
+    network = teacher.network is not None and teacher.specialists is None
+    elsewhere = bool(teacher.onnx) and "onnxruntime" not in runtimes
+    for limit in recipe.budget.limits:
+        why = None
+        if limit.what == "memory" and not measurable():
+            why = "the memory of a process is not measured on this system. Leave it out"
+        elif not limit.relative or limit.what == "quality_loss":
+            continue
+        elif limit.what == "bytes" and teacher.estimator is not None:
+            why = "nothing is known of the size of an estimator. Write it in bytes, such as '50 kB'"
+        elif limit.what == "macs" and not network:
+            why = "the multiply-adds of a teacher are known where it is a network alone. Write them, such as '3 M'"
+        elif limit.what == "memory" and not (network and set(runtimes) - {"torch"}):
+            why = (
+                "the memory of a teacher is measured where it is a network in onnxruntime or openvino alone. Write "
+                "it in bytes, such as '20 MB'"
+            )
+        elif limit.what in ("bytes", "latency") and elsewhere:
+            why = (
+                "ONNX files are measured in onnxruntime, which artifacts.runtimes leaves out. Add it, or write the "
+                "limit with its unit"
+            )
+        if why is not None:
+            raise BadInput(f'budget.{limit.what} of the recipe: "{limit}" cannot be judged; {why}.')
 
 
 def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:

@@ -22,7 +22,7 @@ from attar.recipes.contenders import deploy_candidates, measure
 from attar.recipes.context import Context
 from attar.recipes.document import document, headline, reason
 from attar.recipes.folder import RECIPE, still_says, writing
-from attar.recipes.read import recipe_of
+from attar.recipes.read import recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
@@ -87,6 +87,7 @@ def compress(
     command: str | None = None,
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
+    budget: Mapping[str, Any] | None = None,
 ) -> Run:
     """Do a recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
@@ -104,12 +105,13 @@ def compress(
         reuse_from: Other run folders, whose finished steps serve where they are the same.
         workers: Processes that train what does not depend on each other (members of the teacher, seeds, baselines), one
             thread each, to the same result; by default one for each core, where the trainings are long enough.
+        budget: Limits that go over those of the recipe, as in its table ``[budget]``: ``{"bytes": "50 kB"}``.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule. Finished steps are kept.
         Diverged: If a loss becomes NaN.
     """
-    recipe = recipe_of(recipe, allow)
+    recipe = with_budget(recipe_of(recipe, allow), budget)
     with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
         trainings = train_all(context)
         folder = context.nodes.folder

@@ -10,22 +10,24 @@ from typing import Any
 
 import torch
 
+from attar.budget import PREFERRED
 from attar.deployment.deploy import candidates
 from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.pipeline.nodes import Nodes
-from attar.recipes.checks import check_device, check_networks, check_steps
+from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
 from attar.recipes.folder import run_folder
 from attar.recipes.guards import of_data
 from attar.recipes.networks import check_teacher, fitted_to, network_of
-from attar.recipes.read import recipe_of
+from attar.recipes.read import recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
+from attar.recipes.winner import score_name
 from attar.tasks.labels import ABSENT
 from attar.teachers.trial import remarks
 from attar.training.progress import Progress, silent
@@ -53,6 +55,8 @@ class Plan:
         labels: Examples that the teacher labels, views counted; 0 where it is asked live.
         targets_bytes: About how large the stored targets become.
         candidates: Ways to deploy that would be tried.
+        budget: What is asked, in words.
+        left_out: What takes time besides, of which nothing is known before.
         training_seconds: About how long all of these steps take on this CPU, by a few that were made; None if unknown.
         timing_seconds: How long the candidates are timed.
         disk_bytes: About how large the run folder becomes.
@@ -73,6 +77,8 @@ class Plan:
     labels: int
     targets_bytes: int
     candidates: list[str]
+    budget: str
+    left_out: list[str]
     specialist_steps: int = 0
     training_seconds: float | None = None
     timing_seconds: float = 0.0
@@ -106,17 +112,19 @@ class Plan:
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 f"student   {student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
                 f"deploy    {', '.join(self.candidates)}",
+                f"budget    {self.budget}",
                 f"takes     {self._time()}; about {size(self.disk_bytes)} on disk",
                 *(f"warning   {text}" for text in self.warnings),
             ]
         )
 
     def _time(self) -> str:
-        if self.training_seconds is None:
-            return "unknown time of training"
+        training = "an unknown time"
+        if self.training_seconds is not None:
+            training = f"about {seconds(self.training_seconds)}"
         return (
-            f"about {seconds(self.training_seconds)} of training on this CPU (by a few steps, without validation), "
-            f"{seconds(self.timing_seconds)} of timing"
+            f"{training} of training on this CPU (by a few steps), {seconds(self.timing_seconds)} of timing; besides, "
+            f"{', '.join(self.left_out)}"
         )
 
 
@@ -127,6 +135,7 @@ def plan(
     allow: Sequence[str] = (),
     device: str = "cpu",
     progress: Progress = silent,
+    budget: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Check a recipe down to its data and networks, and say what it would do.
 
@@ -139,13 +148,15 @@ def plan(
         allow: Packages whose functions it may name, as there.
         device: Where networks would be trained; it must be there.
         progress: Shown while data are downloaded.
+        budget: Limits that go over those of the recipe, as there.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule.
     """
-    recipe = recipe_of(recipe, allow)
+    recipe = with_budget(recipe_of(recipe, allow), budget)
     folder = run_folder(recipe, out)
     check_device(recipe, device)
+    check_budget(recipe)
     with trusted(recipe), with_threads(recipe.threads):
         return _plan(recipe, folder, device, progress)
 
@@ -193,6 +204,8 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         labels=wanted.labels,
         targets_bytes=wanted.size_bytes,
         candidates=[one.name for one in deployed],
+        budget=_budget(recipe, dataset, teacher, teacher_parameters),
+        left_out=_left_out(recipe, [one.name for one in deployed]),
         training_seconds=_training_seconds(recipe, dataset, steps, student_steps),
         timing_seconds=2 * recipe.artifacts.seconds * (len(deployed) + 2),
         disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
@@ -202,6 +215,33 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
     )
+
+
+def _budget(recipe: Recipe, dataset: Dataset, macs: int | None, parameters: int) -> str:
+    """What is asked in words, with what relative limits come to where that is known of the teacher."""
+    files = [Path(name) for name in recipe.teacher.onnx]
+    size_bytes = sum(file.stat().st_size for file in files) if files else 4 * parameters
+    known = {"bytes": float(size_bytes) if size_bytes else None, "macs": None if macs is None else float(macs)}
+    score = score_name(dataset.task)
+    phrases = [limit.asked(score, known.get(limit.what)) for limit in recipe.budget.limits]
+    return f"{', '.join(phrases)}; of those within, {PREFERRED[recipe.budget.prefer]}"
+
+
+def _left_out(recipe: Recipe, deployed: Sequence[str]) -> list[str]:
+    """What takes time and is not in the estimate."""
+    found = ["looks at validation", *(["labelling"] if recipe.transfer.cached and not recipe.teacher.learns else [])]
+    if recipe.teacher.library is not None:
+        found.append("the models of the library, and the selection")
+    if recipe.teacher.specialists is not None:
+        found.append("the specialists")
+    if recipe.teacher.fit:
+        found.append("fitting the estimator")
+    synthesis = recipe.transfer.synthesis
+    if synthesis is not None:
+        chosen = synthesis.method == "munge" and (synthesis.p is None or synthesis.s is None)
+        found.append(f"synthesis{' with short trainings that choose p and s' if chosen else ''}")
+    int8 = any("int8" in name for name in deployed)
+    return [*found, f"export{' and int8 calibration' if int8 else ''} of {len(deployed)} candidates, and their memory"]
 
 
 def _training_seconds(

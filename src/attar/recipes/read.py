@@ -104,6 +104,42 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
     return from_document(document, str(path), trust)
 
 
+def budget_changes(asked: Sequence[str]) -> list[str]:
+    """Limits of the command line as changes of a recipe.
+
+    Args:
+        asked: ``NAME=LIMIT`` each.
+
+    Raises:
+        BadInput: If one is not written so.
+
+    Example:
+        >>> budget_changes(["bytes=50 kB"])
+        ['budget.bytes=50 kB']
+    """
+    for one in asked:
+        name, equals, limit = one.partition("=")
+        if not (name.strip() and equals and limit.strip()):
+            raise must("--budget", "attar compress", "written NAME=LIMIT", one, 'For example --budget bytes="50 kB"')
+    return [f"budget.{one}" for one in asked]
+
+
+def with_budget(recipe: Recipe, budget: Mapping[str, Any] | None) -> Recipe:
+    """The same recipe with other limits.
+
+    Args:
+        recipe: The recipe.
+        budget: Keys and values as in ``[budget]``; what it does not name stays.
+
+    Raises:
+        BadInput: If a key is unknown, or a value is no limit.
+    """
+    if not budget:
+        return recipe
+    document = recipe.document()
+    return from_document({**document, "budget": {**document["budget"], **budget}}, "the recipe", recipe.trust)
+
+
 def apply(document: Document, change: str) -> None:
     """Set one value of a recipe's document in place, from ``dotted.key=value``.
 

@@ -15,7 +15,7 @@ from attar.evidence.machine import machine
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.workers import Workers
 from attar.processes import rank
-from attar.recipes.checks import check_device, check_networks, check_steps
+from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.estimate import check_room
 from attar.recipes.folder import opened, run_folder, writing
@@ -59,6 +59,7 @@ def open_run(
     if workers is not None and workers < 1:
         raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
     check_device(recipe, device)
+    check_budget(recipe)
     folder = run_folder(recipe, out)
     progress = progress if rank() == 0 else silent
     with (

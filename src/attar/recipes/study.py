@@ -207,6 +207,7 @@ def study(
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
+    workers: int | None = None,
 ) -> Studied:
     """Do every run and sweep of a study and draw its page; what an earlier attempt finished is found again.
 
@@ -221,6 +222,7 @@ def study(
         device: Where networks are trained.
         progress: Sees every long step.
         command: What the user typed, for the page.
+        workers: Processes that train beside each other, as for `attar.recipes.compress.compress`.
 
     Raises:
         BadInput: If anything that the study names breaks a rule.
@@ -264,7 +266,9 @@ def study(
         # A teacher that several runs have is trained once.
         earlier = [folder / "runs" / name for name in evidences]
         out_of_run = folder / "runs" / run.name
-        done = compress(recipes[run.name], out_of_run, device=device, progress=progress, reuse_from=earlier)
+        done = compress(
+            recipes[run.name], out_of_run, device=device, progress=progress, reuse_from=earlier, workers=workers
+        )
         evidences[run.name] = done.evidence
         found["runs"].append(
             {
@@ -282,7 +286,7 @@ def study(
         if base is None:
             continue
         found["charts"].append(
-            _chart(sweep, changes, allow, folder / "runs" / base.name, evidences[base.name], device, progress)
+            _chart(sweep, changes, allow, folder / "runs" / base.name, evidences[base.name], device, progress, workers)
         )
         written()
     return Studied(folder, found)
@@ -378,11 +382,12 @@ def _chart(
     evidence: Mapping[str, Any],
     device: str,
     progress: Progress,
+    workers: int | None,
 ) -> dict[str, Any]:
     """The sweep's students trained and scored on test."""
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
-        with open_run(recipe, folder, device, progress, write_recipe=False) as context:
+        with open_run(recipe, folder, device, progress, write_recipe=False, workers=workers) as context:
             students = train_students(context, prepare_teacher(context))
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)

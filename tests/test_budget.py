@@ -1,0 +1,179 @@
+"""Limits: read as people write them, compared, said in words; and what becomes of a whole budget."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attar.budget import Limit, Outcome, Reached, What, asked, bounds, overall, sentence
+from attar.errors import BadInput
+
+KINDS = st.sampled_from(get_args(What))
+AMOUNTS = st.floats(1e-6, 1e12) | st.integers(1, 10**12).map(float)
+
+
+def plainly(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "amount"),
+    [
+        ("quality_loss", "1%", 0.01),
+        ("quality_loss", "1.5 points", 0.015),
+        ("quality_loss", "1 point", 0.01),
+        ("quality_loss", 0.02, 0.02),
+        ("quality_loss", 0, 0.0),
+        ("quality_loss", "100 %", 1.0),
+        ("bytes", "50 kB", 50_000.0),
+        ("bytes", "50kB", 50_000.0),
+        ("bytes", 50_000, 50_000.0),
+        ("bytes", "50000", 50_000.0),
+        ("bytes", "1.5 MiB", 1.5 * 2**20),
+        ("latency", "80 us", 0.08),
+        ("latency", "80 \N{MICRO SIGN}s", 0.08),
+        ("latency", "80 \N{GREEK SMALL LETTER MU}s", 0.08),
+        ("latency", "2e-3 s", 2.0),
+        ("memory", "20 MB", 2e7),
+        ("macs", "3 M", 3e6),
+        ("macs", 3_000_000, 3e6),
+    ],
+)
+def test_limits_are_read_as_people_write_them(what: What, given: object, amount: float) -> None:
+    limit = Limit.read(what, given)
+    assert (limit.what, limit.relative) == (what, False)
+    assert limit.amount == pytest.approx(amount, rel=1e-15)
+
+
+@pytest.mark.parametrize("text", ["0.05x", "0.05 x", ".05x", " 0.05\N{MULTIPLICATION SIGN} ", "5e-2x"])
+@pytest.mark.parametrize("what", get_args(What))
+def test_any_limit_may_be_relative_to_the_teacher(what: What, text: str) -> None:
+    limit = Limit.read(what, text)
+    assert limit == Limit(what, 0.05, relative=True)
+    assert (limit.at(200.0), limit.at(None), str(limit)) == (10.0, None, "0.05x")
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "said"),
+    [
+        ("bytes", "50 KB", "must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
+        ("bytes", "50 mb", "must have a unit that is known; got '50 mb'. Did you mean 'MB'?"),
+        ("latency", "1 mS", "must have a unit that is known; got '1 mS'. Did you mean 'ms'?"),
+        (
+            "latency",
+            "1 sec",
+            "must have a unit that is known; got '1 sec'. Choose from 'ms', 'ns', 's', 'us', 'x', 'µs'.",
+        ),
+        ("quality_loss", "1 pint", "must have a unit that is known; got '1 pint'. Did you mean 'point' or 'points'?"),
+        ("latency", 1, "must have a unit; got 1. Write for example '1 ms' or '0.05x'."),
+        ("memory", "2000000", "must have a unit; got '2000000'. Write for example '20 MB' or '0.05x'."),
+        (
+            "quality_loss",
+            1,
+            "must be below 1 where it has no unit; got 1. Write '1%' for one point, '100%' for all of it.",
+        ),
+        ("quality_loss", "101%", "must be at most 100%; got '101%'. Write for example '1%' or '0.05x'."),
+        ("bytes", "0 kB", "must be greater than 0; got '0 kB'. Write for example '50 kB' or '0.05x'."),
+        ("macs", "0x", "must be greater than 0; got '0x'. Write for example '3 M' or '0.05x'."),
+        ("quality_loss", -0.01, "must be at least 0; got -0.01. Write for example '1%' or '0.05x'."),
+        ("bytes", "1,5 kB", "must be a number with its unit; got '1,5 kB'. Write for example '50 kB' or '0.05x'."),
+        ("bytes", "small", "must be a number with its unit; got 'small'. Write for example '50 kB' or '0.05x'."),
+        ("bytes", True, "must be a number with its unit; got True. Write for example '50 kB' or '0.05x'."),
+        ("bytes", math.nan, "must be a number with its unit; got nan. Write for example '50 kB' or '0.05x'."),
+        ("bytes", "1e300 GB", "must be of a size that occurs; got '1e300 GB'. Write for example '50 kB' or '0.05x'."),
+        ("bytes", "", "must be a number with its unit; got ''. Write for example '50 kB' or '0.05x'."),
+    ],
+)
+def test_what_is_no_limit_is_refused_in_one_sentence(what: What, given: object, said: str) -> None:
+    with pytest.raises(BadInput) as found:
+        Limit.read(what, given)
+    assert str(found.value) == said
+
+
+@given(KINDS, AMOUNTS, st.booleans())
+def test_a_limit_comes_back_from_its_text(what: What, amount: float, relative: bool) -> None:
+    if what == "quality_loss" and not relative:
+        amount = min(max(amount / 1e12, 1e-9), 1.0)
+    limit = Limit(what, amount, relative)
+    assert Limit.read(what, str(limit)) == limit
+
+
+@given(KINDS, st.text(max_size=80) | st.integers() | st.floats() | st.none() | st.binary(max_size=9))
+def test_whatever_is_read_is_a_limit_or_one_sentence(what: What, given: object) -> None:
+    try:
+        limit = Limit.read(what, given)
+    except BadInput as error:
+        assert str(error).startswith("must ") and str(error)[-1] in ".?"
+    else:
+        assert 0 <= limit.amount <= 1e18 and (limit.amount > 0 or what == "quality_loss")
+        assert Limit.read(what, str(limit)) == limit
+
+
+@given(KINDS, AMOUNTS, AMOUNTS, AMOUNTS)
+def test_what_is_kept_and_what_is_not_are_said_apart(what: What, amount: float, found: float, teacher: float) -> None:
+    limit = Limit(what, min(amount, 1.0) if what == "quality_loss" else amount)
+    outcome = Reached(limit=limit, teacher=teacher, found=found).outcome
+    assert outcome == ("met" if found <= limit.amount + 1e-12 else "not met")
+    assert limit.keeps(limit.at(teacher), teacher), "exactly what was asked is within"
+    assert not limit.keeps(None, teacher)
+    assert not Limit(what, amount, relative=True).keeps(found, None)
+
+
+def test_what_is_asked_in_words() -> None:
+    limits = [Limit.read(*one) for one in (("quality_loss", "2%"), ("latency", "0.5x"), ("macs", "3 M"))]
+    assert asked(limits, "quality", "F1") == (
+        "at most 2 points of F1 lost, at most 0.5x the teacher's latency at batch 1, at most 3 M multiply-adds; "
+        "of those within, the best"
+    )
+    known = Limit.read("bytes", "0.05x").asked(teacher=1e6)
+    assert plainly(known) == "at most 0.05x the teacher's size on disk (about 50.0 kB)"
+
+
+def test_a_limit_bounds_something_below_half_of_what_the_teacher_knows_beyond_guessing() -> None:
+    assert bounds(Limit.read("quality_loss", "19%"), 0.9, guessing=0.5)
+    assert not bounds(Limit.read("quality_loss", "21%"), 0.9, guessing=0.5)
+    assert not bounds(Limit.read("quality_loss", "1%"), 0.5, guessing=0.5)
+    assert not bounds(Limit.read("quality_loss", "0.5x"), 0.9, guessing=0.1)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "whole"),
+    [
+        (["met", "met"], "met"),
+        (["met", "met on validation only"], "met on validation only"),
+        (["met on validation only", "not met"], "not met"),
+        ([None, "met"], None),
+        ([None, "not met"], "not met"),
+    ],
+)
+def test_a_budget_is_as_good_as_its_worst_limit(outcomes: list[Outcome | None], whole: Outcome | None) -> None:
+    assert overall(outcomes) == whole
+    assert overall(outcomes, refused=True) == "not met"
+
+
+def test_each_outcome_has_a_sentence_with_its_figures() -> None:
+    loss = Reached(limit=Limit.read("quality_loss", "2%"), teacher=0.9, found=0.019, spread=0.018, test=0.0152)
+    size = Reached(limit=Limit.read("bytes", "50 kB"), teacher=1e6, found=61_200.0)
+    small = Reached(limit=Limit.read("bytes", "0.05x"), teacher=1e6, found=40_000.0)
+    assert plainly(sentence([loss, small], "met")) == (
+        "The budget is met: 1.9 ± 1.8 points of accuracy lost on validation, 1.5 on test, of at most 2 points; "
+        "40.0 kB on disk, of at most 50.0 kB (0.05x the teacher's)."
+    )
+    assert plainly(sentence([loss, size], "not met")) == (
+        "The budget is not met: 61.2 kB on disk, 11.2 kB over the 50 kB that were asked for."
+    )
+    worse = Reached(limit=loss.limit, teacher=0.9, found=0.019, spread=0.018, test=0.053)
+    assert sentence([worse, small], "met on validation only", "F1") == (
+        "The budget is met on validation (1.9 ± 1.8 points of F1 lost), not on test (5.3): 2 points may be lost."
+    )
+    row = worse.to_json()
+    assert (row["limit"], row["outcome"], row["reached"], row["on_test"]) == (
+        "quality_loss",
+        "met on validation only",
+        "1.9 ± 1.8 points",
+        "5.3 points",
+    )
