@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.budget import Limit, Outcome, Reached, What, asked, bounds, overall, sentence
+from attar.budget import Limit, Outcome, Reached, Score, What, asked, bounds, overall, sentence
 from attar.errors import BadInput
 
 KINDS = st.sampled_from(get_args(What))
@@ -125,7 +125,7 @@ def test_what_is_kept_and_what_is_not_are_said_apart(what: What, amount: float, 
 
 def test_what_is_asked_in_words() -> None:
     limits = [Limit.read(*one) for one in (("quality_loss", "2%"), ("latency", "0.5x"), ("macs", "3 M"))]
-    assert asked(limits, "quality", "F1") == (
+    assert asked(limits, "quality", Score("F1")) == (
         "at most 2 points of F1 lost, at most 0.5x the teacher's latency at batch 1, at most 3 M multiply-adds; "
         "of those within, the best"
     )
@@ -167,7 +167,7 @@ def test_each_outcome_has_a_sentence_with_its_figures() -> None:
         "The budget is not met: 61.2 kB on disk, 11.2 kB over the 50 kB that were asked for."
     )
     worse = Reached(limit=loss.limit, teacher=0.9, found=0.019, spread=0.018, test=0.053)
-    assert sentence([worse, small], "met on validation only", "F1") == (
+    assert sentence([worse, small], "met on validation only", Score("F1")) == (
         "The budget is met on validation (1.9 ± 1.8 points of F1 lost), not on test (5.3): 2 points may be lost."
     )
     row = worse.to_json()

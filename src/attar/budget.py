@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from attar import formatting
@@ -41,6 +41,37 @@ _LARGEST, _LONGEST = 1e18, 60
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """What a budget has to know of the score of which something may be lost.
+
+    Attributes:
+        name: What people call it.
+        points: Whether it is a share of 1, whose differences are told in points. Any other is an error, of which less
+            is better: as a score it has a minus, and what may be lost of it is a share of the teacher's.
+    """
+
+    name: str
+    points: bool = True
+
+    @property
+    def lost(self) -> str:
+        """What follows an amount that was lost.
+
+        Example:
+            >>> Score("accuracy").lost, Score("RMSE", points=False).lost
+            ('of accuracy lost', 'more RMSE')
+        """
+        return f"of {self.name} lost" if self.points else f"more {self.name}"
+
+    def shown(self, difference: float) -> str:
+        """A difference of scores, for people."""
+        return _points(difference) if self.points else formatting.trimmed(difference)
+
+
+ACCURACY = Score("accuracy")
+
+
+@dataclass(frozen=True, slots=True)
 class _Quantity:
     """One thing that may be limited.
 
@@ -48,7 +79,7 @@ class _Quantity:
         units: Unit to how many of the quantity's own unit it is; the own unit has 1.
         plain: Whether a number without a unit is clear: it is in the own unit.
         example: How a limit is written.
-        noun: What it is called; ``{score}`` is the name of the task's score.
+        noun: What it is called; of a loss, the score says it.
         after: What follows an amount of it in a sentence.
         shown: An amount in the own unit, for people.
     """
@@ -72,7 +103,7 @@ _COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _SCORES = {"": 1.0, "%": 0.01, "point": 0.01, "points": 0.01}
 
 _QUANTITIES: Mapping[What, _Quantity] = {
-    "quality_loss": _Quantity(_SCORES, True, "1%", "{score} lost", "of {score} lost", _points),
+    "quality_loss": _Quantity(_SCORES, True, "1%", "", "", _points),
     "bytes": _Quantity(_BYTES, True, "50 kB", "size on disk", "on disk", formatting.size),
     "latency": _Quantity(_TIMES, False, "1 ms", "latency at batch 1", "at batch 1", formatting.milliseconds),
     "memory": _Quantity(_BYTES, False, "20 MB", "peak memory", "of memory", formatting.size),
@@ -174,11 +205,15 @@ class Limit:
         bound = self.at(teacher)
         return found is not None and bound is not None and found <= bound + _ROUNDING
 
-    def shown(self, amount: float) -> str:
-        """An amount of what is limited, with its unit, for people."""
-        return _QUANTITIES[self.what].shown(amount)
+    def of(self, score: Score) -> Limit:
+        """The limit where this is the score: percentages of an error are relative to the teacher's error."""
+        return self if score.points or self.what != "quality_loss" else replace(self, relative=True)
 
-    def bound(self, teacher: float | None) -> str:
+    def shown(self, amount: float, score: Score = ACCURACY) -> str:
+        """An amount of what is limited, with its unit, for people."""
+        return score.shown(amount) if self.what == "quality_loss" else _QUANTITIES[self.what].shown(amount)
+
+    def bound(self, teacher: float | None, score: Score = ACCURACY) -> str:
         """The limit for people; a relative one with what it comes to, where that is known.
 
         Example:
@@ -187,18 +222,20 @@ class Limit:
         """
         at = self.at(teacher)
         if not self.relative:
-            return _points(self.amount) if self.what == "quality_loss" else str(self)
-        return str(self) if at is None else f"{self.shown(at)} ({self} the teacher's)"
+            return score.shown(self.amount) if self.what == "quality_loss" else str(self)
+        return str(self) if at is None else f"{self.shown(at, score)} ({self} the teacher's)"
 
-    def noun(self, score: str = "accuracy") -> str:
-        """What is limited, in words; ``score`` is the name of the task's score."""
-        return _QUANTITIES[self.what].noun.format(score=score)
+    def noun(self, score: Score = ACCURACY) -> str:
+        """What is limited, in words."""
+        if self.what == "quality_loss":
+            return f"{score.name} lost" if score.points else f"more {score.name}"
+        return _QUANTITIES[self.what].noun
 
-    def after(self, score: str = "accuracy") -> str:
+    def after(self, score: Score = ACCURACY) -> str:
         """What follows an amount of it in a sentence."""
-        return _QUANTITIES[self.what].after.format(score=score)
+        return score.lost if self.what == "quality_loss" else _QUANTITIES[self.what].after
 
-    def asked(self, score: str = "accuracy", teacher: float | None = None) -> str:
+    def asked(self, score: Score = ACCURACY, teacher: float | None = None) -> str:
         """What is asked, in words.
 
         Example:
@@ -206,18 +243,20 @@ class Limit:
             ('at most 1 point of accuracy lost', "at most 0.05x the teacher's size on disk")
         """
         if not self.relative:
-            return f"at most {self.bound(None)} {self.after(score)}"
+            return f"at most {self.bound(None, score)} {self.after(score)}"
         at = self.at(teacher)
-        known = "" if at is None else f" (about {self.shown(at)})"
+        known = "" if at is None else f" (about {self.shown(at, score)})"
+        if self.what == "quality_loss" and not score.points:
+            return f"at most {self} the teacher's {score.name} more{known}"
         return f"at most {self} the teacher's {self.noun(score)}{known}"
 
-    def excess(self, found: float | None, teacher: float | None, score: str = "accuracy") -> str:
+    def excess(self, found: float | None, teacher: float | None, score: Score = ACCURACY) -> str:
         """By how much a figure is beyond the limit: words that follow the model's name and a colon.
 
         Args:
             found: As for `keeps`.
             teacher: As for `at`.
-            score: The name of the task's score.
+            score: Of which something may be lost.
 
         Example:
             >>> Limit.read("bytes", "50 kB").excess(61_200.0, None).replace(chr(160), " ")
@@ -228,9 +267,10 @@ class Limit:
             return f"its {self.noun(score)} was not measured, and a limit was asked for"
         if at is None:
             return f"the teacher's {self.noun(score)} is not known, and {self} of it was asked for"
-        over, bound = self.shown(found - at), self.bound(teacher)
+        over, bound = self.shown(found - at, score), self.bound(teacher, score)
         if self.what == "quality_loss":
-            return f"{self.shown(found)} of {score} lost on validation, {over} more than the {bound} that may be lost"
+            lost = f"{score.shown(found)} {score.lost} on validation"
+            return f"{lost}, {over} above the {bound} that may be lost"
         asked = "was" if re.match(r"1\b(?!\.)", bound) else "were"
         return f"{self.shown(found)} {self.after()}, {over} over the {bound} that {asked} asked for"
 
@@ -285,33 +325,34 @@ class Reached:
             return None
         return "met" if self.test is None or self.limit.keeps(self.test, self.teacher) else "met on validation only"
 
-    def words(self, score: str = "accuracy") -> str:
+    def words(self, score: Score = ACCURACY) -> str:
         """The figures in words, those of validation first."""
         if self.found is None or self.limit.at(self.teacher) is None:
             return self.limit.excess(self.found, self.teacher, score)
         if self.limit.what != "quality_loss":
             return f"{self.limit.shown(self.found)} {self.limit.after()}, of at most {self.limit.bound(self.teacher)}"
-        on_test = "" if self.test is None else f", {_decimal(self.test)} on test"
-        return f"{self._loss} of {score} lost on validation{on_test}, of at most {self.limit.bound(self.teacher)}"
+        on_test = "" if self.test is None else f", {_amount(self.test, score)} on test"
+        bound = self.limit.bound(self.teacher, score)
+        return f"{self.loss(score)} {score.lost} on validation{on_test}, of at most {bound}"
 
-    @property
-    def _loss(self) -> str:
+    def loss(self, score: Score) -> str:
         """The loss on validation with its spread: ``1.9 ± 1.8 points``."""
         assert self.found is not None, "asked for where it was measured"
         if self.spread is None:
-            return self.limit.shown(self.found)
-        return f"{_decimal(self.found)} \N{PLUS-MINUS SIGN} {_decimal(self.spread)} points"
+            return score.shown(self.found)
+        unit = " points" if score.points else ""
+        return f"{_amount(self.found, score)} \N{PLUS-MINUS SIGN} {_amount(self.spread, score)}{unit}"
 
-    def to_json(self, score: str = "accuracy") -> dict[str, Any]:
+    def to_json(self, score: Score = ACCURACY) -> dict[str, Any]:
         """The row of a table, in words and as numbers."""
         noun = self.limit.noun(score)
         loss = self.limit.what == "quality_loss"
         return {
             "limit": self.limit.what,
             "what": f"{noun} against the teacher, on validation" if loss else noun,
-            "asked": self.limit.bound(self.teacher),
-            "reached": None if self.found is None else self._loss if loss else self.limit.shown(self.found),
-            "on_test": None if self.test is None else self.limit.shown(self.test),
+            "asked": self.limit.bound(self.teacher, score),
+            "reached": None if self.found is None else self.loss(score) if loss else self.limit.shown(self.found),
+            "on_test": None if self.test is None else score.shown(self.test),
             "outcome": self.outcome,
             "bounds": self.bounds,
             "lines": list(self.lines),
@@ -346,20 +387,20 @@ def overall(outcomes: Iterable[Outcome | None], *, refused: bool = False) -> Out
     return "not met" if refused else next((one for one in order if one in found), "met")
 
 
-def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: str = "accuracy") -> str:
+def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: Score = ACCURACY) -> str:
     """What became of a budget, in one sentence.
 
     Args:
         rows: What the model makes of each limit.
         outcome: Of the budget.
-        score: The name of the task's score.
+        score: Of which something may be lost.
     """
     if outcome == "met on validation only":
         row = next(row for row in rows if row.outcome == outcome)
         assert row.test is not None, "judged on test"
         return (
-            f"The budget is met on validation ({row._loss} of {score} lost), not on test "
-            f"({_decimal(row.test)}): {row.limit.bound(row.teacher)} may be lost."
+            f"The budget is met on validation ({row.loss(score)} {score.lost}), not on test "
+            f"({_amount(row.test, score)}): {row.limit.bound(row.teacher, score)} may be lost."
         )
     if outcome == "not met":
         missed = [row.limit.excess(row.found, row.teacher, score) for row in rows if row.outcome == outcome]
@@ -367,17 +408,17 @@ def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: str = "acc
     figures = "; ".join(row.words(score) for row in rows)
     if outcome == "met":
         return f"The budget is met: {figures}."
-    return f"The budget sets no limit that says anything about the {score}: {figures}."
+    return f"The budget sets no limit that says anything about the {score.name}: {figures}."
 
 
-def asked(limits: Iterable[Limit], prefer: Prefer | None, score: str = "accuracy") -> str:
+def asked(limits: Iterable[Limit], prefer: Prefer | None, score: Score = ACCURACY) -> str:
     """A budget in words.
 
     Example:
         >>> asked([Limit.read("quality_loss", "1%"), Limit.read("bytes", "0.1x")], "bytes")
         "at most 1 point of accuracy lost, at most 0.1x the teacher's size on disk; of those within, the smallest"
     """
-    phrases = ", ".join(limit.asked(score) for limit in limits)
+    phrases = ", ".join(limit.of(score).asked(score) for limit in limits)
     return phrases if prefer is None else f"{phrases}; of those within, {PREFERRED[prefer]}"
 
 
@@ -400,7 +441,9 @@ def _plain(number: formatting.Number) -> str:
         return repr(math.inf)
 
 
-def _decimal(difference: float) -> str:
-    """A difference of scores in points, to two significant digits and at most two decimals."""
+def _amount(difference: float, score: Score) -> str:
+    """A difference of scores without its unit, to two significant digits, of points at most two decimals."""
+    if not score.points:
+        return formatting.significant(difference, 2)
     text = formatting.significant(100 * difference, 2) if abs(difference) >= 0.001 else f"{100 * difference:.2f}"
     return text.replace("-", "\N{MINUS SIGN}")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attar.budget import Limit, Prefer, What
+from attar.budget import Limit, Prefer, Score, What
 from attar.recipes.choose import Choice, Measured, alerted, choose, judged_on_test
 
 TEACHER = 0.95
@@ -62,7 +62,7 @@ def test_what_costs_too_much_accuracy_is_refused_with_the_figures() -> None:
     choice = chosen(plain(), small(score=0.92), quality_loss="2%")
     assert choice.winner == "onnxruntime fp32"
     assert choice.refused == {
-        "onnxruntime int8": "3 points of accuracy lost on validation, 1 point more than the 2 points that may be lost"
+        "onnxruntime int8": "3 points of accuracy lost on validation, 1 point above the 2 points that may be lost"
     }
 
 
@@ -166,7 +166,7 @@ def test_where_none_is_within_the_nearest_is_named_with_the_figures() -> None:
     assert set(choice.refused) == {"onnxruntime fp32", "onnxruntime int8"}
     assert choice.why == (
         "No candidate is within the budget; onnxruntime int8 comes nearest: "
-        "10 points of accuracy lost on validation, 9 points more than the 1 point that may be lost."
+        "10 points of accuracy lost on validation, 9 points above the 1 point that may be lost."
     )
     assert list(choice.alerts) == [choice.why], "it comes before anything else"
     assert choice.outcome == "not met"
@@ -354,3 +354,18 @@ def test_the_order_of_candidates_decides_nothing_but_ties(
 def test_an_empty_table_is_a_bug_of_ours() -> None:
     with pytest.raises(AssertionError):
         choose([], limits_of(), 0.9)
+
+
+def test_an_error_may_grow_by_a_share_of_the_teachers() -> None:
+    """Scores of errors have a minus: the teacher's RMSE is 2, and a tenth of it more is 2.2."""
+    rmse = Score("RMSE", points=False)
+    good, bad = plain(score=-2.15), plain("torch", score=-2.5)
+    choice = choose([good, bad], limits_of(quality_loss="10%"), -2.0, score=rmse)
+    assert (choice.winner, choice.outcome) == ("onnxruntime fp32", "met")
+    assert choice.refused["torch fp32"] == (
+        "0.5 more RMSE on validation, 0.3 above the 0.2 (0.1x the teacher's) that may be lost"
+    )
+    assert choice.budget[0].lines == pytest.approx([2.2])
+    assert judged_on_test(choice, 0.3).alerts[0] == (
+        "The budget is met on validation (0.15 more RMSE), not on test (0.30): 0.2 (0.1x the teacher's) may be lost."
+    )

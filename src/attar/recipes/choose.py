@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from attar.budget import PREFERRED, Limit, Outcome, Prefer, Reached, What, bounds, overall, sentence
+from attar.budget import ACCURACY, PREFERRED, Limit, Outcome, Prefer, Reached, Score, What, bounds, overall, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Choice:
         refused: Reason by name, for each candidate that cannot be chosen.
         budget: What the winner makes of each limit.
         alerts: Sentences that come before anything else that a run has to say; ``why`` begins with them.
-        score: What the task's score is called.
+        score: The task's score, of which something may be lost.
     """
 
     winner: str
@@ -59,7 +59,7 @@ class Choice:
     refused: Mapping[str, str]
     budget: Sequence[Reached]
     alerts: Sequence[str] = ()
-    score: str = "accuracy"
+    score: Score = ACCURACY
 
     @property
     def outcome(self) -> Outcome | None:
@@ -77,7 +77,7 @@ def choose(
     teacher: float,
     *,
     prefer: Prefer = "latency",
-    score: str = "accuracy",
+    score: Score = ACCURACY,
     guessing: float | None = None,
 ) -> Choice:
     """Refuse what is beyond a limit or gains nothing, and take the fastest (smallest, best) of the rest.
@@ -93,10 +93,11 @@ def choose(
         limits: What the recipe asks, at most one of each quantity.
         teacher: The teacher's score on the same validation data.
         prefer: What decides among candidates within the budget.
-        score: What the task's score is called.
+        score: The task's score, of which something may be lost.
         guessing: The score of the best constant answer, which a limit on the loss must stay clear of to say anything;
             None where none is known.
     """
+    limits = [limit.of(score) for limit in limits]
     assert candidates, "the runner deploys at least one candidate"
     beyond = {one.name: _beyond(one, limits, teacher, score) for one in candidates}
     # An fp32 candidate that is beyond the budget is no alternative to a low-precision one within it.
@@ -160,7 +161,7 @@ def _found(one: Measured, what: What, teacher: float) -> tuple[float | None, flo
     return None if amount is None else float(amount), one.teacher.get(what)
 
 
-def _beyond(one: Measured, limits: Sequence[Limit], teacher: float, score: str) -> dict[What, str]:
+def _beyond(one: Measured, limits: Sequence[Limit], teacher: float, score: Score) -> dict[What, str]:
     """The limits that a candidate does not keep, each with the reason."""
     reasons = {}
     for limit in limits:
@@ -200,7 +201,7 @@ def _distance(one: Measured, limits: Sequence[Limit], teacher: float) -> tuple[f
     return loss, factor, -one.score, one.latency_ms
 
 
-def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]], score: str) -> str:
+def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]], score: Score) -> str:
     """Of several limits the one that the fewest candidates keep, as a sentence."""
     if len(limits) < 2 or not any(beyond.values()):
         return ""
@@ -220,7 +221,7 @@ def _reached(
     found, beside = _found(one, limit.what, teacher)
     at = limit.at(beside)
     if limit.what == "quality_loss":
-        lines = [] if at is None else [teacher - at]
+        lines = [] if at is None else [abs(teacher - at)]  # an error has a minus as a score, and none on its axis
         says = guessing is None or bounds(limit, teacher, guessing)
         return Reached(limit=limit, teacher=beside, found=found, bounds=says, lines=lines)
     of_all = {limit.at(other.teacher.get(limit.what)) for other in candidates}

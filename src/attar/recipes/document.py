@@ -25,7 +25,7 @@ from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
 from attar.recipes.training_figures import curve, examples, stored
-from attar.recipes.winner import teacher_name
+from attar.recipes.winner import score_of, teacher_name
 from attar.report.panels.run import run_panels
 from attar.tasks.task import metric_of
 
@@ -54,8 +54,8 @@ def document(
     tested = contenders.predictions(context, "test")
     labels = labels_of(dataset.test)
     teacher_output = teacher_logits(tested)
-    its, ours = (dataset.task.scores(one, labels).mean() for one in (teacher_output, tested[choice.winner]))
-    choice = judged_on_test(choice, float(its - ours))
+    its, ours = (score_of(dataset.task, one, labels) for one in (teacher_output, tested[choice.winner]))
+    choice = judged_on_test(choice, its - ours)
     shipped = contenders.by_name[choice.winner]
     network = trainings.trained(shipped.kind).network
     warnings = [*contenders.warnings, *guarded(context, trainings, teacher_logits(validation_logits))]
@@ -124,7 +124,7 @@ def _budget(asked: BudgetSection, choice: Choice) -> dict[str, Any]:
         "sentence": sentence(choice.budget, choice.outcome, choice.score),
         "asked": in_words(asked.limits, asked.prefer, choice.score),
         "prefer": asked.prefer,
-        "score": choice.score,
+        "score": choice.score.name,
         "limits": [row.to_json(choice.score) for row in choice.budget],
     }
 

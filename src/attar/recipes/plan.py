@@ -27,7 +27,7 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
-from attar.recipes.winner import score_name
+from attar.recipes.winner import judged_by
 from attar.tasks.labels import ABSENT
 from attar.teachers.trial import remarks
 from attar.training.progress import Progress, silent
@@ -222,8 +222,8 @@ def _budget(recipe: Recipe, dataset: Dataset, macs: int | None, parameters: int)
     files = [Path(name) for name in recipe.teacher.onnx]
     size_bytes = sum(file.stat().st_size for file in files) if files else 4 * parameters
     known = {"bytes": float(size_bytes) if size_bytes else None, "macs": None if macs is None else float(macs)}
-    score = score_name(dataset.task)
-    phrases = [limit.asked(score, known.get(limit.what)) for limit in recipe.budget.limits]
+    score = judged_by(dataset.task)
+    phrases = [limit.of(score).asked(score, known.get(limit.what)) for limit in recipe.budget.limits]
     return f"{', '.join(phrases)}; of those within, {PREFERRED[recipe.budget.prefer]}"
 
 

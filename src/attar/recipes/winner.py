@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.budget import What
+from attar.budget import Score, What
 from attar.evidence.compare import paired_difference
 from attar.evidence.measure import labels_of
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
+from attar.tasks.metrics import Metric
 from attar.tasks.task import Chance, OfClasses, Task
 
 
@@ -58,11 +59,9 @@ def chosen(
     def luck(name: str) -> Chance:
         return task.chance(validation_logits[name], labels, "validation")
 
-    def accuracy(logits: Logits) -> float:
-        return float(task.scores(logits, labels).mean())
-
+    scores = {name: score_of(task, outputs, labels) for name, outputs in validation_logits.items()}
     options = [
-        _measured(one, contenders, accuracy(validation_logits[one.name]), luck(one.name), measured)
+        _measured(one, contenders, scores[one.name], luck(one.name), measured)
         for one in contenders.candidates()
         if one.name not in beaten
     ]
@@ -70,20 +69,21 @@ def chosen(
     choice = choose(
         options,
         budget.limits,
-        accuracy(validation_logits[teacher]),
+        scores[teacher],
         prefer=budget.prefer,
-        score=score_name(task),
+        score=judged_by(task),
         guessing=_most_frequent(labels) if isinstance(task, OfClasses) else None,
     )
-    choice = _spread(choice, *(task.scores(validation_logits[name], labels) for name in (teacher, choice.winner)))
+    of_each = {name: task.scores(validation_logits[name], labels) for name in (teacher, choice.winner)}
+    choice = _spread(choice, task, of_each[teacher], of_each[choice.winner])
     subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
     alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
     winner = contenders.by_name[choice.winner]
     if winner.kind == "baseline":
         student = next(one for one in contenders.candidates() if one.kind == "candidate" and one.form == winner.form)
+        points = judged_by(task).points
         reached, other = (
-            f"{accuracy(validation_logits[winner.name]):.2%}",
-            f"{accuracy(validation_logits[student.name]):.2%}",
+            f"{scores[one.name]:.2%}" if points else f"{-scores[one.name]:.4g}" for one in (winner, student)
         )
         alerts.append(
             f"The teacher did not help: {winner.name}, the same network trained without it, has {reached} on "
@@ -93,9 +93,26 @@ def chosen(
     return replace(alerted(choice, alerts), refused={**choice.refused, **students})
 
 
-def score_name(task: Task) -> str:
-    """What the score is called of which a budget says how much may be lost: the task's first metric."""
-    return next(iter(task.metrics.values())).title
+def judged_by(task: Task) -> Score:
+    """The score of which a budget says how much may be lost: the task's first metric."""
+    metric = _metric(task)
+    return Score(metric.title, points=metric.higher_is_better)
+
+
+def _metric(task: Task) -> Metric:
+    return next(iter(task.metrics.values()))
+
+
+def score_of(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
+    """That score of a model's outputs; higher is better, so that an error has a minus.
+
+    Args:
+        task: What outputs mean.
+        outputs: ``[n, ...]``.
+        labels: ``[n, ...]``.
+    """
+    mean = float(task.scores(outputs, labels).mean())
+    return -math.sqrt(-mean) if _metric(task).root else mean
 
 
 def _most_frequent(labels: NDArray[Any]) -> float:
@@ -104,13 +121,15 @@ def _most_frequent(labels: NDArray[Any]) -> float:
     return float(np.bincount(known).max(initial=0)) / max(1, len(known))
 
 
-def _spread(choice: Choice, teacher: NDArray[Any], winner: NDArray[Any]) -> Choice:
+def _spread(choice: Choice, task: Task, teacher: NDArray[Any], winner: NDArray[Any]) -> Choice:
     """The same choice, with half the interval of what was lost, from the scores of these examples."""
     if teacher.dtype == np.bool_:
         low, high = paired_difference(teacher, winner).interval
         half = (high - low) / 2
     else:
         half = 1.96 * float((teacher - winner).std()) / math.sqrt(len(teacher))
+        if _metric(task).root:  # the change of a root is that of what is under it, over twice the root
+            half /= max(2 * math.sqrt(-float(winner.mean())), 1e-12)
     rows = [replace(row, spread=half) if row.limit.what == "quality_loss" else row for row in choice.budget]
     return replace(choice, budget=rows)
 
