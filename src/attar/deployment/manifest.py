@@ -88,6 +88,7 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         "output": dict,
         "files": list,
         "network": dict,
+        "checked": dict,
     }
     for key, kind in kinds.items():
         if key not in manifest or not isinstance(manifest[key], kind):
@@ -110,8 +111,10 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         )
     if manifest["output"].get("kind") not in ("logits", "values"):
         return "'output.kind' is neither 'logits' nor 'values'"
+    if not _positive(manifest["checked"].get("tolerance")):
+        return "'checked.tolerance' is no positive number"
     scale = manifest["input"].get("scale")
-    if scale is not None and not (type(scale) in (int, float) and 0 < scale < math.inf):
+    if scale is not None and not _positive(scale):
         return "'input.scale' is neither a positive number nor null"
     if "columns" in manifest["input"]:
         try:
@@ -133,6 +136,10 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
     if model not in {file["name"] for file in manifest["files"] if file["needed"]}:
         return f"'files' does not name {model}"
     return None
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def verify(folder: Path, file: Mapping[str, Any]) -> None:

@@ -77,10 +77,10 @@ class Contender:
     artifact: Artifact | None = None
 
     @classmethod
-    def deployed(cls, name: str, kind: Kind, made: Deployed, figures: Cost) -> Contender:
+    def deployed(cls, name: str, kind: Kind, built: Deployed, figures: Cost) -> Contender:
         """A contender that is an artifact."""
-        how, size_bytes = made.artifact.candidate, made.artifact.size_bytes
-        return cls(name, kind, how.runtime, how.precision, made.runner, size_bytes, figures, made.artifact)
+        how, size_bytes = built.artifact.candidate, built.artifact.size_bytes
+        return cls(name, kind, how.runtime, how.precision, built.runner, size_bytes, figures, built.artifact)
 
     @property
     def form(self) -> str | None:
@@ -198,11 +198,11 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         grid = candidates(settings.runtimes, int8=settings.int8, student=ready)
         with context.progress("deploy", len(grid)) as advance:
             for candidate in grid:
-                made = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
-                if isinstance(made, str):
-                    out[candidate.name] = made
+                built = artifact_of(context, candidate.name, ready, candidate, trainings.student.model.spec)
+                if isinstance(built, str):
+                    out[candidate.name] = built
                 else:
-                    found[candidate.name] = Contender.deployed(candidate.name, "candidate", made, figures)
+                    found[candidate.name] = Contender.deployed(candidate.name, "candidate", built, figures)
                 advance(1)
     if not found:
         raise nothing_left(out)
@@ -220,11 +220,11 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         networks["baseline"] = ready
         for candidate in ways:
             name = f"baseline {candidate.name}"
-            made = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
-            if not isinstance(made, str):
-                found[name] = Contender.deployed(name, "baseline", made, figures)
+            built = artifact_of(context, name, ready, candidate, trainings.baseline.model.spec)
+            if not isinstance(built, str):
+                found[name] = Contender.deployed(name, "baseline", built, figures)
             elif candidate is reference:
-                warnings.append(f"The baseline could not be deployed: {made}")
+                warnings.append(f"The baseline could not be deployed: {built}")
             advance(1)
     return Contenders(found, out, warnings, reference.name, networks)
 
@@ -258,18 +258,18 @@ def _teachers(
     found: dict[str, Contender] = {}
     warnings = []
     # Its weights do not say how members are averaged, nor with which arguments given networks are built.
-    built = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
+    identity = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
     with prepared(module, context.example) as ready:
         for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {_EVERYWHERE, _TORCH} else [_TORCH])]):
             if runtime == _TORCH:  # as it is: a teacher has no spec by which a file could be built again
                 found[f"teacher {runtime}"] = _in_torch(module, threads, figures)
                 continue
             name = f"teacher {runtime}"
-            made = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, built)
-            if isinstance(made, str):
-                warnings.append(f"The teacher could not be deployed to {runtime}: {made}")
+            built = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, identity)
+            if isinstance(built, str):
+                warnings.append(f"The teacher could not be deployed to {runtime}: {built}")
             else:
-                found[name] = Contender.deployed(name, "teacher", made, figures)
+                found[name] = Contender.deployed(name, "teacher", built, figures)
     return found or {f"teacher {_TORCH}": _in_torch(module, threads, figures)}, warnings
 
 
