@@ -221,7 +221,8 @@ def _reached(
     found, beside = _found(one, limit.what, teacher)
     at = limit.at(beside)
     if limit.what == "quality_loss":
-        lines = [] if at is None else [abs(teacher - at)]  # an error has a minus as a score, and none on its axis
+        # As a score an error has a minus, and on its axis it has none.
+        lines = [] if at is None else [at - teacher if teacher < 0 else teacher - at]
         says = guessing is None or bounds(limit, teacher, guessing)
         return Reached(limit=limit, teacher=beside, found=found, bounds=says, lines=lines)
     of_all = {limit.at(other.teacher.get(limit.what)) for other in candidates}

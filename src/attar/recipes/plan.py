@@ -123,8 +123,8 @@ class Plan:
         if self.training_seconds is not None:
             training = f"about {seconds(self.training_seconds)}"
         return (
-            f"{training} of training on this CPU (by a few steps), {seconds(self.timing_seconds)} of timing; besides, "
-            f"{', '.join(self.left_out)}"
+            f"{training} of training on this CPU (by a few steps), {seconds(self.timing_seconds)} of timing; not "
+            f"counted: {', '.join(self.left_out)}"
         )
 
 
@@ -229,7 +229,7 @@ def _budget(recipe: Recipe, dataset: Dataset, macs: int | None, parameters: int)
 
 def _left_out(recipe: Recipe, deployed: Sequence[str]) -> list[str]:
     """What takes time and is not in the estimate."""
-    found = ["looks at validation", *(["labelling"] if recipe.transfer.cached and not recipe.teacher.learns else [])]
+    found = ["validation", *(["labelling"] if recipe.transfer.cached and not recipe.teacher.learns else [])]
     if recipe.teacher.library is not None:
         found.append("the models of the library, and the selection")
     if recipe.teacher.specialists is not None:

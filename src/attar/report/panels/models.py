@@ -219,7 +219,7 @@ def _row(
         dot=role(model),
         hollow=refused,
         tag=tag,
-        tag_tone="bad" if refused else "good",
+        tag_tone="bad" if refused else "",  # whether it is good enough is for the budget to say
     )
     quality, parity = model.get("quality", {}), model.get("parity", {})
     same = parity.get("top1_agreement")
