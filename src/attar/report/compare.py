@@ -158,7 +158,7 @@ def _row(name: str, run: _Run, title: str) -> list[AnyCell]:
         Cell(text=name, note="" if run.name == name else run.name),
         Cell(text=ships.name, note="nearest, refused" if ships.refused else "", tone="bad" if ships.refused else ""),
         Cell(text=figure, note=f"{own}{interval}".removesuffix(", ")),
-        _helped(run.verdict),
+        _helped(run.verdict, run.metric),
         Cell(text=known(formatting.size, ships.size_bytes), note=_share(ratios.smaller)),
         Cell(text=known(formatting.milliseconds, batch1.median_ms if batch1 else None), note=_share(faster)),
         _outcome(run),
@@ -180,10 +180,13 @@ def _quality(run: _Run) -> tuple[str, str]:
     return formatting.significant(figure, 4), " to ".join(formatting.significant(end, 4) for end in known_ends)
 
 
-def _helped(verdict: _Verdict | None) -> Cell:
+def _helped(verdict: _Verdict | None, metric: _Metric) -> Cell:
     """What the teacher added: colored where the interval leaves out nothing at all."""
     if verdict is None or verdict.difference is None:
         return Cell(text=formatting.ABSENT, note="no baseline" if verdict is None else "")
+    if metric.unit != "share":
+        # Scores of other tasks are no figures that people know, and differ in scale.
+        return Cell(text=verdict.sentence)
     points = formatting.points(verdict.difference, verdict.examples)
     if verdict.interval is None:
         return Cell(text=points)

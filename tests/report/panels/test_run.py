@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from attar.evidence.panel import Cell, Chart, Example, Examples, Facts, Folded, Interval, Line, Panel, Table, Text
+from attar.report.panels.common import ACCURACY
 from attar.report.panels.learning import curves
 from attar.report.panels.models import against
 from attar.report.panels.run import run_panels
@@ -206,6 +207,28 @@ def test_models_without_a_cost_are_not_drawn() -> None:
     assert against([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", None, {}) is None
 
 
+def test_a_task_whose_figure_is_an_error_is_judged_by_it() -> None:
+    metrics = [{"name": "rmse", "title": "RMSE", "unit": "target", "higher_is_better": False}]
+    models = [
+        model(name, quality={"rmse": error, "interval": [error - 0.5, error + 0.5], "examples": 400})
+        for name, error in (("cheap", 4.0), ("beaten", 5.0), ("good", 2.0))
+    ]
+    for one, ms in zip(models, (1.0, 2.0, 4.0), strict=True):
+        one["latency"] = {"1": {"median_ms": ms}}
+    evidence: dict[str, Any] = {"task": {"metrics": metrics}, "models": models, "winner": "good"}
+    assert run_panels(evidence)[0].title == "RMSE 2.000."
+    table = only(Table, panel("All models", **evidence).blocks)
+    assert [row[1] for row in texts(table)] == ["4.000", "5.000", "2.000"]
+    blocks = panel("Frontier", **evidence).blocks
+    assert "down and to the left is better" in blocks[-1].text  # type: ignore[union-attr]
+    chart = blocks[1].blocks[0]  # type: ignore[union-attr]
+    assert [(row["x"], row["y"]) for row in layer(chart, "best")] == [(1.0, 4.0), (4.0, 2.0)]
+    assert (chart.y.title, chart.y.unit) == ("RMSE on test", "")
+    verdict = {"sentence": "distillation helped", "difference": 0.5, "interval": [0.25, 0.75]}
+    helped = panel("Did distillation help?", **evidence, verdict=verdict).blocks
+    assert only(Text, helped).text == "Distillation helped." and "points" not in str(helped)
+
+
 # Classes, seeds, steps
 
 
@@ -260,7 +283,7 @@ def test_long_curves_are_thinned_and_keep_their_last_epoch() -> None:
     curve = [
         {"epoch": n, "loss": 1 / n, "validation_accuracy": 1 - 1 / n, "terms": {"soft": 0.5}} for n in range(1, 2001)
     ]
-    (learning,) = curves({"student/0": curve})
+    (learning,) = curves({"student/0": curve}, [ACCURACY])
     _, accuracy, losses, _ = learning.blocks
     (loss,) = losses.blocks  # type: ignore[union-attr]
     for chart in (accuracy, loss):

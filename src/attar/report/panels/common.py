@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from attar import formatting
@@ -42,9 +43,57 @@ def first(models: Iterable[Figures], kind: str) -> Figures | None:
     return next((model for model in models if model.get("kind") == kind), None)
 
 
-def accuracy(model: Figures | None, split: Split = "test") -> float | None:
-    """The accuracy of a model, if it is known."""
-    found: float | None = (model or {}).get("quality" if split == "test" else "validation", {}).get("accuracy")
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A figure by which models are judged, as the evidence has it.
+
+    Attributes:
+        name: Its key in the quality of a model.
+        title: What people call it.
+        unit: ``share`` is read in percent, all others as numbers.
+        higher_is_better: Whether the larger of two is the better one.
+    """
+
+    name: str
+    title: str
+    unit: str = "number"
+    higher_is_better: bool = True
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is read in percent, and differences of it in points."""
+        return self.unit == "share"
+
+    def text(self, value: float | None, count: int | None = None) -> str:
+        """A figure with the digits that so many examples carry; a dash for one that is not known."""
+        return known(formatting.percent, value, count) if self.is_share else known(formatting.significant, value, 4)
+
+    def interval(self, ends: Sequence[float] | None, count: int | None = None) -> str:
+        """Both ends; nothing where they are not known."""
+        if not ends:
+            return ""
+        if self.is_share:
+            return formatting.percent_interval(ends, count)
+        return " to ".join(formatting.significant(end, 4) for end in ends).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+ACCURACY = Metric(name="accuracy", title="accuracy", unit="share")
+_OTHERS = (
+    Metric(name="calibration_error", title="calibration error", higher_is_better=False),
+    Metric(name="rmse", title="RMSE of probabilities", higher_is_better=False),
+)
+
+
+def metrics_of(run: Figures) -> list[Metric]:
+    """The metrics of the run's task, the first one by which people know it."""
+    keys = ("name", "title", "unit", "higher_is_better")
+    found = [Metric(**{key: one[key] for key in keys if key in one}) for one in run.get("task", {}).get("metrics", [])]
+    return found or [ACCURACY, *_OTHERS]
+
+
+def figure(model: Figures | None, metric: Metric, split: Split = "test") -> float | None:
+    """A figure of a model, if it is known."""
+    found: float | None = (model or {}).get("quality" if split == "test" else "validation", {}).get(metric.name)
     return found
 
 

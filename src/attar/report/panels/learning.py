@@ -8,32 +8,27 @@ from typing import Any
 
 from attar import formatting
 from attar.evidence.panel import Axis, Beside, Block, Cell, Chart, Column, Layer, Legend, Panel, Table, Text
-from attar.report.panels.common import ROLES, Figures, known, spread
+from attar.report.panels.common import ROLES, Figures, Metric, known, spread
 
 _POINTS_OF_A_CURVE = 300
-_JUDGED = (
-    ("accuracy", "validation accuracy", "accuracy"),
-    ("rmse", "validation RMSE", ""),
-    ("log_loss", "validation log loss", ""),
-)
-"""What epochs may be chosen by: field, title, unit."""
 _EXAMPLES = 10_000
 """Figures of single seeds and means of several have two decimals."""
 
 
-def curves(found: Mapping[str, Sequence[Figures]]) -> list[Panel]:
+def curves(found: Mapping[str, Sequence[Figures]], metrics: Sequence[Metric]) -> list[Panel]:
     """What epochs are chosen by, of all runs in one chart, then the loss of each role in its own.
 
     Losses of different objectives are not on one scale, so they do not share an axis.
 
     Args:
         found: Per run, named ``role/number``, one record an epoch.
+        metrics: Of the task, of which epochs may have been chosen by any.
     """
-    rows = [row for name in found for row in _curve(name, found[name])]
-    judged = [_lines(rows, field, title, unit, 280) for field, title, unit in _JUDGED]
+    rows = [row for name in found for row in _curve(name, found[name], metrics)]
+    judged = [_lines(rows, one.name, f"validation {one.title}", one.is_share, 280) for one in metrics]
+    by_role = {role: [row for row in rows if row["color"] == role] for role in ROLES}
     losses = [
-        _lines([row for row in rows if row["color"] == name], "loss", "training loss", "", 170, f"Loss of the {name}")
-        for name in ROLES
+        _lines(some, "loss", "training loss", False, 170, f"Loss of the {role}") for role, some in by_role.items()
     ]
     large, small = ([chart for chart in charts if chart is not None] for charts in (judged, losses))
     if not large and not small:
@@ -47,15 +42,18 @@ def curves(found: Mapping[str, Sequence[Figures]]) -> list[Panel]:
     return [Panel("Learning", [*blocks, Text(note)])]
 
 
-def seeds(found: Figures) -> list[Panel]:
+def seeds(found: Figures, metric: Metric) -> list[Panel]:
     """Student and baseline seed by seed, and how much of the gap between baseline and teacher was closed.
 
     Args:
         found: ``baseline`` and ``student`` (accuracies), ``teacher``, ``gap_closed``, ``rmse`` (the same of errors).
+        metric: The first one of the task; where it is no share, errors alone are figures that people know.
     """
     baseline, student = found.get("baseline", []), found.get("student", [])
     if not baseline and not student:
         return []
+    if not metric.is_share:
+        return [Panel("Seeds", [*_closed({**found, "teacher": None}), *_errors(found.get("rmse"), metric.title)])]
     pairs = [(_at(baseline, index), _at(student, index)) for index in range(max(len(baseline), len(student)))]
     gains = [None if None in pair else pair[1] - pair[0] for pair in pairs]  # type: ignore[operator]
     rows = [
@@ -72,14 +70,19 @@ def seeds(found: Figures) -> list[Panel]:
     if len(rows) > 1:
         foot.append([Cell(text="Standard deviation", note="points"), *(_deviation(sd) for _, sd in spreads)])  # type: ignore[list-item]
     columns = [*_heads("Seed"), Column(title="Difference", note="points")]
-    return [Panel("Seeds", [*_closed(found), Table(columns, rows, foot), *_errors(found.get("rmse"))])]
+    return [
+        Panel(
+            "Seeds",
+            [*_closed(found), Table(columns, rows, foot), *_errors(found.get("rmse"), "Error of the probabilities")],
+        )
+    ]
 
 
-def steps(found: Figures) -> list[Panel]:
+def steps(found: Figures, metric: Metric) -> list[Panel]:
     """What each step did to students and baselines: mean accuracy on test and its spread over the seeds."""
     roles = [role for role in ("baseline", "student") if found.get(role)]
     names = list(dict.fromkeys(name for role in roles for name in found[role]))
-    if not names:
+    if not names or not metric.is_share:
         return []
     rows = [[name, *(_mean(found[role].get(name, {}).get("accuracy", [])) for role in roles)] for name in names]
     columns = [Column(title="After"), *(Column(title=role.capitalize(), dot=role) for role in roles)]
@@ -132,11 +135,12 @@ def _closed(found: Figures) -> list[Block]:
     return [Text(f"{closing}.", "say"), *([Text(" ".join(notes))] if notes else [])]
 
 
-def _errors(found: Figures | None) -> list[Block]:
-    """Errors of the probabilities over the seeds."""
+def _errors(found: Figures | None, title: str) -> list[Block]:
+    """Errors over the seeds."""
     if not found:
         return []
-    note = "Root mean squared difference of probabilities and labels on test; lower is better."
+    what = "probabilities" if "probabilities" in title else "outputs"
+    note = f"Root mean squared difference of {what} and labels on test; lower is better."
     closed = found.get("gap_closed") or {}
     if closed.get("mean") is not None and closed.get("interval"):
         note += f" {_share(closed)} ({_how_sure(closed)})."
@@ -146,10 +150,10 @@ def _errors(found: Figures | None) -> list[Block]:
     pairs = zip(found["baseline"], found["student"], strict=True)
     rows = [[str(n), *(known(formatting.significant, one, 4) for one in pair)] for n, pair in enumerate(pairs)]
     means = (known(formatting.significant, spread(found[role])[0], 4) for role in ("baseline", "student"))
-    return [Text("Error of the probabilities", "heading"), Text(note), Table(_heads("Seed"), rows, [["Mean", *means]])]
+    return [Text(title, "heading"), Text(note), Table(_heads("Seed"), rows, [["Mean", *means]])]
 
 
-def _curve(name: str, epochs: Sequence[Figures]) -> list[dict[str, Any]]:
+def _curve(name: str, epochs: Sequence[Figures], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """The records of one run, thinned to what a screen can show; the last epoch is always among them."""
     if not epochs:
         return []
@@ -161,7 +165,7 @@ def _curve(name: str, epochs: Sequence[Figures]) -> list[dict[str, Any]]:
             "color": who if who in ROLES else "student",
             "x": epoch.get("epoch"),
             "loss": epoch.get("loss"),
-            **{field: epoch.get(f"validation_{field}") for field, _, _ in _JUDGED},
+            **{one.name: epoch.get(f"validation_{one.name}") for one in metrics},
             "terms": ", ".join(f"{term} {formatting.small(value)}" for term, value in epoch.get("terms", {}).items()),
             "rate": known(formatting.small, epoch.get("learning_rate")),
         }
@@ -170,14 +174,14 @@ def _curve(name: str, epochs: Sequence[Figures]) -> list[dict[str, Any]]:
 
 
 def _lines(
-    rows: Sequence[Mapping[str, Any]], field: str, title: str, unit: str, height: int, heading: str | None = None
+    rows: Sequence[Mapping[str, Any]], field: str, title: str, is_share: bool, height: int, heading: str | None = None
 ) -> Chart | None:
     """One line a run; None where no run has such a figure."""
     points = [
         {
             **{key: row[key] for key in ("series", "color", "x", "terms", "rate")},
             "y": row[field],
-            "shown": formatting.percent(row[field], _EXAMPLES) if unit else f"{row[field]:.4g}",
+            "shown": formatting.percent(row[field], _EXAMPLES) if is_share else f"{row[field]:.4g}",
         }
         for row in rows
         if row[field] is not None and row["x"] is not None
@@ -193,7 +197,7 @@ def _lines(
     return Chart(
         title=heading or title[0].upper() + title[1:],
         x=Axis(title="epoch", integer=True),
-        y=Axis(title=title, unit=unit),
+        y=Axis(title=title, unit="accuracy" if is_share else ""),
         layers=[
             Layer(name="epochs", mark="line", rows=points, tooltip=tooltip, size=1.1, points=seen, opacity=0.8),
         ],

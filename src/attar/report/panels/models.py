@@ -8,7 +8,19 @@ from typing import Any, Literal
 
 from attar import formatting
 from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Facts, Layer, Legend, Panel, Table, Text
-from attar.report.panels.common import ROLES, Figures, Split, accuracy, examples, known, role, sentence
+from attar.report.panels.common import ACCURACY, ROLES, Figures, Metric, Split, examples, figure, known, role, sentence
+
+_SHORT: Mapping[str, tuple[Column, str]] = {
+    "calibration error": (
+        Column(title="ECE", note="15 bins"),
+        "ECE is the expected calibration error.",
+    ),
+    "RMSE of probabilities": (
+        Column(title="RMSE", note="probabilities"),
+        "RMSE is the root of the mean squared difference of probabilities and labels.",
+    ),
+}
+"""Metrics whose titles are too long for the head of a column: a short one, and what it means."""
 
 _KINDS = ("teacher", "member", "baseline", "student", "candidate")
 
@@ -27,14 +39,15 @@ def ordered(models: Iterable[Figures], winner: Figures | None) -> list[Figures]:
     return sorted(models, key=place)
 
 
-def compared_on(models: Sequence[Figures], *, judged: bool) -> Split:
+def compared_on(models: Sequence[Figures], metric: Metric, *, judged: bool) -> Split:
     """On what the models are compared: where a limit decided, on validation; else where more of them were seen.
 
     Args:
         models: Those of the evidence; a candidate that was not chosen need not have seen the test examples.
+        metric: What they are compared by.
         judged: Whether there was a limit on their quality.
     """
-    test, validation = (sum(accuracy(model, split) is not None for model in models) for split in _SPLITS)
+    test, validation = (sum(figure(model, metric, split) is not None for model in models) for split in _SPLITS)
     return "validation" if validation > test or (judged and validation) else "test"
 
 
@@ -56,31 +69,37 @@ _FAR = 10.0
 
 
 def frontier(
-    models: Sequence[Figures], winner: Figures | None, lines: Mapping[str, Sequence[float]], split: Split
+    models: Sequence[Figures],
+    winner: Figures | None,
+    lines: Mapping[str, Sequence[float]],
+    metric: Metric,
+    split: Split,
 ) -> list[Panel]:
-    """Charts of accuracy against latency and size, and against what else was limited.
+    """Charts of quality against latency and size, and against what else was limited.
 
     Args:
         models: In order.
         winner: The one to ring.
         lines: Where limits lie on their axes, by what they limit.
-        split: On which examples the accuracies are.
+        metric: What runs up.
+        split: On which examples it is.
     """
     name = winner.get("name") if winner else None
     costs = [cost for cost in _COSTS if cost in ("latency", "bytes") or cost in lines]
-    charts = [chart for cost in costs if (chart := against(models, cost, name, lines, split)) is not None]
+    charts = [chart for cost in costs if (chart := against(models, cost, name, lines, metric, split)) is not None]
     if not charts:
         return []
-    roles = {role(model) for model in models if accuracy(model, split) is not None}
+    roles = {role(model) for model in models if figure(model, metric, split) is not None}
     signs: list[Any] = [("dot", one, one) for one in ROLES if one in roles]
     if winner is not None:
         signs.append(("ring", role(winner), "nearest" if "refused" in winner else "winner"))
     if any("refused" in model for model in models):
         signs.append(("hollow", "soft", "refused"))
     where = ", where the choice was made" if split == "validation" else ""
+    up = "up" if metric.higher_is_better else "down"
     note = (
-        f"Accuracy on {split}{where}; up and to the left is better. Whiskers are 95% intervals; the stepped line joins "
-        "the accepted models that no other beats in both respects"
+        f"{_capital(metric.title)} on {split}{where}; {up} and to the left is better. Whiskers are 95% intervals; the "
+        "stepped line joins the accepted models that no other beats in both respects"
     )
     limited = any(layer.rows for chart in charts for layer in chart.layers if layer.mark == "levels")
     note += "; dotted lines are the limits of the budget." if limited else "."
@@ -94,33 +113,36 @@ def against(
     cost: Cost,
     winner: str | None,
     lines: Mapping[str, Sequence[float]],
+    metric: Metric = ACCURACY,
     split: Split = "test",
 ) -> Chart | None:
-    """Accuracy against what it costs, one point a model; None if no model has both figures.
+    """Quality against what it costs, one point a model; None if no model has both figures.
 
     Args:
         models: Those of the evidence.
         cost: What runs along x.
         winner: Name of the model to ring.
         lines: Where limits lie on their axes, by what they limit.
-        split: On which examples the accuracies are.
+        metric: What runs up.
+        split: On which examples it is.
     """
-    rows = [row for model in models if (row := _point(model, cost, winner, split)) is not None]
+    rows = [row for model in models if (row := _point(model, cost, winner, metric, split)) is not None]
     if not rows:
         return None
-    lowest = max(lines["quality_loss"]) if "quality_loss" in lines else None
-    _lift(rows, lowest)
+    lowest = max(lines["quality_loss"]) if "quality_loss" in lines and metric.higher_is_better else None
+    if metric.higher_is_better:
+        _lift(rows, lowest)
     near, far = min(row["x"] for row in rows) / _FAR, max(row["x"] for row in rows) * _FAR
     levels: list[dict[str, Any]] = [] if lowest is None else [{"y": lowest, "color": "faint"}]
     bounds: list[dict[str, Any]] = [
         {"x": limit, "color": "faint"} for limit in lines.get(cost, ()) if near <= limit <= far
     ]
-    titles = {"quality": f"accuracy on {split}", "latency": "latency, batch 1", "bytes": "size"}
+    titles = {"quality": f"{metric.title} on {split}", "latency": "latency, batch 1", "bytes": "size"}
     tooltip = {"name": "model", **titles, "outcome": "outcome"}
     layers = [
         Layer(name="lowest", mark="levels", rows=levels),
         Layer(name="most", mark="levels", rows=bounds),
-        Layer(name="best", mark="steps", rows=_best_so_far(rows), size=1),
+        Layer(name="best", mark="steps", rows=_best_so_far(rows, metric), size=1),
         Layer(name="intervals", mark="whiskers", rows=[row for row in rows if row["high"] is not None]),
         Layer(name="winner", mark="rings", rows=[row for row in rows if row["winner"]], size=330),
     ]
@@ -137,23 +159,26 @@ def against(
         for align in ("left", "center", "right")
     ]
     called, what, unit = _COSTS[cost]
-    title = f"Accuracy against {called}"
+    title = f"{_capital(metric.title)} against {called}"
     return Chart(
         title=title,
         x=Axis(title=what, unit=unit, log=True),
-        y=Axis(title=f"accuracy on {split}", unit="accuracy"),
+        y=Axis(title=f"{metric.title} on {split}", unit="accuracy" if metric.is_share else ""),
         layers=layers,
         description=f"{title}, one point per model.",
     )
 
 
-def table(models: Sequence[Figures], winner: Figures | None, student: Figures | None) -> list[Panel]:
+def table(
+    models: Sequence[Figures], winner: Figures | None, student: Figures | None, metrics: Sequence[Metric]
+) -> list[Panel]:
     """All figures of all models.
 
     Args:
         models: In order.
         winner: What ships.
         student: The entry of the student, which says on how many examples it was tested.
+        metrics: Of the task; the first one has an interval.
     """
     if not models:
         return []
@@ -161,25 +186,27 @@ def table(models: Sequence[Figures], winner: Figures | None, student: Figures | 
     batches = sorted({int(batch) for model in models for batch in model.get("latency", {})})
     threads = {latency["threads"] for latency in timed if "threads" in latency}
     same = threads.pop() if len(threads) == 1 else None
-    validated = any(accuracy(model, "validation") is not None for model in models)
+    main = metrics[0]
+    # What is counted in nats is in the evidence; here it would take the room of what people read.
+    others = [metric for metric in metrics[1:] if metric.unit != "nats"]
+    validated = any(figure(model, main, "validation") is not None for model in models)
     columns = [
         Column(title="Model"),
-        *([Column(title="Accuracy", note="on validation")] if validated else []),
-        Column(title="Accuracy", note="on test"),
+        *([Column(title=_capital(main.title), note="on validation")] if validated else []),
+        Column(title=_capital(main.title), note="on test"),
         Column(title="Size", note="on disk"),
         Column(title="Parameters"),
         Column(title="MACs", note="per example"),
         Column(title="Memory", note="peak"),
         *(Column(title=f"Batch {batch}", note="median, p90") for batch in batches),
         Column(title="Agreement", note="with teacher"),
-        Column(title="ECE", note="15 bins"),
-        Column(title="RMSE", note="probabilities"),
+        *(_SHORT.get(metric.title, (Column(title=_capital(metric.title)), ""))[0] for metric in others),
         Column(title="Parity", note="largest, top 1"),
     ]
-    rows = [_row(model, winner, batches, validated, same is None) for model in models]
+    rows = [_row(model, winner, main, others, batches, validated, same is None) for model in models]
     chosen = [number for number, model in enumerate(models) if model is winner]
     refused = [number for number, model in enumerate(models) if "refused" in model]
-    note = "Accuracies have their 95% intervals below"
+    note = f"{_capital(main.title)} has its 95% interval below"
     count = examples(student) or next(filter(None, map(examples, models)), None)
     note += "." if count is None else f"; the test has {formatting.grouped(count)} examples."
     note += " Every choice was made on validation." if validated else ""
@@ -187,11 +214,10 @@ def table(models: Sequence[Figures], winner: Figures | None, student: Figures | 
         threads_used = f"{same} thread{'s' if same != 1 else ''}"
         note += f" Times with {threads_used}, all models in turns in one process; compare ratios, not machines."
     note += (
-        " Peak memory is the growth of the process while it loads and runs the model. ECE is the expected calibration "
-        "error, RMSE the root of the mean squared difference of probabilities and labels. Parity is the largest "
-        "difference of a logit from the network as it was trained, and the share of examples on which both name the "
-        "same class."
+        " Peak memory is the growth of the process while it loads and runs the model. Parity is the largest difference "
+        "of an output from the network as it was trained, and the share of examples on which both name the same class."
     )
+    note += "".join(f" {_SHORT[metric.title][1]}" for metric in others if metric.title in _SHORT)
     figures = Table(columns, rows, chosen=chosen, refused=refused, dense=True)
     return [Panel("All models", [figures, Text(note)])]
 
@@ -206,8 +232,18 @@ def refusals(models: Iterable[Figures]) -> list[Panel]:
     return [Panel("Refused", [Facts(pairs, "reasons")])] if pairs else []
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _row(
-    model: Figures, winner: Figures | None, batches: Sequence[int], validated: bool, own_threads: bool
+    model: Figures,
+    winner: Figures | None,
+    main: Metric,
+    others: Sequence[Metric],
+    batches: Sequence[int],
+    validated: bool,
+    own_threads: bool,
 ) -> list[AnyCell]:
     refused, won, count = "refused" in model, model is winner, examples(model)
     name = str(model.get("name", formatting.ABSENT))
@@ -225,16 +261,15 @@ def _row(
     same = parity.get("top1_agreement")
     return [
         named,
-        *([_accuracy(model.get("validation", {}))] if validated else []),
-        _accuracy(quality),
+        *([_quality(model.get("validation", {}), main)] if validated else []),
+        _quality(quality, main),
         known(formatting.size, model.get("size_bytes")),
         known(formatting.count, model.get("parameters")),
         known(formatting.count, model.get("macs")),
         known(formatting.size, model.get("peak_memory_bytes")),
         *(_latency(model.get("latency", {}).get(str(batch), {}), own_threads) for batch in batches),
         known(formatting.percent, model.get("agreement_with_teacher"), count),
-        known(formatting.small, quality.get("calibration_error")),
-        known(formatting.small, quality.get("rmse")),
+        *(_other(quality.get(metric.name), metric, count) for metric in others),
         Cell(
             text=known(formatting.small, parity.get("max_difference")),
             note="" if same is None else f"{formatting.percent(same, 10_000)} same",
@@ -242,10 +277,13 @@ def _row(
     ]
 
 
-def _accuracy(quality: Figures) -> Cell:
-    interval, count = quality.get("interval"), quality.get("examples")
-    note = formatting.percent_interval(interval, count) if interval else ""
-    return Cell(text=known(formatting.percent, quality.get("accuracy"), count), note=note)
+def _quality(quality: Figures, metric: Metric) -> Cell:
+    count = quality.get("examples")
+    return Cell(text=metric.text(quality.get(metric.name), count), note=metric.interval(quality.get("interval"), count))
+
+
+def _other(value: float | None, metric: Metric, count: int | None) -> str:
+    return metric.text(value, count) if metric.is_share else known(formatting.small, value)
 
 
 def _latency(latency: Figures, own_threads: bool) -> Cell:
@@ -255,9 +293,9 @@ def _latency(latency: Figures, own_threads: bool) -> Cell:
     return Cell(text=known(formatting.milliseconds, latency.get("median_ms")), note=note)
 
 
-def _point(model: Figures, cost: Cost, winner: str | None, split: Split) -> dict[str, Any] | None:
+def _point(model: Figures, cost: Cost, winner: str | None, metric: Metric, split: Split) -> dict[str, Any] | None:
     quality = model.get("quality" if split == "test" else "validation") or {}
-    reached = quality.get("accuracy")
+    reached = quality.get(metric.name)
     ms, num_bytes = model.get("latency", {}).get("1", {}).get("median_ms"), model.get("size_bytes")
     memory, macs = model.get("peak_memory_bytes"), model.get("macs")
     x = {"latency": ms, "bytes": num_bytes, "memory": memory, "macs": macs}[cost]
@@ -265,7 +303,7 @@ def _point(model: Figures, cost: Cost, winner: str | None, split: Split) -> dict
         return None
     count, interval, refused = quality.get("examples"), quality.get("interval"), model.get("refused")
     low, high = interval or (None, None)
-    shown = f" ({formatting.percent_interval(interval, count)})" if interval else ""
+    spread = metric.interval(interval, count)
     won = winner is not None and model.get("name") == winner
     return {
         "name": str(model.get("name")),
@@ -278,7 +316,7 @@ def _point(model: Figures, cost: Cost, winner: str | None, split: Split) -> dict
         "winner": 1 if won else None,
         "refused": refused,
         "shape": "circle",
-        "quality": formatting.percent(reached, count) + shown,
+        "quality": metric.text(reached, count) + (f" ({spread})" if spread else ""),
         "latency": "not measured" if ms is None else formatting.milliseconds(ms),
         "bytes": "not known" if num_bytes is None else formatting.size(num_bytes),
         "outcome": f"refused: {refused}" if refused else "winner" if won else "accepted",
@@ -312,10 +350,11 @@ def _labels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(labels.values())
 
 
-def _best_so_far(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _best_so_far(rows: Iterable[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:
     """The accepted models that no other beats in both respects, from cheap to dear."""
     best: list[dict[str, Any]] = []
-    for row in sorted((row for row in rows if not row["refused"]), key=lambda row: (row["x"], -row["y"])):
-        if not best or row["y"] > best[-1]["y"]:
+    sign = 1 if metric.higher_is_better else -1
+    for row in sorted((row for row in rows if not row["refused"]), key=lambda row: (row["x"], -sign * row["y"])):
+        if not best or sign * row["y"] > sign * best[-1]["y"]:
             best.append({"x": row["x"], "y": row["y"], "series": "best", "color": "faint"})
     return best

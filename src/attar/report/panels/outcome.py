@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attar import formatting
 from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text
-from attar.report.panels.common import TONES, Figures, accuracy, examples, sentence
+from attar.report.panels.common import TONES, Figures, examples, figure, metrics_of, sentence
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _COLUMNS = 200
@@ -81,10 +81,11 @@ def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> 
         phrases.append(_compared(smaller, "smaller", "larger"))
     if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
         phrases.append(f"{_compared(faster, 'faster', 'slower')} at batch{_SPACE}1")
-    if (reached := accuracy(winner)) is not None:
-        phrase = f"accuracy {formatting.percent(reached, examples(winner))}"
-        best = accuracy(teacher)
-        phrases.append(phrase if best is None else f"{phrase} against {formatting.percent(best, examples(teacher))}")
+    metric = metrics_of(run)[0]
+    if (reached := figure(winner, metric)) is not None:
+        phrase = f"{metric.title} {metric.text(reached, examples(winner))}"
+        best = figure(teacher, metric)
+        phrases.append(phrase if best is None else f"{phrase} against {metric.text(best, examples(teacher))}")
     figures = ", ".join(phrases) or str(winner.get("name"))
     return sentence(f"nearest, {winner.get('name')}: {figures}" if "refused" in winner else figures)
 
@@ -119,24 +120,31 @@ def _helped(run: Figures) -> list[Block]:
         ]
     difference, interval, count = (verdict.get(key) for key in ("difference", "interval", "examples"))
     ruling = sentence(str(verdict.get("sentence", ""))).rstrip(".")
-    points = "" if difference is None else f": {formatting.points(difference, count)} points"
+    # Points are of shares; the scores of other tasks are no figures that people know.
+    share = metrics_of(run)[0].is_share
+    points = "" if difference is None or not share else f": {formatting.points(difference, count)} points"
     blocks: list[Block] = [Text(f"{ruling}{points}.", "say")]
     if difference is not None and interval:
         words = ("baseline better", "no difference", "student better")
         blocks.append(Interval(low=interval[0], middle=difference, high=interval[1], words=words))
-    return [*blocks, Text(_how_sure(verdict))]
+    return [*blocks, Text(_how_sure(verdict, share))]
 
 
-def _how_sure(verdict: Figures) -> str:
+def _how_sure(verdict: Figures, share: bool) -> str:
     interval, count, seeds = verdict.get("interval"), verdict.get("examples"), verdict.get("seeds", 1)
     note = "Against the baseline: the same network trained on the labels alone."
     if interval:
-        low, high = (formatting.points(bound, count) for bound in interval)
-        note += f" 95% interval {low} to {high} points"
+        if share:
+            low, high = (formatting.points(bound, count) for bound in interval)
+            note += f" 95% interval {low} to {high} points"
+        else:
+            low, high = (formatting.significant(bound, 3) for bound in interval)
+            note += f" 95% interval {low} to {high} of what the score gained"
         note += "" if count is None else f" on {formatting.grouped(count)} test examples"
         note += f", mean of {seeds} seeds." if seeds > 1 else "."
     if "p_value" in verdict:
-        test = "t test over seeds and examples" if seeds > 1 else "McNemar's exact test"
+        of_one = "McNemar's exact test" if share else "paired test"
+        test = "t test over seeds and examples" if seeds > 1 else of_one
         note += f" {test}: p{_SPACE}={_SPACE}{formatting.small(verdict['p_value'])}."
     return note
 

@@ -8,7 +8,7 @@ from typing import Any
 from attar.evidence.panel import Panel
 from attar.report.panels import models, outcome, provenance, targets
 from attar.report.panels.classes import classes
-from attar.report.panels.common import Figures, first, without_none
+from attar.report.panels.common import Figures, first, metrics_of, without_none
 from attar.report.panels.learning import curves, seeds, steps
 from attar.report.panels.low_bits import low_bits
 from attar.report.panels.specialists import specialists
@@ -27,18 +27,19 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
     ordered = models.ordered(entries, winner)
     teacher, baseline, student = first(ordered, "teacher"), first(ordered, "baseline"), _student(ordered, winner)
     lines = outcome.lines(run)
-    split = models.compared_on(ordered, judged="quality_loss" in lines)
+    metrics = metrics_of(run)
+    split = models.compared_on(ordered, metrics[0], judged="quality_loss" in lines)
     return [
         outcome.head(run, winner, teacher),
         *outcome.answers(run, winner),
         *outcome.budget(run),
-        *models.frontier(ordered, winner, lines, split),
-        *models.table(ordered, winner, student),
+        *models.frontier(ordered, winner, lines, metrics[0], split),
+        *models.table(ordered, winner, student, metrics),
         *models.refusals(ordered),
         *classes(teacher, baseline, student),
-        *curves(run.get("curves", {})),
-        *seeds(run.get("seeds", {})),
-        *steps(run.get("steps", {})),
+        *curves(run.get("curves", {}), metrics),
+        *seeds(run.get("seeds", {}), metrics[0]),
+        *steps(run.get("steps", {}), metrics[0]),
         *of_steps,
         *low_bits(run.get("precision", [])),
         *specialists(run.get("specialists", {})),
