@@ -91,6 +91,8 @@ def test_targets_and_labels_enter_where_they_should():
         (lambda: SoftTargets(temperature=math.inf), "temperature of SoftTargets must be .*; got inf"),
         (lambda: SoftTargets(temperature=Ramp(start=4.0, end=0.0, epochs=2.0)), "temperature of .*; got 0.0"),
         (lambda: SoftTargets(temperature=Ramp(start=4.0, end=math.nan, epochs=2.0)), "end of Ramp .*; got nan"),
+        (lambda: HardValues(scale=0.0), "scale of HardValues must be positive; got 0.0"),
+        (lambda: SquaredError(kind="values", scale=()), r"scale of SquaredError must be positive; got \(\)"),
         (lambda: HardLabels(smoothing=1.0), "smoothing of HardLabels must be from 0 up to but not 1; got 1.0"),
         (lambda: HardLabels(smoothing=-0.1), "smoothing of HardLabels must be .*; got -0.1"),
         (lambda: Term(loss=HardLabels(), weight=-1.0), "weight of a loss term must be finite and at least 0; got -1.0"),
@@ -116,8 +118,23 @@ def test_squared_errors_hand_worked():
     even = torch.zeros(2, 2)
     torch.testing.assert_close(SquaredError()(even, batch), torch.tensor([0.0625, 0.0]))
     torch.testing.assert_close(HardValues()(even, batch), torch.tensor([2.5, 0.0]))
-    reference = SquaredError(of="values")(batch.targets + torch.tensor([[1.0, 3.0], [0.0, 2.0]]), batch)
+    reference = SquaredError(kind="values")(batch.targets + torch.tensor([[1.0, 3.0], [0.0, 2.0]]), batch)
     torch.testing.assert_close(reference, torch.tensor([5.0, 2.0]))
+
+
+def test_errors_of_values_are_divided_by_their_scale_and_unknown_ones_cost_nothing():
+    output = torch.tensor([[4.0, 9.0], [1.0, 5.0], [7.0, 7.0]], requires_grad=True)
+    batch = Batch(
+        inputs=torch.zeros(3, 1),
+        targets=torch.tensor([[0.0, 9.0], [1.0, 2.0], [7.0, 7.0]]),
+        labels=torch.tensor([[2.0, math.nan], [0.0, 3.0], [math.nan, math.nan]]),
+    )
+    losses = HardValues(scale=(2.0, 4.0))(output, batch)
+    torch.testing.assert_close(losses, torch.tensor([1.0, (0.25 + 0.25) / 2, 0.0]))
+    (gradient,) = torch.autograd.grad(losses.sum(), output)
+    torch.testing.assert_close(gradient, torch.tensor([[1.0, 0.0], [0.25, 0.125], [0.0, 0.0]]))
+    of_teacher = SquaredError(kind="values", scale=2.0)(output, batch)
+    torch.testing.assert_close(of_teacher, torch.tensor([2.0, 1.125, 0.0]))
 
 
 def test_squared_errors_say_what_they_lack():

@@ -355,7 +355,7 @@ class Targeted(Rows):
     [
         (SoftTargets(), 2, "[4, 3] is needed: one logit for each class"),
         (CenteredLogits(), 2, "[4, 3] is needed: one logit for each class"),
-        (SquaredError(of="values"), 2, "[4, 3] is needed: one number for each value"),
+        (SquaredError(kind="values"), 2, "[4, 3] is needed: one number for each value"),
         (HardValues(), 3, "[4, 1] is needed: one number for each value"),
     ],
     ids=["soft targets", "centered logits", "squared error", "values"],

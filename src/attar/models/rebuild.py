@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from attar.errors import BadInput, must, near
 from attar.network.fitting import build_to_fit
 from attar.network.references import ARCHITECTURES, check_architecture, within
+from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
 from attar.network.weights import fill, read_tensors
 from attar.quantization.edit import Quantize
 
-EDITS: Mapping[str, type[Any]] = MappingProxyType({"quantize": Quantize, "shift_bias": ShiftBias})
+EDITS: Mapping[str, type[Any]] = MappingProxyType(
+    {"quantize": Quantize, "scale_outputs": ScaleOutputs, "shift_bias": ShiftBias}
+)
 """Every kind of edit, by the name that ``use`` gives."""
 
 MOST_EDITS = 100

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
+from torch import Tensor
 
 from attar.errors import must, near, shown
+from attar.network.scaled_outputs import center_and_scale
 from attar.pipeline.section import as_table, build
 from attar.tasks.task import Task
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
@@ -25,6 +27,7 @@ from attar.training.losses.outputs import (
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
+from attar.transfer.split import Dataset
 
 LOSSES: dict[str, type[Any]] = {
     "soft_targets": SoftTargets,
@@ -89,6 +92,41 @@ def labels_alone(objective: Objective, task: Task) -> Objective:
     terms = objective.terms.values()
     hard = [term.loss for term in terms if isinstance(term.loss, AGAINST_LABELS) and term.of == "student"]
     return Objective({"hard": Term(loss=hard[0])}) if hard else against_labels(task)
+
+
+def in_units(objective: Objective, dataset: Dataset) -> Objective:
+    """The objective with errors of values in standard deviations of the training labels, where it has no scale itself.
+
+    So learning rates and weights of terms mean the same in whatever unit values come.
+
+    Args:
+        objective: The terms.
+        dataset: Of which the labels count.
+    """
+    if dataset.task.target != "values":
+        return objective
+    _, scale = center_and_scale(known_labels(dataset))
+
+    def scaled(term: Term) -> Term:
+        loss = term.loss
+        if isinstance(loss, HardValues | SquaredError) and loss.scale is None:
+            return dataclasses.replace(term, loss=dataclasses.replace(loss, scale=tuple(scale.tolist())))
+        return term
+
+    return Objective({name: scaled(term) for name, term in objective.terms.items()})
+
+
+def known_labels(dataset: Dataset) -> Tensor:
+    """Labels by which values are standardized: those of train, and of validation where train has none.
+
+    Args:
+        dataset: With validation labels, as all have.
+    """
+    train = dataset.train.labels
+    if train is not None and bool((~train.isnan()).any(0).all()):
+        return train
+    assert dataset.validation.labels is not None, "data sets have labels in validation"
+    return dataset.validation.labels
 
 
 def check_pauses(objective: Objective, epochs: int) -> None:

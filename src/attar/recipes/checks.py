@@ -11,11 +11,11 @@ from torch import nn
 
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
-from attar.recipes.networks import check_network, fitted_to, network_of
+from attar.recipes.check_task import check_task
+from attar.recipes.networks import check_network, fitted_to, fresh, network_of, output_of, spec_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.transfer_examples import without_synthesis
-from attar.tasks.labels import ABSENT
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
@@ -67,11 +67,12 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     Raises:
         BadInput: Naming the table of the recipe.
     """
+    check_task(recipe, dataset.task)
     top_k, classes = recipe.transfer.top_k, dataset.task.shape[0]
     if top_k is not None and top_k >= classes:
         raise must("transfer.top_k", "the recipe", f"below {classes}, the classes", top_k, "Leave it out for all")
     labels = dataset.train.labels
-    if (labels is None or bool((labels == ABSENT).all())) and recipe.baseline:
+    if (labels is None or not bool(dataset.task.known(labels).any())) and recipe.baseline:
         raise must(
             "baseline", "the recipe", "false where no training example has a label", True, "Set baseline = false"
         )
@@ -80,15 +81,21 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if recipe.teacher.specialists is not None:
         check_specialists(recipe.teacher.specialists, dataset.classes)
     without_synthesis(recipe, dataset)
-    student = network_of(fitted_to(recipe.student.network, dataset), recipe.seed)
+    student = fresh(fitted_to(recipe.student.network, dataset), recipe.seed, dataset).module
     check_network(student, "student.network", dataset)
     teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
-        teacher = network_of(recipe.teacher.network, recipe.teacher.seed)
+        section, seed, trained = recipe.teacher.network, recipe.teacher.seed, not recipe.teacher.weights
+
+        def member() -> nn.Module:
+            return fresh(section, seed, dataset).module if trained else network_of(section, seed)
+
+        teacher = member()
         check_network(teacher, "teacher.network", dataset)
         if recipe.teacher.count > 1:
-            alike = [network_of(recipe.teacher.network, recipe.teacher.seed) for _ in range(recipe.teacher.count)]
-            teacher = Ensemble([NetworkTeacher(one, classes=classes) for one in alike]).module
+            alike = [member() for _ in range(recipe.teacher.count)]
+            output = output_of(dataset.task)
+            teacher = Ensemble([NetworkTeacher(one, classes=classes, output=output) for one in alike]).module
     for terms in (terms for terms, _ in recipe.trainings if reads_layers(terms)):
         if teacher is None:
             rule = "networks where a term of the objective reads hidden layers"
@@ -138,7 +145,7 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
     Raises:
         BadInput: Naming the step, if it cannot be done with this network or these data.
     """
-    spec = fitted_to(recipe.student.network, dataset).spec()
+    spec = spec_of(fitted_to(recipe.student.network, dataset), dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         for place, step in enumerate(recipe.steps):

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must
-from attar.models.model import Model
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
 from attar.pipeline.workers import Workers
 from attar.quantization.attach import dequantize, is_quantized
 from attar.recipes.checks import check_paths
-from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.tasks.metrics import Metric
@@ -89,11 +88,6 @@ class Context:
             return None
         counted = [dequantize(one) if is_quantized(one) else one for one in networks]
         return threads_for(*counted, example=self.example, batch_size=batch_size)
-
-
-def fresh(section: NetworkSection, seed: int) -> Model:
-    """An untrained model of a recipe's network, its first weights drawn from the seed."""
-    return Model(network_of(section, seed), section.spec())
 
 
 def allowed(reference: str) -> list[str]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from attar.errors import BadInput, must
-from attar.tasks.labels import ABSENT
 from attar.transfer.split import Split
 
 ESTIMATOR = "estimator.skops"
 """The file of a fitted estimator in its node."""
 
 
-def unfitted(given: Any, seed: int) -> Any:
+def unfitted(given: Any, seed: int, kind: Literal["classifier", "regressor"] = "classifier") -> Any:
     """A copy of an estimator that has not seen any row, its random states set where they are open.
 
+    Args:
+        given: The estimator.
+        seed: Of the random states.
+        kind: What it has to be.
+
     Raises:
-        BadInput: If it has no ``fit``, or is no classifier as far as scikit-learn knows.
+        BadInput: If it has no ``fit``, or is of another kind as far as scikit-learn knows.
     """
     if isinstance(given, type) or not callable(getattr(given, "fit", None)):
         got = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
@@ -28,7 +32,7 @@ def unfitted(given: Any, seed: int) -> Any:
         raise must("teacher.estimator", "the recipe", "a function that returns an estimator with fit", got, remedy)
     from sklearn.base import clone  # scikit-learn takes a second, and most runs do without
 
-    _check_type(given)
+    _check_type(given, kind)
     fresh = clone(given) if hasattr(given, "get_params") else copy.deepcopy(given)
     if hasattr(fresh, "get_params"):
         states = {
@@ -41,20 +45,26 @@ def unfitted(given: Any, seed: int) -> Any:
     return fresh
 
 
-def _check_type(given: Any) -> None:
-    """Raise unless an estimator may be a classifier, before time is spent on fitting it."""
+def _check_type(given: Any, wanted: str) -> None:
+    """Raise unless an estimator may be of the kind that is wanted, before time is spent on fitting it."""
     from sklearn.utils import get_tags
 
     try:
         kind = get_tags(given).estimator_type
     except (AttributeError, TypeError, ValueError):  # not of scikit-learn's kind
         return
-    if kind == "classifier" or (kind is None and callable(getattr(given, "predict", None))):
+    if kind == wanted or (kind is None and callable(getattr(given, "predict", None))):
         return
-    does = {"regressor": "predicts values", "clusterer": "finds clusters", "outlier_detector": "finds outliers"}
+    does = {
+        "regressor": "predicts values",
+        "classifier": "predicts classes",
+        "clusterer": "finds clusters",
+        "outlier_detector": "finds outliers",
+    }
     raise BadInput(
         f"teacher.estimator of the recipe returns a {type(given).__name__}, which "
-        f"{does.get(str(kind), 'is no classifier')}, and the data have classes. Return a classifier."
+        f"{does.get(str(kind), f'is no {wanted}')}, and the data have "
+        f"{'classes' if wanted == 'classifier' else 'values to predict'}. Return a {wanted}."
     )
 
 
@@ -62,24 +72,31 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     """A copy of an unfitted estimator, fitted on the labeled rows: the same each time.
 
     Rows of a table are a DataFrame (where pandas is there) with categories for names and NaN where values are missing;
-    other inputs are float64 ``[rows, values]``. Labels are the numbers of the classes.
+    other inputs are float64 ``[rows, values]``. Labels are the numbers of the classes, or values
+    float64 ``[rows]`` or ``[rows, values]``, where all of a row are known.
 
     Raises:
         BadInput: If it cannot be fitted on these rows.
     """
     assert train.labels is not None, "checked before anything is trained"
-    labeled = train.rows(train.labels != ABSENT)
+    values = train.task.target == "values"
+    labeled = train.rows(~train.labels.isnan().any(1) if values else train.task.known(train.labels))
     matrix = labeled.floats().double().flatten(1).numpy()
     rows: Any = matrix
     if labeled.columns is not None:
         frames = importlib.util.find_spec("pandas") is not None
         nameless = all(name == f"column {place}" for place, name in enumerate(labeled.columns.names))
         rows = labeled.columns.decode(matrix, like="pandas" if frames and not nameless else "numpy")
+    assert labeled.labels is not None
+    truth: Any = labeled.labels.numpy()
+    if values:  # one value is a column to nobody
+        truth = truth.astype(np.float64)
+        truth = truth[:, 0] if truth.shape[1] == 1 else truth
     estimator = copy.deepcopy(fresh)
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        estimator.fit(rows, labeled.labels.numpy())  # type: ignore[union-attr]
+        estimator.fit(rows, truth)
     except Exception as error:  # estimators raise whatever their libraries do
         lines = str(error).strip().splitlines()
         raise BadInput(

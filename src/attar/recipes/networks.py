@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
+from attar.models.model import Model
 from attar.network.forward import forward
 from attar.network.references import located, resolve, summary
+from attar.network.scaled_outputs import ScaleOutputs, scaled_to
+from attar.network.spec import Spec
+from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
+from attar.tasks.task import OfClasses, Task
+from attar.teachers.outputs import Output
 from attar.teachers.teacher import Teacher, ask
 from attar.transfer.datasets import Dataset
 
@@ -37,8 +43,25 @@ def network_of(section: NetworkSection, seed: int) -> nn.Module:
         return section.spec().build()
 
 
+def output_of(task: Task, given: Output | None = None) -> Output | None:
+    """What a given model of a task is said to give: values where these are wanted, and else what the recipe says."""
+    return "values" if task.target == "values" else given
+
+
+def spec_of(section: NetworkSection, dataset: Dataset) -> Spec:
+    """How a network is built that is trained here: values, which it learns standardized, come out in their units."""
+    spec = section.spec()
+    return spec.with_edit(ScaleOutputs(dataset.task.shape[0])) if dataset.task.target == "values" else spec
+
+
+def fresh(section: NetworkSection, seed: int, dataset: Dataset) -> Model:
+    """An untrained model of a recipe's network, its first weights drawn from the seed."""
+    spec, network = spec_of(section, dataset), network_of(section, seed)
+    return Model(network if dataset.task.target != "values" else scaled_to(network, known_labels(dataset)), spec)
+
+
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
-    """See that one network takes the data's inputs, and gives one finite logit for each of the data's classes.
+    """See that one network takes the data's inputs, and gives one finite number for each class or value of the data.
 
     Raises:
         BadInput: Naming the key of the recipe.
@@ -56,7 +79,7 @@ def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
 
 
 def check_teacher(teacher: Teacher, dataset: Dataset) -> None:
-    """See that a teacher answers a few of the examples with one finite logit for each class.
+    """See that a teacher answers a few of the examples with one finite number for each class or value.
 
     Raises:
         BadInput: If it does not.
@@ -87,10 +110,14 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
         ) from error
     if tuple(output.shape) != (len(examples), classes):
         rows = output.dim() == 2 and len(output) == len(examples)
-        got = f"{output.shape[1]} logits" if rows else f"an output of shape {tuple(output.shape)}"
+        of_classes = isinstance(dataset.task, OfClasses)
+        what, have, change_data = ("logits", "classes", "data.classes") if of_classes else (
+            "values", "values to predict", "data.target"
+        )  # fmt: skip
+        got = f"{output.shape[1]} {what}" if rows else f"an output of shape {tuple(output.shape)}"
         raise BadInput(
-            f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} classes; "
-            f"it must give {classes} logits for each. Change {change}, or data.classes."
+            f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} {have}; "
+            f"it must give {classes} {what} for each. Change {change}, or {change_data}."
         )
     if not bool(output.isfinite().all()):
         what = "NaN" if bool(output.isnan().any()) else "infinite numbers"

@@ -13,8 +13,8 @@ from attar.pipeline.nodes import Node
 from attar.pipeline.runner import run_steps
 from attar.pipeline.step import TeacherTools, Tools
 from attar.pipeline.trained import Trained
-from attar.recipes.context import Context, allowed, fresh
-from attar.recipes.networks import check_teacher, network_of
+from attar.recipes.context import Context, allowed
+from attar.recipes.networks import check_teacher, fresh, output_of
 from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
@@ -230,7 +230,7 @@ def _trained(
     )
     return run_steps(
         recipe.steps,
-        fresh(section, seed),
+        fresh(section, seed, context.dataset),
         tools,
         context.nodes,
         name=f"{role}/{index}",
@@ -252,7 +252,7 @@ def _together(context: Context) -> Trainings:
     students = [_beside_teacher(context, index) for index in range(context.recipe.student.seeds)]
     best = max(students, key=lambda one: one.score)
     beside = next(one.teacher for one in reversed(best.steps) if one.teacher is not None)
-    learned = NetworkTeacher(beside, example=context.example)
+    learned = NetworkTeacher(beside, example=context.example, output=output_of(context.dataset.task))
     return Trainings(learned, [], students, _baselines(context, TransferExamples(None, None)))
 
 
@@ -267,7 +267,7 @@ def _beside_teacher(context: Context, index: int) -> Trained:
             given, _ = teacher_of(context)
             assert isinstance(given, NetworkTeacher)
             return given.module
-        return network_of(described, section.seed)
+        return fresh(described, section.seed, context.dataset).module
 
     fingerprint = json.dumps([described.model_dump(), section.seed, digest(first())])
     teacher = TeacherTools(

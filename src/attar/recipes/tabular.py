@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.pipeline.objective import in_units
 from attar.recipes.context import Context
-from attar.recipes.networks import network_of
+from attar.recipes.networks import fresh
 from attar.recipes.transfer_examples import Synthetic
 from attar.tasks.labels import ABSENT
 from attar.teachers.estimator import EstimatorTeacher
@@ -178,11 +179,11 @@ def _chosen(
         teacher_output = torch.cat(
             [round_through_store(ask(teacher, rows)) for rows in torch.split(split.inputs, 4096)]
         )
-        network = network_of(context.network, recipe.seed)
+        network = fresh(context.network, recipe.seed, context.dataset).module
         with context.threads([network], brief.batch_size):
             fitted = fit(
                 network,
-                recipe.terms,
+                in_units(recipe.terms, context.dataset),
                 TransferSet(
                     split, targets=lambda inputs, rows, view: teacher_output[rows], labelled=recipe.transfer.labels
                 ),

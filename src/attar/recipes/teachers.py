@@ -17,16 +17,17 @@ from attar.pipeline.objective import against_labels
 from attar.pipeline.runner import run_steps
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.trained import Trained
-from attar.recipes.context import Context, allowed, fresh
+from attar.recipes.context import Context, allowed
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
-from attar.recipes.networks import check_network, network_of
+from attar.recipes.networks import check_network, fresh, network_of, output_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection
+from attar.tasks.task import OfClasses
 from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
-from attar.teachers.estimator import EstimatorTeacher
+from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output
@@ -60,7 +61,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 trained.append(train_member(context, index))
                 network = trained[-1].network
             # What was trained here was trained for its outputs to be logits, whatever they look like.
-            output = section.output if section.weights else "logits"
+            output = output_of(context.dataset.task, section.output) if section.weights else context.dataset.task.target
             classes = context.dataset.task.shape[0]
             members.append(
                 NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
@@ -86,9 +87,9 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         raise must(
             "teacher",
             "the recipe",
-            f"a model of the data's {classes} classes",
+            f"a model of the data's {context.dataset.task}",
             teacher.classes,
-            "Use a teacher of the same classes",
+            "Use a teacher of the same classes, or values",
         )
     return teacher, trained
 
@@ -108,18 +109,21 @@ def _onnx_of(
         path,
         threads=torch.get_num_threads(),
         classes=classes,
-        output=output,
+        output=output_of(context.dataset.task, output),
         output_name=output_name,
-        names=context.dataset.classes,
+        names=context.dataset.task.names if isinstance(context.dataset.task, OfClasses) else None,
     )
 
 
 def _given(context: Context, section: MemberSection) -> Teacher:
     """One given model of a teacher whose models differ."""
-    example, names = context.example, context.dataset.classes
+    example, names = context.example, context.dataset.task.names
     if section.size is not None:
         example = resizing((section.size[0], section.size[1]))(example)
+    task = context.dataset.task
     classes = None if section.classes is None else len(section.classes)
+    if task.target == "values":
+        classes = task.shape[0]
     teacher: Teacher
     if section.onnx is not None:
         teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
@@ -128,7 +132,7 @@ def _given(context: Context, section: MemberSection) -> Teacher:
         network = _loaded(section.network, context.recipe.teacher.seed, section.weights)
         try:
             teacher = NetworkTeacher(
-                network, classes=classes, example=example, device=context.device, output=section.output
+                network, classes=classes, example=example, device=context.device, output=output_of(task, section.output)
             )
         except BadInput as error:
             raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error
@@ -137,16 +141,17 @@ def _given(context: Context, section: MemberSection) -> Teacher:
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
 
 
-def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
+def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | RegressorTeacher:
     """The fitted model that the recipe's function returns.
 
     Raises:
-        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes.
+        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes or values.
     """
     assert recipe.teacher.estimator is not None
     found = call(recipe.teacher.estimator)
     try:
-        teacher = estimator_teacher(found, columns=dataset.columns, classes=dataset.classes)
+        known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
+        teacher = estimator_teacher(found, columns=dataset.columns, classes=known)
     except BadInput as error:
         from sklearn.exceptions import NotFittedError
 
@@ -156,7 +161,12 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
             f"teacher.estimator of the recipe returns a {type(found).__name__} that is not fitted. Set teacher.fit = "
             "true to have it fitted on the training rows, or return it fitted."
         ) from error
-    if not isinstance(teacher, EstimatorTeacher):
+    if isinstance(teacher, EstimatorTeacher) and dataset.task.target == "values":
+        raise BadInput(
+            f"teacher.estimator of the recipe returns {found!r}, which predicts classes, and the task is "
+            f"{dataset.task.use}. Return a fitted regressor."
+        )
+    if isinstance(teacher, RegressorTeacher) and dataset.task.target != "values":
         raise BadInput(
             f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "
             "Return a fitted classifier."
@@ -164,7 +174,7 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher:
     return teacher
 
 
-def fitted_here(context: Context) -> EstimatorTeacher:
+def fitted_here(context: Context) -> EstimatorTeacher | RegressorTeacher:
     """The model that the recipe's function returns, fitted on the training rows of the run and nothing else.
 
     Raises:
@@ -172,10 +182,11 @@ def fitted_here(context: Context) -> EstimatorTeacher:
     """
     section, dataset = context.recipe.teacher, context.dataset
     assert section.estimator is not None
-    fresh = unfitted(call(section.estimator), section.seed)
+    values = dataset.task.target == "values"
+    first = unfitted(call(section.estimator), section.seed, "regressor" if values else "classifier")
 
     def work(folder: Path) -> dict[str, Any]:
-        estimator = fit_estimator(fresh, dataset.train, section.seed)
+        estimator = fit_estimator(first, dataset.train, section.seed)
         try:
             (folder / ESTIMATOR).write_bytes(to_bytes(estimator))
         except BadInput as error:
@@ -183,12 +194,14 @@ def fitted_here(context: Context) -> EstimatorTeacher:
             log.info("the estimator is not saved: %s", error)
         return {"estimator": type(estimator).__name__}
 
-    inputs = {"estimator": estimator_digest(fresh), "data": dataset.train.fingerprint(), "seed": section.seed}
+    inputs = {"estimator": estimator_digest(first), "data": dataset.train.fingerprint(), "seed": section.seed}
     path = context.nodes.node("teacher/estimator", inputs, work).folder / ESTIMATOR
     if path.is_file():
         estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
     else:
-        estimator = fit_estimator(fresh, dataset.train, section.seed)
+        estimator = fit_estimator(first, dataset.train, section.seed)
+    if values:
+        return RegressorTeacher(estimator, columns=dataset.columns, outputs=dataset.task.shape[0])
     return EstimatorTeacher(estimator, columns=dataset.columns, classes=dataset.task.shape[0])
 
 
@@ -200,4 +213,6 @@ def train_member(context: Context, index: int) -> Trained:
     step = Distill(objective=dict(against_labels(context.dataset.task).terms), training=section.training)
     tools = context.tools(section.views.views(seed), seed)
     allow = allowed(described.use)
-    return run_steps([step], fresh(described, seed), tools, context.nodes, name=f"teacher/{index}", allow=allow)
+    return run_steps(
+        [step], fresh(described, seed, context.dataset), tools, context.nodes, name=f"teacher/{index}", allow=allow
+    )

@@ -163,7 +163,7 @@ class MimicBuilder:
             self.spec,
             data,
             self._validation,
-            loss=LOSSES[self.plan.loss] if self.kind == "classifier" else SquaredError(of="values"),
+            loss=LOSSES[self.plan.loss] if self.kind == "classifier" else SquaredError(kind="values"),
             by=self.by,
             steps=steps or self.plan.steps,
             batch_size=self.plan.batch_size,

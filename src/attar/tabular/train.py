@@ -27,7 +27,7 @@ from attar.training.threads import threads_for, using_threads
 
 LOSSES: Mapping[str, Loss] = {
     "kl_divergence": SoftTargets(temperature=1.0),
-    "squared_error": SquaredError(of="probabilities"),
+    "squared_error": SquaredError(kind="probabilities"),
     "logits": CenteredLogits(),
 }
 """How far a classifier's mimic is from its teacher; of regressors it is always the squared error of the values."""

@@ -82,7 +82,7 @@ class Regression:
 
     use: ClassVar[str] = "regression"
     target: ClassVar[Literal["logits", "values"]] = "values"
-    losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "of": "values"})
+    losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "kind": "values"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in (RMSE_OF_VALUES, _MAE, _R2)})
 
     names: tuple[str, ...]

@@ -151,7 +151,7 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
         if wanted is None or tuple(output.shape) == wanted:
             continue
         sizes = [str(size) for size in wanted[:-1]] + [f"{least} or more" if least else str(wanted[-1])]
-        values = isinstance(loss, HardValues) or (isinstance(loss, SquaredError) and loss.of == "values")
+        values = isinstance(loss, HardValues) or (isinstance(loss, SquaredError) and loss.kind == "values")
         each = "one number for each value" if values else "one logit for each class"
         raise BadInput(
             f"The student gives outputs of shape {list(output.shape)} for {count} row{'s' if count > 1 else ''}, where "
@@ -162,5 +162,5 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
 def _takes_logits(loss: Loss) -> bool:
     """Whether a loss takes a softmax of the student's answers."""
     if isinstance(loss, SquaredError):
-        return loss.of == "probabilities"
+        return loss.kind == "probabilities"
     return isinstance(loss, (HardLabels, *_JUDGING_TARGETS))

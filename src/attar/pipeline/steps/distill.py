@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from attar.errors import BadInput
 from attar.models.model import Model
 from attar.network.spec import Spec
-from attar.pipeline.objective import TermTable, labels_alone
+from attar.pipeline.objective import TermTable, in_units, labels_alone
 from attar.pipeline.section import TrainingSettings
 from attar.pipeline.step import Result, Step, Tools
 from attar.quantization.attach import train_codebooks_only_
@@ -114,7 +114,7 @@ class Distill(Step):
             with nullcontext() if tools.threads is None else tools.threads(running, settings.batch_size):
                 fitted = fit(
                     self._prepared(module),
-                    self.terms,
+                    in_units(self.terms, tools.dataset),
                     tools.transfer_set(own),
                     settings=settings,
                     validation=tools.validation,
@@ -153,7 +153,9 @@ class Distill(Step):
 def _as_teacher(tools: Tools) -> NetworkTeacher:
     """The student as it was before it was quantized."""
     assert tools.float_student is not None, "the recipe wants a step before it"
-    return NetworkTeacher(copy.deepcopy(tools.float_student.module), example=tools.example, device=tools.device)
+    values = tools.dataset.task.target == "values"
+    module = copy.deepcopy(tools.float_student.module)
+    return NetworkTeacher(module, example=tools.example, device=tools.device, output="values" if values else None)
 
 
 def freeze_bn_stats_(network: nn.Module) -> nn.Module:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from attar.errors import BadInput, must
@@ -15,6 +18,9 @@ from attar.tasks.labels import ABSENT
 from attar.training.batch import Batch
 from attar.training.checked import named
 from attar.training.schedule import Schedule, check_temperature, value_at
+
+Scale = float | Sequence[float] | None
+"""What errors of values are divided by before they are squared."""
 
 
 @named
@@ -94,38 +100,76 @@ class SquaredError:
     """Mean squared difference to what the teacher gave: of probabilities, or of values in a regression.
 
     Attributes:
-        of: ``probabilities`` (softmax of both) or ``values`` (outputs as they are).
+        kind: ``probabilities`` (softmax of both) or ``values`` (outputs as they are).
+        scale: What differences of values are divided by first: one number, or one for each output; None divides by
+            nothing, and in a recipe by the standard deviation of the training labels.
 
     References:
         Bucila, Caruana, Niculescu-Mizil, *Model Compression*, 2006, section 3: the mimic is trained on the ensemble's
         probabilities.
     """
 
-    of: Literal["probabilities", "values"] = "probabilities"
+    kind: Literal["probabilities", "values"] = "probabilities"
+    scale: Scale = None
 
     def __post_init__(self) -> None:
-        if self.of not in ("probabilities", "values"):
-            raise must("of", "SquaredError", "'probabilities' or 'values'", self.of, "Values are for regression")
+        _check_scale(self.scale, "SquaredError")
+        if self.kind not in ("probabilities", "values"):
+            raise must("kind", "SquaredError", "'probabilities' or 'values'", self.kind, "Values are for regression")
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
         targets = batch.dense_targets("SquaredError")
-        if self.of == "probabilities":
+        if self.kind == "probabilities":
             return squared_error(at_least_float32(output).softmax(-1), at_least_float32(targets).softmax(-1))
-        return squared_error(output, targets)
+        return squared_error(*_scaled(output, targets, self.scale))
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardValues:
-    """Mean squared difference to the true values of a regression."""
+    """Mean squared difference to the true values of a regression; a value that is not known costs nothing.
+
+    Attributes:
+        scale: What differences are divided by first: one number, or one for each output; None divides by nothing, and
+            in a recipe by the standard deviation of the training labels.
+    """
+
+    scale: Scale = None
+
+    def __post_init__(self) -> None:
+        _check_scale(self.scale, "HardValues")
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
-        """Mean over outputs of the squared differences, per example."""
+        """Mean over the outputs that are known of the squared differences, per example."""
         if batch.labels is None:
             raise BadInput(
                 "labels of the batch must be present for HardValues; got none. Give the true values or drop the term."
             )
-        return squared_error(output, batch.labels)
+        known = ~batch.labels.isnan()
+        if bool(known.all()):
+            return squared_error(*_scaled(output, batch.labels, self.scale))
+        # Of equal numbers neither loss nor gradient is anything; the mean then is over those that are known alone.
+        means = squared_error(
+            *_scaled(torch.where(known, output, 0.0), torch.where(known, batch.labels, 0.0), self.scale)
+        )
+        return means * known.shape[-1] / known.sum(-1).clamp(min=1)
+
+
+def _scaled(output: Tensor, truth: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
+    """Both divided by a scale."""
+    if scale is None:
+        return output, truth
+    divisor = torch.as_tensor(scale, dtype=torch.float32, device=output.device)
+    if divisor.dim() and divisor.shape != output.shape[-1:]:
+        got = len(divisor)
+        raise must("scale", "the loss", f"one number for each of {output.shape[-1]} outputs", got, "Give one for all")
+    return at_least_float32(output) / divisor, at_least_float32(truth) / divisor
+
+
+def _check_scale(scale: Scale, of: str) -> None:
+    numbers = () if scale is None else (scale,) if isinstance(scale, int | float) else tuple(scale)
+    if not all(math.isfinite(one) and one > 0 for one in numbers) or (scale is not None and not numbers):
+        raise must("scale", of, "positive", scale, "Use the standard deviation of the labels")
 
 
 AGAINST_LABELS = (HardLabels, HardValues)

@@ -1,0 +1,68 @@
+"""What is for classes is refused where values are predicted, and the other way round, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attar import read_recipe
+from attar.errors import BadInput
+from attar.recipes.plan import plan
+
+ROWS = np.arange(80, dtype="float32")
+RECIPE = """
+name = "values"
+data.use = "values.npz"
+teacher.network = { use = "attar.network.architectures:mlp", arguments = { inputs = 2, classes = 1, hidden = [4] } }
+student.network = { use = "attar.network.architectures:mlp", arguments = { inputs = 2, classes = 1, hidden = [2] } }
+[objective.soft]
+use = "squared_error"
+kind = "values"
+"""
+MLP = "'attar.network.architectures:mlp'"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    np.savez("values.npz", x=np.stack([ROWS, -ROWS], axis=1), y=ROWS / 3)
+    np.savez("classes.npz", x=np.stack([ROWS, -ROWS], axis=1), y=ROWS.astype(int) % 2)
+    (tmp_path / "mine.toml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_regression_can_be_planned():
+    told = plan(read_recipe(Path("mine.toml")))
+    assert "values of 'value'" in told.data and told.student_parameters == 2 * 2 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("objective.soft={use='soft_targets'}", "objective.soft of the recipe is soft_targets, which is for classes"),
+        ("objective.soft={use='squared_error'}", "objective.soft of the recipe is squared_error of probabilities"),
+        ("objective.hard={use='hard_labels'}", "objective.hard of the recipe is hard_labels, which is for classes"),
+        ("transfer.top_k=1", "transfer.top_k of the recipe is for classes, and the task is regression. Leave it out."),
+        ("transfer.without=['1']", "transfer.without of the recipe is for classes"),
+        ("transfer.dtype='int8'", "transfer.dtype of the recipe is for classes"),
+        ("teacher.specialists={clusters=2}", "teacher.specialists of the recipe is for classes"),
+        ("student.steps=[{use='distill'},{use='correct'}]", "student.steps.1, correct, of the recipe is for classes"),
+        (
+            f"student.network={{use={MLP},arguments={{inputs=2,classes=3,hidden=[2]}}}}",
+            "student.network of the recipe gives 3 values for .* which have 1 values to predict",
+        ),
+        ("data.classes=['1','2']", "classes of values are named, and the task is regression"),
+        ("student.choose_by='accuracy'", "choose_by of the recipe must be what regression is chosen by"),
+    ],
+)
+def test_what_is_for_classes_is_refused(change: str, message: str):
+    with pytest.raises(BadInput, match=message):
+        plan(read_recipe(Path("mine.toml"), [change]))
+
+
+def test_what_is_for_values_is_refused_where_there_are_classes():
+    changes = ["data.use='classes.npz'", "teacher.network.arguments.classes=2", "student.network.arguments.classes=2"]
+    with pytest.raises(BadInput, match=r"objective.soft of the recipe is for values, .*data.task = \"regression\""):
+        plan(read_recipe(Path("mine.toml"), changes))
