@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from attar import formatting
 from attar.errors import BadInput, near, shown
@@ -23,16 +23,6 @@ Prefer = Literal["latency", "bytes", "quality"]
 
 PREFERRED: Mapping[Prefer, str] = {"latency": "the fastest", "bytes": "the smallest", "quality": "the best"}
 """What is preferred, in words."""
-
-Outcome = Literal["met", "met on validation only", "not met"]
-"""What became of a limit, or of a whole budget.
-
-``met``: within it, quality on validation and on test alike. ``met on validation only``: the choice, which is made on
-validation, was within it, and the test figure is beyond. ``not met``: beyond it, or refused for another reason.
-"""
-
-_HALF = 0.5
-"""A loss of this share of what the teacher knows beyond guessing, or more, is no limit that a claim could rest on."""
 
 _ROUNDING = 1e-12
 """0.95 - 0.94 is more than 0.01 in floats: exactly what was asked is within."""
@@ -67,6 +57,13 @@ class Score:
         """A difference of scores, for people."""
         return _points(difference) if self.points else formatting.trimmed(difference)
 
+    def amount(self, difference: float) -> str:
+        """A difference of scores without its unit, to two significant digits, of points at most two decimals."""
+        if not self.points:
+            return formatting.significant(difference, 2)
+        text = formatting.significant(100 * difference, 2) if abs(difference) >= 0.001 else f"{100 * difference:.2f}"
+        return text.replace("-", "\N{MINUS SIGN}")
+
 
 ACCURACY = Score("accuracy")
 
@@ -77,7 +74,7 @@ class _Quantity:
 
     Attributes:
         units: Unit to how many of the quantity's own unit it is; the own unit has 1.
-        plain: Whether a number without a unit is clear: it is in the own unit.
+        unitless: Whether a number without a unit is clear: it is in the own unit.
         example: How a limit is written.
         noun: What it is called; of a loss, the score says it.
         after: What follows an amount of it in a sentence.
@@ -85,7 +82,7 @@ class _Quantity:
     """
 
     units: Mapping[str, float]
-    plain: bool
+    unitless: bool
     example: str
     noun: str
     after: str
@@ -163,7 +160,7 @@ class Limit:
             return given
         if isinstance(given, bool) or not isinstance(given, str | int | float):
             raise _must("be a number with its unit", given, write)
-        text = given.strip() if isinstance(given, str) else _plain(given)
+        text = given.strip() if isinstance(given, str) else _digits(given)
         found = None if len(text) > _LONGEST else _NUMBER.fullmatch(text)
         if found is None or re.search(r"\d", found[2]):
             raise _must("be a number with its unit", given, write)
@@ -171,7 +168,7 @@ class Limit:
         if number < 0 or (number == 0 and what != "quality_loss"):
             raise _must("be at least 0" if what == "quality_loss" else "be greater than 0", given, write)
         relative = unit in ("x", "\N{MULTIPLICATION SIGN}")
-        if not unit and not quantity.plain:
+        if not unit and not quantity.unitless:
             raise _must("have a unit", given, write)
         if not relative and unit not in quantity.units:
             raise _must("have a unit that is known", given, _near(unit, quantity.units))
@@ -282,133 +279,15 @@ class Limit:
             ['50 kB', '1.5%', '3 M']
         """
         if self.relative:
-            return f"{_plain(self.amount)}x"
+            return f"{_digits(self.amount)}x"
         units = _QUANTITIES[self.what].units
         for unit in _WRITTEN[self.what]:
-            text = _plain(round(self.amount / units[unit], 9))
+            text = _digits(round(self.amount / units[unit], 9))
             fits = self.amount >= units[unit] or unit == "%"
             if fits and float(text) * units[unit] == self.amount:
                 return f"{text}{unit}" if unit == "%" else f"{text} {unit}"
         own = {"latency": " ms", "bytes": " B", "memory": " B"}.get(self.what, "")
-        return f"{_plain(self.amount)}{own}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """What a model makes of one limit.
-
-    Attributes:
-        limit: The limit.
-        teacher: What the teacher takes, or its score on validation; None where it is not known.
-        found: What the model takes, or loses on validation; None where it was not measured.
-        spread: Half of the 95% interval of ``found``, where it has one.
-        test: The loss on test, once that has been read.
-        bounds: Whether the limit says anything: one on quality must leave no room for a model that has learned little.
-        lines: Where the limit lies on its axis: the lowest score that keeps it, or the most that may be taken, of which
-            there are several where teachers in several runtimes are what it is relative to.
-    """
-
-    limit: Limit
-    teacher: float | None
-    found: float | None
-    spread: float | None = None
-    test: float | None = None
-    bounds: bool = True
-    lines: Sequence[float] = ()
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """What became of the limit; None where it is kept and says nothing."""
-        if not self.limit.keeps(self.found, self.teacher):
-            return "not met"
-        if not self.bounds:
-            return None
-        return "met" if self.test is None or self.limit.keeps(self.test, self.teacher) else "met on validation only"
-
-    def words(self, score: Score = ACCURACY) -> str:
-        """The figures in words, those of validation first."""
-        if self.found is None or self.limit.at(self.teacher) is None:
-            return self.limit.excess(self.found, self.teacher, score)
-        if self.limit.what != "quality_loss":
-            return f"{self.limit.shown(self.found)} {self.limit.after()}, of at most {self.limit.bound(self.teacher)}"
-        on_test = "" if self.test is None else f", {_amount(self.test, score)} on test"
-        bound = self.limit.bound(self.teacher, score)
-        return f"{self.loss(score)} {score.lost} on validation{on_test}, of at most {bound}"
-
-    def loss(self, score: Score) -> str:
-        """The loss on validation with its spread: ``1.9 ± 1.8 points``."""
-        assert self.found is not None, "asked for where it was measured"
-        if self.spread is None:
-            return score.shown(self.found)
-        unit = " points" if score.points else ""
-        return f"{_amount(self.found, score)} \N{PLUS-MINUS SIGN} {_amount(self.spread, score)}{unit}"
-
-    def to_json(self, score: Score = ACCURACY) -> dict[str, Any]:
-        """The row of a table, in words and as numbers."""
-        noun = self.limit.noun(score)
-        loss = self.limit.what == "quality_loss"
-        return {
-            "limit": self.limit.what,
-            "what": f"{noun} against the teacher, on validation" if loss else noun,
-            "asked": self.limit.bound(self.teacher, score),
-            "reached": None if self.found is None else self.loss(score) if loss else self.limit.shown(self.found),
-            "on_test": None if self.test is None else score.shown(self.test),
-            "outcome": self.outcome,
-            "bounds": self.bounds,
-            "lines": list(self.lines),
-            "at": self.limit.at(self.teacher),
-            "found": self.found,
-            "spread": self.spread,
-            "test": self.test,
-        }
-
-
-def bounds(limit: Limit, teacher: float, guessing: float) -> bool:
-    """Whether a limit on the loss of quality says anything: less than half of what the teacher knows beyond guessing.
-
-    Args:
-        limit: Of the loss of quality.
-        teacher: The teacher's score.
-        guessing: The score of the best constant answer.
-    """
-    at = limit.at(teacher)
-    return at is not None and at < _HALF * (teacher - guessing)
-
-
-def overall(outcomes: Iterable[Outcome | None], *, refused: bool = False) -> Outcome | None:
-    """The outcome of a whole budget: that of its worst limit; None where all are kept and one says nothing.
-
-    Args:
-        outcomes: Of its limits.
-        refused: Whether the model was refused, for whatever reason.
-    """
-    found = list(outcomes)
-    order: tuple[Outcome | None, ...] = ("not met", "met on validation only", None)
-    return "not met" if refused else next((one for one in order if one in found), "met")
-
-
-def sentence(rows: Sequence[Reached], outcome: Outcome | None, score: Score = ACCURACY) -> str:
-    """What became of a budget, in one sentence.
-
-    Args:
-        rows: What the model makes of each limit.
-        outcome: Of the budget.
-        score: Of which something may be lost.
-    """
-    if outcome == "met on validation only":
-        row = next(row for row in rows if row.outcome == outcome)
-        assert row.test is not None, "judged on test"
-        return (
-            f"The budget is met on validation ({row.loss(score)} {score.lost}), not on test "
-            f"({_amount(row.test, score)}): {row.limit.bound(row.teacher, score)} may be lost."
-        )
-    if outcome == "not met":
-        missed = [row.limit.excess(row.found, row.teacher, score) for row in rows if row.outcome == outcome]
-        return f"The budget is not met{': ' if missed else ''}{'; '.join(missed)}."
-    figures = "; ".join(row.words(score) for row in rows)
-    if outcome == "met":
-        return f"The budget is met: {figures}."
-    return f"The budget sets no limit that says anything about the {score.name}: {figures}."
+        return f"{_digits(self.amount)}{own}"
 
 
 def asked(limits: Iterable[Limit], prefer: Prefer | None, score: Score = ACCURACY) -> str:
@@ -433,17 +312,9 @@ def _near(unit: str, units: Iterable[str]) -> str:
     return f"Did you mean {same!r}?" if same is not None else near(unit, names)
 
 
-def _plain(number: formatting.Number) -> str:
+def _digits(number: formatting.Number) -> str:
     """A number in the fewest digits that give it back, without a zero behind the point."""
     try:
         return repr(float(number)).removesuffix(".0")
     except OverflowError:
         return repr(math.inf)
-
-
-def _amount(difference: float, score: Score) -> str:
-    """A difference of scores without its unit, to two significant digits, of points at most two decimals."""
-    if not score.points:
-        return formatting.significant(difference, 2)
-    text = formatting.significant(100 * difference, 2) if abs(difference) >= 0.001 else f"{100 * difference:.2f}"
-    return text.replace("-", "\N{MINUS SIGN}")

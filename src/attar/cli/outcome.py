@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attar.budget import Outcome
+from attar.outcome import Outcome
 
 DONE, NOT_MET, VALIDATION_ONLY = 0, 1, 3
 

@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from attar.budget import Outcome
 from attar.evidence.panel import Cell, Column
 from attar.evidence.panel import Table as PanelTable
 from attar.formatting import count, milliseconds, percent, percent_interval, size
+from attar.outcome import Outcome
 
 
 def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
@@ -83,8 +83,7 @@ COLORS: dict[Outcome | None, str] = {
 
 def budget_line(evidence: Mapping[str, Any]) -> str:
     """What became of the budget, as a sentence."""
-    said: str = evidence["budget"]["sentence"]
-    return said
+    return str(evidence["budget"]["sentence"])
 
 
 def verdict_line(evidence: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from attar.budget import ACCURACY, PREFERRED, Limit, Outcome, Prefer, Reached, Score, What, bounds, overall, sentence
+from attar.budget import ACCURACY, PREFERRED, Limit, Prefer, Score, What
+from attar.outcome import Outcome, Reached, bounds, overall, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,9 +206,9 @@ def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]],
     """Of several limits the one that the fewest candidates keep, as a sentence."""
     if len(limits) < 2 or not any(beyond.values()):
         return ""
-    kept = {limit.what: sum(limit.what not in found for found in beyond.values()) for limit in limits}
-    limit = min(limits, key=lambda one: kept[one.what])
-    count = kept[limit.what]
+    keepers = {limit.what: sum(limit.what not in found for found in beyond.values()) for limit in limits}
+    limit = min(limits, key=lambda one: keepers[one.what])
+    count = keepers[limit.what]
     keep = "none" if not count else "1" if count == 1 else str(count)
     return (
         f"The tightest limit is that of {limit.asked(score)}: {keep} of {len(beyond)} candidates "

@@ -12,11 +12,11 @@ from typing import Any
 
 import tomli_w
 
-from attar.budget import Outcome
 from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.document import EVIDENCE, EvidenceDocument
 from attar.evidence.machine import machine
+from attar.outcome import Outcome
 from attar.processes import alone, barrier, rank
 from attar.recipes.contenders import deploy_candidates, measure
 from attar.recipes.context import Context

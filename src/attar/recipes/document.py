@@ -9,12 +9,12 @@ from importlib.metadata import version
 from typing import Any
 
 from attar.budget import asked as in_words
-from attar.budget import sentence
 from attar.deployment.packed.report import size_report
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
 from attar.evidence.panel import to_json
+from attar.outcome import sentence
 from attar.quantization.attach import is_quantized
 from attar.recipes.against import against_baseline, against_member
 from attar.recipes.choose import Choice, judged_on_test

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from attar import formatting
-from attar.budget import Outcome
 from attar.errors import BadInput, shown
 from attar.evidence.panel import AnyCell, Axis, Block, Cell, Chart, Column, Items, Layer, Panel, Table, Text, Tone
+from attar.outcome import Outcome
 from attar.report.panels.common import TONES, known, listed, plural, sentence
 
 _COLORS = 8

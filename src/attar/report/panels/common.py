@@ -24,7 +24,7 @@ TONES: Mapping[str | None, Tone] = {
     "not met": "bad",
     None: "faint",
 }
-"""The color of each `attar.budget.Outcome` of a budget, or of a limit."""
+"""The color of each `attar.outcome.Outcome` of a budget, or of a limit."""
 
 
 def role(model: Figures) -> str:
