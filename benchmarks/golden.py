@@ -49,7 +49,7 @@ know. A word is renamed wherever it stands alone: ``control`` in ``curves.contro
 EXPECTED: dict[str, str] = {
     r".*\.(met|budget\b.*)": "what became of the budget has another form",
     r".*\.targets\.(size_bytes|bytes_per_example)": "shard is a longer word than part, in the manifest of a store",
-    r".*\.panels\b.*": "steps have panels",
+    r".*\.panels\b.*": "panels are what the page shows, and no figures of their own",
     r"scheme-.*quantize.*": "a network that no teacher took part in is quantized once, for student and baseline",
     r"absent\.(steps|weights).*": "correcting biases is a step of its own, with figures and a model",
     r".*packed.*size_bytes|.*files.*packed.*|.*ratios\.smaller.*": "the index of packed files is some bytes shorter",
@@ -69,6 +69,7 @@ LEFT_OUT = {
     r"(.*[._])?seconds(_per_1000)?\b.*": "timings",
     r"models\[.*?\]\.latency\b.*|ratios\.faster_batch\d+\b.*": "timings",
     r"models\[.*?\]\.peak_memory_bytes": "memory, which is not measured here",
+    r"panels\b.*": "what the page shows of all the other figures, timings among them",
     r"examples\[\d+\]\.image\b.*": "pixels by the thousand, of what training sees: weights tell of them",
     r"why|(.*\.)?sentence|budget\.asked": "prose, whose words are free",
     r"budget\.limits\[0\]\.(what|asked|reached|on_test)": "prose, whose words are free",
