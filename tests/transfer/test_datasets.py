@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -201,6 +202,11 @@ class TestDigits:
         for part in dataset.splits().values():
             assert torch.equal(part.inputs, images[part.ids]) and torch.equal(part.labels, labels[part.ids])
         assert images.min() == 0 and images.max() == 1
+
+    def test_they_are_the_same_where_the_file_lies_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        expected = load_digits().fingerprint()
+        monkeypatch.setattr("attar.transfer.datasets.distribution", lambda _: SimpleNamespace(locate_file=Path))
+        assert load_digits().fingerprint() == expected
 
     def test_every_row_is_in_one_split(self):
         ids = torch.cat([part.ids for part in load_digits(seed=5).splits().values()])
