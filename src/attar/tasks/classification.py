@@ -108,7 +108,7 @@ class Classification:
     """
 
     use: ClassVar[str] = "classification"
-    target: ClassVar[Literal["logits", "values"]] = "logits"
+    target: ClassVar[Literal["logits", "log_odds", "values"]] = "logits"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (ACCURACY, _LOG_LOSS, RMSE_OF_PROBABILITIES, _CALIBRATION)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +37,43 @@ def wilson(successes: int, examples: int, *, level: float = 0.95) -> tuple[float
         raise must("successes", "wilson", "from 0 to examples, of at least 1", (successes, examples), "Count again")
     if not 0 < level < 1:
         raise must("level", "wilson", "between 0 and 1", level, "Use 0.95")
+    return _of_share(successes / examples, examples, level)
+
+
+def of_mean(scores: NDArray[Any], *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of scores from 0 to 1, such as the share of each image that is right.
+
+    It is Wilson's of a share, of as many examples as would spread so much if each were right or wrong: scores that vary
+    little count for many of these, and scores of 0 and 1 alone count as they are. The variance has one observation more
+    than the scores, right or wrong, so that a few equal scores are not taken for certain.
+
+    Args:
+        scores: ``[n]``, one for each example that is independent of the others, n at least 1.
+        level: Coverage, between 0 and 1.
+
+    Example:
+        >>> low, high = of_mean(np.array([0.9, 0.8, 1.0, 0.7, 0.9, 0.8] * 10))
+        >>> round(low, 3), round(high, 3)
+        (0.816, 0.876)
+    """
+    values = np.asarray(scores, np.float64)
+    mean, count = float(values.mean()), len(values)
+    most = mean * (1 - mean)
+    if most <= 0:
+        return wilson(count if mean >= 1 else 0, count, level=level)
+    variance = (float(np.square(values - mean).sum()) + most) / (count + 1)
+    return _of_share(mean, count * most / variance, level)
+
+
+def _of_share(share: float, examples: float, level: float) -> tuple[float, float]:
+    """Wilson's interval of a share of so many examples."""
     z = float(ndtri((1 + level) / 2))
-    share, weight = successes / examples, z * z / examples
+    weight = z * z / examples
     center = (share + weight / 2) / (1 + weight)
     margin = z / (1 + weight) * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
     # At the ends the interval touches 0 or 1 exactly; say so without rounding.
-    return (0.0 if successes == 0 else center - margin, 1.0 if successes == examples else center + margin)
+    return (0.0 if share == 0 else center - margin, 1.0 if share == 1 else center + margin)
+
 
 
 def root_mean_interval(squares: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:

@@ -7,13 +7,15 @@ from typing import Any
 
 from attar.errors import BadInput, must, near
 from attar.tasks.classification import Classification, ClassificationQuality
+from attar.tasks.dense import Dense, DenseQuality
+from attar.tasks.multilabel import MultiLabel, MultiLabelQuality
 from attar.tasks.regression import Regression, RegressionQuality
 from attar.tasks.task import Task
 
-TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, Regression)}
+TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, MultiLabel, Regression, Dense)}
 """By the name that ``use`` gives."""
 
-AnyQuality = ClassificationQuality | RegressionQuality
+AnyQuality = ClassificationQuality | MultiLabelQuality | RegressionQuality | DenseQuality
 """What the tasks' ``quality`` gives, as a union of their types."""
 
 

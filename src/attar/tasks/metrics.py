@@ -6,13 +6,14 @@ of `ABSENT`) counts as 0 in functions that give one value for each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp  # type: ignore[import-untyped]
+from scipy.special import expit, logsumexp  # type: ignore[import-untyped]
 
 from attar.tasks.labels import ABSENT
 
@@ -163,6 +164,194 @@ def calibration_error(logits: Floats, labels: NDArray[np.integer]) -> float:
     # Within a bin, examples times |accuracy - mean confidence| is the absolute sum of the gaps.
     gaps = np.bincount(bins, weights=is_right(logits, labels) - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+# -- labels of which any may hold, from a logit for each ---------------------------------------------------------------
+
+
+def label_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of the known labels that are told right: yes where the logit is above 0.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+    """
+    known = labels != ABSENT
+    return _shares((((logits > 0) == (labels == 1)) & known).sum(axis=1), known.sum(axis=1))
+
+
+def f1_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """F1 of each example: twice the labels that are rightly named over those named and those that hold.
+
+    It is 1 where nothing is named and nothing holds, and 0 where nothing is known.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+
+    Example:
+        >>> f1_scores(np.array([[3.0, 2.0, -1.0]]), np.array([[1, 0, 0]])).round(4)
+        array([0.6667])
+    """
+    known = labels != ABSENT
+    named, holds = (logits > 0) & known, labels == 1
+    both, either = 2 * (named & holds).sum(axis=1), named.sum(axis=1) + holds.sum(axis=1)
+    return np.where(either > 0, _shares(both, either), known.any(axis=1).astype(np.float64))
+
+
+def micro_f1(logits: Floats, labels: NDArray[np.integer]) -> float:
+    """F1 of all known labels of all examples together; 1 where nothing is named and nothing holds.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+    """
+    named, holds = (logits > 0) & (labels != ABSENT), labels == 1
+    either = int(named.sum() + holds.sum())
+    return 2 * int((named & holds).sum()) / either if either else 1.0
+
+
+def exact_matches(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether all known labels are told right; no where none is known.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+    """
+    known = labels != ABSENT
+    exact: NDArray[np.bool_] = (((logits > 0) == (labels == 1)) | ~known).all(axis=1) & known.any(axis=1)
+    return exact
+
+
+def binary_log_losses(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Negative log-likelihood of a label in nats, mean over the known ones of each example.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+    """
+    known, scores = labels != ABSENT, logits.astype(np.float64)
+    losses = np.logaddexp(0.0, np.where(labels == 1, -scores, scores))
+    return _shares((losses * known).sum(axis=1), known.sum(axis=1))
+
+
+def binary_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Squared difference of a label's probability and the label, mean over the known ones of each example.
+
+    Args:
+        logits: ``[n, labels]``.
+        labels: ``[n, labels]`` of 1, 0 and `ABSENT`.
+    """
+    known = labels != ABSENT
+    errors = np.square(expit(logits.astype(np.float64)) - labels)
+    return _shares((errors * known).sum(axis=1), known.sum(axis=1))
+
+
+def _shares(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    """Parts of their wholes; 0 where there is nothing to have a part of."""
+    shares: NDArray[np.float64] = parts / np.maximum(wholes, 1)
+    return shares
+
+
+# -- maps, from logits for each position -------------------------------------------------------------------------------
+
+
+def pixel_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of the positions of each map that are right, of those whose class is known.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+    """
+    known = labels != ABSENT
+    return _shares(((logits.argmax(axis=1) == labels) & known).sum(axis=(1, 2)), known.sum(axis=(1, 2)))
+
+
+def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Intersection over union of what is said and what is true, mean over the classes that either has in this map.
+
+    Positions whose class is not known are left out; a map without a known one has 0.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+
+    Example:
+        >>> logits = np.array([[[[1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]]]])
+        >>> image_ious(logits, np.array([[[0, 1, 1]]]))
+        array([0.5])
+    """
+    overlaps, unions = _overlaps(logits, labels)
+    return _shares(_shares(overlaps, unions).sum(axis=1), (unions > 0).sum(axis=1))
+
+
+def class_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Intersection over union of each class in all maps together, ``[classes]``; NaN for a class that is nowhere.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+    """
+    overlaps, unions = (counts.sum(axis=0) for counts in _overlaps(logits, labels))
+    return np.where(unions > 0, _shares(overlaps, unions), np.nan)
+
+
+def mean_iou(logits: Floats, labels: NDArray[np.integer]) -> float:
+    """Mean of `class_ious` over the classes that are somewhere.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+
+    References:
+        Everingham, Van Gool, Williams, Winn, Zisserman, *The Pascal visual object classes (VOC) challenge*, 2010.
+    """
+    return float(np.nanmean(class_ious(logits, labels)))
+
+
+def pixel_log_losses(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Negative log-likelihood of the class in nats, mean over the known positions of each map.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+    """
+    return _over_positions(log_losses, logits, labels)
+
+
+def pixel_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """`brier_scores`, mean over the known positions of each map.
+
+    Args:
+        logits: ``[n, classes, height, width]``.
+        labels: ``[n, height, width]`` class numbers.
+    """
+    return _over_positions(brier_scores, logits, labels)
+
+
+def _overlaps(logits: Floats, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """``[n, classes]`` each: positions that are said and true, and those that are said or true."""
+    said, known = logits.argmax(axis=1), labels != ABSENT
+    pairs = [((said == one) & known, labels == one) for one in range(logits.shape[1])]
+    overlaps = np.stack([(mine & true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
+    unions = np.stack([(mine | true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
+    return overlaps, unions
+
+
+_AT_ONCE = 2**22
+"""Logits whose softmax is computed at once in float64."""
+
+
+def _over_positions(of_each: OfEach, logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The mean over the known positions of each map of a function of ``[n, classes]`` logits."""
+    means, step = np.zeros(len(labels)), max(1, _AT_ONCE // max(1, math.prod(logits.shape[1:])))
+    for start in range(0, len(labels), step):
+        some, true = logits[start : start + step], labels[start : start + step]
+        values = of_each(np.moveaxis(some, 1, -1).reshape(-1, logits.shape[1]), true.reshape(-1))
+        means[start : start + step] = _shares(
+            values.reshape(len(true), -1).sum(axis=1), (true != ABSENT).sum(axis=(1, 2))
+        )
+    return means
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

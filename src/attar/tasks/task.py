@@ -70,8 +70,9 @@ class Task(Protocol):
     use: ClassVar[str]
     """What it is called in a file."""
 
-    target: ClassVar[Literal["logits", "values"]]
-    """What a network gives: logits, which mean the same when a number is added to all classes, or values."""
+    target: ClassVar[Literal["logits", "log_odds", "values"]]
+    """What a network gives: logits, which mean the same when a number is added to all classes; log-odds, of which each
+    means a probability by itself; or values."""
 
     losses: ClassVar[Losses]
     """What is minimized where a recipe does not say."""

@@ -1,0 +1,298 @@
+"""Dense maps: each position of an example has a class, and a network gives logits for each position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ConfigDict
+from torch import Tensor
+
+from attar.errors import Words, must
+from attar.formatting import percent, percent_interval, significant
+from attar.tasks import metrics
+from attar.tasks.chance import against_chance
+from attar.tasks.intervals import of_mean
+from attar.tasks.labels import ABSENT, rarest
+from attar.tasks.metrics import Floats, Metric
+from attar.tasks.task import Chance, Losses
+
+_IOU = Metric(name="iou", title="IoU per image", higher_is_better=True, unit="share", of_each=metrics.image_ious)
+_ACCURACY = Metric(
+    name="accuracy", title="pixel accuracy", higher_is_better=True, unit="share", of_each=metrics.pixel_accuracies
+)
+_MEAN_IOU = Metric(
+    name="mean_iou", title="mean IoU of the classes", higher_is_better=True, unit="share", of_all=metrics.mean_iou
+)
+_LOG_LOSS = Metric(
+    name="log_loss", title="log loss", higher_is_better=False, unit="nats", of_each=metrics.pixel_log_losses
+)
+_RMSE = Metric(
+    name="rmse",
+    title="RMSE of probabilities",
+    higher_is_better=False,
+    unit="number",
+    of_each=metrics.pixel_brier_scores,
+    root=True,
+)
+_MOST = 2**24
+"""Numbers of one output, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionQuality:
+    """How good a model is at one class.
+
+    Attributes:
+        examples: How many images have it.
+        positions: How many positions have it.
+        accuracy: Share of these that are told right, in 0..1; None without any.
+        iou: Intersection over union in all images together, in 0..1; None where it neither is nor is said.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    examples: int
+    positions: int
+    accuracy: float | None
+    iou: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DenseQuality:
+    """How good a model is on labelled maps.
+
+    Positions of one image are no independent examples. All figures but ``mean_iou`` are means over images of a figure
+    of each, and the interval is of that mean, by how images differ.
+
+    Attributes:
+        examples: How many images were judged.
+        iou: Mean over the images of the intersection over union of each, itself the mean over the classes in it.
+        interval: 95% interval of that mean.
+        accuracy: Mean over the images of the share of its positions that are right, in 0..1.
+        mean_iou: Mean over the classes of their intersection over union in all images together.
+        log_loss: Mean negative log-likelihood of the true class, in nats.
+        rmse: Root of the mean squared difference of probabilities and one-hot labels.
+        per_class: Figures of each class by name, in the order of the logits.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    examples: int
+    iou: float
+    interval: tuple[float, float]
+    accuracy: float
+    mean_iou: float
+    log_loss: float
+    rmse: float
+    per_class: dict[str, RegionQuality]
+
+    def __str__(self) -> str:
+        return (
+            f"IoU {percent(self.iou, self.examples)} (mean of the images, 95% interval "
+            f"{percent_interval(self.interval, self.examples)}, {self.examples} images), "
+            f"mean IoU of the classes {percent(self.mean_iou, self.examples)}, "
+            f"pixel accuracy {percent(self.accuracy, self.examples)}, log loss {significant(self.log_loss)} nats"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A class for each position of an image, such as a segmentation.
+
+    Labels are ``[n, height, width]`` int64 class numbers; positions of -1 do not count. An output is
+    ``[classes, height, width]`` logits, of which the largest at a position names its class, the first of equal ones.
+
+    The intersection over union of each image decides by default: the share of right positions is high for a model that
+    says the largest class everywhere. It is a mean over images, so that models can be compared in pairs, as the mean
+    over the classes (``mean_iou``) is not.
+
+    Attributes:
+        classes: Names of the classes; a label is the index of its name.
+        size: Height and width of an output.
+
+    Raises:
+        BadInput: If there is no name, one stands there twice, or the size is none.
+
+    Example:
+        >>> task = Dense(("ground", "sky"), (1, 2))
+        >>> task.quality(np.array([[[[3.0, 0.0]], [[0.0, 3.0]]]]), np.array([[[0, 1]]])).iou
+        1.0
+    """
+
+    use: ClassVar[str] = "dense"
+    target: ClassVar[Literal["logits", "log_odds", "values"]] = "logits"
+    losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
+        {one.name: one for one in (_IOU, _ACCURACY, _MEAN_IOU, _LOG_LOSS, _RMSE)}
+    )
+
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) < len(self.classes):
+            got = list(self.classes)
+            raise must("classes", "a task of dense maps", "different names, at least one", got, "Name each class once")
+        size: Any = self.size
+        whole = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
+        if not whole or len(self.classes) * size[0] * size[1] > _MOST:
+            rule = f"height and width of maps, with at most {_MOST} numbers for all classes"
+            raise must("size", "a task of dense maps", rule, size, "Write (height, width)")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the logits of one example."""
+        return (len(self.classes), *self.size)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+        return self.classes
+
+    def __str__(self) -> str:
+        return f"maps of {len(self.classes)} classes, {self.size[0]} x {self.size[1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as plain values."""
+        return {"use": self.use, "classes": list(self.classes), "size": list(self.size)}
+
+    # -- labels --------------------------------------------------------------------------------------------------------
+
+    def check_labels(self, labels: Tensor, rows: int, of: str) -> None:
+        """See that there is a map of class numbers for each example."""
+        if labels.dtype != torch.int64:
+            raise must("labels", of, "int64", labels.dtype, "Convert them with .long()")
+        if labels.shape != (rows, *self.size):
+            rule = f"[{rows}, {self.size[0]}, {self.size[1]}], a map for each of the {rows} rows"
+            raise must("labels", of, rule, tuple(labels.shape), "Leave none out")
+        if not rows:
+            return
+        least, most = (int(value) for value in labels.aminmax())
+        if not ABSENT <= least <= most < len(self.classes):
+            count = len(self.classes)
+            rule = f"from 0 to {count - 1} (there are {count} classes), or -1 where a position does not count"
+            remedy = "Number the classes from 0, or name all of them in classes"
+            raise must("labels", of, rule, Words(f"{least} .. {most}"), remedy)
+
+    def check_enough(self, labels: Tensor, of: str) -> None:
+        """See that there are two classes at least, and a position of each where there are any."""
+        if len(self.classes) < 2:
+            raise must("classes", of, "two or more different names", self.classes, "Name each class once")
+        counts = torch.bincount(labels[labels != ABSENT], minlength=len(self.classes)).tolist()
+        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
+        if any(counts) and empty:
+            remedy = "Give maps that have it, or number and name only the classes that some have"
+            raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {empty}"), remedy)
+
+    def known(self, labels: Tensor) -> Tensor:
+        """``[n]`` bool: of which a position is known."""
+        return (labels != ABSENT).flatten(1).any(1)
+
+    def unknown_labels(self, rows: int) -> Tensor:
+        """``[rows, height, width]`` times -1."""
+        return torch.full((rows, *self.size), ABSENT)
+
+    def strata(self, labels: Tensor) -> Tensor:
+        """The rarest class of each map, so that all parts of the data get some of it."""
+        flat = labels.flatten(1)
+        return rarest(torch.stack([(flat == one).any(1) for one in range(len(self.classes))], dim=1))
+
+    def mask(self, labels: Tensor) -> Tensor:
+        """``[n, height, width]`` bool: positions of -1 do not count.
+
+        Where nothing is known of a map all of it counts: terms about labels give 0, and a teacher says something of all
+        positions.
+        """
+        known = labels != ABSENT
+        return known | ~known.flatten(1).any(1)[:, None, None]
+
+    # -- outputs -------------------------------------------------------------------------------------------------------
+
+    def quality(self, outputs: Floats, labels: NDArray[Any]) -> DenseQuality:
+        """How good logits are; see `attar.tasks.task.Task.quality`."""
+        logits, truth = self._known(outputs, labels)
+        if not len(truth):
+            raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
+        finite = np.isfinite(logits).all(axis=(1, 2, 3))
+        if not finite.all():
+            bad = int(np.flatnonzero((labels != ABSENT).any(axis=(1, 2)))[~finite][0])
+            got = Words(f"row {bad} with {int((~np.isfinite(outputs[bad])).sum())} numbers that are not")
+            raise must("logits", "quality", "finite", got, "The model overflows on this example")
+        said = logits.argmax(axis=1)
+        ious = metrics.class_ious(logits, truth)
+        return DenseQuality(
+            examples=len(truth),
+            iou=_IOU.figure(logits, truth),
+            interval=of_mean(metrics.image_ious(logits, truth)),
+            accuracy=_ACCURACY.figure(logits, truth),
+            mean_iou=float(np.nanmean(ious)),
+            log_loss=_LOG_LOSS.figure(logits, truth),
+            rmse=_RMSE.figure(logits, truth),
+            per_class={
+                name: _of_class(said, truth, number, float(ious[number])) for number, name in enumerate(self.classes)
+            },
+        )
+
+    def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Intersection over union of each image of which something is known."""
+        return metrics.image_ious(*self._known(outputs, labels))
+
+    def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
+        """Share of all positions at which two models name the same class."""
+        if outputs_a.ndim != 4 or outputs_a.shape != outputs_b.shape or not outputs_a.size:
+            got, rule = (outputs_a.shape, outputs_b.shape), "two [n, classes, height, width] arrays of one shape"
+            raise must("logits", "agreement", rule, got, "Run both on the same split")
+        return float((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).mean())
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
+        """Compare with one class everywhere, with the most frequent class of each position, and with guessing."""
+        logits, truth = self._known(outputs, labels)
+        numbers = range(len(self.classes))
+        constants = {f"{name!r} everywhere": np.full(self.size, one) for one, name in enumerate(self.classes)}
+        frequent = np.stack([(truth == one).sum(axis=0) for one in numbers]).argmax(axis=0)
+        constants["the most frequent class of each position"] = frequent
+
+        def scores(said: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
+            return metrics.image_ious(np.stack([said == one for one in numbers], axis=1), true)
+
+        return against_chance(scores, logits.argmax(axis=1), truth, constants, "IoU per image", split)
+
+    def label_in_words(self, label: Tensor) -> str:
+        """The classes in a map with their shares of its positions, the largest first."""
+        known = label[label != ABSENT]
+        if not len(known):
+            return "unknown"
+        counts = torch.bincount(known, minlength=len(self.classes))
+        order = counts.argsort(descending=True, stable=True).tolist()
+        return ", ".join(f"{self.classes[one]} {int(counts[one]) / len(known):.0%}" for one in order if counts[one])
+
+    def _known(self, logits: Floats, labels: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
+        """Logits and labels of the images of which something is known.
+
+        Raises:
+            BadInput: If they do not fit each other or the classes.
+        """
+        if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
+            got = (logits.shape, labels.shape)
+            rule = f"[n, {', '.join(map(str, self.shape))}] and [n, {', '.join(map(str, self.size))}]"
+            raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
+        known = (labels != ABSENT).any(axis=(1, 2))
+        return logits[known], labels[known].astype(np.int64)
+
+
+def _of_class(said: NDArray[np.int64], labels: NDArray[np.int64], number: int, iou: float) -> RegionQuality:
+    """The figures of one class, from ``[n, height, width]`` arrays."""
+    there = labels == number
+    positions = int(there.sum())
+    return RegionQuality(
+        examples=int(there.any(axis=(1, 2)).sum()),
+        positions=positions,
+        accuracy=int((there & (said == number)).sum()) / positions if positions else None,
+        iou=None if np.isnan(iou) else iou,
+    )
