@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from attar.recipes.study import study as study
     from attar.tables.columns import Columns as Columns
     from attar.tasks.classification import Classification as Classification
+    from attar.tasks.dense import Dense as Dense
+    from attar.tasks.multilabel import MultiLabel as MultiLabel
     from attar.teachers.as_teacher import as_teacher as as_teacher
     from attar.teachers.ensemble import Ensemble as Ensemble
     from attar.teachers.ensemble_selection import EnsembleSelection as EnsembleSelection
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from attar.teachers.subset import SubsetTeacher as SubsetTeacher
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
     from attar.training.fit import fit as fit
+    from attar.training.losses.binary import BinaryLabels as BinaryLabels
+    from attar.training.losses.binary import BinaryTargets as BinaryTargets
     from attar.training.losses.decoupled import Decoupled as Decoupled
     from attar.training.losses.decoupled import StandardizedLogits as StandardizedLogits
     from attar.training.losses.features import AttentionMaps as AttentionMaps
@@ -94,6 +98,8 @@ __all__ = [
     "AttarError",
     "AttentionMaps",
     "BadInput",
+    "BinaryLabels",
+    "BinaryTargets",
     "CenteredLogits",
     "Classification",
     "Clipped",
@@ -101,6 +107,7 @@ __all__ = [
     "Columns",
     "Dataset",
     "Decoupled",
+    "Dense",
     "DoReFa",
     "DynamicFixedPoint",
     "Ensemble",
@@ -110,6 +117,7 @@ __all__ = [
     "HardValues",
     "HiddenMatch",
     "Live",
+    "MultiLabel",
     "NetworkTeacher",
     "Objective",
     "OnnxTeacher",
@@ -170,6 +178,8 @@ _HOMES = {
     "AttarError": "attar.errors",
     "AttentionMaps": "attar.training.losses.features",
     "BadInput": "attar.errors",
+    "BinaryLabels": "attar.training.losses.binary",
+    "BinaryTargets": "attar.training.losses.binary",
     "CenteredLogits": "attar.training.losses.outputs",
     "Classification": "attar.tasks.classification",
     "Clipped": "attar.quantization.formats.clipped",
@@ -177,6 +187,7 @@ _HOMES = {
     "Columns": "attar.tables.columns",
     "Dataset": "attar.transfer.datasets",
     "Decoupled": "attar.training.losses.decoupled",
+    "Dense": "attar.tasks.dense",
     "DoReFa": "attar.quantization.formats.dorefa",
     "DynamicFixedPoint": "attar.quantization.formats.fixed_point",
     "Ensemble": "attar.teachers.ensemble",
@@ -186,6 +197,7 @@ _HOMES = {
     "HardValues": "attar.training.losses.outputs",
     "HiddenMatch": "attar.training.losses.features",
     "Live": "attar.transfer.transfer_set",
+    "MultiLabel": "attar.tasks.multilabel",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
     "OnnxTeacher": "attar.teachers.onnx",

@@ -17,7 +17,9 @@ from torch import Tensor
 from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES
 from attar.tasks.classification import Classification
+from attar.tasks.dense import Dense
 from attar.tasks.known import TASKS, AnyQuality, task_from_json
+from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
 from attar.tasks.task import Task, metric_of
 from attar.transfer.split import Split
@@ -46,6 +48,11 @@ class Row:
     best: np.ndarray
     constant: np.ndarray
     wrong: list[tuple[Tensor, str]] = field(default_factory=list)
+
+
+def said(*maps: list[int]) -> np.ndarray:
+    """``[40, 2, 1, width]`` logits of which each says a class with a probability of 3/4; the maps come ten times."""
+    return np.log(np.where(np.arange(2)[None, :, None, None] == np.array(maps * 10)[:, None, None], 3.0, 1.0))
 
 
 ROWS = [
@@ -87,6 +94,52 @@ ROWS = [
             (torch.zeros(2, 2, dtype=torch.float64), "float32; got torch.float64"),
             (torch.zeros(2), r"\[2, 2\], a number for each value of each row; got \(2,\)"),
             (torch.tensor([[0.0, 1.0], [math.inf, 0.0]]), "finite, or NaN where unknown; got infinity in row 1"),
+        ],
+    ),
+    Row(
+        task=MultiLabel(("red", "round", "soft")),
+        other=MultiLabel(("round", "red", "soft")),
+        labels=torch.tensor([[1, 1, 0], [0, 1, -1], [0, 0, 0], [1, 0, 1]] * 10),
+        # Named: red; round (and soft, where nobody knows); none; red and round.
+        outputs=np.log(np.array([[3, 1 / 3, 1 / 3], [1 / 3, 3, 9], [1 / 3] * 3, [3, 3, 1 / 3]] * 10)),
+        figures={
+            "f1": (2 / 3 + 1 + 1 + 2 / 4) / 4,
+            "accuracy": (2 / 3 + 1 + 1 + 1 / 3) / 4,
+            "exact_match": 0.5,
+            # Right are 1, 1, 0 and 1; named 1, 1, 0 and 2; true 2, 1, 0 and 2.
+            "micro_f1": 2 * 3 / (4 + 5),
+            # What is said has 3/4, or where it is wrong 1/4: 1, 0, 0 and 2 times.
+            "log_loss": -(math.log(3 / 4) + (math.log(1 / 4) - math.log(3 / 4)) * (1 / 3 + 2 / 3) / 4),
+            "rmse": math.sqrt(1 / 16 + (9 / 16 - 1 / 16) * (1 / 3 + 2 / 3) / 4),
+        },
+        best=np.array([[9.0, 9, -9], [-9, 9, -9], [-9, -9, -9], [9, -9, 9]] * 10),
+        constant=np.array([[9.0, 9, -9]] * 40),
+        wrong=[
+            (torch.zeros(2, 3), "int64; got torch.float32"),
+            (torch.zeros(2, dtype=torch.int64), r"\[2, 3\], a row of 1 and 0 for each of the 2 rows"),
+            (torch.tensor([[0, 1, 2]] * 2), "1 where a label holds, 0 where it does not, .*; got 0 .. 2"),
+        ],
+    ),
+    Row(
+        task=Dense(("ground", "sky"), (1, 4)),
+        other=Dense(("sky", "ground"), (1, 4)),
+        labels=torch.tensor([[[0, 0, 1, 1]], [[0, 1, 1, -1]], [[0, 0, 0, 0]], [[1, 1, 0, 0]]] * 10),
+        outputs=said([0, 0, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1]),
+        figures={
+            # Ground and sky: 2/3 and 1/2; 1 and 1; 1; 0 and 0.
+            "iou": (7 / 12 + 1 + 1 + 0) / 4,
+            "accuracy": (3 / 4 + 1 + 1 + 0) / 4,
+            # In all maps together ground has 2 + 1 + 4 + 0 of 3 + 1 + 4 + 4, sky 1 + 2 + 0 + 0 of 2 + 2 + 0 + 4.
+            "mean_iou": (7 / 12 + 3 / 8) / 2,
+            "log_loss": -(math.log(3 / 4) + (math.log(1 / 4) - math.log(3 / 4)) * (1 / 4 + 1) / 4),
+            "rmse": math.sqrt(1 / 16 + (9 / 16 - 1 / 16) * (1 / 4 + 1) / 4),
+        },
+        best=50 * said([0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0]),
+        constant=said([0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]),
+        wrong=[
+            (torch.zeros(2, 1, 4), "int64; got torch.float32"),
+            (torch.zeros(2, 4, dtype=torch.int64), r"\[2, 1, 4\], a map for each of the 2 rows; got \(2, 4\)"),
+            (torch.full((2, 1, 4), 2), "from 0 to 1 .*, or -1 where a position does not count; got 2 .. 2"),
         ],
     ),
 ]

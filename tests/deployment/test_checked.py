@@ -98,7 +98,7 @@ def test_answers_that_depend_on_the_batch_are_refused_with_the_size(
 
 def test_an_example_of_zeros_is_enough_to_see_it() -> None:
     with pytest.raises(DeploymentError, match="depend on the rest of the batch"):
-        answers(batch_normalized(), torch.zeros(1, 1, 6, 6), 3)
+        answers(batch_normalized(), torch.zeros(1, 1, 6, 6), (3,))
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -240,7 +240,7 @@ def test_a_network_without_parameters_is_deployed(tmp_path: Path) -> None:
 
 def test_an_example_that_the_student_does_not_take_is_told() -> None:
     with pytest.raises(BadInput, match=r"^Does cannot be run on inputs of shape \(2, 5\): mat1 and mat2 shapes"):
-        answers(Does(), torch.zeros(2, 5), 3)
+        answers(Does(), torch.zeros(2, 5), (3,))
 
 
 def test_what_is_no_network_is_told(tmp_path: Path) -> None:

@@ -96,10 +96,10 @@ class Artifact:
         return run
 
     def _check_outputs(self, outputs: Array) -> None:
-        if outputs.ndim != 2 or outputs.shape[1] != len(self.classes):
+        if list(outputs.shape[1:]) != self.manifest["output"]["shape"][1:]:
             raise CorruptFile(
                 f"{self.folder} gives outputs of shape {list(outputs.shape)}, and its {MANIFEST} names "
-                f"{len(self.classes)} classes. Deploy again."
+                f"{len(self.classes)} classes in outputs of shape {self.manifest['output']['shape']}. Deploy again."
             )
 
     def runner(self, threads: int | None = None) -> Runner:
@@ -146,7 +146,7 @@ class Artifact:
         return self.columns.encode(table, unseen=self.manifest["input"]["unseen"]).astype(np.float32)
 
     def __call__(self, inputs: Any) -> Array:
-        """Logits, float32 ``[batch, classes]``, of inputs ``[batch, ...]`` as the student was trained on them.
+        """Logits of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
             inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the manifest has a
@@ -154,7 +154,8 @@ class Artifact:
                 a table also what `encode` takes.
 
         Returns:
-            Logits, or the values of a regression.
+            Logits, or the values of a regression, float32 ``[batch, classes]``; of maps ``[batch, classes, height,
+            width]``.
 
         Raises:
             BadInput: If the shape or the type is not that of the manifest.
@@ -191,13 +192,21 @@ class Artifact:
         return self(inputs)
 
     def predict_proba(self, inputs: Any) -> Array:
-        """Probabilities, float32 ``[batch, classes]``: the softmax of the logits.
+        """Probabilities, float32 ``[batch, classes]``: the softmax of the logits, of maps at each position.
+
+        Where any of the labels may hold it is the sigmoid of each.
 
         Raises:
             BadInput: If the artifact is a regression's.
         """
-        self._must_classify("predict_proba")
+        kind = self.manifest["output"]["kind"]
+        if kind == "values":
+            remedy = "Call the artifact itself: it gives the values"
+            raise must("the artifact", "predict_proba", "a classifier", Words("a regression"), remedy)
         logits = self(inputs)
+        if kind == "log_odds":
+            sigmoids: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
+            return sigmoids
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
         return probabilities
@@ -206,16 +215,19 @@ class Artifact:
         """The name of the most probable class of each input.
 
         Raises:
-            BadInput: If the artifact is a regression's.
+            BadInput: If the artifact names no one class: a regression's, one of several labels, or of maps.
         """
-        self._must_classify("predict_classes")
+        found, remedy = "", ""
+        if self.manifest["output"]["kind"] == "values":
+            found, remedy = "a regression", "Call the artifact itself: it gives the values"
+        elif self.manifest["output"]["kind"] == "log_odds":
+            found, remedy = "labels of which any may hold", "predict_proba(inputs) > 0.5 says which are likely"
+        elif len(self.manifest["output"]["shape"]) > 2:
+            found, remedy = "maps", "artifact(inputs).argmax(axis=1) has the number of the class of each position"
+        if found:
+            raise must("the artifact", "predict_classes", "a classifier", Words(found), remedy)
         names = self.classes
         return [names[index] for index in self(inputs).argmax(axis=1).tolist()]
-
-    def _must_classify(self, verb: str) -> None:
-        if self.manifest["output"].get("kind", "logits") != "logits":
-            remedy = "Call the artifact itself: it gives the values"
-            raise must("the artifact", verb, "a classifier", Words("a regression"), remedy)
 
     def __str__(self) -> str:
         shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside

@@ -27,13 +27,13 @@ _VARIED = 8
 """Rows that are there at least, to see whether answers depend on the batch."""
 
 
-def answers(network: nn.Module, rows: Tensor, classes: int) -> Tensor:
-    """What the student answers in torch, float32 ``[rows, classes]``; the same for a row whatever is asked with it.
+def answers(network: nn.Module, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """What the student answers in torch, float32 ``[rows, *shape]``; the same for a row whatever is asked with it.
 
     Args:
         network: The student, on the CPU; it is not changed.
         rows: Inputs.
-        classes: How many outputs it must have.
+        shape: What it must give for a row.
 
     Raises:
         BadInput: If it cannot be asked about the rows, or has another number of outputs.
@@ -53,9 +53,9 @@ def answers(network: nn.Module, rows: Tensor, classes: int) -> Tensor:
                 f"{name} cannot be run on inputs of shape {tuple(rows.shape)}: {telling(error)}. "
                 "Pass an example as the student was trained on them."
             ) from error
-        if expected.shape != (len(rows), classes):
+        if expected.shape != (len(rows), *shape):
             got = tuple(expected.shape)
-            raise must("logits", name, f"of shape {(len(rows), classes)}", got, "Check `classes`")
+            raise must("logits", name, f"of shape {(len(rows), *shape)}", got, "Check `classes`, and `size` of maps")
         _check(lambda some: forward(network, some), _varied(network, rows), name, tolerance_of(network))
     return expected
 
@@ -74,6 +74,7 @@ def checked(
     *,
     tolerance: float | None = TOLERANCE,
     rounds: bool = False,
+    of_labels: bool = False,
 ) -> dict[str, Any]:
     """Run the files on the rows; what was seen, or a refusal.
 
@@ -84,6 +85,7 @@ def checked(
         expected: Logits of the student.
         tolerance: How far they may be from the expected ones, as a share of the largest (at least 1); None for any.
         rounds: Whether activations are rounded, see `_UNTOUCHED`.
+        of_labels: Whether outputs are log-odds of labels, each of which is decided by itself.
 
     Returns:
         ``rows``, how many there were; ``tolerance``, how far apart a row's answers in other batches may be;
@@ -123,7 +125,8 @@ def checked(
         raise DeploymentError(
             f"{name} differs from torch by {held:.3g} where {bound:.3g} is the bound, on {len(rows)} inputs. {remedy}"
         )
-    agreement = float((together.argmax(1) == expected.argmax(1)).mean())
+    decide: Callable[[Array], Any] = (lambda given: given > 0) if of_labels else (lambda given: given.argmax(1))
+    agreement = float((decide(together) == decide(expected)).mean())
     return {"rows": len(rows), "tolerance": consistent, "largest_difference": largest, "same_decision": agreement}
 
 

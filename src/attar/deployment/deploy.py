@@ -87,7 +87,8 @@ def deploy(
     columns: Columns | None = None,
     unseen: Literal["error", "missing"] = "error",
     scale: float | int | None = None,
-    output: Literal["logits", "values"] = "logits",
+    output: Literal["logits", "log_odds", "values"] = "logits",
+    size: Sequence[int] = (),
 ) -> Artifact:
     """Write a student as files that one runtime executes, and make sure that it does.
 
@@ -98,7 +99,8 @@ def deploy(
     layers executed with low-bit weights, must be within 0.05 of the largest.
 
     Args:
-        student: Any module from ``[batch, ...]`` to logits ``[batch, classes]``, alone or among other outputs. It is
+        student: Any module from ``[batch, ...]`` to logits ``[batch, classes]`` (of maps ``[batch, classes, height,
+            width]``), alone or among other outputs. It is
             not changed. Numbers of another type than float32 are deployed in float32, if the network runs in it.
         candidate: One of `candidates`, its name, or a runtime's name (which means float32).
         folder: Where to write; made if need be. An artifact that is there is replaced.
@@ -112,7 +114,9 @@ def deploy(
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
         scale: What uint8 numbers were divided by in training, 255 for pixels. The artifact then takes such numbers,
             too, and divides them itself; None where it is to take nothing but what the student takes.
-        output: Whether the student gives logits of classes, or the values of a regression.
+        output: Whether the student gives logits of classes, log-odds of labels of which any may hold, or the values of
+            a regression.
+        size: Height and width of the maps that it gives, ``[batch, classes, height, width]``; empty for others.
 
     Raises:
         BadInput: If an argument breaks its rule.
@@ -134,6 +138,7 @@ def deploy(
             unseen=unseen,
             scale=scale,
             output=output,
+            size=size,
         )
 
 
@@ -148,7 +153,8 @@ def deploy_prepared(
     columns: Columns | None = None,
     unseen: Literal["error", "missing"] = "error",
     scale: float | int | None = None,
-    output: Literal["logits", "values"] = "logits",
+    output: Literal["logits", "log_odds", "values"] = "logits",
+    size: Sequence[int] = (),
 ) -> Artifact:
     """Do what `deploy` does for one of several candidates of a student, which share its graph and its codes.
 
@@ -185,7 +191,7 @@ def deploy_prepared(
     form = student.quantized if kind.quantized else student.floats
     network = form.network
     rows = torch.cat([example] if calibration is None else [example, calibration[:_CHECKED_ROWS]]).detach().cpu()
-    expected = answers(network, rows, len(classes))
+    expected = answers(network, rows, (len(classes), *size))
 
     target = Path(folder)
     _refuse_foreign(target)
@@ -219,7 +225,7 @@ def deploy_prepared(
             },
             "output": {
                 "name": OUTPUT,
-                "shape": ["batch", len(classes)],
+                "shape": ["batch", len(classes), *size],
                 "dtype": "float32",
                 "classes": list(classes),
                 "kind": output,
@@ -248,6 +254,7 @@ def deploy_prepared(
             expected.numpy(),
             tolerance=None if bound is None else max(bound, tolerance_of(network)),
             rounds=rounds,
+            of_labels=output == "log_odds",
         )
         write_file(unfinished / MANIFEST, to_text(manifest, indent=2))
     return Artifact(target, manifest, _allow=allow)

@@ -105,12 +105,14 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         return "'input.shape' is not a list of sizes"
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or not classes:
         return "'output.classes' is not a list of names"
-    if manifest["output"].get("shape") != ["batch", len(classes)]:
+    gives = manifest["output"].get("shape")
+    sizes = gives[2:] if isinstance(gives, list) else [0]
+    if not all(type(size) is int and size > 0 for size in sizes) or gives != ["batch", len(classes), *sizes]:
         return (
             f"'output.classes' has {len(classes)} names for outputs of shape {shown(manifest['output'].get('shape'))}"
         )
-    if manifest["output"].get("kind") not in ("logits", "values"):
-        return "'output.kind' is neither 'logits' nor 'values'"
+    if manifest["output"].get("kind") not in ("logits", "log_odds", "values"):
+        return "'output.kind' is neither 'logits', 'log_odds' nor 'values'"
     if not _positive(manifest["checked"].get("tolerance")):
         return "'checked.tolerance' is no positive number"
     scale = manifest["input"].get("scale")

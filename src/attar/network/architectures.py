@@ -15,6 +15,10 @@ _DEEPEST = 1000
 """Layers of one kind at most: a few bytes of a file can ask for any number, and deeper ones are not trained."""
 
 
+_FURTHEST = 16
+"""Pixels between the taps of a convolution, at most."""
+
+
 def _check_widths(name: str, of: str, widths: Sequence[int]) -> None:
     if not isinstance(widths, Sequence) or len(widths) > _DEEPEST:
         got = f"{len(widths)} of them" if isinstance(widths, Sequence) else widths
@@ -105,6 +109,38 @@ def convnet(
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, *head, nn.Linear(width, classes))
+
+
+def segmenter(classes: int, widths: Sequence[int], channels: int = 1, dropout: float = 0.0) -> nn.Module:
+    """A fully convolutional network: logits for each pixel of images of any size.
+
+    Each width is a 3x3 convolution with batch normalization; from the second on its taps lie twice as far apart as
+    before, so that each pixel is seen with ever more of what is around it, up to 16 pixels apart.
+
+    Args:
+        classes: Logits per pixel.
+        widths: Output channels of each convolution.
+        channels: Channels of the input.
+        dropout: Probability of dropping a whole map before the last layer.
+
+    Raises:
+        BadInput: If there are no widths.
+    """
+    if not widths:
+        raise must("widths", "segmenter", "not empty", widths, "Give the channels of each convolution")
+    _check_widths("widths", "segmenter", widths)
+    layers: list[nn.Module] = []
+    width = channels
+    for place, size in enumerate(widths):
+        apart = min(2**place, _FURTHEST)
+        layers += [
+            nn.Conv2d(width, size, 3, padding=apart, dilation=apart, bias=False),
+            nn.BatchNorm2d(size),
+            nn.ReLU(inplace=True),
+        ]
+        width = size
+    head = [nn.Dropout2d(dropout)] if dropout else []
+    return nn.Sequential(*layers, *head, nn.Conv2d(width, classes, 1))
 
 
 class _Residual(nn.Module):

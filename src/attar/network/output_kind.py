@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attar.network.standardize import Standardize
+from attar.ops.maps import classes_last
 
-Kind = Literal["logits", "probabilities", "log_probabilities", "values", "sigmoids"]
-"""What a model is found to give: sigmoids are probabilities that were made of each number alone."""
+Kind = Literal["logits", "probabilities", "log_probabilities", "values", "sigmoids", "log_odds"]
+"""What a model is found to give: sigmoids are probabilities that were made of each number alone, log-odds what they
+were made of."""
 
 TOLERANCES = {torch.float16: 5e-3, torch.bfloat16: 3e-2}
 """How far the sum of probabilities in coarse numbers may be from 1."""
@@ -22,19 +24,19 @@ _PROBES = 32
 
 
 def recognized(
-    numbers: Float[Tensor, "rows width"], precision: torch.dtype = torch.float32, *, few: bool = False
+    numbers: Float[Tensor, "rows width *size"], precision: torch.dtype = torch.float32, *, few: bool = False
 ) -> Kind:
     """What some rows look like; what looks like probabilities may still be logits that happen to.
 
     Rows with a NaN say nothing.
 
     Args:
-        numbers: What a model gave.
+        numbers: What a model gave; of maps each position is a row.
         precision: The type that it computed in: how exactly probabilities can add up to 1.
         few: Whether rows that are all the same may be of a sigmoid; an untrained head that gives zeros has such too.
     """
     tolerance = TOLERANCES.get(precision, 1e-4)
-    rows = numbers.detach().double()
+    rows = classes_last(numbers.detach().double()).flatten(0, -2)
     rows = rows[~rows.isnan().any(dim=1)]
     if not rows.numel():
         return "logits"
@@ -55,7 +57,7 @@ def found_kind(
     their size and a hundred times as large: numbers that are probabilities there as well are so for every input.
 
     Args:
-        ask: From inputs to the numbers of the model, ``[batch, width]``.
+        ask: From inputs to the numbers of the model, ``[batch, width]``, or maps of them.
         inputs: ``[batch, ...]``, at least one row.
         numbers: What it gave for these.
         precision: As in `recognized`.

@@ -94,6 +94,30 @@ def geometric_mean(
     return torch.log_softmax((torch.log_softmax(logits, dim=-1) * shares).sum(dim=0), dim=-1)
 
 
+def mean_of_sigmoids(
+    logits: Float[Tensor, "members *batch labels"], weights: Sequence[float | int] | None = None
+) -> Float[Tensor, "*batch labels"]:
+    r"""Log-odds of the weighted arithmetic mean of the members' probabilities, each the sigmoid of its logit.
+
+    :math:`\log \bar p - \log (1 - \bar p)` with :math:`\bar p = \sum_m w_m \, \sigma(z_m)`. Worked out in the log
+    domain: finite for every finite logit.
+
+    Args:
+        logits: Log-odds of every member.
+        weights: One positive number per member, on any scale; None counts all the same.
+
+    Raises:
+        BadInput: If there are no members, or ``weights`` breaks its rule.
+
+    Example:
+        >>> mean_of_sigmoids(torch.tensor([[[0.9]], [[0.5]]]).logit()).sigmoid()
+        tensor([[0.7000]])
+    """
+    shares = _column([math.log(share) for share in _shares(logits, weights, "mean_of_sigmoids")], logits)
+    yes, no = (torch.nn.functional.logsigmoid(one) + shares for one in (logits, -logits))
+    return torch.logsumexp(yes, dim=0) - torch.logsumexp(no, dim=0)
+
+
 def _shares(logits: Tensor, weights: Sequence[float | int] | None, caller: str) -> list[float]:
     """The weights scaled to sum to 1."""
     members = logits.shape[0]

@@ -14,6 +14,7 @@ from attar.errors import must, near, shown
 from attar.network.scaled_outputs import center_and_scale
 from attar.pipeline.section import as_table, build
 from attar.tasks.task import Task
+from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import (
@@ -33,6 +34,8 @@ LOSSES: dict[str, type[Any]] = {
     "soft_targets": SoftTargets,
     "hard_labels": HardLabels,
     "hard_values": HardValues,
+    "binary_labels": BinaryLabels,
+    "binary_targets": BinaryTargets,
     "centered_logits": CenteredLogits,
     "squared_error": SquaredError,
     "decoupled": Decoupled,

@@ -65,6 +65,7 @@ def artifact_of(
             unseen="missing",  # as it is measured, see from_tables
             scale=scale,
             output=context.dataset.task.target,
+            size=context.dataset.task.shape[1:],
         )
         return {}
 

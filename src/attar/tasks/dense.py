@@ -17,7 +17,7 @@ from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks import metrics
 from attar.tasks.chance import against_chance
-from attar.tasks.intervals import of_mean
+from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import Floats, Metric
 from attar.tasks.task import Chance, Losses
@@ -229,7 +229,7 @@ class Dense:
         return DenseQuality(
             examples=len(truth),
             iou=_IOU.figure(logits, truth),
-            interval=of_mean(metrics.image_ious(logits, truth)),
+            interval=mean_interval(metrics.image_ious(logits, truth)),
             accuracy=_ACCURACY.figure(logits, truth),
             mean_iou=float(np.nanmean(ious)),
             log_loss=_LOG_LOSS.figure(logits, truth),
@@ -259,7 +259,7 @@ class Dense:
         constants["the most frequent class of each position"] = frequent
 
         def scores(said: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
-            return metrics.image_ious(np.stack([said == one for one in numbers], axis=1), true)
+            return metrics.image_ious(np.stack([said == one for one in numbers], axis=1).astype(np.float32), true)
 
         return against_chance(scores, logits.argmax(axis=1), truth, constants, "IoU per image", split)
 

@@ -37,10 +37,10 @@ def wilson(successes: int, examples: int, *, level: float = 0.95) -> tuple[float
         raise must("successes", "wilson", "from 0 to examples, of at least 1", (successes, examples), "Count again")
     if not 0 < level < 1:
         raise must("level", "wilson", "between 0 and 1", level, "Use 0.95")
-    return _of_share(successes / examples, examples, level)
+    return _of_share(successes / examples, float(examples), level)
 
 
-def of_mean(scores: NDArray[Any], *, level: float = 0.95) -> tuple[float, float]:
+def mean_interval(scores: NDArray[Any], *, level: float = 0.95) -> tuple[float, float]:
     """Interval of the mean of scores from 0 to 1, such as the share of each image that is right.
 
     It is Wilson's of a share, of as many examples as would spread so much if each were right or wrong: scores that vary
@@ -52,7 +52,7 @@ def of_mean(scores: NDArray[Any], *, level: float = 0.95) -> tuple[float, float]
         level: Coverage, between 0 and 1.
 
     Example:
-        >>> low, high = of_mean(np.array([0.9, 0.8, 1.0, 0.7, 0.9, 0.8] * 10))
+        >>> low, high = mean_interval(np.array([0.9, 0.8, 1.0, 0.7, 0.9, 0.8] * 10))
         >>> round(low, 3), round(high, 3)
         (0.816, 0.876)
     """
@@ -73,7 +73,6 @@ def _of_share(share: float, examples: float, level: float) -> tuple[float, float
     margin = z / (1 + weight) * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
     # At the ends the interval touches 0 or 1 exactly; say so without rounding.
     return (0.0 if share == 0 else center - margin, 1.0 if share == 1 else center + margin)
-
 
 
 def root_mean_interval(squares: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks import metrics
 from attar.tasks.chance import against_chance
-from attar.tasks.intervals import of_mean
+from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import Floats, Metric
 from attar.tasks.task import Chance, Losses
@@ -176,7 +176,9 @@ class MultiLabel:
         if not bool((labels != ABSENT).any()):
             return
         for value, holds in ((1, "holds for"), (0, "does not hold for")):
-            none = [name for name, there in zip(self.classes, (labels == value).any(0).tolist(), strict=True) if not there]
+            none = [
+                name for name, there in zip(self.classes, (labels == value).any(0).tolist(), strict=True) if not there
+            ]
             if none:
                 remedy = "Give such an example, or leave the label out"
                 got = Words(f"{none[0]!r}, which {holds} no example")
@@ -213,15 +215,13 @@ class MultiLabel:
         return MultiLabelQuality(
             examples=len(truth),
             f1=_F1.figure(logits, truth),
-            interval=of_mean(metrics.f1_scores(logits, truth)),
+            interval=mean_interval(metrics.f1_scores(logits, truth)),
             accuracy=_ACCURACY.figure(logits, truth),
             exact_match=_EXACT.figure(logits, truth),
             micro_f1=_MICRO.figure(logits, truth),
             log_loss=_LOG_LOSS.figure(logits, truth),
             rmse=_RMSE.figure(logits, truth),
-            per_class={
-                name: _of_label(logits[:, place], truth[:, place]) for place, name in enumerate(self.classes)
-            },
+            per_class={name: _of_label(logits[:, place], truth[:, place]) for place, name in enumerate(self.classes)},
         )
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.float64]:

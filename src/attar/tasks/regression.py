@@ -81,7 +81,7 @@ class Regression:
     """
 
     use: ClassVar[str] = "regression"
-    target: ClassVar[Literal["logits", "values"]] = "values"
+    target: ClassVar[Literal["logits", "log_odds", "values"]] = "values"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "kind": "values"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in (RMSE_OF_VALUES, _MAE, _R2)})
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
 from attar.errors import must, near
-from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabilities
+from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabilities, mean_of_sigmoids
 from attar.ops.subset_mean import check_subsets, mean_of_subsets
+from attar.teachers.outputs import Gives
 from attar.teachers.resized import ResizedTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives
@@ -24,6 +24,41 @@ MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
     "geometric": geometric_mean,
 }
 """The ways to average, by the name that recipes use."""
+
+
+_OF_ODDS = "sigmoids"
+"""The mean of probabilities of which each belongs to one label."""
+
+
+def mean_for(mean: str, given: Gives) -> str:
+    """How outputs of a kind are averaged where a user asks for a mean.
+
+    Values are averaged as they are, since they have no probabilities. Of log-odds the mean of the probabilities is that
+    of the sigmoids, and both other means are those of the log-odds.
+
+    Args:
+        mean: A key of `MEANS`.
+        given: What the members give.
+    """
+    if given == "log_odds" and mean == "probabilities":
+        return _OF_ODDS
+    return mean if given == "logits" else "logits"
+
+
+def averaged(mean: str, outputs: Tensor, weights: Sequence[float | int] | None) -> Tensor:
+    """The mean of the members' outputs.
+
+    Args:
+        mean: What `mean_for` gives.
+        outputs: ``[members, batch, classes]``, or ``[members, batch, classes, height, width]``.
+        weights: One positive number per member; None counts all the same.
+    """
+    if mean == _OF_ODDS:
+        return mean_of_sigmoids(outputs, weights)
+    function = MEANS[mean]
+    if outputs.dim() == 3 or function is mean_of_logits:
+        return function(outputs, weights)
+    return function(outputs.movedim(2, -1), weights).movedim(-1, 1)
 
 
 def shares(members: int, mean: str, weights: Sequence[float | int] | None, of: str) -> tuple[float, ...]:
@@ -103,7 +138,7 @@ class Ensemble:
                 "Leave out the members trained on other classes",
             )
         if len({gives(member) for member in self.members}) > 1:
-            remedy = "Average those that give values apart from those that give logits"
+            remedy = "Average those that give values or log-odds apart from those that give logits"
             got = [gives(member) for member in self.members]
             raise must("members", "Ensemble", "all classifiers, or all regressors", got, remedy)
         self.mean = mean
@@ -112,7 +147,7 @@ class Ensemble:
         self.classes = counts[0]
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives: what its members do."""
         return gives(self.members[0])
 
@@ -126,7 +161,7 @@ class Ensemble:
         networks = [module for module in modules if module is not None]
         return Averaged(networks, self._mean, self.weights).eval() if len(networks) == len(modules) else None
 
-    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs: the log of the mean probabilities, or the mean of the logits.
 
         Raises:
@@ -136,7 +171,7 @@ class Ensemble:
         for position, member in enumerate(self.members):
             logits = ask(member, inputs)
             wanted = self.classes if self.known is None else len(self.known[position])
-            if logits.shape != (len(inputs), wanted):
+            if logits.dim() not in (2, 4) or logits.shape[:2] != (len(inputs), wanted):
                 rule = f"a tensor [{len(inputs)}, {wanted}]"
                 raise must(
                     "output", f"member {position}, {member!r},", rule, list(logits.shape), "Leave this member out"
@@ -144,12 +179,12 @@ class Ensemble:
             member_logits.append(logits)
         if self.known is not None:
             return mean_of_subsets(member_logits, self.known, self.classes, self.weights)
-        return MEANS[self._mean](torch.stack(member_logits), self.weights)
+        return averaged(self._mean, torch.stack(member_logits), self.weights)
 
     @property
     def _mean(self) -> str:
-        """How members are averaged: values as they are, since they have no probabilities."""
-        return "logits" if self.gives == "values" else self.mean
+        """How members are averaged; see `mean_for`."""
+        return mean_for(self.mean, self.gives)
 
     def fingerprint(self) -> str:
         """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""
@@ -189,7 +224,7 @@ class Averaged(nn.Module):
 
         Args:
             networks: Each maps ``[batch, ...]`` to logits ``[batch, classes]``.
-            mean: What is averaged; a key of `MEANS`.
+            mean: What is averaged, as `averaged` takes it.
             weights: One positive number per network.
         """
         super().__init__()
@@ -199,4 +234,4 @@ class Averaged(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits ``[batch, classes]`` of the whole; each network gets a copy, as it may work in place."""
-        return MEANS[self.mean](torch.stack([network(inputs.clone()) for network in self.networks]), self.weights)
+        return averaged(self.mean, torch.stack([network(inputs.clone()) for network in self.networks]), self.weights)

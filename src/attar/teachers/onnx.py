@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.teachers.onnx_file import OnnxFile, not_readable
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import Output, rows_of
+from attar.teachers.outputs import Gives, Output, rows_of
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
@@ -100,11 +100,11 @@ class OnnxTeacher:
         self.classes: int = classes
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives."""
         return self.output_reader.gives
 
-    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs.
 
         Raises:
@@ -125,7 +125,7 @@ class OnnxTeacher:
         other.threads, other._session = threads, _open(self.file, threads)
         session, name, wanted = other._session, self._input.name, [self._name]
         output = next(value for value in session.get_outputs() if value.name == self._name)
-        alone = self._input.type == output.type == "tensor(float)" and len(output.shape) == 2
+        alone = self._input.type == output.type == "tensor(float)" and len(output.shape) in (2, 4)
         bare = self.output_reader.kind in ("logits", "log_probabilities", "values") and not self.output_reader.remarks
         if alone and bare and self._order is None and output.shape[1] == self.classes:
             return lambda inputs: session.run(wanted, {name: inputs})[0]
@@ -163,7 +163,7 @@ class OnnxTeacher:
             total.update("|".join(read).encode())
         return total.hexdigest()
 
-    def _numbers(self, inputs: Tensor) -> Float32[Tensor, "batch width"]:
+    def _numbers(self, inputs: Tensor) -> Float32[Tensor, "batch width *size"]:
         """What the file gives, one row for each of the inputs."""
         if not len(inputs):
             return torch.empty(0, self.classes)
@@ -287,7 +287,7 @@ class OnnxTeacher:
         if output.type not in _FLOATS:
             return len(self.file.maps.get(output.name, ("", ()))[1]) or None
         shape = _without_ones(output)
-        width = shape[1] if len(shape) == 2 else 1 if shape else None
+        width = shape[1] if len(shape) in (2, 4) else 1 if shape else None
         return width if isinstance(width, int) else None
 
     def _class_order(self, names: Sequence[object] | None) -> list[int] | None:

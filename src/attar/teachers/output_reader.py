@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float32
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.network.output_kind import TOLERANCES, Kind, found_kind, recognized
-from attar.teachers.outputs import MASKED, Output, as_logits, check_output
+from attar.teachers.outputs import MASKED, Gives, Output, as_logits, check_output
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ class OutputReader:
         self.kind: Kind | None = output
         if output is None or (output == "probabilities" and known in ("probabilities", "sigmoids")):
             self.kind = known
+        elif output == "log_odds":
+            self.kind = None if known is None else "sigmoids" if known == "sigmoids" else "log_odds"
         elif output == "probabilities":  # of all classes together, or of each by itself: the numbers show it
             self.kind = None
         self.remarks: list[str] = []
@@ -59,22 +60,24 @@ class OutputReader:
             self._remark_on_kind()
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What comes out of `logits`."""
+        if self.output == "log_odds":
+            return "log_odds"
         return "values" if self.kind == "values" else "logits"
 
     @property
     def mark(self) -> str:
         """What it adds to a fingerprint: nothing where logits are used as they are."""
-        return "" if self.kind in (None, "logits", "log_probabilities") else f"from {self.kind}"
+        return "" if self.kind in (None, "logits", "log_probabilities", "log_odds") else f"from {self.kind}"
 
     def logits(
         self,
-        numbers: Float32[Tensor, "batch width"],
+        numbers: Float32[Tensor, "batch width *size"],
         classes: int,
         inputs: Tensor,
         again: Callable[[Tensor], Tensor],
-    ) -> Float32[Tensor, "batch classes"]:
+    ) -> Float32[Tensor, "batch classes *size"]:
         """Logits, or values, of what the model gave.
 
         Args:
@@ -95,7 +98,7 @@ class OutputReader:
                 f"{self._of} gives minus infinity for some classes: these are put {MASKED:g} below the largest logit "
                 "of the row (a probability of 1e-13)"
             )
-        elif kind in ("logits", "log_probabilities") and numbers.shape[1] == classes:
+        elif kind in ("logits", "log_probabilities", "log_odds") and numbers.shape[1] == classes:
             return numbers  # as nearly all teachers give them
         return as_logits(numbers, kind, classes)
 
@@ -121,12 +124,15 @@ class OutputReader:
         if self.output == "probabilities":
             of_all = numbers.shape[1] == 1 or recognized(numbers, self._precision) == "probabilities"
             self.kind = "probabilities" if of_all else "sigmoids"
+        elif self.output == "log_odds":
+            found = found_kind(again, inputs, numbers, self._precision)
+            self.kind = "sigmoids" if found in ("sigmoids", "probabilities") else "log_odds"
         else:
             self.kind = found_kind(again, inputs, numbers, self._precision)
         self._remark_on_kind()
 
     def _remark_on_kind(self) -> None:
-        if self.kind in _REMARKS:
+        if self.kind in _REMARKS and self.output != "log_odds":
             stated = "" if self.output else ' (state output = "logits" if that is wrong)'
             self.remark(f"{self._of} {_REMARKS[self.kind]}{stated}")
 

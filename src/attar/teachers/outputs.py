@@ -12,8 +12,13 @@ from attar.errors import BadInput, must, near
 from attar.network.forward import forward
 from attar.network.output_kind import Kind
 
-Output = Literal["logits", "probabilities", "log_probabilities", "values"]
-"""What a model may be said to give: scores before a softmax, probabilities, their logarithms, or values."""
+Output = Literal["logits", "probabilities", "log_probabilities", "log_odds", "values"]
+"""What a model may be said to give: scores before a softmax, probabilities, their logarithms, log-odds of labels of
+which any may hold (or their sigmoids, which shows), or values."""
+
+Gives = Literal["logits", "log_odds", "values"]
+"""What comes out of a teacher: logits, which mean the same when a number is added to all classes, log-odds, of which
+each means a probability by itself, or values."""
 
 SMALLEST = 1e-7
 """Probabilities below this count as this: the logarithm of 0 is of no use to anybody."""
@@ -32,8 +37,10 @@ def check_output(output: str | None, of: str) -> None:
         raise must("output", of, "what the teacher gives", output, near(str(output), get_args(Output)))
 
 
-def rows_of(numbers: Tensor, *, batch: int, classes: int | None, of: str) -> Float[Tensor, "batch width"]:
+def rows_of(numbers: Tensor, *, batch: int, classes: int | None, of: str) -> Float[Tensor, "batch width *size"]:
     """A model's output as ``[batch, width]``: width is ``classes``, or 1 where one logit stands for two classes.
+
+    Maps, ``[batch, width, height, width]`` of more than one position, stay maps.
 
     An output without the axis of the batch where the batch is 1, without that of the classes where there is one number,
     or with axes of size 1 behind, has one added or taken away.
@@ -54,12 +61,13 @@ def rows_of(numbers: Tensor, *, batch: int, classes: int | None, of: str) -> Flo
         found = found.reshape(batch, 1)
     elif found.dim() == 1 and batch == 1:
         found = found.unsqueeze(0)
-    fits = found.dim() == 2 and found.shape[0] == batch
+    fits = found.dim() in (2, 4) and found.shape[0] == batch
     if fits and (classes in (None, found.shape[1]) or (classes == 2 and found.shape[1] == 1)):
         return found
     if fits:
         raise BadInput(
-            f"{of} gives {found.shape[1]} number{'s' if found.shape[1] > 1 else ''} for each row, and {classes} are "
+            f"{of} gives {found.shape[1]} number{'s' if found.shape[1] > 1 else ''} for each "
+            f"{'row' if found.dim() == 2 else 'position'}, and {classes} are "
             f"needed, one for each class. Use a teacher of these {classes} classes, or data of the teacher's."
         )
     wanted = f"[{batch}, {'classes' if classes is None else classes}]"
@@ -69,8 +77,10 @@ def rows_of(numbers: Tensor, *, batch: int, classes: int | None, of: str) -> Flo
     )
 
 
-def as_logits(numbers: Float32[Tensor, "batch width"], kind: Kind, classes: int) -> Float32[Tensor, "batch classes"]:
-    """Logits whose softmax is what the numbers say; values come back as they are.
+def as_logits(
+    numbers: Float32[Tensor, "batch width *size"], kind: Kind, classes: int
+) -> Float32[Tensor, "batch classes *size"]:
+    """Logits whose softmax is what the numbers say; values and log-odds come back as they are.
 
     Args:
         numbers: What a model gave, one row for each of its inputs. Where there are two classes, its one number may be
@@ -84,7 +94,7 @@ def as_logits(numbers: Float32[Tensor, "batch width"], kind: Kind, classes: int)
         >>> as_logits(torch.tensor([[0.75]]), "sigmoids", 2).softmax(1)
         tensor([[0.2500, 0.7500]])
     """
-    if kind == "values":
+    if kind in ("values", "log_odds"):
         return numbers
     if numbers.shape[1] == 1 and classes == 2:
         if kind == "logits":
@@ -123,4 +133,5 @@ class AsLogits(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of ``[batch, ...]`` inputs."""
         numbers = forward(self.network, inputs)
-        return as_logits(numbers.reshape(inputs.shape[0], -1), self.kind, self.classes)
+        maps = numbers.dim() == 4 and numbers.shape[2:] != (1, 1)
+        return as_logits(numbers if maps else numbers.reshape(inputs.shape[0], -1), self.kind, self.classes)

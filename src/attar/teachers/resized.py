@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import must
 from attar.teachers.digest import digest
+from attar.teachers.outputs import Gives
 from attar.teachers.teacher import Teacher, ask, gives
 
 
@@ -97,7 +97,7 @@ class ResizedTeacher:
         return nn.Sequential(self.change, inner).eval()
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives."""
         return gives(self.teacher)
 

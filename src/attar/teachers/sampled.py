@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +12,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import must
-from attar.ops.averaging import mean_of_probabilities
+from attar.teachers.ensemble import averaged, mean_for
+from attar.teachers.outputs import Gives
 from attar.teachers.teacher import Teacher, ask, gives
 
 
@@ -55,11 +55,11 @@ class SampledTeacher:
         self.classes = teacher.classes
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives."""
         return gives(self.teacher)
 
-    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs: logs of the mean probabilities; or the mean values."""
         if not len(inputs):
             return torch.empty(0, self.classes, device=inputs.device)
@@ -76,7 +76,7 @@ class SampledTeacher:
         np.random.seed(self.seed % 2**32)
         random.seed(self.seed)
         answers = ask(self.teacher, row.expand(self.samples, *row.shape))
-        return answers.mean(dim=0) if self.gives == "values" else mean_of_probabilities(answers)
+        return averaged(mean_for("probabilities", self.gives), answers[:, None], None)[0]
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher, the number of answers and the seed."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
 
 from jaxtyping import Float32
 from torch import Tensor
 
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import Output, rows_of
+from attar.teachers.outputs import Gives, Output, rows_of
 from attar.teachers.teacher import Teacher, ask
 
 
@@ -37,11 +36,11 @@ class StatedTeacher:
         self.output_reader = OutputReader(output, None, repr(teacher), None)
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives."""
         return self.output_reader.gives
 
-    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs.
 
         Raises:

@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32
@@ -20,8 +20,9 @@ from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
+from attar.tasks.task import Task
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import AsLogits, Output, rows_of
+from attar.teachers.outputs import AsLogits, Gives, Output, rows_of
 
 
 @runtime_checkable
@@ -29,6 +30,8 @@ class Teacher(Protocol):
     """A frozen source of targets. Anything with these three is one; there is nothing to inherit.
 
     A teacher of a regression has ``gives = "values"`` besides: its numbers are no logits, and nobody may shift them.
+    One of labels of which any may hold has ``gives = "log_odds"``. One of maps predicts ``[batch, classes, height,
+    width]``.
     """
 
     @property
@@ -45,12 +48,30 @@ class Teacher(Protocol):
         ...
 
 
-def gives(teacher: Teacher) -> Literal["logits", "values"]:
-    """What a teacher's predictions are: logits, which mean the same when a number is added to all of a row, or values.
+def gives(teacher: Teacher) -> Gives:
+    """What a teacher's predictions are: logits, log-odds or values.
 
     A teacher that does not say gives logits.
     """
-    return "values" if getattr(teacher, "gives", "logits") == "values" else "logits"
+    stated = getattr(teacher, "gives", "logits")
+    return "values" if stated == "values" else "log_odds" if stated == "log_odds" else "logits"
+
+
+def check_target(teacher: Teacher, task: Task) -> None:
+    """See that a teacher's numbers mean what the outputs of a task mean.
+
+    Raises:
+        BadInput: If they do not.
+    """
+    given = gives(teacher)
+    if given == task.target:
+        return
+    names = {"logits": "logits of classes", "log_odds": "log-odds of labels", "values": "values"}
+    stated = task.target if task.target != "logits" else "logits"
+    raise BadInput(
+        f"{named(teacher)} gives {names[given]}, and the task is {task.use}, whose outputs are {names[task.target]}. "
+        f"If it does give these, say so: as_teacher(..., output={stated!r})."
+    )
 
 
 def named(teacher: Teacher) -> str:
@@ -120,16 +141,18 @@ class NetworkTeacher:
         """Freeze a network and make it a teacher.
 
         Args:
-            module: Maps ``[batch, ...]`` to ``[batch, classes]``, alone or as the entry ``logits`` of a mapping, tuple
-                or dataclass; for two classes also ``[batch, 1]``, the logit or probability of the second. Frozen in
-                place. It gets the inputs as float32, or in the one type of all its own numbers.
+            module: Gives ``[batch, classes]`` or ``[batch, classes, height, width]`` for ``[batch, ...]``, alone or as
+                the entry ``logits`` of a mapping, tuple or dataclass; for two classes also ``[batch, 1]``, the logit or
+                probability of the second. Frozen in place. It gets the inputs as float32, or in the one type of all its
+                own numbers.
             classes: How many classes it has; None counts them by running ``example`` through it.
             example: ``[n, ...]`` inputs, n >= 1, of which the first is run. Not needed where ``classes`` is given.
             mean: Per-channel mean to subtract from the inputs first; goes with ``std``. None where the network does it
                 itself.
             std: Per-channel deviation to divide the inputs by.
             device: Where to move the network.
-            output: What the network gives; None has it found out. ``"values"`` says that it is no classifier.
+            output: What the network gives; None has it found out. ``"values"`` says that it is no classifier,
+                ``"log_odds"`` that any of its labels may hold.
 
         Raises:
             BadInput: If neither ``classes`` nor ``example`` is given, they disagree, only one of ``mean`` and ``std``
@@ -178,11 +201,11 @@ class NetworkTeacher:
         return AsLogits(self.network, self.output_reader.kind or "logits", self.classes).eval()
 
     @property
-    def gives(self) -> Literal["logits", "values"]:
+    def gives(self) -> Gives:
         """What `predict` gives."""
         return self.output_reader.gives
 
-    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
+    def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs, which stay as they are.
 
         Raises:
@@ -204,7 +227,7 @@ class NetworkTeacher:
         outputs = [self.output_reader.mark] if self.output_reader.mark else []
         return hashlib.sha256("|".join(["network", digest(self.network), *layers, *outputs]).encode()).hexdigest()
 
-    def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width"]:
+    def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width *size"]:
         """What the network gives, one row for each of the inputs."""
         # The network is the caller's as well: somebody may have put it back into train mode since.
         if any(module.training for module in self.network.modules()):  # switching every module takes a while
@@ -232,7 +255,7 @@ class NetworkTeacher:
         if number_type(self.network) not in (None, torch.float32):
             return False
         answer = self.network(inputs.clone())
-        return isinstance(answer, Tensor) and answer.dtype == torch.float32 and answer.dim() == 2
+        return isinstance(answer, Tensor) and answer.dtype == torch.float32 and answer.dim() in (2, 4)
 
     @property
     def _name(self) -> str:

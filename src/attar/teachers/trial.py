@@ -54,7 +54,7 @@ def trial(teacher: Teacher, rows: Tensor) -> None:
     inner = _sampled_of(teacher)
     with _random_state_restored():
         logits = ask(teacher, few)
-        if logits.shape != (len(few), teacher.classes) or not logits.isfinite().all():
+        if logits.shape[:2] != (len(few), teacher.classes) or not logits.isfinite().all():
             return  # whoever runs it next explains that
         # Of a teacher that is asked many times, chance is what was asked for.
         asked = teacher if inner is None else inner
@@ -159,7 +159,7 @@ def _check_repeated(teacher: Teacher, apart: float, bound: float) -> None:
 
 def _check_meaning(teacher: Teacher, logits: Tensor) -> None:
     """Refuse a user's own teacher that gives probabilities."""
-    if isinstance(teacher, NetworkTeacher | OnnxTeacher | StatedTeacher | Ensemble) or gives(teacher) == "values":
+    if isinstance(teacher, NetworkTeacher | OnnxTeacher | StatedTeacher | Ensemble) or gives(teacher) != "logits":
         return
     few = logits.shape[0] < _ENOUGH or logits.dim() != 2 or logits.shape[1] < 2
     if not few and recognized(logits.float()) == "probabilities":

@@ -20,12 +20,15 @@ class Batch:
 
     Attributes:
         inputs: ``[batch, ...]`` float32, as the student receives them.
-        labels: What is true, as the task has it: ``[batch]`` int64 class numbers (-1 where unknown), or
-            ``[batch, position]``; ``[batch, outputs]`` float32 of a regression. None without labels.
-        targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values), or its
-            likeliest classes alone; None without a teacher. A term that needs all classes asks `dense_targets`.
+        labels: What is true, as the task has it: ``[batch]`` int64 class numbers (-1 where unknown),
+            ``[batch, position]``, or ``[batch, height, width]``; ``[batch, labels]`` int64 of 1 and 0;
+            ``[batch, outputs]`` float32 of a regression. None without labels.
+        targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values; for maps
+            ``[batch, classes, height, width]``), or its likeliest classes alone; None without a teacher. A term that
+            needs all classes asks `dense_targets`.
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
-        mask: ``[batch]`` or ``[batch, position]`` bool, True where the loss counts; None counts everything.
+        mask: ``[batch]``, ``[batch, position]`` or ``[batch, height, width]`` bool, True where the loss counts; None
+            counts everything.
         features: What hidden layers gave, for the one term that is computed; only the loop sets it.
     """
 
@@ -110,7 +113,7 @@ def of_counted(values: Tensor, batch: Batch) -> Tensor:
     Positions beyond that are averaged, as all examples have equally many.
 
     Args:
-        values: ``[batch, ...]``, or ``[batch, position, ...]`` where the mask has positions.
+        values: ``[batch, ...]``, or of the mask's shape with further axes where the mask has positions.
         batch: The examples.
 
     Returns:

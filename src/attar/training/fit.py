@@ -26,12 +26,12 @@ from attar.training.forward_pass import ForwardPass
 from attar.training.job import Job, check_kinds
 from attar.training.loop_state import LoopState
 from attar.training.objective import Active, Objective
-from attar.training.prepare import check_student, learn_channels_last, prepared, probed
+from attar.training.prepare import check_student, check_suited, learn_channels_last, prepared, probed
 from attar.training.progress import Progress, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
 from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
-from attar.training.scoring import Score, total_score, usual_score
+from attar.training.scoring import OfTask, Score, total_score, usual_score
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
@@ -102,6 +102,8 @@ def fit(
         Diverged: If a term, the gradient or a weight becomes NaN or infinite; the message names the step, and the term.
     """
     check_kinds(student, objective, data, settings, teacher, feature_teacher, validation, callbacks)
+    if isinstance(data, OfTask):
+        check_suited([term.loss for term in objective.terms.values()], data.task)
     settings = settings or Training()
     job = Job(
         student=student,

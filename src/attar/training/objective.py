@@ -65,7 +65,7 @@ class Term:
 
 LOSSES = (
     "SoftTargets, HardLabels, CenteredLogits, SquaredError, Decoupled, StandardizedLogits, HiddenMatch, AttentionMaps, "
-    "RelationalDistances, RelationalAngles and HardValues"
+    "RelationalDistances, RelationalAngles, HardValues, BinaryLabels and BinaryTargets"
 )
 """The losses that come with Attar, in words."""
 

@@ -17,7 +17,10 @@ from attar.network.float32 import in_float32, number_types
 from attar.network.forward import forward
 from attar.network.layout import suits_channels_last
 from attar.network.output_kind import found_kind, last_layer
+from attar.ops.maps import classes_last
+from attar.tasks.task import Task
 from attar.training.batch import Batch, Source
+from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
 from attar.training.objective import Loss
@@ -31,7 +34,7 @@ _TOLERANCE = 5e-2
 """Largest difference of answers that may come of numbers alone, as a share of the largest answer; what depends on
 chance or on the batch is far beyond it. Deployment draws the line where the runtime does."""
 
-_JUDGING_TARGETS = (SoftTargets, CenteredLogits, SquaredError, Decoupled, StandardizedLogits)
+_JUDGING_TARGETS = (SoftTargets, CenteredLogits, SquaredError, Decoupled, StandardizedLogits, BinaryTargets)
 """Losses that hold the student's answers against the teacher's, number by number."""
 
 
@@ -115,22 +118,48 @@ def check_student(student: nn.Module, batch: Batch, losses: Sequence[Loss]) -> N
                 )
 
 
+def check_suited(losses: Sequence[Loss], task: Task) -> None:
+    """See that losses read outputs as a task means them; those of the user's own may do what they like.
+
+    Raises:
+        BadInput: If a loss is of one class among several where each label has a probability of its own, or the reverse.
+    """
+    for loss in losses:
+        binary = isinstance(loss, BinaryLabels | BinaryTargets)
+        softmax = isinstance(loss, HardLabels | Decoupled | CenteredLogits | StandardizedLogits | SoftTargets) or (
+            isinstance(loss, SquaredError) and loss.kind == "probabilities"
+        )
+        name = type(loss).__name__
+        if binary and task.target != "log_odds":
+            raise BadInput(
+                f"{name} is for labels of which any may hold, and the task is {task.use}. Use what suits it: "
+                f"{task.losses.labels['use']} against labels, {task.losses.teacher['use']} against a teacher."
+            )
+        if softmax and task.target != "logits":
+            raise BadInput(
+                f"{name} is for one class among several, and the task is {task.use}. Use what suits it: "
+                f"{task.losses.labels['use']} against labels, {task.losses.teacher['use']} against a teacher."
+            )
+
+
 def check_labels(output: Tensor, labels: Tensor | None, of: str) -> None:
     """Raise where a label has no logit.
 
     Args:
-        output: ``[..., classes]`` logits.
+        output: ``[..., classes]`` logits, or those of maps, ``[batch, classes, height, width]``.
         labels: ``[...]`` numbers of classes; None passes.
         of: Who gave the logits, as the first words of the sentence.
 
     Raises:
         BadInput: If a label is as large as there are logits.
     """
-    if labels is None or not labels.numel() or int(labels.max()) < output.shape[-1]:
+    width = classes_last(output).shape[-1]
+    if labels is None or not labels.numel() or int(labels.max()) < width:
         return
+    where = "position" if output.dim() == 4 else "row"
     raise BadInput(
-        f"{of} gives {output.shape[-1]} logit{'s' if output.shape[-1] > 1 else ''} for each row, and the labels go up "
-        f"to {int(labels.max())}, counted from 0. Give it as many outputs as there are classes."
+        f"{of} gives {width} logit{'s' if width > 1 else ''} for each {where}, and the labels go up to "
+        f"{int(labels.max())}, counted from 0. Give it as many outputs as there are classes."
     )
 
 
@@ -142,17 +171,28 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
         least = 0
         if isinstance(loss, HardLabels) and batch.labels is not None:
             least = max(1, int(batch.labels.max()) + 1)
-            width = output.shape[-1] if output.dim() == batch.labels.dim() + 1 else 0
+            given = classes_last(output)
+            width = given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0
             wanted = (count, *batch.labels.shape[1:], max(least, width))
+            if len(wanted) == 4:  # a map has its classes first
+                wanted = (count, max(least, width), *batch.labels.shape[1:])
+        elif isinstance(loss, BinaryLabels) and batch.labels is not None:
+            wanted = (count, *batch.labels.shape[1:])
         elif isinstance(loss, HardValues) and batch.labels is not None:
             wanted = (count, *batch.labels.shape[1:])
         elif isinstance(loss, _JUDGING_TARGETS) and batch.targets is not None:
             wanted = (count, *batch.targets.shape[1:])
         if wanted is None or tuple(output.shape) == wanted:
             continue
-        sizes = [str(size) for size in wanted[:-1]] + [f"{least} or more" if least else str(wanted[-1])]
+        sizes = [str(size) for size in wanted]
+        if least:
+            sizes[1 if len(wanted) == 4 else -1] = f"{least} or more"
         values = isinstance(loss, HardValues) or (isinstance(loss, SquaredError) and loss.kind == "values")
         each = "one number for each value" if values else "one logit for each class"
+        if isinstance(loss, BinaryLabels | BinaryTargets):
+            each = "one logit for each label"
+        elif len(wanted) == 4:
+            each = "one logit for each class and position"
         raise BadInput(
             f"The student gives outputs of shape {list(output.shape)} for {count} row{'s' if count > 1 else ''}, where "
             f"[{', '.join(sizes)}] is needed: {each}. Change its last layer, or let its forward return these alone."
@@ -163,4 +203,4 @@ def _takes_logits(loss: Loss) -> bool:
     """Whether a loss takes a softmax of the student's answers."""
     if isinstance(loss, SquaredError):
         return loss.kind == "probabilities"
-    return isinstance(loss, (HardLabels, *_JUDGING_TARGETS))
+    return isinstance(loss, (HardLabels, BinaryLabels, *_JUDGING_TARGETS))

@@ -70,8 +70,14 @@ def total_score(
             batch = data.batch(some, 0).to(device)
             inputs = laid_out(batch.inputs) if channels_last else batch.inputs
             values = score(forward(student, inputs, of="The student"), batch)
-            total += float(of_counted(values, batch).sum())
-            count += batch.count()
+            if batch.mask is not None and values.dim() < batch.mask.dim():
+                # The score of a whole example counts once, of however many positions it is.
+                there = batch.mask.flatten(1).any(1)
+                total += float(values[there].sum())
+                count += int(there.sum())
+            else:
+                total += float(of_counted(values, batch).sum())
+                count += batch.count()
     return total, count
 
 

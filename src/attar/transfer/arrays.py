@@ -41,13 +41,14 @@ def from_arrays(
     Args:
         name: What the data set is called; or ``x``, the inputs, where ``arrays`` is ``y``, the labels.
         arrays: Either ``x`` and ``y``, or ``x_train`` and ``y_train``, and, where they exist, ``x_val``, ``y_val``,
-            ``x_test``, ``y_test``; also ``task``, what the labels mean (``"classification"`` or ``"regression"``),
+            ``x_test``, ``y_test``; also ``task``, what the labels mean (a name of `attar.tasks.known.TASKS`),
             ``classes``, their names, ``names``, those of the values of a regression, and ``split``, for each row of
             ``x`` one of ``train``, ``validation`` and ``test``. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
             ``[n, height, width]`` gets a channel axis); labels are ``[n]`` whole numbers from 0 (or from 1), bools or
             names, in train -1, NaN or None where unknown. Without names the classes are called by their labels. Of a
             regression they are ``[n]`` or ``[n, values]`` numbers, in train NaN where unknown; numbers with a fraction
-            are values also where ``task`` is left out.
+            are values also where ``task`` is left out. Of ``"multilabel"`` they are ``[n, labels]`` of 1 and 0, of
+            ``"dense"`` whole numbers ``[n, height, width]``, -1 where unknown.
             Inputs are taken for the rows of a table if they are DataFrames, Arrow tables or lists of dicts, or if there
             is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
             (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then

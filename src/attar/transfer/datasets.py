@@ -70,7 +70,7 @@ def load(
         limit: Keep at most so many examples of each split, stratified; for trying things out.
         target: The column with the classes, or the columns with the values of a regression; for ``.csv`` and
             ``.parquet`` alone, which need it.
-        task: What the labels mean: ``classification`` or ``regression``; None for what they themselves say, see
+        task: What the labels mean, a name of `attar.tasks.known.TASKS`; None for what they themselves say, see
             `from_arrays` and `load_table`.
         nominal: Columns of which numbers are mere names; for ``.csv`` and ``.parquet`` alone.
         ignore: Columns to leave out; likewise.

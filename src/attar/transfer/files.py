@@ -12,17 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.errors import AttarError, Words, must, near
+from attar.errors import AttarError, BadInput, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
+from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
 from attar.tasks.task import Task
 from attar.transfer.arrays import Naming, from_arrays, from_tables, rows_by_role
 from attar.transfer.csv_file import Table, corrupt, read_csv
+from attar.transfer.label_arrays import multilabel_of
 from attar.transfer.limits import allowed, existing, printable, too_large
 from attar.transfer.npz import read_npz
 from attar.transfer.split import Dataset
@@ -109,8 +112,9 @@ def load_table(
         target: Name of the column with the classes: strings, whole numbers or bools, of which the sorted distinct ones
             are the classes. Rows in which it is missing are unlabeled and stay in train. Of a regression the name of
             the column of numbers, or several names.
-        task: What the target means: ``classification`` or ``regression``; None takes many different numbers with a
-            fraction for values, and all else for classes.
+        task: What the target means: ``classification``, ``multilabel`` (columns of 1 and 0, one for each label) or
+            ``regression``; None takes many different numbers with a fraction, and several columns, for values, and all
+            else for classes.
         nominal: Names of columns of which numbers are mere names. Columns of strings and bools are nominal anyway.
         ignore: Names of columns to leave out.
         split: Name of the column that says for each row whether it is for train, validation or test.
@@ -132,9 +136,11 @@ def load_table(
     targets = [target] if isinstance(target, str) else cells.distinct(target)
     if not targets or (len(targets) > 1 and use == "classification"):
         raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
-    use = "regression" if len(targets) > 1 else use
+    if use == "dense":
+        raise BadInput(f"task of {name} is dense, and a table holds no maps. Give an .npz file with arrays x and y.")
+    use = "regression" if len(targets) > 1 and use is None else use
     # A typo in a column of numbers is told when it is known to be one.
-    skip = (*nominal, *(() if use == "regression" else targets))
+    skip = (*nominal, *(() if use in ("regression", "multilabel") else targets))
     reader = _Reader(skip, encoding, decimal, max_bytes)
     first = reader.read(path)
     names = cells.distinct(first.rows.column_names)
@@ -219,7 +225,7 @@ def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
     return table.select(list(names))
 
 
-def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Values | _Classes:
+def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Values | _Labels | _Classes:
     """How labels are read, once it is clear what they mean.
 
     Raises:
@@ -231,6 +237,8 @@ def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> 
         use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
     if use == "regression":
         return _Values(tuple(targets), first.decimal)
+    if use == "multilabel":
+        return _Labels(tuple(targets), first.decimal)
     return _Classes(targets[0], tuple(_classes(name, first.rows, targets[0])))
 
 
@@ -249,10 +257,29 @@ class _Values:
     def of(self, path: Path, table: Any) -> Tensor:
         """The values of each row of a file."""
         name = printable(path.name)
+        return values_as_labels("the target", name, self.numbers(name, table))
+
+    def numbers(self, name: str, table: Any) -> NDArray[np.float64]:
+        """The numbers ``[rows, columns]`` of a file, NaN where one is missing."""
         for target in self.targets:
             if target not in table.column_names:
                 raise must("target", name, "one of its columns", target, near(target, table.column_names))
-        return values_as_labels("the target", name, columns_of_values(name, table, self.targets, self.decimal))
+        return columns_of_values(name, table, self.targets, self.decimal)
+
+
+class _Labels(_Values):
+    """Columns of 1 and 0, of which any may hold."""
+
+    @property
+    def task(self) -> Task:
+        """The labels of these columns."""
+        return MultiLabel(self.targets)
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The labels of each row of a file."""
+        name = printable(path.name)
+        labels, _ = multilabel_of(name, {"train": ("the target", self.numbers(name, table))}, self.targets)
+        return labels["train"]
 
 
 @dataclass(frozen=True)

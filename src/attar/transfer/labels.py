@@ -65,6 +65,8 @@ def _array(key: str, name: str, values: object) -> NDArray[Any]:
     array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.ndim != 1:
         remedy = "Use .argmax(1) for one-hot rows, .reshape(-1) for a column"
+        if array.ndim == 2:
+            remedy += ', task "multilabel" where any of several labels may hold'
         raise must(key, name, "[n], one number for each row", tuple(array.shape), remedy)
     if array.dtype.kind == "O":
         array = _of_objects(key, name, array)

@@ -10,7 +10,7 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.ops.top_k import TopK
 from attar.tasks.task import Task
-from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.teacher import Teacher, ask, check_target, gives
 from attar.teachers.trial import trial
 from attar.training.batch import Batch
 from attar.transfer.datasets import Split
@@ -24,7 +24,8 @@ class TargetSource(Protocol):
     """What gives the targets of a batch: stored ones, a live teacher, or a function of the user's."""
 
     def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor | TopK:
-        """The teacher's logits, ``[batch, classes]`` float32, or the classes that are likeliest for it.
+        """The teacher's outputs, ``[batch, classes]`` float32 (maps ``[batch, classes, height, width]``), or the
+        classes that are likeliest for it.
 
         Args:
             inputs: ``[batch, ...]`` float32, the examples as they look in this view.
@@ -59,7 +60,7 @@ class Live:
     def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor:
         """The teacher's logits for the inputs, less their mean over the classes; ``rows`` and ``view`` do not matter.
 
-        Values, which a regression gives, are nobody's to shift: they come as they are.
+        Values, which a regression gives, and log-odds are nobody's to shift: they come as they are.
 
         Raises:
             BadInput: If a number is not finite, a logit does not fit float16, or the teacher does not answer alike.
@@ -71,7 +72,7 @@ class Live:
         if gives(self.teacher) == "values":
             check_values(outputs, lambda row: f"row {row} of {self.teacher!r}")
             return outputs
-        return round_through_store(outputs)
+        return round_through_store(outputs, gives(self.teacher))
 
 
 class TransferSet:
@@ -120,6 +121,12 @@ class TransferSet:
             raise must("targets", "TransferSet", "given where there are no labels", None, remedy)
         if isinstance(targets, Targets):
             _check_stored(targets, split, views)
+        self._moves = len(split.task.shape) > 1 and (views.flip or views.shift > 0)
+        if self._moves and tuple(split.task.shape[1:]) != tuple(split.inputs.shape[2:]):
+            rule = f"without flip and shift where maps of {split.task.shape[1:]} do not cover the inputs' pixels"
+            raise must("views", "TransferSet", rule, tuple(split.inputs.shape[2:]), "Leave flip and shift out")
+        if isinstance(targets, Live):
+            check_target(targets.teacher, split.task)
         self.split = split
         self.views = views
         self.targets = targets
@@ -151,6 +158,8 @@ class TransferSet:
         ids = self.split.ids.index_select(0, rows)
         inputs = self.views(self.split.floats(rows), ids, view)
         labels = self.split.labels.index_select(0, rows) if self.labelled and self.split.labels is not None else None
+        if labels is not None and self._moves:
+            labels = self.views.of_maps(labels, ids, view)
         mask = None if labels is None else self.task.mask(labels)
         if self.targets is None:
             return Batch(inputs=inputs, labels=labels, ids=ids, mask=mask)

@@ -11,6 +11,7 @@ from attar.errors import BadInput, must, near
 from attar.tasks.classification import Classification
 from attar.tasks.known import TASKS
 from attar.tasks.task import Task
+from attar.transfer.label_arrays import are_maps, dense_of, multilabel_of
 from attar.transfer.labels import numbered_labels
 from attar.transfer.values import are_values, doubtful, regression_of
 
@@ -26,8 +27,9 @@ def truth_of(
     Args:
         name: What the data set is called.
         given: By the role of a split, the key of its labels and the labels; ``train`` must be there.
-        task: What a task is called: ``classification`` or ``regression``. None looks at the labels of train: numbers
-            with a fraction are values, all else is classes.
+        task: What a task is called: ``classification``, ``multilabel``, ``regression`` or ``dense``. None looks at the
+            labels of train: numbers with a fraction are values, whole numbers ``[n, height, width]`` are maps, all else
+            is classes.
         classes: Names of the classes; None where the labels tell.
         names: Names of the values of a regression.
 
@@ -41,6 +43,10 @@ def truth_of(
         return regression_of(name, given, names)
     if names is not None:
         raise must("names", name, "given for a regression alone", names, "Name classes in classes")
+    if use == "multilabel":
+        return multilabel_of(name, given, classes)
+    if use == "dense":
+        return dense_of(name, given, classes)
     labels, found = numbered_labels(name, given, classes)
     return labels, Classification(found)
 
@@ -68,6 +74,8 @@ def guessed(name: str, key: str, labels: object, task_key: str) -> str:
     Raises:
         BadInput: If that is open.
     """
+    if are_maps(labels):
+        return "dense"
     values = are_values(labels)
     if values is None:
         raise doubtful(key, name, task_key)

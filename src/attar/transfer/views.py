@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from attar.errors import BadInput, must
+from attar.tasks.labels import ABSENT
 from attar.training.checked import check_types
 from attar.transfer import draws
 
@@ -132,9 +133,24 @@ class Views:
             seen = seen + self._noise(inputs, ids, view)
         return seen
 
+    def of_maps(self, maps: Int64[Tensor, " batch height width"], ids: Int64[Tensor, " batch"], view: int) -> Tensor:
+        """The maps of class numbers that belong to one view of each example: they move with the pixels.
+
+        Args:
+            maps: ``[batch, height, width]``, of the size of the pictures.
+            ids: The identity of each example.
+            view: Number of the view, ``0 .. count - 1``.
+
+        Returns:
+            ``[batch, height, width]``; what moves in is not known.
+        """
+        if not (self.flip or self.shift):
+            return maps
+        return self._moved(maps[:, None], ids, view, fill=ABSENT)[:, 0]
+
     def _moved(
-        self, inputs: Float[Tensor, " batch *shape"], ids: Int64[Tensor, " batch"], view: int
-    ) -> Float[Tensor, " batch *shape"]:
+        self, inputs: Shaped[Tensor, " batch *shape"], ids: Int64[Tensor, " batch"], view: int, fill: int = 0
+    ) -> Shaped[Tensor, " batch *shape"]:
         """The inputs flipped and shifted, both by one gather from the padded pictures."""
         shape = tuple(inputs.shape)
         if inputs.dim() != 4:
@@ -151,7 +167,7 @@ class Views:
             column = torch.where(flipped, width - 1 - column, column)
         row = torch.arange(height, device=inputs.device).expand(batch, height)
         if shift:
-            inputs = F.pad(inputs, (shift, shift, shift, shift))
+            inputs = F.pad(inputs, (shift, shift, shift, shift), value=fill)
             row = row + draws.below(2 * shift + 1, bits, lane=1)[:, None]
             column = column + draws.below(2 * shift + 1, bits, lane=2)[:, None]
         position = (row * inputs.shape[3])[:, :, None] + column[:, None, :]

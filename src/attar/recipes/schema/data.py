@@ -33,8 +33,10 @@ class DataSection(Section):
     target: str | list[str] | None = Field(
         None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"
     )
-    task: Literal["classification", "regression"] | None = Field(
-        None, description="what labels mean; many different numbers with a fraction are values, all else is classes"
+    task: Literal["classification", "multilabel", "regression", "dense"] | None = Field(
+        None,
+        description="what labels mean; many different numbers with a fraction are values, maps of whole numbers are "
+        "dense, all else is classes",
     )
     nominal: list[str] = Field(default_factory=list, description="columns of numbers that are names of something")
     ignore: list[str] = Field(default_factory=list, description="columns of a table to leave out, such as ids")

@@ -21,6 +21,7 @@ from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
+from attar.training.losses.binary import BinaryLabels
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import HardLabels, HardValues
 from attar.training.objective import Objective, Term
@@ -174,7 +175,12 @@ class Recipe(Section):
 
     def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
         """Terms of labels must have some."""
-        for name, kind in (("hard_labels", HardLabels), ("hard_values", HardValues), ("decoupled", Decoupled)):
+        for name, kind in (
+            ("hard_labels", HardLabels),
+            ("hard_values", HardValues),
+            ("binary_labels", BinaryLabels),
+            ("decoupled", Decoupled),
+        ):
             if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
                 raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
 

@@ -1,4 +1,8 @@
-"""Losses on the outputs of a network: against a teacher's, or against what is true."""
+"""Losses on the outputs of a network: against a teacher's, or against what is true.
+
+Outputs are ``[batch, classes]``, ``[batch, position, classes]``, or maps, ``[batch, classes, height, width]``.
+Those that have positions have a loss for each.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,12 @@ from torch import Tensor
 from attar.errors import BadInput, must
 from attar.ops.divergence import centered_squared_error, cross_entropy, forward_kl, squared_error
 from attar.ops.dtypes import at_least_float32
+from attar.ops.maps import classes_last
 from attar.ops.top_k import TopK, check_rest, top_k_kl
 from attar.tasks.labels import ABSENT
 from attar.training.batch import Batch
 from attar.training.checked import named
+from attar.training.losses.binary import BinaryLabels
 from attar.training.schedule import Schedule, check_temperature, value_at
 
 Scale = float | Sequence[float] | None
@@ -54,7 +60,7 @@ class SoftTargets:
         if isinstance(targets, TopK):
             loss = top_k_kl(output, targets, temperature=temperature, rest=self.rest)
         else:
-            loss = forward_kl(output, targets, temperature=temperature)
+            loss = forward_kl(classes_last(output), classes_last(targets), temperature=temperature)
         return loss * temperature**2 if self.scale_by_t2 else loss
 
 
@@ -79,7 +85,7 @@ class HardLabels:
             raise BadInput(
                 "labels of the batch must be present for HardLabels; got none. Give labels or drop the term."
             )
-        return cross_entropy(output, batch.labels, absent=ABSENT, smoothing=self.smoothing)
+        return cross_entropy(classes_last(output), batch.labels, absent=ABSENT, smoothing=self.smoothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,8 @@ class CenteredLogits:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Squared logits per example."""
-        return centered_squared_error(output, batch.dense_targets("CenteredLogits"))
+        targets = batch.dense_targets("CenteredLogits")
+        return centered_squared_error(classes_last(output), classes_last(targets))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +126,7 @@ class SquaredError:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
-        targets = batch.dense_targets("SquaredError")
+        output, targets = classes_last(output), classes_last(batch.dense_targets("SquaredError"))
         if self.kind == "probabilities":
             return squared_error(at_least_float32(output).softmax(-1), at_least_float32(targets).softmax(-1))
         return squared_error(*_scaled(output, targets, self.scale))
@@ -172,5 +179,5 @@ def _check_scale(scale: Scale, of: str) -> None:
         raise must("scale", of, "positive", scale, "Use the standard deviation of the labels")
 
 
-AGAINST_LABELS = (HardLabels, HardValues)
+AGAINST_LABELS = (HardLabels, HardValues, BinaryLabels)
 """Losses that look at labels alone, whatever a teacher gives."""

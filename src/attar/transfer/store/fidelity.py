@@ -11,7 +11,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import must
+from attar.ops.maps import classes_last
 from attar.ops.top_k import TopK, dense
+from attar.teachers.outputs import Gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,22 @@ def temperatures(requested: float | int, of: str) -> tuple[float, ...]:
 
 
 def measure(
-    outputs: Float32[Tensor, "batch classes"], stored: Tensor | TopK, temperatures: Sequence[float]
+    outputs: Float32[Tensor, "batch classes *size"],
+    stored: Tensor | TopK,
+    temperatures: Sequence[float],
+    target: Gives = "logits",
 ) -> list[Fidelity]:
     """Hold what comes out of the store against what went in, in float64: a KL is small against its terms.
 
+    Each position of a map has a distribution, and of log-odds each label: of yes and no.
+
     Args:
-        outputs: The teacher's logits, one row or more.
+        outputs: The teacher's outputs, one row or more.
         stored: The same, as it comes back.
         temperatures: One figure for each.
+        target: What they are; no values, which have no distribution.
     """
-    full, log_probabilities = outputs.double(), dense(stored).double()
+    full, log_probabilities = (_distributions(one.double(), target) for one in (outputs, dense(stored)))
     found = []
     for temperature in temperatures:
         log_p, log_q = (
@@ -91,3 +99,10 @@ def measure(
             )
         )
     return found
+
+
+def _distributions(outputs: Tensor, target: Gives) -> Tensor:
+    """Logits ``[distributions, classes]`` of all that outputs say."""
+    if target == "log_odds":
+        return torch.stack([torch.zeros_like(outputs), outputs], dim=-1).flatten(0, -2)
+    return classes_last(outputs).flatten(0, -2)

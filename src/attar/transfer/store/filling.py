@@ -42,7 +42,7 @@ def fill(
         folder: Where it is, or shall be.
         wanted: What it shall be; in a folder that an earlier pass began, the ``rows_per_shard`` of then holds.
         ids: The identity of each row.
-        outputs: The logits ``[batch, classes]`` float32 of a shard, a batch at a time.
+        outputs: The outputs ``[batch, classes, ...]`` float32 of a shard, a batch at a time.
         source: Where they come from; named in the error.
         temperatures: At which to measure what is lost.
         of: Name of the function that the user called.
@@ -120,7 +120,8 @@ def _fill(
 
                 batches.append(coding.encode(logits, row_name))
                 if coding.dtype != VALUES:  # which have no distribution, and lose nothing
-                    measured.append((len(logits), measure(logits, coding.decode(batches[-1]), temperatures)))
+                    back = coding.decode(batches[-1])
+                    measured.append((len(logits), measure(logits, back, temperatures, coding.target)))
                 advance(len(logits))
             columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
             data = to_parquet(ids[shard.slice], shard.view, columns)

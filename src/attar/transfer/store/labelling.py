@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from attar.errors import BadInput, Words, must
-from attar.teachers.teacher import Teacher, ask, gives, named
+from attar.teachers.teacher import Teacher, ask, check_target, gives, named
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 from attar.transfer.split import Split
@@ -75,7 +75,8 @@ def label(
     folder = Path(folder)
     if gives(teacher) == "values" and dtype == "float16":
         dtype = VALUES
-    _check(teacher, split, Coding(teacher.classes, top_k, dtype), batch_size, rows_per_shard)
+    coding = Coding(teacher.classes, top_k, dtype, gives(teacher), tuple(split.task.shape[1:]))
+    _check(teacher, split, coding, batch_size, rows_per_shard)
     first = slice(0, min(len(split), batch_size))
 
     def rows() -> Tensor:
@@ -123,6 +124,7 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
     if gives(teacher) == "values" and coding.dtype != VALUES:
         remedy = "Leave it out: values are kept as they are"
         raise must("dtype", "label", "left out for a teacher that gives values", coding.dtype, remedy)
+    check_target(teacher, split.task)
     coding.check("label")
     if batch_size < 1:
         raise must("batch_size", "label", "at least 1", batch_size, "512 is usual")
@@ -136,8 +138,11 @@ def _outputs(teacher: Teacher, split: Split, views: Views, shard: Shard, batch_s
         rows = slice(start, min(start + batch_size, shard.stop))
         ids = split.ids[rows]
         logits = ask(teacher, views(split.floats(rows), ids, shard.view))
-        rule = f"a tensor [{len(ids)}, {teacher.classes}]"
-        if logits.shape != (len(ids), teacher.classes):
+        wanted = (len(ids), *split.task.shape)
+        if logits.shape != wanted:
+            rule = f"a tensor {list(wanted)}"
             remedy = "Let predict return one row per example and one logit per class"
+            if len(wanted) > 2:
+                remedy = "Let predict return a map per example with one logit per class and position"
             raise must("output", repr(teacher), rule, list(logits.shape), remedy)
         yield logits.detach().cpu().float()

@@ -80,13 +80,13 @@ class Manifest:
 
     @property
     def kind(self) -> str:
-        if self.dtype == VALUES:
-            return "values"
+        if self.task.target != "logits":
+            return self.task.target
         return "logits" if self.top_k is None else "top-k"
 
     @property
     def coding(self) -> Coding:
-        return Coding(self.task.shape[0], self.top_k, self.dtype)
+        return Coding(self.task.shape[0], self.top_k, self.dtype, self.task.target, tuple(self.task.shape[1:]))
 
     def shards(self) -> Iterator[Shard]:
         for view in range(self.views):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, must
 from attar.ops.top_k import dense
-from attar.teachers.ensemble import MEANS, fingerprint_of, shares
+from attar.teachers.ensemble import averaged, fingerprint_of, mean_for, shares
 from attar.training.progress import Progress, silent
 from attar.transfer.store.coding import VALUES, Coding
 from attar.transfer.store.fidelity import temperatures
@@ -76,7 +76,7 @@ def merge(
         dtype = VALUES
     if top_k is None and all(member.manifest.top_k is not None for member in members):
         top_k = max(member.manifest.top_k or 0 for member in members)
-    Coding(first.task.shape[0], top_k, dtype).check("merge")
+    Coding(first.task.shape[0], top_k, dtype, first.task.target, tuple(first.task.shape[1:])).check("merge")
     for name, number in (("batch_size", batch_size), ("rows_per_shard", rows_per_shard)):
         if number < 1:
             raise must(name, "merge", "at least 1", number, "Leave it out")
@@ -96,9 +96,8 @@ def merge(
     def outputs(shard: Shard) -> Iterator[Tensor]:
         for start in range(shard.start, shard.stop, batch_size):
             stop = min(start + batch_size, shard.stop)
-            yield MEANS["logits" if values else mean](
-                torch.stack([member.logits(shard.view, start, stop) for member in members]), weighed
-            )
+            outputs_of = torch.stack([member.logits(shard.view, start, stop) for member in members])
+            yield averaged(mean_for(mean, first.task.target), outputs_of, weighed)
 
     fill(
         Path(folder),
@@ -138,7 +137,7 @@ class _Member:
         shards = [shard for shard in self._shards.values() if shard.view == 0]
         return torch.cat([torch.from_numpy(self._read(shard).ids.copy()) for shard in shards])
 
-    def logits(self, view: int, start: int, stop: int) -> Float32[Tensor, "rows classes"]:
+    def logits(self, view: int, start: int, stop: int) -> Float32[Tensor, "rows classes *size"]:
         """The teacher's logits for the rows from ``start`` up to ``stop`` in a view."""
         each = self.manifest.rows_per_shard
         return torch.cat(

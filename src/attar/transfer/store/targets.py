@@ -28,7 +28,7 @@ class Targets:
     Attributes:
         folder: Where they are kept.
         task: What outputs mean.
-        kind: ``"logits"``, ``"top-k"``, or ``"values"`` of a regression.
+        kind: ``"logits"``, ``"top-k"``, ``"log_odds"`` of several labels, or ``"values"`` of a regression.
         top_k: How many classes are kept of each example; None keeps all.
         dtype: How a number is kept: ``"float16"`` or ``"int8"``; ``"float32"`` for values.
         views: How many views of each example there are.
@@ -120,7 +120,7 @@ class Targets:
 
     def __call__(
         self, inputs: Tensor | None, rows: Int64[Tensor, " batch"], view: int
-    ) -> Float32[Tensor, "batch classes"] | TopK:
+    ) -> Float32[Tensor, "batch classes *size"] | TopK:
         """The teacher's targets for some examples in one view.
 
         Args:
@@ -129,7 +129,8 @@ class Targets:
             view: Which view of them, 0 <= view < views.
 
         Returns:
-            Centred logits, or values; of kind ``top-k`` the classes that were kept; ``dense()`` gives logits of all.
+            Centred logits, log-odds, or values; of kind ``top-k`` the classes that were kept, of which ``dense()``
+            gives logits of all.
         """
         if not 0 <= view < self.views:
             raise must(

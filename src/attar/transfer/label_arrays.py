@@ -1,0 +1,116 @@
+"""Labels that are arrays of their own for each example: a row of 1 and 0, or a map of class numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.errors import Words, must
+from attar.tasks.dense import Dense
+from attar.tasks.labels import ABSENT
+from attar.tasks.multilabel import MultiLabel
+
+_MOST = 2**15
+"""Classes of a map, at most, where their names are not given."""
+
+
+def multilabel_of(
+    name: str, given: Mapping[str, tuple[str, object]], classes: object = None
+) -> tuple[dict[str, Tensor], MultiLabel]:
+    """Rows of 1 and 0 as labels, and the task.
+
+    Args:
+        name: What the data set is called.
+        given: By the role of a split, the key of its labels and the labels, ``[n, labels]``: 1 or True where a label
+            holds, 0 or False where it does not, -1 or NaN where that is not known; ``train`` must be there.
+        classes: Names of the labels; None calls them by their places.
+
+    Returns:
+        By role, int64 ``[n, labels]``; and the task.
+
+    Raises:
+        BadInput: If they are anything else.
+    """
+    arrays = {role: _whole(key, name, values, "1, 0, or -1 where not known") for role, (key, values) in given.items()}
+    key, train = given["train"][0], arrays["train"]
+    for role, array in arrays.items():
+        if array.ndim != 2 or array.shape[1:] != train.shape[1:] or not array.shape[1]:
+            rule = "[n, labels], a column of 1 and 0 for each label, as many in every split"
+            raise must(given[role][0], name, rule, tuple(array.shape), "Give a column for each label")
+        if len(array) and not ABSENT <= array.min() <= array.max() <= 1:
+            rule = "of 1, 0, or -1 where not known"
+            got = Words(f"{array.min()} .. {array.max()}")
+            raise must(given[role][0], name, rule, got, "Write a column of 1 and 0 for each label")
+    names = _names(name, classes, tuple(f"label {place}" for place in range(train.shape[1])))
+    if len(names) != train.shape[1]:
+        rule = f"{train.shape[1]} names, one for each column of {key}"
+        raise must("classes", name, rule, list(names), "Name each label once")
+    return {role: torch.from_numpy(array) for role, array in arrays.items()}, MultiLabel(names)
+
+
+def dense_of(
+    name: str, given: Mapping[str, tuple[str, object]], classes: object = None
+) -> tuple[dict[str, Tensor], Dense]:
+    """Maps of class numbers as labels, and the task.
+
+    Args:
+        name: What the data set is called.
+        given: By the role of a split, the key of its labels and the labels, ``[n, height, width]`` whole numbers from
+            0, -1 where a position does not count; ``train`` must be there.
+        classes: Names of the classes; None calls them by their numbers.
+
+    Returns:
+        By role, int64 ``[n, height, width]``; and the task.
+
+    Raises:
+        BadInput: If they are anything else.
+    """
+    arrays = {role: _whole(key, name, values, "class numbers") for role, (key, values) in given.items()}
+    train = arrays["train"]
+    for role, array in arrays.items():
+        if array.ndim != 3 or array.shape[1:] != train.shape[1:] or 0 in array.shape[1:]:
+            rule = "[n, height, width], maps of class numbers of one size in every split"
+            raise must(given[role][0], name, rule, tuple(array.shape), "Give a map for each row")
+    most = max((int(array.max()) for array in arrays.values() if array.size), default=0)
+    least = min((int(array.min()) for array in arrays.values() if array.size), default=0)
+    if least < ABSENT or most >= _MOST:
+        rule = "numbers of classes from 0, or -1 where a position does not count"
+        raise must(given["train"][0], name, rule, Words(f"{least} .. {most}"), "Number the classes from 0")
+    names = _names(name, classes, tuple(str(number) for number in range(max(2, most + 1))))
+    size = (int(train.shape[1]), int(train.shape[2]))
+    return {role: torch.from_numpy(array) for role, array in arrays.items()}, Dense(names, size)
+
+
+def are_maps(labels: object) -> bool:
+    """Whether labels can only be maps of class numbers: whole numbers with two axes behind that of the examples."""
+    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    return array.ndim == 3 and array.dtype.kind in "iu"
+
+
+def _whole(key: str, name: str, values: object, what: str) -> NDArray[np.int64]:
+    """Whole numbers; NaN is what is not known."""
+    array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        got = Words(f"{type(values).__name__} of {array.dtype}")
+        raise must(key, name, f"whole numbers: {what}", got, "Convert them to numbers")
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), ABSENT, array)
+        if not (np.isfinite(array) & (array == np.rint(array))).all():
+            got = Words("numbers with a fraction")
+            raise must(key, name, f"whole numbers: {what}", got, "Round them, or look again")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise must(key, name, "whole numbers below 2**63", int(array.max()), "Number the classes from 0")
+    return np.ascontiguousarray(array.astype(np.int64))
+
+
+def _names(name: str, given: object, default: tuple[str, ...]) -> tuple[str, ...]:
+    if given is None:
+        return default
+    if isinstance(given, str) or np.ndim(given) != 1:  # type: ignore[arg-type]
+        raise must("classes", name, "a list of names", given, "Name the classes in the order of their numbers")
+    return tuple(map(str, np.asarray(given).tolist()))
