@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from attar.errors import BadInput
-from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
 from attar.teachers import EstimatorTeacher, RegressorTeacher, as_teacher
 from attar.transfer.split import Split
 from attar.transfer.store import label
@@ -144,6 +144,6 @@ def test_estimators_around_others_are_taken():
 
 def test_a_regressors_values_keep_their_mean(tmp_path):
     regressor = LinearRegression().fit(X, 1e5 * X[:, 2] + 7.0)
-    split = Split(ROWS, None, torch.arange(20), Classification(("y",)))
+    split = Split(ROWS, None, torch.arange(20), Regression(("y",)))
     stored = label(as_teacher(regressor), split, tmp_path)
     np.testing.assert_allclose(stored(None, torch.arange(20), 0)[:, 0].numpy(), regressor.predict(X[:20]), rtol=1e-5)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from attar.errors import BadInput
 from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
 from attar.teachers import NetworkTeacher, as_teacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.trial import remarks, settle, trial
@@ -189,7 +190,7 @@ def test_values_are_nobodys_to_shift(tmp_path, outputs):
         classes = outputs
 
     teacher = Values(lambda inputs: 1e6 * inputs[:, :outputs] + 3.0)
-    split = Split(ROWS, None, torch.arange(40), Classification(("a", "b")[:outputs]))
+    split = Split(ROWS, None, torch.arange(40), Regression(("a", "b")[:outputs]))
     right = 1e6 * ROWS[:, :outputs] + 3.0
     assert torch.equal(Live(teacher)(ROWS, torch.arange(40), 0), right)
     stored = label(teacher, split, tmp_path / "t")
@@ -209,7 +210,7 @@ def test_a_network_may_be_said_to_give_values(tmp_path):
     network = nn.Linear(6, 1)
     stored = label(
         as_teacher(network, classes=1, output="values"),
-        Split(ROWS, None, torch.arange(40), Classification(("y",))),
+        Split(ROWS, None, torch.arange(40), Regression(("y",))),
         tmp_path,
     )
     torch.testing.assert_close(stored(None, torch.arange(40), 0), network(ROWS).detach())
