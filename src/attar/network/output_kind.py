@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attar.network.standardize import Standardize
-from attar.ops.maps import classes_last
 
 Kind = Literal["logits", "probabilities", "log_probabilities", "values", "sigmoids", "log_odds"]
 """What a model is found to give: sigmoids are probabilities that were made of each number alone, log-odds what they
@@ -36,7 +35,7 @@ def recognized(
         few: Whether rows that are all the same may be of a sigmoid; an untrained head that gives zeros has such too.
     """
     tolerance = TOLERANCES.get(precision, 1e-4)
-    rows = classes_last(numbers.detach().double()).flatten(0, -2)
+    rows = numbers.detach().double().movedim(1, -1).flatten(0, -2)
     rows = rows[~rows.isnan().any(dim=1)]
     if not rows.numel():
         return "logits"
