@@ -205,7 +205,9 @@ class TestDigits:
 
     def test_they_are_the_same_where_the_file_lies_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = load_digits().fingerprint()
-        monkeypatch.setattr("attar.transfer.datasets.distribution", lambda _: SimpleNamespace(locate_file=lambda name: name))
+        monkeypatch.setattr(
+            "attar.transfer.datasets.distribution", lambda _: SimpleNamespace(locate_file=lambda name: name)
+        )
         assert load_digits().fingerprint() == expected
 
     def test_every_row_is_in_one_split(self):
