@@ -43,6 +43,7 @@ def measure(
     from attar.recipes.context import data_of
     from attar.recipes.read import packages_of, read
     from attar.recipes.trusted import trusted
+    from attar.tasks.task import OfClasses
     from attar.transfer.datasets import load as load_data
     from attar.transfer.files import TABLES
 
@@ -67,9 +68,10 @@ def measure(
         else:
             dataset = load_data(data, progress=progress_bar)
         chosen = dataset.splits()[split]
-        if tuple(opened.classes) != tuple(chosen.classes):
+        what = "classes" if isinstance(chosen.task, OfClasses) else "values"
+        if tuple(opened.classes) != chosen.task.names:
             raise BadInput(
-                f"The data has the classes {shown(chosen.classes)}, and the artifact knows {shown(opened.classes)}. "
+                f"The data has the {what} {shown(chosen.task.names)}, and the artifact knows {shown(opened.classes)}. "
                 "Give --data the data that the artifact was made for."
             )
         evidence = do(opened, chosen, threads=threads, allow=allowed, progress=progress_bar)

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from attar.evidence.panel import Cell, Column
 from attar.evidence.panel import Table as PanelTable
-from attar.formatting import count, milliseconds, percent, percent_interval, size
+from attar.formatting import count, milliseconds, size
 from attar.outcome import Outcome
+from attar.report.panels.common import Metric, metrics_of
 
 
 def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
@@ -22,7 +23,7 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
         evidence: The evidence document.
         width: Columns of the terminal; from 110 on there is room for intervals, multiply-adds and the large batch.
     """
-    detailed = width >= 110
+    detailed, metric = width >= 110, metrics_of(evidence)[0]
     table = Table(
         title=f"{evidence['name']}: {evidence['task']['test']:,} test examples of {evidence['task']['data']}",
         title_justify="left",
@@ -30,7 +31,7 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
     )
     table.add_column("model", overflow="fold")  # it makes room: the name of a model may be long, and figures must show
     for heading in (
-        "accuracy",
+        metric.title,
         *(("95% interval",) if detailed else ()),
         "size",
         *(("MACs",) if detailed else ()),
@@ -44,7 +45,7 @@ def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
         won = model["name"] == evidence["winner"]
         table.add_row(
             model["name"],
-            *_figures(model, evidence["task"]["test"], detailed),
+            *_figures(model, metric, evidence["task"]["test"], detailed),
             _outcome(model, won),
             style="bold" if won else "dim" if model.get("refused") else None,
         )
@@ -57,18 +58,18 @@ def _outcome(model: Mapping[str, Any], won: bool) -> str:
     return ("nearest" if refused else "ships") if won else "refused" if refused else ""
 
 
-def _figures(model: Mapping[str, Any], examples: int, detailed: bool) -> list[str]:
+def _figures(model: Mapping[str, Any], metric: Metric, examples: int, detailed: bool) -> list[str]:
     """The cells of one model between its name and its outcome, empty where nothing was measured."""
     quality, latency = model.get("quality"), model.get("latency") or {}
     cells = {
-        "accuracy": quality and percent(quality["accuracy"], examples),
-        "interval": quality and percent_interval(quality["interval"], examples),
+        "quality": quality and metric.text(quality[metric.name], examples),
+        "interval": quality and metric.interval(quality["interval"], examples),
         "size": model.get("size_bytes") and size(model["size_bytes"]),
         "macs": model.get("macs") and count(model["macs"]),
         "1": "1" in latency and milliseconds(latency["1"]["median_ms"]),
         "64": "64" in latency and milliseconds(latency["64"]["median_ms"]),
     }
-    shown = cells if detailed else ("accuracy", "size", "1")
+    shown = cells if detailed else ("quality", "size", "1")
     return [cells[name] or "" for name in shown]
 
 
@@ -91,12 +92,16 @@ def verdict_line(evidence: Mapping[str, Any]) -> str:
     ruling = evidence["verdict"]
     if ruling is None:
         return "No baseline was trained: whether distillation helped is not known."
-    low, high = (100 * end for end in ruling["interval"])
+    share = metrics_of(evidence)[0].is_share
     seeds = ruling.get("seeds", 1)
     over = f", {seeds} seeds" if seeds > 1 else ""
+    numbers = (ruling["difference"], *ruling["interval"])
+    difference, low, high = (f"{100 * one:+.2f}" if share else f"{one:+.3g}" for one in numbers)
+    # The score of an error is its square with a minus, which nobody knows as a figure.
+    unit = "points" if share else "in score"
     return (
-        f"Against the same network without a teacher: {ruling['sentence']} ({100 * ruling['difference']:+.2f} points, "
-        f"95% interval {low:+.2f} to {high:+.2f}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "
+        f"Against the same network without a teacher: {ruling['sentence']} ({difference} {unit}, "
+        f"95% interval {low} to {high}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "
         f"examples{over})."
     )
 

@@ -14,6 +14,7 @@ from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
 from attar.evidence.panel import to_json
+from attar.formatting import significant
 from attar.outcome import sentence
 from attar.quantization.attach import is_quantized
 from attar.recipes.against import against_baseline, against_member
@@ -26,8 +27,9 @@ from attar.recipes.step_figures import bias_correction, step_figures, step_panel
 from attar.recipes.students import Trainings
 from attar.recipes.training_figures import curve, examples, stored
 from attar.recipes.winner import score_of, teacher_name
+from attar.report.panels.common import metrics_of
 from attar.report.panels.run import run_panels
-from attar.tasks.task import metric_of
+from attar.tasks.task import OfClasses, Task, metric_of
 
 
 def document(
@@ -111,7 +113,7 @@ def document(
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
-        "how_to_load": _how_to_load(allowed(recipe.student.network.use)),
+        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset.task),
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}
@@ -143,9 +145,15 @@ def headline(evidence: Mapping[str, Any]) -> str:
         better.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
     same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
     gains = f"{' and '.join(better)} than {same}, " if better else ""
-    accuracies = f"test accuracy {winner['quality']['accuracy']:.2%} against {teacher['quality']['accuracy']:.2%}"
+    metric = metrics_of(evidence)[0]
+    ours, its = (_told(one["quality"][metric.name], metric.is_share) for one in (winner, teacher))
+    scores = f"test {metric.title} {ours} against {its}"
     name = f"Nearest, {winner['name']}" if winner.get("refused") else winner["name"]
-    return " ".join([*evidence.get("alerts", []), f"{name}: {gains}{accuracies}."])
+    return " ".join([*evidence.get("alerts", []), f"{name}: {gains}{scores}."])
+
+
+def _told(figure: float, share: bool) -> str:
+    return f"{figure:.2%}" if share else significant(figure, 4)
 
 
 def reason(evidence: Mapping[str, Any]) -> str:
@@ -233,11 +241,11 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
     return ratios
 
 
-def _how_to_load(allow: Sequence[str]) -> str:
+def _how_to_load(allow: Sequence[str], task: Task) -> str:
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
     return (
         "import attar\n\n"
         f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
-        "logits = model(inputs)  # float32 array [batch, ...]\n"
-        "names = model.predict_classes(inputs)\n"
-    )
+        f"{task.target} = model(inputs)  # float32 array [batch, ...]\n"
+        f"{'names = model.predict_classes(inputs)' if isinstance(task, OfClasses) else ''}"
+    ).rstrip() + "\n"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attar.budget import ACCURACY, Score
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
 from attar.ops.divergence import forward_kl
@@ -22,8 +23,10 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
+from attar.recipes.winner import judged_by, score_of
 from attar.tables.columns import Column
 from attar.tasks.labels import ABSENT
+from attar.tasks.task import OfClasses
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
 from attar.training.losses.decoupled import Decoupled
@@ -49,22 +52,26 @@ APART = 0.01
 """Mean KL in nats from which on two looks at an example count as different for a teacher."""
 
 
-def weak_teacher(teacher: float, baselines: Sequence[float], split_name: str = "validation") -> str | None:
+def weak_teacher(
+    teacher: float, baselines: Sequence[float], split_name: str = "validation", score: Score = ACCURACY
+) -> str | None:
     """A teacher that is no better than the same student without it has nothing to teach.
 
     Args:
-        teacher: Its accuracy.
-        baselines: Accuracies of the baselines, one per seed.
+        teacher: Its score, such as the accuracy; higher is better.
+        baselines: Scores of the baselines, one per seed.
         split_name: On which data.
+        score: What they are.
     """
     if not baselines:
         return None
     baseline = sum(baselines) / len(baselines)
     if teacher > baseline:
         return None
+    its, other = (f"{one:.2%}" if score.points else f"{score.name} {-one:.4g}" for one in (teacher, baseline))
     return (
-        f"The teacher is not better than the baseline on {split_name}: {teacher:.2%} against {baseline:.2%}. "
-        "What the student gains from it, if anything, is not its accuracy."
+        f"The teacher is not better than the baseline on {split_name}: {its} against {other}. What the student gains "
+        f"from it, if anything, is not its {'accuracy' if score.points else 'quality'}."
     )
 
 
@@ -222,8 +229,8 @@ def _of_teacher(context: Context, trainings: Trainings, teacher: NDArray[np.floa
     validation = context.dataset.validation
     labels, task = labels_of(validation), validation.task
     before = [next(step for step in reversed(one.steps) if step.use != "correct") for one in trainings.baselines]
-    baselines = [float(task.scores(predict_all(open_torch(one.network), validation), labels).mean()) for one in before]
-    return weak_teacher(float(task.scores(teacher, labels).mean()), baselines)
+    baselines = [score_of(task, predict_all(open_torch(one.network), validation), labels) for one in before]
+    return weak_teacher(score_of(task, teacher, labels), baselines, score=judged_by(task))
 
 
 def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> str | None:
@@ -237,6 +244,8 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     left = None if labeled is None else labeled.labels
     if (transfer.share == 1 and transfer.labeled_share == 1) or left is None or train.labels is None:
         return None
+    if not isinstance(train.task, OfClasses):
+        return None
     every = subset_of(train, only=transfer.only, without=transfer.without).labels
     assert every is not None, "a subset has labels where all rows have"
     key = "share" if transfer.labeled_share == 1 else "labeled_share"
@@ -246,6 +255,8 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
 def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     """Warnings about the targets, judged by evenly spread examples as they look in the first view."""
     assert trainings.prepared is not None
+    if context.dataset.task.target == "values":
+        return []
     recipe, prepared = context.recipe, trainings.prepared
     split = _transfer_set(context, trainings)
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))

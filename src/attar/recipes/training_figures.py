@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from attar.network.scaled_outputs import center_and_scale
 from attar.ops.top_k import dense
+from attar.pipeline.objective import known_labels
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
@@ -52,12 +54,18 @@ def stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:
 
 
 def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict[str, Any]]:
-    """Training examples of which the teacher is least sure, one per class at most, with its soft targets."""
+    """Some training examples with their stored targets.
+
+    Of classes those of which the teacher is least sure, one per class at most; of values those in which it is farthest
+    from what is true.
+    """
     if trainings.prepared is None or trainings.targets is None or context.dataset.train.labels is None:
         return []
     train = trainings.prepared.examples.transfer
     train = context.dataset.train if train is None else train
     assert train.labels is not None, "a transfer set has labels where the training examples have"
+    if context.dataset.task.target == "values":
+        return _of_values(context, train, dense(trainings.targets(None, torch.arange(len(train)), 0)), most)
     logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
     soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
@@ -67,21 +75,34 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
         if len(of_class):
             rows.append(int(of_class[unsure[of_class].argmax()]))
     rows = sorted(rows, key=lambda row: -float(unsure[row]))[:most]
-    views = context.recipe.transfer.views.views(context.recipe.seed)
     return [
-        _example(train, row, views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0], soft) for row in rows
+        {**_seen(context, train, row), "label": train.classes[int(train.labels[row])], "soft": soft[row].tolist()}
+        for row in rows
     ]
 
 
-def _example(train: Split, row: int, pixels: torch.Tensor, soft: torch.Tensor) -> dict[str, Any]:
-    assert train.labels is not None
+def _of_values(context: Context, train: Split, targets: torch.Tensor, most: int) -> list[dict[str, Any]]:
+    """Examples in which a teacher's values are farthest from the true ones, with both in words."""
+    assert train.labels is not None, "seen to before"
+    _, scale = center_and_scale(known_labels(context.dataset))
+    apart = ((targets - train.labels) / scale).square().nan_to_num(0.0).mean(1)
+    rows = apart.argsort(descending=True)[:most].tolist()
+    words = train.task.label_in_words
+    return [
+        {**_seen(context, train, row), "label": words(train.labels[row]), "teacher": words(targets[row])}
+        for row in rows
+    ]
+
+
+def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
+    """An example as it is seen first."""
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+    pixels = views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0]
     image: list[Any] | None = None
     if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
         image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()
     return {
         "image": image,
         "values": None if image is not None else pixels.flatten()[:64].tolist(),
-        "label": train.classes[int(train.labels[row])],
-        "soft": soft[row].tolist(),
         "id": int(train.ids[row]),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from attar import formatting
@@ -13,15 +14,20 @@ _BARS_SHOWN = 12
 
 
 def examples(found: Sequence[Figures], task: Figures, temperature: float | None) -> list[Panel]:
-    """Some training examples with the teacher's probabilities.
+    """Some training examples with the teacher's probabilities, or its values.
 
     Args:
-        found: Each ``image`` or ``values``, ``label``, ``soft`` (a probability a class), ``id``.
+        found: Each ``image`` or ``values``, ``label``, ``soft`` (a probability a class) or ``teacher`` (its values in
+            words), ``id``.
         task: Its ``classes`` are the names.
         temperature: By which the probabilities are softened.
     """
     if not found:
         return []
+    if "teacher" in found[0]:
+        said = [replace(_example(one, []), note=f"teacher: {one['teacher']}") for one in found]
+        note = "Training examples in which the teacher is farthest from the true value, which stands first."
+        return [Panel("What the teacher says", [Text(note), Examples(said)])]
     softened = ""
     if temperature is not None:
         softened = f", softened at the training temperature {formatting.significant(temperature, 2)}"
