@@ -92,13 +92,15 @@ def verdict_line(evidence: Mapping[str, Any]) -> str:
     ruling = evidence["verdict"]
     if ruling is None:
         return "No baseline was trained: whether distillation helped is not known."
-    share = metrics_of(evidence)[0].is_share
+    metric = metrics_of(evidence)[0]
+    share = metric.is_share or metric.higher_is_better
     seeds = ruling.get("seeds", 1)
     over = f", {seeds} seeds" if seeds > 1 else ""
     numbers = (ruling["difference"], *ruling["interval"])
-    difference, low, high = (f"{100 * one:+.2f}" if share else f"{one:+.3g}" for one in numbers)
-    # The score of an error is its square with a minus, which nobody knows as a figure.
-    unit = "points" if share else "in score"
+    # The score of an error is the error of each example with a minus, squared where its mean has a root.
+    difference, low, high = (f"{100 * one:+.2f}" if share else f"{-one:+.3g}" for one in numbers)
+    low, high = (low, high) if share else (high, low)
+    unit = "points" if share else "squared error" if metric.name == "rmse" else metric.title
     return (
         f"Against the same network without a teacher: {ruling['sentence']} ({difference} {unit}, "
         f"95% interval {low} to {high}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "

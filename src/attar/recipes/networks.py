@@ -44,8 +44,8 @@ def network_of(section: NetworkSection, seed: int) -> nn.Module:
 
 
 def output_of(task: Task, given: Output | None = None) -> Output | None:
-    """What a given model of a task is said to give: values where these are wanted, and else what the recipe says."""
-    return "values" if task.target == "values" else given
+    """What a given model of a task is said to give: as the recipe says of logits, and else what is wanted."""
+    return given if task.target == "logits" else task.target
 
 
 def spec_of(section: NetworkSection, dataset: Dataset) -> Spec:

@@ -187,6 +187,7 @@ def table(
     threads = {latency["threads"] for latency in timed if "threads" in latency}
     same = threads.pop() if len(threads) == 1 else None
     main = metrics[0]
+    agreeing = any(model.get("agreement_with_teacher") is not None for model in models) or main == ACCURACY
     # What is counted in nats is in the evidence; here it would take the room of what people read.
     others = [metric for metric in metrics[1:] if metric.unit != "nats"]
     validated = any(figure(model, main, "validation") is not None for model in models)
@@ -199,11 +200,11 @@ def table(
         Column(title="MACs", note="per example"),
         Column(title="Memory", note="peak"),
         *(Column(title=f"Batch {batch}", note="median, p90") for batch in batches),
-        Column(title="Agreement", note="with teacher"),
+        *([Column(title="Agreement", note="with teacher")] if agreeing else []),
         *(_SHORT.get(metric.title, (Column(title=_capital(metric.title)), ""))[0] for metric in others),
-        Column(title="Parity", note="largest, top 1"),
+        Column(title="Parity", note="largest, top 1" if agreeing else "largest"),
     ]
-    rows = [_row(model, winner, main, others, batches, validated, same is None) for model in models]
+    rows = [_row(model, winner, main, others, batches, validated, same is None, agreeing) for model in models]
     chosen = [number for number, model in enumerate(models) if model is winner]
     refused = [number for number, model in enumerate(models) if "refused" in model]
     note = f"{_capital(main.title)} has its 95% interval below"
@@ -215,8 +216,9 @@ def table(
         note += f" Times with {threads_used}, all models in turns in one process; compare ratios, not machines."
     note += (
         " Peak memory is the growth of the process while it loads and runs the model. Parity is the largest difference "
-        "of an output from the network as it was trained, and the share of examples on which both name the same class."
+        "of an output from the network as it was trained"
     )
+    note += ", and the share of examples on which both name the same class." if agreeing else "."
     note += "".join(f" {_SHORT[metric.title][1]}" for metric in others if metric.title in _SHORT)
     figures = Table(columns, rows, chosen=chosen, refused=refused, dense=True)
     return [Panel("All models", [figures, Text(note)])]
@@ -244,6 +246,7 @@ def _row(
     batches: Sequence[int],
     validated: bool,
     own_threads: bool,
+    agreeing: bool,
 ) -> list[AnyCell]:
     refused, won, count = "refused" in model, model is winner, examples(model)
     name = str(model.get("name", formatting.ABSENT))
@@ -268,7 +271,7 @@ def _row(
         known(formatting.count, model.get("macs")),
         known(formatting.size, model.get("peak_memory_bytes")),
         *(_latency(model.get("latency", {}).get(str(batch), {}), own_threads) for batch in batches),
-        known(formatting.percent, model.get("agreement_with_teacher"), count),
+        *([known(formatting.percent, model.get("agreement_with_teacher"), count)] if agreeing else []),
         *(_other(quality.get(metric.name), metric, count) for metric in others),
         Cell(
             text=known(formatting.small, parity.get("max_difference")),
@@ -283,7 +286,7 @@ def _quality(quality: Figures, metric: Metric) -> Cell:
 
 
 def _other(value: float | None, metric: Metric, count: int | None) -> str:
-    return metric.text(value, count) if metric.is_share else known(formatting.small, value)
+    return metric.text(value, count) if metric.is_share or metric.unit == "target" else known(formatting.small, value)
 
 
 def _latency(latency: Figures, own_threads: bool) -> Cell:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attar import formatting
 from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text
-from attar.report.panels.common import TONES, Figures, examples, figure, metrics_of, sentence
+from attar.report.panels.common import TONES, Figures, Metric, examples, figure, known, metrics_of, sentence
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _COLUMNS = 200
@@ -127,10 +127,11 @@ def _helped(run: Figures) -> list[Block]:
     if difference is not None and interval:
         words = ("baseline better", "no difference", "student better")
         blocks.append(Interval(low=interval[0], middle=difference, high=interval[1], words=words))
-    return [*blocks, Text(_how_sure(verdict, share))]
+    return [*blocks, Text(_how_sure(verdict, metrics_of(run)[0]))]
 
 
-def _how_sure(verdict: Figures, share: bool) -> str:
+def _how_sure(verdict: Figures, metric: Metric) -> str:
+    share = metric.is_share
     interval, count, seeds = verdict.get("interval"), verdict.get("examples"), verdict.get("seeds", 1)
     note = "Against the baseline: the same network trained on the labels alone."
     if interval:
@@ -139,7 +140,10 @@ def _how_sure(verdict: Figures, share: bool) -> str:
             note += f" 95% interval {low} to {high} points"
         else:
             low, high = (formatting.significant(bound, 3) for bound in interval)
-            note += f" 95% interval {low} to {high} of what the score gained"
+            gained, middle = "lower squared error", known(formatting.significant, verdict.get("difference"))
+            if metric.name != "rmse":
+                gained = f"{'higher' if metric.higher_is_better else 'lower'} {metric.title}"
+            note += f" On average the student has {middle} {gained}, 95% interval {low} to {high}"
         note += "" if count is None else f" on {formatting.grouped(count)} test examples"
         note += f", mean of {seeds} seeds." if seeds > 1 else "."
     if "p_value" in verdict:
