@@ -158,7 +158,7 @@ class Contenders:
         for name, one in self.by_name.items():
             try:
                 logits[name] = predict_all(one.runner, split, progress=context.progress)
-                if (wrong := ~np.isfinite(logits[name]).all(axis=1)).any():
+                if (wrong := ~np.isfinite(logits[name]).reshape(len(split), -1).all(axis=1)).any():
                     row = int(np.flatnonzero(wrong)[0])
                     got = Words(logits[name][row])
                     raise DeploymentError(f"Its logits of row {row} of validation are not finite: {got}.")

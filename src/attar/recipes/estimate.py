@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import statistics
@@ -50,7 +51,7 @@ def stored(recipe: Recipe, dataset: Dataset) -> Stored:
     labels = examples * (recipe.transfer.views.count if recipe.transfer.label_views else 1) if is_stored else 0
     top_k, number = recipe.transfer.top_k, 1 if recipe.transfer.dtype == "int8" else 2
     scale = 2 if number == 1 else 0
-    width = number * dataset.task.shape[0] + scale if top_k is None else (4 + number) * top_k + 4 + scale
+    width = number * math.prod(dataset.task.shape) + scale if top_k is None else (4 + number) * top_k + 4 + scale
     return Stored(examples, labels, labels * width)
 
 

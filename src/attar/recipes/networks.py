@@ -96,7 +96,7 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
         dataset: Whose examples and classes count.
         change: What the user can change besides the data.
     """
-    examples, classes = dataset.train.floats(slice(0, _ASKED)), dataset.task.shape[0]
+    examples, task = dataset.train.floats(slice(0, _ASKED)), dataset.task
     shape = tuple(examples.shape[1:])
     try:
         output = predict(examples)
@@ -108,8 +108,14 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
             f"{key} of the recipe must answer inputs of shape {shape}; it raised {summary(error)}{located(error)}. "
             f"Change {change}, or the data."
         ) from error
-    if tuple(output.shape) != (len(examples), classes):
-        rows = output.dim() == 2 and len(output) == len(examples)
+    if tuple(output.shape) != (len(examples), *task.shape):
+        if len(task.shape) > 1:
+            raise BadInput(
+                f"{key} of the recipe gives an output of shape {tuple(output.shape)} for {len(examples)} examples of "
+                f"the data; it must give {(len(examples), *task.shape)}, as the labels are {task}. Change {change}, or "
+                "the data."
+            )
+        rows, classes = output.dim() == 2 and len(output) == len(examples), task.shape[0]
         of_classes = isinstance(dataset.task, OfClasses)
         what, have, change_data = ("logits", "classes", "data.classes") if of_classes else (
             "values", "values to predict", "data.target"

@@ -20,7 +20,7 @@ from attar.tasks.labels import ABSENT
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
-from attar.teachers.teacher import Teacher, ask
+from attar.teachers.teacher import Teacher, ask, gives
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
 from attar.training.scoring import score_by
@@ -177,7 +177,7 @@ def _chosen(
         rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
         split = joined(train, rows, original=True)
         teacher_output = torch.cat(
-            [round_through_store(ask(teacher, rows)) for rows in torch.split(split.inputs, 4096)]
+            [round_through_store(ask(teacher, rows), gives(teacher)) for rows in torch.split(split.inputs, 4096)]
         )
         network = fresh(context.network, recipe.seed, context.dataset).module
         with context.threads([network], brief.batch_size):

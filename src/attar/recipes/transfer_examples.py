@@ -17,7 +17,6 @@ from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
 from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
-from attar.tasks.labels import ABSENT
 from attar.transfer.datasets import Dataset
 from attar.transfer.split import Split
 from attar.transfer.subset import absent_classes, joined, subset_of
@@ -100,7 +99,8 @@ def _subset(recipe: Recipe, train: Split) -> Split:
 def _with_labels_of(split: Split, labeled: Split) -> Split:
     """All examples of a split, of which those that are in the other one alone have their labels."""
     assert split.labels is not None, "training examples have labels, or the mark that there is none"
-    return replace(split, labels=torch.where(torch.isin(split.ids, labeled.ids), split.labels, ABSENT))
+    there = torch.isin(split.ids, labeled.ids).reshape(-1, *[1] * (split.labels.dim() - 1))
+    return replace(split, labels=torch.where(there, split.labels, split.task.unknown_labels(len(split))))
 
 
 def _inputs(source: str, train: Split) -> Tensor:

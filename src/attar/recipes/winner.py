@@ -16,8 +16,9 @@ from attar.evidence.measure import labels_of
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
+from attar.tasks.classification import Classification
 from attar.tasks.metrics import Metric
-from attar.tasks.task import Chance, OfClasses, Task
+from attar.tasks.task import Chance, Task
 
 
 def beaten_of(context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits]) -> dict[str, str]:
@@ -72,7 +73,7 @@ def chosen(
         scores[teacher],
         prefer=budget.prefer,
         score=judged_by(task),
-        guessing=_most_frequent(labels) if isinstance(task, OfClasses) else None,
+        guessing=_most_frequent(labels) if isinstance(task, Classification) else None,
     )
     of_each = {name: task.scores(validation_logits[name], labels) for name in (teacher, choice.winner)}
     choice = _spread(choice, task, of_each[teacher], of_each[choice.winner])

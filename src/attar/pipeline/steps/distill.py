@@ -153,9 +153,9 @@ class Distill(Step):
 def _as_teacher(tools: Tools) -> NetworkTeacher:
     """The student as it was before it was quantized."""
     assert tools.float_student is not None, "the recipe wants a step before it"
-    values = tools.dataset.task.target == "values"
-    module = copy.deepcopy(tools.float_student.module)
-    return NetworkTeacher(module, example=tools.example, device=tools.device, output="values" if values else None)
+    target, module = tools.dataset.task.target, copy.deepcopy(tools.float_student.module)
+    output = None if target == "logits" else target
+    return NetworkTeacher(module, example=tools.example, device=tools.device, output=output)
 
 
 def freeze_bn_stats_(network: nn.Module) -> nn.Module:

@@ -80,7 +80,7 @@ def measure(
         temperatures: One figure for each.
         target: What they are; no values, which have no distribution.
     """
-    full, log_probabilities = (_distributions(one.double(), target) for one in (outputs, dense(stored)))
+    full, log_probabilities = (distributions(one.double(), target) for one in (outputs, dense(stored)))
     found = []
     for temperature in temperatures:
         log_p, log_q = (
@@ -101,8 +101,13 @@ def measure(
     return found
 
 
-def _distributions(outputs: Tensor, target: Gives) -> Tensor:
-    """Logits ``[distributions, classes]`` of all that outputs say."""
+def distributions(outputs: Tensor, target: Gives) -> Tensor:
+    """Logits ``[distributions, classes]`` of all that outputs say: of yes and no where these are log-odds.
+
+    Args:
+        outputs: ``[batch, classes]``, or maps ``[batch, classes, height, width]``.
+        target: What they are.
+    """
     if target == "log_odds":
         return torch.stack([torch.zeros_like(outputs), outputs], dim=-1).flatten(0, -2)
     return classes_last(outputs).flatten(0, -2)
