@@ -1,4 +1,4 @@
-"""Examples for a report whose labels are several, or a map: the images or numbers, what is true and what is said."""
+"""Examples for a report whose labels are several, or a map: what is seen, what is true and what the teacher says."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from attar.tasks.dense import Dense
-from attar.tasks.labels import ABSENT
-from attar.tasks.multilabel import MultiLabel
 from attar.transfer.split import Split
 
 Seen = Callable[[int], dict[str, Any]]
 """An example as it is seen, by its row."""
 
+_SIDE = 64
+"""Pixels of a map along an axis, about, that are drawn."""
 
-def of_labels(
-    task: MultiLabel, train: Split, targets: Tensor, temperature: float, most: int, seen: Seen
-) -> list[dict[str, Any]]:
+
+def of_labels(train: Split, targets: Tensor, temperature: float, most: int, seen: Seen) -> list[dict[str, Any]]:
     """Examples of which a teacher is least sure, one for each label at most, with a probability for each label.
 
     Args:
-        task: Which labels there are.
         train: The examples, with labels.
         targets: ``[rows, labels]`` log-odds.
         temperature: By which they are softened.
@@ -37,38 +34,40 @@ def of_labels(
     return [
         {
             **seen(row),
-            "label": task.label_in_words(train.labels[row]),
+            "label": train.task.label_in_words(train.labels[row]),
             "soft": soft[row].tolist(),
-            "holds": [bool(one) for one in train.labels[row] == 1],
+            "holds": (train.labels[row] == 1).tolist(),
         }
         for row in rows
     ]
 
 
 def of_maps(
-    task: Dense, train: Split, targets: Tensor, views: Callable[[Tensor, int], Tensor], most: int, seen: Seen
+    train: Split, targets: Tensor, true_map: Callable[[int], Tensor], most: int, seen: Seen
 ) -> list[dict[str, Any]]:
     """Examples of which a teacher is least sure, each with what is true and what the teacher says as maps.
 
     Args:
-        task: Which classes there are.
         train: The examples, with labels.
         targets: ``[rows, classes, height, width]`` logits.
-        views: Moves a map ``[height, width]`` as the example of a row is moved where it is seen.
+        true_map: ``[height, width]`` class numbers of a row, where its example is seen.
         most: How many examples.
         seen: Gives an example.
     """
     assert train.labels is not None, "seen to before"
     sure = targets.softmax(1).amax(1).flatten(1).mean(1)
-    rows = sure.argsort()[:most].tolist()
-    return [
-        {
-            **seen(row),
-            "label": task.label_in_words(train.labels[row]),
-            "maps": {
-                "true": views(train.labels[row], row).clamp_min(ABSENT).tolist(),
-                "teacher": targets[row].argmax(0).tolist(),
-            },
-        }
-        for row in rows
-    ]
+    step = -(-max(targets.shape[2:]) // _SIDE)
+    found = []
+    for row in sure.argsort()[:most].tolist():
+        example = seen(row)
+        if example.get("image") is not None:
+            example["image"] = [line[::step] for line in example["image"][::step]]
+        maps = {"true": true_map(row), "teacher": targets[row].argmax(0)}
+        found.append(
+            {
+                **example,
+                "label": train.task.label_in_words(train.labels[row]),
+                "maps": {name: one[::step, ::step].tolist() for name, one in maps.items()},
+            }
+        )
+    return found

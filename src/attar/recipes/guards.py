@@ -25,15 +25,17 @@ from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
 from attar.tables.columns import Column
+from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
-from attar.tasks.task import OfClasses
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
+from attar.training.losses.binary import BinaryTargets
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
 from attar.transfer.arrays import FEW_NAMES, MANY
 from attar.transfer.split import Dataset, Split
+from attar.transfer.store.fidelity import distributions
 from attar.transfer.subset import subset_of
 from attar.transfer.unaugmented import UnaugmentedTargets
 
@@ -244,7 +246,7 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     left = None if labeled is None else labeled.labels
     if (transfer.share == 1 and transfer.labeled_share == 1) or left is None or train.labels is None:
         return None
-    if not isinstance(train.task, OfClasses):
+    if not isinstance(train.task, Classification):
         return None
     every = subset_of(train, only=transfer.only, without=transfer.without).labels
     assert every is not None, "a subset has labels where all rows have"
@@ -255,20 +257,21 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
 def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     """Warnings about the targets, judged by evenly spread examples as they look in the first view."""
     assert trainings.prepared is not None
-    if context.dataset.task.target == "values":
+    target = context.dataset.task.target
+    if target == "values":
         return []
     recipe, prepared = context.recipe, trainings.prepared
     split = _transfer_set(context, trainings)
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
     seen = prepared.views(split.floats(rows), split.ids[rows], 0)
     given = prepared.source(seen, rows, 0)
-    targets = dense(given)
+    targets = distributions(dense(given), target)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
     if isinstance(prepared.source, UnaugmentedTargets):
         logits: Tensor | TopK = ask(prepared.teacher, seen)
         if isinstance(given, TopK) and isinstance(logits, Tensor):
             logits = TopK.of(logits, given.k)
-        found.append(other_views(dense(logits), targets, recipe.temperature))
+        found.append(other_views(distributions(dense(logits), target), targets, recipe.temperature))
     return found
 
 
@@ -278,6 +281,6 @@ def _softened(recipe: Recipe) -> list[float]:
     for step in recipe.steps:
         if isinstance(step, Distill) and step.teacher == "teacher":
             for term in step.terms.terms.values():
-                if isinstance(term.loss, SoftTargets | Decoupled) and term.of == "student":
+                if isinstance(term.loss, SoftTargets | Decoupled | BinaryTargets) and term.of == "student":
                     found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))
     return sorted(found)

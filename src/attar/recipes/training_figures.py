@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,9 +13,12 @@ from attar.network.scaled_outputs import center_and_scale
 from attar.ops.top_k import dense
 from attar.pipeline.objective import known_labels
 from attar.pipeline.trained import Trained
+from attar.recipes.array_examples import of_labels, of_maps
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
+from attar.tasks.dense import Dense
 from attar.tasks.metrics import Metric
+from attar.tasks.multilabel import MultiLabel
 from attar.transfer.datasets import Split
 from attar.transfer.store import Fidelity
 
@@ -56,8 +60,8 @@ def stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:
 def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict[str, Any]]:
     """Some training examples with their stored targets.
 
-    Of classes those of which the teacher is least sure, one per class at most; of values those in which it is farthest
-    from what is true.
+    Of classes, labels and maps those of which the teacher is least sure, one per class or label at most; of values
+    those in which it is farthest from what is true.
     """
     if trainings.prepared is None or trainings.targets is None or context.dataset.train.labels is None:
         return []
@@ -67,6 +71,10 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
     if context.dataset.task.target == "values":
         return _of_values(context, train, dense(trainings.targets(None, torch.arange(len(train)), 0)), most)
     logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
+    if isinstance(train.task, MultiLabel):
+        return of_labels(train, logits, context.recipe.temperature, most, lambda row: _seen(context, train, row))
+    if isinstance(train.task, Dense):
+        return of_maps(train, logits, _moving(context, train), most, lambda row: _seen(context, train, row))
     soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)
     rows = []
@@ -92,6 +100,17 @@ def _of_values(context: Context, train: Split, targets: torch.Tensor, most: int)
         {**_seen(context, train, row), "label": words(train.labels[row]), "teacher": words(targets[row])}
         for row in rows
     ]
+
+
+def _moving(context: Context, train: Split) -> Callable[[int], torch.Tensor]:
+    """The true map of a row, moved as the example is where it is seen first."""
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+
+    def moved(row: int) -> torch.Tensor:
+        assert train.labels is not None, "seen to before"
+        return views.of_maps(train.labels[[row]], train.ids[[row]], 0)[0]
+
+    return moved
 
 
 def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from attar import formatting
 from attar.evidence.panel import AnyCell, Block, Cell, Column, Example, Examples, Facts, Panel, Table, Text
 from attar.report.panels.common import Figures, known, listed, spread
+from attar.report.panels.maps import maps
 
 _BARS_SHOWN = 12
 
@@ -18,12 +19,14 @@ def examples(found: Sequence[Figures], task: Figures, temperature: float | None)
 
     Args:
         found: Each ``image`` or ``values``, ``label``, ``soft`` (a probability a class) or ``teacher`` (its values in
-            words), ``id``.
+            words) or ``maps``, ``id``; ``holds`` says of each class whether it holds, where several may.
         task: Its ``classes`` are the names.
         temperature: By which the probabilities are softened.
     """
     if not found:
         return []
+    if "maps" in found[0]:
+        return maps(found, [str(name) for name in task.get("classes", [])])
     if "teacher" in found[0]:
         said = [replace(_example(one, []), note=f"teacher: {one['teacher']}") for one in found]
         note = "Training examples in which the teacher is farthest from the true value, which stands first."
@@ -33,7 +36,8 @@ def examples(found: Sequence[Figures], task: Figures, temperature: float | None)
         softened = f", softened at the training temperature {formatting.significant(temperature, 2)}"
     bars = f"The bars are the teacher's probabilities for some training examples{softened}."
     drawn = [_example(one, task.get("classes", [])) for one in found]
-    return [Panel("Soft against hard targets", [Text(f"{bars} The outlined box is the label."), Examples(drawn)])]
+    label = "Outlined boxes are the labels that hold." if "holds" in found[0] else "The outlined box is the label."
+    return [Panel("Soft against hard targets", [Text(f"{bars} {label}"), Examples(drawn)])]
 
 
 def stored(found: Figures) -> list[Panel]:
@@ -139,6 +143,7 @@ def _shift(one: Figures) -> list[str]:
 def _example(example: Figures, names: Sequence[Any]) -> Example:
     """One example with its soft targets as bars; of many classes the most probable, the label and the rest."""
     label = example.get("label")
+    holds = {str(name) for name, one in zip(names, example.get("holds", []), strict=False) if one} or {str(label)}
     bars = [
         (str(names[index]) if index < len(names) else str(index), float(share or 0.0))
         for index, share in enumerate(example.get("soft", []))
@@ -146,16 +151,17 @@ def _example(example: Figures, names: Sequence[Any]) -> Example:
     rest = None
     if len(bars) > _BARS_SHOWN:
         bars.sort(key=lambda bar: -bar[1])
-        shown = bars[: _BARS_SHOWN - 2] + [bar for bar in bars[_BARS_SHOWN - 2 :] if bar[0] == str(label)]
+        shown = bars[: _BARS_SHOWN - 2] + [bar for bar in bars[_BARS_SHOWN - 2 :] if bar[0] in holds]
         left = max(sum(share for _, share in bars) - sum(share for _, share in shown), 0.0)
-        rest = (f"{len(bars) - len(shown)} others", left)
+        # What labels that may all hold share is no share of one whole.
+        rest = None if "holds" in example else (f"{len(bars) - len(shown)} others", left)
         bars = shown
     return Example(
         title="" if label is None else str(label),
         note=f"no. {example['id']}" if "id" in example else "",
         pixels=example.get("image"),
         values=[value or 0.0 for value in example.get("values", [])],
-        bars=[(name, min(share, 1.0), name == str(label)) for name, share in bars],
+        bars=[(name, min(share, 1.0), name in holds) for name, share in bars],
         rest=rest,
     )
 
