@@ -19,11 +19,11 @@ def data(rows: int = 600) -> dict[str, object]:
     y = np.zeros((rows, SIDE, SIDE), "int64")
     for one in y:
         for kind in draw.permutation([1, 2])[: draw.integers(0, 3)]:
-            (top, left), radius = draw.uniform(3, SIDE - 4, 2), draw.uniform(2, 4)
+            (top, left), radius = draw.uniform(4, SIDE - 5, 2), draw.uniform(3, 5)
             away = np.abs(down - top), np.abs(right - left)
             inside = np.hypot(*away) <= radius if kind == 1 else np.maximum(*away) <= 0.9 * radius
             one[inside] = kind
-    x = (0.5 * (y > 0) + draw.normal(0.25, 0.15, y.shape))[:, None]
+    x = (0.5 * (y > 0) + draw.normal(0.25, 0.1, y.shape))[:, None]
     return {"x": x.astype("float32"), "y": y, "classes": ["ground", "disc", "square"], "task": "dense"}
 
 

@@ -126,7 +126,7 @@ ROWS = [
         labels=torch.tensor([[[0, 0, 1, 1]], [[0, 1, 1, -1]], [[0, 0, 0, 0]], [[1, 1, 0, 0]]] * 10),
         outputs=said([0, 0, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1]),
         figures={
-            # Ground and sky: 2/3 and 1/2; 1 and 1; 1; 0 and 0.
+            # Ground and sky: 2/3 and 1/2; 1 and 1; 1 alone; 0 and 0.
             "iou": (7 / 12 + 1 + 1 + 0) / 4,
             "accuracy": (3 / 4 + 1 + 1 + 0) / 4,
             # In all maps together ground has 2 + 1 + 4 + 0 of 3 + 1 + 4 + 4, sky 1 + 2 + 0 + 0 of 2 + 2 + 0 + 4.

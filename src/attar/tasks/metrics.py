@@ -268,9 +268,10 @@ def pixel_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.
 
 
 def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersection over union of what is said and what is true, mean over the classes that either has in this map.
+    """Intersection over union of what is said and what is true, mean over the classes that are in the map.
 
-    Positions whose class is not known are left out; a map without a known one has 0.
+    A class that is said and not there takes from those that are, and is none of the mean: a single wrong position would
+    cost as much as a whole class. Positions whose class is not known are left out; a map without a known one has 0.
 
     Args:
         logits: ``[n, classes, height, width]``.
@@ -282,7 +283,8 @@ def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float6
         array([0.5])
     """
     overlaps, unions = _overlaps(logits, labels)
-    return _shares(_shares(overlaps, unions).sum(axis=1), (unions > 0).sum(axis=1))
+    there = np.stack([(labels == one).any(axis=(1, 2)) for one in range(logits.shape[1])], axis=1)
+    return _shares((_shares(overlaps, unions) * there).sum(axis=1), there.sum(axis=1))
 
 
 def class_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -11,9 +11,12 @@ from attar.report.panels.common import Figures, known
 
 _SHOWN = 20
 
+_JUDGED = (("iou", "intersection over union"), ("f1", "F1"), ("accuracy", "accuracy"))
+"""By what a class is judged: the first of these that its figures have."""
+
 
 def classes(teacher: Figures | None, baseline: Figures | None, student: Figures | None) -> list[Panel]:
-    """Accuracy per class, the class that lost most first.
+    """Accuracy per class (of labels F1, of maps intersection over union), the class that lost most first.
 
     The change is the student's against the teacher, or against the baseline where there is no teacher.
 
@@ -24,12 +27,13 @@ def classes(teacher: Figures | None, baseline: Figures | None, student: Figures 
     """
     if student is None or not _per_class(student):
         return []
+    figure, title = next((one for one in _JUDGED if one[0] in next(iter(_per_class(student).values()))), _JUDGED[-1])
     columns = {"teacher": _per_class(teacher), "baseline": _per_class(baseline), "student": _per_class(student)}
     present = [name for name in columns if columns[name]]
     against = present[0] if len(present) > 1 else None
     found: list[dict[str, Any]] = []
     for name, figures in columns["student"].items():
-        accuracies = {column: columns[column].get(name, {}).get("accuracy") for column in present}
+        accuracies = {column: columns[column].get(name, {}).get(figure) for column in present}
         mine, theirs = accuracies["student"], accuracies[against] if against else None
         change = mine - theirs if mine is not None and theirs is not None else None
         found.append({"name": name, "examples": figures.get("examples"), "of": accuracies, "change": change})
@@ -44,6 +48,7 @@ def classes(teacher: Figures | None, baseline: Figures | None, student: Figures 
     if rest := rows[_SHOWN:]:
         blocks.append(Folded(f"{len(rest)} more classes", [Table(heads, rest)], on_paper=True))
     note = f"Student here: {student.get('name')}."
+    note = note if figure == "accuracy" else f"{note} Figures are the {title} of each class in all examples together."
     note += f" The change is against the {against}." if against else ""
     first = "The class that lost most comes first." if against else "The weakest class comes first."
     return [Panel("Class by class", [*blocks, Text(f"{note} {first}")])]

@@ -57,7 +57,8 @@ def _beside(one: Figures) -> Any:
         pictures.insert(0, np.broadcast_to(np.clip(gray, 0.0, 1.0), (*size, 3)))
     gap = np.ones((size[0], _GAP, 3))
     strips = [part for picture in pictures for part in (picture, gap)][:-1]
-    return np.round(np.concatenate(strips, axis=1), 3).tolist()
+    rows = np.round(np.concatenate(strips, axis=1), 3).tolist()
+    return [[tuple(color) for color in row] for row in rows]
 
 
 def _colored(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
