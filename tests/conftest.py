@@ -94,7 +94,7 @@ def hurried() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for place in ("attar.recipes.contenders", "attar.evidence.measure"):
             patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
-        patch.setattr("attar.recipes.tabular._TUNING_STEPS", 20)
+        patch.setattr("attar.pipeline.tuning.TUNING_STEPS", 20)
         yield
     gc.unfreeze()
 

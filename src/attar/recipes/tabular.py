@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.pipeline.objective import in_units
+from attar.pipeline.tuning import Tuning
 from attar.recipes.context import Context
 from attar.recipes.networks import fresh
 from attar.recipes.transfer_examples import Synthetic
@@ -20,23 +20,13 @@ from attar.tasks.labels import ABSENT
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
-from attar.teachers.teacher import Teacher, ask, gives
-from attar.training.fabric import make_fabric
-from attar.training.fit import fit
-from attar.training.scoring import score_by
+from attar.teachers.teacher import Teacher
 from attar.transfer.datasets import Split
-from attar.transfer.store import round_through_store
 from attar.transfer.subset import joined
-from attar.transfer.synthesis.synthesize import Synthesis, tune
-from attar.transfer.transfer_set import TransferSet
+from attar.transfer.synthesis.synthesize import Synthesis
+from attar.transfer.views import UNCHANGED
 
 log = logging.getLogger(__name__)
-
-_TUNING_ROWS = 3
-"""Synthetic rows per training row, at most, while the settings of a synthesis are chosen."""
-
-_TUNING_STEPS = 2000
-"""Steps of the students by which they are chosen."""
 
 
 @dataclass(frozen=True)
@@ -165,38 +155,14 @@ def _chosen(
     """The synthesis with its settings chosen on validation data, where the recipe leaves them open."""
     if asked.method != "munge" or (asked.p is not None and asked.s is not None):
         return asked, []
-    train, recipe = context.dataset.train, context.recipe
-    assert train.columns is not None, "checked before anything is trained"
-    columns = train.columns
-    training = recipe.student.training
-    few = replace(asked, rows=min(asked.rows, _TUNING_ROWS * len(train)))
-    epochs = max(1, _TUNING_STEPS * training.batch_size // (few.rows + len(train)))
-    brief = replace(training, epochs=epochs, patience=None, milestones=(), warmup_epochs=0.0, seed=recipe.seed)
-
-    def score(synthesis: Synthesis) -> float:
-        rows = torch.from_numpy(synthesis.draw(matrix, columns, seed=recipe.seed)).float()
-        split = joined(train, rows, original=True)
-        teacher_output = torch.cat(
-            [round_through_store(ask(teacher, rows), gives(teacher)) for rows in torch.split(split.inputs, 4096)]
-        )
-        network = fresh(context.network, recipe.seed, context.dataset).module
-        with context.threads([network], brief.batch_size):
-            fitted = fit(
-                network,
-                in_units(recipe.terms, context.dataset),
-                TransferSet(
-                    split, targets=lambda inputs, rows, view: teacher_output[rows], labelled=recipe.transfer.labels
-                ),
-                settings=brief,
-                validation=context.validation,
-                metric=score_by(context.metric),
-                fabric=make_fabric(context.device, brief.precision),
-            )
-        assert fitted.score is not None
-        return fitted.score
+    recipe, seed = context.recipe, context.recipe.seed
+    tuning = Tuning.of(asked, replace(recipe.student.training, seed=seed), len(context.dataset.train))
 
     def work(folder: Path) -> dict[str, Any]:
-        best, tried = tune(score, few, progress=context.progress)
+        tools = context.tools(
+            UNCHANGED, seed, run_seed=seed, with_labels=recipe.transfer.labels, choose_by=context.metric.name
+        )
+        best, tried = tuning.best(fresh(context.network, seed, context.dataset), recipe.terms, teacher, tools)
         return {"p": best.p, "s": best.s, "tried": tried}
 
     node = context.nodes.node(
@@ -205,9 +171,8 @@ def _chosen(
             "data": context.fingerprint,
             "teacher": teacher.fingerprint(),
             "networks": recipe.teacher.given_networks,
-            "synthesis": few.fingerprint(),
+            **tuning.key,
             "network": context.network.model_dump(),
-            "training": {key: value for key, value in asdict(brief).items() if key != "checkpoint_seconds"},
             "objective": repr(recipe.terms),
             "choose_by": context.metric.name,
         },
