@@ -20,11 +20,11 @@ slant = np.degrees(np.arctan2(2 * covariance, (ink * (down**2 - right**2)).sum(a
 data = attar.from_arrays("slant of digits", {"x": images, "y": slant, "names": ["slant"], "task": "regression"})
 
 torch.manual_seed(0)
-settings = attar.Training(epochs=15, batch_size=64, optimizer="adam", learning_rate=0.01, schedule="cosine")
+settings = attar.Training(epochs=8, batch_size=64, optimizer="adam", learning_rate=0.01, schedule="cosine")
 validation, labels = attar.TransferSet(data.validation), data.train.labels
 spread = float(labels.std())
 hard = attar.Objective({"hard": attar.Term(loss=attar.HardValues(scale=spread))})
-large = scaled_to(mlp(64, 1, [128, 128]), labels)  # learns standardized values, and gives degrees
+large = scaled_to(mlp(64, 1, [128]), labels)  # learns standardized values, and gives degrees
 teacher = attar.fit(large, hard, attar.TransferSet(data.train), settings=settings, validation=validation).model
 
 soft = attar.Objective({"soft": attar.Term(loss=attar.SquaredError(kind="values", scale=spread))})

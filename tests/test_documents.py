@@ -69,7 +69,7 @@ def test_python_of_the_readme_runs_from_top_to_bottom(folder: Path, capsys: pyte
 def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = runpy.run_path(str(path), run_name="__main__")
     assert names["__doc__"], "an example says what it shows"
-    if path.stem != "own_model":  # which only defines what its recipe names
+    if not path.with_suffix(".toml").exists():  # one with a recipe only defines what that names
         assert capsys.readouterr().out.strip(), "an example shows something"
 
 
@@ -106,6 +106,13 @@ def test_recipe_of_an_own_model_runs(folder: Path) -> None:
     small = ["teacher.training.epochs=1", "student.training.epochs=1", "teacher.members=1", "data.limit=100"]
     run = attar.compress(attar.read_recipe(ROOT / "examples/own_model.toml", [*QUICK, *small]), "out")
     assert run.artifact.classes == ("near", "far")
+
+
+@pytest.mark.usefixtures("hurried")
+def test_recipe_of_a_regression_runs(folder: Path) -> None:
+    small = ["student.training.epochs=1", "transfer.synthesis.rows=50", "data.limit=60"]
+    run = attar.compress(attar.read_recipe(ROOT / "examples/friedman.toml", [*QUICK, *small]), "out")
+    assert run.artifact.classes == ("output",) and run.evidence["task"]["use"] == "regression"
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
