@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
-from attar.network.architectures import convnet, mlp, resnet
+from attar.network.architectures import convnet, mlp, resnet, segmenter
 
 
 def parameters(network: nn.Module) -> int:
@@ -32,6 +32,21 @@ def test_a_convnet_is_as_wide_as_asked():
     network = convnet(10, widths=[4, 6], strides=[1, 2])
     assert parameters(network) == 36 + 8 + 216 + 12 + 70
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_a_segmenter_gives_logits_for_each_pixel_of_images_of_any_size():
+    # 3x3 without bias, two per batch norm: 1*4*9 + 8 + 4*6*9 + 12, and 6*3 + 3 for the logits of a pixel.
+    network = segmenter(3, widths=[4, 6]).eval()
+    assert parameters(network) == 36 + 8 + 216 + 12 + 21
+    for size in ((8, 8), (5, 9)):
+        assert network(torch.zeros(2, 1, *size)).shape == (2, 3, *size)
+    # Taps one pixel apart, and then two: what is further than three pixels away is not seen.
+    image = torch.zeros(1, 1, 9, 9, requires_grad=True)
+    (seen,) = torch.autograd.grad(network(image)[0, :, 4, 4].sum(), image)
+    places = seen[0, 0].nonzero()
+    assert places.min() >= 1 and places.max() <= 7
+    with pytest.raises(BadInput, match="widths of segmenter must be not empty"):
+        segmenter(3, [])
 
 
 def test_strides_and_pools_shrink_the_map():

@@ -29,7 +29,8 @@ from attar.recipes.training_figures import curve, examples, stored
 from attar.recipes.winner import score_of, teacher_name
 from attar.report.panels.common import metrics_of
 from attar.report.panels.run import run_panels
-from attar.tasks.task import OfClasses, Task, metric_of
+from attar.tasks.classification import Classification
+from attar.tasks.task import Task, metric_of
 
 
 def document(
@@ -243,9 +244,14 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
 
 def _how_to_load(allow: Sequence[str], task: Task) -> str:
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
+    more = "names = model.predict_classes(inputs)" if isinstance(task, Classification) else ""
+    if task.target == "log_odds":
+        more = "probabilities = model.predict_proba(inputs)  # of each label by itself"
+    elif len(task.shape) > 1:
+        more = f"numbers = {task.target}.argmax(axis=1)  # of the class of each position; names: model.classes"
     return (
         "import attar\n\n"
         f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
         f"{task.target} = model(inputs)  # float32 array [batch, ...]\n"
-        f"{'names = model.predict_classes(inputs)' if isinstance(task, OfClasses) else ''}"
+        f"{more}"
     ).rstrip() + "\n"

@@ -73,7 +73,7 @@ def weak_teacher(
     its, other = (f"{one:.2%}" if score.points else f"{score.name} {-one:.4g}" for one in (teacher, baseline))
     return (
         f"The teacher is not better than the baseline on {split_name}: {its} against {other}. What the student gains "
-        f"from it, if anything, is not its {'accuracy' if score.points else 'quality'}."
+        f"from it, if anything, is not its {score.name if score.points else 'quality'}."
     )
 
 
