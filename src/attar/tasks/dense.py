@@ -140,8 +140,8 @@ class Dense:
             got = list(self.classes)
             raise must("classes", "a task of dense maps", "different names, at least one", got, "Name each class once")
         size: Any = self.size
-        whole = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
-        if not whole or len(self.classes) * size[0] * size[1] > _MOST:
+        is_size = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
+        if not is_size or len(self.classes) * size[0] * size[1] > _MOST:
             rule = f"height and width of maps, with at most {_MOST} numbers for all classes"
             raise must("size", "a task of dense maps", rule, size, "Write (height, width)")
 
@@ -224,7 +224,7 @@ class Dense:
             bad = int(np.flatnonzero((labels != ABSENT).any(axis=(1, 2)))[~finite][0])
             got = Words(f"row {bad} with {int((~np.isfinite(outputs[bad])).sum())} numbers that are not")
             raise must("logits", "quality", "finite", got, "The model overflows on this example")
-        said = logits.argmax(axis=1)
+        predictions = logits.argmax(axis=1)
         ious = metrics.class_ious(logits, truth)
         return DenseQuality(
             examples=len(truth),
@@ -235,7 +235,8 @@ class Dense:
             log_loss=_LOG_LOSS.figure(logits, truth),
             rmse=_RMSE.figure(logits, truth),
             per_class={
-                name: _of_class(said, truth, number, float(ious[number])) for number, name in enumerate(self.classes)
+                name: _of_class(predictions, truth, number, float(ious[number]))
+                for number, name in enumerate(self.classes)
             },
         )
 
@@ -258,8 +259,10 @@ class Dense:
         frequent = np.stack([(truth == one).sum(axis=0) for one in numbers]).argmax(axis=0)
         constants["the most frequent class of each position"] = frequent
 
-        def scores(said: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
-            return metrics.image_ious(np.stack([said == one for one in numbers], axis=1).astype(np.float32), true)
+        def scores(predictions: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
+            return metrics.image_ious(
+                np.stack([predictions == one for one in numbers], axis=1).astype(np.float32), true
+            )
 
         return against_chance(scores, logits.argmax(axis=1), truth, constants, "IoU per image", split)
 
@@ -286,13 +289,13 @@ class Dense:
         return logits[known], labels[known].astype(np.int64)
 
 
-def _of_class(said: NDArray[np.int64], labels: NDArray[np.int64], number: int, iou: float) -> RegionQuality:
+def _of_class(predictions: NDArray[np.int64], labels: NDArray[np.int64], number: int, iou: float) -> RegionQuality:
     """The figures of one class, from ``[n, height, width]`` arrays."""
     there = labels == number
     positions = int(there.sum())
     return RegionQuality(
         examples=int(there.any(axis=(1, 2)).sum()),
         positions=positions,
-        accuracy=int((there & (said == number)).sum()) / positions if positions else None,
+        accuracy=int((there & (predictions == number)).sum()) / positions if positions else None,
         iou=None if np.isnan(iou) else iou,
     )

@@ -247,9 +247,9 @@ def binary_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[
     return _shares((errors * known).sum(axis=1), known.sum(axis=1))
 
 
-def _shares(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
-    """Parts of their wholes; 0 where there is nothing to have a part of."""
-    shares: NDArray[np.float64] = parts / np.maximum(wholes, 1)
+def _shares(counts: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:
+    """Counts as shares of their totals; 0 where the total is 0."""
+    shares: NDArray[np.float64] = counts / np.maximum(totals, 1)
     return shares
 
 
@@ -333,8 +333,8 @@ def pixel_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[n
 
 def _overlaps(logits: Floats, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """``[n, classes]`` each: positions that are said and true, and those that are said or true."""
-    said, known = logits.argmax(axis=1), labels != ABSENT
-    pairs = [((said == one) & known, labels == one) for one in range(logits.shape[1])]
+    predictions, known = logits.argmax(axis=1), labels != ABSENT
+    pairs = [((predictions == one) & known, labels == one) for one in range(logits.shape[1])]
     overlaps = np.stack([(mine & true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
     unions = np.stack([(mine | true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
     return overlaps, unions

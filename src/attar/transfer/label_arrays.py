@@ -36,7 +36,9 @@ def multilabel_of(
     Raises:
         BadInput: If they are anything else.
     """
-    arrays = {role: _whole(key, name, values, "1, 0, or -1 where not known") for role, (key, values) in given.items()}
+    arrays = {
+        role: _integers(key, name, values, "1, 0, or -1 where not known") for role, (key, values) in given.items()
+    }
     key, train = given["train"][0], arrays["train"]
     for role, array in arrays.items():
         if array.ndim != 2 or array.shape[1:] != train.shape[1:] or not array.shape[1]:
@@ -70,7 +72,7 @@ def dense_of(
     Raises:
         BadInput: If they are anything else.
     """
-    arrays = {role: _whole(key, name, values, "class numbers") for role, (key, values) in given.items()}
+    arrays = {role: _integers(key, name, values, "class numbers") for role, (key, values) in given.items()}
     train = arrays["train"]
     for role, array in arrays.items():
         if array.ndim != 3 or array.shape[1:] != train.shape[1:] or 0 in array.shape[1:]:
@@ -92,7 +94,7 @@ def are_maps(labels: object) -> bool:
     return array.ndim == 3 and array.dtype.kind in "iu"
 
 
-def _whole(key: str, name: str, values: object, what: str) -> NDArray[np.int64]:
+def _integers(key: str, name: str, values: object, what: str) -> NDArray[np.int64]:
     """Whole numbers; NaN is what is not known."""
     array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.dtype.kind not in "biuf":

@@ -39,24 +39,24 @@ def maps(found: Sequence[Figures], names: Sequence[str]) -> list[Panel]:
     examples = [
         Example(title=str(one.get("label", "")), note=f"no. {one.get('id', '')}", pixels=_beside(one)) for one in found
     ]
-    said = [f"{name} is {_COLORS[number % len(_COLORS)][0]}" for number, name in enumerate(names)]
+    colors = [f"{name} is {_COLORS[number % len(_COLORS)][0]}" for number, name in enumerate(names)]
     note = (
         "Training images of which the teacher is least sure: the image, what is true of each pixel, and what the "
-        f"teacher says. {listed(said)}; what is not known is gray."
+        f"teacher says. {listed(colors)}; what is not known is gray."
     )
     return [Panel("Maps", [Text(note), Examples(examples)])]
 
 
 def _beside(one: Figures) -> Any:
-    """Image and maps as one picture ``[height, width, 3]`` of numbers from 0 to 1."""
-    pictures = [_colored(np.asarray(one["maps"][kind], np.int64)) for kind in ("true", "teacher")]
-    size = pictures[0].shape[:2]
+    """Image and maps as one image ``[height, width, 3]`` of numbers from 0 to 1."""
+    images = [_colored(np.asarray(one["maps"][kind], np.int64)) for kind in ("true", "teacher")]
+    size = images[0].shape[:2]
     image = np.asarray(one["image"], np.float64) if one.get("image") else np.zeros(0)
     if image.shape[:2] == size:
         gray = image[..., None] if image.ndim == 2 else image
-        pictures.insert(0, np.broadcast_to(np.clip(gray, 0.0, 1.0), (*size, 3)))
+        images.insert(0, np.broadcast_to(np.clip(gray, 0.0, 1.0), (*size, 3)))
     gap = np.ones((size[0], _GAP, 3))
-    strips = [part for picture in pictures for part in (picture, gap)][:-1]
+    strips = [strip for one_image in images for strip in (one_image, gap)][:-1]
     rows = np.round(np.concatenate(strips, axis=1), 3).tolist()
     return [[tuple(color) for color in row] for row in rows]
 
