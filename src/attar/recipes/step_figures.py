@@ -13,15 +13,18 @@ from attar.evidence.measure import labels_of, predict_all
 from attar.evidence.panel import Panel
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context
+from attar.tasks.task import metric_of
 
 
 def step_figures(context: Context, students: Sequence[Trained], baselines: Sequence[Trained]) -> dict[str, Any] | None:
-    """Every step of students and baselines: score on validation, accuracy on test, one figure a seed.
+    """Every step of students and baselines: score on validation, the task's first metric on test, one figure a seed.
 
     None where the recipe leaves the steps out: the student is then trained once.
     """
     if context.recipe.student.steps is None:
         return None
+
+    test, metric = context.dataset.test, metric_of(context.dataset.task)
 
     def rows(trainings: Sequence[Trained]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -29,7 +32,9 @@ def step_figures(context: Context, students: Sequence[Trained], baselines: Seque
             found[f"{place}-{of_step[0].use}"] = {
                 "names": [one.name for one in of_step],
                 "score": [one.score for one in of_step],
-                "accuracy": [float(_right(context, one).mean()) for one in of_step],
+                metric.name: [
+                    metric.figure(predict_all(open_torch(one.network), test), labels_of(test)) for one in of_step
+                ],
             }
         return found
 

@@ -79,14 +79,17 @@ def seeds(found: Figures, metric: Metric) -> list[Panel]:
 
 
 def steps(found: Figures, metric: Metric) -> list[Panel]:
-    """What each step did to students and baselines: mean accuracy on test and its spread over the seeds."""
+    """What each step did to students and baselines: mean of the first metric on test and its spread over the seeds."""
     roles = [role for role in ("baseline", "student") if found.get(role)]
     names = list(dict.fromkeys(name for role in roles for name in found[role]))
-    if not names or not metric.is_share:
+    if not names:
         return []
-    rows = [[name, *(_mean(found[role].get(name, {}).get("accuracy", [])) for role in roles)] for name in names]
+    rows = [
+        [name, *(_mean(found[role].get(name, {}).get(metric.name, []), metric) for role in roles)] for name in names
+    ]
     columns = [Column(title="After"), *(Column(title=role.capitalize(), dot=role) for role in roles)]
-    note = "Accuracy on test, mean over the seeds with one standard deviation in points."
+    title = metric.title[:1].upper() + metric.title[1:]
+    note = f"{title} on test, mean over the seeds with one standard deviation{' in points' if metric.is_share else ''}."
     return [Panel("Step by step", [Table(columns, rows), Text(note)])]
 
 
@@ -102,10 +105,10 @@ def _deviation(sd: float | None) -> str:
     return known(formatting.points, sd, _EXAMPLES).replace("+", "")
 
 
-def _mean(values: Sequence[float | None]) -> Cell:
+def _mean(values: Sequence[float | None], metric: Metric) -> Cell:
     mean, sd = spread(values)
-    note = "" if sd is None else f"±\N{NO-BREAK SPACE}{_deviation(sd)}"
-    return Cell(text=known(formatting.percent, mean, _EXAMPLES), note=note)
+    apart = _deviation(sd) if metric.is_share else metric.text(sd)
+    return Cell(text=metric.text(mean, _EXAMPLES), note="" if sd is None else f"±\N{NO-BREAK SPACE}{apart}")
 
 
 def _share(closed: Figures) -> str:
