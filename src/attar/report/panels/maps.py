@@ -42,7 +42,7 @@ def maps(found: Sequence[Figures], names: Sequence[str]) -> list[Panel]:
     colors = [f"{name} is {_COLORS[number % len(_COLORS)][0]}" for number, name in enumerate(names)]
     note = (
         "Training images of which the teacher is least sure: the image, what is true of each pixel, and what the "
-        f"teacher says. {listed(colors)}; what is not known is gray."
+        f"teacher says. In colors: {listed(colors)}; what is not known is gray."
     )
     return [Panel("Maps", [Text(note), Examples(examples)])]
 
