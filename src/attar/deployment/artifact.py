@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attar.deployment.backends.backend import Array, Runner
+from attar.deployment.backends.backend import Array, Inputs, Runner
 from attar.deployment.backends.torch import need_torch
 from attar.deployment.candidate import Candidate
 from attar.deployment.manifest import MANIFEST, read_manifest, verify
 from attar.errors import CorruptFile, Words, must, shown
 from attar.tables.columns import Columns
+from attar.tables.tokens import NAMES, Tokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +87,7 @@ class Artifact:
         shape = self.manifest["input"]["shape"][1:]
         if math.prod(shape) <= _ASKED_WHEN_OPENED:
             try:
-                outputs = run(np.zeros((1, *shape), np.float32))
+                outputs = run(self.examples(1))
             except Exception as error:  # each runtime raises types of its own
                 raise CorruptFile(
                     f"{self.folder} cannot run an input of shape {shape}, which its {MANIFEST} says it takes "
@@ -94,6 +95,12 @@ class Artifact:
                 ) from error
             self._check_outputs(outputs)
         return run
+
+    def examples(self, count: int) -> Inputs:
+        """Inputs that it can be run on, though they mean nothing, of the shape and the type that it takes."""
+        if self.tokens is not None:  # of token 0
+            return np.stack((np.zeros((count, self.tokens.length), int), np.ones((count, self.tokens.length), int)), 1)
+        return np.zeros((count, *self.manifest["input"]["shape"][1:]), np.float32)
 
     def _check_outputs(self, outputs: Array) -> None:
         if list(outputs.shape[1:]) != self.manifest["output"]["shape"][1:]:
@@ -128,6 +135,12 @@ class Artifact:
         described = self.manifest["input"].get("columns")
         return None if described is None else Columns.from_json(described)
 
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """What the sequences of tokens hold that it takes; None for anything else."""
+        described = self.manifest["input"].get("tokens")
+        return None if described is None else Tokens.from_json(described)
+
     def encode(self, table: Any) -> Array:
         """Rows of a table as the runtime takes them: float32 ``[rows, columns]``, names as codes, NaN where missing.
 
@@ -145,13 +158,15 @@ class Artifact:
             raise must("inputs", self.folder.name, "an array or a tensor", type(table).__name__, remedy)
         return self.columns.encode(table, unseen=self.manifest["input"]["unseen"]).astype(np.float32)
 
-    def __call__(self, inputs: Any) -> Array:
+    def __call__(self, inputs: Any = None, **named: Any) -> Array:
         """Logits of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
             inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the manifest has a
                 ``scale``, as for images, also uint8 numbers, which are divided by it. Where the artifact takes rows of
-                a table also what `encode` takes.
+                a table also what `encode` takes. Where it takes sequences of tokens, a dict of ``ids`` and ``mask``,
+                whole numbers ``[batch, up to length]`` (without a mask all tokens count), or both of them stacked.
+            named: ``ids`` and ``mask``, in place of ``inputs``.
 
         Returns:
             Logits, or the values of a regression, float32 ``[batch, classes]``; of maps ``[batch, classes, height,
@@ -160,6 +175,11 @@ class Artifact:
         Raises:
             BadInput: If the shape or the type is not that of the manifest.
         """
+        if self.tokens is not None:
+            return self._run(self._sequences(self.tokens, inputs, named))
+        if named:
+            remedy = "Give one array: model(inputs)"
+            raise must("inputs", self.folder.name, "one array", Words(f"some named {', '.join(named)}"), remedy)
         torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
         if torch is not None and isinstance(inputs, torch.Tensor):
             rows = inputs.detach().cpu().numpy()
@@ -181,17 +201,36 @@ class Artifact:
             pixels = "Scale as in training first: pixels are divided by 255"
             hint = pixels if scale is None else f"Give uint8, or divide by {scale:g} first"
             raise must("inputs", self.folder.name, "floating numbers", str(rows.dtype), hint)
+        return self._run(np.ascontiguousarray(rows, dtype=np.float32))
+
+    def _run(self, rows: Inputs) -> Array:
         if not self._opened:
             self._opened.append(self.open())
-        outputs = self._opened[0](np.ascontiguousarray(rows, dtype=np.float32))
+        outputs = self._opened[0](rows)
         self._check_outputs(outputs)
         return outputs
 
-    def predict(self, inputs: Any) -> Array:
-        """Logits (or values); another name for calling the artifact."""
-        return self(inputs)
+    def _sequences(self, tokens: Tokens, inputs: Any, named: Mapping[str, Any]) -> Inputs:
+        """Sequences in any of the forms that a call takes, as the runtime's one array."""
+        of = self.folder.name
+        given = dict(inputs) if isinstance(inputs, Mapping) else {}
+        given |= named
+        if (inputs is not None and not isinstance(inputs, Mapping)) or NAMES[0] not in given or given.keys() - NAMES:
+            rows = np.asarray(inputs)
+            if given or rows.dtype.kind not in "iu" or rows.shape[1:] != tokens.shape:
+                got = Words(f"{list(rows.shape)} {rows.dtype}" if not given else f"{', '.join(map(str, given))}")
+                rule = f"ids and mask, whole numbers [batch, up to {tokens.length}] each"
+                raise must("inputs", of, rule, got, "Call it as model(ids=ids, mask=mask)")
+            rows = np.ascontiguousarray(rows, dtype=np.int64)
+            tokens.check(rows, of)
+            return rows
+        return tokens.stacked(given[NAMES[0]], given.get(NAMES[1]), of)
 
-    def predict_proba(self, inputs: Any) -> Array:
+    def predict(self, inputs: Any = None, **named: Any) -> Array:
+        """Logits (or values); another name for calling the artifact."""
+        return self(inputs, **named)
+
+    def predict_proba(self, inputs: Any = None, **named: Any) -> Array:
         """Probabilities, float32 ``[batch, classes]``: the softmax of the logits, of maps at each position.
 
         Where any of the labels may hold it is the sigmoid of each.
@@ -203,7 +242,7 @@ class Artifact:
         if kind == "values":
             remedy = "Call the artifact itself: it gives the values"
             raise must("the artifact", "predict_proba", "a classifier", Words("a regression"), remedy)
-        logits = self(inputs)
+        logits = self(inputs, **named)
         if kind == "log_odds":
             sigmoids: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
             return sigmoids
@@ -211,7 +250,7 @@ class Artifact:
         probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
         return probabilities
 
-    def predict_classes(self, inputs: Any) -> list[str]:
+    def predict_classes(self, inputs: Any = None, **named: Any) -> list[str]:
         """The name of the most probable class of each input.
 
         Raises:
@@ -227,14 +266,14 @@ class Artifact:
         if found:
             raise must("the artifact", "predict_classes", "a classifier", Words(found), remedy)
         names = self.classes
-        return [names[index] for index in self(inputs).argmax(axis=1).tolist()]
+        return [names[index] for index in self(inputs, **named).argmax(axis=1).tolist()]
 
     def __str__(self) -> str:
         shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside
         return (
             f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}"
             f"{f' ({aside})' if aside else ''}; "
-            f"float32 [batch, {shape}] -> {len(self.classes)} classes; {self.folder}"
+            f"{self.manifest['input']['dtype']} [batch, {shape}] -> {len(self.classes)} classes; {self.folder}"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Array, Runner
+from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Array, Inputs, Runner
 from attar.deployment.refused import DeploymentError, telling
 from attar.errors import BadInput, must
 from attar.network.consistency import check_consistent
@@ -69,7 +69,7 @@ def tolerance_of(network: nn.Module) -> float:
 def checked(
     name: str,
     run: Runner,
-    rows: Array,
+    rows: Inputs,
     expected: Array,
     *,
     tolerance: float | None = TOLERANCE,
@@ -141,6 +141,8 @@ def _varied(network: nn.Module, rows: Tensor) -> Tensor:
     """The rows and, where these are few, the first one in several strengths: equal rows hide what mixes rows."""
     if len(rows) >= _VARIED:
         return rows
+    if rows.dtype == torch.int64:  # the same tokens in other orders
+        return torch.cat([rows, *(rows[:1].roll(place, dims=2) for place in range(1, _VARIED))])
     first = rows[:1] if bool(rows[:1].nan_to_num().any()) else torch.ones_like(rows[:1])
     # Weaker and not stronger, so that numbers which stand for something (a token) stay within what there is.
     strengths = torch.linspace(0.0, 1.0, _VARIED).reshape(-1, *[1] * (rows.dim() - 1))

@@ -36,6 +36,7 @@ from attar.quantization.attach import input_formats
 from attar.quantization.edit import Quantize
 from attar.records import to_text
 from attar.tables.columns import Columns
+from attar.tables.tokens import NAMES, Tokens
 from attar.workspace import new_folder, write_file
 
 _CHECKED_ROWS = 256
@@ -85,6 +86,7 @@ def deploy(
     calibration: Tensor | None = None,
     spec: Spec | None = None,
     columns: Columns | None = None,
+    tokens: Tokens | None = None,
     unseen: Literal["error", "missing"] = "error",
     scale: float | int | None = None,
     output: Literal["logits", "log_odds", "values"] = "logits",
@@ -111,6 +113,8 @@ def deploy(
             student need not be among its edits.
         columns: Of the table whose rows the student takes as ``[rows, columns]``; NaN then means missing. With them the
             artifact takes tables, too.
+        tokens: What the sequences hold that the student takes; the artifact then takes ``ids`` and ``mask``. Needed
+            where inputs are int64.
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
         scale: What uint8 numbers were divided by in training, 255 for pixels. The artifact then takes such numbers,
             too, and divides them itself; None where it is to take nothing but what the student takes.
@@ -135,6 +139,7 @@ def deploy(
             calibration=calibration,
             spec=spec,
             columns=columns,
+            tokens=tokens,
             unseen=unseen,
             scale=scale,
             output=output,
@@ -151,6 +156,7 @@ def deploy_prepared(
     calibration: Tensor | None = None,
     spec: Spec | None = None,
     columns: Columns | None = None,
+    tokens: Tokens | None = None,
     unseen: Literal["error", "missing"] = "error",
     scale: float | int | None = None,
     output: Literal["logits", "log_odds", "values"] = "logits",
@@ -169,9 +175,9 @@ def deploy_prepared(
     chosen = _find(candidate) if isinstance(candidate, str) else candidate
     if chosen.precision == "int8" and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
-    _check_rows("example", example, None, missing=columns is not None)
+    _check_rows("example", example, None, tokens, missing=columns is not None)
     if calibration is not None:
-        _check_rows("calibration", calibration, example, missing=columns is not None)
+        _check_rows("calibration", calibration, example, tokens, missing=columns is not None)
     if scale is not None and not 0 < scale < math.inf:
         raise must("scale", "deploy", "a positive number", scale, "Pass 255 for pixels")
     if columns is not None and tuple(example.shape[1:]) != (len(columns),):
@@ -213,15 +219,18 @@ def deploy_prepared(
             "precision": chosen.precision,
             "settings": dict(chosen.settings),
             "input": {
-                "name": INPUT,
+                "name": INPUT if tokens is None else list(NAMES),
                 "shape": ["batch", *example.shape[1:]],
-                "dtype": "float32",
+                "dtype": "float32" if tokens is None else "int64",
                 "seen": _range(rows),
                 "scale": scale,
                 "in_graph": _in_graph(spec, network),
                 "note": "as the student was trained on them: uint8 numbers divided by 'scale' (null: none are taken), "
                 "images with their channels first, names in 'columns' as their places in 'categories'. What 'in_graph' "
-                "has is done by the model itself. 'seen' is the range of the rows used here.",
+                "has is done by the model itself. 'seen' is the range of the rows used here."
+                if tokens is None
+                else "two inputs [batch, length]: the numbers of tokens, and 1 where one counts or 0 for padding. "
+                "'shape' is that of both, stacked along axis 1.",
             },
             "output": {
                 "name": OUTPUT,
@@ -235,6 +244,8 @@ def deploy_prepared(
         }
         if columns is not None:
             manifest["input"] |= {"columns": columns.to_json(), "unseen": unseen}
+        if tokens is not None:
+            manifest["input"]["tokens"] = tokens.to_json()
         if form.converted:
             notes += (f"The student has numbers of {' and '.join(form.converted)}; it is deployed in float32.",)
         if student.is_quantized and not kind.quantized:
@@ -306,12 +317,20 @@ def _range(rows: Tensor) -> list[float] | None:
     return [float(known.min()), float(known.max())] if len(known) else None
 
 
-def _check_rows(name: str, rows: Tensor, like: Tensor | None, *, missing: bool) -> None:
-    """Rows are float32, finite (or NaN where values may be missing), shaped like the example, which is a single one."""
+def _check_rows(name: str, rows: Tensor, like: Tensor | None, tokens: Tokens | None, *, missing: bool) -> None:
+    """Rows are float32, finite (or NaN where values may be missing), shaped like the example, which is a single one.
+
+    Where there are tokens, they are sequences of these.
+    """
     got = f"{rows.dtype} {list(rows.shape)}"
-    if rows.dtype != torch.float32 or rows.dim() < 2 or len(rows) == 0:
+    if rows.dtype == torch.int64 and tokens is None:
+        remedy = "Pass tokens=dataset.tokens, or floats where they are no tokens"
+        raise must("tokens", "deploy", f"given where {name} is int64", None, remedy)
+    if tokens is not None:
+        tokens.check(rows.numpy(force=True), f"deploy ({name})")
+    elif rows.dtype != torch.float32 or rows.dim() < 2 or len(rows) == 0:
         raise must(name, "deploy", "float32 [rows, ...]", got, "Pass inputs as the student was trained on them")
-    if like is None and len(rows) != 1:
+    if (like is None and len(rows) != 1) or not len(rows):
         raise must(name, "deploy", "a single input, [1, ...]", got, "Pass inputs[:1]")
     if like is not None and rows.shape[1:] != like.shape[1:]:
         raise must(name, "deploy", f"[rows, ...] like the example {list(like.shape)}", got, "Pass training inputs")

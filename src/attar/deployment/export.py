@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from attar.deployment.quiet import quiet
 from attar.deployment.refused import refused
 from attar.network.evaluating import evaluating
 from attar.network.forward import output_of
+from attar.network.named import Named
+from attar.tables.tokens import NAMES
 
 INPUT, OUTPUT = "input", "logits"
-"""Names of the one input and the one output of every exported graph."""
+"""Names of the one input and the one output of every exported graph; one of sequences has the inputs `NAMES`."""
 
 _SINGLE_FILE_BYTES = 2_000_000_000
 """A protobuf message stays below 2 GiB; larger weights go into a second file beside the graph."""
@@ -26,13 +28,14 @@ _SINGLE_FILE_BYTES = 2_000_000_000
 def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True) -> None:
     """Write the network as one self-contained ONNX file with a free batch dimension.
 
-    The graph takes ``input`` float32 ``[batch, ...]`` and gives ``logits`` float32 ``[batch, classes]``, in evaluation
+    The graph takes ``input`` float32 ``[batch, ...]``, of sequences ``ids`` and ``mask`` int64 ``[batch, length]``, and
+    gives ``logits`` float32 ``[batch, classes]``, in evaluation
     mode. Source locations that the exporter records in every node are removed: they name folders of this machine and
     make a small network several times larger. The file is checked before this returns.
 
     Args:
         module: The network, on the CPU. It is not changed. Of several outputs the logits are taken.
-        example: One input, ``[1, ...]`` float32; its values do not matter.
+        example: One input, ``[1, ...]`` float32, or ``[1, 2, length]`` int64, of tokens; its values do not matter.
         path: Where to write. Weights above 2 GB go to ``<path>.data`` beside it.
         fold: Whether what depends on weights alone is computed now, such as batch normalization drawn into the weights
             of a convolution. Otherwise all parameters and buffers are in the graph as they are, under their own names.
@@ -44,13 +47,17 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
     rows = example.expand(2, *example.shape[1:]).contiguous()
     size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
     try:
-        with evaluating(module), _giving_logits(module), quiet("torch"):
+        tokens = rows.dtype == torch.int64
+        given, names = (rows.unbind(1), list(NAMES)) if tokens else ((rows,), [INPUT])
+        batch = torch.export.Dim("batch")
+        named = _called_by_name(module) if tokens else nullcontext()
+        with evaluating(module), _giving_logits(module), named, quiet("torch"):
             program = torch.onnx.export(
                 module,
-                (rows,),
+                tuple(one.contiguous() for one in given),
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                input_names=[INPUT],
+                dynamic_shapes=tuple({0: batch} for _ in given),
+                input_names=names,
                 output_names=[OUTPUT],
                 verbose=False,
                 optimize=fold,
@@ -59,7 +66,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
             if not fold:
                 _simplify(program, frozenset(module.state_dict()))
             _forget_origins(program)
-            _check_form(program)
+            _check_form(program, len(names))
             program.save(path, external_data=size > _SINGLE_FILE_BYTES)
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the exporter and the checker raise dozens of unrelated types
@@ -76,16 +83,40 @@ def _giving_logits(module: nn.Module) -> Iterator[None]:
         hook.remove()
 
 
-def _check_form(program: torch.onnx.ONNXProgram) -> None:
-    """One input and one output of a free batch; the exporter is content with less.
+@contextmanager
+def _called_by_name(module: nn.Module) -> Iterator[None]:
+    """The network takes the two inputs of sequences apart while the context lasts, and has the same weights."""
+    stacked = module.forward
+
+    def forward(ids: Tensor, mask: Tensor) -> object:
+        return module.by_name(ids, mask) if isinstance(module, Named) else stacked(torch.stack((ids, mask), 1))
+
+    module.forward = forward  # of this one module
+    try:
+        yield
+    finally:
+        del module.forward
+
+
+def by_name(rows: Tensor) -> dict[str, Any]:
+    """Rows as arrays, by the names of the inputs of an exported graph."""
+    rows = rows.detach().cpu()
+    if rows.dtype != torch.int64:
+        return {INPUT: rows.contiguous().numpy()}
+    return {name: rows[:, place].contiguous().numpy() for place, name in enumerate(NAMES)}
+
+
+def _check_form(program: torch.onnx.ONNXProgram, count: int) -> None:
+    """So many inputs and one output of a free batch; the exporter is content with less.
 
     Raises:
         ValueError: If the graph has another form.
     """
     inputs, outputs = program.model.graph.inputs, program.model.graph.outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs where each must be one")
-    for value in (inputs[0], outputs[0]):
+    if len(inputs) != count or len(outputs) != 1:
+        wanted = "each must be one" if count == 1 else f"{count} and one are needed"
+        raise ValueError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs where {wanted}")
+    for value in (*inputs, outputs[0]):
         if value.shape is None or len(value.shape) == 0 or isinstance(value.shape[0], int):
             raise ValueError(f"the batch dimension of {value.name!r} is not free: {value.shape}")
 

@@ -16,6 +16,7 @@ from attar.deployment.backends.torch import WEIGHTS
 from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen
+from attar.tables.tokens import Tokens
 from attar.workspace import digest_of
 
 MANIFEST = "manifest.json"
@@ -127,6 +128,13 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
             return f"'input.columns' has {len(columns)} columns for inputs of shape {shape[1:]}"
         if manifest["input"].get("unseen") not in get_args(Unseen):
             return "'input.unseen' is neither 'error' nor 'missing'"
+    if "tokens" in manifest["input"]:
+        try:
+            tokens = Tokens.from_json(manifest["input"]["tokens"])
+        except BadInput as error:
+            return f"'input.tokens' cannot be read ({error})"
+        if shape[1:] != list(tokens.shape):
+            return f"'input.tokens' has sequences of shape {list(tokens.shape)} for inputs of shape {shape[1:]}"
     for file in manifest["files"]:
         wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
         if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):

@@ -18,6 +18,7 @@ from attar.deployment.packed.network import content, decoded, exportable
 from attar.deployment.refused import DeploymentError
 from attar.network.copying import copied
 from attar.network.float32 import in_float32, number_types
+from attar.network.named import taking_one
 from attar.quantization.attach import attached_inputs, dequantize, is_quantized
 
 
@@ -132,7 +133,7 @@ class Prepared:
             example: One input; None where nothing is to be exported.
             folder: An empty one, for graphs.
         """
-        self.student = student
+        self.student = taking_one(student)
         self.example = None if example is None else torch.as_tensor(example)
         self._folder = folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.backends.backend import Array, Runner, check_threads
+from attar.deployment.backends.backend import Array, Inputs, Runner, check_threads
 from attar.network.copying import copied
 from attar.network.forward import number_type, output_of
 from attar.network.layout import laid_out, lay_out_, suits_channels_last
@@ -28,7 +28,7 @@ def open_torch(module: nn.Module, threads: int = 1, *, own: bool = False) -> Run
     layout = _Layout(module.eval(), own)
     ask, numbers, name = Unchanged(), number_type(module), type(module).__name__
 
-    def run(inputs: Array) -> Array:
+    def run(inputs: Inputs) -> Array:
         before = torch.get_num_threads()
         if before != threads:
             torch.set_num_threads(threads)
@@ -36,7 +36,7 @@ def open_torch(module: nn.Module, threads: int = 1, *, own: bool = False) -> Run
             # Torch warns about sharing memory that it must not write, such as a memory-mapped file.
             given = torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy())
             network, rows = layout.of(given)
-            if numbers is not None:
+            if numbers is not None and rows.is_floating_point():
                 rows = rows.to(numbers)
             with torch.inference_mode():
                 output = output_of(ask(network, rows), name).float()

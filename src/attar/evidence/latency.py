@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy.special import bdtr  # type: ignore[import-untyped]
 
-from attar.deployment.backends.backend import Runner
+from attar.deployment.backends.backend import Inputs, Runner
 from attar.errors import must, near
 from attar.formatting import milliseconds, times
 
@@ -134,7 +134,7 @@ class Race:
 
 def race(
     runners: Mapping[str, Runner],
-    example: NDArray[np.float32],
+    example: Inputs,
     batch: int = 1,
     *,
     threads: int = 1,
@@ -155,7 +155,7 @@ def race(
 
     Args:
         runners: The contenders by name; each was opened with ``threads`` threads.
-        example: ``[n, ...]`` float32 with at least one row; repeated, or cut, to ``batch`` rows.
+        example: ``[n, ...]`` float32 (int64 of tokens) with at least one row; repeated, or cut, to ``batch`` rows.
         batch: Examples in one call.
         threads: Threads allowed to torch while the race lasts (then restored), and stated in the result. Other runtimes
             fix theirs when they are opened.
@@ -182,7 +182,8 @@ def race(
             raise must(name, "race", f"at least {least}", value, f"Use {least} or more")
     if not 0 < seconds < math.inf:
         raise must("seconds", "race", "greater than 0 and finite", seconds, "Use 2")
-    inputs = np.ascontiguousarray(example[np.arange(batch) % len(example)], dtype=np.float32)
+    kind = np.int64 if example.dtype == np.int64 else np.float32
+    inputs: Inputs = np.ascontiguousarray(example[np.arange(batch) % len(example)], dtype=kind)
     if resolution is None:
         resolution = time.get_clock_info("perf_counter").resolution
     names = list(runners)
@@ -221,7 +222,7 @@ def _undisturbed(threads: int) -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(runner: Runner, inputs: NDArray[np.float32], seconds: float, clock: Callable[[], float]) -> float:
+def _warm_up(runner: Runner, inputs: Inputs, seconds: float, clock: Callable[[], float]) -> float:
     """Call for some seconds and at least three times; the mean seconds of a call in the later half."""
     marks = [clock()]
     while len(marks) <= 3 or (marks[-1] - marks[0] < seconds and len(marks) < 10_000):
@@ -238,9 +239,7 @@ def _plan(one_call: float, share: float, resolution: float) -> tuple[int, int]:
     return max(1, int(share / (group * one_call))), group
 
 
-def _time(
-    runner: Runner, inputs: NDArray[np.float32], groups: int, group: int, clock: Callable[[], float]
-) -> NDArray[np.float64]:
+def _time(runner: Runner, inputs: Inputs, groups: int, group: int, clock: Callable[[], float]) -> NDArray[np.float64]:
     """``[groups]`` seconds of one call, each the mean of its group."""
     marks = np.empty((groups, 2))
     for index in range(groups):

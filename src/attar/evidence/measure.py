@@ -373,7 +373,7 @@ def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) ->
     return model, Evidence(getattr(model, "__name__", type(model).__name__), "candidate", "python", "unknown")
 
 
-def _rows(inputs: NDArray[Any] | Tensor | Split) -> Callable[[slice], NDArray[np.float32]]:
+def _rows(inputs: NDArray[Any] | Tensor | Split) -> Callable[[slice], NDArray[Any]]:
     """How to get some of the inputs as contiguous float32, in memory of their own: a runner may work in place."""
     if isinstance(inputs, Split):
         return lambda rows: np.array(inputs.floats(rows).cpu().numpy(), order="C")

@@ -113,7 +113,9 @@ def _measure(folder: Path, batch: int, threads: int, allow: tuple[str, ...]) -> 
     from attar.deployment.artifact import load
 
     artifact = load(folder, threads=threads, allow=allow)
-    inputs = np.random.default_rng(0).random((batch, *artifact.manifest["input"]["shape"][1:]), dtype=np.float32)
+    inputs = artifact.examples(batch)
+    if artifact.tokens is None:
+        inputs = np.random.default_rng(0).random(inputs.shape, dtype=np.float32)
     candidate, described = artifact.candidate, artifact.manifest["network"]
     candidate.backend.preload(candidate)
     if candidate.backend.rebuilds(candidate) and "reference" in described:

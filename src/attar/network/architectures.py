@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must, near
+from attar.network.named import Named
 from attar.network.rows import Rows
 
 _DEEPEST = 1000
@@ -227,3 +228,127 @@ def tabular(
             layers.append(nn.Dropout(dropout))
         width = size
     return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+
+def token_mean(
+    vocabulary: int, outputs: int, width: int = 16, hidden: int = 32, window: int = 1, dropout: float = 0.0
+) -> nn.Module:
+    """A small network on sequences of tokens: what stands in each window of them, averaged over those that count.
+
+    Args:
+        vocabulary: How many different tokens there are.
+        outputs: Numbers per sequence: logits, or values.
+        width: Numbers per token that training chooses.
+        hidden: Numbers per window.
+        window: Tokens that are seen together, an odd number; 1 for words in any order.
+        dropout: Probability of dropping a number of the average.
+
+    Raises:
+        BadInput: If a number is out of range.
+    """
+    _check_widths(
+        "vocabulary, outputs, width, hidden and window", "token_mean", (vocabulary, outputs, width, hidden, window)
+    )
+    if window % 2 == 0:
+        raise must("window", "token_mean", "an odd number", window, "Use 3 for a token with both of its neighbors")
+    return Named(_TokenMean(vocabulary, outputs, width, hidden, window, dropout), ("ids", "mask"))
+
+
+class _TokenMean(nn.Module):
+    """See `token_mean`."""
+
+    def __init__(self, vocabulary: int, outputs: int, width: int, hidden: int, window: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.windows = nn.Conv1d(width, hidden, window, padding=window // 2)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, outputs)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        counts = mask.unsqueeze(1).float()  # [batch, 1, length]
+        seen = torch.relu(self.windows(self.embedding(ids).transpose(1, 2) * counts)) * counts
+        output: Tensor = self.output(self.dropout(seen.sum(2) / counts.sum(2)))
+        return output
+
+
+def token_encoder(
+    vocabulary: int,
+    length: int,
+    outputs: int,
+    width: int = 64,
+    heads: int = 4,
+    blocks: int = 2,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """An encoder of sequences of tokens: blocks of self-attention, then an average over the tokens that count.
+
+    Args:
+        vocabulary: How many different tokens there are.
+        length: Positions of a sequence.
+        outputs: Numbers per sequence: logits, or values.
+        width: Numbers per position, a multiple of ``heads``.
+        heads: How many attentions each block has.
+        blocks: How many blocks.
+        dropout: Probability of dropping a number that a block adds.
+
+    Raises:
+        BadInput: If a number is out of range.
+
+    References:
+        Vaswani et al., *Attention Is All You Need*, 2017. arXiv:1706.03762; normalized before each part.
+    """
+    sizes = (vocabulary, length, outputs, width, heads, blocks)
+    _check_widths("vocabulary, length, outputs, width, heads and blocks", "token_encoder", sizes)
+    if width % heads or blocks > _DEEPEST:
+        got = {"width": width, "heads": heads, "blocks": blocks}
+        rule = f"a width that is a multiple of heads, and at most {_DEEPEST} blocks"
+        raise must("width, heads and blocks", "token_encoder", rule, got, "Use width 64 and heads 4")
+    return Named(_TokenEncoder(vocabulary, length, outputs, width, heads, blocks, dropout), ("ids", "mask"))
+
+
+class _TokenEncoder(nn.Module):
+    """See `token_encoder`."""
+
+    def __init__(
+        self, vocabulary: int, length: int, outputs: int, width: int, heads: int, blocks: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.positions = nn.Parameter(torch.randn(length, width))
+        self.blocks = nn.ModuleList(_AttentionBlock(width, heads, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, outputs)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        counts = mask.unsqueeze(2).float()  # [batch, length, 1]
+        # Padding is zero from here on, so that nothing depends on which tokens stand there.
+        seen = (self.embedding(ids) + self.positions) * counts
+        for block in self.blocks:
+            seen = block(seen, counts)
+        output: Tensor = self.output((self.norm(seen) * counts).sum(1) / counts.sum(1))
+        return output
+
+
+class _AttentionBlock(nn.Module):
+    """Self-attention and a perceptron, each added to what comes in."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.size = heads, width // heads
+        self.norm, self.inner_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+        self.inner = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, seen: Tensor, counts: Tensor) -> Tensor:
+        parts = self.queries_keys_values(self.norm(seen)).unflatten(2, (3, self.heads, self.size))
+        queries, keys, values = (one.transpose(1, 2) for one in parts.unbind(2))  # [batch, heads, length, size]
+        shares = (queries @ keys.transpose(2, 3) * self.size**-0.5).softmax(3)
+        # Not by minus infinity, which no range of eight bits holds.
+        shares = shares * counts.transpose(1, 2).unsqueeze(1)
+        shares = shares / (shares.sum(3, keepdim=True) + 1e-9)
+        mixed = self.mixed((shares @ values).transpose(1, 2).flatten(2))
+        seen = seen + self.dropout(mixed) * counts
+        added: Tensor = self.dropout(self.inner(self.inner_norm(seen)))
+        return seen + added * counts

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from attar.errors import BadInput, must
+from attar.network.named import taking_one
 from attar.network.references import ARCHITECTURES, raised, resolve, summary
 from attar.network.standardize import Standardize
 
@@ -89,7 +90,7 @@ class Spec:
         return self.edited(self.standardized(self.called()))
 
     def called(self) -> nn.Module:
-        """What the function returns, as it comes.
+        """What the function returns; a network for sequences takes its named inputs as one, see `Named`.
 
         Raises:
             BadInput: As `build`.
@@ -110,7 +111,7 @@ class Spec:
             ) from error
         if not isinstance(network, nn.Module):
             raise must("network", self.reference, "a torch.nn.Module", type(network).__name__, "Return the module")
-        return network
+        return taking_one(network)
 
     def standardized(self, network: nn.Module) -> nn.Module:
         """The network behind the statistics of its inputs, if the spec has any."""

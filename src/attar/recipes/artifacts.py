@@ -43,7 +43,7 @@ def artifact_of(
         spec: How the network is built again; None for a teacher.
         teacher: Plain values that say of a teacher what its weights do not.
     """
-    network, columns = prepared.student, context.dataset.columns
+    network, columns, tokens = prepared.student, context.dataset.columns, context.dataset.tokens
     layers = [type(layer).__qualname__ for layer in network.modules()]
     built = {"layers": layers, "teacher": teacher} if spec is None else spec.to_json()
     scale = PIXELS if context.dataset.train.inputs.dtype == torch.uint8 else None
@@ -62,6 +62,7 @@ def artifact_of(
             calibration=None if calibration is None else calibration.floats(),
             spec=spec,
             columns=columns,
+            tokens=tokens,
             unseen="missing",  # as it is measured, see from_tables
             scale=scale,
             output=context.dataset.task.target,
@@ -76,6 +77,7 @@ def artifact_of(
         "calibration": None if calibration is None else calibration.fingerprint(),
         "task": context.dataset.task.to_json(),
         "columns": None if columns is None else columns.to_json(),
+        **({} if tokens is None else {"tokens": tokens.to_json()}),
         "shape": list(context.example.shape[1:]),
         "unseen": None if columns is None else "missing",
         "scale": scale,

@@ -85,7 +85,8 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     check_network(student, "student.network", dataset)
     teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
-        section, seed, trained = recipe.teacher.network, recipe.teacher.seed, not recipe.teacher.weights
+        section = fitted_to(recipe.teacher.network, dataset)
+        seed, trained = recipe.teacher.seed, not recipe.teacher.weights
 
         def member() -> nn.Module:
             return fresh(section, seed, dataset).module if trained else network_of(section, seed)
@@ -163,6 +164,13 @@ def check_settings(recipe: Recipe, dataset: Dataset) -> None:
         BadInput: Naming the key of the recipe.
     """
     shape = tuple(dataset.train.floats(slice(0, 1)).shape[1:])
+    if dataset.tokens is not None:
+        recipe.transfer.views.views(recipe.seed).check_tokens("the recipe (transfer.views)")
+        recipe.teacher.views.views(recipe.teacher.seed).check_tokens("the recipe (teacher.views)")
+        for key, network in (("student", recipe.student.network), ("teacher", recipe.teacher.network)):
+            if network is not None and network.mean is not None:
+                rule = "left out where the data are tokens, which have no mean"
+                raise must(f"{key}.network.mean", "the recipe", rule, network.mean, "Leave mean and std out")
     recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
     if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
         recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")

@@ -17,7 +17,7 @@ from torch import nn
 
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import RUNTIMES
-from attar.deployment.backends.backend import Runner
+from attar.deployment.backends.backend import Inputs, Runner
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import candidates
 from attar.deployment.prepared import Prepared, prepared
@@ -302,7 +302,7 @@ def _as_it_is(context: Context, trainings: Trainings) -> Contender:
 def _asking(teacher: Teacher) -> Runner:
     """A teacher as a function on arrays."""
 
-    def runner(inputs: Logits) -> Logits:
+    def runner(inputs: Inputs) -> Logits:
         logits: Logits = ask(teacher, torch.from_numpy(inputs)).numpy()
         return logits
 

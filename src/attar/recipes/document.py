@@ -83,6 +83,7 @@ def document(
             "input_shape": list(dataset.train.inputs.shape[1:]),
             "drawn": list(dataset.drawn),
             "columns": None if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
+            "tokens": None if dataset.tokens is None else dataset.tokens.to_json(),
         },
         "models": _models(context, contenders, validation_logits, tested, trainings, measured, choice),
         "winner": choice.winner,
@@ -114,7 +115,7 @@ def document(
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
-        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset.task),
+        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset.task, dataset.tokens is not None),
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}
@@ -242,8 +243,9 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
     return ratios
 
 
-def _how_to_load(allow: Sequence[str], task: Task) -> str:
+def _how_to_load(allow: Sequence[str], task: Task, tokens: bool) -> str:
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
+    given = "a dict of ids and mask, int64 [batch, length] each" if tokens else "float32 array [batch, ...]"
     more = "names = model.predict_classes(inputs)" if isinstance(task, Classification) else ""
     if task.target == "log_odds":
         more = "probabilities = model.predict_proba(inputs)  # of each label by itself"
@@ -252,6 +254,6 @@ def _how_to_load(allow: Sequence[str], task: Task) -> str:
     return (
         "import attar\n\n"
         f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
-        f"{task.target} = model(inputs)  # float32 array [batch, ...]\n"
+        f"{task.target} = model(inputs)  # {given}\n"
         f"{more}"
     ).rstrip() + "\n"

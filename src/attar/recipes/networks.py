@@ -29,7 +29,16 @@ _ASKED = 4
 
 
 def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
-    """The network for a data set: one that takes ``columns`` gets the table's, and as ``outputs`` the classes."""
+    """The network for a data set: the columns of a table, or the tokens of sequences, go to one that takes them.
+
+    As ``outputs`` it gets the classes.
+    """
+    if dataset.tokens is not None:
+        takes = inspect.signature(resolve(section.use)).parameters
+        tokens = dataset.tokens
+        found = {"vocabulary": tokens.vocabulary, "length": tokens.length, "outputs": dataset.task.shape[0]}
+        found = {name: value for name, value in found.items() if name in takes}
+        return section.model_copy(update={"arguments": {**found, **section.arguments}})
     if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
         return section
     known = {"columns": dataset.columns.to_json(), "outputs": dataset.task.shape[0]}

@@ -176,7 +176,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
     teacher, teacher_parameters, steps = None, 0, 0
     if recipe.teacher.network is not None:
-        one = cost(network_of(recipe.teacher.network, recipe.teacher.seed), example)
+        one = cost(network_of(fitted_to(recipe.teacher.network, dataset), recipe.teacher.seed), example)
         teacher, teacher_parameters = recipe.teacher.count * one.macs, recipe.teacher.count * one.parameters
         if not recipe.teacher.weights and not recipe.teacher.learns:
             training = recipe.teacher.training
@@ -256,7 +256,8 @@ def _training_seconds(
         for (_, training), steps in zip(recipe.trainings, student_steps, strict=True)
     ]
     if recipe.teacher.network is not None and teacher_steps:
-        trainings.append((recipe.teacher.network, recipe.teacher.seed, recipe.teacher.training, teacher_steps))
+        section = fitted_to(recipe.teacher.network, dataset)
+        trainings.append((section, recipe.teacher.seed, recipe.teacher.training, teacher_steps))
     for network, seed, training, steps in trainings:
         one = seconds_per_step(network_of(network, seed), dataset, training)
         if one is None:

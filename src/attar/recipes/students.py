@@ -14,7 +14,7 @@ from attar.pipeline.runner import run_steps
 from attar.pipeline.step import TeacherTools, Tools
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed
-from attar.recipes.networks import check_teacher, fresh, output_of
+from attar.recipes.networks import check_teacher, fitted_to, fresh, output_of
 from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
@@ -260,7 +260,7 @@ def _beside_teacher(context: Context, index: int) -> Trained:
     """The student of one seed and a teacher that learns beside it."""
     section = context.recipe.teacher
     assert section.network is not None, "the schema lets only networks learn"
-    described = section.network
+    described = fitted_to(section.network, context.dataset)
 
     def first() -> nn.Module:
         if section.weights:

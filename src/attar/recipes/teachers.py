@@ -19,7 +19,7 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
-from attar.recipes.networks import check_network, fresh, network_of, output_of
+from attar.recipes.networks import check_network, fitted_to, fresh, network_of, output_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection
@@ -55,7 +55,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
-                network = _loaded(section.network, section.seed, section.weights[index])
+                network = _loaded(fitted_to(section.network, context.dataset), section.seed, section.weights[index])
                 check_network(network, "teacher.network", context.dataset)
             else:
                 trained.append(train_member(context, index))
@@ -129,7 +129,7 @@ def _given(context: Context, section: MemberSection) -> Teacher:
         teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
     else:
         assert section.network is not None and section.weights is not None, "the schema sees to it"
-        network = _loaded(section.network, context.recipe.teacher.seed, section.weights)
+        network = _loaded(fitted_to(section.network, context.dataset), context.recipe.teacher.seed, section.weights)
         try:
             teacher = NetworkTeacher(
                 network, classes=classes, example=example, device=context.device, output=output_of(task, section.output)
@@ -209,7 +209,7 @@ def train_member(context: Context, index: int) -> Trained:
     """One network of the teacher, trained on the labels."""
     section = context.recipe.teacher
     assert section.network is not None
-    described, seed = section.network, section.seed + index
+    described, seed = fitted_to(section.network, context.dataset), section.seed + index
     step = Distill(objective=dict(against_labels(context.dataset.task).terms), training=section.training)
     tools = context.tools(section.views.views(seed), seed)
     allow = allowed(described.use)

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must, near
+from attar.network.named import PAIRS
 from attar.teachers.onnx_file import OnnxFile, not_readable
 from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import Gives, Output, rows_of
@@ -29,10 +30,11 @@ _NAMES = ("logits", "logit", "probabilities", "probability", "output_probability
 class OnnxTeacher:
     """An ONNX file as a teacher, run by ONNX Runtime on the CPU.
 
-    The file must take one tensor of numbers ``[batch, ...]``. Of its outputs the one counts that holds a number for
-    each class, or one number where there are two classes; what it is, logits or probabilities, shows in the operators
-    that it ends in, or in the numbers for many rows. Files that scikit-learn's converters write, with labels beside
-    probabilities, are taken as well.
+    The file must take one tensor of numbers ``[batch, ...]``, or two named inputs of whole numbers, ``ids`` and
+    ``mask`` (or ``input_ids`` and ``attention_mask``), which are sequences of tokens. Of its outputs the one counts
+    that holds a number for each class, or one number where there are two classes; what it is, logits or probabilities,
+    shows in the operators that it ends in, or in the numbers for many rows. Files that scikit-learn's converters write,
+    with labels beside probabilities, are taken as well.
 
     Attributes:
         path: The file.
@@ -75,6 +77,8 @@ class OnnxTeacher:
         self._session = _open(self.file, threads)
         self._input = self._only_input()
         self._shape = list(self._input.shape)
+        if self._named:
+            self._shape.insert(1, len(self._named))
         self._name, width = self._which_output(classes, output_name)
         self._type = next(value.type for value in self._session.get_outputs() if value.name == self._name)
         self._order = self._class_order(names)
@@ -185,7 +189,8 @@ class OnnxTeacher:
 
     def _run(self, array: npt.NDArray[Any], batch: int) -> Tensor:
         try:
-            found = self._session.run([self._name], {self._input.name: array})[0]
+            feed = {name: np.ascontiguousarray(array[:, place]) for place, name in enumerate(self._named)}
+            found = self._session.run([self._name], feed or {self._input.name: array})[0]
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
             raise BadInput(
                 f"ONNX Runtime cannot run {self.path.name!r} on inputs of shape {list(array.shape)}: "
@@ -237,6 +242,16 @@ class OnnxTeacher:
 
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()
+        self._named: tuple[str, ...] = next(
+            (names for names in PAIRS if {*names} == {value.name for value in inputs}), ()
+        )
+        if self._named:
+            if len({(value.type, len(value.shape)) for value in inputs}) == 1 and inputs[0].type in _INTEGERS:
+                return inputs[0]
+            raise BadInput(
+                f"{self.path.name!r} takes {' and '.join(self._named)} of types "
+                f"{' and '.join(value.type for value in inputs)}. Export it with two int64 inputs [batch, length]."
+            )
         if len(inputs) != 1:
             listed = ", ".join(repr(value.name) for value in inputs[:8]) + (", ..." if len(inputs) > 8 else "")
             raise BadInput(

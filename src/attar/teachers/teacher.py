@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from attar.errors import AttarError, BadInput, Words, must
 from attar.network.forward import forward, number_type
 from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
+from attar.network.named import Named, taking_one
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
@@ -162,7 +163,7 @@ class NetworkTeacher:
             raise must(
                 "mean and std", "NetworkTeacher", "given together", {"mean": mean, "std": std}, "Give both, or neither"
             )
-        module = _unwrapped(module)
+        module = taking_one(_unwrapped(module))
         _check_usable(module)
         self.network = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
@@ -259,7 +260,7 @@ class NetworkTeacher:
 
     @property
     def _name(self) -> str:
-        inner = self.network.network if isinstance(self.network, Standardize) else self.network
+        inner = self.network.network if isinstance(self.network, Standardize | Named) else self.network
         return f"The network {type(inner).__name__}"
 
     def __repr__(self) -> str:

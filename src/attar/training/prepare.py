@@ -16,6 +16,7 @@ from attar.network.evaluating import evaluating
 from attar.network.float32 import in_float32, number_types
 from attar.network.forward import forward
 from attar.network.layout import suits_channels_last
+from attar.network.named import taking_one
 from attar.network.output_kind import found_kind, last_layer
 from attar.ops.maps import classes_last
 from attar.tasks.task import Task
@@ -55,7 +56,7 @@ def prepared(network: nn.Module, data: Source, of: str) -> nn.Module:
     Raises:
         BadInput: If weights that are to learn have 16 bits and the network does not run in float32.
     """
-    network = copied(network)
+    network = taking_one(copied(network))
     lazy = any(is_lazy(tensor) for tensor in network.parameters())
     if not (lazy or number_types(network)):
         return network

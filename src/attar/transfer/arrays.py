@@ -15,6 +15,7 @@ from attar.errors import BadInput, Words, must
 from attar.tables import cells
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
+from attar.tables.tokens import IDS, MASK, Tokens, whole
 from attar.tasks.task import Task
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
@@ -53,6 +54,10 @@ def from_arrays(
             is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
             (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then
             values may be missing, see `from_tables`.
+            Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), whole
+            numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
+            padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
+            are (as many as the largest number in the data says, if both are left out).
         source: Where the data came from, in words.
         validation: As in `load`.
         test: As in `load`.
@@ -70,6 +75,7 @@ def from_arrays(
         Dataset(arrays: train 29, validation 3, test 8; inputs 3; 2 classes; from arrays in memory)
     """
     name, given_arrays = _called(name, arrays, more)
+    tokens, given_arrays = _sequences(name, given_arrays)
     pairs = {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
     if "x" in given_arrays:
         pairs["train"] = ("x", "y")
@@ -87,7 +93,12 @@ def from_arrays(
     first = given_arrays[given["train"][0]]
     tables = not given_arrays.keys().isdisjoint(("columns", "nominal", "ignore")) or cells.is_table(first)
     inputs: dict[str, Any] = {
-        role: _rows(given_arrays[x]) if tables else _inputs(x, name, given_arrays[x]) for role, (x, _) in given.items()
+        role: _rows(given_arrays[x])
+        if tables
+        else _inputs(x, name, given_arrays[x])
+        if tokens is None
+        else given_arrays[x]
+        for role, (x, _) in given.items()
     }
     labels, task = truth_of(
         name,
@@ -114,12 +125,46 @@ def from_arrays(
             name, inputs, labels, task, naming, source=source, validation=validation, test=test, seed=seed,
             role_rows=role_rows,
         )  # fmt: skip
-    splits = {role: numbered(inputs[role], labels[role], task) for role in given}
+    splits = {role: numbered(inputs[role], labels[role], task, tokens=tokens) for role in given}
     return divided(name, source, splits, validation, test, seed, role_rows)
 
 
 _BESIDE = {"classes", "columns", "ignore", "names", "nominal", "split", "task"}
 """What may stand beside inputs and labels."""
+
+
+def _sequences(name: str, arrays: dict[str, object]) -> tuple[Tokens | None, dict[str, object]]:
+    """Sequences of tokens as ``x``, ids and mask stacked, with what they have in common; None for other data.
+
+    Raises:
+        BadInput: If an array breaks a rule of `Tokens`.
+    """
+    endings = [key.removeprefix(IDS) for key in arrays if key in _SEQUENCES]
+    if not endings:
+        return None, arrays
+    if both := [f"x{ending}" for ending in endings if f"x{ending}" in arrays]:
+        raise must("arrays", name, "ids or x, and not both", both, "Leave one of them out")
+    ids = {ending: whole(IDS + ending, name, _rows(arrays[IDS + ending])) for ending in endings}
+    masks = {
+        ending: whole(MASK + ending, name, _rows(arrays[MASK + ending]))
+        for ending in endings
+        if MASK + ending in arrays
+    }
+    words = _names("words", name, arrays.get("words"))
+    largest = max((int(one.max()) for one in ids.values() if one.size), default=0)
+    count = _text_of(arrays.get("vocabulary", max(2, largest + 1) if words is None else len(words)))
+    length = max(one.shape[1] for one in ids.values())
+    tokens = Tokens(length, count, None if words is None else tuple(words))  # type: ignore[arg-type]  # which checks it
+    x = {
+        f"x{ending}": torch.from_numpy(tokens.stacked(one, masks.get(ending), f"{IDS}{ending} of {name}"))
+        for ending, one in ids.items()
+    }
+    beside = {*(IDS + ending for ending in endings), *(MASK + ending for ending in endings), "words", "vocabulary"}
+    return tokens, {**{key: one for key, one in arrays.items() if key not in beside}, **x}
+
+
+_SEQUENCES = {IDS, *(f"{IDS}_{key}" for key in _KEYS.values())}
+"""What the numbers of tokens may be called."""
 
 
 def _text_of(given: object) -> object:
@@ -136,7 +181,7 @@ def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[s
                 "arrays", name, rule, Words(f"a {type(arrays).__name__}"), "Or leave the name out: from_arrays(x, y)"
             )
         return name, {**(arrays or {}), **more}
-    if arrays is None and isinstance(name, Mapping) and ("x" in name or "x_train" in name):
+    if arrays is None and isinstance(name, Mapping) and not {"x", "x_train", IDS, f"{IDS}_train"}.isdisjoint(name):
         return "arrays", {**name, **more}
     if arrays is None and "y" not in more and "y_train" not in more:
         remedy = "Call from_arrays(x, y), or from_arrays(name, {'x': x, 'y': y})"
@@ -328,9 +373,11 @@ ALIKE, MANY, FEW_NAMES = 0.9, 0.5, 20
 """Share of names to rows from which on a column of texts is refused, or warned of; and names that are always fine."""
 
 
-def numbered(inputs: Tensor, labels: Tensor, task: Task, columns: Columns | None = None) -> Split:
+def numbered(
+    inputs: Tensor, labels: Tensor, task: Task, columns: Columns | None = None, tokens: Tokens | None = None
+) -> Split:
     """A split whose rows are numbered as they come."""
-    return Split(inputs, labels, torch.arange(len(inputs)), task, columns)
+    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens)
 
 
 def divided(

@@ -18,6 +18,7 @@ from torch import Tensor
 from attar.errors import AttarError, BadInput, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
+from attar.tables.tokens import IDS, MASK
 from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
 from attar.tasks.multilabel import MultiLabel
@@ -69,11 +70,11 @@ def load_npz(
     for key, role, other in (("val", "validation", validation), ("test", "test", test)):
         if isinstance(other, str):
             beside = read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes)
-            if missing := sorted({"x", "y"} - beside.keys()):
-                raise must(
-                    f"data.{role}", printable(other), "an archive with x and y", sorted(beside), f"Add {missing[0]}"
-                )
-            arrays |= {f"x_{key}": beside["x"], f"y_{key}": beside["y"]}
+            x = IDS if IDS in arrays or f"{IDS}_train" in arrays else "x"
+            if missing := sorted({x, "y"} - beside.keys()):
+                rule = f"an archive with {x} and y"
+                raise must(f"data.{role}", printable(other), rule, sorted(beside), f"Add {missing[0]}")
+            arrays |= {f"{name}_{key}": beside[name] for name in (x, MASK, "y") if name in beside}
     shares: dict[str, Any] = {
         role: 0.1 if isinstance(share, str) else share for role, share in (("validation", validation), ("test", test))
     }

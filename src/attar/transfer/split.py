@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
+from attar.tables.tokens import Tokens
 from attar.tasks.task import Task, classes_of
 
 PIXELS = 255.0
@@ -22,7 +23,8 @@ class Split:
     """Examples that are used for one purpose.
 
     Attributes:
-        inputs: ``[n, ...]``, float32, or uint8 for pixels, which `floats` scales to 0..1.
+        inputs: ``[n, ...]``, float32, or uint8 for pixels, which `floats` scales to 0..1; of sequences of tokens int64
+            ``[n, 2, length]``, their numbers and their mask.
         labels: ``[n, ...]``, one row for each example, as the task has them: class numbers, -1 where unknown; None
             without labels.
         ids: ``[n]`` int64, all different: the row of each example in the file or array it came from. They stay with
@@ -30,6 +32,7 @@ class Split:
         task: What labels, and the outputs of networks, mean.
         columns: What the columns of a table hold, whose rows the inputs are then, ``[n, columns]`` float32: codes of
             nominal values, and NaN where a value is missing. None for other data, in which NaN is an error.
+        tokens: What the sequences hold; None for other data.
 
     Raises:
         BadInput: If shapes, types or values break these rules, or an input is infinite.
@@ -40,9 +43,12 @@ class Split:
     ids: Tensor
     task: Task
     columns: Columns | None = None
+    tokens: Tokens | None = None
 
     def __post_init__(self) -> None:
-        if self.inputs.dtype not in (torch.float32, torch.uint8):
+        if self.tokens is not None:
+            self.tokens.check(self.inputs.numpy(force=True), "Split")
+        elif self.inputs.dtype not in (torch.float32, torch.uint8):
             remedy = "Convert them, for instance with .float()"
             raise must("inputs", "Split", "float32, or uint8 for pixels", self.inputs.dtype, remedy)
         if self.inputs.dim() < 2:
@@ -103,7 +109,7 @@ class Split:
         return replace(self, inputs=self.inputs[indices], labels=labels, ids=self.ids[indices])
 
     def floats(self, indices: Tensor | slice | None = None) -> Tensor:
-        """The inputs as float32, pixels scaled to 0..1.
+        """The inputs as networks take them: float32, pixels scaled to 0..1; the numbers of tokens as they are.
 
         Args:
             indices: Positions (int64), a bool mask, or a slice; None for all. Float inputs share their memory where a
@@ -128,8 +134,9 @@ class Split:
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
         digest.update(json.dumps(self.task.to_json()).encode())
-        if self.columns is not None:
-            digest.update(json.dumps(self.columns.to_json()).encode())
+        for described in (self.columns, self.tokens):
+            if described is not None:
+                digest.update(json.dumps(described.to_json()).encode())
         return digest.hexdigest()
 
 
@@ -168,6 +175,9 @@ class Dataset:
             if split.columns != self.train.columns:
                 remedy = "Encode all splits with the columns of train"
                 raise must("columns", of, "those of train", split.columns, remedy)
+            if split.tokens != self.train.tokens:
+                remedy = "Use one vocabulary and one length for all splits"
+                raise must("tokens", of, f"those of train, {self.train.tokens}", split.tokens, remedy)
             got = (tuple(split.inputs.shape[1:]), str(split.inputs.dtype))
             if got != expected:
                 remedy = "Bring all splits into one form"
@@ -197,6 +207,11 @@ class Dataset:
     def columns(self) -> Columns | None:
         """What the columns of a table hold, the same in every split; None for other data."""
         return self.train.columns
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What sequences of tokens hold, the same in every split; None for other data."""
+        return self.train.tokens
 
     def splits(self) -> dict[str, Split]:
         """The three splits by their names."""

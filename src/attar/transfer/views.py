@@ -92,6 +92,15 @@ class Views:
             rule = f"less than the {shape[1]} x {shape[2]} pixels of the inputs"
             raise must("shift", of, rule, self.shift, "Use less")
 
+    def check_tokens(self, of: str) -> None:
+        """See that nothing is drawn, as tokens have no other looks.
+
+        Raises:
+            BadInput: If it is.
+        """
+        if self._draws:
+            raise BadInput(f"The views of {of} move or blur pixels, and the data are tokens. Leave them out.")
+
     @property
     def identity(self) -> bool:
         """Whether there is one view and it is the example itself."""
@@ -107,8 +116,8 @@ class Views:
         return {**values, "seed": self.seed if self._draws else 0, "rule": _RULE}
 
     def __call__(
-        self, inputs: Float[Tensor, " batch *shape"], ids: Int64[Tensor, " batch"], view: int
-    ) -> Float[Tensor, " batch *shape"]:
+        self, inputs: Shaped[Tensor, " batch *shape"], ids: Int64[Tensor, " batch"], view: int
+    ) -> Shaped[Tensor, " batch *shape"]:
         """One view of each example.
 
         Args:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from attar.deployment.prepared import Prepared
 
 Array = npt.NDArray[np.float32]
-Runner = Callable[[Array], Array]
-"""Takes float32 ``[batch, ...]`` and gives logits, float32 ``[batch, classes]``, in memory of their own."""
+Inputs = Array | npt.NDArray[np.int64]
+"""Float32 ``[batch, ...]``; of sequences of tokens int64 ``[batch, 2, length]``, see `attar.tables.tokens`."""
+
+Runner = Callable[[Any], Array]
+"""Takes `Inputs` and gives logits, float32 ``[batch, classes]``, in memory of their own."""
 
 TOLERANCE = 1e-3
 """Largest difference of a float32 export from torch, as a share of the largest logit (at least 1)."""
@@ -89,7 +92,7 @@ class Backend(Protocol):
             student: With its graphs and its codes, of which only those are made that are asked for.
             candidate: One of this backend's.
             folder: An empty one.
-            calibration: Training inputs, ``[rows, ...]`` float32; always there for ``int8``.
+            calibration: Training inputs, ``[rows, ...]``; always there for ``int8``.
 
         Raises:
             DeploymentError: If this student cannot be written this way.

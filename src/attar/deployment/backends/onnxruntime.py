@@ -21,6 +21,7 @@ from attar.deployment.backends.backend import (
     ROUNDED,
     TOLERANCE,
     Array,
+    Inputs,
     Precision,
     Precisions,
     Runner,
@@ -149,7 +150,15 @@ def open_onnxruntime(
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base but Exception
         raise CorruptFile(f"{path} cannot be read by ONNX Runtime ({telling(error)}). Deploy again.") from error
-    name, wanted = session.get_inputs()[0].name, [session.get_outputs()[0].name]
+    names, wanted = [value.name for value in session.get_inputs()], [session.get_outputs()[0].name]
+    name = names[0]
+    if len(names) > 1:  # stacked along axis 1
+
+        def run_named(inputs: Inputs) -> Array:
+            answer: Array = session.run(wanted, {one: inputs[:, place] for place, one in enumerate(names)})[0]
+            return answer
+
+        return run_named
 
     def run(inputs: Array) -> Array:
         logits: Array = session.run(wanted, {name: inputs})[0]
@@ -168,7 +177,7 @@ def quantize_onnxruntime(
     Args:
         source: The float32 ONNX file.
         path: Where to write.
-        calibration: Training inputs, ``[rows, ...]`` float32.
+        calibration: Training inputs, ``[rows, ...]``.
         activations: ``uint8`` or ``int8``. On a processor without VNNI, int8 can be slower than float32.
         reduce_range: Weights of 7 bits, so that sums of two products stay within 16.
 
@@ -182,7 +191,7 @@ def quantize_onnxruntime(
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from attar.deployment.export import INPUT
+    from attar.deployment.export import by_name
 
     kinds = {"uint8": quantization.QuantType.QUInt8, "int8": quantization.QuantType.QInt8}
     if activations not in kinds:
@@ -197,7 +206,7 @@ def quantize_onnxruntime(
         def get_next(self) -> dict[str, np.ndarray] | None:
             """The next batch by input name; None at the end."""
             batch = next(self._batches, None)
-            return None if batch is None else {INPUT: batch.contiguous().numpy()}
+            return None if batch is None else by_name(batch)
 
     try:
         with tempfile.TemporaryDirectory() as scratch, quiet("onnxruntime"):

@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attar.deployment.backends.backend import (
     TOLERANCE,
     Array,
+    Inputs,
     Precision,
     Precisions,
     Runner,
@@ -112,8 +115,12 @@ def open_openvino(path: Path, threads: int = 1, *, graph: bytes | None = None) -
     except Exception as error:  # plain RuntimeError and its own unrelated types
         raise CorruptFile(f"{path} cannot be read by OpenVINO ({telling(error)}). Deploy again.") from error
 
-    def run(inputs: Array) -> Array:
-        request.infer([inputs], share_inputs=True)
+    count = len(request.model_inputs)
+
+    def run(inputs: Inputs) -> Array:
+        # Several are stacked along axis 1.
+        given = [inputs] if count == 1 else [np.ascontiguousarray(inputs[:, place]) for place in range(count)]
+        request.infer(given, share_inputs=True)
         # The request reuses its output memory in the next call.
         logits: Array = request.get_output_tensor(0).data.copy()
         return logits
@@ -184,6 +191,8 @@ def quantize_openvino(
     """
     import torch
 
+    from attar.deployment.export import by_name
+
     openvino = import_untracked("openvino", "Deploying to OpenVINO in int8")
     nncf = import_untracked("nncf", "Deploying to OpenVINO in int8")
     presets = {"mixed": nncf.QuantizationPreset.MIXED, "performance": nncf.QuantizationPreset.PERFORMANCE}
@@ -201,7 +210,7 @@ def quantize_openvino(
             quantized = nncf.quantize(
                 openvino.Core().read_model(source),
                 # One row at a time: the ranges of a batch would be averages of maxima over its rows.
-                nncf.Dataset([row.contiguous().numpy() for row in torch.split(calibration.detach().cpu(), 1)]),
+                nncf.Dataset([by_name(row) for row in torch.split(calibration.detach().cpu(), 1)]),
                 preset=presets[preset],
                 target_device=nncf.TargetDevice.CPU,
                 subset_size=len(calibration),
