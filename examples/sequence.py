@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import attar
-from attar.network.architectures import token_encoder, token_mean
+from attar.network.architectures import token_mean
 
 KIND, UNKIND = ["good", "fine", "bright", "warm"], ["bad", "dull", "cold", "harsh"]
 WORDS = ["(nothing)", "not", *KIND, *UNKIND, "the", "film", "song", "was", "and", "so"]
@@ -41,11 +41,11 @@ def main() -> None:
     """Train a large network on the labels and a small one on what it says, and deploy that."""
     torch.manual_seed(0)
     sentences = attar.from_arrays("sentences", data())
-    settings = attar.Training(epochs=10, batch_size=64, optimizer="adam", learning_rate=0.005)
+    settings = attar.Training(epochs=6, batch_size=32, optimizer="adam", learning_rate=0.01)
     validation = attar.TransferSet(sentences.validation)
     labels = attar.Objective({"hard": attar.Term(loss=attar.HardLabels())})
     large = attar.fit(
-        token_encoder(len(WORDS), LENGTH, 2, width=32),
+        token_mean(len(WORDS), 2, width=32, hidden=64, window=3),
         labels,
         attar.TransferSet(sentences.train),
         settings=settings,
@@ -56,7 +56,7 @@ def main() -> None:
     targets = attar.label(teacher, sentences.train, "targets")
     objective = attar.Objective({"soft": attar.Term(loss=attar.SoftTargets(temperature=2.0))})
     transfer = attar.TransferSet(sentences.train, targets=targets)
-    student = token_mean(len(WORDS), 2, width=8, hidden=8, window=3)
+    student = token_mean(len(WORDS), 2, width=4, hidden=8, window=3)
     fitted = attar.fit(student, objective, transfer, settings=settings, validation=validation)
 
     example, tokens = sentences.train.floats(slice(1)), sentences.tokens
