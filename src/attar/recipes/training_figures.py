@@ -115,6 +115,13 @@ def _moving(context: Context, train: Split) -> Callable[[int], torch.Tensor]:
 
 def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
     """An example as it is seen first."""
+    if train.tokens is not None:
+        return {
+            "image": None,
+            "values": [],
+            "text": train.tokens.in_words(train.inputs[row].numpy()),
+            "id": int(train.ids[row]),
+        }
     views = context.recipe.transfer.views.views(context.recipe.seed)
     pixels = views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0]
     image: list[Any] | None = None

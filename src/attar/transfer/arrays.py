@@ -153,10 +153,14 @@ def _sequences(name: str, arrays: dict[str, object]) -> tuple[Tokens | None, dic
     words = _names("words", name, arrays.get("words"))
     largest = max((int(one.max()) for one in ids.values() if one.size), default=0)
     count = _text_of(arrays.get("vocabulary", max(2, largest + 1) if words is None else len(words)))
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise must("vocabulary", name, "a whole number, how many tokens there are", count, "Leave it out to count them")
     length = max(one.shape[1] for one in ids.values())
-    tokens = Tokens(length, count, None if words is None else tuple(words))  # type: ignore[arg-type]  # which checks it
+    tokens = Tokens(length, count, None if words is None else tuple(words))
     x = {
-        f"x{ending}": torch.from_numpy(tokens.stacked(one, masks.get(ending), f"{IDS}{ending} of {name}"))
+        f"x{ending}": torch.from_numpy(
+            tokens.stacked(one, masks.get(ending), f"{name} ({IDS}{ending})" if ending else name)
+        )
         for ending, one in ids.items()
     }
     beside = {*(IDS + ending for ending in endings), *(MASK + ending for ending in endings), "words", "vocabulary"}

@@ -158,7 +158,9 @@ def _example(example: Figures, names: Sequence[Any]) -> Example:
         bars = shown
     return Example(
         title="" if label is None else str(label),
-        note=f"no. {example['id']}" if "id" in example else "",
+        note=": ".join(
+            [*([f"no. {example['id']}"] if "id" in example else []), *([example["text"]] if "text" in example else [])]
+        ),
         pixels=example.get("image"),
         values=[value or 0.0 for value in example.get("values", [])],
         bars=[(name, min(share, 1.0), name in holds) for name, share in bars],
