@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -182,10 +183,8 @@ def race(
             raise must(name, "race", f"at least {least}", value, f"Use {least} or more")
     if not 0 < seconds < math.inf:
         raise must("seconds", "race", "greater than 0 and finite", seconds, "Use 2")
-    repeated = example[np.arange(batch) % len(example)]
-    inputs: Inputs = np.ascontiguousarray(repeated)
-    if repeated.dtype != np.int64:
-        inputs = np.ascontiguousarray(repeated, dtype=np.float32)
+    kind = np.int64 if example.dtype == np.int64 else np.float32
+    inputs: Any = np.ascontiguousarray(example[np.arange(batch) % len(example)], dtype=kind)
     if resolution is None:
         resolution = time.get_clock_info("perf_counter").resolution
     names = list(runners)
