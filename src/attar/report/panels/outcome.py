@@ -147,7 +147,8 @@ def _how_sure(verdict: Figures, metric: Metric) -> str:
         note += "" if count is None else f" on {formatting.grouped(count)} test examples"
         note += f", mean of {seeds} seeds." if seeds > 1 else "."
     if "p_value" in verdict:
-        of_one = "McNemar's exact test" if share else "paired test"
+        # Only right and wrong answers are counted; shares of an example, such as its IoU, are averaged.
+        of_one = "McNemar's exact test" if metric.name == "accuracy" else "paired t test"
         test = "t test over seeds and examples" if seeds > 1 else of_one
         note += f" {test}: p{_SPACE}={_SPACE}{formatting.small(verdict['p_value'])}."
     return note
