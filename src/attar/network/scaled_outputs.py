@@ -83,8 +83,8 @@ class ScaleOutputs:
             BadInput: If it is something else.
         """
         outputs = document.get("outputs")
-        whole = isinstance(outputs, int) and not isinstance(outputs, bool)
-        if document.keys() != {"use", "outputs"} or not whole or not 1 <= outputs <= MOST_OUTPUTS:  # type: ignore[operator]
+        integer = isinstance(outputs, int) and not isinstance(outputs, bool)
+        if document.keys() != {"use", "outputs"} or not integer or not 1 <= outputs <= MOST_OUTPUTS:  # type: ignore[operator]
             raise must("scale_outputs", "the spec", "a number of outputs and nothing else", document, "Save it again")
         return cls(int(outputs))  # type: ignore[arg-type]
 

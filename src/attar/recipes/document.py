@@ -148,13 +148,13 @@ def headline(evidence: Mapping[str, Any]) -> str:
     same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
     gains = f"{' and '.join(better)} than {same}, " if better else ""
     metric = metrics_of(evidence)[0]
-    ours, its = (_told(one["quality"][metric.name], metric.is_share) for one in (winner, teacher))
+    ours, its = (_shown(one["quality"][metric.name], metric.is_share) for one in (winner, teacher))
     scores = f"test {metric.title} {ours} against {its}"
     name = f"Nearest, {winner['name']}" if winner.get("refused") else winner["name"]
     return " ".join([*evidence.get("alerts", []), f"{name}: {gains}{scores}."])
 
 
-def _told(figure: float, share: bool) -> str:
+def _shown(figure: float, share: bool) -> str:
     return f"{figure:.2%}" if share else significant(figure, 4)
 
 

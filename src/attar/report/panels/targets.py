@@ -28,9 +28,9 @@ def examples(found: Sequence[Figures], task: Figures, temperature: float | None)
     if "maps" in found[0]:
         return maps(found, [str(name) for name in task.get("classes", [])])
     if "teacher" in found[0]:
-        said = [replace(_example(one, []), note=f"teacher: {one['teacher']}") for one in found]
+        examples = [replace(_example(one, []), note=f"teacher: {one['teacher']}") for one in found]
         note = "Training examples in which the teacher is farthest from the true value, which stands first."
-        return [Panel("What the teacher says", [Text(note), Examples(said)])]
+        return [Panel("What the teacher says", [Text(note), Examples(examples)])]
     softened = ""
     if temperature is not None:
         softened = f", softened at the training temperature {formatting.significant(temperature, 2)}"
