@@ -211,7 +211,7 @@ def mimic(teacher: Any, table: Any, folder: Path, width: int, seed: int, **how: 
         how: Further parameters of `Mimic`.
     """
     import attar
-    from attar.tabular.mimic import Mimic
+    from attar.estimators.mimic import Mimic
 
     build: dict[str, float] = {}
     with clocked(build):

@@ -8,7 +8,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import train_test_split
 
 import attar
-from attar.tabular import Mimic
+from attar.estimators import Mimic
 
 x, y = load_breast_cancer(return_X_y=True, as_frame=False)
 x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.3, stratify=y, random_state=0)

@@ -51,3 +51,10 @@ def test_it_comes_back_from_its_spec(tmp_path: Path):
 def test_what_is_no_edit_is_told(outputs: object):
     with pytest.raises(BadInput, match="a number of outputs and nothing else"):
         edits_from_json([{"use": "scale_outputs", "outputs": outputs}])
+
+
+def test_what_varies_by_rounding_alone_does_not_vary() -> None:
+    one = torch.tensor(1000.0)
+    values = torch.stack([one, torch.nextafter(one, one + 1), one])[:, None]
+    assert center_and_scale(values)[1].tolist() == [1.0]
+    assert center_and_scale(values * torch.tensor([[1.0], [1.0], [1.1]]))[1].item() > 40

@@ -110,6 +110,8 @@ def scaled_to(network: nn.Module, values: Tensor) -> ScaledOutputs:
 def center_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each value, ``[outputs]`` float32 each; 1 for one that does not vary.
 
+    What varies by no more than float32's rounding does not vary.
+
     Args:
         values: ``[n, outputs]``, NaN where not known.
 
@@ -123,4 +125,5 @@ def center_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
     numbers = torch.where(known, values, 0.0).double()
     center = numbers.sum(0) / counts
     spread = (torch.where(known, numbers - center, 0.0).square().sum(0) / counts).sqrt()
-    return center.float(), torch.where(spread > 0, spread, 1.0).float()
+    least = 2 * torch.finfo(torch.float32).eps * center.abs()
+    return center.float(), torch.where(spread > least, spread, 1.0).float()

@@ -22,6 +22,7 @@ from attar.network.spec import Spec
 from attar.pipeline.section import Section
 from attar.pipeline.trained import Trained
 from attar.tasks.task import metric_of
+from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Score, score_by
 from attar.training.settings import Training
@@ -141,6 +142,19 @@ class TeacherTools:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByLoss:
+    """What models are chosen by on validation where that is no metric: a loss, the smaller the better.
+
+    Attributes:
+        loss: Against the labels, or against ``targets``.
+        targets: What the teacher gives for the validation data; None for a loss against labels.
+    """
+
+    loss: Loss
+    targets: TargetSource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tools:
     """What a step may use besides the model. All that changes a result is in `key`.
 
@@ -156,7 +170,8 @@ class Tools:
         with_labels: False hides the labels from a student that has a teacher.
         teacher: None for a baseline.
         examples: How many examples a student sees in an epoch, where a baseline has to take as many steps as one.
-        choose_by: The metric by whose mean on validation epochs are chosen; None for the first of the task.
+        choose_by: The metric by whose mean on validation epochs are chosen, or a loss; None for the first metric of the
+            task.
         seed: Of the first weights, and of all that a training draws.
         run_seed: Of examples that are drawn alike for the models of all seeds.
         device: Where networks are trained.
@@ -175,7 +190,7 @@ class Tools:
     with_labels: bool = True
     teacher: TeacherTools | None = None
     examples: int | None = None
-    choose_by: str | None = None
+    choose_by: str | ByLoss | None = None
     seed: int = 0
     run_seed: int = 0
     device: str = "cpu"
@@ -189,13 +204,14 @@ class Tools:
     def key(self) -> Mapping[str, Any]:
         """All that a result depends on besides the step and the model, as plain values."""
         rows = self.baseline_examples if self.teacher is None else self.transfer
+        by = self.choose_by
         return {
             "data": self.dataset_key,
             "rows": None if rows is None else rows.fingerprint(),
             "with_labels": self.with_labels,
             "views": self.views.fingerprint(),
             "teacher": None if self.teacher is None else dict(self.teacher.key),
-            "choose_by": metric_of(self.dataset.task, self.choose_by).name,
+            "choose_by": repr(by.loss) if isinstance(by, ByLoss) else metric_of(self.dataset.task, by).name,
             "seeds": [self.seed, self.run_seed],
         }
 
@@ -207,7 +223,8 @@ class Tools:
     @property
     def validation(self) -> TransferSet:
         """The validation data, seen as they are."""
-        return TransferSet(self.dataset.validation)
+        targets = self.choose_by.targets if isinstance(self.choose_by, ByLoss) else None
+        return TransferSet(self.dataset.validation, targets=targets)
 
     def without_teacher(self) -> Tools:
         """The same for a step that no teacher takes part in."""
@@ -230,11 +247,14 @@ class Tools:
 
     @property
     def metric(self) -> Score:
-        """The score by which the recipe chooses."""
+        """The score by which models are chosen."""
+        if isinstance(self.choose_by, ByLoss):
+            loss = self.choose_by.loss
+            return lambda output, batch: -loss(output, batch)
         return score_by(metric_of(self.dataset.task, self.choose_by))
 
     def score(self, module: nn.Module) -> float:
-        """Mean score of a network on validation, by what the recipe chooses by."""
+        """Mean score of a network on validation, by what models are chosen by."""
         metric, total = self.metric, 0.0
         runner = module.eval()
         with torch.inference_mode():

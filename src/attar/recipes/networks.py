@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
+from attar.models.fresh import fresh as fresh_model
 from attar.models.model import Model
 from attar.network.forward import forward
 from attar.network.references import located, resolve, summary
-from attar.network.scaled_outputs import ScaleOutputs, scaled_to
+from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.spec import Spec
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
@@ -47,9 +48,7 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
 
 def network_of(section: NetworkSection, seed: int) -> nn.Module:
     """A fresh network, its first weights drawn from the seed; raw inputs go in."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return section.spec().build()
+    return fresh_model(section.spec(), seed).module
 
 
 def output_of(task: Task, given: Output | None = None) -> Output | None:
@@ -65,8 +64,7 @@ def spec_of(section: NetworkSection, dataset: Dataset) -> Spec:
 
 def fresh(section: NetworkSection, seed: int, dataset: Dataset) -> Model:
     """An untrained model of a recipe's network, its first weights drawn from the seed."""
-    spec, network = spec_of(section, dataset), network_of(section, seed)
-    return Model(network if dataset.task.target != "values" else scaled_to(network, known_labels(dataset)), spec)
+    return fresh_model(section.spec(), seed, known_labels(dataset) if dataset.task.target == "values" else None)
 
 
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:

@@ -9,8 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from attar.errors import BadInput
-from attar.tabular.mimic import Mimic
-from attar.tabular.plan import checked
+from attar.estimators.mimic import Mimic
+from attar.estimators.plan import checked
 
 DEFAULTS = Mimic(LogisticRegression()).get_params(deep=False)
 

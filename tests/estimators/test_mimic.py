@@ -29,7 +29,7 @@ from sklearn.svm import LinearSVC
 import attar
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
-from attar.tabular.mimic import Mimic
+from attar.estimators.mimic import Mimic
 from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.teacher import NetworkTeacher
 
@@ -185,13 +185,13 @@ def test_baselines_of_the_paper(method: str, teacher: LogisticRegression, blobs:
 
 def test_p_and_s_are_tuned_where_they_are_not_given(teacher: LogisticRegression, blobs: tuple[Rows, Rows]) -> None:
     both = Mimic(teacher, **SMALL | {"p": None, "s": None, "steps": 20}).fit(blobs[0])
-    assert len(both.report_.trials) == 6
-    assert (both.report_.p, both.report_.s) in [(p, s) for p in (0.2, 0.5, 0.8) for s in (1.0, 5.0)]
+    assert len(both.report_.trials) == 12
+    assert (both.report_.p, both.report_.s) in [(p, s) for p in (0.2, 0.5, 0.8) for s in (0.5, 1.0, 3.0, 10.0)]
     assert both.report_.synthetic_rows == 300
     assert "tuned" in str(both.report_)
     only_s = Mimic(teacher, **SMALL | {"s": None, "steps": 20}).fit(blobs[0])
     assert only_s.report_.p == 0.5
-    assert len(only_s.report_.trials) == 2
+    assert len(only_s.report_.trials) == 4
 
 
 # -- which teachers ----------------------------------------------------------------------------------------------------
@@ -565,7 +565,7 @@ def test_report(mimic: Mimic, of_frame: Mimic) -> None:
     assert report.mimic is None
     assert not report.teacher_fitted_here
     assert report.steps == 60
-    assert report.rounds == 20
+    assert report.epochs == 10
     assert report.parameters == 2 * 8 + 8 + 8 * 3 + 3
     assert set(report.seconds) == {"labelling", "tuning", "synthesis", "training"}
     assert "6 validation rows" in str(report)

@@ -16,7 +16,7 @@ from attar.tasks.metrics import RMSE_OF_VALUES, r2
 class Report:
     """A mimic beside its teacher, on validation rows that the mimic did not learn from.
 
-    The figures chose the best round and, where they were tuned, p and s; so they flatter the mimic a little, as every
+    The figures chose the best epoch and, where they were tuned, p and s; so they flatter the mimic a little, as every
     validation figure does. Where the teacher was fitted on the same rows, its figures against the truth flatter
     the teacher far more.
 
@@ -30,8 +30,8 @@ class Report:
         judged_by: ``teacher``, or ``truth`` where labels were given that the teacher was not fitted on here.
         parameters: Numbers in the network.
         steps: Optimizer steps of the training.
-        best_round: Round whose weights were taken, of `rounds`.
-        rounds: How often the training was judged.
+        best_epoch: Epoch whose weights were taken, from 0.
+        epochs: How many there were.
         teacher_fitted_here: Whether `fit` fitted the teacher, on all rows, validation rows among them.
         fidelity: Mimic against teacher: for classifiers ``agreement`` (share of equal decisions) and ``rmse`` of the
             probabilities; for regressors ``r2`` and ``rmse``.
@@ -49,8 +49,8 @@ class Report:
     judged_by: str
     parameters: int
     steps: int
-    best_round: int
-    rounds: int
+    best_epoch: int
+    epochs: int
     teacher_fitted_here: bool
     fidelity: Mapping[str, float]
     mimic: Mapping[str, float] | None
@@ -72,7 +72,7 @@ class Report:
             description += f", p = {self.p:g} and s = {self.s:g} ({how})"
         lines.append(description)
         lines.append(
-            f"{self.parameters:,} parameters, {self.steps:,} steps, round {self.best_round + 1} of {self.rounds} "
+            f"{self.parameters:,} parameters, {self.steps:,} steps, epoch {self.best_epoch + 1} of {self.epochs} "
             "chosen; " + ", ".join(f"{name} {spent:.1f} s" for name, spent in self.seconds.items())
         )
         return "\n".join(lines)

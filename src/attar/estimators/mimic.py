@@ -26,16 +26,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from attar.deployment.artifact import Artifact
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
+from attar.estimators import teachers
+from attar.estimators.build import MimicBuilder
+from attar.estimators.plan import checked
+from attar.estimators.report import Report, of_labels, of_probabilities, of_values
+from attar.estimators.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
 from attar.network.evaluating import evaluating
 from attar.tables import cells
 from attar.tables.columns import Columns
-from attar.tabular import teachers
-from attar.tabular.build import MimicBuilder
-from attar.tabular.plan import checked
-from attar.tabular.report import Report, of_labels, of_probabilities, of_values
-from attar.tabular.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
-from attar.tabular.train import unstandardize_
+from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
+from attar.tasks.task import Task
 from attar.training.progress import Progress, silent
+from attar.transfer.in_memory import outputs_of
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +118,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             loss: What is minimized: the Kullback-Leibler divergence from the teacher's probabilities, their
                 ``squared_error`` as in the paper, or the squared error of centered ``logits``. A regressor's mimic
                 always has the squared error of its values.
-            steps: Optimizer steps.
+            steps: Optimizer steps; as many epochs are taken as come nearest to them, at least one.
             batch_size: Rows in a step.
             learning_rate: Peak step size of Adam.
             validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
-                best of 20 rounds, p and s.
+                best epoch, p and s.
             nominal: Columns whose numbers are mere names, by name or position; strings always are.
             unseen: What to do when predicting on a nominal value that its column did not have when fitted: ``error``,
                 or take it for ``missing``. A missing value counts as the column's middle where there was none when
@@ -157,7 +160,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
         Args:
             X: Real rows: an array, a DataFrame or an Arrow table. The more of them, the better; labels are not needed.
-            y: Labels or values. They fit a teacher that is not fitted; of one that is, they choose the best round, p
+            y: Labels or values. They fit a teacher that is not fitted; of one that is, they choose the best epoch, p
                 and s in place of the teacher's own outputs, so give rows that the teacher has not seen.
             progress: Sees labelling, tuning and training.
 
@@ -190,29 +193,39 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         classes, labels, values = _numbered(teacher, kind, truth)
         matrix = columns.encode(given)
         with clock("labelling"):
-            label = teachers.labeler_of(teacher, kind, columns, _head(given), classes)
-            outputs = label(matrix, progress, "label real rows")
+            wrapped = teachers.wrapped(teacher, kind, columns, _head(given), classes)
+            rows = torch.from_numpy(matrix).float()
+            outputs = outputs_of(wrapped, rows, progress=progress, title="label real rows")
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
+        task = _task(kind, classes, outputs.shape[1])
+        known = labels if values is None else values.astype(np.float32)
         builder = MimicBuilder(
-            plan, kind, columns, label, matrix, outputs, labels=labels, values=values, by=by, progress=progress
+            plan,
+            task,
+            columns,
+            wrapped,
+            matrix,
+            outputs,
+            truth=None if known is None else torch.from_numpy(known),
+            by=by,
+            progress=progress,
         )
         with clock("tuning"):
             synthesis, trials = builder.tuned()
         with clock("synthesis"):
             synthetic = builder.synthetic(synthesis)
         with clock("labelling"):
-            data = builder.data(synthetic)
+            lesson = builder.lesson(synthetic)
         with clock("training"):
-            fitted = builder.train(data)
-        unstandardize_(fitted.model, builder.center, builder.scale)
+            fitted = builder.train(*lesson)
 
         if classes is not None:
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
-        self.network_, self.spec_ = fitted.model, builder.spec
-        self._kind, self._flat = kind, truth is None or truth.ndim == 1
+        self.network_, self.spec_ = fitted.model.module, fitted.model.spec
+        self._task, self._flat = task, truth is None or truth.ndim == 1
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
         validation_rows = builder.validation_rows
         figures = _figures(
@@ -230,10 +243,10 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             s=None if synthesis is None else synthesis.s,
             trials=tuple(trials),
             judged_by=by,
-            parameters=sum(each.numel() for each in fitted.model.parameters()),
-            steps=fitted.steps,
-            best_round=fitted.best_epoch,
-            rounds=len(fitted.history),
+            parameters=sum(each.numel() for each in self.network_.parameters()),
+            steps=fitted.facts["steps"],
+            best_epoch=fitted.facts["best_epoch"],
+            epochs=len(fitted.history),
             teacher_fitted_here=not ready,
             seconds=clock.spent,
             **figures,
@@ -277,7 +290,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The most probable class of each row, or its value(s)."""
         outputs = self._outputs_of(X)
-        if self._kind == "classifier":
+        if self._task.target == "logits":
             predicted: npt.NDArray[Any] = self.classes_[outputs.argmax(1)]
             return predicted
         return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
@@ -290,7 +303,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, r2 of a regressor, against true labels or values."""
         predicted = self.predict(X)
-        scored = accuracy_score if self._kind == "classifier" else r2_score
+        scored = accuracy_score if self._task.target == "logits" else r2_score
         return float(scored(y, predicted, sample_weight=sample_weight))
 
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
@@ -324,22 +337,17 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             DeploymentError: If it cannot run the network.
         """
         check_is_fitted(self, "network_")
-        if self._kind == "classifier":
-            names = [str(name) for name in self.classes_.tolist()]
-        else:
-            outputs = self.spec_.arguments["outputs"]
-            names = ["value"] if outputs == 1 else [f"value {place}" for place in range(outputs)]
         return deploy(
             self.network_,
             runtime or self.runtime,
             path,
             example=self._seen[:1],
-            classes=names,
+            classes=self._task.names,
             calibration=self._seen,
             spec=self.spec_,
             columns=self.columns_,
             unseen=self.unseen,
-            output="logits" if self._kind == "classifier" else "values",
+            output=self._task.target,
         )
 
     def __sklearn_tags__(self) -> Tags:
@@ -386,6 +394,14 @@ def _numbered(
     if classes is None and truth is not None:
         classes = np.unique(truth)
     return classes, None if truth is None or classes is None else codes(truth, classes), None
+
+
+def _task(kind: Kind, classes: npt.NDArray[Any] | None, outputs: int) -> Task:
+    """What the outputs mean."""
+    if kind == "classifier":
+        assert classes is not None, "numbered where the teacher does not name them"
+        return Classification(tuple(map(str, classes.tolist())))
+    return Regression(("value",) if outputs == 1 else tuple(f"value {place}" for place in range(outputs)))
 
 
 def _figures(

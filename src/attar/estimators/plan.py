@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from attar.errors import BadInput, must, near
-from attar.tabular.train import LOSSES
+from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
+from attar.training.objective import Loss
 from attar.transfer.synthesis.synthesize import Method
+
+LOSSES: Mapping[str, Loss] = {
+    "kl_divergence": SoftTargets(temperature=1.0),
+    "squared_error": SquaredError(kind="probabilities"),
+    "logits": CenteredLogits(),
+}
+"""How far a classifier's mimic is from its teacher; of regressors it is always the squared error of the values."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 """How rows can be synthesized."""
@@ -17,7 +26,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a mimic is built; the attributes are the parameters of `attar.tabular.mimic.Mimic`."""
+    """How a mimic is built; the attributes are the parameters of `attar.estimators.mimic.Mimic`."""
 
     hidden: tuple[int, ...]
     rows: int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attar.tabular.report import of_labels, of_probabilities, of_values
+from attar.estimators.report import of_labels, of_probabilities, of_values
 
 
 def test_probabilities() -> None:

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from attar.tabular.mimic import Mimic
+from attar.estimators.mimic import Mimic
 
 SMALL: dict[str, Any] = {
     "hidden": (8,),

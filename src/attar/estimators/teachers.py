@@ -1,32 +1,21 @@
-"""Which teachers a mimic can have, and how each of them labels a matrix of rows."""
+"""Which teachers a mimic can have, and how each of them becomes one of Attar's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from jaxtyping import Float32, Float64
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from attar.errors import BadInput, shown
+from attar.estimators.rows import Kind, is_frame
 from attar.tables.columns import Columns
-from attar.tabular.rows import Kind, is_frame
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
-from attar.teachers.teacher import Teacher
-from attar.training.progress import Progress
-
-Labeler = Callable[[Float64[np.ndarray, "rows columns"], Progress, str], Float32[Tensor, "rows outputs"]]
-"""From encoded rows to a teacher's outputs: logs of probabilities, or values."""
-
-_CHUNK = 8192
-"""Rows in one call: enough for a teacher to be quick, few enough for its memory."""
+from attar.teachers.teacher import Teacher, gives
 
 
 def tags_of(teacher: object) -> Tags | None:
@@ -46,10 +35,9 @@ def kind_of(teacher: object) -> Kind | None:
             teacher = estimator_of_booster(teacher)
         except BadInput:  # `as_estimator` explains why
             return None
-    if isinstance(teacher, RegressorTeacher):
-        return "regressor"
-    if is_attars(teacher):
-        return "classifier"
+    if isinstance(teacher, Teacher) and is_attars(teacher):
+        kinds: dict[str, Kind] = {"logits": "classifier", "values": "regressor"}
+        return kinds.get(gives(teacher))
     tags = tags_of(teacher)
     if tags is not None and tags.estimator_type in ("classifier", "regressor"):
         return "classifier" if tags.estimator_type == "classifier" else "regressor"
@@ -124,8 +112,8 @@ def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
     return classes
 
 
-def labeler_of(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Labeler:
-    """The teacher as a function of encoded rows.
+def wrapped(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Teacher:
+    """The teacher as one that takes encoded rows.
 
     Args:
         teacher: Fitted.
@@ -137,31 +125,14 @@ def labeler_of(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: n
     Raises:
         BadInput: If the teacher is not fitted, has other columns or classes, or gives no probabilities.
     """
-    wrapped: Teacher
     if is_attars(teacher):
-        wrapped = _ordered(teacher, classes)
-    else:
-        estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
-        decoded_by = None if is_frame(like) else columns
-        if kind == "regressor":
-            wrapped = RegressorTeacher(
-                estimator, columns=decoded_by, outputs=_count_outputs(estimator, columns, decoded_by, like)
-            )
-        else:
-            wrapped = EstimatorTeacher(
-                estimator, columns=decoded_by, classes=None if classes is None else classes.tolist()
-            )
-
-    def label(matrix: Float64[np.ndarray, "rows columns"], progress: Progress, title: str) -> Tensor:
-        outputs = []
-        with progress(title, len(matrix)) as advance:
-            for start in range(0, len(matrix), _CHUNK):
-                rows = torch.from_numpy(matrix[start : start + _CHUNK].astype(np.float32))
-                outputs.append(wrapped.predict(rows).to(torch.float32))
-                advance(len(rows))
-        return torch.cat(outputs)
-
-    return label
+        return _ordered(teacher, classes)
+    estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
+    decoded_by = None if is_frame(like) else columns
+    if kind == "regressor":
+        outputs = _count_outputs(estimator, columns, decoded_by, like)
+        return RegressorTeacher(estimator, columns=decoded_by, outputs=outputs)
+    return EstimatorTeacher(estimator, columns=decoded_by, classes=None if classes is None else classes.tolist())
 
 
 def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None) -> Teacher:

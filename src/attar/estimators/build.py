@@ -1,0 +1,192 @@
+"""Building a mimic: rows set aside to judge by, rows synthesized, the teacher asked, and the step that distills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor, nn
+
+from attar.errors import BadInput
+from attar.estimators.plan import LOSSES, Plan
+from attar.models.fresh import fresh
+from attar.network.scaled_outputs import center_and_scale
+from attar.network.spec import Spec
+from attar.pipeline.step import ByLoss, Result, TeacherTools, Tools
+from attar.pipeline.steps.distill import Distill
+from attar.pipeline.tuning import Tuning
+from attar.tables.columns import Columns
+from attar.tasks.task import Task
+from attar.teachers.teacher import Teacher
+from attar.training.losses.outputs import HardValues, SquaredError
+from attar.training.objective import Objective, Term
+from attar.training.progress import Progress, silent
+from attar.training.settings import Training
+from attar.training.threads import threads_for, using_threads
+from attar.transfer.in_memory import InMemory, outputs_of
+from attar.transfer.split import Dataset, Split
+from attar.transfer.stratify import stratified
+from attar.transfer.subset import joined
+from attar.transfer.synthesis.synthesize import Synthesis
+from attar.transfer.views import UNCHANGED
+
+Matrix = Float64[np.ndarray, "rows columns"]
+
+MOST_ROWS, TIMES = 100_000, 25
+"""Synthetic rows by default: so many for each real one, and at most so many."""
+
+_STREAM = 11
+"""Which use of the seed draws the validation rows."""
+
+
+class MimicBuilder:
+    """One mimic while it is built.
+
+    Attributes:
+        plan: How it is built.
+        by: Whether epochs are judged by the ``teacher``'s outputs or by the ``truth``.
+        validation_rows: ``[validation]`` positions of the rows to judge by.
+        training_rows: ``[training]`` positions of the rows to learn from.
+        dataset: Both as splits; training rows have no labels, and nothing reads the test split.
+        model: The fresh network, with the center and scale of a regression, and its spec.
+        tools: What the step that distills may use, but for the teacher.
+        objective: What is minimized.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        task: Task,
+        columns: Columns,
+        teacher: Teacher,
+        matrix: Matrix,
+        outputs: Float32[Tensor, "rows outputs"],
+        *,
+        truth: Tensor | None = None,
+        by: Literal["teacher", "truth"] = "teacher",
+        progress: Progress = silent,
+    ) -> None:
+        """Set validation rows aside, every class that the teacher sees by its share, and build the network.
+
+        Args:
+            plan: How.
+            task: What outputs mean.
+            columns: What the columns are.
+            teacher: Whose outputs are learned.
+            matrix: Encoded real rows.
+            outputs: What `attar.transfer.in_memory.outputs_of` gives for them.
+            truth: Their labels as the task has them, where known.
+            by: What judges an epoch.
+            progress: Sees labelling, tuning and training.
+
+        Raises:
+            BadInput: If too few rows are left to learn from, or the truth is not of the task.
+        """
+        self.plan, self.by = plan, by
+        self._columns, self._teacher, self._progress = columns, teacher, progress
+        values, rows = task.target == "values", len(matrix)
+        drawn = _set_aside(plan, torch.zeros(rows, dtype=torch.int64) if values else outputs.argmax(1))
+        chosen, kept = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
+        self.validation_rows, self.training_rows = chosen.numpy(), kept.numpy()
+        self._matrix: Matrix = matrix[self.training_rows]
+        self._outputs = outputs[kept]
+
+        inputs, ids = torch.from_numpy(matrix).float(), torch.arange(rows)
+        labels = truth if truth is not None else outputs if values else outputs.argmax(1)
+        train = Split(inputs[kept], None, kept, task, columns)
+        judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns)
+        self.dataset = Dataset("the rows of Mimic", train, judged, judged, "Mimic.fit")
+
+        scale = center_and_scale(self._outputs)[1].tolist() if values else []
+        loss = SquaredError(kind="values", scale=tuple(scale)) if values else LOSSES[plan.loss]
+        self.objective = Objective({"distill": Term(loss=loss)})
+        by_truth = ByLoss(loss=HardValues(scale=tuple(scale))) if values else "rmse"
+        arguments = {"columns": columns.to_json(), "outputs": task.shape[0], "hidden": list(plan.hidden)}
+        spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
+        self.model = fresh(spec, plan.seed, self._outputs if values else None)
+        self.tools = Tools(
+            dataset=self.dataset,
+            dataset_key="",  # nothing is kept to be found again
+            views=UNCHANGED,
+            with_labels=False,
+            choose_by=by_truth if by == "truth" else ByLoss(loss=loss, targets=InMemory(outputs[chosen])),
+            seed=plan.seed,
+            run_seed=plan.seed,
+            threads=self._threads,
+            progress=progress,
+            title="train the mimic",
+        )
+
+    def tuned(self) -> tuple[Synthesis | None, list[dict[str, float]]]:
+        """How to synthesize rows, and what was tried; None where no synthetic rows are wanted.
+
+        Where p or s is not given, `attar.pipeline.tuning` chooses it, in trials of a tenth of the mimic's own steps at
+        most.
+        """
+        plan, count = self.plan, len(self._matrix)
+        rows = min(MOST_ROWS, TIMES * count) if plan.rows is None else plan.rows
+        if rows == 0:
+            return None, []
+        munge = plan.method == "munge"
+        wanted = Synthesis(method=plan.method, rows=rows, p=plan.p if munge else None, s=plan.s if munge else None)
+        if wanted.tuned:
+            return wanted, []
+        tuning = Tuning.of(wanted, self._training(count), count, most_steps=plan.steps // 10)
+        best, trials = tuning.best(self.model, self.objective, self._teacher, self.tools)
+        return replace(best, rows=rows), trials
+
+    def synthetic(self, synthesis: Synthesis | None) -> Matrix:
+        """Synthetic rows, encoded; none without a synthesis."""
+        if synthesis is None:
+            return self._matrix[:0]
+        return synthesis.draw(self._matrix, self._columns, seed=self.plan.seed, progress=self._progress)
+
+    def lesson(self, synthetic: Matrix) -> tuple[Split, InMemory]:
+        """What the network learns from: synthetic rows after the real ones, and the teacher's outputs for them."""
+        train, original = self.dataset.train, self.plan.include_original
+        if not len(synthetic):
+            return train, InMemory(self._outputs)
+        rows = torch.from_numpy(synthetic).float()
+        targets = outputs_of(self._teacher, rows, progress=self._progress, title="label synthetic rows")
+        if original:
+            targets = torch.cat([self._outputs, targets])
+        return joined(train, rows, original=original), InMemory(targets)
+
+    def train(self, examples: Split, targets: InMemory) -> Result:
+        """The network distilled."""
+        step = Distill().completed(self.objective, self._training(len(examples)))
+        tools = replace(self.tools, transfer=examples, teacher=TeacherTools(key={}, targets=targets))
+        return step.run(self.model, tools)
+
+    def _training(self, examples: int) -> Training:
+        """So many epochs that the steps come nearest to those asked for."""
+        epochs = max(1, round(self.plan.steps / math.ceil(examples / self.plan.batch_size)))
+        return Training(
+            epochs=epochs,
+            batch_size=self.plan.batch_size,
+            optimizer="adam",
+            learning_rate=self.plan.learning_rate,
+            schedule="one_cycle",
+            seed=self.plan.seed,
+        )
+
+    def _threads(self, networks: Sequence[nn.Module], batch_size: int) -> AbstractContextManager[None]:
+        return using_threads(threads_for(*networks, example=self.tools.example, batch_size=batch_size))
+
+
+def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
+    """``[rows]`` bool: which rows are to judge by."""
+    rows = len(strata)
+    amount = int(plan.validation) if plan.validation >= 1 else max(1, round(plan.validation * rows))
+    if amount > rows - 2:
+        raise BadInput(
+            f"validation of Mimic takes {amount} of the {rows} rows, and at least two must be left to learn from. "
+            "Give more rows, or a smaller validation."
+        )
+    return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)

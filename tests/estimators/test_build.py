@@ -1,0 +1,139 @@
+"""Rows set aside, rows synthesized, units: what happens around the step that distills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from attar.estimators.build import MimicBuilder
+from attar.estimators.mimic import Mimic
+from attar.estimators.plan import LOSSES, checked
+from attar.models.model import Model
+from attar.network.scaled_outputs import ScaledOutputs
+from attar.pipeline import tuning
+from attar.pipeline.step import Result, Tools
+from attar.pipeline.steps.distill import Distill
+from attar.pipeline.tuning import Tuning
+from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
+from attar.teachers.teacher import NetworkTeacher
+from attar.transfer.in_memory import outputs_of
+
+DEFAULTS = Mimic(None).get_params(deep=False)
+
+
+def _builder(size: int = 100, task: str = "classes", rare: int = 10, **given: Any) -> MimicBuilder:
+    """Rows of which the first ``rare`` are of the first class: the teacher gives column 0, and less of it."""
+    first = np.where(np.arange(size) < rare, 1.0, -1.0)
+    matrix = np.stack([first, np.linspace(0, 9, size)], axis=1)
+    network = torch.nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+    classes = task == "classes"
+    teacher = NetworkTeacher(network, classes=2, output="logits" if classes else "values")
+    outputs = outputs_of(teacher, torch.from_numpy(matrix).float())
+    of = Classification(("a", "b")) if classes else Regression(("a", "b"))
+    truth, by = given.pop("truth", None), given.pop("by", "teacher")
+    plan = checked(seed=0, **DEFAULTS | given)
+    return MimicBuilder(plan, of, Columns.infer(matrix), teacher, matrix, outputs, truth=truth, by=by)
+
+
+@pytest.mark.parametrize(("validation", "amount"), [(0.1, 10), (0.2, 20), (30, 30), (0.001, 1)])
+def test_validation_rows_are_set_aside(validation: float, amount: int) -> None:
+    builder = _builder(validation=validation)
+    assert len(builder.validation_rows) == amount
+    assert sorted([*builder.validation_rows, *builder.training_rows]) == list(range(100))
+
+
+def test_every_class_has_its_share_of_the_validation_rows() -> None:
+    assert (_builder(validation=0.2, rare=10).validation_rows < 10).sum() == 2
+
+
+@pytest.mark.parametrize(("size", "asked", "synthetic"), [(100, None, 2250), (10_000, None, 100_000), (100, 7, 7)])
+def test_how_many_rows_are_made_up(size: int, asked: int | None, synthetic: int) -> None:
+    synthesis, trials = _builder(size, rows=asked, p=0.5, s=2.0).tuned()
+    assert synthesis is not None
+    assert (synthesis.rows, synthesis.p, synthesis.s) == (synthetic, 0.5, 2.0)
+    assert trials == []
+
+
+def test_tuning_is_that_of_recipes_in_a_tenth_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tuning] = []
+
+    def best(search: Tuning, *_: object) -> Any:
+        seen.append(search)
+        return search.synthesis, []
+
+    monkeypatch.setattr(Tuning, "best", best)
+    for steps in (100, 10_000, 100_000):
+        synthesis, _ = _builder(1000, s=3.0, steps=steps, batch_size=90).tuned()
+        assert synthesis is not None
+        assert synthesis.rows == 22_500
+    assert {one.synthesis.rows for one in seen} == {900 * tuning.TUNING_ROWS}
+    assert {(one.synthesis.p, one.synthesis.s) for one in seen} == {(None, 3.0)}
+    assert [one.training.epochs for one in seen] == [1, 1000 // 40, tuning.TUNING_STEPS // 40]
+
+
+def test_synthetic_rows_are_made_from_the_rows_that_are_kept() -> None:
+    builder = _builder(validation=50, p=0.5, s=1.0, rows=500)
+    synthesis, _ = builder.tuned()
+    synthetic = builder.synthetic(synthesis)
+    assert synthetic.shape == (500, 2)
+    training_rows = np.linspace(0, 9, 100)[builder.training_rows]
+    assert synthetic[:, 1].min() >= training_rows.min()
+    assert synthetic[:, 1].max() <= training_rows.max()
+    np.testing.assert_array_equal(synthetic, builder.synthetic(synthesis), "and the seed says which")
+
+
+def test_lesson_holds_what_the_teacher_gives_for_each_row() -> None:
+    builder = _builder(p=0.5, s=1.0, rows=60)
+    examples, targets = builder.lesson(builder.synthetic(builder.tuned()[0]))
+    assert len(examples) == len(targets.outputs) == 60 + 90
+    torch.testing.assert_close(targets.outputs[:, 0], examples.inputs[:, 0])
+    assert len(_builder(include_original=False).lesson(builder.synthetic(builder.tuned()[0]))[0]) == 60
+
+
+def test_values_are_learned_in_units_of_their_own() -> None:
+    builder = _builder(task="values", rare=50, validation=20)
+    network, outputs = builder.model.module, builder.lesson(builder.synthetic(None))[1].outputs
+    assert isinstance(network, ScaledOutputs)
+    torch.testing.assert_close(network.center, outputs.mean(0))
+    torch.testing.assert_close(network.scale, outputs.std(0, correction=0))
+    assert builder.objective.terms["distill"].loss.scale == tuple(network.scale.tolist())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "epochs"),
+    [(110, 40, 10), (110, 41, 10), (110, 1, 1), (60, 40, 13)],  # 200 or 150 rows in all
+)
+def test_epochs_come_nearest_to_the_steps(rows: int, steps: int, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Distill] = []
+
+    def run(step: Distill, model: Model, _: Tools) -> Result:
+        seen.append(step)
+        return Result(model, {})
+
+    monkeypatch.setattr(Distill, "run", run)
+    builder = _builder(p=0.5, s=1.0, rows=rows, steps=steps, batch_size=50)
+    builder.train(*builder.lesson(builder.synthetic(builder.tuned()[0])))
+    assert seen[0].settings.epochs == epochs
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("by", ["teacher", "truth"])
+def test_learns_the_outputs_of_the_teacher_and_keeps_the_best_epoch(loss: str, by: str) -> None:
+    truth = (torch.arange(100) >= 50).long()
+    small = {"rows": 0, "steps": 180, "batch_size": 30, "learning_rate": 0.05, "hidden": (8,)}
+    builder = _builder(rare=50, loss=loss, by=by, truth=truth, **small)
+    result = builder.train(*builder.lesson(builder.synthetic(None)))
+    inputs = builder.dataset.train.inputs
+    probabilities = result.model.module(inputs).softmax(1)[:, 0]
+    # The truth is surer than the teacher, and so is the epoch that it chooses.
+    tolerance = 0.1 if by == "teacher" else 0.2
+    torch.testing.assert_close(probabilities, torch.sigmoid(2 * inputs[:, 0]), atol=tolerance, rtol=0)
+    assert result.facts["score"] == max(entry["score"] for entry in result.history)
+    assert len(result.history) == 60
