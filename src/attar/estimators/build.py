@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor, nn
 
 from attar.errors import BadInput
 from attar.estimators.plan import LOSSES, Plan
+from attar.estimators.rows import Kind
 from attar.models.fresh import fresh
 from attar.network.scaled_outputs import center_and_scale
 from attar.network.spec import Spec
@@ -22,6 +24,8 @@ from attar.pipeline.step import ByLoss, Result, TeacherTools, Tools
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.tuning import Tuning
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
 from attar.tasks.task import Task
 from attar.teachers.teacher import Teacher
 from attar.training.losses.outputs import HardValues, SquaredError
@@ -190,3 +194,11 @@ def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
             "Give more rows, or a smaller validation."
         )
     return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
+
+
+def task_of(kind: Kind, classes: npt.NDArray[Any] | None, outputs: int) -> Task:
+    """What the outputs mean."""
+    if kind == "classifier":
+        assert classes is not None, "numbered where the teacher does not name them"
+        return Classification(tuple(map(str, classes.tolist())))
+    return Regression(("value",) if outputs == 1 else tuple(f"value {place}" for place in range(outputs)))

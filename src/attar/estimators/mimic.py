@@ -7,7 +7,6 @@ like the data, let the big model label them, and train a small network on its ou
 from __future__ import annotations
 
 import copy
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,20 +26,25 @@ from attar.deployment.artifact import Artifact
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
-from attar.estimators.build import MimicBuilder
+from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.plan import checked
-from attar.estimators.report import Report, of_labels, of_probabilities, of_values
-from attar.estimators.rows import LEAST, Kind, as_labels, as_rows, as_values, codes, is_frame
+from attar.estimators.report import Report, figures, softmax
+from attar.estimators.rows import (
+    LEAST,
+    Kind,
+    as_labels,
+    as_rows,
+    as_values,
+    codes,
+    head,
+    is_frame,
+    warn_about_numbers_as_text,
+)
 from attar.network.evaluating import evaluating
 from attar.tables import cells
 from attar.tables.columns import Columns
-from attar.tasks.classification import Classification
-from attar.tasks.regression import Regression
-from attar.tasks.task import Task
 from attar.training.progress import Progress, silent
 from attar.transfer.in_memory import outputs_of
-
-log = logging.getLogger(__name__)
 
 _CHUNK = 16_384
 """Rows in one batch when predicting."""
@@ -184,7 +188,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         given = self._table(X, reset=True)
         truth = self._truth(given, y, kind, ready)
         columns = Columns.infer(given, nominal=plan.nominal)
-        _warn_about_numbers_as_text(given, columns, plan.nominal)
+        warn_about_numbers_as_text(given, columns, plan.nominal)
         clock = _Clock()
 
         if not ready:
@@ -193,13 +197,13 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         classes, labels, values = _numbered(teacher, kind, truth)
         matrix = columns.encode(given)
         with clock("labelling"):
-            wrapped = teachers.wrapped(teacher, kind, columns, _head(given), classes)
+            wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes)
             rows = torch.from_numpy(matrix).float()
             outputs = outputs_of(wrapped, rows, progress=progress, title="label real rows")
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
-        task = _task(kind, classes, outputs.shape[1])
+        task = task_of(kind, classes, outputs.shape[1])
         known = labels if values is None else values.astype(np.float32)
         builder = MimicBuilder(
             plan,
@@ -228,7 +232,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self._task, self._flat = task, truth is None or truth.ndim == 1
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
         validation_rows = builder.validation_rows
-        figures = _figures(
+        found = figures(
             kind,
             self._outputs(matrix[validation_rows]),
             outputs[validation_rows].double().numpy(),
@@ -249,7 +253,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             epochs=len(fitted.history),
             teacher_fitted_here=not ready,
             seconds=clock.spent,
-            **figures,
+            **found,
         )
         return self
 
@@ -298,7 +302,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``."""
-        return _softmax(self._outputs_of(X))
+        return softmax(self._outputs_of(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, r2 of a regressor, against true labels or values."""
@@ -394,60 +398,3 @@ def _numbered(
     if classes is None and truth is not None:
         classes = np.unique(truth)
     return classes, None if truth is None or classes is None else codes(truth, classes), None
-
-
-def _task(kind: Kind, classes: npt.NDArray[Any] | None, outputs: int) -> Task:
-    """What the outputs mean."""
-    if kind == "classifier":
-        assert classes is not None, "numbered where the teacher does not name them"
-        return Classification(tuple(map(str, classes.tolist())))
-    return Regression(("value",) if outputs == 1 else tuple(f"value {place}" for place in range(outputs)))
-
-
-def _figures(
-    kind: Kind,
-    mine: npt.NDArray[np.float64],
-    its: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.int64] | None,
-    values: npt.NDArray[np.float64] | None,
-) -> dict[str, Any]:
-    """The mimic's outputs beside the teacher's, and both beside the truth where it is known."""
-    if kind == "classifier":
-        mine, its = _softmax(mine), _softmax(its)
-        judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]
-        return {"fidelity": of_probabilities(mine, its), "mimic": judged[0], "teacher": judged[1]}
-    judged = [of_values(one, values) if values is not None else None for one in (mine, its)]
-    return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
-
-
-def _warn_about_numbers_as_text(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
-    """Log which columns are read as names though they are numbers in all but type: the teacher sees them so too."""
-    if not any(column.kind == "nominal" for column in columns):
-        return
-    try:
-        read = Columns.infer(given, nominal=nominal, texts=True)
-    except BadInput as error:
-        log.warning("%s", error)
-        return
-    for column, other in zip(columns, read, strict=True):
-        if column.kind != other.kind:
-            log.warning(
-                "column %r is read as names, %d of them, though its values are written like numbers (%s): convert it "
-                "to numbers before the teacher is fitted, or name it in nominal",
-                column.name,
-                len(column.categories),
-                other.notation,
-            )
-
-
-def _head(given: Any) -> Any:
-    """One row, which shows the form of all."""
-    if hasattr(given, "iloc"):
-        return given.iloc[:1]
-    return given.slice(0, 1) if hasattr(given, "slice") else given[:1]
-
-
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
-    return probabilities

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float64, Int64
 
+from attar.estimators.rows import Kind
 from attar.tasks.metrics import RMSE_OF_VALUES, r2
 
 
@@ -105,3 +107,34 @@ def of_values(
 ) -> dict[str, float]:
     """Predicted values compared with others."""
     return {"r2": r2(predictions, against), "rmse": RMSE_OF_VALUES.figure(predictions, against)}
+
+
+def figures(
+    kind: Kind,
+    mine: npt.NDArray[np.float64],
+    its: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64] | None,
+    values: npt.NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    """The mimic's outputs beside the teacher's, and both beside the truth where it is known, as a `Report` has them.
+
+    Args:
+        kind: Of the mimic.
+        mine: Its outputs, ``[rows, outputs]`` logits or values.
+        its: The teacher's.
+        labels: ``[rows]`` true classes of a classifier's rows.
+        values: ``[rows, outputs]`` true values of a regressor's.
+    """
+    if kind == "classifier":
+        mine, its = softmax(mine), softmax(its)
+        judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]
+        return {"fidelity": of_probabilities(mine, its), "mimic": judged[0], "teacher": judged[1]}
+    judged = [of_values(one, values) if values is not None else None for one in (mine, its)]
+    return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Probabilities of ``[rows, classes]`` logits."""
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+    return probabilities

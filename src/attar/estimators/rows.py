@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +12,9 @@ from sklearn.utils import assert_all_finite, check_array, check_consistent_lengt
 from sklearn.utils.multiclass import check_classification_targets
 
 from attar.errors import BadInput, shown
+from attar.tables.columns import Columns
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["classifier", "regressor"]
 
@@ -110,3 +115,30 @@ def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np
             f"got {labels.tolist()[row]!r} in row {row}. Fit the teacher on these classes too, or leave such rows out."
         )
     return np.array(found, dtype=np.int64)
+
+
+def warn_about_numbers_as_text(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
+    """Log which columns are read as names though they are numbers in all but type: the teacher sees them so too."""
+    if not any(column.kind == "nominal" for column in columns):
+        return
+    try:
+        read = Columns.infer(given, nominal=nominal, texts=True)
+    except BadInput as error:
+        log.warning("%s", error)
+        return
+    for column, other in zip(columns, read, strict=True):
+        if column.kind != other.kind:
+            log.warning(
+                "column %r is read as names, %d of them, though its values are written like numbers (%s): convert it "
+                "to numbers before the teacher is fitted, or name it in nominal",
+                column.name,
+                len(column.categories),
+                other.notation,
+            )
+
+
+def head(given: Any) -> Any:
+    """One row, which shows the form of all."""
+    if hasattr(given, "iloc"):
+        return given.iloc[:1]
+    return given.slice(0, 1) if hasattr(given, "slice") else given[:1]
