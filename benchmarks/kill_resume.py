@@ -36,6 +36,7 @@ LEFT_OUT = {
     r"models\[\d+\]\.latency\b.*": "timings",
     r"checksum": "of all the other keys, these among them",
     r"ratios\.faster_batch\d+\b.*": "ratios of timings",
+    r"panels\b.*": "they show all of this",
 }
 """Dotted keys of evidence.json that are not compared, and why."""
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from attar.errors import AttarError, BadInput
 from attar.models.rebuild import EDITS, MOST_EDITS, edits_from_json, rebuild, spec_from_json
+from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
 from attar.network.weights import save_weights
@@ -80,7 +81,7 @@ def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(refer
 
 
 def test_the_names_of_edits_are_those_that_they_write() -> None:
-    examples: list[Any] = [Quantize(), ShiftBias("")]
+    examples: list[Any] = [Quantize(), ShiftBias(""), ScaleOutputs(1)]
     assert {example.to_json()["use"]: type(example) for example in examples} == dict(EDITS)
     assert all(isinstance(example, Edit) for example in examples)
 

@@ -96,14 +96,14 @@ class MimicBuilder:
         self._columns, self._teacher, self._progress = columns, teacher, progress
         values, rows = task.target == "values", len(matrix)
         drawn = _set_aside(plan, torch.zeros(rows, dtype=torch.int64) if values else outputs.argmax(1))
-        chosen, kept = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
-        self.validation_rows, self.training_rows = chosen.numpy(), kept.numpy()
+        chosen, rest = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
+        self.validation_rows, self.training_rows = chosen.numpy(), rest.numpy()
         self._matrix: Matrix = matrix[self.training_rows]
-        self._outputs = outputs[kept]
+        self._outputs = outputs[rest]
 
         inputs, ids = torch.from_numpy(matrix).float(), torch.arange(rows)
         labels = truth if truth is not None else outputs if values else outputs.argmax(1)
-        train = Split(inputs[kept], None, kept, task, columns)
+        train = Split(inputs[rest], None, rest, task, columns)
         judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns)
         self.dataset = Dataset("the rows of Mimic", train, judged, judged, "Mimic.fit")
 
@@ -151,7 +151,7 @@ class MimicBuilder:
             return self._matrix[:0]
         return synthesis.draw(self._matrix, self._columns, seed=self.plan.seed, progress=self._progress)
 
-    def lesson(self, synthetic: Matrix) -> tuple[Split, InMemory]:
+    def transfer_set(self, synthetic: Matrix) -> tuple[Split, InMemory]:
         """What the network learns from: synthetic rows after the real ones, and the teacher's outputs for them."""
         train, original = self.dataset.train, self.plan.include_original
         if not len(synthetic):

@@ -221,9 +221,9 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         with clock("synthesis"):
             synthetic = builder.synthetic(synthesis)
         with clock("labelling"):
-            lesson = builder.lesson(synthetic)
+            examples = builder.transfer_set(synthetic)
         with clock("training"):
-            fitted = builder.train(*lesson)
+            fitted = builder.train(*examples)
 
         if classes is not None:
             self.classes_ = classes

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -123,7 +123,9 @@ class Evidence:
             return _EVIDENCE.validate_python(dict(document))
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
+            # Pydantic puts the name of the type in between where there are several that it may be.
+            types = {one.__name__ for one in get_args(AnyQuality)}
+            key = ".".join(str(step) for step in first["loc"] if step not in types)
             rule = f"as Attar writes it ({first['msg'][:1].lower()}{first['msg'][1:]})"
             raise must(key, "the evidence", rule, first["input"], "Run the recipe again") from error
 

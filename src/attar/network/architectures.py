@@ -342,8 +342,8 @@ class _AttentionBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, seen: Tensor, counts: Tensor) -> Tensor:
-        parts = self.queries_keys_values(self.norm(seen)).unflatten(2, (3, self.heads, self.size))
-        queries, keys, values = (one.transpose(1, 2) for one in parts.unbind(2))  # [batch, heads, length, size]
+        stacked = self.queries_keys_values(self.norm(seen)).unflatten(2, (3, self.heads, self.size))
+        queries, keys, values = (one.transpose(1, 2) for one in stacked.unbind(2))  # [batch, heads, length, size]
         shares = (queries @ keys.transpose(2, 3) * self.size**-0.5).softmax(3)
         # Not by minus infinity, which no range of eight bits holds.
         shares = shares * counts.transpose(1, 2).unsqueeze(1)

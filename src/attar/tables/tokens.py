@@ -132,8 +132,8 @@ class Tokens:
             longest = max(len(one) for one in ids)
             mask = [[1] * len(one) + [0] * (longest - len(one)) for one in ids]
             ids = [[*one, *([0] * (longest - len(one)))] for one in ids]
-        numbers = whole(IDS, of, ids)
-        counts = np.ones_like(numbers) if mask is None else whole(MASK, of, mask)
+        numbers = integers(IDS, of, ids)
+        counts = np.ones_like(numbers) if mask is None else integers(MASK, of, mask)
         if counts.shape != numbers.shape:
             rule = f"of the shape of ids, {list(numbers.shape)}"
             raise must(MASK, of, rule, list(counts.shape), "Give one number for each token")
@@ -151,7 +151,7 @@ class Tokens:
         return " ".join(str(one) if self.words is None else self.words[one] for one in ids)
 
 
-def whole(name: str, of: str, values: object) -> NDArray[np.int64]:
+def integers(name: str, of: str, values: object) -> NDArray[np.int64]:
     """An array ``[n, positions]`` of whole numbers as int64.
 
     Raises:

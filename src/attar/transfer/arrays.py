@@ -15,7 +15,7 @@ from attar.errors import BadInput, Words, must
 from attar.tables import cells
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
-from attar.tables.tokens import IDS, MASK, Tokens, whole
+from attar.tables.tokens import IDS, MASK, Tokens, integers
 from attar.tasks.task import Task
 from attar.transfer.split import Dataset, Split
 from attar.transfer.stratify import stratified
@@ -54,7 +54,7 @@ def from_arrays(
             is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
             (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then
             values may be missing, see `from_tables`.
-            Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), whole
+            Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), integers
             numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
             padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
             are (as many as the largest number in the data says, if both are left out).
@@ -144,9 +144,9 @@ def _sequences(name: str, arrays: dict[str, object]) -> tuple[Tokens | None, dic
         return None, arrays
     if both := [f"x{ending}" for ending in endings if f"x{ending}" in arrays]:
         raise must("arrays", name, "ids or x, and not both", both, "Leave one of them out")
-    ids = {ending: whole(IDS + ending, name, _rows(arrays[IDS + ending])) for ending in endings}
+    ids = {ending: integers(IDS + ending, name, _rows(arrays[IDS + ending])) for ending in endings}
     masks = {
-        ending: whole(MASK + ending, name, _rows(arrays[MASK + ending]))
+        ending: integers(MASK + ending, name, _rows(arrays[MASK + ending]))
         for ending in endings
         if MASK + ending in arrays
     }
