@@ -91,15 +91,15 @@ def test_synthetic_rows_are_made_from_the_rows_that_are_kept() -> None:
 
 def test_lesson_holds_what_the_teacher_gives_for_each_row() -> None:
     builder = _builder(p=0.5, s=1.0, rows=60)
-    examples, targets = builder.lesson(builder.synthetic(builder.tuned()[0]))
+    examples, targets = builder.transfer_set(builder.synthetic(builder.tuned()[0]))
     assert len(examples) == len(targets.outputs) == 60 + 90
     torch.testing.assert_close(targets.outputs[:, 0], examples.inputs[:, 0])
-    assert len(_builder(include_original=False).lesson(builder.synthetic(builder.tuned()[0]))[0]) == 60
+    assert len(_builder(include_original=False).transfer_set(builder.synthetic(builder.tuned()[0]))[0]) == 60
 
 
 def test_values_are_learned_in_units_of_their_own() -> None:
     builder = _builder(task="values", rare=50, validation=20)
-    network, outputs = builder.model.module, builder.lesson(builder.synthetic(None))[1].outputs
+    network, outputs = builder.model.module, builder.transfer_set(builder.synthetic(None))[1].outputs
     assert isinstance(network, ScaledOutputs)
     torch.testing.assert_close(network.center, outputs.mean(0))
     torch.testing.assert_close(network.scale, outputs.std(0, correction=0))
@@ -119,7 +119,7 @@ def test_epochs_come_nearest_to_the_steps(rows: int, steps: int, epochs: int, mo
 
     monkeypatch.setattr(Distill, "run", run)
     builder = _builder(p=0.5, s=1.0, rows=rows, steps=steps, batch_size=50)
-    builder.train(*builder.lesson(builder.synthetic(builder.tuned()[0])))
+    builder.train(*builder.transfer_set(builder.synthetic(builder.tuned()[0])))
     assert seen[0].settings.epochs == epochs
 
 
@@ -129,7 +129,7 @@ def test_learns_the_outputs_of_the_teacher_and_keeps_the_best_epoch(loss: str, b
     truth = (torch.arange(100) >= 50).long()
     small = {"rows": 0, "steps": 180, "batch_size": 30, "learning_rate": 0.05, "hidden": (8,)}
     builder = _builder(rare=50, loss=loss, by=by, truth=truth, **small)
-    result = builder.train(*builder.lesson(builder.synthetic(None)))
+    result = builder.train(*builder.transfer_set(builder.synthetic(None)))
     inputs = builder.dataset.train.inputs
     probabilities = result.model.module(inputs).softmax(1)[:, 0]
     # The truth is surer than the teacher, and so is the epoch that it chooses.
