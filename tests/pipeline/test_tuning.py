@@ -35,7 +35,10 @@ OPEN = Synthesis(rows=400, p=None, s=2.0)
         (400, 50, 1, 150, 1),
     ],
 )
-def test_a_trial_is_small(asked: int, rows: int, steps: int, few: int, epochs: int) -> None:
+def test_a_trial_is_small(
+    asked: int, rows: int, steps: int, few: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.pipeline.tuning.TUNING_STEPS", 2000)  # other tests hurry all session long
     tuning = Tuning.of(Synthesis(rows=asked, p=None, s=None), TRAINING, rows, most_steps=steps)
     assert tuning.synthesis.rows == few
     assert (tuning.training.epochs, tuning.training.patience, tuning.training.warmup_epochs) == (epochs, None, 0.0)
