@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import pytest
@@ -19,11 +20,18 @@ def plainly(text: str) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_exactly_a_share_of_a_large_amount_is_within() -> None:
+    assert Limit("bytes", 0.29, relative=True).keeps(29e6, 1e8), "0.29 * 1e8 is a little less in floats"
+    assert not Limit("bytes", 0.29, relative=True).keeps(29e6 + 1, 1e8)
+
+
 @given(KINDS, AMOUNTS, AMOUNTS, AMOUNTS)
 def test_what_is_kept_and_what_is_not_are_said_apart(what: What, amount: float, found: float, teacher: float) -> None:
     limit = Limit(what, min(amount, 1.0) if what == "quality_loss" else amount)
     outcome = Reached(limit=limit, teacher=teacher, found=found).outcome
-    assert outcome == ("met" if found <= limit.amount + 1e-12 else "not met")
+    assert outcome == (
+        "met" if found <= limit.amount or math.isclose(found, limit.amount, rel_tol=1e-12, abs_tol=1e-12) else "not met"
+    )
     assert limit.keeps(limit.at(teacher), teacher), "exactly what was asked is within"
     assert not limit.keeps(None, teacher)
     assert not Limit(what, amount, relative=True).keeps(found, None)

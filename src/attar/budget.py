@@ -200,7 +200,11 @@ class Limit:
             teacher: As for `at`.
         """
         bound = self.at(teacher)
-        return found is not None and bound is not None and found <= bound + _ROUNDING
+        return (
+            found is not None
+            and bound is not None
+            and (found <= bound or math.isclose(found, bound, rel_tol=_ROUNDING, abs_tol=_ROUNDING))
+        )
 
     def of(self, score: Score) -> Limit:
         """The limit where this is the score: percentages of an error are relative to the teacher's error."""

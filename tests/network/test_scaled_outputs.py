@@ -30,6 +30,14 @@ def test_outputs_are_in_units():
     torch.testing.assert_close(network(torch.tensor([[0.0, 2.0]])), torch.tensor([[3.0, 12.0]]))
 
 
+def test_one_number_is_not_stretched_to_several_values():
+    scaled = ScaledOutputs(nn.Linear(2, 1), torch.zeros(3), torch.ones(3))
+    with pytest.raises(
+        BadInput, match=r"^output of the network must be \[batch, 3\], one for each value; got \(4, 1\)"
+    ):
+        scaled(torch.zeros(4, 2))
+
+
 def test_a_value_that_is_known_nowhere_is_told():
     with pytest.raises(BadInput, match="values of center_and_scale must be known for at least one example"):
         center_and_scale(torch.full((3, 1), math.nan))

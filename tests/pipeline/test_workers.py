@@ -170,6 +170,15 @@ def test_a_worker_that_ends_before_it_has_read_what_it_was_sent(
     assert progress.titles == [("all", 20)]
 
 
+def test_a_worker_that_answers_nonsense_is_done_without(
+    jobs: Callable[..., list[Job]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.interpreter.command", lambda _: [sys.executable, "-c", "print('[1]'); input()"])
+    with Workers(2) as workers:
+        workers.do(jobs("write", "write", "write"), here, Recorded(), "all")
+    assert (tmp_path / "0.txt").exists()
+
+
 def test_workers_that_cannot_be_started_are_done_without(
     jobs: Callable[..., list[Job]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -228,6 +228,19 @@ def test_one_that_guesses_is_refused_whatever_loss_is_allowed() -> None:
     assert chosen(plain(score=0.33, guessing=lost), plain("torch"), quality_loss="100%").winner == "torch fp32"
 
 
+def test_one_that_guesses_is_never_nearer_than_one_that_does_not() -> None:
+    lost = "gives every validation example the same prediction, 'dog' (33.3%)"
+    guessing = plain(score=0.33, guessing=lost, size_bytes=10)
+    choice = chosen(guessing, plain("torch"), quality_loss="100%", bytes="0.9 kB")
+    assert choice.winner == "torch fp32" and choice.why.startswith("No candidate is within the budget; torch fp32")
+
+
+def test_a_plain_candidate_that_guesses_does_not_keep_out_one_that_does_not() -> None:
+    lost = "gives every validation example the same prediction, 'dog' (33.3%)"
+    guessing = plain(score=0.33, guessing=lost, size_bytes=10, latency_ms=0.1)
+    assert chosen(guessing, small(), quality_loss="100%").winner == "onnxruntime int8"
+
+
 def test_what_has_to_be_said_first_comes_first() -> None:
     choice = alerted(chosen(plain(score=0.5)), ["The teacher is at chance."])
     assert choice.why.startswith("The teacher is at chance. No candidate is within the budget; onnxruntime fp32 comes")

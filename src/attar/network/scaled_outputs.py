@@ -52,7 +52,11 @@ class ScaledOutputs(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Values ``[batch, outputs]`` of ``[batch, ...]`` inputs."""
-        return forward(self.network, inputs) * self.scale + self.center
+        outputs = forward(self.network, inputs)
+        if outputs.shape[1:] != self.scale.shape:  # which would be stretched to the length of the scale
+            rule = f"[batch, {len(self.scale)}], one for each value"
+            raise must("output", "the network", rule, tuple(outputs.shape), "Give it so many outputs")
+        return outputs * self.scale + self.center
 
 
 @dataclass(frozen=True)

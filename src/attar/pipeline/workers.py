@@ -156,13 +156,15 @@ class Workers:
                 if process.poll() is not None:
                     return
                 work = self._waiting.popleft()
+            lives = False
             try:
                 lives = _asked_of(process, work)
-            except (OSError, ValueError) as error:
-                log.info("a worker could not be reached: %s", error)
-                lives = False
-            self._is_over(work)
+            except Exception as error:
+                log.info("a worker could not be reached: %s: %s", type(error).__name__, error)
+            finally:
+                self._is_over(work)
             if not lives:
+                process.kill()  # so that another one takes its place
                 return
 
 

@@ -101,8 +101,12 @@ def choose(
     limits = [limit.of(score) for limit in limits]
     assert candidates, "the runner deploys at least one candidate"
     beyond = {one.name: _beyond(one, limits, teacher, score) for one in candidates}
-    # An fp32 candidate that is beyond the budget is no alternative to a low-precision one within it.
-    full = {one.runtime: one for one in candidates if one.precision == "fp32" and not beyond[one.name]}
+
+    def stands(one: Measured) -> bool:
+        return one.guessing is None and not beyond[one.name]
+
+    # An fp32 candidate that is refused is no alternative to a low-precision one that is not.
+    full = {one.runtime: one for one in candidates if stands(one) and one.precision == "fp32"}
     refused: dict[str, str] = {}
     for one in candidates:
         reference = full.get(one.runtime)
@@ -124,7 +128,8 @@ def choose(
         if len(standing) == 1:
             why = f"{winner.name} is the only candidate left within the budget."
     else:
-        winner = min(candidates, key=lambda one: _distance(one, limits, teacher))
+        # Whatever a model takes, one that guesses is farther from what was asked than one that does not.
+        winner = min(candidates, key=lambda one: (one.guessing is not None, _distance(one, limits, teacher)))
         lacking = "is better than guessing" if winner.guessing is not None else "is within the budget"
         by = "" if winner.guessing is not None else f": {refused[winner.name]}"
         alerts.append(f"No candidate {lacking}; {winner.name} comes nearest{by}.")

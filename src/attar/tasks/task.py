@@ -41,7 +41,6 @@ class Losses:
 
 
 @runtime_checkable
-@runtime_checkable
 class Quality(Protocol):
     """How good a model is on some examples: a frozen dataclass whose fields are the keys of the evidence.
 
