@@ -99,9 +99,11 @@ def against_member(
     difference = float((mine - theirs).mean())
     half = 1.96 * float((mine - theirs).std(ddof=1)) / math.sqrt(len(mine))
     if difference - half > 0 or ruling.interval[1] < 0:
+        deciding = next(iter(task.metrics.values()))
+        points = f", {deciding.title} {100 * ruling.difference:+.2f} points" if deciding.unit == "share" else ""
         warnings.append(
-            f"What ships is worse than the {name}: RMSE {math.sqrt(mine.mean()):.4f} against "
-            f"{math.sqrt(theirs.mean()):.4f}, accuracy {100 * ruling.difference:+.2f} points."
+            f"What ships is worse than the {name}: RMSE {math.sqrt(mine.mean()):.4g} against "
+            f"{math.sqrt(theirs.mean()):.4g}{points}."
         )
     return {
         "name": name,
