@@ -1,7 +1,7 @@
 """AutoGluon's stack ensemble made small: by its own distill(), and by Attar's Mimic.
 
     python benchmarks/autogluon_distill.py      # needs AutoGluon, see README.md; up to half an hour
-    python benchmarks/autogluon_distill.py --data breast-cancer --fit-seconds 30 --distill-seconds 30 --out /tmp/ag.json
+    python benchmarks/autogluon_distill.py --data breast-cancer --fit-seconds 30 --distill-seconds 30 --out ag.json
 
 Both have the same teacher and the same training rows, and are judged on the same test rows, which are read once.
 """

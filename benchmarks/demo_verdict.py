@@ -2,7 +2,7 @@
 
     python benchmarks/demo_verdict.py                          # every run of the plan, one after the other
     python benchmarks/demo_verdict.py --go-on                  # those that are not in the result yet
-    python benchmarks/demo_verdict.py --seeds 2 --out /tmp/demo.json
+    python benchmarks/demo_verdict.py --seeds 2 --out demo.json
 
 Each run is the shipped recipe without deployment and timing: the teacher, five students and five baselines are trained,
 and the verdict is that of a whole run. Each is a process of its own, because torch reads ATEN_CPU_CAPABILITY when it

@@ -1,7 +1,7 @@
 """What the loop itself costs: a step of `attar.training.fit.fit` on small students, against a bare PyTorch loop.
 
     python benchmarks/fit_step.py            # about three minutes on one thread
-    python benchmarks/fit_step.py --rounds 9 --steps 20 --students 16-16-10 --out /tmp/quick.json
+    python benchmarks/fit_step.py --rounds 9 --steps 20 --students 16-16-10 --out quick.json
 
 Both loops train a copy of the same student on the same examples, soft targets and labels, with the same optimizer. Each
 round lets every contender train for two short epochs, in an order that turns from round to round.

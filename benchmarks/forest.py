@@ -1,7 +1,7 @@
 """A random forest made fast: compiled by Hummingbird, TL2cgen, treelite and skl2onnx, or imitated by Attar's Mimic.
 
     python benchmarks/forest.py             # needs the compilers, see README.md; gcc alone takes some minutes
-    python benchmarks/forest.py --trees 20 --seconds 0.3 --out /tmp/quick.json
+    python benchmarks/forest.py --trees 20 --seconds 0.3 --out quick.json
 
 A compiler keeps what the forest says and can only make it faster; a mimic says something slightly else, in another
 form. So all of them are judged on the same test rows, which are read once, and timed in turns in one process on one

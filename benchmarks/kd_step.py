@@ -1,7 +1,7 @@
 """What one step of distillation costs: with a live teacher in three ways, from the store, and without any teacher.
 
     python benchmarks/kd_step.py            # about five minutes on one thread; needs torchdistill, see README.md
-    python benchmarks/kd_step.py --rounds 6 --steps 3 --batch 32 --pairs 4x --without-torchdistill --out /tmp/quick.json
+    python benchmarks/kd_step.py --rounds 6 --steps 3 --batch 32 --pairs 4x --without-torchdistill --out quick.json
 
 Each round lets every contender train a fresh copy of the same student for two short epochs, in an order that turns from
 round to round. Attar's steps are those of `attar.training.fit.fit` itself, stamped by a callback. What

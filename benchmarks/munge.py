@@ -1,7 +1,7 @@
 """What MUNGE costs: Attar's against the two loops that one would write, in plain Python and in NumPy.
 
     python benchmarks/munge.py            # about four minutes on two cores
-    python benchmarks/munge.py --rounds 6 --rows 40000 --python-turns 20 --numpy-turns 200 --out /tmp/munge.json
+    python benchmarks/munge.py --rounds 6 --rows 40000 --python-turns 20 --numpy-turns 200 --out munge.json
 
 All three take the same random numbers and must give the same rows, bit for bit; this is checked before anything is
 timed. The loops would need from half a minute to an hour for all rows. They are timed on some turns of a round,

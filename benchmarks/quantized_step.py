@@ -1,7 +1,7 @@
 """What one step of quantized distillation costs against the same step in float numbers.
 
     python benchmarks/quantized_step.py                       # about three minutes on one thread
-    python benchmarks/quantized_step.py --rounds 6 --steps 3 --batch 32 --out /tmp/quick.json
+    python benchmarks/quantized_step.py --rounds 6 --steps 3 --batch 32 --out quick.json
 
 Each round lets every contender train a fresh copy of the same student for two short epochs, in an order that turns from
 round to round. Steps are those of `attar.training.fit.fit` itself, stamped by a callback. What is

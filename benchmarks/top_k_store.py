@@ -1,7 +1,7 @@
 """What it takes and what it loses to store the targets of many classes: all of them or the top k, in two bytes or one.
 
     python benchmarks/top_k_store.py        # about three minutes on one thread
-    python benchmarks/top_k_store.py --classes 200 --examples 512 --rounds 6 --out /tmp/quick.json
+    python benchmarks/top_k_store.py --classes 200 --examples 512 --rounds 6 --out quick.json
 
 The teacher is made up: it draws the logits of an example around its class, with classes that resemble each other, so
 that some are likely, some are plausible and most are neither.

@@ -1,7 +1,7 @@
 """How much sooner are the trainings of a recipe over, when worker processes share them?
 
     python benchmarks/workers.py                       # the recipe digits, one process and as many as there are cores
-    python benchmarks/workers.py --rounds 1 --out /tmp/workers.json
+    python benchmarks/workers.py --rounds 1 --out workers.json
 
 Each round trains everything of the recipe twice, in turn, into folders of their own: with one process, and with
 workers. The clock runs from the first training to the last: teacher, students and baselines, and the labelling between

@@ -52,7 +52,7 @@ def network_of(section: NetworkSection, seed: int) -> nn.Module:
 
 
 def output_of(task: Task, given: Output | None = None) -> Output | None:
-    """What a given model of a task is said to give: as the recipe says of logits, and else what is wanted."""
+    """What the output of a given model is: logits as the recipe states them, and else what the task wants."""
     return given if task.target == "logits" else task.target
 
 

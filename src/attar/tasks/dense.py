@@ -52,7 +52,7 @@ class RegionQuality:
         examples: How many images have it.
         positions: How many positions have it.
         accuracy: Share of these that are told right, in 0..1; None without any.
-        iou: Intersection over union in all images together, in 0..1; None where it neither is nor is said.
+        iou: Intersection over union in all images together, in 0..1; None where it is neither there nor predicted.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

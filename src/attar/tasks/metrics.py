@@ -268,10 +268,11 @@ def pixel_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.
 
 
 def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersection over union of what is said and what is true, mean over the classes that are in the map.
+    """Intersection over union of prediction and truth, mean over the classes that are in the map.
 
-    A class that is said and not there takes from those that are, and is none of the mean: a single wrong position would
-    cost as much as a whole class. Positions whose class is not known are left out; a map without a known one has 0.
+    A class that is predicted and not there takes from those that are, and is none of the mean: a single wrong position
+    would cost as much as a whole class. Positions whose class is not known are left out; a map without a known one
+    has 0.
 
     Args:
         logits: ``[n, classes, height, width]``.
@@ -332,7 +333,7 @@ def pixel_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[n
 
 
 def _overlaps(logits: Floats, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``[n, classes]`` each: positions that are said and true, and those that are said or true."""
+    """``[n, classes]`` each: positions that are predicted and true, and those that are either."""
     predictions, known = logits.argmax(axis=1), labels != ABSENT
     pairs = [((predictions == one) & known, labels == one) for one in range(logits.shape[1])]
     overlaps = np.stack([(mine & true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)

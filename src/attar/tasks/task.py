@@ -172,7 +172,7 @@ class Task(Protocol):
         ...
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float | None:
-        """Share of examples (or positions), in 0..1, on which two models say the same; None where nothing is said.
+        """Share of examples (or positions), in 0..1, on which two models predict the same class; None where none is.
 
         Args:
             outputs_a: ``[n, *shape]``, at least one.
