@@ -28,6 +28,9 @@ from result import RESULTS, write
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.split import Split
+from attar.data.store import label
+from attar.data.transfer_set import TransferSet
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import convnet, mlp
 from attar.network.cost import cost
@@ -38,9 +41,6 @@ from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
-from attar.transfer.split import Split
-from attar.transfer.store import label
-from attar.transfer.transfer_set import TransferSet
 
 AIM = 1.1
 EPOCHS = 2

@@ -230,8 +230,8 @@ def data(folder: Path) -> Case:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from attar.transfer.files import load_npz, load_table
-    from attar.transfer.idx import read_idx
+    from attar.data.files import load_npz, load_table
+    from attar.data.idx import read_idx
 
     arrays(folder / "x.npz")
     np.savez_compressed(folder / "z.npz", **np.load(folder / "x.npz"))
@@ -317,15 +317,15 @@ def records(folder: Path) -> Case:
     from sklearn.naive_bayes import GaussianNB
     from sklearn.tree import DecisionTreeClassifier
 
+    from attar.data.arrays import from_arrays
+    from attar.data.store import Targets, label
+    from attar.data.views import Views
     from attar.network.architectures import mlp
     from attar.network.weights import load_weights, save_weights
     from attar.teachers.estimator import EstimatorTeacher
     from attar.teachers.selected import SelectedEnsemble
     from attar.teachers.teacher import NetworkTeacher
     from attar.training.checkpoint import load_state, save_state
-    from attar.transfer.arrays import from_arrays
-    from attar.transfer.store import Targets, label
-    from attar.transfer.views import Views
 
     arrays(folder / "blobs.npz")
     with np.load(folder / "blobs.npz") as archive:

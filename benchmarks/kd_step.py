@@ -30,6 +30,9 @@ from result import RESULTS, write
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.datasets import Split, load
+from attar.data.store import label
+from attar.data.transfer_set import Live, TransferSet
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.network.architectures import resnet
 from attar.network.cost import cost
@@ -39,9 +42,6 @@ from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
-from attar.transfer.datasets import Split, load
-from attar.transfer.store import label
-from attar.transfer.transfer_set import Live, TransferSet
 
 STUDENT = (8, 16, 32)
 TEACHERS = {"4x": (16, 32, 64), "16x": (32, 64, 128)}
@@ -60,7 +60,7 @@ WHAT = (
     "with KDLoss, fed whole batches by its own data loader, networks in channels_last, stepped as its examples do; "
     "'attar live', 'attar store' and 'attar without teacher' are attar.training.fit.fit, timed between the calls of a "
     "callback after each step, so that setup is left out; the last one minimizes the cross-entropy alone. 'label' is "
-    "attar.transfer.store.label on the examples of the round: teacher, files, checksums and reading back. The first "
+    "attar.data.store.label on the examples of the round: teacher, files, checksums and reading back. The first "
     "step of every epoch is left out; 'epoch end' is what the gap between two epochs of fit takes beyond a step. A "
     "whole job counts the label pass once (one view) and epochs * steps steps. Every ratio is the median over rounds "
     "of the ratio within a round, with its 95% interval. CPU time is the process's own."

@@ -26,15 +26,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from result import RESULTS, write
 
+from attar.data.letter import load_letter
+from attar.data.synthesis.munge import draws_of_round, munge
 from attar.evidence.latency import FEWEST_ROUNDS, Race
-from attar.transfer.letter import load_letter
-from attar.transfer.synthesis.munge import draws_of_round, munge
 
 P, S = 0.5, 1.0
 
 WHAT = (
     "Time per made row of MUNGE as in the paper (dynamic neighbors, both rows change) on the 4,000 training rows of "
-    "Letter Recognition, 16 numbers, p 0.5, s 1. 'attar' is attar.transfer.synthesis.munge.munge, whole calls of ten "
+    "Letter Recognition, 16 numbers, p 0.5, s 1. 'attar' is attar.data.synthesis.munge.munge, whole calls of ten "
     "rounds (40,000 rows) on one thread: checks, packing and random numbers included. 'python' is a loop over lists of "
     "floats; 'numpy' computes the distances from one row to all others at once, columns in the outer dimension. Both "
     "loops get their random numbers for nothing and are timed on some turns of a round, which go on from where the "
@@ -151,7 +151,7 @@ def start() -> dict[str, dict[str, float]]:
     """What the first call takes in a fresh interpreter: compiling, and then from what the first one kept."""
     code = (
         "import time, numpy as np\n"
-        "from attar.transfer.synthesis.munge import munge\n"
+        "from attar.data.synthesis.munge import munge\n"
         "wall, cpu = time.perf_counter(), time.process_time()\n"
         "munge(np.eye(2), np.zeros(2, bool), rows=2)\n"
         "print(time.perf_counter() - wall, time.process_time() - cpu)"

@@ -34,6 +34,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.datasets import load
 from attar.deployment.artifact import Artifact
 from attar.deployment.candidate import Candidate
 from attar.deployment.deploy import deploy
@@ -52,7 +53,6 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.quantize import quantize
-from attar.transfer.datasets import load
 
 WHAT = (
     "Bytes of files on disk. 'attar' is the packed file of a convolutional network of 209,050 parameters (torch, no "

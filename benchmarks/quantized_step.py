@@ -24,6 +24,8 @@ import torch
 from result import RESULTS, write
 from torch import Tensor, nn
 
+from attar.data.datasets import Split, load
+from attar.data.transfer_set import TransferSet
 from attar.evidence.latency import FEWEST_ROUNDS, Race
 from attar.ops.granularity import PerTensor
 from attar.quantization.attach import train_codebooks_only_
@@ -41,8 +43,6 @@ from attar.training.callbacks import Callback, TrainState
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
 from attar.training.settings import Training
-from attar.transfer.datasets import Split, load
-from attar.transfer.transfer_set import TransferSet
 
 EPOCHS = 2
 AIM = 1.3

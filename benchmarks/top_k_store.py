@@ -24,13 +24,13 @@ import torch
 from result import RESULTS, write
 from torch import Tensor
 
+from attar.data.split import Split
+from attar.data.store import Targets, label
 from attar.evidence.latency import FEWEST_ROUNDS
 from attar.ops.top_k import TopK
 from attar.tasks.classification import Classification
 from attar.training.batch import Batch
 from attar.training.losses.outputs import SoftTargets
-from attar.transfer.split import Split
-from attar.transfer.store import Targets, label
 
 KEPT = (5, 10, 20, 50)
 DTYPES = ("float16", "int8")

@@ -17,6 +17,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
+from attar.data.files import load_npz, load_table
 from attar.deployment.artifact import load
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, CorruptFile
@@ -24,7 +25,6 @@ from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
 from attar.recipes.read import read, shipped
 from attar.records import read_record, sealed, to_text
-from attar.transfer.files import load_npz, load_table
 
 MUTATORS = Path(__file__).parents[1] / "benchmarks" / "mutators.py"
 

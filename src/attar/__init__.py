@@ -14,6 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from attar.data.datasets import Dataset as Dataset
+    from attar.data.datasets import Split as Split
+    from attar.data.datasets import from_arrays as from_arrays
+    from attar.data.datasets import load as load_data
+    from attar.data.store import Targets as Targets
+    from attar.data.store import label as label
+    from attar.data.store import merge as merge
+    from attar.data.synthesis.synthesize import synthesize as synthesize
+    from attar.data.transfer_set import Live as Live
+    from attar.data.transfer_set import TransferSet as TransferSet
+    from attar.data.views import Views as Views
     from attar.deployment.artifact import load as load
     from attar.deployment.deploy import candidates as candidates
     from attar.deployment.deploy import deploy as deploy
@@ -79,17 +90,6 @@ if TYPE_CHECKING:
     from attar.training.objective import Term as Term
     from attar.training.schedule import Ramp as Ramp
     from attar.training.settings import Training as Training
-    from attar.transfer.datasets import Dataset as Dataset
-    from attar.transfer.datasets import Split as Split
-    from attar.transfer.datasets import from_arrays as from_arrays
-    from attar.transfer.datasets import load as load_data
-    from attar.transfer.store import Targets as Targets
-    from attar.transfer.store import label as label
-    from attar.transfer.store import merge as merge
-    from attar.transfer.synthesis.synthesize import synthesize as synthesize
-    from attar.transfer.transfer_set import Live as Live
-    from attar.transfer.transfer_set import TransferSet as TransferSet
-    from attar.transfer.views import Views as Views
 
     __version__: str
 
@@ -185,7 +185,7 @@ _HOMES = {
     "Clipped": "attar.quantization.formats.clipped",
     "Codebook": "attar.quantization.formats.codebook",
     "Columns": "attar.tables.columns",
-    "Dataset": "attar.transfer.datasets",
+    "Dataset": "attar.data.datasets",
     "Decoupled": "attar.training.losses.decoupled",
     "Dense": "attar.tasks.dense",
     "DoReFa": "attar.quantization.formats.dorefa",
@@ -196,7 +196,7 @@ _HOMES = {
     "HardLabels": "attar.training.losses.outputs",
     "HardValues": "attar.training.losses.outputs",
     "HiddenMatch": "attar.training.losses.features",
-    "Live": "attar.transfer.transfer_set",
+    "Live": "attar.data.transfer_set",
     "MultiLabel": "attar.tasks.multilabel",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",
@@ -212,18 +212,18 @@ _HOMES = {
     "SoftTargets": "attar.training.losses.outputs",
     "Spec": "attar.network.spec",
     "Specialists": "attar.teachers.specialists.specialists",
-    "Split": "attar.transfer.datasets",
+    "Split": "attar.data.datasets",
     "SquaredError": "attar.training.losses.outputs",
     "StandardizedLogits": "attar.training.losses.decoupled",
     "SubsetTeacher": "attar.teachers.subset",
-    "Targets": "attar.transfer.store",
+    "Targets": "attar.data.store",
     "Term": "attar.training.objective",
     "Ternary": "attar.quantization.formats.ternary",
     "TopK": "attar.ops.top_k",
     "Training": "attar.training.settings",
-    "TransferSet": "attar.transfer.transfer_set",
+    "TransferSet": "attar.data.transfer_set",
     "Uniform": "attar.quantization.formats.uniform",
-    "Views": "attar.transfer.views",
+    "Views": "attar.data.views",
     "Wrpn": "attar.quantization.formats.wrpn",
     "allocate_bits": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
@@ -233,12 +233,12 @@ _HOMES = {
     "deploy": "attar.deployment.deploy",
     "encode": "attar.quantization.attach",
     "fit": "attar.training.fit",
-    "from_arrays": "attar.transfer.datasets",
-    "label": "attar.transfer.store",
+    "from_arrays": "attar.data.datasets",
+    "label": "attar.data.store",
     "load": "attar.deployment.artifact",
-    "load_data": "attar.transfer.datasets:load",
+    "load_data": "attar.data.datasets:load",
     "measure": "attar.evidence.measure",
-    "merge": "attar.transfer.store",
+    "merge": "attar.data.store",
     "train_codebooks_only_": "attar.quantization.attach",
     "quantize": "attar.quantization.quantize",
     "race": "attar.evidence.latency",
@@ -248,7 +248,7 @@ _HOMES = {
     "size_report": "attar.deployment.packed.report",
     "specialize": "attar.teachers.specialists.specialize",
     "study": "attar.recipes.study",
-    "synthesize": "attar.transfer.synthesis.synthesize",
+    "synthesize": "attar.data.synthesis.synthesize",
     "dequantize": "attar.quantization.attach",
 }
 """The module of each public name, and after a colon its name there where that is another."""

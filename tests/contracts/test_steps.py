@@ -12,6 +12,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from attar.data.split import Dataset, Split
+from attar.data.transfer_set import Live
+from attar.data.views import UNCHANGED
 from attar.evidence.panel import Table, from_json, to_json
 from attar.models.model import Model, load_model, save_model
 from attar.network.spec import Spec
@@ -25,9 +28,6 @@ from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
-from attar.transfer.split import Dataset, Split
-from attar.transfer.transfer_set import Live
-from attar.transfer.views import UNCHANGED
 
 MLP = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [8]})
 OBJECTIVE = Objective({"soft": Term(loss=SoftTargets(temperature=2.0)), "hard": Term(loss=HardLabels())})

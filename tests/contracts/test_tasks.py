@@ -14,6 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from attar.data.split import Split
 from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES
 from attar.tasks.classification import Classification
@@ -22,7 +23,6 @@ from attar.tasks.known import TASKS, AnyQuality, task_from_json
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
 from attar.tasks.task import Task, metric_of
-from attar.transfer.split import Split
 
 
 @dataclass(frozen=True)

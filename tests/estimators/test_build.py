@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from attar.data.in_memory import outputs_of
 from attar.estimators.build import MimicBuilder
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import LOSSES, checked
@@ -21,7 +22,6 @@ from attar.tables.columns import Columns
 from attar.tasks.classification import Classification
 from attar.tasks.regression import Regression
 from attar.teachers.teacher import NetworkTeacher
-from attar.transfer.in_memory import outputs_of
 
 DEFAULTS = Mimic(None).get_params(deep=False)
 

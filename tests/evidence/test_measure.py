@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import attar
 import attar.evidence.measure as measuring
+from attar.data.datasets import Split
 from attar.deployment.artifact import Artifact
 from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
@@ -24,7 +25,6 @@ from attar.evidence.measure import (
     predict_all,
 )
 from attar.tasks.classification import Classification, ClassificationQuality, ClassQuality
-from attar.transfer.datasets import Split
 
 CLASSES = ("ant", "bee", "cat")
 TASK = Classification(CLASSES)

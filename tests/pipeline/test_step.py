@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from attar.data.in_memory import InMemory
+from attar.data.split import Dataset, Split
+from attar.data.views import UNCHANGED
 from attar.pipeline.step import ByLoss, Tools
 from attar.tasks.regression import Regression
 from attar.training.losses.outputs import HardValues, SquaredError
-from attar.transfer.in_memory import InMemory
-from attar.transfer.split import Dataset, Split
-from attar.transfer.views import UNCHANGED
 
 
 def _tools() -> Tools:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from attar.data.split import Dataset, Split
+from attar.data.synthesis.synthesize import Synthesis
+from attar.data.views import UNCHANGED
 from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.network.weights import digest
@@ -17,9 +20,6 @@ from attar.teachers.teacher import NetworkTeacher
 from attar.training.losses.outputs import SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
-from attar.transfer.split import Dataset, Split
-from attar.transfer.synthesis.synthesize import Synthesis
-from attar.transfer.views import UNCHANGED
 
 TRAINING = Training(
     epochs=50, batch_size=20, optimizer="adam", learning_rate=0.05, schedule="cosine", patience=2, warmup_epochs=1.0

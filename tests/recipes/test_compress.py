@@ -19,6 +19,8 @@ import torch
 from torch import nn
 
 from attar.cli.table import models_table
+from attar.data.datasets import Dataset, load_npz
+from attar.data.store import Targets
 from attar.deployment.artifact import load
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput, CorruptFile
@@ -35,8 +37,6 @@ from attar.recipes.transfer_examples import without_synthesis
 from attar.tasks.labels import ABSENT
 from attar.training import fit as fitting
 from attar.training.progress import silent
-from attar.transfer.datasets import Dataset, load_npz
-from attar.transfer.store import Targets
 
 Document = dict[str, Any]
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from attar.data.arrays import from_arrays
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import onnxruntime
 from attar.deployment.candidate import Candidate
@@ -30,7 +31,6 @@ from attar.recipes.read import from_document
 from attar.recipes.students import Trainings
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.progress import silent
-from attar.transfer.arrays import from_arrays
 
 MLP = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3})
 FORMS = ("torch fp32", "onnxruntime fp32", "onnxruntime int8 u8")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from attar.data.datasets import load
 from attar.errors import BadInput
 from attar.network.architectures import mlp
 from attar.network.weights import save_weights
@@ -18,7 +19,6 @@ from attar.recipes.compress import compress
 from attar.recipes.estimate import seconds_per_step
 from attar.recipes.plan import plan
 from attar.training.settings import Training
-from attar.transfer.datasets import load
 
 Document = dict[str, Any]
 

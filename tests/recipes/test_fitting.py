@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from attar.data.datasets import Dataset, from_arrays
 from attar.errors import BadInput
 from attar.recipes.fitting import fit_estimator, unfitted
 from attar.recipes.guards import either, many_names, row_numbers, seen_by_teacher
@@ -27,7 +28,6 @@ from attar.recipes.schema.teacher import TeacherSection
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
-from attar.transfer.datasets import Dataset, from_arrays
 
 
 def dataset() -> Dataset:

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
+from attar.data.split import Split
+from attar.data.subset import subset_of
 from attar.recipes.guards import lost_classes, nearly_one_hot, of_share, other_views, weak_teacher
 from attar.recipes.schema.transfer import TransferSection
 from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
-from attar.transfer.split import Split
-from attar.transfer.subset import subset_of
 
 
 def test_a_weak_teacher() -> None:

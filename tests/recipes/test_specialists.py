@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from attar.data.datasets import load_npz
 from attar.errors import BadInput
 from attar.network.architectures import mlp
 from attar.network.weights import save_weights
@@ -20,7 +21,6 @@ from attar.recipes.compress import compress, label
 from attar.recipes.networks import network_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document
-from attar.transfer.datasets import load_npz
 
 Document = dict[str, Any]
 

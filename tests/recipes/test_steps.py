@@ -15,6 +15,7 @@ import tomli_w
 import torch
 from torch import nn
 
+from attar.data.datasets import Dataset
 from attar.deployment.artifact import load
 from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, NothingMatched
@@ -34,7 +35,6 @@ from attar.recipes.start import open_run
 from attar.recipes.students import Trainings, train_all
 from attar.recipes.study import read_study
 from attar.training import fit as fitting
-from attar.transfer.datasets import Dataset
 
 Document = dict[str, Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from attar.data.store import Targets
 from attar.errors import BadInput
 from attar.recipes.compress import compress
 from attar.recipes.compress import label as label_recipe
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document
-from attar.transfer.store import Targets
 
 Document = dict[str, Any]
 

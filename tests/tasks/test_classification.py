@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from attar.errors import BadInput
 from attar.tasks.classification import Classification, ClassQuality, _by_guessing
 from attar.tasks.intervals import wilson
-from attar.tasks.metrics import BINS
+from attar.tasks.metrics.classification import BINS
 
 CLASSES = ("ant", "bee", "cat")
 TASK, YES = Classification(CLASSES), Classification(("no", "yes"))

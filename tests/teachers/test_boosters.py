@@ -18,11 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
+from attar.data.split import Split
+from attar.data.store import label
 from attar.errors import BadInput
 from attar.tasks.regression import Regression
 from attar.teachers import EstimatorTeacher, RegressorTeacher, as_teacher
-from attar.transfer.split import Split
-from attar.transfer.store import label
 
 DRAWS = np.random.default_rng(0)
 X = DRAWS.normal(size=(120, 4)).astype(np.float32)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput, CorruptFile, StaleStore
 from attar.network.architectures import convnet, mlp
 from attar.network.standardize import Standardize
@@ -26,8 +28,6 @@ from attar.teachers.specialists.specialists import Inference, Specialists
 from attar.teachers.specialists.specialize import specialize
 from attar.training.batch import Batch
 from attar.training.settings import Training
-from attar.transfer.split import Split
-from attar.transfer.transfer_set import TransferSet
 
 CLASSES = 6
 BRIEF = Training(epochs=2, batch_size=32, learning_rate=0.05)

@@ -11,15 +11,15 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.split import Split
+from attar.data.store import label
+from attar.data.transfer_set import Live
 from attar.errors import BadInput
 from attar.tasks.classification import Classification
 from attar.tasks.regression import Regression
 from attar.teachers import NetworkTeacher, as_teacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.trial import remarks, settle, trial
-from attar.transfer.split import Split
-from attar.transfer.store import label
-from attar.transfer.transfer_set import Live
 
 ROWS = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 SPLIT = Split(ROWS, None, torch.arange(40), Classification(("a", "b", "c")))

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import attar
+from attar.data.views import Views
 from attar.errors import BadInput
 from attar.network.architectures import mlp
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
 from attar.training.settings import Training
-from attar.transfer.views import Views
 
 
 @pytest.fixture

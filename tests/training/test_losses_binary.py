@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput
 from attar.tasks.classification import Classification
 from attar.tasks.multilabel import MultiLabel
@@ -15,8 +17,6 @@ from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.outputs import HardLabels, SoftTargets, SquaredError
 from attar.training.objective import Loss, Objective, Term
 from attar.training.settings import Training
-from attar.transfer.split import Split
-from attar.transfer.transfer_set import TransferSet
 
 LABELS = torch.tensor([[1, 0, 1], [0, -1, 1], [-1, -1, -1], [0, 0, 0]])
 THREE = math.log(3)

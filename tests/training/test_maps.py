@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput
 from attar.tasks.dense import Dense
 from attar.training.batch import Batch
@@ -12,8 +14,6 @@ from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
 from attar.training.objective import Loss, Objective, Term
 from attar.training.settings import Training
-from attar.transfer.split import Split
-from attar.transfer.transfer_set import TransferSet
 
 ROWS, CLASSES, HEIGHT, WIDTH = 6, 3, 4, 5
 LOSSES = [SoftTargets(), HardLabels(), CenteredLogits(), SquaredError(), Decoupled(), StandardizedLogits()]

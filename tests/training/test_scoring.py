@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput
 from attar.tasks.classification import ACCURACY, Classification
-from attar.tasks.metrics import RMSE_OF_VALUES
+from attar.tasks.metrics.regression import RMSE_OF_VALUES
 from attar.tasks.task import metric_of
 from attar.training.batch import Batch
 from attar.training.scoring import score_by, total_score, usual_score
-from attar.transfer.split import Split
-from attar.transfer.transfer_set import TransferSet
 
 TASK = Classification(("no", "yes"))
 LOGITS = torch.log(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.5, 0.5]]))

@@ -36,6 +36,8 @@ def measure(
     Example: attar measure runs/digits/artifact --data runs/digits/recipe.toml
     """
     from attar.cli.progress import progress_bar
+    from attar.data.datasets import load as load_data
+    from attar.data.files import TABLES
     from attar.deployment.artifact import load
     from attar.errors import BadInput, shown
     from attar.evidence.measure import measure as do
@@ -44,8 +46,6 @@ def measure(
     from attar.recipes.read import packages_of, read
     from attar.recipes.trusted import trusted
     from attar.tasks.task import OfClasses
-    from attar.transfer.datasets import load as load_data
-    from attar.transfer.files import TABLES
 
     splits: tuple[Literal["train"], Literal["validation"], Literal["test"]] = ("train", "validation", "test")
     if split not in splits:

@@ -14,6 +14,12 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor, nn
 
+from attar.data.in_memory import InMemory, outputs_of
+from attar.data.split import Dataset, Split
+from attar.data.stratify import stratified
+from attar.data.subset import joined
+from attar.data.synthesis.synthesize import Synthesis
+from attar.data.views import UNCHANGED
 from attar.errors import BadInput
 from attar.estimators.plan import LOSSES, Plan
 from attar.estimators.rows import Kind
@@ -33,12 +39,6 @@ from attar.training.objective import Objective, Term
 from attar.training.progress import Progress, silent
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads
-from attar.transfer.in_memory import InMemory, outputs_of
-from attar.transfer.split import Dataset, Split
-from attar.transfer.stratify import stratified
-from attar.transfer.subset import joined
-from attar.transfer.synthesis.synthesize import Synthesis
-from attar.transfer.views import UNCHANGED
 
 Matrix = Float64[np.ndarray, "rows columns"]
 
@@ -84,7 +84,7 @@ class MimicBuilder:
             columns: What the columns are.
             teacher: Whose outputs are learned.
             matrix: Encoded real rows.
-            outputs: What `attar.transfer.in_memory.outputs_of` gives for them.
+            outputs: What `attar.data.in_memory.outputs_of` gives for them.
             truth: Their labels as the task has them, where known.
             by: What judges an epoch.
             progress: Sees labelling, tuning and training.

@@ -22,6 +22,7 @@ from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_stat
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from attar.data.in_memory import outputs_of
 from attar.deployment.artifact import Artifact
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
@@ -44,7 +45,6 @@ from attar.network.evaluating import evaluating
 from attar.tables import cells
 from attar.tables.columns import Columns
 from attar.training.progress import Progress, silent
-from attar.transfer.in_memory import outputs_of
 
 _CHUNK = 16_384
 """Rows in one batch when predicting."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from attar.data.synthesis.synthesize import Method
 from attar.errors import BadInput, must, near
 from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
 from attar.training.objective import Loss
-from attar.transfer.synthesis.synthesize import Method
 
 LOSSES: Mapping[str, Loss] = {
     "kl_divergence": SoftTargets(temperature=1.0),

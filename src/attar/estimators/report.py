@@ -11,7 +11,7 @@ import numpy.typing as npt
 from jaxtyping import Float64, Int64
 
 from attar.estimators.rows import Kind
-from attar.tasks.metrics import RMSE_OF_VALUES, r2
+from attar.tasks.metrics.regression import RMSE_OF_VALUES, r2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from attar.data.datasets import Split
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends.backend import ROUNDED, Runner
 from attar.deployment.checked import tolerance_of
@@ -32,7 +33,6 @@ from attar.network.evaluating import evaluating
 from attar.tasks.known import AnyQuality
 from attar.tasks.task import Quality, Task
 from attar.training.progress import Progress, silent
-from attar.transfer.datasets import Split
 
 OfTask = Annotated[Quality, GetPydanticSchema(lambda _, handler: handler(AnyQuality))]
 """What a task's `quality` gives, read back as whichever it is."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator
 from torch import Tensor
 
+from attar.data.split import Dataset
 from attar.errors import must, near, shown
 from attar.network.scaled_outputs import center_and_scale
 from attar.pipeline.section import as_table, build
@@ -28,7 +29,6 @@ from attar.training.losses.outputs import (
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Objective, Term
 from attar.training.schedule import Ramp
-from attar.transfer.split import Dataset
 
 LOSSES: dict[str, type[Any]] = {
     "soft_targets": SoftTargets,

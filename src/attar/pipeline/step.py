@@ -16,6 +16,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from attar.data.split import Dataset, Split
+from attar.data.transfer_set import TargetSource, TransferSet
+from attar.data.views import Views
 from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.spec import Spec
@@ -26,9 +29,6 @@ from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Score, score_by
 from attar.training.settings import Training
-from attar.transfer.split import Dataset, Split
-from attar.transfer.transfer_set import TargetSource, TransferSet
-from attar.transfer.views import Views
 
 _AT_ONCE = 512
 """Examples of one batch where a model is scored."""

@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+from attar.data.in_memory import InMemory, outputs_of
+from attar.data.subset import joined
+from attar.data.synthesis.synthesize import Synthesis, tune
 from attar.models.model import Model
 from attar.pipeline.step import TeacherTools, Tools
 from attar.pipeline.steps.distill import Distill
@@ -15,9 +18,6 @@ from attar.teachers.teacher import Teacher
 from attar.training.objective import Objective
 from attar.training.progress import silent
 from attar.training.settings import Training
-from attar.transfer.in_memory import InMemory, outputs_of
-from attar.transfer.subset import joined
-from attar.transfer.synthesis.synthesize import Synthesis, tune
 
 TUNING_ROWS = 3
 """Synthetic rows per training row, at most, in a trial."""

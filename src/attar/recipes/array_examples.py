@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attar.transfer.split import Split
+from attar.data.split import Split
 
 Seen = Callable[[int], dict[str, Any]]
 """An example as it is seen, by its row."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from attar.data.split import PIXELS, Split
 from attar.deployment.artifact import Artifact, load
 from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
@@ -18,7 +19,6 @@ from attar.errors import AttarError, MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest
 from attar.recipes.context import Context, allowed
-from attar.transfer.split import PIXELS, Split
 
 log = logging.getLogger(__name__)
 

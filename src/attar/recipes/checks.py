@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from attar.data.datasets import Dataset
+from attar.data.limits import is_file, printable
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
 from attar.recipes.check_task import check_task
@@ -20,8 +22,6 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.train_module import feature_taps, reads_layers
-from attar.transfer.datasets import Dataset
-from attar.transfer.limits import is_file, printable
 
 
 def check_device(recipe: Recipe, device: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import tomli_w
 
+from attar.data.store import Targets
+from attar.data.unaugmented import UnaugmentedTargets
 from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.document import EVIDENCE, EvidenceDocument
@@ -29,8 +31,6 @@ from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
 from attar.records import to_text
 from attar.training.progress import Progress, silent
-from attar.transfer.store import Targets
-from attar.transfer.unaugmented import UnaugmentedTargets
 from attar.workspace import new_folder, write_file
 
 log = logging.getLogger(__name__)

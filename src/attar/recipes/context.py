@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from attar.data.datasets import Dataset
+from attar.data.datasets import load as load_data
+from attar.data.transfer_set import TransferSet
+from attar.data.views import Views
 from attar.errors import must
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
@@ -19,14 +23,10 @@ from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
-from attar.tasks.metrics import Metric
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
 from attar.training.progress import Progress
 from attar.training.threads import threads_for, using_threads
-from attar.transfer.datasets import Dataset
-from attar.transfer.datasets import load as load_data
-from attar.transfer.transfer_set import TransferSet
-from attar.transfer.views import Views
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from attar.data.datasets import Dataset
 from attar.errors import BadInput
 from attar.formatting import grouped, size
 from attar.network.forward import forward
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.transfer_examples import without_synthesis
 from attar.training.settings import Training, settings_optimizer
-from attar.transfer.datasets import Dataset
 
 _LONG = 2.0
 """Seconds from which on one step says enough."""

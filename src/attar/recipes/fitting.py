@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from attar.data.split import Split
 from attar.errors import BadInput, must
-from attar.transfer.split import Split
 
 ESTIMATOR = "estimator.skops"
 """The file of a fitted estimator in its node."""

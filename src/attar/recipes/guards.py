@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.budget import ACCURACY, Score
+from attar.data.arrays import FEW_NAMES, MANY
+from attar.data.split import Dataset, Split
+from attar.data.store.fidelity import distributions
+from attar.data.subset import subset_of
+from attar.data.unaugmented import UnaugmentedTargets
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
 from attar.ops.divergence import forward_kl
@@ -33,11 +38,6 @@ from attar.training.losses.binary import BinaryTargets
 from attar.training.losses.decoupled import Decoupled
 from attar.training.losses.outputs import SoftTargets
 from attar.training.schedule import value_at
-from attar.transfer.arrays import FEW_NAMES, MANY
-from attar.transfer.split import Dataset, Split
-from attar.transfer.store.fidelity import distributions
-from attar.transfer.subset import subset_of
-from attar.transfer.unaugmented import UnaugmentedTargets
 
 log = logging.getLogger(__name__)
 

@@ -9,19 +9,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from attar.data.datasets import Dataset
 from attar.errors import BadInput
 from attar.models.fresh import fresh as fresh_model
 from attar.models.model import Model
 from attar.network.forward import forward
 from attar.network.references import located, resolve, summary
-from attar.network.scaled_outputs import ScaleOutputs
+from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs
 from attar.network.spec import Spec
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
 from attar.tasks.task import OfClasses, Task
 from attar.teachers.outputs import Output
 from attar.teachers.teacher import Teacher, ask
-from attar.transfer.datasets import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +77,12 @@ def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p >= 1:
             raise BadInput(f"{key} of the recipe: dropout {name} drops everything (p = {layer.p}). Use less than 1.")
     network.eval()
+    # What stands before a scale says itself what is wrong with its outputs, but not in the words of a recipe.
+    inner = network.network if isinstance(network, ScaledOutputs) else network
 
     def predict(examples: Tensor) -> Tensor:
         with torch.no_grad():
-            return forward(network, examples, of=f"{key} of the recipe")
+            return forward(inner, examples, of=f"{key} of the recipe")
 
     _check_answers(predict, key, dataset, "its arguments")
 

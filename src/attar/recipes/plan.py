@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from attar.budget import PREFERRED
+from attar.data.datasets import Dataset
 from attar.deployment.deploy import candidates
 from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
@@ -31,7 +32,6 @@ from attar.recipes.winner import judged_by
 from attar.tasks.labels import ABSENT
 from attar.teachers.trial import remarks
 from attar.training.progress import Progress, silent
-from attar.transfer.datasets import Dataset
 
 _SHOWN = 40
 """Columns of a table that are listed, at most."""

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput
 from attar.evidence.compare import verdict
 from attar.network.weights import digest
@@ -23,8 +25,6 @@ from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.specialists.specialize import specialize
 from attar.teachers.teacher import NetworkTeacher, Teacher
-from attar.transfer.split import Split
-from attar.transfer.transfer_set import TransferSet
 
 TOPS = (1, 2, 3, 5)
 """How many of the generalist's likeliest classes are tried where the recipe leaves it open."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from attar.data.store import Targets
+from attar.data.transfer_set import TargetSource
+from attar.data.unaugmented import UnaugmentedTargets
+from attar.data.views import Views
 from attar.network.weights import digest
 from attar.pipeline.nodes import Node
 from attar.pipeline.runner import run_steps
@@ -24,10 +28,6 @@ from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.train_module import reads_layers
-from attar.transfer.store import Targets
-from attar.transfer.transfer_set import TargetSource
-from attar.transfer.unaugmented import UnaugmentedTargets
-from attar.transfer.views import Views
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.data.datasets import Split
+from attar.data.subset import joined
+from attar.data.synthesis.synthesize import Synthesis
+from attar.data.views import UNCHANGED
 from attar.pipeline.tuning import Tuning
 from attar.recipes.context import Context
 from attar.recipes.networks import fresh
@@ -21,10 +25,6 @@ from attar.teachers.estimator import EstimatorTeacher
 from attar.teachers.selected import SelectedEnsemble
 from attar.teachers.selection import select
 from attar.teachers.teacher import Teacher
-from attar.transfer.datasets import Split
-from attar.transfer.subset import joined
-from attar.transfer.synthesis.synthesize import Synthesis
-from attar.transfer.views import UNCHANGED
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from attar.data.split import Split
+from attar.data.store import Targets, label, merge
+from attar.data.transfer_set import Live, TargetSource
+from attar.data.unaugmented import UnaugmentedTargets
+from attar.data.views import UNCHANGED, Views
 from attar.pipeline.nodes import Node
 from attar.recipes.context import Context
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import Teacher
-from attar.transfer.split import Split
-from attar.transfer.store import Targets, label, merge
-from attar.transfer.transfer_set import Live, TargetSource
-from attar.transfer.unaugmented import UnaugmentedTargets
-from attar.transfer.views import UNCHANGED, Views
 
 _STORE = "store"
 """The folder of a node in which targets are; one that a killed attempt left is gone on with."""

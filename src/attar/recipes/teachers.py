@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
 from attar.network.references import call
 from attar.network.standardize import Standardize
@@ -36,7 +37,6 @@ from attar.teachers.sampled import SampledTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
-from attar.transfer.datasets import Dataset
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from attar.data.datasets import Split
+from attar.data.store import Fidelity
 from attar.network.scaled_outputs import center_and_scale
 from attar.ops.top_k import dense
 from attar.pipeline.objective import known_labels
@@ -17,10 +19,8 @@ from attar.recipes.array_examples import of_labels, of_maps
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.tasks.dense import Dense
-from attar.tasks.metrics import Metric
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.multilabel import MultiLabel
-from attar.transfer.datasets import Split
-from attar.transfer.store import Fidelity
 
 _MOST_EPOCHS = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""

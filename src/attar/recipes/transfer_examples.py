@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attar.data.datasets import Dataset
+from attar.data.split import Split
+from attar.data.subset import absent_classes, joined, subset_of
 from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
 from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
-from attar.transfer.datasets import Dataset
-from attar.transfer.split import Split
-from attar.transfer.subset import absent_classes, joined, subset_of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
 from attar.tasks.classification import Classification
-from attar.tasks.metrics import Metric
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import Chance, Task
 
 

@@ -19,7 +19,8 @@ from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.intervals import wilson
 from attar.tasks.labels import ABSENT
-from attar.tasks.metrics import Floats, Metric, brier_scores, calibration_error, is_right, log_losses
+from attar.tasks.metrics.classification import brier_scores, calibration_error, is_right, log_losses
+from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.task import Chance, Losses
 
 _LEVEL = 0.05

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
-from attar.tasks import metrics
 from attar.tasks.chance import against_chance
 from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
-from attar.tasks.metrics import Floats, Metric
+from attar.tasks.metrics import multilabel as metrics
+from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.task import Chance, Losses
 
 _F1 = Metric(name="f1", title="F1 per example", higher_is_better=True, unit="share", of_each=metrics.f1_scores)

@@ -18,7 +18,8 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.formatting import significant
 from attar.tasks.intervals import root_mean_interval
-from attar.tasks.metrics import RMSE_OF_VALUES, Floats, Metric, absolute_errors, r2, squared_errors
+from attar.tasks.metrics.metric import Floats, Metric
+from attar.tasks.metrics.regression import RMSE_OF_VALUES, absolute_errors, r2, squared_errors
 from attar.tasks.task import Chance, Losses
 
 _LEVEL = 0.05

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, must, near
-from attar.tasks.metrics import Floats, Metric
+from attar.tasks.metrics.metric import Floats, Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from attar.errors import BadInput
 from attar.network.forward import forward
 from attar.network.layout import laid_out
 from attar.tasks.classification import ACCURACY
-from attar.tasks.metrics import Metric
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import Task, metric_of
 from attar.training.batch import Batch, Source, of_counted
 

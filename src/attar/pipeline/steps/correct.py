@@ -10,6 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from attar.data.split import Dataset
+from attar.data.subset import absent_classes
 from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near
 from attar.evidence.measure import predict_all
@@ -20,8 +22,6 @@ from attar.network.spec import Spec
 from attar.ops.class_shift import best_class_shift
 from attar.pipeline.step import Result, Step, Tools
 from attar.pipeline.trained import Trained
-from attar.transfer.split import Dataset
-from attar.transfer.subset import absent_classes
 
 log = logging.getLogger(__name__)
 

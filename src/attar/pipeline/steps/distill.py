@@ -13,6 +13,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from attar.data.split import Dataset
+from attar.data.transfer_set import Live, TargetSource
 from attar.errors import BadInput
 from attar.models.model import Model
 from attar.network.spec import Spec
@@ -26,8 +28,6 @@ from attar.training.fit import fit
 from attar.training.losses.outputs import AGAINST_LABELS
 from attar.training.objective import Objective
 from attar.training.settings import Training
-from attar.transfer.split import Dataset
-from attar.transfer.transfer_set import Live, TargetSource
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.split import Dataset, Split
 from attar.errors import must, shown
 from attar.evidence.panel import Panel, Table
 from attar.models.model import Model
@@ -25,7 +26,6 @@ from attar.quantization.format import Format, Ranged
 from attar.quantization.formats.named import from_table, to_table
 from attar.quantization.quantize import quantize
 from attar.quantization.sharing import share_codebook_
-from attar.transfer.split import Dataset, Split
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
+from attar.data.views import MOST_VIEWS, Views
 from attar.errors import shown
 from attar.pipeline.section import Number, Section
-from attar.transfer.views import MOST_VIEWS, Views
 
 
 def _share_or_file(value: Any) -> float | str:

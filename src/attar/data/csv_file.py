@@ -1,0 +1,201 @@
+"""Reading CSV files as they come: their separator, their encoding, and how their numbers are written."""
+
+from __future__ import annotations
+
+import codecs
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from attar.data.limits import allowed, printable, too_large
+from attar.errors import BadInput, CorruptFile, Words, must
+from attar.tables import cells
+from attar.tables.cells import MISSING, Cells
+from attar.tables.notation import DEFAULT, Decimal, Reading, readings
+
+RULE = "a CSV file in UTF-8 whose first line names the columns"
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""How a file begins that says its encoding itself; UTF-32 before UTF-16, of which it is a case."""
+
+_NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+"""Encodings of Python that are none of files."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that was read.
+
+    Attributes:
+        rows: The `pyarrow.Table`; numbers that are not written plainly are still texts.
+        decimal: What stands before fractions where a text could be read in two ways.
+    """
+
+    rows: Any
+    decimal: Decimal | None = None
+
+
+def read_csv(
+    path: Path,
+    *,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    skip: Sequence[str] = (),
+    like: Any = None,
+    max_bytes: int | None = None,
+) -> Table:
+    """The table in a CSV file.
+
+    The separator is the one of comma, semicolon and tab that the first line has most of. What a comma in a number is,
+    where that could be either, is decided by the other columns, and else by the separator: in a file with semicolons it
+    stands before the fraction, otherwise between thousands.
+
+    Args:
+        path: The file.
+        encoding: How its text is encoded; None for UTF-8, or what its first bytes say.
+        decimal: What stands before fractions, where that could be either.
+        skip: Columns that are no numbers, whatever their texts look like.
+        like: A `pyarrow.Schema` of a table read before: columns that are texts there are texts here.
+        max_bytes: Bytes that the file may have; None for half of the memory.
+
+    Raises:
+        CorruptFile: If it is no CSV file.
+        BadInput: If it is in another encoding or larger than allowed, or a column is of numbers but for a few values.
+    """
+    size, most = path.stat().st_size, allowed(max_bytes)
+    if size > most:
+        raise too_large(f"{printable(path.name)} takes", size, most)
+    content = _utf8(path, encoding)
+    header = content[: 1 << 20].split(b"\n", 1)[0]
+    separator = max((",", ";", "\t"), key=lambda one: header.count(one.encode()))
+    usual: Decimal = "," if separator == ";" else "."
+    forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
+    table = _parsed(path, content, separator, forced)
+    cells.distinct(table.column_names)
+    if table.num_rows == 0:
+        remedy = "Give rows below its header"
+        raise must("the file", printable(path.name), "a table with rows", Words("a header alone"), remedy)
+    read = _readings(table, skip, decimal, usual)
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    if any(one.notation != DEFAULT for one in read.values()) and floats:
+        # A point in them may stand between thousands, if in other columns a comma stands before the fraction.
+        texts = _parsed(path, content, separator, forced | {name: pa.string() for name in floats})
+        read = _readings(texts, skip, decimal, usual)
+        for name in floats:
+            if name in read and read[name].notation.group == ".":
+                table = table.set_column(table.column_names.index(name), name, texts.column(name))
+    _refuse_wrong(path, table, read)
+    votes = Counter(one.notation.decimal for one in read.values())
+    return Table(table, decimal or (votes.most_common(1)[0][0] if votes else usual))
+
+
+def _readings(table: Any, skip: Sequence[str], decimal: Decimal | None, usual: Decimal) -> dict[str, Reading]:
+    texts = {}
+    for name in table.column_names:
+        if name not in skip and pa.types.is_string(table.schema.field(name).type):
+            found = _cells(table, name).texts()
+            if found is not None:
+                texts[name] = found[0]
+    return readings(texts, decimal=decimal, usual=usual)
+
+
+def _cells(table: Any, name: str) -> Cells:
+    (found,) = cells.read(table.select([name]))
+    return found
+
+
+def _refuse_wrong(path: Path, table: Any, read: Mapping[str, Reading]) -> None:
+    """See that no column is of numbers but for a few values.
+
+    Raises:
+        BadInput: Naming the column, one such value and its row.
+    """
+    for name, one in read.items():
+        if one.wrong and pa.types.is_string(table.schema.field(name).type):
+            found = _cells(table, name).texts()
+            assert found is not None, "it was read"
+            row = int(np.flatnonzero(np.isin(found[1], one.wrong))[0])
+            value = found[0][int(found[1][row])]
+            more = f" and {len(one.wrong) - 1} more such values" if len(one.wrong) > 1 else ""
+            raise BadInput(
+                f"Column {name!r} of {printable(path.name)} holds numbers, but also {printable(value)!r} "
+                f"(row {row + 1} below the header){more}. Repair them, leave them empty where the number is not "
+                "known, or list the column in data.nominal (nominal in Python) if its values are names."
+            )
+
+
+def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any]) -> Any:
+    try:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            # Types are inferred from the first block: all of it, as far as a block can be.
+            read_options=pyarrow.csv.ReadOptions(block_size=min(max(len(content), 1 << 20), (1 << 31) - 1)),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                null_values=list(MISSING),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                column_types=dict(types),
+            ),
+        )
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise corrupt(path, RULE, error) from error
+
+
+def _utf8(path: Path, encoding: str | None) -> bytes:
+    """The content of a file in UTF-8.
+
+    Raises:
+        BadInput: If it is in another encoding than is said, or there is no such encoding.
+    """
+    content = path.read_bytes()
+    used = encoding or next((name for begin, name in _BOMS.items() if content.startswith(begin)), None)
+    if used is None and b"\0" in content[:1000]:
+        # Every second byte of Latin text in UTF-16 is 0.
+        remedy = 'If it is in UTF-16, set data.encoding = "utf-16-le" or "utf-16-be" (encoding in Python)'
+        raise CorruptFile(f"{printable(path.name)} must be {RULE}; got bytes that are 0. {remedy}.")
+    try:
+        codec = codecs.lookup(used or "utf-8")
+        if not getattr(codec, "_is_text_encoding", True) or codec.name.replace("-", "_") in _NO_TEXT:
+            raise LookupError(used)
+    except (LookupError, ValueError) as error:
+        remedy = "Use one that Python knows, such as 'utf-8', 'cp1252', 'latin-1', 'utf-16' or 'shift_jis'"
+        raise must("encoding", printable(path.name), "the name of an encoding of text", used, remedy) from error
+    try:
+        text = content.decode(used or "utf-8")
+    except (UnicodeError, ValueError) as error:
+        raise _otherwise(path, content, used or "utf-8", error) from error
+    return content if codec.name == "utf-8" else text.removeprefix("\ufeff").encode("utf-8")
+
+
+def _otherwise(path: Path, content: bytes, used: str, error: Exception) -> BadInput:
+    """The error for text that is not in its encoding: which bytes, and what they would be in western Europe."""
+    name = printable(path.name)
+    if not isinstance(error, UnicodeDecodeError):
+        return BadInput(f"{name} is not in {used!r}: {error}. Set data.encoding (encoding in Python) to what it is in.")
+    line = content[: error.start].count(b"\n") + 1
+    start = content.rfind(b"\n", 0, error.start) + 1
+    guess = content[max(start, error.start - 20) : error.start + 20].split(b"\n")[0].decode("cp1252", "replace").strip()
+    return BadInput(
+        f"{name} is not in {used.upper()}: byte 0x{content[error.start]:02x} in line {line}. Set data.encoding "
+        f'(encoding in Python) to what it is in: with "cp1252" (western Europe) that place reads {guess!r}.'
+    )
+
+
+def corrupt(path: Path, rule: str, error: Exception) -> CorruptFile:
+    """The error for a file that a reader refuses."""
+    lines = str(error).strip().splitlines()
+    reason = printable((lines[0] if lines else type(error).__name__)[:190].rstrip("."))
+    return CorruptFile(f"{printable(path.name)} must be {rule}; got: {reason}. Write it again.")

@@ -1,0 +1,343 @@
+"""Data sets by name, and what is done to whole ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.data import fashion_mnist
+from attar.data.arrays import divided, numbered
+from attar.data.arrays import from_arrays as from_arrays
+from attar.data.files import TABLES, load_table
+from attar.data.files import load_npz as load_npz
+from attar.data.glyphs import load_glyphs
+from attar.data.letter import PROBLEMS, load_letter
+from attar.data.limits import existing, folder, is_file, is_folder, printable
+from attar.data.mnist import load_mnist
+from attar.data.split import Dataset as Dataset
+from attar.data.split import Split as Split
+from attar.data.stratify import stratified
+from attar.data.truth import known_task, refused_classes
+from attar.errors import BadInput, NothingMatched, must, near
+from attar.network.references import call
+from attar.tables.notation import Decimal
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
+from attar.training.progress import Progress, silent
+
+_LIMIT = -3
+"""Stream of the draw that makes a data set smaller."""
+
+
+def load(
+    name: str | Path,
+    *,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+    target: str | Sequence[str] | None = None,
+    task: str | None = None,
+    nominal: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    split: str | None = None,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    max_bytes: int | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """The data set of a name, a file or a function.
+
+    Args:
+        name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
+            ``"letter.p2"`` or ``"glyphs"``, a path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet``
+            (see `load_table`), or ``"package.module:function"`` (see `load_function`).
+        validation: What is taken from train for validation, stratified by class: a share (float) or a number of
+            examples (int). Not used if the source has a validation split. Of a file or a function also the name of
+            another one (str), whose rows it then is.
+        test: The same for test, taken first. Not used if the source has a test split. It does not depend on ``seed``.
+        seed: Draws the validation split.
+        classes: Keep the examples of these classes only, numbered in this order. Done after the splits are drawn, so
+            that each split is a part of what it is without the filter.
+        limit: Keep at most so many examples of each split, stratified; for trying things out.
+        target: The column with the classes, or the columns with the values of a regression; for ``.csv`` and
+            ``.parquet`` alone, which need it.
+        task: What the labels mean, a name of `attar.tasks.known.TASKS`; None for what they themselves say, see
+            `from_arrays` and `load_table`.
+        nominal: Columns of which numbers are mere names; for ``.csv`` and ``.parquet`` alone.
+        ignore: Columns to leave out; likewise.
+        split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
+        encoding: Of a ``.csv`` file, see `load_table`.
+        decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
+        max_bytes: Bytes that a file may take in memory; None for half of what there is.
+        progress: Shown while something is downloaded.
+
+    Raises:
+        NothingMatched: If a class is not in the data.
+        CorruptFile: If a file is damaged.
+        BadInput: If the name is not known, or the data break a rule of `Split` or `Dataset`.
+
+    Example:
+        >>> load("digits", classes=["3", "8"], limit=50)
+        Dataset(digits: train 50, validation 29, test 50; inputs 1 x 8 x 8; 2 classes; from scikit-learn's digits)
+    """
+    text = str(name)
+    ending = Path(text).suffix.lower()
+    table = ending in TABLES
+    if not table and ending and target is not None and not is_file(Path(name)):
+        raise _unknown(name)
+    if table and target is None:
+        raise must(
+            "target", "load", f"the name of a column of {text}", None, "Say which one holds what is to be predicted"
+        )
+    given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
+    if not table and any(given.values()):
+        remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
+        got = {key: value for key, value in given.items() if value}
+        raise must("target, nominal and ignore", "load", "for .csv and .parquet files alone", got, remedy)
+    if ending != ".csv" and ending != ".tsv" and (encoding is not None or decimal is not None):
+        got = {key: value for key, value in {"encoding": encoding, "decimal": decimal}.items() if value is not None}
+        raise must("encoding and decimal", "load", "for .csv files alone", got, "Leave them out")
+    named = text in _NAMED or text in PROBLEMS
+    if named and (split is not None or isinstance(validation, str) or isinstance(test, str)):
+        rule = "left out or shares (0.2) for the data sets that Attar brings"
+        raise must("split, validation and test", "load", rule, {"split": split, "test": test}, "Name them for files")
+    shares: Any = {"validation": validation, "test": test}
+    if table and target is not None:
+        dataset = load_table(
+            Path(name),
+            target=target,
+            task=task,
+            nominal=nominal,
+            ignore=ignore,
+            split=split,
+            encoding=encoding,
+            decimal=decimal,
+            seed=seed,
+            max_bytes=max_bytes,
+            **shares,
+        )
+    elif ending == ".npz":
+        dataset = load_npz(Path(name), seed=seed, task=task, split=split, max_bytes=max_bytes, **shares)
+    elif text == "digits":
+        dataset = load_digits(seed=seed, **shares)
+    elif text == "fashion-mnist":
+        dataset = load_fashion_mnist(validation=shares["validation"], seed=seed, progress=progress)
+    elif text == "mnist":
+        dataset = load_mnist(validation=shares["validation"], seed=seed)
+    elif text in PROBLEMS:
+        dataset = load_letter(text, seed=seed)
+    elif text == "glyphs":
+        dataset = load_glyphs()
+    elif ":" in text and not any(one in text for one in "/\\"):
+        dataset = load_function(text, seed=seed, task=task, split=split, **shares)
+    else:
+        raise _unknown(name)
+    if task is not None and dataset.task.use != task:
+        known_task(task, dataset.name)
+        raise must("task", dataset.name, f"left out or {dataset.task.use!r}", task, "Its labels mean nothing else")
+    if classes is not None:
+        dataset = keep_classes(dataset, classes)
+    return dataset if limit is None else shrink(dataset, limit)
+
+
+_NAMED = ("digits", "fashion-mnist", "mnist", "glyphs")
+
+
+def _unknown(name: str | Path) -> BadInput:
+    """The error for what is no data set: which file or which name is near."""
+    path, text = Path(name), str(name)
+    if is_folder(path):
+        return folder(path, "data")
+    if is_file(path):
+        remedy = "Convert it, for instance with pandas or numpy.savez"
+        return must("data", "load", "an .npz, .csv or .parquet file", printable(path.name), remedy)
+    names = [*_NAMED, *PROBLEMS]
+    if path.suffix or len(path.parts) > 1:
+        try:
+            existing(path, "data")
+        except BadInput as error:
+            return error
+    rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
+    return must("name", "load", rule, printable(text), near(text[:200], names))
+
+
+def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0) -> Dataset:
+    """Handwritten digits of 8 x 8 pixels (float32, 0..1), 1797 of them; they come with scikit-learn.
+
+    References:
+        Alpaydin, Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; the
+        part for testing.
+    """
+    rows = torch.from_numpy(_digits())
+    images = rows[:, :64].float().div_(16.0).reshape(-1, 1, 8, 8)
+    everything = numbered(images, rows[:, 64].long(), Classification(tuple(map(str, range(10)))))
+    return divided("digits", "scikit-learn's digits", {"train": everything}, validation, test, seed)
+
+
+def _digits() -> NDArray[np.float64]:
+    """``[1797, 65]``: 64 pixels of 0..16 and a class, from scikit-learn's file: its loader takes 1.5 s to import."""
+    shipped = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
+    if shipped.is_file():
+        return np.loadtxt(shipped, delimiter=",")
+    from sklearn.datasets import load_digits as load
+
+    digits = load()
+    return np.column_stack([digits.data, digits.target])
+
+
+def load_fashion_mnist(
+    folder: str | Path | None = None,
+    download: bool = True,
+    progress: Progress = silent,
+    *,
+    validation: float | int = 0.1,
+    seed: int = 0,
+    addresses: Sequence[str] = fashion_mnist.ADDRESSES,
+) -> Dataset:
+    """Pictures of clothes, 28 x 28 pixels (uint8), 60,000 to train on and 10,000 for test.
+
+    Args:
+        folder: The folder with the four files. None looks in ``$ATTAR_DATA/fashion-mnist``, ``$ATTAR_DATA``, the folder
+            of the Debian package ``dataset-fashion-mnist`` and the user's cache.
+        download: Whether to download what is not there.
+        progress: Told the bytes as they arrive.
+        validation: What is taken from train for validation: a share (float) or a number of examples (int).
+        seed: Draws the validation split.
+        addresses: Where to download from.
+
+    Raises:
+        BadInput: If the files are nowhere and cannot be downloaded.
+        CorruptFile: If a file is not the published one.
+
+    References:
+        Xiao, Rasul, Vollgraf, *Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms*,
+        2017. arXiv:1708.07747
+    """
+    where = None if folder is None else Path(folder)
+    files = fashion_mnist.read(fashion_mnist.find(where, download=download, addresses=addresses, progress=progress))
+    task = Classification(fashion_mnist.CLASSES)
+    splits = {
+        "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), task),
+        "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), task),
+    }
+    return divided("fashion-mnist", "Fashion-MNIST by Zalando Research", splits, validation, 0.0, seed)
+
+
+def load_function(
+    reference: str,
+    *,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    task: str | None = None,
+    split: str | None = None,
+) -> Dataset:
+    """The data set that a function of the user's gives.
+
+    Args:
+        reference: ``"package.module:function"``. The function takes no argument and returns a `Dataset`, a dict of
+            arrays as `from_arrays` takes it, or a pair ``(x, y)``.
+        validation: As in `load`; another function returns the pair ``(x, y)``, or a dict with these.
+        test: The same for test.
+        seed: As in `load`.
+        task: What the labels mean, as in `load`; not of a `Dataset`, which says it itself.
+        split: The array that says for each row ``train``, ``validation`` or ``test``; ``split`` if left out.
+
+    Raises:
+        BadInput: If there is no such function, it returns something else, or the arrays break a rule.
+    """
+    result = call(reference)
+    shares: dict[str, Any] = {"validation": validation, "test": test}
+    if isinstance(result, Dataset):
+        if split is not None or any(isinstance(share, str) for share in shares.values()):
+            remedy = "Leave them out: it has its splits"
+            raise must("split, validation and test", reference, "shares for a function that returns a Dataset",
+                       {"split": split, **shares}, remedy)  # fmt: skip
+        return result
+    arrays = _arrays_of(reference, result)
+    if task is not None:
+        arrays["task"] = task
+    if split is not None:
+        if split not in arrays:
+            raise must("split", reference, "the name of one of its arrays", split, near(split, arrays))
+        arrays["split"] = arrays.pop(split)
+    for key, role in (("val", "validation"), ("test", "test")):
+        share = shares[role]
+        if isinstance(share, str):
+            beside = _arrays_of(share, call(share))
+            if missing := sorted({"x", "y"} - beside.keys()):
+                raise must(
+                    "the result", share, "a pair (x, y), or a dict with x and y", sorted(beside), f"Add {missing[0]}"
+                )
+            arrays |= {f"x_{key}": beside["x"], f"y_{key}": beside["y"]}
+            shares[role] = 0.1
+    return from_arrays(reference, arrays, source=reference, seed=seed, **shares)
+
+
+def _arrays_of(reference: str, result: object) -> dict[str, object]:
+    """What a function returned, as arrays by their names."""
+    if isinstance(result, tuple) and len(result) == 2:
+        result = dict(zip(("x", "y"), result, strict=True))
+    if not isinstance(result, Mapping):
+        rule = "a Dataset, a dict of arrays, or a pair (x, y)"
+        got = f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple) else "")
+        raise must("the result", reference, rule, got, "Return one of these")
+    return dict(result)
+
+
+def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """The examples of some classes only, numbered in the order given; unlabeled examples are left out.
+
+    Raises:
+        NothingMatched: If a class is not in the data set.
+        BadInput: If fewer than two classes are named, or one twice.
+    """
+    if not isinstance(dataset.task, Classification):
+        raise refused_classes(dataset.name, dataset.task.use)
+    for name in classes:
+        if name not in dataset.classes:
+            remedy = near(str(name), dataset.classes)
+            raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
+    task = Classification(tuple(classes))
+    renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
+    for label, name in enumerate(task.classes):
+        renumbered[dataset.classes.index(name)] = label
+
+    def subset(split: Split) -> Split:
+        # The last entry is never renumbered: it is where the label -1 of an unknown class points.
+        labels = torch.full((len(split),), ABSENT) if split.labels is None else renumbered[split.labels]
+        rows = labels != ABSENT
+        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], task=task)
+
+    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
+    return replace(dataset, train=train, validation=validation, test=test)
+
+
+def shrink(dataset: Dataset, limit: int) -> Dataset:
+    """At most ``limit`` examples of each split, stratified, with at least one of each class that is there.
+
+    Raises:
+        BadInput: If ``limit`` leaves no room for one of each class (and one unlabeled example, where there are some).
+    """
+
+    def subset(split: Split) -> Split:
+        strata = split.ids.new_zeros(len(split)) if split.labels is None else split.task.strata(split.labels)
+        least = int((strata.sort().values.diff() != 0).sum()) + 1
+        if limit < least:
+            rule = f"at least {least}, one for each class"
+            raise must("limit", dataset.name, rule, limit, "Use more, or fewer classes")
+        if len(split) <= limit:
+            return split
+        return split.rows(stratified(strata, split.ids, limit, seed=0, stream=_LIMIT, least=1))
+
+    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
+    return replace(dataset, train=train, validation=validation, test=test)

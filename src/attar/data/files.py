@@ -1,0 +1,389 @@
+"""Data sets in files: NumPy archives, and tables as CSV or Parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attar.data.arrays import Naming, from_arrays, from_tables, rows_by_role
+from attar.data.csv_file import Table, corrupt, read_csv
+from attar.data.label_arrays import multilabel_of
+from attar.data.limits import allowed, existing, printable, too_large
+from attar.data.npz import read_npz
+from attar.data.split import Dataset
+from attar.data.truth import guessed, known_task
+from attar.data.values import columns_of_values, values_as_labels
+from attar.errors import AttarError, BadInput, Words, must, near
+from attar.tables import cells
+from attar.tables.notation import Decimal
+from attar.tables.tokens import IDS, MASK
+from attar.tasks.classification import Classification
+from attar.tasks.labels import ABSENT
+from attar.tasks.multilabel import MultiLabel
+from attar.tasks.regression import Regression
+from attar.tasks.task import Task
+
+
+def load_npz(
+    path: str | Path,
+    *,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    task: str | None = None,
+    split: str | None = None,
+    max_bytes: int | None = None,
+) -> Dataset:
+    """The data set in a NumPy archive.
+
+    Args:
+        path: An ``.npz`` file with the arrays that `from_arrays` takes. Nothing in it is ever unpickled.
+        validation: As in `load`; of another archive ``x`` and ``y`` are taken.
+        test: The same for test.
+        seed: As in `load`.
+        task: What the labels mean, as in `load`; the array ``task`` if left out.
+        split: The array that says for each row whether it is for train, validation or test; ``split`` if left out.
+        max_bytes: As in `load`.
+
+    Raises:
+        CorruptFile: If it is not an ``.npz`` file, is truncated, or holds Python objects.
+        BadInput: If there is no such file, it is larger than allowed, or the arrays break a rule.
+    """
+    path = existing(path, "data")
+    arrays: dict[str, object] = dict(read_npz(path, max_bytes=max_bytes))
+    if split is not None:
+        if split not in arrays:
+            raise must("split", printable(path.name), "the name of one of its arrays", split, near(split, arrays))
+        arrays["split"] = arrays.pop(split)
+    if task is not None:
+        arrays["task"] = task
+    for key, role, other in (("val", "validation", validation), ("test", "test", test)):
+        if isinstance(other, str):
+            beside = read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes)
+            x = IDS if IDS in arrays or f"{IDS}_train" in arrays else "x"
+            if missing := sorted({x, "y"} - beside.keys()):
+                rule = f"an archive with {x} and y"
+                raise must(f"data.{role}", printable(other), rule, sorted(beside), f"Add {missing[0]}")
+            arrays |= {f"{name}_{key}": beside[name] for name in (x, MASK, "y") if name in beside}
+    shares: dict[str, Any] = {
+        role: 0.1 if isinstance(share, str) else share for role, share in (("validation", validation), ("test", test))
+    }
+    return from_arrays(printable(path.stem), arrays, source=printable(path.name), seed=seed, **shares)
+
+
+TABLES = (".csv", ".tsv", ".parquet")
+"""How the names of files with a table end."""
+
+
+def load_table(
+    path: str | Path,
+    *,
+    target: str | Sequence[str],
+    task: str | None = None,
+    nominal: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    split: str | None = None,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
+    validation: float | int | str = 0.1,
+    test: float | int | str = 0.2,
+    seed: int = 0,
+    max_bytes: int | None = None,
+) -> Dataset:
+    """The data set in a table, a row an example.
+
+    What the columns hold is inferred from the training rows alone, as they are once validation and test are taken: a
+    nominal value that occurs in the others only is missing there. Numbers are kept as float32.
+
+    Args:
+        path: A ``.parquet`` file, or a ``.csv`` file (see `read_csv`) whose first line names the columns. Numbers are
+            read as people write them, see `attar.tables.notation`, where marks of missing numbers are, too; in columns
+            of names `attar.tables.cells.MISSING` are missing, unless they are quoted. The index that pandas stores in
+            Parquet beside the columns is left out.
+        target: Name of the column with the classes: strings, whole numbers or bools, of which the sorted distinct ones
+            are the classes. Rows in which it is missing are unlabeled and stay in train. Of a regression the name of
+            the column of numbers, or several names.
+        task: What the target means: ``classification``, ``multilabel`` (columns of 1 and 0, one for each label) or
+            ``regression``; None takes many different numbers with a fraction, and several columns, for values, and all
+            else for classes.
+        nominal: Names of columns of which numbers are mere names. Columns of strings and bools are nominal anyway.
+        ignore: Names of columns to leave out.
+        split: Name of the column that says for each row whether it is for train, validation or test.
+        encoding: Of a CSV file; None for UTF-8, or what its first bytes say.
+        decimal: What stands before fractions, where a number could be read in two ways; None to tell by the others.
+        validation: As in `load`; another file has the same columns.
+        test: The same for test.
+        seed: As in `load`.
+        max_bytes: As in `load`.
+
+    Raises:
+        CorruptFile: If the file cannot be read as what its name says.
+        BadInput: If there is no such file or no such column, the classes are fewer than two or no classes, or the table
+            breaks a rule of `Columns`.
+    """
+    path = existing(path, "data")
+    name = printable(path.name)
+    use = known_task(task, name)
+    targets = [target] if isinstance(target, str) else cells.distinct(target)
+    if not targets or (len(targets) > 1 and use == "classification"):
+        raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
+    if use == "dense":
+        raise BadInput(f"task of {name} is dense, and a table holds no maps. Give an .npz file with arrays x and y.")
+    use = "regression" if len(targets) > 1 and use is None else use
+    # A typo in a column of numbers is told when it is known to be one.
+    skip = (*nominal, *(() if use in ("regression", "multilabel") else targets))
+    reader = _Reader(skip, encoding, decimal, max_bytes)
+    first = reader.read(path)
+    names = cells.distinct(first.rows.column_names)
+    for key, column in (*(("target", one) for one in targets), ("split", split)):
+        if column is not None and column not in names:
+            raise must(key, name, "one of its columns", column, near(column, names))
+    if both := [one for one in targets if one in nominal]:
+        raise must("nominal", name, "columns other than the target", both[0], "Leave it out of nominal")
+    left = [one for one in names if one not in (*targets, split) and one not in ignore]
+    if not left:
+        remedy = "Give columns to predict it from"
+        raise must("columns", name, "more than the target", names, remedy)
+    if set(targets) & set(ignore) or split in ignore:
+        remedy = "Leave it out of ignore"
+        raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
+    cells.positions(ignore, names, "ignore")
+    truth = _truth(name, first, targets, use)
+    labels = truth.of(path, first.rows)
+    tables, known = {"train": first.rows.select(left)}, {"train": labels}
+    shares: dict[str, Any] = {"validation": validation, "test": test}
+    for role, share in shares.items():
+        if isinstance(share, str):
+            other = existing(share, f"data.{role}")
+            rows = reader.read(other, like=first.rows.schema).rows
+            known[role] = truth.of(other, rows)
+            dropped = [one for one in (*targets, split, *ignore) if one in rows.column_names]
+            tables[role] = _same(other, rows.drop_columns(dropped), left)
+            shares[role] = 0.1
+    role_rows = None
+    if split is not None:
+        column = first.rows.column(split).to_pylist()
+        role_rows = rows_by_role(name, f"column {split!r}", np.array(column, object), len(labels), list(tables))
+    return from_tables(
+        printable(path.stem),
+        tables,
+        known,
+        truth.task,
+        Naming(nominal=tuple(nominal), digits=True, decimal=first.decimal),
+        source=name,
+        seed=seed,
+        role_rows=role_rows,
+        **shares,
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """How all files of one data set are read."""
+
+    skip: tuple[str, ...]
+    encoding: str | None
+    decimal: Decimal | None
+    max_bytes: int | None
+
+    def read(self, path: Path, like: Any = None) -> Table:
+        """The table in a file, ``like`` another one where that has texts."""
+        if path.suffix.lower() == ".parquet":
+            return Table(_read_parquet(path, allowed(self.max_bytes)), self.decimal)
+        if path.suffix.lower() not in TABLES:
+            rule = f"a file whose name ends in {', '.join(TABLES)}"
+            raise must("the table", "the data", rule, printable(path.name), "Convert it, for instance with pandas")
+        return read_csv(
+            path,
+            encoding=self.encoding,
+            decimal=self.decimal,
+            skip=self.skip,
+            like=like,
+            max_bytes=self.max_bytes,
+        )
+
+
+def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
+    """A table with the columns of another one.
+
+    Raises:
+        BadInput: If one is missing, or there are more.
+    """
+    given = cells.distinct(table.column_names)
+    if missing := [one for one in names if one not in set(given)]:
+        rule = f"those of the training data, {missing[0]!r} among them"
+        raise must("columns", printable(path.name), rule, given, near(missing[0], given))
+    return table.select(list(names))
+
+
+def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Values | _Labels | _Classes:
+    """How labels are read, once it is clear what they mean.
+
+    Raises:
+        BadInput: If the target is not what its task wants.
+    """
+    if use is None:
+        (column,) = cells.read(first.rows.select(list(targets)))
+        numbers = column.numbers() if column.kind == "number" else None
+        use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
+    if use == "regression":
+        return _Values(tuple(targets), first.decimal)
+    if use == "multilabel":
+        return _Labels(tuple(targets), first.decimal)
+    return _Classes(targets[0], tuple(_classes(name, first.rows, targets[0])))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Columns of numbers."""
+
+    targets: tuple[str, ...]
+    decimal: Decimal | None
+
+    @property
+    def task(self) -> Task:
+        """The regression of these columns."""
+        return Regression(self.targets)
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The values of each row of a file."""
+        name = printable(path.name)
+        return values_as_labels("the target", name, self.numbers(name, table))
+
+    def numbers(self, name: str, table: Any) -> NDArray[np.float64]:
+        """The numbers ``[rows, columns]`` of a file, NaN where one is missing."""
+        for target in self.targets:
+            if target not in table.column_names:
+                raise must("target", name, "one of its columns", target, near(target, table.column_names))
+        return columns_of_values(name, table, self.targets, self.decimal)
+
+
+class _Labels(_Values):
+    """Columns of 1 and 0, of which any may hold."""
+
+    @property
+    def task(self) -> Task:
+        """The labels of these columns."""
+        return MultiLabel(self.targets)
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The labels of each row of a file."""
+        name = printable(path.name)
+        labels, _ = multilabel_of(name, {"train": ("the target", self.numbers(name, table))}, self.targets)
+        return labels["train"]
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """A column of classes."""
+
+    target: str
+    classes: tuple[Any, ...]
+
+    @property
+    def task(self) -> Task:
+        """Telling these classes apart."""
+        return Classification(tuple(str(value) for value in self.classes))
+
+    def of(self, path: Path, table: Any) -> Tensor:
+        """The class of each row of a file."""
+        return _labels_of(path, table, self.target, self.classes)
+
+
+def _classes(name: str, table: Any, target: str) -> list[Any]:
+    """The classes, sorted by their values.
+
+    Raises:
+        BadInput: If the column holds no classes.
+    """
+    values, codes = _target(name, table, target)
+    seen = np.unique(codes[codes >= 0])
+    if len(seen) < 2:
+        got = Words(f"only {values[int(seen[0])]!r}" if len(seen) else "no values")
+        raise must(f"target column {target!r}", name, "of two or more classes", got, "Name another column")
+    labeled = int((codes >= 0).sum())
+    if len(seen) > labeled / 2:
+        got = Words(f"{len(seen)} different values in {labeled} rows")
+        remedy = "Name the column with the classes"
+        if not isinstance(values[int(seen[0])], str):
+            remedy += ', or set data.task = "regression" (task in Python) to predict numbers'
+        raise must(f"target column {target!r}", name, "of a few classes", got, remedy)
+    return [values[int(place)] for place in seen]
+
+
+def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
+    """The different values of the target, sorted, and each row's place among them, -1 where missing."""
+    (column,) = cells.read(table.select([target]))
+    if column.kind != "number":
+        return column.nominals()
+    numbers = column.numbers()
+    there = ~np.isnan(numbers)
+    if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
+        rule = "classes: strings, whole numbers or bools"
+        got = Words("numbers with a fraction" if there.any() else "no values")
+        remedy = 'Name the column with the classes, or set data.task = "regression" (task in Python) to predict numbers'
+        raise must(f"target column {target!r}", name, rule, got, remedy)
+    codes = np.full(len(numbers), -1, np.int64)
+    found, codes[there] = np.unique(numbers[there].astype(np.int64), return_inverse=True)
+    return tuple(found.tolist()), codes
+
+
+def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> Tensor:
+    """The class of each row of a further file.
+
+    Raises:
+        BadInput: If there is no such column, or a value is none of the classes.
+    """
+    name = printable(path.name)
+    if target not in table.column_names:
+        raise must("target", name, "one of its columns", target, near(target, table.column_names))
+    values, codes = _target(name, table, target)
+    # By their names: a file of whole numbers may have them as floats in the other.
+    places = {str(value): place for place, value in enumerate(classes)}
+    lookup = np.array([*(places.get(str(value), -2) for value in values), ABSENT], np.int64)
+    found = lookup[codes]
+    if (found == -2).any():
+        row = int(np.flatnonzero(found == -2)[0])
+        got = Words(f"{values[int(codes[row])]!r} in row {row}")
+        remedy = near(str(values[int(codes[row])]), places) if len(places) <= 20 else "Leave such rows out"
+        raise must(f"target column {target!r}", name, "of the classes in the training data", got, remedy)
+    return torch.from_numpy(found)
+
+
+def _read_parquet(path: Path, most: int) -> Any:
+    """The table in a Parquet file, once what it says of itself is not larger than allowed.
+
+    Raises:
+        CorruptFile: If it is none.
+        BadInput: If it is larger than allowed.
+    """
+    try:
+        file = pyarrow.parquet.ParquetFile(path, memory_map=True)
+        about = file.metadata
+        groups = [about.row_group(place) for place in range(about.num_row_groups)]
+        declared = sum(max(0, int(group.total_byte_size)) for group in groups)
+        # Runs of one value take next to nothing in the file, and a place for each row in memory.
+        declared = max(declared, max(0, about.num_rows) * max(1, about.num_columns))
+        if declared > most:
+            raise too_large(f"{printable(path.name)} takes", declared, most)
+        table = file.read()
+        table.validate(full=True)
+    except AttarError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError, KeyError) as error:
+        raise corrupt(path, "a whole Parquet file", error) from error
+    # Not by position: the metadata of pandas name index columns like this.
+    return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
+
+
+_INDEX = re.compile(r"__index_level_\d+__")

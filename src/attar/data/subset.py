@@ -1,0 +1,101 @@
+"""Which of the training examples are in the transfer set, and examples without labels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attar.data.split import Split
+from attar.data.stratify import stratified
+from attar.errors import BadInput, NothingMatched, must, near, shown
+from attar.tasks.labels import ABSENT
+
+_SHARE = -4
+"""Stream of the draw that keeps a share of the examples."""
+
+
+def subset_of(
+    split: Split,
+    *,
+    only: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
+    share: float = 1.0,
+    seed: int = 0,
+) -> Split:
+    """Some of the examples, with their ids; the classes stay what they are, also those of which none is left.
+
+    Args:
+        split: The examples.
+        only: Keep the examples of these classes; None keeps all.
+        without: Leave out the examples of these classes.
+        share: Keep this share of what is left, 0 < share <= 1, stratified by class.
+        seed: Draws the share; of two shares the smaller lies within the larger.
+
+    Raises:
+        NothingMatched: If a class is not in the data, or no example is left.
+        BadInput: If ``only`` and ``without`` are both given, the share breaks its rule, or classes are named where
+            there are no labels.
+    """
+    if only is not None and without is not None:
+        raise BadInput("only and without are both given, and each of them chooses the classes. Leave one of them out.")
+    if not 0 < share <= 1:
+        raise must("share", "subset_of", "greater than 0 and at most 1", share, "0.03 keeps three in a hundred")
+    named = only if only is not None else without
+    if named is not None:
+        if split.labels is None:
+            name = "only" if only is not None else "without"
+            raise BadInput(
+                f"{name} names the classes {shown(list(named))}, and the examples have no labels. Give labels, or "
+                "leave it out."
+            )
+        for name in named:
+            if name not in split.classes:
+                raise NothingMatched(f"class {name!r} must be one of the data; {near(name, split.classes)}")
+        chosen = torch.isin(split.labels, torch.tensor([split.classes.index(name) for name in named]))
+        split = split.rows(chosen if only is not None else ~chosen)
+    if share < 1:
+        strata = torch.zeros(len(split), dtype=torch.int64) if split.labels is None else split.task.strata(split.labels)
+        amount = round(share * len(split))
+        split = split.rows(stratified(strata, split.ids, amount, seed=seed, stream=_SHARE))
+    if len(split) == 0:
+        got = {"only": only, "without": without, "share": share}
+        raise NothingMatched(f"the transfer set must have an example; nothing is left with {got}. Keep more.")
+    return split
+
+
+def joined(split: Split, inputs: Tensor, *, original: bool = True) -> Split:
+    """Inputs as examples without labels, after those of a split or alone, with ids of their own.
+
+    Args:
+        split: The examples that are there.
+        inputs: ``[n, ...]`` of the same shape and type.
+        original: False leaves the examples of ``split`` out.
+    """
+    first = int(split.ids.max()) + 1 if len(split) else 0
+    ids, labels = torch.arange(first, first + len(inputs)), split.task.unknown_labels(len(inputs))
+    if not original:
+        return Split(inputs, labels, ids, split.task, split.columns, split.tokens)
+    known = split.task.unknown_labels(len(split)) if split.labels is None else split.labels
+    return Split(
+        torch.cat([split.inputs, inputs]),
+        torch.cat([known, labels]),
+        torch.cat([split.ids, ids]),
+        split.task,
+        split.columns,
+        split.tokens,
+    )
+
+
+def absent_classes(split: Split) -> list[int]:
+    """Numbers of the classes of which a split has no labeled example.
+
+    Raises:
+        BadInput: If the split has no labels to tell by.
+    """
+    if split.labels is None:
+        raise must("labels", "absent_classes", "given", None, "Name the classes yourself")
+    known = split.labels[split.labels != ABSENT]
+    counts = torch.bincount(known, minlength=len(split.classes))
+    return [number for number, count in enumerate(counts.tolist()) if count == 0]

@@ -1,0 +1,89 @@
+"""What a user's labels mean: as the name of a task says, or as labels themselves say where they leave no doubt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from attar.data.label_arrays import are_maps, dense_of, multilabel_of
+from attar.data.labels import numbered_labels
+from attar.data.values import are_values, doubtful, regression_of
+from attar.errors import BadInput, must, near
+from attar.tasks.classification import Classification
+from attar.tasks.known import TASKS
+from attar.tasks.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def truth_of(
+    name: str, given: Mapping[str, tuple[str, object]], *, task: object = None, classes: object = None,
+    names: object = None,
+) -> tuple[dict[str, Tensor], Task]:  # fmt: skip
+    """Labels in the form of their task, and the task.
+
+    Args:
+        name: What the data set is called.
+        given: By the role of a split, the key of its labels and the labels; ``train`` must be there.
+        task: What a task is called: ``classification``, ``multilabel``, ``regression`` or ``dense``. None looks at the
+            labels of train: numbers with a fraction are values, whole numbers ``[n, height, width]`` are maps, all else
+            is classes.
+        classes: Names of the classes; None where the labels tell.
+        names: Names of the values of a regression.
+
+    Raises:
+        BadInput: If there is no such task, the labels are not what it wants, or they leave open what they are.
+    """
+    use = known_task(task, name) or guessed(name, *given["train"], "task")
+    if use == "regression":
+        if classes is not None:
+            raise refused_classes(name, use)
+        return regression_of(name, given, names)
+    if names is not None:
+        raise must("names", name, "given for a regression alone", names, "Name classes in classes")
+    if use == "multilabel":
+        return multilabel_of(name, given, classes)
+    if use == "dense":
+        return dense_of(name, given, classes)
+    labels, found = numbered_labels(name, given, classes)
+    return labels, Classification(found)
+
+
+def known_task(task: object, name: str) -> str | None:
+    """The name of a task, or None.
+
+    Raises:
+        BadInput: If there is no such task.
+    """
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise must("task", name, f"one of {', '.join(map(repr, TASKS))}", task, near(str(task), TASKS))
+    return task
+
+
+def guessed(name: str, key: str, labels: object, task_key: str) -> str:
+    """Which task labels are of, where nobody says.
+
+    Args:
+        name: What the data set is called.
+        key: What the labels are called.
+        labels: Of train.
+        task_key: Where the user can say it.
+
+    Raises:
+        BadInput: If that is open.
+    """
+    if are_maps(labels):
+        return "dense"
+    values = are_values(labels)
+    if values is None:
+        raise doubtful(key, name, task_key)
+    if values:
+        log.info("%s of %s has numbers with a fraction: they are values, and the task is regression", key, name)
+    return "regression" if values else "classification"
+
+
+def refused_classes(name: str, use: str) -> BadInput:
+    """The error for classes that are named where there are none."""
+    return BadInput(f"classes of {name} are named, and the task is {use}, which has none. Leave classes out.")

@@ -1,0 +1,501 @@
+"""Tables in files: what CSV and Parquet become, and every table that is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+
+from attar.data.datasets import from_arrays, load
+from attar.data.files import load_table
+from attar.errors import BadInput, CorruptFile
+from attar.tables.columns import Columns
+
+ROWS = 40
+
+
+def table(**changes: Any) -> pa.Table:
+    """Rows whose number is the column ``size``; two classes."""
+    columns: dict[str, Any] = {
+        "size": [float(row) for row in range(ROWS)],
+        "color": [("red", "blue", "green")[row % 3] for row in range(ROWS)],
+        "count": [None if row == 5 else row * 2 for row in range(ROWS)],
+        "zip": [(10, 30, 20)[row % 3] for row in range(ROWS)],
+        "kind": [("yes", "no")[row % 2] for row in range(ROWS)],
+    }
+    return pa.table({name: values for name, values in {**columns, **changes}.items() if values is not None})
+
+
+def written(folder: Path, rows: pa.Table, name: str = "mine.csv") -> Path:
+    path = folder / name
+    if name.endswith(".parquet"):
+        pyarrow.parquet.write_table(rows, path)
+    else:
+        rows.to_pandas().to_csv(path, index=False, sep=";" if "semicolon" in name else ",")
+    return path
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet", "mine semicolon.csv", "MINE.CSV"])
+def test_a_table_by_hand(tmp_path: Path, name: str):
+    dataset = load(written(tmp_path, table(), name), target="kind", nominal=["zip"])
+    assert [len(part) for part in dataset.splits().values()] == [29, 3, 8]
+    assert dataset.classes == ("no", "yes") and dataset.source == name and dataset.name == name.partition(".")[0]
+    columns = dataset.columns
+    assert columns is not None and columns.names == ("size", "color", "count", "zip")
+    assert columns["color"].categories == ("blue", "green", "red") and columns["zip"].categories == (10, 20, 30)
+    assert [column.kind for column in columns] == [
+        "number",
+        "nominal",
+        "integer" if "parquet" in name else ANY,
+        "nominal",
+    ]
+    for part in dataset.splits().values():
+        assert part.inputs.dtype == torch.float32
+        for row, values, label in zip(part.ids.tolist(), part.inputs.tolist(), part.labels.tolist(), strict=True):
+            assert values[0] == row and label == (row % 2 == 0)
+            assert values[1] == (2, 0, 1)[row % 3] and values[3] == (0, 2, 1)[row % 3]
+            assert np.isnan(values[2]) if row == 5 else values[2] == 2 * row
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return other in ("integer", "number")
+
+
+ANY = _Any()
+"""pandas writes whole numbers of which some are missing as floats."""
+
+
+def test_csv_and_parquet_and_frames_agree(tmp_path: Path):
+    rows = table(count=list(range(ROWS)))
+    files = [written(tmp_path, rows, name) for name in ("mine.csv", "mine.parquet")]
+    assert len({load(path, target="kind", seed=3).fingerprint() for path in files}) == 1
+
+
+def test_columns_come_from_the_training_rows_alone(tmp_path: Path):
+    path = written(tmp_path, table(), "mine.parquet")
+    train = load(path, target="kind").train
+    columns = load(path, target="kind").columns
+    assert columns is not None
+    assert columns["size"].center == pytest.approx(train.ids.double().mean().item())
+    assert columns["size"].low == train.ids.min() and columns["size"].high == train.ids.max()
+
+
+def test_a_value_that_is_in_no_training_row_is_missing(tmp_path: Path):
+    test = load(written(tmp_path, table(), "first.parquet"), target="kind").test
+    rare = [("rare" if row == int(test.ids[2]) else "usual") for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(color=rare), "mine.parquet"), target="kind")
+    assert dataset.columns is not None and dataset.columns["color"].categories == ("usual",)
+    assert torch.equal(dataset.test.inputs[:, 1].isnan(), torch.arange(8) == 2)
+
+
+def test_a_column_that_has_values_in_no_training_row(tmp_path: Path):
+    test = load(written(tmp_path, table(), "first.parquet"), target="kind").test
+    rare = [("rare" if row == int(test.ids[2]) else None) for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(color=rare), "mine.parquet"), target="kind")
+    assert dataset.columns is not None and dataset.columns["color"].categories == ()
+    assert dataset.test.inputs[:, 1].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ([(7, 30, 4)[row % 3] for row in range(ROWS)], ("4", "7", "30")),
+        ([bool(row % 2) for row in range(ROWS)], ("False", "True")),
+        (pa.array([("b", "a")[row % 2] for row in range(ROWS)]).dictionary_encode(), ("a", "b")),
+    ],
+    ids=["numbers", "bools", "dictionary"],
+)
+def test_classes_are_sorted_by_their_values(tmp_path: Path, values: Any, classes: tuple[str, ...]):
+    dataset = load(written(tmp_path, table(kind=values), "mine.parquet"), target="kind")
+    assert dataset.classes == classes
+    plain = values.to_pylist() if isinstance(values, pa.Array) else values
+    for part in dataset.splits().values():
+        assert [classes[label] for label in part.labels] == [str(plain[row]) for row in part.ids.tolist()]
+
+
+def test_rows_without_a_class_stay_in_train(tmp_path: Path):
+    kinds = [None if row < 10 else ("yes", "no")[row % 2] for row in range(ROWS)]
+    dataset = load(written(tmp_path, table(kind=kinds)), target="kind")
+    assert dataset.classes == ("no", "yes")
+    assert dataset.train.ids[dataset.train.labels == -1].tolist() == list(range(10))
+    assert [len(part) for part in dataset.splits().values()] == [32, 2, 6]  # 30 labeled: 6, then a tenth of 24
+
+
+def test_what_stands_for_missing_values(tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    lines = ["a,b,c", *(f"{value},1,{'xy'[place % 2]}" for place, value in enumerate(["p", "?", "", "NA", '"NA"'] * 8))]
+    path.write_text("\n".join(lines))
+    dataset = load(path, target="c")
+    assert dataset.columns is not None and dataset.columns["a"].categories == ("NA", "p")
+
+
+def test_types_come_from_the_whole_file(tmp_path: Path):
+    # More than a megabyte of numbers, then a string.
+    path = tmp_path / "mine.csv"
+    rows = [f"{10**12 + row % 7},{'xy'[row % 2]}" for row in range(80_000)]
+    path.write_text("\n".join(["a,b", *rows, "word,x"]))
+    assert path.stat().st_size > 1 << 20
+    dataset = load_table(path, target="b")
+    assert dataset.columns is not None and dataset.columns["a"].categories[0] == str(10**12)
+
+
+def test_an_index_of_pandas_is_no_column(tmp_path: Path):
+    frame = table().to_pandas()
+    frame.index = list(range(100, 100 + ROWS))
+    frame.to_parquet(tmp_path / "mine.parquet")
+    dataset = load(tmp_path / "mine.parquet", target="kind")
+    assert dataset.columns is not None and dataset.columns.names == ("size", "color", "count", "zip")
+
+
+def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
+    path = written(tmp_path, table())
+    dataset = load(path, target="kind", test=0.5, validation=4, seed=1, classes=["yes", "no"], limit=6)
+    assert dataset.classes == ("yes", "no") and [len(part) for part in dataset.splits().values()] == [6, 4, 6]
+    assert dataset.columns is not None and len(dataset.columns) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({}, {"target": "kinds"}, r"target of mine\.csv must be one of its columns; got 'kinds'\. Did you mean 'kind'"),
+        (
+            {"size": [row + 0.5 for row in range(ROWS)]},
+            {"target": "size", "task": "classification"},
+            r"target column 'size' of mine\.csv must be classes: strings, .*; got numbers with a",
+        ),
+        (
+            {"kind": ["yes"] * ROWS},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of two or more classes; got only 'yes'",
+        ),
+        ({"kind": [None] * ROWS}, {"target": "kind"}, r"target column 'kind' of mine\.csv must be .*; got no values"),
+        (
+            {"kind": ["yes"] * (ROWS - 1) + [None]},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of two or more classes; got only 'yes'",
+        ),
+        (
+            dict.fromkeys(["size", "color", "count", "zip"]),
+            {"target": "kind"},
+            r"columns of mine\.csv must be more than the target; got \['kind'\]",
+        ),
+        (
+            {},
+            {"target": "kind", "nominal": ["kind"]},
+            r"nominal of mine\.csv must be columns other than the target; got 'kind'",
+        ),
+        ({}, {"target": "kind", "nominal": ["zop"]}, "nominal of the rows must be names of columns; got 'zop'. Did"),
+        (
+            {"size": [float("inf")] * ROWS},
+            {"target": "kind"},
+            "column 'size' of the rows must be finite in float32; got inf in row 0",
+        ),
+        (
+            {"size": ["2020-01-01"] * ROWS},
+            {"target": "kind"},
+            "column 'size' of the rows must be of bools, numbers or strings; got 'date32",
+        ),
+        ({}, {"target": "kind", "test": 0.0}, "test of mine must be a share between 0 and 1"),
+        (
+            {"kind": [str(row) for row in range(ROWS)]},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of a few classes; got 40 different values in 40 rows",
+        ),
+        (
+            {"kind": ["yes"] * (ROWS - 1) + ["no"]},
+            {"target": "kind", "test": 30},
+            r"labels of the train split of mine must be of every class; got none of",
+        ),
+    ],
+)
+def test_broken_rules_are_named(tmp_path: Path, changes: dict[str, Any], arguments: dict[str, Any], message: str):
+    with pytest.raises(BadInput, match=f"^{message}"):
+        load(written(tmp_path, table(**changes)), **arguments)
+
+
+def test_a_column_twice(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text("a,a,b\n1,2,x\n3,4,y\n")
+    with pytest.raises(BadInput, match=r"^Two columns of the rows have one name: 'a' at positions 0 and 1"):
+        load(tmp_path / "mine.csv", target="b")
+
+
+def test_no_rows(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text("a,b\n")
+    with pytest.raises(BadInput, match=r"^the file of mine\.csv must be a table with rows; got a header alone"):
+        load(tmp_path / "mine.csv", target="b")
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
+def test_a_missing_file(tmp_path: Path, name: str):
+    with pytest.raises(BadInput, match=r"^data: there is no file 'none\..*' in the folder '.*'\. Check the path"):
+        load(tmp_path / name, target="kind")
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n3\n", b"a,b\n1,2,3\n"], ids=["empty", "short", "long"])
+def test_a_csv_file_that_cannot_be_read(tmp_path: Path, content: bytes):
+    (tmp_path / "mine.csv").write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"^mine\.csv must be a CSV file in UTF-8 whose first line .*; got: .+Write"):
+        load(tmp_path / "mine.csv", target="a")
+
+
+def test_a_csv_file_in_another_encoding(tmp_path: Path):
+    (tmp_path / "mine.csv").write_bytes(("a,b\n" + "ö,x\nä,y\n" * 9).encode("latin-1"))
+    with pytest.raises(
+        BadInput, match=r"^mine\.csv is not in UTF-8: byte 0xf6 in line 2\. Set data\.encoding.*'ö,x'\.$"
+    ):
+        load(tmp_path / "mine.csv", target="b", test=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"not parquet", None], ids=["empty", "text", "truncated"])
+def test_a_parquet_file_that_cannot_be_read(tmp_path: Path, content: bytes | None):
+    path = written(tmp_path, table(), "mine.parquet")
+    path.write_bytes(path.read_bytes()[:-20] if content is None else content)
+    with pytest.raises(CorruptFile, match=r"^mine\.parquet must be a whole Parquet file; got: .+Write it again"):
+        load(path, target="kind")
+
+
+def test_a_table_needs_a_target(tmp_path: Path):
+    with pytest.raises(BadInput, match=r"^target of load must be the name of a column of .*mine\.csv; got None\. Say"):
+        load(written(tmp_path, table()))
+
+
+@pytest.mark.parametrize("arguments", [{"target": "y"}, {"nominal": ["a"]}])
+def test_what_is_no_table_takes_no_target(arguments: dict[str, Any]):
+    with pytest.raises(
+        BadInput, match=r"^target, nominal and ignore of load must be for \.csv and \.parquet files alone; got"
+    ):
+        load("digits", **arguments)
+
+
+class TestArrays:
+    def arrays(self) -> dict[str, Any]:
+        x = np.random.default_rng(0).integers(0, 4, (ROWS, 3)).astype("float32")
+        x[3, 1] = np.nan
+        return {"x": x, "y": np.arange(ROWS) % 2, "columns": np.array(["a", "b", "c"]), "nominal": np.array(["c"])}
+
+    def test_an_archive(self, tmp_path: Path):
+        np.savez(tmp_path / "mine.npz", **self.arrays())
+        dataset = load(tmp_path / "mine.npz")
+        assert dataset.columns is not None and dataset.columns.names == ("a", "b", "c")
+        assert dataset.columns.mask.tolist() == [False, False, True]
+        x = torch.from_numpy(self.arrays()["x"])
+        for part in dataset.splits().values():
+            assert torch.equal(part.inputs.nan_to_num(nan=-1.0), x[part.ids].nan_to_num(nan=-1.0))
+
+    def test_names_alone_and_nominal_places_alone(self):
+        arrays = self.arrays()
+        named = from_arrays("mine", {key: value for key, value in arrays.items() if key != "nominal"})
+        placed = from_arrays("mine", {**arrays, "columns": None, "nominal": ["column 2"]})
+        assert named.columns is not None and placed.columns is not None
+        assert not named.columns.mask.any() and placed.columns.mask.tolist() == [False, False, True]
+        assert placed.columns.names == ("column 0", "column 1", "column 2")
+
+    def test_strings_in_an_archive(self, tmp_path: Path):
+        x = np.array([["red", "5"], ["blue", "7"]] * 20)
+        np.savez(tmp_path / "mine.npz", x=x, y=np.arange(ROWS) % 2, columns=np.array(["a", "b"]))
+        dataset = load(tmp_path / "mine.npz")
+        assert dataset.columns is not None and dataset.columns["b"].categories == ("5", "7")
+
+    def test_frames_and_tables_and_streams(self):
+        rows, y = table(kind=None), np.arange(ROWS) % 2
+        sources = (rows, rows.to_pandas(), rows.to_reader())
+        prints = {
+            from_arrays("mine", {"x": source, "y": y}).train.inputs[:, [0, 1, 3]].numpy().tobytes()
+            for source in sources
+        }
+        assert len(prints) == 1
+
+    def test_splits_of_a_table_are_taken_as_they_are(self):
+        frame, y = table(kind=None).to_pandas(), np.arange(ROWS) % 2
+        other = frame.head(4).assign(color=["red", "pink", "blue", "red"])
+        arrays = {
+            "x_train": frame,
+            "y_train": y,
+            "x_val": other,
+            "y_val": y[:4],
+            "x_test": frame.tail(6),
+            "y_test": y[:6],
+        }
+        dataset = from_arrays("mine", arrays)
+        assert [len(part) for part in dataset.splits().values()] == [ROWS, 4, 6]
+        assert dataset.validation.inputs[:, 1].isnan().tolist() == [False, True, False, False]
+        assert dataset.test.inputs[:, 0].tolist() == frame["size"].tail(6).tolist()
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"columns": "abc"},
+                "columns of mine must be a list of names of columns; got 'abc'. Write them as an array",
+            ),
+            ({"columns": np.arange(3)}, "columns of mine must be a list of names of columns"),
+            ({"columns": ["a", "b"]}, "names of infer must be one for each of the 3 columns"),
+            ({"columns": ["a", "c", "a"]}, "Two columns of the rows have one name"),
+            ({"nominal": [2]}, "nominal of mine must be a list of names of columns"),
+            ({"nominal": ["d"]}, "nominal of the rows must be names of columns; got 'd'"),
+            ({"x": np.full((ROWS, 3), np.inf)}, "column 'a' of the rows must be finite in float32; got inf in row"),
+            ({"x": np.zeros((ROWS, 3, 1))}, r"rows of a table must be \[rows, columns\]; got"),
+            ({"y": np.arange(ROWS - 1) % 2}, "y of mine must be as long as x"),
+        ],
+    )
+    def test_broken_rules_are_named(self, changes: dict[str, Any], message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            from_arrays("mine", {**self.arrays(), **changes})
+
+    def test_columns_of_a_frame_have_their_names(self):
+        with pytest.raises(BadInput, match=r"^names of infer must be given for arrays alone"):
+            from_arrays("mine", {**self.arrays(), "x": pd.DataFrame(self.arrays()["x"])})
+
+
+def lines(header: str, *rows: str) -> str:
+    """Forty rows, of these in turn, with a target beside them."""
+    separator = next(one for one in ";\t," if one in header)
+    body = (f"{rows[place % len(rows)]}{separator}{('no', 'yes')[place % 2]}" for place in range(ROWS))
+    return "\n".join((f"{header}{separator}y", *body, ""))
+
+
+class TestNumbers:
+    """Numbers as people write them in files."""
+
+    def read(self, folder: Path, content: str, **settings: Any) -> Any:
+        (folder / "mine.csv").write_text(content)
+        return load(folder / "mine.csv", target="y", **settings)
+
+    def values(self, dataset: Any) -> Any:
+        """The first rows of the file as they were read."""
+        parts = dataset.splits().values()
+        ids, inputs = torch.cat([part.ids for part in parts]), torch.cat([part.inputs for part in parts])
+        return inputs[ids.argsort()]
+
+    def test_decimal_commas(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a;b", "125,73;-1", "-360,44;2", "1.304,00;3"))
+        assert [column.kind for column in dataset.columns] == ["number", "integer"]
+        assert self.values(dataset)[:3].tolist() == torch.tensor([[125.73, -1], [-360.44, 2], [1304, 3]]).tolist()
+
+    def test_points_between_thousands_beside_decimal_commas(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a;b", "1.234;0,5", "5.678;1,5"))
+        assert self.values(dataset)[:2].tolist() == [[1234, 0.5], [5678, 1.5]]
+        plain = self.read(tmp_path, lines("a;b", "1.25;0.5", "5.678;1.5"))
+        assert self.values(plain)[0].tolist() == [1.25, 0.5]
+        assert plain.columns[0].notation is None
+
+    def test_what_could_be_either(self, tmp_path: Path):
+        content = lines("a;b", "1,234;x", "5,678;z")
+        assert self.values(self.read(tmp_path, content))[0, 0] == torch.tensor(1.234)
+        assert self.values(self.read(tmp_path, content, decimal="."))[0, 0] == 1234
+        assert self.values(self.read(tmp_path, lines("a,b", '"1,234",x', '"5,678",z')))[0, 0] == 1234
+        assert not self.read(tmp_path, content).columns[0].notation.sure
+
+    def test_currencies_percents_and_marks(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a\tb\tc\td", "$1,234.50\t12%\t100 kr\tlow", "-\tn/a\t99,50 kr\tnone"))
+        assert [column.kind for column in dataset.columns] == ["number", "integer", "number", "nominal"]
+        assert self.values(dataset)[0].tolist() == [1234.5, 12, 100, 0]
+        assert self.values(dataset)[1, :2].isnan().all() and self.values(dataset)[1, 2:].tolist() == [99.5, 1]
+        assert dataset.columns["d"].categories == ("low", "none")
+
+    def test_digits_beside_marks(self, tmp_path: Path):
+        dataset = self.read(tmp_path, lines("a,b", "12,x", "missing,z", "13,x"))
+        assert dataset.columns["a"].kind == "integer" and dataset.columns["a"].missing
+
+    def test_a_few_values_that_are_no_numbers(self, tmp_path: Path):
+        rows = [f"{place}.5,x" for place in range(ROWS - 1)]
+        with pytest.raises(
+            BadInput, match=r"^Column 'a' of mine\.csv holds numbers, but also 'abc' \(row 40 below the header\)\."
+        ):
+            self.read(tmp_path, lines("a,b", *rows, "abc,z"))
+        assert self.read(tmp_path, lines("a,b", *rows, "abc,z"), nominal=["a"]).columns["a"].kind == "nominal"
+
+    def test_names_that_tell_every_row_apart(self, tmp_path: Path):
+        content = lines("id,b", *(f"user-{place},{place % 3}" for place in range(ROWS)))
+        with pytest.raises(
+            BadInput, match=r"^Column 'id' \(29 different names in 29 rows\) of mine: .*data\.ignore = \[\"id\"\]"
+        ):
+            self.read(tmp_path, content)
+        assert self.read(tmp_path, content, ignore=["id"]).columns.names == ("b",)
+        assert self.read(tmp_path, content, nominal=["id"]).columns["id"].kind == "nominal"
+        with pytest.raises(
+            BadInput, match=r"^ignore of the rows must be names of columns; got 'ix'\. Choose from 'b', 'id'"
+        ):
+            self.read(tmp_path, content, ignore=["ix"])
+
+    def test_a_raw_row_is_read_as_in_training(self, tmp_path: Path):
+        columns = self.read(tmp_path, lines("a;b", "125,73;x", "1.360,44;z")).columns
+        again = Columns.from_json(json.loads(json.dumps(columns.to_json())))
+        assert again.encode({"a": "2.000,5", "b": "z"}).tolist() == [[2000.5, 1]]
+
+
+class TestEncodings:
+    CONTENT = lines("größe,b", "1,x", "2,ä")
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+    def test_files_that_say_their_encoding(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_bytes(self.CONTENT.encode(encoding))
+        dataset = load(tmp_path / "mine.csv", target="y")
+        assert dataset.columns is not None and dataset.columns.names == ("größe", "b")
+        assert dataset.columns["b"].categories == ("x", "ä")
+
+    @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "mac_roman"])
+    def test_files_of_which_the_user_says_it(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_bytes(self.CONTENT.encode(encoding))
+        with pytest.raises(BadInput, match=r"^mine\.csv .*data\.encoding"):
+            load(tmp_path / "mine.csv", target="y")
+        dataset = load(tmp_path / "mine.csv", target="y", encoding=encoding)
+        assert dataset.columns is not None and dataset.columns.names == ("größe", "b")
+
+    @pytest.mark.parametrize("encoding", ["cp125", "zlib", "rot13", "idna", "x" * 99, "a\0b"])
+    def test_what_is_no_encoding_of_text(self, tmp_path: Path, encoding: str):
+        (tmp_path / "mine.csv").write_text("a,y\n")
+        with pytest.raises(BadInput, match=r"^encoding of mine\.csv must be the name of an encoding of text; got"):
+            load(tmp_path / "mine.csv", target="y", encoding=encoding)
+
+
+class TestTestFile:
+    """Rows to report on that are a file of their own."""
+
+    def load(self, folder: Path, test: str, **settings: Any) -> Any:
+        (folder / "mine.csv").write_text(lines("a;b", "1,5;x", "2,5;12"))
+        (folder / "test.csv").write_text(test)
+        return load(folder / "mine.csv", target="y", test=str(folder / "test.csv"), **settings)
+
+    def test_its_rows_are_the_test_rows(self, tmp_path: Path):
+        dataset = self.load(tmp_path, "b;y;a\n12;yes;1.000,5\n12;no;7\n")
+        assert dataset.test.inputs.tolist() == [[1000.5, 0], [7, 0]] and dataset.test.labels.tolist() == [1, 0]
+        assert len(dataset.train) + len(dataset.validation) == ROWS and dataset.drawn == ("validation",)
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("a;c;y\n1;x;no\n", r"columns of test\.csv must be those of the training data, 'b' among them"),
+            ("a;b;y\n1;x;maybe\n", r"target column 'y' of test\.csv must be of the classes .*; got .*'maybe' in row 0"),
+            ("a;b\n1;x\n", r"target of test\.csv must be one of its columns; got 'y'"),
+            ("a;b;y\nred;x;no\n", "column 'a' of the rows must be of numbers"),
+        ],
+    )
+    def test_broken_rules_are_named(self, tmp_path: Path, content: str, message: str):
+        with pytest.raises(BadInput, match=f"^{message}"):
+            self.load(tmp_path, content)
+
+    def test_other_kinds_of_data(self, tmp_path: Path):
+        x, y = np.zeros((40, 2), "float32"), np.arange(40) % 2
+        np.savez(tmp_path / "mine.npz", x=x, y=y)
+        np.savez(tmp_path / "test.npz", x=x[:6], y=y[:6])
+        assert len(load(tmp_path / "mine.npz", test=str(tmp_path / "test.npz")).test) == 6
+        with pytest.raises(BadInput, match=r"^split, validation and test of load must be left out or shares"):
+            load("digits", test="test.csv")
+
+    def test_a_column_that_says_it(self, tmp_path: Path):
+        parts = ("train", "train", "test", "test", "validation", "validation")
+        rows = [f"{place},{part}" for place, part in enumerate(parts)]
+        (tmp_path / "mine.csv").write_text(lines("a,part", *rows))
+        dataset = load(tmp_path / "mine.csv", target="y", split="part")
+        assert dataset.drawn == () and dataset.columns is not None and dataset.columns.names == ("a",)
+        assert sorted(dataset.test.ids.tolist()) == [row for row in range(ROWS) if parts[row % 6] == "test"]
+        assert dataset.columns["a"].high == 1, "columns come from the training rows"
