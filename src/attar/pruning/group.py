@@ -1,0 +1,81 @@
+"""A group: channels of several layers of which one cannot go without its counterparts in the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["channels", "units", "heads", "embedding"]
+"""What one unit of a group is: a feature map, a neuron, an attention head, a number of an embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The positions along one axis of one tensor that belong to the units of a group.
+
+    Attributes:
+        tensor: Name of the parameter or buffer, as `torch.nn.Module.state_dict` has it: ``features.0.weight``.
+        axis: Along which positions are removed.
+        positions: For each unit the positions along the axis that go with it; a unit may have none, or several (a head,
+            or a feature map that was flattened).
+    """
+
+    tensor: str
+    axis: int
+    positions: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A layer whose output is computed from the units: with a unit gone, it sees one input channel less.
+
+    A unit is removed exactly by a mask of 0 on it in the inputs of all consumers; a depthwise convolution, which goes
+    itself with its channel, is none.
+
+    Attributes:
+        layer: Name of the module, as `torch.nn.Module.named_modules` has it.
+        axis: Of its input, along which the units lie: 1 for images, -1 for linear layers.
+        positions: For each unit the positions along that axis.
+    """
+
+    layer: str
+    axis: int
+    positions: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Units that can be removed one by one, each with all that belongs to it.
+
+    Attributes:
+        name: Of the first layer that makes them; what people and rules call the group.
+        kind: What a unit is.
+        units: How many there are.
+        slots: What is removed with a unit, in every tensor that has part of it.
+        consumers: Where a mask stands for the removal.
+        producers: Names of the layers that make the units.
+    """
+
+    name: str
+    kind: Kind
+    units: int
+    slots: tuple[Slot, ...]
+    consumers: tuple[Consumer, ...]
+    producers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All that can be removed from a network, and what cannot.
+
+    Attributes:
+        groups: In the order in which the network computes them.
+        untouched: Name of each layer that stays as it is, and why, as the end of a sentence.
+    """
+
+    groups: tuple[Group, ...]
+    untouched: dict[str, str]
+
+    def named(self) -> dict[str, Group]:
+        """The groups by their names."""
+        return {group.name: group for group in self.groups}
