@@ -23,7 +23,7 @@ from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
 from attar.recipes.targets import targets_of
-from attar.recipes.teachers import teacher_of, train_member
+from attar.recipes.teachers import first_model, teacher_of, train_member
 from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import NetworkTeacher, Teacher
@@ -230,7 +230,7 @@ def _trained(
     )
     return run_steps(
         recipe.steps,
-        fresh(section, seed, context.dataset),
+        first_model(context, seed),
         tools,
         context.nodes,
         name=f"{role}/{index}",

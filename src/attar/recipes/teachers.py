@@ -11,6 +11,7 @@ from torch import nn
 
 from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
+from attar.models.model import Model
 from attar.network.references import call
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
@@ -203,6 +204,21 @@ def fitted_here(context: Context) -> EstimatorTeacher | RegressorTeacher:
     if values:
         return RegressorTeacher(estimator, columns=dataset.columns, outputs=dataset.task.shape[0])
     return EstimatorTeacher(estimator, columns=dataset.columns, classes=dataset.task.shape[0])
+
+
+def first_model(context: Context, seed: int) -> Model:
+    """What the steps of a student or baseline begin with: an untrained network, or the teacher's as it is.
+
+    Args:
+        context: The run.
+        seed: Of the first weights of an untrained one.
+    """
+    teacher = context.recipe.teacher
+    if context.recipe.student.start == "fresh":
+        return fresh(context.network, seed, context.dataset)
+    if teacher.weights:
+        return Model(_loaded(context.network, teacher.seed, teacher.weights[0]), context.network.spec())
+    return train_member(context, 0).model
 
 
 def train_member(context: Context, index: int) -> Trained:

@@ -103,6 +103,34 @@ class Recipe(Section):
     artifacts: ArtifactsSection = ArtifactsSection()
     _trust: Trust = PrivateAttr(default_factory=Trust)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _student_takes_the_network(cls, table: Any) -> Any:
+        """A student that starts as the teacher has its network."""
+        if not isinstance(table, Mapping):
+            return table
+        student, teacher = table.get("student"), table.get("teacher")
+        if not isinstance(student, Mapping) or not isinstance(teacher, Mapping):
+            return table
+        if student.get("start") != "teacher" or "network" in student or "network" not in teacher:
+            return table
+        return {**table, "student": {"network": teacher["network"], **student}}
+
+    @model_validator(mode="after")
+    def _student_starts_as_one_network(self) -> Recipe:
+        if self.student.start == "fresh":
+            return self
+        if self.teacher.network is None or self.teacher.count != 1 or self.teacher.learns:
+            raise ValueError(
+                'student.start = "teacher" needs a teacher that is one frozen network; give teacher.network, or leave '
+                "start out"
+            )
+        if self.student.network != self.teacher.network:
+            raise ValueError(
+                'student.network must be the teacher\'s where student.start = "teacher"; leave student.network out'
+            )
+        return self
+
     @model_validator(mode="after")
     def _terms_fit_the_teacher(self) -> Recipe:
         if not self.teacher.learns and any(term.of == "teacher" for term in self.objective.values()):

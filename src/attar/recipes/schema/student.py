@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,9 +18,13 @@ from attar.training.settings import Training
 
 
 class StudentSection(Section):
-    """The network that is trained, and how."""
+    """The network that is trained, and how. One that starts as the teacher has its network, which is left out."""
 
     network: NetworkSection
+    start: Literal["fresh", "teacher"] = Field(
+        "fresh",
+        description="teacher: the student is the teacher's network at first, with its weights; to make that smaller",
+    )
     training: TrainingSettings = Field(default_factory=Training)
     steps: Annotated[list[AnyStep], Field(min_length=1)] | None = Field(
         None, description="what is done to it, in this order; one distill if left out"
@@ -51,7 +55,7 @@ class StudentSection(Section):
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> StudentSection:
-        distilled = quantized = False
+        distilled, quantized = self.start == "teacher", False
         for place, step in enumerate(self.steps or ()):
             if isinstance(step, Quantize):
                 if step.calibrates and not distilled:
