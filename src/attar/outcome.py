@@ -89,16 +89,16 @@ class Reached:
         }
 
 
-def bounds(limit: Limit, teacher: float, guessing: float) -> bool:
+def bounds(limit: Limit, teacher: float, constant: float) -> bool:
     """Whether a limit on the loss of quality says anything: less than half of what the teacher knows beyond guessing.
 
     Args:
         limit: Of the loss of quality.
         teacher: The teacher's score.
-        guessing: The score of the best constant answer.
+        constant: The score of the best constant answer.
     """
     at = limit.at(teacher)
-    return at is not None and at < _HALF * (teacher - guessing)
+    return at is not None and at < _HALF * (teacher - constant)
 
 
 def overall(outcomes: Iterable[Outcome | None], *, refused: bool = False) -> Outcome | None:

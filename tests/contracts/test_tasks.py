@@ -22,7 +22,7 @@ from attar.tasks.dense import Dense
 from attar.tasks.known import TASKS, AnyQuality, task_from_json
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
-from attar.tasks.task import Task, metric_of
+from attar.tasks.task import Task, first_metric, metric_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Row:
         wrong: Labels of two examples that are none, with what the sentence says.
         best: ``[n, *shape]``, as good as outputs can be.
         constant: ``[n, *shape]``, one answer for all.
+        constant_score: The score of the best constant answer, worked out by hand.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Row:
     figures: Mapping[str, float]
     best: np.ndarray
     constant: np.ndarray
+    constant_score: float
     wrong: list[tuple[Tensor, str]] = field(default_factory=list)
 
 
@@ -70,6 +72,7 @@ ROWS = [
         },
         best=np.eye(2)[[0, 1, 0, 1] * 10] * 50,
         constant=np.eye(2)[[1] * 40],
+        constant_score=0.5,
         wrong=[
             (torch.zeros(2), "int64; got torch.float32"),
             (torch.zeros(3, dtype=torch.int64), "one for each of the 2 rows"),
@@ -90,6 +93,8 @@ ROWS = [
         },
         best=np.array([[0.0, 2.0], [4.0, 5.0], [2.0, 4.0], [6.0, 8.0]] * 10),
         constant=np.full((40, 2), 4.0),
+        # Of means of 3 and 14/3, by example.
+        constant_score=-math.sqrt(((9 + 64 / 9) / 2 + 1 + (1 + 4 / 9) / 2 + (9 + 100 / 9) / 2) / 4),
         wrong=[
             (torch.zeros(2, 2, dtype=torch.float64), "float32; got torch.float64"),
             (torch.zeros(2), r"\[2, 2\], a number for each value of each row; got \(2,\)"),
@@ -114,6 +119,8 @@ ROWS = [
         },
         best=np.array([[9.0, 9, -9], [-9, 9, -9], [-9, -9, -9], [9, -9, 9]] * 10),
         constant=np.array([[9.0, 9, -9]] * 40),
+        # All three labels.
+        constant_score=(4 / 5 + 2 / 3 + 0 + 4 / 5) / 4,
         wrong=[
             (torch.zeros(2, 3), "int64; got torch.float32"),
             (torch.zeros(2, dtype=torch.int64), r"\[2, 3\], a row of 1 and 0 for each of the 2 rows"),
@@ -136,6 +143,8 @@ ROWS = [
         },
         best=50 * said([0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0]),
         constant=said([0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]),
+        # Ground everywhere, of which the sky has none.
+        constant_score=(1 / 4 + 1 / 6 + 1 + 1 / 4) / 4,
         wrong=[
             (torch.zeros(2, 1, 4), "int64; got torch.float32"),
             (torch.zeros(2, 4, dtype=torch.int64), r"\[2, 1, 4\], a map for each of the 2 rows; got \(2, 4\)"),
@@ -223,6 +232,16 @@ def test_a_constant_answer_is_chance_and_the_best_is_not(row: Row):
     assert row.task.chance(row.best, labels, "validation").sentence is None
     shuffled = row.best[np.random.default_rng(0).permutation(len(labels))]
     assert row.task.chance(shuffled, labels, "validation").guessing
+
+
+@every_task
+def test_the_best_constant_answer_is_the_one_worked_out_by_hand(row: Row):
+    labels = torch.cat([row.labels, row.task.unknown_labels(2)]).numpy()
+    constant = row.task.best_constant(labels)
+    assert constant.name and constant.scores.shape == (len(row.labels),)
+    assert first_metric(row.task).score(constant.scores) == pytest.approx(row.constant_score)
+    outputs = np.concatenate([row.outputs, row.best[:2]])
+    assert row.task.chance(outputs, labels, "test", constant) == row.task.chance(outputs, labels, "test")
 
 
 @every_task

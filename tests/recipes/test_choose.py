@@ -44,8 +44,8 @@ def limits_of(**asked: object) -> list[Limit]:
     return [Limit.read(what, given[what]) for what in get_args(What) if what in given]
 
 
-def chosen(*candidates: Measured, prefer: Prefer = "latency", guessing: float = 0.1, **asked: object) -> Choice:
-    return choose(candidates, limits_of(**asked), TEACHER, prefer=prefer, guessing=guessing)
+def chosen(*candidates: Measured, prefer: Prefer = "latency", constant: float = 0.1, **asked: object) -> Choice:
+    return choose(candidates, limits_of(**asked), TEACHER, prefer=prefer, constant=constant)
 
 
 def plainly(text: str) -> str:
@@ -191,15 +191,22 @@ def test_a_limit_that_guessing_would_keep_says_nothing() -> None:
     assert chosen(plain(score=0.6), quality_loss="42%").outcome == "met"
     assert chosen(plain(score=0.6), quality_loss="43%").outcome is None
     assert chosen(plain(score=0.6), quality_loss="43%", bytes=10).outcome == "not met"
-    assert chosen(plain(), quality_loss="1%", guessing=0.94).outcome is None
+    assert chosen(plain(), quality_loss="1%", constant=0.94).outcome is None
+
+
+def test_a_limit_on_an_error_is_held_against_the_best_constant_too() -> None:
+    """The teacher's RMSE is 1 and that of the mean 1.5: from a quarter more on, half of the way is lost."""
+    rmse, limits = Score("RMSE", points=False), (limits_of(quality_loss="24%"), limits_of(quality_loss="26%"))
+    found = [choose([plain(score=-1.1)], some, -1.0, score=rmse, constant=-1.5) for some in limits]
+    assert [one.outcome for one in found] == ["met", None]
 
 
 def test_nothing_is_green_at_14_percent_against_94() -> None:
     """Whatever loss was allowed, and however well it went on validation."""
     for asked in ("1%", "20%", "50%", "79%", "80%", "90%", "100%", "0.9x", "1x"):
-        lost = choose([plain(score=0.144)], limits_of(quality_loss=asked), 0.943, guessing=0.1)
+        lost = choose([plain(score=0.144)], limits_of(quality_loss=asked), 0.943, constant=0.1)
         assert judged_on_test(lost, 0.943 - 0.144).outcome in (None, "not met")
-        kept = choose([plain(score=0.943)], limits_of(quality_loss=asked), 0.943, guessing=0.1)
+        kept = choose([plain(score=0.943)], limits_of(quality_loss=asked), 0.943, constant=0.1)
         assert judged_on_test(kept, 0.943 - 0.144).outcome in (None, "met on validation only")
 
 

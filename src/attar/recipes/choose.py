@@ -79,7 +79,7 @@ def choose(
     *,
     prefer: Prefer = "latency",
     score: Score = ACCURACY,
-    guessing: float | None = None,
+    constant: float | None = None,
 ) -> Choice:
     """Refuse what is beyond a limit or gains nothing, and take the fastest (smallest, best) of the rest.
 
@@ -95,7 +95,7 @@ def choose(
         teacher: The teacher's score on the same validation data.
         prefer: What decides among candidates within the budget.
         score: The task's score, of which something may be lost.
-        guessing: The score of the best constant answer, which a limit on the loss must stay clear of to say anything;
+        constant: The score of the best constant answer, which a limit on the loss must stay clear of to say anything;
             None where none is known.
     """
     limits = [limit.of(score) for limit in limits]
@@ -134,7 +134,7 @@ def choose(
         by = "" if winner.guessing is not None else f": {refused[winner.name]}"
         alerts.append(f"No candidate {lacking}; {winner.name} comes nearest{by}.")
         why = _tightest(limits, beyond, score)
-    rows = [_reached(winner, limit, candidates, teacher, guessing) for limit in limits]
+    rows = [_reached(winner, limit, candidates, teacher, constant) for limit in limits]
     return Choice(winner.name, " ".join([*alerts, *([why] if why else [])]), refused, rows, alerts, score)
 
 
@@ -222,14 +222,14 @@ def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]],
 
 
 def _reached(
-    one: Measured, limit: Limit, candidates: Sequence[Measured], teacher: float, guessing: float | None
+    one: Measured, limit: Limit, candidates: Sequence[Measured], teacher: float, constant: float | None
 ) -> Reached:
     found, beside = _found(one, limit.what, teacher)
     at = limit.at(beside)
     if limit.what == "quality_loss":
         # As a score an error has a minus, and on its axis it has none.
         lines = [] if at is None else [at - teacher if teacher < 0 else teacher - at]
-        says = guessing is None or bounds(limit, teacher, guessing)
+        says = constant is None or bounds(limit, teacher, constant)
         return Reached(limit=limit, teacher=beside, found=found, bounds=says, lines=lines)
     of_all = {limit.at(other.teacher.get(limit.what)) for other in candidates}
     return Reached(limit=limit, teacher=beside, found=found, lines=sorted(at for at in of_all if at is not None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,9 +15,8 @@ from attar.evidence.measure import labels_of
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
-from attar.tasks.classification import Classification
-from attar.tasks.metrics.metric import Metric
-from attar.tasks.task import Chance, Task
+from attar.tasks.intervals import difference_margin
+from attar.tasks.task import Chance, Task, first_metric
 
 
 def beaten_of(context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits]) -> dict[str, str]:
@@ -57,12 +55,14 @@ def chosen(
     """
     labels, task = labels_of(context.dataset.validation), context.dataset.task
 
-    def luck(name: str) -> Chance:
-        return task.chance(validation_logits[name], labels, "validation")
-
+    constant = task.best_constant(labels)
+    luck = {
+        name: task.chance(validation_logits[name], labels, "validation", constant)
+        for name in [teacher_name(validation_logits), *(one.name for one in contenders.candidates())]
+    }
     scores = {name: score_of(task, outputs, labels) for name, outputs in validation_logits.items()}
     options = [
-        _measured(one, contenders, scores[one.name], luck(one.name), measured)
+        _measured(one, contenders, scores[one.name], luck[one.name], measured)
         for one in contenders.candidates()
         if one.name not in beaten
     ]
@@ -73,11 +73,11 @@ def chosen(
         scores[teacher],
         prefer=budget.prefer,
         score=judged_by(task),
-        guessing=_most_frequent(labels) if isinstance(task, Classification) else None,
+        constant=first_metric(task).score(constant.scores),
     )
     of_each = {name: task.scores(validation_logits[name], labels) for name in (teacher, choice.winner)}
     choice = _spread(choice, task, of_each[teacher], of_each[choice.winner])
-    subjects = {"The teacher": luck(teacher).sentence, choice.winner: luck(choice.winner).sentence}
+    subjects = {"The teacher": luck[teacher].sentence, choice.winner: luck[choice.winner].sentence}
     alerts = [f"{who} {sentence}." for who, sentence in subjects.items() if sentence is not None]
     winner = contenders.by_name[choice.winner]
     if winner.kind == "baseline":
@@ -96,12 +96,8 @@ def chosen(
 
 def judged_by(task: Task) -> Score:
     """The score of which a budget says how much may be lost: the task's first metric."""
-    metric = _metric(task)
+    metric = first_metric(task)
     return Score(metric.title, points=metric.higher_is_better)
-
-
-def _metric(task: Task) -> Metric:
-    return next(iter(task.metrics.values()))
 
 
 def score_of(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
@@ -112,14 +108,7 @@ def score_of(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
         outputs: ``[n, ...]``.
         labels: ``[n, ...]``.
     """
-    mean = float(task.scores(outputs, labels).mean())
-    return -math.sqrt(-mean) if _metric(task).root else mean
-
-
-def _most_frequent(labels: NDArray[Any]) -> float:
-    """The accuracy of always giving the most frequent class."""
-    known = labels[labels >= 0]
-    return float(np.bincount(known).max(initial=0)) / max(1, len(known))
+    return first_metric(task).score(task.scores(outputs, labels))
 
 
 def _spread(choice: Choice, task: Task, teacher: NDArray[Any], winner: NDArray[Any]) -> Choice:
@@ -128,9 +117,8 @@ def _spread(choice: Choice, task: Task, teacher: NDArray[Any], winner: NDArray[A
         low, high = paired_difference(teacher, winner).interval
         half = (high - low) / 2
     else:
-        half = 1.96 * float((teacher - winner).std()) / math.sqrt(len(teacher))
-        if _metric(task).root:  # the change of a root is that of what is under it, over twice the root
-            half /= max(2 * math.sqrt(-float(winner.mean())), 1e-12)
+        root = first_metric(task).root  # of errors, which scores turn
+        half = difference_margin(*((-one if root else one) for one in (teacher, winner)), root=root)
     rows = [replace(row, spread=half) if row.limit.what == "quality_loss" else row for row in choice.budget]
     return replace(choice, budget=rows)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr  # type: ignore[import-untyped]
 
-from attar.tasks.task import Chance
+from attar.tasks.task import Chance, Constant
 
-_LEVEL = 0.05
-"""Of both one-sided tests."""
+LEVEL = 0.05
+"""Of both one-sided tests: of being better than a constant, and than guessing."""
 
 _DEALS, _DEALT = 100, 1024
 """How often predictions are dealt out to the examples at random, and how many of them at most."""
@@ -26,11 +26,11 @@ def against_chance(
     scores_of: ScoresOf,
     predictions: NDArray[Any],
     labels: NDArray[Any],
-    constants: Mapping[str, NDArray[Any]],
+    constant: Constant,
     title: str,
     split: str,
 ) -> Chance:
-    """Compare predictions with the best of some constant answers, and with themselves dealt out at random.
+    """Compare predictions with the best constant answer, and with themselves dealt out at random.
 
     Better than a constant means that the mean difference to it, over the examples, would come with a probability below
     0.05 if there were none (paired t test, one-sided). Guessing means that the predictions, dealt out to the examples
@@ -40,25 +40,54 @@ def against_chance(
         scores_of: How good each prediction is.
         predictions: ``[n, ...]``, what the model says.
         labels: ``[n, ...]``, something known of each.
-        constants: Answers ``[...]`` that are the same for all examples, by what sentences call them.
+        constant: The best answer that is the same for all examples.
         title: What the mean score is called.
         split: What the examples are called.
     """
     if bool((labels == labels[:1]).all()):  # nothing to tell apart
         return Chance(None, False)
-    mine = scores_of(predictions, labels)
-    others = {name: scores_of(np.broadcast_to(one, predictions.shape), labels) for name, one in constants.items()}
-    name, best = max(others.items(), key=lambda pair: float(pair[1].mean()))
-    guessing = _is_guessing(scores_of, predictions, labels)
-    if not guessing and _is_larger(mine - best):
+    mine, best = scores_of(predictions, labels), constant.scores
+    same = bool((predictions == predictions[:1]).all())
+    return judged(
+        is_better=is_larger(mine - best),
+        is_guessing=_is_guessing(scores_of, predictions, labels),
+        same=f" ({title} {mine.mean():.3f})" if same else None,
+        compared=f"its {title} is {mine.mean():.3f} on {len(labels):,} {split} examples, and {constant.name} for all "
+        f"gives {best.mean():.3f}",
+        split=split,
+    )
+
+
+def judged(*, is_better: bool, is_guessing: bool, same: str | None, compared: str, split: str) -> Chance:
+    """What there is to say once a model was compared.
+
+    Args:
+        is_better: Whether it is measurably better than the best constant answer.
+        is_guessing: Whether its predictions have nothing to do with the labels.
+        same: Where it gives the same prediction for all examples, what follows this fact; None where it does not.
+        compared: Its figure and that of the constant, as a clause.
+        split: What the examples are called.
+    """
+    if is_better and not is_guessing:
         return Chance(None, False)
-    if bool((predictions == predictions[:1]).all()):
-        return Chance(f"gives every {split} example the same prediction ({title} {mine.mean():.3f})", True)
-    constant = f"{name} for all gives {best.mean():.3f}"
-    counted = f"its {title} is {mine.mean():.3f} on {len(labels):,} {split} examples, and {constant}"
-    if guessing:
-        return Chance(f"is at chance: {counted}", True)
-    return Chance(f"is not measurably better than a constant: {counted}", False)
+    if same is not None:
+        return Chance(f"gives every {split} example the same prediction{same}", True)
+    if is_guessing:
+        return Chance(f"is at chance: {compared}", True)
+    return Chance(f"is not measurably better than a constant: {compared}", False)
+
+
+def is_larger(differences: NDArray[np.float64]) -> bool:
+    """Whether a mean is above 0, by a one-sided t test.
+
+    Args:
+        differences: ``[n]``, at least one; of one alone nothing can be said.
+    """
+    count, mean = len(differences), float(differences.mean())
+    error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
+    if error == 0:
+        return mean > 0
+    return bool(stdtr(max(1, count - 1), -mean / error) < LEVEL)
 
 
 def _is_guessing(scores_of: ScoresOf, predictions: NDArray[Any], labels: NDArray[Any]) -> bool:
@@ -66,13 +95,4 @@ def _is_guessing(scores_of: ScoresOf, predictions: NDArray[Any], labels: NDArray
     some, true = predictions[::step], labels[::step]
     draw = np.random.default_rng(0)
     dealt = [float(scores_of(some[draw.permutation(len(some))], true).mean()) for _ in range(_DEALS)]
-    return float(scores_of(some, true).mean()) <= float(np.quantile(dealt, 1 - _LEVEL))
-
-
-def _is_larger(differences: NDArray[np.float64]) -> bool:
-    """Whether a mean is above 0, by a one-sided t test."""
-    count, mean = len(differences), float(differences.mean())
-    error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
-    if error == 0:
-        return mean > 0
-    return bool(stdtr(max(1, count - 1), -mean / error) < _LEVEL)
+    return float(scores_of(some, true).mean()) <= float(np.quantile(dealt, 1 - LEVEL))

@@ -15,16 +15,15 @@ from pydantic import ConfigDict
 from scipy.special import bdtrc, ndtri  # type: ignore[import-untyped]
 from torch import Tensor
 
-from attar.errors import Words, must
+from attar.errors import must
 from attar.formatting import percent, percent_interval, significant
+from attar.tasks.chance import LEVEL, judged
+from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
 from attar.tasks.intervals import wilson
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.classification import brier_scores, calibration_error, is_right, log_losses
 from attar.tasks.metrics.metric import Floats, Metric
-from attar.tasks.task import Chance, Losses
-
-_LEVEL = 0.05
-"""Of both one-sided tests of chance."""
+from attar.tasks.task import Chance, Constant, Losses
 
 ACCURACY = Metric(name="accuracy", title="accuracy", higher_is_better=True, unit="share", of_each=is_right)
 _LOG_LOSS = Metric(name="log_loss", title="log loss", higher_is_better=False, unit="nats", of_each=log_losses)
@@ -118,9 +117,7 @@ class Classification:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) < len(self.classes):
-            got = list(self.classes)
-            raise must("classes", "a classification", "different names, at least one", got, "Name each class once")
+        check_names(self.classes, "classes", "a classification", "class")
 
     @property
     def shape(self) -> tuple[int]:
@@ -143,29 +140,15 @@ class Classification:
 
     def check_labels(self, labels: Tensor, rows: int, of: str) -> None:
         """See that labels are class numbers, one for each example."""
-        if labels.dtype != torch.int64:
-            raise must("labels", of, "int64", labels.dtype, "Convert them with .long()")
+        check_integers(labels, of)
         if labels.shape != (rows,):
             raise must("labels", of, f"one for each of the {rows} rows", tuple(labels.shape), "Leave none out")
-        if not rows:
-            return
-        least, most = (int(value) for value in labels.aminmax())
-        if not ABSENT <= least <= most < len(self.classes):
-            count = len(self.classes)
-            rule = f"from 0 to {count - 1} (there are {count} classes), or -1 where unknown"
-            remedy = "Number the classes from 0, or name all of them in classes"
-            raise must("labels", of, rule, Words(f"{least} .. {most}"), remedy)
+        check_class_numbers(labels, len(self.classes), of, "where unknown")
 
     def check_enough(self, labels: Tensor, of: str) -> None:
         """See that there are two classes at least, and examples of each where there are any."""
-        if len(self.classes) < 2:
-            raise must("classes", of, "two or more different names", self.classes, "Name each class once")
-        known = labels[labels != ABSENT]
-        counts = torch.bincount(known, minlength=len(self.classes)).tolist()
-        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
-        if len(known) and empty:
-            remedy = "Give examples of it, or number and name only the classes that have some"
-            raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {empty}"), remedy)
+        remedy = "Give examples of it, or number and name only the classes that have some"
+        check_every_class(labels, self.classes, of, remedy)
 
     def known(self, labels: Tensor) -> Tensor:
         """``[n]`` bool: whose class is known."""
@@ -187,13 +170,9 @@ class Classification:
 
     def quality(self, outputs: Floats, labels: NDArray[Any]) -> ClassificationQuality:
         """How good logits are; see `attar.tasks.task.Task.quality`."""
-        logits, truth = self._known(outputs, labels)
-        if not len(truth):
-            raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
-        if not np.isfinite(logits).all():
-            bad = int(np.flatnonzero(labels != ABSENT)[~np.isfinite(logits).all(axis=1)][0])
-            got = Words(f"row {bad}: {outputs[bad]}")
-            raise must("logits", "quality", "finite", got, "The model overflows on this example")
+        known = self._known(outputs, labels)
+        check_judged(outputs, known, "logits")
+        logits, truth = outputs[known], labels[known].astype(np.int64)
         right = is_right(logits, truth)
         examples, hits = len(truth), int(right.sum())
         totals = np.bincount(truth, minlength=len(self.classes))
@@ -213,8 +192,8 @@ class Classification:
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each example whose class is known is right."""
-        logits, truth = self._known(outputs, labels)
-        return is_right(logits, truth)
+        known = self._known(outputs, labels)
+        return is_right(outputs[known], labels[known])
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of examples on which two models name the same class."""
@@ -223,43 +202,47 @@ class Classification:
             raise must("logits", "agreement", "two [n, classes] arrays of one shape", got, "Run both on the same split")
         return float((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).mean())
 
-    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
+    def best_constant(self, labels: NDArray[Any]) -> Constant:
+        """The most frequent class."""
+        truth = labels[labels != ABSENT].astype(np.int64)
+        most = int(np.bincount(truth, minlength=len(self.classes)).argmax())
+        return Constant(repr(self.classes[most]), truth == most)
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:
         """Compare a model's predictions with always giving the most frequent class, and with guessing.
 
         Better than the constant means that so many right predictions, or more, would come with a probability below 0.05
         if each were right as often as the constant. Guessing means that the predictions, dealt out to the examples at
         random, would be right as often (mean and variance of a random permutation, one-sided at 0.05).
         """
-        logits, truth = self._known(outputs, labels)
-        predictions, examples, count = logits.argmax(axis=1), len(truth), len(self.classes)
+        known = self._known(outputs, labels)
+        predictions, truth = outputs[known].argmax(axis=1), labels[known].astype(np.int64)
+        examples, count = len(truth), len(self.classes)
         predicted_counts = np.bincount(predictions, minlength=count).astype(np.float64)
         label_counts = np.bincount(truth, minlength=count).astype(np.float64)
         if np.count_nonzero(label_counts) < 2:  # nothing to tell apart
             return Chance(None, False)
-        right, most = int((predictions == truth).sum()), int(label_counts.argmax())
-        share = float(label_counts[most]) / examples
-        guessing = right <= _by_guessing(predicted_counts, label_counts)
-        if not guessing and bdtrc(right - 1, examples, share) < _LEVEL:
-            return Chance(None, False)
-        shown = f"{right / examples:.1%}"
-        if np.count_nonzero(predicted_counts) == 1:
-            only = self.classes[int(predicted_counts.argmax())]
-            return Chance(f"gives every {split} example the same prediction, {only!r} ({shown})", True)
-        constant = f"always predicting {self.classes[most]!r} gives {share:.1%}"
-        counted = f"{shown} of {examples:,} {split} examples are right, and {constant}"
-        if guessing:
-            return Chance(f"is at chance: {counted}", True)
-        return Chance(f"is not measurably better than a constant: {counted}", False)
+        best = self.best_constant(labels) if constant is None else constant
+        right, share = int((predictions == truth).sum()), float(best.scores.mean())
+        shown, only = f"{right / examples:.1%}", self.classes[int(predicted_counts.argmax())]
+        return judged(
+            is_better=bool(bdtrc(right - 1, examples, share) < LEVEL),
+            is_guessing=right <= _by_guessing(predicted_counts, label_counts),
+            same=f", {only!r} ({shown})" if np.count_nonzero(predicted_counts) == 1 else None,
+            compared=f"{shown} of {examples:,} {split} examples are right, and always predicting {best.name} gives "
+            f"{share:.1%}",
+            split=split,
+        )
 
     def label_in_words(self, label: Tensor) -> str:
         """The name of the class."""
         return "unknown" if int(label) == ABSENT else self.classes[int(label)]
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
-        """Logits and labels of the examples whose class is known.
+    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """``[n]``, the class of which examples is known.
 
         Raises:
-            BadInput: If they do not fit each other or the classes.
+            BadInput: If logits and labels do not fit each other or the classes.
         """
         count = len(self.classes)
         if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape[:1]:
@@ -268,8 +251,7 @@ class Classification:
         if len(labels) and not ABSENT <= labels.min() <= labels.max() < count:
             ends = (int(labels.min()), int(labels.max()))
             raise must("labels", "quality", f"from 0 to {count - 1}, or -1 for not known", ends, "Check the data")
-        known = labels != ABSENT
-        return logits[known], labels[known].astype(np.int64)
+        return np.asarray(labels != ABSENT)
 
 
 def _by_guessing(predicted_counts: NDArray[np.float64], label_counts: NDArray[np.float64]) -> float:
@@ -280,4 +262,4 @@ def _by_guessing(predicted_counts: NDArray[np.float64], label_counts: NDArray[np
     unequal = float(pairs.sum() ** 2 - np.square(pairs).sum())
     same = float((pairs * (examples - predicted_counts) * (examples - label_counts)).sum())
     variance = (same + unequal) / (examples**2 * max(1.0, examples - 1))
-    return mean + float(ndtri(1 - _LEVEL)) * math.sqrt(variance)
+    return mean + float(ndtri(1 - LEVEL)) * math.sqrt(variance)

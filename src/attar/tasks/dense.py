@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from torch import Tensor
 
-from attar.errors import Words, must
+from attar.errors import must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
+from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
 from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import dense as metrics
+from attar.tasks.metrics.dense import Overlaps, overlaps
 from attar.tasks.metrics.metric import Floats, Metric
-from attar.tasks.task import Chance, Losses
+from attar.tasks.task import Chance, Constant, Losses
 
 _IOU = Metric(name="iou", title="IoU per image", higher_is_better=True, unit="share", of_each=metrics.image_ious)
 _ACCURACY = Metric(
@@ -136,9 +138,7 @@ class Dense:
     size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) < len(self.classes):
-            got = list(self.classes)
-            raise must("classes", "a task of dense maps", "different names, at least one", got, "Name each class once")
+        check_names(self.classes, "classes", "a task of dense maps", "class")
         size: Any = self.size
         is_size = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
         if not is_size or len(self.classes) * size[0] * size[1] > _MOST:
@@ -166,29 +166,16 @@ class Dense:
 
     def check_labels(self, labels: Tensor, rows: int, of: str) -> None:
         """See that there is a map of class numbers for each example."""
-        if labels.dtype != torch.int64:
-            raise must("labels", of, "int64", labels.dtype, "Convert them with .long()")
+        check_integers(labels, of)
         if labels.shape != (rows, *self.size):
             rule = f"[{rows}, {self.size[0]}, {self.size[1]}], a map for each of the {rows} rows"
             raise must("labels", of, rule, tuple(labels.shape), "Leave none out")
-        if not rows:
-            return
-        least, most = (int(value) for value in labels.aminmax())
-        if not ABSENT <= least <= most < len(self.classes):
-            count = len(self.classes)
-            rule = f"from 0 to {count - 1} (there are {count} classes), or -1 where a position does not count"
-            remedy = "Number the classes from 0, or name all of them in classes"
-            raise must("labels", of, rule, Words(f"{least} .. {most}"), remedy)
+        check_class_numbers(labels, len(self.classes), of, "where a position does not count")
 
     def check_enough(self, labels: Tensor, of: str) -> None:
         """See that there are two classes at least, and a position of each where there are any."""
-        if len(self.classes) < 2:
-            raise must("classes", of, "two or more different names", self.classes, "Name each class once")
-        counts = torch.bincount(labels[labels != ABSENT], minlength=len(self.classes)).tolist()
-        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
-        if any(counts) and empty:
-            remedy = "Give maps that have it, or number and name only the classes that some have"
-            raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {empty}"), remedy)
+        remedy = "Give maps that have it, or number and name only the classes that some have"
+        check_every_class(labels, self.classes, of, remedy)
 
     def known(self, labels: Tensor) -> Tensor:
         """``[n]`` bool: of which a position is known."""
@@ -216,55 +203,58 @@ class Dense:
 
     def quality(self, outputs: Floats, labels: NDArray[Any]) -> DenseQuality:
         """How good logits are; see `attar.tasks.task.Task.quality`."""
-        logits, truth = self._known(outputs, labels)
-        if not len(truth):
-            raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
-        finite = np.isfinite(logits).all(axis=(1, 2, 3))
-        if not finite.all():
-            bad = int(np.flatnonzero((labels != ABSENT).any(axis=(1, 2)))[~finite][0])
-            got = Words(f"row {bad} with {int((~np.isfinite(outputs[bad])).sum())} numbers that are not")
-            raise must("logits", "quality", "finite", got, "The model overflows on this example")
-        predictions = logits.argmax(axis=1)
-        ious = metrics.class_ious(logits, truth)
+        known = self._known(outputs, labels)
+        check_judged(outputs, known, "logits")
+        named = metrics.class_maps(outputs)
+        counts = overlaps(named, labels, len(self.classes))
+        ious = counts.image_ious()[known]
         return DenseQuality(
-            examples=len(truth),
-            iou=_IOU.figure(logits, truth),
-            interval=mean_interval(metrics.image_ious(logits, truth)),
-            accuracy=_ACCURACY.figure(logits, truth),
-            mean_iou=float(np.nanmean(ious)),
-            log_loss=_LOG_LOSS.figure(logits, truth),
-            rmse=_RMSE.figure(logits, truth),
-            per_class={
-                name: _of_class(predictions, truth, number, float(ious[number]))
-                for number, name in enumerate(self.classes)
-            },
+            examples=int(known.sum()),
+            iou=_IOU.of(ious),
+            interval=mean_interval(ious),
+            accuracy=_ACCURACY.of(metrics.accuracies_of_maps(named, labels)[known]),
+            mean_iou=float(np.nanmean(counts.class_ious())),
+            log_loss=_LOG_LOSS.of(metrics.pixel_log_losses(outputs, labels)[known]),
+            rmse=_RMSE.of(metrics.pixel_brier_scores(outputs, labels)[known]),
+            per_class={name: _of_class(counts, number) for number, name in enumerate(self.classes)},
         )
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.float64]:
         """Intersection over union of each image of which something is known."""
-        return metrics.image_ious(*self._known(outputs, labels))
+        known = self._known(outputs, labels)
+        ious: NDArray[np.float64] = metrics.image_ious(outputs, labels)[known]
+        return ious
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of all positions at which two models name the same class."""
         if outputs_a.ndim != 4 or outputs_a.shape != outputs_b.shape or not outputs_a.size:
             got, rule = (outputs_a.shape, outputs_b.shape), "two [n, classes, height, width] arrays of one shape"
             raise must("logits", "agreement", rule, got, "Run both on the same split")
-        return float((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).mean())
+        return float((metrics.class_maps(outputs_a) == metrics.class_maps(outputs_b)).mean())
 
-    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
-        """Compare with one class everywhere, with the most frequent class of each position, and with guessing."""
-        logits, truth = self._known(outputs, labels)
-        numbers = range(len(self.classes))
-        constants = {f"{name!r} everywhere": np.full(self.size, one) for one, name in enumerate(self.classes)}
-        frequent = np.stack([(truth == one).sum(axis=0) for one in numbers]).argmax(axis=0)
-        constants["the most frequent class of each position"] = frequent
+    def best_constant(self, labels: NDArray[Any]) -> Constant:
+        """One class everywhere, or the most frequent class of each position."""
+        truth = labels[(labels != ABSENT).any(axis=(1, 2))]
+        frequent = np.stack([(truth == one).sum(axis=0) for one in range(len(self.classes))]).argmax(axis=0)
+        counts = overlaps(np.broadcast_to(frequent, truth.shape), truth, len(self.classes))
+        # Of one class everywhere its own share of the positions is the intersection over union, and others have none.
+        positions, there = counts.true.sum(axis=1), (counts.true > 0).sum(axis=1)
+        candidates = [
+            Constant(f"{name!r} everywhere", counts.true[:, number] / positions / there)
+            for number, name in enumerate(self.classes)
+        ]
+        candidates.append(Constant("the most frequent class of each position", counts.image_ious()))
+        return max(candidates, key=lambda one: float(one.scores.mean()))
 
-        def scores(predictions: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
-            return metrics.image_ious(
-                np.stack([predictions == one for one in numbers], axis=1).astype(np.float32), true
-            )
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:
+        """Compare with the best constant answer and with guessing; see `attar.tasks.chance.against_chance`."""
+        known = self._known(outputs, labels)
+        best = self.best_constant(labels) if constant is None else constant
 
-        return against_chance(scores, logits.argmax(axis=1), truth, constants, "IoU per image", split)
+        def scores(named: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
+            return overlaps(named, true, len(self.classes)).image_ious()
+
+        return against_chance(scores, metrics.class_maps(outputs)[known], labels[known], best, "IoU per image", split)
 
     def label_in_words(self, label: Tensor) -> str:
         """The classes in a map with their shares of its positions, the largest first."""
@@ -275,27 +265,25 @@ class Dense:
         order = counts.argsort(descending=True, stable=True).tolist()
         return ", ".join(f"{self.classes[one]} {int(counts[one]) / len(known):.0%}" for one in order if counts[one])
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
-        """Logits and labels of the images of which something is known.
+    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """``[n]``, of which images something is known. A copy of logits would take as much memory as they do.
 
         Raises:
-            BadInput: If they do not fit each other or the classes.
+            BadInput: If logits and labels do not fit each other or the classes.
         """
         if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
             got = (logits.shape, labels.shape)
             rule = f"[n, {', '.join(map(str, self.shape))}] and [n, {', '.join(map(str, self.size))}]"
             raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
-        known = (labels != ABSENT).any(axis=(1, 2))
-        return logits[known], labels[known].astype(np.int64)
+        return np.asarray((labels != ABSENT).any(axis=(1, 2)))
 
 
-def _of_class(predictions: NDArray[np.int64], labels: NDArray[np.int64], number: int, iou: float) -> RegionQuality:
-    """The figures of one class, from ``[n, height, width]`` arrays."""
-    there = labels == number
-    positions = int(there.sum())
+def _of_class(counts: Overlaps, number: int) -> RegionQuality:
+    """The figures of one class."""
+    named, true, both = (int(one[:, number].sum()) for one in (counts.named, counts.true, counts.both))
     return RegionQuality(
-        examples=int(there.any(axis=(1, 2)).sum()),
-        positions=positions,
-        accuracy=int((there & (predictions == number)).sum()) / positions if positions else None,
-        iou=None if np.isnan(iou) else iou,
+        examples=int((counts.true[:, number] > 0).sum()),
+        positions=true,
+        accuracy=both / true if true else None,
+        iou=both / (named + true - both) if named + true else None,
     )

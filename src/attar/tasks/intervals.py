@@ -99,3 +99,25 @@ def root_mean_interval(squares: NDArray[np.float64], *, level: float = 0.95) -> 
         return math.sqrt(mean), math.sqrt(mean)
     margin = float(stdtrit(count - 1, (1 + level) / 2)) * float(squares.std(ddof=1)) / math.sqrt(count)
     return math.sqrt(max(0.0, mean - margin)), math.sqrt(mean + margin)
+
+
+def difference_margin(values_a: NDArray[Any], values_b: NDArray[Any], *, root: bool = False) -> float:
+    """Half the 95% interval of the difference of two means over the same examples, or of the roots of two means.
+
+    A root changes as what is under it does over twice the root: a model's own root, as that of the other may be far
+    from it (delta method). The differences of the examples are paired.
+
+    Args:
+        values_a: ``[n]``, at least one; at least 0 where ``root``.
+        values_b: ``[n]``, of the same examples in the same order.
+        root: Whether roots of the means are compared.
+
+    Example:
+        >>> difference_margin(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])).__round__(4)
+        0.4244
+    """
+    parts = [np.asarray(values, np.float64) for values in (values_a, values_b)]
+    if root:
+        # A mean of 0 has no spread, and nothing to divide.
+        parts = [values / (2 * math.sqrt(float(values.mean())) or 1.0) for values in parts]
+    return 1.96 * float((parts[0] - parts[1]).std()) / math.sqrt(len(parts[0]))

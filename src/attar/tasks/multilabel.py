@@ -16,11 +16,12 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
+from attar.tasks.checks import check_integers, check_judged, check_names
 from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import multilabel as metrics
 from attar.tasks.metrics.metric import Floats, Metric
-from attar.tasks.task import Chance, Losses
+from attar.tasks.task import Chance, Constant, Losses
 
 _F1 = Metric(name="f1", title="F1 per example", higher_is_better=True, unit="share", of_each=metrics.f1_scores)
 _ACCURACY = Metric(
@@ -133,9 +134,7 @@ class MultiLabel:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) < len(self.classes):
-            got = list(self.classes)
-            raise must("classes", "a multi-label task", "different names, at least one", got, "Name each label once")
+        check_names(self.classes, "classes", "a multi-label task", "label")
 
     @property
     def shape(self) -> tuple[int]:
@@ -158,8 +157,7 @@ class MultiLabel:
 
     def check_labels(self, labels: Tensor, rows: int, of: str) -> None:
         """See that there are a 1, 0 or -1 for each label of each example."""
-        if labels.dtype != torch.int64:
-            raise must("labels", of, "int64", labels.dtype, "Convert them with .long()")
+        check_integers(labels, of)
         count = len(self.classes)
         if labels.shape != (rows, count):
             rule = f"[{rows}, {count}], a row of 1 and 0 for each of the {rows} rows"
@@ -204,14 +202,9 @@ class MultiLabel:
 
     def quality(self, outputs: Floats, labels: NDArray[Any]) -> MultiLabelQuality:
         """How good logits are; see `attar.tasks.task.Task.quality`."""
-        logits, truth = self._known(outputs, labels)
-        if not len(truth):
-            raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
-        if not np.isfinite(logits).all():
-            known = np.flatnonzero((labels != ABSENT).any(axis=1))
-            bad = int(known[~np.isfinite(logits).all(axis=1)][0])
-            got = Words(f"row {bad}: {outputs[bad]}")
-            raise must("logits", "quality", "finite", got, "The model overflows on this example")
+        known = self._known(outputs, labels)
+        check_judged(outputs, known, "logits")
+        logits, truth = outputs[known], labels[known]
         return MultiLabelQuality(
             examples=len(truth),
             f1=_F1.figure(logits, truth),
@@ -226,7 +219,8 @@ class MultiLabel:
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.float64]:
         """F1 of each example of which a label is known."""
-        return metrics.f1_scores(*self._known(outputs, labels))
+        known = self._known(outputs, labels)
+        return metrics.f1_scores(outputs[known], labels[known])
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of all labels about which two models say the same."""
@@ -235,17 +229,26 @@ class MultiLabel:
             raise must("logits", "agreement", "two [n, labels] arrays of one shape", got, "Run both on the same split")
         return float(((outputs_a > 0) == (outputs_b > 0)).mean())
 
-    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
-        """Compare with naming the same labels for all examples, the most frequent ones, and with guessing."""
-        logits, truth = self._known(outputs, labels)
+    def best_constant(self, labels: NDArray[Any]) -> Constant:
+        """No label, or the most frequent ones, however many of them are best."""
+        truth = labels[(labels != ABSENT).any(axis=1)]
         order = np.argsort(-(truth == 1).sum(axis=0), kind="stable")
-        constants = {"no label": np.zeros(len(order), bool)}
-        for count in range(1, len(order) + 1):
-            label = repr(self.classes[int(order[0])]) if count == 1 else f"the {count} most frequent labels"
-            constants[label] = np.isin(np.arange(len(order)), order[:count])
-        return against_chance(
-            lambda named, true: metrics.f1_scores(named - 0.5, true), logits > 0, truth, constants, "F1", split
-        )
+        best, named = None, np.zeros(len(order), bool)
+        for count in range(len(order) + 1):
+            if count:
+                named[order[count - 1]] = True
+            scores = _f1_of_named(np.broadcast_to(named, truth.shape), truth)
+            if best is None or scores.mean() > best.scores.mean():
+                name = f"the {count} most frequent labels" if count > 1 else "no label"
+                best = Constant(repr(self.classes[int(order[0])]) if count == 1 else name, scores)
+        assert best is not None, "no label is one answer"
+        return best
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:
+        """Compare with the best constant answer and with guessing; see `attar.tasks.chance.against_chance`."""
+        known = self._known(outputs, labels)
+        best = self.best_constant(labels) if constant is None else constant
+        return against_chance(_f1_of_named, outputs[known] > 0, labels[known], best, "F1", split)
 
     def label_in_words(self, label: Tensor) -> str:
         """The names of the labels that hold."""
@@ -253,18 +256,22 @@ class MultiLabel:
             return "unknown"
         return ", ".join(name for name, value in zip(self.classes, label.tolist(), strict=True) if value == 1) or "none"
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
-        """Logits and labels of the examples of which something is known.
+    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """``[n]``, of which examples something is known.
 
         Raises:
-            BadInput: If they do not fit each other or the labels.
+            BadInput: If logits and labels do not fit each other or the names.
         """
         count = len(self.classes)
         if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape:
             got, rule = (logits.shape, labels.shape), f"[n, {count}] each"
             raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
-        known = (labels != ABSENT).any(axis=1)
-        return logits[known], labels[known].astype(np.int64)
+        return np.asarray((labels != ABSENT).any(axis=1))
+
+
+def _f1_of_named(named: NDArray[np.bool_], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """F1 of each example, of labels that are named or not."""
+    return metrics.f1_scores(named - 0.5, labels)
 
 
 def _of_label(logits: Floats, labels: NDArray[np.int64]) -> LabelQuality:

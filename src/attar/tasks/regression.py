@@ -12,18 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict
-from scipy.special import ndtri, stdtr  # type: ignore[import-untyped]
+from scipy.special import ndtri  # type: ignore[import-untyped]
 from torch import Tensor
 
 from attar.errors import Words, must
 from attar.formatting import significant
+from attar.tasks.chance import LEVEL, is_larger, judged
+from attar.tasks.checks import check_judged, check_names
 from attar.tasks.intervals import root_mean_interval
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.metrics.regression import RMSE_OF_VALUES, absolute_errors, r2, squared_errors
-from attar.tasks.task import Chance, Losses
-
-_LEVEL = 0.05
-"""Of both one-sided tests of chance."""
+from attar.tasks.task import Chance, Constant, Losses
 
 _MAE = Metric(name="mae", title="mean absolute error", higher_is_better=False, unit="target", of_each=absolute_errors)
 _R2 = Metric(name="r2", title="R²", higher_is_better=True, unit="number", of_all=r2)
@@ -41,7 +40,7 @@ class RegressionQuality:
         mae: Mean absolute error, in the unit of the values.
         r2: Share of the variance of the true values that is explained, at most 1, mean over the values; below 0 for
             what is worse than their mean.
-        per_value: RMSE of each value by name.
+        per_value: RMSE of each value by name; None for one that is known of no example.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -51,7 +50,7 @@ class RegressionQuality:
     interval: tuple[float, float]
     mae: float
     r2: float
-    per_value: dict[str, float]
+    per_value: dict[str, float | None]
 
     def __str__(self) -> str:
         low, high = map(significant, self.interval)
@@ -89,9 +88,7 @@ class Regression:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.names or len(set(self.names)) < len(self.names):
-            got = list(self.names)
-            raise must("names", "a regression", "different names, at least one", got, "Name each value once")
+        check_names(self.names, "names", "a regression", "value")
 
     @property
     def shape(self) -> tuple[int]:
@@ -148,13 +145,9 @@ class Regression:
 
     def quality(self, outputs: Floats, labels: NDArray[Any]) -> RegressionQuality:
         """How good values are; see `attar.tasks.task.Task.quality`."""
-        values, truth = self._known(outputs, labels)
-        if not len(truth):
-            raise must("labels", "quality", "known for at least one example", Words("none"), "Give a split with labels")
-        if not np.isfinite(values).all():
-            bad = int(np.flatnonzero(~np.isnan(labels).all(axis=1))[~np.isfinite(values).all(axis=1)][0])
-            got = Words(f"row {bad}: {outputs[bad]}")
-            raise must("outputs", "quality", "finite", got, "The model overflows on this example")
+        known = self._known(outputs, labels)
+        check_judged(outputs, known, "outputs")
+        values, truth = outputs[known], labels[known]
         columns = range(len(self.names))
         return RegressionQuality(
             examples=len(truth),
@@ -167,35 +160,40 @@ class Regression:
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.float64]:
         """Squared error of each example of which a value is known, with a minus."""
-        return -squared_errors(*self._known(outputs, labels))
+        known = self._known(outputs, labels)
+        return -squared_errors(outputs[known], labels[known])
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> None:
         """Nothing is named; how far outputs are apart is their parity."""
         return None
 
-    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
+    def best_constant(self, labels: NDArray[Any]) -> Constant:
+        """The mean of each value."""
+        truth = labels[~np.isnan(labels).all(axis=1)]
+        return Constant("their mean", -squared_errors(np.broadcast_to(_means(truth), truth.shape), truth))
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:
         """Compare a model's predictions with always giving the mean of the labels, and with guessing.
 
         Better than the constant means that a one-sided t test of the paired squared errors says so at 0.05. Guessing
         means that the predictions, dealt out to the examples at random, would be as near in 1 of 20 cases (mean and
         variance of a random permutation; where values are missing their mean stands).
         """
-        values, truth = self._known(outputs, labels)
-        means = np.nanmean(truth.astype(np.float64), axis=0)
-        centered = np.nan_to_num(truth - means)
+        known = self._known(outputs, labels)
+        values, truth = outputs[known], labels[known]
+        centered = np.nan_to_num(truth - _means(truth))
         if len(truth) < 2 or not centered.any():  # nothing to tell apart
             return Chance(None, False)
-        errors, constant = squared_errors(values, truth), squared_errors(np.broadcast_to(means, truth.shape), truth)
-        guessing = not _goes_with(values, centered)
-        if not guessing and _is_larger(constant - errors):
-            return Chance(None, False)
-        root, of_mean = (significant(math.sqrt(one.mean())) for one in (errors, constant))
-        if bool((values == values[0]).all()):
-            return Chance(f"gives every {split} example the same prediction (RMSE {root})", True)
-        compared = f"RMSE {root} on {len(truth):,} {split} examples, and always predicting their mean gives {of_mean}"
-        if guessing:
-            return Chance(f"is at chance: {compared}", True)
-        return Chance(f"is not measurably better than a constant: {compared}", False)
+        best, mine = self.best_constant(labels) if constant is None else constant, -squared_errors(values, truth)
+        root, of_best = (significant(-RMSE_OF_VALUES.score(one)) for one in (mine, best.scores))
+        return judged(
+            is_better=is_larger(mine - best.scores),
+            is_guessing=not _goes_with(values, centered),
+            same=f" (RMSE {root})" if bool((values == values[0]).all()) else None,
+            compared=f"RMSE {root} on {len(truth):,} {split} examples, and always predicting {best.name} gives "
+            f"{of_best}",
+            split=split,
+        )
 
     def label_in_words(self, label: Tensor) -> str:
         """The values, each with its name where there are several."""
@@ -204,24 +202,30 @@ class Regression:
             return shown[0]
         return ", ".join(f"{name} {one}" for name, one in zip(self.names, shown, strict=True))
 
-    def _known(self, outputs: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Outputs and labels of the examples of which a value is known.
+    def _known(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """``[n]``, of which examples a value is known.
 
         Raises:
-            BadInput: If they do not fit each other or the names.
+            BadInput: If outputs and labels do not fit each other or the names.
         """
         count = len(self.names)
         if outputs.ndim != 2 or outputs.shape[1] != count or labels.shape != outputs.shape:
             got = (outputs.shape, labels.shape)
             raise must("outputs and labels", "quality", f"[n, {count}] both", got, "Judge the split that was run")
-        known = ~np.isnan(labels).all(axis=1)
-        return outputs[known], labels[known]
+        return np.asarray(~np.isnan(labels).all(axis=1))
 
 
-def _rmse_of_column(outputs: Floats, values: Floats) -> float:
-    """Of one value, over the examples in which it is known; NaN where it is in none."""
+def _rmse_of_column(outputs: Floats, values: Floats) -> float | None:
+    """Of one value, over the examples in which it is known; None where it is in none."""
     known = ~np.isnan(values)
-    return RMSE_OF_VALUES.figure(outputs[known, None], values[known, None]) if known.any() else math.nan
+    return RMSE_OF_VALUES.figure(outputs[known, None], values[known, None]) if known.any() else None
+
+
+def _means(values: Floats) -> NDArray[np.float64]:
+    """``[values]``, of each over the examples in which it is known; 0 where it is in none."""
+    known = ~np.isnan(values)
+    sums = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
+    return np.asarray(sums / np.maximum(1, known.sum(axis=0)))
 
 
 def _goes_with(outputs: Floats, centered: NDArray[np.float64]) -> bool:
@@ -234,12 +238,4 @@ def _goes_with(outputs: Floats, centered: NDArray[np.float64]) -> bool:
     apart = outputs.astype(np.float64) - outputs.mean(axis=0, dtype=np.float64)
     variance = float(((apart.T @ apart) * (centered.T @ centered)).sum()) / (len(apart) - 1)
     together = float((apart * centered).sum())
-    return together > float(ndtri(1 - _LEVEL)) * math.sqrt(variance)
-
-
-def _is_larger(gains: NDArray[np.float64]) -> bool:
-    """Whether the mean of some differences is above 0, by a one-sided t test."""
-    mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(len(gains))
-    if error == 0:
-        return mean > 0
-    return float(stdtr(len(gains) - 1, -mean / error)) < _LEVEL
+    return together > float(ndtri(1 - LEVEL)) * math.sqrt(variance)

@@ -27,6 +27,19 @@ class Chance:
     guessing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An answer that is the same for every example.
+
+    Attributes:
+        name: What sentences call it.
+        scores: ``[known]``, what `Task.scores` would give for it.
+    """
+
+    name: str
+    scores: NDArray[Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
     """The losses that suit a task, as tables of a recipe's objective.
@@ -180,13 +193,22 @@ class Task(Protocol):
         """
         ...
 
-    def chance(self, outputs: Floats, labels: NDArray[Any], split: str) -> Chance:
-        """Hold a model against one constant answer, and against guessing.
+    def best_constant(self, labels: NDArray[Any]) -> Constant:
+        """The best answer that is the same for every example, or the best of those that labels suggest.
+
+        Args:
+            labels: ``[n, ...]``, something known of one at least.
+        """
+        ...
+
+    def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:
+        """Hold a model against the best constant answer, and against guessing.
 
         Args:
             outputs: ``[n, *shape]``.
             labels: ``[n, ...]``.
             split: What the examples are called: ``validation``.
+            constant: What `best_constant` gives for these labels; None asks it.
         """
         ...
 
@@ -203,6 +225,11 @@ class OfClasses(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Their names, in the order of the outputs."""
         ...
+
+
+def first_metric(task: Task) -> Metric:
+    """The metric by which a task's models are judged."""
+    return next(iter(task.metrics.values()))
 
 
 def metric_of(task: Task, by: str | None = None) -> Metric:

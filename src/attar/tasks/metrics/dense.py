@@ -7,13 +7,27 @@ functions that give one value for each.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.classification import brier_scores, log_losses
-from attar.tasks.metrics.metric import Floats, OfEach, shares
+from attar.tasks.metrics.metric import AT_ONCE, Floats, OfEach, shares
+
+
+def class_maps(logits: Floats) -> NDArray[np.integer]:
+    """The class that is named at each position, ``[n, height, width]``, in as few bytes as hold their numbers.
+
+    Args:
+        logits: ``[n, classes, height, width]``; of equal ones the first counts.
+    """
+    named = np.empty((len(logits), *logits.shape[2:]), np.min_scalar_type(max(0, logits.shape[1] - 1)))
+    for rows in _blocks(len(logits), math.prod(logits.shape[1:])):
+        named[rows] = logits[rows].argmax(axis=1)
+    return named
 
 
 def pixel_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -23,8 +37,18 @@ def pixel_accuracies(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.
         logits: ``[n, classes, height, width]``.
         labels: ``[n, height, width]`` class numbers.
     """
-    known = labels != ABSENT
-    return shares(((logits.argmax(axis=1) == labels) & known).sum(axis=(1, 2)), known.sum(axis=(1, 2)))
+    return accuracies_of_maps(class_maps(logits), labels)
+
+
+def accuracies_of_maps(named: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """`pixel_accuracies` of class maps.
+
+    Args:
+        named: ``[n, height, width]`` class numbers.
+        labels: ``[n, height, width]`` class numbers.
+    """
+    right = ((named == labels) & (labels != ABSENT)).sum(axis=(1, 2))
+    return shares(right, (labels != ABSENT).sum(axis=(1, 2)))
 
 
 def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -43,24 +67,62 @@ def image_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float6
         >>> image_ious(logits, np.array([[[0, 1, 1]]]))
         array([0.5])
     """
-    overlaps, unions = _overlaps(logits, labels)
-    there = np.stack([(labels == one).any(axis=(1, 2)) for one in range(logits.shape[1])], axis=1)
-    return shares((shares(overlaps, unions) * there).sum(axis=1), there.sum(axis=1))
+    return overlaps(class_maps(logits), labels, logits.shape[1]).image_ious()
 
 
-def class_ious(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersection over union of each class in all maps together, ``[classes]``; NaN for a class that is nowhere.
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """Positions of each class in each map, ``[n, classes]`` each, of those whose class is known.
+
+    Attributes:
+        named: Where it is named.
+        true: Where it is.
+        both: Where it is named and is.
+    """
+
+    named: NDArray[np.int64]
+    true: NDArray[np.int64]
+    both: NDArray[np.int64]
+
+    def image_ious(self) -> NDArray[np.float64]:
+        """See the function of this name."""
+        there = self.true > 0
+        ious = shares(self.both, self.named + self.true - self.both)
+        return shares((ious * there).sum(axis=1), there.sum(axis=1))
+
+    def class_ious(self) -> NDArray[np.float64]:
+        """Intersection over union of each class in all maps together, ``[classes]``; NaN where it is nowhere."""
+        both = self.both.sum(axis=0)
+        unions = self.named.sum(axis=0) + self.true.sum(axis=0) - both
+        return np.where(unions > 0, shares(both, unions), np.nan)
+
+
+def overlaps(named: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> Overlaps:
+    """Count the positions of each class in each map.
 
     Args:
-        logits: ``[n, classes, height, width]``.
+        named: ``[n, height, width]`` class numbers.
         labels: ``[n, height, width]`` class numbers.
+        classes: How many classes there are.
     """
-    overlaps, unions = (counts.sum(axis=0) for counts in _overlaps(logits, labels))
-    return np.where(unions > 0, shares(overlaps, unions), np.nan)
+    counts = [np.zeros((len(labels), classes), np.int64) for _ in range(3)]
+    for rows in _blocks(len(labels), math.prod(labels.shape[1:])):
+        some, true = named[rows], labels[rows]
+        known = true != ABSENT
+        # One number for each map and class, so that one count does for all of them.
+        firsts = classes * np.arange(len(true))[:, None, None]
+        for count, values, where in (
+            (counts[0], some, known),
+            (counts[1], true, known),
+            (counts[2], true, some == true),
+        ):
+            numbers = (firsts + values)[where]
+            count[rows] = np.bincount(numbers, minlength=classes * len(true)).reshape(len(true), classes)
+    return Overlaps(*counts)
 
 
 def mean_iou(logits: Floats, labels: NDArray[np.integer]) -> float:
-    """Mean of `class_ious` over the classes that are somewhere.
+    """Intersection over union of each class in all maps together, mean over the classes that are somewhere.
 
     Args:
         logits: ``[n, classes, height, width]``.
@@ -69,7 +131,7 @@ def mean_iou(logits: Floats, labels: NDArray[np.integer]) -> float:
     References:
         Everingham, Van Gool, Williams, Winn, Zisserman, *The Pascal visual object classes (VOC) challenge*, 2010.
     """
-    return float(np.nanmean(class_ious(logits, labels)))
+    return float(np.nanmean(overlaps(class_maps(logits), labels, logits.shape[1]).class_ious()))
 
 
 def pixel_log_losses(logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -92,26 +154,17 @@ def pixel_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[n
     return _over_positions(brier_scores, logits, labels)
 
 
-def _overlaps(logits: Floats, labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``[n, classes]`` each: positions that are predicted and true, and those that are either."""
-    predictions, known = logits.argmax(axis=1), labels != ABSENT
-    pairs = [((predictions == one) & known, labels == one) for one in range(logits.shape[1])]
-    overlaps = np.stack([(mine & true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
-    unions = np.stack([(mine | true).sum(axis=(1, 2)) for mine, true in pairs], axis=1)
-    return overlaps, unions
-
-
-_AT_ONCE = 2**22
-"""Logits whose softmax is computed at once in float64."""
+def _blocks(count: int, numbers: int) -> Iterator[slice]:
+    """Rows of so many numbers each, as many at once as `AT_ONCE` allows."""
+    step = max(1, AT_ONCE // max(1, numbers))
+    yield from (slice(start, start + step) for start in range(0, count, step))
 
 
 def _over_positions(of_each: OfEach, logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """The mean over the known positions of each map of a function of ``[n, classes]`` logits."""
-    means, step = np.zeros(len(labels)), max(1, _AT_ONCE // max(1, math.prod(logits.shape[1:])))
-    for start in range(0, len(labels), step):
-        some, true = logits[start : start + step], labels[start : start + step]
+    means = np.zeros(len(labels))
+    for rows in _blocks(len(labels), math.prod(logits.shape[1:])):
+        some, true = logits[rows], labels[rows]
         values = of_each(np.moveaxis(some, 1, -1).reshape(-1, logits.shape[1]), true.reshape(-1))
-        means[start : start + step] = shares(
-            values.reshape(len(true), -1).sum(axis=1), (true != ABSENT).sum(axis=(1, 2))
-        )
+        means[rows] = shares(values.reshape(len(true), -1).sum(axis=1), (true != ABSENT).sum(axis=(1, 2)))
     return means

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,9 @@ Floats = NDArray[np.floating]
 Unit = Literal["share", "nats", "number", "target"]
 """What a figure is counted in: a share of 1, which people read in percent; nats; a plain number; what is predicted."""
 
+
+AT_ONCE = 2**22
+"""Numbers that are worked on at once, where all of them would take much memory."""
 
 OfEach = Callable[[Any, Any], NDArray[Any]]
 """Outputs ``[n, ...]`` and labels ``[n, ...]`` in, one value for each example out, floats or bools."""
@@ -53,8 +57,30 @@ class Metric:
         if self.of_all is not None:
             return self.of_all(outputs, labels)
         assert self.of_each is not None, "a metric is a mean, or one number for all"
-        mean = self.of_each(outputs, labels).mean()
-        return float(np.sqrt(mean) if self.root else mean)
+        return self.of(self.of_each(outputs, labels))
+
+    def of(self, values: NDArray[Any]) -> float:
+        """The figure of its values for some examples, at least one: their mean, or its root.
+
+        Args:
+            values: ``[n]``, what ``of_each`` gives.
+        """
+        mean = float(values.mean())
+        return math.sqrt(mean) if self.root else mean
+
+    def score(self, scores: NDArray[Any]) -> float:
+        """The same of scores, for which higher is better, as is the score: an error has a minus.
+
+        Args:
+            scores: ``[n]``, at least one, what ``scores`` gives.
+
+        Example:
+            >>> rmse = Metric(name="rmse", title="RMSE", higher_is_better=False, unit="target", root=True)
+            >>> rmse.score(np.array([-9.0, -7.0]))
+            -2.8284271247461903
+        """
+        mean = float(scores.mean())
+        return -math.sqrt(-mean) if self.root else mean
 
     def scores(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[Any]:
         """Its value for each example, turned so that higher is better: bools as they are, errors with a minus.
