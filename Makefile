@@ -17,12 +17,16 @@ INSTALLED := $(VENV)/.installed
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test install check types unit format clean
+.PHONY: demo test install check types collect unit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/attar compress digits --out runs/digits
 
-test: check types unit
+# Neither the type checker nor the collection of tests can use two cores; so they share them.
+test: $(TESTABLE)
+	$(MAKE) check
+	$(MAKE) --jobs=2 types collect
+	$(MAKE) unit
 
 # The environment with the test tools, to work in.
 install: $(TESTABLE)
@@ -34,6 +38,11 @@ check: $(TESTABLE)
 
 types: $(TESTABLE)
 	$(BIN)/mypy
+
+# Every test file is imported once before several processes import all of them: they find compiled what each would
+# compile, which takes longer than the import itself. What cannot be imported, "unit" tells.
+collect: $(TESTABLE)
+	@$(BIN)/pytest --collect-only -qqq >/dev/null || true
 
 # One process for each core and one thread for each process: torch's threads wait by spinning. The tests of a file stay
 # together, since they share what is dear to make.
