@@ -1,0 +1,1 @@
+"""What a unit is worth: one signal a file, under one interface."""
