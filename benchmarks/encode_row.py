@@ -26,6 +26,7 @@ from result import RESULTS, write
 from attar.deployment.deploy import deploy
 from attar.network.spec import Spec
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 
 AIM_MS = 0.15
 BATCHES = (64, 1000)
@@ -63,8 +64,8 @@ def main() -> None:
         example = torch.from_numpy(columns.encode(rows[:1])).float()
         student = spec.build().eval()
         artifact = deploy(
-            student, "onnxruntime", Path(place) / "artifact", example=example, classes=["a", "b"], spec=spec,
-            columns=columns,
+            student, "onnxruntime", Path(place) / "artifact", example=example, task=Classification(("a", "b")),
+            spec=spec, columns=columns,
         )  # fmt: skip
         runner, record = artifact.open(), rows.iloc[0].to_dict()
         row, records, series, array = rows.iloc[:1], [record], rows.iloc[0], rows.iloc[:1].to_numpy(dtype=object)

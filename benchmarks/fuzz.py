@@ -150,6 +150,7 @@ def artifacts(folder: Path) -> Case:
     from attar.quantization.formats.uniform import Uniform
     from attar.quantization.quantize import quantize
     from attar.tables.columns import Columns
+    from attar.tasks.classification import Classification
 
     torch.manual_seed(0)
     draws = np.random.default_rng(0)
@@ -173,7 +174,13 @@ def artifacts(folder: Path) -> Case:
         ("packed graph", "onnxruntime packed", convnet, few),
     ):
         made = deploy(
-            network, candidate, folder / name, example=pictures[:1], classes=names, spec=spec, calibration=pictures
+            network,
+            candidate,
+            folder / name,
+            example=pictures[:1],
+            task=Classification(names),
+            spec=spec,
+            calibration=pictures,
         )
         wholes.append((made.folder, pictures.numpy(), (load(made.folder)(pictures), names, "logits")))
     made = deploy(
@@ -181,7 +188,7 @@ def artifacts(folder: Path) -> Case:
         "torch",
         folder / "table",
         example=encoded[:1],
-        classes=("no", "yes"),
+        task=Classification(("no", "yes")),
         spec=tabular,
         columns=columns,
     )

@@ -29,6 +29,7 @@ from attar import interpreter
 from attar.deployment.deploy import deploy
 from attar.network.spec import Spec
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 
 AIM_SECONDS, AIM_BYTES = 0.6, 80_000_000
 
@@ -62,15 +63,15 @@ def make(folder: Path) -> None:
     torch.manual_seed(0)
     spec = Spec("attar.network.architectures:convnet", {"classes": 10, "widths": [16, 32]})
     image = torch.rand(1, 1, 28, 28)
-    classes = [str(place) for place in range(10)]
-    deploy(spec.build().eval(), "onnxruntime", folder / "image", example=image, classes=classes, spec=spec)
+    task = Classification(tuple(map(str, range(10))))
+    deploy(spec.build().eval(), "onnxruntime", folder / "image", example=image, task=task, spec=spec)
     rows = {"color": ["red", "blue", "red"], "age": [3.5, -1.0, 2.0], "size": [1, 7, 2]}
     columns = Columns.infer(rows)
     spec = Spec("attar.network.architectures:tabular", {"columns": columns.to_json(), "outputs": 2, "hidden": [32]})
     example = torch.from_numpy(columns.encode(rows)).float()[:1]
     deploy(
-        spec.build().eval(), "onnxruntime", folder / "table", example=example, classes=["a", "b"], spec=spec,
-        columns=columns,
+        spec.build().eval(), "onnxruntime", folder / "table", example=example, task=Classification(("a", "b")),
+        spec=spec, columns=columns,
     )  # fmt: skip
 
 

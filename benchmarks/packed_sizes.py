@@ -53,6 +53,7 @@ from attar.quantization.formats.power_of_two import PowerOfTwo
 from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.quantize import quantize
+from attar.tasks.classification import Classification
 
 WHAT = (
     "Bytes of files on disk. 'attar' is the packed file of a convolutional network of 209,050 parameters (torch, no "
@@ -278,7 +279,12 @@ def raced(
 ) -> dict[str, Any]:
     made: dict[str, Artifact] = {}
     refused: dict[str, str] = {}
-    given: dict[str, Any] = {"example": inputs[:1], "classes": CLASSES, "calibration": inputs, "spec": spec}
+    given: dict[str, Any] = {
+        "example": inputs[:1],
+        "task": Classification(tuple(CLASSES)),
+        "calibration": inputs,
+        "spec": spec,
+    }
     for name in names:
         try:
             made[name] = deploy(student, name, folder / name, **given)
@@ -316,7 +322,7 @@ def main() -> None:
         save_weights(network, folder / "float")
         sizes = {name: attar(network, form, folder) for name, form in FORMATS.items()}
         student = quantize(network, weights=FORMATS["4 bits"])
-        given: dict[str, Any] = {"example": inputs[:1], "classes": CLASSES, "spec": STUDENT}
+        given: dict[str, Any] = {"example": inputs[:1], "task": Classification(tuple(CLASSES)), "spec": STUDENT}
         both = [deploy(student, f"{each} packed", folder / each, **given) for each in ("torch", "onnxruntime")]
         summary: dict[str, Any] = {
             "float32": (folder / "float").stat().st_size,

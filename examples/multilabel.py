@@ -42,9 +42,7 @@ def main() -> None:
     fitted = attar.fit(mlp(24, 5, [16]), objective, transfer, settings=settings, validation=validation)
 
     example = sounds.train.floats(slice(1))
-    artifact = attar.deploy(
-        fitted.model, "onnxruntime", "artifact", example=example, classes=sounds.classes, output="log_odds"
-    )
+    artifact = attar.deploy(fitted.model, "onnxruntime", "artifact", example=example, task=sounds.task)
     print(attar.measure(artifact, sounds.test, seconds=0.1))
     for probabilities in attar.load("artifact").predict_proba(sounds.test.floats(slice(3))):
         print(", ".join(name for name, one in zip(INSTRUMENTS, probabilities, strict=True) if one > 0.5) or "none")

@@ -45,9 +45,7 @@ def main() -> None:
     fitted = attar.fit(segmenter(3, [6, 6, 6]), objective, transfer, settings=settings, validation=validation)
 
     example = shapes.train.floats(slice(1))
-    artifact = attar.deploy(
-        fitted.model, "onnxruntime", "artifact", example=example, classes=shapes.classes, size=(SIDE, SIDE)
-    )
+    artifact = attar.deploy(fitted.model, "onnxruntime", "artifact", example=example, task=shapes.task)
     print(attar.measure(artifact, shapes.test, seconds=0.1))
     logits = attar.load("artifact")(shapes.test.floats(slice(1)))  # [1, classes, height, width]
     print("\n".join("".join(".o#"[one] for one in line) for line in logits.argmax(axis=1)[0]))

@@ -61,7 +61,7 @@ def main() -> None:
 
     example, tokens = sentences.train.floats(slice(1)), sentences.tokens
     artifact = attar.deploy(
-        fitted.model, "onnxruntime", "artifact", example=example, classes=sentences.classes, tokens=tokens
+        fitted.model, "onnxruntime", "artifact", example=example, task=sentences.task, tokens=tokens
     )
     print(attar.measure(artifact, sentences.test, seconds=0.1))
     sentence = [WORDS.index(word) for word in "the film was not bad and so bright".split()]

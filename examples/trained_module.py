@@ -19,8 +19,6 @@ fitted = attar.fit(
     mlp(64, 10, [16]), objective, attar.TransferSet(data.train, targets=targets), settings=settings, validation=check
 )
 
-artifact = attar.deploy(
-    fitted.model, "onnxruntime", "artifact", example=data.train.floats(slice(1)), classes=data.classes
-)
+artifact = attar.deploy(fitted.model, "onnxruntime", "artifact", example=data.train.floats(slice(1)), task=data.task)
 print(attar.measure(artifact, data.test))
 print(attar.load("artifact").predict_classes(data.test.floats(slice(5))))

@@ -37,9 +37,8 @@ artifact = attar.deploy(
     fitted.model,
     "onnxruntime",
     "artifact",
-    classes=data.task.names,
+    task=data.task,
     example=data.train.floats(slice(1)),
-    output="values",
 )
 print(attar.measure(teacher, data.test, kind="teacher", seconds=0.1))
 print(attar.measure(artifact, data.test, seconds=0.1))

@@ -25,6 +25,7 @@ from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
 from attar.recipes.read import read, shipped
 from attar.records import read_record, sealed, to_text
+from attar.tasks.classification import Classification
 
 MUTATORS = Path(__file__).parents[1] / "benchmarks" / "mutators.py"
 
@@ -92,7 +93,9 @@ def test_a_damaged_node_is_refused_or_the_same(mutators: types.ModuleType, tmp_p
 def test_a_damaged_artifact_is_refused_or_gives_the_same(mutators: types.ModuleType, tmp_path: Path) -> None:
     spec = Spec("attar.network.architectures:mlp", {"inputs": 4, "classes": 3, "hidden": [5]})
     rows = torch.arange(24.0).reshape(6, 4)
-    made = deploy(spec.build(), "torch", tmp_path / "whole", example=rows[:1], classes=("a", "b", "c"), spec=spec)
+    made = deploy(
+        spec.build(), "torch", tmp_path / "whole", example=rows[:1], task=Classification(("a", "b", "c")), spec=spec
+    )
     expected, others = made(rows), [path.read_bytes() for path in made.folder.iterdir()]
     place, refused = tmp_path / "case", 0
     for number in range(150):

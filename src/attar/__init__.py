@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attar.data.transfer_set import TransferSet as TransferSet
     from attar.data.views import Views as Views
     from attar.deployment.artifact import load as load
-    from attar.deployment.deploy import candidates as candidates
+    from attar.deployment.candidates import candidates as candidates
     from attar.deployment.deploy import deploy as deploy
     from attar.deployment.packed.report import size_report as size_report
     from attar.errors import AttarError as AttarError
@@ -228,7 +228,7 @@ _HOMES = {
     "allocate_bits": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
     "build_library": "attar.teachers.library",
-    "candidates": "attar.deployment.deploy",
+    "candidates": "attar.deployment.candidates",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.deploy",
     "encode": "attar.quantization.attach",

@@ -125,8 +125,7 @@ _ELSEWHERE = {
 """What other libraries call some of our parameters."""
 
 
-def missing_extra(package: str, extra: str, purpose: str) -> MissingExtra:
-    """The error for an optional package that is not installed, naming the extra that brings it."""
-    return MissingExtra(
-        f"{purpose} needs the package {package!r}, which is not installed. Run: pip install 'attar[{extra}]'."
-    )
+def missing_extra(package: str, extra: str | None, purpose: str) -> MissingExtra:
+    """The error for a package that is not installed, naming the extra that brings it; None where Attar itself does."""
+    wanted = "attar" if extra is None else f"'attar[{extra}]'"
+    return MissingExtra(f"{purpose} needs the package {package!r}, which is not installed. Run: pip install {wanted}.")

@@ -26,6 +26,7 @@ from attar.network.weights import save_weights
 from attar.recipes.folder import opened
 from attar.recipes.read import from_document
 from attar.records import to_text
+from attar.tasks.classification import Classification
 
 Document = dict[str, Any]
 
@@ -78,7 +79,14 @@ class Place:
         """A deployed network of three classes."""
         spec = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [4]})
         folder = self.path / "artifact"
-        deploy(spec.build(), "torch", folder, example=torch.zeros(1, 6), classes=("ant", "bee", "cat"), spec=spec)
+        deploy(
+            spec.build(),
+            "torch",
+            folder,
+            task=Classification(("ant", "bee", "cat")),
+            example=torch.zeros(1, 6),
+            spec=spec,
+        )
         return folder
 
     def measure(self, folder: Path, *more: str) -> list[str]:

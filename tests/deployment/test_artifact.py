@@ -19,19 +19,21 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 
 import attar
-from attar.deployment import deploy as deploying
 from attar.deployment.artifact import load
 from attar.deployment.backends import RUNTIMES, onnxruntime
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import candidates, deploy
+from attar.deployment.candidates import candidate_of, candidates
+from attar.deployment.deploy import deploy
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile, MissingExtra
 from attar.network.spec import Spec
 from attar.network.standardize import Standardize
 from attar.records import to_text
+from attar.tasks.classification import Classification
 
 Deploy = Callable[..., Any]
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
+TASK = Classification(tuple(CLASSES))
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def write(trained: Any, tmp_path: Path) -> Deploy:
     """`deploy` with everything given that a test does not care about."""
 
     def deploying(candidate: Candidate | str = "torch", student: nn.Module | None = None, **changed: Any) -> Any:
-        given = {"example": trained.inputs[:1], "classes": CLASSES, "spec": trained.spec, **changed}
+        given = {"example": trained.inputs[:1], "task": TASK, "spec": trained.spec, **changed}
         folder = given.pop("folder", tmp_path / "made")
         return deploy(trained.student if student is None else student, candidate, folder, **given)
 
@@ -55,7 +57,7 @@ def built(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
             runtime,
             tmp_path_factory.mktemp("whole") / runtime,
             example=trained.inputs[:1],
-            classes=CLASSES,
+            task=TASK,
             spec=trained.spec,
         ).folder
         for runtime in ("torch", "onnxruntime", "openvino")
@@ -84,8 +86,8 @@ def test_candidates_have_unique_names_and_can_be_found_by_them() -> None:
     assert len({candidate.name for candidate in every}) == len(every)
     assert {candidate.runtime for candidate in every} == set(RUNTIMES)
     assert len(candidates(["torch", "onnxruntime", "openvino"])) == 8
-    assert [deploying._find(candidate.name) for candidate in every] == every
-    assert deploying._find("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
+    assert [candidate_of(candidate.name) for candidate in every] == every
+    assert candidate_of("onnxruntime") == Candidate("onnxruntime fp32", "onnxruntime")
 
 
 def test_candidates_without_int8() -> None:
@@ -115,7 +117,10 @@ def test_unknown_choices_are_refused(make: Callable[[], Any], message: str) -> N
     [
         ({"candidate": "onnx runtime"}, "candidate of deploy must be a known name; got 'onnx runtime'"),
         ({"candidate": "onnxruntime int8 u8"}, "calibration of deploy must be given for 'onnxruntime int8 u8'"),
-        ({"classes": CLASSES[:4]}, r"logits of Sequential must be of shape \(1, 4\); got \(1, 5\)"),
+        (
+            {"task": Classification(("ant", "bee", "cat", "dog"))},
+            r"logits of Sequential must be of shape \(1, 4\); got \(1, 5\)",
+        ),
         ({"example": torch.zeros(2, 1, 8, 8)}, r"example of deploy must be a single input"),
         ({"example": torch.zeros(1, 1, 8, 8, dtype=torch.uint8)}, "example of deploy must be float32"),
         ({"calibration": torch.zeros(3, 1, 9, 9)}, r"calibration of deploy must be \[rows, ...\] like the example"),
@@ -454,7 +459,7 @@ def test_a_trusted_package_is_allowed_by_name(trained: Any, tmp_path: Path, monk
     monkeypatch.syspath_prepend(tmp_path)
     spec = Spec("my_networks:make", {"width": 5})
     student = spec.build()
-    built = deploy(student, "torch", tmp_path / "made", example=trained.inputs[:1], classes=CLASSES, spec=spec)
+    built = deploy(student, "torch", tmp_path / "made", example=trained.inputs[:1], task=TASK, spec=spec)
     expected = built(trained.inputs)
     with pytest.raises(BadInput, match=r"allow=\['my_networks'\]"):
         load(built.folder)

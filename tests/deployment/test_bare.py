@@ -17,6 +17,7 @@ from attar import interpreter
 from attar.deployment.deploy import deploy
 from attar.network.spec import Spec
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 
 BARE = """
 import importlib.abc, sys
@@ -63,7 +64,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
         folder,
         example=rows[:1],
         calibration=rows,
-        classes=["no", "yes"],
+        task=Classification(("no", "yes")),
         spec=spec,
         columns=columns,
     )
@@ -75,7 +76,7 @@ def test_an_artifact_of_images(trained: Any, tmp_path: Path) -> None:
         "onnxruntime",
         tmp_path / "artifact",
         example=trained.inputs[:1],
-        classes=["ant", "bee", "cat", "dog", "eel"],
+        task=Classification(("ant", "bee", "cat", "dog", "eel")),
         spec=trained.spec,
     )
     np.save(tmp_path / "rows.npy", trained.inputs.numpy())
@@ -132,7 +133,7 @@ def test_what_torch_runs_says_that_it_needs_torch(trained: Any, tmp_path: Path) 
         "torch",
         tmp_path / "artifact",
         example=trained.inputs[:1],
-        classes=["ant", "bee", "cat", "dog", "eel"],
+        task=Classification(("ant", "bee", "cat", "dog", "eel")),
         spec=trained.spec,
     )
     program = """

@@ -18,9 +18,10 @@ from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.network.forward import forward
 from attar.network.spec import Spec
+from attar.tasks.classification import Classification
 
 ROWS = torch.randn(20, 1, 6, 6, generator=torch.Generator().manual_seed(0))
-CLASSES = ["a", "b", "c"]
+TASK = Classification(("a", "b", "c"))
 
 
 class Does(nn.Module):
@@ -79,7 +80,7 @@ RANDOM: dict[str, Callable[[], nn.Module]] = {
 
 
 def write(student: nn.Module, folder: Path, runtime: str = "onnxruntime", rows: Tensor | None = ROWS) -> Artifact:
-    return deploy(student, runtime, folder / "it", example=ROWS[:1], classes=CLASSES, calibration=rows)
+    return deploy(student, runtime, folder / "it", example=ROWS[:1], task=TASK, calibration=rows)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_the_logits_of_several_outputs_are_deployed(
 ) -> None:
     student = Gives(give)
     spec = Spec(f"{__name__}:giving", {"what": "tuple" if isinstance(give(ROWS), tuple) else "mapping"})
-    deploy(student, runtime, tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec)
+    deploy(student, runtime, tmp_path / "it", example=ROWS[:1], task=TASK, spec=spec)
     assert_allclose(load(tmp_path / "it", network=student)(ROWS), Does()(ROWS).detach(), atol=1e-6)
 
 
@@ -174,7 +175,7 @@ def test_other_numbers_are_deployed_in_float32(kind: torch.dtype, tmp_path: Path
 def test_a_torch_artifact_of_other_numbers_opens_as_it_was_deployed(kind: torch.dtype, tmp_path: Path) -> None:
     student = Does().to(kind)
     spec = Spec(f"{__name__}:built", {})
-    result = deploy(student, "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec)
+    result = deploy(student, "torch", tmp_path / "it", example=ROWS[:1], task=TASK, spec=spec)
     assert result.manifest["checked"]["rows"] == 1
     assert_allclose(
         load(result.folder, network=Does().to(kind))(ROWS), forward(student.float(), ROWS).detach(), atol=1e-6
@@ -248,12 +249,12 @@ def test_what_is_no_network_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         BadInput, match=r"student of deploy must be a torch.nn.Module; got 'str'\. Pass the network itself"
     ):
-        bare("net.pt", "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES)
+        bare("net.pt", "torch", tmp_path / "it", example=ROWS[:1], task=TASK)
 
 
 def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
     spec = Spec(f"{__name__}:built", {})
-    folder = deploy(Does(), "torch", tmp_path / "it", example=ROWS[:1], classes=CLASSES, spec=spec).folder
+    folder = deploy(Does(), "torch", tmp_path / "it", example=ROWS[:1], task=TASK, spec=spec).folder
     for given, reported in (
         (folder / "student.safetensors", f"Pass its folder, {str(folder)!r}."),
         (tmp_path, f"Pass one of those in it, such as {str(folder)!r}."),
@@ -271,8 +272,8 @@ def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
     ("wrong", "reported"),
     [
         ({"candidate": 3}, "candidate of deploy must be a Candidate or a name; got 3"),
-        ({"classes": 3}, "classes of deploy must be the names of the classes"),
-        ({"classes": "abc"}, "classes of deploy must be the names of the classes"),
+        ({"task": 3}, "task of deploy must be what the outputs mean; got 3"),
+        ({"task": ["a", "b"]}, r"task of deploy must be .* Pass dataset.task, or attar.Classification"),
     ],
 )
 def test_wrong_types_are_told(wrong: dict[str, object], reported: str, tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_wrong_types_are_told(wrong: dict[str, object], reported: str, tmp_path:
     with pytest.raises(BadInput, match=reported):
         bare(
             Does(),
-            **{"candidate": "torch", "folder": tmp_path / "it", "example": ROWS[:1], "classes": CLASSES, **wrong},
+            **{"candidate": "torch", "folder": tmp_path / "it", "example": ROWS[:1], "task": TASK, **wrong},
         )
 
 

@@ -13,9 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from attar.deployment.artifact import Artifact, load
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import candidates, deploy
+from attar.deployment.candidates import candidates
+from attar.deployment.deploy import deploy
 from attar.network.evaluating import evaluating
 from attar.network.weights import digest
+from attar.tasks.classification import Classification
 
 
 class Deployed(NamedTuple):
@@ -41,7 +43,7 @@ def deployed(request: pytest.FixtureRequest, trained: Any, tmp_path_factory: pyt
         request.param,
         tmp_path_factory.mktemp("artifacts") / "made here",
         example=trained.inputs[:1],
-        classes=["ant", "bee", "cat", "dog", "eel"],
+        task=Classification(("ant", "bee", "cat", "dog", "eel")),
         calibration=trained.inputs[:100],
         spec=trained.spec,
     )
@@ -151,7 +153,7 @@ def test_the_same_student_gives_the_same_files(deployed: Deployed, trained: Any,
         deployed.candidate,
         tmp_path / "again",
         example=trained.inputs[:1],
-        classes=deployed.written.classes,
+        task=Classification(deployed.written.classes),
         calibration=trained.inputs[:100],
         spec=trained.spec,
     )

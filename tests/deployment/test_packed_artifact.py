@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from attar.deployment.artifact import Artifact, load
 from attar.deployment.backends import RUNTIMES
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import candidates, deploy
+from attar.deployment.candidates import candidates
+from attar.deployment.deploy import deploy
 from attar.deployment.packed.container import Content, read_packed, write_packed
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile
@@ -35,8 +36,9 @@ from attar.quantization.formats.ternary import Ternary
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.formats.wrpn import Wrpn
 from attar.quantization.quantize import quantize
+from attar.tasks.classification import Classification
 
-CLASSES = ["ant", "bee", "cat", "dog", "eel"]
+TASK = Classification(("ant", "bee", "cat", "dog", "eel"))
 PACKED = "student.packed.safetensors"
 
 
@@ -49,7 +51,7 @@ def quantized(trained: Any) -> nn.Module:
 
 def deployed(student: nn.Module, candidate: Any, folder: Path, trained: Any, **changed: Any) -> Artifact:
     given = {"calibration": trained.inputs[:100], "spec": trained.spec, "example": trained.inputs[:1], **changed}
-    return deploy(student, candidate, folder, classes=CLASSES, **given)
+    return deploy(student, candidate, folder, task=TASK, **given)
 
 
 @pytest.fixture(scope="module", params=["torch", "onnxruntime", "openvino"])
@@ -265,7 +267,7 @@ def rows() -> Tensor:
 
 
 def in_few_bits(student: nn.Module, candidate: Any, folder: Path, rows: Tensor) -> Artifact:
-    return deploy(student, candidate, folder, classes=CLASSES, example=rows[:1], calibration=rows, spec=_MLP)
+    return deploy(student, candidate, folder, task=TASK, example=rows[:1], calibration=rows, spec=_MLP)
 
 
 FEW: list[Any] = [
@@ -353,7 +355,7 @@ def test_students_that_few_bits_change_too_much_are_refused(rows: Tensor, tmp_pa
     with torch.no_grad():
         student[0].parametrizations.weight.original[:, 0] = 0
     with pytest.raises(DeploymentError, match="It rounds too much for this student: choose another precision"):
-        deploy(student, "onnxruntime w4", tmp_path / "made", classes=CLASSES, example=spoiled[:1], calibration=spoiled)
+        deploy(student, "onnxruntime w4", tmp_path / "made", task=TASK, example=spoiled[:1], calibration=spoiled)
 
 
 # -- other layers ----------------------------------------------------------------------------------------------------
@@ -388,7 +390,7 @@ def attentive() -> tuple[nn.Module, Tensor]:
 def test_attention_is_packed_for_other_runtimes(attentive: Any, tmp_path: Path) -> None:
     network, rows = attentive
     student = quantize(network, weights=Ternary())
-    given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
+    given = {"task": TASK, "example": rows[:1], "calibration": rows}
     built = load(deploy(student, "onnxruntime packed", tmp_path / "made", **given).folder)
     np.testing.assert_allclose(built(rows), logits_of(student, rows), atol=1e-5)
     assert_array_equal(logits_of(load(built.folder, network=Attentive()).network(), rows), logits_of(student, rows))
@@ -400,7 +402,7 @@ def test_few_bits_multiply_sequences(attentive: Any, tmp_path: Path) -> None:
     weights = {"embed": Uniform(4, PerAxis(0)), "up": form, "down": form, "head": form}
     student = quantize(network, weights=weights, activations={"up": Affine(8)}, calibration=rows)
     exact = Candidate("exact", "onnxruntime", "w4", {"accuracy_level": 1})
-    given = {"classes": CLASSES, "example": rows[:1], "calibration": rows}
+    given = {"task": TASK, "example": rows[:1], "calibration": rows}
     built = load(deploy(student, exact, tmp_path / "made", **given).folder)
     assert np.quantile(np.abs(built(rows) - logits_of(student, rows)).max(1), 0.9) < 1e-4
     nodes = [node.op_type for node in onnx.load(built.folder / "model.onnx").graph.node]

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from attar.deployment.backends.packed import CODERS
 from attar.deployment.packed import container
 from attar.deployment.packed.container import Content, read_packed, write_packed
 from attar.deployment.packed.network import content
 from attar.deployment.packed.report import size_report
+from attar.deployment.packed.settings import CODERS
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput, CorruptFile
 from attar.network.evaluating import evaluating

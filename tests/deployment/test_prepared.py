@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from attar.deployment import prepared as module
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import candidates, deploy, deploy_prepared
+from attar.deployment.candidates import candidates
+from attar.deployment.deploy import deploy
 from attar.deployment.export import to_onnx
 from attar.deployment.packed import container
 from attar.deployment.packed import content as content_module
@@ -23,8 +24,9 @@ from attar.network.spec import Spec
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.uniform import Uniform
 from attar.quantization.quantize import quantize
+from attar.tasks.classification import Classification
 
-CLASSES = ["ant", "bee", "cat"]
+TASK = Classification(("ant", "bee", "cat"))
 SPEC = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [8]})
 ROWS = torch.rand(20, 6, generator=torch.Generator().manual_seed(0))
 HALF = {"floats": "float16"}
@@ -52,13 +54,13 @@ def test_all_candidates_share_one_graph_of_each_form_and_files_are_those_of_each
     exports: list[bool], tmp_path: Path
 ) -> None:
     student = quantized()
-    given: dict[str, Any] = {"classes": CLASSES, "calibration": ROWS, "spec": SPEC}
+    given: dict[str, Any] = {"task": TASK, "calibration": ROWS, "spec": SPEC}
     names = ["torch", "torch packed", "onnxruntime int8 u8", "onnxruntime", "openvino", "onnxruntime w4"]
     names += ["onnxruntime packed"]
     with prepared(student, ROWS[:1]) as ready:
         together = {}
         for name in names:
-            together[name] = deploy_prepared(ready, name, tmp_path / "together" / name, **given)
+            together[name] = deploy(ready, name, tmp_path / "together" / name, **given)
             if name.startswith("torch"):
                 assert exports == []
     assert exports == [True, False]
@@ -78,7 +80,7 @@ def test_what_cannot_be_exported_is_tried_once(exports: list[bool], tmp_path: Pa
     with prepared(Branching(), ROWS[:1]) as ready:
         for name in ("onnxruntime", "openvino", "onnxruntime"):
             with pytest.raises(DeploymentError, match="Branching cannot be deployed to ONNX"):
-                deploy_prepared(ready, name, tmp_path / "made", classes=CLASSES)
+                deploy(ready, name, tmp_path / "made", task=TASK)
     assert len(exports) == 1
 
 
@@ -86,7 +88,7 @@ def test_what_cannot_be_exported_is_tried_once(exports: list[bool], tmp_path: Pa
 def test_what_rounds_inputs_is_stored_as_it_is_among_numbers_of_16_bits(runtime: str, tmp_path: Path) -> None:
     half = Candidate("half", runtime, "packed", HALF)
     student = quantized()
-    made = deploy(student, half, tmp_path / "made", example=ROWS[:1], classes=CLASSES, spec=SPEC)
+    made = deploy(student, half, tmp_path / "made", example=ROWS[:1], task=TASK, spec=SPEC)
     state, whole = made.network().state_dict(), student.state_dict()
     ranges = [name for name in state if ".scale" in name or ".zero_point" in name]
     assert ranges
@@ -115,10 +117,10 @@ def test_codes_are_computed_once_and_decoded_once_for_all_candidates_and_the_rep
     monkeypatch.setattr(content_module, "compress", counted("compress", content_module.compress))
     monkeypatch.setattr(container, "read_packed", counted("read", container.read_packed))
     monkeypatch.setattr("attar.deployment.rebuilt.read_packed", container.read_packed)
-    given: dict[str, Any] = {"classes": CLASSES, "calibration": ROWS, "spec": SPEC}
+    given: dict[str, Any] = {"task": TASK, "calibration": ROWS, "spec": SPEC}
     with prepared(student, ROWS[:1]) as ready:
         offered = candidates(int8=False, student=ready)
-        made = [deploy_prepared(ready, one, tmp_path / one.name, **given) for one in offered]
+        made = [deploy(ready, one, tmp_path / one.name, **given) for one in offered]
     assert {one.candidate.precision for one in made} == {"fp32", "packed", "w4"}
     report = size_report(ready)
     packed_files = sum(one.candidate.precision == "packed" for one in made)

@@ -25,13 +25,16 @@ def audit(event, arguments):
 sys.addaudithook(audit)
 import torch
 from attar.deployment.artifact import load
-from attar.deployment.deploy import candidates, deploy
+from attar.deployment.candidates import candidates
+from attar.deployment.deploy import deploy
 from attar.network.spec import Spec
+from attar.tasks.classification import Classification
 spec = Spec("attar.network.architectures:convnet", {"classes": 3, "widths": [4]})
 rows = torch.rand(8, 1, 8, 8)
 for index, candidate in enumerate(candidates()):
     folder = tempfile.mkdtemp()
-    deploy(spec.build(), candidate, folder, example=rows[:1], classes=list("abc"), calibration=rows, spec=spec)
+    task = Classification(("a", "b", "c"))
+    deploy(spec.build(), candidate, folder, task=task, example=rows[:1], calibration=rows, spec=spec)
     load(folder)(rows)
 time.sleep(1)  # telemetry is sent in the background
 assert {"onnxruntime", "nncf", "openvino"} <= sys.modules.keys()
@@ -116,6 +119,8 @@ def test_everything_is_put_back_when_the_block_fails() -> None:
 
 def test_an_absent_package_names_the_extra() -> None:
     with pytest.raises(MissingExtra, match=r"Flying needs the package 'not_there'.*attar\[openvino\]"):
+        import_untracked("not_there", "Flying", "openvino")
+    with pytest.raises(MissingExtra, match=r"Flying needs the package 'not_there'.* Run: pip install attar\.$"):
         import_untracked("not_there", "Flying")
 
 

@@ -25,6 +25,8 @@ from attar.quantization.formats.affine import Affine
 from attar.quantization.quantize import quantize
 from attar.records import sealed
 from attar.tables.tokens import Tokens
+from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
 from attar.teachers.as_teacher import as_teacher
 
 TOKENS = Tokens(length=6, vocabulary=9)
@@ -45,7 +47,12 @@ def student(spec: Spec = SPEC) -> nn.Module:
 
 def deployed(folder: Path, how: str, network: nn.Module | None = None, **more: Any) -> Artifact:
     rows = torch.from_numpy(sequences())
-    given: dict[str, Any] = {"spec": SPEC, "tokens": TOKENS, "calibration": rows, "classes": ("no", "yes")} | more
+    given: dict[str, Any] = {
+        "spec": SPEC,
+        "tokens": TOKENS,
+        "calibration": rows,
+        "task": Classification(("no", "yes")),
+    } | more
     deploy(student() if network is None else network, how, folder, example=rows[:1], **given)
     return load(folder)
 
@@ -114,7 +121,7 @@ def test_a_network_of_named_inputs_needs_no_wrapping(tmp_path: Path) -> None:
 
 def test_what_stands_before_other_layers_is_exported_too(tmp_path: Path) -> None:
     network = ScaledOutputs(student(), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])).eval()
-    artifact = deployed(tmp_path / "artifact", "onnxruntime", network, spec=None, output="values")
+    artifact = deployed(tmp_path / "artifact", "onnxruntime", network, spec=None, task=Regression(("no", "yes")))
     assert_allclose(artifact(sequences()), network(torch.from_numpy(sequences())).detach().numpy(), atol=1e-5)
     assert "forward" not in vars(network), "the network has its own forward again"
 

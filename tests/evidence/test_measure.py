@@ -295,7 +295,7 @@ def linear() -> nn.Module:
 @pytest.fixture(scope="module")
 def artifact(linear, tmp_path_factory) -> Artifact:
     folder = tmp_path_factory.mktemp("artifacts") / "linear"
-    return deploy(linear, "onnxruntime", folder, example=torch.zeros(1, 4), classes=CLASSES)
+    return deploy(linear, "onnxruntime", folder, example=torch.zeros(1, 4), task=TASK)
 
 
 def test_measure_an_artifact(linear, artifact):

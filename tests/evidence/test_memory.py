@@ -13,6 +13,7 @@ from torch import nn
 from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
 from attar.evidence.memory import peak_memory
+from attar.tasks.classification import Classification
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
 
@@ -28,7 +29,9 @@ def interpreter(folder: Path, script: str) -> str:
 @linux
 def test_growth_is_that_of_the_model_and_not_of_its_parent(tmp_path):
     network = nn.Sequential(nn.Linear(16, 2000), nn.ReLU(), nn.Linear(2000, 2000), nn.ReLU(), nn.Linear(2000, 2))
-    artifact = deploy(network, "onnxruntime", tmp_path / "big", example=torch.zeros(1, 16), classes=["no", "yes"])
+    artifact = deploy(
+        network, "onnxruntime", tmp_path / "big", example=torch.zeros(1, 16), task=Classification(("no", "yes"))
+    )
     assert artifact.size_bytes > 16_000_000
     # The child must not inherit the peak of a parent that holds 400 MB.
     ballast = np.ones(50_000_000)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.deployment.backends.backend import Array, Inputs, Runner
-from attar.deployment.backends.torch import need_torch
 from attar.deployment.candidate import Candidate
 from attar.deployment.manifest import MANIFEST, read_manifest, verify
+from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens

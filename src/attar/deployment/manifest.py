@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, get_args
 
 from attar.deployment.backends import RUNTIMES, backend_of
-from attar.deployment.backends.packed import PACKED
-from attar.deployment.backends.torch import WEIGHTS
+from attar.deployment.weight_files import PACKED, WEIGHTS
 from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen

@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from attar.deployment.export import to_onnx
+from attar.deployment.packed.container import write_packed
 from attar.deployment.packed.content import Content
 from attar.deployment.packed.graph import without_weights
 from attar.deployment.packed.network import content, decoded, exportable
 from attar.deployment.refused import DeploymentError
+from attar.deployment.weight_files import PACKED, WEIGHTS
 from attar.network.copying import copied
 from attar.network.float32 import in_float32, number_types
 from attar.network.named import taking_one
+from attar.network.weights import save_weights
 from attar.quantization.attach import attached_inputs, dequantize, is_quantized
 
 
@@ -45,6 +48,16 @@ class Form:
         self._example, self._folder = example, folder
         self._refused: str | None = None
 
+    @property
+    def as_kept(self) -> nn.Module:
+        """The network that is built again from what `keep` writes; not to be changed."""
+        return self.network
+
+    def keep(self, folder: Path) -> str:
+        """Write what the network is built again from; the name of the file, one of `weight_files`."""
+        save_weights(self.network, folder / WEIGHTS)
+        return WEIGHTS
+
     @cached_property
     def graph(self) -> Path:
         """The ONNX file, which is not to be changed; weights above 2 GB lie beside it.
@@ -70,6 +83,15 @@ class Form:
 
 class QuantizedForm(Form):
     """A network with its formats, as packed files and low-bit execution have it."""
+
+    @property
+    def as_kept(self) -> nn.Module:
+        return self.decoded
+
+    def keep(self, folder: Path) -> str:
+        """Write its codes, and what stays float; the name of the file."""
+        write_packed(self.content, folder / PACKED)
+        return PACKED
 
     @cached_property
     def decoded(self) -> nn.Module:

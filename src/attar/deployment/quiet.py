@@ -51,7 +51,7 @@ def quiet(package: str) -> Iterator[None]:
             log.debug("%s printed: %s", package, printed.getvalue().strip())
 
 
-def import_untracked(package: str, purpose: str) -> ModuleType:
+def import_untracked(package: str, purpose: str, extra: str | None = None) -> ModuleType:
     """Import ONNX Runtime, OpenVINO or NNCF without their telemetry.
 
     All three report their use over the network unless told otherwise. ONNX Runtime (from 1.29) decides once, when it is
@@ -62,9 +62,10 @@ def import_untracked(package: str, purpose: str) -> ModuleType:
     Args:
         package: ``onnxruntime``, ``openvino`` or ``nncf``.
         purpose: What needs it; the subject of the error when it is absent.
+        extra: The extra of Attar that brings it; None for what every installation has.
 
     Raises:
-        MissingExtra: If the package belongs to an extra that is not installed.
+        MissingExtra: If the package is not installed.
     """
     sender, decision = sys.modules.get(_SENDER), os.environ.get(_DECISION)
     sys.modules[_SENDER] = None  # type: ignore[assignment]  # documented: makes importing it raise ImportError
@@ -75,7 +76,7 @@ def import_untracked(package: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise missing_extra(package, "openvino", purpose) from error
+        raise missing_extra(package, extra, purpose) from error
     finally:
         del sys.modules[_SENDER], os.environ[_DECISION]
         if sender is not None:

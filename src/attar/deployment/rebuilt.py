@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from attar.deployment.backends.packed import PACKED
 from attar.deployment.packed.container import read_packed
+from attar.deployment.weight_files import PACKED
 from attar.errors import CorruptFile, must
 from attar.models.rebuild import edits_from_json, spec_from_json
 from attar.network.copying import copied

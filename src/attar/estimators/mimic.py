@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from attar.data.in_memory import outputs_of
 from attar.deployment.artifact import Artifact
+from attar.deployment.backends import PORTABLE
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
@@ -106,7 +107,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         unseen: Literal["error", "missing"] = "error",
         embed: int | None = None,
         include_original: bool = True,
-        runtime: str = "onnxruntime",
+        runtime: str = PORTABLE,
         random_state: Any = None,
     ) -> None:
         """Set the parameters; `fit` checks them.
@@ -346,12 +347,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             runtime or self.runtime,
             path,
             example=self._seen[:1],
-            classes=self._task.names,
+            task=self._task,
             calibration=self._seen,
             spec=self.spec_,
             columns=self.columns_,
             unseen=self.unseen,
-            output=self._task.target,
         )
 
     def __sklearn_tags__(self) -> Tags:

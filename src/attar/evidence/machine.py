@@ -10,7 +10,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-PACKAGES = ("attar", "torch", "onnxruntime", "openvino", "nncf", "numpy")
+from attar.deployment import backends
+
+PACKAGES = ("attar", *backends.PACKAGES, "numpy")
 """Packages whose version changes what is measured."""
 
 FLAGS = (

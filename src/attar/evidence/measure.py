@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from attar.data.datasets import Split
 from attar.deployment.artifact import Artifact
+from attar.deployment.backends import EAGER
 from attar.deployment.backends.backend import ROUNDED, Runner
 from attar.deployment.checked import tolerance_of
 from attar.deployment.torch_runner import open_torch
@@ -370,7 +371,7 @@ def _opened(model: Artifact | nn.Module | Runner, split: Split, threads: int) ->
         figures = cost(model, split.floats(slice(0, 1)))
         kinds = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
         precision = _PRECISIONS.get(kinds[0], str(kinds[0])) if kinds else "fp32"
-        about = Evidence(type(model).__name__, "candidate", "torch", precision)
+        about = Evidence(type(model).__name__, "candidate", EAGER, precision)
         return runner, replace(about, parameters=figures.parameters, macs=figures.macs)
     return model, Evidence(getattr(model, "__name__", type(model).__name__), "candidate", "python", "unknown")
 

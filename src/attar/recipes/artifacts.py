@@ -12,7 +12,7 @@ from attar.data.split import PIXELS, Split
 from attar.deployment.artifact import Artifact, load
 from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import deploy_prepared
+from attar.deployment.deploy import deploy
 from attar.deployment.prepared import Prepared
 from attar.deployment.refused import DeploymentError, telling
 from attar.errors import AttarError, MissingExtra
@@ -54,19 +54,17 @@ def artifact_of(
         calibration = train.rows(order[: context.recipe.artifacts.calibration])
 
     def work(folder: Path) -> dict[str, Any]:
-        deploy_prepared(
+        deploy(
             prepared,
             candidate,
             folder / "artifact",
-            classes=context.dataset.task.names,
+            task=context.dataset.task,
             calibration=None if calibration is None else calibration.floats(),
             spec=spec,
             columns=columns,
             tokens=tokens,
             unseen="missing",  # as it is measured, see from_tables
             scale=scale,
-            output=context.dataset.task.target,
-            size=context.dataset.task.shape[1:],
         )
         return {}
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from attar.data.datasets import Dataset
 from attar.data.limits import is_file, printable
+from attar.deployment.backends import EAGER, RUNTIMES
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
 from attar.recipes.check_task import check_task
@@ -19,6 +20,7 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.transfer_examples import without_synthesis
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.train_module import feature_taps, reads_layers
@@ -112,7 +114,7 @@ def check_budget(recipe: Recipe) -> None:
     """
     teacher, runtimes = recipe.teacher, recipe.artifacts.runtimes
     network = teacher.network is not None and teacher.specialists is None
-    elsewhere = bool(teacher.onnx) and "onnxruntime" not in runtimes
+    elsewhere = bool(teacher.onnx) and OnnxTeacher.runtime not in runtimes
     for limit in recipe.budget.limits:
         why = None
         if limit.what == "memory" and not measurable():
@@ -123,15 +125,16 @@ def check_budget(recipe: Recipe) -> None:
             why = "nothing is known of the size of an estimator. Write it in bytes, such as '50 kB'"
         elif limit.what == "macs" and not network:
             why = "the multiply-adds of a teacher are known where it is a network alone. Write them, such as '3 M'"
-        elif limit.what == "memory" and not (network and set(runtimes) - {"torch"}):
+        elif limit.what == "memory" and not (network and set(runtimes) - {EAGER}):
+            others = " or ".join(runtime for runtime in RUNTIMES if runtime != EAGER)
             why = (
-                "the memory of a teacher is measured where it is a network in onnxruntime or openvino alone. Write "
-                "it in bytes, such as '20 MB'"
+                f"the memory of a teacher is measured where it is a network in {others} alone. Write it in bytes, such "
+                "as '20 MB'"
             )
         elif limit.what in ("bytes", "latency") and elsewhere:
             why = (
-                "ONNX files are measured in onnxruntime, which artifacts.runtimes leaves out. Add it, or write the "
-                "limit with its unit"
+                f"ONNX files are measured in {OnnxTeacher.runtime}, which artifacts.runtimes leaves out. Add it, or "
+                "write the limit with its unit"
             )
         if why is not None:
             raise BadInput(f'budget.{limit.what} of the recipe: "{limit}" cannot be judged; {why}.')

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact
-from attar.deployment.backends import RUNTIMES
+from attar.deployment.backends import EAGER, PORTABLE, RUNTIMES
 from attar.deployment.backends.backend import Inputs, Runner
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import candidates
+from attar.deployment.candidates import candidates, full_precision
 from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError
 from attar.deployment.torch_runner import open_torch
@@ -31,7 +31,6 @@ from attar.evidence.measure import Kind, labels_of, predict_all
 from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
-from attar.quantization.attach import is_quantized
 from attar.recipes.artifacts import Deployed, artifact_of, refused
 from attar.recipes.context import Context, allowed
 from attar.recipes.students import Trainings
@@ -46,10 +45,6 @@ Logits = NDArray[np.float32]
 
 BATCHES = (1, 64)
 """Batch sizes that are timed."""
-
-
-_EVERYWHERE, _TORCH = "onnxruntime", "torch"
-"""The runtime that every machine has, and the one of networks that are not deployed."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +208,8 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
         return Contenders(found, out, warnings, prepared=networks)
     baseline = trainings.baseline.network
     deployed = [one for one in grid if one.name in found]
-    # Low-bit files first, as they come: then the network itself, in the runtime that every machine has.
-    reference = min(deployed, key=lambda one: (one.precision != _own(student), one.runtime != _EVERYWHERE))
+    # As the student was trained, in the runtime that every machine has, as far as there is such.
+    reference = min(deployed, key=lambda one: (not _as_trained(one, ready), one.runtime != PORTABLE))
     ways = deployed if _within_reach(context, trainings) else [reference]
     with context.progress("deploy the baseline", len(ways)) as advance, prepared(baseline, context.example) as ready:
         networks["baseline"] = ready
@@ -229,9 +224,9 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     return Contenders(found, out, warnings, reference.name, networks)
 
 
-def _own(network: nn.Module) -> str:
-    """The precision in which a network is what it was trained as."""
-    return "packed" if is_quantized(network) else "fp32"
+def _as_trained(candidate: Candidate, student: Prepared) -> bool:
+    """Whether a candidate computes with the numbers that the student was trained to have."""
+    return candidate.kind.exact and candidate.kind.quantized == student.is_quantized
 
 
 def _within_reach(context: Context, trainings: Trainings) -> bool:
@@ -260,23 +255,26 @@ def _teachers(
     # Its weights do not say how members are averaged, nor with which arguments given networks are built.
     identity = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
     with prepared(module, context.example) as ready:
-        for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {_EVERYWHERE, _TORCH} else [_TORCH])]):
-            if runtime == _TORCH:  # as it is: a teacher has no spec by which a file could be built again
-                found[f"teacher {runtime}"] = _in_torch(module, threads, figures)
+        for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {PORTABLE, EAGER} else [EAGER])]):
+            name, full = f"teacher {runtime}", full_precision(runtime)
+            if runtime == EAGER:  # as it is: a teacher has no spec by which a file could be built again
+                found[name] = _in_memory(module, threads, figures)
                 continue
-            name = f"teacher {runtime}"
-            built = artifact_of(context, name, ready, Candidate(f"{runtime} fp32", runtime), None, identity)
+            if full is None:
+                warnings.append(f"The teacher is not measured in {runtime}, which has no precision for every network.")
+                continue
+            built = artifact_of(context, name, ready, full, None, identity)
             if isinstance(built, str):
                 warnings.append(f"The teacher could not be deployed to {runtime}: {built}")
             else:
                 found[name] = Contender.deployed(name, "teacher", built, figures)
-    return found or {f"teacher {_TORCH}": _in_torch(module, threads, figures)}, warnings
+    return found or {f"teacher {EAGER}": _in_memory(module, threads, figures)}, warnings
 
 
-def _in_torch(module: nn.Module, threads: int, figures: Cost) -> Contender:
+def _in_memory(module: nn.Module, threads: int, figures: Cost) -> Contender:
     """A teacher's own network, run as it is."""
     runner = open_torch(module, threads)
-    return Contender(f"teacher {_TORCH}", "teacher", _TORCH, "fp32", runner, _bytes_of(module), figures)
+    return Contender(f"teacher {EAGER}", "teacher", EAGER, "fp32", runner, _bytes_of(module), figures)
 
 
 def _as_it_is(context: Context, trainings: Trainings) -> Contender:
@@ -285,7 +283,7 @@ def _as_it_is(context: Context, trainings: Trainings) -> Contender:
     members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
     files = [member for member in members if isinstance(member, OnnxTeacher)]
     only_files = len(files) == len(members)
-    runtime = "onnxruntime" if only_files else "python"
+    runtime = OnnxTeacher.runtime if only_files else "python"
     size_bytes = sum(file.size_bytes for file in files) if only_files else None
     if trainings.selected is not None:
         size_bytes = trainings.selected.teacher_bytes

@@ -12,7 +12,7 @@ import torch
 
 from attar.budget import PREFERRED
 from attar.data.datasets import Dataset
-from attar.deployment.deploy import candidates
+from attar.deployment.candidates import candidates
 from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.pipeline.nodes import Nodes

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,9 @@ class OnnxTeacher:
         file: What the file says of itself.
         threads: How many threads one prediction uses.
     """
+
+    runtime: ClassVar[str] = "onnxruntime"
+    """What runs it, as reports call it."""
 
     def __init__(
         self,

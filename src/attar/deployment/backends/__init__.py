@@ -18,6 +18,15 @@ BACKENDS: Mapping[str, Backend] = {
 RUNTIMES = tuple(dict.fromkeys(runtime for backend in BACKENDS.values() for runtime in backend.RUNTIMES))
 """Everything that executes files of ours."""
 
+PORTABLE = next(runtime for backend in BACKENDS.values() if backend.PORTABLE for runtime in backend.RUNTIMES)
+"""The runtime that every installation has, and that needs nothing but its files."""
+
+EAGER = torch.RUNTIMES[0]
+"""What runs a network that is a module in memory, deployed or not."""
+
+PACKAGES = tuple(dict.fromkeys(package for backend in BACKENDS.values() for package in backend.PACKAGES))
+"""Distributions whose versions change what is written or measured."""
+
 
 def backends_of(runtime: str) -> Iterator[Backend]:
     """The backends whose files a runtime executes."""

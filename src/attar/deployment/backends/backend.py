@@ -48,12 +48,16 @@ class Precision:
         settings: The values of each setting; the first is what it is where it is not given.
         quantized: Whether it has the formats of a student that `quantize` made, and is for such students alone. All
             others are written from decoded weights.
+        exact: Whether it computes with the very numbers of the student, or of its decoded weights.
+        calibrated: Whether it needs training inputs, from which it takes ranges.
         aside: What a line about an artifact says of its files.
     """
 
     file: str
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     quantized: bool = False
+    exact: bool = False
+    calibrated: bool = False
     aside: str = ""
 
 
@@ -63,10 +67,14 @@ class Written(NamedTuple):
     Attributes:
         files: The names of the files that are needed to run.
         notes: What the manifest says of them, in sentences.
+        weights: The one of them that the network is built again from, one of `weight_files`; None if none is.
+        network: The student as the files give it back; None where that is what Attar keeps.
     """
 
     files: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    weights: str | None = None
+    network: nn.Module | None = None
 
 
 @runtime_checkable
@@ -75,10 +83,14 @@ class Backend(Protocol):
 
     Attributes:
         RUNTIMES: What executes its files; most backends are named after their one runtime.
+        PACKAGES: Distributions whose versions change what is written or measured.
+        PORTABLE: Whether every installation of Attar runs its files, without the code that built the student.
         PRECISIONS: Everything that it can write, by name.
     """
 
     RUNTIMES: tuple[str, ...]
+    PACKAGES: tuple[str, ...]
+    PORTABLE: bool
     PRECISIONS: Mapping[str, Precision]
 
     def precisions(self, student: Prepared | None) -> Precisions:
@@ -92,7 +104,7 @@ class Backend(Protocol):
             student: With its graphs and its codes, of which only those are made that are asked for.
             candidate: One of this backend's.
             folder: An empty one.
-            calibration: Training inputs, ``[rows, ...]``; always there for ``int8``.
+            calibration: Training inputs, ``[rows, ...]``; always there for a precision that is calibrated.
 
         Raises:
             DeploymentError: If this student cannot be written this way.

@@ -28,6 +28,7 @@ from attar.deployment.backends.backend import (
     Written,
     check_threads,
 )
+from attar.deployment.packed.settings import WIDTHS
 from attar.deployment.quiet import import_untracked, quiet
 from attar.deployment.refused import refused, telling
 from attar.errors import CorruptFile, must, near
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from attar.deployment.prepared import Prepared
 
 MODEL = "model.onnx"
-
-WIDTHS = (2, 4, 8)
-"""Bits in which it executes linear layers."""
 
 ACCURACY_LEVELS = (4, 1)
 """Of low-bit execution: what goes into a layer in 8 bits, or in float32."""
@@ -57,9 +55,11 @@ GRID: Mapping[str, Mapping[str, Any]] = {
 _LOW_BITS = Precision(MODEL, {"accuracy_level": ACCURACY_LEVELS}, quantized=True)
 
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
+PACKAGES: tuple[str, ...] = ("onnxruntime",)
+PORTABLE = True
 PRECISIONS: Mapping[str, Precision] = {
-    "fp32": Precision(MODEL),
-    "int8": Precision(MODEL, {"activations": ("uint8", "int8"), "reduce_range": (True, False)}),
+    "fp32": Precision(MODEL, exact=True),
+    "int8": Precision(MODEL, {"activations": ("uint8", "int8"), "reduce_range": (True, False)}, calibrated=True),
     **{f"w{bits}": _LOW_BITS for bits in WIDTHS},
 }
 

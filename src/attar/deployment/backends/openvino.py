@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,10 @@ GRID: Mapping[str, Mapping[str, Any]] = {"int8": {"preset": "mixed", "overflow_f
 """What each int8 setting is called, and the keywords of `quantize_openvino`."""
 
 RUNTIMES: tuple[str, ...] = ("openvino",)
+PACKAGES: tuple[str, ...] = ("openvino", "nncf")
+PORTABLE = False
 PRECISIONS: Mapping[str, Precision] = {
-    "fp32": Precision(MODEL),
+    "fp32": Precision(MODEL, exact=True),
     "int8": Precision(
         MODEL,
         {
@@ -46,6 +49,7 @@ PRECISIONS: Mapping[str, Precision] = {
             "overflow_fix": ("enable", "first_layer_only", "disable"),
             "ranges": ("minmax", "mean_minmax"),
         },
+        calibrated=True,
     ),
 }
 
@@ -77,7 +81,7 @@ def rebuilds(candidate: Candidate) -> bool:
 
 def preload(candidate: Candidate) -> None:
     """Import OpenVINO; asking for a property loads the plugin that will run the model."""
-    import_untracked("openvino", f"Running {candidate.name!r}").Core().get_property("CPU", "FULL_DEVICE_NAME")
+    _imported(f"Running {candidate.name!r}").Core().get_property("CPU", "FULL_DEVICE_NAME")
 
 
 def tolerance(candidate: Candidate) -> float | None:
@@ -100,7 +104,7 @@ def open_openvino(path: Path, threads: int = 1, *, graph: bytes | None = None) -
         CorruptFile: If OpenVINO cannot read the files.
     """
     check_threads(threads, "open_openvino")
-    openvino = import_untracked("openvino", "Running an OpenVINO artifact")
+    openvino = _imported("Running an OpenVINO artifact")
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -139,7 +143,7 @@ def to_openvino(source: Path, path: Path) -> None:
         MissingExtra: If OpenVINO is not installed.
         DeploymentError: If OpenVINO cannot read or convert the graph.
     """
-    openvino = import_untracked("openvino", "Deploying to OpenVINO")
+    openvino = _imported("Deploying to OpenVINO")
     try:
         with quiet("openvino"):
             save_openvino(openvino.Core().read_model(source), path)
@@ -153,7 +157,7 @@ def save_openvino(model: Any, path: Path) -> None:
     OpenVINO names operations by a counter of the whole process: without this, the bytes of a file would depend on what
     else the process had done before.
     """
-    openvino = import_untracked("openvino", "Deploying to OpenVINO")
+    openvino = _imported("Deploying to OpenVINO")
     for place, operation in enumerate(model.get_ordered_ops()):
         if operation.get_type_name() not in ("Parameter", "Result"):
             operation.set_friendly_name(str(place))
@@ -193,8 +197,8 @@ def quantize_openvino(
 
     from attar.deployment.export import by_name
 
-    openvino = import_untracked("openvino", "Deploying to OpenVINO in int8")
-    nncf = import_untracked("nncf", "Deploying to OpenVINO in int8")
+    openvino = _imported("Deploying to OpenVINO in int8")
+    nncf = _imported("Deploying to OpenVINO in int8", "nncf")
     presets = {"mixed": nncf.QuantizationPreset.MIXED, "performance": nncf.QuantizationPreset.PERFORMANCE}
     fixes = {fix.value: fix for fix in nncf.OverflowFix}
     estimators = nncf.quantization.range_estimator.RangeEstimatorParametersSet
@@ -221,3 +225,7 @@ def quantize_openvino(
             save_openvino(quantized, path)
     except Exception as error:  # NNCF and OpenVINO raise plain RuntimeError and types of their own
         raise refused("OpenVINO in int8", source.name, error) from error
+
+
+def _imported(purpose: str, package: str = "openvino") -> ModuleType:
+    return import_untracked(package, purpose, "openvino")

@@ -13,6 +13,8 @@ from attar.deployment.backends import torch
 from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Precision, Precisions, Runner, Written
 from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.backends.openvino import open_openvino
+from attar.deployment.packed.settings import CODERS, FLOATS
+from attar.deployment.weight_files import PACKED
 from attar.errors import CorruptFile
 
 if TYPE_CHECKING:
@@ -21,16 +23,6 @@ if TYPE_CHECKING:
     from attar.deployment.candidate import Candidate
     from attar.deployment.packed.content import Content
     from attar.deployment.prepared import Prepared
-
-PACKED = "student.packed.safetensors"
-"""The file; precisions in which low bits are executed have it, too, to rebuild the network."""
-
-CODERS = ("smallest", "bits")
-"""``bits`` packs each code into the bits of the format, or digits into bytes; ``smallest`` codes by frequencies where
-that takes less."""
-
-FLOATS = ("float32", "float16")
-"""How what is not quantized is stored. ``float16`` halves it and rounds it: a relative error of up to 2**-11."""
 
 _NOTE = (
     "The weights are packed on disk and expanded to float32 when the file is opened: this saves bytes of the file, and "
@@ -42,6 +34,7 @@ PRECISIONS: Mapping[str, Precision] = {
         PACKED,
         {"coder": CODERS, "floats": FLOATS},
         quantized=True,
+        exact=True,
         aside="packed; float32 when opened",
     )
 }
@@ -59,7 +52,8 @@ def write(student: Prepared, candidate: Candidate, folder: Path, calibration: Te
     form = student.quantized
     packed = form.content if rebuilds(candidate) else form.content_with_graph
     write_packed(packed, folder / PACKED, **candidate.settings)
-    return Written((PACKED,), (_NOTE,))
+    network = form.rebuilt(candidate.settings.get("floats", FLOATS[0]))
+    return Written((PACKED,), (_NOTE,), weights=PACKED, network=network)
 
 
 def open(folder: Path, candidate: Candidate, threads: int, rebuild: Callable[[], nn.Module]) -> Runner:
@@ -118,3 +112,5 @@ _GRAPHS: Mapping[str, Callable[[Any, bytes, Path, int], Runner]] = {
 """The runtimes that run a graph with weights from elsewhere."""
 
 RUNTIMES: tuple[str, ...] = ("torch", *_GRAPHS)
+PACKAGES: tuple[str, ...] = ()
+PORTABLE = False

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attar.deployment.backends.backend import TOLERANCE, Precision, Precisions, Runner, Written
-from attar.errors import MissingExtra
+from attar.deployment.torch_needed import need_torch
+from attar.deployment.weight_files import WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
     from attar.deployment.candidate import Candidate
     from attar.deployment.prepared import Prepared
 
-WEIGHTS = "student.safetensors"
-"""The weights of a network; other runtimes have them beside their own file, to rebuild it."""
-
 RUNTIMES: tuple[str, ...] = ("torch",)
-PRECISIONS: Mapping[str, Precision] = {"fp32": Precision(WEIGHTS)}
+PACKAGES: tuple[str, ...] = ("torch",)
+PORTABLE = False
+PRECISIONS: Mapping[str, Precision] = {"fp32": Precision(WEIGHTS, exact=True)}
 
 
 def precisions(student: Prepared | None) -> Precisions:
@@ -32,7 +32,7 @@ def write(student: Prepared, candidate: Candidate, folder: Path, calibration: Te
     from attar.network.weights import save_weights
 
     save_weights(student.floats.network, folder / WEIGHTS)
-    return Written((WEIGHTS,))
+    return Written((WEIGHTS,), weights=WEIGHTS)
 
 
 def open(folder: Path, candidate: Candidate, threads: int, rebuild: Callable[[], nn.Module]) -> Runner:
@@ -57,23 +57,6 @@ def preload(candidate: Candidate) -> None:
     need_torch(f"Running {candidate.name!r}")
     import attar.deployment.rebuilt
     import attar.deployment.torch_runner  # noqa: F401
-
-
-def need_torch(purpose: str) -> None:
-    """Import torch, without which Attar is installed where it only runs artifacts of another runtime.
-
-    Args:
-        purpose: What needs it; the subject of the error when it is absent.
-
-    Raises:
-        MissingExtra: If it is not installed.
-    """
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtra(f"{purpose} needs torch, which is not installed. Run: pip install attar.") from error
 
 
 def tolerance(candidate: Candidate) -> float | None:

@@ -22,9 +22,9 @@ from jaxtyping import Integer, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from attar.deployment.backends.packed import CODERS, FLOATS
 from attar.deployment.packed.ans import expand_all
 from attar.deployment.packed.content import Content, shared
+from attar.deployment.packed.settings import CODERS, FLOATS
 from attar.errors import BadInput, CorruptFile, Words, must, near
 from attar.network.weights import read_tensors, write_tensors
 from attar.ops.packing import unpack, unpack_digits

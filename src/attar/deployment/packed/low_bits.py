@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from attar.deployment.backends.onnxruntime import WIDTHS
 from attar.deployment.packed.content import Content
 from attar.deployment.packed.network import name_of_layer
+from attar.deployment.packed.settings import WIDTHS
 from attar.deployment.prepared import QuantizedForm
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
