@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from attar.pipeline.objective import LOSSES
 from attar.tasks.labels import ABSENT
+from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.features import Features
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
-from attar.training.objective import Objective, Term
+from attar.training.objective import Objective, Term, reads, suits
 from attar.training.schedule import Ramp, value_at
 
 BATCH, CLASSES = 6, 5
@@ -167,6 +168,15 @@ def test_every_term_has_a_row():
     # Those of values, and of labels by themselves, have no classes, of which most contracts are.
     assert {row.name for row in ROWS} | {"hard_values", "binary_labels", "binary_targets"} == set(LOSSES)
     assert all(type(row.loss) is LOSSES[row.name] for row in ROWS)
+
+
+@EVERY
+def test_it_says_what_it_reads_and_for_what_outputs_it_is(row):
+    assert ("labels" in reads(row.loss)) == row.labels
+    if row.hidden or not row.alone:  # whatever outputs mean
+        assert not reads(row.loss) and suits(row.loss) == set(get_args(Target))
+    else:
+        assert reads(row.loss) and suits(row.loss) == {"logits"}
 
 
 @EVERY

@@ -79,7 +79,7 @@ def test_maps_go_from_a_recipe_to_a_report(folder: Path):
         ),
         ("transfer.only=['flute']", "transfer.only of the recipe is for one class of each example"),
         ("transfer.dtype='int8'", "transfer.dtype of the recipe is for one class of each example"),
-        ("objective.soft.use='soft_targets'", "objective.soft of the recipe: SoftTargets is for one class among"),
+        ("objective.soft.use='soft_targets'", "objective.soft of the recipe is soft_targets, which is for one class"),
     ],
 )
 def test_what_is_for_one_class_of_each_example_is_told(given: str, message: str):
@@ -91,5 +91,7 @@ def test_what_does_not_fit_maps_is_told():
     task = Dense(("a", "b", "c"), (16, 16))
     with pytest.raises(BadInput, match=r"transfer.label_views of the recipe is false, and flip and shift would move"):
         check_task(read(EXAMPLES / "segmentation.toml", ["transfer.label_views=false"]), task)
-    with pytest.raises(BadInput, match=r"objective.hard of the recipe: BinaryLabels is for labels of which any"):
+    with pytest.raises(
+        BadInput, match=r"objective.hard of the recipe is binary_labels, which is for labels of which any"
+    ):
         check_task(read(EXAMPLES / "segmentation.toml", ["objective.hard.use='binary_labels'"]), task)

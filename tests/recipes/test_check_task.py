@@ -41,14 +41,26 @@ def test_a_regression_can_be_planned():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("objective.soft={use='soft_targets'}", "objective.soft of the recipe is soft_targets, which is for classes"),
-        ("objective.soft={use='squared_error'}", "objective.soft of the recipe is squared_error of probabilities"),
-        ("objective.hard={use='hard_labels'}", "objective.hard of the recipe is hard_labels, which is for classes"),
-        ("transfer.top_k=1", "transfer.top_k of the recipe is for classes, and the task is regression. Leave it out."),
-        ("transfer.without=['1']", "transfer.without of the recipe is for classes"),
-        ("transfer.dtype='int8'", "transfer.dtype of the recipe is for classes"),
-        ("teacher.specialists={clusters=2}", "teacher.specialists of the recipe is for classes"),
-        ("student.steps=[{use='distill'},{use='correct'}]", "student.steps.1, correct, of the recipe is for classes"),
+        (
+            "objective.soft={use='soft_targets'}",
+            "objective.soft of the recipe is soft_targets, which is for one class among",
+        ),
+        (
+            "objective.soft={use='squared_error'}",
+            "objective.soft of the recipe is squared_error, which is for one class among several",
+        ),
+        ("objective.hard={use='hard_labels'}", "objective.hard of the recipe is hard_labels, which is for one class"),
+        (
+            "transfer.top_k=1",
+            "transfer.top_k of the recipe is for one class of each example, and the task is regression. Leave it out.",
+        ),
+        ("transfer.without=['1']", "transfer.without of the recipe is for one class of each example"),
+        ("transfer.dtype='int8'", "transfer.dtype of the recipe is for one class of each example"),
+        ("teacher.specialists={clusters=2}", "teacher.specialists of the recipe is for one class of each example"),
+        (
+            "student.steps=[{use='distill'},{use='correct'}]",
+            "student.steps.1, correct, of the recipe is for one class of each example",
+        ),
         (
             f"student.network={{use={MLP},arguments={{inputs=2,classes=3,hidden=[2]}}}}",
             "student.network of the recipe gives 3 values for .* which have 1 values to predict",
@@ -64,5 +76,8 @@ def test_what_is_for_classes_is_refused(change: str, message: str):
 
 def test_what_is_for_values_is_refused_where_there_are_classes():
     changes = ["data.use='classes.npz'", "teacher.network.arguments.classes=2", "student.network.arguments.classes=2"]
-    with pytest.raises(BadInput, match=r"objective.soft of the recipe is for values, .*data.task = \"regression\""):
+    with pytest.raises(
+        BadInput,
+        match=r"objective.soft of the recipe is squared_error, which is for values, .*data.task = \"regression\"",
+    ):
         plan(read_recipe(Path("mine.toml"), changes))

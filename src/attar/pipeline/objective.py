@@ -19,7 +19,6 @@ from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import (
-    AGAINST_LABELS,
     CenteredLogits,
     HardLabels,
     HardValues,
@@ -27,7 +26,7 @@ from attar.training.losses.outputs import (
     SquaredError,
 )
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
-from attar.training.objective import Objective, Term
+from attar.training.objective import Loss, Objective, Term, reads
 from attar.training.schedule import Ramp
 
 LOSSES: dict[str, type[Any]] = {
@@ -77,12 +76,16 @@ class _TermSettings:
 
 
 def _term_table(term: Term) -> dict[str, Any]:
-    names = {kind: name for name, kind in LOSSES.items()}
     table = {key: value for key, value in as_table(term).items() if key != "loss"}
-    return {"use": names[type(term.loss)], **table, **as_table(term.loss)}
+    return {"use": use_of(term.loss), **table, **as_table(term.loss)}
 
 
 TermTable = Annotated[Term, PlainValidator(_term), PlainSerializer(_term_table)]
+
+
+def use_of(loss: Loss) -> str:
+    """What a recipe calls a loss."""
+    return {kind: name for name, kind in LOSSES.items()}[type(loss)]
 
 
 def against_labels(task: Task) -> Objective:
@@ -93,7 +96,7 @@ def against_labels(task: Task) -> Objective:
 def labels_alone(objective: Objective, task: Task) -> Objective:
     """The loss against labels of an objective, at full weight, or that of the task; and nothing else."""
     terms = objective.terms.values()
-    hard = [term.loss for term in terms if isinstance(term.loss, AGAINST_LABELS) and term.of == "student"]
+    hard = [term.loss for term in terms if reads(term.loss) == {"labels"} and term.of == "student"]
     return Objective({"hard": Term(loss=hard[0])}) if hard else against_labels(task)
 
 

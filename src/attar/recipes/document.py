@@ -29,7 +29,6 @@ from attar.recipes.training_figures import curve, examples, stored
 from attar.recipes.winner import score_of, teacher_name
 from attar.report.panels.common import metrics_of
 from attar.report.panels.run import run_panels
-from attar.tasks.classification import Classification
 from attar.tasks.task import Task, metric_of
 
 
@@ -246,7 +245,7 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
 def _how_to_load(allow: Sequence[str], task: Task, tokens: bool) -> str:
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
     given = "a dict of ids and mask, int64 [batch, length] each" if tokens else "float32 array [batch, ...]"
-    more = "names = model.predict_classes(inputs)" if isinstance(task, Classification) else ""
+    more = "names = model.predict_classes(inputs)" if task.one_class else ""
     if task.target == "log_odds":
         more = "probabilities = model.predict_proba(inputs)  # of each label by itself"
     elif len(task.shape) > 1:

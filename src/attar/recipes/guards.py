@@ -30,7 +30,6 @@ from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
 from attar.tables.columns import Column
-from attar.tasks.classification import Classification
 from attar.tasks.labels import ABSENT
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
@@ -246,7 +245,7 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     left = None if labeled is None else labeled.labels
     if (transfer.share == 1 and transfer.labeled_share == 1) or left is None or train.labels is None:
         return None
-    if not isinstance(train.task, Classification):
+    if not train.task.one_class:
         return None
     every = subset_of(train, only=transfer.only, without=transfer.without).labels
     assert every is not None, "a subset has labels where all rows have"

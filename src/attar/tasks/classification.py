@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from attar.tasks.intervals import wilson
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.classification import brier_scores, calibration_error, is_right, log_losses
 from attar.tasks.metrics.metric import Floats, Metric
+from attar.tasks.target import Target
 from attar.tasks.task import Chance, Constant, Losses
 
 ACCURACY = Metric(name="accuracy", title="accuracy", higher_is_better=True, unit="share", of_each=is_right)
@@ -108,7 +109,8 @@ class Classification:
     """
 
     use: ClassVar[str] = "classification"
-    target: ClassVar[Literal["logits", "log_odds", "values"]] = "logits"
+    target: ClassVar[Target] = "logits"
+    one_class: ClassVar[bool] = True
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (ACCURACY, _LOG_LOSS, RMSE_OF_PROBABILITIES, _CALIBRATION)}

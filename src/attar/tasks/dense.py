@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import dense as metrics
 from attar.tasks.metrics.dense import Overlaps, overlaps
 from attar.tasks.metrics.metric import Floats, Metric
+from attar.tasks.target import Target
 from attar.tasks.task import Chance, Constant, Losses
 
 _IOU = Metric(name="iou", title="IoU per image", higher_is_better=True, unit="share", of_each=metrics.image_ious)
@@ -128,7 +129,8 @@ class Dense:
     """
 
     use: ClassVar[str] = "dense"
-    target: ClassVar[Literal["logits", "log_odds", "values"]] = "logits"
+    target: ClassVar[Target] = "logits"
+    one_class: ClassVar[bool] = False
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_IOU, _ACCURACY, _MEAN_IOU, _LOG_LOSS, _RMSE)}

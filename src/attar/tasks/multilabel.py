@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, rarest
 from attar.tasks.metrics import multilabel as metrics
 from attar.tasks.metrics.metric import Floats, Metric
+from attar.tasks.target import Target
 from attar.tasks.task import Chance, Constant, Losses
 
 _F1 = Metric(name="f1", title="F1 per example", higher_is_better=True, unit="share", of_each=metrics.f1_scores)
@@ -125,7 +126,8 @@ class MultiLabel:
     """
 
     use: ClassVar[str] = "multilabel"
-    target: ClassVar[Literal["logits", "log_odds", "values"]] = "log_odds"
+    target: ClassVar[Target] = "log_odds"
+    one_class: ClassVar[bool] = False
     losses: ClassVar[Losses] = Losses(labels={"use": "binary_labels"}, teacher={"use": "binary_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_F1, _ACCURACY, _EXACT, _MICRO, _LOG_LOSS, _RMSE)}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from attar.tasks.checks import check_judged, check_names
 from attar.tasks.intervals import root_mean_interval
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.metrics.regression import RMSE_OF_VALUES, absolute_errors, r2, squared_errors
+from attar.tasks.target import Target
 from attar.tasks.task import Chance, Constant, Losses
 
 _MAE = Metric(name="mae", title="mean absolute error", higher_is_better=False, unit="target", of_each=absolute_errors)
@@ -81,7 +82,8 @@ class Regression:
     """
 
     use: ClassVar[str] = "regression"
-    target: ClassVar[Literal["logits", "log_odds", "values"]] = "values"
+    target: ClassVar[Target] = "values"
+    one_class: ClassVar[bool] = False
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "kind": "values"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in (RMSE_OF_VALUES, _MAE, _R2)})
 

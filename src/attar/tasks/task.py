@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, must, near
 from attar.tasks.metrics.metric import Floats, Metric
+from attar.tasks.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,11 @@ class Task(Protocol):
     use: ClassVar[str]
     """What it is called in a file."""
 
-    target: ClassVar[Literal["logits", "log_odds", "values"]]
-    """What a network gives: logits, which mean the same when a number is added to all classes; log-odds, of which each
-    means a probability by itself; or values."""
+    target: ClassVar[Target]
+    """What a network gives, and a teacher is to give."""
+
+    one_class: ClassVar[bool]
+    """Whether each example has one class of several, so that there are examples of a class, and a likeliest one."""
 
     losses: ClassVar[Losses]
     """What is minimized where a recipe does not say."""

@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor, nn
 
 from attar.errors import BadInput, must, shown
+from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import check_types, named
 from attar.training.schedule import Ramp, Schedule, ends_of, value_at
@@ -19,11 +20,30 @@ from attar.training.schedule import Ramp, Schedule, ends_of, value_at
 
 @runtime_checkable
 class Loss(Protocol):
-    """One loss: the student's output and the batch in, one value per example (or position) out, never reduced."""
+    """One loss: the student's output and the batch in, one value per example (or position) out, never reduced.
+
+    It may say what it is for, as `suits` and `reads` below ask.
+    """
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Losses ``[batch]`` or ``[batch, position]``; the loop sums and divides."""
         ...
+
+
+Read = Literal["labels", "targets"]
+"""What a loss may hold the student's output against, number by number."""
+
+
+def suits(loss: Loss) -> frozenset[Target]:
+    """For what outputs a loss is, as its ``suits`` says; for all where it does not, as one of hidden layers."""
+    found: frozenset[Target] = getattr(loss, "suits", frozenset(get_args(Target)))
+    return found
+
+
+def reads(loss: Loss) -> frozenset[Read]:
+    """What a loss holds outputs against, as its ``reads`` says; nothing where it does not."""
+    found: frozenset[Read] = getattr(loss, "reads", frozenset())
+    return found
 
 
 @named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,10 @@ from attar.network.layout import suits_channels_last
 from attar.network.named import taking_one
 from attar.network.output_kind import found_kind, last_layer
 from attar.ops.maps import classes_last
+from attar.tasks.target import Target
 from attar.tasks.task import Task
 from attar.training.batch import Batch, Source
-from attar.training.losses.binary import BinaryLabels, BinaryTargets
-from attar.training.losses.decoupled import Decoupled, StandardizedLogits
-from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
-from attar.training.objective import Loss
+from attar.training.objective import Loss, reads, suits
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +33,19 @@ _TOLERANCE = 5e-2
 """Largest difference of answers that may come of numbers alone, as a share of the largest answer; what depends on
 chance or on the batch is far beyond it. Deployment draws the line where the runtime does."""
 
-_JUDGING_TARGETS = (SoftTargets, CenteredLogits, SquaredError, Decoupled, StandardizedLogits, BinaryTargets)
-"""Losses that hold the student's answers against the teacher's, number by number."""
+_MEANT: Mapping[Target, str] = {
+    "logits": "one class among several",
+    "log_odds": "labels of which any may hold",
+    "values": "values",
+}
+"""What losses are for, in words."""
+
+_EACH: Mapping[Target, str] = {
+    "logits": "one logit for each class",
+    "log_odds": "one logit for each label",
+    "values": "one number for each value",
+}
+"""What such a loss needs."""
 
 
 def probed(data: Source) -> Tensor:
@@ -123,24 +132,31 @@ def check_suited(losses: Sequence[Loss], task: Task) -> None:
     """See that losses read outputs as a task means them; those of the user's own may do what they like.
 
     Raises:
-        BadInput: If a loss is of one class among several where each label has a probability of its own, or the reverse.
+        BadInput: If one is for other outputs.
     """
     for loss in losses:
-        binary = isinstance(loss, BinaryLabels | BinaryTargets)
-        softmax = isinstance(loss, HardLabels | Decoupled | CenteredLogits | StandardizedLogits | SoftTargets) or (
-            isinstance(loss, SquaredError) and loss.kind == "probabilities"
-        )
-        name = type(loss).__name__
-        if binary and task.target != "log_odds":
-            raise BadInput(
-                f"{name} is for labels of which any may hold, and the task is {task.use}. Use what suits it: "
-                f"{task.losses.labels['use']} against labels, {task.losses.teacher['use']} against a teacher."
-            )
-        if softmax and task.target != "logits":
-            raise BadInput(
-                f"{name} is for one class among several, and the task is {task.use}. Use what suits it: "
-                f"{task.losses.labels['use']} against labels, {task.losses.teacher['use']} against a teacher."
-            )
+        if why := unsuited(loss, task):
+            raise BadInput(f"{type(loss).__name__} {why}")
+
+
+def unsuited(loss: Loss, task: Task) -> str | None:
+    """Why a loss is not for a task's outputs: what follows its name; None where it is.
+
+    Args:
+        loss: The loss.
+        task: What outputs mean.
+    """
+    if task.target in suits(loss):
+        return None
+    meant = " or ".join(_MEANT[target] for target in sorted(suits(loss)))
+    labels, teacher = (
+        " with ".join([table["use"], *(f'{key} = "{value}"' for key, value in table.items() if key != "use")])
+        for table in (task.losses.labels, task.losses.teacher)
+    )
+    return (
+        f"is for {meant}, and the task is {task.use}. Use what suits it: {labels} against labels, {teacher} against a "
+        "teacher."
+    )
 
 
 def check_labels(output: Tensor, labels: Tensor | None, of: str) -> None:
@@ -170,30 +186,23 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
     for loss in losses:
         wanted: tuple[int, ...] | None = None
         least = 0
-        if isinstance(loss, HardLabels) and batch.labels is not None:
-            least = max(1, int(batch.labels.max()) + 1)
-            given = classes_last(output)
-            width = given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0
-            wanted = (count, *batch.labels.shape[1:], max(least, width))
-            if len(wanted) == 4:  # a map has its classes first
-                wanted = (count, max(least, width), *batch.labels.shape[1:])
-        elif isinstance(loss, BinaryLabels) and batch.labels is not None:
-            wanted = (count, *batch.labels.shape[1:])
-        elif isinstance(loss, HardValues) and batch.labels is not None:
-            wanted = (count, *batch.labels.shape[1:])
-        elif isinstance(loss, _JUDGING_TARGETS) and batch.targets is not None:
+        if "targets" in reads(loss) and batch.targets is not None:
             wanted = (count, *batch.targets.shape[1:])
+        elif reads(loss) == {"labels"} and batch.labels is not None:
+            wanted = (count, *batch.labels.shape[1:])
+            if "logits" in suits(loss):  # labels are numbers of classes
+                least = max(1, int(batch.labels.max()) + 1)
+                given = classes_last(output)
+                width = given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0
+                # A map has its classes first.
+                at = 1 if len(wanted) == 3 else len(wanted)
+                wanted = (*wanted[:at], max(least, width), *wanted[at:])
         if wanted is None or tuple(output.shape) == wanted:
             continue
         sizes = [str(size) for size in wanted]
         if least:
             sizes[1 if len(wanted) == 4 else -1] = f"{least} or more"
-        values = isinstance(loss, HardValues) or (isinstance(loss, SquaredError) and loss.kind == "values")
-        each = "one number for each value" if values else "one logit for each class"
-        if isinstance(loss, BinaryLabels | BinaryTargets):
-            each = "one logit for each label"
-        elif len(wanted) == 4:
-            each = "one logit for each class and position"
+        each = _EACH[min(suits(loss))] + (" and position" if len(wanted) == 4 else "")
         raise BadInput(
             f"The student gives outputs of shape {list(output.shape)} for {count} row{'s' if count > 1 else ''}, where "
             f"[{', '.join(sizes)}] is needed: {each}. Change its last layer, or let its forward return these alone."
@@ -201,7 +210,5 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
 
 
 def _takes_logits(loss: Loss) -> bool:
-    """Whether a loss takes a softmax of the student's answers."""
-    if isinstance(loss, SquaredError):
-        return loss.kind == "probabilities"
-    return isinstance(loss, (HardLabels, BinaryLabels, *_JUDGING_TARGETS))
+    """Whether a loss makes probabilities of the student's answers."""
+    return "values" not in suits(loss)

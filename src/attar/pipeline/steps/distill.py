@@ -25,8 +25,7 @@ from attar.quantization.attach import train_codebooks_only_
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.fit import fit
-from attar.training.losses.outputs import AGAINST_LABELS
-from attar.training.objective import Objective
+from attar.training.objective import Objective, reads
 from attar.training.settings import Training
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ class Distill(Step):
         if tools.teacher is None or tools.teacher.learning is not None:
             return tools.teacher is not None
         terms = self.terms.terms.values()
-        return not all(isinstance(term.loss, AGAINST_LABELS) and term.of == "student" for term in terms)
+        return not all(reads(term.loss) == {"labels"} and term.of == "student" for term in terms)
 
     def resolved(self, tools: Tools) -> Distill:
         """Without a teacher: the loss against labels at full weight, for as many steps as the student takes."""

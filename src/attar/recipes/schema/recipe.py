@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Pri
 from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
 from attar.network.references import Trust, names_function
-from attar.pipeline.objective import TermTable, check_pauses
+from attar.pipeline.objective import TermTable, check_pauses, use_of
 from attar.pipeline.section import Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
@@ -21,10 +21,7 @@ from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
-from attar.training.losses.binary import BinaryLabels
-from attar.training.losses.decoupled import Decoupled
-from attar.training.losses.outputs import HardLabels, HardValues
-from attar.training.objective import Objective, Term
+from attar.training.objective import Objective, Term, reads
 from attar.training.settings import Training
 from attar.training.train_module import reads_layers
 
@@ -203,13 +200,9 @@ class Recipe(Section):
 
     def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
         """Terms of labels must have some."""
-        for name, kind in (
-            ("hard_labels", HardLabels),
-            ("hard_values", HardValues),
-            ("binary_labels", BinaryLabels),
-            ("decoupled", Decoupled),
-        ):
-            if not self.transfer.labels and any(isinstance(term.loss, kind) for term in objective.values()):
+        for term in objective.values():
+            if not self.transfer.labels and "labels" in reads(term.loss):
+                name = use_of(term.loss)
                 raise ValueError(f"{name} in {where} needs labels; drop the term or set transfer.labels = true")
 
     @property

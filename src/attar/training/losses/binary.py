@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from attar.errors import BadInput
 from attar.ops.binary import binary_cross_entropy, binary_kl
 from attar.tasks.labels import ABSENT
+from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import named
+from attar.training.objective import Read
 from attar.training.schedule import Schedule, check_temperature, value_at
 
 
@@ -18,6 +21,9 @@ from attar.training.schedule import Schedule, check_temperature, value_at
 @dataclass(frozen=True, kw_only=True)
 class BinaryLabels:
     """Binary cross-entropy with the labels, mean over those of an example that are known; 0 where none is."""
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"log_odds"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"labels"})
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy in nats per example."""
@@ -42,6 +48,9 @@ class BinaryTargets:
         Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 2, with a distribution over
         yes and no for each label in place of one over classes. arXiv:1503.02531
     """
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"log_odds"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"targets"})
 
     temperature: Schedule = 2.0
     scale_by_t2: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -13,8 +14,10 @@ from attar.ops.divergence import forward_kl
 from attar.ops.dtypes import at_least_float32
 from attar.ops.maps import classes_last
 from attar.tasks.labels import ABSENT
+from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import named
+from attar.training.objective import Read
 from attar.training.schedule import Schedule, check_temperature, value_at
 
 
@@ -37,6 +40,9 @@ class Decoupled:
     References:
         Zhao, Cui, Song, Qiu, Liang, *Decoupled Knowledge Distillation*, 2022, equation 7. arXiv:2203.08679
     """
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"labels", "targets"})
 
     alpha: float = 1.0
     beta: float = 8.0
@@ -83,6 +89,9 @@ class StandardizedLogits:
     References:
         Sun, Ren, Li, Wang, Cao, *Logit Standardization in Knowledge Distillation*, 2024, algorithm 1. arXiv:2403.01427
     """
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"targets"})
 
     temperature: Schedule = 2.0
     scale_by_t2: bool = True

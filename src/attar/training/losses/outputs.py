@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ from attar.ops.dtypes import at_least_float32
 from attar.ops.maps import classes_last
 from attar.ops.top_k import TopK, check_rest, top_k_kl
 from attar.tasks.labels import ABSENT
+from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import named
-from attar.training.losses.binary import BinaryLabels
+from attar.training.objective import Read
 from attar.training.schedule import Schedule, check_temperature, value_at
 
 Scale = float | Sequence[float] | None
@@ -44,6 +45,9 @@ class SoftTargets:
     References:
         Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015, section 2. arXiv:1503.02531
     """
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"targets"})
 
     temperature: Schedule = 4.0
     scale_by_t2: bool = True
@@ -73,6 +77,9 @@ class HardLabels:
         smoothing: Share of the probability that is spread evenly over all classes, from 0 up to but not 1.
     """
 
+    suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"labels"})
+
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -96,6 +103,9 @@ class CenteredLogits:
         Hinton, Vinyals, Dean, 2015, section 2.1.
     """
 
+    suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"targets"})
+
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Squared logits per example."""
         targets = batch.dense_targets("CenteredLogits")
@@ -116,6 +126,8 @@ class SquaredError:
         probabilities.
     """
 
+    reads: ClassVar[frozenset[Read]] = frozenset({"targets"})
+
     kind: Literal["probabilities", "values"] = "probabilities"
     scale: Scale = None
 
@@ -123,6 +135,11 @@ class SquaredError:
         _check_scale(self.scale, "SquaredError")
         if self.kind not in ("probabilities", "values"):
             raise must("kind", "SquaredError", "'probabilities' or 'values'", self.kind, "Values are for regression")
+
+    @property
+    def suits(self) -> frozenset[Target]:
+        """Logits, whose probabilities it compares, or values."""
+        return frozenset({"values" if self.kind == "values" else "logits"})
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
@@ -140,6 +157,9 @@ class HardValues:
         scale: What differences are divided by first: one number, or one for each output; None divides by nothing, and
             in a recipe by the standard deviation of the training labels.
     """
+
+    suits: ClassVar[frozenset[Target]] = frozenset({"values"})
+    reads: ClassVar[frozenset[Read]] = frozenset({"labels"})
 
     scale: Scale = None
 
@@ -177,7 +197,3 @@ def _check_scale(scale: Scale, of: str) -> None:
     numbers = () if scale is None else (scale,) if isinstance(scale, int | float) else tuple(scale)
     if not all(math.isfinite(one) and one > 0 for one in numbers) or (scale is not None and not numbers):
         raise must("scale", of, "positive", scale, "Use the standard deviation of the labels")
-
-
-AGAINST_LABELS = (HardLabels, HardValues, BinaryLabels)
-"""Losses that look at labels alone, whatever a teacher gives."""
