@@ -24,6 +24,7 @@ from attar.workspace import (
     locked,
     new_file,
     new_folder,
+    scratch,
     sweep,
     write_file,
 )
@@ -175,3 +176,37 @@ def test_a_killed_holder_lets_go_also_where_the_folder_was_removed(tmp_path: Pat
             assert process.returncode == -signal.SIGKILL
             write_file(folder / "file", "x")
     assert names(tmp_path) == ["it", "it/file"]
+
+
+def test_a_scratch_folder_is_gone_afterwards_whatever_happens(tmp_path: Path) -> None:
+    with scratch(tmp_path / "run") as folder:
+        write_file(folder / "deep" / "file", "x")
+        assert folder.parent == tmp_path / "run" and folder.name.startswith(TEMPORARY)
+    with pytest.raises(KeyboardInterrupt), scratch(tmp_path / "run") as folder:
+        write_file(folder / "file", "x")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_scratch_folder_in_use_stays_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    holder = (
+        "import sys; from pathlib import Path; from attar.workspace import scratch\n"
+        "with scratch(Path(sys.argv[1])) as folder: print(folder, flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        theirs = Path(process.stdout.readline().strip())
+        sweep(tmp_path, deep=False)
+        with scratch(tmp_path) as ours:
+            assert theirs.is_dir() and ours != theirs
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert theirs.is_dir()
+    with scratch(tmp_path) as ours:
+        assert list(tmp_path.iterdir()) == [ours]
+    theirs.mkdir()
+    write_file(theirs / LOCK, "")
+    sweep(tmp_path, deep=False)
+    assert names(tmp_path) == []

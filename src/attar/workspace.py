@@ -20,6 +20,9 @@ from pathlib import Path
 TEMPORARY = ".unfinished-"
 """Begins the name of every file and folder that is being written."""
 
+_SCRATCH = f"{TEMPORARY}scratch-"
+"""The same of folders that are gone afterwards; no name that is being written has it, as a number stands there."""
+
 LOCK = ".lock"
 """Name of the file that is locked by whoever writes into its folder; it is there only as long."""
 
@@ -106,6 +109,33 @@ def new_folder(path: Path) -> Iterator[Path]:
             _remove(rest)
 
 
+@contextmanager
+def scratch(inside: Path) -> Iterator[Path]:
+    """A folder for what is needed for a while, which is gone afterwards.
+
+    What a killed process left goes when somebody next asks for one in the same place, or sweeps it.
+
+    Args:
+        inside: Where it is made; made itself if need be.
+
+    Yields:
+        The folder, with nothing in it but a lock that says that it is in use.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    inside.mkdir(parents=True, exist_ok=True)
+    for entry in inside.glob(f"{_SCRATCH}*"):
+        if (entry / LOCK).exists() and not _in_use(entry):
+            _remove(entry)
+    path = inside / f"{_SCRATCH}{secrets.token_hex(6)}"
+    try:
+        with locked(path):
+            yield path
+    finally:
+        _remove(path)
+
+
 def flush(folder: Path) -> None:
     """See that everything in a folder is on the disk, the folder itself included."""
     for place, _, names in os.walk(folder):
@@ -117,6 +147,8 @@ def flush(folder: Path) -> None:
 
 def sweep(folder: Path, *, all_but: Collection[str] | None = None, deep: bool = True) -> None:
     """Remove what killed processes left in a folder. Only for the holder of its lock.
+
+    A `scratch` that is in use stays.
 
     Args:
         folder: The folder; it need not exist.
@@ -130,7 +162,8 @@ def sweep(folder: Path, *, all_but: Collection[str] | None = None, deep: bool = 
         if entry.name == LOCK:
             continue
         if is_temporary(entry) or (all_but is not None and entry.name not in all_but):
-            _remove(entry)
+            if not _in_use(entry):
+                _remove(entry)
         elif deep and entry.is_dir() and not entry.is_symlink():
             sweep(entry)
 
@@ -169,6 +202,16 @@ def digest_of(file: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal; memory does not grow with its size."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _in_use(folder: Path) -> bool:
+    """Whether it is a scratch folder whose process is alive."""
+    if not folder.name.startswith(_SCRATCH) or not (folder / LOCK).exists():
+        return False
+    held = _held(folder / LOCK)
+    if held is not None:
+        os.close(held)
+    return held is None
 
 
 def _held(path: Path) -> int | None:

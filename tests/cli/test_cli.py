@@ -191,9 +191,13 @@ def test_a_signal_is_told_whatever_other_code_makes_of_it(
     code: int,
     swallow: Any,
     tiny_file: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before_files = list(tmp_path.iterdir())
+
     def signalled(*_: Any, **__: Any) -> Any:
         try:
             os.kill(os.getpid(), number)
@@ -212,6 +216,7 @@ def test_a_signal_is_told_whatever_other_code_makes_of_it(
     assert run(["compress", str(tiny_file)]) == code
     out, err = capsys.readouterr()
     assert (out, err) == ("", "attar: interrupted; the same command continues where it stopped\n")
+    assert list(tmp_path.iterdir()) == before_files
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     assert not any(isinstance(one, threading.Timer) and not one.finished.is_set() for one in threading.enumerate())
 
@@ -250,6 +255,10 @@ def test_a_crash_has_a_code_of_its_own_and_says_where_its_traceback_is(
     assert "crashed with KeyError" in err and "defect of Attar" in err
     written = Path(err.rpartition("The traceback is in ")[2].strip().rstrip("."))
     assert "in crash" in written.read_text(encoding="utf-8")
+    os.utime(written, (0, 0))
+    assert run(["compress", str(tiny_file), "--dry-run"]) == 70
+    capsys.readouterr()
+    assert len(list(tmp_path.glob("attar-crash-*.txt"))) == 1 and not written.exists()
     assert run(["compress", str(tiny_file), "--out", str(tmp_path / "run")]) == 70
     err = capsys.readouterr().err
     assert err.endswith(f"The traceback is in {tmp_path / 'run' / 'log.txt'}.\n")

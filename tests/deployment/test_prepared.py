@@ -57,13 +57,14 @@ def test_all_candidates_share_one_graph_of_each_form_and_files_are_those_of_each
     given: dict[str, Any] = {"task": TASK, "calibration": ROWS, "spec": SPEC}
     names = ["torch", "torch packed", "onnxruntime int8 u8", "onnxruntime", "openvino", "onnxruntime w4"]
     names += ["onnxruntime packed"]
-    with prepared(student, ROWS[:1]) as ready:
+    with prepared(student, ROWS[:1], tmp_path) as ready:
         together = {}
         for name in names:
             together[name] = deploy(ready, name, tmp_path / "together" / name, **given)
             if name.startswith("torch"):
                 assert exports == []
     assert exports == [True, False]
+    assert [path.name for path in tmp_path.iterdir()] == ["together"]
     for name in ("onnxruntime", "onnxruntime packed"):
         alone = deploy(student, name, tmp_path / "alone" / name, example=ROWS[:1], **given)
         files = sorted(path.name for path in alone.folder.iterdir())
@@ -77,7 +78,7 @@ def test_what_cannot_be_exported_is_tried_once(exports: list[bool], tmp_path: Pa
         def forward(self, rows: Tensor) -> Tensor:
             return rows[:, :3] if float(rows.sum()) > 1e9 else rows[:, 3:]
 
-    with prepared(Branching(), ROWS[:1]) as ready:
+    with prepared(Branching(), ROWS[:1], tmp_path) as ready:
         for name in ("onnxruntime", "openvino", "onnxruntime"):
             with pytest.raises(DeploymentError, match="Branching cannot be deployed to ONNX"):
                 deploy(ready, name, tmp_path / "made", task=TASK)
@@ -118,7 +119,7 @@ def test_codes_are_computed_once_and_decoded_once_for_all_candidates_and_the_rep
     monkeypatch.setattr(container, "read_packed", counted("read", container.read_packed))
     monkeypatch.setattr("attar.deployment.rebuilt.read_packed", container.read_packed)
     given: dict[str, Any] = {"task": TASK, "calibration": ROWS, "spec": SPEC}
-    with prepared(student, ROWS[:1]) as ready:
+    with prepared(student, ROWS[:1], tmp_path) as ready:
         offered = candidates(int8=False, student=ready)
         made = [deploy(ready, one, tmp_path / one.name, **given) for one in offered]
     assert {one.candidate.precision for one in made} == {"fp32", "packed", "w4"}
@@ -129,3 +130,19 @@ def test_codes_are_computed_once_and_decoded_once_for_all_candidates_and_the_rep
         "encode": tensors, "compress": tensors, "read": packed_files, "decode": tensors * (1 + packed_files)
     }  # fmt: skip
     assert report == size_report(student)
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "system").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "system"))
+    seen: list[Path] = []
+
+    def interrupted(network: nn.Module, example: Tensor, path: Path, *, fold: bool = True) -> None:
+        seen.append(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "to_onnx", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(mlp(6, 3, [8]), "onnxruntime", tmp_path / "made" / "it", task=TASK, example=ROWS[:1])
+    assert seen[0].is_relative_to(tmp_path / "made")
+    assert list((tmp_path / "made").iterdir()) == list((tmp_path / "system").iterdir()) == []

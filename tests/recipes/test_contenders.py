@@ -151,7 +151,7 @@ def untrained(context: Context) -> Trainings:
 def test_an_artifact_of_pixels_takes_them_as_they_are_stored(tiny: dict[str, Any], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 6), dtype=np.uint8)
     context = replace(context_of(tiny, tmp_path), dataset=from_arrays(pixels, np.arange(60) % 3))
-    with prepared(untrained(context).student.network, context.example) as ready:
+    with prepared(untrained(context).student.network, context.example, tmp_path) as ready:
         made = artifact_of(context, "it", ready, Candidate("onnxruntime fp32", "onnxruntime"), MLP)
     assert not isinstance(made, str)
     assert made.artifact.manifest["input"]["scale"] == 255

@@ -8,9 +8,10 @@ import logging
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -93,7 +94,8 @@ def run(arguments: list[str]) -> int:
                 return stop.code or UNREAD
             if os.environ.get("ATTAR_TRACEBACK", "") not in ("", "0"):
                 traceback.print_exc()
-            code, sentence = _code_and_message(error)
+            # What others made of an interruption is no crash, of which a file would tell.
+            code, sentence = (CRASHED, None) if stop.code is not None else _code_and_message(error)
         if stop.code is not None:  # whatever other code made of it
             code = stop.code
     if silent and code != CRASHED:
@@ -150,8 +152,9 @@ def _crash(error: BaseException) -> str:
         where = notes[0]
     else:
         try:
+            _forget_old_crashes()
             with tempfile.NamedTemporaryFile(
-                "w", prefix="attar-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+                "w", prefix=_CRASH, suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
             ) as file:
                 file.write("".join(traceback.format_exception(error)))
             where = f"{TRACEBACK} {file.name}"
@@ -161,6 +164,19 @@ def _crash(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"memory ran out ({message or 'MemoryError'}); use smaller batches or less data. {where}."
     return f"crashed with {type(error).__name__}{': ' if message else ''}{message}. This is a defect of Attar. {where}."
+
+
+_CRASH, _KEPT_SECONDS = "attar-crash-", 24 * 3600
+"""How the file of a traceback begins, and how long it stays, for a crash where no run folder has a log yet."""
+
+
+def _forget_old_crashes() -> None:
+    """Remove the tracebacks of this user that had their time to be read."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_CRASH}*.txt"):
+        with suppress(OSError):
+            about = path.lstat()
+            if about.st_uid == os.getuid() and time.time() - about.st_mtime > _KEPT_SECONDS:
+                path.unlink()
 
 
 def _cut(message: str, limit: int = 200) -> str:

@@ -96,7 +96,7 @@ def deploy(
     with ExitStack() as stack:
         if not isinstance(student, Prepared):
             _check_student(student)
-            student = stack.enter_context(prepared(student, _given(example)))
+            student = stack.enter_context(prepared(student, _given(example), Path(folder).parent))
         return _deployed(student, chosen, Path(folder), interface, calibration, spec)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from attar.network.float32 import in_float32, number_types
 from attar.network.named import taking_one
 from attar.network.weights import save_weights
 from attar.quantization.attach import attached_inputs, dequantize, is_quantized
+from attar.workspace import scratch
 
 
 class Form:
@@ -33,13 +33,13 @@ class Form:
         converted: The types of number that it had besides float32; empty where none was converted.
     """
 
-    def __init__(self, network: nn.Module, example: Tensor | None, folder: Path | None) -> None:
+    def __init__(self, network: nn.Module, example: Tensor | None, folder: Callable[[], Path] | None) -> None:
         """Convert the network if need be.
 
         Args:
             network: On the CPU; not changed.
             example: One input, ``[1, ...]`` float32, on the CPU; None where it is neither converted nor exported.
-            folder: Where graphs are written; made if need be.
+            folder: Gives the folder where graphs are written, which is made if need be.
         """
         kinds = number_types(network)
         floats = in_float32(network, example) if kinds and example is not None else None
@@ -71,8 +71,9 @@ class Form:
         if self._refused is not None:  # an export that fails tries everything that there is, and takes longest
             raise DeploymentError(self._refused)
         assert self._example is not None and self._folder is not None, "a form to be exported has an example"
-        self._folder.mkdir(exist_ok=True)
-        path = self._folder / "model.onnx"
+        folder = self._folder()
+        folder.mkdir(exist_ok=True)
+        path = folder / "model.onnx"
         try:
             to_onnx(network, self._example, path, fold=fold)
         except DeploymentError as error:
@@ -147,13 +148,15 @@ class Prepared:
         on_cpu: The student itself when it is on the CPU, else a copy that is.
     """
 
-    def __init__(self, student: nn.Module, example: Tensor | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, student: nn.Module, example: Tensor | None = None, folder: Callable[[], Path] | None = None
+    ) -> None:
         """Compute nothing yet.
 
         Args:
             student: Not changed, and not to be changed while this is in use.
             example: One input; None where nothing is to be exported.
-            folder: An empty one, for graphs.
+            folder: Gives an empty one, for graphs; the same each time.
         """
         self.student = taking_one(student)
         self.example = None if example is None else torch.as_tensor(example)
@@ -196,17 +199,19 @@ class Prepared:
     def _row(self) -> Tensor | None:
         return None if self.example is None else self.example.detach().cpu()
 
-    def _subfolder(self, name: str) -> Path | None:
-        return None if self._folder is None else self._folder / name
+    def _subfolder(self, name: str) -> Callable[[], Path] | None:
+        folder = self._folder
+        return None if folder is None else lambda: folder() / name
 
 
 @contextmanager
-def prepared(student: nn.Module, example: Tensor) -> Iterator[Prepared]:
+def prepared(student: nn.Module, example: Tensor, inside: Path) -> Iterator[Prepared]:
     """A student of which several candidates are deployed, while the context lasts.
 
     Args:
         student: Not changed, and not to be changed while the context lasts.
         example: One input, ``[1, ...]`` float32, of the shape that the student takes.
+        inside: A folder of the caller's, in which graphs lie while they are needed.
     """
-    with tempfile.TemporaryDirectory(prefix="attar-export-") as folder:
-        yield Prepared(student, example, Path(folder))
+    with ExitStack() as stack:
+        yield Prepared(student, example, cache(lambda: stack.enter_context(scratch(inside))))

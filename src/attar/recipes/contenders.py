@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask
+from attar.workspace import scratch
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     settings, student = context.recipe.artifacts, trainings.student.network
     found: dict[str, Contender] = {}
     out: dict[str, str] = {}
-    with prepared(student, context.example) as ready:
+    with prepared(student, context.example, context.nodes.folder) as ready:
         networks = {"candidate": ready}
         figures = cost(ready.floats.network, context.example)
         grid = candidates(settings.runtimes, int8=settings.int8, student=ready)
@@ -211,7 +211,10 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     # As the student was trained, in the runtime that every machine has, as far as there is such.
     reference = min(deployed, key=lambda one: (not _as_trained(one, ready), one.runtime != PORTABLE))
     ways = deployed if _within_reach(context, trainings) else [reference]
-    with context.progress("deploy the baseline", len(ways)) as advance, prepared(baseline, context.example) as ready:
+    with (
+        context.progress("deploy the baseline", len(ways)) as advance,
+        prepared(baseline, context.example, context.nodes.folder) as ready,
+    ):
         networks["baseline"] = ready
         for candidate in ways:
             name = f"baseline {candidate.name}"
@@ -249,16 +252,16 @@ def _teachers(
         only = _as_it_is(context, trainings)
         return {only.name: only, **_best_member(trainings)}, []
     module = module.to("cpu")
-    figures, threads = cost(module, context.example), context.recipe.artifacts.threads
+    figures = cost(module, context.example)
     found: dict[str, Contender] = {}
     warnings = []
     # Its weights do not say how members are averaged, nor with which arguments given networks are built.
     identity = [trainings.teacher.fingerprint(), context.recipe.teacher.given_networks]
-    with prepared(module, context.example) as ready:
+    with prepared(module, context.example, context.nodes.folder) as ready:
         for runtime in dict.fromkeys([*runtimes, *([] if set(runtimes) & {PORTABLE, EAGER} else [EAGER])]):
             name, full = f"teacher {runtime}", full_precision(runtime)
             if runtime == EAGER:  # as it is: a teacher has no spec by which a file could be built again
-                found[name] = _in_memory(module, threads, figures)
+                found[name] = _in_memory(context, module, figures)
                 continue
             if full is None:
                 warnings.append(f"The teacher is not measured in {runtime}, which has no precision for every network.")
@@ -268,13 +271,13 @@ def _teachers(
                 warnings.append(f"The teacher could not be deployed to {runtime}: {built}")
             else:
                 found[name] = Contender.deployed(name, "teacher", built, figures)
-    return found or {f"teacher {EAGER}": _in_memory(module, threads, figures)}, warnings
+    return found or {f"teacher {EAGER}": _in_memory(context, module, figures)}, warnings
 
 
-def _in_memory(module: nn.Module, threads: int, figures: Cost) -> Contender:
+def _in_memory(context: Context, module: nn.Module, figures: Cost) -> Contender:
     """A teacher's own network, run as it is."""
-    runner = open_torch(module, threads)
-    return Contender(f"teacher {EAGER}", "teacher", EAGER, "fp32", runner, _bytes_of(module), figures)
+    runner, size_bytes = open_torch(module, context.recipe.artifacts.threads), _bytes_of(module, context.nodes.folder)
+    return Contender(f"teacher {EAGER}", "teacher", EAGER, "fp32", runner, size_bytes, figures)
 
 
 def _as_it_is(context: Context, trainings: Trainings) -> Contender:
@@ -289,7 +292,8 @@ def _as_it_is(context: Context, trainings: Trainings) -> Contender:
         size_bytes = trainings.selected.teacher_bytes
     if isinstance(teacher, Specialists):
         networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
-        size_bytes = sum(_bytes_of(network.module) for network in networks if isinstance(network, NetworkTeacher))
+        modules = [network.module for network in networks if isinstance(network, NetworkTeacher)]
+        size_bytes = sum(_bytes_of(module, context.nodes.folder) for module in modules)
     if only_files and len(files) == 1:
         runner = files[0].runner(context.recipe.artifacts.threads)
     else:
@@ -381,9 +385,9 @@ def _digest(logits: Logits) -> str:
     return hashlib.sha256(np.ascontiguousarray(logits).tobytes()).hexdigest()[:16]
 
 
-def _bytes_of(module: nn.Module) -> int:
-    """Bytes of a module's weights as a safetensors file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
+def _bytes_of(module: nn.Module, inside: Path) -> int:
+    """Bytes of a module's weights as a safetensors file, which is in a folder for a moment."""
+    with scratch(inside) as folder:
+        path = folder / "weights.safetensors"
         save_weights(module, path)
         return path.stat().st_size

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from attar.deployment.packed.settings import WIDTHS
 from attar.deployment.quiet import import_untracked, quiet
 from attar.deployment.refused import refused, telling
 from attar.errors import CorruptFile, must, near
+from attar.workspace import scratch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -209,8 +209,8 @@ def quantize_onnxruntime(
             return None if batch is None else by_name(batch)
 
     try:
-        with tempfile.TemporaryDirectory() as scratch, quiet("onnxruntime"):
-            prepared = Path(scratch) / "prepared.onnx"
+        with scratch(source.parent) as folder, quiet("onnxruntime"):
+            prepared = folder / "prepared.onnx"
             quant_pre_process(source, prepared)
             quantization.quantize_static(
                 prepared,
