@@ -11,8 +11,8 @@ from attar.models.model import Model, load_model, save_model
 from attar.network.weights import digest, load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.step import Step, Tools
-from attar.pipeline.steps.distill import CHECKPOINT
 from attar.pipeline.trained import Trained
+from attar.pipeline.training_step import CHECKPOINT
 from attar.processes import rank
 from attar.quantization.edit import Quantize
 

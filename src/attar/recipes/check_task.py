@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attar.errors import BadInput
 from attar.pipeline.objective import use_of
-from attar.pipeline.steps.distill import Distill
+from attar.pipeline.training_step import TrainingStep
 from attar.recipes.schema.recipe import Recipe
 from attar.tasks.task import Task, metric_of
 from attar.training.objective import Term, suits
@@ -49,7 +49,7 @@ def _terms(recipe: Recipe) -> Iterator[tuple[str, Term]]:
     for name, term in recipe.objective.items():
         yield f"objective.{name}", term
     for place, step in enumerate(recipe.student.all_steps):
-        for name, term in ((isinstance(step, Distill) and step.objective) or {}).items():
+        for name, term in ((isinstance(step, TrainingStep) and step.objective) or {}).items():
             yield f"student.steps.{place}.objective.{name}", term
 
 

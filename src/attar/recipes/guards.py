@@ -21,7 +21,7 @@ from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
 from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, dense
-from attar.pipeline.steps.distill import Distill
+from attar.pipeline.training_step import TrainingStep
 from attar.recipes.context import Context
 from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
@@ -278,7 +278,7 @@ def _softened(recipe: Recipe) -> list[float]:
     """The temperatures at which terms begin to soften the teacher's logits, each once."""
     found = set()
     for step in recipe.steps:
-        if isinstance(step, Distill) and step.teacher == "teacher":
+        if isinstance(step, TrainingStep) and step.of_teacher:
             for term in step.terms.terms.values():
                 if isinstance(term.loss, SoftTargets | Decoupled | BinaryTargets) and term.of == "student":
                     found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))

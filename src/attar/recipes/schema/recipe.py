@@ -17,6 +17,7 @@ from attar.pipeline.section import Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
+from attar.pipeline.training_step import TrainingStep
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
@@ -145,14 +146,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _steps_fit_the_teacher(self) -> Recipe:
-        distills = [step for step in self.student.all_steps if isinstance(step, Distill)]
-        if self.teacher.learns and len(distills) > 1:
+        trained = [step for step in self.student.all_steps if isinstance(step, TrainingStep)]
+        distills = [step for step in trained if isinstance(step, Distill)]
+        if self.teacher.learns and (len(distills) != 1 or len(trained) != 1):
             raise ValueError(
-                "student.steps must have one distill step where the teacher learns along; leave out others"
+                "student.steps must have one distill step where the teacher learns along, and no other that trains; "
+                "leave out others"
             )
         if self.teacher.learns and distills[0].teacher == "float_student":
             raise ValueError("student.steps: a student that is its own teacher has no teacher that learns along")
-        for step in distills:
+        for step in trained:
             if step.objective is None:
                 continue
             if not self.teacher.learns and any(term.of == "teacher" for term in step.objective.values()):
@@ -213,7 +216,7 @@ class Recipe(Section):
     @property
     def trainings(self) -> list[tuple[Objective, Training]]:
         """Objective and settings of all trainings of a student, in order."""
-        return [(step.terms, step.settings) for step in self.steps if isinstance(step, Distill)]
+        return [(step.terms, step.settings) for step in self.steps if isinstance(step, TrainingStep)]
 
     @property
     def corrects(self) -> bool:
