@@ -407,7 +407,7 @@ def test_other_counts_of_classes_than_there_are_logits_are_refused_when_opened(
 ) -> None:
     more = {"shape": ["batch", 6], "classes": ["a", "b", "c", "d", "e", "f"]}
     artifact = load(edit(lambda m: m["output"].update(more), runtime))
-    with pytest.raises(CorruptFile, match=r"outputs of shape \[1, 5\], and its manifest\.json names 6 classes"):
+    with pytest.raises(CorruptFile, match=r"outputs of shape \[1, 5\], and its manifest\.json has 6 names for outputs"):
         artifact.open()
 
 

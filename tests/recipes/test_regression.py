@@ -68,6 +68,7 @@ def test_values_come_out_in_their_units(run: Run):
     data = np.load(run.folder.parent / "bright.npz")
     values = artifact(data["x"][-60:, None].astype("float32") / 255)
     assert artifact.classes == ("brightness", "position") and values.shape == (60, 2)
+    assert "-> 2 values; " in str(artifact)
     assert values.mean(axis=0) == pytest.approx(data["y"][-60:].mean(axis=0), rel=0.05)
     winner = next(one for one in run.evidence["models"] if one["name"] == run.evidence["winner"])
     rmse = math.sqrt(np.square(values - data["y"][-60:]).mean())

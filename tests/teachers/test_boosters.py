@@ -79,7 +79,7 @@ def test_boosters_for_classes_give_probabilities(name):
 )
 def test_boosters_for_values_are_regressors(make):
     teacher = as_teacher(make())
-    assert isinstance(teacher, RegressorTeacher) and teacher.gives == "values"
+    assert isinstance(teacher, RegressorTeacher) and teacher.target == "values"
     assert float((teacher.predict(ROWS)[:, 0] - ROWS[:, 2]).abs().mean()) < 0.8
 
 

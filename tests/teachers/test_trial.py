@@ -186,7 +186,7 @@ def test_a_teacher_that_was_settled_keeps_its_fingerprint():
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_values_are_nobodys_to_shift(tmp_path, outputs):
     class Values(_Own):
-        gives = "values"
+        target = "values"
         classes = outputs
 
     teacher = Values(lambda inputs: 1e6 * inputs[:, :outputs] + 3.0)

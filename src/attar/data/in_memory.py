@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from attar.data.store import round_through_store
-from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.teacher import Teacher, ask, target_of
 from attar.training.progress import Progress, silent
 
 _CHUNK = 4096
@@ -55,6 +55,6 @@ def outputs_of(
     outputs = []
     with progress(title, len(inputs)) as advance:
         for some in torch.split(inputs, _CHUNK):
-            outputs.append(round_through_store(ask(teacher, some), gives(teacher)))
+            outputs.append(round_through_store(ask(teacher, some), target_of(teacher)))
             advance(len(some))
     return torch.cat(outputs)

@@ -14,7 +14,7 @@ from attar.data.views import UNCHANGED, Views
 from attar.errors import Words, must
 from attar.ops.top_k import TopK
 from attar.tasks.task import Task
-from attar.teachers.teacher import Teacher, ask, check_target, gives
+from attar.teachers.teacher import Teacher, ask, check_target, target_of
 from attar.teachers.trial import trial
 from attar.training.batch import Batch
 
@@ -69,10 +69,10 @@ class Live:
             trial(self.teacher, inputs)
             self._tried = True
         outputs = ask(self.teacher, inputs)
-        if gives(self.teacher) == "values":
+        if target_of(self.teacher) == "values":
             check_values(outputs, lambda row: f"row {row} of {self.teacher!r}")
             return outputs
-        return round_through_store(outputs, gives(self.teacher))
+        return round_through_store(outputs, target_of(self.teacher))
 
 
 class TransferSet:

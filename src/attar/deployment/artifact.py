@@ -25,6 +25,7 @@ from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens
+from attar.tasks.target import Target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,8 +106,8 @@ class Artifact:
     def _check_outputs(self, outputs: Array) -> None:
         if list(outputs.shape[1:]) != self.manifest["output"]["shape"][1:]:
             raise CorruptFile(
-                f"{self.folder} gives outputs of shape {list(outputs.shape)}, and its {MANIFEST} names "
-                f"{len(self.classes)} classes in outputs of shape {self.manifest['output']['shape']}. Deploy again."
+                f"{self.folder} gives outputs of shape {list(outputs.shape)}, and its {MANIFEST} has "
+                f"{len(self.classes)} names for outputs of shape {self.manifest['output']['shape']}. Deploy again."
             )
 
     def runner(self, threads: int | None = None) -> Runner:
@@ -270,10 +271,12 @@ class Artifact:
 
     def __str__(self) -> str:
         shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside
+        target: Target = self.manifest["output"]["kind"]
+        named = {"logits": "classes", "log_odds": "labels", "values": "values"}[target]
         return (
             f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}"
             f"{f' ({aside})' if aside else ''}; "
-            f"{self.manifest['input']['dtype']} [batch, {shape}] -> {len(self.classes)} classes; {self.folder}"
+            f"{self.manifest['input']['dtype']} [batch, {shape}] -> {len(self.classes)} {named}; {self.folder}"
         )
 
 

@@ -16,6 +16,7 @@ from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
 from attar.tables.columns import Columns, Unseen
 from attar.tables.tokens import Tokens
+from attar.tasks.target import Target
 from attar.workspace import digest_of
 
 MANIFEST = "manifest.json"
@@ -111,8 +112,8 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         return (
             f"'output.classes' has {len(classes)} names for outputs of shape {shown(manifest['output'].get('shape'))}"
         )
-    if manifest["output"].get("kind") not in ("logits", "log_odds", "values"):
-        return "'output.kind' is neither 'logits', 'log_odds' nor 'values'"
+    if manifest["output"].get("kind") not in get_args(Target):
+        return f"'output.kind' is none of {', '.join(map(repr, get_args(Target)))}"
     if not _positive(manifest["checked"].get("tolerance")):
         return "'checked.tolerance' is no positive number"
     scale = manifest["input"].get("scale")

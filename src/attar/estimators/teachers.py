@@ -15,7 +15,7 @@ from attar.estimators.rows import Kind, is_frame
 from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
-from attar.teachers.teacher import Teacher, gives
+from attar.teachers.teacher import Teacher, target_of
 
 
 def tags_of(teacher: object) -> Tags | None:
@@ -37,7 +37,7 @@ def kind_of(teacher: object) -> Kind | None:
             return None
     if isinstance(teacher, Teacher) and is_attars(teacher):
         kinds: dict[str, Kind] = {"logits": "classifier", "values": "regressor"}
-        return kinds.get(gives(teacher))
+        return kinds.get(target_of(teacher))
     tags = tags_of(teacher)
     if tags is not None and tags.estimator_type in ("classifier", "regressor"):
         return "classifier" if tags.estimator_type == "classifier" else "regressor"

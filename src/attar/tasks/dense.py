@@ -242,10 +242,10 @@ class Dense:
         # Of one class everywhere its own share of the positions is the intersection over union, and others have none.
         positions, there = counts.true.sum(axis=1), (counts.true > 0).sum(axis=1)
         candidates = [
-            Constant(f"{name!r} everywhere", counts.true[:, number] / positions / there)
+            Constant(f"saying {name!r} everywhere", counts.true[:, number] / positions / there)
             for number, name in enumerate(self.classes)
         ]
-        candidates.append(Constant("the most frequent class of each position", counts.image_ious()))
+        candidates.append(Constant("saying the most frequent class of each position", counts.image_ious()))
         return max(candidates, key=lambda one: float(one.scores.mean()))
 
     def chance(self, outputs: Floats, labels: NDArray[Any], split: str, constant: Constant | None = None) -> Chance:

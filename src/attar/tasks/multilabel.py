@@ -241,8 +241,8 @@ class MultiLabel:
                 named[order[count - 1]] = True
             scores = _f1_of_named(np.broadcast_to(named, truth.shape), truth)
             if best is None or scores.mean() > best.scores.mean():
-                name = f"the {count} most frequent labels" if count > 1 else "no label"
-                best = Constant(repr(self.classes[int(order[0])]) if count == 1 else name, scores)
+                name = f"naming the {count} most frequent labels" if count > 1 else "naming no label"
+                best = Constant(f"naming {self.classes[int(order[0])]!r}" if count == 1 else name, scores)
         assert best is not None, "no label is one answer"
         return best
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from attar.errors import must, near
 from attar.ops.averaging import geometric_mean, mean_of_logits, mean_of_probabilities, mean_of_sigmoids
 from attar.ops.subset_mean import check_subsets, mean_of_subsets
-from attar.teachers.outputs import Gives
+from attar.tasks.target import Target
 from attar.teachers.resized import ResizedTeacher
 from attar.teachers.subset import SubsetTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask, target_of
 
 MEANS: dict[str, Callable[[Tensor, Sequence[float | int] | None], Tensor]] = {
     "probabilities": mean_of_probabilities,
@@ -30,7 +30,7 @@ _OF_ODDS = "sigmoids"
 """The mean of probabilities of which each belongs to one label."""
 
 
-def mean_for(mean: str, given: Gives) -> str:
+def mean_for(mean: str, given: Target) -> str:
     """How outputs of a kind are averaged where a user asks for a mean.
 
     Values are averaged as they are, since they have no probabilities. Of log-odds the mean of the probabilities is that
@@ -137,9 +137,9 @@ class Ensemble:
                 counts,
                 "Leave out the members trained on other classes",
             )
-        if len({gives(member) for member in self.members}) > 1:
+        if len({target_of(member) for member in self.members}) > 1:
             remedy = "Average those that give values or log-odds apart from those that give logits"
-            got = [gives(member) for member in self.members]
+            got = [target_of(member) for member in self.members]
             raise must("members", "Ensemble", "all classifiers, or all regressors", got, remedy)
         self.mean = mean
         self.weights = shares(len(counts), mean, weights, "Ensemble")
@@ -147,9 +147,9 @@ class Ensemble:
         self.classes = counts[0]
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives: what its members do."""
-        return gives(self.members[0])
+        return target_of(self.members[0])
 
     @property
     def module(self) -> nn.Module | None:
@@ -184,7 +184,7 @@ class Ensemble:
     @property
     def _mean(self) -> str:
         """How members are averaged; see `mean_for`."""
-        return mean_for(self.mean, self.gives)
+        return mean_for(self.mean, self.target)
 
     def fingerprint(self) -> str:
         """SHA-256 over the kind of mean and the members' fingerprints and weights, in whatever order they come."""

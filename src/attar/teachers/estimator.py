@@ -162,7 +162,7 @@ class RegressorTeacher:
         self.classes = outputs
 
     @property
-    def gives(self) -> Literal["values"]:
+    def target(self) -> Literal["values"]:
         """What `predict` gives."""
         return "values"
 

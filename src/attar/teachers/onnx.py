@@ -16,9 +16,10 @@ from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.network.named import PAIRS
+from attar.tasks.target import Target
 from attar.teachers.onnx_file import OnnxFile, not_readable
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import Gives, Output, rows_of
+from attar.teachers.outputs import Output, rows_of
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
@@ -107,9 +108,9 @@ class OnnxTeacher:
         self.classes: int = classes
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives."""
-        return self.output_reader.gives
+        return self.output_reader.target
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs.

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.network.output_kind import TOLERANCES, Kind, found_kind, recognized
-from attar.teachers.outputs import MASKED, Gives, Output, as_logits, check_output
+from attar.tasks.target import Target
+from attar.teachers.outputs import MASKED, Output, as_logits, check_output
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class OutputReader:
             self._remark_on_kind()
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What comes out of `logits`."""
         if self.output == "log_odds":
             return "log_odds"

@@ -16,10 +16,6 @@ Output = Literal["logits", "probabilities", "log_probabilities", "log_odds", "va
 """What a model may be said to give: scores before a softmax, probabilities, their logarithms, log-odds of labels of
 which any may hold (or their sigmoids, which shows), or values."""
 
-Gives = Literal["logits", "log_odds", "values"]
-"""What comes out of a teacher: logits, which mean the same when a number is added to all classes, log-odds, of which
-each means a probability by itself, or values."""
-
 SMALLEST = 1e-7
 """Probabilities below this count as this: the logarithm of 0 is of no use to anybody."""
 

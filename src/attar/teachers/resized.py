@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import must
+from attar.tasks.target import Target
 from attar.teachers.digest import digest
-from attar.teachers.outputs import Gives
-from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.teacher import Teacher, ask, target_of
 
 
 class Resize(nn.Module):
@@ -97,9 +97,9 @@ class ResizedTeacher:
         return nn.Sequential(self.change, inner).eval()
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives."""
-        return gives(self.teacher)
+        return target_of(self.teacher)
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Logits ``[batch, classes]`` of ``[batch, ...]`` inputs.

@@ -12,9 +12,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import must
+from attar.tasks.target import Target
 from attar.teachers.ensemble import averaged, mean_for
-from attar.teachers.outputs import Gives
-from attar.teachers.teacher import Teacher, ask, gives
+from attar.teachers.teacher import Teacher, ask, target_of
 
 
 class SampledTeacher:
@@ -55,9 +55,9 @@ class SampledTeacher:
         self.classes = teacher.classes
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives."""
-        return gives(self.teacher)
+        return target_of(self.teacher)
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs: logs of the mean probabilities; or the mean values."""
@@ -76,7 +76,7 @@ class SampledTeacher:
         np.random.seed(self.seed % 2**32)
         random.seed(self.seed)
         answers = ask(self.teacher, row.expand(self.samples, *row.shape))
-        return averaged(mean_for("probabilities", self.gives), answers[:, None], None)[0]
+        return averaged(mean_for("probabilities", self.target), answers[:, None], None)[0]
 
     def fingerprint(self) -> str:
         """SHA-256 over the teacher, the number of answers and the seed."""

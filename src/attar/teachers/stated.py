@@ -8,8 +8,9 @@ import json
 from jaxtyping import Float32
 from torch import Tensor
 
+from attar.tasks.target import Target
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import Gives, Output, rows_of
+from attar.teachers.outputs import Output, rows_of
 from attar.teachers.teacher import Teacher, ask
 
 
@@ -36,9 +37,9 @@ class StatedTeacher:
         self.output_reader = OutputReader(output, None, repr(teacher), None)
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives."""
-        return self.output_reader.gives
+        return self.output_reader.target
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs.

@@ -21,9 +21,10 @@ from attar.network.named import Named, taking_one
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
+from attar.tasks.target import Target
 from attar.tasks.task import Task
 from attar.teachers.output_reader import OutputReader
-from attar.teachers.outputs import AsLogits, Gives, Output, rows_of
+from attar.teachers.outputs import AsLogits, Output, rows_of
 
 
 @runtime_checkable
@@ -49,12 +50,12 @@ class Teacher(Protocol):
         ...
 
 
-def gives(teacher: Teacher) -> Gives:
+def target_of(teacher: Teacher) -> Target:
     """What a teacher's predictions are: logits, log-odds or values.
 
     A teacher that does not say gives logits.
     """
-    stated = getattr(teacher, "gives", "logits")
+    stated = getattr(teacher, "target", "logits")
     return "values" if stated == "values" else "log_odds" if stated == "log_odds" else "logits"
 
 
@@ -64,7 +65,7 @@ def check_target(teacher: Teacher, task: Task) -> None:
     Raises:
         BadInput: If they do not.
     """
-    given = gives(teacher)
+    given = target_of(teacher)
     if given == task.target:
         return
     names = {"logits": "logits of classes", "log_odds": "log-odds of labels", "values": "values"}
@@ -202,9 +203,9 @@ class NetworkTeacher:
         return AsLogits(self.network, self.output_reader.kind or "logits", self.classes).eval()
 
     @property
-    def gives(self) -> Gives:
+    def target(self) -> Target:
         """What `predict` gives."""
-        return self.output_reader.gives
+        return self.output_reader.target
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes *size"]:
         """Logits of ``[batch, ...]`` inputs, on the device of the inputs, which stay as they are.

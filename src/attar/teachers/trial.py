@@ -21,7 +21,7 @@ from attar.teachers.resized import ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.stated import StatedTeacher
 from attar.teachers.subset import SubsetTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher, ask, gives, named
+from attar.teachers.teacher import NetworkTeacher, Teacher, ask, named, target_of
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def _check_repeated(teacher: Teacher, apart: float, bound: float) -> None:
 
 def _check_meaning(teacher: Teacher, logits: Tensor) -> None:
     """Refuse a user's own teacher that gives probabilities."""
-    if isinstance(teacher, NetworkTeacher | OnnxTeacher | StatedTeacher | Ensemble) or gives(teacher) != "logits":
+    if isinstance(teacher, NetworkTeacher | OnnxTeacher | StatedTeacher | Ensemble) or target_of(teacher) != "logits":
         return
     few = logits.shape[0] < _ENOUGH or logits.dim() != 2 or logits.shape[1] < 2
     if not few and recognized(logits.float()) == "probabilities":

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from attar.errors import Words, must, near
 from attar.ops.top_k import TopK
-from attar.teachers.outputs import Gives
+from attar.tasks.target import Target
 
 DTYPES = ("float16", "int8")
 """The ways to keep a logit."""
@@ -59,7 +59,7 @@ class Coding:
     classes: int
     top_k: int | None
     dtype: str
-    target: Gives = "logits"
+    target: Target = "logits"
     size: tuple[int, ...] = ()
 
     def check(self, of: str) -> None:
@@ -148,7 +148,7 @@ class Coding:
         return TopK(columns["index"].long(), log_probabilities, rest, self.classes)
 
 
-def round_through_store(logits: Tensor, target: Gives = "logits") -> Float32[Tensor, "batch classes *size"]:
+def round_through_store(logits: Tensor, target: Target = "logits") -> Float32[Tensor, "batch classes *size"]:
     """Outputs as they come back from the store: logits less their mean over the classes, in float16.
 
     The softmax stays, up to the rounding: the log-odds of two classes move by at most ``2**-11`` of their centred

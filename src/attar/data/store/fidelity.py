@@ -13,7 +13,7 @@ from torch import Tensor
 from attar.errors import must
 from attar.ops.maps import classes_last
 from attar.ops.top_k import TopK, dense
-from attar.teachers.outputs import Gives
+from attar.tasks.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def measure(
     outputs: Float32[Tensor, "batch classes *size"],
     stored: Tensor | TopK,
     temperatures: Sequence[float],
-    target: Gives = "logits",
+    target: Target = "logits",
 ) -> list[Fidelity]:
     """Hold what comes out of the store against what went in, in float64: a KL is small against its terms.
 
@@ -101,7 +101,7 @@ def measure(
     return found
 
 
-def distributions(outputs: Tensor, target: Gives) -> Tensor:
+def distributions(outputs: Tensor, target: Target) -> Tensor:
     """Logits ``[distributions, classes]`` of all that outputs say: of yes and no where these are log-odds.
 
     Args:

@@ -15,7 +15,7 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.targets import Targets
 from attar.data.views import UNCHANGED, Views
 from attar.errors import BadInput, Words, must
-from attar.teachers.teacher import Teacher, ask, check_target, gives, named
+from attar.teachers.teacher import Teacher, ask, check_target, named, target_of
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 
@@ -73,9 +73,9 @@ def label(
         CorruptFile: If a file of the folder was truncated or altered.
     """
     folder = Path(folder)
-    if gives(teacher) == "values" and dtype == "float16":
+    if target_of(teacher) == "values" and dtype == "float16":
         dtype = VALUES
-    coding = Coding(teacher.classes, top_k, dtype, gives(teacher), tuple(split.task.shape[1:]))
+    coding = Coding(teacher.classes, top_k, dtype, target_of(teacher), tuple(split.task.shape[1:]))
     _check(teacher, split, coding, batch_size, rows_per_shard)
     first = slice(0, min(len(split), batch_size))
 
@@ -115,13 +115,13 @@ def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows
             "split", "label", "at least one example", Words("none"), "Give the examples that the teacher shall label"
         )
     if teacher.classes != split.task.shape[0]:
-        logits = gives(teacher) == "logits"
+        logits = target_of(teacher) == "logits"
         does = f"tells {teacher.classes} classes apart" if logits else f"gives {teacher.classes} values"
         raise BadInput(
             f"{named(teacher)} {does}, and the data have {split.task.shape[0]}. Give it data with the "
             f"{'classes' if logits else 'values'}, in the order, that it was trained on."
         )
-    if gives(teacher) == "values" and coding.dtype != VALUES:
+    if target_of(teacher) == "values" and coding.dtype != VALUES:
         remedy = "Leave it out: values are kept as they are"
         raise must("dtype", "label", "left out for a teacher that gives values", coding.dtype, remedy)
     check_target(teacher, split.task)

@@ -168,7 +168,7 @@ def _check_alike(one: _Member, other: _Member) -> None:
         label for name, label in names.items() if one.manifest.fingerprints[name] != other.manifest.fingerprints[name]
     ]
     if one.manifest.task != other.manifest.task:
-        differences.append("classes")
+        differences.append("task")
     if (one.manifest.dtype == VALUES) != (other.manifest.dtype == VALUES):
         differences.append("kind of numbers")
     if differences:
