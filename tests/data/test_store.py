@@ -399,8 +399,8 @@ def test_part_that_another_engine_wrote_alike(folder):
         ("[1, 2]", "must hold a JSON object"),
         ("{}", "has no 'checksum'"),
         (to_text({}), "it does not say what format it is"),
-        (to_text({"format": 1}), "an entry is missing or wrong"),
-        (to_text({"format": 1}).replace("1", "2", 1), "its 'checksum' differs"),
+        (to_text({"format": 4}), "an entry is missing or wrong"),
+        (to_text({"format": 4}).replace("4", "5", 1), "its 'checksum' differs"),
     ],
 )
 def test_manifest_that_is_no_manifest(folder, content, why):
@@ -419,12 +419,21 @@ def test_manifest_with_a_wrong_entry_is_an_error_of_ours(folder, entry, value):
         Targets.open(folder)
 
 
-def test_manifest_of_another_version(folder):
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (1, "it is of an older Attar, so delete the folder, or name another, and label again"),
+        (5, "it is of a newer Attar, so install that, or name another folder and label again"),
+        ("x", "it is of an older Attar"),
+    ],
+)
+def test_manifest_of_another_version(folder, number, remedy):
     document = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(to_text({**document, "format": 4}))
-    match = r"format of .* must be 1 or 2 or 3; got 4. Use the version of attar that wrote it"
-    with pytest.raises(BadInput, match=match):
-        Targets.open(folder)
+    del document["task"]  # an older one had classes
+    (folder / "manifest.json").write_text(to_text({**document, "format": number}))
+    for read in (lambda: Targets.open(folder), lambda: label(Linear(), split(), folder)):
+        with pytest.raises(BadInput, match=rf"must be of format 4, and is of {number!r}: {remedy}"):
+            read()
 
 
 # Folders that will not do
@@ -515,6 +524,11 @@ def test_logits_that_cannot_be_kept_name_teacher_and_id(tmp_path, top_k, value):
     if top_k is None:
         with pytest.raises(BadInput, match="logits of row 33 of round_through_store must be finite"):
             round_through_store(said)
+        with pytest.raises(BadInput, match=r"log-odds of row 33 .* must be finite and at most 65504 from 0; got"):
+            round_through_store(said, "log_odds")
+    if not math.isfinite(value):
+        with pytest.raises(BadInput, match="values of row 33 of round_through_store must be finite; got"):
+            round_through_store(said, "values")
 
 
 class Gives(Linear):

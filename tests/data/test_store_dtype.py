@@ -151,46 +151,14 @@ def test_unknown_codes(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# Versions
-
-
-def test_the_format_number_is_new_only_where_an_old_version_would_be_at_a_loss(tmp_path):
-    for dtype, number in (("float16", 1), ("int8", 2)):
-        label(Linear(), split(), tmp_path / dtype, dtype=dtype)
-        assert json.loads((tmp_path / dtype / "manifest.json").read_text())["format"] == number
-
-
-def older(folder) -> None:
-    """The manifest as the first version wrote it."""
-    document = json.loads((folder / "manifest.json").read_text())
-    del document["dtype"], document["fidelity"]
-    assert document["format"] == 1
-    (folder / "manifest.json").write_text(to_text(document))
-
-
-@pytest.mark.parametrize("top_k", [None, 2])
-def test_a_store_of_an_earlier_version_opens_and_is_reused(tmp_path, top_k):
-    first = label(Linear(), split(), tmp_path, top_k=top_k)
-    older(tmp_path)
-    again, teacher = Targets.open(tmp_path, split()), Linear()
-    assert same(first, again) and again.dtype == "float16" and again.fidelity() is None
-    assert same(first, label(teacher, split(), tmp_path, top_k=top_k)) and teacher.asked == 0
-
-
-def test_an_unfinished_store_of_an_earlier_version_is_completed(tmp_path):
-    first = label(Linear(), split(), tmp_path, rows_per_shard=20)
-    older(tmp_path)
-    (tmp_path / "shard-000-00001.parquet").unlink()
-    completed = label(Linear(), split(), tmp_path)
-    assert same(first, completed) and completed.fidelity() is None, "two of three parts were never measured"
+# Manifests
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"format": 1}, "its dtype 'int8' are not of its format"),
-        ({"dtype": "int4"}, "its dtype 'int4' are not of its format"),
-        ({"dtype": "float16"}, "its dtype 'float16' are not of its format"),
+        ({"dtype": "int4"}, "its numbers are not kept as 'int4'"),
+        ({"dtype": "float32"}, "its numbers are not kept as 'float32'"),
         ({"top_k": 5}, "it keeps 5 of 5 classes"),
         ({"fidelity": []}, "an entry is missing or wrong"),
         ({"fidelity": {"shard-000-00000.parquet": [{"kl": 1.0}]}}, "an entry is missing or wrong"),

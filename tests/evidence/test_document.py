@@ -18,6 +18,7 @@ MODELS = [
         "precision": "fp32",
         "quality": {"examples": 400, "accuracy": 0.95, "interval": [0.93, 0.97], "per_class": {"0": {"accuracy": 1.0}}},
         "size_bytes": 900,
+        "layers": ["mlp", "head"],
         "latency": {"1": {"median_ms": 0.5, "p90_ms": 0.6}},
     },
     {"name": "int8", "kind": "candidate", "runtime": "onnxruntime", "precision": "int8", "refused": "It is too slow."},
@@ -32,6 +33,7 @@ def test_models_are_rows_and_figures_within_others_have_long_names() -> None:
     first = frame.iloc[0]
     assert (first.quality_accuracy, first.quality_interval_low, first.quality_interval_high) == (0.95, 0.93, 0.97)
     assert (first.size_bytes, first.latency_1_median_ms) == (900, 0.5)
+    assert first.layers == ["mlp", "head"], "two of something else are no interval"
     assert not any("per_class" in column for column in frame.columns)
     assert frame.size_bytes.isna().tolist() == [False, True], "what is not known is missing"
     assert frame.refused[1] == "It is too slow."

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -106,6 +107,13 @@ def test_what_is_as_by_default_is_left_out() -> None:
         ((1, "blocks", 3, "rows", 0, 2, "swing"), 7, r"panels\.1\.blocks\.3\.table\.rows\.0\.2"),
         ((1, "blocks", 4, "entries", 0, 1), "red;}", r"panels\.1\.blocks\.4\.legend\.entries\.0\.1"),
         ((1, "title"), None, r"panels\.1\.title"),
+        ((1, "size"), 3, r"panels\.1\.size of the evidence cannot be drawn; unexpected keyword argument"),
+        ((1, "blocks", 0, "size"), 3, r"panels\.1\.blocks\.0\.text\.size"),
+        (
+            (1, "blocks", 5, "layers", 0, "rows", 0, "x"),
+            math.nan,
+            r"panels\.1\.blocks\.5\.chart\.layers\.0\.rows\.0\.x",
+        ),
         ((), {"a": 1}, "panels of the evidence cannot be drawn"),
     ],
 )
@@ -133,3 +141,16 @@ def test_whatever_passes_can_be_drawn() -> None:
             continue
         drawn += 1
     assert drawn > 5
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        panel.Interval(low=-1.0, middle=math.nan, high=2.0, words=("worse", "as good", "better")),
+        panel.Table(["a"], [[math.inf]]),
+        panel.Histograms([panel.Histogram(title="w", note="", edges=[0.0, math.nan], counts=[3])]),
+    ],
+)
+def test_what_is_no_number_is_refused_when_it_is_written(block: Any) -> None:
+    with pytest.raises(BadInput, match=r"panels\.0\.blocks\.0\..* of a report cannot be drawn; .*got (nan|inf)"):
+        to_json([Panel("t", [block])])

@@ -78,7 +78,7 @@ def here(job: Job, progress: Progress) -> None:
         getattr(importlib.import_module(module), name)(**job.arguments, progress=progress)
 
 
-class Here:
+class RunLocally:
     """Does a job in this process, once another process has done one."""
 
     def __init__(self, after: Path) -> None:
@@ -94,7 +94,7 @@ class Here:
 def test_jobs_are_shared_and_seen_as_one(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     progress = Recorded()
     with Workers(2) as workers:
-        workers.do(jobs("write", "fail", "write", "write"), Here(tmp_path / "2.txt"), progress, "all")
+        workers.do(jobs("write", "fail", "write", "write"), RunLocally(tmp_path / "2.txt"), progress, "all")
         processes = {place: int((tmp_path / f"{place}.txt").read_text().split()[0]) for place in (0, 2, 3)}
         workers.do(jobs("write"), here, progress, "again")
     assert processes[0] == os.getpid() != processes[2]
@@ -155,7 +155,7 @@ def test_a_module_of_the_working_folder_takes_no_librarys_place(
     (here / "json.py").write_text("raise SystemExit('this is no library')", encoding="utf-8")
     monkeypatch.chdir(here)
     with Workers(2) as workers:
-        workers.do(jobs("write", "write"), Here(tmp_path / "1.txt"), Recorded(), "all")
+        workers.do(jobs("write", "write"), RunLocally(tmp_path / "1.txt"), Recorded(), "all")
     assert (tmp_path / "0.txt").exists()
 
 

@@ -19,6 +19,9 @@ EVIDENCE = "evidence.json"
 _NO_COLUMN = frozenset({"per_class"})
 """Figures of a model that are tables of their own."""
 
+_INTERVAL = "interval"
+"""What the two ends of a figure's interval are called wherever there is one."""
+
 
 class EvidenceDocument(dict[str, Any]):
     """All that was measured in a run, as its ``evidence.json`` holds it."""
@@ -75,7 +78,7 @@ def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key}_")
-        elif isinstance(value, list | tuple) and len(value) == 2:
+        elif key == _INTERVAL and value is not None:
             yield f"{before}{key}_low", value[0]
             yield f"{before}{key}_high", value[1]
         else:

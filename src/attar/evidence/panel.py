@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from attar.errors import BadInput, shown
+
+_AS_WRITTEN = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""What no block says is refused, and so is what is no number."""
 
 Tone = Literal["", "good", "bad", "partly", "faint"]
 """What a word is colored for: something reached, missed, reached in one respect only, or of no weight."""
@@ -45,6 +48,8 @@ class Cell:
         swing: The same to the left (below 0) or to the right of the middle, from -1 to 1.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     text: str = ""
     note: str = ""
     tone: Tone = ""
@@ -72,6 +77,8 @@ class Column:
         ends: What the left and the right of a bar mean; such a column is broad.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     title: str = ""
     note: str = ""
     dot: Color | None = None
@@ -93,6 +100,8 @@ class Table:
         dense: Whether it has many columns, which are then set in smaller type.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     columns: Sequence[str | Column]
     rows: Sequence[Sequence[AnyCell]]
     foot: Sequence[Sequence[AnyCell]] = ()
@@ -107,6 +116,8 @@ class Table:
 class Text:
     """Sentences: as a remark in small type, as what matters most, below a title, as a heading, or as lines of code."""
 
+    __pydantic_config__ = _AS_WRITTEN
+
     text: str
     style: Literal["note", "say", "below", "heading", "code"] = "note"
     kind: Literal["text"] = "text"
@@ -115,6 +126,8 @@ class Text:
 @dataclass(frozen=True)
 class Line:
     """Words beside each other; one with a tone is an outcome."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     words: Sequence[str | Cell]
     style: Literal["outcome", "facts"] = "facts"
@@ -125,6 +138,8 @@ class Line:
 class Items:
     """Sentences, one below the other; as alerts each has a colored mark."""
 
+    __pydantic_config__ = _AS_WRITTEN
+
     sentences: Sequence[str]
     alerts: bool = False
     kind: Literal["items"] = "items"
@@ -134,6 +149,8 @@ class Items:
 class Facts:
     """Names and what goes with each; reasons are longer than other values and stand below each other."""
 
+    __pydantic_config__ = _AS_WRITTEN
+
     pairs: Sequence[tuple[str, str]]
     style: Literal["facts", "settings", "reasons"] = "facts"
     kind: Literal["facts"] = "facts"
@@ -142,6 +159,8 @@ class Facts:
 @dataclass(frozen=True)
 class Legend:
     """What the signs of a chart mean: shape, color, words."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     entries: Sequence[tuple[Shape, Color, str]]
     kind: Literal["legend"] = "legend"
@@ -160,6 +179,8 @@ class Axis:
         integer: Whether there is nothing between whole numbers.
         names: Of an axis of names: these, from top to bottom.
     """
+
+    __pydantic_config__ = _AS_WRITTEN
 
     title: str = ""
     unit: str = ""
@@ -188,6 +209,8 @@ class Layer:
         opacity: 0 can not be seen, but has a tooltip.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     name: str
     mark: Literal["levels", "line", "steps", "whiskers", "points", "rings", "bars", "labels"]
     rows: Sequence[Mapping[str, str | Number | None]]
@@ -212,6 +235,8 @@ class Chart:
         height: In pixels.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     title: str
     x: Axis
     y: Axis
@@ -224,6 +249,8 @@ class Chart:
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """A difference with its interval on a line around zero, and what its left, middle and right mean."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     low: Number
     middle: Number
@@ -245,6 +272,8 @@ class Example:
         rest: What is left out, and its share.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     title: str = ""
     note: str = ""
     pixels: Sequence[Sequence[Number | tuple[Number, Number, Number]]] | None = None
@@ -256,6 +285,8 @@ class Example:
 @dataclass(frozen=True)
 class Examples:
     """Examples beside each other."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     examples: Sequence[Example]
     kind: Literal["examples"] = "examples"
@@ -274,6 +305,8 @@ class Histogram:
         points: Numbers on a scale of their own, and what they are.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     title: str
     note: str
     edges: Sequence[Number]
@@ -287,6 +320,8 @@ class Histogram:
 class Histograms:
     """Histograms beside each other."""
 
+    __pydantic_config__ = _AS_WRITTEN
+
     histograms: Sequence[Histogram]
     kind: Literal["histograms"] = "histograms"
 
@@ -294,6 +329,8 @@ class Histograms:
 @dataclass(frozen=True)
 class Beside:
     """Blocks beside each other: two of them, or as many small ones as fit."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     blocks: Sequence[Block]
     small: bool = False
@@ -303,6 +340,8 @@ class Beside:
 @dataclass(frozen=True)
 class Folded:
     """Blocks of which only a line is seen until they are asked for; on paper they are unfolded where they must be."""
+
+    __pydantic_config__ = _AS_WRITTEN
 
     summary: str
     blocks: Sequence[Block]
@@ -328,6 +367,8 @@ class Panel:
         name: Where a link of the page leads to; may be empty.
     """
 
+    __pydantic_config__ = _AS_WRITTEN
+
     title: str
     blocks: Sequence[Block]
     place: Literal["head", "half", "full"] = "full"
@@ -338,8 +379,37 @@ _PANELS: TypeAdapter[list[Panel]] = TypeAdapter(list[Panel])
 
 
 def to_json(panels: Sequence[Panel]) -> list[dict[str, Any]]:
-    """Panels as plain values; what is as it is by default is left out."""
-    return [_as_json(panel) for panel in panels]
+    """Panels as plain values; what is as it is by default is left out.
+
+    Raises:
+        BadInput: If they could not be read back, such as a chart with a NaN; with the place of the first such value.
+    """
+    document = [_as_json(panel) for panel in panels]
+    _checked(document, "a report", "Correct the panels of the step that gave it")
+    return document
+
+
+def from_json(document: Any, of: str) -> list[Panel]:
+    """Panels from plain values.
+
+    Args:
+        document: A list, as `to_json` gives it.
+        of: Where they stand, for the message of the error.
+
+    Raises:
+        BadInput: If they are of another form, with the place of the first such value.
+    """
+    return _checked(document, of, "Run attar compress again: it writes the evidence anew")
+
+
+def _checked(document: Any, of: str, remedy: str) -> list[Panel]:
+    try:
+        return _PANELS.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("panels", *first["loc"])))
+        message = first["msg"][:1].lower() + first["msg"][1:].rstrip(".")
+        raise BadInput(f"{place} of {of} cannot be drawn; {message}; got {shown(first['input'])}. {remedy}.") from error
 
 
 def _as_json(value: Any) -> Any:
@@ -353,25 +423,3 @@ def _as_json(value: Any) -> Any:
 
 def _default(one: Any) -> Any:
     return one.default if one.default_factory is MISSING else one.default_factory()
-
-
-def from_json(document: Any, of: str) -> list[Panel]:
-    """Panels from plain values.
-
-    Args:
-        document: A list, as `to_json` gives it.
-        of: Where they stand, for the message of the error.
-
-    Raises:
-        BadInput: If they are of another form, with the place of the first such value.
-    """
-    try:
-        return _PANELS.validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, ("panels", *first["loc"])))
-        message = first["msg"][:1].lower() + first["msg"][1:].rstrip(".")
-        raise BadInput(
-            f"{place} of {of} cannot be drawn; {message}; got {shown(first['input'])}. Run attar compress again: it "
-            "writes the evidence anew."
-        ) from error

@@ -47,7 +47,7 @@ class Job:
     size: int
 
 
-Here = Callable[[Job, Progress], object]
+RunLocally = Callable[[Job, Progress], object]
 """Does a job in the process that asks."""
 
 
@@ -64,7 +64,7 @@ class Workers:
         self.count = available() if count is None else count
         self.only_if_worthwhile = count is None
         self._running: list[subprocess.Popen[str]] = []
-        self._asked: dict[str, _Work] = {}
+        self._works: dict[str, _Work] = {}
         self._waiting: deque[_Work] = deque()
         self._changed = threading.Condition()
 
@@ -81,15 +81,17 @@ class Workers:
         self._running = []
         with self._changed:
             self._waiting.clear()
-            self._asked.clear()
+            self._works.clear()
             self._changed.notify_all()
 
-    def do(self, jobs: Sequence[Job], here: Here, progress: Progress, title: str, later: Sequence[Job] = ()) -> None:
+    def do(
+        self, jobs: Sequence[Job], run_locally: RunLocally, progress: Progress, title: str, later: Sequence[Job] = ()
+    ) -> None:
         """Do jobs, the first ones first, and wait for all of them.
 
         Args:
             jobs: What there is to do. A job that was asked for before, by its name, is not begun again.
-            here: Does a job in this process; what it raises ends all of the work.
+            run_locally: Does a job in this process; what it raises ends all of the work.
             progress: Sees all of the jobs as one piece of work.
             title: Of this work.
             later: What the other processes go on with, and nobody waits for until it is among the jobs.
@@ -100,41 +102,41 @@ class Workers:
                 self._work(job)
         try:
             with _one_bar(progress, title, works):
-                mine = self._mine(works)  # before the others begin: this process need not wait
-                self._have_others(min(self.count, len(jobs) + len(later)) - 1)
-                while mine is not None:
-                    here(mine.job, mine)
-                    self._is_over(mine)
-                    mine = self._mine(works)
+                work = self._take(works)  # before the others begin: this process need not wait
+                self._start_others(min(self.count, len(jobs) + len(later)) - 1)
+                while work is not None:
+                    run_locally(work.job, work)
+                    self._finish(work)
+                    work = self._take(works)
         except BaseException:
             self.close()
             raise
 
     def _work(self, job: Job) -> _Work:
-        if job.name not in self._asked:
-            work = self._asked[job.name] = _Work(job)
+        if job.name not in self._works:
+            work = self._works[job.name] = _Work(job)
             self._waiting.append(work)
-        return self._asked[job.name]
+        return self._works[job.name]
 
-    def _mine(self, works: Sequence[_Work]) -> _Work | None:
+    def _take(self, works: Sequence[_Work]) -> _Work | None:
         """One of these for this process, as soon as there is one; None when all are over."""
         with self._changed:
             while True:
-                mine = next((work for work in works if work in self._waiting), None)
-                if mine is not None:
-                    self._waiting.remove(mine)
+                taken = next((work for work in works if work in self._waiting), None)
+                if taken is not None:
+                    self._waiting.remove(taken)
                 self._changed.notify_all()
-                if mine is not None or all(work.over for work in works):
-                    return mine
+                if taken is not None or all(work.over for work in works):
+                    return taken
                 self._changed.wait()
 
-    def _is_over(self, work: _Work) -> None:
+    def _finish(self, work: _Work) -> None:
         work.end()
         with self._changed:
             work.over = True
             self._changed.notify_all()
 
-    def _have_others(self, count: int) -> None:
+    def _start_others(self, count: int) -> None:
         """Have so many other processes running, as far as they can be started; each is given work by a thread."""
         for one in [one for one in self._running if one.poll() is not None]:
             self._running.remove(one)
@@ -158,11 +160,11 @@ class Workers:
                 work = self._waiting.popleft()
             lives = False
             try:
-                lives = _asked_of(process, work)
+                lives = _run_in_worker(process, work)
             except Exception as error:
                 log.info("a worker could not be reached: %s: %s", type(error).__name__, error)
             finally:
-                self._is_over(work)
+                self._finish(work)
             if not lives:
                 process.kill()  # so that another one takes its place
                 return
@@ -252,7 +254,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def _asked_of(process: subprocess.Popen[str], work: _Work) -> bool:
+def _run_in_worker(process: subprocess.Popen[str], work: _Work) -> bool:
     """Have a worker do something, and see how far it is; whether it lives on."""
     assert process.stdin is not None and process.stdout is not None
     job = work.job

@@ -78,13 +78,13 @@ def train_at_once(
         name for name in looks.values() if name is not None
     }
 
-    def here(job: Job, progress: Progress) -> None:
+    def run_locally(job: Job, progress: Progress) -> None:
         aside = Nodes(context.nodes.folder, context.nodes.reuse_from)  # what is asked for later counts, in its order
         train_one(replace(context, nodes=aside, progress=progress), job.arguments["role"], job.arguments["index"])
 
     now = [job for (role, _), job in jobs.items() if role in roles]
     title = f"train {len(now)} networks, {min(workers.count, len(jobs))} at once"
-    workers.do(now, here, context.progress, title, [job for job in jobs.values() if job not in now])
+    workers.do(now, run_locally, context.progress, title, [job for job in jobs.values() if job not in now])
 
 
 def _indices(context: Context, role: Role) -> range:

@@ -114,7 +114,7 @@ class Coding:
             check_values(logits, row_name)
             return {"values": logits}
         if self.target == "log_odds":
-            return {"log_odds": _float16(logits, logits, row_name)}
+            return {"log_odds": _float16(logits, logits, row_name, "log-odds")}
         if self.top_k is None:
             rounded = _centered_float16(logits, row_name).flatten(1)
             return {"logits": rounded} if self.dtype == "float16" else _steps_below(logits)
@@ -173,7 +173,7 @@ def round_through_store(logits: Tensor, target: Target = "logits") -> Float32[Te
         check_values(logits, row_name)
         return logits
     if target == "log_odds":
-        return _float16(logits, logits, row_name).float()
+        return _float16(logits, logits, row_name, "log-odds").float()
     return _centered_float16(logits, row_name).float()
 
 
@@ -182,10 +182,12 @@ def _centered_float16(logits: Tensor, row_name: RowName) -> Float16[Tensor, "bat
     return _float16(logits - logits.mean(dim=1, keepdim=True), logits, row_name)
 
 
-def _float16(numbers: Tensor, given: Tensor, row_name: RowName) -> Float16[Tensor, "batch classes *size"]:
+def _float16(
+    numbers: Tensor, given: Tensor, row_name: RowName, what: str = "logits"
+) -> Float16[Tensor, "batch classes *size"]:
     """Numbers in float16, which come of those that a teacher gave."""
     rounded = numbers.to(torch.float16)
-    _check_finite(rounded.isfinite().flatten(1).all(dim=1), given, row_name)
+    _check_finite(rounded.isfinite().flatten(1).all(dim=1), given, row_name, what)
     return rounded
 
 
@@ -203,7 +205,7 @@ def _steps_below(numbers: Float[Tensor, "batch n"]) -> dict[str, Tensor]:
 
 
 def check_values(values: Tensor, row_name: RowName) -> None:
-    """Raise BadInput unless all values are finite; ``whose`` names a row for the error."""
+    """Raise BadInput unless all values are finite; ``row_name`` names a row for the error."""
     finite = values.isfinite().flatten(1).all(dim=1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
@@ -211,13 +213,13 @@ def check_values(values: Tensor, row_name: RowName) -> None:
         raise must("values", row_name(row), "finite", values[row].tolist(), remedy)
 
 
-def _check_finite(finite: Tensor, logits: Tensor, row_name: RowName) -> None:
+def _check_finite(finite: Tensor, given: Tensor, row_name: RowName, what: str = "logits") -> None:
     if bool(finite.all()):
         return
     row = int((~finite).nonzero()[0])
-    rule = f"finite and at most {_LARGEST} from their mean"
+    rule = f"finite and at most {_LARGEST} from {'their mean' if what == 'logits' else '0'}"
     remedy = "Check that the teacher was trained and gets the inputs it was trained on"
-    numbers = logits[row].flatten().tolist()
+    numbers = given[row].flatten().tolist()
     got = Words(f"{sum(not math.isfinite(one) for one in numbers)} of {len(numbers)} that are not, or larger")
     shown = [round(value, 4) for value in numbers]
-    raise must("logits", row_name(row), rule, got if logits.dim() > 2 else shown, remedy)
+    raise must(what, row_name(row), rule, got if given.dim() > 2 else shown, remedy)

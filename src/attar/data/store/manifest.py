@@ -18,9 +18,8 @@ from attar.tasks.task import Task
 
 MANIFEST = "manifest.json"
 
-_FORMATS = {"float16": 1, "int8": 2, VALUES: 3}
-"""The number of the format, by dtype: versions that know of float16 alone shall refuse the others."""
-
+_FORMAT = 4
+"""The number of the format; since 4 a manifest has the task."""
 
 _LARGEST, _MOST_SHARDS = 2**28, 10**6
 """Bytes of a manifest and shards of a store at most; a shard takes 200 bytes of the manifest."""
@@ -62,9 +61,8 @@ class Manifest:
         fingerprints: Of ``teacher``, ``data`` and ``views``; plain JSON values.
         digests: SHA-256 of every shard that is written, by its name. A shard that is not named here is not there.
         sources: Of a merged store, the dtype and the number of classes of each store that went into it; None where a
-            teacher was asked, and in a store of an earlier version.
-        fidelities: What was lost in each shard and how soft it was, once for each temperature, by the shard's name; a
-            store of an earlier version has none.
+            teacher was asked.
+        fidelities: What was lost in each shard and how soft it was, once for each temperature, by the shard's name.
     """
 
     task: Task
@@ -95,7 +93,7 @@ class Manifest:
 
     def write(self, folder: Path, of: str) -> None:
         document = {
-            "format": _FORMATS[self.dtype],
+            "format": _FORMAT,
             "kind": self.kind,
             "task": self.task.to_json(),
             "top_k": self.top_k,
@@ -118,14 +116,17 @@ class Manifest:
         document = read_record(path, "Delete the folder and label again.", finite=False, largest=_LARGEST)
         if "format" not in document:
             raise corrupt(path, "it does not say what format it is", unusable=True)
-        if document["format"] not in _FORMATS.values():
-            got, remedy = document["format"], "Use the version of attar that wrote it, or label into another folder"
-            raise must("format", str(path), " or ".join(map(str, _FORMATS.values())), got, remedy)
+        if (number := document["format"]) != _FORMAT:
+            newer = isinstance(number, int) and number > _FORMAT
+            remedy = "it is of an older Attar, so delete the folder, or name another, and label again"
+            if newer:
+                remedy = "it is of a newer Attar, so install that, or name another folder and label again"
+            raise BadInput(f"{str(path)!r} must be of format {_FORMAT}, and is of {shown(number, 40)}: {remedy}.")
         try:
             manifest = cls(
                 task=task_from_json(document["task"], str(path)),
                 top_k=None if document["top_k"] is None else int(document["top_k"]),
-                dtype=str(document.get("dtype", DTYPES[0])),
+                dtype=str(document["dtype"]),
                 rows=int(document["rows"]),
                 views=int(document["views"]),
                 rows_per_shard=int(document["rows_per_shard"]),
@@ -134,7 +135,7 @@ class Manifest:
                 digests=dict(document["shards"]),
                 fidelities={
                     str(name): [Fidelity(**{key: float(value) for key, value in one.items()}) for one in found]
-                    for name, found in document.get("fidelity", {}).items()
+                    for name, found in document["fidelity"].items()
                 },
             )
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -143,8 +144,8 @@ class Manifest:
             raise corrupt(path, "a number of it is below 1", unusable=True)
         if manifest.views * -(-manifest.rows // manifest.rows_per_shard) > _MOST_SHARDS:
             raise corrupt(path, f"it has more than {_MOST_SHARDS} shards", unusable=True)
-        if _FORMATS.get(manifest.dtype) != document["format"]:
-            raise corrupt(path, f"its dtype {shown(manifest.dtype)} are not of its format", unusable=True)
+        if (manifest.dtype == VALUES) != (manifest.task.target == "values") or manifest.dtype not in (*DTYPES, VALUES):
+            raise corrupt(path, f"its numbers are not kept as {shown(manifest.dtype)}", unusable=True)
         if manifest.top_k is not None and not 1 <= manifest.top_k < manifest.task.shape[0]:
             raise corrupt(path, f"it keeps {manifest.top_k} of {manifest.task.shape[0]} classes", unusable=True)
         return manifest

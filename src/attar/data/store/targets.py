@@ -114,7 +114,7 @@ class Targets:
             temperature: 1, or the one that was given to `label`.
 
         Returns:
-            None where it was not measured: at another temperature, or in a store of an earlier version.
+            None where it was not measured, at another temperature.
         """
         return self._fidelity.get(float(temperature))
 
