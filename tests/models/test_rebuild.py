@@ -18,6 +18,7 @@ from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
 from attar.network.weights import save_weights
 from attar.ops.granularity import PerGroup, PerTensor
+from attar.pruning.edit import Prune
 from attar.quantization.edit import Quantize
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.codebook import Codebook
@@ -81,7 +82,7 @@ def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(refer
 
 
 def test_the_names_of_edits_are_those_that_they_write() -> None:
-    examples: list[Any] = [Quantize(), ShiftBias(""), ScaleOutputs(1)]
+    examples: list[Any] = [Prune(), Quantize(), ShiftBias(""), ScaleOutputs(1)]
     assert {example.to_json()["use"]: type(example) for example in examples} == dict(EDITS)
     assert all(isinstance(example, Edit) for example in examples)
 
@@ -96,7 +97,7 @@ def edited(change: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda e: e[0].update(use="prune"), r"use of an edit of the spec must be a known kind of edit; got 'prune'"),
+        (lambda e: e[0].update(use="prone"), r"must be a known kind of edit; got 'prone'\. Did you mean 'prune'"),
         (lambda e: e[1].pop("use"), "must be a known kind of edit; got"),
         (lambda e: e.append(3), "must be a known kind of edit; got 3"),
         (lambda e: e[0].pop("inputs"), "edit 'quantize' of the spec: quantize of the spec must be formats of weights"),

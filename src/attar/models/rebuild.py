@@ -16,10 +16,11 @@ from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
 from attar.network.weights import fill, read_tensors
+from attar.pruning.edit import Prune
 from attar.quantization.edit import Quantize
 
 EDITS: Mapping[str, type[Any]] = MappingProxyType(
-    {"quantize": Quantize, "scale_outputs": ScaleOutputs, "shift_bias": ShiftBias}
+    {"prune": Prune, "quantize": Quantize, "scale_outputs": ScaleOutputs, "shift_bias": ShiftBias}
 )
 """Every kind of edit, by the name that ``use`` gives."""
 

@@ -44,6 +44,21 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """A whole number that a module keeps of its own size: it shrinks with the units.
+
+    Attributes:
+        layer: Name of the module; empty for the network itself.
+        attribute: Such as ``out_channels`` or ``num_heads``.
+        counts: For each unit what the number loses with it.
+    """
+
+    layer: str
+    attribute: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Units that can be removed one by one, each with all that belongs to it.
 
@@ -54,6 +69,7 @@ class Group:
         slots: What is removed with a unit, in every tensor that has part of it.
         consumers: Where a mask stands for the removal.
         producers: Names of the layers that make the units.
+        sizes: What modules know of their sizes, in so far as it counts these units.
     """
 
     name: str
@@ -62,6 +78,7 @@ class Group:
     slots: tuple[Slot, ...]
     consumers: tuple[Consumer, ...]
     producers: tuple[str, ...]
+    sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

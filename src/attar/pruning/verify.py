@@ -1,0 +1,217 @@
+"""Trying groups out: a network without units must give what it gives with a mask of 0 on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attar.errors import shown
+from attar.network.copying import copied
+from attar.pruning.edit import prune
+from attar.pruning.group import Consumer, Group, Groups, Size
+from attar.pruning.influence import tensors
+from attar.pruning.layers import blocks, normalizes_across
+
+TOLERANCE = 1e-4
+"""By what part of the largest output both may differ, from rounding alone."""
+
+_FEWEST_WEIGHTS, _MOST_WEIGHTS = 2, 8
+"""Sets of weights with which groups are tried; more than the fewest where units change nothing."""
+
+_MOST_NUMBERS = 6
+"""Whole numbers of modules that are tried as the size of a group."""
+
+
+@contextmanager
+def masked(network: nn.Module, groups: Groups, removed: Mapping[str, Iterable[int]]) -> Iterator[None]:
+    """Let units be 0 where they are used, in place, for as long as the context lasts.
+
+    Args:
+        network: In which the groups were found.
+        groups: These groups.
+        removed: The units, by the name of their group.
+    """
+    named = groups.named()
+    handles = []
+    for name, units in removed.items():
+        for consumer in named[name].consumers:
+            gone = sorted(chain.from_iterable(consumer.positions[unit] for unit in units))
+            hook = _zeroing(consumer, torch.tensor(gone, dtype=torch.int64))
+            handles.append(network.get_submodule(consumer.layer).register_forward_pre_hook(hook, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _zeroing(consumer: Consumer, gone: Tensor) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def zeroed(value: Tensor) -> Tensor:
+            return value.index_fill(consumer.axis, gone.to(value.device), 0.0)
+
+        if args:
+            return (zeroed(args[0]), *args[1:]), kwargs
+        first = next(iter(kwargs))
+        return args, kwargs | {first: zeroed(kwargs[first])}
+
+    return hook
+
+
+def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of a network in float32 and eval mode, away from weights with which something has no effect.
+
+    A normalization whose weights begin with 0 hides all before it, and so would hide a wrong group. Biases grow, so
+    that few units are cut off by an activation.
+
+    Args:
+        network: Any module.
+        seed: Of the moves.
+    """
+    random = torch.Generator().manual_seed(seed)
+    network = copied(network).eval().float()
+
+    def noise(tensor: Tensor) -> Tensor:
+        fan_in = tensor[0].numel() if tensor.dim() > 1 else 4
+        return torch.randn(tensor.shape, generator=random).div(max(fan_in, 1) ** 0.5).to(tensor)
+
+    with torch.no_grad():
+        for layer in network.modules():
+            for name, tensor in chain(layer._parameters.items(), layer._buffers.items()):
+                if tensor is None or not tensor.is_floating_point() or not tensor.numel():
+                    continue
+                is_parameter = name in layer._parameters
+                normalizes = (blocks(layer) is not None and tensor.dim() == 1) or normalizes_across(layer)
+                if name == "running_var" or (name == "weight" and normalizes):
+                    tensor.copy_(0.5 + torch.rand(tensor.shape, generator=random).to(tensor))
+                elif name == "bias":
+                    tensor += noise(tensor).abs()
+                elif is_parameter or name == "running_mean":
+                    tensor += noise(tensor)
+        for parameter in network.parameters():
+            if parameter.is_leaf:
+                parameter.requires_grad_(False)
+    return network
+
+
+class Verifier:
+    """A network with several sets of weights and an example, on which groups are tried."""
+
+    def __init__(self, network: nn.Module, example: Tensor) -> None:
+        """Take a network.
+
+        Args:
+            network: Any module; not changed. It is tried with weights that `stirred` gives it.
+            example: ``[batch, ...]`` inputs.
+        """
+        self._network = network
+        self._example = example
+        self._random = torch.Generator().manual_seed(0)
+        self._stirred: list[tuple[nn.Module, list[Tensor]]] = []  # with what it gives
+
+    def _with_weights(self) -> Iterator[tuple[nn.Module, list[Tensor]]]:
+        for seed in range(_MOST_WEIGHTS):
+            if seed == len(self._stirred):
+                network = stirred(self._network, seed)
+                self._stirred.append((network, self._run(network)))
+            yield self._stirred[seed]
+
+    def verified(self, groups: Sequence[Group]) -> tuple[tuple[Group, ...], dict[str, str]]:
+        """The groups that stand a trial, and why the others do not, by their names.
+
+        A group may get sizes that it had not: where a module holds a number of its units, such as of its heads.
+        """
+        if not groups or self._fault(groups) is None:
+            return tuple(groups), {}
+        single: list[Group] = []
+        failed: dict[str, str] = {}
+        for group in groups:
+            found, reason = self._alone(group)
+            if found is None:
+                failed[group.name] = reason
+            else:
+                single.append(found)
+        if not single or self._fault(single) is None:
+            return tuple(single), failed
+        # Each stands alone, but not all together: two that one number of a module counts.
+        together: list[Group] = []
+        for group in single:
+            if self._fault([*together, group]) is None:
+                together.append(group)
+            else:
+                failed[group.name] = "it cannot be cut together with other groups"
+        return tuple(together), failed
+
+    def _alone(self, group: Group) -> tuple[Group | None, str]:
+        reason = self._fault([group])
+        if reason is None:
+            return group, ""
+        numbers = self._numbers(group)
+        trials = [*([one] for one in numbers), *([numbers] if len(numbers) > 1 else [])]
+        for sizes in trials:
+            fuller = replace(group, sizes=(*group.sizes, *sizes))
+            if self._fault([fuller]) is None:
+                return fuller, ""
+        return None, reason
+
+    def _numbers(self, group: Group) -> list[Size]:
+        """What modules around a group hold that may count its units, or what they make."""
+        layers = dict(self._network.named_modules())
+        known = {(size.layer, size.attribute) for size in group.sizes}
+        by_count = {group.units: (1,) * group.units}
+        for size in group.sizes:
+            if size.layer in group.producers:
+                by_count.setdefault(sum(size.counts), size.counts)
+        found: dict[tuple[str, str], Size] = {}
+        for name in (*group.producers, *(consumer.layer for consumer in group.consumers)):
+            while name:
+                name = name.rpartition(".")[0]
+                for attribute, value in vars(layers[name]).items():
+                    is_count = isinstance(value, int) and not isinstance(value, bool)
+                    if is_count and value in by_count and (name, attribute) not in known:
+                        found[name, attribute] = Size(name, attribute, by_count[value])
+        return list(found.values())[:_MOST_NUMBERS]
+
+    def _fault(self, groups: Sequence[Group]) -> str | None:
+        """What is wrong with groups of which about half of the units are gone, as the end of a sentence."""
+        every = Groups(tuple(groups), {})
+        removed = {}
+        for group in groups:
+            count = max(group.units // 2, 1)
+            removed[group.name] = torch.randperm(group.units, generator=self._random)[:count].tolist()
+        has_effect = False
+        for trial, (network, before) in enumerate(self._with_weights()):
+            if trial >= _FEWEST_WEIGHTS and has_effect:
+                break
+            with masked(network, every, removed):
+                wanted = self._run(network)
+            try:
+                got = self._run(prune(network, every, removed).apply(copied(network)))
+            except Exception as error:  # whatever the user's code and torch say of sizes that do not fit
+                return f"the network cannot be computed without some of its units ({shown(str(error), 160)})"
+            if [one.shape for one in got] != [one.shape for one in wanted]:
+                return "outputs of the network would go with its units"
+            effect = _farthest(wanted, before)
+            has_effect |= effect > 0
+            largest = max((float(one.abs().max()) for one in wanted if one.numel()), default=0.0)
+            if not _farthest(got, wanted) <= TOLERANCE * max(effect, largest):
+                return "without some of its units the network gives something else than with a mask on them"
+        return None if has_effect else "it changes nothing in what the network gives for the example"
+
+    def _run(self, network: nn.Module) -> list[Tensor]:
+        with torch.no_grad():
+            return [one.double() for one in tensors(network(self._example.clone()))]
+
+
+def _farthest(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    if len(first) != len(second) or any(one.shape != other.shape for one, other in zip(first, second, strict=False)):
+        return float("inf")
+    return max(
+        (float((one - other).abs().max()) for one, other in zip(first, second, strict=True) if one.numel()), default=0.0
+    )

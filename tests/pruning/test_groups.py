@@ -1,0 +1,683 @@
+"""Groups of channels that go together: in Attar's architectures, and in networks as people write them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from attar.errors import BadInput
+from attar.network import architectures
+from attar.network.copying import copied
+from attar.network.evaluating import evaluating
+from attar.network.named import Named
+from attar.network.scaled_outputs import ScaledOutputs
+from attar.network.standardize import Standardize
+from attar.network.weights import digest
+from attar.pruning.edit import prune
+from attar.pruning.group import Group, Groups
+from attar.pruning.groups import find_groups
+from attar.pruning.verify import Verifier, masked, stirred
+
+# -- networks as people write them -------------------------------------------------------------------------------------
+
+
+class Inverted(nn.Module):
+    """MobileNet's block: wide in the middle, where each channel is filtered alone."""
+
+    def __init__(self, taken: int, made: int, stride: int = 1) -> None:
+        super().__init__()
+        wide = 2 * taken
+        self.body = nn.Sequential(
+            nn.Conv2d(taken, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(inplace=True),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(inplace=True),
+            nn.Conv2d(wide, made, 1, bias=False),
+            nn.BatchNorm2d(made),
+        )
+        self.adds = stride == 1 and taken == made
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x) if self.adds else self.body(x)
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation: each channel times a number that all of them decide."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(channels, inner, 1), nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.up(F.relu(self.down(F.adaptive_avg_pool2d(x, 1)))))
+
+
+def mobile() -> nn.Module:
+    start = [nn.Conv2d(1, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU6()]
+    blocks = [Inverted(4, 4), Inverted(4, 6, 2), Gate(6, 3)]
+    return nn.Sequential(*start, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+
+
+class Dense(nn.Module):
+    """Each layer sees all that came before it."""
+
+    def __init__(self, taken: int, growth: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, growth, 3, padding=1, bias=False))
+            for width in range(taken, taken + growth * layers, growth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
+def dense() -> nn.Module:
+    first = [nn.Conv2d(1, 4, 3, padding=1), Dense(4, 3, 2), nn.BatchNorm2d(10), nn.ReLU(), nn.Conv2d(10, 4, 1)]
+    return nn.Sequential(*first, nn.AvgPool2d(2), Dense(4, 2, 1), nn.Flatten(), nn.Linear(6 * 16, 3))
+
+
+class Preactivated(nn.Module):
+    """Normalizes before it adds, so that what it adds is never normalized itself."""
+
+    def __init__(self, taken: int, made: int, stride: int = 1) -> None:
+        super().__init__()
+        self.norm, self.first = nn.BatchNorm2d(taken), nn.Conv2d(taken, made, 3, stride, 1, bias=False)
+        self.inner_norm, self.second = nn.BatchNorm2d(made), nn.Conv2d(made, made, 3, 1, 1, bias=False)
+        self.shortcut = nn.Conv2d(taken, made, 1, stride, bias=False) if taken != made else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = F.relu(self.norm(x))
+        beside = x if self.shortcut is None else self.shortcut(seen)
+        return beside + self.second(F.relu(self.inner_norm(self.first(seen))))
+
+
+def preactivated() -> nn.Module:
+    blocks = [Preactivated(4, 4), Preactivated(4, 6, 2)]
+    last = [nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)]
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), *blocks, *last)
+
+
+class UNet(nn.Module):
+    """Down and up again, beside which maps of the way down are laid, and the image itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.middle = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.up = nn.ConvTranspose2d(6, 3, 2, 2)
+        self.joined, self.act, self.last = nn.Conv2d(3 + 4 + 2, 5, 3, padding=1), nn.PReLU(5), nn.Conv2d(5, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        down = F.relu(self.down(x))
+        up = self.up(F.relu(self.middle(F.max_pool2d(down, 2))))
+        return self.last(self.act(self.joined(torch.cat([up, down, x], 1))))
+
+
+def normalized() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 3),
+        nn.GroupNorm(4, 8),
+        nn.ReLU(),
+        nn.Conv2d(8, 6, 3),
+        nn.InstanceNorm2d(6, affine=True),
+        nn.Conv2d(6, 12, 3, groups=3),
+        nn.InstanceNorm2d(12),
+        nn.GELU(),
+        nn.ConvTranspose2d(12, 6, 3, groups=3),
+        nn.Conv2d(6, 4, 1),
+        nn.GroupNorm(2, 4, affine=False),
+        nn.Flatten(),
+        nn.Linear(4 * 16, 3),
+    )
+
+
+class Direct(nn.Module):
+    """Uses parameters of its own: one for all, one for each unit, a matrix, and one for each position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(7, 2)
+        self.scale, self.shift = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.randn(1, 6))
+        self.matrix, self.places = nn.Parameter(torch.randn(6, 7)), nn.Parameter(torch.randn(3, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.tanh(self.first(x) * self.scale + self.shift + self.places)
+        return self.last(torch.relu(self.second(seen).mean(1) @ self.matrix))
+
+
+class Gated(nn.Module):
+    """A half of the units decides over the other half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.last = nn.Linear(4, 12), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values, gates = self.both(x).chunk(2, -1)
+        return self.last(values * torch.sigmoid(gates))
+
+
+class Counting(nn.Module):
+    """Knows its width in a number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 6
+        self.conv, self.last = nn.Conv2d(1, 6, 3), nn.Linear(6 * 4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.conv(x)).view(-1, self.width * 4))
+
+
+class Shuffled(nn.Module):
+    """Channels change places between the groups of two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(1, 8, 1), nn.Conv2d(8, 8, 3, groups=4, padding=1)
+        self.last = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.first(x)
+        mixed = seen.view(len(x), 2, seen.shape[1] // 2, *seen.shape[2:]).transpose(1, 2).reshape(seen.shape)
+        return self.last(F.relu(self.grouped(F.relu(mixed)))).mean((2, 3))
+
+
+class Several(nn.Module):
+    """Gives its features beside its logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        features = torch.relu(self.second(torch.relu(self.first(x))))
+        return {"logits": self.last(features), "features": features}
+
+
+class PaddedShortcut(nn.Module):
+    """Adds maps of 4 channels to maps of 6, with nothing in the other 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.third, self.last = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = F.relu(self.first(x))
+        return self.last(F.pad(seen, (0, 0, 0, 0, 1, 1)) + self.third(F.relu(self.second(seen)))).mean((2, 3))
+
+
+class Twice(nn.Module):
+    """Uses one layer twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.inner, self.last = (nn.Linear(a, b) for a, b in ((4, 6), (6, 6), (6, 5), (5, 2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.relu(self.again(torch.relu(self.again(torch.relu(self.first(x))))))
+        return self.last(torch.relu(self.inner(seen)))
+
+
+class Tied(nn.Module):
+    """Two layers with one matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one, self.other, self.last = (nn.Linear(a, b) for a, b in ((4, 6), (6, 6), (6, 6), (6, 2)))
+        self.other.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.other(torch.relu(self.one(self.first(x))))))
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.memory = nn.Linear(4, 6), nn.GRU(6, 5, batch_first=True)
+        self.inner, self.last = nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.inner(self.memory(self.first(x))[0].mean(1))))
+
+
+class Odd(nn.Linear):
+    """A layer that does more than its class does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).cumsum(-1)
+
+
+# -- what is found -----------------------------------------------------------------------------------------------------
+
+
+def tokens() -> Tensor:
+    ids = torch.randint(0, 12, (2, 7), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    return torch.stack([ids, mask], 1)
+
+
+def rows() -> tuple[list[dict[str, object]], Tensor]:
+    number = {"name": "a", "kind": "number", "center": 0.0, "scale": 1.0, "missing": True}
+    nominal = {"name": "b", "kind": "nominal", "categories": ["x", "y", "z"]}
+    return [number, nominal, nominal | {"name": "c"}], torch.tensor([[1.0, 0.0, 1.0], [torch.nan, 2.0, 0.0]])
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+@dataclass
+class Case:
+    build: Callable[[], nn.Module]
+    example: Tensor
+    groups: dict[str, tuple[str, int]]
+    untouched: dict[str, str] = field(default_factory=dict)
+
+
+OUT = "its units are outputs of the network"
+MIXED = "each of its units acts on all that the next layer takes, as a normalization across them makes it"
+WRONG = "without some of its units the network gives something else than with a mask on them"
+BROKEN = "the network cannot be computed without some of its units"
+
+CASES = {
+    "mlp": Case(
+        lambda: architectures.mlp(8, 3, [6, 5], dropout=0.1),
+        noise(2, 8),
+        {"1": ("units", 6), "4": ("units", 5)},
+        {"7": OUT},
+    ),
+    "convnet": Case(
+        lambda: architectures.convnet(10, [4, 6], pools=[2, 2], hidden=[5], side=8),
+        noise(2, 1, 8, 8),
+        {"0": ("channels", 4), "4": ("channels", 6), "9": ("units", 5)},
+        {"11": OUT},
+    ),
+    "segmenter": Case(
+        lambda: architectures.segmenter(3, [4, 5]),
+        noise(2, 1, 8, 8),
+        {"0": ("channels", 4), "3": ("channels", 5)},
+        {"6": OUT},
+    ),
+    "resnet": Case(
+        lambda: architectures.resnet(5, [4, 6], blocks=2),
+        noise(2, 1, 8, 8),
+        {"0": ("channels", 4), "4": ("channels", 6), "7.body.0": ("channels", 6), "8.body.0": ("channels", 6)},
+        {"11": OUT},
+    ),
+    "tabular": Case(
+        lambda: architectures.tabular(rows()[0], 2, hidden=[6], embed=3),
+        rows()[1],
+        {"0.embedding": ("embedding", 3), "1": ("units", 6)},
+        {"3": OUT},
+    ),
+    "token_mean": Case(
+        lambda: architectures.token_mean(12, 3, width=4, hidden=5, window=3),
+        tokens(),
+        {"network.embedding": ("embedding", 4), "network.windows": ("channels", 5)},
+        {"network.output": OUT},
+    ),
+    "token_encoder": Case(
+        lambda: architectures.token_encoder(12, 7, 3, width=8, heads=2, blocks=1),
+        tokens(),
+        {"network.blocks.0.queries_keys_values": ("heads", 2), "network.blocks.0.inner.0": ("units", 16)},
+        {
+            "network.embedding": MIXED,
+            "network.blocks.0.mixed": MIXED,
+            "network.blocks.0.inner.2": MIXED,
+            "network.output": OUT,
+        },
+    ),
+    "mobile": Case(
+        mobile,
+        noise(2, 1, 12, 12),
+        {
+            "0": ("channels", 4),
+            "3.body.0": ("channels", 8),
+            "4.body.0": ("channels", 8),
+            "4.body.6": ("channels", 6),
+            "5.down": ("channels", 3),
+        },
+        {"8": OUT},
+    ),
+    "dense": Case(
+        dense,
+        noise(2, 1, 8, 8),
+        {
+            "0": ("channels", 4),
+            "1.layers.0.2": ("channels", 3),
+            "1.layers.1.2": ("channels", 3),
+            "4": ("channels", 4),
+            "6.layers.0.2": ("channels", 2),
+        },
+        {"8": OUT},
+    ),
+    "preactivated": Case(
+        preactivated,
+        noise(2, 1, 8, 8),
+        {"0": ("channels", 4), "1.first": ("channels", 4), "2.shortcut": ("channels", 6), "2.first": ("channels", 6)},
+        {"7": OUT},
+    ),
+    "unet": Case(
+        UNet,
+        noise(2, 2, 8, 8),
+        {"down": ("channels", 4), "middle": ("channels", 6), "up": ("channels", 3), "joined": ("channels", 5)},
+        {"last": OUT},
+    ),
+    "normalized": Case(
+        normalized,
+        noise(2, 2, 8, 8),
+        {"0": ("channels", 4), "3": ("channels", 3), "9": ("channels", 2)},
+        {"12": OUT},
+    ),
+    "direct": Case(Direct, noise(2, 3, 5), {"first": ("units", 6)}, {"second": MIXED, "last": OUT}),
+    "gated": Case(Gated, noise(2, 4), {"both": ("units", 6)}, {"last": OUT}),
+    "counting": Case(Counting, noise(2, 1, 4, 4), {"conv": ("channels", 6)}, {"last": OUT}),
+    "shuffled": Case(Shuffled, noise(2, 1, 4, 4), {"first": ("channels", 4)}, {"last": OUT}),
+    "several": Case(Several, noise(2, 4), {"first": ("units", 6)}, {"second": OUT, "last": OUT}),
+    "padded": Case(
+        PaddedShortcut,
+        noise(2, 1, 4, 4),
+        {"second": ("channels", 6)},
+        {"first": BROKEN, "third": BROKEN, "last": OUT},
+    ),
+    "twice": Case(
+        Twice,
+        noise(2, 4),
+        {"inner": ("units", 5)},
+        {
+            "first": "it feeds 'again', which stays as it is: it is used more than once",
+            "again": "it is used more than once",
+            "last": OUT,
+        },
+    ),
+    "tied": Case(
+        Tied,
+        noise(2, 4),
+        {},
+        {
+            "first": "it feeds 'one', which stays as it is: it shares weights with 'other'",
+            "one": "it shares weights with 'other'",
+            "other": "it shares weights with 'one'",
+            "last": OUT,
+        },
+    ),
+    "recurrent": Case(
+        Recurrent,
+        noise(2, 3, 4),
+        {"inner": ("units", 4)},
+        {
+            "first": "it feeds 'memory', which stays as it is: nothing is known of the sizes of GRU",
+            "memory": "nothing is known of the sizes of GRU",
+            "last": OUT,
+        },
+    ),
+    "odd": Case(
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), Odd(5, 6), nn.Tanh(), nn.Linear(6, 2)),
+        noise(2, 4),
+        {"0": ("units", 5)},
+        {"2": WRONG, "4": OUT},
+    ),
+    "parametrized": Case(
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), weight_norm(nn.Linear(5, 6)), nn.Tanh(), nn.Linear(6, 2)),
+        noise(2, 4),
+        {},
+        {
+            "0": "it feeds '2', which stays as it is: a number format or another parametrization is attached to it",
+            "2": "a number format or another parametrization is attached to it",
+            "4": OUT,
+        },
+    ),
+    "one layer": Case(lambda: nn.Linear(4, 2), noise(2, 4), {}, {"": OUT}),
+    "no signal": Case(  # of which nothing is left by convolutions without biases: other weights have some
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2)),
+        torch.zeros(1, 1, 4, 4),
+        {"0": ("channels", 4)},
+        {"3": OUT},
+    ),
+}
+
+
+@cache
+def built(name: str) -> tuple[nn.Module, Groups]:
+    """The network with weights that hide nothing, and its groups."""
+    torch.manual_seed(0)
+    network = stirred(CASES[name].build(), seed=7)
+    return network, find_groups(network, CASES[name].example)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_groups_of_an_architecture(name):
+    case = CASES[name]
+    found = built(name)[1]
+    assert {group.name: (group.kind, group.units) for group in found.groups} == case.groups
+    # Torch's own words about sizes that do not fit may follow.
+    assert {layer: reason.partition(" ('")[0] for layer, reason in found.untouched.items()} == case.untouched
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_with_units_is_in_a_group_or_named_with_a_reason(name):
+    network, found = built(name)
+    grouped = {producer for group in found.groups for producer in group.producers}
+    kinds = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
+    layers = {
+        name for name, layer in network.named_modules() if isinstance(layer, kinds) and getattr(layer, "groups", 1) == 1
+    }
+    assert layers - grouped <= found.untouched.keys()
+    assert not grouped & found.untouched.keys()
+
+
+def output(network: nn.Module, example: Tensor) -> Tensor:
+    with evaluating(network):
+        given = network(example.clone())
+    return given["logits"] if isinstance(given, dict) else given
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.groups])
+@settings(max_examples=5, deadline=None)
+@given(data=st.data())
+def test_a_slim_network_gives_what_the_masked_one_gives(name, data):
+    network, found = built(name)
+    removed = {
+        group.name: data.draw(st.sets(st.integers(0, group.units - 1), max_size=group.units - 1))
+        for group in found.groups
+    }
+    if not any(removed.values()):
+        removed[found.groups[0].name] = {0}
+    example = CASES[name].example
+    with masked(network, found, removed):
+        wanted = output(network, example)
+    slim = prune(network, found, removed).apply(copied(network))
+    assert sum(p.numel() for p in slim.parameters()) < sum(p.numel() for p in network.parameters())
+    torch.testing.assert_close(output(slim, example), wanted, rtol=1e-5, atol=1e-5)
+
+
+# -- what goes with what -----------------------------------------------------------------------------------------------
+
+
+def test_a_residual_addition_couples_what_it_adds():
+    group = built("resnet")[1].named()["4"]
+    assert group.producers == ("4", "7.body.3", "8.body.3")
+    assert {consumer.layer for consumer in group.consumers} == {"7.body.0", "8.body.0", "11"}
+    assert {slot.tensor for slot in group.slots} == {
+        *("4.weight", "5.weight", "5.bias", "5.running_mean", "5.running_var", "7.body.0.weight", "7.body.3.weight"),
+        *(
+            f"{block}.body.4.{tensor}"
+            for block in (7, 8)
+            for tensor in ("weight", "bias", "running_mean", "running_var")
+        ),
+        *("8.body.0.weight", "8.body.3.weight", "11.weight"),
+    }
+
+
+def test_a_concatenation_keeps_its_parts_apart():
+    found = built("dense")[1].named()
+    places = {
+        name: next(c.positions for c in found[name].consumers if c.layer == "4") for name in ("0", "1.layers.1.2")
+    }
+    assert places == {"0": ((0,), (1,), (2,), (3,)), "1.layers.1.2": ((7,), (8,), (9,))}
+
+
+def test_flattened_maps_take_all_of_their_pixels_along():
+    (consumer,) = built("convnet")[1].named()["4"].consumers
+    assert (consumer.layer, consumer.axis) == ("9", -1)
+    assert consumer.positions[1] == (4, 5, 6, 7)
+
+
+def test_the_image_beside_the_maps_stays():
+    (joined,) = (c for c in built("unet")[1].named()["down"].consumers if c.layer == "joined")
+    assert joined.positions == ((3,), (4,), (5,), (6,))
+
+
+def test_a_head_is_its_queries_keys_and_values_and_the_number_of_heads():
+    group = built("token_encoder")[1].named()["network.blocks.0.queries_keys_values"]
+    slots = {slot.tensor: slot for slot in group.slots}
+    assert slots["network.blocks.0.queries_keys_values.bias"].positions[1] == (
+        *range(4, 8),
+        *range(12, 16),
+        *range(20, 24),
+    )
+    assert slots["network.blocks.0.mixed.weight"].axis == 1
+    assert [size.attribute for size in group.sizes if size.layer == "network.blocks.0"] == ["heads"]
+
+
+def test_grouped_convolutions_lose_whole_groups():
+    group = built("normalized")[1].named()["3"]
+    slots = {(slot.tensor, slot.axis): slot.positions for slot in group.slots}
+    assert slots["3.weight", 0] == ((0, 1), (2, 3), (4, 5))
+    assert slots["5.weight", 0] == ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11))
+    assert slots["8.weight", 0] == ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11))
+    assert slots["8.bias", 0] == ((0, 1), (2, 3), (4, 5))
+    sizes = {(size.layer, size.attribute): size.counts for size in group.sizes}
+    assert sizes["5", "groups"] == sizes["8", "groups"] == (1, 1, 1)
+    assert sizes["6", "num_features"] == (4, 4, 4)
+
+
+def test_parameters_that_are_used_directly_go_along_where_each_number_is_of_one_unit():
+    slots = {(slot.tensor, slot.axis) for slot in built("direct")[1].named()["first"].slots}
+    assert {("shift", 1), ("places", 1)} <= slots
+    assert not any(tensor in ("scale", "matrix") for tensor, _ in slots)
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet", "mobile", "preactivated"])
+def test_another_library_finds_the_same_groups(name):
+    torch_pruning = pytest.importorskip("torch_pruning")
+    network, found = built(name)
+    network = copied(network).requires_grad_(True)
+    names = {module: name for name, module in network.named_modules()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = torch_pruning.DependencyGraph().build_dependency(network, CASES[name].example)
+        theirs = set()
+        for members in graph.get_all_groups():
+            made = [dep.target.module for dep, _ in members if graph.is_out_channel_pruning_fn(dep.handler)]
+            layers = {names[m] for m in made if isinstance(m, nn.Conv2d | nn.Linear) and getattr(m, "groups", 1) == 1}
+            theirs.add(frozenset(layers))
+    outputs = frozenset(name for name, reason in found.untouched.items() if reason == OUT)
+    assert {frozenset(group.producers) for group in found.groups} | {outputs} == theirs
+
+
+# -- wrong groups do not pass ------------------------------------------------------------------------------------------
+
+
+def squares() -> tuple[nn.Module, Tensor, Group]:
+    """A network in which any axis of any matrix has the same length, and its first group."""
+    torch.manual_seed(0)
+    network = stirred(nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)))
+    example = noise(3, 4)
+    return network, example, find_groups(network, example).groups[0]
+
+
+def test_a_wrong_position_is_seen():
+    network, example, group = squares()
+    assert Verifier(network, example).verified([group])[1] == {}
+    turned = [replace(slot, positions=slot.positions[::-1]) if slot.axis else slot for slot in group.slots]
+    passed, failed = Verifier(network, example).verified([replace(group, slots=tuple(turned))])
+    assert passed == ()
+    assert failed == {"0": WRONG}
+
+
+def test_a_wrong_axis_is_seen():
+    network, example, group = squares()
+    turned = [replace(slot, axis=1 - slot.axis) if slot.tensor.endswith("weight") else slot for slot in group.slots]
+    passed, failed = Verifier(network, example).verified([replace(group, slots=tuple(turned))])
+    assert passed == () and failed["0"].startswith(BROKEN)
+
+
+def test_a_missing_slot_is_seen():
+    network, example, group = squares()
+    without = tuple(slot for slot in group.slots if slot.tensor != "0.bias")
+    passed, failed = Verifier(network, example).verified([replace(group, slots=without)])
+    assert passed == () and failed["0"].startswith(BROKEN)
+
+
+# -- rules, wrappers, wrong input --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["7.body.3", "8.*", "7"])
+def test_protected_layers_keep_their_outputs_and_all_that_goes_with_them(rule):
+    network = architectures.resnet(5, [4, 6], blocks=2)
+    found = find_groups(network, CASES["resnet"].example, [rule])
+    assert "4" not in found.named()
+    assert f"protected by the rule {rule!r}" in found.untouched["4"]
+    inner = {"7.body.3": {"7.body.0", "8.body.0"}, "8.*": {"7.body.0"}, "7": {"8.body.0"}}[rule]
+    assert set(found.named()) == {"0", *inner}
+
+
+def test_a_rule_that_protects_nothing_is_an_error():
+    with pytest.raises(BadInput, match=r"protect of find_groups must be names .* got 'boddy'\. (Choose|Did you)"):
+        find_groups(architectures.mlp(4, 2), torch.ones(1, 4), ["1", "boddy"])
+
+
+def test_an_example_on_which_the_network_does_not_run_is_an_error():
+    with pytest.raises(BadInput, match="example of find_groups must be what the network runs on"):
+        find_groups(architectures.mlp(4, 2), torch.ones(1, 5))
+
+
+def test_groups_are_found_inside_of_wrappers():
+    wrapped = ScaledOutputs(Standardize(architectures.mlp(4, 2, [5]), 0.5, 2.0), torch.zeros(2), torch.ones(2))
+    found = find_groups(wrapped, torch.rand(2, 4))
+    assert list(found.named()) == ["network.network.1"]
+    assert find_groups(Named(Direct(), ("x",)), noise(2, 1, 3, 5)).groups[0].producers == ("network.first",)
+
+
+def test_the_network_stays_as_it_was():
+    network = architectures.resnet(5, [4, 6], blocks=1).train()
+    before, state = digest(network), torch.get_rng_state()
+    find_groups(network, CASES["resnet"].example)
+    assert digest(network) == before and network.training and torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_the_same_groups_each_time():
+    network = CASES["dense"].build()
+    assert find_groups(network, CASES["dense"].example) == find_groups(network, CASES["dense"].example)
+
+
+def test_compiled_parts_stay():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inner = torch.jit.script(nn.Sequential(nn.Linear(6, 6), nn.ReLU()))
+        network = nn.Sequential(nn.Linear(4, 6), inner, nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+        found = find_groups(network, noise(2, 4))
+    assert set(found.named()) == {"2"}
+    assert {"0", "1.0"} <= found.untouched.keys()
