@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar.errors import BadInput
+from attar.network.architectures import token_encoder
 from attar.pruning.group import Consumer, Group, Groups, Kind, Slot
+from attar.pruning.groups import find_groups
 from attar.pruning.importance.importance import Importance
 from attar.pruning.importance.named import IMPORTANCE
 
@@ -393,6 +395,18 @@ def test_derivatives_are_those_of_masks_for_each_example(row: Row, name: str) ->
     assert row.oracle is not None
     expected = {key: row.oracle(one) for key, one in derivatives(network, groups, inputs, labels).items()}
     assert_same(scores(row, network, groups, (inputs, labels, [4, 7])), expected)
+
+
+def test_heads_of_attention_and_hidden_units_as_they_are_found() -> None:
+    torch.manual_seed(0)
+    network = token_encoder(vocabulary=9, length=5, outputs=3, width=6, heads=2, blocks=1).double().eval()
+    inputs = torch.stack([torch.randint(9, (7, 5)), (torch.rand(7, 5) < 0.8) | (torch.arange(5) == 0)], 1)
+    labels = torch.arange(7) % 3
+    groups = find_groups(network, inputs[:2])
+    assert [(group.kind, group.units) for group in groups.groups] == [("heads", 2), ("units", 12)]
+    found = scores(ROWS[0], network, groups, (inputs, labels, [3, 4]))
+    expected = derivatives(network, groups, inputs, labels)
+    assert_same(found, {name: one.square().mean(0) / 2 for name, one in expected.items()})
 
 
 @networks

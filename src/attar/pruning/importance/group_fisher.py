@@ -29,7 +29,7 @@ class GroupFisher:
         section 2.2. arXiv:1801.05787. The mask is here on all parts of a group of coupled channels at once.
     """
 
-    nats: ClassVar[bool] = True
+    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""

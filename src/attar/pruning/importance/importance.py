@@ -16,7 +16,7 @@ class Importance(Protocol):
     """A signal: a value with settings, which does nothing until it is started."""
 
     @property
-    def nats(self) -> bool:
+    def estimates_loss(self) -> bool:
         """Whether a score estimates by how much the loss rises, in its unit, so that costs can be added to it.
 
         Other scores only rank units, and those of different groups need not be comparable.

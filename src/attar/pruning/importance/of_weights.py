@@ -69,7 +69,7 @@ class Magnitude:
     """
 
     norm: Literal[1, 2] = 2
-    nats: ClassVar[bool] = False
+    estimates_loss: ClassVar[bool] = False
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Reading:
         """Find the weights; see `Importance.start`."""
@@ -96,7 +96,7 @@ class BatchNormScale:
         section 3. arXiv:1708.06519
     """
 
-    nats: ClassVar[bool] = False
+    estimates_loss: ClassVar[bool] = False
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Reading:
         """Find the factors; see `Importance.start`."""

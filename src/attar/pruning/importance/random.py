@@ -19,7 +19,7 @@ from attar.pruning.importance.importance import some
 class Random:
     """Uniform numbers from 0 up to 1, which follow from the seed, the name of the group, and how often it was reset."""
 
-    nats: ClassVar[bool] = False
+    estimates_loss: ClassVar[bool] = False
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Drawn:
         """Draw nothing yet; see `Importance.start`."""

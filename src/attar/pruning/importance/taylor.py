@@ -26,7 +26,7 @@ class Taylor:
         2017, equation 8. arXiv:1611.06440
     """
 
-    nats: ClassVar[bool] = True
+    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""

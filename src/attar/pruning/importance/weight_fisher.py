@@ -31,7 +31,7 @@ class WeightFisher:
         section 2.2, for single weights. arXiv:1801.05787
     """
 
-    nats: ClassVar[bool] = True
+    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> WeightDerivatives:
         """Put hooks on a network; see `Importance.start`."""
