@@ -474,6 +474,17 @@ def test_layouts_and_coarse_numbers(row: Row, name: str) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.data], ids=lambda row: row.name)
+def test_layers_that_compute_in_16_bits(row: Row) -> None:
+    network, groups, inputs, labels = built("flat")
+    network, inputs = network.float(), inputs.float()
+    expected = scores(row, network, groups, (inputs, labels))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = scores(row, network, groups, (inputs, labels))
+    for key, values in expected.items():
+        torch.testing.assert_close(found[key], values, rtol=0.1, atol=1e-2 * values.max().item())
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.data], ids=lambda row: row.name)
 def test_batch_normalization_in_training_mode_is_another_network(row: Row) -> None:
     network, groups, inputs, labels = built("residual")
     frozen = scores(row, network, groups, (inputs, labels))

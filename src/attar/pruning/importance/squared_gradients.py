@@ -45,6 +45,9 @@ def squared_gradients(layer: nn.Module, values: Tensor, gradient: Tensor) -> dic
         By the names that the parameters have in the layer, in their shapes.
     """
     parameters = dict(layer.named_parameters(recurse=False))
+    numbers = next((one.dtype for one in parameters.values()), gradient.dtype)
+    gradient = gradient.to(numbers)  # where layers compute in coarser ones than weights have
+    values = values.to(numbers) if values.is_floating_point() else values
     if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         return _of_batch_norm(layer, values, gradient)
     if isinstance(layer, nn.Linear) and values.dim() == 2:
