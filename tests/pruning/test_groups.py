@@ -668,6 +668,13 @@ def test_the_network_stays_as_it_was():
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
+def test_the_layout_in_memory_does_not_matter():
+    network, found = built("resnet")
+    turned = copied(network).to(memory_format=torch.channels_last)
+    example = CASES["resnet"].example.to(memory_format=torch.channels_last)
+    assert find_groups(turned, example) == found
+
+
 def test_the_same_groups_each_time():
     network = CASES["dense"].build()
     assert find_groups(network, CASES["dense"].example) == find_groups(network, CASES["dense"].example)

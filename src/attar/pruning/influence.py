@@ -225,7 +225,8 @@ class Probe:
             noise = sign * (0.5 + torch.rand(share.shape, generator=self._random))
         else:
             noise = torch.randn(share.shape, generator=self._random)
-        return tensor.index_copy(axis, where, share + spread * noise.to(share))
+        # In the same layout, since sums over another one are rounded otherwise, which would look like an effect.
+        return tensor.clone().index_copy_(axis, where, share + spread * noise.to(share))
 
     def _run(self) -> tuple[list[Tensor], dict[str, Tensor]]:
         self._turn.clear()
