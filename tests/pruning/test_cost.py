@@ -164,9 +164,23 @@ def test_latency_is_the_sum_of_layers_calibrated_by_the_whole():
     curve = latency.curve("0", [2, 4], {"4": 3})
     assert curve[0] - curve[1] == pytest.approx(latency.total(kept) - latency.total({"4": 3}))
     assert latency.neighbors("4") == {"0", "4"}
-    again = NetworkTime(total=60.0, layers=50.0, others=5.0, unit_ms=0.9)
-    assert latency.error(again, kept) == pytest.approx(latency.total(kept) / 30 - 1)
-    assert latency.calibrated(again, kept).error(again, kept) == pytest.approx(0)
+
+
+def test_measurements_of_pruned_networks_correct_the_prediction():
+    # In truth a layer takes 1.5 times what it takes alone, and a call 20; the first division blames the layers alone.
+    def true(kept: dict[str, int], unit_ms: float) -> NetworkTime:
+        alone = STRUCTURE.latency(product_time, NetworkTime(45.0, 45.0, 0.0, 1.0)).total(kept)
+        return NetworkTime(1.5 * alone + 20, 1.5 * alone + 20, 0.0, unit_ms)
+
+    latency = STRUCTURE.latency(product_time, true({}, 2.0))
+    small, between = {"0": 1, "4": 1}, {"0": 2, "4": 3}
+    assert latency.error(true({}, 2.0), {}) == pytest.approx(0)
+    assert latency.error(true(small, 2.0), small) < -0.6
+    # The clock is another now, a millisecond is not.
+    better = latency.calibrated(true(small, 3.0), small)
+    assert better.total(between) == pytest.approx(2 * true(between, 2.0).total, rel=0.03)
+    for kept in ({}, small, between):
+        assert abs(better.error(true(kept, 3.0), kept)) < 0.03
 
 
 def test_a_layer_without_channels_takes_no_time_and_is_not_asked_for():

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from attar.network.cost import cost as count_cost
@@ -198,7 +199,7 @@ class NetworkTime:
 
 
 class Latency:
-    """Milliseconds of a call: the measured times of single layers, calibrated against the whole network.
+    """Milliseconds of a call: the measured times of single layers, calibrated against whole networks.
 
     ``scale * layers + others * activations + fixed``: layers in their network need not be as fast as alone; what else
     computes takes time in proportion to the values that layers give; the call itself takes what it takes.
@@ -211,8 +212,7 @@ class Latency:
         layers: Sequence[Layer],
         activations: Products,
         time: LayerTime,
-        measured: NetworkTime,
-        kept: Kept | None = None,
+        measured: Sequence[tuple[Kept, NetworkTime]],
     ) -> None:
         """Calibrate.
 
@@ -220,27 +220,25 @@ class Latency:
             layers: All calls of layers that multiply by weights.
             activations: What everything else is in proportion to.
             time: Of single layers.
-            measured: The whole network's time.
-            kept: What the network that was measured keeps; None for all.
+            measured: Networks that were timed, by what they keep, at least one: the first says how its time is
+                divided and what a millisecond is, the others correct that.
         """
-        self._layers, self._activations, self._time = tuple(layers), activations, time
+        self._layers, self._activations, self._time, self._measured = tuple(layers), activations, time, measured
         self._of: dict[str, list[Layer]] = defaultdict(list)
         for layer in layers:
             for group in layer.inputs.groups | layer.outputs.groups:
                 self._of[group].append(layer)
-        alone = self._sum(self._layers, kept or {}, 1).item()
-        self.unit_ms = measured.unit_ms
-        self.scale = self.unit_ms * measured.layers / alone if alone else 0.0
-        self.others = self.unit_ms * measured.others / max(activations.total(kept or {}), 1.0)
-        self.fixed = self.unit_ms * max(0.0, measured.total - measured.layers - measured.others)
+        self.unit_ms = measured[0][1].unit_ms
+        parts = np.array([[self._sum(layers, kept, 1).item(), activations.total(kept), 1.0] for kept, _ in measured])
+        weights = self.unit_ms * _fitted(parts, [one for _, one in measured])
+        self.scale, self.others, self.fixed = map(float, weights)
 
-    def calibrated(self, measured: NetworkTime, kept: Kept | None = None) -> Latency:
-        """The same, calibrated against another measurement: of the network that keeps ``kept``.
+    def calibrated(self, measured: NetworkTime, kept: Kept) -> Latency:
+        """The same with one measurement more: of the network that keeps ``kept``.
 
         A millisecond stays what it was in the first, so that a target means the same.
         """
-        measured = replace(measured, unit_ms=self.unit_ms)
-        return Latency(self._layers, self._activations, self._time, measured, kept)
+        return Latency(self._layers, self._activations, self._time, [*self._measured, (kept, measured)])
 
     def error(self, measured: NetworkTime, kept: Kept) -> float:
         """By which share of what was measured the prediction for the network that keeps ``kept`` is above it."""
@@ -271,6 +269,32 @@ class Latency:
             if there.any():
                 total[there] += self._time(layer.shape, inputs[there], outputs[there])
         return total
+
+
+_TRUST = 0.1
+"""How much the division of the first network's time weighs beside a measurement."""
+
+
+def _fitted(parts: Floats, measured: Sequence[NetworkTime]) -> Floats:
+    """How many units of the reference each part counts for, so that the parts of each network add up to its time.
+
+    Least squares of relative errors without negative weights. Few networks do not say which part is to blame: then the
+    division of the first one's time, which was measured, stays as far as it can.
+
+    Args:
+        parts: ``[networks, 3]``: the table's sum over layers, activations, 1.
+        measured: What each network took.
+    """
+    first = measured[0]
+    divided = np.array([first.layers, first.others, max(0.0, first.total - first.layers - first.others)])
+    scales = np.where(parts[0] > 0, parts[0], 1.0)
+    # Unknown are the shares of the first network's time.
+    times = np.array([one.total for one in measured])
+    rows = parts / scales * (first.total / times)[:, None]
+    rows = np.concatenate([rows, _TRUST * np.eye(3)])
+    shares, _ = nnls(rows, np.concatenate([np.ones(len(times)), _TRUST * divided / first.total]))
+    found: Floats = np.where(parts[0] > 0, shares * first.total / scales, 0.0)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +362,9 @@ class Structure:
         """Bytes, in float32, of what the layers with weights give for one example."""
         return Products(replace(one, factor=4 * one.factor) for one in self.given)
 
-    def latency(self, time: LayerTime, measured: NetworkTime, kept: Kept | None = None) -> Latency:
-        """Milliseconds of a call, as `Latency` says."""
-        return Latency(self.layers, self.activations(), time, measured, kept)
+    def latency(self, time: LayerTime, measured: NetworkTime) -> Latency:
+        """Milliseconds of a call, as `Latency` says, calibrated by the network of which nothing is removed."""
+        return Latency(self.layers, self.activations(), time, [({}, measured)])
 
 
 def _plain(name: str) -> str:
