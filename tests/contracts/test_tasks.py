@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES
 from attar.tasks.classification import Classification
 from attar.tasks.dense import Dense
-from attar.tasks.known import TASKS, AnyQuality, task_from_json
+from attar.tasks.known import TASKS, AnyQuality, TaskName, task_from_json
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
 from attar.tasks.task import Task, first_metric, metric_of
@@ -157,7 +157,7 @@ every_task = pytest.mark.parametrize("row", ROWS, ids=[row.task.use for row in R
 
 
 def test_every_task_is_in_the_table():
-    assert {row.task.use for row in ROWS} == set(TASKS)
+    assert {row.task.use for row in ROWS} == set(TASKS) == set(get_args(TaskName))
 
 
 @every_task
@@ -252,6 +252,14 @@ def test_it_comes_back_from_json_and_differs_from_others(row: Row):
     assert Split(*rows, row.task).fingerprint() != Split(*rows, row.other).fingerprint()
     with pytest.raises(BadInput, match=r"^task of the test"):
         task_from_json(written | {"sorts": 3}, "the test")
+
+
+@every_task
+def test_names_and_the_size_of_maps_are_its_fields(row: Row):
+    """So data are read for any task by what its labels are."""
+    size = (row.task.shape[1:],) if row.task.label_kind == "map" else ()
+    assert TASKS[row.task.use](row.task.names, *size) == row.task
+    assert (row.task.label_kind == "values") == (row.task.target == "values")
 
 
 @every_task

@@ -347,7 +347,7 @@ class TestFromArrays:
             ),
             ({"task": "regresion"}, "task of mine must be one of .*; got 'regresion'. Did you mean 'regression'"),
             ({"task": "regression", "classes": ["a", "b"]}, "classes of mine are named, and the task is regression"),
-            ({"names": ["a"]}, "names of mine must be given for a regression alone"),
+            ({"names": ["a"]}, "names of mine must be given for values alone"),
             ({"y_train": np.zeros(40, complex)}, "y_train of mine must be whole numbers, bools or names; got"),
             ({"y_train": np.zeros((40, 4), int)}, r"y_train of mine must be \[n\], .*; got \(40, 4\)\. Use \.argmax"),
             ({"y_train": np.arange(39) % 4}, r"y_train of mine must be as long as x_train \(40 rows\); got 39 rows"),

@@ -29,6 +29,7 @@ from attar.errors import BadInput, NothingMatched, must, near
 from attar.network.references import call
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
+from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
 from attar.training.progress import Progress, silent
 
@@ -301,13 +302,13 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         NothingMatched: If a class is not in the data set.
         BadInput: If fewer than two classes are named, or one twice.
     """
-    if not isinstance(dataset.task, Classification):
+    if dataset.task.label_kind != "class":
         raise refused_classes(dataset.name, dataset.task.use)
     for name in classes:
         if name not in dataset.classes:
             remedy = near(str(name), dataset.classes)
             raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
-    task = Classification(tuple(classes))
+    task = TASKS[dataset.task.use](tuple(classes))
     renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
     for label, name in enumerate(task.classes):
         renumbered[dataset.classes.index(name)] = label

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attar.data.arrays import Naming, from_arrays, from_tables, rows_by_role
 from attar.data.csv_file import Table, corrupt, read_csv
-from attar.data.label_arrays import multilabel_of
+from attar.data.label_arrays import label_rows
 from attar.data.limits import allowed, existing, printable, too_large
 from attar.data.npz import read_npz
 from attar.data.split import Dataset
@@ -27,10 +27,8 @@ from attar.errors import AttarError, BadInput, Words, must, near
 from attar.tables import cells
 from attar.tables.notation import Decimal
 from attar.tables.tokens import IDS, MASK
-from attar.tasks.classification import Classification
+from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
-from attar.tasks.multilabel import MultiLabel
-from attar.tasks.regression import Regression
 from attar.tasks.task import Task
 
 
@@ -135,13 +133,14 @@ def load_table(
     name = printable(path.name)
     use = known_task(task, name)
     targets = [target] if isinstance(target, str) else cells.distinct(target)
-    if not targets or (len(targets) > 1 and use == "classification"):
+    kind = None if use is None else TASKS[use].label_kind
+    if not targets or (len(targets) > 1 and kind == "class"):
         raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
-    if use == "dense":
-        raise BadInput(f"task of {name} is dense, and a table holds no maps. Give an .npz file with arrays x and y.")
+    if kind == "map":
+        raise BadInput(f"task of {name} is {use}, and a table holds no maps. Give an .npz file with arrays x and y.")
     use = "regression" if len(targets) > 1 and use is None else use
     # A typo in a column of numbers is told when it is known to be one.
-    skip = (*nominal, *(() if use in ("regression", "multilabel") else targets))
+    skip = (*nominal, *(() if use is not None and kind != "class" else targets))
     reader = _Reader(skip, encoding, decimal, max_bytes)
     first = reader.read(path)
     names = cells.distinct(first.rows.column_names)
@@ -226,7 +225,7 @@ def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
     return table.select(list(names))
 
 
-def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Values | _Labels | _Classes:
+def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Numbers | _Classes:
     """How labels are read, once it is clear what they mean.
 
     Raises:
@@ -236,29 +235,33 @@ def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> 
         (column,) = cells.read(first.rows.select(list(targets)))
         numbers = column.numbers() if column.kind == "number" else None
         use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
-    if use == "regression":
-        return _Values(tuple(targets), first.decimal)
-    if use == "multilabel":
-        return _Labels(tuple(targets), first.decimal)
-    return _Classes(targets[0], tuple(_classes(name, first.rows, targets[0])))
+    kind = TASKS[use]
+    if kind.label_kind == "class":
+        return _Classes(kind, targets[0], tuple(_classes(name, first.rows, targets[0])))
+    return _Numbers(kind, tuple(targets), first.decimal)
 
 
 @dataclass(frozen=True)
-class _Values:
-    """Columns of numbers."""
+class _Numbers:
+    """Columns of numbers: values, or 1 and 0 for labels of which any may hold."""
 
+    kind: type[Any]
     targets: tuple[str, ...]
     decimal: Decimal | None
 
     @property
     def task(self) -> Task:
-        """The regression of these columns."""
-        return Regression(self.targets)
+        """What these columns mean."""
+        task: Task = self.kind(self.targets)
+        return task
 
     def of(self, path: Path, table: Any) -> Tensor:
-        """The values of each row of a file."""
+        """The labels of each row of a file."""
         name = printable(path.name)
-        return values_as_labels("the target", name, self.numbers(name, table))
+        if self.kind.label_kind == "values":
+            return values_as_labels("the target", name, self.numbers(name, table))
+        labels, _ = label_rows(name, {"train": ("the target", self.numbers(name, table))}, self.targets)
+        return labels["train"]
 
     def numbers(self, name: str, table: Any) -> NDArray[np.float64]:
         """The numbers ``[rows, columns]`` of a file, NaN where one is missing."""
@@ -268,32 +271,19 @@ class _Values:
         return columns_of_values(name, table, self.targets, self.decimal)
 
 
-class _Labels(_Values):
-    """Columns of 1 and 0, of which any may hold."""
-
-    @property
-    def task(self) -> Task:
-        """The labels of these columns."""
-        return MultiLabel(self.targets)
-
-    def of(self, path: Path, table: Any) -> Tensor:
-        """The labels of each row of a file."""
-        name = printable(path.name)
-        labels, _ = multilabel_of(name, {"train": ("the target", self.numbers(name, table))}, self.targets)
-        return labels["train"]
-
-
 @dataclass(frozen=True)
 class _Classes:
     """A column of classes."""
 
+    kind: type[Any]
     target: str
     classes: tuple[Any, ...]
 
     @property
     def task(self) -> Task:
         """Telling these classes apart."""
-        return Classification(tuple(str(value) for value in self.classes))
+        task: Task = self.kind(tuple(str(value) for value in self.classes))
+        return task
 
     def of(self, path: Path, table: Any) -> Tensor:
         """The class of each row of a file."""

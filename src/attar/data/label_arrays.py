@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import Words, must
-from attar.tasks.dense import Dense
 from attar.tasks.labels import ABSENT
-from attar.tasks.multilabel import MultiLabel
 
 _MOST = 2**15
 """Classes of a map, at most, where their names are not given."""
 
 
-def multilabel_of(
+def label_rows(
     name: str, given: Mapping[str, tuple[str, object]], classes: object = None
-) -> tuple[dict[str, Tensor], MultiLabel]:
-    """Rows of 1 and 0 as labels, and the task.
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Rows of 1 and 0 as labels, and what the labels are called.
 
     Args:
         name: What the data set is called.
@@ -31,7 +29,7 @@ def multilabel_of(
         classes: Names of the labels; None calls them by their places.
 
     Returns:
-        By role, int64 ``[n, labels]``; and the task.
+        By role, int64 ``[n, labels]``; and the names.
 
     Raises:
         BadInput: If they are anything else.
@@ -52,13 +50,13 @@ def multilabel_of(
     if len(names) != train.shape[1]:
         rule = f"{train.shape[1]} names, one for each column of {key}"
         raise must("classes", name, rule, list(names), "Name each label once")
-    return {role: torch.from_numpy(array) for role, array in arrays.items()}, MultiLabel(names)
+    return {role: torch.from_numpy(array) for role, array in arrays.items()}, names
 
 
-def dense_of(
+def label_maps(
     name: str, given: Mapping[str, tuple[str, object]], classes: object = None
-) -> tuple[dict[str, Tensor], Dense]:
-    """Maps of class numbers as labels, and the task.
+) -> tuple[dict[str, Tensor], tuple[str, ...], tuple[int, int]]:
+    """Maps of class numbers as labels, and what the classes are called.
 
     Args:
         name: What the data set is called.
@@ -67,7 +65,7 @@ def dense_of(
         classes: Names of the classes; None calls them by their numbers.
 
     Returns:
-        By role, int64 ``[n, height, width]``; and the task.
+        By role, int64 ``[n, height, width]``; the names; and height and width.
 
     Raises:
         BadInput: If they are anything else.
@@ -85,7 +83,7 @@ def dense_of(
         raise must(given["train"][0], name, rule, Words(f"{least} .. {most}"), "Number the classes from 0")
     names = _names(name, classes, tuple(str(number) for number in range(max(2, most + 1))))
     size = (int(train.shape[1]), int(train.shape[2]))
-    return {role: torch.from_numpy(array) for role, array in arrays.items()}, Dense(names, size)
+    return {role: torch.from_numpy(array) for role, array in arrays.items()}, names, size
 
 
 def are_maps(labels: object) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from attar.data.label_arrays import are_maps, dense_of, multilabel_of
+from attar.data.label_arrays import are_maps, label_maps, label_rows
 from attar.data.labels import numbered_labels
-from attar.data.values import are_values, doubtful, regression_of
+from attar.data.values import are_values, doubtful, values_of
 from attar.errors import BadInput, must, near
-from attar.tasks.classification import Classification
 from attar.tasks.known import TASKS
 from attar.tasks.task import Task
 
@@ -27,28 +27,31 @@ def truth_of(
     Args:
         name: What the data set is called.
         given: By the role of a split, the key of its labels and the labels; ``train`` must be there.
-        task: What a task is called: ``classification``, ``multilabel``, ``regression`` or ``dense``. None looks at the
-            labels of train: numbers with a fraction are values, whole numbers ``[n, height, width]`` are maps, all else
-            is classes.
+        task: What a task is called, as in `attar.tasks.known.TASKS`. None looks at the labels of train: numbers with a
+            fraction are values, whole numbers ``[n, height, width]`` are maps, all else is classes.
         classes: Names of the classes; None where the labels tell.
-        names: Names of the values of a regression.
+        names: Names of values.
 
     Raises:
         BadInput: If there is no such task, the labels are not what it wants, or they leave open what they are.
     """
-    use = known_task(task, name) or guessed(name, *given["train"], "task")
-    if use == "regression":
+    kind = TASKS[known_task(task, name) or guessed(name, *given["train"], "task")]
+    if kind.label_kind == "values":
         if classes is not None:
-            raise refused_classes(name, use)
-        return regression_of(name, given, names)
+            raise refused_classes(name, kind.use)
+        return _built(kind, *values_of(name, given, names))
     if names is not None:
-        raise must("names", name, "given for a regression alone", names, "Name classes in classes")
-    if use == "multilabel":
-        return multilabel_of(name, given, classes)
-    if use == "dense":
-        return dense_of(name, given, classes)
-    labels, found = numbered_labels(name, given, classes)
-    return labels, Classification(found)
+        raise must("names", name, "given for values alone", names, "Name classes in classes")
+    if kind.label_kind == "labels":
+        return _built(kind, *label_rows(name, given, classes))
+    if kind.label_kind == "map":
+        return _built(kind, *label_maps(name, given, classes))
+    return _built(kind, *numbered_labels(name, given, classes))
+
+
+def _built(kind: type[Any], labels: dict[str, Tensor], *fields: object) -> tuple[dict[str, Tensor], Task]:
+    task: Task = kind(*fields)
+    return labels, task
 
 
 def known_task(task: object, name: str) -> str | None:

@@ -13,7 +13,6 @@ from torch import Tensor
 from attar.errors import BadInput, Words, must
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
-from attar.tasks.regression import Regression
 
 FEW_VALUES = 20
 """So many different numbers with a fraction may be grades, or mistakes among classes; more of them are values."""
@@ -21,10 +20,10 @@ FEW_VALUES = 20
 _REMEDY = "Give numbers, NaN where one is not known"
 
 
-def regression_of(
+def values_of(
     name: str, given: Mapping[str, tuple[str, object]], names: object = None
-) -> tuple[dict[str, Tensor], Regression]:
-    """Arrays of true values as labels, and the task.
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Arrays of true values as labels, and what the values are called.
 
     Args:
         name: What the data set is called.
@@ -33,7 +32,7 @@ def regression_of(
         names: What the values are called; None takes the names of a table's columns, and else ``value``.
 
     Returns:
-        By role, float32 ``[n, values]``; and the task.
+        By role, float32 ``[n, values]``; and the names.
 
     Raises:
         BadInput: If they are no numbers, or one is infinite.
@@ -44,7 +43,7 @@ def regression_of(
         if labels[role].shape[1] != count:
             rule, got = f"[n, {count}], as in train", tuple(labels[role].shape)
             raise must(key, name, rule, got, "Give the same values in every split")
-    return labels, Regression(_names(name, names, given["train"][1], count))
+    return labels, _names(name, names, given["train"][1], count)
 
 
 def are_values(values: object) -> bool | None:

@@ -30,7 +30,7 @@ def check_task(recipe: Recipe, task: Task) -> None:
             why = f"{why.removesuffix('.')}{hint}." if suits(term.loss) == {"values"} else why
             raise BadInput(f"{key} of the recipe is {use_of(term.loss)}, which {why}")
     values = task.target == "values"
-    for key in () if task.one_class else _of_one_class(recipe):
+    for key in () if task.label_kind == "class" else _of_one_class(recipe):
         if key != "teacher.estimator" or not values:
             what = "one class of each example"
             raise BadInput(f"{key} of the recipe is for {what}, and the task is {task.use}. Leave it out.")

@@ -245,7 +245,7 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
 def _how_to_load(allow: Sequence[str], task: Task, tokens: bool) -> str:
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
     given = "a dict of ids and mask, int64 [batch, length] each" if tokens else "float32 array [batch, ...]"
-    more = "names = model.predict_classes(inputs)" if task.one_class else ""
+    more = "names = model.predict_classes(inputs)" if task.label_kind == "class" else ""
     if task.target == "log_odds":
         more = "probabilities = model.predict_proba(inputs)  # of each label by itself"
     elif len(task.shape) > 1:

@@ -245,7 +245,7 @@ def of_share(transfer: TransferSection, train: Split, labeled: Split | None) -> 
     left = None if labeled is None else labeled.labels
     if (transfer.share == 1 and transfer.labeled_share == 1) or left is None or train.labels is None:
         return None
-    if not train.task.one_class:
+    if train.task.label_kind != "class":
         return None
     every = subset_of(train, only=transfer.only, without=transfer.without).labels
     assert every is not None, "a subset has labels where all rows have"

@@ -18,9 +18,7 @@ from attar.pipeline.trained import Trained
 from attar.recipes.array_examples import of_labels, of_maps
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
-from attar.tasks.dense import Dense
 from attar.tasks.metrics.metric import Metric
-from attar.tasks.multilabel import MultiLabel
 
 _MOST_EPOCHS = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""
@@ -68,12 +66,13 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
     train = trainings.prepared.examples.transfer
     train = context.dataset.train if train is None else train
     assert train.labels is not None, "a transfer set has labels where the training examples have"
-    if context.dataset.task.target == "values":
+    kind = train.task.label_kind
+    if kind == "values":
         return _of_values(context, train, dense(trainings.targets(None, torch.arange(len(train)), 0)), most)
     logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
-    if isinstance(train.task, MultiLabel):
+    if kind == "labels":
         return of_labels(train, logits, context.recipe.temperature, most, lambda row: _seen(context, train, row))
-    if isinstance(train.task, Dense):
+    if kind == "map":
         return of_maps(train, logits, _moving(context, train), most, lambda row: _seen(context, train, row))
     soft = (logits / context.recipe.temperature).softmax(-1)
     unsure = -(soft * soft.clamp_min(1e-12).log()).sum(-1)

@@ -20,7 +20,7 @@ from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import LEVEL, judged
 from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
 from attar.tasks.intervals import wilson
-from attar.tasks.labels import ABSENT
+from attar.tasks.labels import ABSENT, LabelKind
 from attar.tasks.metrics.classification import brier_scores, calibration_error, is_right, log_losses
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.target import Target
@@ -110,7 +110,7 @@ class Classification:
 
     use: ClassVar[str] = "classification"
     target: ClassVar[Target] = "logits"
-    one_class: ClassVar[bool] = True
+    label_kind: ClassVar[LabelKind] = "class"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (ACCURACY, _LOG_LOSS, RMSE_OF_PROBABILITIES, _CALIBRATION)}

@@ -18,7 +18,7 @@ from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
 from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
 from attar.tasks.intervals import mean_interval
-from attar.tasks.labels import ABSENT, rarest
+from attar.tasks.labels import ABSENT, LabelKind, rarest
 from attar.tasks.metrics import dense as metrics
 from attar.tasks.metrics.dense import Overlaps, overlaps
 from attar.tasks.metrics.metric import Floats, Metric
@@ -130,7 +130,7 @@ class Dense:
 
     use: ClassVar[str] = "dense"
     target: ClassVar[Target] = "logits"
-    one_class: ClassVar[bool] = False
+    label_kind: ClassVar[LabelKind] = "map"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_IOU, _ACCURACY, _MEAN_IOU, _LOG_LOSS, _RMSE)}

@@ -1,9 +1,9 @@
-"""All tasks there are: adding one is a file of its own and a line in each of these two."""
+"""All tasks there are: adding one is a file of its own and a word in each of these three."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from attar.errors import BadInput, must, near
 from attar.tasks.classification import Classification, ClassificationQuality
@@ -11,6 +11,9 @@ from attar.tasks.dense import Dense, DenseQuality
 from attar.tasks.multilabel import MultiLabel, MultiLabelQuality
 from attar.tasks.regression import Regression, RegressionQuality
 from attar.tasks.task import Task
+
+TaskName = Literal["classification", "multilabel", "regression", "dense"]
+"""What tasks are called in files."""
 
 TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, MultiLabel, Regression, Dense)}
 """By the name that ``use`` gives."""

@@ -18,7 +18,7 @@ from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
 from attar.tasks.checks import check_integers, check_judged, check_names
 from attar.tasks.intervals import mean_interval
-from attar.tasks.labels import ABSENT, rarest
+from attar.tasks.labels import ABSENT, LabelKind, rarest
 from attar.tasks.metrics import multilabel as metrics
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.target import Target
@@ -127,7 +127,7 @@ class MultiLabel:
 
     use: ClassVar[str] = "multilabel"
     target: ClassVar[Target] = "log_odds"
-    one_class: ClassVar[bool] = False
+    label_kind: ClassVar[LabelKind] = "labels"
     losses: ClassVar[Losses] = Losses(labels={"use": "binary_labels"}, teacher={"use": "binary_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_F1, _ACCURACY, _EXACT, _MICRO, _LOG_LOSS, _RMSE)}

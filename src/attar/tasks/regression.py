@@ -20,6 +20,7 @@ from attar.formatting import significant
 from attar.tasks.chance import LEVEL, is_larger, judged
 from attar.tasks.checks import check_judged, check_names
 from attar.tasks.intervals import root_mean_interval
+from attar.tasks.labels import LabelKind
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.metrics.regression import RMSE_OF_VALUES, absolute_errors, r2, squared_errors
 from attar.tasks.target import Target
@@ -83,7 +84,7 @@ class Regression:
 
     use: ClassVar[str] = "regression"
     target: ClassVar[Target] = "values"
-    one_class: ClassVar[bool] = False
+    label_kind: ClassVar[LabelKind] = "values"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "kind": "values"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in (RMSE_OF_VALUES, _MAE, _R2)})
 

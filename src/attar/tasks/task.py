@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, must, near
+from attar.tasks.labels import LabelKind
 from attar.tasks.metrics.metric import Floats, Metric
 from attar.tasks.target import Target
 
@@ -86,8 +87,9 @@ class Task(Protocol):
     target: ClassVar[Target]
     """What a network gives, and a teacher is to give."""
 
-    one_class: ClassVar[bool]
-    """Whether each example has one class of several, so that there are examples of a class, and a likeliest one."""
+    label_kind: ClassVar[LabelKind]
+    """What the label of one example is. Tasks whose labels are alike are read from the same data and shown alike; their
+    first field is the names, and of maps the second the size."""
 
     losses: ClassVar[Losses]
     """What is minimized where a recipe does not say."""

@@ -9,6 +9,7 @@ from pydantic import Field, PlainValidator
 from attar.data.views import MOST_VIEWS, Views
 from attar.errors import shown
 from attar.pipeline.section import Number, Section
+from attar.tasks.known import TaskName
 
 
 def _share_or_file(value: Any) -> float | str:
@@ -33,7 +34,7 @@ class DataSection(Section):
     target: str | list[str] | None = Field(
         None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"
     )
-    task: Literal["classification", "multilabel", "regression", "dense"] | None = Field(
+    task: TaskName | None = Field(
         None,
         description="what labels mean; many different numbers with a fraction are values, maps of whole numbers are "
         "dense, all else is classes",
