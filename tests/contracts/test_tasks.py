@@ -175,6 +175,13 @@ def test_metrics_are_those_worked_out_by_hand(row: Row):
 
 
 @every_task
+def test_the_first_metric_and_rmse_can_be_compared_by_example(row: Row):
+    assert first_metric(row.task).of_each is not None
+    rmse = row.task.metrics["rmse"]
+    assert rmse.root and rmse.of_each is not None and not rmse.higher_is_better
+
+
+@every_task
 def test_quality_comes_back_from_json(row: Row):
     quality, kind = row.task.quality(row.outputs, row.labels.numpy()), TypeAdapter(AnyQuality)
     written = json.loads(json.dumps(kind.dump_python(quality, mode="json")))

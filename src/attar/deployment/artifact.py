@@ -272,7 +272,10 @@ class Artifact:
     def __str__(self) -> str:
         shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside
         target: Target = self.manifest["output"]["kind"]
-        named = {"logits": "classes", "log_odds": "labels", "values": "values"}[target]
+        one, many = {"logits": ("class", "classes"), "log_odds": ("label", "labels"), "values": ("value", "values")}[
+            target
+        ]
+        named = one if len(self.classes) == 1 else many
         return (
             f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}"
             f"{f' ({aside})' if aside else ''}; "

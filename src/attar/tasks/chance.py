@@ -51,9 +51,10 @@ def against_chance(
     return judged(
         is_better=is_larger(mine - best),
         is_guessing=_is_guessing(scores_of, predictions, labels),
-        same=f" ({title} {mine.mean():.3f})" if same else None,
-        compared=f"its {title} is {mine.mean():.3f} on {len(labels):,} {split} examples, and {constant.name} for all "
-        f"gives {best.mean():.3f}",
+        # An error has a minus as a score, and none in a sentence.
+        same=f" ({title} {abs(mine.mean()):.3f})" if same else None,
+        compared=f"its {title} is {abs(mine.mean()):.3f} on {len(labels):,} {split} examples, and {constant.name} for "
+        f"all gives {abs(best.mean()):.3f}",
         split=split,
     )
 

@@ -106,7 +106,11 @@ class Task(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
-        """By what models are judged, by name. The first decides where nobody says what to choose by."""
+        """By what models are judged, by name. The first decides where nobody says what to choose by.
+
+        The first has a value for each example; ``rmse``, which every task has, is the root of a mean of some, by which
+        students and single models are compared more finely than by what is right.
+        """
         ...
 
     def __str__(self) -> str:
