@@ -510,6 +510,10 @@ def test_nothing_in_deployment_can_unpickle() -> None:
             np.zeros((2, 1, 8, 9), np.float32),
             r"inputs of torch must be of shape \(batch, 1, 8, 8\); got \(2, 1, 8, 9\)",
         ),
+        (np.zeros((2, 8, 8, 1), np.float32), r"got \(2, 8, 8, 1\). .* those of the inputs last: give np.moveaxis"),
+        (np.zeros((8, 8, 1), np.float32), r"got \(8, 8, 1\). Put its channels first and add the batch dimension"),
+        (np.zeros((2, 8, 8), np.float32), r"got \(2, 8, 8\). Add the one channel: inputs\[:, None\]"),
+        (np.zeros((2, 64), np.float32), r"got \(2, 64\). .* inputs.reshape\(-1, 1, 8, 8\)"),
         (np.zeros((2, 1, 8, 8), np.uint8), "floating numbers; got 'uint8'. Scale"),
     ],
 )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import tomli_w
+from pydantic import ValidationError
 
 from attar.errors import BadInput, CorruptFile
-from attar.pipeline.steps import distill
+from attar.pipeline import training_step
 from attar.recipes.read import read, shipped
-from attar.recipes.study import Study, _tables, read_study, studies, study
+from attar.recipes.schema.study import Study
+from attar.recipes.study import read_study, studies, study
+from attar.recipes.study_tables import tables_of
+from attar.tasks.known import TASKS
 from attar.training.results import Fitted
 
 Document = dict[str, Any]
@@ -100,22 +105,49 @@ def test_runs_and_sweeps_are_done_and_drawn(asked: Document, tmp_path: Path) -> 
     assert [(tmp_path / "out" / run["report"]).is_file() for run in done.document["runs"]] == [True, True]
     (chart,) = done.document["charts"]
     points = chart["series"][0]["points"]
+    assert chart["y"] == {"title": "accuracy", "unit": "accuracy"}
     # The point whose settings are the run's own is the run's own students, scored the same way.
     assert points[1]["y"] == pytest.approx(sum(evidence["seeds"]["student"]) / 2)
     assert chart["levels"] == [{"name": "teacher", "y": pytest.approx(evidence["seeds"]["teacher"])}]
+
+
+def test_a_sweep_is_by_any_metric_of_the_task(asked: Document, tmp_path: Path) -> None:
+    asked["runs"], asked["tables"] = asked["runs"][:1], asked["tables"][:1]
+    asked["sweeps"][0] |= {"measure": "log_loss", "levels": {}}
+    done = study(Study.model_validate(asked), tmp_path / "out")
+    (chart,) = done.document["charts"]
+    assert chart["y"] == {"title": "log loss", "unit": "nats"}
+    assert all(0 < point["y"] < 2 for point in chart["series"][0]["points"])
+
+
+def test_a_metric_that_there_is_not_is_told(asked: Document, tmp_path: Path) -> None:
+    asked["sweeps"][0]["measure"] = "acuracy"
+    with pytest.raises(ValidationError, match=r"must be a metric of the task\. Did you mean 'accuracy'"):
+        Study.model_validate(asked)
+    asked["runs"] = asked["runs"][:1]
+    asked["tables"] = asked["tables"][:1]
+    asked["sweeps"][0]["measure"] = "mae"
+    with pytest.raises(BadInput, match=r"measure of sweep 'By weight' must be a metric of the task, .* got 'mae'"):
+        study(Study.model_validate(asked), tmp_path / "out")
+
+
+def test_every_metric_of_every_task_is_a_figure_of_its_quality() -> None:
+    for task in TASKS.values():
+        quality = get_type_hints(task.quality)["return"]
+        assert set(task.metrics) <= {one.name for one in fields(quality)}, task
 
 
 def test_a_teacher_that_two_runs_have_is_trained_once(
     asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    fit = distill.fit
+    fit = training_step.fit
 
     def noted(*given: Any, **settings: Any) -> Fitted:
         trained.append(settings["title"])
         return fit(*given, **settings)
 
-    monkeypatch.setattr("attar.pipeline.steps.distill.fit", noted)
+    monkeypatch.setattr("attar.pipeline.training_step.fit", noted)
     asked["sweeps"] = []
     done = study(Study.model_validate(asked), tmp_path / "out")
     assert sorted(trained) == [
@@ -144,7 +176,7 @@ def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_pa
 
 def test_a_study_goes_on_where_it_stopped(asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = study(Study.model_validate(asked), tmp_path / "out")
-    monkeypatch.setattr("attar.pipeline.steps.distill.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("attar.pipeline.training_step.fit", lambda *_, **__: pytest.fail("trained again"))
     second = study(Study.model_validate(asked), tmp_path / "out")
     assert first.document["tables"] == second.document["tables"]
     assert first.document["charts"] == second.document["charts"]
@@ -205,7 +237,7 @@ def test_a_column_can_say_how_much_of_a_way_was_made(asked: Document, tmp_path: 
         "low": {"student": [0.85, 0.87], "baseline": [0.80, 0.82], "three": [0.80, 0.81, 0.82], "teacher": 0.91},
         "float": {"baseline": [0.88, 0.84]},
     }
-    (table,) = _tables(Study.model_validate(asked), Study.model_validate(asked).runs, evidences)
+    (table,) = tables_of(Study.model_validate(asked), Study.model_validate(asked).runs, evidences)
     cells = {key: cell["mean"] for key, cell in table["rows"][0]["cells"].items()}
     # .05 of .10 to the teacher, .05 of .05 to the other run's baseline; a way of no length has no share.
     assert cells == {

@@ -195,9 +195,8 @@ class Artifact:
             rows = rows.astype(np.float32)
         shape = tuple(self.manifest["input"]["shape"][1:])
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
-            hint = "Add the batch dimension: inputs[None]" if rows.shape == shape else "Give inputs as in training"
             rule = f"of shape (batch, {', '.join(map(str, shape))})"
-            raise must("inputs", self.folder.name, rule, rows.shape, hint)
+            raise must("inputs", self.folder.name, rule, rows.shape, _brought_to(shape, rows.shape))
         if not np.issubdtype(rows.dtype, np.floating):
             pixels = "Scale as in training first: pixels are divided by 255"
             hint = pixels if scale is None else f"Give uint8, or divide by {scale:g} first"
@@ -281,6 +280,22 @@ class Artifact:
             f"{f' ({aside})' if aside else ''}; "
             f"{self.manifest['input']['dtype']} [batch, {shape}] -> {len(self.classes)} {named}; {self.folder}"
         )
+
+
+def _brought_to(shape: tuple[int, ...], given: tuple[int, ...]) -> str:
+    """What to do with inputs of another shape than one input's ``shape`` and a batch before it."""
+    if given == shape:
+        return "Add the batch dimension: inputs[None]"
+    last = (*shape[1:], shape[0])
+    if len(shape) > 1 and given == last:
+        return "Put its channels first and add the batch dimension: np.moveaxis(inputs, -1, 0)[None]"
+    if len(shape) > 1 and given[1:] == last:
+        return "Its channels come first, and those of the inputs last: give np.moveaxis(inputs, -1, 1)"
+    if len(shape) == 3 and shape[0] == 1 and given[1:] == shape[1:]:
+        return "Add the one channel: inputs[:, None]"
+    if math.prod(given[1:]) == math.prod(shape) and len(given) == 2:
+        return f"Give its rows their form: inputs.reshape(-1, {', '.join(map(str, shape))})"
+    return "Give inputs as in training"
 
 
 def load(

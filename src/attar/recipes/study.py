@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from attar.deployment.torch_runner import open_torch
 from attar.errors import BadInput, must, near, shown
-from attar.evidence.compare import gap_closed, spread
+from attar.evidence.compare import spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
-from attar.pipeline.section import Number, Section
 from attar.pipeline.trained import Trained
 from attar.recipes.compress import compress
 from attar.recipes.context import Context
@@ -28,124 +26,18 @@ from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.read import STUDY, read
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.study import PointSection, SeriesSection, Study, SweepSection
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
+from attar.recipes.study_tables import at, figure, tables_of
+from attar.tasks.known import TASKS
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
 
+_UNITS = {"rmse": "rmse", "share": "accuracy", "nats": "nats"}
+"""How the page writes a figure, by its metric or by what that is counted in; others are plain numbers."""
+
 RULE = "chosen on validation, scored once on test"
-
-
-class PaperSection(Section):
-    """Where the figures beside ours come from."""
-
-    citation: str
-    address: str | None = None
-    how_sure: str | None = Field(None, description="how the figures were found, and what to think of them")
-
-
-class RunSection(Section):
-    """One whole run, a row of the table."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    recipe: str
-    changes: list[str] = Field(default_factory=list, description="dotted.key=value each")
-    paper: dict[str, Number] = Field(default_factory=dict, description="the paper's figures, by the key of the column")
-
-
-class ColumnSection(Section):
-    """One figure of every run."""
-
-    key: str
-    title: str
-    path: str = Field(
-        description="where it stands in the evidence, dots between the keys, a number for a place in a list; "
-        "a list is a figure per seed"
-    )
-    way: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
-        None,
-        description="two more places: the cell is how much of the way from the first to the second the figure has made "
-        "(0 none, 1 all); RUN:PLACE is a place in the evidence of another run",
-    )
-    unit: str = ""
-    better: Literal["lower", "higher"] | None = None
-
-
-class TableSection(Section):
-    """Some runs side by side, a row each."""
-
-    title: str
-    caption: str = ""
-    runs: list[str] | None = Field(None, description="names of runs; all of them if left out")
-    columns: Annotated[list[ColumnSection], Field(min_length=1)]
-
-
-class SeriesSection(Section):
-    """One line of a chart."""
-
-    name: str
-    changes: list[str] = Field(default_factory=list)
-    inherit: dict[str, str] = Field(
-        default_factory=dict, description="key of the recipe to the place in the evidence of the run that has its value"
-    )
-
-
-class PointSection(Section):
-    """One value on the horizontal axis."""
-
-    x: Number
-    changes: list[str]
-
-
-class SweepSection(Section):
-    """Students trained over one setting, or two; drawn as a chart."""
-
-    title: str
-    caption: str = ""
-    recipe: str = Field(description="the recipe of one of the runs, whose teacher and nodes are used")
-    changes: list[str] = Field(default_factory=list)
-    measure: Literal["rmse", "accuracy"]
-    x_title: str
-    log: bool = False
-    levels: dict[str, str] = Field(default_factory=dict, description="name to place in the evidence of the run")
-    series: Annotated[list[SeriesSection], Field(min_length=1)]
-    points: Annotated[list[PointSection], Field(min_length=2)]
-
-
-class Study(Section):
-    """A whole study."""
-
-    name: str
-    title: str
-    paper: PaperSection
-    runs: Annotated[list[RunSection], Field(min_length=1)]
-    tables: Annotated[list[TableSection], Field(min_length=1)]
-    sweeps: list[SweepSection] = Field(default_factory=list)
-    remarks: list[str] = Field(default_factory=list, description="what a reader must know to compare the figures")
-
-    @model_validator(mode="after")
-    def _names_fit(self) -> Study:
-        names = [run.name for run in self.runs]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"runs must have names of their own; {name!r} comes twice")
-        for table in self.tables:
-            for name in table.runs or ():
-                if name not in names:
-                    raise ValueError(f"table {table.title!r} must be of runs of the study. {near(name, names)}")
-            for column in table.columns:
-                for place in column.way or ():
-                    run_, _, _ = place.rpartition(":")
-                    if run_ and run_ not in names:
-                        raise ValueError(
-                            f"way of column {column.key!r} must name runs of the study. {near(run_, names)}"
-                        )
-        keys = {column.key for table in self.tables for column in table.columns}
-        for run in self.runs:
-            for key in run.paper:
-                if key not in keys:
-                    raise ValueError(f"paper of run {run.name!r} must have keys of columns. {near(key, keys)}")
-        return self
 
 
 @dataclass(frozen=True)
@@ -279,7 +171,7 @@ def study(
             }
         )
         found["warnings"] += [f"{run.name}: {text}" for text in done.evidence["warnings"]]
-        found["tables"] = list(_tables(asked, [one for one in runs if one.name in evidences], evidences))
+        found["tables"] = list(tables_of(asked, [one for one in runs if one.name in evidences], evidences))
         written()
     for sweep in asked.sweeps:
         base = next((run for run in runs if run.recipe == sweep.recipe), None)
@@ -292,77 +184,13 @@ def study(
     return Studied(folder, found)
 
 
-def _tables(
-    asked: Study, runs: Sequence[RunSection], evidences: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """One row per run; ours with its spread over the seeds, the paper's beside it."""
-    for table in asked.tables:
-        rows = []
-        for run in runs:
-            if table.runs is not None and run.name not in table.runs:
-                continue
-            cells: dict[str, Any] = {}
-            for column in table.columns:
-                ours = _figure(_cell(run.name, column, evidences))
-                cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
-            rows.append({"name": run.name, "cells": cells})
-        if rows:
-            columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in table.columns]
-            yield {"title": table.title, "caption": table.caption, "columns": columns, "rows": rows}
-
-
-def _cell(run: str, column: ColumnSection, evidences: Mapping[str, Mapping[str, Any]]) -> Any:
-    """What a column says of a run; None where something that it needs is absent, or there is no way to go."""
-    ours = _at(evidences[run], column.path)
-    if column.way is None:
-        return ours
-    start, end = (
-        _at(evidences.get(other or run, {}), path) for other, _, path in (w.rpartition(":") for w in column.way)
-    )
-    end = float(np.mean(end)) if isinstance(end, list) and end else end
-    if not (isinstance(ours, list) and ours and isinstance(start, list) and start and isinstance(end, float | int)):
-        return None
-    # Seed goes with seed where the two have as many, as in a run; else every one is held against the mean.
-    paired = start if len(start) == len(ours) else [float(np.mean(start))] * len(ours)
-    closed = gap_closed(paired, ours, end)
-    return None if closed is None else closed.to_json()
-
-
-def _at(evidence: Mapping[str, Any], path: str) -> Any:
-    """What stands at a path of the evidence; None where something on the way is absent."""
-    value: Any = evidence
-    for key in path.split("."):
-        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _figure(value: Any) -> dict[str, Any]:
-    """A number, a list of one number per seed, or a spread, as a cell of the table."""
-    nothing: dict[str, Any] = {"mean": None, "sd": None, "n": None, "interval": None}
-    if isinstance(value, Mapping) and "mean" in value:
-        return {
-            **nothing,
-            "mean": value["mean"],
-            "sd": value.get("sd"),
-            "n": value.get("seeds"),
-            "interval": value.get("interval"),
-        }
-    if isinstance(value, list) and value:
-        over = spread([float(one) for one in value])
-        return {"mean": over.mean, "sd": over.sd, "n": over.seeds, "interval": over.interval}
-    return {**nothing, "mean": value} if isinstance(value, int | float) else nothing
-
-
 def _points(
     sweep: SweepSection, changes: Sequence[str], allow: Sequence[str], evidence: Mapping[str, Any] | None = None
 ) -> list[tuple[SeriesSection, PointSection, Recipe]]:
     """Every training of a sweep, with its recipe; what is inherited only once there is evidence."""
     found = []
     for series in sweep.series:
-        values = {} if evidence is None else {key: _at(evidence, path) for key, path in series.inherit.items()}
+        values = {} if evidence is None else {key: at(evidence, path) for key, path in series.inherit.items()}
         inherited = [f"{key}={value}" for key, value in values.items() if value is not None]
         for point in sweep.points:
             all_changes = [*inherited, *sweep.changes, *series.changes, *point.changes, *changes]
@@ -385,6 +213,11 @@ def _chart(
     workers: int | None,
 ) -> dict[str, Any]:
     """The sweep's students trained and scored on test."""
+    metric = TASKS[evidence["task"]["use"]].metrics.get(sweep.measure)
+    if metric is None:
+        known = TASKS[evidence["task"]["use"]].metrics
+        rule = f"a metric of the task, which is {evidence['task']['use']}"
+        raise must("measure", f"sweep {sweep.title!r}", rule, sweep.measure, near(sweep.measure, known))
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
         with open_run(recipe, folder, device, progress, write_recipe=False, workers=workers) as context:
@@ -392,12 +225,12 @@ def _chart(
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)
         drawn[series.name].append({"x": point.x, "y": over.mean, "sd": over.sd, "n": over.seeds})
-    levels = {name: _figure(_at(evidence, path))["mean"] for name, path in sweep.levels.items()}
+    levels = {name: figure(at(evidence, path))["mean"] for name, path in sweep.levels.items()}
     return {
         "title": sweep.title,
         "caption": f"{sweep.caption} {RULE[0].upper()}{RULE[1:]}.".strip(),
         "x": {"title": sweep.x_title, "log": sweep.log},
-        "y": {"title": "RMSE" if sweep.measure == "rmse" else "accuracy", "unit": sweep.measure},
+        "y": {"title": metric.title, "unit": _UNITS.get(metric.name, _UNITS.get(metric.unit, ""))},
         "series": [{"name": name, "source": "ours", "points": points} for name, points in drawn.items()],
         "levels": [{"name": name, "y": y} for name, y in levels.items() if y is not None],
     }
@@ -405,4 +238,5 @@ def _chart(
 
 def _score(context: Context, student: Trained, measure: str) -> float:
     test = context.dataset.test
-    return test.task.metrics[measure].figure(predict_all(open_torch(student.network), test), labels_of(test))
+    quality = test.task.quality(predict_all(open_torch(student.network), test), labels_of(test))
+    return float(getattr(quality, measure))

@@ -1,6 +1,7 @@
 """Attar's own file of low-bit codes, entropy coded; it is expanded to float32 and run by torch, or as a graph.
 
-The weights are exactly those of the quantized student. Reading the codes takes torch whatever runs what they stand for.
+The weights are exactly those of the quantized student: each format decodes its codes with the arithmetic that training
+computed with, which is torch's. Reading the codes therefore takes torch, whatever runs what they stand for.
 """
 
 from __future__ import annotations
