@@ -41,8 +41,8 @@ class _Columns:
         count = columns[-1] - first + 1 if columns else 0
         if count and len(positions) % count == 0:
             each = len(positions) // count
-            whole = positions == list(range(len(positions)))
-            if whole and columns == [first + place // each for place in range(len(positions))]:
+            all_in_order = positions == list(range(len(positions)))
+            if all_in_order and columns == [first + place // each for place in range(len(positions))]:
                 self._slice, self._each = slice(first, first + count), each
 
     def add(self, values: Tensor, to: Tensor) -> None:

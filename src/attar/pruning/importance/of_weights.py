@@ -14,7 +14,7 @@ from attar.pruning.group import Group, Groups, Slot
 from attar.pruning.importance.accumulated import check_names, names
 from attar.pruning.importance.importance import some
 
-_MADE_ALONG_AXIS_1 = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Embedding)
+_OUTPUTS_ALONG_AXIS_1 = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Embedding)
 """Layers whose weights have outputs along axis 1; others have them along axis 0."""
 
 
@@ -146,7 +146,7 @@ def _filters(group: Group, layers: Mapping[str, nn.Module], parameters: Mapping[
     for slot in group.slots:
         owner = _owner(slot)
         if owner in group.producers and slot.tensor in parameters and parameters[slot.tensor].dim() > 1:
-            if slot.axis == (1 if isinstance(layers[owner], _MADE_ALONG_AXIS_1) else 0):
+            if slot.axis == (1 if isinstance(layers[owner], _OUTPUTS_ALONG_AXIS_1) else 0):
                 found.append(slot)
     if not found:
         raise BadInput(
