@@ -16,7 +16,7 @@ from attar.errors import BadInput
 from attar.evidence.panel import Axis
 from attar.report.charts import draw
 from attar.report.study import render_study
-from attar.report.study_charts import dots, series
+from attar.report.study_charts import series
 
 DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 HOSTILE = (
@@ -117,7 +117,6 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Table 2: error of the probabilities",
         "Tables 3 and 4: what it costs",
         "Curves",
-        "Improvement that was kept",
         "Runs",
         "Warnings",
         "Machine and versions",
@@ -278,19 +277,10 @@ def test_names_of_levels_never_write_over_each_other() -> None:
 
 def test_without_points_nothing_is_drawn(tmp_path: Path) -> None:
     page = shown(
-        {"charts": [{"title": "C", "series": [{"name": "a"}], "levels": [{"name": "l", "y": 1.0}]}], "dot_plots": [{}]},
+        {"charts": [{"title": "C", "series": [{"name": "a"}], "levels": [{"name": "l", "y": 1.0}]}]},
         tmp_path,
     )
     assert "Nothing to draw." in page.text and page.count("script") == 1
-
-
-def test_a_picture_that_spans_decades_is_logarithmic() -> None:
-    unknown = {"paper": None, "low": None, "high": None, "x_shown": "", "paper_shown": ""}
-    rows = [{"row": "a", "x": 1.0, **unknown}, {"row": "b", "x": 1000.0, **unknown}]
-    spec = draw(dots(rows, title="t", unit="bytes"))
-    assert spec is not None and spec["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
-    spec = draw(dots(rows[:1], title="t", unit="bytes"))
-    assert spec is not None and "type" not in spec["layer"][0]["encoding"]["x"]["scale"]
 
 
 # What may be absent
@@ -440,7 +430,7 @@ def test_every_chart_is_drawn_and_no_network_is_asked(document: dict[str, Any], 
     render_study(document, tmp_path / "study.html")
     root, drawn, complaints = browse(tmp_path / "study.html", tmp_path / "net.json")
     assert "data-error" not in root and "data-pwned" not in root, root
-    assert root["data-drawn"] == "5" and drawn == 5
+    assert root["data-drawn"] == "3" and drawn == 3
     assert "CONSOLE" not in complaints, complaints
     asked = re.findall(r'"url":"((?:https?|wss?|ftp):[^"]*)"', (tmp_path / "net.json").read_text(encoding="utf-8"))
     assert [url for url in asked if not MAKERS.match(url)] == []

@@ -17,7 +17,7 @@ from attar.evidence.panel import Axis, Chart
 from attar.formatting import ABSENT
 from attar.report import charts, html
 from attar.report.panels.common import TONES, fact_lines, plural, without_none
-from attar.report.study_charts import SERIES_COLORS, dots, series
+from attar.report.study_charts import SERIES_COLORS, series
 from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 
 # Columns of figures that fit in the usual type.
@@ -42,7 +42,6 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             - ``charts``: each ``title``, ``caption``, ``x`` (``title``, ``log``), ``y`` (``title``, ``unit``),
               ``series`` (``name``, ``source``: "ours" or "paper", ``points``: ``x``, ``y``, ``sd``, ``n``) and
               ``levels`` (``name``, ``y``).
-            - ``dot_plots``: tables that are drawn, one chart a column, with their figures folded away below.
             - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``outcome``.
 
             Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios,
@@ -75,7 +74,6 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "remarks": document.get("remarks", []),
         "tables": [_table(table) for table in document.get("tables", [])],
         "lines": [_figure(chart, drawn) for chart in document.get("charts", [])],
-        "dot_plots": [_dot_plots(table, drawn) for table in document.get("dot_plots", [])],
         "runs": [_run(run) for run in document.get("runs", [])],
         "warnings": document.get("warnings", []),
         "machine": fact_lines(document.get("machine", {})),
@@ -245,32 +243,3 @@ def _place(chart: Chart, drawn: list[dict[str, Any]]) -> dict[str, Any] | None:
         return None
     drawn.append(spec)
     return {"number": len(drawn) - 1}
-
-
-def _dot_plots(document: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, Any]:
-    """A table that is drawn, one chart a column; a column without a figure is left out."""
-    table = _table(document)
-    places = []
-    for index, column in enumerate(document.get("columns", [])):
-        unit, title = column.get("unit", ""), str(table["columns"][index]["title"])
-        rows = []
-        for row, shown in zip(document.get("rows", []), table["rows"], strict=True):
-            cell, shown_cell = row.get("cells", {}).get(column.get("key"), {}), shown["cells"][index]
-            mean, sd = cell.get("mean"), cell.get("sd")
-            spread = [mean - sd, mean + sd] if mean is not None and sd is not None else [None, None]
-            low, high = cell.get("interval", spread) if mean is not None else (None, None)
-            rows.append(
-                {
-                    "row": str(shown["name"]),
-                    "x": mean,
-                    "low": low,
-                    "high": high,
-                    "paper": cell.get("paper"),
-                    "x_shown": (shown_cell["ours"] or ABSENT)
-                    + (f" ± {shown_cell['spread']}" if shown_cell["spread"] else ""),
-                    "paper_shown": shown_cell["paper"] or ABSENT,
-                }
-            )
-        if (place := _place(dots(rows, title=title, unit=unit), drawn)) is not None:
-            places.append(place)
-    return {"table": table, "places": places}

@@ -1,4 +1,4 @@
-"""What the charts of a study are drawn from: lines beside a paper's, and rows of figures beside a paper's."""
+"""What the charts of a study are drawn from: lines beside a paper's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from attar.evidence.panel import Axis, Chart, Layer
 SERIES_COLORS = 8
 """How many colors the page has for series, as the CSS variables ``--series-0``, ``--series-1`` and so on."""
 
-_SPANS_DECADES = 30
 # The height of a name, as a share of the height of a chart.
 _LINE_OF_TEXT = 0.06
 
@@ -50,44 +49,6 @@ def series(
     ]
     description = f"{title}, one line per series; the numbers are in the table below it."
     return Chart(title=title, x=x, y=y, layers=layers, description=description)
-
-
-def dots(rows: Sequence[Mapping[str, Any]], *, title: str, unit: str) -> Chart:
-    """One line a row, with a dot for our figure, a whisker for its spread, and a hollow diamond for the paper's.
-
-    Args:
-        rows: From top to bottom: ``row`` (its name), ``x`` and ``paper`` (the figures, or None), ``low`` and ``high``
-            (ends of the whisker, or None), and for the tooltip ``x_shown`` and ``paper_shown``.
-        title: What runs along x.
-        unit: Unit of x, as `Axis` has it.
-    """
-    known = [row for row in rows if row["x"] is not None or row["paper"] is not None]
-    keys = ("x", "paper", "low", "high")
-    values = [row[key] for row in known for key in keys if row[key] is not None]
-    # What spans decades and is never zero is read by its ratios.
-    log = bool(values) and min(values) > 0 and max(values) / min(values) > _SPANS_DECADES
-    shown = [
-        {"y": str(row["row"]), **{key: row[key] for key in (*keys, "x_shown", "paper_shown")}, "color": "student"}
-        for row in known
-    ]
-    ours = [{**row, "shape": "circle"} for row in shown if row["x"] is not None]
-    paper = [
-        {**row, "x": row["paper"], "color": "soft", "shape": "diamond"} for row in shown if row["paper"] is not None
-    ]
-    names = list(dict.fromkeys(row["y"] for row in shown))
-    tooltip = {"y": "row", "x_shown": "ours", "paper_shown": "paper"}
-    return Chart(
-        title=title,
-        x=Axis(title=title, unit=unit, log=log),
-        y=Axis(names=names),
-        layers=[
-            Layer(name="whiskers", mark="whiskers", rows=[row for row in ours if row["low"] is not None]),
-            Layer(name="paper", mark="points", rows=paper, tooltip=tooltip, size=90, hollow=True),
-            Layer(name="ours", mark="points", rows=ours, tooltip=tooltip, size=70),
-        ],
-        description=f"{title}, one line per row of the table below it.",
-        height=26 * len(names) + 44,
-    )
 
 
 def _row(point: Mapping[str, Any], source: str, shape: str) -> dict[str, Any]:
