@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from attar.evidence.layer_timer import LayerTimer, layer_graph, time_network
-from attar.pruning.cost import LayerShape
+from attar.pruning.latency import LayerShape
 
 CONV = LayerShape("Conv", (6, 5), (3, 3), (2, 2), (1, 1), (1, 1), 1, 8, 8)
 GEMM = LayerShape("Gemm", (), (), (), (), (), 1, 8, 8)

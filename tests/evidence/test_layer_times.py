@@ -10,7 +10,7 @@ import pytest
 
 from attar.errors import CorruptFile
 from attar.evidence.layer_times import LayerTimes
-from attar.pruning.cost import LayerShape
+from attar.pruning.latency import LayerShape
 
 SHAPE = LayerShape("Conv", (8, 8), (3, 3), (1, 1), (1, 1), (1, 1), 1, 512, 512)
 SMALL = replace(SHAPE, inputs=32, outputs=32)

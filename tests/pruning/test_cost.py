@@ -1,204 +1,33 @@
-"""Costs as functions of what is kept, against the cost of slim networks built by hand."""
+"""Sums of products of lengths, by hand."""
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import nn
 
-from attar.network.cost import cost
-from attar.pruning.cost import Axis, Latency, LayerShape, NetworkTime, Product, Products, Structure, costs
-from attar.pruning.group import Group, Groups, Slot
+from attar.pruning.cost import Axis, Product, Products
 
-SIDE = 6
+A, B = Axis(6, (("a", 3, 2.0),)), Axis(5, (("b", 4, 1.0),))
+COST = Products([Product(2, (A, B)), Product(1, (A,)), Product(10, (Axis(3),)), Product(3, (B, B))])
 
 
-def ones(count: int, width: int = 1) -> tuple[tuple[int, ...], ...]:
-    """For each unit the positions that go with it."""
-    return tuple(tuple(range(width * unit, width * (unit + 1))) for unit in range(count))
+def test_an_axis_loses_the_positions_of_each_unit():
+    assert A.at({}) == 6 and A.at({"a": 1}) == 2 and A.at({"b": 0}) == 6
+    assert B.at({"b": 1}) == 2
+    assert A.scaled(12).at({"a": 1}) == 4
+    both = Axis(9, (("a", 3, 2.0), ("b", 3, 1.0)))
+    assert both.at({"a": 2, "b": 1}) == 5
+    assert both.groups == {"a", "b"}
 
 
-def group(name: str, units: int, *slots: Slot, kind: str = "channels") -> Group:
-    return Group(name, kind, units, slots, (), (name,))
+def test_a_total_counts_everything():
+    assert COST.total({}) == 2 * 30 + 6 + 30 + 75
+    assert COST.total({"a": 1, "b": 2}) == 2 * 2 * 3 + 2 + 30 + 27
 
 
-def small(first: int = 4, second: int = 6) -> nn.Sequential:
-    """Convolution, depthwise convolution, pointwise convolution, and a linear layer on what is flattened."""
-    return nn.Sequential(
-        nn.Conv2d(1, first, 3, padding=1),
-        nn.BatchNorm2d(first),
-        nn.Conv2d(first, first, 3, padding=1, stride=2, groups=first, bias=False),
-        nn.ReLU(),
-        nn.Conv2d(first, second, 1),
-        nn.Flatten(),
-        nn.Linear(second * 9, 3),
-    )
+def test_a_curve_counts_what_depends_on_the_group():
+    assert COST.curve("a", [0, 3], {"b": 2}) == pytest.approx(np.array([0.0, 2 * 6 * 3 + 6]))
+    assert COST.curve("b", [1, 4], {}) == pytest.approx(np.array([2 * 6 * 2 + 12, 2 * 6 * 5 + 75]))
 
 
-GROUPS = Groups(
-    (
-        group(
-            "0",
-            4,
-            *(Slot(name, 0, ones(4)) for name in ("0.weight", "0.bias", "1.weight", "1.bias", "2.weight")),
-            Slot("4.weight", 1, ones(4)),
-        ),
-        group("4", 6, Slot("4.weight", 0, ones(6)), Slot("4.bias", 0, ones(6)), Slot("6.weight", 1, ones(6, 9))),
-    ),
-    {},
-)
-EXAMPLE = torch.zeros(1, 1, SIDE, SIDE)
-STRUCTURE = Structure.of(small(), GROUPS, EXAMPLE)
-
-
-@pytest.mark.parametrize("first", [1, 3, 4])
-@pytest.mark.parametrize("second", [1, 5, 6])
-def test_a_prediction_is_what_the_slim_network_costs(first: int, second: int):
-    kept, slim = {"0": first, "4": second}, cost(small(first, second), EXAMPLE)
-    assert STRUCTURE.macs().total(kept) == slim.macs
-    assert STRUCTURE.parameters().total(kept) == slim.parameters
-    assert STRUCTURE.bytes().total(kept) == 4 * slim.parameters
-    assert STRUCTURE.activations().total(kept) == 4 * (first * 36 + first * 9 + second * 9 + 3)
-
-
-def test_what_is_not_named_is_kept_whole():
-    assert STRUCTURE.macs().total({}) == STRUCTURE.macs().total({"0": 4, "4": 6}) == cost(small(), EXAMPLE).macs
-
-
-def test_matrices_of_few_bits_have_fewer_bytes_and_vectors_do_not():
-    vectors = 4 + 4 + 4 + 6 + 3
-    rest = STRUCTURE.parameters().total({}) - vectors
-    assert STRUCTURE.bytes(bits=4).total({}) == rest / 2 + 4 * vectors
-
-
-@given(first=st.integers(0, 4), second=st.integers(0, 6), now=st.integers(1, 4))
-def test_a_curve_has_the_differences_of_totals(first: int, second: int, now: int):
-    for one in costs(STRUCTURE).values():
-        curve = one.curve("0", [first, now], {"4": second})
-        change = one.total({"0": first, "4": second}) - one.total({"0": now, "4": second})
-        assert curve[0] - curve[1] == pytest.approx(change)
-
-
-def test_groups_that_share_a_layer_are_neighbors():
-    assert STRUCTURE.macs().neighbors("0") == {"0", "4"}
-    alone = Products([Product(1, (Axis(3, (("a", 3, 1.0),)),)), Product(2, (Axis(2, (("b", 2, 1.0),)),))])
-    assert alone.neighbors("a") == {"a"}
-
-
-def test_the_attention_of_torch_is_counted_by_its_projections_and_products():
-    class Attends(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
-
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return self.attention(rows, rows, rows, need_weights=False)[0].mean(1)
-
-    heads = tuple(tuple(third + 4 * head + k for third in (0, 8, 16) for k in range(4)) for head in range(2))
-    both = group(
-        "attention",
-        2,
-        Slot("attention.in_proj_weight", 0, heads),
-        Slot("attention.out_proj.weight", 1, ones(2, 4)),
-        kind="heads",
-    )
-    made = Structure.of(Attends(), Groups((both,), {}), torch.zeros(1, 5, 8))
-    macs = made.macs()
-    # 5 tokens through 4 matrices of 8x8, and twice 5x5 products of 8 numbers.
-    assert macs.total({}) == 5 * 4 * 64 + 2 * 25 * 8
-    assert macs.total({"attention": 1}) == macs.total({}) / 2
-    assert [(one.shape.operator, one.shape.size) for one in made.layers] == [("MatMul", (5,))] * 2
-
-
-def test_what_has_no_weights_goes_with_the_first_part_that_shrinks():
-    class Multiplies(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.left, self.right = nn.Linear(4, 6), nn.Linear(4, 6)
-
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return (self.left(rows) @ self.right(rows).T).sum(1, keepdim=True)
-
-    slots = (Slot("left.weight", 0, ones(6)), Slot("right.weight", 0, ones(6)))
-    made = Structure.of(Multiplies(), Groups((group("left", 6, *slots),), {}), torch.zeros(1, 4))
-    assert made.macs().total({"left": 2}) == 2 * (2 * 4) + 2
-
-
-def test_a_layer_that_is_called_twice_takes_twice_its_time():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(3, 3)
-
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return self.layer(self.layer(rows))
-
-    made = Structure.of(Twice(), Groups((), {}), torch.zeros(1, 3))
-    assert [one.name for one in made.layers] == ["layer", "layer"]
-    assert (made.macs().total({}), made.parameters().total({})) == (18, 12)
-
-
-def test_the_channels_of_a_parametrized_layer_are_found():
-    network = small()
-    nn.utils.parametrizations.weight_norm(network[4])
-    slots = (Slot("4.parametrizations.weight.original1", 0, ones(6)), Slot("6.weight", 1, ones(6, 9)))
-    made = Structure.of(network, Groups((group("4", 6, *slots),), {}), EXAMPLE)
-    assert made.layers[2].outputs.at({"4": 2}) == 2
-
-
-def product_time(shape: LayerShape, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """Convolutions take the product of their channels, everything else 1."""
-    return (inputs * outputs * 1.0) if shape.operator == "Conv" else np.ones(len(inputs))
-
-
-def test_latency_is_the_sum_of_layers_calibrated_by_the_whole():
-    # Alone 1*4 + 4*4 + 4*6 + 1 = 45, so that a unit of the table is 2 of the network's.
-    measured = NetworkTime(total=103.0, layers=90.0, others=10.0, unit_ms=0.5)
-    latency = STRUCTURE.latency(product_time, measured)
-    assert latency.total({}) == pytest.approx(51.5)
-    kept = {"0": 2, "4": 3}
-    alone, activations = 1 * 2 + 2 * 2 + 2 * 3 + 1, STRUCTURE.activations()
-    others = 10 * activations.total(kept) / activations.total({})
-    assert latency.total(kept) == pytest.approx(0.5 * (2 * alone + others + 3))
-    curve = latency.curve("0", [2, 4], {"4": 3})
-    assert curve[0] - curve[1] == pytest.approx(latency.total(kept) - latency.total({"4": 3}))
-    assert latency.neighbors("4") == {"0", "4"}
-
-
-def test_measurements_of_pruned_networks_correct_the_prediction():
-    # In truth a layer takes 1.5 times what it takes alone, and a call 20; the first division blames the layers alone.
-    def true(kept: dict[str, int], unit_ms: float) -> NetworkTime:
-        alone = STRUCTURE.latency(product_time, NetworkTime(45.0, 45.0, 0.0, 1.0)).total(kept)
-        return NetworkTime(1.5 * alone + 20, 1.5 * alone + 20, 0.0, unit_ms)
-
-    latency = STRUCTURE.latency(product_time, true({}, 2.0))
-    small, between = {"0": 1, "4": 1}, {"0": 2, "4": 3}
-    assert latency.error(true({}, 2.0), {}) == pytest.approx(0)
-    assert latency.error(true(small, 2.0), small) < -0.6
-    # The clock is another now, a millisecond is not.
-    better = latency.calibrated(true(small, 3.0), small)
-    assert better.total(between) == pytest.approx(2 * true(between, 2.0).total, rel=0.03)
-    for kept in ({}, small, between):
-        assert abs(better.error(true(kept, 3.0), kept)) < 0.03
-
-
-def test_a_layer_without_channels_takes_no_time_and_is_not_asked_for():
-    def time(shape: LayerShape, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        assert (inputs > 0).all() and (outputs > 0).all()
-        return product_time(shape, inputs, outputs)
-
-    measured = NetworkTime(total=45.0, layers=45.0, others=0.0, unit_ms=1.0)
-    latency = STRUCTURE.latency(time, measured)
-    assert isinstance(latency, Latency)
-    assert latency.total({"4": 0}) == pytest.approx(1 * 4 + 4 * 4)
-    assert latency.curve("4", [0, 1], {}) == pytest.approx(np.array([0.0, 5.0]))
-
-
-def test_layers_say_what_their_time_depends_on():
-    first, depthwise, pointwise, linear = (one.shape for one in STRUCTURE.layers)
-    assert (first.size, first.kernel, first.padding, first.groups) == ((6, 6), (3, 3), (1, 1), 1)
-    assert (depthwise.stride, depthwise.groups, depthwise.inputs, depthwise.outputs) == ((2, 2), 0, 4, 4)
-    assert (pointwise.size, pointwise.inputs, pointwise.outputs) == ((3, 3), 4, 6)
-    assert (linear.operator, linear.size, linear.inputs) == ("Gemm", (), 54)
-    assert [one.inputs.at({"0": 3, "4": 2}) for one in STRUCTURE.layers] == [1, 3, 3, 18]
+def test_groups_that_share_a_product_are_neighbors():
+    assert COST.neighbors("a") == COST.neighbors("b") == {"a", "b"}
+    assert Products([Product(1, (A,)), Product(2, (B,))]).neighbors("a") == {"a"}

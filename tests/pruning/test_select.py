@@ -139,7 +139,7 @@ numbers = st.floats(0.0, 10.0, width=32)
 def problems(draw: st.DrawFn) -> tuple[dict[str, torch.Tensor], list[int], float]:
     units = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
     values = {f"g{k}": torch.tensor(draw(st.lists(numbers, min_size=n, max_size=n))) for k, n in enumerate(units)}
-    return values, units, draw(st.floats(0.05, 1.0))
+    return values, units, draw(st.integers(5, 100)) / 100
 
 
 def brute(values: dict[str, torch.Tensor], cost: Products, target: float) -> float | None:
@@ -147,7 +147,7 @@ def brute(values: dict[str, torch.Tensor], cost: Products, target: float) -> flo
     rises = []
     for counts in product(*(range(1, len(one) + 1) for one in values.values())):
         kept = dict(zip(values, counts, strict=True))
-        if cost.total(kept) <= target:
+        if cost.total(kept) <= target + 1e-6:
             lost = (one.double().sort().values[: len(one) - kept[name]].sum().item() for name, one in values.items())
             rises.append(sum(lost))
     return min(rises, default=None)

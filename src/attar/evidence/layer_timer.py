@@ -28,7 +28,7 @@ from attar.deployment.backends.backend import Inputs, Runner
 from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.quiet import import_untracked
 from attar.evidence.latency import race
-from attar.pruning.cost import LayerShape, NetworkTime
+from attar.pruning.latency import LayerShape, NetworkTime
 
 _LAYERS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ReorderInput", "ReorderOutput")
 """Operators that multiply by weights, and those that bring channels into blocks for them and back."""

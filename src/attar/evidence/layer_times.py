@@ -20,7 +20,8 @@ import numpy as np
 
 from attar.errors import CorruptFile
 from attar.evidence.machine import machine
-from attar.pruning.cost import Counts, Floats, LayerShape
+from attar.pruning.cost import Counts, Floats
+from attar.pruning.latency import LayerShape
 from attar.records import read_record, to_text
 from attar.workspace import locked, write_file
 
@@ -42,7 +43,7 @@ _REMEDY = "Remove it; it is measured again"
 class LayerTimes:
     """Times of layers, from the table where they are in it, else measured.
 
-    It is called as `attar.pruning.cost.LayerTime`: with a layer and ``[n]`` input and output channels, for ``[n]``
+    It is called as `attar.pruning.latency.LayerTime`: with a layer and ``[n]`` input and output channels, for ``[n]``
     times in the unit of its timer.
     """
 

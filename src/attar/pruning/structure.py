@@ -1,0 +1,239 @@
+"""What of a network gets smaller with which group.
+
+`Structure.of` runs a network once and writes down which axes of its tensors, and which layers, get shorter with which
+group. From there every cost is arithmetic: what a removal saves is had without making the slim network, in the layers
+that lose outputs and in their neighbors that lose inputs alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+
+from torch import Tensor, nn
+
+from attar.network.cost import cost as count_cost
+from attar.network.evaluating import evaluating
+from attar.network.forward import forward
+from attar.pruning.cost import Axis, Cost, Product, Products
+from attar.pruning.group import Groups
+from attar.pruning.latency import Latency, Layer, LayerShape, LayerTime, NetworkTime, Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What of a network gets smaller with which group.
+
+    Attributes:
+        units: Of each group.
+        weights: For each parameter, by its name, the axes of it.
+        work: Multiply-adds of one example.
+        layers: Calls of layers that multiply by weights, in the order in which they happen.
+        given: Numbers that layers with weights give for one example.
+    """
+
+    units: dict[str, int]
+    weights: dict[str, tuple[Axis, ...]]
+    work: tuple[Product, ...]
+    layers: tuple[Layer, ...]
+    given: tuple[Product, ...]
+
+    @classmethod
+    def of(cls, network: nn.Module, groups: Groups, example: Tensor) -> Structure:
+        """Run a network once.
+
+        Args:
+            network: It is not changed.
+            groups: What can be removed from it.
+            example: One input, ``[1, ...]``.
+
+        Raises:
+            BadInput: If the example is not a single one.
+        """
+        shares = _shares(groups)
+        axes = {
+            _plain(name): tuple(
+                Axis(length, shares.get((_plain(name), axis), ())) for axis, length in enumerate(one.shape)
+            )
+            for name, one in network.named_parameters(remove_duplicate=False)
+        }
+        counted = count_cost(network, example)
+        with evaluating(network), _watched(network) as calls:
+            forward(network, example)
+        work = tuple(_work(network, counted.by_layer, axes, calls))
+        layers = tuple(layer for name, module, size in calls for layer in _layers(name, module, size, axes))
+        given = tuple(
+            Product(prod(_size_after(layer.shape)), (layer.outputs,))  # one number a position and channel
+            for layer in layers
+        )
+        weights = {_plain(name): axes[_plain(name)] for name, _ in network.named_parameters()}
+        return cls({one.name: one.units for one in groups.groups}, weights, work, layers, given)
+
+    def parameters(self) -> Products:
+        """Numbers that training sets; one that several layers share counts once."""
+        return Products(Product(1, axes) for axes in self.weights.values())
+
+    def bytes(self, bits: int = 32) -> Products:
+        """Bytes of the parameters: weights of so many bits a number, vectors such as biases of 32."""
+        return Products(Product((bits if len(axes) > 1 else 32) / 8, axes) for axes in self.weights.values())
+
+    def macs(self) -> Products:
+        """Multiply-adds of one example, as `attar.network.cost` counts them."""
+        return Products(self.work)
+
+    def activations(self) -> Products:
+        """Bytes, in float32, of what the layers with weights give for one example."""
+        return Products(replace(one, factor=4 * one.factor) for one in self.given)
+
+    def latency(self, time: LayerTime, measured: NetworkTime) -> Latency:
+        """Milliseconds of a call, as `Latency` says, calibrated by the network of which nothing is removed."""
+        return Latency(self.layers, self.activations(), time, [({}, measured)])
+
+
+def _plain(name: str) -> str:
+    """The name of a parameter without a parametrization on it."""
+    return re.sub(r"\.parametrizations\.(\w+)\.original\d*$", r".\1", f".{name}")[1:]
+
+
+def _shares(groups: Groups) -> dict[tuple[str, int], tuple[tuple[str, int, float], ...]]:
+    """By tensor and axis, which groups have how many positions of it a unit."""
+    found = defaultdict[tuple[str, int], list[tuple[str, int, float]]](list)
+    for group in groups.groups:
+        for slot in group.slots:
+            positions = sum(map(len, slot.positions)) / group.units
+            found[_plain(slot.tensor), slot.axis].append((group.name, group.units, positions))
+    return {place: tuple(shares) for place, shares in found.items()}
+
+
+Call = tuple[str, nn.Module, tuple[int, ...]]
+"""Name, module, and shape of its first input."""
+
+
+@contextmanager
+def _watched(network: nn.Module) -> Iterator[list[Call]]:
+    """The calls of layers with weights that happen while this is open."""
+    calls: list[Call] = []
+
+    def hook(name: str) -> Callable[..., None]:
+        def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            given = next((one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)), None)
+            if given is not None:
+                calls.append((name, module, tuple(given.shape)))
+
+        return note
+
+    with ExitStack() as stack:
+        for name, module in network.named_modules():
+            if isinstance(module, _Convolution | nn.Linear | nn.MultiheadAttention):
+                handle = module.register_forward_pre_hook(hook(name), with_kwargs=True)
+                stack.callback(handle.remove)
+        yield calls
+
+
+_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+def _work(
+    network: nn.Module, by_layer: Mapping[str, int], axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]
+) -> Iterator[Product]:
+    """Multiply-adds by layer: in proportion to its weights, and, where it has none, to what its first part gives."""
+    modules = dict(network.named_modules())
+    for name, macs in by_layer.items():
+        module, start = modules[name], f"{name}." if name else ""
+        if isinstance(module, nn.MultiheadAttention):
+            yield from _attention_work(name, macs, axes, calls)
+            continue
+        own = [axes[f"{start}{_plain(one)}"] for one in _own(module)]
+        if weights := [one for one in own if len(one) > 1]:
+            numbers = sum(prod(axis.length for axis in one) for one in weights)
+            yield from (Product(macs / numbers, one) for one in weights)
+            continue
+        # Products of what parts gave, such as in attention that is written out.
+        inside = (axes[other] for other in axes if other.startswith(start) and len(axes[other]) > 1)
+        first = next((one[0] for one in inside if one[0].shares), Axis(1))
+        yield Product(macs / first.length, (first,))
+
+
+def _own(module: nn.Module) -> list[str]:
+    """Names of a module's own parameters, parametrized or not."""
+    names = [name for name, _ in module.named_parameters(recurse=False)]
+    return names + [name for name, _ in module.named_parameters() if name.startswith("parametrizations.")]
+
+
+def _attention_work(
+    name: str, macs: int, axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]
+) -> Iterator[Product]:
+    """Projections by their weights; the rest, products of queries, keys and values, by what these have."""
+    start = f"{name}." if name else ""
+    weights = [axes[one] for one in axes if one.startswith(start) and len(axes[one]) > 1]
+    tokens = sum(prod(size[:-1]) for called, _, size in calls if called == name)
+    for one in weights:
+        yield Product(tokens, one)
+    rest = macs - tokens * sum(prod(axis.length for axis in one) for one in weights)
+    if rest > 0 and weights:
+        first = weights[0][0]
+        yield Product(rest / first.length, (first,))
+
+
+def _layers(name: str, module: nn.Module, size: tuple[int, ...], axes: Mapping[str, tuple[Axis, ...]]) -> list[Layer]:
+    """What is multiplied by weights in one call of a module."""
+    start = f"{name}." if name else ""
+    if isinstance(module, nn.MultiheadAttention):
+        tokens = (prod(size[:-1]),)
+        weights = (axes.get(f"{start}{one}") for one in ("in_proj_weight", "out_proj.weight"))
+        return [_linear(name, "MatMul", tokens, weight) for weight in weights if weight is not None]
+    weight = axes[f"{start}weight"]
+    if isinstance(module, nn.Linear):
+        rows = size[1:-1]
+        return [_linear(name, "MatMul" if rows else "Gemm", rows, weight)]
+    assert isinstance(module, _Convolution)
+    groups, inputs = module.groups, weight[1]
+    if groups > 1:
+        depthwise = weight[1].length == 1
+        groups = 0 if depthwise else groups
+        inputs = (weight[0] if depthwise else weight[1]).scaled(module.in_channels)
+    if isinstance(module.padding, str):
+        spread = zip(module.dilation, module.kernel_size, strict=True)
+        padding = tuple(d * (k - 1) // 2 if module.padding == "same" else 0 for d, k in spread)
+    else:
+        padding = tuple(module.padding)
+    shape = LayerShape(
+        "Conv",
+        size[-len(module.kernel_size) :],
+        tuple(module.kernel_size),
+        tuple(module.stride),
+        padding,
+        tuple(module.dilation),
+        groups,
+        module.in_channels,
+        module.out_channels,
+    )
+    return [Layer(name, shape, inputs, weight[0])]
+
+
+def _linear(name: str, operator: Operator, size: tuple[int, ...], weight: tuple[Axis, ...]) -> Layer:
+    outputs, inputs = weight
+    shape = LayerShape(operator, size, (), (), (), (), 1, inputs.length, outputs.length)
+    return Layer(name, shape, inputs, outputs)
+
+
+def _size_after(shape: LayerShape) -> tuple[int, ...]:
+    """Positions that a layer gives for one example."""
+    if shape.operator != "Conv":
+        return shape.size
+    sides = zip(shape.size, shape.kernel, shape.stride, shape.padding, shape.dilation, strict=True)
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)
+
+
+def costs(structure: Structure) -> dict[str, Cost]:
+    """The costs that need no measurement, by the names that recipes have for them."""
+    return {
+        "parameters": structure.parameters(),
+        "macs": structure.macs(),
+        "bytes": structure.bytes(),
+        "activations": structure.activations(),
+    }
