@@ -95,7 +95,7 @@ def epoch(targets: Targets, batch: int, dense: bool) -> None:
     for rows in torch.randperm(len(targets)).split(batch):
         said = targets(None, rows, 0)
         if dense and isinstance(said, TopK):
-            said.dense()
+            said.full()
 
 
 def stores(
@@ -144,7 +144,7 @@ def losses(teacher: MadeUp, folder: Path, rounds: int, batch: int, seed: int) ->
 
     def stepping(targets: Tensor | TopK, loss: SoftTargets, dense: bool = False) -> Callable[[], Tensor]:
         def step() -> Tensor:
-            said = targets.dense() if dense and isinstance(targets, TopK) else targets
+            said = targets.full() if dense and isinstance(targets, TopK) else targets
             z = student.clone().requires_grad_()
             value = loss(z, Batch(inputs=student[:, :1], targets=said)).sum()
             return torch.autograd.grad(value, z)[0]

@@ -10,7 +10,7 @@ from attar.training.batch import Batch
 
 def mistaken_teacher_is_ignored(output: Tensor, batch: Batch) -> Tensor:
     """Soft targets, but only where the teacher names the label."""
-    trusted = batch.dense_targets("mistaken_teacher_is_ignored").argmax(-1) == batch.labels
+    trusted = batch.full_targets("mistaken_teacher_is_ignored").argmax(-1) == batch.labels
     return attar.SoftTargets(temperature=4.0)(output, batch) * trusted
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.budget import Limit, Score, What
-from attar.outcome import Outcome, Reached, bounds, overall, sentence
+from attar.outcome import Outcome, Reached, overall, says_something, sentence
 
 KINDS = st.sampled_from(get_args(What))
 AMOUNTS = st.floats(1e-6, 1e12)
@@ -38,10 +38,10 @@ def test_what_is_kept_and_what_is_not_are_said_apart(what: What, amount: float, 
 
 
 def test_a_limit_bounds_something_below_half_of_what_the_teacher_knows_beyond_guessing() -> None:
-    assert bounds(Limit.read("quality_loss", "19%"), 0.9, constant=0.5)
-    assert not bounds(Limit.read("quality_loss", "21%"), 0.9, constant=0.5)
-    assert not bounds(Limit.read("quality_loss", "1%"), 0.5, constant=0.5)
-    assert not bounds(Limit.read("quality_loss", "0.5x"), 0.9, constant=0.1)
+    assert says_something(Limit.read("quality_loss", "19%"), 0.9, constant=0.5)
+    assert not says_something(Limit.read("quality_loss", "21%"), 0.9, constant=0.5)
+    assert not says_something(Limit.read("quality_loss", "1%"), 0.5, constant=0.5)
+    assert not says_something(Limit.read("quality_loss", "0.5x"), 0.9, constant=0.1)
 
 
 @pytest.mark.parametrize(

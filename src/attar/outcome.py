@@ -29,7 +29,8 @@ class Reached:
         found: What the model takes, or loses on validation; None where it was not measured.
         spread: Half of the 95% interval of ``found``, where it has one.
         test: The loss on test, once that has been read.
-        bounds: Whether the limit says anything: one on quality must leave no room for a model that has learned little.
+        says_something: Whether the limit says anything: one on quality must leave no room for a model that has learned
+            little.
         lines: Where the limit lies on its axis: the lowest score that keeps it, or the most that may be taken, of which
             there are several where teachers in several runtimes are what it is relative to.
     """
@@ -39,7 +40,7 @@ class Reached:
     found: float | None
     spread: float | None = None
     test: float | None = None
-    bounds: bool = True
+    says_something: bool = True
     lines: Sequence[float] = ()
 
     @property
@@ -47,7 +48,7 @@ class Reached:
         """What became of the limit; None where it is kept and says nothing."""
         if not self.limit.keeps(self.found, self.teacher):
             return "not met"
-        if not self.bounds:
+        if not self.says_something:
             return None
         return "met" if self.test is None or self.limit.keeps(self.test, self.teacher) else "met on validation only"
 
@@ -80,7 +81,7 @@ class Reached:
             "reached": None if self.found is None else self.loss(score) if loss else self.limit.shown(self.found),
             "on_test": None if self.test is None else score.shown(self.test),
             "outcome": self.outcome,
-            "bounds": self.bounds,
+            "says_something": self.says_something,
             "lines": list(self.lines),
             "at": self.limit.at(self.teacher),
             "found": self.found,
@@ -89,7 +90,7 @@ class Reached:
         }
 
 
-def bounds(limit: Limit, teacher: float, constant: float) -> bool:
+def says_something(limit: Limit, teacher: float, constant: float) -> bool:
     """Whether a limit on the loss of quality says anything: less than half of what the teacher knows beyond guessing.
 
     Args:

@@ -70,7 +70,7 @@ class Row:
 
 
 def targets_of(batch: Batch) -> torch.Tensor:
-    return batch.dense_targets("this test").clone()
+    return batch.full_targets("this test").clone()
 
 
 def features_of(batch: Batch) -> torch.Tensor:

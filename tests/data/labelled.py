@@ -11,7 +11,7 @@ from torch import Tensor
 from attar.data.datasets import Split
 from attar.data.store import Targets, label
 from attar.data.views import Views
-from attar.ops.top_k import dense
+from attar.ops.top_k import full
 from attar.tasks.classification import Classification
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
@@ -68,7 +68,7 @@ class Says:
 
 def all_rows(targets: Targets, view: int = 0) -> Tensor:
     """Everything that is stored of a view, as logits."""
-    return dense(targets(None, torch.arange(len(targets)), view))
+    return full(targets(None, torch.arange(len(targets)), view))
 
 
 def same(one: Targets, other: Targets) -> bool:

@@ -57,7 +57,7 @@ def test_of_the_top_k_a_log_probability_is_off_by_at_most_a_step(said, data):
     error = step(top.log_probabilities) + 2e-5 * (1 + top.log_probabilities.abs())
     assert ((read.double().gather(1, top.index) - top.log_probabilities).abs() <= error).all()
     others = torch.ones_like(read, dtype=torch.bool).scatter(1, top.index, False)
-    torch.testing.assert_close(read.double()[others], top.dense()[others], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(read.double()[others], top.full()[others], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(read.exp().sum(1), torch.ones(len(said)), rtol=0, atol=1e-5)
 
 
@@ -119,7 +119,7 @@ def test_reading_takes_rows_in_any_order(tmp_path, top_k):
     targets = label(Linear(), split(), tmp_path, views=TWICE, rows_per_shard=20, top_k=top_k, dtype="int8")
     rows = torch.tensor([49, 0, 20, 19, 0])
     said = targets(None, rows, 1)
-    read = said.dense() if isinstance(said, TopK) else said
+    read = said.full() if isinstance(said, TopK) else said
     assert torch.equal(read, all_rows(targets, 1)[rows])
 
 

@@ -85,7 +85,7 @@ def test_the_likeliest_classes_are_handed_on_as_they_are(tmp_path):
     assert isinstance(batch.targets, TopK) and batch.targets.shape == (3, 4)
     said = teacher().predict(batch.inputs)
     assert torch.equal(batch.targets.index, said.topk(2).indices)
-    torch.testing.assert_close(batch.dense_targets("the test"), stored(None, rows, 1).dense())
+    torch.testing.assert_close(batch.full_targets("the test"), stored(None, rows, 1).full())
     torch.testing.assert_close(
         batch.targets.log_probabilities, said.log_softmax(1).topk(2).values, rtol=2**-10, atol=1e-4
     )

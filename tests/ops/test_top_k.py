@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attar.errors import BadInput
 from attar.ops.divergence import forward_kl
-from attar.ops.top_k import TopK, dense, top_k_kl
+from attar.ops.top_k import TopK, full, top_k_kl
 
 TEMPERATURES = [0.25, 1.0, 4.0, 20.0]
 
@@ -29,7 +29,7 @@ def both(student: torch.Tensor, top: TopK, temperature: float) -> list[tuple[tor
     """Value and gradient of the dense loss and of the one that reads the top k."""
     found = []
     for loss in (
-        lambda z: forward_kl(z, top.dense(), temperature=temperature),
+        lambda z: forward_kl(z, top.full(), temperature=temperature),
         lambda z: top_k_kl(z, top, temperature=temperature),
     ):
         z = student.clone().requires_grad_()
@@ -40,7 +40,7 @@ def both(student: torch.Tensor, top: TopK, temperature: float) -> list[tuple[tor
 
 def explicit_bucket(student: torch.Tensor, top: TopK, temperature: float) -> torch.Tensor:
     """KL over k + 1 probabilities, those of teacher and student written out class by class."""
-    p = (top.dense() / temperature).softmax(-1)
+    p = (top.full() / temperature).softmax(-1)
     q = (student / temperature).softmax(-1)
     total = torch.zeros(len(student), dtype=student.dtype)
     for row in range(len(student)):
@@ -63,7 +63,7 @@ def test_hand_worked():
     torch.testing.assert_close(top.rest.exp(), torch.tensor([0.2], dtype=torch.double))
     third = 0.2 / 3
     expected = torch.tensor([[third, 0.5, third, 0.3, third]], dtype=torch.double)
-    torch.testing.assert_close(top.dense().exp(), expected)
+    torch.testing.assert_close(top.full().exp(), expected)
 
 
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 12), data=st.data(), temperature=st.sampled_from(TEMPERATURES))
@@ -71,7 +71,7 @@ def test_hand_worked():
 def test_softened_is_the_softmax_of_the_dense_logits(seed, classes, data, temperature):
     top = TopK.of(logits(5, classes, seed=seed), data.draw(st.integers(1, classes - 1)))
     kept, each = top.softened(temperature)
-    expected = (top.dense() / temperature).log_softmax(-1)
+    expected = (top.full() / temperature).log_softmax(-1)
     torch.testing.assert_close(kept, expected.gather(-1, top.index))
     others = torch.ones_like(expected, dtype=torch.bool).scatter(-1, top.index, False)
     torch.testing.assert_close(each[:, None].expand_as(expected)[others], expected[others])
@@ -80,23 +80,23 @@ def test_softened_is_the_softmax_of_the_dense_logits(seed, classes, data, temper
 def test_the_dense_softmax_has_the_probabilities_that_were_kept():
     said = logits(7, 9)
     top = TopK.of(said, 4)
-    torch.testing.assert_close(top.dense().softmax(-1).gather(-1, top.index), said.softmax(-1).gather(-1, top.index))
+    torch.testing.assert_close(top.full().softmax(-1).gather(-1, top.index), said.softmax(-1).gather(-1, top.index))
 
 
 def test_dense_takes_either_form():
     plain, top = logits(2, 5), TopK.of(logits(2, 5), 2)
-    assert dense(plain) is plain and torch.equal(dense(top), top.dense())
+    assert full(plain) is plain and torch.equal(full(top), top.full())
 
 
 def test_rows_share_the_memory_and_move_together():
     top = TopK.of(logits(6, 5), 2)
     part = top.rows(2, 4)
-    assert len(part) == 2 and torch.equal(part.dense(), top.dense()[2:4])
+    assert len(part) == 2 and torch.equal(part.full(), top.full()[2:4])
     part.rest[0] = -9.0
     assert top.rest[2] == -9.0
     assert part.to(torch.device("meta")).device.type == "meta"
     order = torch.tensor([5, 0])
-    assert torch.equal(top.map(lambda tensor: tensor[order]).dense(), top.dense()[order])
+    assert torch.equal(top.map(lambda tensor: tensor[order]).full(), top.full()[order])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_whole_mass_in_the_top_k(rest, temperature):
     torch.testing.assert_close(value, expected)
     gradient = torch.autograd.grad(value.sum(), student, retain_graph=True)[0]
     torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), student)[0])
-    assert top.dense().isfinite().all() and top.dense().softmax(-1)[0, 0] == 0
+    assert top.full().isfinite().all() and top.full().softmax(-1)[0, 0] == 0
 
 
 def test_positions_are_examples():
@@ -221,7 +221,7 @@ def test_bucket_is_the_kl_of_an_explicit_bucket(temperature, k):
     gradient, slope = (torch.autograd.grad(found.sum(), student)[0] for found in (values, expected))
     torch.testing.assert_close(gradient, slope, rtol=1e-10, atol=1e-12)
     # In closed form: q_j - p_j of a class that was kept, q_j - p_rest q_j / q_rest of another.
-    p, q = ((z.detach() / temperature).softmax(-1) for z in (top.dense(), student))
+    p, q = ((z.detach() / temperature).softmax(-1) for z in (top.full(), student))
     others = torch.ones_like(q, dtype=torch.bool).scatter(-1, top.index, False)
     p_rest, q_rest = ((one * others).sum(-1, keepdim=True) for one in (p, q))
     closed = torch.where(others, q - p_rest * q / q_rest, q - p)
@@ -247,7 +247,7 @@ def test_bucket_does_not_mind_how_the_student_shares_the_rest_out():
 @pytest.mark.parametrize("rest", ["spread", "bucket"])
 def test_agreement_is_the_minimum(rest):
     top = TopK.of(logits(5, 9), 3)
-    best = top.dense().requires_grad_()
+    best = top.full().requires_grad_()
     values = top_k_kl(best, top, temperature=3.0, rest=rest)
     torch.testing.assert_close(values, torch.zeros_like(values))
     assert torch.autograd.grad(values.sum(), best)[0].abs().max() < 1e-12
@@ -279,7 +279,7 @@ def test_no_target_of_all_classes_is_built():
 
     # The student divided by T, and its log-softmax; the dense loss makes the same of the targets, and products of both.
     assert made(lambda: top_k_kl(student, top, temperature=2.0)) == 2
-    assert made(lambda: forward_kl(student, top.dense(), temperature=2.0)) > 5
+    assert made(lambda: forward_kl(student, top.full(), temperature=2.0)) > 5
 
 
 @pytest.mark.parametrize(

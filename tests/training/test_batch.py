@@ -67,19 +67,19 @@ def test_targets_of_the_likeliest_classes_are_cut_and_moved_with_the_rest():
     part = batch.rows(1, 3)
     assert isinstance(part.targets, TopK) and isinstance(batch.targets, TopK) and len(part.targets) == 2
     assert torch.equal(part.targets.index, batch.targets.index[1:3])
-    assert torch.equal(part.targets.dense(), batch.targets.dense()[1:3])
+    assert torch.equal(part.targets.full(), batch.targets.full()[1:3])
     moved = batch.to(torch.device("meta"))
     assert moved.targets is not None and moved.targets.device.type == "meta"
 
 
 def test_targets_are_given_as_they_are_or_dense():
     reference, top = full_batch(), likeliest()
-    assert reference.targets_for("it") is reference.targets and reference.dense_targets("it") is reference.targets
+    assert reference.targets_for("it") is reference.targets and reference.full_targets("it") is reference.targets
     assert isinstance(top.targets, TopK) and top.targets_for("it") is top.targets
-    assert torch.equal(top.dense_targets("it"), top.targets.dense())
+    assert torch.equal(top.full_targets("it"), top.targets.full())
 
 
-@pytest.mark.parametrize("ask", [Batch.targets_for, Batch.dense_targets])
+@pytest.mark.parametrize("ask", [Batch.targets_for, Batch.full_targets])
 def test_absent_targets_name_who_asks(ask):
     with pytest.raises(
         BadInput, match=r"targets of the batch must be present for my term; got none. Give a teacher or"

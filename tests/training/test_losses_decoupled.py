@@ -90,7 +90,7 @@ def test_targets_of_the_likeliest_classes_alone_are_enough(term):
     top = TopK.of(logits(1), 2)
     batch = batch_of(logits(1))
     few = Batch(inputs=batch.inputs, labels=batch.labels, targets=top)
-    dense = Batch(inputs=batch.inputs, labels=batch.labels, targets=top.dense())
+    dense = Batch(inputs=batch.inputs, labels=batch.labels, targets=top.full())
     assert torch.equal(term(logits(0), few), term(logits(0), dense))
 
 

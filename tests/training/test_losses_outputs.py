@@ -30,7 +30,7 @@ def batch_of() -> Batch:
 
 
 def densely(batch: Batch) -> Batch:
-    return replace(batch, targets=batch.dense_targets("the test"))
+    return replace(batch, targets=batch.full_targets("the test"))
 
 
 TERMS = [
@@ -44,7 +44,7 @@ TERMS = [
 
 
 @pytest.mark.parametrize("loss", TERMS, ids=repr)
-def test_every_term_gives_what_it_gives_for_the_dense_targets(loss):
+def test_every_term_gives_what_it_gives_for_the_full_targets(loss):
     batch, output = batch_of(), numbers(2, ROWS, CLASSES)
     found = []
     for targets in (batch, densely(batch)):

@@ -36,7 +36,7 @@ class TopK:
 
     Example:
         >>> half = TopK(torch.tensor([[2]]), torch.tensor([[0.5]]).log(), torch.tensor([0.5]).log(), classes=3)
-        >>> half.dense().exp()
+        >>> half.full().exp()
         tensor([[0.2500, 0.2500, 0.5000]])
     """
 
@@ -107,7 +107,7 @@ class TopK:
         """The same with something done to each of the three tensors, such as choosing among the examples."""
         return TopK(change(self.index), change(self.log_probabilities), change(self.rest), self.classes)
 
-    def dense(self) -> Float[Tensor, "*batch classes"]:
+    def full(self) -> Float[Tensor, "*batch classes"]:
         """Logits ``[*batch, classes]``: the logarithms, with the rest shared evenly among the other classes.
 
         They are finite also where nothing is left to share.
@@ -119,7 +119,7 @@ class TopK:
     def softened(self, temperature: float = 1.0) -> tuple[Float[Tensor, "*batch k"], Float[Tensor, "*batch"]]:
         """Log-probabilities at a temperature: of each class that is kept, and of each one that is not.
 
-        It is what ``dense().div(temperature).log_softmax(-1)`` holds, without the other classes written out.
+        It is what ``full().div(temperature).log_softmax(-1)`` holds, without the other classes written out.
         """
         count = math.log(self.others)
         top = self.log_probabilities.clamp_min(_LEAST) / temperature
@@ -128,9 +128,9 @@ class TopK:
         return top - total[..., None], each - total
 
 
-def dense(targets: Tensor | TopK) -> Tensor:
+def full(targets: Tensor | TopK) -> Tensor:
     """Logits ``[*batch, classes]`` of targets in either form; plain logits are given back as they are."""
-    return targets.dense() if isinstance(targets, TopK) else targets
+    return targets.full() if isinstance(targets, TopK) else targets
 
 
 def top_k_kl(
@@ -144,7 +144,7 @@ def top_k_kl(
 
     With p the teacher's distribution over T, its rest shared evenly among the classes that were not kept, and q the
     student's, ``spread`` is :math:`\sum_c p_c (\log p_c - \log q_c)` over all classes: what `forward_kl` gives with
-    ``teacher.dense()``, without those logits. ``bucket`` takes all classes that were not kept for one,
+    ``teacher.full()``, without those logits. ``bucket`` takes all classes that were not kept for one,
     :math:`\sum_{c\,\mathrm{kept}} p_c (\log p_c - \log q_c) + p_r (\log p_r - \log q_r)` with :math:`q_r` the sum of
     the student's over them, so that nothing is asked of how the student shares it out; it is never more than
     ``spread``. For a class j that was not kept, the gradient with respect to :math:`z_j / T` is
@@ -161,7 +161,7 @@ def top_k_kl(
 
     Example:
         >>> teacher = TopK.of(torch.tensor([[2.0, 0.0, 0.0]]), k=1)
-        >>> top_k_kl(teacher.dense(), teacher).abs() < 1e-12
+        >>> top_k_kl(teacher.full(), teacher).abs() < 1e-12
         tensor([True])
 
     References:

@@ -27,7 +27,7 @@ from attar.pipeline.trained import Trained
 from attar.tasks.task import metric_of
 from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
-from attar.training.scoring import Score, score_by
+from attar.training.scoring import Scorer, score_by
 from attar.training.settings import Training
 
 _AT_ONCE = 512
@@ -246,7 +246,7 @@ class Tools:
         return TransferSet(rows, self.views, targets or self.teacher.targets, labelled=self.with_labels)
 
     @property
-    def metric(self) -> Score:
+    def metric(self) -> Scorer:
         """The score by which models are chosen."""
         if isinstance(self.choose_by, ByLoss):
             loss = self.choose_by.loss

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from attar.budget import ACCURACY, PREFERRED, Limit, Prefer, Score, What
-from attar.outcome import Outcome, Reached, bounds, overall, sentence
+from attar.outcome import Outcome, Reached, overall, says_something, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +229,7 @@ def _reached(
     if limit.what == "quality_loss":
         # As a score an error has a minus, and on its axis it has none.
         lines = [] if at is None else [at - teacher if teacher < 0 else teacher - at]
-        says = constant is None or bounds(limit, teacher, constant)
-        return Reached(limit=limit, teacher=beside, found=found, bounds=says, lines=lines)
+        says = constant is None or says_something(limit, teacher, constant)
+        return Reached(limit=limit, teacher=beside, found=found, says_something=says, lines=lines)
     of_all = {limit.at(other.teacher.get(limit.what)) for other in candidates}
     return Reached(limit=limit, teacher=beside, found=found, lines=sorted(at for at in of_all if at is not None))

@@ -20,7 +20,7 @@ from attar.data.unaugmented import UnaugmentedTargets
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
 from attar.ops.divergence import forward_kl
-from attar.ops.top_k import TopK, dense
+from attar.ops.top_k import TopK, full
 from attar.pipeline.training_step import TrainingStep
 from attar.recipes.context import Context
 from attar.recipes.doubts import doubts
@@ -264,13 +264,13 @@ def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
     seen = prepared.views(split.floats(rows), split.ids[rows], 0)
     given = prepared.source(seen, rows, 0)
-    targets = distributions(dense(given), target)
+    targets = distributions(full(given), target)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]
     if isinstance(prepared.source, UnaugmentedTargets):
         logits: Tensor | TopK = ask(prepared.teacher, seen)
         if isinstance(given, TopK) and isinstance(logits, Tensor):
             logits = TopK.of(logits, given.k)
-        found.append(other_views(distributions(dense(logits), target), targets, recipe.temperature))
+        found.append(other_views(distributions(full(logits), target), targets, recipe.temperature))
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from attar.data.datasets import Split
 from attar.data.store import Fidelity
 from attar.network.scaled_outputs import center_and_scale
-from attar.ops.top_k import dense
+from attar.ops.top_k import full
 from attar.pipeline.objective import known_labels
 from attar.pipeline.trained import Trained
 from attar.recipes.array_examples import of_labels, of_maps
@@ -68,8 +68,8 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
     assert train.labels is not None, "a transfer set has labels where the training examples have"
     kind = train.task.label_kind
     if kind == "values":
-        return _of_values(context, train, dense(trainings.targets(None, torch.arange(len(train)), 0)), most)
-    logits = dense(trainings.targets(None, torch.arange(len(train)), 0))
+        return _of_values(context, train, full(trainings.targets(None, torch.arange(len(train)), 0)), most)
+    logits = full(trainings.targets(None, torch.arange(len(train)), 0))
     if kind == "labels":
         return of_labels(train, logits, context.recipe.temperature, most, lambda row: _seen(context, train, row))
     if kind == "map":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import BadInput
-from attar.ops.top_k import TopK, dense
+from attar.ops.top_k import TopK, full
 from attar.training.features import Features
 
 
@@ -25,7 +25,7 @@ class Batch:
             ``[batch, outputs]`` float32 of a regression. None without labels.
         targets: ``[batch, classes]`` float32, the logits that a teacher gave (for regression: its values; for maps
             ``[batch, classes, height, width]``), or its likeliest classes alone; None without a teacher. A term that
-            needs all classes asks `dense_targets`.
+            needs all classes asks `full_targets`.
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
         mask: ``[batch]``, ``[batch, position]`` or ``[batch, height, width]`` bool, True where the loss counts; None
             counts everything.
@@ -69,7 +69,7 @@ class Batch:
             )
         return self.targets
 
-    def dense_targets(self, term: str) -> Tensor:
+    def full_targets(self, term: str) -> Tensor:
         """The targets as logits of all classes, ``[batch, classes]``; what the top k left out is shared evenly.
 
         Args:
@@ -78,7 +78,7 @@ class Batch:
         Raises:
             BadInput: If there are none.
         """
-        return dense(self.targets_for(term))
+        return full(self.targets_for(term))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         names = ("inputs", "labels", "targets", "ids", "mask", "features")

@@ -31,7 +31,7 @@ from attar.training.progress import Progress, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
 from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
-from attar.training.scoring import OfTask, Score, total_score, usual_score
+from attar.training.scoring import OfTask, Scorer, total_score, usual_score
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
@@ -43,7 +43,7 @@ def fit(
     *,
     settings: Training | None = None,
     validation: Source | None = None,
-    metric: Score | None = None,
+    metric: Scorer | None = None,
     teacher: nn.Module | None = None,
     detach_teacher: bool = True,
     feature_teacher: nn.Module | None = None,

@@ -14,7 +14,7 @@ from attar.errors import must
 from attar.training.batch import Source
 from attar.training.callbacks import Callback
 from attar.training.objective import Objective
-from attar.training.scoring import Score
+from attar.training.scoring import Scorer
 from attar.training.settings import MakeOptimizer, Training
 
 
@@ -31,7 +31,7 @@ class Job:
     data: Source
     settings: Training
     validation: Source | None
-    metric: Score
+    metric: Scorer
     teacher: nn.Module | None
     detach_teacher: bool
     feature_teacher: nn.Module | None

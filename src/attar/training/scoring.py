@@ -17,7 +17,7 @@ from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import Task, metric_of
 from attar.training.batch import Batch, Source, of_counted
 
-Score = Callable[[Tensor, Batch], Tensor]
+Scorer = Callable[[Tensor, Batch], Tensor]
 """The student's output and the batch in, one value per example (or position) out."""
 
 
@@ -31,7 +31,7 @@ class OfTask(Protocol):
         ...
 
 
-def score_by(metric: Metric) -> Score:
+def score_by(metric: Metric) -> Scorer:
     """The score that a metric of a task gives a batch, in float64."""
 
     def score(output: Tensor, batch: Batch) -> Tensor:
@@ -46,13 +46,13 @@ def score_by(metric: Metric) -> Score:
     return score
 
 
-def usual_score(validation: Source | None) -> Score:
+def usual_score(validation: Source | None) -> Scorer:
     """The score of the task that validation data are of; accuracy where they do not say what they are of."""
     return score_by(metric_of(validation.task) if isinstance(validation, OfTask) else ACCURACY)
 
 
 def total_score(
-    student: nn.Module, data: Source, rows: Tensor, score: Score, device: torch.device, channels_last: bool = False
+    student: nn.Module, data: Source, rows: Tensor, score: Scorer, device: torch.device, channels_last: bool = False
 ) -> tuple[float, int]:
     """The sum of the scores of some examples, and how many of them count.
 

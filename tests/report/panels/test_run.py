@@ -103,7 +103,7 @@ def test_the_budget_gives_the_test_figure_beside_the_one_that_decided() -> None:
     ("outcome", "tone"), [("met", "good"), ("met on validation only", "partly"), ("not met", "bad"), (None, "faint")]
 )
 def test_each_outcome_has_words_and_a_color(outcome: str | None, tone: str) -> None:
-    limit = {"what": "x", "outcome": outcome, "bounds": outcome is not None}
+    limit = {"what": "x", "outcome": outcome, "says_something": outcome is not None}
     panels = run_panels({"budget": {"outcome": outcome, "score": "accuracy", "sentence": "So.", "limits": [limit]}})
     assert only(Line, panels[0].blocks).words[0] == Cell(text=outcome or "no real limit on accuracy", tone=tone)
     table = next(only(Table, one.blocks) for one in panels if one.title == "Budget")
@@ -131,7 +131,7 @@ def test_a_limit_is_a_line_where_and_on_the_axis_on_which_it_decided() -> None:
 
 
 def test_a_limit_that_says_nothing_has_no_line() -> None:
-    row = {"what": "a", "limit": "quality_loss", "lines": [-0.05], "bounds": False}
+    row = {"what": "a", "limit": "quality_loss", "lines": [-0.05], "says_something": False}
     blocks = panel("Frontier", models=[model("a")], budget={"limits": [row], "sentence": "So."}).blocks
     assert layer(blocks[1].blocks[0], "lowest") == []  # type: ignore[union-attr]
     assert "dotted" not in blocks[-1].text  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attar.errors import must
 from attar.ops.maps import classes_last
-from attar.ops.top_k import TopK, dense
+from attar.ops.top_k import TopK, full
 from attar.tasks.target import Target
 
 
@@ -80,12 +80,12 @@ def measure(
         temperatures: One figure for each.
         target: What they are; no values, which have no distribution.
     """
-    full, log_probabilities = (distributions(one.double(), target) for one in (outputs, dense(stored)))
+    given, back = (distributions(one.double(), target) for one in (outputs, full(stored)))
     found = []
     for temperature in temperatures:
         log_p, log_q = (
-            torch.log_softmax(full / temperature, dim=1),
-            torch.log_softmax(log_probabilities / temperature, dim=1),
+            torch.log_softmax(given / temperature, dim=1),
+            torch.log_softmax(back / temperature, dim=1),
         )
         p = log_p.exp()
         kl = (p * (log_p - log_q)).sum(dim=1).clamp_min(0.0)

@@ -16,7 +16,7 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.parquet import ShardData, read_shard
 from attar.data.store.targets import Targets
 from attar.errors import BadInput, must
-from attar.ops.top_k import dense
+from attar.ops.top_k import full
 from attar.teachers.ensemble import averaged, fingerprint_of, mean_for, shares
 from attar.training.progress import Progress, silent
 
@@ -152,7 +152,7 @@ class _Member:
         rows = slice(max(start, shard.start) - shard.start, min(stop, shard.stop) - shard.start)
         # A copy, since what was read belongs to the file's buffer and may not be written to.
         columns = {name: torch.from_numpy(array[rows].copy()) for name, array in self._read(shard).columns.items()}
-        return dense(self.manifest.coding.decode(columns))
+        return full(self.manifest.coding.decode(columns))
 
     def _read(self, shard: Shard) -> ShardData:
         if self._held is None or self._held[0] != shard:

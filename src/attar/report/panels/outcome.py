@@ -50,7 +50,7 @@ def budget(run: Figures) -> list[Panel]:
     on_test = any("on_test" in row for row in limits)
     rows = []
     for row in limits:
-        nothing = "says nothing" if not row.get("bounds", True) else formatting.ABSENT
+        nothing = "says nothing" if not row.get("says_something", True) else formatting.ABSENT
         outcome = row.get("outcome")
         rows.append(
             [
@@ -69,7 +69,7 @@ def budget(run: Figures) -> list[Panel]:
 def lines(run: Figures) -> dict[str, Sequence[float]]:
     """Where limits lie on their axes, by what they limit; a limit that says nothing has no line."""
     limits = run.get("budget", {}).get("limits", [])
-    return {row["limit"]: row["lines"] for row in limits if row.get("lines") and row.get("bounds", True)}
+    return {row["limit"]: row["lines"] for row in limits if row.get("lines") and row.get("says_something", True)}
 
 
 def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> str:

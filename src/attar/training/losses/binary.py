@@ -61,5 +61,5 @@ class BinaryTargets:
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
         temperature = value_at(self.temperature, 0.0)
-        loss = binary_kl(output, batch.dense_targets("BinaryTargets"), temperature=temperature).mean(-1)
+        loss = binary_kl(output, batch.full_targets("BinaryTargets"), temperature=temperature).mean(-1)
         return loss * temperature**2 if self.scale_by_t2 else loss

@@ -60,7 +60,7 @@ class Decoupled:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Weighted sum of both KLs in nats per example, times T² unless switched off."""
-        output, targets = classes_last(output), classes_last(batch.dense_targets("Decoupled"))
+        output, targets = classes_last(output), classes_last(batch.full_targets("Decoupled"))
         if batch.labels is None:
             raise BadInput("labels of the batch must be present for Decoupled; got none. Give labels or drop the term.")
         temperature = value_at(self.temperature, 0.0)
@@ -101,7 +101,7 @@ class StandardizedLogits:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
-        output, targets = classes_last(output), classes_last(batch.dense_targets("StandardizedLogits"))
+        output, targets = classes_last(output), classes_last(batch.full_targets("StandardizedLogits"))
         temperature = value_at(self.temperature, 0.0)
         loss = forward_kl(standardized(output), standardized(targets), temperature=temperature)
         return loss * temperature**2 if self.scale_by_t2 else loss

@@ -108,7 +108,7 @@ class CenteredLogits:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Squared logits per example."""
-        targets = batch.dense_targets("CenteredLogits")
+        targets = batch.full_targets("CenteredLogits")
         return centered_squared_error(classes_last(output), classes_last(targets))
 
 
@@ -143,7 +143,7 @@ class SquaredError:
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
-        output, targets = classes_last(output), classes_last(batch.dense_targets("SquaredError"))
+        output, targets = classes_last(output), classes_last(batch.full_targets("SquaredError"))
         if self.kind == "probabilities":
             return squared_error(at_least_float32(output).softmax(-1), at_least_float32(targets).softmax(-1))
         return squared_error(*_scaled(output, targets, self.scale))

@@ -86,7 +86,7 @@ def _related(
 ) -> Tensor:
     """Mean Huber loss of each example's relations to all that count; 0 for an example that does not."""
     if term.student_layer is None:
-        targets = batch.dense_targets(type(term).__name__)
+        targets = batch.full_targets(type(term).__name__)
         student, teacher = (
             at_least_float32(logits) - at_least_float32(logits).mean(-1, keepdim=True) for logits in (output, targets)
         )
