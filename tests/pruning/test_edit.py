@@ -75,6 +75,8 @@ def test_a_network_of_two_layers_by_hand():
         "use": "prune",
         "cuts": {"0.weight": [[0, 3, 0, 1, 2, 3]], "0.bias": [[0, 3, 0, 1, 2, 3]], "2.weight": [[1, 3, 0, 1, 2, 3]]},
         "sizes": {"0.out_features": 2, "2.in_features": 2},
+        "emptied": [],
+        "constant": [],
     }
     assert edit.apply(network) is network
     assert network[0].weight.tolist() == [[1, 2], [5, 6]] and network[2].weight.tolist() == [[7, 9]]
@@ -181,12 +183,16 @@ def perceptron() -> nn.Sequential:
             "size '0.out_features' of Prune must be from 1 to 3, which it is; got 10",
         ),
         (Prune({}, {"0.out_features": 0}), "must be from 1 to 3"),
+        (Prune({}, {}, ("9",)), "emptied of Prune must be names of layers with units; got '9'"),
+        (Prune({}, {}, ("1",)), "emptied of Prune must be names of layers with units; got '1'"),
+        (Prune({}, {}, ("",)), "emptied of Prune must be names of layers with units; got ''"),
+        (Prune({}, {}, (), ("1",)), "constant of Prune must be names of layers that multiply inputs with weights"),
     ],
 )
 def test_an_edit_of_another_network_is_refused_and_changes_nothing(edit, message):
     network = perceptron()
     right = Prune({"2.weight": (Cut(0, 3, (0, 2)),)}, {"2.out_features": 2})
-    both = Prune(right.cuts | edit.cuts, right.sizes | edit.sizes)
+    both = Prune(right.cuts | edit.cuts, right.sizes | edit.sizes, edit.emptied, edit.constant)
     with pytest.raises(BadInput, match=message):
         both.apply(network)
     assert network[2].weight.shape == (3, 3) and network[2].out_features == 3
@@ -206,13 +212,19 @@ def test_what_two_layers_share_is_not_cut():
         ({"0": [3]}, r"removed\['0'\] of prune must be units from 0 to 2; got 3"),
         ({"0": [-1]}, "units from 0 to 2; got -1"),
         ({"0": [1, 1]}, "different units"),
-        ({"0": [0, 1, 2]}, "fewer units than the group has; got all 3"),
     ],
 )
 def test_units_that_are_not_there_are_refused(removed, message):
     network = perceptron()
     with pytest.raises(BadInput, match=message):
         prune(network, find_groups(network, torch.ones(1, 2)), removed)
+
+
+def test_heads_cannot_all_go():
+    network = built(ENCODER)
+    name = "network.blocks.0.queries_keys_values"
+    with pytest.raises(BadInput, match=r"fewer units than the group has; got all 4\. Keep at least one"):
+        prune(network, find_groups(network, TOKENS), {name: [0, 1, 2, 3]})
 
 
 @pytest.mark.parametrize("removed", [{}, {"0": []}])
@@ -224,7 +236,12 @@ def test_nothing_to_remove_is_an_error(removed):
 
 # -- documents ---------------------------------------------------------------------------------------------------------
 
-EDIT = Prune({"0.weight": (Cut(0, 3, (0, 1, 2, 3)),), "2.weight": (Cut(1, 3, (1, 3)),)}, {"0.out_features": 2})
+EDIT = Prune(
+    {"0.weight": (Cut(0, 3, (0, 1, 2, 3)),), "2.weight": (Cut(1, 3, (1, 3)),)},
+    {"0.out_features": 2},
+    ("4",),
+    ("5", "6"),
+)
 
 
 def test_an_edit_survives_json():
@@ -283,7 +300,8 @@ def test_a_document_of_another_form_is_refused(change: dict[str, Any]):
 
 
 def test_a_large_number_in_a_document_costs_nothing():
-    edit = Prune.from_json({"use": "prune", "cuts": {"0.weight": [[0, 10**15, 0, 10**15]]}, "sizes": {}})
+    rest = {"sizes": {}, "emptied": [], "constant": []}
+    edit = Prune.from_json({"use": "prune", "cuts": {"0.weight": [[0, 10**15, 0, 10**15]]}, **rest})
     with pytest.raises(BadInput, match="got 1000000000000000 positions along axis 0"):
         edit.apply(perceptron())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from attar.training.train_module import TrainModule
 
 RESNET = Spec("attar.network.architectures:resnet", {"classes": 3, "widths": [4, 6], "blocks": 1})
 REMOVED = {"0": [1], "4": [0, 5], "7.body.0": [2]}
+GONE = REMOVED | {"7.body.0": range(6)}
 IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -39,8 +41,8 @@ def trained() -> nn.Module:
         return RESNET.build()
 
 
-def edit_of(network: nn.Module) -> Prune:
-    return prune(network, find_groups(network, IMAGES), REMOVED)
+def edit_of(network: nn.Module, removed: Mapping[str, Collection[int]] = REMOVED) -> Prune:
+    return prune(network, find_groups(network, IMAGES), removed)
 
 
 class Images:
@@ -81,13 +83,14 @@ def test_the_optimizer_the_average_and_stored_weights_follow():
     assert module.student[4].weight.shape == (4, 3, 3, 3)
 
 
-def test_channels_go_in_the_middle_of_a_training():
+@pytest.mark.parametrize("removed", [REMOVED, GONE])
+def test_channels_go_in_the_middle_of_a_training(removed):
     class Removes(Callback):
         edit: Prune | None = None
 
         def after_step(self, state: TrainState) -> None:
             if state.step == 3:
-                self.edit = edit_of(state.model)
+                self.edit = edit_of(state.model, removed)
                 state.rebuild(self.edit.apply)
 
     callback = Removes()
@@ -112,8 +115,9 @@ def test_channels_go_in_the_middle_of_a_training():
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch", "packed"])
 def test_a_slim_network_is_deployed(runtime, tmp_path: Path):
     network = trained().eval()
-    edit = edit_of(network)
+    edit = edit_of(network, GONE)
     edit.apply(network)
+    assert not any("7.body.0" in name for name in network.state_dict())
     spec = RESNET.with_edit(edit)
     student = quantize(network, weights=Uniform(bits=8)).eval() if runtime == "packed" else network
     task = Classification(("a", "b", "c"))

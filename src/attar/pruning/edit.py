@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from attar.errors import NothingMatched, Words, must, near
 from attar.pruning.group import Group, Groups
+from attar.pruning.removed import replacement
 
 _SAVE = "Save it again"
 
@@ -63,10 +64,14 @@ class Prune:
     Attributes:
         cuts: What is kept of each tensor that loses something, by its name.
         sizes: Whole numbers that modules keep of their sizes, by their name: ``features.0.out_channels``.
+        emptied: Names of layers of which nothing is left.
+        constant: Names of layers that have no inputs left, and give their biases.
     """
 
     cuts: Mapping[str, tuple[Cut, ...]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    emptied: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
 
     replaces_earlier: ClassVar[bool] = False
 
@@ -75,13 +80,16 @@ class Prune:
 
         Raises:
             BadInput: If the network has no such tensor, it is of another size, shared or made by a parametrization
-                such as a number format, or a module has no such number. The network is then left as it was.
+                such as a number format, a module has no such number, or nothing can stand for a layer of its kind. The
+                network is then left as it was.
         """
         layers = dict(network.named_modules())
         owners = _owners(network)
         cut = {name: self._cut(name, cuts, layers, owners) for name, cuts in self.cuts.items()}
         for name, size in self.sizes.items():
             _check_number(name, size, layers)
+        for name in (*self.emptied, *self.constant):
+            replacement(name, layers.get(name), name in self.emptied)
         for name, tensor in cut.items():
             layer_name, _, attribute = name.rpartition(".")
             layer = layers[layer_name]
@@ -93,6 +101,10 @@ class Prune:
         for name, size in self.sizes.items():
             layer_name, _, attribute = name.rpartition(".")
             setattr(layers[layer_name], attribute, size)
+        for name in (*self.emptied, *self.constant):
+            parent, _, child = name.rpartition(".")
+            layer = layers[name]
+            layers[parent]._modules[child] = replacement(name, layer, name in self.emptied).train(layer.training)
         return network
 
     def _cut(
@@ -124,6 +136,8 @@ class Prune:
             "use": "prune",
             "cuts": {name: [[one.axis, one.size, *one.bounds] for one in cuts] for name, cuts in self.cuts.items()},
             "sizes": dict(self.sizes),
+            "emptied": list(self.emptied),
+            "constant": list(self.constant),
         }
 
     @classmethod
@@ -134,16 +148,18 @@ class Prune:
             BadInput: If it is something else, keeps nothing of a tensor, or keeps a position twice or beyond the end.
         """
         cuts, sizes = document.get("cuts"), document.get("sizes")
-        if (
-            document.keys() != {"use", "cuts", "sizes"}
-            or not isinstance(cuts, Mapping)
-            or not isinstance(sizes, Mapping)
-        ):
-            raise must("prune", "the spec", "cuts and sizes by name, and nothing else", dict(document), _SAVE)
+        emptied, constant = document.get("emptied"), document.get("constant")
+        keys = {"use", "cuts", "sizes", "emptied", "constant"}
+        if document.keys() != keys or not isinstance(cuts, Mapping) or not isinstance(sizes, Mapping):
+            raise must("prune", "the spec", "cuts and sizes by name, and names of layers", dict(document), _SAVE)
+        if not _are_names(emptied) or not _are_names(constant) or set(emptied) & set(constant):
+            rule = "lists of different names of layers"
+            raise must("emptied and constant", "the spec", rule, (emptied, constant), _SAVE)
         for name, size in sizes.items():
             if not _is_count(size):
                 raise must(f"size {name!r}", "the spec", "a whole number of at least 1", size, _SAVE)
-        return cls({name: _read_cuts(name, given) for name, given in cuts.items()}, dict(sizes))
+        read = {name: _read_cuts(name, given) for name, given in cuts.items()}
+        return cls(read, dict(sizes), tuple(emptied), tuple(constant))
 
 
 def prune(network: nn.Module, groups: Groups, removed: Mapping[str, Collection[int]]) -> Prune:
@@ -152,7 +168,8 @@ def prune(network: nn.Module, groups: Groups, removed: Mapping[str, Collection[i
     Args:
         network: In which the groups were found; not changed.
         groups: What `attar.pruning.groups.find_groups` gave.
-        removed: The units to remove, by the name of their group; at least one of each group has to stay.
+        removed: The units to remove, by the name of their group. Where all are named, the layers that make them are
+            removed, and those that take them give their biases; of a group that is not ``removable`` one has to stay.
 
     Raises:
         BadInput: If there is no such group or unit, one is named twice, or none of a group would stay.
@@ -174,29 +191,37 @@ def prune(network: nn.Module, groups: Groups, removed: Mapping[str, Collection[i
     layers = dict(network.named_modules())
     gone: dict[tuple[str, int], set[int]] = defaultdict(set)
     lost: dict[tuple[str, str], int] = defaultdict(int)
+    emptied: set[str] = set()
+    consuming: set[str] = set()
     for name, given in removed.items():
         if name not in known:
             remedy = near(name, known) if known else "No group was found in this network"
             raise must("removed", "prune", "names of groups", name, remedy)
         group, units = known[name], _checked_units(known[name], given)
+        if len(units) == group.units:
+            users = {consumer.layer for consumer in group.consumers}
+            emptied |= {size.layer for size in group.sizes} - users | set(group.producers)
+            consuming |= users
         for slot in group.slots:
             gone[slot.tensor, slot.axis].update(chain.from_iterable(slot.positions[unit] for unit in units))
         for size in group.sizes:
             lost[size.layer, size.attribute] += sum(size.counts[unit] for unit in units)
     if not any(map(len, removed.values())):
         raise NothingMatched("removed of prune must name units to remove; it names none. Leave pruning out.")
+    constant = consuming - emptied
     cuts: dict[str, tuple[Cut, ...]] = {}
     for (tensor, axis), positions in gone.items():
-        if positions:
-            layer, _, attribute = tensor.rpartition(".")
-            length = getattr(layers[layer], attribute).shape[axis]
+        layer, _, attribute = tensor.rpartition(".")
+        length = getattr(layers[layer], attribute).shape[axis]
+        # A layer that gives its biases alone has weights no more: they may keep what no unit is left for.
+        if positions and layer not in emptied and not (layer in constant and len(positions) == length):
             cuts[tensor] = (*cuts.get(tensor, ()), Cut.without(axis, length, positions))
-    sizes = {
-        f"{layer}.{attribute}" if layer else attribute: getattr(layers[layer], attribute) - count
-        for (layer, attribute), count in lost.items()
-        if count
-    }
-    return Prune(cuts, sizes)
+    sizes = {}
+    for (layer, attribute), count in lost.items():
+        left = getattr(layers[layer], attribute) - count
+        if count and layer not in emptied and not (layer in constant and left == 0):
+            sizes[f"{layer}.{attribute}" if layer else attribute] = left
+    return Prune(cuts, sizes, tuple(sorted(emptied)), tuple(sorted(constant)))
 
 
 def _checked_units(group: Group, given: Collection[int]) -> list[int]:
@@ -207,7 +232,7 @@ def _checked_units(group: Group, given: Collection[int]) -> list[int]:
         raise must(parameter, "prune", f"units from 0 to {group.units - 1}", wrong[0], "Count from 0")
     if len(set(units)) < len(units):
         raise must(parameter, "prune", "different units", sorted(units), "Name each unit once")
-    if len(units) == group.units:
+    if len(units) == group.units and not group.removable:
         got = Words(f"all {group.units}")
         raise must(parameter, "prune", "fewer units than the group has", got, "Keep at least one")
     return units
@@ -239,6 +264,10 @@ def _check_number(name: str, size: int, layers: Mapping[str, nn.Module]) -> None
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _are_names(given: Any) -> TypeGuard[list[str]]:
+    return isinstance(given, list) and all(isinstance(name, str) for name in given) and len(set(given)) == len(given)
 
 
 def _read_cuts(name: str, given: Any) -> tuple[Cut, ...]:

@@ -70,6 +70,7 @@ class Group:
         consumers: Where a mask stands for the removal.
         producers: Names of the layers that make the units.
         sizes: What modules know of their sizes, in so far as it counts these units.
+        removable: Whether all of its units may go at once, and layers with them.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Group:
     consumers: tuple[Consumer, ...]
     producers: tuple[str, ...]
     sizes: tuple[Size, ...] = ()
+    removable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from attar.network.copying import copied
 from attar.pruning.edit import prune
 from attar.pruning.group import Consumer, Group, Groups, Size
 from attar.pruning.influence import tensors
-from attar.pruning.layers import blocks, normalizes_across
+from attar.pruning.layers import blocks, ends, normalizes_across
 
 TOLERANCE = 1e-4
 """By what part of the largest output both may differ, from rounding alone."""
@@ -123,6 +123,25 @@ class Verifier:
             yield self._stirred[seed]
 
     def verified(self, groups: Sequence[Group]) -> tuple[tuple[Group, ...], dict[str, str]]:
+        """The groups that stand a trial, and why the others do not, by their names; whether they can go altogether."""
+        stood, failed = self._stood(groups)
+        return tuple(self._removable(group) for group in stood), failed
+
+    def _removable(self, group: Group) -> Group:
+        """Whether all of its units can go, and the layers that make them."""
+        layers = dict(self._network.named_modules())
+        known = {size.layer for size in group.sizes}
+        total = all(
+            (ends(layers[size.layer]) is not None or blocks(layers[size.layer]) is not None)
+            and sum(size.counts) == getattr(layers[size.layer], size.attribute)
+            for size in group.sizes
+        )
+        if not total or any(slot.tensor.rpartition(".")[0] not in known for slot in group.slots):
+            return group
+        every = replace(group, removable=True)
+        return group if self._fault([every], all_units=True) else every
+
+    def _stood(self, groups: Sequence[Group]) -> tuple[tuple[Group, ...], dict[str, str]]:
         """The groups that stand a trial, and why the others do not, by their names.
 
         A group may get sizes that it had not: where a module holds a number of its units, such as of its heads.
@@ -178,12 +197,12 @@ class Verifier:
                         found[name, attribute] = Size(name, attribute, by_count[value])
         return list(found.values())[:_MOST_NUMBERS]
 
-    def _fault(self, groups: Sequence[Group]) -> str | None:
-        """What is wrong with groups of which about half of the units are gone, as the end of a sentence."""
+    def _fault(self, groups: Sequence[Group], all_units: bool = False) -> str | None:
+        """What is wrong with groups of which half of the units are gone, or all, as the end of a sentence."""
         every = Groups(tuple(groups), {})
         removed = {}
         for group in groups:
-            count = max(group.units // 2, 1)
+            count = group.units if all_units else max(group.units // 2, 1)
             removed[group.name] = torch.randperm(group.units, generator=self._random)[:count].tolist()
         has_effect = False
         for trial, (network, before) in enumerate(self._with_weights()):
