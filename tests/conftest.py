@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import gc
+import inspect
+import types
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import tomli_w
@@ -19,6 +23,46 @@ Document = dict[str, Any]
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("attar", deadline=None)
 settings.load_profile("attar")
+
+jaxtyped = jaxtyping.jaxtyped
+
+
+def _has_shapes(hint: Any) -> bool:
+    if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
+        return True
+    return any(_has_shapes(part) for part in typing.get_args(hint))
+
+
+def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What decorates Attar's functions under test: shapes are remembered only where a function speaks of any.
+
+    To bind the arguments of a call and to remember the shapes of its arrays takes seven times as long as to check the
+    types, and most functions have no arrays.
+    """
+
+    def decorate(thing: Any) -> Any:
+        if inspect.isclass(thing):
+            start = vars(thing).get("__init__")
+            generated = isinstance(start, types.FunctionType) and start.__code__.co_filename == "<string>"
+            return jaxtyped(thing, typechecker=typechecker) if generated else thing
+        if not isinstance(thing, types.FunctionType):
+            return jaxtyped(thing, typechecker=typechecker)
+        try:
+            hints = typing.get_type_hints(thing, include_extras=True)
+        except NameError:  # a name that is defined later, or is there for the type checker alone
+            return jaxtyped(thing, typechecker=typechecker)
+        if any(map(_has_shapes, hints.values())):
+            return jaxtyped(thing, typechecker=typechecker)
+        written, thing.__annotations__ = thing.__annotations__, hints
+        checked = typechecker(thing)
+        checked.__annotations__ = thing.__annotations__ = written
+        return checked
+
+    return decorate
+
+
+# The import hook writes this name above every function of a module, which is imported after this file.
+jaxtyping.jaxtyped = _checked
 
 FEATURES, CLASSES = 6, ("ant", "bee", "cat")
 
@@ -104,8 +148,10 @@ def one_onnx_registry() -> Iterator[None]:
     """Torch's table of ONNX decompositions is made once for all exports of a session.
 
     Torch parses the source of some 500 functions for it, in each export anew, which takes longer than the export of a
-    small network. Exporting does not change a table; everybody has lists of their own all the same.
+    small network. Exporting does not change a table; everybody has lists of their own all the same. Torch also looks
+    up each of its 900 composite operations some fifty times in an export, lest somebody has added one meanwhile.
     """
+    from torch._export import utils
     from torch.onnx._internal.exporter import _registration
 
     make = functools.cache(_registration.ONNXRegistry.from_torchlib)
@@ -117,4 +163,5 @@ def one_onnx_registry() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_registration.ONNXRegistry, "from_torchlib", staticmethod(copied))
+        patch.setattr(utils, "_materialize_cpp_cia_ops", functools.cache(utils._materialize_cpp_cia_ops))
         yield
