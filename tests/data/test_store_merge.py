@@ -177,7 +177,7 @@ def test_one_part_of_each_store_is_in_memory_at_a_time(tmp_path, monkeypatch):
         ({"split": split(seed=1)}, "examples"),
         ({"views": Views(count=2, noise=0.25)}, "views"),
         ({"views": ONCE}, "views"),
-        ({"split": split(classes=("ant", "bee", "cow", "dog", "eel"))}, "examples and classes"),
+        ({"split": split(classes=("ant", "bee", "cow", "dog", "eel"))}, "examples and task"),
         ({"split": split(30), "views": ONCE}, "examples and views"),
     ],
     ids=["data", "views", "number of views", "classes", "rows and views"],
