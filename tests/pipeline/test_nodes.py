@@ -124,10 +124,10 @@ def test_only_what_is_resumable_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_what_is_left_by_a_kill_right_after_the_record_is_swept(tmp_path: Path) -> None:
-    node = Nodes(tmp_path).node("a", {}, Work(), checkpoint="checkpoint")
+    node = Nodes(tmp_path).node("a", {}, Work(), scratch=["checkpoint"])
     for name in (LOCK, "checkpoint", f"{TEMPORARY}1-result.txt"):
         write_file(node.folder / name, "x")
-    assert Nodes(tmp_path).node("a", {}, Work(), checkpoint="checkpoint").reused
+    assert Nodes(tmp_path).node("a", {}, Work(), scratch=["checkpoint"]).reused
     assert names(node.folder) == [RECORD, "result.txt"]
 
 
@@ -260,7 +260,7 @@ def work(folder):
     write_file(folder / "result.txt", "theirs")
     return {"by": "them"}
 
-print(Nodes(Path(sys.argv[1])).node("a", {}, work, checkpoint="checkpoint").reused, flush=True)
+print(Nodes(Path(sys.argv[1])).node("a", {}, work, scratch=["checkpoint"]).reused, flush=True)
 """
 
 
@@ -293,7 +293,7 @@ def waiting(act: Callable[[], object]) -> Any:
 def test_a_node_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
     with holder(tmp_path, "finish") as process:
         assert process.stdin is not None
-        node = Nodes(tmp_path, progress=waiting(process.stdin.close)).node("a", {}, Work(), checkpoint="checkpoint")
+        node = Nodes(tmp_path, progress=waiting(process.stdin.close)).node("a", {}, Work(), scratch=["checkpoint"])
     assert node.reused
     assert node.result == {"by": "them"}
     assert names(node.folder) == [RECORD, "result.txt"]
@@ -312,7 +312,7 @@ def test_a_node_of_a_process_that_was_killed_is_taken_over(tmp_path: Path) -> No
             process.send_signal(signal.SIGKILL)
             process.wait()
 
-        node = Nodes(tmp_path, progress=waiting(kill)).node("a", {}, work, checkpoint="checkpoint")
+        node = Nodes(tmp_path, progress=waiting(kill)).node("a", {}, work, scratch=["checkpoint"])
     assert not node.reused
     assert node.result == {"by": "us"}
     assert seen == [LOCK, "checkpoint"]

@@ -103,7 +103,7 @@ class Nodes:
         version: int = 1,
         parents: Sequence[Node] = (),
         resumable: Sequence[str] = (),
-        checkpoint: str | None = None,
+        scratch: Sequence[str] = (),
         collective: bool = False,
     ) -> Node:
         """Do a piece of work, or find it done.
@@ -113,13 +113,13 @@ class Nodes:
             inputs: Plain JSON values: all that the result depends on besides ``parents``.
             work: Gets the node's folder, writes its files there and returns a plain document. It runs only if no
                 finished result of the same inputs is there. It finds the folder empty but for ``resumable`` and
-                ``checkpoint``, however an earlier attempt ended.
+                ``scratch``, however an earlier attempt ended.
             version: Of the work: raise it when the same inputs come to mean another result.
             parents: Nodes whose results go into this one.
             resumable: Files and folders that a killed attempt leaves and the next one goes on with, such as a store
                 that is filled part by part; they are part of the result.
-            checkpoint: A file that a killed attempt leaves and the next one goes on with, and that is no part of the
-                result: it is deleted once the node is finished.
+            scratch: Files and folders that a killed attempt leaves and the next one goes on with, and that are no part
+                of the result: they are deleted once the node is finished.
             collective: All processes that torchrun started do the work, such as a training; that of rank 0 writes the
                 files and returns what counts. Otherwise it works `alone` and the others wait.
 
@@ -142,14 +142,13 @@ class Nodes:
                 with locked(folder, lambda: self._waiting(name)):
                     # It may have become finished while this process waited.
                     reused = _finished(folder) or self._taken_over(folder, key)
-                    scratch = () if checkpoint is None else (checkpoint,)
                     sweep(folder, all_but=None if reused else (*resumable, *scratch))
                     if not reused:
                         processes.broadcast(False)
                         with nullcontext() if collective else processes.alone():
                             _make(folder, key, about, work, scratch)
-                    for file in scratch:
-                        (folder / file).unlink(missing_ok=True)
+                    for one in scratch:
+                        _delete(folder / one)
             if reused:
                 processes.broadcast(True)
         processes.barrier()
@@ -206,10 +205,18 @@ def _make(
     seconds = time.perf_counter() - start
     sweep(folder)
     flush(folder)
-    names = [name for name in _files(folder) if name not in scratch]
+    names = [name for name in _files(folder) if PurePosixPath(name).parts[0] not in scratch]
     files = {name: [(folder / name).stat().st_size, digest_of(folder / name)] for name in names}
     record = {**about, "key": key, "result": result, "seconds": seconds, "files": files}
     write_file(folder / RECORD, to_text(record))
+
+
+def _delete(path: Path) -> None:
+    """A file, a folder with all that is in it, or nothing."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _finished(folder: Path) -> bool:

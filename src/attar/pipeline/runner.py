@@ -12,7 +12,6 @@ from attar.network.weights import digest, load_weights, save_weights
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.step import Step, Tools
 from attar.pipeline.trained import Trained
-from attar.pipeline.training_step import CHECKPOINT
 from attar.processes import rank
 from attar.quantization.edit import Quantize
 
@@ -88,7 +87,7 @@ def _run(
         work,
         version=step.version,
         parents=parents,
-        checkpoint=CHECKPOINT,
+        scratch=step.scratch,
         collective=step.collective,
     )
     after = load_model(node.folder, allow, seed=tools.seed)

@@ -41,10 +41,12 @@ class Step(Section):
         use: What the step is called in a recipe, and its result in a run.
         version: Part of the key of its results: raise it when the same fields come to mean another computation.
         collective: Whether several processes that do one run together share the work of the step.
+        scratch: Files and folders by which a step that was killed goes on, and that are no part of its result.
     """
 
     version: ClassVar[int] = 1
     collective: ClassVar[bool] = False
+    scratch: ClassVar[tuple[str, ...]] = ()
     use: str
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
@@ -180,6 +182,7 @@ class Tools:
         title: Of that work.
         folder: Where a training may keep its checkpoint; None for nowhere.
         float_student: The model as it was before it was quantized, where it was.
+        times: Where measured times of layers are kept for all steps of a run; None for nowhere.
     """
 
     dataset: Dataset
@@ -199,6 +202,7 @@ class Tools:
     title: str = "step"
     folder: Path | None = None
     float_student: Model | None = None
+    times: Path | None = None
 
     @cached_property
     def key(self) -> Mapping[str, Any]:

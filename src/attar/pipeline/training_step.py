@@ -34,6 +34,7 @@ class TrainingStep(Step):
     """A step in which the student is trained."""
 
     collective: ClassVar[bool] = True
+    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT,)
     training: TrainingSettings | None = Field(
         None, description="how; what it leaves out is as student.training has it, and all of it if it is left out"
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 Kind = Literal["channels", "units", "heads", "embedding"]
 """What one unit of a group is: a feature map, a neuron, an attention head, a number of an embedding."""
@@ -95,6 +98,45 @@ class Groups:
     groups: tuple[Group, ...]
     untouched: dict[str, str]
 
+    def without(self, removed: Mapping[str, Collection[int]]) -> Groups:
+        """The groups of the network once some units are gone, numbered anew; a group without units is none.
+
+        Args:
+            removed: For each group that loses some, which of its units.
+        """
+        gone_from: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for group in self.groups:
+            parts: tuple[Slot | Consumer, ...] = (*group.slots, *group.consumers)
+            for part in parts:
+                gone = gone_from[_place(part)]
+                for unit in removed.get(group.name, ()):
+                    gone.update(part.positions[unit])
+        moved = {place: sorted(gone) for place, gone in gone_from.items() if gone}
+        left = []
+        for group in self.groups:
+            lost = set(removed.get(group.name, ()))
+            units = [unit for unit in range(group.units) if unit not in lost]
+            if units:
+                slots = tuple(_renumbered(slot, units, moved) for slot in group.slots)
+                consumers = tuple(_renumbered(one, units, moved) for one in group.consumers)
+                left.append(replace(group, units=len(units), slots=slots, consumers=consumers))
+        return replace(self, groups=tuple(left))
+
     def named(self) -> dict[str, Group]:
         """The groups by their names."""
         return {group.name: group for group in self.groups}
+
+
+Part = TypeVar("Part", Slot, Consumer)
+
+
+def _place(part: Slot | Consumer) -> tuple[str, int]:
+    """The axis on which its positions lie; that of a layer's input is none of a tensor's."""
+    return (part.tensor, part.axis) if isinstance(part, Slot) else (f"input of {part.layer}", part.axis)
+
+
+def _renumbered(part: Part, units: Sequence[int], gone: Mapping[tuple[str, int], Sequence[int]]) -> Part:
+    """A part with some of its units, its positions counted without those that are gone."""
+    without = gone.get(_place(part), ())
+    kept = (part.positions[unit] for unit in units)
+    return replace(part, positions=tuple(tuple(one - bisect_left(without, one) for one in its) for its in kept))

@@ -72,6 +72,9 @@ class Callback:
     def after_epoch(self, state: TrainState) -> None:
         """After each epoch, before validation."""
 
+    def after_rebuild(self, state: TrainState) -> None:
+        """After the student got another shape in the middle of the training, before it is used again."""
+
     def rebuild(self, model: nn.Module) -> None:
         """Resume: bring a network of the shape that the student had at first into the shape that it had at last.
 
@@ -98,6 +101,7 @@ class Hooks:
     before_step: tuple[Hook, ...]
     after_step: tuple[Hook, ...]
     after_epoch: tuple[Hook, ...]
+    after_rebuild: tuple[Hook, ...]
     rebuild: tuple[Edit, ...]
 
     @classmethod
@@ -108,4 +112,5 @@ class Hooks:
             empty = getattr(Callback, name)
             return tuple(getattr(one, name) for one in callbacks if getattr(type(one), name) is not empty)
 
-        return cls(*map(defined, ("on_start", "before_step", "after_step", "after_epoch", "rebuild")))
+        names = ("on_start", "before_step", "after_step", "after_epoch", "after_rebuild", "rebuild")
+        return cls(*map(defined, names))

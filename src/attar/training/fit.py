@@ -400,6 +400,7 @@ class _Run:
         self.loop.best_is_edited, self.loop.shape_epoch = True, self.loop.epoch
         self.parameters = list(self.train_module.parameters())
         self.forward_pass.follow_shapes()
+        self._call(self.hooks.after_rebuild)
 
     # -- several processes -------------------------------------------------------------------------------------------
 
