@@ -34,7 +34,6 @@ WORDS = {
     "hears": "teacher",
     "imitate": "distill, train",
     "imitated": "transfer_set",
-    "kept": "named after what it holds: cached, remaining, chosen",
     "learners": "train_module",
     "lenders": "reuse_from",
     "lesson": "transfer_set, labeled_rows",

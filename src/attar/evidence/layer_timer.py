@@ -160,7 +160,9 @@ def time_network(path: Path, rows: Inputs, *, threads: int = 1, seconds: float =
     one = np.zeros((1, 1), np.float32)
     added = min(time for _, time in _profile(_model(chain, [], one, 5), {"x": one}, threads, 100))
     at_work = [(operator, max(0.0, time - added)) for operator, time in kernels]
-    share = sum(time for operator, time in at_work if operator not in _LAYERS) / sum(time for _, time in at_work)
+    others = sum(time for operator, time in at_work if operator not in _LAYERS)
+    # Of a network so small that no kernel takes longer than profiling does, all is called layers.
+    share = others / max(sum(time for _, time in at_work), 1e-9)
     computing = max(0.0, total - fixed)
     unit_ms = raced.latencies["reference"].median_ms / _COPIES
     return NetworkTime(total, computing * (1 - share), computing * share, unit_ms)

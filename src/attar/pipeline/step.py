@@ -24,6 +24,7 @@ from attar.models.model import Model
 from attar.network.spec import Spec
 from attar.pipeline.section import Section
 from attar.pipeline.trained import Trained
+from attar.pipeline.turns import Turns
 from attar.tasks.task import metric_of
 from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
@@ -182,7 +183,7 @@ class Tools:
         title: Of that work.
         folder: Where a training may keep its checkpoint; None for nowhere.
         float_student: The model as it was before it was quantized, where it was.
-        times: Where measured times of layers are kept for all steps of a run; None for nowhere.
+        turns: By which those that train let others measure, and where what was measured is kept; None for a step alone.
     """
 
     dataset: Dataset
@@ -202,7 +203,7 @@ class Tools:
     title: str = "step"
     folder: Path | None = None
     float_student: Model | None = None
-    times: Path | None = None
+    turns: Turns | None = None
 
     @cached_property
     def key(self) -> Mapping[str, Any]:

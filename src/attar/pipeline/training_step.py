@@ -120,7 +120,7 @@ class TrainingStep(Step):
                     callbacks=callbacks,
                     checkpoint_file=None if tools.folder is None else tools.folder / CHECKPOINT,
                     fabric=make_fabric(tools.device, settings.precision),
-                    progress=tools.progress,
+                    progress=tools.progress if tools.turns is None else tools.turns.training(tools.progress),
                     title=tools.title,
                 )
         except BadInput:

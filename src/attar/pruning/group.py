@@ -106,11 +106,11 @@ class Groups:
         """
         gone_from: dict[tuple[str, int], set[int]] = defaultdict(set)
         for group in self.groups:
-            parts: tuple[Slot | Consumer, ...] = (*group.slots, *group.consumers)
-            for part in parts:
-                gone = gone_from[_place(part)]
+            axes: tuple[Slot | Consumer, ...] = (*group.slots, *group.consumers)
+            for axis in axes:
+                gone = gone_from[_place(axis)]
                 for unit in removed.get(group.name, ()):
-                    gone.update(part.positions[unit])
+                    gone.update(axis.positions[unit])
         moved = {place: sorted(gone) for place, gone in gone_from.items() if gone}
         left = []
         for group in self.groups:
@@ -119,7 +119,8 @@ class Groups:
             if units:
                 slots = tuple(_renumbered(slot, units, moved) for slot in group.slots)
                 consumers = tuple(_renumbered(one, units, moved) for one in group.consumers)
-                left.append(replace(group, units=len(units), slots=slots, consumers=consumers))
+                sizes = tuple(replace(one, counts=tuple(one.counts[unit] for unit in units)) for one in group.sizes)
+                left.append(replace(group, units=len(units), slots=slots, consumers=consumers, sizes=sizes))
         return replace(self, groups=tuple(left))
 
     def named(self) -> dict[str, Group]:
@@ -127,16 +128,16 @@ class Groups:
         return {group.name: group for group in self.groups}
 
 
-Part = TypeVar("Part", Slot, Consumer)
+OnAxis = TypeVar("OnAxis", Slot, Consumer)
 
 
-def _place(part: Slot | Consumer) -> tuple[str, int]:
+def _place(one: Slot | Consumer) -> tuple[str, int]:
     """The axis on which its positions lie; that of a layer's input is none of a tensor's."""
-    return (part.tensor, part.axis) if isinstance(part, Slot) else (f"input of {part.layer}", part.axis)
+    return (one.tensor, one.axis) if isinstance(one, Slot) else (f"input of {one.layer}", one.axis)
 
 
-def _renumbered(part: Part, units: Sequence[int], gone: Mapping[tuple[str, int], Sequence[int]]) -> Part:
-    """A part with some of its units, its positions counted without those that are gone."""
-    without = gone.get(_place(part), ())
-    kept = (part.positions[unit] for unit in units)
-    return replace(part, positions=tuple(tuple(one - bisect_left(without, one) for one in its) for its in kept))
+def _renumbered(given: OnAxis, units: Sequence[int], gone: Mapping[tuple[str, int], Sequence[int]]) -> OnAxis:
+    """With some of the units, positions counted without those that are gone."""
+    without = gone.get(_place(given), ())
+    kept = (given.positions[unit] for unit in units)
+    return replace(given, positions=tuple(tuple(one - bisect_left(without, one) for one in its) for its in kept))

@@ -113,8 +113,8 @@ class Latency:
             for group in layer.inputs.groups | layer.outputs.groups:
                 self._of[group].append(layer)
         self.unit_ms = measured[0][1].unit_ms
-        parts = np.array([[self._sum(layers, kept, 1).item(), activations.total(kept), 1.0] for kept, _ in measured])
-        weights = self.unit_ms * _fitted(parts, [one for _, one in measured])
+        terms = np.array([[self._sum(layers, kept, 1).item(), activations.total(kept), 1.0] for kept, _ in measured])
+        weights = self.unit_ms * _fitted(terms, [one for _, one in measured])
         self.scale, self.others, self.fixed = map(float, weights)
 
     def calibrated(self, measured: NetworkTime, kept: Kept) -> Latency:
@@ -159,23 +159,23 @@ _TRUST = 0.1
 """How much the division of the first network's time weighs beside a measurement."""
 
 
-def _fitted(parts: Floats, measured: Sequence[NetworkTime]) -> Floats:
-    """How many units of the reference each part counts for, so that the parts of each network add up to its time.
+def _fitted(terms: Floats, measured: Sequence[NetworkTime]) -> Floats:
+    """How many units of the reference each term counts for, so that the terms of each network add up to its time.
 
-    Least squares of relative errors without negative weights. Few networks do not say which part is to blame: then the
+    Least squares of relative errors without negative weights. Few networks do not say which term is to blame: then the
     division of the first one's time, which was measured, stays as far as it can.
 
     Args:
-        parts: ``[networks, 3]``: the table's sum over layers, activations, 1.
+        terms: ``[networks, 3]``: the table's sum over layers, activations, 1.
         measured: What each network took.
     """
     first = measured[0]
     divided = np.array([first.layers, first.others, max(0.0, first.total - first.layers - first.others)])
-    scales = np.where(parts[0] > 0, parts[0], 1.0)
+    scales = np.where(terms[0] > 0, terms[0], 1.0)
     # Unknown are the shares of the first network's time.
     times = np.array([one.total for one in measured])
-    rows = parts / scales * (first.total / times)[:, None]
+    rows = terms / scales * (first.total / times)[:, None]
     rows = np.concatenate([rows, _TRUST * np.eye(3)])
     shares, _ = nnls(rows, np.concatenate([np.ones(len(times)), _TRUST * divided / first.total]))
-    found: Floats = np.where(parts[0] > 0, shares * first.total / scales, 0.0)
+    found: Floats = np.where(terms[0] > 0, shares * first.total / scales, 0.0)
     return found

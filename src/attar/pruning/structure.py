@@ -56,8 +56,8 @@ class Structure:
         """
         shares = _shares(groups)
         axes = {
-            _plain(name): tuple(
-                Axis(length, shares.get((_plain(name), axis), ())) for axis, length in enumerate(one.shape)
+            _unparametrized(name): tuple(
+                Axis(length, shares.get((_unparametrized(name), axis), ())) for axis, length in enumerate(one.shape)
             )
             for name, one in network.named_parameters(remove_duplicate=False)
         }
@@ -70,7 +70,7 @@ class Structure:
             Product(prod(_size_after(layer.shape)), (layer.outputs,))  # one number a position and channel
             for layer in layers
         )
-        weights = {_plain(name): axes[_plain(name)] for name, _ in network.named_parameters()}
+        weights = {_unparametrized(name): axes[_unparametrized(name)] for name, _ in network.named_parameters()}
         return cls({one.name: one.units for one in groups.groups}, weights, work, layers, given)
 
     def parameters(self) -> Products:
@@ -94,7 +94,7 @@ class Structure:
         return Latency(self.layers, self.activations(), time, [({}, measured)])
 
 
-def _plain(name: str) -> str:
+def _unparametrized(name: str) -> str:
     """The name of a parameter without a parametrization on it."""
     return re.sub(r"\.parametrizations\.(\w+)\.original\d*$", r".\1", f".{name}")[1:]
 
@@ -105,7 +105,7 @@ def _shares(groups: Groups) -> dict[tuple[str, int], tuple[tuple[str, int, float
     for group in groups.groups:
         for slot in group.slots:
             positions = sum(map(len, slot.positions)) / group.units
-            found[_plain(slot.tensor), slot.axis].append((group.name, group.units, positions))
+            found[_unparametrized(slot.tensor), slot.axis].append((group.name, group.units, positions))
     return {place: tuple(shares) for place, shares in found.items()}
 
 
@@ -147,7 +147,7 @@ def _work(
         if isinstance(module, nn.MultiheadAttention):
             yield from _attention_work(name, macs, axes, calls)
             continue
-        own = [axes[f"{start}{_plain(one)}"] for one in _own(module)]
+        own = [axes[f"{start}{_unparametrized(one)}"] for one in _own(module)]
         if weights := [one for one in own if len(one) > 1]:
             numbers = sum(prod(axis.length for axis in one) for one in weights)
             yield from (Product(macs / numbers, one) for one in weights)

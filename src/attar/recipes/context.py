@@ -17,6 +17,7 @@ from attar.data.views import Views
 from attar.errors import must
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
+from attar.pipeline.turns import Turns
 from attar.pipeline.workers import Workers
 from attar.quantization.attach import dequantize, is_quantized
 from attar.recipes.checks import check_paths
@@ -71,6 +72,7 @@ class Context:
             "device": self.device,
             "threads": self.threads,
             "progress": self.progress,
+            "turns": Turns(self.nodes.folder / "times"),
         }
         return Tools(**(given | rest))  # type: ignore[arg-type]
 

@@ -116,8 +116,8 @@ def difference_margin(values_a: NDArray[Any], values_b: NDArray[Any], *, root: b
         >>> difference_margin(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])).__round__(4)
         0.4244
     """
-    parts = [np.asarray(values, np.float64) for values in (values_a, values_b)]
+    both = [np.asarray(values, np.float64) for values in (values_a, values_b)]
     if root:
         # A mean of 0 has no spread, and nothing to divide.
-        parts = [values / (2 * math.sqrt(float(values.mean())) or 1.0) for values in parts]
-    return 1.96 * float((parts[0] - parts[1]).std()) / math.sqrt(len(parts[0]))
+        both = [values / (2 * math.sqrt(float(values.mean())) or 1.0) for values in both]
+    return 1.96 * float((both[0] - both[1]).std()) / math.sqrt(len(both[0]))

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
+from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 
-STEPS = {"distill": Distill, "quantize": Quantize, "correct": Correct}
+STEPS = {"distill": Distill, "prune": Prune, "quantize": Quantize, "correct": Correct}
 """Every step, by the name that ``use`` gives."""
 
-AnyStep = Annotated[Distill | Quantize | Correct, Field(discriminator="use")]
+AnyStep = Annotated[Distill | Prune | Quantize | Correct, Field(discriminator="use")]
 """One table of ``student.steps``."""

@@ -1,0 +1,159 @@
+"""The step that prunes: it reaches its target, what is left is rebuilt from its spec, a crash changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from attar.data.datasets import load
+from attar.data.split import Dataset
+from attar.data.views import UNCHANGED
+from attar.errors import BadInput
+from attar.models.model import Model, load_model, save_model
+from attar.network.cost import cost
+from attar.network.spec import Spec
+from attar.network.weights import digest
+from attar.pipeline.pruner import Plan
+from attar.pipeline.step import Tools
+from attar.pipeline.steps.prune import Prune
+from attar.pipeline.steps.quantize import Quantize
+from attar.pipeline.turns import Turns
+from attar.pruning.edit import Prune as PruneEdit
+from attar.training.losses.outputs import HardLabels
+from attar.training.objective import Objective, Term
+from attar.training.settings import Training
+
+CONVNET = Spec("attar.network.architectures:convnet", {"classes": 10, "widths": [6, 8]})
+TRAINING = Training(epochs=2, batch_size=32, learning_rate=0.05, checkpoint_seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def tools() -> Tools:
+    digits = load("digits")
+    few = Dataset(digits.name, digits.train.rows(slice(0, 320)), digits.validation, digits.test, digits.source)
+    return Tools(dataset=few, dataset_key="digits", views=UNCHANGED)
+
+
+@pytest.fixture
+def model() -> Model:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Model(CONVNET.build().eval(), CONVNET)
+
+
+def step(**fields: Any) -> Prune:
+    table = {"use": "prune", "to": {"macs": "0.4x"}, "every": 3, **fields}
+    return Prune.model_validate(table).completed(Objective({"hard": Term(loss=HardLabels())}), TRAINING)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("what", ["macs", "bytes", "parameters", "activations"])
+def test_it_comes_down_to_its_target_and_says_what_is_left(
+    what: str, tools: Tools, model: Model, tmp_path: Path
+) -> None:
+    made = step(to={what: "0.6x"}).run(model, tools)
+    facts = made.facts["prune"]
+    assert facts["cost"] <= facts["target"] == pytest.approx(0.6 * facts["full"])
+    assert sum(one["units"] for one in facts["course"]) == sum(one["units"] - one["kept"] for one in facts["groups"])
+    save_model(made.model, tmp_path)
+    again = load_model(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.module(tools.example), made.model.module(tools.example))
+    if what == "macs":
+        assert cost(made.model.module, tools.example).macs == facts["cost"]
+        assert cost(model.module, tools.example).macs == facts["full"]
+
+
+@pytest.mark.parametrize("select", ["knapsack", "greedy"])
+def test_a_killed_training_goes_on_to_the_same_network(select: str, tools: Tools, model: Model, tmp_path: Path) -> None:
+    whole = step(select=select).run(model, replace(tools, folder=tmp_path / "whole"))
+    for stop in (4, 11):  # between removals, and after the last one
+
+        @contextmanager
+        def killed(title: str, total: int, stop: int = stop) -> Iterator[Callable[[int], None]]:
+            done = 0
+
+            def advance(steps: int) -> None:
+                nonlocal done
+                done += steps
+                if done >= stop:
+                    raise KeyboardInterrupt
+
+            yield advance
+
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        with pytest.raises(KeyboardInterrupt):
+            step(select=select).run(model, replace(tools, folder=folder, progress=killed))
+        again = step(select=select).run(model, replace(tools, folder=folder))
+        assert digest(again.model.module) == digest(whole.model.module)
+        assert again.facts == whole.facts
+
+
+def test_measured_latency_is_predicted_from_a_table_that_the_run_keeps(
+    tools: Tools, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attar.pruning.latency import NetworkTime
+
+    macs: list[int] = []
+
+    def timed(network: nn.Module) -> NetworkTime:  # as long as it has multiply-adds
+        macs.append(cost(network, tools.example).macs)
+        return NetworkTime(total=1 + macs[-1] / 1e4, layers=macs[-1] / 1e4, others=0.0, unit_ms=1.0)
+
+    monkeypatch.setattr("attar.pipeline.costs.Measured._timed", lambda _, network: timed(network))
+    monkeypatch.setattr(
+        "attar.evidence.layer_timer.LayerTimer.__call__",
+        lambda _, shape, cells: [math.prod(shape.size) * max(1, a) * max(1, b) / 1e4 for a, b in cells],
+    )
+    made = step(to={"latency": "0.7x"}).run(model, replace(tools, turns=Turns(tmp_path / "times")))
+    facts = made.facts["prune"]
+    assert facts["measured"][-1]["measured_ms"] <= 1.02 * facts["target"]
+    assert len(macs) == len(facts["measured"]) >= 2
+    assert [file.suffix for file in (tmp_path / "times").iterdir() if file.suffix] == [".json"]
+
+
+def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Tools, model: Model) -> None:
+    with pytest.raises(
+        BadInput, match=r"macs = '0\.001x', and with one unit left in each of its 2 groups .* Give at least 0\.0\dx"
+    ):
+        step(to={"macs": "0.001x"}).run(model, tools)
+
+
+def test_a_rule_that_protects_nothing_and_a_network_without_groups_are_told(tools: Tools) -> None:
+    with pytest.raises(BadInput, match="protect"):
+        step(protect=["nothing.*"]).check(CONVNET, tools.dataset)
+    with pytest.raises(BadInput, match="nothing that can be pruned"):
+        step(protect=["*"]).check(CONVNET, tools.dataset)
+
+
+def test_low_bit_formats_come_after_it(tools: Tools, model: Model) -> None:
+    quantized = Quantize.model_validate({"use": "quantize", "weights": {"use": "uniform", "bits": 4}}).run(model, tools)
+    with pytest.raises(BadInput, match="step prune before the step quantize"):
+        step().run(quantized.model, tools)
+    pruned = step().run(model, tools).model
+    made = Quantize.model_validate({"use": "quantize", "weights": {"use": "uniform", "bits": 4}}).run(pruned, tools)
+    assert [type(edit).__name__ for edit in made.model.spec.edits][-1] == "Quantize"
+    assert any(isinstance(edit, PruneEdit) for edit in made.model.spec.edits)
+
+
+def test_a_target_is_one_thing() -> None:
+    for to in ({}, {"macs": "0.5x", "bytes": "0.5x"}):
+        with pytest.raises(ValueError, match="must name one of latency, macs"):
+            step(to=to)
+    with pytest.raises(ValueError, match="beta is for"):
+        step(beta=0.1)
+
+
+def test_the_plan_takes_much_at_first_and_ends_at_the_target() -> None:
+    plan = Plan.gradual(100.0, 20.0, last=40, every=10)
+    assert plan.steps == (10, 20, 30, 40)
+    assert plan.costs == pytest.approx((20 + 80 * 0.75**3, 20 + 80 * 0.5**3, 20 + 80 * 0.25**3, 20.0))
+    assert Plan.gradual(100.0, 20.0, last=3, every=10).steps == (3,)
