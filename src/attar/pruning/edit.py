@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from attar.errors import NothingMatched, Words, must, near
+from attar.pruning.attention import open_attention_
 from attar.pruning.group import Group, Groups
 from attar.pruning.removed import replacement
 
@@ -90,6 +91,8 @@ class Prune:
             _check_number(name, size, layers)
         for name in (*self.emptied, *self.constant):
             replacement(name, layers.get(name), name in self.emptied)
+        if any(isinstance(layers[name.rpartition(".")[0]], nn.MultiheadAttention) for name in cut):
+            open_attention_(network)
         for name, tensor in cut.items():
             layer_name, _, attribute = name.rpartition(".")
             layer = layers[layer_name]

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from torch import Tensor, nn
 
 from attar.errors import BadInput, Words, must, near
+from attar.pruning.attention import Attention
 from attar.pruning.group import Consumer, Group, Groups, Kind, Size, Slot
 from attar.pruning.influence import Influence, Probe, Source
 from attar.pruning.layers import Blocks, blocks, ends
@@ -26,6 +27,7 @@ def find_groups(network: nn.Module, example: Tensor, protect: Sequence[str] = ()
     What two units act on together, they share; units that share something go together, such as the channels that a
     residual connection adds. Each group is then tried: with units of it taken out, a network with other weights must
     give what it gives with a mask of 0 on them. What does not stand this is no group, and is named with the reason.
+    Heads of `torch.nn.MultiheadAttention` are found once `attar.pruning.attention.open_attention_` has opened it.
 
     Args:
         network: Takes one tensor; not changed.
@@ -161,7 +163,25 @@ def _candidates(values: nn.Module, probe: Probe, protected: dict[str, str]) -> t
             groups.append(_group(names, own, acting, layers))
         else:
             untouched |= dict.fromkeys((name for name in names if not influences[name][0].is_parameter), reason)
+    for name in probe.attentions:
+        if name in protected:
+            untouched[name] = f"it is protected by the rule {protected[name]!r}"
+        else:
+            groups.append(_heads(name, layers[name]))
     return groups, untouched
+
+
+def _heads(name: str, layer: nn.Module) -> Group:
+    """The heads of torch's attention."""
+    assert isinstance(layer, Attention)
+    prefix = f"{name}." if name else ""
+    last = f"{prefix}out_proj"
+    size = layer.head_dim
+    taken = tuple(tuple(range(start, start + size)) for start in range(0, layer.num_heads * size, size))
+    slots = [Slot(prefix + tensor, 0, positions) for tensor, positions in layer.head_positions().items()]
+    slots.append(Slot(f"{last}.weight", 1, taken))
+    sizes = (Size(name, "num_heads", (1,) * len(taken)), Size(last, "in_features", (size,) * len(taken)))
+    return Group(name, "heads", len(taken), tuple(slots), (Consumer(last, -1, taken),), (name,), sizes)
 
 
 def _parameter(name: str, values: nn.Module, probe: Probe) -> tuple[Source, Influence] | None:

@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves, tree_map
 
 from attar.network.copying import copied
+from attar.pruning.attention import Attention
 from attar.pruning.layers import Ends, blocks, ends, normalizes_across
 
 MOST_MIXED = 4096
@@ -75,7 +76,7 @@ class Probe:
         parameters: Names of parameters that modules of the user's own use themselves.
         passing: The layers with blocks, such as normalizations, that pass units on.
         opaque: Layers whose sizes stay, and why.
-        mixing: Layers that normalize across units, in the order in which they are called.
+        attentions: Names of attention whose heads can go.
     """
 
     def __init__(self, network: nn.Module, example: Tensor, seed: int = 0) -> None:
@@ -101,11 +102,11 @@ class Probe:
         free = [name for name in calls if name not in self.opaque]
         self.sources = [Source(name, end.outputs, end.axis) for name in free if (end := ends(self._layers[name]))]
         self.passing = [name for name in free if blocks(self._layers[name])]
-        self.mixing = [name for name in calls if normalizes_across(self._layers[name])]
+        self.attentions = [name for name in free if isinstance(self._layers[name], Attention)]
         self.parameters = [
             f"{name}.{attribute}" if name else attribute
             for name, layer in self._layers.items()
-            if name not in self.opaque and _is_users_own(layer)
+            if name not in self.opaque and _is_users_own(layer) and not isinstance(layer, Attention)
             for attribute, parameter in layer._parameters.items()
             if parameter is not None and parameter.is_floating_point()
         ]
@@ -371,4 +372,6 @@ def _opaque(layers: Mapping[str, nn.Module]) -> dict[str, str]:
             found[name] = f"it shares weights with {tied[0]!r}"
         elif not known and not _is_users_own(layer):
             found[name] = f"nothing is known of the sizes of {type(layer).__name__}"
+            if type(layer) is nn.MultiheadAttention:
+                found[name] = "its heads cannot be seen before open_attention_ has opened it"
     return found
