@@ -19,6 +19,7 @@ from attar.errors import BadInput
 from attar.network import architectures
 from attar.network.copying import copied
 from attar.network.evaluating import evaluating
+from attar.network.forward import output_of
 from attar.network.named import Named
 from attar.network.scaled_outputs import ScaledOutputs
 from attar.network.standardize import Standardize
@@ -209,6 +210,18 @@ class Several(nn.Module):
         return {"logits": self.last(features), "features": features}
 
 
+@dataclass
+class Logits:
+    logits: Tensor
+
+
+class Described(nn.Sequential):
+    """Gives an object that holds its logits."""
+
+    def forward(self, x: Tensor) -> Logits:
+        return Logits(super().forward(x))
+
+
 class PaddedShortcut(nn.Module):
     """Adds maps of 4 channels to maps of 6, with nothing in the other 2."""
 
@@ -393,6 +406,9 @@ CASES = {
     "counting": Case(Counting, noise(2, 1, 4, 4), {"conv": ("channels", 6)}, {"last": OUT}),
     "shuffled": Case(Shuffled, noise(2, 1, 4, 4), {"first": ("channels", 4)}, {"last": OUT}),
     "several": Case(Several, noise(2, 4), {"first": ("units", 6)}, {"second": OUT, "last": OUT}),
+    "described": Case(
+        lambda: Described(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), noise(2, 4), {"0": ("units", 6)}, {"2": OUT}
+    ),
     "padded": Case(
         PaddedShortcut,
         noise(2, 1, 4, 4),
@@ -488,7 +504,7 @@ def test_every_layer_with_units_is_in_a_group_or_named_with_a_reason(name):
 def output(network: nn.Module, example: Tensor) -> Tensor:
     with evaluating(network):
         given = network(example.clone())
-    return given["logits"] if isinstance(given, dict) else given
+    return output_of(given, "the network")
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.groups])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import chain
 from typing import Any
 
@@ -289,7 +289,9 @@ def _layers(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def tensors(output: object) -> list[Tensor]:
-    """All tensors in what a network gives."""
+    """All tensors in what a network gives, or takes."""
+    if is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, one.name) for one in fields(output)]
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
