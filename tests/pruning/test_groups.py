@@ -682,6 +682,13 @@ def test_an_example_on_which_the_network_does_not_run_is_an_error():
         find_groups(architectures.mlp(4, 2), torch.ones(1, 5))
 
 
+def test_a_network_that_torch_compiles_is_refused():
+    network = nn.Module()
+    network._orig_mod = architectures.mlp(4, 2)  # what torch.compile makes, which takes seconds to import
+    with pytest.raises(BadInput, match="network of find_groups must be one that is not compiled; got one that is"):
+        find_groups(network, torch.ones(1, 4))
+
+
 def test_groups_are_found_inside_of_wrappers():
     wrapped = ScaledOutputs(Standardize(architectures.mlp(4, 2, [5]), 0.5, 2.0), torch.zeros(2), torch.ones(2))
     found = find_groups(wrapped, torch.rand(2, 4))

@@ -19,6 +19,9 @@ from attar.pruning.verify import Verifier, stirred
 _ROWS = 8
 """Examples at most on which groups are tried."""
 
+_MANY = 500
+"""Numbers of one example with which no second one is needed to see what acts on what."""
+
 
 def find_groups(network: nn.Module, example: Tensor, protect: Sequence[str] = ()) -> Groups:
     """Which channels, units and heads of a network can be removed, each with all that goes with it.
@@ -36,7 +39,7 @@ def find_groups(network: nn.Module, example: Tensor, protect: Sequence[str] = ()
             their outputs. They may lose inputs.
 
     Raises:
-        BadInput: If the network does not run on the example, or a name of ``protect`` fits nothing.
+        BadInput: If the network does not run on the example or is compiled, or a name of ``protect`` fits nothing.
 
     Example:
         >>> import torch
@@ -47,13 +50,15 @@ def find_groups(network: nn.Module, example: Tensor, protect: Sequence[str] = ()
         >>> found.untouched
         {'3': 'its units are outputs of the network'}
     """
+    if any("_orig_mod" in layer._modules for layer in network.modules()):  # as torch.compile wraps it
+        raise must("network", "find_groups", "one that is not compiled", Words("one that is"), "Compile it afterwards")
     protected = _protected(network, protect)
     values = stirred(network)
     device = next((parameter.device for parameter in network.parameters()), example.device)
     inputs = (example.float() if example.is_floating_point() else example)[:_ROWS].to(device)
     try:
-        # What acts on what is seen with few rows, and the runs are many.
-        probe = Probe(values, inputs[:2])
+        # What acts on what is seen with few numbers, and the runs are many.
+        probe = Probe(values, inputs[: 1 if inputs[:1].numel() >= _MANY else 2])
     except BadInput:
         raise
     except Exception as error:
