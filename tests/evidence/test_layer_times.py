@@ -11,6 +11,7 @@ import pytest
 from attar.errors import CorruptFile
 from attar.evidence.layer_times import LayerTimes
 from attar.pruning.latency import LayerShape
+from attar.records import to_text
 
 SHAPE = LayerShape("Conv", (8, 8), (3, 3), (1, 1), (1, 1), (1, 1), 1, 512, 512)
 SMALL = replace(SHAPE, inputs=32, outputs=32)
@@ -119,6 +120,29 @@ def test_a_damaged_table_is_refused(tmp_path: Path):
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text().replace("3, 5", "3, 6").replace("3,5", "3,6"))
     with pytest.raises(CorruptFile, match=r"is not what was written.*Remove it; it is measured again"):
+        LayerTimes(Fake(stairs), HERE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        None,
+        "text",
+        [3],
+        [{"layer": {}}],
+        [{"layer": {}, "times": [[1, 2]]}],
+        [{"layer": {}, "times": [[1, 2, 0.0]]}],
+        [{"layer": {}, "times": [[1, 2, "nan"]]}],
+        [{"layer": {}, "times": [["x", 2, 1.0]]}],
+    ],
+)
+def test_a_record_of_something_else_is_refused(tmp_path: Path, layers: object):
+    table = LayerTimes(Fake(stairs), HERE, tmp_path)
+    ask(table, SMALL, (3, 5))
+    table.keep()
+    (file,) = tmp_path.iterdir()
+    file.write_text(to_text({"layers": layers}))
+    with pytest.raises(CorruptFile, match=r"is no table of times of layers\. Remove it; it is measured again\."):
         LayerTimes(Fake(stairs), HERE, tmp_path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -181,9 +182,11 @@ class LayerTimes:
         try:
             for one in record["layers"]:
                 read = {(int(inputs), int(outputs)): float(time) for inputs, outputs, time in one["times"]}
+                if not all(0 < time < math.inf for time in read.values()):
+                    raise ValueError("a time that cannot be")
                 self._times[_text(one["layer"])] = read | self._times.get(_text(one["layer"]), {})
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFile(f"{self._path} is no table of layers' times. {_REMEDY}.") from error
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+            raise CorruptFile(f"{self._path} is no table of times of layers. {_REMEDY}.") from error
 
 
 def _key(shape: LayerShape) -> str:
