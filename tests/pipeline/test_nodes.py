@@ -113,7 +113,7 @@ def test_only_what_is_resumable_survives_a_kill(tmp_path: Path) -> None:
         write_file(folder / "model.onnx", "whole")
         return {}
 
-    settings: dict[str, Any] = {"resumable": ["store"], "checkpoint": "checkpoint"}
+    settings: dict[str, Any] = {"resumable": ["store"], "scratch": ["checkpoint"]}
     with pytest.raises(KeyboardInterrupt):
         Nodes(tmp_path).node("a", {}, killed, **settings)
     node = Nodes(tmp_path).node("a", {}, resumed, **settings)

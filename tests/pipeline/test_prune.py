@@ -122,7 +122,8 @@ def test_measured_latency_is_predicted_from_a_table_that_the_run_keeps(
 
 def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Tools, model: Model) -> None:
     with pytest.raises(
-        BadInput, match=r"macs = '0\.001x', and with one unit left in each of its 2 groups .* Give at least 0\.0\dx"
+        BadInput,
+        match=r"macs = '0\.001x', and with no more than one unit left in each of its 2 groups .* Give at least 0\.0\dx",
     ):
         step(to={"macs": "0.001x"}).run(model, tools)
 

@@ -93,6 +93,19 @@ def against_labels(task: Task) -> Objective:
     return Objective({"hard": _term(task.losses.labels)})
 
 
+def usual_objective(task: Task, labels: bool = True) -> Objective:
+    """What a student learns where nothing says it: losses of the task, half against labels, half against the teacher.
+
+    Args:
+        task: Of the data.
+        labels: Whether the student gets them.
+    """
+    if not labels:
+        return Objective({"soft": _term(task.losses.teacher)})
+    tables = {"soft": task.losses.teacher, "hard": task.losses.labels}
+    return Objective({name: _term({**table, "weight": 0.5}) for name, table in tables.items()})
+
+
 def labels_alone(objective: Objective, task: Task) -> Objective:
     """The loss against labels of an objective, at full weight, or that of the task; and nothing else."""
     terms = objective.terms.values()

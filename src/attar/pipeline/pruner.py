@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attar.pruning.cost import Cost, Floats, Kept
 from attar.pruning.edit import Prune, prune
+from attar.pruning.emptied import still_there
 from attar.pruning.group import Groups
 from attar.pruning.importance.importance import Estimate, Importance
 from attar.pruning.select import Selection
@@ -18,8 +19,23 @@ from attar.training.callbacks import Callback, TrainState
 
 log = logging.getLogger(__name__)
 
-Select = Callable[[Mapping[str, Tensor], Cost, float], Selection]
-"""What goes next, from what units are worth, the cost of the network as it is, and a cost to come down to."""
+
+@runtime_checkable
+class Select(Protocol):
+    """Chooses what goes next, as `attar.pruning.select.greedy` does."""
+
+    def __call__(
+        self, worth: Mapping[str, Tensor], cost: Cost, target: float, *, emptied: Collection[str] = ()
+    ) -> Selection:
+        """Choose.
+
+        Args:
+            worth: Of each group's units.
+            cost: Of the network as it is.
+            target: The cost to come down to.
+            emptied: Groups that may lose all units.
+        """
+        ...
 
 
 class Remaining:
@@ -103,7 +119,15 @@ class Pruner(Callback):
     """Removes units on a schedule, until a cost is reached; what goes is chosen anew each time."""
 
     def __init__(
-        self, groups: Groups, importance: Importance, costs: Costs, select: Select, plan: Plan, *, seed: int = 0
+        self,
+        groups: Groups,
+        importance: Importance,
+        costs: Costs,
+        select: Select,
+        plan: Plan,
+        *,
+        emptied: Collection[str] = (),
+        seed: int = 0,
     ) -> None:
         """Begin with nothing removed.
 
@@ -113,10 +137,11 @@ class Pruner(Callback):
             costs: Of the network.
             select: What goes next.
             plan: When, and to which cost.
+            emptied: Groups that may lose all their units.
             seed: Of what the signal draws.
         """
         self.importance, self.costs, self.select, self.plan, self.seed = importance, costs, select, plan, seed
-        self._first = groups
+        self._first, self.emptied = groups, frozenset(emptied)
         self._begin()
 
     def _begin(self) -> None:
@@ -160,7 +185,8 @@ class Pruner(Callback):
         if self._estimate is None or state.step != self._due[len(self.course)][0]:
             return
         goal = self._due[len(self.course)][1]
-        chosen = self.select(self._estimate.per_group(), Remaining(self.costs.cost, self.kept), goal)
+        emptied = [group.name for group in self.groups.groups if group.name in self.emptied]
+        chosen = self.select(self._estimate.per_group(), Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
         self._estimate.remove()
         self._estimate = None
         removed = {name: list(units) for name, units in chosen.removed.items() if units}
@@ -225,5 +251,6 @@ class Pruner(Callback):
         if self._estimate is not None:
             self._estimate.remove()
         self._estimate = None
+        self.groups = still_there(self.groups, state.model)
         if not self.done and self.groups.groups:
             self._estimate = self.importance.start(state.model, self.groups, seed=self.seed)

@@ -46,7 +46,7 @@ def check_task(recipe: Recipe, task: Task) -> None:
 
 def _terms(recipe: Recipe) -> Iterator[tuple[str, Term]]:
     """Each term with its key: those of the recipe and of steps."""
-    for name, term in recipe.objective.items():
+    for name, term in (recipe.objective or {}).items():
         yield f"objective.{name}", term
     for place, step in enumerate(recipe.student.all_steps):
         for name, term in ((isinstance(step, TrainingStep) and step.objective) or {}).items():

@@ -32,7 +32,7 @@ def check_device(recipe: Recipe, device: str) -> None:
     Raises:
         BadInput: If it is not, or does not.
     """
-    for training in (*(training for _, training in recipe.trainings), recipe.teacher.training):
+    for training in (*recipe.all_training, recipe.teacher.training):
         make_fabric(device, training.precision)
 
 

@@ -163,6 +163,7 @@ def plan(
 
 def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan:
     dataset = data_of(recipe, progress)
+    recipe = recipe.completed(dataset.task)
     check_networks(recipe, dataset)
     network = check_steps(recipe, dataset)
     check_room(recipe, dataset, folder)

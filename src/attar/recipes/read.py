@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -88,6 +89,9 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
         changes: ``dotted.key=value`` each, the value written as in TOML; a bare word counts as a string.
         allow: Packages or modules whose functions the recipe may name.
 
+    Returns:
+        The recipe; one without a name has that of its file.
+
     Raises:
         BadInput: If the file is missing or is not TOML, a key is unknown, or a value breaks a rule.
     """
@@ -99,6 +103,7 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
         check_recipe_file(file, ready)
         trust = Trust(file.parent.resolve(), trust.packages)
     document = parsed(file)
+    document.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-") or "recipe")
     for change in changes:
         apply(document, change)
     return from_document(document, str(path), trust)

@@ -75,6 +75,7 @@ def open_run(
                 write_file(folder / ENVIRONMENT, json.dumps(machine(), indent=1))
         start = time.perf_counter()
         dataset = data_of(recipe, progress)
+        recipe = recipe.completed(dataset.task)
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
         context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)

@@ -28,6 +28,8 @@ from attar.pipeline.section import Fraction, Number, Section
 from attar.pipeline.step import Result, Tools
 from attar.pipeline.trained import Trained
 from attar.pipeline.training_step import TrainingStep, training_facts
+from attar.pruning.attention import open_attention_
+from attar.pruning.emptied import may_be_emptied
 from attar.pruning.group import Groups
 from attar.pruning.groups import find_groups
 from attar.pruning.importance.named import IMPORTANCE
@@ -36,6 +38,9 @@ from attar.pruning.structure import Structure
 from attar.quantization.attach import is_quantized
 
 log = logging.getLogger(__name__)
+
+_LOOKED_AT = 16
+"""Examples on which it is seen what the output still depends on."""
 
 _AT_ONCE = 64
 """Examples of a batch whose statistics are taken."""
@@ -112,7 +117,7 @@ class Prune(TrainingStep):
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there is something to remove."""
-        network = spec.build()
+        network = open_attention_(spec.build())
         _refuse_formats(network)
         self._groups(network, dataset.train.floats(slice(0, 1)))
         return spec
@@ -121,19 +126,22 @@ class Prune(TrainingStep):
         """Train a copy of the model, which loses units meanwhile."""
         _refuse_formats(model.module)
         before = tools.score(copied(model.module))
-        groups = self._groups(model.module, tools.example)
-        structure = Structure.of(model.module, groups, tools.example)
-        costs = costs_of(self.to.what, structure, model.module, tools.example, tools.turns)
+        first = open_attention_(copy.deepcopy(model.module))
+        groups = self._groups(first, tools.example)
+        structure = Structure.of(first, groups, tools.example)
+        costs = costs_of(self.to.what, structure, first, tools.example, tools.turns)
         full = costs.cost.total({})
         target = self.to.limit.at(full)
         assert target is not None, "the cost is known"
-        least = costs.cost.total({group.name: 1 for group in groups.groups})
+        emptied = may_be_emptied(first, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
+        least = costs.cost.total({group.name: 0 if group.name in emptied else 1 for group in groups.groups})
         if least > target:
             unit = _UNITS[self.to.what]
             raise BadInput(
                 f"to of the step prune must be what can be reached; got {self.to.what} = {str(self.to.limit)!r}, and "
-                f"with one unit left in each of its {len(groups.groups)} groups the network still takes {least:.3g} of "
-                f"{full:.3g} {unit}. Give at least {math.ceil(100 * least / full) / 100:g}x, or protect less."
+                f"with no more than one unit left in each of its {len(groups.groups)} groups the network still takes "
+                f"{least:.3g} of {full:.3g} {unit}. Give at least {math.ceil(100 * least / full) / 100:g}x, or protect "
+                "less."
             )
         steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
         pruner = Pruner(
@@ -142,9 +150,10 @@ class Prune(TrainingStep):
             costs,
             self._select(),
             Plan.gradual(full, target, last=max(1, int(self.until * steps)), every=self.every),
+            emptied=emptied,
             seed=tools.run_seed,
         )
-        fitted = self.fitted(copy.deepcopy(model.module), tools, callbacks=[pruner])
+        fitted = self.fitted(first, tools, callbacks=[pruner])
         spec = model.spec
         for edit in pruner.edits:
             spec = spec.with_edit(edit)

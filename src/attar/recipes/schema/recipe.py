@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Pri
 from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
 from attar.network.references import Trust, names_function
-from attar.pipeline.objective import TermTable, check_pauses, use_of
+from attar.pipeline.objective import TermTable, check_pauses, use_of, usual_objective
 from attar.pipeline.section import Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
@@ -22,6 +22,7 @@ from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
+from attar.tasks.task import Task
 from attar.training.objective import Objective, Term, reads
 from attar.training.settings import Training
 from attar.training.train_module import reads_layers
@@ -95,7 +96,9 @@ class Recipe(Section):
     teacher: TeacherSection
     transfer: TransferSection = TransferSection()
     student: StudentSection
-    objective: Annotated[dict[str, TermTable], Field(min_length=1)]
+    objective: Annotated[dict[str, TermTable], Field(min_length=1)] | None = Field(
+        None, description="what the student minimizes; if left out, the losses of the task against labels and teacher"
+    )
     baseline: bool = Field(True, description="train the same student without the teacher beside it")
     budget: BudgetSection = BudgetSection()
     artifacts: ArtifactsSection = ArtifactsSection()
@@ -131,6 +134,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _terms_fit_the_teacher(self) -> Recipe:
+        if self.objective is None:
+            return self._left_out_fits()
         if not self.teacher.learns and any(term.of == "teacher" for term in self.objective.values()):
             raise ValueError('of = "teacher" in objective needs a teacher that learns; set teacher.learns = true')
         if all(term.of == "teacher" for term in self.objective.values()):
@@ -163,7 +168,7 @@ class Recipe(Section):
             if all(term.of == "teacher" for term in step.objective.values()):
                 raise ValueError("the objective of a step must have a term that judges the student; add one")
             self._check_labels(step.objective, "a step")
-        for objective, training in self.trainings:
+        for objective, training in self.trainings if self.objective is not None else ():
             check_pauses(objective, training.epochs)
         return self
 
@@ -195,10 +200,17 @@ class Recipe(Section):
                 )
         if self.corrects and transfer.synthesis is not None:
             raise ValueError("the step correct is for classes left out, and synthesis leaves none out; drop one")
-        if teacher.specialists is not None and any(reads_layers(objective) for objective, _ in self.trainings):
+        reading = self.objective is not None and any(reads_layers(objective) for objective, _ in self.trainings)
+        if teacher.specialists is not None and reading:
             raise ValueError(
                 "teacher.specialists are no one network whose layers a term could read; leave one of them out"
             )
+        return self
+
+    def _left_out_fits(self) -> Recipe:
+        """What is learned where nothing says it takes a frozen teacher."""
+        if self.teacher.learns:
+            raise ValueError("objective must be given where the teacher learns along. Add its terms")
         return self
 
     def _check_labels(self, objective: Mapping[str, Term], where: str) -> None:
@@ -214,6 +226,12 @@ class Recipe(Section):
         return [step.completed(self.terms, self.student.training) for step in self.student.all_steps]
 
     @property
+    def all_training(self) -> list[Training]:
+        """Settings of all trainings of a student, in order; the objective need not be known."""
+        given = (step.training for step in self.student.all_steps if isinstance(step, TrainingStep))
+        return [training or self.student.training for training in given]
+
+    @property
     def trainings(self) -> list[tuple[Objective, Training]]:
         """Objective and settings of all trainings of a student, in order."""
         return [(step.terms, step.settings) for step in self.steps if isinstance(step, TrainingStep)]
@@ -225,8 +243,20 @@ class Recipe(Section):
 
     @property
     def terms(self) -> Objective:
-        """The objective that the loop minimizes."""
+        """The objective that the loop minimizes; of a recipe that was completed by its data."""
+        assert self.objective is not None, "a recipe is completed by its data"
         return Objective(self.objective)
+
+    def completed(self, task: Task) -> Recipe:
+        """The recipe with the objective that suits a task, where it has none.
+
+        Args:
+            task: Of the data.
+        """
+        if self.objective is not None:
+            return self
+        terms = usual_objective(task, labels=self.transfer.labels).terms
+        return self.model_copy(update={"objective": dict(terms)})
 
     @property
     def temperature(self) -> float:

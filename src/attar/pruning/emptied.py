@@ -1,0 +1,60 @@
+"""Groups that may lose all their units, and what is left of the others once one has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from attar.network.evaluating import evaluating
+from attar.network.forward import forward
+from attar.pruning.group import Groups
+from attar.pruning.verify import masked
+
+
+def may_be_emptied(network: nn.Module, groups: Groups, examples: Tensor) -> frozenset[str]:
+    """Names of the groups without which the output still depends on the input.
+
+    In a chain of layers none can go as a whole: all that follows would be the same for every example. Beside a shortcut
+    one can.
+
+    Args:
+        network: In which the groups were found; not changed.
+        groups: These groups.
+        examples: ``[batch, ...]`` inputs, at least two that differ.
+    """
+    found = []
+    for group in groups.groups:
+        if group.removable:
+            gone = masked(network, groups, {group.name: range(group.units)})
+            with evaluating(network), gone, torch.no_grad():
+                outputs = forward(network, examples)
+            if bool((outputs != outputs[:1]).any()):
+                found.append(group.name)
+    return frozenset(found)
+
+
+def still_there(groups: Groups, network: nn.Module) -> Groups:
+    """The groups without what went with layers of which nothing is left.
+
+    Args:
+        groups: Of the network as it was, numbered anew.
+        network: As it is.
+    """
+    tensors = dict(network.state_dict(keep_vars=True))
+    layers = dict(network.named_modules())
+    left = []
+    for group in groups.groups:
+        slots = tuple(slot for slot in group.slots if slot.tensor in tensors)
+        consumers = tuple(one for one in group.consumers if one.layer in layers and _weighted(layers[one.layer]))
+        sizes = tuple(one for one in group.sizes if hasattr(layers.get(one.layer), one.attribute))
+        producers = tuple(name for name in group.producers if name in layers and _weighted(layers[name]))
+        if slots:
+            left.append(replace(group, slots=slots, consumers=consumers, sizes=sizes, producers=producers))
+    return replace(groups, groups=tuple(left))
+
+
+def _weighted(layer: nn.Module) -> bool:
+    """Whether a layer computes from its inputs, with weights of its own or of those in it."""
+    return any(parameter.dim() > 1 for parameter in layer.parameters())
