@@ -94,8 +94,9 @@ _OF_ITS_OWN = {
     "teachers/onnx.py": {"onnxruntime"},
     "deployment/quiet.py": {"openvino"},
     "deployment/torch_needed.py": {"torch"},
+    "evidence/layer_timer.py": {"onnxruntime"},
 }
-"""What runs files of its own and says so, what keeps a package quiet, and what imports one."""
+"""What runs files of its own and says so, what keeps a package quiet, what imports one, and what times layers in it."""
 
 
 _SUSPICIOUS = f"{'|'.join(set(RUNTIMES) - {EAGER})}|[\"']{EAGER}[\"']|deployment.backends"

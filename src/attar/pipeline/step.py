@@ -74,6 +74,11 @@ class Step(Section):
         """
         return self
 
+    @property
+    def measures(self) -> bool:
+        """Whether it times anything, for which nobody else of the run may compute."""
+        return False
+
     def needs_teacher(self, tools: Tools) -> bool:
         """Whether its result depends on the teacher, if there is one; where not, student and baseline share it."""
         return False

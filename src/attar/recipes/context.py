@@ -64,6 +64,7 @@ class Context:
 
     def tools(self, views: Views, seed: int, **rest: object) -> Tools:
         """What the steps of one model may use; see `attar.pipeline.step.Tools`, to which ``rest`` goes."""
+        steps = self.recipe.student.all_steps
         given: dict[str, object] = {
             "dataset": self.dataset,
             "dataset_key": self.fingerprint,
@@ -72,7 +73,7 @@ class Context:
             "device": self.device,
             "threads": self.threads,
             "progress": self.progress,
-            "turns": Turns(self.nodes.folder / "times"),
+            "turns": Turns(self.nodes.folder / "times") if any(step.measures for step in steps) else None,
         }
         return Tools(**(given | rest))  # type: ignore[arg-type]
 

@@ -115,6 +115,11 @@ class Prune(TrainingStep):
             raise ValueError('beta is for select = "greedy"; leave it out, or set select')
         return self
 
+    @property
+    def measures(self) -> bool:
+        """Whether it comes down to a latency."""
+        return self.to.what == "latency"
+
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there is something to remove."""
         network = open_attention_(spec.build())
