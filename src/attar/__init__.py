@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from attar.teachers.ensemble import Ensemble as Ensemble
     from attar.teachers.ensemble_selection import EnsembleSelection as EnsembleSelection
     from attar.teachers.estimator import EstimatorTeacher as EstimatorTeacher
+    from attar.teachers.labels import LabelsTeacher as LabelsTeacher
     from attar.teachers.library import build_library as build_library
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
     from attar.teachers.resized import ResizedTeacher as ResizedTeacher
@@ -116,6 +117,7 @@ __all__ = [
     "HardLabels",
     "HardValues",
     "HiddenMatch",
+    "LabelsTeacher",
     "Live",
     "MultiLabel",
     "NetworkTeacher",
@@ -196,6 +198,7 @@ _HOMES = {
     "HardLabels": "attar.training.losses.outputs",
     "HardValues": "attar.training.losses.outputs",
     "HiddenMatch": "attar.training.losses.features",
+    "LabelsTeacher": "attar.teachers.labels",
     "Live": "attar.data.transfer_set",
     "MultiLabel": "attar.tasks.multilabel",
     "NetworkTeacher": "attar.teachers.teacher",

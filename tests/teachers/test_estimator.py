@@ -117,7 +117,10 @@ def test_margin_counts_as_log_odds():
         (LinearSVC().fit(MATRIX, LABELS), "must be one with predict_proba, or of two classes.*CalibratedClassifierCV"),
         (SVC().fit(MATRIX, LABELS), "must be one with predict_proba"),
         (LinearRegression().fit(MATRIX, LABELS), "must be a classifier with classes_; got no classes_"),
-        (RandomForestClassifier(2).fit(MATRIX, np.stack([LABELS, LABELS], 1)), "classes_ of several targets"),
+        (
+            RandomForestClassifier(2).fit(MATRIX, np.stack([LABELS, LABELS], 1)),
+            "classes_ of several.*LabelsTeacher takes",
+        ),
         (Says((1.0,), (0,)).fit(), "at least two"),
     ],
     ids=lambda value: str(value)[:30],

@@ -54,7 +54,7 @@ def from_arrays(
             is ``columns``, the names of the columns, or ``nominal``, the names of those of which numbers are mere names
             (or places, as in ``column 3``, without ``columns``), or ``ignore``, the names of those to leave out. Then
             values may be missing, see `from_tables`.
-            Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), integers
+            Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), whole
             numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
             padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
             are (as many as the largest number in the data says, if both are left out).

@@ -31,11 +31,13 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.tuning import Tuning
 from attar.tables.columns import Columns
 from attar.tasks.classification import Classification
+from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
 from attar.tasks.task import Task
 from attar.teachers.teacher import Teacher
+from attar.training.losses.binary import BinaryTargets
 from attar.training.losses.outputs import HardValues, SquaredError
-from attar.training.objective import Objective, Term
+from attar.training.objective import Loss, Objective, Term
 from attar.training.progress import Progress, silent
 from attar.training.settings import Training
 from attar.training.threads import threads_for, using_threads
@@ -95,20 +97,21 @@ class MimicBuilder:
         self.plan, self.by = plan, by
         self._columns, self._teacher, self._progress = columns, teacher, progress
         values, rows = task.target == "values", len(matrix)
-        drawn = _set_aside(plan, torch.zeros(rows, dtype=torch.int64) if values else outputs.argmax(1))
+        outputs_as_labels = _as_labels(task, outputs)
+        drawn = _set_aside(plan, task.strata(outputs_as_labels))
         chosen, rest = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
         self.validation_rows, self.training_rows = chosen.numpy(), rest.numpy()
         self._matrix: Matrix = matrix[self.training_rows]
         self._outputs = outputs[rest]
 
         inputs, ids = torch.from_numpy(matrix).float(), torch.arange(rows)
-        labels = truth if truth is not None else outputs if values else outputs.argmax(1)
+        labels = truth if truth is not None else outputs_as_labels
         train = Split(inputs[rest], None, rest, task, columns)
         judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns)
         self.dataset = Dataset("the rows of Mimic", train, judged, judged, "Mimic.fit")
 
         scale = center_and_scale(self._outputs)[1].tolist() if values else []
-        loss = SquaredError(kind="values", scale=tuple(scale)) if values else LOSSES[plan.loss]
+        loss = _loss(plan, task, scale)
         self.objective = Objective({"distill": Term(loss=loss)})
         by_truth = ByLoss(loss=HardValues(scale=tuple(scale))) if values else "rmse"
         arguments = {"columns": columns.to_json(), "outputs": task.shape[0], "hidden": list(plan.hidden)}
@@ -196,8 +199,31 @@ def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
     return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
 
 
-def task_of(kind: Kind, classes: npt.NDArray[Any] | None, outputs: int) -> Task:
-    """What the outputs mean."""
+def _as_labels(task: Task, outputs: Tensor) -> Tensor:
+    """What outputs say, as the task has its labels."""
+    if task.target == "values":
+        return outputs
+    return (outputs > 0).long() if task.target == "log_odds" else outputs.argmax(1)
+
+
+def _loss(plan: Plan, task: Task, scale: Sequence[float]) -> Loss:
+    """How far the network is from its teacher."""
+    if task.target == "values":
+        return SquaredError(kind="values", scale=tuple(scale))
+    return BinaryTargets(temperature=1.0) if task.target == "log_odds" else LOSSES[plan.loss]
+
+
+def task_of(kind: Kind, classes: npt.NDArray[Any] | None, labels: tuple[str, ...], outputs: int) -> Task:
+    """What the outputs mean.
+
+    Args:
+        kind: Of the teacher.
+        classes: Of a classifier of one label.
+        labels: Names of several labels.
+        outputs: How many numbers there are for a row.
+    """
+    if kind == "labels":
+        return MultiLabel(labels)
     if kind == "classifier":
         assert classes is not None, "numbered where the teacher does not name them"
         return Classification(tuple(map(str, classes.tolist())))

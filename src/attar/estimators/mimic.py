@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
@@ -36,10 +37,13 @@ from attar.estimators.rows import (
     Kind,
     as_labels,
     as_rows,
+    as_several_labels,
     as_values,
     codes,
     head,
     is_frame,
+    is_several,
+    names_of,
     warn_about_numbers_as_text,
 )
 from attar.network.evaluating import evaluating
@@ -63,13 +67,17 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     cross- validation and searches, clone the teacher too, which forgets its fit: wrap it in
     `sklearn.frozen.FrozenEstimator` to keep it.
 
-    A mimic of a classifier is a classifier and a mimic of a regressor a regressor.
+    A mimic of a classifier is a classifier and a mimic of a regressor a regressor. It may have several values, or
+    several labels of which any may hold, where its teacher does (y in columns of 1 and 0): then it predicts such
+    columns, and gives the probability of each label whatever the form in which its teacher does. Maps, with a class for
+    each pixel, are not for tables: `attar.fit` trains networks on them.
 
     Attributes:
-        classes_: Classes, sorted (classifiers).
+        classes_: Classes, sorted (classifiers); of several labels a list with 0 and 1 for each of them.
         teacher_: The fitted teacher.
         columns_: What the columns of the rows are.
-        network_: The network, from encoded rows (float32, nominals as codes, NaN where missing) to logits or values.
+        network_: The network, from encoded rows (float32, nominals as codes, NaN where missing) to logits, log-odds of
+            several labels, or values.
         spec_: How to build that network anew.
         synthesis_: How rows were synthesized, with the p and s that were chosen; None if none were.
         report_: How close the mimic is to its teacher on validation rows.
@@ -122,7 +130,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
             loss: What is minimized: the Kullback-Leibler divergence from the teacher's probabilities, their
                 ``squared_error`` as in the paper, or the squared error of centered ``logits``. A regressor's mimic
-                always has the squared error of its values.
+                always has the squared error of its values, and one of several labels the divergence of each of them.
             steps: Optimizer steps; as many epochs are taken as come nearest to them, at least one.
             batch_size: Rows in a step.
             learning_rate: Peak step size of Adam.
@@ -165,8 +173,9 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
         Args:
             X: Real rows: an array, a DataFrame or an Arrow table. The more of them, the better; labels are not needed.
-            y: Labels or values. They fit a teacher that is not fitted; of one that is, they choose the best epoch, p
-                and s in place of the teacher's own outputs, so give rows that the teacher has not seen.
+            y: Labels, one for each row or in columns of 1 and 0; or values. They fit a teacher that is not fitted; of
+                one that is, they choose the best epoch, p and s in place of the teacher's own outputs, so give rows
+                that the teacher has not seen.
             progress: Sees labelling, tuning and training.
 
         Raises:
@@ -195,6 +204,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not ready:
             with clock("teacher"):
                 teacher = clone(self.teacher).fit(given, truth)
+        kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = _numbered(teacher, kind, truth)
         matrix = columns.encode(given)
         with clock("labelling"):
@@ -204,7 +214,12 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
-        task = task_of(kind, classes, outputs.shape[1])
+        if kind == "labels" and labels is not None and labels.shape[1] != outputs.shape[1]:
+            raise BadInput(
+                f"y of Mimic.fit has {labels.shape[1]} columns, and the teacher, a {type(teacher).__name__}, tells "
+                f"{outputs.shape[1]} labels. Give one column for each of its labels."
+            )
+        task = task_of(kind, classes, names_of(y, outputs.shape[1]), outputs.shape[1])
         known = labels if values is None else values.astype(np.float32)
         builder = MimicBuilder(
             plan,
@@ -226,11 +241,14 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         with clock("training"):
             fitted = builder.train(*examples)
 
-        if classes is not None:
+        if kind == "labels":
+            self.classes_: Any = [np.array([0, 1]) for _ in task.names]
+        elif classes is not None:
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
         self.network_, self.spec_ = fitted.model.module, fitted.model.spec
         self._task, self._flat = task, truth is None or truth.ndim == 1
+        self._label_type = np.dtype(np.int64) if truth is None else truth.dtype
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
         validation_rows = builder.validation_rows
         found = figures(
@@ -281,6 +299,10 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             tags = teachers.tags_of(self.teacher)
             several = tags is not None and tags.target_tags.multi_output
             return None if y is None else as_values(y, given, several=several)
+        if y is not None and is_several(y):
+            several = as_several_labels(y, given)
+            teachers.refuse_without_probabilities(teachers.as_estimator(self.teacher), None)
+            return several
         labels = None if y is None else as_labels(y, given)
         found = None if ready or labels is None else len(np.unique(labels))
         if found == 1:
@@ -293,22 +315,25 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The most probable class of each row, or its value(s)."""
+        """The most probable class of each row, its value(s), or ``[rows, labels]``: 1 where a label is probable."""
         outputs = self._outputs_of(X)
         if self._task.target == "logits":
             predicted: npt.NDArray[Any] = self.classes_[outputs.argmax(1)]
             return predicted
+        if self._task.target == "log_odds":
+            return (outputs > 0).astype(self._label_type)
         return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
 
     @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``."""
-        return softmax(self._outputs_of(X))
+        """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``; ``[rows, labels]``, of each."""
+        outputs = self._outputs_of(X)
+        return np.asarray(expit(outputs)) if self._task.target == "log_odds" else softmax(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy of a classifier, r2 of a regressor, against true labels or values."""
+        """Accuracy of a classifier, r2 of a regressor, against the truth; of labels the share of rows all right."""
         predicted = self.predict(X)
-        scored = accuracy_score if self._task.target == "logits" else r2_score
+        scored = r2_score if self._task.target == "values" else accuracy_score
         return float(scored(y, predicted, sample_weight=sample_weight))
 
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
@@ -365,7 +390,10 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             tags.regressor_tags = RegressorTags()
         if its is not None:
             if its.classifier_tags is not None:
-                tags.classifier_tags = ClassifierTags(multi_class=its.classifier_tags.multi_class)
+                tags.classifier_tags = ClassifierTags(
+                    multi_class=its.classifier_tags.multi_class, multi_label=its.classifier_tags.multi_label
+                )
+            tags.target_tags.single_output = its.target_tags.single_output
             tags.target_tags.multi_output = kind == "regressor" and its.target_tags.multi_output
             tags.input_tags.allow_nan = its.input_tags.allow_nan
             tags.input_tags.string = its.input_tags.string
@@ -391,9 +419,25 @@ class _Clock:
 def _numbered(
     teacher: Any, kind: Kind, truth: npt.NDArray[Any] | None
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None, npt.NDArray[np.float64] | None]:
-    """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``."""
+    """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``.
+
+    Raises:
+        BadInput: If the truth is of one label and the teacher of several, or the other way around.
+    """
     if kind == "regressor":
         return None, None, None if truth is None else truth.reshape(len(truth), -1)
+    if truth is not None and (truth.ndim == 2) != (kind == "labels"):
+        theirs, remedy = (
+            ("several labels", "a column of 1 and 0 for each of them")
+            if kind == "labels"
+            else ("classes of one label", "one column of them")
+        )
+        raise BadInput(
+            f"y of Mimic.fit is of {'one label' if truth.ndim == 1 else f'{truth.shape[1]} labels'}, and the teacher, "
+            f"a {type(teacher).__name__}, tells {theirs}. Give {remedy}, or another teacher."
+        )
+    if kind == "labels":
+        return None, None if truth is None else truth.astype(np.int64), None
     classes = teachers.classes_of(teacher)
     if classes is None and truth is not None:
         classes = np.unique(truth)

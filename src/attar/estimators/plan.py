@@ -18,7 +18,8 @@ LOSSES: Mapping[str, Loss] = {
     "squared_error": SquaredError(kind="probabilities"),
     "logits": CenteredLogits(),
 }
-"""How far a classifier's mimic is from its teacher; of regressors it is always the squared error of the values."""
+"""How far a classifier's mimic is from its teacher; of regressors it is always the squared error of the values, and of
+several labels the divergence of each label's probability."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 """How rows can be synthesized."""

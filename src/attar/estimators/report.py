@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64, Int64
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from attar.estimators.rows import Kind
+from attar.tasks.metrics import multilabel
 from attar.tasks.metrics.regression import RMSE_OF_VALUES, r2
 
 
@@ -35,9 +37,10 @@ class Report:
         best_epoch: Epoch whose weights were taken, from 0.
         epochs: How many there were.
         teacher_fitted_here: Whether `fit` fitted the teacher, on all rows, validation rows among them.
-        fidelity: Mimic against teacher: for classifiers ``agreement`` (share of equal decisions) and ``rmse`` of the
-            probabilities; for regressors ``r2`` and ``rmse``.
-        mimic: Mimic against truth: ``accuracy`` and ``rmse``, or ``r2`` and ``rmse``; None without labels.
+        fidelity: Mimic against teacher: for classifiers ``agreement`` (share of equal decisions, about each label where
+            there are several) and ``rmse`` of the probabilities; for regressors ``r2`` and ``rmse``.
+        mimic: Mimic against truth: ``accuracy`` and ``rmse``; of several labels ``f1`` (mean over the rows),
+            ``accuracy`` (share of labels) and ``rmse``; or ``r2`` and ``rmse``. None without labels.
         teacher: Teacher against truth, likewise.
         seconds: Time of each phase of the fit.
     """
@@ -102,6 +105,17 @@ def of_labels(predictions: Float64[np.ndarray, "rows classes"], labels: Int64[np
     return {"accuracy": figures["agreement"], "rmse": figures["rmse"]}
 
 
+def of_log_odds(
+    outputs: Float64[np.ndarray, "rows labels"], labels: Int64[np.ndarray, "rows labels"]
+) -> dict[str, float]:
+    """Log-odds of several labels compared with the truth of 1 and 0; ``f1`` is the mean of that of each row."""
+    return {
+        "f1": float(multilabel.f1_scores(outputs, labels).mean()),
+        "accuracy": float(multilabel.label_accuracies(outputs, labels).mean()),
+        "rmse": float(np.sqrt(multilabel.binary_brier_scores(outputs, labels).mean())),
+    }
+
+
 def of_values(
     predictions: Float64[np.ndarray, "rows outputs"], against: Float64[np.ndarray, "rows outputs"]
 ) -> dict[str, float]:
@@ -120,11 +134,16 @@ def figures(
 
     Args:
         kind: Of the mimic.
-        mine: Its outputs, ``[rows, outputs]`` logits or values.
+        mine: Its outputs, ``[rows, outputs]`` logits, log-odds or values.
         its: The teacher's.
-        labels: ``[rows]`` true classes of a classifier's rows.
+        labels: ``[rows]`` true classes of a classifier's rows, or ``[rows, labels]``, 1 where one holds.
         values: ``[rows, outputs]`` true values of a regressor's.
     """
+    if kind == "labels":
+        judged = [of_log_odds(one, labels) if labels is not None else None for one in (mine, its)]
+        apart = RMSE_OF_VALUES.figure(expit(mine), expit(its))
+        agreement = float(((mine > 0) == (its > 0)).mean())
+        return {"fidelity": {"agreement": agreement, "rmse": apart}, "mimic": judged[0], "teacher": judged[1]}
     if kind == "classifier":
         mine, its = softmax(mine), softmax(its)
         judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]

@@ -16,7 +16,8 @@ from attar.tables.columns import Columns
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["classifier", "regressor"]
+Kind = Literal["classifier", "labels", "regressor"]
+"""What a teacher tells: one class of several, of several labels whether each holds, or values."""
 
 LEAST = 3
 """Two rows that can be neighbors, and one to judge by."""
@@ -80,6 +81,49 @@ def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
         assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def is_several(given: Any) -> bool:
+    """Whether labels stand in two or more columns: a list of rows of them, an array, a sparse matrix or a frame."""
+    shape = getattr(given, "shape", None)
+    if shape is None:
+        try:
+            shape = np.shape(given)
+        except ValueError:  # rows of different length, which scikit-learn finds better words for
+            return False
+    return len(shape) == 2 and shape[1] >= 2
+
+
+def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
+    """Labels of which any may hold, ``[rows, labels]`` of 1 and 0 in the type that they have.
+
+    Raises:
+        ValueError: If there is not one row of them per row.
+        BadInput: If one is neither 1 nor 0.
+    """
+    check_consistent_length(rows, given)
+    dense = given.toarray() if hasattr(given, "toarray") else given
+    labels: npt.NDArray[Any] = np.asarray(dense)
+    if labels.dtype == object:  # a frame of columns of several types
+        labels = np.asarray(labels.tolist())
+    numbers = labels.dtype.kind in "bui" or (labels.dtype.kind == "f" and bool(np.isfinite(labels).all()))
+    wrong = ~np.isin(labels, (0, 1)) if numbers else np.ones(labels.shape, bool)
+    if wrong.any():
+        row, column = (int(one[0]) for one in wrong.nonzero())
+        raise BadInput(
+            f"y of Mimic.fit has {labels.shape[1]} columns, one for each of several labels, so that all of them must "
+            f"be 1 or 0; got {labels[row, column]!r} in row {row}, column {column}. Give one column of classes, or "
+            "make each class of a column a label of its own."
+        )
+    return labels
+
+
+def names_of(labels: Any, count: int) -> tuple[str, ...]:
+    """What several labels are called: as the columns of a frame are, else by their places."""
+    columns = getattr(labels, "columns", None)
+    names = () if columns is None else tuple(map(str, columns))
+    distinct = len(set(names)) == len(names) == count and all(names)
+    return names if distinct else tuple(f"label {place}" for place in range(count))
 
 
 def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64]:

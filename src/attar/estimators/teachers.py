@@ -15,6 +15,7 @@ from attar.estimators.rows import Kind, is_frame
 from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
+from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.teacher import Teacher, target_of
 
 
@@ -27,7 +28,10 @@ def tags_of(teacher: object) -> Tags | None:
 
 
 def kind_of(teacher: object) -> Kind | None:
-    """Whether the teacher tells classes apart or predicts values; None if it does neither."""
+    """Whether the teacher tells classes apart or predicts values; None if it does neither.
+
+    A classifier of several labels is a classifier too, until `kind_when_fitted` knows: most can be fitted on either.
+    """
     if isinstance(teacher, type):
         return None
     if is_booster(teacher):
@@ -36,8 +40,7 @@ def kind_of(teacher: object) -> Kind | None:
         except BadInput:  # `as_estimator` explains why
             return None
     if isinstance(teacher, Teacher) and is_attars(teacher):
-        kinds: dict[str, Kind] = {"logits": "classifier", "values": "regressor"}
-        return kinds.get(target_of(teacher))
+        return "regressor" if target_of(teacher) == "values" else "classifier"
     tags = tags_of(teacher)
     if tags is not None and tags.estimator_type in ("classifier", "regressor"):
         return "classifier" if tags.estimator_type == "classifier" else "regressor"
@@ -93,16 +96,15 @@ def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
     """The classes of a fitted classifier, sorted; None where it does not name them.
 
     Raises:
-        BadInput: If there are fewer than two, or it predicts several targets at once.
+        BadInput: If there are fewer than two, or it does not name them.
     """
     if is_attars(teacher):
         return np.unique(np.asarray(teacher.names)) if isinstance(teacher, EstimatorTeacher) else None
     named = getattr(teacher, "classes_", None)
-    if named is None or isinstance(named, list):
-        fault = "has no classes_" if named is None else "predicts several targets at once"
+    if named is None:
         raise BadInput(
-            f"The teacher of Mimic, a {type(teacher).__name__}, {fault}. Give a fitted classifier of one target, "
-            "which has classes_."
+            f"The teacher of Mimic, a {type(teacher).__name__}, has no classes_. Give a fitted classifier, which has "
+            "them."
         )
     classes: npt.NDArray[Any] = np.unique(np.asarray(named))
     if len(classes) < 2:
@@ -130,8 +132,11 @@ def wrapped(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.
     estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
     decoded_by = None if is_frame(like) else columns
     if kind == "regressor":
-        outputs = _count_outputs(estimator, columns, decoded_by, like)
+        outputs = np.asarray(_predicted(teacher, columns, like)).reshape(1, -1).shape[1]
         return RegressorTeacher(estimator, columns=decoded_by, outputs=outputs)
+    if kind == "labels":
+        labels = int(_predicted(teacher, columns, like).shape[1]) if _has(teacher, "predict") else None
+        return LabelsTeacher(estimator, columns=decoded_by, labels=labels)
     return EstimatorTeacher(estimator, columns=decoded_by, classes=None if classes is None else classes.tolist())
 
 
@@ -147,13 +152,31 @@ def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None) -> Teacher:
     return teacher
 
 
-def _count_outputs(estimator: Any, columns: Columns, decoded_by: Columns | None, like: Any) -> int:
-    """How many values a regressor predicts for a row, found by one prediction."""
-    if decoded_by is None:
-        outputs = estimator.predict(columns.encode(like, unseen="missing")[:1])
-    else:
-        outputs = estimator.predict(columns.decode(columns.encode(like, unseen="missing")[:1], like=like))
-    return int(np.asarray(outputs).reshape(1, -1).shape[1])
+def kind_when_fitted(teacher: Any, kind: Kind, columns: Columns, like: Any) -> Kind:
+    """What a fitted teacher is: a classifier that predicts several columns of 1 and 0 tells labels.
+
+    Args:
+        teacher: Fitted.
+        kind: What `kind_of` found.
+        columns: How rows are encoded.
+        like: A row in the form in which estimators get them back.
+    """
+    if kind != "classifier":
+        return kind
+    if is_attars(teacher):
+        return "labels" if target_of(teacher) == "log_odds" else kind
+    if gives_labels(teacher):
+        return "labels"
+    if not _has(teacher, "predict") or tags_of(teacher) is None:  # of one that is not of scikit-learn's kind
+        return kind
+    predicted = _predicted(teacher, columns, like)
+    shape: tuple[int, ...] = getattr(predicted, "shape", ())
+    return "labels" if len(shape) == 2 and shape[1] >= 2 else kind
+
+
+def _predicted(teacher: Any, columns: Columns, like: Any) -> Any:
+    """What a teacher predicts for one row: an array, or a sparse matrix."""
+    return teacher.predict(columns.decode(columns.encode(like, unseen="missing")[:1], like=like))
 
 
 class DecodingEstimator:

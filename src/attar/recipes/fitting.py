@@ -10,6 +10,7 @@ import numpy as np
 
 from attar.data.split import Split
 from attar.errors import BadInput, must
+from attar.tasks.labels import ABSENT
 
 ESTIMATOR = "estimator.skops"
 """The file of a fitted estimator in its node."""
@@ -72,15 +73,16 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     """A copy of an unfitted estimator, fitted on the labeled rows: the same each time.
 
     Rows of a table are a DataFrame (where pandas is there) with categories for names and NaN where values are missing;
-    other inputs are float64 ``[rows, values]``. Labels are the numbers of the classes, or values
-    float64 ``[rows]`` or ``[rows, values]``, where all of a row are known.
+    other inputs are float64 ``[rows, values]``. Labels are the numbers of the classes, or 1 and 0 ``[rows, labels]`` or
+    values float64 ``[rows]`` or ``[rows, values]``, where all of a row are known.
 
     Raises:
         BadInput: If it cannot be fitted on these rows.
     """
     assert train.labels is not None, "checked before anything is trained"
     values = train.task.target == "values"
-    labeled = train.rows(~train.labels.isnan().any(1) if values else train.task.known(train.labels))
+    known = ~train.labels.isnan() if values else train.labels != ABSENT
+    labeled = train.rows(known.flatten(1).all(1))
     matrix = labeled.floats().double().flatten(1).numpy()
     rows: Any = matrix
     if labeled.columns is not None:

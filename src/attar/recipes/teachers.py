@@ -31,6 +31,7 @@ from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
+from attar.teachers.labels import LabelsTeacher
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output
 from attar.teachers.resized import ResizedTeacher, resizing
@@ -142,7 +143,7 @@ def _given(context: Context, section: MemberSection) -> Teacher:
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
 
 
-def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | RegressorTeacher:
+def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
     """The fitted model that the recipe's function returns.
 
     Raises:
@@ -152,7 +153,8 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | Regress
     found = call(recipe.teacher.estimator)
     try:
         known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
-        teacher = estimator_teacher(found, columns=dataset.columns, classes=known)
+        labels = dataset.task.target == "log_odds"
+        teacher = estimator_teacher(found, columns=dataset.columns, classes=known, labels=labels)
     except BadInput as error:
         from sklearn.exceptions import NotFittedError
 
@@ -162,7 +164,7 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | Regress
             f"teacher.estimator of the recipe returns a {type(found).__name__} that is not fitted. Set teacher.fit = "
             "true to have it fitted on the training rows, or return it fitted."
         ) from error
-    if isinstance(teacher, EstimatorTeacher) and dataset.task.target == "values":
+    if not isinstance(teacher, RegressorTeacher) and dataset.task.target == "values":
         raise BadInput(
             f"teacher.estimator of the recipe returns {found!r}, which predicts classes, and the task is "
             f"{dataset.task.use}. Return a fitted regressor."
@@ -175,7 +177,7 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | Regress
     return teacher
 
 
-def fitted_here(context: Context) -> EstimatorTeacher | RegressorTeacher:
+def fitted_here(context: Context) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
     """The model that the recipe's function returns, fitted on the training rows of the run and nothing else.
 
     Raises:
@@ -203,6 +205,8 @@ def fitted_here(context: Context) -> EstimatorTeacher | RegressorTeacher:
         estimator = fit_estimator(first, dataset.train, section.seed)
     if values:
         return RegressorTeacher(estimator, columns=dataset.columns, outputs=dataset.task.shape[0])
+    if dataset.task.target == "log_odds":
+        return LabelsTeacher(estimator, columns=dataset.columns, labels=dataset.task.shape[0])
     return EstimatorTeacher(estimator, columns=dataset.columns, classes=dataset.task.shape[0])
 
 

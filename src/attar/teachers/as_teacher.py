@@ -14,6 +14,7 @@ from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
+from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, check_output
 from attar.teachers.resized import ResizedTeacher, resizing
@@ -42,9 +43,9 @@ def as_teacher(
 
     Args:
         given: A `torch.nn.Module`, the path of an ``.onnx`` file, a fitted estimator as scikit-learn has them
-            (`EstimatorTeacher`, or `RegressorTeacher` for a regressor), a ``Booster`` of LightGBM or XGBoost, a list or
-            tuple of any of these (averaged with `Ensemble`), or anything with ``classes``, ``predict`` and
-            ``fingerprint``, which comes back as it is unless ``output`` is stated.
+            (`EstimatorTeacher`, `LabelsTeacher` for one of several labels, or `RegressorTeacher` for a regressor), a
+            ``Booster`` of LightGBM or XGBoost, a list or tuple of any of these (averaged with `Ensemble`), or anything
+            with ``classes``, ``predict`` and ``fingerprint``, which comes back as it is unless ``output`` is stated.
         classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
             data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
@@ -57,8 +58,10 @@ def as_teacher(
         knows: Names of the classes that it knows, in the order of its logits, where these are not all of ``classes``,
             which must be the names of all then (`SubsetTeacher`).
         output: What a network, an ONNX file or an object of your own gives: ``"logits"``, ``"probabilities"`` (of a
-            softmax or a sigmoid), ``"log_probabilities"``, or ``"values"`` for a regression, whose numbers are never
-            shifted. None has networks and files tell it themselves, and takes the others' for logits.
+            softmax or a sigmoid), ``"log_probabilities"``, ``"log_odds"`` of labels of which any may hold, or
+            ``"values"`` for a regression, whose numbers are never shifted. None has networks and files tell it
+            themselves, and takes the others' for logits. An estimator that is said to give ``"log_odds"`` is one of
+            several labels, which most say of themselves.
         output_name: Which output of an ONNX file, where it has several that could be meant.
         samples: How many answers to average of a teacher that answers at random, such as one with dropout switched on;
             None asks once.
@@ -121,7 +124,7 @@ def _network_or_estimator(
             ]
         )
     if is_booster(given) or (not isinstance(given, Teacher) and not isinstance(given, type) and _methods(given)):
-        return estimator_teacher(given, classes=classes, columns=columns)
+        return estimator_teacher(given, classes=classes, columns=columns, labels=output == "log_odds")
     if isinstance(given, Teacher) and not isinstance(given, type):
         return given if output is None else StatedTeacher(given, output)
     rule = (
@@ -132,14 +135,15 @@ def _network_or_estimator(
 
 
 def estimator_teacher(
-    given: Any, *, classes: int | Sequence[object] | None, columns: Columns | None
-) -> EstimatorTeacher | RegressorTeacher:
+    given: Any, *, classes: int | Sequence[object] | None, columns: Columns | None, labels: bool = False
+) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
     """The teacher that a fitted classifier or regressor is, or a booster.
 
     Args:
         given: The estimator.
         classes: Of the data: how many, or their names in order; of a regressor how many numbers it predicts.
         columns: What the columns of the inputs are.
+        labels: Whether it is known to be of labels of which any may hold, which not every estimator says of itself.
 
     Raises:
         BadInput: If it is neither, or not fitted.
@@ -153,6 +157,8 @@ def estimator_teacher(
             return EstimatorTeacher(trees, columns=columns, classes=named, decode=False)
         return RegressorTeacher(trees, columns=columns, decode=False)
     _check_type(given)
+    if labels or gives_labels(given):
+        return LabelsTeacher(given, columns=columns, labels=count)
     # By what they do: an estimator need not be of scikit-learn itself.
     if _methods(given) == {"predict"} and getattr(given, "classes_", None) is None:
         return RegressorTeacher(given, columns=columns, outputs=1 if count is None else count)

@@ -6,9 +6,8 @@ column names.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, Words, must, shown
 from attar.tables.columns import Columns
-from attar.teachers.digest import digest
+from attar.teachers.estimator_rows import EstimatorRows, can, fingerprint_of, name_of
 
 _SMALLEST = 1e-7
 """Probabilities below this count as this: a tree that says 0 has seen few rows, and the log of 0 helps nobody."""
@@ -70,17 +69,18 @@ class EstimatorTeacher:
         self.estimator = estimator
         self.columns = columns
         self.decode = decode
-        self._rows = _Rows(estimator, columns, decode, repr(self))
+        self._rows = EstimatorRows(estimator, columns, decode, repr(self))
         known = getattr(estimator, "classes_", None)
         if known is None or isinstance(known, list):  # a list of arrays: several targets at once
             got = Words("no classes_" if known is None else "classes_ of several targets")
-            remedy = "Give a fitted classifier of one target; RegressorTeacher takes regressors"
+            other = "RegressorTeacher takes regressors" if known is None else "LabelsTeacher takes those of several"
+            remedy = f"Give a fitted classifier of one target; {other}"
             raise must("estimator", "EstimatorTeacher", "a classifier with classes_", got, remedy)
         own = list(np.asarray(known).tolist())
-        self._method = next((name for name in ("predict_proba", "decision_function") if _can(estimator, name)), None)
+        self._method = next((name for name in ("predict_proba", "decision_function") if can(estimator, name)), None)
         if self._method is None or (self._method == "decision_function" and len(own) != 2):
             rule = "one with predict_proba, or of two classes with decision_function"
-            raise must("estimator", "EstimatorTeacher", rule, _kind(estimator), _remedy_for(estimator))
+            raise must("estimator", "EstimatorTeacher", rule, name_of(estimator), _remedy_for(estimator))
         self._order = _order(own, classes, repr(self))
         self.names = tuple(own[position] for position in self._order)
         self.classes = len(own)
@@ -123,10 +123,10 @@ class EstimatorTeacher:
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that the estimator holds, the columns and the order of the classes."""
-        return _fingerprint("estimator", self._rows, self._order)
+        return fingerprint_of("estimator", self._rows, self._order)
 
     def __repr__(self) -> str:
-        return f"EstimatorTeacher({_kind(self.estimator)})"
+        return f"EstimatorTeacher({name_of(self.estimator)})"
 
 
 class RegressorTeacher:
@@ -154,9 +154,11 @@ class RegressorTeacher:
         """
         self.estimator = estimator
         self.columns = columns
-        self._rows = _Rows(estimator, columns, decode, repr(self))
-        if not _can(estimator, "predict"):
-            raise must("estimator", "RegressorTeacher", "one with predict", _kind(estimator), "Give a fitted regressor")
+        self._rows = EstimatorRows(estimator, columns, decode, repr(self))
+        if not can(estimator, "predict"):
+            raise must(
+                "estimator", "RegressorTeacher", "one with predict", name_of(estimator), "Give a fitted regressor"
+            )
         if outputs < 1:
             raise must("outputs", "RegressorTeacher", "at least 1", outputs, "Count the numbers it predicts for a row")
         self.classes = outputs
@@ -189,76 +191,10 @@ class RegressorTeacher:
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that the estimator holds, and the columns."""
-        return _fingerprint("regressor", self._rows, [self.classes])
+        return fingerprint_of("regressor", self._rows, [self.classes])
 
     def __repr__(self) -> str:
-        return f"RegressorTeacher({_kind(self.estimator)})"
-
-
-class _Rows:
-    """How rows must look for one estimator: as a matrix or as a table, with categories or with codes."""
-
-    def __init__(self, estimator: object, columns: Columns | None, decode: bool, teacher: str) -> None:
-        """Find out what an estimator was fitted on.
-
-        Raises:
-            BadInput: If it is not fitted, or on other columns than these.
-        """
-        _check_fitted(estimator, teacher)
-        self.estimator, self.columns, self.teacher = estimator, columns, teacher
-        self.decoded = decode and columns is not None
-        fitted_on = getattr(estimator, "feature_names_in_", None)
-        # Names were seen if the estimator says so. Where pandas is missing, nothing that needs them can be here.
-        self.names = None if fitted_on is None or not _has_pandas() else [str(name) for name in fitted_on]
-        self.by_name = False
-        width = getattr(estimator, "n_features_in_", None)
-        if columns is None:
-            self.width = None if width is None else int(width)
-            return
-        self.width = len(columns)
-        # Columns of a matrix are called by their places; there, place is what counts.
-        nameless = all(column.name == f"column {place}" for place, column in enumerate(columns))
-        if self.names is not None and not nameless:
-            missing, more = sorted({*self.names} - {*columns.names}), sorted({*columns.names} - {*self.names})
-            if missing or more:
-                got = Words(f"{shown(more, 60)} beside them, {shown(missing, 60)} not among them")
-                remedy = "Give the columns that the estimator was fitted on"
-                raise must("columns", teacher, "those that the estimator was fitted on", got, remedy)
-            self.by_name = True
-        elif width is not None and int(width) != self.width:
-            remedy = "Give the columns that the estimator was fitted on"
-            raise must("columns", teacher, f"{int(width)} of them", self.width, remedy)
-
-    def ask(self, method: str, inputs: Tensor) -> Any:
-        """What a method of the estimator says about ``[batch, columns]`` inputs.
-
-        Raises:
-            BadInput: If the inputs have another number of columns.
-        """
-        flat = self.columns is None and inputs.dim() > 2
-        matrix = np.ascontiguousarray(inputs.detach().cpu().numpy(), np.float64)
-        matrix = matrix.reshape(len(matrix), -1) if flat and len(matrix) else matrix
-        if matrix.ndim != 2 or self.width not in (None, matrix.shape[1]):
-            rule = f"[batch, {self.width if self.width is not None else 'columns'}]"
-            remedy = "Give the rows as the estimator was fitted on them"
-            raise must("inputs", self.teacher, rule, list(inputs.shape), remedy)
-        return getattr(self.estimator, method)(self._laid_out(matrix))
-
-    def _laid_out(self, matrix: NDArray[np.float64]) -> Any:
-        """The rows in the form that the estimator was fitted on."""
-        if self.columns is not None and self.decoded:
-            rows = self.columns.decode(matrix, like="numpy" if self.names is None else "pandas")
-        elif self.names is not None:
-            import pandas as pd
-
-            rows = pd.DataFrame(matrix, columns=self.names if self.columns is None else list(self.columns.names))
-        else:
-            return matrix
-        if self.names is not None:
-            if self.by_name:
-                return rows[self.names]
-            return rows.set_axis(self.names, axis=1)
-        return rows
+        return f"RegressorTeacher({name_of(self.estimator)})"
 
 
 def _order(own: list[object], classes: Sequence[object] | int | None, teacher: str) -> list[int]:
@@ -290,44 +226,9 @@ def _two_classes(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([1 - second, second], axis=1)
 
 
-def _fingerprint(kind: str, rows: _Rows, order: Sequence[int]) -> str:
-    columns = None if rows.columns is None else rows.columns.to_json()
-    return digest([kind, rows.estimator, columns, rows.decoded, list(order)])
-
-
-def _check_fitted(estimator: object, teacher: str) -> None:
-    """Raise unless an estimator is fitted; what is no estimator of scikit-learn's kind counts as fitted."""
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    if isinstance(estimator, type):
-        raise must(
-            "estimator", teacher, "a fitted estimator", Words(f"the class {estimator.__name__}"), "Make one and fit it"
-        )
-    if not _can(estimator, "fit"):
-        return
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError as error:
-        raise must("estimator", teacher, "fitted", _kind(estimator), "Call its fit first") from error
-
-
-def _can(estimator: object, method: str) -> bool:
-    """Whether a method is there: scikit-learn takes one away that does not apply, and says so by its absence."""
-    return callable(getattr(estimator, method, None))
-
-
-def _kind(estimator: object) -> str:
-    return estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
-
-
 def _remedy_for(estimator: object) -> str:
-    if _can(estimator, "decision_function"):
+    if can(estimator, "decision_function"):
         return "Wrap it in CalibratedClassifierCV, which gives it predict_proba"
-    if _can(estimator, "predict"):
+    if can(estimator, "predict"):
         return "RegressorTeacher takes estimators that only predict values"
     return "Give an estimator that was fitted for classification"
-
-
-def _has_pandas() -> bool:
-    return importlib.util.find_spec("pandas") is not None
