@@ -38,10 +38,12 @@ class Score:
         name: What people call it.
         points: Whether it is a share of 1, whose differences are told in points. Any other is an error, of which less
             is better: as a score it has a minus, and what may be lost of it is a share of the teacher's.
+        unit: What differences are counted in where they are no points and it is no error: ``bits``.
     """
 
     name: str
     points: bool = True
+    unit: str = ""
 
     @property
     def lost(self) -> str:
@@ -51,11 +53,27 @@ class Score:
             >>> Score("accuracy").lost, Score("RMSE", points=False).lost
             ('of accuracy lost', 'more RMSE')
         """
-        return f"of {self.name} lost" if self.points else f"more {self.name}"
+        return f"more {self.name}" if self.is_error else f"of {self.name} lost"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether less is better."""
+        return not self.points and not self.unit
 
     def shown(self, difference: float) -> str:
         """A difference of scores, for people."""
+        if self.unit:
+            return f"{formatting.trimmed(difference)} {self.unit}"
         return _points(difference) if self.points else formatting.trimmed(difference)
+
+    def level(self, score: float) -> str:
+        """A score itself, for people: an error without the minus that it has as a score.
+
+        Example:
+            >>> Score("accuracy").level(0.5), Score("RMSE", points=False).level(-0.25)
+            ('50.00%', '0.25')
+        """
+        return f"{score:.2%}" if self.points else f"{-score if self.is_error else score:.4g}"
 
     def amount(self, difference: float) -> str:
         """A difference of scores without its unit, to two significant digits, of points at most two decimals."""
@@ -208,7 +226,7 @@ class Limit:
 
     def of(self, score: Score) -> Limit:
         """The limit where this is the score: percentages of an error are relative to the teacher's error."""
-        return self if score.points or self.what != "quality_loss" else replace(self, relative=True)
+        return replace(self, relative=True) if score.is_error and self.what == "quality_loss" else self
 
     def shown(self, amount: float, score: Score = ACCURACY) -> str:
         """An amount of what is limited, with its unit, for people."""
@@ -229,7 +247,7 @@ class Limit:
     def noun(self, score: Score = ACCURACY) -> str:
         """What is limited, in words."""
         if self.what == "quality_loss":
-            return f"{score.name} lost" if score.points else f"more {score.name}"
+            return f"more {score.name}" if score.is_error else f"{score.name} lost"
         return _QUANTITIES[self.what].noun
 
     def after(self, score: Score = ACCURACY) -> str:
@@ -247,7 +265,7 @@ class Limit:
             return f"at most {self.bound(None, score)} {self.after(score)}"
         at = self.at(teacher)
         known = "" if at is None else f" (about {self.shown(at, score)})"
-        if self.what == "quality_loss" and not score.points:
+        if self.what == "quality_loss" and score.is_error:
             return f"at most {self} the teacher's {score.name} more{known}"
         return f"at most {self} the teacher's {self.noun(score)}{known}"
 

@@ -67,7 +67,7 @@ class Reached:
         assert self.found is not None, "asked for where it was measured"
         if self.spread is None:
             return score.shown(self.found)
-        unit = " points" if score.points else ""
+        unit = " points" if score.points else f" {score.unit}" if score.unit else ""
         return f"{score.amount(self.found)} \N{PLUS-MINUS SIGN} {score.amount(self.spread)}{unit}"
 
     def to_json(self, score: Score = ACCURACY) -> dict[str, Any]:

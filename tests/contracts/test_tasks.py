@@ -19,6 +19,7 @@ from attar.errors import BadInput
 from attar.pipeline.objective import LOSSES
 from attar.tasks.classification import Classification
 from attar.tasks.dense import Dense
+from attar.tasks.gaze import Gaze
 from attar.tasks.known import TASKS, AnyQuality, TaskName, task_from_json
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
@@ -56,6 +57,11 @@ def said(*maps: list[int]) -> np.ndarray:
     """``[40, 2, 1, width]`` logits of which each says a class with a probability of 3/4; the maps come ten times."""
     return np.log(np.where(np.arange(2)[None, :, None, None] == np.array(maps * 10)[:, None, None], 3.0, 1.0))
 
+
+LOOKED_AT = [[[1, 0, 0, 0]], [[0, 2, 0, -1]], [[0, 0, 2, 0]], [[1, 0, 0, 2]]]
+SHARES = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1 / 3, 0, 0, 2 / 3]] * 10)
+LOG2_3 = math.log2(3)
+"""Of a center bias of (1, 3, 3, 1) / 8, and densities that say twice as much or as little."""
 
 ROWS = [
     Row(
@@ -149,6 +155,37 @@ ROWS = [
             (torch.zeros(2, 1, 4), "int64; got torch.float32"),
             (torch.zeros(2, 4, dtype=torch.int64), r"\[2, 1, 4\], a map for each of the 2 rows; got \(2, 4\)"),
             (torch.full((2, 1, 4), 2), "from 0 to 1 .*, or -1 where a position does not count; got 2 .. 2"),
+        ],
+    ),
+    Row(
+        task=Gaze((1, 4), (0.5, 0.5, 0.5, 0.25 / math.sqrt(math.log(3)))),
+        other=Gaze((4, 1)),
+        labels=torch.tensor(LOOKED_AT * 10),
+        outputs=np.log(np.array([[4, 2, 1, 1], [1, 4, 2, 1], [1, 1, 2, 4], [4, 1, 1, 2]] * 10) / 8),
+        figures={
+            # Four times the center bias, 4/3 and 2/3 of it; once four times and twice the double.
+            "information_gain": (2 + (2 - LOG2_3) + (1 - LOG2_3) + 4 / 3) / 4,
+            # Below 1/2 are three pixels, below 1/4 two, and each lies beside itself.
+            "auc": (3.5 + 3.5 + 2.5 + (3.5 + 2 * 2.5) / 3) / 4 / 4,
+            # 1/2 is 1/4 above the mean, and 1/4 at it; the squares of all four are 1/16, 0, 1/64 and 1/64.
+            "nss": 0.25 / math.sqrt(6 / 64 / 4) * (1 + 1 + 0 + 1 / 3) / 4,
+            "log_loss": math.log(2) * (1 + 1 + 2 + 5 / 3) / 4,
+            # Less the entropy of (1/3, 2/3), which is log 3 - 2/3 log 2; of the others it is 0.
+            "kl": (math.log(2) * (1 + 1 + 2 + 7 / 3) - math.log(3)) / 4,
+            "sim": (1 / 2 + 1 / 2 + 1 / 4 + (1 / 3 + 1 / 4)) / 4,
+            "rmse": math.sqrt((11 / 32 + 11 / 32 + 27 / 32 + (1 / 36 + 1 / 32 + 25 / 144)) / 4),
+        },
+        best=np.log(np.maximum(SHARES, 1e-6)),
+        constant=np.zeros((40, 4)),
+        # All pixels alike: twice the center bias, or 2/3 of it; the fixations are spread evenly.
+        constant_score=1 - LOG2_3 / 2,
+        wrong=[
+            (torch.zeros(2, 1, 4), "int64; got torch.float32"),
+            (
+                torch.zeros(2, 4, dtype=torch.int64),
+                r"\[2, 1, 4\], a map of counts for each of the 2 rows; got \(2, 4\)",
+            ),
+            (torch.full((2, 1, 4), -2), "counts of fixations from 0, or -1 where none could be seen; got -2 .. -2"),
         ],
     ),
 ]
@@ -264,6 +301,10 @@ def test_it_comes_back_from_json_and_differs_from_others(row: Row):
 @every_task
 def test_names_and_the_size_of_maps_are_its_fields(row: Row):
     """So data are read for any task by what its labels are."""
+    if row.task.label_kind == "fixations":
+        assert isinstance(row.task, Gaze)
+        assert TASKS[row.task.use](row.task.size, row.task.center) == row.task
+        return
     size = (row.task.shape[1:],) if row.task.label_kind == "map" else ()
     assert TASKS[row.task.use](row.task.names, *size) == row.task
     assert (row.task.label_kind == "values") == (row.task.target == "values")

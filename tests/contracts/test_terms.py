@@ -165,8 +165,9 @@ def of(batch: Batch, order: torch.Tensor) -> Batch:
 
 
 def test_every_term_has_a_row():
-    # Those of values, and of labels by themselves, have no classes, of which most contracts are.
-    assert {row.name for row in ROWS} | {"hard_values", "binary_labels", "binary_targets"} == set(LOSSES)
+    # Those of values, of labels by themselves and of fixations have no classes, of which most contracts are.
+    others = {"hard_values", "binary_labels", "binary_targets", "fixations"}
+    assert {row.name for row in ROWS} | others == set(LOSSES)
     assert all(type(row.loss) is LOSSES[row.name] for row in ROWS)
 
 

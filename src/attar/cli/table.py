@@ -98,9 +98,12 @@ def verdict_line(evidence: Mapping[str, Any]) -> str:
     over = f", {seeds} seeds" if seeds > 1 else ""
     numbers = (ruling["difference"], *ruling["interval"])
     # The score of an error is the error of each example with a minus, squared where its mean has a root.
-    difference, low, high = (f"{100 * one:+.2f}" if share else f"{-one:+.3g}" for one in numbers)
-    low, high = (low, high) if share else (high, low)
-    unit = "points" if share else "squared error" if metric.name == "rmse" else metric.title
+    in_bits = metric.unit == "bits"
+    share = share and not in_bits
+    sign = 1 if in_bits else -1
+    difference, low, high = (f"{100 * one:+.2f}" if share else f"{sign * one:+.3g}" for one in numbers)
+    low, high = (low, high) if share or in_bits else (high, low)
+    unit = "bits" if in_bits else "points" if share else "squared error" if metric.name == "rmse" else metric.title
     return (
         f"Against the same network without a teacher: {ruling['sentence']} ({difference} {unit}, "
         f"95% interval {low} to {high}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "

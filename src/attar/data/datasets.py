@@ -21,6 +21,7 @@ from attar.data.glyphs import load_glyphs
 from attar.data.letter import PROBLEMS, load_letter
 from attar.data.limits import existing, folder, is_file, is_folder, printable
 from attar.data.mnist import load_mnist
+from attar.data.simulated_gaze import generated, photographs
 from attar.data.split import Dataset as Dataset
 from attar.data.split import Split as Split
 from attar.data.stratify import stratified
@@ -59,8 +60,9 @@ def load(
 
     Args:
         name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
-            ``"letter.p2"`` or ``"glyphs"``, a path that ends in ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet``
-            (see `load_table`), or ``"package.module:function"`` (see `load_function`).
+            ``"letter.p2"``, ``"glyphs"``, ``"simulated-gaze"`` or ``"simulated-gaze-generated"``, a path that ends in
+            ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or ``"package.module:function"``
+            (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split. Of a file or a function also the name of
             another one (str), whose rows it then is.
@@ -138,6 +140,10 @@ def load(
         dataset = load_letter(text, seed=seed)
     elif text == "glyphs":
         dataset = load_glyphs()
+    elif text == "simulated-gaze":
+        dataset = photographs()
+    elif text == "simulated-gaze-generated":
+        dataset = generated()
     elif ":" in text and not any(one in text for one in "/\\"):
         dataset = load_function(text, seed=seed, task=task, split=split, **shares)
     else:
@@ -150,7 +156,7 @@ def load(
     return dataset if limit is None else shrink(dataset, limit)
 
 
-_NAMED = ("digits", "fashion-mnist", "mnist", "glyphs")
+_NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated")
 
 
 def _unknown(name: str | Path) -> BadInput:

@@ -1,4 +1,4 @@
-"""Labels that are arrays of their own for each example: a row of 1 and 0, or a map of class numbers."""
+"""Labels that are arrays of their own for each example: a row of 1 and 0, or a map of class numbers or fixations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attar.errors import Words, must
 from attar.tasks.labels import ABSENT
+from attar.tasks.metrics.gaze import Center, fitted_center
 
 _MOST = 2**15
 """Classes of a map, at most, where their names are not given."""
@@ -84,6 +85,33 @@ def label_maps(
     names = _names(name, classes, tuple(str(number) for number in range(max(2, most + 1))))
     size = (int(train.shape[1]), int(train.shape[2]))
     return {role: torch.from_numpy(array) for role, array in arrays.items()}, names, size
+
+
+def fixation_maps(
+    name: str, given: Mapping[str, tuple[str, object]]
+) -> tuple[dict[str, Tensor], tuple[int, int], Center | None]:
+    """Maps of how many fixations fell on each pixel as labels, and the center bias of those of train.
+
+    Args:
+        name: What the data set is called.
+        given: By the role of a split, the key of its labels and the labels, ``[n, height, width]`` whole numbers from
+            0, -1 where none could be seen; ``train`` must be there.
+
+    Returns:
+        By role, int64 ``[n, height, width]``; height and width; and the center bias, None where train has no fixation.
+
+    Raises:
+        BadInput: If they are anything else.
+    """
+    arrays = {role: _integers(key, name, values, "counts of fixations") for role, (key, values) in given.items()}
+    train = arrays["train"]
+    for role, array in arrays.items():
+        if array.ndim != 3 or array.shape[1:] != train.shape[1:] or 0 in array.shape[1:]:
+            rule = "[n, height, width], how many fixations each pixel has, of one size in every split"
+            raise must(given[role][0], name, rule, tuple(array.shape), "Give a map of counts for each row")
+    size = (int(train.shape[1]), int(train.shape[2]))
+    center = fitted_center(train) if (train > 0).any() else None
+    return {role: torch.from_numpy(array) for role, array in arrays.items()}, size, center
 
 
 def are_maps(labels: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attar.data.label_arrays import are_maps, label_maps, label_rows
+from attar.data.label_arrays import are_maps, fixation_maps, label_maps, label_rows
 from attar.data.labels import numbered_labels
 from attar.data.values import are_values, doubtful, values_of
 from attar.errors import BadInput, must, near
@@ -42,6 +42,10 @@ def truth_of(
         return _built(kind, *values_of(name, given, names))
     if names is not None:
         raise must("names", name, "given for values alone", names, "Name classes in classes")
+    if kind.label_kind == "fixations":
+        if classes is not None:
+            raise refused_classes(name, kind.use)
+        return _built(kind, *fixation_maps(name, given))
     if kind.label_kind == "labels":
         return _built(kind, *label_rows(name, given, classes))
     if kind.label_kind == "map":

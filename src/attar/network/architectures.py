@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must, near
+from attar.network.gaze import GazeNetwork, densenet_features, readout_layers, vgg_features
 from attar.network.named import Named
 from attar.network.rows import Rows
 
@@ -190,6 +192,61 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
+
+
+_BACKBONES = {"vgg": vgg_features, "densenet": densenet_features}
+
+
+def gaze_network(
+    size: Sequence[int],
+    widths: Sequence[int] = (16, 32, 64),
+    backbone: str = "vgg",
+    depth: int = 1,
+    readout: Sequence[int] = (16,),
+    blur: float = 0.02,
+    spread: Sequence[float] = (0.25, 0.25),
+    channels: int = 3,
+) -> nn.Module:
+    """A network of gaze: log densities over the pixels of an image, ``[batch, height * width]``, row by row.
+
+    The readout is applied where features are small, and its one map is scaled up, which costs far less than the other
+    way round. Blur and center bias have no channels, so that pruning leaves them.
+
+    Args:
+        size: Height and width of the density; images of any size are taken.
+        widths: Of ``"vgg"`` the channels of the convolutions of each stage, of ``"densenet"`` what each layer of a
+            stage adds. Between stages maps are halved.
+        backbone: ``"vgg"`` (convolutions one after the other) or ``"densenet"`` (each sees all before it of its stage).
+        depth: Layers of each stage.
+        readout: Channels of the 1 x 1 convolutions between the features and the one map.
+        blur: Standard deviation of the Gaussian that smooths the map, as a share of the longer side; 0 for none.
+        spread: Standard deviations, down and across, of the center bias that it starts from, as shares of the size.
+        channels: Of the images.
+
+    Raises:
+        BadInput: If an argument is out of its range.
+
+    References:
+        Theis, Korshunova, Tejani, Huszár, *Faster gaze prediction with dense networks and Fisher pruning*, 2018.
+        arXiv:1801.05787
+    """
+    _check_widths("size", "gaze_network", size)
+    _check_widths("widths", "gaze_network", widths)
+    _check_widths("readout", "gaze_network", readout)
+    _check_widths("depth", "gaze_network", [depth])
+    if len(size) != 2:
+        raise must("size", "gaze_network", "height and width", size, "Write for example [48, 64]")
+    if not widths or depth > _DEEPEST:
+        rule = f"not empty, with at most {_DEEPEST} layers a stage"
+        raise must("widths", "gaze_network", rule, widths, "Give the channels of each stage")
+    if backbone not in _BACKBONES:
+        raise must("backbone", "gaze_network", "one that there is", backbone, near(backbone, _BACKBONES))
+    if not 0 <= blur <= 1:
+        raise must("blur", "gaze_network", "a share of the longer side, from 0 to 1", blur, "Use 0.02")
+    if len(spread) != 2 or not all(0 < one < math.inf for one in spread):
+        raise must("spread", "gaze_network", "two standard deviations above 0", spread, "Use [0.25, 0.25]")
+    features, width = _BACKBONES[backbone](channels, widths, depth)
+    return GazeNetwork(features, readout_layers(width, readout), (size[0], size[1]), blur, (spread[0], spread[1]))
 
 
 _ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}

@@ -18,6 +18,7 @@ from attar.tasks.task import Task
 from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
+from attar.training.losses.fixations import Fixations
 from attar.training.losses.outputs import (
     CenteredLogits,
     HardLabels,
@@ -35,6 +36,7 @@ LOSSES: dict[str, type[Any]] = {
     "hard_values": HardValues,
     "binary_labels": BinaryLabels,
     "binary_targets": BinaryTargets,
+    "fixations": Fixations,
     "centered_logits": CenteredLogits,
     "squared_error": SquaredError,
     "decoupled": Decoupled,

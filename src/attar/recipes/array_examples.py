@@ -1,10 +1,11 @@
-"""Examples for a report whose labels are several, or a map: what is seen, what is true and what the teacher says."""
+"""Examples for a report whose labels are several, or a map: what is seen, what is true and what models say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attar.data.split import Split
@@ -71,3 +72,60 @@ def of_maps(
             }
         )
     return found
+
+
+def of_fixations(
+    train: Split,
+    targets: Tensor,
+    student: Callable[[list[int]], Tensor],
+    true_map: Callable[[int], Tensor],
+    most: int,
+    seen: Seen,
+) -> list[dict[str, Any]]:
+    """Examples whose densities the teacher has farthest from each other, with fixations and densities as maps.
+
+    The first is the one that is farthest from the mean of all, and each further one that which is farthest from those
+    that are there, by how much of their probability is not in common.
+
+    Args:
+        train: The examples, with labels.
+        targets: ``[rows, positions]`` logits of the teacher.
+        student: ``[some, positions]`` logits of the student for some rows.
+        true_map: ``[height, width]`` counts of a row, where its example is seen.
+        most: How many examples.
+        seen: Gives an example.
+    """
+    assert train.labels is not None, "seen to before"
+    height, width = train.labels.shape[1:]
+    densities = targets.softmax(1)
+    far = (densities - densities.mean(0)).abs().sum(1)
+    rows: list[int] = []
+    for _ in range(min(most, len(train))):
+        rows.append(int(far.argmax()))
+        apart = (densities - densities[rows[-1]]).abs().sum(1)
+        far = apart if len(rows) == 1 else torch.minimum(far, apart)
+    step = -(-max(height, width) // _SIDE)
+    says = {"teacher": densities[rows], "student": student(rows).softmax(1)}
+    found = []
+    for place, row in enumerate(rows):
+        example = seen(row)
+        if example.get("image") is not None:
+            example["image"] = [line[::step] for line in example["image"][::step]]
+        fixations = true_map(row).clamp(min=0)
+        found.append(
+            {
+                **example,
+                "label": train.task.label_in_words(train.labels[row]),
+                "fixations": [[y // step, x // step] for y, x in fixations.nonzero().tolist()],
+                "densities": {
+                    name: _shown(one[place].reshape(height, width)[::step, ::step]) for name, one in says.items()
+                },
+            }
+        )
+    return found
+
+
+def _shown(density: Tensor) -> list[list[float]]:
+    """A density as shares of its largest number, in few digits."""
+    shares = density / density.amax()
+    return [[round(one, 3) for one in line] for line in shares.tolist()]

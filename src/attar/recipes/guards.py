@@ -69,7 +69,9 @@ def weak_teacher(
     baseline = sum(baselines) / len(baselines)
     if teacher > baseline:
         return None
-    its, other = (f"{one:.2%}" if score.points else f"{score.name} {-one:.4g}" for one in (teacher, baseline))
+    its, other = (
+        score.level(one) if score.points else f"{score.name} {score.level(one)}" for one in (teacher, baseline)
+    )
     return (
         f"The teacher is not better than the baseline on {split_name}: {its} against {other}. What the student gains "
         f"from it, if anything, is not its {score.name if score.points else 'quality'}."

@@ -11,11 +11,12 @@ import torch
 
 from attar.data.datasets import Split
 from attar.data.store import Fidelity
+from attar.deployment.torch_runner import open_torch
 from attar.network.scaled_outputs import center_and_scale
 from attar.ops.top_k import full
 from attar.pipeline.objective import known_labels
 from attar.pipeline.trained import Trained
-from attar.recipes.array_examples import of_labels, of_maps
+from attar.recipes.array_examples import of_fixations, of_labels, of_maps
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.tasks.metrics.metric import Metric
@@ -59,7 +60,7 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
     """Some training examples with their stored targets.
 
     Of classes, labels and maps those of which the teacher is least sure, one per class or label at most; of values
-    those in which it is farthest from what is true.
+    those in which it is farthest from what is true; of densities of gaze those that are the least alike.
     """
     if trainings.prepared is None or trainings.targets is None or context.dataset.train.labels is None:
         return []
@@ -72,6 +73,11 @@ def examples(context: Context, trainings: Trainings, most: int = 6) -> list[dict
     logits = full(trainings.targets(None, torch.arange(len(train)), 0))
     if kind == "labels":
         return of_labels(train, logits, context.recipe.temperature, most, lambda row: _seen(context, train, row))
+    if kind == "fixations":
+        student = _densities(context, trainings, train)
+        return of_fixations(
+            train, logits, student, _moving(context, train), most, lambda row: _seen(context, train, row)
+        )
     if kind == "map":
         return of_maps(train, logits, _moving(context, train), most, lambda row: _seen(context, train, row))
     soft = (logits / context.recipe.temperature).softmax(-1)
@@ -99,6 +105,19 @@ def _of_values(context: Context, train: Split, targets: torch.Tensor, most: int)
         {**_seen(context, train, row), "label": words(train.labels[row]), "teacher": words(targets[row])}
         for row in rows
     ]
+
+
+def _densities(context: Context, trainings: Trainings, train: Split) -> Callable[[list[int]], torch.Tensor]:
+    """What the first student gives for some rows, as they are seen first: ``[rows, positions]`` logits."""
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+
+    def densities(rows: list[int]) -> torch.Tensor:
+        chosen = torch.tensor(rows)
+        return torch.from_numpy(
+            open_torch(trainings.students[0].network)(views(train.floats(chosen), train.ids[chosen], 0).numpy())
+        )
+
+    return densities
 
 
 def _moving(context: Context, train: Split) -> Callable[[int], torch.Tensor]:

@@ -82,10 +82,7 @@ def chosen(
     winner = contenders.by_name[choice.winner]
     if winner.kind == "baseline":
         student = next(one for one in contenders.candidates() if one.kind == "candidate" and one.form == winner.form)
-        points = judged_by(task).points
-        reached, other = (
-            f"{scores[one.name]:.2%}" if points else f"{-scores[one.name]:.4g}" for one in (winner, student)
-        )
+        reached, other = (judged_by(task).level(scores[one.name]) for one in (winner, student))
         alerts.append(
             f"The teacher did not help: {winner.name}, the same network trained without it, has {reached} on "
             f"validation, {'as the student has' if reached == other else f'the student {other}'}."
@@ -97,7 +94,8 @@ def chosen(
 def judged_by(task: Task) -> Score:
     """The score of which a budget says how much may be lost: the task's first metric."""
     metric = first_metric(task)
-    return Score(metric.title, points=metric.higher_is_better)
+    in_bits = metric.unit == "bits"
+    return Score(metric.title, points=metric.higher_is_better and not in_bits, unit="bits" if in_bits else "")
 
 
 def score_of(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:

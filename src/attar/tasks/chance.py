@@ -29,6 +29,8 @@ def against_chance(
     constant: Constant,
     title: str,
     split: str,
+    *,
+    signed: bool = False,
 ) -> Chance:
     """Compare predictions with the best constant answer, and with themselves dealt out at random.
 
@@ -43,7 +45,12 @@ def against_chance(
         constant: The best answer that is the same for all examples.
         title: What the mean score is called.
         split: What the examples are called.
+        signed: Whether a score may be below 0 by itself. An error has a minus as a score, and none in a sentence.
     """
+
+    def shown(scores: NDArray[np.float64]) -> float:
+        return float(scores.mean()) if signed else abs(float(scores.mean()))
+
     if bool((labels == labels[:1]).all()):  # nothing to tell apart
         return Chance(None, False)
     mine, best = scores_of(predictions, labels), constant.scores
@@ -51,10 +58,9 @@ def against_chance(
     return judged(
         is_better=is_larger(mine - best),
         is_guessing=_is_guessing(scores_of, predictions, labels),
-        # An error has a minus as a score, and none in a sentence.
-        same=f" ({title} {abs(mine.mean()):.3f})" if same else None,
-        compared=f"its {title} is {abs(mine.mean()):.3f} on {len(labels):,} {split} examples, and {constant.name} for "
-        f"all gives {abs(best.mean()):.3f}",
+        same=f" ({title} {shown(mine):.3f})" if same else None,
+        compared=f"its {title} is {shown(mine):.3f} on {len(labels):,} {split} examples, and {constant.name} for "
+        f"all gives {shown(best):.3f}",
         split=split,
     )
 

@@ -75,6 +75,32 @@ def _of_share(share: float, examples: float, level: float) -> tuple[float, float
     return (0.0 if share == 0 else center - margin, 1.0 if share == 1 else center + margin)
 
 
+def student_interval(values: NDArray[Any], *, level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean of values that may be any numbers.
+
+    Args:
+        values: ``[n]``, at least one; of one alone both ends are it.
+        level: Coverage, between 0 and 1.
+
+    Raises:
+        BadInput: If there is none, or the level is out of range.
+
+    Example:
+        >>> low, high = student_interval(np.array([1.0, 2.0, 3.0]))
+        >>> round(low, 4), round(high, 4)
+        (-0.4841, 4.4841)
+    """
+    if not len(values):
+        raise must("values", "student_interval", "at least one number", 0, "Measure some examples")
+    if not 0 < level < 1:
+        raise must("level", "student_interval", "between 0 and 1", level, "Use 0.95")
+    mean, count = float(values.mean()), len(values)
+    if count == 1:
+        return mean, mean
+    margin = float(stdtrit(count - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / math.sqrt(count)
+    return mean - margin, mean + margin
+
+
 def root_mean_interval(squares: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:
     """Interval of the root of a mean, such as an RMSE: the roots of the ends of Student's t interval of the mean.
 
@@ -92,13 +118,8 @@ def root_mean_interval(squares: NDArray[np.float64], *, level: float = 0.95) -> 
     """
     if not len(squares):
         raise must("squares", "root_mean_interval", "at least one number", 0, "Measure some examples")
-    if not 0 < level < 1:
-        raise must("level", "root_mean_interval", "between 0 and 1", level, "Use 0.95")
-    mean, count = float(squares.mean()), len(squares)
-    if count == 1:
-        return math.sqrt(mean), math.sqrt(mean)
-    margin = float(stdtrit(count - 1, (1 + level) / 2)) * float(squares.std(ddof=1)) / math.sqrt(count)
-    return math.sqrt(max(0.0, mean - margin)), math.sqrt(mean + margin)
+    low, high = student_interval(squares, level=level)
+    return math.sqrt(max(0.0, low)), math.sqrt(high)
 
 
 def difference_margin(values_a: NDArray[Any], values_b: NDArray[Any], *, root: bool = False) -> float:

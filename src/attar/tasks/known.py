@@ -8,17 +8,18 @@ from typing import Any, Literal
 from attar.errors import BadInput, must, near
 from attar.tasks.classification import Classification, ClassificationQuality
 from attar.tasks.dense import Dense, DenseQuality
+from attar.tasks.gaze import Gaze, GazeQuality
 from attar.tasks.multilabel import MultiLabel, MultiLabelQuality
 from attar.tasks.regression import Regression, RegressionQuality
 from attar.tasks.task import Task
 
-TaskName = Literal["classification", "multilabel", "regression", "dense"]
+TaskName = Literal["classification", "multilabel", "regression", "dense", "gaze"]
 """What tasks are called in files."""
 
-TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, MultiLabel, Regression, Dense)}
+TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, MultiLabel, Regression, Dense, Gaze)}
 """By the name that ``use`` gives."""
 
-AnyQuality = ClassificationQuality | MultiLabelQuality | RegressionQuality | DenseQuality
+AnyQuality = ClassificationQuality | MultiLabelQuality | RegressionQuality | DenseQuality | GazeQuality
 """What the tasks' ``quality`` gives, as a union of their types."""
 
 

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-LabelKind = Literal["class", "labels", "values", "map"]
+LabelKind = Literal["class", "labels", "values", "map", "fixations"]
 """What the label of one example is, by which data are read and examples are shown: the number of one class of several;
-1 or 0 for each label; numbers with a unit; or a map of class numbers."""
+1 or 0 for each label; numbers with a unit; a map of class numbers; or a map of how many fixations a pixel has."""
 
 ABSENT = -1
 """The label of an example (or a position) whose class is not known. Terms that need a label give it the loss 0."""

@@ -89,7 +89,7 @@ class Task(Protocol):
 
     label_kind: ClassVar[LabelKind]
     """What the label of one example is. Tasks whose labels are alike are read from the same data and shown alike; their
-    first field is the names, and of maps the second the size."""
+    first field is the names, and of maps the second the size; those of fixations are size and center bias."""
 
     losses: ClassVar[Losses]
     """What is minimized where a recipe does not say."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from torch import Tensor, nn
 
 from attar.errors import BadInput, must, shown
+from attar.tasks.labels import LabelKind
 from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import check_types, named
@@ -43,6 +44,12 @@ def suits(loss: Loss) -> frozenset[Target]:
 def reads(loss: Loss) -> frozenset[Read]:
     """What a loss holds outputs against, as its ``reads`` says; nothing where it does not."""
     found: frozenset[Read] = getattr(loss, "reads", frozenset())
+    return found
+
+
+def label_kinds(loss: Loss) -> frozenset[LabelKind]:
+    """What labels a loss reads, as its ``label_kinds`` says; any where it does not, and reads them as its outputs."""
+    found: frozenset[LabelKind] = getattr(loss, "label_kinds", frozenset(get_args(LabelKind)))
     return found
 
 
@@ -85,7 +92,7 @@ class Term:
 
 LOSSES = (
     "SoftTargets, HardLabels, CenteredLogits, SquaredError, Decoupled, StandardizedLogits, HiddenMatch, AttentionMaps, "
-    "RelationalDistances, RelationalAngles, HardValues, BinaryLabels and BinaryTargets"
+    "RelationalDistances, RelationalAngles, HardValues, BinaryLabels, BinaryTargets and Fixations"
 )
 """The losses that come with Attar, in words."""
 

@@ -22,7 +22,7 @@ from attar.ops.maps import classes_last
 from attar.tasks.target import Target
 from attar.tasks.task import Task
 from attar.training.batch import Batch, Source
-from attar.training.objective import Loss, reads, suits
+from attar.training.objective import Loss, label_kinds, reads, suits
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +146,11 @@ def unsuited(loss: Loss, task: Task) -> str | None:
         loss: The loss.
         task: What outputs mean.
     """
-    if task.target in suits(loss):
+    fits = task.target in suits(loss)
+    if fits and ("labels" not in reads(loss) or task.label_kind in label_kinds(loss)):
         return None
     meant = " or ".join(_MEANT[target] for target in sorted(suits(loss)))
+    meant = "fixations" if label_kinds(loss) == {"fixations"} else meant
     labels, teacher = (
         " with ".join([table["use"], *(f'{key} = "{value}"' for key, value in table.items() if key != "use")])
         for table in (task.losses.labels, task.losses.teacher)
@@ -190,7 +192,9 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
             wanted = (count, *batch.targets.shape[1:])
         elif reads(loss) == {"labels"} and batch.labels is not None:
             wanted = (count, *batch.labels.shape[1:])
-            if "logits" in suits(loss):  # labels are numbers of classes
+            if label_kinds(loss) == {"fixations"}:  # labels are counts, and each pixel has a logit
+                wanted = (count, batch.labels[0].numel())
+            elif "logits" in suits(loss):  # labels are numbers of classes
                 least = max(1, int(batch.labels.max()) + 1)
                 given = classes_last(output)
                 width = given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0

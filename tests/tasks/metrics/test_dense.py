@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attar.tasks.dense import Dense
-from attar.tasks.metrics import dense
+from attar.tasks.metrics import metric
 from attar.tasks.metrics.dense import class_maps, image_ious, overlaps
 
 CLASSES = 4
@@ -21,7 +21,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(params=[1, 2**22], ids=["one map at once", "all at once"])
 def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "AT_ONCE", request.param)
+    monkeypatch.setattr(metric, "AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -54,7 +54,7 @@ def test_class_maps_take_a_byte_a_position_and_the_first_of_equals():
 
 
 def test_large_sets_take_little_beside_their_logits(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dense, "AT_ONCE", 2**16)
+    monkeypatch.setattr(metric, "AT_ONCE", 2**16)
     classes, size = 21, (32, 32)
     task = Dense(tuple(map(str, range(classes))), size)
     labels = np.random.default_rng(0).integers(0, classes, (160, *size))

@@ -28,8 +28,8 @@ class DataSection(Section):
     """Where examples come from."""
 
     use: str = Field(
-        description="digits, fashion-mnist, mnist, glyphs, letter, letter.p1, letter.p2, a path to .npz, .csv or "
-        ".parquet, or package.module:function"
+        description="digits, fashion-mnist, mnist, glyphs, simulated-gaze, simulated-gaze-generated, letter, "
+        "letter.p1, letter.p2, a path to .npz, .csv or .parquet, or package.module:function"
     )
     target: str | list[str] | None = Field(
         None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"

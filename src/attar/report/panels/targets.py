@@ -9,6 +9,7 @@ from typing import Any
 from attar import formatting
 from attar.evidence.panel import AnyCell, Block, Cell, Column, Example, Examples, Facts, Panel, Table, Text
 from attar.report.panels.common import Figures, known, listed, spread
+from attar.report.panels.gaze import gaze
 from attar.report.panels.maps import maps
 
 _BARS_SHOWN = 12
@@ -19,12 +20,15 @@ def examples(found: Sequence[Figures], task: Figures, temperature: float | None)
 
     Args:
         found: Each ``image`` or ``values``, ``label``, ``soft`` (a probability a class) or ``teacher`` (its values in
-            words) or ``maps``, ``id``; ``holds`` says of each class whether it holds, where several may.
+            words) or ``maps`` or ``densities``, ``id``; ``holds`` says of each class whether it holds, where several
+            may.
         task: Its ``classes`` are the names.
         temperature: By which the probabilities are softened.
     """
     if not found:
         return []
+    if "densities" in found[0]:
+        return gaze(found)
     if "maps" in found[0]:
         return maps(found, [str(name) for name in task.get("classes", [])])
     if "teacher" in found[0]:

@@ -7,7 +7,6 @@ functions that give one value for each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.classification import brier_scores, log_losses
-from attar.tasks.metrics.metric import AT_ONCE, Floats, OfEach, shares
+from attar.tasks.metrics.metric import Floats, OfEach, blocks, shares
 
 
 def class_maps(logits: Floats) -> NDArray[np.integer]:
@@ -25,7 +24,7 @@ def class_maps(logits: Floats) -> NDArray[np.integer]:
         logits: ``[n, classes, height, width]``; of equal ones the first counts.
     """
     named = np.empty((len(logits), *logits.shape[2:]), np.min_scalar_type(max(0, logits.shape[1] - 1)))
-    for rows in _blocks(len(logits), math.prod(logits.shape[1:])):
+    for rows in blocks(len(logits), math.prod(logits.shape[1:])):
         named[rows] = logits[rows].argmax(axis=1)
     return named
 
@@ -106,7 +105,7 @@ def overlaps(named: NDArray[np.integer], labels: NDArray[np.integer], classes: i
         classes: How many classes there are.
     """
     counts = [np.zeros((len(labels), classes), np.int64) for _ in range(3)]
-    for rows in _blocks(len(labels), math.prod(labels.shape[1:])):
+    for rows in blocks(len(labels), math.prod(labels.shape[1:])):
         some, true = named[rows], labels[rows]
         known = true != ABSENT
         # One number for each map and class, so that one count does for all of them.
@@ -154,16 +153,10 @@ def pixel_brier_scores(logits: Floats, labels: NDArray[np.integer]) -> NDArray[n
     return _over_positions(brier_scores, logits, labels)
 
 
-def _blocks(count: int, numbers: int) -> Iterator[slice]:
-    """Rows of so many numbers each, as many at once as `AT_ONCE` allows."""
-    step = max(1, AT_ONCE // max(1, numbers))
-    yield from (slice(start, start + step) for start in range(0, count, step))
-
-
 def _over_positions(of_each: OfEach, logits: Floats, labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """The mean over the known positions of each map of a function of ``[n, classes]`` logits."""
     means = np.zeros(len(labels))
-    for rows in _blocks(len(labels), math.prod(logits.shape[1:])):
+    for rows in blocks(len(labels), math.prod(logits.shape[1:])):
         some, true = logits[rows], labels[rows]
         values = of_each(np.moveaxis(some, 1, -1).reshape(-1, logits.shape[1]), true.reshape(-1))
         means[rows] = shares(values.reshape(len(true), -1).sum(axis=1), (true != ABSENT).sum(axis=(1, 2)))

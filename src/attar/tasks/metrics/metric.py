@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
-Unit = Literal["share", "nats", "number", "target"]
-"""What a figure is counted in: a share of 1, which people read in percent; nats; a plain number; what is predicted."""
+Unit = Literal["share", "nats", "bits", "number", "target"]
+"""What a figure is counted in: a share of 1, which people read in percent; nats or bits; a plain number; what is
+predicted."""
 
 
 AT_ONCE = 2**22
@@ -107,3 +108,18 @@ def shares(counts: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:
     """Counts as shares of their totals; 0 where the total is 0."""
     quotients: NDArray[np.float64] = counts / np.maximum(totals, 1)
     return quotients
+
+
+def blocks(count: int, numbers: int) -> Iterator[slice]:
+    """Slices of rows of so many numbers each, as many rows at once as `AT_ONCE` allows.
+
+    Args:
+        count: Rows.
+        numbers: Of one row.
+
+    Example:
+        >>> list(blocks(3, AT_ONCE // 2))
+        [slice(0, 2, None), slice(2, 4, None)]
+    """
+    step = max(1, AT_ONCE // max(1, numbers))
+    yield from (slice(start, start + step) for start in range(0, count, step))

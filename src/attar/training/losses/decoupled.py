@@ -13,7 +13,7 @@ from attar.ops.decoupling import decoupled, standardized
 from attar.ops.divergence import forward_kl
 from attar.ops.dtypes import at_least_float32
 from attar.ops.maps import classes_last
-from attar.tasks.labels import ABSENT
+from attar.tasks.labels import ABSENT, LabelKind
 from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import named
@@ -43,6 +43,7 @@ class Decoupled:
 
     suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
     reads: ClassVar[frozenset[Read]] = frozenset({"labels", "targets"})
+    label_kinds: ClassVar[frozenset[LabelKind]] = frozenset({"class", "map"})
 
     alpha: float = 1.0
     beta: float = 8.0

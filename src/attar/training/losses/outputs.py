@@ -19,7 +19,7 @@ from attar.ops.divergence import centered_squared_error, cross_entropy, forward_
 from attar.ops.dtypes import at_least_float32
 from attar.ops.maps import classes_last
 from attar.ops.top_k import TopK, check_rest, top_k_kl
-from attar.tasks.labels import ABSENT
+from attar.tasks.labels import ABSENT, LabelKind
 from attar.tasks.target import Target
 from attar.training.batch import Batch
 from attar.training.checked import named
@@ -79,6 +79,7 @@ class HardLabels:
 
     suits: ClassVar[frozenset[Target]] = frozenset({"logits"})
     reads: ClassVar[frozenset[Read]] = frozenset({"labels"})
+    label_kinds: ClassVar[frozenset[LabelKind]] = frozenset({"class", "map"})
 
     smoothing: float = 0.0
 
