@@ -19,7 +19,9 @@ from typer.exceptions import TyperException
 import attar
 from attar.cli.main import app
 from attar.deployment.export import to_onnx
-from attar.network.architectures import mlp
+from attar.network.architectures import convnet, mlp
+from attar.network.weights import save_weights
+from attar.pipeline.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -28,6 +30,7 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+DISTILLER = ROOT / "docs/from-distiller.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = ["artifacts.runtimes=['onnxruntime']", "artifacts.int8=false", "artifacts.seconds=0.01"]
 
@@ -75,7 +78,7 @@ def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("hurried")
 def test_recipe_of_the_readme_runs(folder: Path) -> None:
-    recipe, steps = _blocks(ROOT / "README.md", "toml")
+    recipe, steps, _ = _blocks(ROOT / "README.md", "toml")
     data = attar.load_data("digits", limit=100)
     np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
     to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
@@ -92,6 +95,31 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
         attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "student.steps.2.training.epochs=1"])
     )
     assert list(run.evidence["steps"]["student"]) == ["1-distill", "2-quantize", "3-distill"]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
+    recipe, sparse = _blocks(ROOT / "docs/pruning.md", "toml")
+    assert recipe == _blocks(ROOT / "README.md", "toml")[2]
+    data = attar.load_data("digits", limit=200)
+    np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
+    make = "from attar.network.architectures import convnet\n\n\ndef net():\n    return convnet(10, [4, 8])\n"
+    (folder / "mine.py").write_text(make, encoding="utf-8")
+    save_weights(convnet(10, [4, 8]), folder / "big.safetensors")
+    (folder / "mine.toml").write_text(recipe.replace("latency", "macs"), encoding="utf-8")
+    run = attar.compress(attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "baseline=false"]))
+    assert run.evidence["steps"]["student"].keys() == {"1-prune"}
+    assert "Pruning" in (run.folder / "report.html").read_text(encoding="utf-8")
+    steps = (
+        tomllib.loads(sparse)["student"]["steps"] + tomllib.loads(_blocks(DISTILLER, "toml")[-1])["student"]["steps"]
+    )
+    assert [STEPS[one["use"]].model_validate(one).use for one in steps] == ["sparsify", "prune"]
+
+
+def test_python_of_pruning_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = _blocks(ROOT / "docs/pruning.md", "python")
+    exec(compile(code, "pruning.md", "exec"), {})
+    assert "Conv2d(1, 4, kernel_size=(3, 3)" in capsys.readouterr().out
 
 
 def _files_of_a_run() -> list[str]:

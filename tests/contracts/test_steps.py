@@ -37,6 +37,7 @@ TRAINING = Training(epochs=2, batch_size=8, learning_rate=0.1)
 STEPS_MADE: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "distill": ({}, {"freeze_bn_stats": True}),
     "prune": ({"to": {"macs": "0.6x"}, "every": 2}, {"to": {"parameters": "0.5x"}, "every": 2}),
+    "sparsify": ({"sparsity": 0.5, "every": 2}, {"sparsity": 0.7, "every": 2}),
     "quantize": ({"weights": {"use": "uniform", "bits": 2}}, {"weights": {"use": "uniform", "bits": 3}}),
     "correct": ({"classes": ["bee"]}, {"classes": ["ant"]}),
 }

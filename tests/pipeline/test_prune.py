@@ -21,6 +21,7 @@ from attar.models.model import Model, load_model, save_model
 from attar.network.cost import cost
 from attar.network.spec import Spec
 from attar.network.weights import digest
+from attar.pipeline.prune_panels import prune_panels
 from attar.pipeline.pruner import Plan
 from attar.pipeline.step import Tools
 from attar.pipeline.steps.prune import Prune
@@ -158,3 +159,83 @@ def test_the_plan_takes_much_at_first_and_ends_at_the_target() -> None:
     assert plan.steps == (10, 20, 30, 40)
     assert plan.costs == pytest.approx((20 + 80 * 0.75**3, 20 + 80 * 0.5**3, 20 + 80 * 0.25**3, 20.0))
     assert Plan.gradual(100.0, 20.0, last=3, every=10).steps == (3,)
+
+
+# -- a loss of quality as the target -----------------------------------------------------------------------------------
+
+
+def by_quality(loss: Any, **more: Any) -> dict[str, Any]:
+    return {"quality_loss": loss, "of": "macs", "rounds": 4, **more}
+
+
+def test_as_much_goes_as_keeps_the_loss_within_the_limit(tools: Tools, model: Model, tmp_path: Path) -> None:
+    trained = replace(model, module=step(to={"macs": "1x"}).run(model, tools).model.module)
+    made = step(to=by_quality("4%")).run(trained, tools)
+    facts = made.facts["prune"]
+    taken = [one for one in facts["rounds"] if one["accepted"]]
+    assert taken and facts["cost"] == taken[-1]["cost"] < facts["full"]
+    assert made.facts["score_before"] - made.facts["score"] <= 0.04 + 1e-9
+    assert made.facts["score"] == taken[-1]["score"] == tools.score(made.model.module)
+    assert cost(made.model.module, tools.example).macs == facts["cost"]
+    shares, now = [], facts["full"]
+    for one in facts["rounds"]:
+        shares.append(one["goal"] / now)
+        now = one["cost"] if one["accepted"] else now
+    assert shares[0] == pytest.approx(0.8) and shares == sorted(shares), "smaller cuts once one failed, not before"
+    assert len(made.history) == TRAINING.epochs * len(taken)
+    assert [entry["epoch"] for entry in made.history] == list(range(len(made.history)))
+    save_model(made.model, tmp_path)
+    assert digest(load_model(tmp_path).module) == digest(made.model.module)
+
+
+def test_where_all_removals_lose_too_much_the_network_stays(
+    tools: Tools, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.budget.Limit.keeps", lambda *_: False)
+    made = step(to=by_quality("1%"), training={"epochs": 1, "batch_size": 64}).run(model, tools)
+    facts = made.facts["prune"]
+    goals = [one["goal"] / facts["full"] for one in facts["rounds"]]
+    assert goals == pytest.approx([0.8, 0.8**0.5, 0.8**0.25]), "0.8, 0.89, 0.95 of the cost, and no less"
+    assert made.model.spec == model.spec and digest(made.model.module) == digest(model.module)
+    assert made.facts["score"] == made.facts["score_before"] and made.history == []
+    text = repr(prune_panels(facts))
+    assert "Nothing could go: after each training with removals it lost more than the 1 point of accuracy" in text
+
+
+@pytest.mark.parametrize("stop", [4, 26])  # in the first round, in the second
+def test_killed_rounds_go_on_to_the_same_network(stop: int, tools: Tools, model: Model, tmp_path: Path) -> None:
+    def steps(folder: Path, after: int = 10**9) -> Any:
+        done = 0
+
+        @contextmanager
+        def counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
+            def advance(steps: int) -> None:
+                nonlocal done
+                done += steps
+                if done >= after:
+                    raise KeyboardInterrupt
+
+            yield advance
+
+        folder.mkdir(exist_ok=True)
+        asked = step(to=by_quality("9%", rounds=2))
+        return asked.run(model, replace(tools, folder=folder, progress=counted))
+
+    with pytest.raises(KeyboardInterrupt):
+        steps(tmp_path / "killed", after=stop)
+    again, complete = steps(tmp_path / "killed"), steps(tmp_path / "complete")
+    assert digest(again.model.module) == digest(complete.model.module)
+    assert again.facts == complete.facts and len(again.facts["prune"]["rounds"]) == 2
+
+
+def test_of_and_rounds_are_for_a_loss_of_quality() -> None:
+    with pytest.raises(ValueError, match="rounds is for quality_loss; leave it out where macs is the target"):
+        step(to={"macs": "0.5x", "rounds": 3})
+    assert step(to={"quality_loss": 0.003}).to.what == "latency"
+
+
+def test_what_layers_can_lose_is_asked_of_the_network_before_the_step(tools: Tools, model: Model) -> None:
+    found = step(to={"macs": "0.5x"}, sensitivity=True).run(model, tools).facts["prune"]["sensitivity"]
+    assert [one["group"] for one in found["groups"]] == ["0", "3"] and found["examples"] == len(tools.validation)
+    assert found["figure"] == tools.score(model.module)
+    assert all(len(one["figures"]) == len(found["shares"]) == 9 for one in found["groups"])

@@ -21,7 +21,8 @@ from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import shift_bias
 from attar.network.spec import Spec
 from attar.ops.granularity import PerAxis
-from attar.pruning.edit import Cut, Prune, prune
+from attar.pruning.edit import Cut, Prune, merged, prune
+from attar.pruning.emptied import still_there
 from attar.pruning.groups import find_groups
 from attar.quantization.edit import Quantize
 from attar.quantization.formats.codebook import Codebook
@@ -127,6 +128,26 @@ def test_one_edit_comes_on_top_of_another():
     assert both.build().state_dict().keys() == direct.module.state_dict().keys()
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_edits_one_after_the_other_are_merged_unless_layers_went(emptied: bool):
+    network, edits = built(RESNET), []
+    groups = find_groups(network, IMAGES)
+    inside = range(6) if emptied else [0, 3]
+    for removed in ({"0": [1]}, {"7.body.0": inside, "4": [1]}, {"0": [2]}, {"0": [0]}):
+        edits.append(prune(network, groups, removed))
+        network = edits[-1].apply(network)
+        groups = still_there(groups.without(removed), network)
+    found = merged(edits)
+    assert len(found) == (2 if emptied else 1) < len(edits)
+    spec = RESNET
+    for edit in found:
+        spec = spec.with_edit(edit)
+    again = spec.build().eval()
+    again.load_state_dict(network.state_dict())
+    assert torch.equal(output(again, IMAGES), output(network, IMAGES))
+    assert [repr(one) for one in again.modules()] == [repr(one) for one in network.modules()]
+
+
 def test_it_works_behind_wrappers(tmp_path: Path):
     spec = Spec(RESNET.reference, RESNET.arguments, [0.5], [0.25], (ScaleOutputs(3),))
     model = slim(spec, IMAGES, {"network.network.4": [1]})
@@ -215,7 +236,9 @@ def test_what_two_layers_share_is_not_cut():
     ],
 )
 def test_units_that_are_not_there_are_refused(removed, message):
-    network = perceptron()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = perceptron()
     with pytest.raises(BadInput, match=message):
         prune(network, find_groups(network, torch.ones(1, 2)), removed)
 

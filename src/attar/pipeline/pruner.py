@@ -80,6 +80,31 @@ class Costs(Protocol):
         ...
 
 
+class RemainingCosts:
+    """The costs of a network some of whose units are gone already, as costs of what is left of it."""
+
+    def __init__(self, costs: Costs, kept: Kept) -> None:
+        """Of the network that keeps so many units, by the costs of the whole one."""
+        self._costs, self._kept = costs, dict(kept)
+
+    @property
+    def cost(self) -> Cost:
+        """Of what is left."""
+        return Remaining(self._costs.cost, self._kept)
+
+    def look(self, network: nn.Module, kept: Kept) -> None:
+        """Learn from the network as it is now."""
+        self._costs.look(network, {**self._kept, **kept})
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+        return self._costs.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it up again."""
+        self._costs.load_state_dict(state)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """When units go, and to which cost.
@@ -100,6 +125,8 @@ class Plan:
     def gradual(cls, full: float, target: float, *, last: int, every: int) -> Plan:
         """Much at first, little at last: what is left above the target falls with the third power of time.
 
+        This is the schedule of automated gradual pruning (AGP).
+
         Args:
             full: The cost of the whole network.
             target: The cost to come down to.
@@ -116,7 +143,14 @@ class Plan:
 
 
 class Pruner(Callback):
-    """Removes units on a schedule, until a cost is reached; what goes is chosen anew each time."""
+    """Removes units on a schedule, until a cost is reached; what goes is chosen anew each time.
+
+    Attributes:
+        edits: What was taken out, in order.
+        removed: The same by the names of groups, each time numbered as they were before.
+        course: One plain entry for each removal.
+        worth: Of the units, by the name of their group, when the first of them went.
+    """
 
     def __init__(
         self,
@@ -148,7 +182,8 @@ class Pruner(Callback):
         self.groups = self._first
         self.edits: list[Prune] = []
         self.course: list[dict[str, Any]] = []
-        self._removed: list[dict[str, list[int]]] = []
+        self.removed: list[dict[str, list[int]]] = []
+        self.worth: dict[str, Tensor] = {}
         self._due = [*zip(self.plan.steps, self.plan.costs, strict=True)]
         self._estimate: Estimate | None = None
         self._saved: Mapping[str, Any] | None = None
@@ -186,7 +221,9 @@ class Pruner(Callback):
             return
         goal = self._due[len(self.course)][1]
         emptied = [group.name for group in self.groups.groups if group.name in self.emptied]
-        chosen = self.select(self._estimate.per_group(), Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
+        worth = self._estimate.per_group()
+        self.worth = self.worth or worth
+        chosen = self.select(worth, Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
         self._estimate.remove()
         self._estimate = None
         removed = {name: list(units) for name, units in chosen.removed.items() if units}
@@ -194,7 +231,7 @@ class Pruner(Callback):
             edit = prune(state.model, self.groups, removed)
             self.groups = self.groups.without(removed)
             self.edits.append(edit)
-            self._removed.append(removed)
+            self.removed.append(removed)
         self.course.append(
             {
                 "step": state.step,
@@ -226,9 +263,10 @@ class Pruner(Callback):
     def state_dict(self) -> dict[str, Any]:
         """What is gone, what comes, and what is known of the rest."""
         return {
-            "removed": [{name: list(units) for name, units in one.items()} for one in self._removed],
+            "removed": [{name: list(units) for name, units in one.items()} for one in self.removed],
             "edits": [edit.to_json() for edit in self.edits],
             "course": [dict(one) for one in self.course],
+            "worth": dict(self.worth),
             "due": [list(one) for one in self._due],
             "costs": self.costs.state_dict(),
             "estimate": None if self._estimate is None else self._estimate.state_dict(),
@@ -237,11 +275,12 @@ class Pruner(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state again."""
         self._begin()
-        self._removed = [{name: list(units) for name, units in one.items()} for one in state["removed"]]
-        for one in self._removed:
+        self.removed = [{name: list(units) for name, units in one.items()} for one in state["removed"]]
+        for one in self.removed:
             self.groups = self.groups.without(one)
         self.edits = [Prune.from_json(one) for one in state["edits"]]
         self.course = [dict(one) for one in state["course"]]
+        self.worth = dict(state["worth"])
         self._due = [(step, cost) for step, cost in state["due"]]
         self.costs.load_state_dict(state["costs"])
         self._saved = state["estimate"]

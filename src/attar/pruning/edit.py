@@ -50,6 +50,16 @@ class Cut:
         """The kept positions, int64, in order."""
         return torch.cat([torch.arange(start, stop) for start, stop in zip(*[iter(self.bounds)] * 2, strict=True)])
 
+    def then(self, later: Cut) -> Cut:
+        """What stays of the axis after this cut and a later one.
+
+        Example:
+            >>> Cut.without(0, 6, [2, 5]).then(Cut.without(0, 4, [0, 2])).bounds
+            (1, 2, 4, 5)
+        """
+        kept = set(self.positions()[later.positions()].tolist())
+        return Cut.without(self.axis, self.size, (place for place in range(self.size) if place not in kept))
+
     @property
     def count(self) -> int:
         """How many positions are kept."""
@@ -225,6 +235,30 @@ def prune(network: nn.Module, groups: Groups, removed: Mapping[str, Collection[i
         if count and layer not in emptied and not (layer in constant and left == 0):
             sizes[f"{layer}.{attribute}" if layer else attribute] = left
     return Prune(cuts, sizes, tuple(sorted(emptied)), tuple(sorted(constant)))
+
+
+def merged(edits: Iterable[Prune]) -> tuple[Prune, ...]:
+    """The same as several edits one after the other, in as few as can be.
+
+    Two are one, unless layers went with the first: what a later edit cuts is then of what stands in their place.
+
+    Args:
+        edits: In the order in which they were made.
+    """
+    found: list[Prune] = []
+    for edit in edits:
+        if not found or found[-1].emptied or found[-1].constant:
+            found.append(edit)
+            continue
+        first = found.pop()
+        cuts = {name: {one.axis: one for one in its} for name, its in first.cuts.items()}
+        for name, its in edit.cuts.items():
+            known = cuts.setdefault(name, {})
+            for one in its:
+                known[one.axis] = known[one.axis].then(one) if one.axis in known else one
+        by_name = {name: tuple(its.values()) for name, its in cuts.items()}
+        found.append(Prune(by_name, {**first.sizes, **edit.sizes}, edit.emptied, edit.constant))
+    return tuple(found)
 
 
 def _checked_units(group: Group, given: Collection[int]) -> list[int]:

@@ -5,35 +5,41 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Literal, get_args
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from attar.budget import Limit
 from attar.data.split import Dataset
 from attar.errors import BadInput
-from attar.evidence.panel import Axis, Chart, Facts, Layer, Panel, Table, Text
+from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.bn_statistics import take_bn_stats_
 from attar.network.copying import copied
 from attar.network.spec import Spec
-from attar.pipeline.costs import Counted, Measured, What, costs_of
-from attar.pipeline.pruner import Plan, Pruner, Select
-from attar.pipeline.section import Fraction, Number, Section
-from attar.pipeline.step import Result, Tools
+from attar.pipeline.costs import Counted, Measured, costs_of
+from attar.pipeline.prune_panels import prune_panels, shown_cost
+from attar.pipeline.prune_target import PruneTarget
+from attar.pipeline.pruned import FOLDER, Kept, Pruned, Round, in_rounds
+from attar.pipeline.pruner import Plan, Pruner, RemainingCosts, Select
+from attar.pipeline.scored import Judged, figure_of
+from attar.pipeline.section import Fraction, Number
+from attar.pipeline.step import ByLoss, Result, Tools
 from attar.pipeline.trained import Trained
-from attar.pipeline.training_step import TrainingStep, training_facts
+from attar.pipeline.training_step import CHECKPOINT, TrainingStep, training_facts
 from attar.pruning.attention import open_attention_
+from attar.pruning.edit import merged
 from attar.pruning.emptied import may_be_emptied
 from attar.pruning.group import Groups
 from attar.pruning.groups import find_groups
 from attar.pruning.importance.named import IMPORTANCE
 from attar.pruning.select import greedy, knapsack
+from attar.pruning.sensitivity import SHARES, sensitivity
 from attar.pruning.structure import Structure
 from attar.quantization.attach import is_quantized
 
@@ -45,50 +51,40 @@ _LOOKED_AT = 16
 _AT_ONCE = 64
 """Examples of a batch whose statistics are taken."""
 
+_ASKED = 1000
+"""Validation examples at most on which each masked network of a sensitivity analysis is scored."""
 
-def _limit(what: Any) -> Any:
-    return Annotated[Limit, PlainValidator(partial(Limit.read, what)), PlainSerializer(str)]
 
+@dataclass(frozen=True, kw_only=True)
+class _Before:
+    """The network before the step, and what can go from it."""
 
-class PruneTarget(Section):
-    """How far a network is pruned: one of these, absolute or, as "0.5x", relative to the network before the step."""
-
-    latency: _limit("latency") | None = Field(  # type: ignore[valid-type]
-        None, description="of one example in ONNX Runtime with one thread, measured on this machine: 0.5x, 2 ms"
-    )
-    macs: _limit("macs") | None = Field(None, description="multiply-adds: 0.1x, 3 M")  # type: ignore[valid-type]
-    bytes: _limit("bytes") | None = Field(None, description="of float32 weights: 0.2x, 50 kB")  # type: ignore[valid-type]
-    parameters: _limit("macs") | None = Field(None, description="how many: 0.2x, 10 k")  # type: ignore[valid-type]
-    activations: _limit("bytes") | None = Field(  # type: ignore[valid-type]
-        None, description="bytes of what layers give for one example: 0.5x"
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> PruneTarget:
-        given = [name for name in get_args(What) if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"must name one of {', '.join(get_args(What))}; got {' and '.join(given) or 'none'}. "
-                'Write for example to = { latency = "0.5x" }'
-            )
-        return self
+    network: nn.Module
+    groups: Groups
+    emptied: frozenset[str]
+    costs: Counted | Measured
+    full: float
 
     @property
-    def what(self) -> What:
-        """What is to be brought down."""
-        found: What = next(name for name in get_args(What) if getattr(self, name) is not None)
-        return found
+    def least(self) -> float:
+        """What it costs with no more than one unit in each group that must have one."""
+        return self.costs.cost.total({one.name: 0 if one.name in self.emptied else 1 for one in self.groups.groups})
 
-    @property
-    def limit(self) -> Limit:
-        """To how much."""
-        found: Limit = getattr(self, self.what)
-        return found
+    def kept(self, pruned: Pruned) -> dict[str, int]:
+        """How many units each group has left."""
+        left = {group.name: group.units for group in pruned.left(self.groups).groups}
+        return {group.name: left.get(group.name, 0) for group in self.groups.groups}
+
+    def cost(self, pruned: Pruned) -> float:
+        """As far as it is known."""
+        return self.costs.cost.total(self.kept(pruned))
 
 
 class Prune(TrainingStep):
     """What is worth least for what it costs is taken out while the network is trained, and training goes on without."""
 
+    version: ClassVar[int] = 2
+    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, FOLDER)
     use: Literal["prune"] = "prune"
     to: PruneTarget = Field(description="how far")
     importance: Literal[
@@ -107,6 +103,9 @@ class Prune(TrainingStep):
     )
     bn_batches: Annotated[int, Field(ge=0)] = Field(
         50, description="batches from which statistics of batch normalization are taken anew at the end; 0 for none"
+    )
+    sensitivity: bool = Field(
+        False, description="also score the network before the step without 10%, 20%, ... of each group, for the report"
     )
 
     @model_validator(mode="after")
@@ -130,70 +129,40 @@ class Prune(TrainingStep):
     def run(self, model: Model, tools: Tools) -> Result:
         """Train a copy of the model, which loses units meanwhile."""
         _refuse_formats(model.module)
-        before = tools.score(copied(model.module))
-        first = open_attention_(copy.deepcopy(model.module))
-        groups = self._groups(first, tools.example)
-        structure = Structure.of(first, groups, tools.example)
-        costs = costs_of(self.to.what, structure, first, tools.example, tools.turns)
-        full = costs.cost.total({})
-        target = self.to.limit.at(full)
-        assert target is not None, "the cost is known"
-        emptied = may_be_emptied(first, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
-        least = costs.cost.total({group.name: 0 if group.name in emptied else 1 for group in groups.groups})
-        if least > target:
-            unit = _UNITS[self.to.what]
-            raise BadInput(
-                f"to of the step prune must be what can be reached; got {self.to.what} = {str(self.to.limit)!r}, and "
-                f"with no more than one unit left in each of its {len(groups.groups)} groups the network still takes "
-                f"{least:.3g} of {full:.3g} {unit}. Give at least {math.ceil(100 * least / full) / 100:g}x, or protect "
-                "less."
-            )
-        steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
-        pruner = Pruner(
-            groups,
-            IMPORTANCE[self.importance],
-            costs,
-            self._select(),
-            Plan.gradual(full, target, last=max(1, int(self.until * steps)), every=self.every),
-            emptied=emptied,
-            seed=tools.run_seed,
-        )
-        fitted = self.fitted(first, tools, callbacks=[pruner])
+        score = tools.score(copied(model.module))
+        before = self._before(model, tools)
+        if self.to.quality_loss is None:
+            pruned, rounds = self._trained(before, None, self._target(before), tools), list[Round]()
+        else:
+            pruned, rounds = self._within(before, score, tools)
         spec = model.spec
-        for edit in pruner.edits:
+        for edit in merged(pruned.edits):
             spec = spec.with_edit(edit)
-        module = self._with_statistics(fitted.model, tools)
-        history = [entry.to_json() for entry in fitted.history]
+        history = [dict(entry) for entry in pruned.history]
         facts = {
-            **training_facts(fitted),
-            "score": tools.score(module),
-            "score_before": before,
-            "prune": self._facts(groups, pruner, costs, full, target),
+            **pruned.training,
+            "score": pruned.score,
+            "score_before": score,
+            "prune": self._facts(before, pruned, rounds, score, tools),
         }
-        log.info("%s: %s of %s left", tools.title, facts["prune"]["cost"], full)
+        log.info("%s: %s of %s left", tools.title, facts["prune"]["cost"], facts["prune"]["full"])
+        as_it_was = self.to.quality_loss is not None and not pruned.edits
+        module = copied(model.module) if as_it_was else pruned.network
         return Result(replace(model, module=module, spec=spec, history=[*model.history, *history]), facts, history)
 
     def panels(self, before: Trained | None, after: Trained) -> list[Panel]:
         """What each layer has left, what it cost on the way, and whether the machine agrees with the prediction."""
-        facts = after.facts["prune"]
-        rows = [(one["group"], one["kind"], one["units"], one["kept"]) for one in facts["groups"]]
-        blocks: list[Any] = [
-            Facts([(name, text) for name, text in _in_words(facts)]),
-            Table(("Group", "What goes", "Before", "Kept"), rows),
-        ]
-        if len(facts["course"]) > 1:
-            points = [{"x": one["step"], "y": one["cost"]} for one in facts["course"]]
-            chart = Chart(
-                title=f"{facts['what']} on the way",
-                x=Axis(title="step", integer=True),
-                y=Axis(title=_UNITS[facts["what"]], zero=True),
-                layers=[Layer(name="removals", mark="steps", rows=[{**one, "series": "cost"} for one in points])],
-                description=f"{facts['what']} after each removal.",
-            )
-            blocks.append(chart)
-        for layer, reason in facts["untouched"].items():
-            blocks.append(Text(f"{layer} stays as it is: {reason}."))
-        return [Panel("Pruning", blocks)]
+        return prune_panels(after.facts["prune"])
+
+    # -- the network before, and what can go ---------------------------------------------------------------------------
+
+    def _before(self, model: Model, tools: Tools) -> _Before:
+        network = open_attention_(copy.deepcopy(model.module))
+        groups = self._groups(network, tools.example)
+        structure = Structure.of(network, groups, tools.example)
+        costs = costs_of(self.to.what, structure, network, tools.example, tools.turns)
+        emptied = may_be_emptied(network, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
+        return _Before(network=network, groups=groups, emptied=emptied, costs=costs, full=costs.cost.total({}))
 
     def _groups(self, network: nn.Module, example: Tensor) -> Groups:
         """What can be removed.
@@ -209,10 +178,84 @@ class Prune(TrainingStep):
             )
         return groups
 
-    def _select(self) -> Select:
-        if self.select == "knapsack":
-            return knapsack
-        return partial(greedy, beta=self.beta)
+    def _target(self, before: _Before) -> float:
+        """The cost to come down to.
+
+        Raises:
+            BadInput: If it cannot be reached.
+        """
+        target, least = self.to.limit.at(before.full), before.least
+        assert target is not None, "the cost is known"
+        if least > target:
+            what = self.to.what
+            raise BadInput(
+                f"to of the step prune must be what can be reached; got {what} = {str(self.to.limit)!r}, and with no "
+                f"more than one unit left in each of its {len(before.groups.groups)} groups the network still takes "
+                f"{shown_cost(what, least)} of {shown_cost(what, before.full)}. Give at least "
+                f"{math.ceil(100 * least / before.full) / 100:g}x, or protect less."
+            )
+        return target
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _trained(self, before: _Before, at_first: Pruned | None, target: float, tools: Tools) -> Pruned:
+        """One training with removals.
+
+        Args:
+            before: The network before the step.
+            at_first: The network that is trained, if it is another one.
+            target: The cost to come down to.
+            tools: With the folder for a checkpoint.
+        """
+        network, groups = before.network, before.groups
+        costs: Counted | Measured | RemainingCosts = before.costs
+        if at_first is not None:
+            network, groups = at_first.network, at_first.left(groups)
+            costs = RemainingCosts(costs, before.kept(at_first))
+        steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
+        pruner = Pruner(
+            groups,
+            IMPORTANCE[self.importance],
+            costs,
+            knapsack if self.select == "knapsack" else _greedy(self.beta),
+            Plan.gradual(costs.cost.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
+            emptied=before.emptied,
+            seed=tools.run_seed,
+        )
+        fitted = self.fitted(network, tools, callbacks=[pruner])
+        module = self._with_statistics(fitted.model, tools)
+        return Pruned(
+            network=module,
+            edits=pruner.edits,
+            removed=pruner.removed,
+            score=tools.score(module),
+            training=training_facts(fitted),
+            history=[entry.to_json() for entry in fitted.history],
+            course=pruner.course,
+            costs=before.costs.state_dict(),
+            worth={name: its.tolist() for name, its in pruner.worth.items()},
+        )
+
+    def _within(self, before: _Before, score: float, tools: Tools) -> tuple[Pruned, list[Round]]:
+        """As much removed as the quality allows."""
+        judged = Judged.by(tools)
+        assert self.to.quality_loss is not None
+        limit, figure = self.to.quality_loss.of(judged.score), figure_of(tools, score)
+
+        def train(at_first: Pruned, goal: float, place: Path | None) -> Pruned:
+            return self._trained(before, at_first, goal, replace(tools, folder=place))
+
+        start = Pruned(network=before.network, score=score, costs=before.costs.state_dict())
+        return in_rounds(
+            start,
+            train,
+            within=lambda reached: limit.keeps(judged.lost(figure, figure_of(tools, reached)), figure),
+            cost=before.cost,
+            recall=lambda done: before.costs.load_state_dict(done.costs),
+            least=lambda: before.least,
+            kept=Kept(tools.folder),
+            most=self.to.most_rounds,
+        )
 
     def _with_statistics(self, network: nn.Module, tools: Tools) -> nn.Module:
         """The network, its batch normalization taken anew where that is better on validation."""
@@ -231,45 +274,66 @@ class Prune(TrainingStep):
             return network
         return anew if tools.score(anew) > tools.score(network) else network
 
+    # -- what is remembered --------------------------------------------------------------------------------------------
+
     def _facts(
-        self, groups: Groups, pruner: Pruner, costs: Counted | Measured, full: float, target: float
+        self, before: _Before, pruned: Pruned, rounds: list[Round], score: float, tools: Tools
     ) -> dict[str, Any]:
-        kept = pruner.kept
+        kept, judged = before.kept(pruned), Judged.by(tools)
+        per_epoch = math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
         facts: dict[str, Any] = {
             "what": self.to.what,
-            "full": full,
-            "target": target,
-            "cost": costs.cost.total(kept),
+            "full": before.full,
+            "target": None if self.to.quality_loss is not None else self.to.limit.at(before.full),
+            "cost": before.costs.cost.total(kept),
             "groups": [
                 {"group": one.name, "kind": one.kind, "units": one.units, "kept": kept[one.name]}
-                for one in groups.groups
+                for one in before.groups.groups
             ],
-            "untouched": dict(groups.untouched),
-            "course": pruner.course,
+            "untouched": dict(before.groups.untouched),
+            "course": [dict(one) for one in pruned.course],
+            "judged": judged.to_json(),
+            "figure": figure_of(tools, pruned.score),
+            "figure_before": figure_of(tools, score),
+            "epochs": [
+                {"step": (place + 1) * per_epoch, "figure": figure_of(tools, entry["score"])}
+                for place, entry in enumerate(pruned.history)
+            ],
         }
-        if isinstance(costs, Measured):
-            facts["measured"] = [{key: one[key] for key in ("predicted_ms", "measured_ms")} for one in costs.looks]
+        if self.to.quality_loss is not None:
+            limit = self.to.quality_loss.of(judged.score)
+            most = limit.at(facts["figure_before"])
+            assert most is not None, "the figure before is known"
+            facts["asked"] = f"at most {limit.shown(most, judged.score)} {limit.after(judged.score)}"
+            facts["rounds"] = [{**asdict(one), "figure": figure_of(tools, one.score)} for one in rounds]
+        if isinstance(before.costs, Measured):
+            looks = before.costs.looks
+            facts["measured"] = [{key: one[key] for key in ("predicted_ms", "measured_ms")} for one in looks]
+        if self.sensitivity and pruned.worth:
+            facts["sensitivity"] = self._sensitivity(before, pruned, tools)
         return facts
 
+    def _sensitivity(self, before: _Before, pruned: Pruned, tools: Tools) -> dict[str, Any]:
+        """What the network before the step scores without some of each group."""
+        validation, asked = tools.dataset.validation, tools
+        if len(validation) > _ASKED and not isinstance(tools.choose_by, ByLoss):  # whose targets go by the row
+            drawn = torch.randperm(len(validation), generator=torch.Generator().manual_seed(tools.run_seed))
+            some = validation.rows(drawn[:_ASKED].sort().values)
+            asked = replace(tools, dataset=replace(tools.dataset, validation=some))
+        worth = {name: torch.tensor(its, dtype=torch.float64) for name, its in pruned.worth.items()}
+        scores = sensitivity(before.network, before.groups, worth, asked.score)
+        return {
+            "examples": len(asked.validation),
+            "figure": figure_of(tools, asked.score(before.network)),
+            "shares": list(SHARES),
+            "groups": [
+                {"group": name, "figures": [figure_of(tools, one) for one in its]} for name, its in scores.items()
+            ],
+        }
 
-_UNITS: Mapping[What, str] = {
-    "latency": "milliseconds",
-    "macs": "multiply-adds",
-    "bytes": "bytes",
-    "parameters": "parameters",
-    "activations": "bytes",
-}
 
-
-def _in_words(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    unit = _UNITS[facts["what"]]
-    yield "before", f"{facts['full']:.4g} {unit}"
-    yield "target", f"{facts['target']:.4g} {unit}"
-    yield "reached", f"{facts['cost']:.4g} {unit} ({facts['cost'] / facts['full']:.2f}x)"
-    if len(facts.get("measured", ())) > 1:
-        last = facts["measured"][-1]
-        off = last["predicted_ms"] / last["measured_ms"] - 1
-        yield "predicted", f"{last['predicted_ms']:.4g} ms before it was measured, {100 * off:+.0f}%"
+def _greedy(beta: float | Literal["auto"]) -> Select:
+    return partial(greedy, beta=beta)
 
 
 def _refuse_formats(network: nn.Module) -> None:
