@@ -44,6 +44,19 @@ PANELS = [
             ),
             panel.Histograms([panel.Histogram(title="w", note="2 bits", edges=[0.0, 1.0], counts=[3])]),
             panel.Folded("More", [panel.Beside([panel.Text("x = 1", "code")], small=True)], on_paper=True),
+            panel.Table(
+                [
+                    "",
+                    panel.Column(title="ours", group="Error"),
+                    panel.Column(title="paper", group="Error", quoted=True),
+                ],
+                [
+                    ["a", panel.Cell(text="1.5", strong=True, mark=1), "1.4"],
+                    [panel.Cell(text="b", link="b.html"), 2, 3],
+                ],
+                notes=["with another seed"],
+            ),
+            panel.Stack([panel.Text("As usual.", "body")]),
         ],
         name="all",
     ),
@@ -91,7 +104,7 @@ def changed(path: tuple[Any, ...], to: Any, base: Any = PLAIN) -> Any:
 def test_panels_come_back_as_they_were() -> None:
     again = from_json(json.loads(json.dumps(PLAIN)), "the evidence")
     assert to_json(again) == PLAIN
-    assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 11
+    assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 12
 
 
 def test_what_is_as_by_default_is_left_out() -> None:
@@ -122,6 +135,16 @@ def test_what_is_of_another_kind_is_named_by_its_place(path: tuple[Any, ...], to
     with pytest.raises(BadInput, match=place) as caught:
         from_json(document, "the evidence")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "//a.invalid", "/etc/passwd", "data:text/html,x", "\\\\a"])
+def test_no_link_leads_to_a_script_or_out_of_the_folder(link: str) -> None:
+    at = len(PLAIN[1]["blocks"]) - 2
+    assert PLAIN[1]["blocks"][at]["rows"][1][0] == {"text": "b", "link": "b.html"}
+    with pytest.raises(BadInput, match=rf"panels\.1\.blocks\.{at}\.table\.rows\.1\.0.*cannot be drawn"):
+        from_json(changed((1, "blocks", at, "rows", 1, 0, "link"), link), "the evidence")
+    for good in ("https://a.invalid/b:c", "runs/a%20b/report.html", "../x%23.html"):
+        from_json(changed((1, "blocks", at, "rows", 1, 0, "link"), good), "the evidence")
 
 
 def test_whatever_passes_can_be_drawn() -> None:

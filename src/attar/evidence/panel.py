@@ -28,6 +28,9 @@ Shape = Literal["dot", "ring", "hollow", "diamond", "line", "dashed", "broad", "
 """The signs of a legend."""
 
 FieldName = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
+Link = Annotated[str, Field(pattern=r"^(https?://.*|[^/:\\][^:\\]*)?$")]
+"""Where a browser may be sent: an address of the web, or a path from the page's own folder; no address is a script."""
+
 Number = Annotated[float | int, Field(ge=-1e18, le=1e18)]
 Share = Annotated[float | int, Field(ge=0, le=1)]
 
@@ -38,8 +41,11 @@ class Cell:
 
     Attributes:
         text: What is printed.
-        note: What stands below it in small type.
+        note: What stands below it in small type, in as many lines as it has.
         tone: What it is colored for.
+        strong: Whether it is set in bold type: the best of its column.
+        mark: Number of the note of the table that is about it.
+        link: Where a click on it leads.
         dot: The color of a dot before it: who is who.
         hollow: Whether that dot is a ring: refused.
         tag: A colored word behind the note.
@@ -53,6 +59,9 @@ class Cell:
     text: str = ""
     note: str = ""
     tone: Tone = ""
+    strong: bool = False
+    mark: Annotated[int, Field(ge=1)] | None = None
+    link: Link = ""
     dot: Color | None = None
     hollow: bool = False
     tag: str = ""
@@ -73,7 +82,10 @@ class Column:
         title: Its heading.
         note: What stands below it in small type.
         dot: The color of a dot before it.
+        group: Heading over it and those of its neighbors that have the same.
         words: Whether it holds words, which begin at the left, and not figures.
+        wraps: Whether its words may take several lines.
+        quoted: Whether it holds what others published, and nobody measured here.
         ends: What the left and the right of a bar mean; such a column is broad.
     """
 
@@ -82,7 +94,10 @@ class Column:
     title: str = ""
     note: str = ""
     dot: Color | None = None
+    group: str = ""
     words: bool = False
+    wraps: bool = False
+    quoted: bool = False
     ends: tuple[str, str] | None = None
 
 
@@ -97,6 +112,7 @@ class Table:
         chosen: Numbers of the rows that stand out.
         refused: Numbers of the rows that stand back.
         ruled: Numbers of the rows above which something new begins.
+        notes: What stands below it under the numbers 1, 2 and so on, the marks of its cells.
         dense: Whether it has many columns, which are then set in smaller type.
     """
 
@@ -108,18 +124,19 @@ class Table:
     chosen: Sequence[int] = ()
     refused: Sequence[int] = ()
     ruled: Sequence[int] = ()
+    notes: Sequence[str] = ()
     dense: bool = False
     kind: Literal["table"] = "table"
 
 
 @dataclass(frozen=True)
 class Text:
-    """Sentences: as a remark in small type, as what matters most, below a title, as a heading, or as lines of code."""
+    """Sentences: as usual, as a remark in small type, as what matters most, below a title, as a heading, or as code."""
 
     __pydantic_config__ = _AS_WRITTEN
 
     text: str
-    style: Literal["note", "say", "below", "heading", "code"] = "note"
+    style: Literal["body", "note", "say", "below", "heading", "code"] = "note"
     kind: Literal["text"] = "text"
 
 
@@ -338,6 +355,16 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """Blocks below each other that belong together: beside others they stay in one place."""
+
+    __pydantic_config__ = _AS_WRITTEN
+
+    blocks: Sequence[Block]
+    kind: Literal["stack"] = "stack"
+
+
+@dataclass(frozen=True)
 class Folded:
     """Blocks of which only a line is seen until they are asked for; on paper they are unfolded where they must be."""
 
@@ -350,7 +377,7 @@ class Folded:
 
 
 Block = Annotated[
-    Table | Text | Line | Items | Facts | Legend | Chart | Interval | Examples | Histograms | Beside | Folded,
+    Table | Text | Line | Items | Facts | Legend | Chart | Interval | Examples | Histograms | Beside | Stack | Folded,
     Field(discriminator="kind"),
 ]
 """Each is known by its ``kind`` where it is a plain value."""

@@ -11,7 +11,20 @@ from typing import Any
 
 from attar import formatting
 from attar.errors import BadInput
-from attar.evidence.panel import AnyCell, Beside, Block, Cell, Chart, Column, Example, Folded, Panel, Table, from_json
+from attar.evidence.panel import (
+    AnyCell,
+    Beside,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Example,
+    Folded,
+    Panel,
+    Stack,
+    Table,
+    from_json,
+)
 from attar.report import charts, drawings, html, png
 
 
@@ -59,6 +72,7 @@ def content(panels: Sequence[Panel], **texts: str | None) -> dict[str, Any]:
         "charts": list(drawn.values()),
         "cell_of": _cell,
         "column_of": _column,
+        "groups_of": _groups,
         "width_of": _width,
         "image_of": _image,
         "interval_of": drawings.interval,
@@ -91,7 +105,7 @@ def _charts_in(blocks: Iterable[Block]) -> Iterator[Chart]:
     for block in blocks:
         if isinstance(block, Chart):
             yield block
-        elif isinstance(block, Beside | Folded):
+        elif isinstance(block, Beside | Folded | Stack):
             yield from _charts_in(block.blocks)
 
 
@@ -110,8 +124,27 @@ def _column(columns: Sequence[str | Column], place: int) -> Column:
     return column if isinstance(column, Column) else Column(title=column)
 
 
+def _groups(table: Table) -> list[tuple[Column, int]]:
+    """The upper heads of a table whose columns are in groups, with how many columns each covers; none without groups.
+
+    A column without a group is an upper head itself, and covers no other.
+    """
+    columns = [_column(table.columns, place) for place in range(len(table.columns))]
+    if not any(column.group for column in columns):
+        return []
+    heads: list[tuple[Column, int]] = []
+    for column in columns:
+        if column.group and heads and heads[-1][0].group == column.group:
+            heads[-1] = (heads[-1][0], heads[-1][1] + 1)
+        else:
+            heads.append((column, 1))
+    return heads
+
+
 def _width(table: Table) -> str:
     """How broad a table may become: few figures are read more easily when they do not stand far apart."""
+    if _groups(table):
+        return "grouped dense" if table.dense else "grouped"
     if table.dense:
         return "dense"
     if any(not isinstance(column, str) and column.ends for column in table.columns):

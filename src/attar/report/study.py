@@ -9,19 +9,40 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from attar import formatting
-from attar.evidence.panel import Axis, Chart
+from attar.evidence.panel import (
+    AnyCell,
+    Axis,
+    Beside,
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Folded,
+    Items,
+    Legend,
+    Line,
+    Panel,
+    Shape,
+    Stack,
+    Table,
+    Text,
+)
 from attar.formatting import ABSENT
-from attar.report import charts, html
+from attar.report import html
+from attar.report.page import content
 from attar.report.panels.common import TONES, fact_lines, plural, without_none
 from attar.report.study_charts import SERIES_COLORS, series
 from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 
 # Columns of figures that fit in the usual type.
 _COLUMNS = 8
+
+_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -52,138 +73,182 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     Raises:
         BadInput: If the document holds something that JSON cannot.
     """
-    content = _content(without_none(html.as_json(document, "render_study")))
-    html.write("study.html.jinja", content, path)
+    values = without_none(html.as_json(document, "render_study"))
+    texts = {key: html.text_of(values, key, "the study") for key in ("name", "created", "attar", "command")}
+    texts["created"] = None if texts["created"] is None else formatting.moment(texts["created"])
+    texts["name"] = texts["name"] or "Study"
+    html.write("report.html.jinja", content(_panels(values), **texts), path)
 
 
-def _content(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that the template prints."""
-    drawn: list[dict[str, Any]] = []
-    paper = document.get("paper", {})
-    seconds = document.get("seconds")
-    return {
-        "name": document.get("name", "Study"),
-        "title": document.get("title") or document.get("name") or "Study",
-        "created": None if document.get("created") is None else formatting.moment(document["created"]),
-        "attar": document.get("attar"),
-        "command": document.get("command"),
-        "took": None if seconds is None else formatting.seconds(seconds),
-        "rule": document.get("rule"),
-        "paper": {key: paper.get(key) for key in ("citation", "address", "how_sure")} if paper else None,
-        "link": _address(paper.get("address")),
-        "remarks": document.get("remarks", []),
-        "tables": [_table(table) for table in document.get("tables", [])],
-        "lines": [_figure(chart, drawn) for chart in document.get("charts", [])],
-        "runs": [_run(run) for run in document.get("runs", [])],
-        "warnings": document.get("warnings", []),
-        "machine": fact_lines(document.get("machine", {})),
-        "charts": drawn,
-    }
+def _panels(document: Mapping[str, Any]) -> list[Panel]:
+    """All that the page shows, in its order."""
+    runs, tables = document.get("runs", []), document.get("tables", [])
+    curves = [_curve(chart) for chart in document.get("charts", [])]
+    sections: list[tuple[str, Sequence[Block]]] = [
+        ("Remarks", _sentences(document.get("remarks"))),
+        *((str(table.get("title") or "Figures"), _table(table)) for table in tables),
+        ("Curves", [Beside(curves)] if len(curves) > 1 else curves),
+        ("Runs", [_runs(runs)] if runs else ()),
+        ("Warnings", _sentences(document.get("warnings"), alerts=True)),
+        ("Machine and versions", [Facts(facts)] if (facts := fact_lines(document.get("machine", {}))) else ()),
+    ]
+    title = str(document.get("title") or document.get("name") or "Study")
+    return [
+        Panel(title, (), place="head"),
+        *_answers(document, len(runs)),
+        *(Panel(of, blocks, name="warnings" if of == "Warnings" else "") for of, blocks in sections if blocks),
+    ]
 
 
-def _address(address: str | None) -> str | None:
-    """An address that a browser may be sent to, or None: no address can be a script."""
-    return address if address and address.startswith(("https://", "http://")) else None
+def _answers(document: Mapping[str, Any], runs: int) -> list[Panel]:
+    """Whose figures ours are held against, and how ours came about."""
+    paper, rule, seconds = document.get("paper", {}), document.get("rule"), document.get("seconds")
+    of_paper: list[Block] = []
+    if citation := paper.get("citation"):
+        of_paper.append(Text(str(citation), "body"))
+    if address := paper.get("address"):
+        of_paper.append(Line([Cell(text=str(address), link=_address(address))]))
+    if sure := paper.get("how_sure"):
+        of_paper.append(Text(f"Its figures: {sure}"))
+    measured: list[Block] = [] if not rule else [Text(str(rule)[:1].upper() + str(rule)[1:], "body")]
+    if seconds is not None:
+        over = f" over {plural(runs, 'run')}" if runs else ""
+        measured.append(Text(f"Took {formatting.seconds(seconds)}{over}."))
+    both = (("The paper", of_paper), ("How it was measured", measured))
+    return [Panel(title, blocks, place="half") for title, blocks in both if blocks]
 
 
-def _run(run: Mapping[str, Any]) -> dict[str, Any]:
-    report, outcome = run.get("report"), run.get("outcome")
-    outcome = outcome if isinstance(outcome, str) else None
-    # Quoted, a colon cannot make a scheme of what stands before it; a slash at the beginning would leave the folder.
-    relative = report if report and not report.startswith("/") and "://" not in report else None
-    return {
-        "name": run.get("name", ABSENT),
-        "headline": run.get("headline"),
-        "outcome": outcome,
-        "tone": TONES.get(outcome, "faint"),
-        "report": report,
-        "link": quote(relative, errors="replace") if relative else None,
-    }
+def _sentences(given: Sequence[object] | None, *, alerts: bool = False) -> list[Block]:
+    return [Items([str(one) for one in given], alerts)] if given else []
 
 
-def _table(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table ready to print: its columns, one or two wide, its rows, and its notes under their marks."""
+def _address(address: object) -> str:
+    """An address that a browser may be sent to, or none: no address can be a script."""
+    return str(address) if str(address).startswith(("https://", "http://")) else ""
+
+
+def _runs(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """What became of each run, and where its report is."""
+    columns: list[str | Column] = [
+        "Run",
+        Column(title="Result", words=True, wraps=True),
+        Column(title="Outcome", words=True),
+        Column(title="Report", words=True),
+    ]
+    rows: list[Sequence[AnyCell]] = []
+    for run in runs:
+        report, outcome = run.get("report"), run.get("outcome")
+        outcome = outcome if isinstance(outcome, str) else None
+        # Quoted, a colon makes no scheme of what stands before it; a slash at the beginning would leave the folder.
+        relative = isinstance(report, str) and not report.startswith("/") and "://" not in report
+        link = quote(report, errors="replace") if report and relative else ""
+        cell = Cell(text="report" if link else report, link=link) if report else None
+        colored = Cell(text=outcome or ABSENT, tone=TONES.get(outcome, "faint"))
+        rows.append([str(run.get("name", ABSENT)), run.get("headline"), colored, cell])
+    return Table(columns, rows)
+
+
+def _table(table: Mapping[str, Any]) -> list[Block]:
+    """A table with its caption above and what its signs mean below."""
     columns, rows = table.get("columns", []), table.get("rows", [])
-    marks: dict[str, int] = {}
-    counted = Counter(
-        cell["n"]
-        for row in rows
-        for cell in row.get("cells", {}).values()
-        if "n" in cell and cell.get("mean") is not None
-    )
+    caption: list[Block] = [Text(str(table["caption"]))] if table.get("caption") else []
+    if not columns or not rows:
+        return [*caption, Text("Nothing was measured.")]
+    given = [[row.get("cells", {}).get(column.get("key"), {}) for row in rows] for column in columns]
+    counted = Counter(cell["n"] for cells in given for cell in cells if "n" in cell and cell.get("mean") is not None)
     # The usual number stands once below the table, another one in its cell.
     usual = counted.most_common(1)[0][0] if counted else None
-    laid = []
-    for column in columns:
-        cells = [row.get("cells", {}).get(column.get("key"), {}) for row in rows]
-        laid.append(_column(column, cells, marks, usual))
-    return {
-        "title": table.get("title"),
-        "caption": table.get("caption"),
-        "columns": [
-            {
-                "title": column.get("title", column.get("key", ABSENT)),
-                "better": column.get("better"),
-                "paper": any(cell["paper"] is not None for cell in cells),
-            }
-            for column, cells in zip(columns, laid, strict=True)
-        ],
-        "rows": [
-            {"name": row.get("name", ABSENT), "cells": [cells[index] for cells in laid]}
-            for index, row in enumerate(rows)
-        ],
-        "beside": any(cell["paper"] is not None for cells in laid for cell in cells),
-        "wide": len(laid) + sum(any(cell["paper"] is not None for cell in cells) for cells in laid) > _COLUMNS,
-        "spread": any(cell["spread"] is not None for cells in laid for cell in cells),
-        "intervals": any(cell["interval"] is not None for cells in laid for cell in cells),
-        "seeds": usual,
-        "mixed": len(counted) > 1,
-        "best": any(cell["best"] for cells in laid for cell in cells),
-        "notes": list(marks),
-    }
+    marks: dict[str, int] = {}
+    heads: list[str | Column] = [""]
+    laid: list[list[AnyCell]] = []
+    for column, cells in zip(columns, given, strict=True):
+        title, better = str(column.get("title", column.get("key", ABSENT))), column.get("better")
+        note = f"{better} is better" if better else ""
+        laid.append(_ours(column, cells, marks, usual))
+        if any("paper" in cell for cell in cells):
+            heads += [Column(title="ours", note=note, group=title), Column(title="paper", group=title, quoted=True)]
+            unit = column.get("unit", "")
+            laid.append([quoted(cell["paper"], unit) if "paper" in cell else None for cell in cells])
+        else:
+            heads.append(Column(title=title, note=note))
+    named = [str(row.get("name", ABSENT)) for row in rows]
+    lines: list[list[AnyCell]] = [[name, *cells] for name, *cells in zip(named, *laid, strict=True)]
+    known = [cell for cells in given for cell in cells if cell.get("mean") is not None]
+    signs = _signs(
+        usual,
+        mixed=len(counted) > 1,
+        spread=any("sd" in cell for cell in known),
+        interval=any("interval" in cell for cells in given for cell in cells),
+        strong=any(isinstance(cell, Cell) and cell.strong for cells in laid for cell in cells),
+    )
+    drawn = Table(heads, lines, notes=list(marks), dense=len(laid) > _COLUMNS)
+    return [*caption, drawn, *([Text(signs)] if signs else [])]
 
 
-def _column(
+def _signs(seeds: int | None, *, mixed: bool, spread: bool, interval: bool, strong: bool) -> str:
+    """What the signs in a table mean."""
+    sentences = []
+    if seeds is not None:
+        count = f"mean of {plural(seeds, 'seed')}" if seeds != 1 else "1 seed"
+        around = ", ± one standard deviation" if spread else ""
+        sentences.append(f"Ours: {count}{' unless stated otherwise' if mixed else ''}{around}.")
+    elif spread:
+        sentences.append("Ours: mean ± one standard deviation.")
+    if interval:
+        sentences.append("Ranges are 95% intervals.")
+    if strong:
+        sentences.append("Bold: the best of ours in its column.")
+    return " ".join(sentences)
+
+
+def _ours(
     column: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], marks: dict[str, int], seeds: int | None
-) -> list[dict[str, Any]]:
-    """The cells of a column; a note gets the next mark, or that of the same note before."""
+) -> list[AnyCell]:
+    """Our figures of a column; a note gets the next mark, or that of the same note before."""
     unit = column.get("unit", "")
     decimals = decimals_of(cells, unit)
     means = [cell["mean"] for cell in cells if "mean" in cell]
     best = {"lower": min, "higher": max}[column["better"]](means) if len(means) > 1 and "better" in column else None
-    shown = []
+    best_text = None if best is None else figure_text(best, unit, decimals)
+    shown: list[AnyCell] = []
     for cell in cells:
         mean, sd, count, interval = (cell.get(key) for key in ("mean", "sd", "n", "interval"))
         note = cell.get("note")
         ours = None if mean is None else figure_text(mean, unit, decimals)
+        below = [] if mean is None or sd is None else [f"±{_SPACE}{spread_text(sd, unit, mean, decimals)}"]
+        if interval is not None:
+            below.append(interval_text(interval, unit, decimals))
+        if mean is not None and count is not None and count != seeds:
+            below.append(plural(count, "seed").replace(" ", _SPACE))
         shown.append(
-            {
-                "ours": ours,
-                "spread": None if mean is None or sd is None else spread_text(sd, unit, mean, decimals),
-                "interval": None if interval is None else interval_text(interval, unit, decimals),
-                "seeds": count if mean is not None and count != seeds else None,
-                "paper": quoted(cell["paper"], unit) if "paper" in cell else None,
+            Cell(
+                text=ABSENT if ours is None else ours,
+                note="\n".join(below),
+                tone="faint" if ours is None else "",
                 # Figures that read the same are equally good.
-                "best": ours is not None and best is not None and ours == figure_text(best, unit, decimals),
-                "mark": marks.setdefault(note, len(marks) + 1) if note else None,
-            }
+                strong=ours is not None and ours == best_text,
+                mark=marks.setdefault(str(note), len(marks) + 1) if note else None,
+            )
         )
     return shown
 
 
-def _figure(chart: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, Any]:
-    """A line chart: its place on the page, its legend and its numbers as a table."""
+def _curve(chart: Mapping[str, Any]) -> Stack:
+    """A line chart with its title, its legend and, folded, its numbers as a table."""
     x, y = chart.get("x", {}), chart.get("y", {})
     unit, log = y.get("unit", ""), bool(x.get("log"))
     colors: dict[str, int] = {}
     points: list[dict[str, Any]] = []
-    legend: list[dict[str, Any]] = []
+    entries: list[tuple[Shape, str, str]] = []
+    heads: list[str | Column] = [str(x.get("title", "x"))]
     columns: list[dict[float, str]] = []
     left_out = 0
     for number, one in enumerate(chart.get("series", [])):
         name, paper = str(one.get("name", ABSENT)), one.get("source") == "paper"
         color = colors.setdefault(name, len(colors) % SERIES_COLORS)
-        legend.append({"name": name, "paper": paper, "color": color})
+        sign: Shape = "dashed" if paper else "line"
+        entries.append((sign, f"series-{color}", f"{name} (paper)" if paper else name))
+        heads.append(Column(title=name, note="paper" if paper else "", quoted=paper))
         known = sorted((p for p in one.get("points", []) if "x" in p and "y" in p), key=lambda point: point["x"])
         left_out += sum(log and point["x"] <= 0 for point in known)
         column: dict[float, str] = {}
@@ -194,7 +259,7 @@ def _figure(chart: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, 
             )
             if sd is not None:
                 shown += f" ± {spread_text(sd, unit, point['y'], _decimals_of_point(point, unit))}"
-            column[point["x"]] = shown.replace(" ", "\N{NO-BREAK SPACE}")
+            column[point["x"]] = shown.replace(" ", _SPACE)
             points.append(
                 {
                     "series": number,
@@ -212,34 +277,37 @@ def _figure(chart: Mapping[str, Any], drawn: list[dict[str, Any]]) -> dict[str, 
         columns.append(column)
     levels = [level for level in chart.get("levels", []) if "y" in level]
     title = str(chart.get("title", "Chart"))
-    drawn_as = series(
+    drawn = series(
         points,
         [{"name": level.get("name", ABSENT), "y": level["y"]} for level in levels],
         title=title,
         x=Axis(title=str(x.get("title", "")), log=log),
         y=Axis(title=str(y.get("title", "")), unit=unit),
     )
-    shown_at = sorted({point["x"] for point in points})
-    return {
-        "title": title,
-        "caption": chart.get("caption"),
-        "place": _place(drawn_as, drawn),
-        "legend": legend,
-        "whiskers": any(point["low"] is not None for point in points),
-        "left_out": left_out,
-        "x_title": x.get("title", "x"),
-        "rows": [(quoted(at, ""), [column.get(at) for column in columns]) for at in shown_at],
-        "levels": [(level.get("name", ABSENT), quoted(level["y"], unit)) for level in levels],
-    }
+    blocks: list[Block] = [Text(title, "heading")]
+    drawable = any(not log or point["x"] > 0 for point in points)
+    blocks += [Legend(entries), replace(drawn, title="")] if drawable else [Text("Nothing to draw.")]
+    below = [str(chart["caption"])] if chart.get("caption") else []
+    if any(point["low"] is not None for point in points):
+        below.append("Whiskers are one standard deviation to each side.")
+    if left_out:
+        there = "are" if left_out != 1 else "is"
+        missing = f"{plural(left_out, 'point')} at or below zero"
+        below.append(f"{missing} cannot be on a logarithmic axis and {there} only in the numbers.")
+    if below:
+        blocks.append(Text(" ".join(below)))
+    places = sorted({point["x"] for point in points})
+    numbers: list[Block] = []
+    if places:
+        rows: list[Sequence[AnyCell]] = [[quoted(at, ""), *(column.get(at) for column in columns)] for at in places]
+        numbers.append(Table(heads, rows))
+    if levels:
+        named = [f"{level.get('name', ABSENT)} {quoted(level['y'], unit)}" for level in levels]
+        numbers.append(Text(f"Levels: {'; '.join(named)}."))
+    if numbers:
+        blocks.append(Folded("The numbers", numbers))
+    return Stack(blocks)
 
 
 def _decimals_of_point(point: Mapping[str, Any], unit: str) -> int | None:
     return decimals_of([{"mean": point["y"], **({"sd": point["sd"]} if "sd" in point else {})}], unit)
-
-
-def _place(chart: Chart, drawn: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The number of a chart among all of the page; None where there is nothing to draw."""
-    if (spec := charts.draw(chart)) is None:
-        return None
-    drawn.append(spec)
-    return {"number": len(drawn) - 1}
