@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
-from attar.network.architectures import convnet, mlp, resnet, segmenter
+from attar.network.architectures import convnet, lenet5, mlp, resnet, segmenter
 
 
 def parameters(network: nn.Module) -> int:
@@ -32,6 +32,18 @@ def test_a_convnet_is_as_wide_as_asked():
     network = convnet(10, widths=[4, 6], strides=[1, 2])
     assert parameters(network) == 36 + 8 + 216 + 12 + 70
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_lenet_is_that_of_the_papers():
+    # 5x5 with biases: 20*25 + 20 + 50*20*25 + 50; what is left of 28 pixels is 4x4; 800*500 + 500 + 500*10 + 10.
+    network = lenet5()
+    assert parameters(network) == 520 + 25_050 + 400_500 + 5_010
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert lenet5(3, [2, 3, 4], channels=3, side=17)(torch.zeros(1, 3, 17, 17)).shape == (1, 3)
+    with pytest.raises(BadInput, match=r"widths of lenet5 must be three; got \[4, 5\]"):
+        lenet5(widths=[4, 5])
+    with pytest.raises(BadInput, match="side of lenet5 must be from 16 to 1024; got 8"):
+        lenet5(side=8)
 
 
 def test_a_segmenter_gives_logits_for_each_pixel_of_images_of_any_size():

@@ -28,6 +28,7 @@ from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.turns import Turns
 from attar.pruning.edit import Prune as PruneEdit
+from attar.quantization.edit import Quantize as QuantizeEdit
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.settings import Training
@@ -136,14 +137,15 @@ def test_a_rule_that_protects_nothing_and_a_network_without_groups_are_told(tool
         step(protect=["*"]).check(CONVNET, tools.dataset)
 
 
-def test_low_bit_formats_come_after_it(tools: Tools, model: Model) -> None:
-    quantized = Quantize.model_validate({"use": "quantize", "weights": {"use": "uniform", "bits": 4}}).run(model, tools)
-    with pytest.raises(BadInput, match="step prune before the step quantize"):
-        step().run(quantized.model, tools)
-    pruned = step().run(model, tools).model
-    made = Quantize.model_validate({"use": "quantize", "weights": {"use": "uniform", "bits": 4}}).run(pruned, tools)
-    assert [type(edit).__name__ for edit in made.model.spec.edits][-1] == "Quantize"
-    assert any(isinstance(edit, PruneEdit) for edit in made.model.spec.edits)
+def test_low_bit_formats_are_taken_off_and_come_after_it(tools: Tools, model: Model) -> None:
+    four_bits = Quantize.model_validate({"use": "quantize", "weights": {"use": "uniform", "bits": 4}})
+    quantized = four_bits.run(model, tools).model
+    pruned = step().run(quantized, tools).model
+    assert digest(pruned.module) == digest(step().run(model, tools).model.module), "the float weights are pruned"
+    assert {type(edit) for edit in pruned.spec.edits} == {PruneEdit}
+    assert step().check(quantized.spec, tools.dataset) == model.spec
+    edits = [type(edit) for edit in four_bits.run(pruned, tools).model.spec.edits]
+    assert edits == [*[PruneEdit] * (len(edits) - 1), QuantizeEdit]
 
 
 def test_a_target_is_one_thing() -> None:

@@ -43,6 +43,7 @@ pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 DISTIL: Document = {"use": "distill"}
 GENTLY: Document = {"use": "distill", "training": {"epochs": 2, "learning_rate": 0.01}}
 TWO_BITS: Document = {"use": "quantize", "weights": {"use": "uniform", "bits": 2, "granularity": "tensor"}}
+PRUNE: Document = {"use": "prune", "to": {"macs": "0.6x"}}
 POINTS: Document = {"use": "quantize", "weights": {"use": "codebook", "bits": 2}}
 
 
@@ -365,6 +366,7 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ),
         ([DISTIL, {"use": "quantize", "activations": {"0": "affine", "*": {"use": "affine"}}}], "got 'affine'"),
         ([DISTIL, {**TWO_BITS, "share_codebook": True}], "share_codebook needs one codebook"),
+        ([DISTIL, TWO_BITS, PRUNE], "steps.2: prune takes the number formats of an earlier step off"),
         (
             [DISTIL, {**TWO_BITS, "weights": {"use": "ternary"}, "allocation": "gradient"}],
             "needs one codebook or uniform",
@@ -495,7 +497,7 @@ def test_settings_of_a_format_of_another_type_are_told(settings: dict[str, Any],
 
 STUDIES = [
     (study, run.name, run.recipe, tuple(run.changes))
-    for study in ("papers/quantization-2018", "papers/apprentice-2017")
+    for study in ("papers/quantization-2018", "papers/apprentice-2017", "papers/fisher-pruning-2018", "side-by-side")
     for run in read_study(study).runs
 ]
 
@@ -507,12 +509,15 @@ def shrunk(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Iterator[Ca
     def made(recipe: Recipe) -> Recipe:
         document = recipe.document()
         network = {"use": "attar.network.architectures:mlp"}
-        for who, hidden in (("teacher", [8]), ("student", [6, 5])):
+        teacher = [6, 5] if recipe.student.start == "teacher" else [8]
+        for who, hidden in (("teacher", teacher), ("student", [6, 5])):
             document[who]["network"] = {**network, "arguments": {"inputs": 6, "classes": 3, "hidden": hidden}}
             document[who]["training"] |= {"epochs": 1, "batch_size": 64}
         document["teacher"] |= {"members": 1, "views": {}}
         document["student"]["seeds"] = 1
         for step in document["student"]["steps"]:
+            if step["use"] == "prune":
+                step["to"] = {"macs": "0.5x"}
             if "training" in step:
                 step["training"] |= {"epochs": 1, "batch_size": 64}
         document |= {"data": {"use": str(blobs), "validation": 0.25}, "transfer": {}}

@@ -21,6 +21,9 @@ _DEEPEST = 1000
 _FURTHEST = 16
 """Pixels between the taps of a convolution, at most."""
 
+_LARGEST = 1024
+"""Pixels of a side, at most, of images that a network sees in one layer of all places."""
+
 
 def _check_widths(name: str, of: str, widths: Sequence[int]) -> None:
     if not isinstance(widths, Sequence) or len(widths) > _DEEPEST:
@@ -112,6 +115,43 @@ def convnet(
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, *head, nn.Linear(width, classes))
+
+
+def lenet5(classes: int = 10, widths: Sequence[int] = (20, 50, 500), channels: int = 1, side: int = 28) -> nn.Module:
+    """The network of LeCun's digits, as papers on pruning have it: two 5x5 convolutions, each halved, and a layer.
+
+    Args:
+        classes: Logits per example.
+        widths: Maps of the first and of the second convolution, and units of the layer after them.
+        channels: Channels of the input.
+        side: Height and width of the inputs in pixels, at least 16.
+
+    Raises:
+        BadInput: If there are not three widths, or the inputs are too small.
+
+    References:
+        LeCun, Bottou, Bengio, Haffner, *Gradient-Based Learning Applied to Document Recognition*, 1998; with 20, 50 and
+        500 units and ReLU as in Caffe's example.
+    """
+    _check_widths("widths", "lenet5", widths)
+    if len(widths) != 3:
+        raise must("widths", "lenet5", "three", list(widths), "Use [20, 50, 500]")
+    if not 16 <= side <= _LARGEST:
+        raise must("side", "lenet5", f"from 16 to {_LARGEST}", side, "Use convnet for other images")
+    first, second, units = widths
+    left = ((side - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        nn.Conv2d(channels, first, 5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * left * left, units),
+        nn.ReLU(inplace=True),
+        nn.Linear(units, classes),
+    )
 
 
 def segmenter(classes: int, widths: Sequence[int], channels: int = 1, dropout: float = 0.0) -> nn.Module:

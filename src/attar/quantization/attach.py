@@ -102,6 +102,11 @@ def encode(student: nn.Module) -> dict[str, Encoded]:
     }
 
 
+def without_formats(network: nn.Module) -> nn.Module:
+    """The network with the float weights below its formats, a copy; itself where it has none."""
+    return dequantize(network, leave="float") if is_quantized(network) else network
+
+
 def dequantize(
     student: nn.Module, *, leave: Literal["quantized", "float"] = "quantized", keep_input_formats: bool = False
 ) -> nn.Module:

@@ -133,7 +133,7 @@ def study(
     found: dict[str, Any] = {
         "name": asked.name,
         "title": asked.title,
-        "paper": asked.paper.model_dump(),
+        "paper": None if asked.paper is None else asked.paper.model_dump(),
         "attar": version("attar"),
         "command": command or f"attar study {asked.name}",
         "machine": machine(),

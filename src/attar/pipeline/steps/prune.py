@@ -41,7 +41,8 @@ from attar.pruning.importance.named import IMPORTANCE
 from attar.pruning.select import greedy, knapsack
 from attar.pruning.sensitivity import SHARES, sensitivity
 from attar.pruning.structure import Structure
-from attar.quantization.attach import is_quantized
+from attar.quantization.attach import without_formats
+from attar.quantization.edit import Quantize
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,11 @@ class _Before:
 
 
 class Prune(TrainingStep):
-    """What is worth least for what it costs is taken out while the network is trained, and training goes on without."""
+    """What is worth least for what it costs is taken out while the network is trained, and training goes on without.
+
+    Number formats of an earlier step are taken off, and the float weights below them are pruned: the points of a format
+    suit the units that there were. A step that quantizes follows.
+    """
 
     version: ClassVar[int] = 2
     scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, FOLDER)
@@ -121,15 +126,15 @@ class Prune(TrainingStep):
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there is something to remove."""
+        spec = spec.without_edits(Quantize)
         network = open_attention_(spec.build())
-        _refuse_formats(network)
         self._groups(network, dataset.train.floats(slice(0, 1)))
         return spec
 
     def run(self, model: Model, tools: Tools) -> Result:
         """Train a copy of the model, which loses units meanwhile."""
-        _refuse_formats(model.module)
         score = tools.score(copied(model.module))
+        model = replace(model, module=without_formats(model.module), spec=model.spec.without_edits(Quantize))
         before = self._before(model, tools)
         if self.to.quality_loss is None:
             pruned, rounds = self._trained(before, None, self._target(before), tools), list[Round]()
@@ -334,8 +339,3 @@ class Prune(TrainingStep):
 
 def _greedy(beta: float | Literal["auto"]) -> Select:
     return partial(greedy, beta=beta)
-
-
-def _refuse_formats(network: nn.Module) -> None:
-    if is_quantized(network):
-        raise BadInput("A network in low-bit formats cannot be pruned. Put the step prune before the step quantize.")

@@ -20,7 +20,7 @@ from attar.network.spec import Spec
 from attar.pipeline.step import Result, Step, Tools
 from attar.pipeline.trained import Trained
 from attar.quantization.allocation import allocate_bits
-from attar.quantization.attach import dequantize, is_quantized
+from attar.quantization.attach import without_formats
 from attar.quantization.edit import Quantize as QuantizeEdit
 from attar.quantization.format import Format, Ranged
 from attar.quantization.formats.named import from_table, to_table
@@ -123,7 +123,7 @@ class Quantize(Step):
 
     def run(self, model: Model, tools: Tools) -> Result:
         """A copy of the model with these formats, instead of those that it may have."""
-        network, train, weights = _without_formats(model.module), tools.dataset.train, self.weights
+        network, train, weights = without_formats(model.module), tools.dataset.train, self.weights
         if self.allocation == "gradient":
             batches = self._labelled_batches(train, tools.run_seed)
             weights = allocate_bits(
@@ -146,7 +146,7 @@ class Quantize(Step):
 
     def _quantized(self, network: nn.Module, weights: Any, calibration: Tensor | None) -> nn.Module:
         quantized = quantize(
-            _without_formats(network),
+            without_formats(network),
             weights=weights,
             activations=self.activations,
             skip=self.skip,
@@ -163,10 +163,6 @@ class Quantize(Step):
         order = _drawn(train.rows(known), self.allocation_batches * size, seed)
         for rows in torch.split(known[order], size):
             yield train.floats(rows), labels[rows]
-
-
-def _without_formats(network: nn.Module) -> nn.Module:
-    return dequantize(network, leave="float") if is_quantized(network) else network
 
 
 def _known_labels(train: Split) -> Tensor:

@@ -12,6 +12,7 @@ from attar.pipeline.step import Step
 from attar.pipeline.steps import AnyStep
 from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
+from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 from attar.recipes.schema.network import NetworkSection
 from attar.training.settings import Training
@@ -77,6 +78,13 @@ class StudentSection(Section):
                     f"steps.{place}: the biases of an untrained student cannot be corrected; put a distill step before "
                     "correct"
                 )
+            elif isinstance(step, Prune):
+                if quantized and not any(isinstance(after, Quantize) for after in (self.steps or ())[place:]):
+                    raise ValueError(
+                        f"steps.{place}: prune takes the number formats of an earlier step off; put a quantize step "
+                        "after it"
+                    )
+                quantized = False
         if self.steps and not distilled:
             raise ValueError("steps must train the student; add a distill step")
         return self

@@ -101,7 +101,7 @@ class Study(Section):
 
     name: str
     title: str
-    paper: PaperSection
+    paper: PaperSection | None = None
     runs: Annotated[list[RunSection], Field(min_length=1)]
     tables: Annotated[list[TableSection], Field(min_length=1)]
     sweeps: list[SweepSection] = Field(default_factory=list)
