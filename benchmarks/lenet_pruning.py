@@ -110,36 +110,34 @@ def tools_of(seed: int, dataset: Dataset, network: nn.Module) -> Tools:
     )
 
 
-def prune_seed(seed: int, ways: list[str], targets: list[float], folder: Path) -> None:
-    """All ways at all targets for a seed, the results a file each."""
+def prune_seed(seed: int, ways: list[str], target: float, folder: Path) -> None:
+    """All ways at a target for a seed, the results a file each."""
     dataset = data("lenet5", seed)
     model = Model(trained("lenet5", seed, folder, dataset).eval(), Spec("attar.network.architectures:lenet5"))
     tools = tools_of(seed, dataset, model.module)
-    contenders: list[tuple[str, float | None]] = [("trained on", None)]
-    contenders += [(way, target) for target in targets for way in ways]
-    for way, target in contenders:
-        path = folder / "lenet" / f"{way}-{target}-{seed}.json"
+    for way, share in (("trained on", None), *((way, target) for way in ways)):
+        path = folder / "lenet" / f"{way}-{share}-{seed}.json"
         if path.exists():
             continue
         start = time.perf_counter()
-        made = step_of(way, target).run(model, tools)
+        made = step_of(way, share).run(model, tools)
         facts = {
             "way": way,
-            "target": target,
+            "target": share,
             "seed": seed,
             "seconds": time.perf_counter() - start,
             "unpruned": {"test": quality(model.module, dataset.test)},
             "validation": quality(made.model.module, dataset.validation),
             "test": quality(made.model.module, dataset.test),
         }
-        if target is not None:
+        if share is not None:
             prune = made.facts["prune"]
             facts["macs"] = prune["cost"] / prune["full"]
             facts["kept"] = {one["group"]: one["kept"] for one in prune["groups"]}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts))
         print(
-            f"seed {seed} {way} {target}: error {100 * facts['test']['error']:.2f}% on test, "
+            f"seed {seed} {way} {share}: error {100 * facts['test']['error']:.2f}% on test, "
             f"{100 * facts['validation']['error']:.2f}% on validation, {facts.get('kept')}, {facts['seconds']:.0f} s",
             flush=True,
         )
@@ -156,13 +154,13 @@ def summarized(raw: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str
     by: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
     for one in sorted(raw, key=lambda one: one["seed"]):
         by.setdefault((one["way"], one["target"]), []).append(one)
-    controls = by["trained on", None]
+    longer = by["trained on", None]
     summary: dict[str, Any] = {
-        "unpruned": over_seeds([one["unpruned"]["test"]["error"] for one in controls]),
-        "trained on": over_seeds([one["test"]["error"] for one in controls]),
+        "unpruned": over_seeds([one["unpruned"]["test"]["error"] for one in longer]),
+        "trained on": over_seeds([one["test"]["error"] for one in longer]),
         "pruned": [],
     }
-    further = {one["seed"]: one["test"]["error"] for one in controls}
+    further = {one["seed"]: one["test"]["error"] for one in longer}
     for (way, target), found in by.items():
         if target is None:
             continue
@@ -229,8 +227,9 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULTS / "lenet_pruning.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for seed in range(given.seeds):
-        prune_seed(seed, given.ways, given.targets, given.out)
+    for target in sorted(given.targets):
+        for seed in range(given.seeds):
+            prune_seed(seed, given.ways, target, given.out)
     raw = [json.loads(path.read_text()) for path in sorted((given.out / "lenet").glob("*.json"))]
     summary, claims = summarized(raw)
     settings = {"training": asdict(TRAINING), "examples": EXAMPLES["lenet5"], "step": STEP, "ways": WAYS}

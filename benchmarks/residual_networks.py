@@ -29,7 +29,7 @@ from attar.training.settings import Training
 
 SETTINGS = {
     "resnet20": Training(epochs=6, batch_size=64, learning_rate=0.1, weight_decay=5e-4, schedule="one_cycle"),
-    "lenet5": Training(epochs=6, batch_size=64, learning_rate=0.02, weight_decay=5e-4, schedule="one_cycle"),
+    "lenet5": Training(epochs=6, batch_size=64, learning_rate=0.05, weight_decay=5e-4, schedule="one_cycle"),
 }
 EXAMPLES = {"resnet20": 20_000, "lenet5": 10_000}
 
