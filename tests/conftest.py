@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import gc
 import inspect
 import types
@@ -143,27 +141,3 @@ def hurried() -> Iterator[None]:
         patch.setattr("attar.pipeline.tuning.TUNING_STEPS", 20)
         yield
     gc.unfreeze()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_onnx_registry() -> Iterator[None]:
-    """Torch's table of ONNX decompositions is made once for all exports of a session.
-
-    Torch parses the source of some 500 functions for it, in each export anew, which takes longer than the export of a
-    small network. Exporting does not change a table; everybody has lists of their own all the same. Torch also looks
-    up each of its 900 composite operations some fifty times in an export, lest somebody has added one meanwhile.
-    """
-    from torch._export import utils
-    from torch.onnx._internal.exporter import _registration
-
-    make = functools.cache(_registration.ONNXRegistry.from_torchlib)
-
-    def copied(*args: Any, **kwargs: Any) -> _registration.ONNXRegistry:
-        registry = copy.copy(make(*args, **kwargs))
-        registry.functions = {name: list(found) for name, found in registry.functions.items()}
-        return registry
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", staticmethod(copied))
-        patch.setattr(utils, "_materialize_cpp_cia_ops", functools.cache(utils._materialize_cpp_cia_ops))
-        yield
