@@ -68,8 +68,8 @@ WHAT = (
     "1, one thread), after 125 steps of 64 examples distilled from the unpruned network (half KL at T = 2, half "
     "labels; SGD, one cycle up to 0.05). 'attar' is the step prune (group Fisher, knapsack over measured times), whose "
     "removals are within these steps. 'torch-pruning' prunes every layer by one ratio, at once, with its L2, Taylor or "
-    "Hessian importance, channels rounded to 1 or 8; the ratio is found by bisection to 1/60, its network keeps within the "
-    "latency; Taylor and Hessian see 10 batches of 64 labelled examples. Latencies are ratios to the "
+    "Hessian importance, channels rounded to 1 or 8; the ratio is found by bisection to 1/60 and keeps "
+    "within the latency; Taylor and Hessian see 10 batches of 64 labelled examples. Latencies are ratios to the "
     "unpruned network raced in the same process, median over rounds. Seeds differ in the unpruned network, the "
     "examples and their order."
 )
