@@ -128,6 +128,8 @@ def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Too
         match=r"macs = '0\.001x', and with no more than one unit left in each of its 2 groups .* Give at least 0\.0\dx",
     ):
         step(to={"macs": "0.001x"}).run(model, tools)
+    with pytest.raises(BadInput, match=r"parameters = '20', and .* takes \d+ parameters of 604 parameters"):
+        step(to={"parameters": 20}).check(CONVNET, tools.dataset)
 
 
 def test_a_rule_that_protects_nothing_and_a_network_without_groups_are_told(tools: Tools) -> None:

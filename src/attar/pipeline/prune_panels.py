@@ -16,7 +16,9 @@ from attar.evidence.panel import (
     Facts,
     Folded,
     Layer,
+    Legend,
     Panel,
+    Shape,
     Table,
     Text,
 )
@@ -46,6 +48,18 @@ _COLORS = 8
 """Colors of series that the page has."""
 
 
+_NOISE = 0.02
+"""A measured cost may be so much above what was asked for."""
+
+_SIGNS = Legend(
+    [
+        ("diamond", "faint", "before the step"),
+        ("dot", "student", "after an epoch"),
+        ("diamond", "student", "at the end"),
+    ]
+)
+
+
 def shown_cost(what: What, amount: float) -> str:
     """An amount of a cost for people.
 
@@ -67,16 +81,25 @@ def prune_panels(facts: Mapping[str, Any]) -> list[Panel]:
     blocks: list[Block] = []
     if facts.get("rounds") is not None and not facts["course"]:
         blocks.append(Text(f"Nothing could go: {_why_nothing(facts)}. The network is as it was.", "say"))
+    if facts["target"] is not None and facts["cost"] > (1 + _NOISE) * facts["target"]:
+        blocks.append(Text(_missed(facts), "say"))
     blocks.append(Facts(list(_in_words(facts, judged))))
     blocks += _of_groups(facts)
     if charts := [one for one in (_course(facts), _quality(facts, judged)) if one is not None]:
         blocks.append(Beside(charts) if len(charts) > 1 else charts[0])
+        blocks.append(_SIGNS)
     if facts.get("rounds"):
         blocks.append(_rounds(facts, judged))
     if len(facts.get("measured", ())) > 1:
         blocks += _measured(facts["measured"])
     panels = [Panel("Pruning", blocks)]
     return [*panels, _sensitivity(facts["sensitivity"], judged)] if "sensitivity" in facts else panels
+
+
+def _missed(facts: Mapping[str, Any]) -> str:
+    shown = _SHOWN[facts["what"]]
+    over = formatting.percent(facts["cost"] / facts["target"] - 1).replace(".0%", "%")
+    return f"The target was not reached: {shown(facts['cost'])}, {over} over the {shown(facts['target'])} asked for."
 
 
 def _why_nothing(facts: Mapping[str, Any]) -> str:
@@ -95,6 +118,11 @@ def _in_words(facts: Mapping[str, Any], judged: Judged) -> Iterator[tuple[str, s
     if len(facts.get("measured", ())) > 1:
         last = facts["measured"][-1]
         yield "measured last", f"{formatting.milliseconds(last['measured_ms'])}, {_off(last)}"
+
+
+def _difference(look: Mapping[str, float]) -> str:
+    text = f"{100 * (look['predicted_ms'] / look['measured_ms'] - 1):+.0f}%"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _off(look: Mapping[str, float]) -> str:
@@ -127,7 +155,8 @@ def _of_groups(facts: Mapping[str, Any]) -> Iterator[Block]:
         yield Folded(f"{len(rest)} more layers", [Table(heads, rest)], on_paper=True)
     if untouched := facts["untouched"]:
         reasons = list(untouched.items())
-        yield Folded(f"{len(reasons)} layers keep all of their outputs", [Facts(reasons, "reasons")])
+        who = "1 layer keeps all of its" if len(reasons) == 1 else f"{len(reasons)} layers keep all of their"
+        yield Folded(f"{who} outputs", [Facts(reasons, "reasons")])
 
 
 def _course(facts: Mapping[str, Any]) -> Chart | None:
@@ -214,7 +243,7 @@ def _measured(looks: Sequence[Mapping[str, float]]) -> Iterator[Block]:
             "before the step" if place == 0 else f"look {place}",
             formatting.milliseconds(one["predicted_ms"]),
             formatting.milliseconds(one["measured_ms"]),
-            formatting.ABSENT if place == 0 else f"{100 * (one['predicted_ms'] / one['measured_ms'] - 1):+.0f}%",
+            formatting.ABSENT if place == 0 else _difference(one),
         )
         for place, one in enumerate(looks)
     ]
@@ -266,4 +295,8 @@ def _sensitivity(found: Mapping[str, Any], judged: Judged) -> Panel:
     more: list[Block] = []
     if rest := rows[_LONG:]:
         more.append(Folded(f"{len(rest)} more layers", [Table(heads, rest, dense=True)], on_paper=True))
-    return Panel("Sensitivity by layer", [chart, dense, *more, Text(note)])
+    names: list[tuple[Shape, str, str]] = [
+        ("dot", f"series-{place % _COLORS}", str(one["group"])) for place, one in enumerate(found["groups"][:_COLORS])
+    ]
+    legend: list[Block] = [Legend(names)] if len(found["groups"]) <= _COLORS else []
+    return Panel("Sensitivity by layer", [*legend, chart, dense, *more, Text(note)])

@@ -40,7 +40,8 @@ from attar.pruning.groups import find_groups
 from attar.pruning.importance.named import IMPORTANCE
 from attar.pruning.select import greedy, knapsack
 from attar.pruning.sensitivity import SHARES, sensitivity
-from attar.pruning.structure import Structure
+from attar.pruning.structure import Structure, costs
+from attar.pruning.verify import stirred
 from attar.quantization.attach import without_formats
 from attar.quantization.edit import Quantize
 
@@ -125,10 +126,16 @@ class Prune(TrainingStep):
         return self.to.what == "latency"
 
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
-        """See that there is something to remove."""
+        """See that there is something to remove, and that what can be counted can come down to its target."""
         spec = spec.without_edits(Quantize)
-        network = open_attention_(spec.build())
-        self._groups(network, dataset.train.floats(slice(0, 1)))
+        network, example = open_attention_(spec.build()), dataset.train.floats(slice(0, 1))
+        groups = self._groups(network, example)
+        if self.to.quality_loss is None and self.to.what != "latency":
+            cost = costs(Structure.of(network, groups, example))[self.to.what]
+            # Fresh weights may hide what the output depends on, as those of a normalization that begins with 0 do.
+            emptied = may_be_emptied(stirred(network), groups, dataset.train.floats(slice(0, _LOOKED_AT)))
+            least = cost.total({group.name: 0 if group.name in emptied else 1 for group in groups.groups})
+            self._target(cost.total({}), least, groups)
         return spec
 
     def run(self, model: Model, tools: Tools) -> Result:
@@ -137,7 +144,8 @@ class Prune(TrainingStep):
         model = replace(model, module=without_formats(model.module), spec=model.spec.without_edits(Quantize))
         before = self._before(model, tools)
         if self.to.quality_loss is None:
-            pruned, rounds = self._trained(before, None, self._target(before), tools), list[Round]()
+            target = self._target(before.full, before.least, before.groups)
+            pruned, rounds = self._trained(before, None, target, tools), list[Round]()
         else:
             pruned, rounds = self._within(before, score, tools)
         spec = model.spec
@@ -165,9 +173,9 @@ class Prune(TrainingStep):
         network = open_attention_(copy.deepcopy(model.module))
         groups = self._groups(network, tools.example)
         structure = Structure.of(network, groups, tools.example)
-        costs = costs_of(self.to.what, structure, network, tools.example, tools.turns)
+        found = costs_of(self.to.what, structure, network, tools.example, tools.turns)
         emptied = may_be_emptied(network, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
-        return _Before(network=network, groups=groups, emptied=emptied, costs=costs, full=costs.cost.total({}))
+        return _Before(network=network, groups=groups, emptied=emptied, costs=found, full=found.cost.total({}))
 
     def _groups(self, network: nn.Module, example: Tensor) -> Groups:
         """What can be removed.
@@ -179,25 +187,30 @@ class Prune(TrainingStep):
         if not groups.groups:
             reasons = "; ".join(f"{layer}: {reason}" for layer, reason in groups.untouched.items())
             raise BadInput(
-                f"The network has nothing that can be pruned ({reasons or 'it has no layers'}). Leave it out."
+                f"The network has nothing that can be pruned ({reasons or 'it has no layers'}). Leave the step out."
             )
         return groups
 
-    def _target(self, before: _Before) -> float:
+    def _target(self, full: float, least: float, groups: Groups) -> float:
         """The cost to come down to.
+
+        Args:
+            full: Of the network before the step.
+            least: Of what is left with as few units as can be.
+            groups: What can be removed.
 
         Raises:
             BadInput: If it cannot be reached.
         """
-        target, least = self.to.limit.at(before.full), before.least
+        target = self.to.limit.at(full)
         assert target is not None, "the cost is known"
         if least > target:
             what = self.to.what
             raise BadInput(
                 f"to of the step prune must be what can be reached; got {what} = {str(self.to.limit)!r}, and with no "
-                f"more than one unit left in each of its {len(before.groups.groups)} groups the network still takes "
-                f"{shown_cost(what, least)} of {shown_cost(what, before.full)}. Give at least "
-                f"{math.ceil(100 * least / before.full) / 100:g}x, or protect less."
+                f"more than one unit left in each of its {len(groups.groups)} groups the network still takes "
+                f"{shown_cost(what, least)} of {shown_cost(what, full)}. Give at least "
+                f"{math.ceil(100 * least / full) / 100:g}x, or protect less."
             )
         return target
 
@@ -213,17 +226,17 @@ class Prune(TrainingStep):
             tools: With the folder for a checkpoint.
         """
         network, groups = before.network, before.groups
-        costs: Counted | Measured | RemainingCosts = before.costs
+        known: Counted | Measured | RemainingCosts = before.costs
         if at_first is not None:
             network, groups = at_first.network, at_first.left(groups)
-            costs = RemainingCosts(costs, before.kept(at_first))
+            known = RemainingCosts(known, before.kept(at_first))
         steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
         pruner = Pruner(
             groups,
             IMPORTANCE[self.importance],
-            costs,
+            known,
             knapsack if self.select == "knapsack" else _greedy(self.beta),
-            Plan.gradual(costs.cost.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
+            Plan.gradual(known.cost.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
             emptied=before.emptied,
             seed=tools.run_seed,
         )
@@ -250,7 +263,8 @@ class Prune(TrainingStep):
         def train(at_first: Pruned, goal: float, place: Path | None) -> Pruned:
             return self._trained(before, at_first, goal, replace(tools, folder=place))
 
-        start = Pruned(network=before.network, score=score, costs=before.costs.state_dict())
+        # Without the formats that the network may have had, it scores differently.
+        start = Pruned(network=before.network, score=tools.score(before.network), costs=before.costs.state_dict())
         return in_rounds(
             start,
             train,
