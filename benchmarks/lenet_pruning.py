@@ -150,7 +150,15 @@ def over_seeds(values: list[float]) -> dict[str, Any]:
 
 
 def summarized(raw: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What each way loses at each target, and what is claimed."""
+    """What each way loses at each target, and what is claimed; of seeds that all ways have at a target."""
+    seeds: dict[tuple[str, float | None], set[int]] = {}
+    for one in raw:
+        seeds.setdefault((one["way"], one["target"]), set()).add(one["seed"])
+    raw = [
+        one
+        for one in raw
+        if all(one["seed"] in found for (_, target), found in seeds.items() if target == one["target"])
+    ]
     by: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
     for one in sorted(raw, key=lambda one: one["seed"]):
         by.setdefault((one["way"], one["target"]), []).append(one)

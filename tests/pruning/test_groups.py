@@ -725,3 +725,13 @@ def test_compiled_parts_stay():
         found = find_groups(network, noise(2, 4))
     assert set(found.named()) == {"2"}
     assert {"0", "1.0"} <= found.untouched.keys()
+
+
+def test_a_filter_below_zero_before_an_activation_hides_no_unit() -> None:
+    # Whatever comes into such a channel, nothing comes out; its place in the next layer goes with it all the same.
+    network = nn.Sequential(
+        nn.Conv2d(1, 32, 1), nn.ReLU(), nn.Conv2d(32, 32, 1, groups=32, bias=False), nn.ReLU(), nn.Conv2d(32, 2, 1)
+    )
+    (group,) = find_groups(network, torch.ones(1, 1, 4, 4)).groups
+    assert group.units == 32
+    assert [one.positions for one in group.consumers] == [tuple((place,) for place in range(32))]

@@ -92,6 +92,7 @@ class Probe:
         self._random = torch.Generator().manual_seed(seed)
         self._layers = _layers(self._network)
         self.opaque = _opaque(self._layers)
+        self._open_()
         outputs, calls = self._watch()
         self.opaque |= {name: "it is used more than once" for name, count in calls.items() if count > 1}
         self.opaque |= {
@@ -123,6 +124,17 @@ class Probe:
         watched = (*taking, *self.passing, *self.opaque)
         self._axes = {name: 0 if name in self.opaque else _axis(self._layers[name]) for name in watched}
         self._base_output, self._base = self._run()
+
+    @torch.no_grad()
+    def _open_(self) -> None:
+        """Let layers with blocks pass on all that comes in: a filter or a scale below zero, before an activation that
+        is zero there, would hide a unit whose place in the next layer goes with it all the same."""
+        for name, layer in self._layers.items():
+            if name in self.opaque or blocks(layer) is None:
+                continue
+            weight = layer._parameters.get("weight")
+            if weight is not None:
+                weight.copy_(weight.abs() + 0.1)
 
     def influence(self, source: Source) -> Influence:
         """On what the units of a source act."""
