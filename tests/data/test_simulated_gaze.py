@@ -39,7 +39,7 @@ def test_no_constant_is_as_good_as_the_true_density_and_no_other_density_is(data
     # What is measured of fixations is what the density says of itself, up to the draw.
     baseline = dataset.task.scores(np.zeros_like(truth), labels).mean()
     expected = (np.exp(truth) * truth).sum(axis=1).mean() / np.log(2) + np.log2(truth.shape[1])
-    assert best.information_gain - baseline == pytest.approx(expected, abs=0.03)
+    assert best.information_gain - baseline == pytest.approx(expected, abs=0.08)
 
 
 def test_bright_patches_and_the_middle_are_looked_at():
