@@ -30,7 +30,6 @@ from attar.recipes.schema.study import PointSection, SeriesSection, Study, Sweep
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.study_tables import at, figure, tables_of
-from attar.tasks.known import TASKS
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
 
@@ -213,9 +212,9 @@ def _chart(
     workers: int | None,
 ) -> dict[str, Any]:
     """The sweep's students trained and scored on test."""
-    metric = TASKS[evidence["task"]["use"]].metrics.get(sweep.measure)
+    known = {one["name"]: one for one in evidence["task"]["metrics"]}
+    metric = known.get(sweep.measure)
     if metric is None:
-        known = TASKS[evidence["task"]["use"]].metrics
         rule = f"a metric of the task, which is {evidence['task']['use']}"
         raise must("measure", f"sweep {sweep.title!r}", rule, sweep.measure, near(sweep.measure, known))
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
@@ -230,7 +229,7 @@ def _chart(
         "title": sweep.title,
         "caption": f"{sweep.caption} {RULE[0].upper()}{RULE[1:]}.".strip(),
         "x": {"title": sweep.x_title, "log": sweep.log},
-        "y": {"title": metric.title, "unit": _UNITS.get(metric.name, _UNITS.get(metric.unit, ""))},
+        "y": {"title": metric["title"], "unit": _UNITS.get(metric["name"], _UNITS.get(metric["unit"], ""))},
         "series": [{"name": name, "source": "ours", "points": points} for name, points in drawn.items()],
         "levels": [{"name": name, "y": y} for name, y in levels.items() if y is not None],
     }

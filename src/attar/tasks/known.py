@@ -1,4 +1,4 @@
-"""All tasks there are: adding one is a file of its own and a word in each of these three."""
+"""All tasks there are: adding one is a file of its own and a word in each of these four."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ TaskName = Literal["classification", "multilabel", "regression", "dense", "gaze"
 
 TASKS: dict[str, type[Any]] = {one.use: one for one in (Classification, MultiLabel, Regression, Dense, Gaze)}
 """By the name that ``use`` gives."""
+
+METRICS = frozenset(
+    name for task in (Classification, MultiLabel, Regression, Dense, Gaze((1, 2))) for name in task.metrics
+)
+"""Names of all metrics by which a task may be judged."""
 
 AnyQuality = ClassificationQuality | MultiLabelQuality | RegressionQuality | DenseQuality | GazeQuality
 """What the tasks' ``quality`` gives, as a union of their types."""

@@ -8,13 +8,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from attar.errors import near
 from attar.pipeline.section import Number, Section
-from attar.tasks.known import TASKS
+from attar.tasks.known import METRICS
 
 
 def _metric(name: str) -> str:
-    known = {metric for task in TASKS.values() for metric in task.metrics}
-    if name not in known:
-        raise ValueError(f"must be a metric of the task. {near(name, known)}")
+    if name not in METRICS:
+        raise ValueError(f"must be a metric of the task. {near(name, METRICS)}")
     return name
 
 
