@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch.onnx._internal.exporter import _registration
 
-from attar.deployment.exporter_tables import made_once
+from attar.deployment.exporter_tables import tables_shared
 
 
-def test_a_table_is_made_once_and_copied_for_each() -> None:
+def test_a_table_is_tables_shared_and_copied_for_each() -> None:
     before = vars(_registration.ONNXRegistry)["from_torchlib"]
-    with made_once():
+    with tables_shared():
         one, other = (_registration.ONNXRegistry.from_torchlib() for _ in range(2))
     assert vars(_registration.ONNXRegistry)["from_torchlib"] is before
     name = next(iter(one.functions))

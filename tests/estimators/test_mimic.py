@@ -524,7 +524,7 @@ def test_labels_that_do_not_fit(blobs: tuple[Rows, Rows]) -> None:
         (y[:-1], "inconsistent numbers of samples"),
         (np.linspace(0, 1, 60), "continuous"),
         (np.full(60, np.nan), "NaN"),
-        (np.stack([y, y], axis=1), "1d array|one-dimensional|Unknown label|multioutput|shape"),
+        (np.stack([y, y], axis=1), "one for each of several labels, so that all of them must be 1 or 0"),
     ):
         with pytest.raises(ValueError, match=says):
             Mimic(LogisticRegression(), **SMALL).fit(x, wrong)

@@ -54,5 +54,5 @@ def test_the_shipped_recipe_runs(tmp_path: Path) -> None:
 )
 def test_what_is_not_for_tokens_is_refused(key: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
-        attar.compress(attar.read_recipe(RECIPE, [*SHRUNK, key]), tmp_path / "run")
+        attar.compress(attar.read_recipe(RECIPE, [*SHRUNK, "transfer.labeled_share=1.0", key]), tmp_path / "run")
     assert said in str(caught.value)

@@ -332,9 +332,12 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ([], "at least 1 item"),
         (
             [{"use": "quantise"}],
-            "student.steps.0: use must be one of 'distill', 'prune', 'quantize', 'correct'; got 'quantise'",
+            "student.steps.0: use must be one of 'distill', 'prune', 'sparsify', 'quantize', 'correct'; got 'quantise'",
         ),
-        ([{"weights": {}}], "student.steps.0: use must be one of 'distill', 'prune', 'quantize', 'correct'; got None"),
+        (
+            [{"weights": {}}],
+            "student.steps.0: use must be one of 'distill', 'prune', 'sparsify', 'quantize', 'correct'; got None",
+        ),
         ([DISTIL, {"use": "correct", "classes": []}], "student.steps.1.classes: List should have at least 1 item"),
         ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
         ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),

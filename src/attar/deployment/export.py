@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from attar.deployment.exporter_tables import made_once
+from attar.deployment.exporter_tables import tables_shared
 from attar.deployment.quiet import quiet
 from attar.deployment.refused import refused
 from attar.network.evaluating import evaluating
@@ -52,7 +52,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
         given, names = (rows.unbind(1), list(NAMES)) if tokens else ((rows,), [INPUT])
         batch = torch.export.Dim("batch")
         named = _called_by_name(module) if tokens else nullcontext()
-        with evaluating(module), _giving_logits(module), named, quiet("torch"), made_once():
+        with evaluating(module), _giving_logits(module), named, quiet("torch"), tables_shared():
             program = torch.onnx.export(
                 module,
                 tuple(one.contiguous() for one in given),

@@ -13,7 +13,7 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def made_once() -> Iterator[None]:
+def tables_shared() -> Iterator[None]:
     """Exports within find tables that earlier ones of this process made.
 
     Torch parses the source of some 500 functions for its table of ONNX operations, in each export anew, which takes
@@ -52,10 +52,10 @@ def _once(owner: Any, name: str) -> Any:
 
 def _copying(make: Callable[..., Any]) -> Callable[..., Any]:
     """The table that a function makes, made once and copied for each."""
-    made = functools.cache(make)
+    cached = functools.cache(make)
 
     def copied(*args: Any, **kwargs: Any) -> Any:
-        table = copy.copy(made(*args, **kwargs))
+        table = copy.copy(cached(*args, **kwargs))
         table.functions = {name: list(found) for name, found in table.functions.items()}
         return table
 

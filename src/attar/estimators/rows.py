@@ -88,7 +88,7 @@ def is_several(given: Any) -> bool:
     shape = getattr(given, "shape", None)
     if shape is None:
         try:
-            shape = np.shape(given)
+            shape = np.asarray(given).shape
         except ValueError:  # rows of different length, which scikit-learn finds better words for
             return False
     return len(shape) == 2 and shape[1] >= 2

@@ -60,7 +60,7 @@ _SIGNS = Legend(
 )
 
 
-def shown_cost(what: What, amount: float) -> str:
+def shown_cost(what: What, amount: float | int) -> str:
     """An amount of a cost for people.
 
     Example:

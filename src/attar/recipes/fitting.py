@@ -82,7 +82,7 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     assert train.labels is not None, "checked before anything is trained"
     values = train.task.target == "values"
     known = ~train.labels.isnan() if values else train.labels != ABSENT
-    labeled = train.rows(known.flatten(1).all(1))
+    labeled = train.rows(known.reshape(len(known), -1).all(1))
     matrix = labeled.floats().double().flatten(1).numpy()
     rows: Any = matrix
     if labeled.columns is not None:
