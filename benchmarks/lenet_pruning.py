@@ -1,7 +1,7 @@
 """LeNet-5 on Fashion-MNIST, pruned in several ways to the same multiply-adds: what each loses.
 
     python benchmarks/lenet_pruning.py --out runs/pruning     # ten minutes on one core
-    python benchmarks/lenet_pruning.py --seeds 1 --targets 0.1 --ways "beta*" knapsack --result /tmp/quick.json
+    python benchmarks/lenet_pruning.py --seeds 1 --targets 0.1 --ways "beta*" knapsack --result quick.json
 
 What is there already is not pruned again. The unpruned networks are those of residual_networks.py.
 """

@@ -1,1 +1,1 @@
-"""Data sets, views of their examples, made rows, and the store of what teachers said about them."""
+"""Data sets, views of their examples, synthetic rows, and the store of targets."""

@@ -12,7 +12,7 @@ from attar.pipeline.costs import What
 from attar.pipeline.section import Section
 
 _ROUNDS = 8
-"""Trainings at most, where nothing else is said."""
+"""Trainings at most, by default."""
 
 
 def _limit(what: Any) -> Any:

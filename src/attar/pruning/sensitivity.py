@@ -12,7 +12,7 @@ from attar.pruning.group import Groups
 from attar.pruning.verify import masked
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Shares of the units that are masked, where nothing else is said."""
+"""Shares of the units that are masked by default."""
 
 
 def sensitivity(

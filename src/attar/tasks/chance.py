@@ -88,7 +88,7 @@ def is_larger(differences: NDArray[np.float64]) -> bool:
     """Whether a mean is above 0, by a one-sided t test.
 
     Args:
-        differences: ``[n]``, at least one; of one alone nothing can be said.
+        differences: ``[n]``, at least one; a single one tells nothing.
     """
     count, mean = len(differences), float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
