@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from attar.tasks.dense import Dense as Dense
     from attar.tasks.multilabel import MultiLabel as MultiLabel
     from attar.teachers.as_teacher import as_teacher as as_teacher
+    from attar.teachers.build_library import build_library as build_library
     from attar.teachers.ensemble import Ensemble as Ensemble
     from attar.teachers.ensemble_selection import EnsembleSelection as EnsembleSelection
     from attar.teachers.estimator import EstimatorTeacher as EstimatorTeacher
     from attar.teachers.labels import LabelsTeacher as LabelsTeacher
-    from attar.teachers.library import build_library as build_library
     from attar.teachers.onnx import OnnxTeacher as OnnxTeacher
     from attar.teachers.resized import ResizedTeacher as ResizedTeacher
     from attar.teachers.selection import select as select
@@ -230,7 +230,7 @@ _HOMES = {
     "Wrpn": "attar.quantization.formats.wrpn",
     "allocate_bits": "attar.quantization.allocation",
     "as_teacher": "attar.teachers.as_teacher",
-    "build_library": "attar.teachers.library",
+    "build_library": "attar.teachers.build_library",
     "candidates": "attar.deployment.candidates",
     "compress": "attar.recipes.compress",
     "deploy": "attar.deployment.deploy",

@@ -16,8 +16,9 @@ from attar.errors import BadInput, CorruptFile, MissingExtra, StaleStore
 from attar.records import to_text
 from attar.tables.columns import Columns
 from attar.teachers import SelectedEnsemble, Teacher, select
+from attar.teachers.build_library import _wanted, build_library
 from attar.teachers.families import FAMILIES, Family
-from attar.teachers.library import Library, _wanted, build_library
+from attar.teachers.library import Library
 
 DRAWS = np.random.default_rng(0)
 ROWS = DRAWS.integers(0, 16, (90, 4)).astype(float)
@@ -155,7 +156,7 @@ def test_killed(tmp_path, built):
     code = """
 import ast, os, signal, sys
 import numpy as np
-from attar.teachers import library
+from attar.teachers import build_library as library
 write, count = library.write_file, 0
 def kill(path, data):
     global count

@@ -52,7 +52,9 @@ class Selected:
 
 def selected_of(context: Context) -> Selected:
     """The library trained, or found, and the ensemble selected from it on validation data."""
-    from attar.teachers.library import Library, build_library  # brings scikit-learn, which most runs do without
+    # These bring scikit-learn, which most runs do without.
+    from attar.teachers.build_library import build_library
+    from attar.teachers.library import Library
 
     section, dataset = context.recipe.teacher.library, context.dataset
     assert section is not None and dataset.columns is not None, "checked before anything is trained"

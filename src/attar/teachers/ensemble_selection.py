@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from attar.errors import Words, must
-from attar.teachers.selection import Scorer, select
+from attar.teachers.selection import select
+from attar.teachers.selection_metrics import Scorer
 
 
 class EnsembleSelection(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
