@@ -1,28 +1,21 @@
-"""Data sets from arrays and tables in memory: checked, divided into splits, described by their columns."""
+"""Data sets from arrays, tensors, tables and sequences in memory, checked."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attar.data.split import Dataset, Split
-from attar.data.stratify import stratified
+from attar.data.division import divided, numbered, rows_by_role
+from attar.data.split import Dataset
+from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
-from attar.errors import BadInput, Words, must
-from attar.tables import cells
-from attar.tables.columns import Columns, written
-from attar.tables.notation import Decimal
+from attar.errors import Words, must
+from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
-from attar.tasks.task import Task
-
-TEST, VALIDATION = -1, -2
-"""Streams of the draws that divide a data set; those of the views are 0 and above."""
 
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -91,7 +84,7 @@ def from_arrays(
         )
         raise must("arrays", name, rule, unknown, f"Leave out {' and '.join(map(repr, unknown))}")
     first = given_arrays[given["train"][0]]
-    tables = not given_arrays.keys().isdisjoint(("columns", "nominal", "ignore")) or cells.is_table(first)
+    tables = not given_arrays.keys().isdisjoint(("columns", "nominal", "ignore")) or is_table(first)
     inputs: dict[str, Any] = {
         role: _rows(given_arrays[x])
         if tables
@@ -193,262 +186,11 @@ def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[s
     return "arrays", {"x": name, **({} if arrays is None else {"y": arrays}), **more}
 
 
-def rows_by_role(name: str, key: str, given: object, rows: int, others: Sequence[str]) -> dict[str, Tensor]:
-    """Which rows of the training data are for train, validation and test, as a column says.
-
-    Args:
-        name: What the data set is called.
-        key: Which column or array says it.
-        given: ``[rows]`` strings: ``train``, ``validation`` (or ``val``, ``valid``, ``dev``) and ``test``.
-        rows: How many there must be.
-        others: The splits that are given by themselves.
-
-    Raises:
-        BadInput: If a value is another one, no row is for train or test, or a split is named in two ways.
-    """
-    values = np.asarray(given.tolist() if hasattr(given, "tolist") else given, object)
-    if values.shape != (rows,):
-        raise must(
-            key, name, f"[{rows}], with train, validation or test for each row", values.shape, "Give one for each row"
-        )
-    roles = [_ROLES.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
-    if None in roles:
-        row = roles.index(None)
-        rule = "train, validation or test in every row"
-        remedy = "Write one of them there, or divide the rows by data.test = 0.2"
-        raise must(key, name, rule, Words(f"{cells.as_python(values[row])!r} in row {row}"), remedy)
-    places = np.array(roles, object)
-    role_rows = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _KEYS}
-    for role, one in role_rows.items():
-        if not len(one) and (role == "train" or (role == "test" and role not in others)):
-            raise BadInput(
-                f"{key} of {name} names no row for {role}. Name the rows to learn from (train) and those to report on "
-                "(test)."
-            )
-        if len(one) and role in others and role != "train":
-            raise BadInput(
-                f"{role} of {name} is given twice: as rows of its own, and as {len(one)} rows in {key}. Drop one of "
-                "them."
-            )
-    return {role: one for role, one in role_rows.items() if len(one)}
-
-
-_ROLES = {
-    **dict.fromkeys(("train", "training", "tr"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "te", "holdout"), "test"),
-}
-"""What a split may be called in data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What a user says of the columns of a table.
-
-    Attributes:
-        names: What the columns of an array are called; None for their places, and for tables that name them.
-        nominal: Names of the columns of which numbers are mere names.
-        ignore: Names of the columns to leave out.
-        digits: Whether texts of digits alone are numbers: they are in files, where all is text.
-        decimal: What stands before fractions in texts that could be read in two ways; None to tell by the others.
-    """
-
-    names: Sequence[str] | None = None
-    nominal: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    digits: bool = False
-    decimal: Decimal | None = None
-
-
-def from_tables(
-    name: str,
-    tables: Mapping[str, Any],
-    labels: Mapping[str, Tensor],
-    task: Task,
-    naming: Naming = Naming(),
-    *,
-    source: str,
-    validation: float | int = 0.1,
-    test: float | int = 0.2,
-    seed: int = 0,
-    role_rows: Mapping[str, Tensor] | None = None,
-) -> Dataset:
-    """The data set of the rows of tables.
-
-    What the columns hold is inferred from the training rows alone, as they are once validation and test are taken: a
-    nominal value that occurs in the others only is missing there. Texts that are numbers as people write them are
-    numbers, see `attar.tables.notation`.
-
-    Args:
-        name: What the data set is called.
-        tables: By split, what `Columns.infer` takes; ``train`` must be there.
-        labels: By split, what `Split` takes, in train also unknown ones.
-        task: What they mean.
-        naming: What the user says of the columns.
-        source: Where the data came from, in words.
-        validation: As in `load`.
-        test: As in `load`.
-        seed: As in `load`.
-        role_rows: What `rows_by_role` gives; None where rows of train are drawn for the splits that are not there.
-
-    Raises:
-        BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
-            names as rows and is not said to be nominal.
-    """
-    shares, drawn = _shares(name, task, labels, validation, test, seed, role_rows)
-    if naming.ignore:
-        tables = {role: _without(name, table, naming) for role, table in tables.items()}
-        left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
-        naming = replace(naming, names=left)
-    train = cells.take(tables["train"], shares["train"][1].numpy())
-    # How numbers are written is seen in all rows of a file; what the columns hold comes from the training rows.
-    texts = written(
-        [tables["train"]],
-        names=naming.names,
-        skip=[str(one) for one in naming.nominal],
-        digits=naming.digits,
-        decimal=naming.decimal,
-    )
-    columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
-    _refuse_ids(name, columns, train, naming)
-    splits = {}
-    for role, table in tables.items():
-        try:
-            matrix = columns.encode(table, unseen="missing")
-        except BadInput as error:
-            raise type(error)(f"{error} (In the {role} rows of {name}.)") from error
-        splits[role] = numbered(torch.from_numpy(matrix).float(), labels[role], task, columns)
-    taken = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
-    return Dataset(name=name, source=source, drawn=drawn, **taken)
-
-
-def _without(name: str, table: Any, naming: Naming) -> Any:
-    """A table less the columns to leave out."""
-    table_cells = cells.rereadable(table)
-    names = naming.names
-    if names is None:
-        names = (
-            [f"column {place}" for place in range(table_cells.shape[1])]
-            if isinstance(table_cells, np.ndarray)
-            else None
-        )
-    names = cells.names_of(table_cells) if names is None else list(names)
-    places = set(cells.positions(naming.ignore, names, "ignore"))
-    left = [place for place in range(len(names)) if place not in places]
-    if not left:
-        raise BadInput(f"ignore of {name} names all of the columns. Leave one to learn from.")
-    if isinstance(table_cells, np.ndarray):
-        return table_cells[:, left]
-    return (
-        table_cells.iloc[:, left]
-        if hasattr(table_cells, "iloc")
-        else table_cells.select([names[place] for place in left])
-    )
-
-
-def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None:
-    """See that no column of texts tells every row from every other.
-
-    Raises:
-        BadInput: Naming all such columns.
-    """
-    rows = len(train)
-    ids = [
-        column
-        for column in columns
-        if column.kind == "nominal"
-        and column.name not in naming.nominal
-        and len(column.categories) > FEW_NAMES
-        and len(column.categories) >= ALIKE * rows
-        and isinstance(column.categories[0], str)
-    ]
-    if not ids:
-        return
-    listed = ", ".join(f"{one.name!r} ({len(one.categories)} different names in {rows} rows)" for one in ids)
-    names = [one.name for one in ids]
-    raise BadInput(
-        f"{'Columns' if len(ids) > 1 else 'Column'} {listed} of {name}: names that tell every row from the others "
-        f"teach nothing about new rows. Leave {'them' if len(ids) > 1 else 'it'} out with data.ignore = "
-        f"{json.dumps(names)}, or list in data.nominal what is to be taken as it is (ignore and nominal in Python)."
-    )
-
-
-ALIKE, MANY, FEW_NAMES = 0.9, 0.5, 20
-"""Share of names to rows from which on a column of texts is refused, or warned of; and names that are always fine."""
-
-
-def numbered(
-    inputs: Tensor, labels: Tensor, task: Task, columns: Columns | None = None, tokens: Tokens | None = None
-) -> Split:
-    """A split whose rows are numbered as they come."""
-    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens)
-
-
-def divided(
-    name: str,
-    source: str,
-    splits: Mapping[str, Split],
-    validation: float | int,
-    test: float | int,
-    seed: int,
-    role_rows: Mapping[str, Tensor] | None = None,
-) -> Dataset:
-    """The data set of numbered splits; test and validation are taken from train where they are missing.
-
-    Raises:
-        BadInput: If a share leaves nothing, or the splits break a rule of `Dataset`.
-    """
-    labels = {role: split.labels for role, split in splits.items() if split.labels is not None}
-    shares, drawn = _shares(name, splits["train"].task, labels, validation, test, seed, role_rows)
-    taken = {
-        role: splits[origin] if len(rows) == len(splits[origin]) else splits[origin].rows(rows)
-        for role, (origin, rows) in shares.items()
-    }
-    return Dataset(name=name, source=source, drawn=drawn, **taken)
-
-
-def _shares(
-    name: str,
-    task: Task,
-    labels: Mapping[str, Tensor],
-    validation: float | int,
-    test: float | int,
-    seed: int,
-    role_rows: Mapping[str, Tensor] | None,
-) -> tuple[dict[str, tuple[str, Tensor]], tuple[str, ...]]:
-    """For each of the three splits, out of which given one and which rows of it; and those that are drawn by chance."""
-    shares = {role: (role, torch.arange(len(own))) for role, own in labels.items()}
-    shares |= {role: ("train", rows) for role, rows in (role_rows or {}).items()}
-    drawn = tuple(role for role in ("validation", "test") if role not in shares)
-    for role, share, by, stream in (("test", test, 0, TEST), ("validation", validation, seed, VALIDATION)):
-        if role not in shares:
-            rows = shares["train"][1]
-            taken = _taken(name, task, role, labels["train"][rows], rows, share, by, stream)
-            shares["train"], shares[role] = ("train", rows[~taken]), ("train", rows[taken])
-    return shares, drawn
-
-
-def _taken(
-    name: str, task: Task, role: str, labels: Tensor, ids: Tensor, share: float | int, seed: int, stream: int
-) -> Tensor:
-    """True for the rows that a split takes from the labeled ones."""
-    labeled = task.known(labels).nonzero().flatten()
-    amount = share if isinstance(share, int) else round(share * len(labeled))
-    right = 0 < share < 1 if isinstance(share, float) else share >= 1
-    if not right or isinstance(share, bool) or not 0 < amount < len(labeled):
-        rule = f"a share between 0 and 1, or a number of examples, that leaves some of the {len(labeled)} labeled ones"
-        raise must(role, name, rule, share, "Use 0.1 for a tenth")
-    mask = torch.zeros(len(labels), dtype=torch.bool)
-    strata = task.strata(labels[labeled])
-    mask[labeled[stratified(strata, ids[labeled], amount, seed=seed, stream=stream)]] = True
-    return mask
-
-
 def _rows(values: object) -> Any:
     """The rows of a table in a form that `Columns` takes."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    return cells.rereadable(values) if cells.is_table(values) else np.asarray(values)
+    return rereadable(values) if is_table(values) else np.asarray(values)
 
 
 def _names(key: str, name: str, given: object) -> list[str] | None:

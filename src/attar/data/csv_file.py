@@ -15,9 +15,10 @@ import pyarrow.csv
 
 from attar.data.limits import allowed, printable, too_large
 from attar.errors import BadInput, CorruptFile, Words, must
-from attar.tables import cells
 from attar.tables.cells import MISSING, Cells
+from attar.tables.names import distinct
 from attar.tables.notation import DEFAULT, Decimal, Reading, readings
+from attar.tables.read import read_cells
 
 RULE = "a CSV file in UTF-8 whose first line names the columns"
 
@@ -83,7 +84,7 @@ def read_csv(
     usual: Decimal = "," if separator == ";" else "."
     forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
     table = _parsed(path, content, separator, forced)
-    cells.distinct(table.column_names)
+    distinct(table.column_names)
     if table.num_rows == 0:
         remedy = "Give rows below its header"
         raise must("the file", printable(path.name), "a table with rows", Words("a header alone"), remedy)
@@ -112,7 +113,7 @@ def _readings(table: Any, skip: Sequence[str], decimal: Decimal | None, usual: D
 
 
 def _cells(table: Any, name: str) -> Cells:
-    (found,) = cells.read(table.select([name]))
+    (found,) = read_cells(table.select([name]))
     return found
 
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from attar.data import fashion_mnist
-from attar.data.arrays import divided, numbered
 from attar.data.arrays import from_arrays as from_arrays
+from attar.data.division import divided, numbered
 from attar.data.files import TABLES, load_table
 from attar.data.files import load_npz as load_npz
 from attar.data.glyphs import load_glyphs

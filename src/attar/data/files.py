@@ -15,17 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.data.arrays import Naming, from_arrays, from_tables, rows_by_role
+from attar.data.arrays import from_arrays
 from attar.data.csv_file import Table, corrupt, read_csv
+from attar.data.division import rows_by_role
 from attar.data.label_arrays import label_rows
 from attar.data.limits import allowed, existing, printable, too_large
 from attar.data.npz import read_npz
 from attar.data.split import Dataset
+from attar.data.tables import Naming, from_tables
 from attar.data.truth import guessed, known_task
 from attar.data.values import columns_of_values, values_as_labels
 from attar.errors import AttarError, BadInput, Words, must, near
-from attar.tables import cells
+from attar.tables.names import distinct, positions
 from attar.tables.notation import Decimal
+from attar.tables.read import read_cells
 from attar.tables.tokens import IDS, MASK
 from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
@@ -132,7 +135,7 @@ def load_table(
     path = existing(path, "data")
     name = printable(path.name)
     use = known_task(task, name)
-    targets = [target] if isinstance(target, str) else cells.distinct(target)
+    targets = [target] if isinstance(target, str) else distinct(target)
     kind = None if use is None else TASKS[use].label_kind
     if not targets or (len(targets) > 1 and kind == "class"):
         raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
@@ -143,7 +146,7 @@ def load_table(
     skip = (*nominal, *(() if use is not None and kind != "class" else targets))
     reader = _Reader(skip, encoding, decimal, max_bytes)
     first = reader.read(path)
-    names = cells.distinct(first.rows.column_names)
+    names = distinct(first.rows.column_names)
     for key, column in (*(("target", one) for one in targets), ("split", split)):
         if column is not None and column not in names:
             raise must(key, name, "one of its columns", column, near(column, names))
@@ -156,7 +159,7 @@ def load_table(
     if set(targets) & set(ignore) or split in ignore:
         remedy = "Leave it out of ignore"
         raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
-    cells.positions(ignore, names, "ignore")
+    positions(ignore, names, "ignore")
     truth = _truth(name, first, targets, use)
     labels = truth.of(path, first.rows)
     tables, known = {"train": first.rows.select(left)}, {"train": labels}
@@ -218,7 +221,7 @@ def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
     Raises:
         BadInput: If one is missing, or there are more.
     """
-    given = cells.distinct(table.column_names)
+    given = distinct(table.column_names)
     if missing := [one for one in names if one not in set(given)]:
         rule = f"those of the training data, {missing[0]!r} among them"
         raise must("columns", printable(path.name), rule, given, near(missing[0], given))
@@ -232,7 +235,7 @@ def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> 
         BadInput: If the target is not what its task wants.
     """
     if use is None:
-        (column,) = cells.read(first.rows.select(list(targets)))
+        (column,) = read_cells(first.rows.select(list(targets)))
         numbers = column.numbers() if column.kind == "number" else None
         use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
     kind = TASKS[use]
@@ -313,7 +316,7 @@ def _classes(name: str, table: Any, target: str) -> list[Any]:
 
 def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
     """The different values of the target, sorted, and each row's place among them, -1 where missing."""
-    (column,) = cells.read(table.select([target]))
+    (column,) = read_cells(table.select([target]))
     if column.kind != "number":
         return column.nominals()
     numbers = column.numbers()

@@ -10,7 +10,7 @@ from string import ascii_uppercase
 import numpy as np
 import torch
 
-from attar.data.arrays import TEST, VALIDATION
+from attar.data.division import TEST, VALIDATION
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
 from attar.errors import CorruptFile, must, near

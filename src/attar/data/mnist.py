@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from attar.data import fashion_mnist
-from attar.data.arrays import divided, numbered
+from attar.data.division import divided, numbered
 from attar.data.split import Dataset
 from attar.errors import Words, must
 from attar.tasks.classification import Classification

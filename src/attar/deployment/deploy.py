@@ -32,7 +32,8 @@ from attar.network.weights import digest
 from attar.quantization.attach import input_formats
 from attar.quantization.edit import Quantize
 from attar.records import to_text
-from attar.tables.columns import Columns, Unseen
+from attar.tables.column import Unseen
+from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
 from attar.tasks.task import Task
 from attar.workspace import new_folder, write_file

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from attar.deployment.export import INPUT, OUTPUT
 from attar.errors import Words, must
-from attar.tables.columns import Columns, Unseen
+from attar.tables.column import Unseen
+from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens
 from attar.tasks.task import Task
 

@@ -14,7 +14,8 @@ from attar.deployment.backends import RUNTIMES, backend_of
 from attar.deployment.weight_files import PACKED, WEIGHTS
 from attar.errors import BadInput, CorruptFile, must, shown
 from attar.records import read_json, unsealed
-from attar.tables.columns import Columns, Unseen
+from attar.tables.column import Unseen
+from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
 from attar.tasks.target import Target
 from attar.workspace import digest_of

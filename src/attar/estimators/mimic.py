@@ -47,8 +47,8 @@ from attar.estimators.rows import (
     warn_about_numbers_as_text,
 )
 from attar.network.evaluating import evaluating
-from attar.tables import cells
 from attar.tables.columns import Columns
+from attar.tables.rows import by_name
 from attar.training.progress import Progress, silent
 
 _CHUNK = 16_384
@@ -278,7 +278,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _table(self, X: Any, *, reset: bool) -> Any:
         """Rows, checked against those of the fit."""
-        if not reset and cells.by_name(X) is not None:
+        if not reset and by_name(X) is not None:
             return X
         given = as_rows(X, self, least=LEAST if reset else 1)
         if reset and not hasattr(given, "shape"):

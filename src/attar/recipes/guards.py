@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.budget import ACCURACY, Score
-from attar.data.arrays import FEW_NAMES, MANY
 from attar.data.split import Dataset, Split
 from attar.data.store.fidelity import distributions
 from attar.data.subset import subset_of
+from attar.data.tables import FEW_NAMES, MANY
 from attar.data.unaugmented import UnaugmentedTargets
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
@@ -29,7 +29,7 @@ from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
-from attar.tables.columns import Column
+from attar.tables.column import Column
 from attar.tasks.labels import ABSENT
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks

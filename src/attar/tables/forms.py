@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import MissingExtra, must
-from attar.tables.cells import EXACT, Kind, Scalar, arrow, as_arrow, distinct
+from attar.tables.cells import EXACT, Kind, Scalar
+from attar.tables.names import distinct
+from attar.tables.rows import arrow, as_arrow
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
     from jaxtyping import Bool, Float64, Int64, Shaped

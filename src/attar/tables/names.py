@@ -1,0 +1,44 @@
+"""Names of the columns of a table: each once, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attar.errors import BadInput, Words, must, near
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names as they come.
+
+    Raises:
+        BadInput: If one is there twice.
+    """
+    names = list(names)
+    if len(set(names)) < len(names):
+        first: dict[str, int] = {}
+        for place, name in enumerate(names):
+            if name in first:
+                got = Words(f"{name!r} at positions {first[name]} and {place}")
+                raise BadInput(f"Two columns of the rows have one name: {got}. Rename one of them.")
+            first[name] = place
+    return names
+
+
+def positions(chosen: Sequence[str | int], names: Sequence[str], parameter: str = "nominal") -> list[int]:
+    """Where columns are that are called by name or by number.
+
+    Raises:
+        BadInput: If there is no such column.
+    """
+    places = []
+    known = {name: place for place, name in reversed(list(enumerate(names)))}
+    for column in chosen:
+        if isinstance(column, str):
+            if column not in known:
+                raise must(parameter, "the rows", "names of columns", column, near(column, names))
+            places.append(known[column])
+        else:
+            if not 0 <= column < len(names):
+                raise must(parameter, "the rows", f"from 0 to {len(names) - 1}", column, "Count the columns from 0")
+            places.append(column)
+    return places
