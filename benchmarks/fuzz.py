@@ -280,7 +280,7 @@ def data(folder: Path) -> Case:
 
 def evidence(folder: Path) -> Case:
     """Evidence, drawn by attar report."""
-    from attar.evidence.panel import to_json
+    from attar.evidence.panel_json import to_json
     from attar.records import to_text
     from attar.report.panels.run import run_panels
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from attar.data.split import Dataset, Split
 from attar.data.transfer_set import Live
 from attar.data.views import UNCHANGED
-from attar.evidence.panel import Table, from_json, to_json
+from attar.evidence.panel import Table
+from attar.evidence.panel_json import from_json, to_json
 from attar.models.model import Model, load_model, save_model
 from attar.network.spec import Spec
 from attar.network.weights import digest

@@ -11,7 +11,8 @@ import pytest
 
 from attar.errors import BadInput
 from attar.evidence import panel
-from attar.evidence.panel import Panel, from_json, to_json
+from attar.evidence.panel import Panel
+from attar.evidence.panel_json import from_json, to_json
 from attar.report.page import content
 
 PANELS = [

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from attar.evidence.panel import Chart, Facts, Panel, Table, Text, from_json, to_json
+from attar.evidence.panel import Chart, Facts, Panel, Table, Text
+from attar.evidence.panel_json import from_json, to_json
 from attar.pipeline.prune_panels import prune_panels, shown_cost
 
 FACTS: dict[str, Any] = {

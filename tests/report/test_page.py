@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from attar.errors import BadInput
-from attar.evidence.panel import Panel, Table, to_json
+from attar.evidence.panel import Panel, Table
+from attar.evidence.panel_json import to_json
 from attar.report import png
 from attar.report.html import as_json
 from attar.report.page import render

@@ -39,7 +39,7 @@ def compare(
     for warning in compared.warnings:
         errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
     if html is not None:
-        from attar.evidence.panel import to_json
+        from attar.evidence.panel_json import to_json
         from attar.report.page import render
 
         document = {

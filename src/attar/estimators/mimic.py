@@ -19,7 +19,7 @@ import torch
 from scipy.special import expit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -34,18 +34,14 @@ from attar.estimators.plan import checked
 from attar.estimators.report import Report, figures, softmax
 from attar.estimators.rows import (
     LEAST,
-    Kind,
-    as_labels,
     as_rows,
-    as_several_labels,
-    as_values,
-    codes,
     head,
     is_frame,
-    is_several,
     names_of,
     warn_about_numbers_as_text,
 )
+from attar.estimators.tags import mimicked
+from attar.estimators.truth import numbered, truth_of
 from attar.network.evaluating import evaluating
 from attar.tables.columns import Columns
 from attar.tables.rows import by_name
@@ -196,7 +192,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not ready and y is None:
             raise teachers.refuse_unfitted(self.teacher)
         given = self._table(X, reset=True)
-        truth = self._truth(given, y, kind, ready)
+        truth = truth_of(y, given, self.teacher, kind, ready)
         columns = Columns.infer(given, nominal=plan.nominal)
         warn_about_numbers_as_text(given, columns, plan.nominal)
         clock = _Clock()
@@ -205,7 +201,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             with clock("teacher"):
                 teacher = clone(self.teacher).fit(given, truth)
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
-        classes, labels, values = _numbered(teacher, kind, truth)
+        classes, labels, values = numbered(teacher, kind, truth)
         matrix = columns.encode(given)
         with clock("labelling"):
             wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes)
@@ -293,25 +289,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             return np.asarray(given)
         return given
 
-    def _truth(self, given: Any, y: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
-        """Labels or values as an array, once they are what the teacher needs."""
-        if kind == "regressor":
-            tags = teachers.tags_of(self.teacher)
-            several = tags is not None and tags.target_tags.multi_output
-            return None if y is None else as_values(y, given, several=several)
-        if y is not None and is_several(y):
-            several = as_several_labels(y, given)
-            teachers.refuse_without_probabilities(teachers.as_estimator(self.teacher), None)
-            return several
-        labels = None if y is None else as_labels(y, given)
-        found = None if ready or labels is None else len(np.unique(labels))
-        if found == 1:
-            raise BadInput(
-                "y of Mimic.fit has 1 class only, and a classifier needs at least two. Give rows of all classes."
-            )
-        teachers.refuse_without_probabilities(teachers.as_estimator(self.teacher), found)
-        return labels
-
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -380,27 +357,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         )
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        kind, its = teachers.kind_of(self.teacher), teachers.tags_of(self.teacher)
-        tags.estimator_type = kind
-        tags.target_tags.required = not teachers.is_fitted(self.teacher)
-        if kind == "classifier":
-            tags.classifier_tags = ClassifierTags()
-        if kind == "regressor":
-            tags.regressor_tags = RegressorTags()
-        if its is not None:
-            if its.classifier_tags is not None:
-                tags.classifier_tags = ClassifierTags(
-                    multi_class=its.classifier_tags.multi_class, multi_label=its.classifier_tags.multi_label
-                )
-            tags.target_tags.single_output = its.target_tags.single_output
-            tags.target_tags.multi_output = kind == "regressor" and its.target_tags.multi_output
-            tags.input_tags.allow_nan = its.input_tags.allow_nan
-            tags.input_tags.string = its.input_tags.string
-            tags.input_tags.categorical = its.input_tags.categorical
-            tags.input_tags.positive_only = its.input_tags.positive_only
-            tags.non_deterministic = its.non_deterministic
-        return tags
+        return mimicked(super().__sklearn_tags__(), self.teacher)
 
 
 class _Clock:
@@ -414,31 +371,3 @@ class _Clock:
         start = time.perf_counter()
         yield
         self.spent[phase] = self.spent.get(phase, 0.0) + time.perf_counter() - start
-
-
-def _numbered(
-    teacher: Any, kind: Kind, truth: npt.NDArray[Any] | None
-) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None, npt.NDArray[np.float64] | None]:
-    """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``.
-
-    Raises:
-        BadInput: If the truth is of one label and the teacher of several, or the other way around.
-    """
-    if kind == "regressor":
-        return None, None, None if truth is None else truth.reshape(len(truth), -1)
-    if truth is not None and (truth.ndim == 2) != (kind == "labels"):
-        theirs, remedy = (
-            ("several labels", "a column of 1 and 0 for each of them")
-            if kind == "labels"
-            else ("classes of one label", "one column of them")
-        )
-        raise BadInput(
-            f"y of Mimic.fit is of {'one label' if truth.ndim == 1 else f'{truth.shape[1]} labels'}, and the teacher, "
-            f"a {type(teacher).__name__}, tells {theirs}. Give {remedy}, or another teacher."
-        )
-    if kind == "labels":
-        return None, None if truth is None else truth.astype(np.int64), None
-    classes = teachers.classes_of(teacher)
-    if classes is None and truth is not None:
-        classes = np.unique(truth)
-    return classes, None if truth is None or classes is None else codes(truth, classes), None

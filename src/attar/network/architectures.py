@@ -303,7 +303,7 @@ def tabular(
     """A perceptron on the rows of a table, which scales numbers and spreads out categories by itself (see `Rows`).
 
     Args:
-        columns: What each column holds, as ``attar.tables.columns.Column.to_json`` says it.
+        columns: What each column holds, as ``attar.tables.column.Column.to_json`` says it.
         outputs: Numbers per row: logits, or values.
         hidden: Width of each hidden layer.
         embed: Numbers per nominal column that training chooses; None for one number per category, 1 or 0.

@@ -51,7 +51,7 @@ class Rows(nn.Module):
         """Features of columns.
 
         Args:
-            columns: What each column holds, as ``attar.tables.columns.Column.to_json`` says it. Of the categories only
+            columns: What each column holds, as ``attar.tables.column.Column.to_json`` says it. Of the categories only
                 their number matters.
             embed: Features of each nominal column; None for one for each category.
 

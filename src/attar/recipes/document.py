@@ -13,7 +13,7 @@ from attar.deployment.packed.report import size_report
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
-from attar.evidence.panel import to_json
+from attar.evidence.panel_json import to_json
 from attar.formatting import significant
 from attar.outcome import sentence
 from attar.quantization.attach import is_quantized

@@ -23,8 +23,8 @@ from attar.evidence.panel import (
     Panel,
     Stack,
     Table,
-    from_json,
 )
+from attar.evidence.panel_json import from_json
 from attar.report import charts, drawings, html, png
 
 

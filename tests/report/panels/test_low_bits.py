@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from attar.deployment.packed.report import size_report
-from attar.evidence.panel import Cell, Chart, Facts, Folded, Histogram, Histograms, Legend, Panel, Table, Text, to_json
+from attar.evidence.panel import Cell, Chart, Facts, Folded, Histogram, Histograms, Legend, Panel, Table, Text
+from attar.evidence.panel_json import to_json
 from attar.quantization.format import Format
 from attar.quantization.formats.clipped import Clipped
 from attar.quantization.formats.codebook import Codebook

@@ -1,0 +1,72 @@
+"""What is true of the rows that a mimic is fitted on: ``y`` as its teacher needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attar.errors import BadInput
+from attar.estimators import teachers
+from attar.estimators.rows import Kind, as_labels, as_several_labels, as_values, codes, is_several
+
+
+def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
+    """Labels or values as an array, once they are what the teacher needs.
+
+    Args:
+        y: What the user gave; None for nothing.
+        rows: What they are of.
+        teacher: The teacher of the mimic.
+        kind: What it predicts.
+        ready: Whether it is fitted.
+
+    Raises:
+        BadInput: If there is one class only, or the teacher gives no probabilities.
+        ValueError: If rows and labels do not fit together, as scikit-learn finds.
+    """
+    if kind == "regressor":
+        tags = teachers.tags_of(teacher)
+        several = tags is not None and tags.target_tags.multi_output
+        return None if y is None else as_values(y, rows, several=several)
+    if y is not None and is_several(y):
+        several_labels = as_several_labels(y, rows)
+        teachers.refuse_without_probabilities(teachers.as_estimator(teacher), None)
+        return several_labels
+    labels = None if y is None else as_labels(y, rows)
+    found = None if ready or labels is None else len(np.unique(labels))
+    if found == 1:
+        raise BadInput(
+            "y of Mimic.fit has 1 class only, and a classifier needs at least two. Give rows of all classes."
+        )
+    teachers.refuse_without_probabilities(teachers.as_estimator(teacher), found)
+    return labels
+
+
+def numbered(
+    teacher: Any, kind: Kind, truth: npt.NDArray[Any] | None
+) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None, npt.NDArray[np.float64] | None]:
+    """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``.
+
+    Raises:
+        BadInput: If the truth is of one label and the teacher of several, or the other way around.
+    """
+    if kind == "regressor":
+        return None, None, None if truth is None else truth.reshape(len(truth), -1)
+    if truth is not None and (truth.ndim == 2) != (kind == "labels"):
+        theirs, remedy = (
+            ("several labels", "a column of 1 and 0 for each of them")
+            if kind == "labels"
+            else ("classes of one label", "one column of them")
+        )
+        raise BadInput(
+            f"y of Mimic.fit is of {'one label' if truth.ndim == 1 else f'{truth.shape[1]} labels'}, and the teacher, "
+            f"a {type(teacher).__name__}, tells {theirs}. Give {remedy}, or another teacher."
+        )
+    if kind == "labels":
+        return None, None if truth is None else truth.astype(np.int64), None
+    classes = teachers.classes_of(teacher)
+    if classes is None and truth is not None:
+        classes = np.unique(truth)
+    return classes, None if truth is None or classes is None else codes(truth, classes), None
