@@ -1,11 +1,8 @@
-"""Columns of tables: what is inferred, what comes back, and every table that is refused."""
+"""Columns of tables: what is inferred, what is encoded, and every table that is refused."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from typed_tables import frame, table
 
-from attar.errors import BadInput, MissingExtra
-from attar.tables import cells
-from attar.tables.columns import Column, Columns, written
+from attar.errors import BadInput
+from attar.tables.column import Column
+from attar.tables.columns import Columns, written
 
 NAN = float("nan")
 
@@ -26,48 +22,6 @@ NAN = float("nan")
 def unchecked(function: Any) -> Any:
     """A function without the check of types in tests: what a user's mistake meets."""
     return getattr(function, "__wrapped__", function)
-
-
-def frame() -> pd.DataFrame:
-    """Every type of pandas that is a column."""
-    return pd.DataFrame(
-        {
-            "string": pd.array(["b", None, "a"], dtype="str"),
-            "int": np.array([3, -1, 3], np.int16),
-            "float": [1.0, NAN, 2.5],
-            "bool": [True, False, True],
-            "category": pd.Categorical(["y", "x", None], categories=["y", "x", "z"], ordered=True),
-            "Int64": pd.array([1, None, 3], dtype="Int64"),
-            "boolean": pd.array([True, None, False], dtype="boolean"),
-            "objects": pd.Series(["p", None, "q"], dtype=object),
-            "counts": pd.Series([7, None, 9], dtype=object),
-            "arrow": pd.array([1, None, 3], dtype=pd.ArrowDtype(pa.int8())),
-            "arrow string": pd.array(["a", None, "b"], dtype=pd.ArrowDtype(pa.string())),
-            "half": np.array([1.0, 2.0, 4.0], np.float16),
-            "sparse": pd.arrays.SparseArray([0.0, 0.0, 1.5]),
-        }
-    )
-
-
-def table() -> pa.Table:
-    """Every type of Arrow that is a column."""
-    return pa.table(
-        {
-            "string": ["b", None, "a"],
-            "large": pa.array(["b", None, "a"], pa.large_string()),
-            "view": pa.array(["b", None, "a"], pa.string_view()),
-            "int": pa.array([3, None, -1], pa.int8()),
-            "unsigned": pa.array([3, 4, 5], pa.uint64()),
-            "half": pa.array([np.float16(1), None, np.float16(4)], pa.float16()),
-            "float": pa.array([1.0, None, 2.5], pa.float32()),
-            "bool": [True, None, False],
-            "dictionary": pa.array(["y", "x", None]).dictionary_encode(),
-            "numbers": pa.DictionaryArray.from_arrays(
-                pa.array([1, 0, None], pa.int8()), pa.array([30, 10], pa.int64())
-            ),
-            "nothing": pa.nulls(3),
-        }
-    )
 
 
 class TestInfer:
@@ -440,195 +394,6 @@ class TestEncode:
             unchecked(Columns.encode)(columns, np.zeros((1, 1)), unseen="mising")
 
 
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "str": st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=3),
-    "int": st.integers(-(2**53), 2**53),
-    "float": st.floats(allow_nan=False, allow_infinity=False, width=32),
-    "bool": st.booleans(),
-}
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> dict[str, list[Any]]:
-    """Names of columns to values of one type each, None where missing."""
-    rows = draw(st.integers(1, 6))
-    kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4))
-    return {
-        f"{kind} {place}": draw(st.lists(st.none() | VALUES[kind], min_size=rows, max_size=rows))
-        for place, kind in enumerate(kinds)
-    }
-
-
-ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-
-
-class TestDecode:
-    @settings(deadline=None, max_examples=60)
-    @given(given_=tables())
-    def test_tables_of_arrow_come_back(self, given_: dict[str, list[Any]]):
-        rows = pa.table({name: pa.array(values, ARROW[name.split()[0]]) for name, values in given_.items()})
-        columns = Columns.infer(rows)
-        assert columns.decode(columns.encode(rows), like=rows).equals(rows)
-
-    @settings(deadline=None, max_examples=60)
-    @given(given_=tables())
-    def test_frames_come_back(self, given_: dict[str, list[Any]]):
-        dtypes = {"str": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
-        rows = pd.DataFrame({name: pd.Series(values, dtype=dtypes[name.split()[0]]) for name, values in given_.items()})
-        columns = Columns.infer(rows)
-        pd.testing.assert_frame_equal(columns.decode(columns.encode(rows), like=rows), rows)
-
-    @settings(deadline=None, max_examples=60)
-    @given(given_=tables())
-    def test_objects_come_back(self, given_: dict[str, list[Any]]):
-        rows = np.empty((len(next(iter(given_.values()))), len(given_)), object)
-        for place, values in enumerate(given_.values()):
-            rows[:, place] = values
-        columns = Columns.infer(rows)
-        back = columns.decode(columns.encode(rows), like=rows)
-        assert back.dtype == object and back.shape == rows.shape
-        for found, expected in zip(back.ravel().tolist(), rows.ravel().tolist(), strict=True):
-            if expected is None:
-                assert found is None or found != found
-            else:
-                assert found == expected and type(found) is type(expected)
-
-    @settings(deadline=None, max_examples=60)
-    @given(given_=tables(), form=st.sampled_from(["numpy", "pandas", "arrow"]))
-    def test_every_form_says_the_same(self, given_: dict[str, list[Any]], form: str):
-        rows = pa.table({name: pa.array(values, ARROW[name.split()[0]]) for name, values in given_.items()})
-        columns = Columns.infer(rows)
-        matrix = columns.encode(rows)
-        assert np.array_equal(columns.encode(columns.decode(matrix, like=form)), matrix, equal_nan=True)
-        assert np.array_equal(columns.encode(columns.decode(matrix, like=rows)), matrix, equal_nan=True)
-
-    def test_frames_of_every_type_come_back(self):
-        columns = Columns.infer(frame())
-        back = columns.decode(columns.encode(frame()), like=frame())
-        expected = frame().assign(sparse=[0.0, 0.0, 1.5])
-        expected["counts"] = pd.Series([7, NAN, 9], dtype=object)
-        back["sparse"] = back["sparse"].astype(float)
-        pd.testing.assert_frame_equal(back, expected)
-
-    def test_tables_of_every_type_come_back(self):
-        columns = Columns.infer(table())
-        back = columns.decode(columns.encode(table()), like=table())
-        assert back.schema.equals(table().schema) and back.to_pydict() == table().to_pydict()
-
-    @pytest.mark.parametrize("kind", ["int8", "uint8", "int64", "float16", "float32", "float64", "bool", "str"])
-    def test_arrays_come_back(self, kind: str):
-        rows = np.array([[1, 0], [0, 1], [1, 1]]).astype(kind)
-        columns = Columns.infer(rows)
-        back = columns.decode(columns.encode(rows), like=rows)
-        assert back.dtype.kind == rows.dtype.kind and np.array_equal(back, rows)
-        assert kind == "str" or back.dtype == rows.dtype
-
-    def test_numbers_that_are_names_come_back(self):
-        rows = np.array([[30, 1], [10, 2], [30, 3]])
-        columns = Columns.infer(rows, nominal=[0])
-        back = columns.decode(columns.encode(rows), like=rows)
-        assert back.dtype == rows.dtype and np.array_equal(back, rows)
-        assert columns.decode(columns.encode(rows), like="pandas").dtypes.tolist()[0] == "category"
-        large = np.array([[2**63], [2**63 + 5]], dtype=np.uint64)
-        names = Columns.infer(large, nominal=[0])
-        assert np.array_equal(names.decode(names.encode(large), like=large), large)
-
-    def test_the_order_of_the_pattern(self):
-        columns = Columns.infer(pd.DataFrame({"a": [1], "b": ["x"]}))
-        matrix = columns.encode(pd.DataFrame({"b": ["x"], "a": [1]}))
-        assert matrix.tolist() == [[1.0, 0.0]]
-        assert list(columns.decode(matrix, like=pd.DataFrame({"b": ["y"], "a": [1]}))) == ["b", "a"]
-        assert columns.decode(matrix, like=pa.table({"b": ["y"], "a": [1]})).to_pydict() == {"b": ["x"], "a": [1]}
-
-    def test_labels_of_a_frame_come_back(self):
-        rows = pd.DataFrame([[1, 2.5]])
-        columns = Columns.infer(rows)
-        pd.testing.assert_frame_equal(columns.decode(columns.encode(rows), like=rows), rows)
-
-    def test_types_that_fit_best(self):
-        columns = Columns.infer(pa.table({"s": ["a", "b"], "i": [1, 2], "f": [0.5, 1.0], "b": [True, False]}))
-        full, gaps = np.array([[0, 1, 0.5, 1], [1, 2, 1.0, 0]]), np.full((1, 4), NAN)
-        assert [str(kind) for kind in columns.decode(full, like="pandas").dtypes] == [
-            "category",
-            "int64",
-            "float64",
-            "bool",
-        ]
-        assert [str(kind) for kind in columns.decode(gaps, like="pandas").dtypes] == [
-            "category",
-            "float64",
-            "float64",
-            "boolean",
-        ]
-        types = columns.decode(gaps, like="arrow").schema.types
-        assert types == [pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.float64(), pa.bool_()]
-        assert columns.decode(gaps, like="arrow").to_pylist() == [dict.fromkeys("sifb")]
-        assert columns.decode(full).tolist() == [["a", 1, 0.5, True], ["b", 2, 1.0, False]]
-        assert columns.decode(gaps).dtype == object
-
-    def test_wider_types_where_one_cannot_hold_what_is_there(self):
-        rows = np.array([[1], [2]], np.int8)
-        columns = Columns.infer(rows)
-        assert columns.decode(np.array([[300.0]]), like=rows).tolist() == [[300]]
-        assert columns.decode(np.array([[1.5]]), like=rows).tolist() == [[1.5]]
-        assert columns.decode(np.array([[NAN]]), like=rows).dtype == np.float64
-        small = pd.DataFrame({"column 0": np.array([1], np.int8)})
-        assert columns.decode(np.array([[300.0]]), like=small)["column 0"].tolist() == [300]
-        assert columns.decode(np.array([[NAN]]), like=small).dtypes.tolist() == [np.float64]
-        nullable = small.astype("Int8")
-        assert columns.decode(np.array([[1.5]]), like=nullable)["column 0"].tolist() == [1.5]
-        narrow = pa.table({"column 0": pa.array([1], pa.int8())})
-        assert columns.decode(np.array([[300.0]]), like=narrow).to_pydict() == {"column 0": [300]}
-        assert columns.decode(np.array([[1.5]]), like=narrow).to_pydict() == {"column 0": [1.5]}
-
-    def test_categories_that_the_pattern_does_not_declare(self):
-        columns = Columns.infer(pd.DataFrame({"a": ["x", "y"]}))
-        pattern = pd.DataFrame({"a": pd.Categorical(["y"])})
-        assert columns.decode(np.array([[0.0], [1.0]]), like=pattern)["a"].tolist() == ["x", "y"]
-
-    def test_strings_with_a_gap_are_objects(self):
-        rows = np.array([["a"], ["b"]])
-        assert Columns.infer(rows).decode(np.array([[1.0], [NAN]]), like=rows).tolist() == [["b"], [None]]
-
-    def test_float32_is_taken(self):
-        columns = Columns.infer(pa.table({"a": ["x", "y"], "b": [1, 2]}))
-        assert columns.decode(np.array([[1, 2]], np.float32), like="arrow").to_pylist() == [{"a": "y", "b": 2}]
-
-    @pytest.mark.parametrize("code", [-1.0, 2.0, 0.5])
-    def test_codes_that_are_none(self, code: float):
-        columns = Columns.infer(np.array([["a"], ["b"]]))
-        message = rf"^column 'column 0' of the matrix must be codes, whole numbers from 0 to 1, or NaN; got {code}"
-        with pytest.raises(BadInput, match=message):
-            columns.decode(np.array([[code]]))
-
-    @pytest.mark.parametrize(
-        ("like", "message"),
-        [
-            ("panda", "like of decode must be a form of a table, or rows; got 'panda'. Did you mean 'pandas'"),
-            (np.zeros(1), r"like of decode must be \[rows, columns\]; got \(1,\)"),
-            (np.zeros((1, 3)), "number of columns of the rows must be 2"),
-            (pd.DataFrame({"a": [1]}), "The rows have no column 'column 0'"),
-            ([[1, 2]], "rows of a table must be a NumPy array"),
-        ],
-    )
-    def test_patterns_that_do_not_fit(self, like: Any, message: str):
-        with pytest.raises(BadInput, match=f"^{message}"):
-            Columns.infer(np.zeros((1, 2))).decode(np.zeros((1, 2)), like=like)
-
-    def test_a_matrix_of_another_width(self):
-        with pytest.raises(BadInput, match=r"^matrix of decode must be \[rows, 2\]; got \(1, 3\)"):
-            Columns.infer(np.zeros((1, 2))).decode(np.zeros((1, 3)))
-
-    def test_without_pandas(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setitem(sys.modules, "pandas", None)
-        columns = Columns.infer(np.zeros((1, 1)))
-        with pytest.raises(
-            MissingExtra, match=r"^Decoding to a DataFrame needs the package 'pandas'.*pip install pandas"
-        ):
-            columns.decode(np.zeros((1, 1)), like="pandas")
-        assert columns.decode(columns.encode(pa.table({"column 0": [1.0]})), like="arrow").num_rows == 1
-
-
 class TestTexts:
     """Strings that are numbers as people write them."""
 
@@ -678,67 +443,6 @@ class TestTexts:
             Columns.infer(rows, texts=True)
 
 
-class TestRowsByName:
-    """Rows that are given as dicts, lists of dicts, dicts of lists and Series."""
-
-    COLUMNS = Columns.infer(pd.DataFrame({"age": [1.5, 2.5], "color": ["red", "blue"], "old": [True, False]}))
-
-    @pytest.mark.parametrize(
-        "row",
-        [
-            {"age": 3, "color": "red", "old": True},
-            {"old": True, "color": "red", "age": np.float32(3)},
-            [{"age": 3, "color": "red", "old": True}],
-            {"age": [3], "color": ["red"], "old": [True]},
-            {"age": np.array([3.0]), "color": ("red",), "old": np.array([True])},
-            pd.Series({"age": 3, "color": "red", "old": True}),
-            pd.DataFrame({"old": [True], "color": ["red"], "age": [3]}),
-            np.array([[3, "red", True]], object),
-        ],
-    )
-    def test_one_row(self, row: Any):
-        assert self.COLUMNS.encode(row).tolist() == [[3.0, 1.0, 1.0]]
-
-    @pytest.mark.parametrize("count", [2, 4, 5, 40])
-    def test_a_few_rows_as_many(self, count: int):
-        rows = [
-            {"age": place or None, "color": ("red", None, "blue")[place % 3], "old": place > 2}
-            for place in range(count)
-        ]
-        frame = pd.DataFrame(rows)
-        expected = np.vstack([self.COLUMNS.encode(row) for row in rows])
-        lists = {name: [row[name] for row in rows] for name in rows[0]}
-        for form in (rows, frame, lists, pa.table(lists), frame.to_numpy(dtype=object)):
-            assert np.array_equal(self.COLUMNS.encode(form), expected, equal_nan=True)
-
-    @pytest.mark.parametrize(
-        ("row", "message"),
-        [
-            (
-                {"age": 3, "colour": "red", "old": True},
-                "The rows have no column 'color'; .* Did you",
-            ),
-            (
-                {"age": 3, "color": "rad", "old": True},
-                "column 'color' of the rows must be one of .*; got .*'rad' in row 0",
-            ),
-            ({"age": [3, 4], "color": ["red"], "old": [True]}, "columns of the rows must be of one length; got"),
-            ({"age": [3, 4], "color": "red", "old": True}, "columns of the rows must be of one length; got"),
-            ([{"age": 3}, {"color": 3}], "columns of the rows must be the same in every row; got .*'age' not in both"),
-            ({"age": float("inf"), "color": "red", "old": True}, "column 'age' of the rows must be finite in float32"),
-            ({"age": {}, "color": "red", "old": True}, "column"),
-            (pd.Series([1.0]), "rows of a table must be"),
-        ],
-    )
-    def test_broken_rules_are_named(self, row: Any, message: str):
-        with pytest.raises(BadInput, match=f"^{message}"):
-            self.COLUMNS.encode(row)
-
-    def test_a_table_can_be_inferred_from_them(self):
-        rows = [{"age": 1.5, "color": "red", "old": True}, {"age": 2.5, "color": "blue", "old": False}]
-        assert Columns.infer(rows) == self.COLUMNS
-
-
 def test_missing_values_where_none_was_are_counted(caplog: pytest.LogCaptureFixture):
     columns = Columns.infer(pd.DataFrame({"age": [1.0, 2.0], "color": ["red", "blue"], "gap": [1.0, None]}))
     assert np.isnan(columns.encode({"age": None, "color": "", "gap": None})).all()
@@ -749,73 +453,6 @@ def test_missing_values_where_none_was_are_counted(caplog: pytest.LogCaptureFixt
     caplog.clear()
     columns.encode({"age": 1, "color": "red", "gap": None})
     assert not caplog.records
-
-
-def test_names_of_many_columns_take_time_in_proportion():
-    names = [f"c{place}" for place in range(100_000)]
-    begun = time.process_time()
-    assert cells.distinct(names) == names and cells.positions(names, names) == list(range(len(names)))
-    columns = Columns(tuple(Column(name, "number") for name in names[:20_000]))
-    assert columns._order(names[:20_000], named=True) == list(range(20_000))
-    assert time.process_time() - begun < 5
-
-
-class TestJson:
-    def test_there_and_back(self):
-        for rows in (frame(), table()):
-            columns = Columns.infer(rows)
-            assert Columns.from_json(json.loads(json.dumps(columns.to_json()))) == columns
-
-    def test_types_of_names_survive(self):
-        for categories in ((False, True), (0, 1), (0.0, 1.0), ("0", "1")):
-            column = Column("a", "nominal", categories)
-            again = Column.from_json(json.loads(json.dumps(column.to_json())))
-            assert [type(value) for value in again.categories] == [type(value) for value in categories]
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"kind": "numbre"}, "kind of column 'a' must be a kind of column; got 'numbre'. Did you mean 'number'"),
-            ({"kind": 3}, "kind of Column must be str; got 3"),
-            ({"center": "0"}, "center of Column must be float or int; got '0'"),
-            ({"center": True}, "center of Column must be float or int; got True"),
-            ({"center": NAN}, "center and scale of column 'a' must be finite, and scale positive"),
-            ({"scale": 0.0}, "center and scale of column 'a' must be finite, and scale positive"),
-            ({"missing": 1}, "missing of Column must be bool; got 1"),
-            ({"low": 3.0}, r"column 'a' has low=3.0 and high=None"),
-            ({"low": 3.0, "high": 2.0}, "column 'a' has low=3.0 above high=2.0"),
-            ({"categories": ["x"]}, "column 'a' holds numbers, which have no categories"),
-            ({"categories": [None]}, "categories of Column must be bools, numbers or strings"),
-            (
-                {"kind": "nominal", "categories": ["b", "a"]},
-                "categories of column 'a' must be of one type, sorted, each",
-            ),
-            (
-                {"kind": "nominal", "categories": ["a", "a"]},
-                "categories of column 'a' must be of one type, sorted, each",
-            ),
-            ({"kind": "nominal", "categories": ["a", 1]}, "categories of column 'a' must be of one type, sorted, each"),
-            ({"more": 1}, "document of Column must be an object of name, kind, .*; got"),
-        ],
-    )
-    def test_documents_that_are_wrong(self, changes: dict[str, Any], message: str):
-        with pytest.raises(BadInput, match=f"^{message}"):
-            Columns.from_json([Column("a", "number").to_json() | changes])
-
-    @pytest.mark.parametrize("document", [None, "abc", {"columns": []}, 3])
-    def test_documents_that_are_no_list(self, document: Any):
-        with pytest.raises(BadInput, match=r"^document of Columns must be a list of columns; got"):
-            Columns.from_json(document)
-
-    def test_a_list_of_something_else(self):
-        with pytest.raises(BadInput, match=r"^document of Column must be an object of name"):
-            Columns.from_json([3])
-
-    def test_no_columns_and_one_twice(self):
-        with pytest.raises(BadInput, match=r"^Columns needs at least one column"):
-            Columns(())
-        with pytest.raises(BadInput, match=r"^Two columns of the rows have one name"):
-            Columns((Column("a", "number"), Column("a", "number")))
 
 
 def test_a_sequence_of_columns():
