@@ -48,12 +48,6 @@ POINTS: Document = {"use": "quantize", "weights": {"use": "codebook", "bits": 2}
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the page out, which has tests of its own."""
-    monkeypatch.setattr("attar.report.page.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
-
-
-@pytest.fixture
 def stepped(tiny: Document) -> Callable[..., Document]:
     """The tiny recipe with steps for its student, and other tables as they are given."""
 

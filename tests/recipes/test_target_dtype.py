@@ -19,12 +19,6 @@ Document = dict[str, Any]
 pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing of reports, which takes longer than all the rest."""
-    monkeypatch.setattr("attar.report.page.render", lambda evidence, path: path.write_text("<html></html>"))
-
-
 def stored(document: Document, out: Path) -> Targets:
     return label_recipe(from_document(document), out)
 
