@@ -15,6 +15,7 @@ from attar.recipes.context import data_of
 from attar.recipes.read import from_document
 from attar.recipes.transfer_examples import without_synthesis
 from attar.tasks.labels import ABSENT
+from attar.training.progress import silent
 
 pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 

@@ -40,7 +40,6 @@ from attar.training.settings import Training
 
 # -- one place that divides --------------------------------------------------------------------------------------------
 
-
 TERMS = {
     "soft_targets": Term(loss=SoftTargets(temperature=3.0)),
     "hard_labels": Term(loss=HardLabels(smoothing=0.1)),
