@@ -16,7 +16,7 @@ from attar.training.losses.decoupled import Decoupled, StandardizedLogits
 from attar.training.losses.features import AttentionMaps, HiddenMatch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, SoftTargets, SquaredError
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
-from attar.training.objective import Objective, Term, reads, suits
+from attar.training.objective import Objective, Term, reads, softening, suits
 from attar.training.schedule import Ramp, value_at
 
 BATCH, CLASSES = 6, 5
@@ -178,6 +178,15 @@ def test_it_says_what_it_reads_and_for_what_outputs_it_is(row):
         assert not reads(row.loss) and suits(row.loss) == set(get_args(Target))
     else:
         assert reads(row.loss) and suits(row.loss) == {"logits"}
+
+
+@those(lambda row: softening(row.loss) is not None)
+def test_what_it_softens_by_is_what_logits_are_divided_by(row):
+    warm, cold = (replace(row.loss, temperature=one, scale_by_t2=False) for one in (5.0, 1.0))
+    assert softening(warm) == 5.0
+    batch, said = batch_of(), row.said()
+    divided = replace(batch, targets=targets_of(batch) / 5)
+    torch.testing.assert_close(warm(said, batch), cold(said / 5, divided))
 
 
 @EVERY

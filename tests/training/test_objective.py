@@ -9,7 +9,7 @@ from torch import Tensor
 from attar.errors import BadInput
 from attar.training.batch import Batch
 from attar.training.losses.outputs import CenteredLogits, HardLabels, HardValues, SoftTargets, SquaredError
-from attar.training.objective import Objective, Term
+from attar.training.objective import Objective, Term, in_units
 from attar.training.schedule import Ramp, value_at
 
 
@@ -135,6 +135,13 @@ def test_errors_of_values_are_divided_by_their_scale_and_unknown_ones_cost_nothi
     torch.testing.assert_close(gradient, torch.tensor([[1.0, 0.0], [0.25, 0.125], [0.0, 0.0]]))
     of_teacher = SquaredError(kind="values", scale=2.0)(output, batch)
     torch.testing.assert_close(of_teacher, torch.tensor([2.0, 1.125, 0.0]))
+
+
+def test_losses_of_values_take_units_where_they_have_no_scale_of_their_own():
+    assert in_units(HardValues(), [2.0, 4.0]) == HardValues(scale=(2.0, 4.0))
+    assert in_units(SquaredError(kind="values"), [2.0]) == SquaredError(kind="values", scale=(2.0,))
+    for one in (HardValues(scale=3.0), SquaredError(kind="values", scale=3.0), SquaredError(), SoftTargets()):
+        assert in_units(one, [2.0, 4.0]) is one
 
 
 def test_squared_errors_say_what_they_lack():

@@ -33,6 +33,7 @@ from attar.tables.columns import Columns
 from attar.tasks.classification import Classification
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
+from attar.tasks.target import has_units
 from attar.tasks.task import Task
 from attar.teachers.teacher import Teacher
 from attar.training.losses.binary import BinaryTargets
@@ -96,7 +97,7 @@ class MimicBuilder:
         """
         self.plan, self.by = plan, by
         self._columns, self._teacher, self._progress = columns, teacher, progress
-        values, rows = task.target == "values", len(matrix)
+        units, rows = has_units(task.target), len(matrix)
         outputs_as_labels = _as_labels(task, outputs)
         drawn = _set_aside(plan, task.strata(outputs_as_labels))
         chosen, rest = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
@@ -110,13 +111,13 @@ class MimicBuilder:
         judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns)
         self.dataset = Dataset("the rows of Mimic", train, judged, judged, "Mimic.fit")
 
-        scale = center_and_scale(self._outputs)[1].tolist() if values else []
+        scale = center_and_scale(self._outputs)[1].tolist() if units else []
         loss = _loss(plan, task, scale)
         self.objective = Objective({"distill": Term(loss=loss)})
-        by_truth = ByLoss(loss=HardValues(scale=tuple(scale))) if values else "rmse"
+        by_truth = ByLoss(loss=HardValues(scale=tuple(scale))) if units else "rmse"
         arguments = {"columns": columns.to_json(), "outputs": task.shape[0], "hidden": list(plan.hidden)}
         spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
-        self.model = fresh(spec, plan.seed, self._outputs if values else None)
+        self.model = fresh(spec, plan.seed, self._outputs if units else None)
         self.tools = Tools(
             dataset=self.dataset,
             dataset_key="",  # nothing is kept to be found again

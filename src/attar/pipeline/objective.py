@@ -14,6 +14,7 @@ from attar.data.split import Dataset
 from attar.errors import must, near, shown
 from attar.network.scaled_outputs import center_and_scale
 from attar.pipeline.section import as_table, build
+from attar.tasks.target import has_units
 from attar.tasks.task import Task
 from attar.training.losses.binary import BinaryLabels, BinaryTargets
 from attar.training.losses.decoupled import Decoupled, StandardizedLogits
@@ -28,6 +29,7 @@ from attar.training.losses.outputs import (
 )
 from attar.training.losses.relations import RelationalAngles, RelationalDistances
 from attar.training.objective import Loss, Objective, Term, reads
+from attar.training.objective import in_units as loss_in_units
 from attar.training.schedule import Ramp
 
 LOSSES: dict[str, type[Any]] = {
@@ -124,17 +126,11 @@ def in_units(objective: Objective, dataset: Dataset) -> Objective:
         objective: The terms.
         dataset: Of which the labels count.
     """
-    if dataset.task.target != "values":
+    if not has_units(dataset.task.target):
         return objective
-    _, scale = center_and_scale(known_labels(dataset))
-
-    def scaled(term: Term) -> Term:
-        loss = term.loss
-        if isinstance(loss, HardValues | SquaredError) and loss.scale is None:
-            return dataclasses.replace(term, loss=dataclasses.replace(loss, scale=tuple(scale.tolist())))
-        return term
-
-    return Objective({name: scaled(term) for name, term in objective.terms.items()})
+    units = center_and_scale(known_labels(dataset))[1].tolist()
+    terms = objective.terms.items()
+    return Objective({name: dataclasses.replace(term, loss=loss_in_units(term.loss, units)) for name, term in terms})
 
 
 def known_labels(dataset: Dataset) -> Tensor:

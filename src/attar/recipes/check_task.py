@@ -8,6 +8,7 @@ from attar.errors import BadInput
 from attar.pipeline.objective import use_of
 from attar.pipeline.training_step import TrainingStep
 from attar.recipes.schema.recipe import Recipe
+from attar.tasks.target import has_probabilities
 from attar.tasks.task import Task, metric_of
 from attar.training.objective import Term, suits
 from attar.training.prepare import unsuited
@@ -29,12 +30,11 @@ def check_task(recipe: Recipe, task: Task) -> None:
             hint = ', or set data.task = "regression" if the labels are numbers to predict'
             why = f"{why.removesuffix('.')}{hint}." if suits(term.loss) == {"values"} else why
             raise BadInput(f"{key} of the recipe is {use_of(term.loss)}, which {why}")
-    values = task.target == "values"
     for key in () if task.label_kind == "class" else _of_one_class(recipe):
-        if key != "teacher.estimator" or not values:
+        if key != "teacher.estimator" or has_probabilities(task.target):
             what = "one class of each example"
             raise BadInput(f"{key} of the recipe is for {what}, and the task is {task.use}. Leave it out.")
-    for key in _of_probabilities(recipe) if values else ():
+    for key in () if has_probabilities(task.target) else _of_probabilities(recipe):
         raise BadInput(f"{key} of the recipe is for probabilities, and the task is {task.use}. Leave it out.")
     views = recipe.transfer.views
     if len(task.shape) > 1 and not recipe.transfer.label_views and (views.flip or views.shift):

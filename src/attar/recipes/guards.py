@@ -31,11 +31,10 @@ from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
 from attar.tables.column import Column
 from attar.tasks.labels import ABSENT
+from attar.tasks.target import has_probabilities
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
-from attar.training.losses.binary import BinaryTargets
-from attar.training.losses.decoupled import Decoupled
-from attar.training.losses.outputs import SoftTargets
+from attar.training.objective import softening
 from attar.training.schedule import value_at
 
 log = logging.getLogger(__name__)
@@ -259,7 +258,7 @@ def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     """Warnings about the targets, judged by evenly spread examples as they look in the first view."""
     assert trainings.prepared is not None
     target = context.dataset.task.target
-    if target == "values":
+    if not has_probabilities(target):
         return []
     recipe, prepared = context.recipe, trainings.prepared
     split = _transfer_set(context, trainings)
@@ -282,6 +281,7 @@ def _softened(recipe: Recipe) -> list[float]:
     for step in recipe.steps:
         if isinstance(step, TrainingStep) and step.of_teacher:
             for term in step.terms.terms.values():
-                if isinstance(term.loss, SoftTargets | Decoupled | BinaryTargets) and term.of == "student":
-                    found.add(float(value_at(term.loss.temperature, float(term.start_epoch))))
+                temperature = softening(term.loss)
+                if temperature is not None and term.of == "student":
+                    found.add(float(value_at(temperature, float(term.start_epoch))))
     return sorted(found)

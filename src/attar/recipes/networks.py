@@ -19,6 +19,7 @@ from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs
 from attar.network.spec import Spec
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
+from attar.tasks.target import has_units
 from attar.tasks.task import OfClasses, Task
 from attar.teachers.outputs import Output
 from attar.teachers.teacher import Teacher, ask
@@ -59,12 +60,12 @@ def output_of(task: Task, given: Output | None = None) -> Output | None:
 def spec_of(section: NetworkSection, dataset: Dataset) -> Spec:
     """How a network is built that is trained here: values, which it learns standardized, come out in their units."""
     spec = section.spec()
-    return spec.with_edit(ScaleOutputs(dataset.task.shape[0])) if dataset.task.target == "values" else spec
+    return spec.with_edit(ScaleOutputs(dataset.task.shape[0])) if has_units(dataset.task.target) else spec
 
 
 def fresh(section: NetworkSection, seed: int, dataset: Dataset) -> Model:
     """An untrained model of a recipe's network, its first weights drawn from the seed."""
-    return fresh_model(section.spec(), seed, known_labels(dataset) if dataset.task.target == "values" else None)
+    return fresh_model(section.spec(), seed, known_labels(dataset) if has_units(dataset.task.target) else None)
 
 
 def check_network(network: nn.Module, key: str, dataset: Dataset) -> None:

@@ -69,10 +69,9 @@ def check_target(teacher: Teacher, task: Task) -> None:
     if given == task.target:
         return
     names = {"logits": "logits of classes", "log_odds": "log-odds of labels", "values": "values"}
-    stated = task.target if task.target != "logits" else "logits"
     raise BadInput(
         f"{named(teacher)} gives {names[given]}, and the task is {task.use}, whose outputs are {names[task.target]}. "
-        f"If it does give these, say so: as_teacher(..., output={stated!r})."
+        f"If it does give these, say so: as_teacher(..., output={task.target!r})."
     )
 
 

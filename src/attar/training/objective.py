@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -23,7 +23,7 @@ from attar.training.schedule import Ramp, Schedule, ends_of, value_at
 class Loss(Protocol):
     """One loss: the student's output and the batch in, one value per example (or position) out, never reduced.
 
-    It may say what it is for, as `suits` and `reads` below ask.
+    It may say more of itself, as `suits`, `reads`, `label_kinds`, `softening` and `in_units` below ask.
     """
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
@@ -50,6 +50,24 @@ def reads(loss: Loss) -> frozenset[Read]:
 def label_kinds(loss: Loss) -> frozenset[LabelKind]:
     """What labels a loss reads, as its ``label_kinds`` says; any where it does not, and reads them as its outputs."""
     found: frozenset[LabelKind] = getattr(loss, "label_kinds", frozenset(get_args(LabelKind)))
+    return found
+
+
+def softening(loss: Loss) -> Schedule | None:
+    """The temperature that a loss divides a teacher's logits by, as its ``softening`` says; None where it does not."""
+    found: Schedule | None = getattr(loss, "softening", None)
+    return found
+
+
+def in_units(loss: Loss, units: Sequence[float]) -> Loss:
+    """A loss of values with its errors in other units, as its ``in_units`` gives it; itself where it has none.
+
+    Args:
+        loss: The loss.
+        units: For each output what errors are divided by, above 0.
+    """
+    rescaled = getattr(loss, "in_units", None)
+    found: Loss = loss if rescaled is None else rescaled(units)
     return found
 
 

@@ -58,6 +58,11 @@ class BinaryTargets:
     def __post_init__(self) -> None:
         check_temperature(self.temperature, "BinaryTargets")
 
+    @property
+    def softening(self) -> Schedule:
+        """By what the teacher's logits are divided."""
+        return self.temperature
+
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
         temperature = value_at(self.temperature, 0.0)

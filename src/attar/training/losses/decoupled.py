@@ -59,6 +59,11 @@ class Decoupled:
             raise must("alpha", "Decoupled", "greater than 0 where beta is 0", 0, "Drop the term to leave it out")
         check_temperature(self.temperature, "Decoupled")
 
+    @property
+    def softening(self) -> Schedule:
+        """By what the teacher's logits are divided."""
+        return self.temperature
+
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Weighted sum of both KLs in nats per example, times T² unless switched off."""
         output, targets = classes_last(output), classes_last(batch.full_targets("Decoupled"))

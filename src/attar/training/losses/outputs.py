@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -56,6 +56,11 @@ class SoftTargets:
     def __post_init__(self) -> None:
         check_rest(self.rest, "SoftTargets")
         check_temperature(self.temperature, "SoftTargets")
+
+    @property
+    def softening(self) -> Schedule:
+        """By what the teacher's logits are divided."""
+        return self.temperature
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """KL in nats per example, times T² unless switched off."""
@@ -142,6 +147,10 @@ class SquaredError:
         """Logits, whose probabilities it compares, or values."""
         return frozenset({"values" if self.kind == "values" else "logits"})
 
+    def in_units(self, units: Sequence[float]) -> SquaredError:
+        """The same with differences of values divided by these, where it has no scale of its own."""
+        return replace(self, scale=tuple(units)) if self.kind == "values" and self.scale is None else self
+
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over classes (or outputs) of the squared differences, per example."""
         output, targets = classes_last(output), classes_last(batch.full_targets("SquaredError"))
@@ -166,6 +175,10 @@ class HardValues:
 
     def __post_init__(self) -> None:
         _check_scale(self.scale, "HardValues")
+
+    def in_units(self, units: Sequence[float]) -> HardValues:
+        """The same with differences divided by these, where it has no scale of its own."""
+        return replace(self, scale=tuple(units)) if self.scale is None else self
 
     def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean over the outputs that are known of the squared differences, per example."""
