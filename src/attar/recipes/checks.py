@@ -15,12 +15,13 @@ from attar.deployment.backends import EAGER, RUNTIMES
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
 from attar.recipes.check_task import check_task
-from attar.recipes.networks import check_network, fitted_to, fresh, network_of, output_of, spec_of
+from attar.recipes.networks import check_network, fitted_to, fresh, network_of, spec_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection
 from attar.recipes.transfer_examples import without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.outputs import stated_output
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.fabric import make_fabric
 from attar.training.train_module import feature_taps, reads_layers
@@ -97,7 +98,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
         check_network(teacher, "teacher.network", dataset)
         if recipe.teacher.count > 1:
             alike = [member() for _ in range(recipe.teacher.count)]
-            output = output_of(dataset.task)
+            output = stated_output(dataset.task.target)
             teacher = Ensemble([NetworkTeacher(one, classes=classes, output=output) for one in alike]).module
     for terms in (terms for terms, _ in recipe.trainings if reads_layers(terms)):
         if teacher is None:

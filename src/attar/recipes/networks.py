@@ -20,8 +20,7 @@ from attar.network.spec import Spec
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
 from attar.tasks.target import has_units
-from attar.tasks.task import OfClasses, Task
-from attar.teachers.outputs import Output
+from attar.tasks.task import OfClasses
 from attar.teachers.teacher import Teacher, ask
 
 log = logging.getLogger(__name__)
@@ -50,11 +49,6 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
 def network_of(section: NetworkSection, seed: int) -> nn.Module:
     """A fresh network, its first weights drawn from the seed; raw inputs go in."""
     return fresh_model(section.spec(), seed).module
-
-
-def output_of(task: Task, given: Output | None = None) -> Output | None:
-    """What the output of a given model is: logits as the recipe states them, and else what the task wants."""
-    return given if task.target == "logits" else task.target
 
 
 def spec_of(section: NetworkSection, dataset: Dataset) -> Spec:

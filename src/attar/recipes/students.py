@@ -18,7 +18,7 @@ from attar.pipeline.runner import run_steps
 from attar.pipeline.step import TeacherTools, Tools
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed
-from attar.recipes.networks import check_teacher, fitted_to, fresh, output_of
+from attar.recipes.networks import check_teacher, fitted_to, fresh
 from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
@@ -26,6 +26,7 @@ from attar.recipes.targets import targets_of
 from attar.recipes.teachers import first_model, teacher_of, train_member
 from attar.recipes.transfer_examples import TransferExamples, without_synthesis
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.outputs import stated_output
 from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.training.train_module import reads_layers
 
@@ -252,7 +253,7 @@ def _together(context: Context) -> Trainings:
     students = [_beside_teacher(context, index) for index in range(context.recipe.student.seeds)]
     best = max(students, key=lambda one: one.score)
     beside = next(one.teacher for one in reversed(best.steps) if one.teacher is not None)
-    learned = NetworkTeacher(beside, example=context.example, output=output_of(context.dataset.task))
+    learned = NetworkTeacher(beside, example=context.example, output=stated_output(context.dataset.task.target))
     return Trainings(learned, [], students, _baselines(context, TransferExamples(None, None)))
 
 

@@ -21,7 +21,7 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed
 from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
-from attar.recipes.networks import check_network, fitted_to, fresh, network_of, output_of
+from attar.recipes.networks import check_network, fitted_to, fresh, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection
@@ -33,7 +33,7 @@ from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.labels import LabelsTeacher
 from attar.teachers.onnx import OnnxTeacher
-from attar.teachers.outputs import Output
+from attar.teachers.outputs import Output, stated_output
 from attar.teachers.resized import ResizedTeacher, resizing
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.subset import SubsetTeacher
@@ -63,8 +63,8 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
                 trained.append(train_member(context, index))
                 network = trained[-1].network
             # What was trained here was trained for its outputs to be logits, whatever they look like.
-            output = output_of(context.dataset.task, section.output) if section.weights else context.dataset.task.target
-            classes = context.dataset.task.shape[0]
+            target, classes = context.dataset.task.target, context.dataset.task.shape[0]
+            output = stated_output(target, section.output) if section.weights else target
             members.append(
                 NetworkTeacher(network, classes=classes, example=context.example, device=device, output=output)
             )
@@ -111,7 +111,7 @@ def _onnx_of(
         path,
         threads=torch.get_num_threads(),
         classes=classes,
-        output=output_of(context.dataset.task, output),
+        output=stated_output(context.dataset.task.target, output),
         output_name=output_name,
         names=context.dataset.task.names if isinstance(context.dataset.task, OfClasses) else None,
     )
@@ -134,7 +134,11 @@ def _given(context: Context, section: MemberSection) -> Teacher:
         network = _loaded(fitted_to(section.network, context.dataset), context.recipe.teacher.seed, section.weights)
         try:
             teacher = NetworkTeacher(
-                network, classes=classes, example=example, device=context.device, output=output_of(task, section.output)
+                network,
+                classes=classes,
+                example=example,
+                device=context.device,
+                output=stated_output(task.target, section.output),
             )
         except BadInput as error:
             raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error

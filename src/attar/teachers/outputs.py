@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from attar.errors import BadInput, must, near
 from attar.network.forward import forward
 from attar.network.output_kind import Kind
+from attar.tasks.target import Target
 
 Output = Literal["logits", "probabilities", "log_probabilities", "log_odds", "values"]
 """What a model may be said to give: scores before a softmax, probabilities, their logarithms, log-odds of labels of
@@ -31,6 +32,16 @@ def check_output(output: str | None, of: str) -> None:
     """
     if output is not None and output not in get_args(Output):
         raise must("output", of, "what the teacher gives", output, near(str(output), get_args(Output)))
+
+
+def stated_output(target: Target, given: Output | None = None) -> Output | None:
+    """What to say of the output of a model that is asked for the outputs of a task.
+
+    Args:
+        target: What these are. A model of classes may give logits in many forms; others have one.
+        given: What is known of the form; None to find out.
+    """
+    return given if target == "logits" else target
 
 
 def rows_of(numbers: Tensor, *, batch: int, classes: int | None, of: str) -> Float[Tensor, "batch width *size"]:

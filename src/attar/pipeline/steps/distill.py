@@ -17,6 +17,7 @@ from attar.network.spec import Spec
 from attar.pipeline.step import Result, Tools
 from attar.pipeline.training_step import TrainingStep, training_facts
 from attar.quantization.attach import train_codebooks_only_
+from attar.teachers.outputs import stated_output
 from attar.teachers.teacher import NetworkTeacher
 
 
@@ -72,8 +73,7 @@ class Distill(TrainingStep):
 def _as_teacher(tools: Tools) -> NetworkTeacher:
     """The student as it was before it was quantized."""
     assert tools.float_student is not None, "the recipe wants a step before it"
-    target, module = tools.dataset.task.target, copy.deepcopy(tools.float_student.module)
-    output = None if target == "logits" else target
+    module, output = copy.deepcopy(tools.float_student.module), stated_output(tools.dataset.task.target)
     return NetworkTeacher(module, example=tools.example, device=tools.device, output=output)
 
 
