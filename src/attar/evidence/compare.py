@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import bdtr, betaincinv, ndtri, stdtr, stdtrit  # type: ignore[import-untyped]
 
 from attar.errors import must
@@ -327,6 +326,8 @@ def _sentence(interval: tuple[float, float]) -> str:
 
 def _score_bound(wins: int, losses: int, examples: int, level: float) -> float:
     """Lower end of Tango's interval: the smallest difference that its score test does not reject."""
+    from scipy.optimize import brentq  # type: ignore[import-untyped]  # it takes half a second to import
+
     surprise = float(ndtri((1 + level) / 2))
 
     def excess(difference: float) -> float:

@@ -18,8 +18,6 @@ from attar.pipeline.objective import TermTable, in_units, labels_alone
 from attar.pipeline.section import TrainingSettings
 from attar.pipeline.step import Step, Tools
 from attar.training.callbacks import Callback
-from attar.training.fabric import make_fabric
-from attar.training.fit import fit
 from attar.training.objective import Objective, reads
 from attar.training.results import Fitted
 from attar.training.settings import Training
@@ -101,6 +99,9 @@ class TrainingStep(Step):
             own_teacher: Whose targets take the place of the teacher's.
             callbacks: What may change the network while it is trained.
         """
+        from attar.training.fabric import make_fabric
+        from attar.training.fit import fit
+
         settings, teacher = replace(self.settings, seed=tools.seed), tools.teacher
         beside = None if teacher is None or teacher.learning is None else teacher.learning()
         features = None if teacher is None else teacher.network

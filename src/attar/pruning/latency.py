@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import nnls  # type: ignore[import-untyped]
 
 from attar.pruning.cost import Axis, Counts, Floats, Kept, Products
 
@@ -169,6 +168,8 @@ def _fitted(terms: Floats, measured: Sequence[NetworkTime]) -> Floats:
         terms: ``[networks, 3]``: the table's sum over layers, activations, 1.
         measured: What each network took.
     """
+    from scipy.optimize import nnls  # type: ignore[import-untyped]  # it takes half a second to import
+
     first = measured[0]
     divided = np.array([first.layers, first.others, max(0.0, first.total - first.layers - first.others)])
     scales = np.where(terms[0] > 0, terms[0], 1.0)

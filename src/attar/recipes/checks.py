@@ -23,7 +23,7 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import stated_output
 from attar.teachers.teacher import NetworkTeacher
-from attar.training.fabric import make_fabric
+from attar.training import device as devices
 from attar.training.train_module import feature_taps, reads_layers
 
 
@@ -34,7 +34,7 @@ def check_device(recipe: Recipe, device: str) -> None:
         BadInput: If it is not, or does not.
     """
     for training in (*recipe.all_training, recipe.teacher.training):
-        make_fabric(device, training.precision)
+        devices.check_device(device, training.precision)
 
 
 def check_paths(recipe: Recipe) -> None:

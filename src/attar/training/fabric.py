@@ -1,18 +1,19 @@
-"""Where a training runs: device, precision, and the processes that torchrun started."""
+"""Where a training runs: device, precision, and the processes that torchrun started.
+
+It imports torch's compiler, which takes as long as torch itself: whoever may end before anything is trained imports
+this module, and `fit`, where it trains.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from attar.errors import must
 from attar.processes import connect, local_world_size, world_size
+from attar.training.device import Precision, check_device
 
 
-def make_fabric(device: str = "cpu", precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Fabric:
+def make_fabric(device: str = "cpu", precision: Precision = "32-true") -> Fabric:
     """Devices and precision as Lightning Fabric holds them, for all processes that torchrun started.
 
     Args:
@@ -22,24 +23,13 @@ def make_fabric(device: str = "cpu", precision: Literal["32-true", "bf16-mixed"]
     Raises:
         BadInput: If there is no such device, too few for the processes, or it does not have the precision.
     """
-    kind, colon, index = device.partition(":")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(kind, False) or (colon and kind != "cuda"):
-        here = ", ".join(name for name, present in available.items() if present)
-        raise must("device", "the run", f"one that this machine has ({here})", device, "Choose another or leave it out")
-    if kind == "cuda" and colon and not (index.isdigit() and int(index) < torch.cuda.device_count()):
-        raise must("device", "the run", f"below cuda:{torch.cuda.device_count()}", device, "Choose another number")
-    if precision == "bf16-mixed" and kind == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise must("precision", "Training", "32-true on this CPU, which has no bf16", precision, "Leave it out")
-    several, local = world_size(), local_world_size()
+    check_device(device, precision)
+    kind, _, index = device.partition(":")
+    several = world_size()
     if several == 1:
-        devices: Any = [int(index)] if index else 1
-        fabric = Fabric(accelerator=kind, devices=devices, precision=precision)
+        fabric = Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)
     else:
-        most = torch.cuda.device_count() if kind == "cuda" else 1 if kind == "mps" else local
-        if local > most or colon:
-            rule = f"cpu, or cuda with a device for each of the {local} processes here"
-            raise must("device", "the run", rule, device, "Start fewer processes, or choose cpu")
+        local = local_world_size()
         connect()
         fabric = Fabric(
             accelerator=kind,

@@ -28,8 +28,6 @@ from attar.teachers.specialists.specialist import Correction
 from attar.teachers.specialists.specialists import ABOUT, GENERALIST, Inference, Specialists, about_of
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.batch import Source
-from attar.training.fabric import make_fabric
-from attar.training.fit import fit
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.progress import Progress, silent
@@ -215,6 +213,9 @@ class _Plan:
 
     def train(self, place: Path, special: Sequence[int], index: int) -> None:
         """Train one specialist into its folder."""
+        from attar.training.fabric import make_fabric
+        from attar.training.fit import fit
+
         training, validation = self.mixtures(special, index)
         settings = replace(self.settings, seed=self.settings.seed + index)
         checkpoint = place / "checkpoint.safetensors"
