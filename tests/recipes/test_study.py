@@ -12,12 +12,12 @@ import tomli_w
 from pydantic import ValidationError
 
 from attar.errors import BadInput, CorruptFile
-from attar.pipeline import training_step
 from attar.recipes.read import read, shipped
 from attar.recipes.schema.study import Study
 from attar.recipes.study import read_study, studies, study
 from attar.recipes.study_tables import tables_of
 from attar.tasks.known import TASKS
+from attar.training import fit as training
 from attar.training.results import Fitted
 
 Document = dict[str, Any]
@@ -144,13 +144,13 @@ def test_a_teacher_that_two_runs_have_is_trained_once(
     asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    fit = training_step.fit
+    fit = training.fit
 
     def noted(*given: Any, **settings: Any) -> Fitted:
         trained.append(settings["title"])
         return fit(*given, **settings)
 
-    monkeypatch.setattr("attar.pipeline.training_step.fit", noted)
+    monkeypatch.setattr("attar.training.fit.fit", noted)
     asked["sweeps"] = []
     done = study(Study.model_validate(asked), tmp_path / "out")
     assert sorted(trained) == [
@@ -179,7 +179,7 @@ def test_a_sweep_leaves_the_run_that_it_visits_as_it_was(asked: Document, tmp_pa
 
 def test_a_study_goes_on_where_it_stopped(asked: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = study(Study.model_validate(asked), tmp_path / "out")
-    monkeypatch.setattr("attar.pipeline.training_step.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("attar.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
     second = study(Study.model_validate(asked), tmp_path / "out")
     assert first.document["tables"] == second.document["tables"]
     assert first.document["charts"] == second.document["charts"]

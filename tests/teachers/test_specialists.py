@@ -307,7 +307,7 @@ def test_the_same_with_a_folder_and_again_from_it(tmp_path: Path, monkeypatch: p
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("attar.teachers.specialists.specialize.fit", never)
+        patch.setattr("attar.training.fit.fit", never)
         assert same(one, specialize(generalist, data, data.labels, folder=tmp_path / "kept", **call))
     assert same(one, Specialists.load(tmp_path / "kept", network(5)))
 
