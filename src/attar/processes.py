@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -114,6 +114,29 @@ def broadcast(value: Any) -> Any:
         data = torch.zeros(int(size), dtype=torch.uint8)
     distributed.broadcast(data, src=0)
     return json.loads(bytes(data.tolist()))
+
+
+def by_first(work: Callable[[], Any]) -> Any:
+    """What the process of rank 0 works out by itself, in every process; each of them must call it.
+
+    The others wait until it is done: such a decision is one, and what is measured for it is measured alone.
+
+    Args:
+        work: Gives what JSON can hold.
+
+    Returns:
+        As `broadcast`.
+
+    Example:
+        >>> by_first(lambda: 2 + 3)
+        5
+    """
+    barrier()
+    if rank() > 0:
+        return broadcast(None)
+    with alone():
+        found = work()
+    return broadcast(found)
 
 
 def barrier() -> None:

@@ -241,6 +241,34 @@ def network():
 """
 
 
+SCANNED = """
+from torch import nn
+
+class Scanned(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).cumsum(-1)
+
+def network():
+    return nn.Sequential(Scanned(6, 8), nn.ReLU(), Scanned(8, 3))
+"""
+
+
+def pruning(place: Place, protect: list[str] | None = None, **to: Any) -> list[str]:
+    """A student whose second step is to prune."""
+    step = {"use": "prune", "to": to, "protect": protect or []}
+    return place.changed("student", "steps", to=[{"use": "distill"}, step])
+
+
+def pruned(place: Place, code: str) -> list[str]:
+    pruning(place, macs="0.5x")
+    return network_function(place, code)
+
+
+def estimator_to_prune(place: Place) -> list[str]:
+    place.recipe["teacher"] = {"estimator": "sklearn.svm:SVC", "fit": True}
+    return place.changed("student", to={"start": "teacher", "steps": [{"use": "prune", "to": {"macs": "0.5x"}}]})
+
+
 def no_weight(place: Place) -> list[str]:
     for term in place.recipe["objective"].values():
         term["weight"] = 0.0
@@ -465,6 +493,17 @@ CASES: list[Case] = [
     ("weights of another network", weights_of_another_kind, ("other.safetensors", "tensor names")),
     ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "There is no ONNX file")),
     ("ONNX that is none", lambda p: as_onnx(p, p.file("x.onnx")), ("x.onnx", "ONNX Runtime can read")),
+    # pruning
+    ("a target of nothing", pruning, ("student.steps.1.to", "must name one of latency, macs", "got none")),
+    ("two targets", lambda p: pruning(p, macs="0.5x", bytes="0.5x"), ("student.steps.1.to", "got macs and bytes")),
+    ("an unknown unit", lambda p: pruning(p, bytes="5 KB"), ("student.steps.1.to.bytes", "'5 KB'", "'kB'")),
+    ("a latency without unit", lambda p: pruning(p, latency=2), ("student.steps.1.to.latency", "have a unit")),
+    ("a target of 0", lambda p: pruning(p, macs="0x"), ("student.steps.1.to.macs", "greater than 0")),
+    ("an impossible target", lambda p: pruning(p, macs="0.1x"), ("macs = '0.1x'", "Give at least 0.", "x, or")),
+    ("a rule that protects none", lambda p: pruning(p, ["frist"], macs="0.5x"), ("student.steps.1", "'frist'")),
+    ("channels that cannot be followed", lambda p: pruned(p, SCANNED), ("nothing that can be pruned", "0: ")),
+    ("a pruned network that is none", lambda p: pruned(p, "def network(): return 3"), ("torch.nn.Module", "int")),
+    ("an estimator to be pruned", estimator_to_prune, ("student.start", "one frozen network", "teacher.network")),
     # artifacts and evidence
     ("no artifact", lambda p: p.measure(p.path), ("manifest.json", "`deploy` wrote")),
     ("an artifact's byte", damaged_artifact, ("student.safetensors", "SHA-256 differs")),

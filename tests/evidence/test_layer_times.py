@@ -96,12 +96,9 @@ def test_groups_get_whole_channels():
 def test_a_table_is_kept_for_other_runs_under_the_same_conditions(tmp_path: Path):
     first = LayerTimes(Fake(stairs), HERE, tmp_path)
     ask(first, SMALL, (3, 5))
-    first.keep()
     second = LayerTimes(Fake(stairs), HERE, tmp_path)
     ask(second, SMALL, (4, 4))
     ask(first, replace(SMALL, stride=(2, 2)), (4, 4))
-    first.keep()
-    second.keep()
     again = Fake(stairs)
     table = LayerTimes(again, HERE, tmp_path)
     assert ask(table, replace(SMALL, inputs=64), (3, 5), (4, 4)) == [stairs(3, 5), stairs(4, 4)]
@@ -110,13 +107,20 @@ def test_a_table_is_kept_for_other_runs_under_the_same_conditions(tmp_path: Path
     other = Fake(stairs)
     ask(LayerTimes(other, {**HERE, "batch": 64}, tmp_path), SMALL, (3, 5))
     assert other.asked == [(3, 5)]
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.iterdir())) == 2, "a file for each set of conditions"
+
+
+def test_what_another_process_measured_meanwhile_is_believed(tmp_path: Path):
+    first, second = (LayerTimes(Fake(time), HERE, tmp_path) for time in (stairs, product))
+    assert ask(first, SMALL, (3, 5)) == [stairs(3, 5)]
+    assert ask(second, SMALL, (3, 5), (4, 4)) == [stairs(3, 5), product(4, 4)]
+    assert second.measured == 1
+    assert ask(first, SMALL, (4, 4)) == [product(4, 4)]
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path):
     table = LayerTimes(Fake(stairs), HERE, tmp_path)
     ask(table, SMALL, (3, 5))
-    table.keep()
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text().replace("3, 5", "3, 6").replace("3,5", "3,6"))
     with pytest.raises(CorruptFile, match=r"is not what was written.*Remove it; it is measured again"):
@@ -139,7 +143,6 @@ def test_a_damaged_table_is_refused(tmp_path: Path):
 def test_a_record_of_something_else_is_refused(tmp_path: Path, layers: object):
     table = LayerTimes(Fake(stairs), HERE, tmp_path)
     ask(table, SMALL, (3, 5))
-    table.keep()
     (file,) = tmp_path.iterdir()
     file.write_text(to_text({"layers": layers}))
     with pytest.raises(CorruptFile, match=r"is no table of times of layers\. Remove it; it is measured again\."):

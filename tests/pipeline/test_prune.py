@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from attar.data.datasets import load
-from attar.data.split import Dataset
-from attar.data.views import UNCHANGED
 from attar.errors import BadInput
 from attar.models.model import Model, load_model, save_model
 from attar.network.cost import cost
@@ -31,17 +27,11 @@ from attar.pruning.edit import Prune as PruneEdit
 from attar.quantization.edit import Quantize as QuantizeEdit
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
+from attar.training.progress import Progress
 from attar.training.settings import Training
 
 CONVNET = Spec("attar.network.architectures:convnet", {"classes": 10, "widths": [6, 8]})
 TRAINING = Training(epochs=2, batch_size=32, learning_rate=0.05, checkpoint_seconds=0.0)
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    digits = load("digits")
-    few = Dataset(digits.name, digits.train.rows(slice(0, 320)), digits.validation, digits.test, digits.source)
-    return Tools(dataset=few, dataset_key="digits", views=UNCHANGED)
 
 
 @pytest.fixture
@@ -74,26 +64,15 @@ def test_it_comes_down_to_its_target_and_says_what_is_left(
 
 
 @pytest.mark.parametrize("select", ["knapsack", "greedy"])
-def test_a_killed_training_goes_on_to_the_same_network(select: str, tools: Tools, model: Model, tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_to_the_same_network(
+    select: str, tools: Tools, model: Model, tmp_path: Path, stopped: Callable[[int], Progress]
+) -> None:
     whole = step(select=select).run(model, replace(tools, folder=tmp_path / "whole"))
     for stop in (4, 11):  # between removals, and after the last one
-
-        @contextmanager
-        def killed(title: str, total: int, stop: int = stop) -> Iterator[Callable[[int], None]]:
-            done = 0
-
-            def advance(steps: int) -> None:
-                nonlocal done
-                done += steps
-                if done >= stop:
-                    raise KeyboardInterrupt
-
-            yield advance
-
         folder = tmp_path / str(stop)
         folder.mkdir()
         with pytest.raises(KeyboardInterrupt):
-            step(select=select).run(model, replace(tools, folder=folder, progress=killed))
+            step(select=select).run(model, replace(tools, folder=folder, progress=stopped(stop)))
         again = step(select=select).run(model, replace(tools, folder=folder))
         assert digest(again.model.module) == digest(whole.model.module)
         assert again.facts == whole.facts
@@ -207,23 +186,13 @@ def test_where_all_removals_lose_too_much_the_network_stays(
 
 
 @pytest.mark.parametrize("stop", [4, 26])  # in the first round, in the second
-def test_killed_rounds_go_on_to_the_same_network(stop: int, tools: Tools, model: Model, tmp_path: Path) -> None:
+def test_stopped_rounds_go_on_to_the_same_network(
+    stop: int, tools: Tools, model: Model, tmp_path: Path, stopped: Callable[[int], Progress]
+) -> None:
     def steps(folder: Path, after: int = 10**9) -> Any:
-        done = 0
-
-        @contextmanager
-        def counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
-            def advance(steps: int) -> None:
-                nonlocal done
-                done += steps
-                if done >= after:
-                    raise KeyboardInterrupt
-
-            yield advance
-
         folder.mkdir(exist_ok=True)
         asked = step(to=by_quality("9%", rounds=2))
-        return asked.run(model, replace(tools, folder=folder, progress=counted))
+        return asked.run(model, replace(tools, folder=folder, progress=stopped(after)))
 
     with pytest.raises(KeyboardInterrupt):
         steps(tmp_path / "killed", after=stop)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from attar.data.datasets import load
-from attar.data.split import Dataset
-from attar.data.views import UNCHANGED
 from attar.errors import BadInput, NothingMatched
 from attar.models.model import Model
 from attar.network.spec import Spec
@@ -25,17 +21,11 @@ from attar.pipeline.steps.sparsify import Sparsify
 from attar.pruning.elements import weights_of
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
+from attar.training.progress import Progress
 from attar.training.settings import Training
 
 NETWORK = Spec("attar.network.architectures:mlp", {"inputs": 64, "classes": 10, "hidden": [24, 12]})
 TRAINING = Training(epochs=3, batch_size=32, learning_rate=0.05, checkpoint_seconds=0.0, weight_decay=1e-3)
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    digits = load("digits")
-    few = Dataset(digits.name, digits.train.rows(slice(0, 160)), digits.validation, digits.test, digits.source)
-    return Tools(dataset=few, dataset_key="digits", views=UNCHANGED)
 
 
 @pytest.fixture
@@ -84,24 +74,14 @@ def test_over_the_network_layers_lose_different_shares_and_what_is_skipped_none(
     assert shares[last] == 0 and len({round(shares[name], 3) for name in inner}) > 1
 
 
-def test_a_killed_training_goes_on_to_the_same_network(tools: Tools, model: Model, tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_to_the_same_network(
+    tools: Tools, model: Model, tmp_path: Path, stopped: Callable[[int], Progress]
+) -> None:
     complete = step().run(model, replace(tools, folder=tmp_path))
     (tmp_path / "checkpoint.safetensors").unlink()
 
-    @contextmanager
-    def killed(title: str, total: int) -> Iterator[Callable[[int], None]]:
-        done = 0
-
-        def advance(steps: int) -> None:
-            nonlocal done
-            done += steps
-            if done >= 5:
-                raise KeyboardInterrupt
-
-        yield advance
-
     with pytest.raises(KeyboardInterrupt):
-        step().run(model, replace(tools, folder=tmp_path, progress=killed))
+        step().run(model, replace(tools, folder=tmp_path, progress=stopped(5)))
     again = step().run(model, replace(tools, folder=tmp_path))
     assert digest(again.model.module) == digest(complete.model.module) and again.facts == complete.facts
 

@@ -68,6 +68,15 @@ def test_views_and_targets(tiny: Document) -> None:
     assert said_of(tiny)[0].startswith("teacher.views.count = 9")
 
 
+def test_times_of_another_runtime_than_the_one_that_ships(tiny: Document) -> None:
+    tiny["student"]["steps"] = [{"use": "distill"}, {"use": "prune", "to": {"latency": "0.5x"}}]
+    tiny["artifacts"]["runtimes"] = ["openvino"]
+    (said,) = said_of(tiny)
+    assert said.startswith("student.steps.1: prune goes by times in onnxruntime, which artifacts.runtimes leaves out")
+    tiny["artifacts"]["runtimes"] += ["onnxruntime"]
+    assert said_of(tiny) == []
+
+
 def test_a_limit_above_what_the_teacher_takes(tiny: Document) -> None:
     tiny["budget"] = {"quality_loss": "2x", "bytes": "1.5x", "latency": "1x"}
     assert said_of(tiny) == ['budget.bytes = "1.5x" lets the artifact take more than the teacher.']

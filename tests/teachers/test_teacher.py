@@ -41,9 +41,18 @@ def test_is_frozen():
     one, other = teacher.predict(pictures()), teacher.predict(pictures())
     assert torch.equal(one, other), "dropout was active"
     assert not one.requires_grad
-    assert not any(parameter.requires_grad for parameter in teacher.module.parameters())
     after = teacher.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before), "a buffer or weight moved"
+
+
+def test_a_network_that_is_given_learns_on_as_before():
+    module = network()
+    module[0].requires_grad_(False)
+    wanted = [parameter.requires_grad for parameter in module.parameters()]
+    teacher = NetworkTeacher(module, classes=3, mean=0.5, std=0.25)
+    teacher.predict(pictures())
+    assert [parameter.requires_grad for parameter in module.parameters()] == wanted
+    assert all(parameter.grad is None for parameter in module.parameters())
 
 
 def test_is_a_teacher():

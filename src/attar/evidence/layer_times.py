@@ -77,6 +77,7 @@ class LayerTimes:
         digest = hashlib.sha256(json.dumps(self._conditions, sort_keys=True).encode()).hexdigest()
         self._path = None if folder is None else folder / f"{digest[:16]}.json"
         self._times = dict[str, dict[Cell, float]]()
+        self._version: object = None
         self._counts = dict[tuple[LayerShape, int, int], list[int]]()
         self.measured = 0
         """How many times were measured, not found."""
@@ -153,40 +154,53 @@ class LayerTimes:
         return self._counts.setdefault((shape, side, rest), sorted(knots))
 
     def _measure(self, shape: LayerShape, cells: Iterable[Cell]) -> None:
-        """Measure what is not in the table, and keep it."""
-        times = self._times.setdefault(_key(shape), {})
-        missing = [cell for cell in dict.fromkeys(cells) if cell not in times]
-        if not missing:
-            return
-        with self._alone():
-            times |= dict(zip(missing, self._timer(shape, missing), strict=True))
-        self.measured += len(missing)
+        """Measure what is not in the table, nor in that of anybody else, and keep it.
 
-    def keep(self) -> None:
-        """Write the table, with what another process wrote meanwhile."""
+        So all that ever ask for a time get the same one, also those that go on with what a killed process began.
+        """
+        times = self._times.setdefault(_key(shape), {})
+        cells = [cell for cell in dict.fromkeys(cells) if cell not in times]
+        if not cells:
+            return
+        with self._alone(), nullcontext() if self._path is None else locked(self._path.parent):
+            self._read()
+            missing = [cell for cell in cells if cell not in times]
+            if missing:
+                times |= dict(zip(missing, self._timer(shape, missing), strict=True))
+                self.measured += len(missing)
+                self._write()
+
+    def _write(self) -> None:
         if self._path is None:
             return
-        with locked(self._path.parent):
-            self._read()
-            layers = [
-                {"layer": json.loads(key), "times": [[*cell, time] for cell, time in sorted(times.items())]}
-                for key, times in sorted(self._times.items())
-            ]
-            write_file(self._path, to_text({"conditions": self._conditions, "layers": layers}, indent=None))
+        layers = [
+            {"layer": json.loads(key), "times": [[*cell, time] for cell, time in sorted(times.items())]}
+            for key, times in sorted(self._times.items())
+        ]
+        write_file(self._path, to_text({"conditions": self._conditions, "layers": layers}, indent=None))
+        self._version = _version(self._path)
 
     def _read(self) -> None:
-        """Add what is in the file; what this table has itself stays."""
-        if self._path is None or not self._path.exists():
+        """Add what is in the file, if it is another one than before; what this table has itself stays."""
+        if self._path is None or not self._path.exists() or _version(self._path) == self._version:
             return
+        self._version = _version(self._path)
         record = read_record(self._path, f"{_REMEDY}.")
         try:
             for one in record["layers"]:
                 read = {(int(inputs), int(outputs)): float(time) for inputs, outputs, time in one["times"]}
                 if not all(0 < time < math.inf for time in read.values()):
                     raise ValueError("a time that cannot be")
-                self._times[_text(one["layer"])] = read | self._times.get(_text(one["layer"]), {})
+                known = self._times.setdefault(_text(one["layer"]), {})
+                known |= {cell: time for cell, time in read.items() if cell not in known}
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise CorruptFile(f"{self._path} is no table of times of layers. {_REMEDY}.") from error
+
+
+def _version(path: Path) -> object:
+    """What another file at this place has otherwise."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _key(shape: LayerShape) -> str:

@@ -78,11 +78,7 @@ def prune_panels(facts: Mapping[str, Any]) -> list[Panel]:
         facts: What the step remembered under ``prune``.
     """
     judged = Judged.from_json(facts["judged"])
-    blocks: list[Block] = []
-    if facts.get("rounds") is not None and not facts["course"]:
-        blocks.append(Text(f"Nothing could go: {_why_nothing(facts)}. The network is as it was.", "say"))
-    if facts["target"] is not None and facts["cost"] > (1 + _NOISE) * facts["target"]:
-        blocks.append(Text(_missed(facts), "say"))
+    blocks: list[Block] = [Text(sentence, "say") for sentence in prune_warnings(facts)]
     blocks.append(Facts(list(_in_words(facts, judged))))
     blocks += _of_groups(facts)
     if charts := [one for one in (_course(facts), _quality(facts, judged)) if one is not None]:
@@ -94,6 +90,20 @@ def prune_panels(facts: Mapping[str, Any]) -> list[Panel]:
         blocks += _measured(facts["measured"])
     panels = [Panel("Pruning", blocks)]
     return [*panels, _sensitivity(facts["sensitivity"], judged)] if "sensitivity" in facts else panels
+
+
+def prune_warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What was asked for and not reached, as sentences.
+
+    Args:
+        facts: What the step remembered under ``prune``.
+    """
+    found = []
+    if facts.get("rounds") is not None and not facts["course"]:
+        found.append(f"Nothing could go: {_why_nothing(facts)}. The network is as it was.")
+    if facts["target"] is not None and facts["cost"] > (1 + _NOISE) * facts["target"]:
+        found.append(_missed(facts))
+    return found
 
 
 def _missed(facts: Mapping[str, Any]) -> str:

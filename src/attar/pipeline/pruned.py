@@ -100,7 +100,7 @@ class Round:
 
 
 class Kept:
-    """Finished rounds in a folder, by which a step that was killed goes on; the first one is the network before."""
+    """Finished rounds in a folder, by which a step that was killed goes on."""
 
     def __init__(self, folder: Path | None) -> None:
         """Look nowhere yet.
@@ -185,9 +185,7 @@ def in_rounds(
     Returns:
         What was accepted at last, the start where nothing was; and all rounds.
     """
-    # What was measured before a crash is believed, not what is measured after it.
-    accepted, rounds, factor = kept.once(0, start.network, lambda _: start), list[Round](), FIRST_CUT
-    recall(accepted)
+    accepted, rounds, factor = start, list[Round](), FIRST_CUT
     while len(rounds) < most:
         now = cost(accepted)
         goal = max(factor * now, least())
@@ -202,7 +200,7 @@ def in_rounds(
         recall(done)
         tried = at_first.followed_by(done)
         reached = cost(tried)
-        accept = bool(done.edits) and reached < now and within(tried.score)
+        accept = bool(broadcast(bool(done.edits) and reached < now and within(tried.score)))
         rounds.append(Round(goal=goal, cost=reached, score=tried.score, accepted=accept))
         log.info("round %d: cost %.6g of %.6g, %s", len(rounds), reached, now, rounds[-1])
         if rounds[-1].accepted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,11 +60,26 @@ class Remaining:
 
 @runtime_checkable
 class Costs(Protocol):
-    """What a network costs, as far as that is known by now."""
+    """What a network costs, as far as that is known by now.
+
+    Of several processes the first knows it, and decides by it: each must ask for the same in the same order.
+    """
 
     @property
     def cost(self) -> Cost:
-        """Of the network as it was at first, by what its groups keep."""
+        """Of the network as it was at first, by what its groups keep; for what is `agreed` on."""
+        ...
+
+    def total(self, kept: Kept) -> float:
+        """What the network costs where its groups keep so many units."""
+        ...
+
+    def agreed(self, work: Callable[[], Any]) -> Any:
+        """What the first process makes of the cost, in every process.
+
+        Args:
+            work: Gives what JSON can hold.
+        """
         ...
 
     def look(self, network: nn.Module, kept: Kept) -> None:
@@ -91,6 +106,14 @@ class RemainingCosts:
     def cost(self) -> Cost:
         """Of what is left."""
         return Remaining(self._costs.cost, self._kept)
+
+    def total(self, kept: Kept) -> float:
+        """The cost where groups keep less than they have now."""
+        return self._costs.total({**self._kept, **kept})
+
+    def agreed(self, work: Callable[[], Any]) -> Any:
+        """As the costs of the whole network do."""
+        return self._costs.agreed(work)
 
     def look(self, network: nn.Module, kept: Kept) -> None:
         """Learn from the network as it is now."""
@@ -220,13 +243,12 @@ class Pruner(Callback):
         if self._estimate is None or state.step != self._due[len(self.course)][0]:
             return
         goal = self._due[len(self.course)][1]
-        emptied = [group.name for group in self.groups.groups if group.name in self.emptied]
         worth = self._estimate.per_group()
         self.worth = self.worth or worth
-        chosen = self.select(worth, Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
+        chosen = self.costs.agreed(lambda: self._chosen(worth, goal))
         self._estimate.remove()
         self._estimate = None
-        removed = {name: list(units) for name, units in chosen.removed.items() if units}
+        removed: dict[str, list[int]] = chosen["removed"]
         if removed:
             edit = prune(state.model, self.groups, removed)
             self.groups = self.groups.without(removed)
@@ -235,12 +257,12 @@ class Pruner(Callback):
         self.course.append(
             {
                 "step": state.step,
-                "cost": chosen.cost,
-                "loss_rise": chosen.loss_rise,
+                "cost": chosen["cost"],
+                "loss_rise": chosen["loss_rise"],
                 "units": sum(map(len, removed.values())),
             }
         )
-        log.info("step %d: %s units less, cost %.6g", state.step, self.course[-1]["units"], chosen.cost)
+        log.info("step %d: %s units less, cost %.6g", state.step, self.course[-1]["units"], chosen["cost"])
         if removed:
             state.rebuild(edit.apply)
         else:
@@ -251,7 +273,7 @@ class Pruner(Callback):
         again = len(self._due) - len(self.plan.steps)
         if self.done and state.step and (again == 0 or self.course[-1]["units"]):
             self.costs.look(state.model, self.kept)
-            if self.costs.cost.total(self.kept) > self.target and again < self.plan.times:
+            if self.costs.total(self.kept) > self.target and again < self.plan.times:
                 self._due.append((state.step + self.plan.again, self.target))
         self._judge(state)
 
@@ -284,6 +306,13 @@ class Pruner(Callback):
         self._due = [(step, cost) for step, cost in state["due"]]
         self.costs.load_state_dict(state["costs"])
         self._saved = state["estimate"]
+
+    def _chosen(self, worth: Mapping[str, Tensor], goal: float) -> dict[str, Any]:
+        """What goes next, as plain values."""
+        emptied = [group.name for group in self.groups.groups if group.name in self.emptied]
+        chosen = self.select(worth, Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
+        removed = {name: list(units) for name, units in chosen.removed.items() if units}
+        return {"removed": removed, "cost": chosen.cost, "loss_rise": chosen.loss_rise}
 
     def _judge(self, state: TrainState) -> None:
         """Begin to judge the units that are left, where any are to go."""

@@ -100,6 +100,14 @@ class Step(Section):
         """
         return []
 
+    def warnings(self, after: Trained) -> list[str]:
+        """What has to be known of what came out before it is trusted, as sentences.
+
+        Args:
+            after: What the step gave.
+        """
+        return []
+
     @abstractmethod
     def run(self, model: Model, tools: Tools) -> Result:
         """Do it.

@@ -67,6 +67,17 @@ class Turns:
             else:
                 self._close()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While this process waits for another of the same training: that one may measure meanwhile."""
+        if self._training:
+            self._lock(fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            if self._training:
+                self._lock(fcntl.LOCK_SH)
+
     def _lock(self, operation: int) -> None:
         if self._descriptor is None:
             self.folder.mkdir(parents=True, exist_ok=True)

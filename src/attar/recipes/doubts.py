@@ -14,6 +14,9 @@ from attar.training.settings import Training
 _STEEP = {"sgd": 10.0, "adam": 0.5, "adamw": 0.5}
 """Learning rates from which on an optimizer seldom learns."""
 
+_TIMED = "onnxruntime"
+"""In which steps take the time of networks."""
+
 
 def doubts(recipe: Recipe, examples: int) -> list[str]:
     """What to think about in a recipe.
@@ -38,7 +41,18 @@ def doubts(recipe: Recipe, examples: int) -> list[str]:
         for limit in recipe.budget.limits
         if limit.relative and limit.amount > 1 and limit.what != "quality_loss"
     ]
+    found += _of_timing(recipe)
     return list(dict.fromkeys(found))
+
+
+def _of_timing(recipe: Recipe) -> Iterator[str]:
+    """Steps that go by times which are not those of what ships."""
+    for place, step in enumerate(recipe.student.all_steps):
+        if step.measures and _TIMED not in recipe.artifacts.runtimes:
+            yield (
+                f"student.steps.{place}: {step.use} goes by times in {_TIMED}, which artifacts.runtimes leaves out: "
+                "in others the same network may be faster or slower than asked for. Add it, or ask for macs."
+            )
 
 
 def _of_training(key: str, training: Training, examples: int | None) -> Iterator[str]:

@@ -216,6 +216,8 @@ def guarded(context: Context, trainings: Trainings, teacher: NDArray[np.float32]
     sentences = of_data(context.recipe, context.dataset)
     sentences += doubts(context.recipe, len(_transfer_set(context, trainings)))
     sentences += [text for text in found if text is not None]
+    for place, (step, after) in enumerate(zip(context.recipe.student.all_steps, trainings.student.steps, strict=True)):
+        sentences += [f"student.steps.{place} ({step.use}): {text}" for text in step.warnings(after)]
     for text in sentences:
         log.warning("%s", text)
     return sentences

@@ -107,8 +107,8 @@ def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
 class NetworkTeacher:
     """One network as a teacher.
 
-    The network is used as it was handed over, not copied (teachers are big): it is put into eval mode and its
-    parameters stop asking for gradients. Its numbers never change: batch-normalization statistics stay what they were.
+    The network is used as it was handed over, not copied (teachers are big): it is put into eval mode, and asked
+    without gradients. Its numbers never change: batch-normalization statistics stay what they were.
     A network with convolutions computes with copies of their weights that lie in memory as they are fastest, channels
     last, if it can. What it gives is found out when it is first asked, unless that is stated: probabilities and logits
     are told apart by the last layer, or by what comes out for many rows.
@@ -139,13 +139,13 @@ class NetworkTeacher:
         device: str | torch.device = "cpu",
         output: Output | None = None,
     ) -> None:
-        """Freeze a network and make it a teacher.
+        """Make a network a teacher.
 
         Args:
             module: Gives ``[batch, classes]`` or ``[batch, classes, height, width]`` for ``[batch, ...]``, alone or as
                 the entry ``logits`` of a mapping, tuple or dataclass; for two classes also ``[batch, 1]``, the logit or
-                probability of the second. Frozen in place. It gets the inputs as float32, or in the one type of all its
-                own numbers.
+                probability of the second. Whether its parameters ask for gradients stays as it is. It gets the inputs
+                as float32, or in the one type of all its own numbers.
             classes: How many classes it has; None counts them by running ``example`` through it.
             example: ``[n, ...]`` inputs, n >= 1, of which the first is run. Not needed where ``classes`` is given.
             mean: Per-channel mean to subtract from the inputs first; goes with ``std``. None where the network does it
@@ -168,8 +168,6 @@ class NetworkTeacher:
         self.network = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
         self.network.to(self.device).eval()
-        for parameter in self.network.parameters():  # Scripted modules have no requires_grad_.
-            parameter.requires_grad_(False)
         self.output_reader = OutputReader(output, last_layer(self.network), self._name, number_type(self.network))
         self._alone: bool | None = None
         self._width: int | None = None

@@ -151,7 +151,7 @@ class _Run:
         if channels_last:
             lay_out_(self.train_module)
         if self.train_module.teacher is not None:
-            # Teachers are frozen wherever else they come from.
+            # It learns, also one that was frozen where it comes from.
             self.train_module.teacher.requires_grad_(True)
         self.optimizer = (job.make_optimizer or settings_optimizer(self.settings))(self.train_module.parameters())
         self.schedule = make_schedule(self.optimizer, self.settings, self.steps_per_epoch)

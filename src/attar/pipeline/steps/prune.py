@@ -22,8 +22,8 @@ from attar.models.model import Model
 from attar.network.bn_statistics import take_bn_stats_
 from attar.network.copying import copied
 from attar.network.spec import Spec
-from attar.pipeline.costs import Counted, Measured, costs_of
-from attar.pipeline.prune_panels import prune_panels, shown_cost
+from attar.pipeline.costs import FILE, Counted, Measured, costs_of
+from attar.pipeline.prune_panels import prune_panels, prune_warnings, shown_cost
 from attar.pipeline.prune_target import PruneTarget
 from attar.pipeline.pruned import FOLDER, Kept, Pruned, Round, in_rounds
 from attar.pipeline.pruner import Plan, Pruner, RemainingCosts, Select
@@ -70,7 +70,7 @@ class _Before:
     @property
     def least(self) -> float:
         """What it costs with no more than one unit in each group that must have one."""
-        return self.costs.cost.total({one.name: 0 if one.name in self.emptied else 1 for one in self.groups.groups})
+        return self.costs.total({one.name: 0 if one.name in self.emptied else 1 for one in self.groups.groups})
 
     def kept(self, pruned: Pruned) -> dict[str, int]:
         """How many units each group has left."""
@@ -79,7 +79,7 @@ class _Before:
 
     def cost(self, pruned: Pruned) -> float:
         """As far as it is known."""
-        return self.costs.cost.total(self.kept(pruned))
+        return self.costs.total(self.kept(pruned))
 
 
 class Prune(TrainingStep):
@@ -90,7 +90,7 @@ class Prune(TrainingStep):
     """
 
     version: ClassVar[int] = 2
-    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, FOLDER)
+    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, FILE, FOLDER)
     use: Literal["prune"] = "prune"
     to: PruneTarget = Field(description="how far")
     importance: Literal[
@@ -167,15 +167,19 @@ class Prune(TrainingStep):
         """What each layer has left, what it cost on the way, and whether the machine agrees with the prediction."""
         return prune_panels(after.facts["prune"])
 
+    def warnings(self, after: Trained) -> list[str]:
+        """A target that was not reached: what comes nearest to it is what is left."""
+        return prune_warnings(after.facts["prune"])
+
     # -- the network before, and what can go ---------------------------------------------------------------------------
 
     def _before(self, model: Model, tools: Tools) -> _Before:
         network = open_attention_(copy.deepcopy(model.module))
         groups = self._groups(network, tools.example)
         structure = Structure.of(network, groups, tools.example)
-        found = costs_of(self.to.what, structure, network, tools.example, tools.turns)
+        found = costs_of(self.to.what, structure, network, tools.example, tools.turns, tools.folder)
         emptied = may_be_emptied(network, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
-        return _Before(network=network, groups=groups, emptied=emptied, costs=found, full=found.cost.total({}))
+        return _Before(network=network, groups=groups, emptied=emptied, costs=found, full=found.total({}))
 
     def _groups(self, network: nn.Module, example: Tensor) -> Groups:
         """What can be removed.
@@ -236,7 +240,7 @@ class Prune(TrainingStep):
             IMPORTANCE[self.importance],
             known,
             knapsack if self.select == "knapsack" else _greedy(self.beta),
-            Plan.gradual(known.cost.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
+            Plan.gradual(known.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
             emptied=before.emptied,
             seed=tools.run_seed,
         )
@@ -304,7 +308,7 @@ class Prune(TrainingStep):
             "what": self.to.what,
             "full": before.full,
             "target": None if self.to.quality_loss is not None else self.to.limit.at(before.full),
-            "cost": before.costs.cost.total(kept),
+            "cost": before.costs.total(kept),
             "groups": [
                 {"group": one.name, "kind": one.kind, "units": one.units, "kept": kept[one.name]}
                 for one in before.groups.groups

@@ -83,6 +83,11 @@ class ArtifactsSection(Section):
     )
 
 
+_NO_START = (
+    'student.start = "teacher" needs a teacher that is one frozen network; give teacher.network, or leave start out'
+)
+
+
 class Recipe(Section):
     """A whole run."""
 
@@ -113,8 +118,10 @@ class Recipe(Section):
         student, teacher = table.get("student"), table.get("teacher")
         if not isinstance(student, Mapping) or not isinstance(teacher, Mapping):
             return table
-        if student.get("start") != "teacher" or "network" in student or "network" not in teacher:
+        if student.get("start") != "teacher" or "network" in student:
             return table
+        if "network" not in teacher:
+            raise ValueError(_NO_START)
         return {**table, "student": {"network": teacher["network"], **student}}
 
     @model_validator(mode="after")
@@ -122,10 +129,7 @@ class Recipe(Section):
         if self.student.start == "fresh":
             return self
         if self.teacher.network is None or self.teacher.count != 1 or self.teacher.learns:
-            raise ValueError(
-                'student.start = "teacher" needs a teacher that is one frozen network; give teacher.network, or leave '
-                "start out"
-            )
+            raise ValueError(_NO_START)
         if self.student.network != self.teacher.network:
             raise ValueError(
                 'student.network must be the teacher\'s where student.start = "teacher"; leave student.network out'
