@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch import nn
 
 from attar.errors import BadInput
 from attar.network.architectures import gaze_network
 from attar.recipes.check_task import check_task
 from attar.recipes.compress import compress
+from attar.recipes.context import data_of
 from attar.recipes.read import read
 from attar.tasks.gaze import Gaze
+from attar.training.progress import silent
 
 NAME = "papers/fisher-pruning-2018/gaze"
 SHRUNK = [
@@ -74,3 +77,13 @@ def test_what_is_for_classes_is_told():
     with pytest.raises(BadInput, match=r"transfer.top_k of the recipe is for one class of each example"):
         check_task(read(NAME, ["transfer.top_k=20"]), task)
     check_task(read(NAME), task)
+
+
+def test_a_recipe_names_photographs_by_their_folder_and_their_size(tmp_path: Path):
+    for folder, ending in (("ALLSTIMULI", ".jpeg"), ("ALLFIXATIONMAPS", "_fixPts.jpg")):
+        (tmp_path / folder).mkdir()
+        for number in range(9):
+            Image.fromarray(np.full((24, 32), 200, np.uint8)).save(tmp_path / folder / f"i{number}{ending}")
+    found = data_of(read(NAME, [f"data.use='{tmp_path}'", "data.size=[6,8]", "data.test=0.25", "data.limit=5"]), silent)
+    assert found.name == "MIT1003" and found.task.size == (6, 8)
+    assert [len(split) for split in found.splits().values()] == [5, 1, 2]

@@ -17,6 +17,7 @@ from attar.data.arrays import from_arrays as from_arrays
 from attar.data.division import divided, numbered
 from attar.data.files import TABLES, load_table
 from attar.data.files import load_npz as load_npz
+from attar.data.gaze_folders import is_gaze_folder, load_gaze
 from attar.data.glyphs import load_glyphs
 from attar.data.letter import PROBLEMS, load_letter
 from attar.data.limits import existing, folder, is_file, is_folder, printable
@@ -54,15 +55,16 @@ def load(
     encoding: str | None = None,
     decimal: Decimal | None = None,
     max_bytes: int | None = None,
+    size: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
-    """The data set of a name, a file or a function.
+    """The data set of a name, a file, a folder or a function.
 
     Args:
         name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
             ``"letter.p2"``, ``"glyphs"``, ``"simulated-gaze"`` or ``"simulated-gaze-generated"``, a path that ends in
-            ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), or ``"package.module:function"``
-            (see `load_function`).
+            ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), the folder of MIT1003, CAT2000 or
+            SALICON (see `load_gaze`), or ``"package.module:function"`` (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split. Of a file or a function also the name of
             another one (str), whose rows it then is.
@@ -81,7 +83,8 @@ def load(
         encoding: Of a ``.csv`` file, see `load_table`.
         decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
         max_bytes: Bytes that a file may take in memory; None for half of what there is.
-        progress: Shown while something is downloaded.
+        size: Height and width to which the photographs of a folder are scaled; see `load_gaze`.
+        progress: Shown while something is downloaded, or many files are read.
 
     Raises:
         NothingMatched: If a class is not in the data.
@@ -109,7 +112,10 @@ def load(
     if ending != ".csv" and ending != ".tsv" and (encoding is not None or decimal is not None):
         got = {key: value for key, value in {"encoding": encoding, "decimal": decimal}.items() if value is not None}
         raise must("encoding and decimal", "load", "for .csv files alone", got, "Leave them out")
-    named = text in _NAMED or text in PROBLEMS
+    photographed = is_gaze_folder(Path(text))
+    if size is not None and not photographed:
+        raise must("size", "load", "for the folders of MIT1003, CAT2000 and SALICON alone", size, "Leave it out")
+    named = text in _NAMED or text in PROBLEMS or photographed
     if named and (split is not None or isinstance(validation, str) or isinstance(test, str)):
         rule = "left out or shares (0.2) for the data sets that Attar brings"
         raise must("split, validation and test", "load", rule, {"split": split, "test": test}, "Name them for files")
@@ -144,6 +150,8 @@ def load(
         dataset = photographs()
     elif text == "simulated-gaze-generated":
         dataset = generated()
+    elif photographed:
+        dataset = load_gaze(Path(text), size=size, seed=seed, max_bytes=max_bytes, progress=progress, **shares)
     elif ":" in text and not any(one in text for one in "/\\"):
         dataset = load_function(text, seed=seed, task=task, split=split, **shares)
     else:

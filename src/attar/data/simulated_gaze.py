@@ -197,7 +197,7 @@ def _crops(path: Path, count: int, draw: np.random.Generator) -> NDArray[np.uint
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise missing_extra("pillow", "glyphs", "Reading photographs") from error
+        raise missing_extra("pillow", "gaze", "Reading photographs") from error
     height, width = SIZE
     with Image.open(path) as opened:
         opened.draft("RGB", (8 * width, 8 * height))  # of a JPEG no more is read than is needed

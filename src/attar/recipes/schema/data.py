@@ -29,7 +29,8 @@ class DataSection(Section):
 
     use: str = Field(
         description="digits, fashion-mnist, mnist, glyphs, simulated-gaze, simulated-gaze-generated, letter, "
-        "letter.p1, letter.p2, a path to .npz, .csv or .parquet, or package.module:function"
+        "letter.p1, letter.p2, a path to .npz, .csv or .parquet, the folder of MIT1003, CAT2000 or SALICON, or "
+        "package.module:function"
     )
     target: str | list[str] | None = Field(
         None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"
@@ -52,6 +53,9 @@ class DataSection(Section):
     )
     max_bytes: Annotated[int, Field(gt=0)] | None = Field(
         None, description="bytes that the data may take in memory; half of it if left out"
+    )
+    size: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="height and width of the photographs of a folder and of their densities; 48 x 64 if left out"
     )
     classes: list[str] | None = Field(None, description="keep only these classes")
     limit: Annotated[int, Field(gt=0)] | None = Field(None, description="keep at most so many examples of each part")
