@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 class AttarError(Exception):
@@ -77,6 +80,87 @@ def shown(value: object, limit: int = 120) -> str:
         return text
     end = limit // 4
     return f"{text[: limit - end - 5]} ... {text[-end:]}"
+
+
+def rule_of(problem: Mapping[str, Any]) -> str:
+    """What a check of types and ranges found, as what follows a name: the rule, the value, and what to write.
+
+    Args:
+        problem: One of the problems that pydantic lists in a `ValidationError`.
+
+    Example:
+        >>> rule_of({"type": "int_type", "msg": "Input should be a valid integer", "input": "3"})
+        "must be a whole number; got '3'. Leave the quotes out"
+        >>> rule_of({"type": "greater_than_equal", "msg": "", "input": -1, "ctx": {"ge": 0}})
+        'must be at least 0; got -1'
+        >>> rule_of({"type": "value_error", "msg": "Value error, names need letters.", "input": "1"})
+        'names need letters'
+    """
+    kind, given, about = problem["type"], problem["input"], problem.get("ctx", {})
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    if kind == "value_error":
+        return str(message)
+    if kind in _LENGTHS:
+        most, what = _LENGTHS[kind]
+        bound = about["min_length" if most == "at least" else "max_length"]
+        return f"must have {most} {bound} {what if bound == 1 else _MANY[what]}; got {shown(given)}"
+    bounds = (f"{words} {_shortest(about[key])}" for key, words in _BOUNDS.items() if key in about)
+    names = re.findall(r"'([^']*)'", str(about.get("expected", ""))) if kind == "literal_error" else []
+    rule = _TYPES.get(kind) or next(bounds, None) or str(about.get("expected", ""))
+    if not rule:
+        return f"is not right: {message[:1].lower()}{message[1:]}; got {shown(given)}"
+    close = near(given, names) if names and isinstance(given, str) else ""
+    hint = close if close.endswith("?") else _as_written(kind, given)
+    return f"must be {rule}; got {shown(given)}{'. ' if hint else ''}{hint}"
+
+
+def _shortest(bound: object) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def _as_written(kind: str, given: object) -> str:
+    """How a value is written that stands there in another form; empty where that is not known."""
+    if not isinstance(given, str) or len(given) > 60:
+        return ""
+    if kind == "list_type":
+        return f"Write [{json.dumps(given, ensure_ascii=False)}]"
+    if kind == "bool_type":
+        return "Leave the quotes out" if given in ("true", "false") else ""
+    share = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?)\s*%\s*", given, re.ASCII)
+    if kind == "float_type" and share:
+        return f"Write {float(share[1]) / 100:.12g}"
+    number = r"\s*[+-]?\d+\s*" if kind == "int_type" else r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+    return (
+        "Leave the quotes out" if kind in ("int_type", "float_type") and re.fullmatch(number, given, re.ASCII) else ""
+    )
+
+
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "dataclass_type": "a table",
+    "none_required": "left out",
+}
+"""Rules by pydantic's name of what breaks them."""
+
+_BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
+"""Rules by pydantic's name of the bound."""
+
+_LENGTHS = {
+    "too_short": ("at least", "entry"),
+    "too_long": ("at most", "entry"),
+    "string_too_short": ("at least", "character"),
+    "string_too_long": ("at most", "character"),
+}
+_MANY = {"entry": "entries", "character": "characters"}
 
 
 def near(name: str, valid: Iterable[str]) -> str:

@@ -334,8 +334,31 @@ CASES: list[Case] = [
     ("a long path in a recipe", lambda p: p.changed("data", "use", to="x" * 5000), ("data.use is too long",)),
     ("unknown key", lambda p: p.changed("student", "sedes", to=2), ("student.sedes", "'seeds'")),
     ("unknown table", lambda p: p.changed("objektive", to={}), ("objektive", "'objective'")),
-    ("wrong type", lambda p: p.changed("seed", to="one"), ("seed", "valid integer", "'one'")),
+    ("wrong type", lambda p: p.changed("seed", to="one"), ("seed must be a whole number", "'one'")),
     ("a bad unit", lambda p: p.changed("budget", "bytes", to="30 KB"), ("budget.bytes", "'30 KB'", "mean 'kB'?")),
+    ("a number in quotes", lambda p: p.changed("seed", to="3"), ("seed must be", "got '3'. Leave the quotes out.")),
+    (
+        "a share in percent",
+        lambda p: p.changed("transfer", "share", to="10%"),
+        ("share must be a number", "Write 0.1."),
+    ),
+    (
+        "a text for a list",
+        lambda p: p.changed("artifacts", "runtimes", to="torch"),
+        ("artifacts.runtimes must be a list", 'Write ["torch"].'),
+    ),
+    ("a file for a table", lambda p: p.changed("data", to="mine.npz"), ("data must be a table; got 'mine.npz'",)),
+    (
+        "a misspelt choice",
+        lambda p: p.changed("student", "training", "optimizer", to="adamm"),
+        ("student.training: optimizer must be 'sgd'", "Did you mean 'adam' or 'adamw'?"),
+    ),
+    ("a step without use", lambda p: p.changed("student", "steps", to=[{}]), ("key student.steps.0.use is missing",)),
+    (
+        "a misspelt step",
+        lambda p: p.changed("student", "steps", to=[{"use": "distil"}]),
+        ("student.steps.0.use must be one of", "Did you mean 'distill'?"),
+    ),
     ("missing key", lambda p: p.changed("student", to={}), ("student.network", "missing")),
     ("unknown loss", lambda p: p.changed("objective", "soft", "use", to="sof_targets"), ("'soft_targets'",)),
     (
@@ -350,7 +373,7 @@ CASES: list[Case] = [
     ("teacher judged", judged_teacher, ('of = "teacher"', "teacher.learns = true")),
     ("mean alone", lambda p: p.changed("student", "network", "mean", to=[0.5]), ("mean and std", "both or neither")),
     ("top_k too large", lambda p: p.changed("transfer", "top_k", to=9), ("transfer.top_k", "below 3", "got 9")),
-    ("climbing name", lambda p: p.changed("name", to="a/../../b"), ("name", "pattern")),
+    ("climbing name", lambda p: p.changed("name", to="a/../../b"), ("name must be of letters", "title")),
     # flags
     ("a long number in --set", lambda p: p.compress(None, "--set", "seed=" + "9" * 10_000), ("--set", "digits")),
     ("a deep --set", lambda p: p.compress(None, "--set", "seed=" + "[" * 100_000), ("--set", "deeply nested")),
@@ -411,6 +434,17 @@ CASES: list[Case] = [
     ("a module that is no Python", lambda p: data_function(p, "def data(:"), ("SyntaxError", "line 1")),
     ("a module that exits", lambda p: data_function(p, "raise SystemExit"), ("SystemExit", "line 1")),
     ("a function of nothing", lambda p: data_function(p, "def data(): return 3"), ("Dataset", "a int")),
+    ("no row kept", lambda p: p.changed("transfer", "share", to=1e-9), ("share = 1e-09 of the examples leaves none",)),
+    (
+        "maps with a mark",
+        lambda p: p.data(x=np.zeros((40, 1, 2, 2), "float32"), y=np.full((40, 2, 2), 255), classes=None),
+        ("has 255, which is no class", "Write -1 where a position does not count"),
+    ),
+    (
+        "no label known",
+        lambda p: p.data(y=np.full(200, -1), classes=None),
+        ("known for some rows of train; got no label",),
+    ),
     # settings that cannot work
     (
         "a term that never starts",
@@ -450,6 +484,15 @@ CASES: list[Case] = [
         ("begin", "before the training begins"),
     ),
     # networks and teachers
+    (
+        "the name of a network alone",
+        lambda p: p.changed("student", "network", "use", to="mlp"),
+        (
+            "student.network.use must be written package.module:function",
+            "Did you mean 'attar.network.architectures:mlp'?",
+        ),
+    ),
+    ("a width that is a slip", lambda p: argument(p, "hidden", [10**10]), ("more than half of the memory",)),
     ("a network that raises", lambda p: network_function(p, FAILING), ("student.network", "KeyError: 'x'", "line 6")),
     ("a network of NaN", lambda p: network_function(p, NAN), ("student.network", "NaN")),
     (

@@ -155,8 +155,8 @@ def test_limits_may_be_given_by_name(tiny_file: Path, capsys: pytest.CaptureFixt
         ),
         ("bytes=", "--budget of attar compress must be written NAME=LIMIT; got 'bytes='. For example --budget"),
         ("size=50 kB", "unknown key budget.size. Did you mean 'bytes'?"),
-        ("bytes=50 KB", "budget.bytes: must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
-        ("prefer=size", "budget.prefer: Input should be 'latency', 'bytes' or 'quality'; got 'size'."),
+        ("bytes=50 KB", "budget.bytes must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
+        ("prefer=size", "budget.prefer must be 'latency', 'bytes' or 'quality'; got 'size'. Did you mean 'bytes'?"),
     ],
 )
 def test_a_wrong_limit_is_one_sentence(

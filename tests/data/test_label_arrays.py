@@ -65,7 +65,7 @@ def test_maps_are_taken_as_they_are(tmp_path: Path):
         ({"task": "multilabel", "y": np.zeros(30)}, r"must be \[n, labels\], a column of 1 and 0 for each label"),
         ({"task": "multilabel", "y": np.full((30, 3), 0.5)}, "whole numbers: 1, 0, .*; got numbers with a fraction"),
         ({"task": "multilabel", "classes": ["a"]}, "classes of it must be 3 names, one for each column of y"),
-        ({"task": "multilabel", "y": np.ones((30, 3), int)}, "'label 0', which does not hold for no example"),
+        ({"task": "multilabel", "y": np.ones((30, 3), int)}, "'label 0', which holds for every example"),
         ({"task": "dense"}, r"y of it must be \[n, height, width\], maps of class numbers of one size"),
     ],
 )

@@ -55,7 +55,7 @@ def test_what_is_written_is_read(tmp_path: Path, write: object):
         (described("(10**6, 10**6)"), "a whole .npz archive"),
         (described("(1,)", "'|O'") + b"abc", "without Python objects; got some in 'x'"),
         (described("(1,)", "[('a', '<f4')]") + b"abcd", "of numbers or strings"),
-        (described("(1,)", "'<m8'") + b"\0" * 8, "the size that they say"),
+        (described("(1,)", "'<m8'") + b"\0" * 8, "of numbers or strings; got timedelta64 in 'x'"),
         (described("(1,)", length=60000), "described in at most 10000 bytes"),
         (b"\x93NUMPY\x01\0" + struct.pack("<H", 9000) + b"(" * 9000, "a whole .npz archive"),
         (b"\x93NUMPY\x01\0" + struct.pack("<H", 9000) + b"-" * 9000, "a whole .npz archive"),

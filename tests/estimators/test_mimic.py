@@ -27,6 +27,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
 import attar
+from attar.data.synthesis.synthesize import Synthesis
 from attar.deployment.refused import DeploymentError
 from attar.errors import BadInput
 from attar.estimators.mimic import Mimic
@@ -617,3 +618,20 @@ def test_a_booster_with_an_objective_of_its_own_is_refused() -> None:
     assert not hasattr(mimic, "predict_proba")
     with pytest.raises(BadInput, match="LightGBM Booster was trained for the objective 'lambdarank'"):
         mimic.fit(x)
+
+
+def test_columns_of_one_name_are_told():
+    rows = pd.DataFrame(np.ones((9, 2)), columns=["a", "a"])
+    with pytest.raises(BadInput, match="Two columns of the rows have one name: 'a' at positions 0 and 1"):
+        Mimic(LogisticRegression()).fit(rows, [0, 1, 0] * 3)
+
+
+def test_a_runtime_that_is_none_is_told_before_anything_is_fitted():
+    with pytest.raises(BadInput, match=r"must be a known name; got 'onnx'"):
+        Mimic(LogisticRegression(), runtime="onnx").fit(np.ones((9, 2)), [0, 1, 0] * 3)
+
+
+def test_more_rows_than_there_is_room_for_are_told():
+    columns = attar.Columns.infer(np.ones((3, 2)))
+    with pytest.raises(BadInput, match=r"synthetic rows of 2 columns take .*, more than half of the memory"):
+        Synthesis(rows=10**15, p=0.5, s=1.0).draw(np.ones((3, 2)), columns)

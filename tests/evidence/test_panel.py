@@ -108,6 +108,12 @@ def test_panels_come_back_as_they_were() -> None:
     assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 12
 
 
+def test_squares_of_large_values_are_figures() -> None:
+    """What a regression in a large unit loses is a square of its values."""
+    lost = panel.Interval(low=-1e76, middle=1e60, high=1e76, words=("worse", "same", "better"))
+    assert from_json(to_json([Panel("Lost", [lost])]), "a report") == [Panel("Lost", [lost])]
+
+
 def test_what_is_as_by_default_is_left_out() -> None:
     assert PLAIN[1]["blocks"][0] == {"text": "A sentence.", "style": "say", "kind": "text"}
     assert "place" not in PLAIN[1] and "foot" not in to_json([Panel("t", [panel.Table([], [])])])[0]["blocks"][0]

@@ -354,8 +354,8 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bit": 3}}], "got 'bit'. Did you mean 'bits'?"),
         ([DISTIL, {"use": "quantize", "weights": {"use": "unifrom"}}], "Did you mean 'uniform'?"),
         ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": 99}}], "bits of Uniform must be"),
-        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": "4"}}], "must be a valid integer; got '4'"),
-        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": True}}], "must be a valid integer"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": "4"}}], "must be a whole number; got '4'"),
+        ([DISTIL, {"use": "quantize", "weights": {"use": "uniform", "bits": True}}], "must be a whole number"),
         ([DISTIL, {"use": "quantize", "weights": {}}], "got an empty table"),
         (
             [DISTIL, {"use": "quantize", "weights": {"bits": 4}}],
@@ -481,8 +481,11 @@ def test_granularity_is_said_in_a_word_or_a_table() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"exponents": [1, 2, 3]}, r"must be of the type tuple\[int, int\]; got \(1, 2, 3\)\. Leave it out"),
-        ({"exponents": ["a", 1]}, r"must be a valid integer; got \('a', 1\)\. Leave it out"),
+        (
+            {"exponents": [1, 2, 3]},
+            r"must have at most 2 entries; got \(1, 2, 3\)\. Leave it out",
+        ),
+        ({"exponents": ["a", 1]}, r"must be a whole number; got \('a', 1\)\. Leave it out"),
         ({"rounding": "down"}, "must be 'log', 'nearest' or 'stochastic'; got 'down'"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from attar.errors import BadInput
 from attar.teachers import Ensemble, NetworkTeacher, Teacher, as_teacher
 from attar.teachers.outputs import check_output
+from attar.teachers.teacher import named
 
 
 def network(activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
@@ -174,10 +175,27 @@ def test_as_teacher():
     assert isinstance(both, Ensemble) and both.classes == 3 and both.members[1] is anything
 
 
-@pytest.mark.parametrize("given", ["teacher.pt", 7, len, None], ids=str)
+@pytest.mark.parametrize("given", [7, len, None], ids=str)
 def test_as_teacher_of_something_else(given):
     with pytest.raises(BadInput, match="teacher of as_teacher must be a module"):
         as_teacher(given)
+
+
+def test_as_teacher_of_files_and_weights_says_what_to_load():
+    with pytest.raises(BadInput, match=r"takes the path of an \.onnx file; got 'teacher\.pt'\. Load any other file"):
+        as_teacher("teacher.pt")
+    with pytest.raises(BadInput, match="weights without their network"):
+        as_teacher(network().state_dict())
+
+
+def test_what_cannot_be_put_into_evaluation_mode_is_told():
+    program = torch.export.export(nn.Linear(4, 3), (torch.zeros(2, 4),)).module()
+    with pytest.raises(BadInput, match=r"is a program that torch\.export made"):
+        as_teacher(program, classes=3)
+
+
+def test_an_object_that_does_not_say_what_it_is_is_called_by_its_class():
+    assert named(_Anything()) == "The teacher _Anything"
 
 
 def test_as_teacher_of_a_missing_onnx_file(tmp_path):

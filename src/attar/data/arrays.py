@@ -76,7 +76,10 @@ def from_arrays(
     needed = {key for keys in given.values() for key in keys}
     if missing := sorted(needed - given_arrays.keys()):
         remedy = f"Add {' and '.join(map(repr, missing))}"
-        raise must("arrays", name, f"complete: {', '.join(sorted(needed))}", sorted(given_arrays), remedy)
+        wanted = ", ".join(sorted(needed))
+        if needed.isdisjoint(given_arrays):
+            wanted, remedy = "x and y, or x_train and y_train", "Name the inputs x and the labels y"
+        raise must("arrays", name, f"complete: {wanted}", sorted(given_arrays), remedy)
     if unknown := sorted(given_arrays.keys() - needed - _BESIDE):
         rule = (
             "x and y (or x_train and y_train), x_val, y_val, x_test and y_test, with or without "
@@ -84,6 +87,9 @@ def from_arrays(
         )
         raise must("arrays", name, rule, unknown, f"Leave out {' and '.join(map(repr, unknown))}")
     first = given_arrays[given["train"][0]]
+    labels_given: Any = given_arrays[given["train"][1]]
+    if np.shape(labels_given)[:1] == (0,):
+        raise must(given["train"][1], name, "labels of at least one row", Words("none"), "Give rows to learn from")
     tables = not given_arrays.keys().isdisjoint(("columns", "nominal", "ignore")) or is_table(first)
     inputs: dict[str, Any] = {
         role: _rows(given_arrays[x])

@@ -139,6 +139,11 @@ def _taken(
 ) -> Tensor:
     """True for the rows that a split takes from the labeled ones."""
     labeled = task.known(labels).nonzero().flatten()
+    if len(labeled) < 2:
+        found = f"{'one' if len(labeled) else 'none'} of its rows has a label that is known"
+        raise BadInput(
+            f"{role} of {name} cannot be taken from train, as {found}. Give more labels, or {role} as rows of its own."
+        )
     amount = share if isinstance(share, int) else round(share * len(labeled))
     right = 0 < share < 1 if isinstance(share, float) else share >= 1
     if not right or isinstance(share, bool) or not 0 < amount < len(labeled):

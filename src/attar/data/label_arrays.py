@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attar.errors import Words, must
+from attar.errors import BadInput, Words, must
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.gaze import Center, fitted_center
+
+_NOT_COUNTED = 255
+"""What many files of maps have where a position does not count."""
 
 _MOST = 2**15
 """Classes of a map, at most, where their names are not given."""
@@ -82,6 +85,12 @@ def label_maps(
     if least < ABSENT or most >= _MOST:
         rule = "numbers of classes from 0, or -1 where a position does not count"
         raise must(given["train"][0], name, rule, Words(f"{least} .. {most}"), "Number the classes from 0")
+    if classes is None and most == _NOT_COUNTED and not any((array == most - 1).any() for array in arrays.values()):
+        others = max((int(array[array != most].max(initial=ABSENT)) for array in arrays.values()), default=ABSENT)
+        raise BadInput(
+            f"{given['train'][0]} of {name} has {most}, which is no class where the others go up to {others}. Write -1 "
+            "where a position does not count, or name all of the classes in classes."
+        )
     names = _names(name, classes, tuple(str(number) for number in range(max(2, most + 1))))
     size = (int(train.shape[1]), int(train.shape[2]))
     return {role: torch.from_numpy(array) for role, array in arrays.items()}, names, size
@@ -117,7 +126,7 @@ def fixation_maps(
 def are_maps(labels: object) -> bool:
     """Whether labels can only be maps of class numbers: whole numbers with two axes behind that of the examples."""
     array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    return array.ndim == 3 and array.dtype.kind in "iu"
+    return array.ndim == 3 and array.dtype.kind in "iub"
 
 
 def _integers(key: str, name: str, values: object, what: str) -> NDArray[np.int64]:

@@ -68,6 +68,11 @@ def _array(key: str, name: str, values: object) -> NDArray[Any]:
         if array.ndim == 2:
             remedy += ', task "multilabel" where any of several labels may hold'
         raise must(key, name, "[n], one number for each row", tuple(array.shape), remedy)
+    if array.dtype.kind == "S":  # as HDF5 has texts
+        try:
+            array = np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise must(key, name, "names in UTF-8", Words(str(error)), "Give them as texts") from error
     if array.dtype.kind == "O":
         array = _of_objects(key, name, array)
     if array.dtype.kind not in "biufUO":
@@ -142,7 +147,8 @@ def _of_numbers(
         elif int(found[0]) < 0 or int(found[-1]) != len(found) - 1:
             raise _gaps(key, name, found)
         names = tuple(str(value) for value in found.tolist())
-    names = names or ()
+    if not names:
+        raise must(key, name, "known for some rows of train", Words("no label"), "Give labels of two classes or more")
     labels = {}
     for role, (key, own) in given.items():
         moved = np.where(own == ABSENT, ABSENT, own - shift) if shift else own

@@ -6,9 +6,8 @@ import difflib
 import os
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
-
 from attar.errors import BadInput
+from attar.memory import installed
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 """How the names of pictures end."""
@@ -19,19 +18,10 @@ DEFLATED = 1032
 _SEEN = 10_000
 """Names in a folder that are looked at, at most."""
 
-_GROUP = Path("/sys/fs/cgroup/memory.max")
-
 
 def allowed(most: int | None = None) -> int:
     """Bytes that data may take in memory: what the user says, else half of what this machine (or container) has."""
-    if most is not None:
-        return most
-    here = int(psutil.virtual_memory().total)
-    try:
-        text = _GROUP.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        text = ""
-    return (min(here, int(text)) if text.isdigit() else here) // 2
+    return installed() // 2 if most is None else most
 
 
 def too_large(what: str, size: int, most: int) -> BadInput:

@@ -104,7 +104,9 @@ def _array(name: str, key: str, stream: Any, size: int) -> np.ndarray:
     if dtype.hasobject:
         raise _wrong(name, "without Python objects", f"some in {printable(key)!r}")
     count, rest = math.prod(shape), size - 8 - width - length
-    if dtype.kind not in "biufcUS" or count * dtype.itemsize != rest:
+    if dtype.kind not in "biufcUS":
+        raise _wrong(name, "arrays of numbers or strings", f"{printable(dtype.name)} in {printable(key)!r}")
+    if count * dtype.itemsize != rest:
         got = f"{rest:,} bytes for {printable(repr(shape))} of {printable(descr)} in {printable(key)!r}"
         raise _wrong(name, "an archive whose arrays have the size that they say", got)
     raw = np.empty(rest, np.uint8)

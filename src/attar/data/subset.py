@@ -52,7 +52,8 @@ def subset_of(
             )
         for name in named:
             if name not in split.classes:
-                raise NothingMatched(f"class {name!r} must be one of the data; {near(name, split.classes)}")
+                close = near(name, split.classes)
+                raise NothingMatched(f"{name!r} is no class of the data. {close}{'' if close.endswith('?') else '.'}")
         chosen = torch.isin(split.labels, torch.tensor([split.classes.index(name) for name in named]))
         split = split.rows(chosen if only is not None else ~chosen)
     if share < 1:
@@ -60,8 +61,11 @@ def subset_of(
         amount = round(share * len(split))
         split = split.rows(stratified(strata, split.ids, amount, seed=seed, stream=_SHARE))
     if len(split) == 0:
-        got = {"only": only, "without": without, "share": share}
-        raise NothingMatched(f"the transfer set must have an example; nothing is left with {got}. Keep more.")
+        chosen_by = [f"only = {list(only)}"] if only is not None else []
+        chosen_by += [f"without = {list(without)}"] if without is not None else []
+        chosen_by += [f"share = {share:g}"] if share < 1 else []
+        of = f"{' and '.join(chosen_by)} of " if chosen_by else ""
+        raise NothingMatched(f"{of}the examples leaves none. Keep more." if of else "There are no examples. Give some.")
     return split
 
 

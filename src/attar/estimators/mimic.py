@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from attar.data.in_memory import outputs_of
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import PORTABLE
+from attar.deployment.candidates import candidate_of
 from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
@@ -179,8 +180,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 probabilities, or knows one class only; labels are not among its classes; a number is infinite.
             ValueError: If rows and labels do not fit together, as scikit-learn finds.
         """
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        state, most = self.random_state, 2**31 - 1
+        fresh = isinstance(state, np.random.Generator)
+        seed = int(state.integers(most) if fresh else check_random_state(state).randint(most))
         plan = checked(seed=seed, **self.get_params(deep=False))
+        candidate_of(self.runtime)
         teacher: Any = teachers.as_estimator(self.teacher)
         kind = teachers.kind_of(teacher)
         if kind is None:

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from attar.errors import BadInput, shown
 from attar.tables.columns import Columns
+from attar.tables.names import distinct
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         TypeError: If it is sparse.
     """
     if is_frame(given):
+        distinct(str(one) for one in getattr(given, "column_names", given.columns))
         count = int(given.shape[0])
         if count < least:
             raise BadInput(f"X must have at least {least} rows; got {count} sample(s). Give more rows.")

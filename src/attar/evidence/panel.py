@@ -29,7 +29,9 @@ FieldName = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 Link = Annotated[str, Field(pattern=r"^(https?://.*|[^/:\\][^:\\]*)?$")]
 """Where a browser may be sent: an address of the web, or a path from the page's own folder; no address is a script."""
 
-Number = Annotated[float | int, Field(ge=-1e18, le=1e18)]
+Number = Annotated[float | int, Field(ge=-1e80, le=1e80)]
+"""Large enough for squares of what float32 can hold: a regression is in any unit."""
+
 Share = Annotated[float | int, Field(ge=0, le=1)]
 
 

@@ -102,6 +102,8 @@ def output_of(result: object, of: str) -> Tensor:
 
 
 def _real(output: Tensor, of: str) -> Tensor:
+    if output.layout != torch.strided:
+        output = output.to_dense()
     if output.is_complex():
         raise BadInput(
             f"{of} gives complex numbers, of which logits cannot be made. Let its forward return their real part, or "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import re
 import sys
 import sysconfig
 import traceback
@@ -109,16 +110,39 @@ def names_function(text: str) -> bool:
     return ":" in text and not text.lower().endswith((".npz", ".csv", ".parquet", ".npy"))
 
 
-def module_and_name(reference: str, where: str = "a function") -> tuple[str, str]:
+def module_and_name(reference: str, where: str = "The reference of a function") -> tuple[str, str]:
     """Module and name of a reference.
+
+    Args:
+        reference: The reference.
+        where: What names it; for the message.
 
     Raises:
         BadInput: If it is not written ``package.module:function``.
     """
     module, _, name = reference.partition(":")
     if not all(word.isidentifier() for word in (*module.split("."), name)):
-        raise must("reference", where, "written package.module:function", reference, "Put a colon before its name")
+        raise BadInput(f"{where} {_unwritten(reference)}")
     return module, name
+
+
+def check_written(reference: str) -> str:
+    """The reference, where it is written as one; for the schema of a file, which says where it stands.
+
+    Raises:
+        ValueError: If it is not; what follows the key in a sentence.
+    """
+    module, _, name = reference.partition(":")
+    if not all(word.isidentifier() for word in (*module.split("."), name)):
+        raise ValueError(_unwritten(reference))
+    return reference
+
+
+def _unwritten(reference: str) -> str:
+    """What is wrong with a reference that is none, after the words for where it stands."""
+    meant = next((one for one in _architectures() if one.endswith(f":{re.split('[:.]', reference)[-1]}")), None)
+    remedy = "Put a colon before the name of the function." if meant is None else f"Did you mean {meant!r}?"
+    return f"must be written package.module:function; got {shown(reference)}. {remedy}"
 
 
 def check_architecture(reference: str, where: str) -> None:
@@ -127,15 +151,20 @@ def check_architecture(reference: str, where: str) -> None:
     Raises:
         BadInput: If it is anything else.
     """
-    known = [
-        f"{ARCHITECTURES}:{name}"
-        for name, value in vars(importlib.import_module(ARCHITECTURES)).items()
-        if inspect.isfunction(value) and value.__module__ == ARCHITECTURES and not name.startswith("_")
-    ]
+    known = _architectures()
     if reference not in known:
         close = near(reference, known)
         close += "" if close.endswith("?") else "."
         raise BadInput(f"{where} must be a function of {ARCHITECTURES}; got {shown(reference)}. {close}")
+
+
+def _architectures() -> list[str]:
+    """The functions of Attar that a file may name."""
+    return [
+        f"{ARCHITECTURES}:{name}"
+        for name, value in vars(importlib.import_module(ARCHITECTURES)).items()
+        if inspect.isfunction(value) and value.__module__ == ARCHITECTURES and not name.startswith("_")
+    ]
 
 
 def resolve(reference: str) -> Callable[..., Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
+from attar import formatting
 from attar.errors import BadInput, must
+from attar.memory import installed
 from attar.network.named import taking_one
 from attar.network.references import ARCHITECTURES, raised, resolve, summary
 from attar.network.standardize import Standardize
@@ -97,6 +100,7 @@ class Spec:
         """
         make = resolve(self.reference)
         try:
+            _check_room(self.reference, make, self.arguments)
             network = make(**self.arguments)
         except BadInput:
             raise
@@ -133,6 +137,41 @@ class Spec:
         if self.mean is not None and self.std is not None:
             document |= {"mean": list(self.mean), "std": list(self.std)}
         return document | {"edits": [edit.to_json() for edit in self.edits]}
+
+
+def _check_room(reference: str, make: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """See that the weights of a network of Attar's own have room, before they are made: a width may be a slip.
+
+    What a function of the user's does it does once.
+
+    Raises:
+        BadInput: If they take more than half of the memory.
+    """
+    if reference.partition(":")[0] != ARCHITECTURES or max(_numbers(arguments), default=0) < _LARGE_ARGUMENT:
+        return
+    with torch.device("meta"):  # shapes, and no memory
+        count = sum(weight.numel() for weight in make(**arguments).parameters())
+    size = count * torch.float32.itemsize
+    if size > installed() // 2:
+        raise BadInput(
+            f"arguments of {reference} are for {count:,} weights, which are {formatting.size(size)} and more than half "
+            "of the memory. Give smaller numbers."
+        )
+
+
+def _numbers(value: object) -> Iterator[int]:
+    """All whole numbers in plain values."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, int):
+        yield value
+
+
+_LARGE_ARGUMENT = 4096
+"""Networks with a number in their arguments from here on are measured before they are built."""
 
 
 def _takes(make: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:

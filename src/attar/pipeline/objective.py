@@ -58,6 +58,8 @@ def _term(document: Any) -> Any:
     if not isinstance(document, Mapping):
         raise ValueError(f"must be a table; got {shown(document)}")
     use = document.get("use")
+    if use is None:
+        raise ValueError(f"key use is missing. Choose from {', '.join(map(repr, LOSSES))}")
     if not isinstance(use, str) or use not in LOSSES:
         raise ValueError(f"use must name a loss; got {shown(use)}. {near(str(use), LOSSES)}")
     own = {field.name for field in dataclasses.fields(Term)} - {"loss"}

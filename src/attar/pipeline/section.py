@@ -17,7 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
-from attar.errors import near, shown
+from attar.errors import near, rule_of, shown
 from attar.training.schedule import Ramp
 from attar.training.settings import Training
 
@@ -71,12 +71,13 @@ def build(kind: type[Any], document: Any) -> Any:
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
-            raise ValueError(f"{key}: {error.errors()[0]['msg']}; got {shown(value)}") from error
+            problem = {**error.errors()[0], "input": value}
+            raise ValueError(f"{key} {rule_of(problem)}") from error
         if isinstance(value, list):
             values[key] = tuple(value)
     missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]
     if missing:
-        raise ValueError(f"key {missing[0]!r} is missing. Add it")
+        raise ValueError(f"key {missing[0]} is missing. Add it")
     return kind(**values)
 
 

@@ -124,10 +124,18 @@ def _check_answers(predict: Callable[[Tensor], Tensor], key: str, dataset: Datas
         what, have, change_data = ("logits", "classes", "data.classes") if of_classes else (
             "values", "values to predict", "data.target"
         )  # fmt: skip
-        got = f"{output.shape[1]} {what}" if rows else f"an output of shape {tuple(output.shape)}"
+        if classes == 1:
+            have, each = have.replace("values", "value"), what.removesuffix("s")
+        else:
+            each = what
+        got = (
+            f"{output.shape[1]} {what if output.shape[1] != 1 else what.removesuffix('s')}"
+            if rows
+            else (f"an output of shape {tuple(output.shape)}")
+        )
         raise BadInput(
             f"{key} of the recipe gives {got} for {len(examples)} examples of the data, which have {classes} {have}; "
-            f"it must give {classes} {what} for each. Change {change}, or {change_data}."
+            f"it must give {classes} {each} for each. Change {change}, or {change_data}."
         )
     if not bool(output.isfinite().all()):
         what = "NaN" if bool(output.isnan().any()) else "infinite numbers"

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from attar.errors import BadInput, must, near, shown
+from attar.errors import BadInput, must, near, rule_of, shown
 from attar.network.references import Trust
 from attar.pipeline.steps import STEPS
 from attar.recipes.files import (
@@ -211,14 +211,14 @@ def from_document(document: Mapping[str, Any], where: str = "the recipe", trust:
     except ValidationError as error:
         problems = error.errors()
         text = _message(problems[0], where)
-        more = f" ({len(problems) - 1} more like this.)" if len(problems) > 1 else ""
-        raise BadInput(text + more) from error
+        # What may be one of several types is a problem of each of them, at one place.
+        more = len({tuple(_path(problem)) for problem in problems}) - 1
+        raise BadInput(text + (f" ({more} more like this.)" if more else "")) from error
 
 
 def _message(problem: Any, where: str) -> str:
     """One sentence for one problem that pydantic found."""
-    path = [key for key in problem["loc"] if not str(key).startswith(("function-", "is-instance"))]
-    model, path = _resolved_path(path)
+    model, path = _resolved_path(_path(problem))
     key = ".".join(map(_name, path))
     place = f"{where}: {key}" if key else where
     if problem["type"] == "extra_forbidden":
@@ -226,12 +226,24 @@ def _message(problem: Any, where: str) -> str:
     if problem["type"] == "missing":
         return f"{where}: key {key} is missing. Add it."
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        uses = ", ".join(map(repr, STEPS))
-        return f"{place}: use must be one of {uses}; got {shown(problem['ctx'].get('tag'))}."
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    if problem["type"] == "value_error":
-        return _ended(f"{place}: {message}")
-    return f"{place}: {message}; got {shown(problem['input'])}."
+        uses, given = ", ".join(map(repr, STEPS)), problem["ctx"].get("tag")
+        if given is None:
+            return f"{where}: key {key}.use is missing. Choose from {uses}."
+        close = near(str(given), STEPS)
+        hint = f". {close}" if close.endswith("?") else ""
+        return _ended(f"{place}.use must be one of {uses}; got {shown(given)}{hint}")
+    rule = rule_of(problem)
+    # Rules of a table as a whole are sentences of their own.
+    return _ended(f"{place} {rule}" if key and rule.startswith("must ") else f"{place}: {rule}")
+
+
+def _path(problem: Any) -> list[Any]:
+    """Where a problem is, without what pydantic says of the types that it tried."""
+    return [key for key in problem["loc"] if not (isinstance(key, str) and _TRIED.match(key))]
+
+
+_TRIED = re.compile(r"function-|is-instance|constrained-|(?:list|literal|dict)\[|(?:str|int|float|bool)$")
+"""How pydantic calls the types that a value may be one of; no key of a recipe is called so."""
 
 
 def _name(key: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from attar.deployment.torch_runner import open_torch
-from attar.errors import BadInput, must, near, shown
+from attar.errors import BadInput, must, near, rule_of
 from attar.evidence.compare import spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
@@ -84,8 +84,7 @@ def read_study(path: str | Path) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the study"
-        message = first["msg"].removeprefix("Value error, ").rstrip(".")
-        raise BadInput(f"{path}: {key}: {message}; got {shown(first['input'])}. Correct that place.") from error
+        raise BadInput(f"{path}: {key} {rule_of(first)}. Correct that place.") from error
 
 
 def study(

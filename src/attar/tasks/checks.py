@@ -15,6 +15,9 @@ from attar.errors import Words, must
 from attar.tasks.labels import ABSENT
 from attar.tasks.metrics.metric import AT_ONCE, Floats
 
+_SHOWN = 10
+"""Names of classes in a message, at most."""
+
 
 def check_names(names: Sequence[str], key: str, of: str, each: str) -> None:
     """See that there is a name at least, and none twice.
@@ -80,7 +83,10 @@ def check_every_class(labels: Tensor, classes: Sequence[str], of: str, remedy: s
     counts = torch.bincount(labels[labels != ABSENT], minlength=len(classes)).tolist()
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if any(counts) and empty:
-        raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {empty}"), remedy)
+        some = ", ".join(map(repr, empty[:_SHOWN])) + (
+            f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
+        )
+        raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {some}"), remedy)
 
 
 def check_judged(outputs: Floats, known: NDArray[np.bool_], what: str) -> None:

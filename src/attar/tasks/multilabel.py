@@ -175,14 +175,14 @@ class MultiLabel:
         """See that each label holds for some example and does not for some other, where anything is known."""
         if not bool((labels != ABSENT).any()):
             return
-        for value, holds in ((1, "holds for"), (0, "does not hold for")):
-            none = [
-                name for name, there in zip(self.classes, (labels == value).any(0).tolist(), strict=True) if not there
-            ]
-            if none:
-                remedy = "Give such an example, or leave the label out"
-                got = Words(f"{none[0]!r}, which {holds} no example")
-                raise must("labels", f"the train split of {of}", "of examples with and without it", got, remedy)
+        holds, fails = ((labels == value).any(0).tolist() for value in (1, 0))
+        for name, some, others in zip(self.classes, holds, fails, strict=True):
+            if some and others:
+                continue
+            found = "holds for every example" if some else "holds for no example" if others else "is known of none"
+            remedy = "Give examples of both, or leave the label out"
+            got = Words(f"{name!r}, which {found}")
+            raise must("labels", f"the train split of {of}", "of examples with and without it", got, remedy)
 
     def known(self, labels: Tensor) -> Tensor:
         """``[n]`` bool: of which some label is known."""

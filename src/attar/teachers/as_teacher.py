@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attar.errors import BadInput, must
+from attar.errors import BadInput, must, shown
 from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
@@ -127,6 +127,16 @@ def _network_or_estimator(
         return estimator_teacher(given, classes=classes, columns=columns, labels=output == "log_odds")
     if isinstance(given, Teacher) and not isinstance(given, type):
         return given if output is None else StatedTeacher(given, output)
+    if isinstance(given, str | Path):
+        raise BadInput(
+            f"as_teacher takes the path of an .onnx file; got {shown(given)}. Load any other file where you have its "
+            "code, and give the network or the estimator itself."
+        )
+    if isinstance(given, Mapping) and any(isinstance(value, Tensor) for value in given.values()):
+        raise BadInput(
+            "as_teacher got weights without their network. Load them into the network with load_state_dict, and give "
+            "that."
+        )
     rule = (
         "a module, the path of an .onnx file, a fitted estimator, a list of these, or an object with classes, predict "
         "and fingerprint"

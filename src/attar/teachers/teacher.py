@@ -75,6 +75,10 @@ def check_target(teacher: Teacher, task: Task) -> None:
     )
 
 
+_NO_NAME = re.compile(r"<(?:[\w.<>]+\.)?(\w+) object at 0x[0-9a-f]+>")
+"""What Python shows of an object that does not say what it is."""
+
+
 def named(teacher: Teacher) -> str:
     """What sentences call a teacher: by what was given, not by the class that makes it one.
 
@@ -82,9 +86,14 @@ def named(teacher: Teacher) -> str:
         >>> named(NetworkTeacher(nn.Linear(2, 3), classes=3))
         'The teacher Linear'
     """
-    text = repr(teacher)
+    text = _NO_NAME.sub(r"\1", repr(teacher))
     inner = re.fullmatch(r"[A-Z]\w*Teacher\((.*)\)", text, re.DOTALL)
     return f"The teacher {inner[1] if inner else text}"
+
+
+def called(teacher: Teacher) -> str:
+    """The same within a sentence."""
+    return f"the teacher{named(teacher).removeprefix('The teacher')}"
 
 
 def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
@@ -100,7 +109,7 @@ def ask(teacher: Teacher, inputs: Tensor) -> Tensor:
     outputs: object = teacher.predict(inputs.clone())
     if not isinstance(outputs, Tensor):
         rule, remedy = f"a tensor [{len(inputs)}, {teacher.classes}]", "Let predict return a torch tensor of logits"
-        raise must("output", repr(teacher), rule, Words(type(outputs).__name__), remedy)
+        raise must("output", called(teacher), rule, Words(type(outputs).__name__), remedy)
     return outputs
 
 
@@ -167,7 +176,13 @@ class NetworkTeacher:
         _check_usable(module)
         self.network = module if mean is None or std is None else Standardize(module, mean, std)
         self.device = torch.device(device)
-        self.network.to(self.device).eval()
+        try:
+            self.network.to(self.device).eval()
+        except NotImplementedError as error:  # torch.export's own modules
+            raise BadInput(
+                f"{self._name} is a program that torch.export made, which has no evaluation mode. Give the network "
+                "that it was made of, or write it with torch.onnx.export and give the .onnx file."
+            ) from error
         self.output_reader = OutputReader(output, last_layer(self.network), self._name, number_type(self.network))
         self._alone: bool | None = None
         self._width: int | None = None

@@ -68,9 +68,9 @@ def trial(teacher: Teacher, rows: Tensor) -> None:
             _check_meaning(one, ask(one, few))
     if apart > bound:
         raise BadInput(
-            f"{asked!r} gives a row other outputs when other rows are in its batch: by {_share(apart)}. Something in "
-            "it mixes the rows of a batch, such as batch normalization without running statistics, a squeeze or a mean "
-            "over the batch. Let it treat every row by itself."
+            f"{named(asked)} gives a row other outputs when other rows are in its batch: by {_share(apart)}. Something "
+            "in it mixes the rows of a batch, such as batch normalization without running statistics, a squeeze or a "
+            "mean over the batch. Let it treat every row by itself."
         )
     _check_meaning(teacher, logits)
 

@@ -73,7 +73,8 @@ class Training:
                 positive[name] = getattr(self, name)
         for name, value in positive.items():
             if not (value > 0 and math.isfinite(value)):
-                raise must(name, "Training", "greater than 0", value, "Give a positive number or leave the key out")
+                rule = "greater than 0 and finite" if value == math.inf else "greater than 0"
+                raise must(name, "Training", rule, value, "Give a positive number or leave the key out")
         for name in ("weight_decay", "warmup_epochs", "checkpoint_seconds", "seed"):
             if not getattr(self, name) >= 0:
                 raise must(name, "Training", "at least 0", getattr(self, name), "Leave the key out for its default")

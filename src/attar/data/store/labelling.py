@@ -15,7 +15,7 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.targets import Targets
 from attar.data.views import UNCHANGED, Views
 from attar.errors import BadInput, Words, must
-from attar.teachers.teacher import Teacher, ask, check_target, named, target_of
+from attar.teachers.teacher import Teacher, ask, called, check_target, named, target_of
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 
@@ -99,7 +99,7 @@ def label(
         wanted,
         split.ids,
         lambda shard: _outputs(teacher, split, views, shard, batch_size),
-        source=repr(teacher),
+        source=called(teacher),
         temperatures=temperatures(temperature, "label"),
         of="label",
         progress=progress,
@@ -144,5 +144,5 @@ def _outputs(teacher: Teacher, split: Split, views: Views, shard: Shard, batch_s
             remedy = "Let predict return one row per example and one logit per class"
             if len(wanted) > 2:
                 remedy = "Let predict return a map per example with one logit per class and position"
-            raise must("output", repr(teacher), rule, list(logits.shape), remedy)
+            raise must("output", called(teacher), rule, list(logits.shape), remedy)
         yield logits.detach().cpu().float()

@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from attar import formatting
 from attar.data.synthesis.marginal import marginal_in_chunks
 from attar.data.synthesis.mixture import FLOOR, fit_mixture
 from attar.data.synthesis.munge import Distance, Neighbors, munge_in_rounds
-from attar.errors import Words, must, near
+from attar.errors import BadInput, Words, must, near
+from attar.memory import installed
 from attar.tables.columns import Columns
 from attar.training.progress import Progress, silent
 
@@ -125,8 +127,15 @@ class Synthesis:
             progress: Told of every row.
 
         Raises:
-            BadInput: If the matrix is not one of these columns, or something is left to be tuned.
+            BadInput: If the matrix is not one of these columns, something is left to be tuned, or the rows take more
+                than half of the memory.
         """
+        size = self.rows * len(columns) * np.dtype(np.float64).itemsize
+        if size > installed() // 2:
+            raise BadInput(
+                f"{self.rows:,} synthetic rows of {len(columns)} columns take {formatting.size(size)}, more than half "
+                "of the memory. Ask for fewer rows."
+            )
         return np.concatenate(list(self.in_chunks(matrix, columns, seed=seed, progress=progress)))
 
     def in_chunks(

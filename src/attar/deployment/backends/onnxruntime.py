@@ -225,4 +225,4 @@ def quantize_onnxruntime(
             )
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the quantizer raises whatever numpy, onnx and sympy raise
-        raise refused("ONNX Runtime in int8", source.name, error) from error
+        raise refused("ONNX Runtime in int8", "The student", error) from error

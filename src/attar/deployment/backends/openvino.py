@@ -148,7 +148,7 @@ def to_openvino(source: Path, path: Path) -> None:
         with quiet("openvino"):
             save_openvino(openvino.Core().read_model(source), path)
     except Exception as error:  # OpenVINO raises plain RuntimeError and its own unrelated types
-        raise refused("OpenVINO", source.name, error) from error
+        raise refused("OpenVINO", "The student", error) from error
 
 
 def save_openvino(model: Any, path: Path) -> None:
@@ -224,7 +224,7 @@ def quantize_openvino(
             )
             save_openvino(quantized, path)
     except Exception as error:  # NNCF and OpenVINO raise plain RuntimeError and types of their own
-        raise refused("OpenVINO in int8", source.name, error) from error
+        raise refused("OpenVINO in int8", "The student", error) from error
 
 
 def _imported(purpose: str, package: str = "openvino") -> ModuleType:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from attar.errors import must, near
+from attar.errors import BadInput, must, near, rule_of
 from attar.ops.granularity import Granularity, PerAxis, PerGroup, PerTensor
 from attar.quantization.format import Format
 from attar.quantization.formats.affine import Affine
@@ -102,9 +102,9 @@ gradient='identity')
         try:
             settings[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
-            text, opening = error.errors()[0]["msg"], "Input should be "
-            rule = text.removeprefix(opening) if text.startswith(opening) else f"of the type {hints[key]}"
-            raise must(key, f"format {use!r}", rule, value, "Leave it out for its default") from error
+            rule = rule_of({**error.errors()[0], "input": value})
+            rule += ". Leave it out for its default." if ". " not in rule else "."
+            raise BadInput(f"{key} of format {use!r} {rule}") from error
     built: Format = kind(**settings)
     return built
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from attar.network.references import check_written
 from attar.network.spec import Spec
 from attar.pipeline.section import Number, Section
 
@@ -13,7 +14,9 @@ from attar.pipeline.section import Number, Section
 class NetworkSection(Section):
     """A torch module: the function that builds it, and its arguments."""
 
-    use: str = Field(description="package.module:function that returns a torch.nn.Module")
+    use: Annotated[str, AfterValidator(check_written)] = Field(
+        description="package.module:function that returns a torch.nn.Module"
+    )
     arguments: dict[str, Any] = Field(default_factory=dict)
     mean: list[Number] | None = Field(None, description="per channel, taken from the inputs before the network")
     std: list[Number] | None = Field(None, description="per channel, by which the inputs are divided")

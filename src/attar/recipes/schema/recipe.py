@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Pri
 
 from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
+from attar.errors import shown
 from attar.network.references import Trust, names_function
 from attar.pipeline.objective import TermTable, check_pauses, use_of, usual_objective
 from attar.pipeline.section import Number, Section, Seed, each_once
@@ -69,6 +71,19 @@ class BudgetSection(Section):
         return tuple(limit for what in get_args(What) if (limit := getattr(self, what)) is not None)
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+"""What a run may be called: a folder of its own is, below runs/."""
+
+
+def _is_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"must be of letters from a to z, digits, dots, hyphens and underlines, as a folder is called so; got "
+            f"{shown(name)}. Put what it is for into title"
+        )
+    return name
+
+
 class ArtifactsSection(Section):
     """Which candidates are made and how they are timed."""
 
@@ -91,7 +106,7 @@ _NO_START = (
 class Recipe(Section):
     """A whole run."""
 
-    name: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+    name: Annotated[str, Field(max_length=200), AfterValidator(_is_name)]
     title: str = Field("", description="one line on what the recipe shows")
     seed: Seed = Field(0, description="of the split, the views and the first student")
     threads: Annotated[int, Field(ge=0)] = Field(

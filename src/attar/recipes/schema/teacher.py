@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from attar.network.references import check_written
 from attar.pipeline.section import Number, Section, Seed, TrainingSettings, each_once
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.network import NetworkSection
@@ -105,7 +106,7 @@ class TeacherSection(Section):
     each: Annotated[list[MemberSection], Field(min_length=1)] | None = Field(
         None, description="given models that differ in what they take or know, one table each"
     )
-    estimator: str | None = Field(
+    estimator: Annotated[str, AfterValidator(check_written)] | None = Field(
         None, description="package.module:function that returns a model with predict_proba, fitted unless fit = true"
     )
     fit: bool = Field(
