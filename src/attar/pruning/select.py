@@ -6,7 +6,7 @@ and always so many that it helps: where a runtime is as fast with 16 channels as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import isfinite, prod
@@ -31,28 +31,10 @@ _ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """Units of one group that go at once.
-
-    Attributes:
-        group: Its name.
-        units: Which of its units, in rising order.
-        loss_rise: By how much the loss is estimated to rise.
-        cost: Of the whole network, after it.
-    """
-
-    group: str
-    units: tuple[int, ...]
-    loss_rise: float
-    cost: float
-
-
-@dataclass(frozen=True, slots=True)
 class Selection:
     """Which units go.
 
     Attributes:
-        removals: In the order in which they were chosen; of the knapsack, which has none, in the order of the groups.
         removed: For each group that loses some, which, in rising order.
         kept: How many of each group stay.
         loss_rise: The estimated rise of the loss, summed over the units.
@@ -60,7 +42,6 @@ class Selection:
         target: Which cost was asked for.
     """
 
-    removals: tuple[Removal, ...]
     removed: dict[str, tuple[int, ...]]
     kept: dict[str, int]
     loss_rise: float
@@ -80,7 +61,6 @@ def greedy(
     *,
     beta: float | Literal["auto"] = "auto",
     emptied: Collection[str] = (),
-    most: int | None = None,
 ) -> Selection:
     """Remove what raises the loss least for what it saves, one move after the other, until the target is met.
 
@@ -95,8 +75,6 @@ def greedy(
             ``rise + beta * change of cost``. Under "auto" a move goes so far down, and is in such a group, that the
             rise for each unit of cost saved is least, which needs no beta.
         emptied: Groups that may lose all their units; any other keeps one.
-        most: Units after which to stop, so that the worth of the rest can be estimated again; at least one move is
-            made. None for as many as the target takes.
 
     Raises:
         BadInput: If a number is out of range or not finite, or a group is not known.
@@ -107,29 +85,24 @@ def greedy(
     _check(worth, target, emptied, "greedy")
     if beta != "auto" and not (isfinite(beta) and beta >= 0):
         raise must("beta", "greedy", "'auto' or at least 0", beta, "Use 'auto'")
-    if most is not None and most < 1:
-        raise must("most", "greedy", "at least 1", most, "Use 1, or leave it out")
     problem = _Problem(worth, cost, target, emptied)
     kept, now = dict(problem.units), cost.total({})
-    removals: list[Removal] = []
-    best, cheapest = 0, now
+    best, cheapest = dict(kept), now
     moves: dict[str, _Move] = {}
-    while not _within(now, target) and (most is None or problem.gone(kept) < most or best < len(removals)):
-        left = None if most is None else most - problem.gone(kept)
-        found = ((group, problem.move(group, kept, beta, left)) for group in kept if group not in moves)
+    while not _within(now, target):
+        found = ((group, problem.move(group, kept, beta)) for group in kept if group not in moves)
         moves |= {group: move for group, move in found if move is not None}
         if not moves:
             break
         # One that saves nothing is made only where none saves: beyond it there may be one that does.
         group = min(moves, key=lambda name: moves[name].order)
-        before, kept[group] = kept[group], moves[group].count
+        kept[group] = moves[group].count
         now = cost.total(kept)
-        removals.append(problem.removal(group, before, kept[group], now))
         if now < cheapest:
-            best, cheapest = len(removals), now
-        stale = moves if most is not None else cost.neighbors(group)
+            best, cheapest = dict(kept), now
+        stale = cost.neighbors(group)
         moves = {name: move for name, move in moves.items() if name not in stale}
-    return problem.selection(removals[:best], cheapest)
+    return problem.selection(best)
 
 
 def knapsack(worth: Mapping[str, Tensor], cost: Cost, target: float, *, emptied: Collection[str] = ()) -> Selection:
@@ -155,7 +128,7 @@ def knapsack(worth: Mapping[str, Tensor], cost: Cost, target: float, *, emptied:
     _check(worth, target, emptied, "knapsack")
     problem = _Problem(worth, cost, target, emptied)
     if _within(cost.total({}), target):
-        return problem.selection([], cost.total({}))
+        return problem.selection(problem.units)
     options = {group: np.append(problem.steps[group], units) for group, units in problem.units.items()}
     start = greedy(worth, cost, target, emptied=emptied).kept
     if prod(map(len, options.values())) <= _FEW:
@@ -164,12 +137,7 @@ def knapsack(worth: Mapping[str, Tensor], cost: Cost, target: float, *, emptied:
     else:
         tried = [start, *_rounds(problem, options)]
         kept = _polished(problem, options, min(tried, key=problem.rank))
-    removals, so_far = [], dict(problem.units)
-    for group, count in kept.items():
-        if count < (units := problem.units[group]):
-            so_far[group] = count
-            removals.append(problem.removal(group, units, count, cost.total(so_far)))
-    return problem.selection(removals, cost.total(kept))
+    return problem.selection(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +182,7 @@ class _Problem:
             helps = curve[:-1] < np.minimum.accumulate(curve[:0:-1])[::-1] - margin
         return below[helps], curve[-1] - curve[:-1][helps]
 
-    def move(
-        self, group: str, kept: Mapping[str, int], beta: float | Literal["auto"], left: int | None
-    ) -> _Move | None:
+    def move(self, group: str, kept: Mapping[str, int], beta: float | Literal["auto"]) -> _Move | None:
         """The best move of a group; None where it has no unit to lose."""
         now, least = kept[group], self._least[group]
         if now <= least:
@@ -226,20 +192,12 @@ class _Problem:
             below = self.steps[group][self.steps[group] < now]
             count = int(below[-1]) if len(below) else least
             return _Move(count, (True, float(self.rise[group][count] - self.rise[group][now]), 0.0))
-        first = 0
         if beta != "auto":
-            first = len(counts) - 1
-        elif left is not None:
-            first = min(int(np.searchsorted(counts, now - left)), len(counts) - 1)
-        counts, saved = counts[first:], saved[first:]
+            counts, saved = counts[-1:], saved[-1:]
         rise = self.rise[group][counts] - self.rise[group][now]
         score = rise / saved if beta == "auto" else rise - beta * saved
         place = np.lexsort((-saved, score))[0]
         return _Move(int(counts[place]), (False, float(score[place]), -float(saved[place])))
-
-    def gone(self, kept: Mapping[str, int]) -> int:
-        """How many units are removed."""
-        return sum(self.units.values()) - sum(kept.values())
 
     def risen(self, kept: Mapping[str, int]) -> float:
         """The rise of the loss."""
@@ -250,20 +208,14 @@ class _Problem:
         cost = self.cost.total(kept)
         return (0.0, self.risen(kept)) if _within(cost, self.target) else (cost, 0.0)
 
-    def removal(self, group: str, before: int, after: int, cost: float) -> Removal:
-        """The units that go when a group comes down from one count to another."""
-        units = self.units[group]
-        gone = self._order[group][units - before : units - after]
-        rise = float(self.rise[group][after] - self.rise[group][before])
-        return Removal(group, tuple(sorted(gone.tolist())), rise, cost)
-
-    def selection(self, removals: Sequence[Removal], cost: float) -> Selection:
-        """What comes of some removals."""
-        removed: dict[str, tuple[int, ...]] = {}
-        for one in removals:
-            removed[one.group] = tuple(sorted((*removed.get(one.group, ()), *one.units)))
-        kept = {group: units - len(removed.get(group, ())) for group, units in self.units.items()}
-        return Selection(tuple(removals), removed, kept, self.risen(kept), cost, self.target)
+    def selection(self, kept: Mapping[str, int]) -> Selection:
+        """The answer that keeps so many units of each group."""
+        removed = {
+            group: tuple(sorted(self._order[group][: units - kept[group]].tolist()))
+            for group, units in self.units.items()
+            if kept[group] < units
+        }
+        return Selection(removed, dict(kept), self.risen(kept), self.cost.total(kept), self.target)
 
 
 def _rounds(problem: _Problem, options: Mapping[str, Counts]) -> Iterator[dict[str, int]]:
