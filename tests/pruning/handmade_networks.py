@@ -248,6 +248,48 @@ class Recurrent(nn.Module):
         return self.last(torch.tanh(self.inner(self.memory(self.first(x))[0].mean(1))))
 
 
+class Sliced(nn.Module):
+    """Takes the first four maps apart by their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all, self.some, self.last = nn.Conv2d(1, 12, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(14, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = F.relu(self.all(x))
+        return self.last(torch.cat([seen[:, 4:], F.relu(self.some(seen[:, :4]))], 1)).mean((2, 3))
+
+
+class Branching(nn.Module):
+    """Leaves a layer out where its input is small, as it is with the weights that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 6)
+        self.third, self.last = nn.Linear(6, 5), nn.Linear(5, 2)
+        nn.init.constant_(self.first.bias, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.relu(self.first(x))
+        if bool(seen.mean() > 0.4):
+            seen = torch.relu(self.second(seen))
+        return self.last(torch.relu(self.third(seen)))
+
+
+class Auxiliary(nn.Module):
+    """Has a second output while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner = nn.Linear(4, 6), nn.Linear(6, 5)
+        self.last, self.other = nn.Linear(5, 2), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.relu(self.first(x))
+        logits: Tensor = self.last(torch.relu(self.inner(seen)))
+        return logits + self.other(seen) if self.training else logits
+
+
 class Odd(nn.Linear):
     """A layer that does more than its class does."""
 

@@ -10,6 +10,8 @@ from functools import cache
 import pytest
 import torch
 from handmade_networks import (
+    Auxiliary,
+    Branching,
     Counting,
     Described,
     Direct,
@@ -19,6 +21,7 @@ from handmade_networks import (
     Recurrent,
     Several,
     Shuffled,
+    Sliced,
     Tied,
     Twice,
     UNet,
@@ -215,6 +218,17 @@ CASES = {
             "0": "it feeds '2', which stays as it is: a number format or another parametrization is attached to it",
             "2": "a number format or another parametrization is attached to it",
             "4": OUT,
+        },
+    ),
+    "sliced": Case(Sliced, noise(2, 1, 4, 4), {"some": ("channels", 6)}, {"all": BROKEN, "last": OUT}),
+    "auxiliary": Case(
+        Auxiliary,
+        noise(2, 4),
+        {"inner": ("units", 5)},
+        {
+            "first": BROKEN,
+            "last": OUT,
+            "other": "it is not called as a layer: it is unused, or only its tensors are used",
         },
     ),
     "one layer": Case(lambda: nn.Linear(4, 2), noise(2, 4), {}, {"": OUT}),
@@ -446,6 +460,23 @@ def test_compiled_parts_stay():
         found = find_groups(network, noise(2, 4))
     assert set(found.named()) == {"2"}
     assert {"0", "1.0"} <= found.untouched.keys()
+
+
+def test_a_network_takes_another_way_with_the_weights_that_it_has() -> None:
+    torch.manual_seed(0)
+    found = find_groups(Branching(), noise(2, 4))
+    assert set(found.named()) == {"third"}
+    assert found.untouched["first"].startswith(BROKEN)
+
+
+def test_outputs_that_are_infinite_stay_so() -> None:
+    class Masked(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = super().forward(x)
+            return logits.masked_fill(torch.tensor([False, True, False]), float("-inf"))
+
+    found = find_groups(Masked(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), noise(2, 4))
+    assert set(found.named()) == {"0"}
 
 
 def test_a_filter_below_zero_before_an_activation_hides_no_unit() -> None:

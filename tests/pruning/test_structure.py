@@ -1,5 +1,7 @@
 """Costs as functions of what is kept, against the cost of slim networks."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +10,7 @@ from torch import nn
 
 from attar.network.cost import cost
 from attar.network.spec import Spec
+from attar.pruning.attention import open_attention_
 from attar.pruning.edit import prune
 from attar.pruning.group import Group, Groups, Slot
 from attar.pruning.groups import find_groups
@@ -107,7 +110,7 @@ def test_the_attention_of_torch_is_counted_by_its_projections_and_products():
     assert [(one.shape.operator, one.shape.size) for one in made.layers] == [("MatMul", (5,))] * 2
 
 
-def test_what_has_no_weights_goes_with_the_first_part_that_shrinks():
+def test_what_has_no_weights_goes_with_what_takes_from_it():
     class Multiplies(nn.Module):
         def __init__(self):
             super().__init__()
@@ -116,9 +119,65 @@ def test_what_has_no_weights_goes_with_the_first_part_that_shrinks():
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
             return (self.left(rows) @ self.right(rows).T).sum(1, keepdim=True)
 
-    slots = (Slot("left.weight", 0, ones(6)), Slot("right.weight", 0, ones(6)))
+    slots = tuple(Slot(f"{side}.{tensor}", 0, ones(6)) for side in ("left", "right") for tensor in ("weight", "bias"))
     made = Structure.of(Multiplies(), Groups((group("left", 6, *slots),), {}), torch.zeros(1, 4))
     assert made.macs().total({"left": 2}) == 2 * (2 * 4) + 2
+
+
+class BesideItsLayers(nn.Module):
+    """Multiplies with the weights of a layer that it does not call, and with a matrix of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.used, self.inner, self.last = (nn.Linear(a, b) for a, b in ((4, 6), (6, 5), (7, 8), (8, 2)))
+        self.matrix = nn.Parameter(torch.ones(5, 7))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        seen = nn.functional.linear(torch.relu(self.first(rows)), self.used.weight)
+        return self.last(torch.relu(self.inner(torch.relu(seen @ self.matrix))))
+
+
+class Crossing(nn.Module):
+    """Attention over fewer and narrower rows than those that ask."""
+
+    def __init__(self):
+        super().__init__()
+        self.keys, self.last = nn.Linear(4, 6), nn.Linear(8, 2)
+        self.attention = nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        seen = self.keys(rows[:, :2, :4])
+        return self.last(self.attention(rows, seen, seen)[0].mean(1))
+
+
+@pytest.mark.parametrize(
+    ("build", "example", "removed"),
+    [(BesideItsLayers, torch.ones(1, 4), {"inner": [1, 4]}), (Crossing, torch.ones(1, 5, 8), {"attention": [0]})],
+    ids=["beside", "crossing"],
+)
+def test_work_outside_of_layers_is_counted_once(
+    build: type[nn.Module], example: torch.Tensor, removed: dict[str, list[int]]
+):
+    network = open_attention_(build())
+    groups = find_groups(network, example)
+    made = Structure.of(network, groups, example)
+    assert made.macs().total({}) == pytest.approx(cost(network, example).macs)
+    kept = {name: made.units[name] - len(units) for name, units in removed.items()}
+    slim = prune(network, groups, removed).apply(network)
+    assert made.macs().total(kept) == pytest.approx(cost(slim, example).macs)
+    names = [one.name for one in made.layers]
+    assert names.count("attention.out_proj") == (build is Crossing)
+
+
+def test_a_weight_that_is_computed_from_others_stays():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 5), nn.Linear(5, 2))
+    example = torch.ones(1, 4)
+    groups = find_groups(network, example)
+    assert [one.name for one in groups.groups] == ["2"]
+    assert groups.untouched["0"].startswith("its weight is computed from other numbers")
+    assert Structure.of(network, groups, example).macs().total({"2": 1}) == 24 + 6 + 2
 
 
 def test_a_layer_that_is_called_twice_takes_twice_its_time():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from attar.network.copying import copied
 from attar.network.weights import load_weights, save_weights
 from attar.processes import barrier, broadcast, rank
 from attar.pruning.edit import Prune
@@ -137,7 +137,7 @@ class Kept:
             barrier()
             return done
         edits = [Prune.from_json(one) for one in record.pop("edits")]
-        network = copy.deepcopy(before)
+        network = copied(before)
         for edit in edits:
             network = edit.apply(network)
         return Pruned(network=load_weights(network, place / _WEIGHTS).eval(), edits=edits, **record)

@@ -380,8 +380,11 @@ def _opaque(layers: Mapping[str, nn.Module]) -> dict[str, str]:
             if other != name
         ]
         known = ends(layer) or blocks(layer) or normalizes_across(layer) or isinstance(layer, nn.PReLU)
+        computed = [one for one in ("weight", "bias") if isinstance(vars(layer).get(one), Tensor)]
         if parametrize.is_parametrized(layer):
             found[name] = "a number format or another parametrization is attached to it"
+        elif known and computed:
+            found[name] = f"its {computed[0]} is computed from other numbers, as torch.nn.utils.weight_norm does"
         elif tied:
             found[name] = f"it shares weights with {tied[0]!r}"
         elif not known and not _is_users_own(layer):

@@ -16,12 +16,15 @@ from math import prod
 
 from torch import Tensor, nn
 
+from attar.network.copying import copied
 from attar.network.cost import cost as count_cost
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
 from attar.pruning.cost import Axis, Cost, Product, Products
+from attar.pruning.edit import prune
 from attar.pruning.group import Groups
 from attar.pruning.latency import Latency, Layer, LayerShape, LayerTime, NetworkTime, Operator
+from attar.pruning.layers import ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,8 @@ class Structure:
         counted = count_cost(network, example)
         with evaluating(network), _watched(network) as calls:
             forward(network, example)
-        work = tuple(_work(network, counted.by_layer, axes, calls))
-        layers = tuple(layer for name, module, size in calls for layer in _layers(name, module, size, axes))
+        work = tuple(_work(network, groups, example, counted.by_layer, axes, calls))
+        layers = tuple(layer for name, module, size in calls for layer in _layers(name, module, size, axes, calls))
         given = tuple(
             Product(prod(_size_after(layer.shape)), (layer.outputs,))  # one number a position and channel
             for layer in layers
@@ -138,24 +141,50 @@ _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 def _work(
-    network: nn.Module, by_layer: Mapping[str, int], axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]
+    network: nn.Module,
+    groups: Groups,
+    example: Tensor,
+    by_layer: Mapping[str, int],
+    axes: Mapping[str, tuple[Axis, ...]],
+    calls: Sequence[Call],
 ) -> Iterator[Product]:
-    """Multiply-adds by layer: in proportion to its weights, and, where it has none, to what its first part gives."""
+    """Multiply-adds by layer: of those that are known in proportion to their weights, of others as they are found."""
     modules = dict(network.named_modules())
+    unknown: dict[str, int] = {}
     for name, macs in by_layer.items():
         module, start = modules[name], f"{name}." if name else ""
         if isinstance(module, nn.MultiheadAttention):
             yield from _attention_work(name, macs, axes, calls)
             continue
         own = [axes[f"{start}{_unparametrized(one)}"] for one in _own(module)]
-        if weights := [one for one in own if len(one) > 1]:
+        weights = [one for one in own if len(one) > 1]
+        if weights and (ends(module) is not None or type(module).__module__.startswith("torch.")):
             numbers = sum(prod(axis.length for axis in one) for one in weights)
             yield from (Product(macs / numbers, one) for one in weights)
+        else:
+            unknown[name] = macs
+    if unknown:
+        yield from _found_work(network, groups, example, unknown)
+
+
+def _found_work(network: nn.Module, groups: Groups, example: Tensor, unknown: Mapping[str, int]) -> Iterator[Product]:
+    """Work that users' own code does, such as products of what two layers gave: what half of each group takes off it.
+
+    Of several groups on which the same work depends each is taken for a factor.
+    """
+    depends: dict[str, list[Axis]] = {name: [] for name in unknown}
+    for group in groups.groups:
+        gone = group.units // 2
+        if not gone or not any(slot.tensor.startswith(name) for slot in group.slots for name in unknown):
             continue
-        # Products of what parts gave, such as in attention that is written out.
-        inside = (axes[other] for other in axes if other.startswith(start) and len(axes[other]) > 1)
-        first = next((one[0] for one in inside if one[0].shares), Axis(1))
-        yield Product(macs / first.length, (first,))
+        slim = prune(network, groups, {group.name: range(gone)}).apply(copied(network))
+        after = count_cost(slim, example).by_layer
+        for name, macs in unknown.items():
+            share = round((1 - after.get(name, 0) / macs) * group.units / gone, 9)  # 1 where it is in proportion
+            if share > 0:
+                depends[name].append(Axis(group.units, ((group.name, group.units, share),)))
+    for name, macs in unknown.items():
+        yield Product(macs / prod(axis.length for axis in depends[name]), tuple(depends[name]))
 
 
 def _own(module: nn.Module) -> list[str]:
@@ -168,25 +197,39 @@ def _attention_work(
     name: str, macs: int, axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]
 ) -> Iterator[Product]:
     """Projections by their weights; the rest, products of queries, keys and values, by what these have."""
-    start = f"{name}." if name else ""
-    weights = [axes[one] for one in axes if one.startswith(start) and len(axes[one]) > 1]
+    weights = [axes[one] for one in _projections(name, axes, calls)]
     tokens = sum(prod(size[:-1]) for called, _, size in calls if called == name)
+    numbers = sum(prod(axis.length for axis in one) for one in weights)
     for one in weights:
-        yield Product(tokens, one)
-    rest = macs - tokens * sum(prod(axis.length for axis in one) for one in weights)
+        yield Product(min(tokens, macs / numbers), one)
+    rest = macs - tokens * numbers
     if rest > 0 and weights:
         first = weights[0][0]
         yield Product(rest / first.length, (first,))
 
 
-def _layers(name: str, module: nn.Module, size: tuple[int, ...], axes: Mapping[str, tuple[Axis, ...]]) -> list[Layer]:
-    """What is multiplied by weights in one call of a module."""
+def _projections(name: str, axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]) -> list[str]:
+    """Names of the weights with which an attention multiplies; the last one may be called as a layer of its own."""
     start = f"{name}." if name else ""
+    last = f"{start}out_proj"
+    every = [one for one in axes if one.startswith(start) and len(axes[one]) > 1]
+    return [one for one in every if one != f"{last}.weight" or all(called != last for called, _, _ in calls)]
+
+
+def _layers(
+    name: str,
+    module: nn.Module,
+    size: tuple[int, ...],
+    axes: Mapping[str, tuple[Axis, ...]],
+    calls: Sequence[Call],
+) -> list[Layer]:
+    """What is multiplied by weights in one call of a module."""
     if isinstance(module, nn.MultiheadAttention):
         tokens = (prod(size[:-1]),)
-        weights = (axes.get(f"{start}{one}") for one in ("in_proj_weight", "out_proj.weight"))
-        return [_linear(name, "MatMul", tokens, weight) for weight in weights if weight is not None]
-    weight = axes[f"{start}weight"]
+        return [_linear(name, "MatMul", tokens, axes[one]) for one in _projections(name, axes, calls)]
+    assert isinstance(module.weight, Tensor), "a layer with weights"
+    computed = tuple(Axis(length) for length in module.weight.shape)  # from other numbers, where it is no parameter
+    weight = axes.get(f"{name}.weight" if name else "weight", computed)
     if isinstance(module, nn.Linear):
         rows = size[1:-1]
         return [_linear(name, "MatMul" if rows else "Gemm", rows, weight)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -21,7 +22,10 @@ from attar.pruning.layers import blocks, ends, normalizes_across
 TOLERANCE = 1e-4
 """By what part of the largest output both may differ, from rounding alone."""
 
-_FEWEST_WEIGHTS, _MOST_WEIGHTS = 2, 8
+_ROUGH = 1e-2
+"""The same with the network's own weights, which may be such that rounding grows."""
+
+_FEWEST_WEIGHTS, _MOST_WEIGHTS = 3, 9
 """Sets of weights with which groups are tried; more than the fewest where units change nothing."""
 
 _MOST_NUMBERS = 6
@@ -107,20 +111,35 @@ class Verifier:
         """Take a network.
 
         Args:
-            network: Any module; not changed. It is tried with weights that `stirred` gives it.
+            network: Any module; not changed. It is tried with its own weights, which may take another way through its
+                code than others, and with weights that `stirred` gives it.
             example: ``[batch, ...]`` inputs.
         """
         self._network = network
         self._example = example
         self._random = torch.Generator().manual_seed(0)
-        self._stirred: list[tuple[nn.Module, list[Tensor]]] = []  # with what it gives
+        self._tried: list[tuple[nn.Module, list[Tensor]]] = []  # with what it gives
 
     def _with_weights(self) -> Iterator[tuple[nn.Module, list[Tensor]]]:
-        for seed in range(_MOST_WEIGHTS):
-            if seed == len(self._stirred):
-                network = stirred(self._network, seed)
-                self._stirred.append((network, self._run(network)))
-            yield self._stirred[seed]
+        for place in range(_MOST_WEIGHTS):
+            if place == len(self._tried):
+                network = stirred(self._network, place - 1) if place else copied(self._network).eval().float()
+                self._tried.append((network, self._run(network)))
+            yield self._tried[place]
+
+    @cached_property
+    def _trains(self) -> bool:
+        """Whether the network can be computed in training mode."""
+        try:
+            self._train(copied(self._network).float())
+        except Exception:  # such as batch normalization of a single number
+            return False
+        return True
+
+    def _train(self, network: nn.Module) -> None:
+        """Compute a network in training mode, in which it may have parts that it has not otherwise."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            network.train()(self._example.clone())
 
     def verified(self, groups: Sequence[Group]) -> tuple[tuple[Group, ...], dict[str, str]]:
         """The groups that stand a trial, and why the others do not, by their names; whether they can go altogether."""
@@ -198,28 +217,40 @@ class Verifier:
         return list(found.values())[:_MOST_NUMBERS]
 
     def _fault(self, groups: Sequence[Group], all_units: bool = False) -> str | None:
-        """What is wrong with groups of which half of the units are gone, or all, as the end of a sentence."""
+        """What is wrong with groups of which half of the units are gone, then the others, or all.
+
+        Returns:
+            The end of a sentence; None where nothing is.
+        """
         every = Groups(tuple(groups), {})
-        removed = {}
+        sides: list[dict[str, list[int]]] = [{}, {}]
         for group in groups:
             count = group.units if all_units else max(group.units // 2, 1)
-            removed[group.name] = torch.randperm(group.units, generator=self._random)[:count].tolist()
+            order = torch.randperm(group.units, generator=self._random).tolist()
+            sides[0][group.name] = order[:count]
+            sides[1][group.name] = order[count:] or order
         has_effect = False
         for trial, (network, before) in enumerate(self._with_weights()):
             if trial >= _FEWEST_WEIGHTS and has_effect:
                 break
+            removed = sides[trial % 2]
             with masked(network, every, removed):
                 wanted = self._run(network)
             try:
-                got = self._run(prune(network, every, removed).apply(copied(network)))
+                slim = prune(network, every, removed).apply(copied(network))
+                got = self._run(slim)
+                if trial < 2 and self._trains:
+                    self._train(slim)
             except Exception as error:  # whatever the user's code and torch say of sizes that do not fit
                 return f"the network cannot be computed without some of its units ({shown(str(error), 160)})"
             if [one.shape for one in got] != [one.shape for one in wanted]:
                 return "outputs of the network would go with its units"
             effect = _farthest(wanted, before)
             has_effect |= effect > 0
-            largest = max((float(one.abs().max()) for one in wanted if one.numel()), default=0.0)
-            if not _farthest(got, wanted) <= TOLERANCE * max(effect, largest):
+            largest = max(
+                (float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) for one in wanted if one.numel()), default=0.0
+            )
+            if not _farthest(got, wanted) <= (TOLERANCE if trial else _ROUGH) * max(effect, largest):
                 return "without some of its units the network gives something else than with a mask on them"
         return None if has_effect else "it changes nothing in what the network gives for the example"
 
@@ -231,6 +262,9 @@ class Verifier:
 def _farthest(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     if len(first) != len(second) or any(one.shape != other.shape for one, other in zip(first, second, strict=False)):
         return float("inf")
-    return max(
-        (float((one - other).abs().max()) for one, other in zip(first, second, strict=True) if one.numel()), default=0.0
+    apart = (
+        torch.where((one == other) | (one.isnan() & other.isnan()), 0.0, one - other).abs().max()
+        for one, other in zip(first, second, strict=True)
+        if one.numel()
     )
+    return max(map(float, apart), default=0.0)

@@ -149,9 +149,9 @@ def test_passes_without_gradients_leave_no_trace():
     estimate = GroupFisher().start(network, hidden_units(2))
     with torch.no_grad():
         network(torch.ones(3, 1).double())
-    with pytest.raises(BadInput, match="GroupFisher saw no derivative in this step"):
+    with pytest.raises(BadInput, match="group_fisher saw no derivative in this step"):
         estimate.add(3)
-    with pytest.raises(BadInput, match="GroupFisher has seen no step"):
+    with pytest.raises(BadInput, match="group_fisher has seen no step"):
         estimate.per_group()
 
 
@@ -241,11 +241,15 @@ def test_an_input_changed_in_place_is_refused():
 @pytest.mark.parametrize(
     ("name", "groups", "message"),
     [
-        ("group_fisher", Groups((), {}), "groups of GroupFisher must not be empty"),
-        ("random", Groups((), {}), "groups of Random must not be empty"),
-        ("group_fisher", chain("0", "3"), "consumer of GroupFisher must be the name of a layer of Sequential; got '3'"),
-        ("taylor", Groups((Group("0", "units", 2, (), (), ("0",)),), {}), "Taylor of group '0' needs a layer that"),
-        ("bn_scale", hidden_units(2), "BatchNormScale of group '0' needs batch normalization with a scale"),
+        ("group_fisher", Groups((), {}), "groups of group_fisher must not be empty"),
+        ("random", Groups((), {}), "groups of random must not be empty"),
+        (
+            "group_fisher",
+            chain("0", "3"),
+            "consumer of group_fisher must be the name of a layer of Sequential; got '3'",
+        ),
+        ("taylor", Groups((Group("0", "units", 2, (), (), ("0",)),), {}), "taylor of group '0' needs a layer that"),
+        ("bn_scale", hidden_units(2), "bn_scale of group '0' needs batch normalization with a scale"),
         (
             "magnitude_l1",
             Groups((Group("0", "units", 2, (), (), ("0",)),), {}),
@@ -265,7 +269,7 @@ def test_what_cannot_be_judged_is_said_at_the_start(name, groups, message):
 def test_attention_as_a_consumer_is_refused():
     network = nn.Sequential(nn.Linear(2, 2), nn.MultiheadAttention(2, 1))
     group = Group("0", "units", 2, (), (Consumer("1", -1, one_each(2)),), ("0",))
-    with pytest.raises(BadInput, match="GroupFisher cannot follow the inputs of the layer '1', which takes several"):
+    with pytest.raises(BadInput, match="group_fisher cannot follow the inputs of the layer '1', which takes several"):
         GroupFisher().start(network, Groups((group,), {}))
 
 
@@ -281,5 +285,5 @@ def test_a_gradient_that_is_not_finite_is_named():
     estimate = GroupFisher().start(network, hidden_units(2))
     (network(torch.ones(1, 1).double()).sum() * float("inf")).backward()
     estimate.add(1)
-    with pytest.raises(Diverged, match="GroupFisher of group '0' became NaN or infinite"):
+    with pytest.raises(Diverged, match="group_fisher of group '0' became NaN or infinite"):
         estimate.per_group()

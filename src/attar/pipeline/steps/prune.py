@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Iterator
@@ -129,7 +128,8 @@ class Prune(TrainingStep):
         """See that there is something to remove, and that what can be counted can come down to its target."""
         spec = spec.without_edits(Quantize)
         network, example = open_attention_(spec.build()), dataset.train.floats(slice(0, 1))
-        groups = self._groups(network, example)
+        groups = self._groups(network, dataset)
+        IMPORTANCE[self.importance].start(network, groups).remove()  # refuses what it cannot judge
         if self.to.quality_loss is None and self.to.what != "latency":
             cost = costs(Structure.of(network, groups, example))[self.to.what]
             # Fresh weights may hide what the output depends on, as those of a normalization that begins with 0 do.
@@ -174,20 +174,20 @@ class Prune(TrainingStep):
     # -- the network before, and what can go ---------------------------------------------------------------------------
 
     def _before(self, model: Model, tools: Tools) -> _Before:
-        network = open_attention_(copy.deepcopy(model.module))
-        groups = self._groups(network, tools.example)
+        network = open_attention_(copied(model.module))
+        groups = self._groups(network, tools.dataset)
         structure = Structure.of(network, groups, tools.example)
         found = costs_of(self.to.what, structure, network, tools.example, tools.turns, tools.folder)
         emptied = may_be_emptied(network, groups, tools.dataset.train.floats(slice(0, _LOOKED_AT)))
         return _Before(network=network, groups=groups, emptied=emptied, costs=found, full=found.total({}))
 
-    def _groups(self, network: nn.Module, example: Tensor) -> Groups:
+    def _groups(self, network: nn.Module, dataset: Dataset) -> Groups:
         """What can be removed.
 
         Raises:
             BadInput: If there is nothing.
         """
-        groups = find_groups(network, example, self.protect)
+        groups = find_groups(network, dataset.train.floats(slice(0, _LOOKED_AT)), self.protect)
         if not groups.groups:
             reasons = "; ".join(f"{layer}: {reason}" for layer, reason in groups.untouched.items())
             raise BadInput(

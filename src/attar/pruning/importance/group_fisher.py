@@ -34,5 +34,5 @@ class GroupFisher:
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""
         return MaskDerivatives(
-            network, some(groups, "GroupFisher"), "GroupFisher", factor=0.5, fold=torch.Tensor.square_
+            network, some(groups, "group_fisher"), "group_fisher", factor=0.5, fold=torch.Tensor.square_
         )

@@ -103,12 +103,12 @@ class BatchNormScale:
         parameters = dict(network.named_parameters(remove_duplicate=False))
         norms = {name for name, layer in network.named_modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)}
         found: dict[str, list[Slot]] = {}
-        for group in some(groups, "BatchNormScale"):
+        for group in some(groups, "bn_scale"):
             slots = [slot for slot in group.slots if slot.tensor in parameters and _owner(slot) in norms]
             found[group.name] = [slot for slot in slots if slot.tensor.endswith("weight")]
             if not found[group.name]:
                 raise BadInput(
-                    f"BatchNormScale of group {group.name!r} needs batch normalization with a scale on its units; "
+                    f"bn_scale of group {group.name!r} needs batch normalization with a scale on its units; "
                     "there is none. Protect this layer, or choose another signal, such as group_fisher."
                 )
 
@@ -117,7 +117,7 @@ class BatchNormScale:
             assert isinstance(total, Tensor)
             return total
 
-        return Reading(groups.groups, "BatchNormScale", read)
+        return Reading(groups.groups, "bn_scale", read)
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ class Random:
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Drawn:
         """Draw nothing yet; see `Importance.start`."""
-        return Drawn(some(groups, "Random"), seed)
+        return Drawn(some(groups, "random"), seed)
 
 
 class Drawn:
@@ -52,7 +52,7 @@ class Drawn:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state; see `Estimate.load_state_dict`."""
-        check_names(state.get("groups"), self.groups, "Random")
+        check_names(state.get("groups"), self.groups, "random")
         self._resets = state["resets"]
 
     def _draws(self, group: Group) -> Tensor:

@@ -30,4 +30,4 @@ class Taylor:
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""
-        return MaskDerivatives(network, some(groups, "Taylor"), "Taylor", factor=1.0, fold=torch.Tensor.abs_)
+        return MaskDerivatives(network, some(groups, "taylor"), "taylor", factor=1.0, fold=torch.Tensor.abs_)

@@ -35,7 +35,7 @@ class WeightFisher:
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> WeightDerivatives:
         """Put hooks on a network; see `Importance.start`."""
-        return WeightDerivatives(network, some(groups, "WeightFisher"))
+        return WeightDerivatives(network, some(groups, "weight_fisher"))
 
 
 class WeightDerivatives(Accumulated):
@@ -52,7 +52,7 @@ class WeightDerivatives(Accumulated):
             BadInput: If a weight of a group belongs to no layer whose gradients can be had for each example, or to
                 several layers.
         """
-        super().__init__(groups, "WeightFisher", 0.5)
+        super().__init__(groups, "weight_fisher", 0.5)
         layers, self._parameters = dict(network.named_modules()), dict(network.named_parameters())
         everywhere = [id(one) for _, one in network.named_parameters(remove_duplicate=False)]
         self._squares: dict[str, Tensor] = {}
@@ -71,7 +71,9 @@ class WeightDerivatives(Accumulated):
                 if parameter is None or everywhere.count(id(parameter)) > 1:
                     raise self._refused(group, slot.tensor, "it is shared by several layers, or computed from others")
                 if not isinstance(layers[owner], KNOWN):
-                    raise self._refused(group, slot.tensor, f"it belongs to a {type(layers[owner]).__name__}")
+                    raise self._refused(
+                        group, slot.tensor, f"nothing is known of the gradients of {type(layers[owner]).__name__}"
+                    )
                 watched[owner] = layers[owner]
                 self._slots.append((first, slot))
             first += group.units
@@ -113,14 +115,14 @@ class WeightDerivatives(Accumulated):
                 return
             if not output.requires_grad:
                 raise BadInput(
-                    f"WeightFisher cannot judge the layer {name!r}, in which nothing learns. Let it learn, protect it, "
-                    "or choose group_fisher."
+                    f"weight_fisher cannot judge the layer {name!r}, in which nothing learns. Let it learn, protect "
+                    "it, or choose group_fisher."
                 )
             self._called.add(name)
             self._calls[name] = self._calls.get(name, 0) + 1
             if self._calls[name] > 1:
                 raise BadInput(
-                    f"WeightFisher cannot judge the layer {name!r}, which runs several times in a pass, as each "
+                    f"weight_fisher cannot judge the layer {name!r}, which runs several times in a pass, as each "
                     "example's gradient is the sum of all of them. Protect it, or choose group_fisher."
                 )
             if len(output) != self._examples:
@@ -150,6 +152,6 @@ class WeightDerivatives(Accumulated):
 
     def _refused(self, group: Group, tensor: str, why: str) -> BadInput:
         return BadInput(
-            f"WeightFisher of group {group.name!r} cannot have the gradient of each example for {tensor!r}, as {why}. "
+            f"weight_fisher of group {group.name!r} cannot have the gradient of each example for {tensor!r}, as {why}. "
             "Protect this layer, or choose group_fisher."
         )
