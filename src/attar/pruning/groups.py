@@ -13,7 +13,7 @@ from attar.errors import BadInput, Words, must, near
 from attar.pruning.attention import Attention
 from attar.pruning.group import Consumer, Group, Groups, Kind, Size, Slot
 from attar.pruning.influence import Influence, Probe, Source
-from attar.pruning.layers import Blocks, blocks, ends
+from attar.pruning.layers import blocks, ends
 from attar.pruning.verify import Verifier, stirred
 
 _ROWS = 8
@@ -124,7 +124,7 @@ class _Unit:
     """What belongs to one unit: positions at sources, and in the inputs of layers."""
 
     at_sources: dict[str, list[int]]
-    at_inputs: dict[str, list[int]]
+    at_inputs: dict[str, set[int]]
 
 
 def _candidates(values: nn.Module, probe: Probe, protected: dict[str, str]) -> tuple[list[Group], dict[str, str]]:
@@ -153,19 +153,20 @@ def _candidates(values: nn.Module, probe: Probe, protected: dict[str, str]) -> t
             families.join(("source", name), ("unit", root))
         for layer, pairs in influence.pairs.items():
             for position in set(pairs[:, 1].tolist()):
-                unit = units[components.of(("seen", layer, position))]
-                if position not in (seen := unit.at_inputs.setdefault(layer, [])):
-                    seen.append(position)
+                units[components.of(("seen", layer, position))].at_inputs.setdefault(layer, set()).add(position)
     members: dict[object, list[str]] = defaultdict(list)
     for name in influences:
         members[families.of(("source", name))].append(name)
+    of_family: dict[object, list[_Unit]] = defaultdict(list)
+    for root, unit in units.items():
+        of_family[families.of(("unit", root))].append(unit)
     groups = []
-    for names in members.values():
-        own = [unit for root, unit in units.items() if families.of(("unit", root)) == families.of(("source", names[0]))]
+    for family, names in members.items():
+        own = of_family[family]
         acting = [influences[name] for name in names]
         reason = _reason(names, own, acting, probe, protected)
         if reason is None:
-            groups.append(_group(names, own, acting, layers))
+            groups.append(_group(own, acting, layers))
         else:
             untouched |= dict.fromkeys((name for name in names if not influences[name][0].is_parameter), reason)
     for name in probe.attentions:
@@ -222,19 +223,10 @@ def _join_blocks(
         if name in influence.pairs
         for place in influence.pairs[name][:, 1].tolist()
     }
-    size = _taken_by_blocks(layer) // found.count
-    for position in positions if size > 1 else ():
-        first = position // size * size
-        for other in range(first, first + size):
+    for position in positions if found.size > 1 else ():
+        first = position // found.size * found.size
+        for other in range(first, first + found.size):
             components.join(("seen", name, position), ("seen", name, other))
-
-
-def _taken_by_blocks(layer: nn.Module) -> int:
-    """How many positions the input of a layer with blocks has."""
-    for attribute in ("in_channels", "num_features", "num_channels", "num_parameters"):
-        if isinstance(count := getattr(layer, attribute, None), int):
-            return count
-    raise AssertionError(f"no count of a {type(layer).__name__}")
 
 
 def _reason(
@@ -268,12 +260,7 @@ def _reason(
     return "each of its units acts on all that the next layer takes, as a normalization across them makes it"
 
 
-def _group(
-    names: Sequence[str],
-    units: Sequence[_Unit],
-    acting: Sequence[tuple[Source, Influence]],
-    layers: dict[str, nn.Module],
-) -> Group:
+def _group(units: Sequence[_Unit], acting: Sequence[tuple[Source, Influence]], layers: dict[str, nn.Module]) -> Group:
     slots: dict[tuple[str, int], Slot] = {}
     sizes: dict[tuple[str, str], Size] = {}
     consumers: list[Consumer] = []
@@ -303,7 +290,7 @@ def _group(
             for attribute in end.input_counts:
                 sizes[name, attribute] = Size(name, attribute, tuple(map(len, seen)))
         elif (passed := blocks(layer)) is not None:
-            own = _blocks_of(seen, layer, passed)
+            own = [sorted({position // passed.size for position in positions}) for positions in seen]
             for attribute in passed.tensors:
                 share = getattr(layer, attribute).shape[0] // passed.count
                 add(name, attribute, 0, tuple(_spread(one, share) for one in own))
@@ -320,11 +307,6 @@ def _group(
 def _split(name: str) -> tuple[str, str]:
     layer, _, attribute = name.rpartition(".")
     return layer, attribute
-
-
-def _blocks_of(seen: Iterable[tuple[int, ...]], layer: nn.Module, passed: Blocks) -> list[tuple[int, ...]]:
-    size = _taken_by_blocks(layer) // passed.count
-    return [tuple(sorted({position // size for position in positions})) for positions in seen]
 
 
 def _spread(places: Iterable[int], share: int) -> tuple[int, ...]:

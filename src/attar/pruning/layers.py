@@ -41,13 +41,20 @@ class Blocks:
 
     Attributes:
         count: How many blocks there are, of equal size, one after the other.
+        inputs: How many units it takes.
         tensors: Those that have an equal part for each block along axis 0.
         numbers: Attributes that have an equal part for each block.
     """
 
     count: int
+    inputs: int
     tensors: tuple[str, ...]
     numbers: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Input units of one block."""
+        return self.inputs // self.count
 
 
 def ends(layer: nn.Module) -> Ends | None:
@@ -71,19 +78,23 @@ def ends(layer: nn.Module) -> Ends | None:
 
 def blocks(layer: nn.Module) -> Blocks | None:
     """The blocks of a layer whose units lie along axis 1, or None if it is of another kind."""
-    found: tuple[int, tuple[str, ...], tuple[str, ...]]
+    tensors: tuple[str, ...]
+    numbers: tuple[str, ...]
     if isinstance(layer, _ConvNd) and layer.groups > 1:
-        found = layer.groups, ("weight", "bias"), ("groups", "in_channels", "out_channels")
+        count, inputs = layer.groups, layer.in_channels
+        tensors, numbers = ("weight", "bias"), ("groups", "in_channels", "out_channels")
     elif isinstance(layer, _BatchNorm | _InstanceNorm):
-        found = layer.num_features, ("weight", "bias", "running_mean", "running_var"), ("num_features",)
+        count = inputs = layer.num_features
+        tensors, numbers = ("weight", "bias", "running_mean", "running_var"), ("num_features",)
     elif isinstance(layer, nn.GroupNorm):
-        found = layer.num_groups, ("weight", "bias"), ("num_groups", "num_channels")
+        count, inputs = layer.num_groups, layer.num_channels
+        tensors, numbers = ("weight", "bias"), ("num_groups", "num_channels")
     elif isinstance(layer, nn.PReLU) and layer.num_parameters > 1:
-        found = layer.num_parameters, ("weight",), ("num_parameters",)
+        count = inputs = layer.num_parameters
+        tensors, numbers = ("weight",), ("num_parameters",)
     else:
         return None
-    count, tensors, numbers = found
-    return Blocks(count, tuple(_present(layer, dict.fromkeys(tensors, 0))), numbers)
+    return Blocks(count, inputs, tuple(_present(layer, dict.fromkeys(tensors, 0))), numbers)
 
 
 def normalizes_across(layer: nn.Module) -> bool:
