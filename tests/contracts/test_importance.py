@@ -290,7 +290,6 @@ def test_the_same_again_and_by_the_seed(row: Row, name: str) -> None:
 def test_killed_and_gone_on_with(row: Row) -> None:
     network, groups, inputs, labels = built("residual")
     estimate = row.signal.start(network, groups, seed=3)
-    estimate.reset()
     estimate.add(step(network, inputs[:4], labels[:4]))
     state = copy.deepcopy(estimate.state_dict())
     estimate.add(step(network, inputs[4:], labels[4:]))
@@ -305,21 +304,6 @@ def test_killed_and_gone_on_with(row: Row) -> None:
     fewer = row.signal.start(network, Groups(groups.groups[:1], {}), seed=3)
     with pytest.raises(BadInput, match=r"groups of the state of \w+ must be \['stem'\]; got \['stem', 'inner'\]"):
         fewer.load_state_dict(state)
-
-
-@table
-def test_reset_forgets(row: Row) -> None:
-    network, groups, inputs, labels = built("residual")
-    expected = scores(row, network, groups, (inputs, labels))
-    estimate = row.signal.start(network, groups, seed=3)
-    estimate.add(step(network, 3 * inputs, labels))
-    step(network, 2 * inputs, labels)
-    estimate.reset()
-    estimate.add(step(network, inputs, labels))
-    if row.seeded:
-        assert not torch.equal(estimate.per_group()["stem"], expected["stem"])
-    else:
-        assert_same(estimate.per_group(), expected)
 
 
 def silence(network: nn.Module, group: Group, unit: int) -> None:

@@ -88,12 +88,6 @@ class Accumulated(ABC):
                 raise Diverged(f"{self.of} of group {name!r} became NaN or infinite. Lower learning_rate.")
         return found
 
-    def reset(self) -> None:
-        """Forget what was seen."""
-        self._sums, self._count = None, 0
-        self._called.clear()
-        self._forget()
-
     def remove(self) -> None:
         """Take the hooks away."""
         for hook in self._hooks:

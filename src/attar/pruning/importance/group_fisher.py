@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
@@ -28,8 +27,6 @@ class GroupFisher:
         Theis, Korshunova, Tejani, Huszar, *Faster gaze prediction with dense networks and Fisher pruning*, 2018,
         section 2.2. arXiv:1801.05787. The mask is here on all parts of a group of coupled channels at once.
     """
-
-    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""

@@ -13,15 +13,11 @@ from attar.pruning.group import Group, Groups
 
 @runtime_checkable
 class Importance(Protocol):
-    """A signal: a value with settings, which does nothing until it is started."""
+    """A signal: a value with settings, which does nothing until it is started.
 
-    @property
-    def estimates_loss(self) -> bool:
-        """Whether a score estimates by how much the loss rises, in its unit, so that costs can be added to it.
-
-        Other scores only rank units, and those of different groups need not be comparable.
-        """
-        ...
+    Fisher information and Taylor estimate by how much the loss rises, in its unit, so that a cost times beta can be
+    added to it. Other signals only rank units: those of different groups are compared all the same, as they are.
+    """
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Estimate:
         """Begin to estimate what the units of a network are worth.
@@ -64,10 +60,6 @@ class Estimate(Protocol):
             BadInput: If it needs data and has seen none.
             Diverged: If a score is NaN or infinite.
         """
-        ...
-
-    def reset(self) -> None:
-        """Forget what was seen."""
         ...
 
     def remove(self) -> None:

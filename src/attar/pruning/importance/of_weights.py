@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +39,6 @@ class Reading:
         """The score of each unit; see `Estimate.per_group`."""
         return {group.name: self._read(group).cpu() for group in self.groups}
 
-    def reset(self) -> None:
-        """Nothing, as nothing is kept."""
-
     def remove(self) -> None:
         """Nothing, as there are no hooks."""
 
@@ -69,7 +66,6 @@ class Magnitude:
     """
 
     norm: Literal[1, 2] = 2
-    estimates_loss: ClassVar[bool] = False
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Reading:
         """Find the weights; see `Importance.start`."""
@@ -95,8 +91,6 @@ class BatchNormScale:
         Liu, Li, Shen, Huang, Yan, Zhang, *Learning Efficient Convolutional Networks through Network Slimming*, 2017,
         section 3. arXiv:1708.06519
     """
-
-    estimates_loss: ClassVar[bool] = False
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Reading:
         """Find the factors; see `Importance.start`."""

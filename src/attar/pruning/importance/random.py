@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,7 @@ from attar.pruning.importance.importance import some
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """Uniform numbers from 0 up to 1, which follow from the seed, the name of the group, and how often it was reset."""
-
-    estimates_loss: ClassVar[bool] = False
+    """Uniform numbers from 0 up to 1, which follow from the seed, the name of the group, and how many units it has."""
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> Drawn:
         """Draw nothing yet; see `Importance.start`."""
@@ -30,7 +28,7 @@ class Drawn:
     """The numbers drawn for some groups."""
 
     def __init__(self, groups: tuple[Group, ...], seed: int) -> None:
-        self.groups, self._seed, self._resets = groups, seed, 0
+        self.groups, self._seed = groups, seed
 
     def add(self, count: int) -> None:
         """Nothing, as data do not matter."""
@@ -39,24 +37,20 @@ class Drawn:
         """The score of each unit; see `Estimate.per_group`."""
         return {group.name: self._draws(group) for group in self.groups}
 
-    def reset(self) -> None:
-        """Draw others from now on."""
-        self._resets += 1
-
     def remove(self) -> None:
         """Nothing, as there are no hooks."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Which groups it is of, and how often it was reset."""
-        return {"groups": names(self.groups), "resets": self._resets}
+        """Which groups it is of."""
+        return {"groups": names(self.groups)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; see `Estimate.load_state_dict`."""
+        """See that a state is of the same groups."""
         check_names(state.get("groups"), self.groups, "random")
-        self._resets = state["resets"]
 
     def _draws(self, group: Group) -> Tensor:
-        # By the name, so that a group is drawn alike whichever others there are.
-        text = f"{self._seed}/{self._resets}/{group.name}".encode()
+        # By the name, so that a group is drawn alike whichever others there are; by its units, so that it is drawn anew
+        # after a removal.
+        text = f"{self._seed}/{group.units}/{group.name}".encode()
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text).digest()[:7], "big"))
         return torch.rand(group.units, dtype=torch.float64, generator=generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
@@ -25,8 +24,6 @@ class Taylor:
         Molchanov, Tyree, Karras, Aila, Kautz, *Pruning Convolutional Neural Networks for Resource Efficient Inference*,
         2017, equation 8. arXiv:1611.06440
     """
-
-    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> MaskDerivatives:
         """Put hooks on a network; see `Importance.start`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,6 @@ class WeightFisher:
         Theis, Korshunova, Tejani, Huszar, *Faster gaze prediction with dense networks and Fisher pruning*, 2018,
         section 2.2, for single weights. arXiv:1801.05787
     """
-
-    estimates_loss: ClassVar[bool] = True
 
     def start(self, network: nn.Module, groups: Groups, *, seed: int = 0) -> WeightDerivatives:
         """Put hooks on a network; see `Importance.start`."""
