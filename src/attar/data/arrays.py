@@ -14,12 +14,14 @@ from attar.data.split import Dataset
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
 from attar.errors import Words, must
+from attar.network.defaults import with_library_defaults
 from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
 
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
 
 
+@with_library_defaults
 def from_arrays(
     name: object,
     arrays: object = None,

@@ -28,6 +28,7 @@ from attar.data.split import Split as Split
 from attar.data.stratify import stratified
 from attar.data.truth import known_task, refused_classes
 from attar.errors import BadInput, NothingMatched, must, near
+from attar.network.defaults import with_library_defaults
 from attar.network.references import call
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
@@ -39,6 +40,7 @@ _LIMIT = -3
 """Stream of the draw that makes a data set smaller."""
 
 
+@with_library_defaults
 def load(
     name: str | Path,
     *,

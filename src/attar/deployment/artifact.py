@@ -243,12 +243,13 @@ class Artifact:
             remedy = "Call the artifact itself: it gives the values"
             raise must("the artifact", "predict_proba", "a classifier", Words("a regression"), remedy)
         logits = self(inputs, **named)
-        if kind == "log_odds":
-            sigmoids: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
-            return sigmoids
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
-        return probabilities
+        with np.errstate(under="ignore"):  # whatever the caller has set: what is no more than 0 is 0
+            if kind == "log_odds":
+                sigmoids: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
+                return sigmoids
+            raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
+            return probabilities
 
     def predict_classes(self, inputs: Any = None, **named: Any) -> list[str]:
         """The name of the most probable class of each input.

@@ -26,6 +26,7 @@ from attar.deployment.manifest import FORMAT, MANIFEST, described
 from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError, refused, telling
 from attar.errors import AttarError, BadInput, CorruptFile, must
+from attar.network.defaults import with_library_defaults
 from attar.network.spec import Spec
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
@@ -42,6 +43,7 @@ _CHECKED_ROWS = 256
 """How many calibration rows a deployment is run on before it counts as written."""
 
 
+@with_library_defaults
 def deploy(
     student: nn.Module | Prepared,
     candidate: Candidate | str,
@@ -219,6 +221,11 @@ def _check_student(student: object) -> None:
         hint = "Pass the network itself, such as fit(...).model"
         raise must("student", "deploy", "a torch.nn.Module", type(student).__name__, hint)
     for name, weight in student.named_parameters():
+        if weight.is_meta:
+            raise BadInput(
+                f"{type(student).__name__} has no numbers in {name!r}, which is on the device 'meta'. Load its weights "
+                "before it is deployed."
+            )
         if is_lazy(weight):
             raise BadInput(
                 f"{type(student).__name__} has no weights yet in {name!r}, as its lazy layers have seen no input. "

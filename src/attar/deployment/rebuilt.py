@@ -14,6 +14,7 @@ from attar.deployment.weight_files import PACKED
 from attar.errors import CorruptFile, must
 from attar.models.rebuild import edits_from_json, spec_from_json
 from attar.network.copying import copied
+from attar.network.defaults import with_library_defaults
 from attar.network.fitting import build_to_fit
 from attar.network.float32 import number_types
 from attar.network.weights import fill, read_tensors
@@ -21,6 +22,7 @@ from attar.network.weights import fill, read_tensors
 _OTHER_FLOATS = {torch.float16, torch.bfloat16, torch.float64}
 
 
+@with_library_defaults
 def network_of(
     folder: Path, document: Mapping[str, Any], given: nn.Module | None, allow: Collection[str] = ("attar",)
 ) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +40,9 @@ def open_torch(module: nn.Module, threads: int = 1, *, own: bool = False) -> Run
             network, rows = layout.of(given)
             if numbers is not None and rows.is_floating_point():
                 rows = rows.to(numbers)
-            with torch.inference_mode():
+            # Whatever the caller casts for networks of its own.
+            cast = torch.is_autocast_enabled("cpu")
+            with torch.inference_mode(), torch.autocast("cpu", enabled=False) if cast else nullcontext():
                 output = output_of(ask(network, rows), name).float()
                 logits: Array = (output.clone() if output.data_ptr() == given.data_ptr() else output).numpy()
                 return logits

@@ -43,6 +43,7 @@ from attar.estimators.rows import (
 )
 from attar.estimators.tags import mimicked
 from attar.estimators.truth import numbered, truth_of
+from attar.network.defaults import with_library_defaults
 from attar.network.evaluating import evaluating
 from attar.tables.columns import Columns
 from attar.tables.rows import by_name
@@ -165,6 +166,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
+    @with_library_defaults
     def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Mimic:
         """Train the network.
 
@@ -322,6 +324,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         matrix = self.columns_.encode(self._table(X, reset=False), unseen=self.unseen)
         return self._outputs(matrix)
 
+    @with_library_defaults
     def _outputs(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Logits or values of encoded rows, float64.
 

@@ -24,6 +24,7 @@ from scipy.special import bdtr  # type: ignore[import-untyped]
 from attar.deployment.backends.backend import Inputs, Runner
 from attar.errors import must, near
 from attar.formatting import milliseconds, times
+from attar.network.defaults import with_library_defaults
 
 FEWEST_ROUNDS = 6
 """The fewest rounds that give the median a distribution-free 95% interval: 1 - 2 * 0.5**6 = 96.9%."""
@@ -133,6 +134,7 @@ class Race:
         return "\n".join(f"{name:<{width}}  {latency}" for name, latency in self.latencies.items())
 
 
+@with_library_defaults
 def race(
     runners: Mapping[str, Runner],
     example: Inputs,

@@ -30,6 +30,7 @@ from attar.evidence.memory import peak_memory
 from attar.formatting import count, milliseconds, percent, significant, size
 from attar.network.consistency import check_consistent
 from attar.network.cost import cost
+from attar.network.defaults import with_library_defaults
 from attar.network.evaluating import evaluating
 from attar.tasks.known import AnyQuality
 from attar.tasks.task import Quality, Task
@@ -246,6 +247,7 @@ def predict_all(
     return np.concatenate(batches)
 
 
+@with_library_defaults
 def measure(
     model: Artifact | nn.Module | Runner,
     split: Split,

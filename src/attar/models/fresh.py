@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from attar.models.model import Model
+from attar.network.defaults import with_library_defaults
 from attar.network.scaled_outputs import ScaleOutputs, scaled_to
 from attar.network.spec import Spec
 
 
+@with_library_defaults
 def fresh(spec: Spec, seed: int, values: Tensor | None = None) -> Model:
     """An untrained model, its first weights drawn from a seed; the caller's random state stays as it is.
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from attar.errors import BadInput, must, near
+from attar.network.defaults import with_library_defaults
 from attar.network.fitting import build_to_fit
 from attar.network.references import ARCHITECTURES, check_architecture, within
 from attar.network.scaled_outputs import ScaleOutputs
@@ -87,6 +88,7 @@ def _edit(document: Any) -> Edit:
     return edit
 
 
+@with_library_defaults
 def rebuild(spec: Spec, path: Path, weights: Mapping[str, Tensor] | None = None, seed: int = 0) -> nn.Module:
     """The network of a spec with its edits, filled with weights, in eval mode.
 

@@ -18,6 +18,7 @@ from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.document import EVIDENCE, EvidenceDocument
 from attar.evidence.machine import machine
+from attar.network.defaults import with_library_defaults
 from attar.outcome import Outcome
 from attar.processes import alone, barrier, rank
 from attar.recipes.contenders import deploy_candidates, measure
@@ -77,6 +78,7 @@ class Run:
         return f"{headline(self.evidence)} {reason(self.evidence)} Report: {self.report}"
 
 
+@with_library_defaults
 def compress(
     recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,
@@ -140,6 +142,7 @@ def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[
     return evidence
 
 
+@with_library_defaults
 def label(
     recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,

@@ -15,6 +15,7 @@ from attar.data.datasets import Dataset
 from attar.deployment.candidates import candidates
 from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
+from attar.network.defaults import with_library_defaults
 from attar.pipeline.nodes import Nodes
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.context import Context, data_of, with_threads
@@ -128,6 +129,7 @@ class Plan:
         )
 
 
+@with_library_defaults
 def plan(
     recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,

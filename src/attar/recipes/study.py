@@ -19,6 +19,7 @@ from attar.errors import BadInput, must, near, rule_of
 from attar.evidence.compare import spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
+from attar.network.defaults import with_library_defaults
 from attar.pipeline.trained import Trained
 from attar.recipes.compress import compress
 from attar.recipes.context import Context
@@ -87,6 +88,7 @@ def read_study(path: str | Path) -> Study:
         raise BadInput(f"{path}: {key} {rule_of(first)}. Correct that place.") from error
 
 
+@with_library_defaults
 def study(
     asked: Study,
     out: Path | str | None = None,

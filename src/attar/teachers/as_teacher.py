@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, must, shown
+from attar.network.defaults import with_library_defaults
 from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
@@ -24,6 +25,7 @@ from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
 
+@with_library_defaults
 def as_teacher(
     given: object,
     *,

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must
 from attar.network.copying import copied
+from attar.network.defaults import with_library_defaults
 from attar.network.layout import lay_out_
 from attar.network.weights import digest
 from attar.training.batch import Batch, Source
@@ -36,6 +37,7 @@ from attar.training.settings import MakeOptimizer, Training, make_schedule, sett
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
 
+@with_library_defaults
 def fit(
     student: nn.Module,
     objective: Objective,

@@ -63,8 +63,14 @@ def prepared(network: nn.Module, data: Source, of: str) -> nn.Module:
         of: What errors call it: the student, or the teacher.
 
     Raises:
-        BadInput: If weights that are to learn have 16 bits and the network does not run in float32.
+        BadInput: If weights hold no numbers, or such that are to learn have 16 bits and the network does not run in
+            float32.
     """
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        raise BadInput(
+            f"{of} has weights on the device 'meta', which hold no numbers. Build it on the CPU, or load its weights, "
+            "before it is trained."
+        )
     network = taking_one(copied(network))
     lazy = any(is_lazy(tensor) for tensor in network.parameters())
     if not (lazy or number_types(network)):

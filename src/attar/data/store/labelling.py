@@ -15,11 +15,13 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.targets import Targets
 from attar.data.views import UNCHANGED, Views
 from attar.errors import BadInput, Words, must
+from attar.network.defaults import with_library_defaults
 from attar.teachers.teacher import Teacher, ask, called, check_target, named, target_of
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
 
 
+@with_library_defaults
 def label(
     teacher: Teacher,
     split: Split,
