@@ -52,11 +52,11 @@ OURS = ("beta 0", "beta", "beta*", "knapsack")
 
 TARGETS = (0.3, 0.1)
 AIM = 0.002
-TRAINING = Training(epochs=4, batch_size=64, learning_rate=0.02, weight_decay=5e-4, schedule="cosine")
+TRAINING = Training(epochs=16, batch_size=64, learning_rate=0.05, weight_decay=5e-4, schedule="cosine")
 OBJECTIVE = Objective(
     {"soft": Term(loss=SoftTargets(temperature=4.0), weight=0.5), "hard": Term(loss=HardLabels(), weight=0.5)}
 )
-STEP: dict[str, Any] = {"until": 0.5, "every": 10}
+STEP: dict[str, Any] = {"until": 0.25, "every": 10}
 
 WHAT = (
     "Error on Fashion-MNIST's test images of LeNet-5 (20, 50 and 500 units, trained for 6 epochs on 10,000 "
