@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -245,7 +246,7 @@ def test_an_example_that_the_student_does_not_take_is_told() -> None:
 
 
 def test_what_is_no_network_is_told(tmp_path: Path) -> None:
-    bare = getattr(deploy, "__wrapped__", deploy)
+    bare = inspect.unwrap(deploy)
     with pytest.raises(
         BadInput, match=r"student of deploy must be a torch.nn.Module; got 'str'\. Pass the network itself"
     ):
@@ -277,7 +278,7 @@ def test_what_may_have_been_meant_by_a_path_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_types_are_told(wrong: dict[str, object], reported: str, tmp_path: Path) -> None:
-    bare = getattr(deploy, "__wrapped__", deploy)
+    bare = inspect.unwrap(deploy)
     with pytest.raises(BadInput, match=reported):
         bare(
             Does(),
