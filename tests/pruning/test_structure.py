@@ -71,12 +71,6 @@ def test_what_is_not_named_is_kept_whole():
     assert STRUCTURE.macs().total({}) == STRUCTURE.macs().total({"0": 4, "4": 6}) == cost(small(), EXAMPLE).macs
 
 
-def test_matrices_of_few_bits_have_fewer_bytes_and_vectors_do_not():
-    vectors = 4 + 4 + 4 + 6 + 3
-    rest = STRUCTURE.parameters().total({}) - vectors
-    assert STRUCTURE.bytes(bits=4).total({}) == rest / 2 + 4 * vectors
-
-
 @given(first=st.integers(0, 4), second=st.integers(0, 6), now=st.integers(1, 4))
 def test_a_curve_has_the_differences_of_totals(first: int, second: int, now: int):
     for one in costs(STRUCTURE).values():

@@ -48,8 +48,11 @@ _COLORS = 8
 """Colors of series that the page has."""
 
 
-_NOISE = 0.02
-"""A measured cost may be so much above what was asked for."""
+_NOISE: Mapping[What, float] = {"latency": 0.02}
+"""By which share of itself a cost that is measured may be above what was asked for; those that are counted may not."""
+
+_ROUNDING = 1e-9
+"""A counted cost may be off by so much of itself."""
 
 _SIGNS = Legend(
     [
@@ -101,7 +104,8 @@ def prune_warnings(facts: Mapping[str, Any]) -> list[str]:
     found = []
     if facts.get("rounds") is not None and not facts["course"]:
         found.append(f"Nothing could go: {_why_nothing(facts)}. The network is as it was.")
-    if facts["target"] is not None and facts["cost"] > (1 + _NOISE) * facts["target"]:
+    margin = _NOISE.get(facts["what"], _ROUNDING)
+    if facts["target"] is not None and facts["cost"] > (1 + margin) * facts["target"]:
         found.append(_missed(facts))
     return found
 

@@ -99,7 +99,7 @@ class Round:
     accepted: bool
 
 
-class Kept:
+class FinishedRounds:
     """Finished rounds in a folder, by which a step that was killed goes on."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -164,7 +164,7 @@ def in_rounds(
     cost: Callable[[Pruned], float],
     recall: Callable[[Pruned], None],
     least: Callable[[], float],
-    kept: Kept,
+    finished: FinishedRounds,
     most: int,
 ) -> tuple[Pruned, list[Round]]:
     """As much removed as the quality allows.
@@ -179,7 +179,7 @@ def in_rounds(
         cost: Of a network, as far as that is known when it is asked.
         recall: Takes up what a training learned of costs.
         least: The lowest cost that can be reached.
-        kept: Rounds that are finished.
+        finished: Rounds that need not be done again.
         most: Rounds at most.
 
     Returns:
@@ -196,7 +196,7 @@ def in_rounds(
         def work(place: Path | None, at_first: Pruned = at_first, goal: float = goal) -> Pruned:
             return train(at_first, goal, place)
 
-        done = kept.once(len(rounds) + 1, at_first.network, work)
+        done = finished.once(len(rounds) + 1, at_first.network, work)
         recall(done)
         tried = at_first.followed_by(done)
         reached = cost(tried)

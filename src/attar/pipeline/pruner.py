@@ -95,39 +95,6 @@ class Costs(Protocol):
         ...
 
 
-class RemainingCosts:
-    """The costs of a network some of whose units are gone already, as costs of what is left of it."""
-
-    def __init__(self, costs: Costs, kept: Kept) -> None:
-        """Of the network that keeps so many units, by the costs of the whole one."""
-        self._costs, self._kept = costs, dict(kept)
-
-    @property
-    def cost(self) -> Cost:
-        """Of what is left."""
-        return Remaining(self._costs.cost, self._kept)
-
-    def total(self, kept: Kept) -> float:
-        """The cost where groups keep less than they have now."""
-        return self._costs.total({**self._kept, **kept})
-
-    def agreed(self, work: Callable[[], Any]) -> Any:
-        """As the costs of the whole network do."""
-        return self._costs.agreed(work)
-
-    def look(self, network: nn.Module, kept: Kept) -> None:
-        """Learn from the network as it is now."""
-        self._costs.look(network, {**self._kept, **kept})
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was learned, as plain values."""
-        return self._costs.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it up again."""
-        self._costs.load_state_dict(state)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """When units go, and to which cost.
@@ -183,6 +150,7 @@ class Pruner(Callback):
         select: Select,
         plan: Plan,
         *,
+        before: Kept | None = None,
         emptied: Collection[str] = (),
         seed: int = 0,
     ) -> None:
@@ -191,14 +159,15 @@ class Pruner(Callback):
         Args:
             groups: What can be removed from the network that is trained.
             importance: By what units are judged; signals that need data add up over the steps since a removal.
-            costs: Of the network.
+            costs: Of the network, or of the one that it comes from; see ``before``.
             select: What goes next.
             plan: When, and to which cost.
+            before: How many units the network keeps of those that ``costs`` knows; None for all.
             emptied: Groups that may lose all their units.
             seed: Of what the signal draws.
         """
         self.importance, self.costs, self.select, self.plan, self.seed = importance, costs, select, plan, seed
-        self._first, self.emptied = groups, frozenset(emptied)
+        self._first, self._before, self.emptied = groups, dict(before or {}), frozenset(emptied)
         self._begin()
 
     def _begin(self) -> None:
@@ -213,9 +182,9 @@ class Pruner(Callback):
 
     @property
     def kept(self) -> dict[str, int]:
-        """How many units each group has left."""
+        """How many units each group has left, of all that the costs know."""
         left = {group.name: group.units for group in self.groups.groups}
-        return {group.name: left.get(group.name, 0) for group in self._first.groups}
+        return {**self._before, **{group.name: left.get(group.name, 0) for group in self._first.groups}}
 
     @property
     def target(self) -> float:

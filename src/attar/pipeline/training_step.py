@@ -83,6 +83,10 @@ class TrainingStep(Step):
         terms = dict(labels_alone(self.terms, tools.dataset.task).terms)
         return self.model_copy(update={"objective": terms, "training": training})
 
+    def steps_per_epoch(self, tools: Tools) -> int:
+        """Optimizer steps of one epoch of the training."""
+        return math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
+
     def fitted(
         self,
         module: nn.Module,

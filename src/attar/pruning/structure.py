@@ -32,14 +32,12 @@ class Structure:
     """What of a network gets smaller with which group.
 
     Attributes:
-        units: Of each group.
         weights: For each parameter, by its name, the axes of it.
         work: Multiply-adds of one example.
         layers: Calls of layers that multiply by weights, in the order in which they happen.
         given: Numbers that layers with weights give for one example.
     """
 
-    units: dict[str, int]
     weights: dict[str, tuple[Axis, ...]]
     work: tuple[Product, ...]
     layers: tuple[Layer, ...]
@@ -74,15 +72,15 @@ class Structure:
             for layer in layers
         )
         weights = {_unparametrized(name): axes[_unparametrized(name)] for name, _ in network.named_parameters()}
-        return cls({one.name: one.units for one in groups.groups}, weights, work, layers, given)
+        return cls(weights, work, layers, given)
 
     def parameters(self) -> Products:
         """Numbers that training sets; one that several layers share counts once."""
         return Products(Product(1, axes) for axes in self.weights.values())
 
-    def bytes(self, bits: int = 32) -> Products:
-        """Bytes of the parameters: weights of so many bits a number, vectors such as biases of 32."""
-        return Products(Product((bits if len(axes) > 1 else 32) / 8, axes) for axes in self.weights.values())
+    def bytes(self) -> Products:
+        """Bytes of the parameters, in float32."""
+        return Products(Product(4, axes) for axes in self.weights.values())
 
     def macs(self) -> Products:
         """Multiply-adds of one example, as `attar.network.cost` counts them."""

@@ -24,8 +24,8 @@ from attar.network.spec import Spec
 from attar.pipeline.costs import FILE, Counted, Measured, costs_of
 from attar.pipeline.prune_panels import prune_panels, prune_warnings, shown_cost
 from attar.pipeline.prune_target import PruneTarget
-from attar.pipeline.pruned import FOLDER, Kept, Pruned, Round, in_rounds
-from attar.pipeline.pruner import Plan, Pruner, RemainingCosts, Select
+from attar.pipeline.pruned import FOLDER, FinishedRounds, Pruned, Round, in_rounds
+from attar.pipeline.pruner import Plan, Pruner
 from attar.pipeline.scored import Judged, figure_of
 from attar.pipeline.section import Fraction, Number
 from attar.pipeline.step import ByLoss, Result, Tools
@@ -229,18 +229,17 @@ class Prune(TrainingStep):
             target: The cost to come down to.
             tools: With the folder for a checkpoint.
         """
-        network, groups = before.network, before.groups
-        known: Counted | Measured | RemainingCosts = before.costs
+        network, groups, kept = before.network, before.groups, dict[str, int]()
         if at_first is not None:
-            network, groups = at_first.network, at_first.left(groups)
-            known = RemainingCosts(known, before.kept(at_first))
-        steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
+            network, groups, kept = at_first.network, at_first.left(groups), before.kept(at_first)
+        last = max(1, int(self.until * self.steps_per_epoch(tools) * self.settings.epochs))
         pruner = Pruner(
             groups,
             IMPORTANCE[self.importance],
-            known,
-            knapsack if self.select == "knapsack" else _greedy(self.beta),
-            Plan.gradual(known.total({}), target, last=max(1, int(self.until * steps)), every=self.every),
+            before.costs,
+            knapsack if self.select == "knapsack" else partial(greedy, beta=self.beta),
+            Plan.gradual(before.costs.total(kept), target, last=last, every=self.every),
+            before=kept,
             emptied=before.emptied,
             seed=tools.run_seed,
         )
@@ -276,7 +275,7 @@ class Prune(TrainingStep):
             cost=before.cost,
             recall=lambda done: before.costs.load_state_dict(done.costs),
             least=lambda: before.least,
-            kept=Kept(tools.folder),
+            finished=FinishedRounds(tools.folder),
             most=self.to.most_rounds,
         )
 
@@ -303,7 +302,7 @@ class Prune(TrainingStep):
         self, before: _Before, pruned: Pruned, rounds: list[Round], score: float, tools: Tools
     ) -> dict[str, Any]:
         kept, judged = before.kept(pruned), Judged.by(tools)
-        per_epoch = math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
+        per_epoch = self.steps_per_epoch(tools)
         facts: dict[str, Any] = {
             "what": self.to.what,
             "full": before.full,
@@ -353,7 +352,3 @@ class Prune(TrainingStep):
                 {"group": name, "figures": [figure_of(tools, one) for one in its]} for name, its in scores.items()
             ],
         }
-
-
-def _greedy(beta: float | Literal["auto"]) -> Select:
-    return partial(greedy, beta=beta)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,8 +59,7 @@ class Sparsify(TrainingStep):
         """Train a copy of the model, of which weights go meanwhile."""
         self._check(model.module)
         before = tools.score(copied(model.module))
-        steps = self.settings.epochs * math.ceil(len(tools.transfer_set()) / self.settings.batch_size)
-        last = max(1, int(self.until * steps))
+        last = max(1, int(self.until * self.steps_per_epoch(tools) * self.settings.epochs))
         plan = Plan.gradual(1.0, 1 - self.sparsity, last=last, every=self.every)
         sparsifier = Sparsifier(plan, self.over, self.skip)
         fitted = self.fitted(model.module, tools, callbacks=[sparsifier])
