@@ -163,6 +163,22 @@ def test_work_outside_of_layers_is_counted_once(
     assert names.count("attention.out_proj") == (build is Crossing)
 
 
+def test_what_transposed_convolutions_and_embeddings_give_counts_among_activations():
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.ConvTranspose2d(4, 6, 2, stride=2),
+        nn.ConvTranspose2d(6, 4, 3, groups=2),
+        nn.Conv2d(4, 2, 3, padding="same"),
+    )
+    made = Structure.of(network, find_groups(network, EXAMPLE), EXAMPLE)
+    assert made.activations().total({}) == 4 * (4 * 16 + 6 * 64 + 4 * 100 + 2 * 100)
+    assert made.activations().total({"0": 3, "1": 1}) == 4 * (3 * 16 + 3 * 64 + 2 * 100 + 2 * 100)
+    embedding = nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 2))
+    ids = torch.zeros(1, 5, dtype=torch.int64)
+    made = Structure.of(embedding, find_groups(embedding, ids), ids)
+    assert made.activations().total({"0": 2}) == 4 * (2 * 5 + 2 * 5)
+
+
 def test_a_weight_that_is_computed_from_others_stays():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from attar.network.copying import copied
 from attar.network.cost import cost as count_cost
@@ -23,6 +24,7 @@ from attar.network.forward import forward
 from attar.pruning.cost import Axis, Cost, Product, Products
 from attar.pruning.edit import prune
 from attar.pruning.group import Groups
+from attar.pruning.influence import tensors
 from attar.pruning.latency import Latency, Layer, LayerShape, LayerTime, NetworkTime, Operator
 from attar.pruning.layers import ends
 
@@ -66,11 +68,8 @@ class Structure:
         with evaluating(network), _watched(network) as calls:
             forward(network, example)
         work = tuple(_work(network, groups, example, counted.by_layer, axes, calls))
-        layers = tuple(layer for name, module, size in calls for layer in _layers(name, module, size, axes, calls))
-        given = tuple(
-            Product(prod(_size_after(layer.shape)), (layer.outputs,))  # one number a position and channel
-            for layer in layers
-        )
+        layers = tuple(layer for call in calls for layer in _layers(call, axes, calls))
+        given = tuple(product for call in calls for product in _given(call, axes, calls))
         weights = {_unparametrized(name): axes[_unparametrized(name)] for name, _ in network.named_parameters()}
         return cls(weights, work, layers, given)
 
@@ -110,8 +109,21 @@ def _shares(groups: Groups) -> dict[tuple[str, int], tuple[tuple[str, int, float
     return {place: tuple(shares) for place, shares in found.items()}
 
 
-Call = tuple[str, nn.Module, tuple[int, ...]]
-"""Name, module, and shape of its first input."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a layer with weights.
+
+    Attributes:
+        name: Of the module.
+        module: The module.
+        size: Shape of its first input.
+        gives: Shape of its output, the first where it has several.
+    """
+
+    name: str
+    module: nn.Module
+    size: tuple[int, ...]
+    gives: tuple[int, ...]
 
 
 @contextmanager
@@ -120,17 +132,17 @@ def _watched(network: nn.Module) -> Iterator[list[Call]]:
     calls: list[Call] = []
 
     def hook(name: str) -> Callable[..., None]:
-        def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-            given = next((one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)), None)
-            if given is not None:
-                calls.append((name, module, tuple(given.shape)))
+        def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: object) -> None:
+            taken, gives = tensors((args, kwargs)), tensors(output)
+            if taken and gives:
+                calls.append(Call(name, module, tuple(taken[0].shape), tuple(gives[0].shape)))
 
         return note
 
     with ExitStack() as stack:
         for name, module in network.named_modules():
-            if isinstance(module, _Convolution | nn.Linear | nn.MultiheadAttention):
-                handle = module.register_forward_pre_hook(hook(name), with_kwargs=True)
+            if ends(module) is not None or isinstance(module, _ConvNd | nn.MultiheadAttention):
+                handle = module.register_forward_hook(hook(name), with_kwargs=True)
                 stack.callback(handle.remove)
         yield calls
 
@@ -196,7 +208,7 @@ def _attention_work(
 ) -> Iterator[Product]:
     """Projections by their weights; the rest, products of queries, keys and values, by what these have."""
     weights = [axes[one] for one in _projections(name, axes, calls)]
-    tokens = sum(prod(size[:-1]) for called, _, size in calls if called == name)
+    tokens = sum(prod(call.size[:-1]) for call in calls if call.name == name)
     numbers = sum(prod(axis.length for axis in one) for one in weights)
     for one in weights:
         yield Product(min(tokens, macs / numbers), one)
@@ -211,27 +223,42 @@ def _projections(name: str, axes: Mapping[str, tuple[Axis, ...]], calls: Sequenc
     start = f"{name}." if name else ""
     last = f"{start}out_proj"
     every = [one for one in axes if one.startswith(start) and len(axes[one]) > 1]
-    return [one for one in every if one != f"{last}.weight" or all(called != last for called, _, _ in calls)]
+    return [one for one in every if one != f"{last}.weight" or all(call.name != last for call in calls)]
 
 
-def _layers(
-    name: str,
-    module: nn.Module,
-    size: tuple[int, ...],
-    axes: Mapping[str, tuple[Axis, ...]],
-    calls: Sequence[Call],
-) -> list[Layer]:
-    """What is multiplied by weights in one call of a module."""
+def _weight(call: Call, axes: Mapping[str, tuple[Axis, ...]]) -> tuple[Axis, ...]:
+    """The axes of a layer's weight, also where it is computed from other numbers and no parameter."""
+    assert isinstance(call.module.weight, Tensor), "a layer with weights"
+    computed = tuple(Axis(length) for length in call.module.weight.shape)
+    return axes.get(f"{call.name}.weight" if call.name else "weight", computed)
+
+
+def _given(call: Call, axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]) -> list[Product]:
+    """What one call gives: one number a position and channel."""
+    module = call.module
+    if isinstance(module, nn.MultiheadAttention):
+        return [Product(prod(call.size[:-1]), axes[one][:1]) for one in _projections(call.name, axes, calls)]
+    weight = _weight(call, axes)
+    outputs = weight[0]
+    if isinstance(module, _ConvNd) and module.transposed:
+        outputs = weight[1] if module.groups == 1 else weight[0].scaled(module.out_channels)
+    elif isinstance(module, nn.Embedding):
+        outputs = weight[1]
+    return [Product(prod(call.gives) // outputs.length, (outputs,))]
+
+
+def _layers(call: Call, axes: Mapping[str, tuple[Axis, ...]], calls: Sequence[Call]) -> list[Layer]:
+    """What is multiplied by weights in one call of a module, as far as layers of its kind can be timed alone."""
+    name, module, size = call.name, call.module, call.size
     if isinstance(module, nn.MultiheadAttention):
         tokens = (prod(size[:-1]),)
         return [_linear(name, "MatMul", tokens, axes[one]) for one in _projections(name, axes, calls)]
-    assert isinstance(module.weight, Tensor), "a layer with weights"
-    computed = tuple(Axis(length) for length in module.weight.shape)  # from other numbers, where it is no parameter
-    weight = axes.get(f"{name}.weight" if name else "weight", computed)
+    if not isinstance(module, _Convolution | nn.Linear):
+        return []
+    weight = _weight(call, axes)
     if isinstance(module, nn.Linear):
         rows = size[1:-1]
         return [_linear(name, "MatMul" if rows else "Gemm", rows, weight)]
-    assert isinstance(module, _Convolution)
     groups, inputs = module.groups, weight[1]
     if groups > 1:
         depthwise = weight[1].length == 1
@@ -260,14 +287,6 @@ def _linear(name: str, operator: Operator, size: tuple[int, ...], weight: tuple[
     outputs, inputs = weight
     shape = LayerShape(operator, size, (), (), (), (), 1, inputs.length, outputs.length)
     return Layer(name, shape, inputs, outputs)
-
-
-def _size_after(shape: LayerShape) -> tuple[int, ...]:
-    """Positions that a layer gives for one example."""
-    if shape.operator != "Conv":
-        return shape.size
-    sides = zip(shape.size, shape.kernel, shape.stride, shape.padding, shape.dilation, strict=True)
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)
 
 
 def costs(structure: Structure) -> dict[str, Cost]:
