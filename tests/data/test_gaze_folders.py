@@ -104,7 +104,7 @@ def test_without_a_size_images_are_48_by_64_and_sizes_are_for_these_folders_alon
     with pytest.raises(BadInput, match=r"^size of load must be for the folders of MIT1003, CAT2000 and SALICON alone"):
         load("digits", size=SIZE)
     with pytest.raises(BadInput, match=r"^size of a task of gaze must be height and width of densities"):
-        load(tmp_path / "data", size=(1, 1))
+        load(tmp_path / "data", size=[1, 1])
 
 
 def remove(pattern: str) -> Callable[[Path], None]:

@@ -57,7 +57,7 @@ def load(
     encoding: str | None = None,
     decimal: Decimal | None = None,
     max_bytes: int | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """The data set of a name, a file, a folder or a function.
@@ -183,7 +183,10 @@ def _unknown(name: str | Path) -> BadInput:
             existing(path, "data")
         except BadInput as error:
             return error
-    rule = f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, or 'package.module:function'"
+    rule = (
+        f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, the folder of MIT1003, CAT2000 or "
+        "SALICON, or 'package.module:function'"
+    )
     return must("name", "load", rule, printable(text), near(text[:200], names))
 
 

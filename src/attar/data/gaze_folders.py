@@ -67,7 +67,7 @@ def is_gaze_folder(folder: Path) -> bool:
 def load_gaze(
     folder: str | Path,
     *,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -97,7 +97,8 @@ def load_gaze(
     if layout is None:
         names = ", ".join(f"{one.name} ({' or '.join(one.signs)})" for one in _LAYOUTS)
         raise must("folder", "load_gaze", f"one of {names}", printable(place), "Check the path")
-    task = Gaze(SIZE if size is None else size)
+    asked: Any = SIZE if size is None else tuple(size)
+    task = Gaze(asked)
     most = allowed(max_bytes)
     found = layout.read(place, most)
     count = sum(len(one.files) for one in found.values())

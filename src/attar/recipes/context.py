@@ -117,7 +117,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         encoding=section.encoding,
         decimal=section.decimal,
         max_bytes=section.max_bytes,
-        size=None if section.size is None else (section.size[0], section.size[1]),
+        size=section.size,
         progress=progress,
     )
 
