@@ -1,10 +1,11 @@
 """Where people look: an ensemble of wide networks, a slim student of it, and this student pruned further and further.
 
-    ATTAR_PHOTOGRAPHS=/usr/share/backgrounds python benchmarks/gaze.py train    # a quarter of an hour
-    ATTAR_PHOTOGRAPHS=/usr/share/backgrounds python benchmarks/gaze.py race     # a minute, on quiet cores
+    python benchmarks/gaze.py train    # a quarter of an hour
+    python benchmarks/gaze.py race     # two minutes, on quiet cores
 
 What is there already is not trained again. The observers are simulated, over photographs of Debian's packages, or over
-generated images (--generated).
+generated images (--generated). The photographs are looked for in /usr/share/backgrounds or $ATTAR_PHOTOGRAPHS, more for
+the test beside that folder, in wallpapers and palapeli: packages plasma-workspace-wallpapers and palapeli-data.
 """
 
 from __future__ import annotations
@@ -28,8 +29,18 @@ from state_claims import claim
 from torch import nn
 
 from attar.data.datasets import shrink
-from attar.data.simulated_gaze import SIZE, TEST, generated, photographs, true_log_densities
-from attar.data.split import Dataset
+from attar.data.simulated_gaze import (
+    CROPS,
+    DEBIAN,
+    SIZE,
+    TEST,
+    crops,
+    generated,
+    observed,
+    photographs,
+    true_log_densities,
+)
+from attar.data.split import Dataset, Split
 from attar.data.store import label
 from attar.data.transfer_set import TransferSet
 from attar.data.views import Views
@@ -37,6 +48,7 @@ from attar.deployment.artifact import load
 from attar.deployment.deploy import deploy
 from attar.evidence.latency import race
 from attar.evidence.measure import labels_of, predict_all
+from attar.models.fresh import fresh
 from attar.models.model import Model, load_model, save_model
 from attar.network.architectures import gaze_network
 from attar.network.cost import cost
@@ -56,7 +68,11 @@ from attar.training.settings import Training
 
 MEMBERS = 3
 WIDE: dict[str, Any] = {"size": list(SIZE), "widths": [24, 48, 96], "depth": 2, "readout": [32]}
-SLIM: dict[str, Any] = {"size": list(SIZE), "widths": [16, 32, 64]}
+STUDENTS: dict[str, tuple[list[int], tuple[float, ...]]] = {
+    "student": ([16, 32, 64], (0.5, 0.25, 0.125)),
+    "wider student": ([24, 48, 96], (0.5,)),
+}
+"""Widths, and to which shares of its multiply-adds each is pruned."""
 VIEWS = Views(count=4, flip=True)
 TRAINING = Training(batch_size=32, optimizer="adam", schedule="one_cycle")
 TEACHER = replace(TRAINING, epochs=6, learning_rate=0.003)
@@ -67,8 +83,21 @@ BOTH = Objective(
     {"soft": Term(loss=SoftTargets(temperature=1.0), weight=0.9), "hard": Term(loss=Fixations(), weight=0.1)}
 )
 METRICS = ("information_gain", "auc", "nss", "kl", "sim")
-TARGETS = (0.25, 0.5, 0.125)
-"""Shares of the student's multiply-adds."""
+
+MORE = tuple(
+    place.format(name)
+    for place, names in {
+        "wallpapers/{}/contents/images/2560x1600.jpg": (
+            "BytheWater ColdRipple ColorfulCups DarkestHour EveningGlow FallenLeaf "
+            "Grey Kite OneStandsOut Path summer_1am"
+        ),
+        "palapeli/collection/{}.jpg": (
+            "castle-maintenon cincinnati-bridge citrus-fruits european-honey-bee panther-chameleon-female"
+        ),
+    }.items()
+    for name in names.split()
+)
+"""More photographs for the test: all of both packages, and none of their drawings."""
 
 TIMES, BITS, AREA = 10.0, -0.05, -0.005
 """Aims: times faster than the teacher, and bits and area under the curve more than it."""
@@ -80,7 +109,7 @@ WHAT = (
     "'truth', the best that there is. Teacher: the mean map of three wide networks, trained on the fixations. Student: "
     "a slim network that learns the teacher's maps (0.9) and the fixations (0.1); baseline: the same without the maps. "
     "Pruned: the student, trained on while units go by group Fisher until so much of its multiply-adds is left. Test "
-    "images are crops of a few photographs, so that scores are means of each photograph, then over the seeds of the "
+    "images are crops of 23 photographs, so that scores are means of each photograph, then over the seeds of the "
     "student, and intervals are Student's t over the photographs, of the difference to the teacher. Where images are "
     "generated, each stands for itself. There is one teacher for all seeds."
 )
@@ -144,27 +173,38 @@ def made(name: str, seed: int, step: Step, before: Model, tools: Tools, folder: 
 
 
 def train(seeds: Sequence[int], dataset: Dataset, folder: Path, epochs: int | None) -> None:
-    """The teacher, and for each seed a student, the student pruned, and a baseline: one kind after the other."""
+    """The teacher, and for each seed students, each of them pruned, and a baseline."""
     _, teacher = taught(dataset, folder, epochs)
     student, pruning = (replace(one, epochs=epochs or one.epochs) for one in (STUDENT, PRUNING))
-    fresh: dict[int, Model] = {}
-    by_seed: dict[int, Tools] = {}
-    for seed in seeds:
-        torch.manual_seed(seed)
-        spec = Spec("attar.network.architectures:gaze_network", SLIM)
-        fresh[seed] = Model(spec.build(), spec)
-        by_seed[seed] = Tools(
-            dataset=dataset, dataset_key=dataset.fingerprint(), views=VIEWS, seed=seed, run_seed=seed, teacher=teacher
-        )
-    distill = Distill().completed(BOTH, student)
-    students = {seed: made("student", seed, distill, fresh[seed], tools, folder) for seed, tools in by_seed.items()}
-    for share in TARGETS:
-        step = Prune.model_validate({"use": "prune", "to": {"macs": f"{share}x"}}).completed(BOTH, pruning)
-        for seed, tools in by_seed.items():
-            made(f"pruned to {share:g}x", seed, step, students[seed], tools, folder)
-    for seed, tools in by_seed.items():
-        alone = Distill().completed(LABELS, student)
-        made("baseline", seed, alone, fresh[seed], replace(tools, teacher=None), folder)
+    for name, (widths, targets) in STUDENTS.items():
+        spec = Spec("attar.network.architectures:gaze_network", {"size": list(SIZE), "widths": widths})
+        for seed in seeds:
+            tools = Tools(
+                dataset=dataset,
+                dataset_key=dataset.fingerprint(),
+                views=VIEWS,
+                seed=seed,
+                run_seed=seed,
+                teacher=teacher,
+            )
+            untrained = fresh(spec, seed)
+            whole = made(name, seed, Distill().completed(BOTH, student), untrained, tools, folder)
+            for share in targets:
+                step = Prune.model_validate({"use": "prune", "to": {"macs": f"{share}x"}}).completed(BOTH, pruning)
+                made(f"{name} pruned to {share:g}x", seed, step, whole, tools, folder)
+            if name == "student":
+                alone = Distill().completed(LABELS, student)
+                made("baseline", seed, alone, untrained, replace(tools, teacher=None), folder)
+
+
+def with_more(dataset: Dataset) -> Split:
+    """The test images and crops of more photographs, as many of each."""
+    root = Path(os.environ.get("ATTAR_PHOTOGRAPHS", DEBIAN)).resolve().parent
+    draw = np.random.default_rng(1)
+    images = np.concatenate([crops(root / one, CROPS["test"], draw) for one in MORE])
+    inputs = torch.cat([dataset.test.inputs, torch.from_numpy(images)])
+    labels = torch.cat([torch.from_numpy(labels_of(dataset.test)), torch.from_numpy(observed(images, 3))])
+    return Split(inputs, labels, torch.arange(len(inputs)), dataset.task)
 
 
 def race_all(dataset: Dataset, folder: Path, out: Path, seconds: float, photographed: bool) -> None:
@@ -172,11 +212,11 @@ def race_all(dataset: Dataset, folder: Path, out: Path, seconds: float, photogra
     places = {one.parent.name: one.parent for one in sorted(folder.glob("*/facts.json"))}
     facts = {key: json.loads((place / "facts.json").read_text()) for key, place in places.items()}
     runners = {key: load(place / "artifact").open(threads=1) for key, place in places.items()}
-    test = dataset.test
+    test = with_more(dataset) if photographed else dataset.test
     truth = labels_of(test)
     outputs: dict[str, NDArray[Any]] = {key: predict_all(runner, test) for key, runner in runners.items()}
     outputs["truth"] = true_log_densities(test.inputs.numpy())
-    clusters = len(TEST) if photographed else len(test)
+    clusters = len(TEST) + len(MORE) if photographed else len(test)
     metrics = dataset.task.metrics
     scores = {
         metric: {key: of_each(one, truth).reshape(clusters, -1).mean(axis=1) for key, one in outputs.items()}
@@ -184,7 +224,14 @@ def race_all(dataset: Dataset, folder: Path, out: Path, seconds: float, photogra
         if of_each is not None
     }
     times = race(runners, test.floats(slice(0, 1)).numpy(), 1, threads=1, seconds=seconds)
-    kinds = ("student", *(f"pruned to {share:g}x" for share in sorted(TARGETS, reverse=True)), "baseline")
+    kinds = [
+        *(
+            one
+            for name, (_, targets) in STUDENTS.items()
+            for one in (name, *(f"{name} pruned to {x:g}x" for x in targets))
+        ),
+        "baseline",
+    ]
     there = {one["name"] for one in facts.values() if "name" in one}
     names = ["teacher", *(one for one in kinds if one in there), "truth"]
     summary: dict[str, Any] = {}
@@ -204,9 +251,11 @@ def race_all(dataset: Dataset, folder: Path, out: Path, seconds: float, photogra
         summary[name] = row
         print(name, json.dumps({key: one for key, one in row.items() if key != "faster"}), flush=True)
     claims = []
-    for name in [one for one in names if one == "student" or one.startswith("pruned")]:
+    for name in [one for one in names if "student" in one]:
         row = summary[name]
         note = f"simulated observers; {row['seeds']} seeds of the student, one teacher"
+        if name.startswith("wider"):
+            note += "; it was tried after a look at the others on test"
         slowest = min(row["faster"], key=lambda one: one["ratio"])
         claims += [
             claim(f"{name}: times faster than the teacher at batch 1, the slowest seed", slowest["ratio"], TIMES,
@@ -216,13 +265,17 @@ def race_all(dataset: Dataset, folder: Path, out: Path, seconds: float, photogra
             claim(f"{name}: AUC more than the teacher's", row["auc_more"], AREA, interval=row["auc_more_interval"],
                   note=note),
         ]  # fmt: skip
+    gains, whole = scores["information_gain"], [key for key, one in facts.items() if one.get("name") == "student"]
+    apart = np.mean([gains[key] - gains[f"baseline-{facts[key]['seed']}"] for key in whole], axis=0)
+    claims.append(claim("student: bits of information gain more than without the teacher", float(apart.mean()), 0.0,
+                        interval=list(student_interval(apart)), surely=True, note="simulated observers"))  # fmt: skip
     settings = {
         "data": dataset.source,
         "train": len(dataset.train),
         "test": len(test),
         "photographs of test": clusters,
         "members": MEMBERS,
-        "networks": {"teacher": WIDE, "student": SLIM},
+        "networks": {"teacher": WIDE, **{name: widths for name, (widths, _) in STUDENTS.items()}},
         "training": {"teacher": asdict(TEACHER), "student": asdict(STUDENT), "pruning": asdict(PRUNING)},
     }
     raw = {

@@ -85,7 +85,7 @@ TEST = (
 )
 """Photographs of the three parts, below the folder: no photograph is in two of them."""
 
-_CROPS = {"train": 64, "validation": 40, "test": 48}
+CROPS = {"train": 64, "validation": 40, "test": 48}
 """Crops of each photograph."""
 
 _GENERATED = {"train": 400, "validation": 100, "test": 200}
@@ -161,7 +161,7 @@ def photographs(folder: str | Path | None = None) -> Dataset:
         raise must("photographs", "simulated-gaze", rule, got, remedy)
     draw = np.random.default_rng(0)
     images = {
-        role: np.concatenate([_crops(root / one, _CROPS[role], draw) for one in names])
+        role: np.concatenate([crops(root / one, CROPS[role], draw) for one in names])
         for role, names in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
     }
     return _dataset("simulated-gaze", images, "photographs of Debian's packages, simulated observers")
@@ -192,8 +192,14 @@ def _smooth(maps: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
     return smoothed
 
 
-def _crops(path: Path, count: int, draw: np.random.Generator) -> NDArray[np.uint8]:
-    """Crops of one photograph: ``[count, 3, height, width]``."""
+def crops(path: Path, count: int, draw: np.random.Generator) -> NDArray[np.uint8]:
+    """Crops of one photograph: ``[count, 3, height, width]``.
+
+    Args:
+        path: The photograph.
+        count: How many.
+        draw: Places and sizes.
+    """
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
@@ -203,15 +209,15 @@ def _crops(path: Path, count: int, draw: np.random.Generator) -> NDArray[np.uint
         opened.draft("RGB", (8 * width, 8 * height))  # of a JPEG no more is read than is needed
         photograph = opened.convert("RGB")
         photograph.thumbnail((8 * width, 8 * height), Image.Resampling.BOX)
-    crops = np.empty((count, height, width, 3), np.uint8)
+    found = np.empty((count, height, width, 3), np.uint8)
     fits = min(photograph.height, photograph.width * height / width)
-    for crop in crops:
+    for crop in found:
         tall = fits * draw.uniform(0.25, 1.0)
         broad = tall * width / height
         top, left = draw.uniform(0, photograph.height - tall), draw.uniform(0, photograph.width - broad)
         box = (left, top, left + broad, top + tall)
         crop[:] = np.asarray(photograph.resize((width, height), Image.Resampling.BOX, box=box))
-    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
 
 
 def _scenes(count: int, draw: np.random.Generator) -> NDArray[np.uint8]:
