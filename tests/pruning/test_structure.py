@@ -156,7 +156,7 @@ def test_work_outside_of_layers_is_counted_once(
     groups = find_groups(network, example)
     made = Structure.of(network, groups, example)
     assert made.macs().total({}) == pytest.approx(cost(network, example).macs)
-    kept = {name: made.units[name] - len(units) for name, units in removed.items()}
+    kept = {name: groups.named()[name].units - len(units) for name, units in removed.items()}
     slim = prune(network, groups, removed).apply(network)
     assert made.macs().total(kept) == pytest.approx(cost(slim, example).macs)
     names = [one.name for one in made.layers]
@@ -239,7 +239,7 @@ def test_a_pruned_network_costs_what_was_predicted(function: str, arguments: dic
     groups = find_groups(network, example)
     made = Structure.of(network, groups, example)
     removed = {one.name: list(range(0, one.units - 1, 2)) for one in groups.groups if one.units > 1}
-    kept = {name: made.units[name] - len(units) for name, units in removed.items()}
+    kept = {name: groups.named()[name].units - len(units) for name, units in removed.items()}
     slim = cost(prune(network, groups, removed).apply(network), example)
     assert made.macs().total(kept) == slim.macs < made.macs().total({})
     assert made.parameters().total(kept) == slim.parameters
