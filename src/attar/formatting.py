@@ -161,6 +161,27 @@ def times(ratio: Number) -> str:
     return f"{trimmed(ratio)}{_TIMES}"
 
 
+def compared(ratio: Number, more: str, less: str) -> str:
+    r"""How many times more or less of something there is; what comes out as once is no more.
+
+    Args:
+        ratio: Above 1 where there is more.
+        more: The word for it, such as ``faster``.
+        less: Its opposite.
+
+    Example:
+        >>> compared(5.95, "faster", "slower") == "5.95\N{MULTIPLICATION SIGN} faster"
+        True
+        >>> compared(0.8, "faster", "slower") == "1.25\N{MULTIPLICATION SIGN} slower"
+        True
+        >>> compared(0.999, "faster", "slower")
+        'no faster'
+    """
+    if ratio > 0 and trimmed(max(ratio, 1 / ratio)) == "1":
+        return f"no {more}"
+    return f"{times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{times(1 / ratio)} {less}"
+
+
 def small(value: Number) -> str:
     """A number whose order of magnitude is what matters, as a power of ten where it is far from one.
 

@@ -117,6 +117,17 @@ def test_what_was_not_reached_is_exit_code_1_and_the_artifact_is_there(
     assert load(finished / "artifact").classes == ("ant", "bee", "cat")
 
 
+@pytest.mark.parametrize(("code", "of_others"), [(0, 0), (1, 0), (3, 0), (2, 2)])
+def test_of_several_processes_the_first_says_what_became_of_the_budget(
+    code: int, of_others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun ends all processes as soon as one has a code that is not 0, the first one in the middle of its page."""
+    monkeypatch.setattr(sys.modules["attar.cli.main"], "app", lambda **_: code)
+    assert run([]) == code
+    monkeypatch.setattr(sys.modules["attar.cli.main"], "rank", lambda: 1)
+    assert run([]) == of_others
+
+
 def test_what_was_reached_on_validation_only_is_exit_code_3_and_said_everywhere(
     finished: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from attar.cli.table import models_table
+from attar.cli.table import models_table, panel_table
+from attar.evidence.panel import Cell, Column, Table
 
 LONG = "best single model (forest,n_estimators=128,max_features=0.5,min_samples_leaf=1,criterion=gini)"
 
@@ -29,3 +30,14 @@ def test_a_long_name_leaves_room_for_all_figures(width: int) -> None:
     assert all(figure in shown for figure in ("87.5%", "2.74 kB", "11.8 µs", "ships"))
     assert "(forest,n_estimators=128" in shown
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_narrow_terminal_breaks_lines_between_words() -> None:
+    columns = ["Run", Column(title="Ships", words=True), "Quality"]
+    quality = Cell(text="67.7%", note="F1 per example, 61.8 to 73.0%")
+    table = Table(columns, [["tags", "baseline onnxruntime int8", quality]])
+    text = io.StringIO()
+    Console(width=40, file=text).print(panel_table(table, 40))
+    lines = [line.strip() for line in text.getvalue().splitlines()]
+    for whole in ("tags", "baseline", "onnxruntime", "F1 per example,", "61.8 to 73.0%"):
+        assert any(whole in line for line in lines), whole

@@ -20,8 +20,16 @@ MODELS = [
         "size_bytes": 900,
         "layers": ["mlp", "head"],
         "latency": {"1": {"median_ms": 0.5, "p90_ms": 0.6}},
+        "parity": None,
     },
-    {"name": "int8", "kind": "candidate", "runtime": "onnxruntime", "precision": "int8", "refused": "It is too slow."},
+    {
+        "name": "int8",
+        "kind": "candidate",
+        "runtime": "onnxruntime",
+        "precision": "int8",
+        "refused": "It is too slow.",
+        "parity": {"max_difference": 0.1},
+    },
 ]
 RUN = EvidenceDocument(winner="teacher torch", models=MODELS)
 
@@ -37,6 +45,7 @@ def test_models_are_rows_and_figures_within_others_have_long_names() -> None:
     assert not any("per_class" in column for column in frame.columns)
     assert frame.size_bytes.isna().tolist() == [False, True], "what is not known is missing"
     assert frame.refused[1] == "It is too slow."
+    assert "parity" not in frame.columns and frame.parity_max_difference[1] == 0.1, "a table of figures has no column"
 
 
 def test_without_pandas_a_sentence_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,10 @@ def test_exactly_what_was_asked_is_within() -> None:
 def test_int8_that_is_neither_faster_nor_smaller_is_refused() -> None:
     choice = chosen(plain(), small(size_bytes=1000, latency_ms=0.96), quality_loss="2%")
     assert choice.winner == "onnxruntime fp32"
-    assert "neither faster nor smaller than onnxruntime fp32" in choice.refused["onnxruntime int8"]
+    assert plainly(choice.refused["onnxruntime int8"]) == (
+        "neither faster nor smaller than onnxruntime fp32 on this machine: 960 µs against 1.00 ms, "
+        "1.00 kB against 1.00 kB"
+    )
     for gains in ({"size_bytes": 1000, "latency_ms": 0.94}, {"size_bytes": 999, "latency_ms": 2.0}):
         assert "onnxruntime int8" not in chosen(plain(), small(**gains), quality_loss="2%").refused
 
@@ -184,6 +187,25 @@ def test_the_nearest_keeps_the_quality_and_goes_least_beyond_the_rest() -> None:
     assert plainly(choice.why).endswith(
         "The tightest limit is that of at most 1 kB on disk: 1 of 3 candidates keeps it."
     )
+
+
+def test_a_low_precision_that_gains_nothing_is_not_the_nearest() -> None:
+    """Half a point of quality is chance; an int8 file that is smaller may be the nearest all the same."""
+    full, slower = plain(name="full", score=0.5), plain(name="int8", precision="int8", score=0.505, latency_ms=1.2)
+    assert chosen(full, slower, quality_loss="1%").winner == "full"
+    smaller = plain(name="int8", precision="int8", score=0.505, latency_ms=1.2, size_bytes=900)
+    assert chosen(full, smaller, quality_loss="1%").winner == "int8"
+    elsewhere = plain("torch", name="elsewhere", precision="int8", score=0.505)
+    assert chosen(full, elsewhere, quality_loss="1%").winner == "elsewhere"
+
+
+def test_limits_that_nobody_keeps_are_tightest_together() -> None:
+    choice = chosen(plain(), bytes=1, latency="1 us", memory="1 GB")
+    assert plainly(choice.why).endswith(
+        "The tightest limits are those of at most 1 B on disk and at most 1 µs at batch 1: "
+        "no candidate keeps any of them."
+    ), choice.why
+    assert "tightest" not in chosen(plain(score=0.9), bytes=1, latency="1 us", quality_loss="0%").why
 
 
 def test_a_limit_that_guessing_would_keep_says_nothing() -> None:

@@ -105,7 +105,13 @@ class TestWhatTheTeacherHasSeen:
     @pytest.mark.parametrize("teacher", [{"onnx": ["t.onnx"]}, {"estimator": "mine:make"}])
     def test_a_given_one_is_doubted_where_no_test_rows_are_named(self, teacher: dict[str, Any]):
         assert "Nothing says which rows" in str(self.said(("validation", "test"), **teacher))
-        assert self.said(("validation",), **teacher) is None and self.said((), **teacher) is None
+        assert self.said((), **teacher) is None
+
+    def test_validation_rows_drawn_out_of_those_it_may_have_seen_are_doubted_too(self):
+        said = str(self.said(("validation",), estimator="mine:make"))
+        assert "has seen the validation rows" in said and said.endswith(
+            "or let the run fit it with teacher.fit = true."
+        )
 
     @pytest.mark.parametrize(
         "teacher", [{"estimator": "mine:make", "fit": True}, {"network": {"use": "mine:make"}}, {"library": {}}]

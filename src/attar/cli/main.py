@@ -19,7 +19,7 @@ import typer
 from typer.exceptions import TyperException
 
 from attar.cli import compare, compress, label, measure, recipes, report, study
-from attar.cli.outcome import DONE
+from attar.cli.outcome import CODES, DONE
 from attar.cli.stopping import SENTENCE, stopping
 from attar.processes import rank
 
@@ -96,6 +96,8 @@ def run(arguments: list[str]) -> int:
                 traceback.print_exc()
             # What others made of an interruption is no crash, of which a file would tell.
             code, sentence = (CRASHED, None) if stop.code is not None else _code_and_message(error)
+        if silent and code in CODES.values():
+            code = DONE  # that of rank 0 says what became of the budget; torchrun would end it for the code of another
         if stop.code is not None:  # whatever other code made of it
             code = stop.code
     if silent and code != CRASHED:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from attar.evidence.panel import Cell, Column
+from attar.evidence.panel import AnyCell, Cell, Column
 from attar.evidence.panel import Table as PanelTable
 from attar.formatting import count, milliseconds, size
 from attar.outcome import Outcome
@@ -121,20 +121,37 @@ def panel_table(panel: PanelTable, width: int = 80) -> Table:
         panel: The table.
         width: Columns of the terminal; from 110 on there is room for the small type of its heads.
     """
+    narrow = width < 110
+    heads = [column if isinstance(column, Column) else Column(title=column) for column in panel.columns]
+    words = [head.words or place == 0 for place, head in enumerate(heads)]
+    titles = [_with_note(head.title, "" if narrow else head.note) for head in heads]
+    rows = [[_cell(found, narrow and not word) for found, word in zip(row, words, strict=True)] for row in panel.rows]
+    longest = [_longest(column, word) for column, word in zip(zip(titles, *rows, strict=True), words, strict=True)]
+    # Lines end between words, and only where that does not do, within them.
+    fits = sum(longest) + 2 * len(longest) <= width
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for place, column in enumerate(panel.columns):
-        head = column if isinstance(column, Column) else Column(title=column)
-        words = head.words or place == 0
+    for title, word, least in zip(titles, words, longest, strict=True):
         table.add_column(
-            _with_note(head.title, head.note if width >= 110 else ""),
-            justify="left" if words else "right",
-            no_wrap=not words,
+            title,
+            justify="left" if word else "right",
+            no_wrap=not word,
             overflow="fold",
+            min_width=least if fits else None,
         )
-    for row in panel.rows:
-        cells = [cell if isinstance(cell, Cell) else Cell(text="" if cell is None else str(cell)) for cell in row]
-        table.add_row(*(_with_note(cell.text, cell.note, _STYLES.get(cell.tone, "")) for cell in cells))
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _longest(column: Iterable[Text], words: bool) -> int:
+    """Characters of the longest word of a column, or of its longest line if figures are in it."""
+    return max(len(one) for text in column for one in (text.plain.split() if words else text.plain.split("\n")) or [""])
+
+
+def _cell(found: AnyCell, broken: bool) -> Text:
+    """A cell; where lines are broken, what stands behind a comma in its note has one of its own."""
+    cell = found if isinstance(found, Cell) else Cell(text="" if found is None else str(found))
+    return _with_note(cell.text, cell.note.replace(", ", ",\n") if broken else cell.note, _STYLES.get(cell.tone, ""))
 
 
 def _with_note(text: str, note: str, style: str = "") -> Text:

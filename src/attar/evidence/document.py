@@ -67,7 +67,13 @@ class EvidenceDocument(dict[str, Any]):
             import pandas
         except ImportError as error:
             raise MissingExtra("A table of the evidence needs pandas. Install it with: pip install pandas.") from error
-        rows = [dict(_flat(model)) | {"ships": model["name"] == self["winner"]} for model in self["models"]]
+        # What is a table of figures in one entry is no column where another lacks it.
+        tables = {key for model in self["models"] for key, value in model.items() if isinstance(value, Mapping)}
+        rows = [
+            {name: value for name, value in _flat(model) if value is not None or name not in tables}
+            | {"ships": model["name"] == self["winner"]}
+            for model in self["models"]
+        ]
         return pandas.DataFrame(rows)
 
 

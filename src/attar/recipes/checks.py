@@ -125,12 +125,12 @@ def check_budget(recipe: Recipe) -> None:
         elif limit.what == "bytes" and teacher.estimator is not None:
             why = "nothing is known of the size of an estimator. Write it in bytes, such as '50 kB'"
         elif limit.what == "macs" and not network:
-            why = "the multiply-adds of a teacher are known where it is a network alone. Write them, such as '3 M'"
+            why = "the multiply-adds of a teacher are known only where it is a torch network. Write them, such as '3 M'"
         elif limit.what == "memory" and not (network and set(runtimes) - {EAGER}):
             others = " or ".join(runtime for runtime in RUNTIMES if runtime != EAGER)
             why = (
-                f"the memory of a teacher is measured where it is a network in {others} alone. Write it in bytes, such "
-                "as '20 MB'"
+                f"the memory of a teacher is measured only where it is a torch network, in {others}. Write it in "
+                "bytes, such as '20 MB'"
             )
         elif limit.what in ("bytes", "latency") and elsewhere:
             why = (

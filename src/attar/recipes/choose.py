@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from attar.budget import ACCURACY, PREFERRED, Limit, Prefer, Score, What
+from attar.formatting import milliseconds, size
 from attar.outcome import Outcome, Reached, overall, says_something, sentence
 
 
@@ -87,7 +88,8 @@ def choose(
     A low-precision candidate must be clearly faster or smaller than the fp32 one of its runtime, where that one is
     within the budget. Among those within, the preferred measure decides; latencies within 5% of the best are ordered
     by size. Where none is within, the nearest is named: the one that loses least beyond what may be lost, then the
-    one that goes beyond another limit by the smallest factor.
+    one that goes beyond another limit by the smallest factor; a low precision that is neither clearly faster nor
+    smaller than fp32 in its runtime is not.
 
     Args:
         candidates: At least one.
@@ -115,10 +117,9 @@ def choose(
         elif beyond[one.name]:
             refused[one.name] = "; ".join(beyond[one.name].values())
         elif reference is not None and one.precision != "fp32" and not _gains(one, reference):
-            refused[one.name] = (
-                f"neither faster nor smaller than {reference.name} on this machine: {one.latency_ms:.4f} against "
-                f"{reference.latency_ms:.4f} ms, {one.size_bytes} against {reference.size_bytes} bytes"
-            )
+            times = f"{milliseconds(one.latency_ms)} against {milliseconds(reference.latency_ms)}"
+            sizes = f"{size(one.size_bytes)} against {size(reference.size_bytes)}"
+            refused[one.name] = f"neither faster nor smaller than {reference.name} on this machine: {times}, {sizes}"
     standing = [one for one in candidates if one.name not in refused]
     alerts: list[str] = []
     if standing:
@@ -128,8 +129,10 @@ def choose(
         if len(standing) == 1:
             why = f"{winner.name} is the only candidate left within the budget."
     else:
+        # Nor is a low precision the nearest that gains nothing over full precision: its score is higher by chance.
+        near = [one for one in candidates if not _pointless(one, candidates)]
         # Whatever a model takes, one that guesses is farther from what was asked than one that does not.
-        winner = min(candidates, key=lambda one: (one.guessing is not None, _distance(one, limits, teacher)))
+        winner = min(near, key=lambda one: (one.guessing is not None, _distance(one, limits, teacher)))
         lacking = "is better than guessing" if winner.guessing is not None else "is within the budget"
         by = "" if winner.guessing is not None else f": {refused[winner.name]}"
         alerts.append(f"No candidate {lacking}; {winner.name} comes nearest{by}.")
@@ -181,6 +184,12 @@ def _gains(one: Measured, reference: Measured) -> bool:
     return one.latency_ms < _CLEARLY * reference.latency_ms or one.size_bytes < reference.size_bytes
 
 
+def _pointless(one: Measured, candidates: Sequence[Measured]) -> bool:
+    """Whether a candidate of low precision gains nothing over one of full precision that does not guess."""
+    full = (other for other in candidates if other.runtime == one.runtime and other.precision == "fp32")
+    return one.precision != "fp32" and any(other.guessing is None and not _gains(one, other) for other in full)
+
+
 def _preferred(standing: Sequence[Measured], prefer: Prefer) -> Measured:
     if prefer == "bytes":
         return min(standing, key=lambda one: (one.size_bytes, one.latency_ms))
@@ -208,17 +217,19 @@ def _distance(one: Measured, limits: Sequence[Limit], teacher: float) -> tuple[f
 
 
 def _tightest(limits: Sequence[Limit], beyond: Mapping[str, Mapping[What, str]], score: Score) -> str:
-    """Of several limits the one that the fewest candidates keep, as a sentence."""
-    if len(limits) < 2 or not any(beyond.values()):
-        return ""
+    """Of several limits those that the fewest candidates keep, as a sentence; empty where all are kept by as many."""
     keepers = {limit.what: sum(limit.what not in found for found in beyond.values()) for limit in limits}
-    limit = min(limits, key=lambda one: keepers[one.what])
-    count = keepers[limit.what]
-    keep = "none" if not count else "1" if count == 1 else str(count)
-    return (
-        f"The tightest limit is that of {limit.asked(score)}: {keep} of {len(beyond)} candidates "
-        f"{'keeps' if count < 2 else 'keep'} it."
+    fewest = min(keepers.values(), default=0)
+    tight = [limit.asked(score) for limit in limits if keepers[limit.what] == fewest]
+    if len(tight) == len(limits):
+        return ""
+    keep = (
+        f"{fewest} of {len(beyond)} candidates {'keeps' if fewest == 1 else 'keep'}" if fewest else "no candidate keeps"
     )
+    both = "each of them" if fewest else "any of them"
+    if len(tight) == 1:
+        return f"The tightest limit is that of {tight[0]}: {keep} it."
+    return f"The tightest limits are those of {', '.join(tight[:-1])} and {tight[-1]}: {keep} {both}."
 
 
 def _reached(

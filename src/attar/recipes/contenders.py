@@ -121,9 +121,11 @@ class Contenders:
             if baseline is None:
                 continue
             if score[baseline.name] >= score[student.name]:
-                found[student.name] = f"{baseline.name}, trained without the teacher, is at least as good on validation"
+                found[student.name] = (
+                    "the same network trained without the teacher is at least as good on validation in this form"
+                )
             else:
-                found[baseline.name] = f"{student.name} is better on validation"
+                found[baseline.name] = "the student is better on validation in this form"
         return found
 
     def timed(self, beaten: Collection[str]) -> dict[str, Contender]:

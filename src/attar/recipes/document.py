@@ -14,7 +14,7 @@ from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
 from attar.evidence.panel_json import to_json
-from attar.formatting import significant
+from attar.formatting import compared, significant
 from attar.outcome import sentence
 from attar.quantization.attach import is_quantized
 from attar.recipes.against import against_baseline, against_member
@@ -141,9 +141,9 @@ def headline(evidence: Mapping[str, Any]) -> str:
     ratios = evidence["ratios"]
     better = []
     if ratios["smaller"]:
-        better.append(f"{ratios['smaller']:.1f}x smaller")
+        better.append(compared(ratios["smaller"], "smaller", "larger"))
     if ratios["faster_batch1"]:
-        better.append(f"{ratios['faster_batch1']['ratio']:.1f}x faster at batch 1")
+        better.append(f"{compared(ratios['faster_batch1']['ratio'], 'faster', 'slower')} at batch 1")
     same = "the teacher in the same runtime" if teacher["runtime"] == winner["runtime"] else "the teacher as it is"
     gains = f"{' and '.join(better)} than {same}, " if better else ""
     metric = metrics_of(evidence)[0]

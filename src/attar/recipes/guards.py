@@ -153,9 +153,15 @@ def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
 
 def seen_by_teacher(teacher: TeacherSection, dataset: Dataset) -> str | None:
     """A given teacher scores too well on rows that it was fitted on, and nothing may say which these are."""
-    if not teacher.given or "test" not in dataset.drawn:
+    if not teacher.given or not dataset.drawn:
         return None
     fit = ", or let the run fit it with teacher.fit = true" if teacher.estimator is not None else ""
+    if "test" not in dataset.drawn:
+        return (
+            "Nothing says whether the given teacher has seen the validation rows: they were drawn by chance, it scores "
+            "too well on those that it was fitted on, and what ships is held against it there. Name rows that it has "
+            f"not seen, with data.validation as a file or with data.split as a column{fit}."
+        )
     return (
         "Nothing says which rows the given teacher has seen: the test rows were drawn by chance, and it scores too "
         "well on those that it was fitted on, in test and in validation, where what ships is held against it. Name "

@@ -262,7 +262,7 @@ def test_seeds_give_mean_and_spread_of_the_differences() -> None:
     [
         ([0.3, 0.5], "40% of the gap between baseline and teacher closed."),
         ([-0.3, 0.5], "No measurable share of the gap between baseline and teacher closed: 40%."),
-        (None, "One seed alone does not show how much of the gap between baseline and teacher closed."),
+        (None, "One seed alone does not show how much of the gap between baseline and teacher is closed."),
     ],
 )
 def test_a_gap_counts_as_closed_where_its_interval_leaves_out_none(interval: Any, sentence: str) -> None:

@@ -131,7 +131,7 @@ def _closed(found: Figures) -> list[Block]:
     if closed.get("mean") is None:
         return [Text(note) for note in notes]
     if not closed.get("interval"):
-        closing = "One seed alone does not show how much of the gap between baseline and teacher closed"
+        closing = "One seed alone does not show how much of the gap between baseline and teacher is closed"
     else:
         closing = _share(closed).replace(".0%", "%")
         notes = [f"{_how_sure(closed)}.", *notes]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attar import formatting
 from attar.evidence.panel import Block, Cell, Column, Folded, Interval, Items, Line, Panel, Table, Text
-from attar.report.panels.common import TONES, Figures, Metric, examples, figure, known, metrics_of, sentence
+from attar.report.panels.common import TONES, Figures, Metric, examples, figure, metrics_of, sentence
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _COLUMNS = 200
@@ -78,9 +78,9 @@ def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> 
     ratios = run.get("ratios", {})
     phrases = []
     if (smaller := ratios.get("smaller")) is not None:
-        phrases.append(_compared(smaller, "smaller", "larger"))
+        phrases.append(formatting.compared(smaller, "smaller", "larger"))
     if (faster := ratios.get("faster_batch1", {}).get("ratio")) is not None:
-        phrases.append(f"{_compared(faster, 'faster', 'slower')} at batch{_SPACE}1")
+        phrases.append(f"{formatting.compared(faster, 'faster', 'slower')} at batch{_SPACE}1")
     metric = metrics_of(run)[0]
     if (reached := figure(winner, metric)) is not None:
         phrase = f"{metric.title} {metric.text(reached, examples(winner))}"
@@ -88,10 +88,6 @@ def _headline(run: Figures, winner: Figures | None, teacher: Figures | None) -> 
         phrases.append(phrase if best is None else f"{phrase} against {metric.text(best, examples(teacher))}")
     figures = ", ".join(phrases) or str(winner.get("name"))
     return sentence(f"nearest, {winner.get('name')}: {figures}" if "refused" in winner else figures)
-
-
-def _compared(ratio: float, more: str, less: str) -> str:
-    return f"{formatting.times(ratio)} {more}" if ratio >= 1 or ratio <= 0 else f"{formatting.times(1 / ratio)} {less}"
 
 
 def _task(task: Figures) -> list[str]:
@@ -139,18 +135,23 @@ def _how_sure(verdict: Figures, metric: Metric) -> str:
             low, high = (formatting.points(bound, count) for bound in interval)
             note += f" 95% interval {low} to {high} points"
         else:
-            low, high = (formatting.significant(bound, 3) for bound in interval)
-            gained, middle = "lower squared error", known(formatting.significant, verdict.get("difference"))
-            if metric.name != "rmse":
-                gained = f"{'higher' if metric.higher_is_better else 'lower'} {metric.title}"
-            note += f" On average the student has {middle} {gained}, 95% interval {low} to {high}"
+            # Scores are higher where a model is better; of an error they are the error with a minus.
+            sign = 1 if metric.higher_is_better else -1
+            ends = sorted(sign * bound for bound in interval)
+            low, high = (formatting.significant(bound, 3) for bound in ends)
+            what = "squared error" if metric.name == "rmse" else metric.title
+            if (difference := verdict.get("difference")) is not None:
+                more = sign * difference
+                beside = f"{formatting.significant(abs(more))} {'higher' if more > 0 else 'lower'} than"
+                note += f" On average the student's {what} is {beside if more else 'that of'} the baseline's,"
+            note += f" 95% interval of the difference {low} to {high}"
         note += "" if count is None else f" on {formatting.grouped(count)} test examples"
         note += f", mean of {seeds} seeds." if seeds > 1 else "."
     if "p_value" in verdict:
         # Only right and wrong answers are counted; shares of an example, such as its IoU, are averaged.
         of_one = "McNemar's exact test" if metric.name == "accuracy" else "paired t test"
         test = "t test over seeds and examples" if seeds > 1 else of_one
-        note += f" {test}: p{_SPACE}={_SPACE}{formatting.small(verdict['p_value'])}."
+        note += f" {sentence(test).rstrip('.')}: p{_SPACE}={_SPACE}{formatting.small(verdict['p_value'])}."
     return note
 
 
