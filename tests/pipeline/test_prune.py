@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from attar.network.weights import digest
 from attar.pipeline.prune_panels import prune_panels
 from attar.pipeline.pruner import Plan
 from attar.pipeline.step import Tools
+from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.turns import Turns
@@ -127,6 +129,20 @@ def test_low_bit_formats_are_taken_off_and_come_after_it(tools: Tools, model: Mo
     assert step().check(quantized.spec, tools.dataset) == model.spec
     edits = [type(edit) for edit in four_bits.run(pruned, tools).model.spec.edits]
     assert edits == [*[PruneEdit] * (len(edits) - 1), QuantizeEdit]
+
+
+def test_a_weight_that_is_computed_from_others_is_trained_and_stays(tools: Tools) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = nn.utils.weight_norm(nn.Linear(64, 12))
+    network = nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 10))
+    network(tools.example)  # whose computed weight torch does not copy
+    objective = Objective({"hard": Term(loss=HardLabels())})
+    distill = Distill.model_validate({"use": "distill"}).completed(objective, replace(TRAINING, epochs=1))
+    trained = distill.run(Model(network, CONVNET), tools).model
+    assert not torch.equal(trained.module[1].weight_v, first.weight_v)
+    pruned = step(to={"macs": "0.8x"}, training={"epochs": 1, "batch_size": 32}).run(trained, tools).model.module
+    assert pruned[1].weight_v.shape == (12, 64) and pruned[3].out_features < 16
 
 
 def test_a_target_is_one_thing() -> None:

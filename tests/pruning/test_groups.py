@@ -469,6 +469,17 @@ def test_a_network_takes_another_way_with_the_weights_that_it_has() -> None:
     assert found.untouched["first"].startswith(BROKEN)
 
 
+@pytest.mark.parametrize("numbers", [torch.float64, torch.bfloat16])
+def test_a_network_of_other_numbers_is_tried_as_it_is_called(numbers: torch.dtype) -> None:
+    class Converts(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.to(self[0].weight.dtype)).float()
+
+    network = Converts(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2)).to(numbers)
+    assert list(find_groups(network, noise(2, 4)).named()) == ["0"]
+    assert {parameter.dtype for parameter in network.parameters()} == {numbers}
+
+
 def test_outputs_that_are_infinite_stay_so() -> None:
     class Masked(nn.Sequential):
         def forward(self, x: Tensor) -> Tensor:

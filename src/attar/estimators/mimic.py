@@ -6,7 +6,6 @@ like the data, let the big model label them, and train a small network on its ou
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ from attar.estimators.rows import (
 )
 from attar.estimators.tags import mimicked
 from attar.estimators.truth import numbered, truth_of
+from attar.network.copying import copied
 from attar.network.defaults import with_library_defaults
 from attar.network.evaluating import evaluating
 from attar.tables.columns import Columns
@@ -331,7 +331,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         Rows are rounded to float32, which is what artifacts take; beyond that the arithmetic is float64, so that the
         output for a row does not depend on the rows beside it.
         """
-        network = copy.deepcopy(self.network_).double()
+        network = copied(self.network_).double()
         rows = torch.from_numpy(matrix.astype(np.float32)).double()
         with evaluating(network):
             outputs: npt.NDArray[np.float64] = torch.cat(

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, Words, must, near
+from attar.network.forward import number_type
 from attar.pruning.attention import Attention
 from attar.pruning.group import Consumer, Group, Groups, Kind, Size, Slot
 from attar.pruning.influence import Influence, Probe, Source
@@ -55,7 +57,8 @@ def find_groups(network: nn.Module, example: Tensor, protect: Sequence[str] = ()
     protected = _protected(network, protect)
     values = stirred(network)
     device = next((parameter.device for parameter in network.parameters()), example.device)
-    inputs = (example.float() if example.is_floating_point() else example)[:_ROWS].to(device)
+    numbers = torch.float64 if number_type(values) == torch.float64 else torch.float32
+    inputs = (example.to(numbers) if example.is_floating_point() else example)[:_ROWS].to(device)
     try:
         # What acts on what is seen with few numbers, and the runs are many.
         probe = Probe(values, inputs[: 1 if inputs[:1].numel() >= _MANY else 2])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from attar.errors import shown
 from attar.network.copying import copied
+from attar.network.forward import number_type
 from attar.pruning.edit import prune
 from attar.pruning.group import Consumer, Group, Groups, Size
 from attar.pruning.influence import tensors
@@ -69,7 +70,7 @@ def _zeroing(consumer: Consumer, gone: Tensor) -> Any:
 
 
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy of a network in float32 and eval mode, away from weights with which something has no effect.
+    """A copy of a network as `eval_copy` gives it, away from weights with which something has no effect.
 
     A normalization whose weights begin with 0 hides all before it, and so would hide a wrong group. Biases grow, so
     that few units are cut off by an activation.
@@ -79,7 +80,7 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
         seed: Of the moves.
     """
     random = torch.Generator().manual_seed(seed)
-    network = copied(network).eval().float()
+    network = eval_copy(network)
 
     def noise(tensor: Tensor) -> Tensor:
         fan_in = tensor[0].numel() if tensor.dim() > 1 else 4
@@ -104,6 +105,11 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
     return network
 
 
+def eval_copy(network: nn.Module) -> nn.Module:
+    """A copy of a network in eval mode, its numbers in float32, or in float64 where all of them are."""
+    return copied(network).eval().to(torch.float64 if number_type(network) == torch.float64 else torch.float32)
+
+
 class Verifier:
     """A network with several sets of weights and an example, on which groups are tried."""
 
@@ -113,7 +119,7 @@ class Verifier:
         Args:
             network: Any module; not changed. It is tried with its own weights, which may take another way through its
                 code than others, and with weights that `stirred` gives it.
-            example: ``[batch, ...]`` inputs.
+            example: ``[batch, ...]`` inputs, of the type that `eval_copy` gives its numbers.
         """
         self._network = network
         self._example = example
@@ -123,7 +129,7 @@ class Verifier:
     def _with_weights(self) -> Iterator[tuple[nn.Module, list[Tensor]]]:
         for place in range(_MOST_WEIGHTS):
             if place == len(self._tried):
-                network = stirred(self._network, place - 1) if place else copied(self._network).eval().float()
+                network = stirred(self._network, place - 1) if place else eval_copy(self._network)
                 self._tried.append((network, self._run(network)))
             yield self._tried[place]
 
@@ -131,7 +137,7 @@ class Verifier:
     def _trains(self) -> bool:
         """Whether the network can be computed in training mode."""
         try:
-            self._train(copied(self._network).float())
+            self._train(eval_copy(self._network))
         except Exception:  # such as batch normalization of a single number
             return False
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Literal
 
@@ -13,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from attar.data.split import Dataset
 from attar.data.transfer_set import Live, TargetSource
 from attar.models.model import Model
+from attar.network.copying import copied
 from attar.network.spec import Spec
 from attar.pipeline.step import Result, Tools
 from attar.pipeline.training_step import TrainingStep, training_facts
@@ -56,7 +56,7 @@ class Distill(TrainingStep):
         own: TargetSource | None = None
         if self.teacher == "float_student" and tools.teacher is not None:
             own = Live(_as_teacher(tools))
-        fitted = self.fitted(self._prepared(copy.deepcopy(model.module)), tools, own_teacher=own)
+        fitted = self.fitted(self._prepared(copied(model.module)), tools, own_teacher=own)
         history = [entry.to_json() for entry in fitted.history]
         after = replace(model, module=fitted.model, history=[*model.history, *history])
         return Result(after, training_facts(fitted), history, fitted.teacher)
@@ -73,7 +73,7 @@ class Distill(TrainingStep):
 def _as_teacher(tools: Tools) -> NetworkTeacher:
     """The student as it was before it was quantized."""
     assert tools.float_student is not None, "the recipe wants a step before it"
-    module, output = copy.deepcopy(tools.float_student.module), stated_output(tools.dataset.task.target)
+    module, output = copied(tools.float_student.module), stated_output(tools.dataset.task.target)
     return NetworkTeacher(module, example=tools.example, device=tools.device, output=output)
 
 

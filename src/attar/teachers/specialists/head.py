@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import Words, must
+from attar.network.copying import copied
 from attar.network.evaluating import evaluating
 
 
@@ -67,7 +67,7 @@ def specialized(network: nn.Module, head: str, special: Sequence[int]) -> nn.Mod
         head: Name of its last layer, as `find_head` gives it.
         special: Numbers of the classes, some but not all.
     """
-    changed = copy.deepcopy(network)
+    changed = copied(network)
     old = changed.get_submodule(head) if head else changed
     assert isinstance(old, nn.Linear)
     layer = nn.Linear(old.in_features, len(special) + 1, device=old.weight.device, dtype=old.weight.dtype)
@@ -93,7 +93,7 @@ def with_head(network: nn.Module, head: str, outputs: int) -> nn.Module:
     Raises:
         BadInput: If the network has no such layer.
     """
-    changed = copy.deepcopy(network)
+    changed = copied(network)
     try:
         old = changed.get_submodule(head)
     except AttributeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from attar.errors import CorruptFile, must
+from attar.network.copying import copied
 from attar.network.weights import digest, load_weights, save_weights
 from attar.ops.kl_inference import Inferred, Parametrization, SpecialistLogits, kl_inference
 from attar.teachers.specialists.files import (
@@ -226,7 +226,7 @@ class Specialists:
             about, settings = read_json(folder / ABOUT), read_json(folder / "inference.json")
             if about["format"] != FORMAT:
                 raise must("format", str(folder), f"{FORMAT}", about["format"], "Use the version that wrote it")
-            general = load_weights(copy.deepcopy(network), folder / GENERALIST)
+            general = load_weights(copied(network), folder / GENERALIST)
             if digest(general) != about["generalist"]:
                 raise CorruptFile(f"{folder / GENERALIST} is not the generalist that was written. Restore the folder.")
             teacher = NetworkTeacher(general, classes=int(about["classes"]), device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import logging
 import tempfile
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, StaleStore, must
+from attar.network.copying import copied
 from attar.network.weights import save_weights
 from attar.ops.class_sets import Clustering, Columns, cluster_classes, covariance
 from attar.processes import alone
@@ -109,9 +109,7 @@ def specialize(
         raise must("special_fraction", "specialize", "between 0 and 1", special_fraction, "0.5 is usual")
     if jobs < 1:
         raise must("jobs", "specialize", "at least 1", jobs, "Give the number of processes")
-    general = NetworkTeacher(
-        copy.deepcopy(generalist), example=data.batch(torch.tensor([0]), 0).inputs.cpu(), device=device
-    )
+    general = NetworkTeacher(copied(generalist), example=data.batch(torch.tensor([0]), 0).inputs.cpu(), device=device)
     classes = general.classes
     if int(labels.max()) >= classes:
         rule = f"below {classes}, the classes of the generalist"
