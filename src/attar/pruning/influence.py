@@ -262,7 +262,7 @@ class Probe:
                 calls[name] = calls.get(name, 0) + 1
 
             def keep(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
-                outputs.setdefault(name, []).append(tree_map(_cloned, output))
+                outputs.setdefault(name, []).append(_cloned(output))
 
             handles += [layer.register_forward_pre_hook(count), layer.register_forward_hook(keep)]
         with torch.no_grad():
@@ -275,7 +275,7 @@ class Probe:
         def forward(*_: Any, **__: Any) -> Any:
             given = self._given[name]
             self._turn[name] += 1
-            return tree_map(_cloned, given[(self._turn[name] - 1) % len(given)])
+            return _cloned(given[(self._turn[name] - 1) % len(given)])
 
         return forward
 
@@ -302,13 +302,18 @@ def _layers(network: nn.Module) -> dict[str, nn.Module]:
 
 def tensors(output: object) -> list[Tensor]:
     """All tensors in what a network gives, or takes."""
+    if isinstance(output, Tensor):
+        return [output]
     if is_dataclass(output) and not isinstance(output, type):
         output = [getattr(output, one.name) for one in fields(output)]
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def _cloned(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else value
+    """The same with a copy of each of its tensors."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, value)
 
 
 def _ends(layer: nn.Module) -> Ends:
