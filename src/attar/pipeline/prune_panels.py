@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attar import formatting
+from attar.evidence.long_table import long_table
 from attar.evidence.panel import (
     Axis,
     Beside,
@@ -40,9 +41,6 @@ _SHOWN: Mapping[What, Callable[[float], str]] = {
     "activations": formatting.size,
 }
 _AXES: Mapping[What, str] = {"latency": "ms", "macs": "", "bytes": "bytes", "parameters": "", "activations": "bytes"}
-
-_LONG = 20
-"""Groups of which a table shows the first ones, and the rest where it is asked for."""
 
 _COLORS = 8
 """Colors of series that the page has."""
@@ -164,9 +162,7 @@ def _of_groups(facts: Mapping[str, Any]) -> Iterator[Block]:
         )
         for one in facts["groups"]
     ]
-    yield Table(heads, rows[:_LONG])
-    if rest := rows[_LONG:]:
-        yield Folded(f"{len(rest)} more layers", [Table(heads, rest)], on_paper=True)
+    yield from long_table(heads, rows, "layer", "layers")
     if untouched := facts["untouched"]:
         reasons = list(untouched.items())
         who = "1 layer keeps all of its" if len(reasons) == 1 else f"{len(reasons)} layers keep all of their"
@@ -305,12 +301,9 @@ def _sensitivity(found: Mapping[str, Any], judged: Judged) -> Panel:
         f"What the network before the step scores on {formatting.grouped(found['examples'])} examples of validation "
         f"({judged.text(found['figure'])} as it is) without the least worthy units of one layer, nothing trained again."
     )
-    dense = Table(heads, rows[:_LONG], dense=True)
-    more: list[Block] = []
-    if rest := rows[_LONG:]:
-        more.append(Folded(f"{len(rest)} more layers", [Table(heads, rest, dense=True)], on_paper=True))
+    tables = long_table(heads, rows, "layer", "layers", dense=True)
     names: list[tuple[Shape, str, str]] = [
         ("dot", f"series-{place % _COLORS}", str(one["group"])) for place, one in enumerate(found["groups"][:_COLORS])
     ]
     legend: list[Block] = [Legend(names)] if len(found["groups"]) <= _COLORS else []
-    return Panel("Sensitivity by layer", [*legend, chart, dense, *more, Text(note)])
+    return Panel("Sensitivity by layer", [*legend, chart, *tables, Text(note)])

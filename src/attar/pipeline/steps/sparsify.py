@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from attar import formatting
 from attar.data.split import Dataset
 from attar.errors import BadInput
-from attar.evidence.panel import Block, Cell, Column, Facts, Folded, Panel, Table, Text
+from attar.evidence.long_table import long_table
+from attar.evidence.panel import Cell, Column, Facts, Panel, Text
 from attar.models.model import Model
 from attar.network.copying import copied
 from attar.network.spec import Spec
@@ -26,9 +27,6 @@ from attar.pipeline.trained import Trained
 from attar.pipeline.training_step import TrainingStep, training_facts
 from attar.pruning.elements import Over, smallest, weights_of
 from attar.quantization.attach import is_quantized
-
-_LONG = 20
-"""Tensors of which a table shows the first ones, and the rest where it is asked for."""
 
 
 class Sparsify(TrainingStep):
@@ -116,14 +114,12 @@ class Sparsify(TrainingStep):
             for one in facts["tensors"]
         ]
         heads = ("Tensor", "Weights", "Zeros", "Share", Column(ends=("none", "all")))
-        blocks: list[Block] = [Facts(lines), Table(heads, rows[:_LONG])]
-        if rest := rows[_LONG:]:
-            blocks.append(Folded(f"{len(rest)} more tensors", [Table(heads, rest)], on_paper=True))
         note = (
             "Single zeros save bytes where a file is compressed or packed, and no time: the runtimes here multiply by "
             "them like by any number. The step prune takes whole channels out, which is faster."
         )
-        return [Panel("Sparse weights", [*blocks, Text(note)])]
+        tables = long_table(heads, rows, "tensor", "tensors")
+        return [Panel("Sparse weights", [Facts(lines), *tables, Text(note)])]
 
     def _check(self, network: nn.Module) -> None:
         """See that there are weights to set to zero.

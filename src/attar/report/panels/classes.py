@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from attar import formatting
-from attar.evidence.panel import AnyCell, Block, Cell, Column, Folded, Panel, Table, Text, Tone
+from attar.evidence.long_table import long_table
+from attar.evidence.panel import AnyCell, Cell, Column, Panel, Text, Tone
 from attar.report.panels.common import Figures, known
-
-_SHOWN = 20
 
 _JUDGED = (("iou", "intersection over union"), ("f1", "F1"), ("accuracy", "accuracy"))
 """By what a class is judged: the first of these that its figures have."""
@@ -44,14 +43,11 @@ def classes(teacher: Figures | None, baseline: Figures | None, student: Figures 
     heads += [Column(title=name.capitalize(), dot=name) for name in present]
     if against:
         heads += [Column(title="Change", note="in points"), Column(ends=("loss", "gain"))]
-    blocks: list[Block] = [Table(heads, rows[:_SHOWN])]
-    if rest := rows[_SHOWN:]:
-        blocks.append(Folded(f"{len(rest)} more classes", [Table(heads, rest)], on_paper=True))
     note = f"Student here: {student.get('name')}."
     note = note if figure == "accuracy" else f"{note} Figures are the {title} of each class in all examples together."
     note += f" The change is against the {against}." if against else ""
     first = "The class that lost most comes first." if against else "The weakest class comes first."
-    return [Panel("Class by class", [*blocks, Text(f"{note} {first}")])]
+    return [Panel("Class by class", [*long_table(heads, rows, "class", "classes"), Text(f"{note} {first}")])]
 
 
 def _row(row: Mapping[str, Any], reach: float, compared: bool) -> list[AnyCell]:
