@@ -499,3 +499,32 @@ class TestTestFile:
         assert dataset.drawn == () and dataset.columns is not None and dataset.columns.names == ("a",)
         assert sorted(dataset.test.ids.tolist()) == [row for row in range(ROWS) if parts[row % 6] == "test"]
         assert dataset.columns["a"].high == 1, "columns come from the training rows"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04" + b"x" * 50, r"it is a zip archive, as \.xlsx files are\. Save it as a CSV file"),
+        (b"\x1f\x8b" + b"\0" * 50, r"it is compressed by gzip\. Save it as a CSV file"),
+    ],
+)
+def test_a_table_that_is_no_text_is_told_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "it.csv").write_bytes(content)
+    with pytest.raises(CorruptFile, match=said):
+        load(tmp_path / "it.csv", target="y")
+
+
+@pytest.mark.parametrize("text", ["sep=;\n1;2\n", "1|2\n"])
+def test_separators_are_found(tmp_path: Path, text: str) -> None:
+    """A line of Excel's says it, and a bar is one."""
+    first, _, row = text.partition("\n") if text.startswith("sep") else ("", "", text)
+    mark = row[1]
+    rows = "".join(f"{place}{mark}{'ab'[place % 2]}\n" for place in range(40))
+    (tmp_path / "it.csv").write_text(f"{first}\n".lstrip("\n") + f"x{mark}y\n{rows}", encoding="utf-8")
+    assert load(tmp_path / "it.csv", target="y").columns is not None
+
+
+def test_other_files_are_told_before_their_columns_are_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "it.xlsx").write_bytes(b"PK")
+    with pytest.raises(BadInput, match=r"data of load must be an \.npz, \.csv or \.parquet file; got 'it\.xlsx'"):
+        load(tmp_path / "it.xlsx", target="y")

@@ -22,9 +22,10 @@ from sklearn.preprocessing import OneHotEncoder
 from attar.data.datasets import Dataset, from_arrays
 from attar.errors import BadInput
 from attar.recipes.fitting import fit_estimator, unfitted
-from attar.recipes.guards import either, many_names, row_numbers, seen_by_teacher
+from attar.recipes.guards import either, many_names, numbers_among_names, row_numbers, seen_by_teacher
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.teacher import TeacherSection
+from attar.tables.column import Column
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
@@ -171,3 +172,18 @@ def test_a_recipe_fits_and_tells_the_columns(tmp_path: Path, monkeypatch: pytest
         found
     )
     assert not any("Nothing says" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("categories", "said"),
+    [
+        (("0.5", "1.5", "2.5", "3.5", "Total"), "which are numbers such as '0.5' but for 'Total'"),
+        (("0,5", "1.5", "2,5", "3.5"), "which are numbers such as '0,5' in more than one way"),
+        (("1", "2", "unknown"), None),
+        (("4", "5", "a", "b", "c"), None),
+        ((1, 2, 3, 4, 5), None),
+    ],
+)
+def test_numbers_among_names_are_told(categories: tuple[Any, ...], said: str | None) -> None:
+    sentence = numbers_among_names(Column("size", "nominal", categories=categories))
+    assert sentence is None if said is None else said in str(sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ _BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """How a file begins that says its encoding itself; UTF-32 before UTF-16, of which it is a case."""
+
+_STATED = re.compile(rb"sep=([,;\t|])\r?\n")
+"""What Excel writes before the header."""
+
+_PACKED = {b"PK\x03\x04": "a zip archive, as .xlsx files are", b"\x1f\x8b": "compressed by gzip"}
+"""How files begin that are no text, and what they are."""
 
 _NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 """Encodings of Python that are none of files."""
@@ -59,7 +66,8 @@ def read_csv(
 ) -> Table:
     """The table in a CSV file.
 
-    The separator is the one of comma, semicolon and tab that the first line has most of. What a comma in a number is,
+    The separator is the one of comma, semicolon, tab and bar that the first line has most of, or what a line of
+    Excel's before it says (``sep=;``). What a comma in a number is,
     where that could be either, is decided by the other columns, and else by the separator: in a file with semicolons it
     stands before the fraction, otherwise between thousands.
 
@@ -79,8 +87,10 @@ def read_csv(
     if size > most:
         raise too_large(f"{printable(path.name)} takes", size, most)
     content = _utf8(path, encoding)
+    if stated := _STATED.match(content):
+        content = content[stated.end() :]
     header = content[: 1 << 20].split(b"\n", 1)[0]
-    separator = max((",", ";", "\t"), key=lambda one: header.count(one.encode()))
+    separator = stated[1].decode() if stated else max((",", ";", "\t", "|"), key=lambda one: header.count(one.encode()))
     usual: Decimal = "," if separator == ";" else "."
     forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
     table = _parsed(path, content, separator, forced)
@@ -162,6 +172,9 @@ def _utf8(path: Path, encoding: str | None) -> bytes:
         BadInput: If it is in another encoding than is said, or there is no such encoding.
     """
     content = path.read_bytes()
+    for begin, what in _PACKED.items():
+        if content.startswith(begin):
+            raise CorruptFile(f"{printable(path.name)} must be {RULE}; it is {what}. Save it as a CSV file.")
     used = encoding or next((name for begin, name in _BOMS.items() if content.startswith(begin)), None)
     if used is None and b"\0" in content[:1000]:
         # Every second byte of Latin text in UTF-16 is 0.

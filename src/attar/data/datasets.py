@@ -107,6 +107,8 @@ def load(
             "target", "load", f"the name of a column of {text}", None, "Say which one holds what is to be predicted"
         )
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
+    if ending and not table and ending != ".npz" and is_file(Path(name)):
+        raise _unknown(name)
     if not table and any(given.values()):
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}

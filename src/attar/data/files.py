@@ -138,7 +138,13 @@ def load_table(
     targets = [target] if isinstance(target, str) else distinct(target)
     kind = None if use is None else TASKS[use].label_kind
     if not targets or (len(targets) > 1 and kind == "class"):
-        raise must("target", name, f"the name of a column, as the task is {use}", targets, "Name one")
+        raise must(
+            "target",
+            name,
+            "the name of a column" if use is None else f"the name of a column, as the task is {use}",
+            targets,
+            "Name one",
+        )
     if kind in ("map", "fixations"):
         raise BadInput(f"task of {name} is {use}, and a table holds no maps. Give an .npz file with arrays x and y.")
     use = "regression" if len(targets) > 1 and use is None else use

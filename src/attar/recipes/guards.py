@@ -30,6 +30,7 @@ from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
 from attar.tables.column import Column
+from attar.tables.notation import is_number
 from attar.tasks.labels import ABSENT
 from attar.tasks.target import has_probabilities
 from attar.teachers.teacher import ask
@@ -44,6 +45,9 @@ SAMPLE = 1024
 
 CERTAIN = 0.99
 """Mean probability of the likeliest class from which on targets say hardly more than labels."""
+
+FEW_NUMBERS = 4
+"""Fewer different values than these are names, such as grades, whatever they look like."""
 
 SHOWN = 10
 """Names of classes in a guard's sentence, at most."""
@@ -144,6 +148,8 @@ def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
     if dataset.columns is not None:
         found += [many_names(column, len(dataset.train)) for column in dataset.columns]
         found += [either(column) for column in dataset.columns]
+        named = recipe.data.nominal or ()
+        found += [numbers_among_names(column) for column in dataset.columns if column.name not in named]
         found += [
             row_numbers(column, dataset.train.inputs[:, place], dataset.train.ids)
             for place, column in enumerate(dataset.columns)
@@ -194,6 +200,21 @@ def row_numbers(column: Column, values: Tensor, ids: Tensor) -> str | None:
     return (
         f"Column {column.name!r} counts the rows of the file, so that it says how the file was sorted and nothing "
         f"about new rows. Leave it out with data.ignore = [{json.dumps(column.name)}]."
+    )
+
+
+def numbers_among_names(column: Column) -> str | None:
+    """A column of numbers is one of names where a few of its values are no numbers, or are written in another way."""
+    texts = [one for one in column.categories if isinstance(one, str)]
+    others = [one for one in texts if not is_number(one)]
+    if len(texts) < FEW_NUMBERS or 2 * len(others) > len(texts):
+        return None
+    one = next(text for text in texts if text not in others)
+    but = "in more than one way" if not others else f"but for {', '.join(map(repr, others[:3]))}"
+    but += ", ..." if len(others) > 3 else ""
+    return (
+        f"Column {column.name!r} is taken for {len(texts)} names, which are numbers such as {one!r} {but}. Repair such "
+        "values, or list the column in data.nominal if they are names."
     )
 
 

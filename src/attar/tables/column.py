@@ -192,7 +192,7 @@ class Column:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        how = "" if self.notation is None else f" (written with {self.notation})"
+        how = "" if self.notation is None else f" (written {self.notation.how})"
         remedy = "Convert it: these were numbers when the columns were inferred"
         got = Words(f"{as_python(value)!r} in row {row}")
         raise must(f"column {self.name!r}", "the rows", f"of numbers{how}", got, remedy)
@@ -202,7 +202,7 @@ class Column:
         if self.kind == "nominal":
             return f"nominal of {len(self.categories)} values{gaps}"
         span = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
-        how = "" if self.notation is None or self.notation == DEFAULT else f", written with {self.notation}"
+        how = "" if self.notation is None or self.notation == DEFAULT else f", written {self.notation.how}"
         return f"{self.kind}{span}{gaps}{how}"
 
     def to_json(self) -> dict[str, Any]:

@@ -121,6 +121,17 @@ class Notation:
             )
         return cls(document["decimal"], document["group"], document["unit"], document["sure"])
 
+    @property
+    def how(self) -> str:
+        """What follows "written".
+
+        Example:
+            >>> Notation(",", "").how, Notation(".", "", "%").how
+            ('with decimal comma', 'in %')
+        """
+        text = str(self)
+        return text if text.startswith("in ") else f"with {text}"
+
     def __str__(self) -> str:
         words = ["decimal comma"] if self.decimal == "," else []
         names = {".": "points", ",": "commas", " ": "spaces", "'": "apostrophes"}
@@ -182,6 +193,16 @@ def readings(
     elected: Decimal = most[0][0] if most and (len(most) == 1 or most[0][1] > most[1][1]) else usual  # type: ignore[assignment]
     read = {name: column.reading(decimal or elected) for name, column in columns.items()}
     return {name: reading for name, reading in read.items() if reading is not None}
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number in some notation.
+
+    Example:
+        >>> is_number("1.234,50 EUR"), is_number("total")
+        (True, False)
+    """
+    return _tokens(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
