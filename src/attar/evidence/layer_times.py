@@ -26,10 +26,10 @@ from attar.pruning.latency import LayerShape
 from attar.records import read_record, to_text
 from attar.workspace import locked, write_file
 
-Cell = tuple[int, int]
+Channels = tuple[int, int]
 """Numbers of input and output channels."""
 
-Timer = Callable[[LayerShape, Sequence[Cell]], list[float]]
+Timer = Callable[[LayerShape, Sequence[Channels]], list[float]]
 """Times of a layer for pairs of channel counts, all in one unit."""
 
 PERIOD = 16
@@ -76,7 +76,7 @@ class LayerTimes:
         self._conditions = {**conditions, "machine": {name: here[name] for name in ("cpu", "flags", "threads")}}
         digest = hashlib.sha256(json.dumps(self._conditions, sort_keys=True).encode()).hexdigest()
         self._path = None if folder is None else folder / f"{digest[:16]}.json"
-        self._times = dict[str, dict[Cell, float]]()
+        self._times = dict[str, dict[Channels, float]]()
         self._version: object = None
         self._counts = dict[tuple[LayerShape, int, int], list[int]]()
         self.measured = 0
@@ -96,7 +96,7 @@ class LayerTimes:
         found = {cell: sum(share * times[one] for one, share in corners.items()) for cell, corners in around.items()}
         return np.array([found[cell] for cell in cells], np.float64)
 
-    def _around(self, shape: LayerShape, cell: Cell) -> dict[Cell, float]:
+    def _around(self, shape: LayerShape, cell: Channels) -> dict[Channels, float]:
         """The measured cells between which a cell lies, with their shares: between two counts, on the line."""
         if shape.groups == 0:
             factor = shape.outputs // shape.inputs
@@ -129,7 +129,7 @@ class LayerTimes:
         lowest = rest or PERIOD
         highest = full[side] - (full[side] - rest) % PERIOD
 
-        def cell(count: int) -> Cell:
+        def cell(count: int) -> Channels:
             if shape.groups == 0:
                 return count, count * (full[1] // full[0])
             return (count, full[1]) if side == 0 else (full[0], count)
@@ -153,7 +153,7 @@ class LayerTimes:
                     open_ += [(low, middle), (middle, high)]
         return self._counts.setdefault((shape, side, rest), sorted(knots))
 
-    def _measure(self, shape: LayerShape, cells: Iterable[Cell]) -> None:
+    def _measure(self, shape: LayerShape, cells: Iterable[Channels]) -> None:
         """Measure what is not in the table, nor in that of anybody else, and keep it.
 
         So all that ever ask for a time get the same one, also those that go on with what a killed process began.

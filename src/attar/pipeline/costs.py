@@ -29,7 +29,7 @@ from attar.workspace import write_file
 What = Literal["latency", "macs", "bytes", "parameters", "activations"]
 """What may be brought down by pruning."""
 
-FILE = "costs.json"
+TIMES_FILE = "costs.json"
 """What was measured of whole networks in a step, by which one that was killed goes on."""
 
 
@@ -93,7 +93,7 @@ class Measured:
             folder: Where times of whole networks are kept, and believed if they are there; None for nowhere.
         """
         self._structure, self._example, self._times, self._turns = structure, example, times, turns
-        self._file = None if folder is None else folder / FILE
+        self._file = None if folder is None else folder / TIMES_FILE
         self._latency: Latency | None = None
         self.looks: list[dict[str, Any]] = []
         self.look(network, {})

@@ -22,7 +22,7 @@ from attar.workspace import write_file
 
 log = logging.getLogger(__name__)
 
-FOLDER = "rounds"
+ROUNDS_FOLDER = "rounds"
 """Where finished rounds are kept until all of them are."""
 
 FIRST_CUT = 0.8
@@ -108,7 +108,7 @@ class FinishedRounds:
         Args:
             folder: Of the step; None keeps nothing.
         """
-        self.folder = None if folder is None else folder / FOLDER
+        self.folder = None if folder is None else folder / ROUNDS_FOLDER
 
     def place(self, number: int) -> Path | None:
         """The folder of a round, there to be written to."""

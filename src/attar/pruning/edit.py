@@ -291,7 +291,7 @@ def _check_number(name: str, size: int, layers: Mapping[str, nn.Module]) -> None
     """Only a whole number that a module has already can change, and only get smaller."""
     layer_name, _, attribute = name.rpartition(".")
     present = vars(layers[layer_name]).get(attribute) if layer_name in layers else None
-    if not isinstance(present, int) or not _is_count(present):
+    if not _is_count(present):
         remedy = "Use the function that built the network"
         raise must("sizes", "Prune", "names of whole numbers that the network's modules have", name, remedy)
     if not 1 <= size <= present:
@@ -299,8 +299,8 @@ def _check_number(name: str, size: int, layers: Mapping[str, nn.Module]) -> None
         raise must(f"size {name!r}", "Prune", rule, size, "Use the function that built the network")
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and value >= 1
 
 
 def _are_names(given: Any) -> TypeGuard[list[str]]:
@@ -314,7 +314,7 @@ def _read_cuts(name: str, given: Any) -> tuple[Cut, ...]:
         raise wrong
     cuts = []
     for one in given:
-        numbers = isinstance(one, list) and all(isinstance(number, int) and type(number) is int for number in one)
+        numbers = isinstance(one, list) and all(type(number) is int for number in one)
         if not numbers or len(one) < 4 or len(one) % 2:
             raise wrong
         axis, size, *bounds = one

@@ -21,10 +21,10 @@ from attar.models.model import Model
 from attar.network.bn_statistics import take_bn_stats_
 from attar.network.copying import copied
 from attar.network.spec import Spec
-from attar.pipeline.costs import FILE, Counted, Measured, costs_of
+from attar.pipeline.costs import TIMES_FILE, Counted, Measured, costs_of
 from attar.pipeline.prune_panels import prune_panels, prune_warnings, shown_cost
 from attar.pipeline.prune_target import PruneTarget
-from attar.pipeline.pruned import FOLDER, FinishedRounds, Pruned, Round, in_rounds
+from attar.pipeline.pruned import ROUNDS_FOLDER, FinishedRounds, Pruned, Round, in_rounds
 from attar.pipeline.pruner import Plan, Pruner
 from attar.pipeline.scored import Judged, figure_of
 from attar.pipeline.section import Fraction, Number
@@ -89,7 +89,7 @@ class Prune(TrainingStep):
     """
 
     version: ClassVar[int] = 2
-    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, FILE, FOLDER)
+    scratch: ClassVar[tuple[str, ...]] = (CHECKPOINT, TIMES_FILE, ROUNDS_FOLDER)
     use: Literal["prune"] = "prune"
     to: PruneTarget = Field(description="how far")
     importance: Literal[
