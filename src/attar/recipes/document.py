@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from attar.budget import asked as in_words
+from attar.data.datasets import Dataset
 from attar.deployment.packed.report import size_report
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
@@ -29,7 +30,7 @@ from attar.recipes.training_figures import curve, examples, stored
 from attar.recipes.winner import score_of, teacher_name
 from attar.report.panels.common import metrics_of
 from attar.report.panels.run import run_panels
-from attar.tasks.task import Task, metric_of
+from attar.tasks.task import metric_of
 
 
 def document(
@@ -114,7 +115,7 @@ def document(
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
-        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset.task, dataset.tokens is not None),
+        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset),
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}
@@ -242,9 +243,14 @@ def _ratios(contenders: Contenders, measured: Mapping[str, Any], winner: str) ->
     return ratios
 
 
-def _how_to_load(allow: Sequence[str], task: Task, tokens: bool) -> str:
+def _how_to_load(allow: Sequence[str], dataset: Dataset) -> str:
+    task = dataset.task
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
-    given = "a dict of ids and mask, int64 [batch, length] each" if tokens else "float32 array [batch, ...]"
+    given = "float32 array [batch, ...]"
+    if dataset.tokens is not None:
+        given = "a dict of ids and mask, int64 [batch, length] each"
+    elif dataset.columns is not None:
+        given = "dicts, a DataFrame, or an array with the columns in their order"
     more = "names = model.predict_classes(inputs)" if task.label_kind == "class" else ""
     if task.target == "log_odds":
         more = "probabilities = model.predict_proba(inputs)  # of each label by itself"

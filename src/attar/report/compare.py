@@ -268,14 +268,13 @@ def _drawn(runs: Mapping[str, _Run]) -> list[Panel]:
         return []
     metric = next(iter(runs.values())).metric
     tooltip = {"run": "run", "model": "model", "quality": metric.title, "size": "size"}
+    # Runs with the same figures have one name at their place, of all of them.
+    places: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        places.setdefault((row["x"], row["y"] if row["high"] is None else row["high"]), []).append(row)
     labels = [
-        {
-            "x": row["x"],
-            "y": row["y"] if row["high"] is None else row["high"],
-            "text": row["run"],
-            "color": row["color"],
-        }
-        for row in rows
+        {"x": x, "y": y, "text": ", ".join(row["run"] for row in there), "color": there[0]["color"]}
+        for (x, y), there in places.items()
     ]
     chart = Chart(
         title="",

@@ -203,6 +203,25 @@ def test_a_model_far_below_does_not_flatten_the_others() -> None:
     assert broken["quality"].startswith("10.0%"), "the tooltip tells the truth"
 
 
+def test_the_nearest_is_seen_where_all_are_refused() -> None:
+    models = [model("teacher", accuracy=0.95, kind="teacher"), model("near", accuracy=0.6, refused="it loses too much")]
+    chart = against(models, "latency", "near", {})
+    assert chart is not None
+    (near,) = layer(chart, "refused")
+    assert near["shape"] == "circle" and near["y"] == 0.6
+
+
+def test_names_do_not_lie_on_each_other() -> None:
+    beside = [model("ours", ms=1.0), model("alone", ms=1.05, kind="baseline"), model("teacher", ms=9.0, kind="teacher")]
+    chart = against(beside, "latency", "ours", {})
+    assert chart is not None
+    names = [row["text"] for align in ("left", "center", "right") for row in layer(chart, align)]
+    assert names == ["winner", "teacher"]
+    chart = against([beside[0], model("alone", ms=3.0, kind="baseline"), beside[2]], "latency", "ours", {})
+    assert chart is not None
+    assert len([row for align in ("left", "center", "right") for row in layer(chart, align)]) == 3
+
+
 def test_models_without_a_cost_are_not_drawn() -> None:
     assert against([{"name": "m", "quality": {"accuracy": 0.9}}], "bytes", None, {}) is None
 

@@ -103,8 +103,9 @@ def frontier(
     )
     limited = any(layer.rows for chart in charts for layer in chart.layers if layer.mark == "levels")
     note += "; dotted lines are the limits of the budget." if limited else "."
-    if any(row.get("shape") == "triangle-down" for chart in charts for layer in chart.layers for row in layer.rows):
-        note += " Models far below all others are drawn as triangles at the lower edge."
+    if any("triangle" in str(row.get("shape")) for chart in charts for layer in chart.layers for row in layer.rows):
+        far, edge = ("below", "lower") if metric.higher_is_better else ("above", "upper")
+        note += f" Models far {far} all others are drawn as triangles at the {edge} edge."
     return [Panel("Frontier", [Legend(signs), Beside(charts), Text(note)])]
 
 
@@ -130,8 +131,7 @@ def against(
     if not rows:
         return None
     lowest = max(lines["quality_loss"]) if "quality_loss" in lines and metric.higher_is_better else None
-    if metric.higher_is_better:
-        _lift(rows, lowest)
+    _lift(rows, lowest, metric)
     near, far = min(row["x"] for row in rows) / _FAR, max(row["x"] for row in rows) * _FAR
     levels: list[dict[str, Any]] = [] if lowest is None else [{"y": lowest, "color": "faint"}]
     bounds: list[dict[str, Any]] = [
@@ -326,31 +326,44 @@ def _point(model: Figures, cost: Cost, winner: str | None, metric: Metric, split
     }
 
 
-def _lift(rows: list[dict[str, Any]], lowest: float | None) -> None:
-    """Lift those far below all others to the lower edge, in place: they would flatten the chart."""
-    good = [row for row in rows if not row["refused"]] or rows
-    tops = [value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
-    tops += [] if lowest is None else [lowest]
-    floor = min(tops) - 0.1 * max(max(tops) - min(tops), 0.01)
+def _lift(rows: list[dict[str, Any]], limit: float | None, metric: Metric) -> None:
+    """Move those far worse than all others to the edge, in place: they would flatten the chart."""
+    better = 1 if metric.higher_is_better else -1
+    good = [row for row in rows if not row["refused"] or row["winner"]] or rows
+    seen = [better * value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
+    seen += [] if limit is None else [better * limit]
+    edge = min(seen) - 0.1 * max(max(seen) - min(seen), 0.01)
     for row in rows:
-        if row["y"] < floor - (max(tops) - floor):
-            row.update(y=floor, low=None, high=None, shape="triangle-down")
+        if better * row["y"] < edge - (max(seen) - edge):
+            row.update(y=better * edge, low=None, high=None, shape=f"triangle-{'down' if better > 0 else 'up'}")
 
 
 def _labels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Names for the points that matter, each above its whisker and towards the middle of the chart."""
+    """Names for the points that matter, each above its whisker and towards the middle of the chart.
+
+    A name that would lie on another is left out: the colors say whose point it is.
+    """
     low, high = min(row["x"] for row in rows), max(row["x"] for row in rows)
+    tops = [row["y"] if row["high"] is None else row["high"] for row in rows]
+    tall = max(tops) - min(row["y"] if row["low"] is None else row["low"] for row in rows)
     labels: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    places: list[tuple[float, float]] = []
+    for row, top in sorted(zip(rows, tops, strict=True), key=lambda pair: not pair[0]["winner"]):
         kind = row["kind"] if row["kind"] in ("teacher", "baseline") else None
         text = ("nearest" if row["refused"] else "winner") if row["winner"] else kind
         if text is None or text in labels:
             continue
         place = math.log(row["x"] / low) / math.log(high / low) if high > low else 0.5
+        if any(abs(place - x) < _BREADTH and abs(top - y) <= _HEIGHT * tall for x, y in places):
+            continue
+        places.append((place, top))
         align = "left" if place < 0.1 else "right" if place > 0.9 else "center"
-        top = row["y"] if row["high"] is None else row["high"]
         labels[text] = {"x": row["x"], "y": top, "text": text, "align": align, "color": row["color"]}
     return list(labels.values())
+
+
+_BREADTH, _HEIGHT = 0.25, 0.07
+"""The space that a name takes, as shares of the chart."""
 
 
 def _best_so_far(rows: Iterable[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:
