@@ -71,6 +71,14 @@ def test_help_ends_with_an_example_whose_verb_and_flags_exist(verb: str, capsys:
         read(arguments[0], changes)  # the recipe is there, and so are the keys
 
 
+def test_paragraphs_of_help_are_as_wide_as_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert run(["compress", "--help"]) == 0
+    assert "report.html. The same command continues a run that was stopped, however" in capsys.readouterr().out
+
+
 def test_help_of_the_whole_names_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out

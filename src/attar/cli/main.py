@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from importlib.metadata import version
+from inspect import getdoc
 from pathlib import Path
 
 import typer
@@ -43,14 +44,19 @@ app = typer.Typer(
     "130 interrupted, 141 nobody reads the output any more, 143 terminated; after 130 and 143 the same command "
     "continues where it stopped.",
 )
-app.command("compress")(compress.compress)
-app.command("measure")(measure.measure)
-app.command("report")(report.report)
-app.command("compare")(compare.compare)
-app.command("recipes")(recipes.recipes)
-app.command("copy")(recipes.copy)
-app.command("label")(label.label)
-app.command("study")(study.study)
+for _verb in (
+    compress.compress,
+    measure.measure,
+    report.report,
+    compare.compare,
+    recipes.recipes,
+    recipes.copy,
+    label.label,
+    study.study,
+):
+    # Of a paragraph after the first, typer keeps the ends of the lines, wherever the terminal's are.
+    _paragraphs = (getdoc(_verb) or "").split("\n\n")
+    app.command(_verb.__name__, help="\n\n".join(" ".join(one.split()) for one in _paragraphs))(_verb)
 
 
 @app.callback(invoke_without_command=True)
