@@ -49,10 +49,25 @@ FILES = {"onnx": ["big.onnx"]}
     ("limit", "teacher", "runtimes", "said"),
     [
         ({"bytes": "0.1x"}, ESTIMATOR, ["torch"], "nothing is known of the size of an estimator"),
-        ({"macs": "0.1x"}, FILES, ["onnxruntime"], "are known where it is a network alone. Write them, such as '3 M'."),
-        ({"macs": "0.1x"}, LIBRARY, ["torch"], "are known where it is a network alone"),
-        ({"memory": "0.5x"}, None, ["torch"], "is measured where it is a network in onnxruntime or openvino alone"),
-        ({"memory": "0.5x"}, FILES, ["onnxruntime"], "is measured where it is a network in onnxruntime or openvino"),
+        (
+            {"macs": "0.1x"},
+            FILES,
+            ["onnxruntime"],
+            "are known only where it is a torch network. Write them, such as '3 M'.",
+        ),
+        ({"macs": "0.1x"}, LIBRARY, ["torch"], "are known only where it is a torch network"),
+        (
+            {"memory": "0.5x"},
+            None,
+            ["torch"],
+            "is measured only where it is a torch network, in onnxruntime or openvino",
+        ),
+        (
+            {"memory": "0.5x"},
+            FILES,
+            ["onnxruntime"],
+            "is measured only where it is a torch network, in onnxruntime or openvino",
+        ),
         ({"latency": "0.1x"}, FILES, ["torch"], "ONNX files are measured in onnxruntime, which artifacts.runtimes"),
     ],
 )
