@@ -571,6 +571,12 @@ CASES: list[Case] = [
         lambda p: report_of(p, to_text({"models": [{"quality": {"accuracy": "93%"}}]})),
         ("no panels to draw", "attar compress again"),
     ),
+    (
+        "a page over the evidence",
+        lambda p: ["compare", str(p.path), "--html", "run/evidence.json"],
+        ("--html of attar compare", "an .html file"),
+    ),
+    ("a page without a name", lambda p: ["compare", str(p.path), "--html", ""], ("--html", "compared.html")),
     ("copy onto a file", lambda p: ["copy", "digits", p.file("mine.toml")], ("FILE", "exists already")),
     ("copy of nothing", lambda p: ["copy", "digit", "x.toml"], ("No shipped recipe", "Did you mean 'digits'?")),
     ("copy to nowhere", lambda p: ["copy", "digits", str(p.path / "no" / "x.toml")], ("No such file or directory",)),

@@ -28,9 +28,13 @@ def compare(
 
     from attar.cli.progress import errors
     from attar.cli.table import panel_table
+    from attar.errors import must
     from attar.evidence.document import EvidenceDocument
     from attar.report.compare import Comparison
 
+    if html is not None and (html.suffix.lower() not in (".html", ".htm") or html.is_dir()):
+        # It replaces what is there, which may be anything.
+        raise must("--html", "attar compare", "the name of an .html file", str(html), "For example compared.html")
     names = [run.resolve().name for run in runs]
     named = dict(zip(names if len(set(names)) == len(runs) else map(str, runs), runs, strict=True))
     compared = Comparison({name: EvidenceDocument.read(run) for name, run in named.items()})
