@@ -63,7 +63,7 @@ def test_a_regression_can_be_planned():
         ),
         (
             f"student.network={{use={MLP},arguments={{inputs=2,classes=3,hidden=[2]}}}}",
-            "student.network of the recipe gives 3 values for .* which have 1 values to predict",
+            "student.network of the recipe gives 3 values for .* which have 1 value to predict",
         ),
         ("data.classes=['1','2']", "classes of values are named, and the task is regression"),
         ("student.choose_by='accuracy'", "choose_by of the recipe must be what regression is chosen by"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from attar.deployment.backends import PORTABLE
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.recipe import Recipe
 from attar.training.objective import Objective
@@ -13,9 +14,6 @@ from attar.training.settings import Training
 
 _STEEP = {"sgd": 10.0, "adam": 0.5, "adamw": 0.5}
 """Learning rates from which on an optimizer seldom learns."""
-
-_TIMED = "onnxruntime"
-"""In which steps take the time of networks."""
 
 
 def doubts(recipe: Recipe, examples: int) -> list[str]:
@@ -48,9 +46,9 @@ def doubts(recipe: Recipe, examples: int) -> list[str]:
 def _of_timing(recipe: Recipe) -> Iterator[str]:
     """Steps that go by times which are not those of what ships."""
     for place, step in enumerate(recipe.student.all_steps):
-        if step.measures and _TIMED not in recipe.artifacts.runtimes:
+        if step.measures and PORTABLE not in recipe.artifacts.runtimes:
             yield (
-                f"student.steps.{place}: {step.use} goes by times in {_TIMED}, which artifacts.runtimes leaves out: "
+                f"student.steps.{place}: {step.use} goes by times in {PORTABLE}, which artifacts.runtimes leaves out: "
                 "in others the same network may be faster or slower than asked for. Add it, or ask for macs."
             )
 
