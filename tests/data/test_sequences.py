@@ -76,7 +76,7 @@ def test_rows_and_further_rows_keep_what_tokens_are() -> None:
         ({"vocabulary": 6}, "ids of words must be from 0 to 5; got 6"),
         ({"mask": np.zeros((40, 5), int)}, "mask of words must be 1 for at least one token of each row"),
         ({"mask": np.ones((40, 4), int)}, "must be of the shape of ids, [40, 5]"),
-        ({"ids": np.full((40, 5), 0.5)}, "ids of words must be whole numbers; got others in row 0"),
+        ({"ids": np.full((40, 5), 0.5)}, "ids of words must be whole numbers; got 0.5 in row 0 at position 0"),
         (
             {"ids": np.full((40, 5), 2**63, np.uint64)},
             "ids of words must be numbers of tokens; got 9223372036854775808",

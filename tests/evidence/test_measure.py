@@ -1,5 +1,6 @@
 """Figures of one model: against hand-worked values, scikit-learn, scipy and slow loops."""
 
+import inspect
 import json
 
 import numpy as np
@@ -425,7 +426,7 @@ def test_a_view_after_a_convolution_is_measured_and_keeps_its_layout() -> None:
 
 
 def test_what_is_no_model_is_told() -> None:
-    bare = getattr(measure, "__wrapped__", measure)
+    bare = inspect.unwrap(measure)  # what checks annotations would speak first
     with pytest.raises(BadInput, match=r"model of measure must be a model, not where it lies; .* Pass attar\.load\("):
         bare("runs/one", some_rows())
     with pytest.raises(BadInput, match=r"model of measure must be an artifact, .*; got int"):

@@ -323,16 +323,16 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
     ("steps", "said"),
     [
         ([TWO_BITS], "steps must train the student; add a distill step"),
-        ([], "at least 1 item"),
+        ([], "student.steps must have at least 1 entry; got []"),
         (
             [{"use": "quantise"}],
-            "student.steps.0: use must be one of 'distill', 'prune', 'sparsify', 'quantize', 'correct'; got 'quantise'",
+            "student.steps.0.use must be one of 'distill', 'prune', 'sparsify', 'quantize', 'correct'; got 'quantise'",
         ),
         (
             [{"weights": {}}],
-            "student.steps.0: use must be one of 'distill', 'prune', 'sparsify', 'quantize', 'correct'; got None",
+            "key student.steps.0.use is missing. Choose from 'distill', 'prune', 'sparsify', 'quantize', 'correct'",
         ),
-        ([DISTIL, {"use": "correct", "classes": []}], "student.steps.1.classes: List should have at least 1 item"),
+        ([DISTIL, {"use": "correct", "classes": []}], "student.steps.1.classes must have at least 1 entry; got []"),
         ([DISTIL, {"use": "quantize"}], "give weights or activations a format"),
         ([DISTIL, {**TWO_BITS, "wieghts": 1}], "unknown key student.steps.1.wieghts. Did you mean 'weights'?"),
         (
@@ -359,7 +359,7 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
         ([DISTIL, {"use": "quantize", "weights": {}}], "got an empty table"),
         (
             [DISTIL, {"use": "quantize", "weights": {"bits": 4}}],
-            "1.weights: must say with use which format it is",
+            "1.weights must say with use which format it is",
         ),
         ([DISTIL, {"use": "quantize", "activations": {"0": "affine", "*": {"use": "affine"}}}], "got 'affine'"),
         ([DISTIL, {**TWO_BITS, "share_codebook": True}], "share_codebook needs one codebook"),

@@ -46,7 +46,7 @@ def test_the_description_comes_back_from_plain_values() -> None:
         ([[1, 2]], [[1, 2]], "mask of the data must be 1 where a token counts and 0 for padding; got 2 in row 0"),
         ([[1, 2]], [[1]], "mask of the data must be of the shape of ids"),
         ([[1, 2, 3, 4, 1]], None, "ids of the data must be at most 4 tokens long; got 5"),
-        (np.array([[1.5]]), None, "ids of the data must be whole numbers; got others in row 0"),
+        (np.array([[1.5]]), None, "ids of the data must be whole numbers; got 1.5 in row 0 at position 0"),
         (np.array([1]), None, "ids of the data must be [n, positions] whole numbers; got [1] int64"),
     ],
 )

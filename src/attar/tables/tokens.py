@@ -164,20 +164,16 @@ def integers(name: str, of: str, values: object) -> NDArray[np.int64]:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
         array = np.empty(0, object)
-    if array.ndim == 2 and array.shape[1] and array.dtype.kind == "f":
-        if not (array == np.rint(array)).all() or np.abs(array).max(initial=0) >= _INEXACT:
-            row = int(
-                np.flatnonzero(~(array == np.rint(array)).all(axis=1) | (np.abs(array) >= _INEXACT).any(axis=1))[0]
-            )
-            raise must(
-                name, of, "whole numbers", Words(f"others in row {row}"), "Give the numbers of tokens, and 1 and 0"
-            )
-        return array.astype(np.int64)
-    if array.dtype.kind == "u" and array.size and int(array.max()) >= _INEXACT:
-        raise must(name, of, "numbers of tokens", int(array.max()), "Number the tokens from 0")
-    if array.ndim == 2 and array.shape[1] and array.dtype.kind not in "iubO":
-        raise must(name, of, "whole numbers", Words(f"{array.dtype}"), "Give the numbers of tokens, and 1 and 0")
-    if array.ndim != 2 or array.dtype.kind not in "iub" or not array.shape[1]:
+    if array.ndim != 2 or not array.shape[1] or array.dtype.kind == "O":
         got = Words(f"{list(array.shape)} {array.dtype}" if array.dtype.kind != "O" else "rows of different lengths")
         raise must(name, of, "[n, positions] whole numbers", got, "Pad all sequences to one length, with a mask")
+    if array.dtype.kind not in "iubf":
+        raise must(name, of, "whole numbers", Words(f"{array.dtype}"), "Give the numbers of tokens, and 1 and 0")
+    if array.dtype.kind in "uf":
+        wrong = np.argwhere((np.abs(array) >= _INEXACT) | (array != np.rint(array)))
+        if len(wrong):
+            row, place = (int(one) for one in wrong[0])
+            got = Words(f"{array[row, place]} in row {row} at position {place}")
+            rule = "numbers of tokens" if abs(array[row, place]) >= _INEXACT else "whole numbers"
+            raise must(name, of, rule, got, "Give the numbers of tokens, and 1 and 0")
     return array.astype(np.int64)
