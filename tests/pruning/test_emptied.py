@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +15,10 @@ from attar.pruning.verify import masked
 class Branch(nn.Module):
     """Two layers beside a shortcut, between two more."""
 
-    def __init__(self) -> None:
+    def __init__(self, bias: bool = True) -> None:
         super().__init__()
         self.stem, self.inner = nn.Linear(3, 4), nn.Linear(4, 5)
-        self.outer, self.head = nn.Linear(5, 4), nn.Linear(4, 2)
+        self.outer, self.head = nn.Linear(5, 4, bias=bias), nn.Linear(4, 2)
 
     def forward(self, inputs: Tensor) -> Tensor:
         hidden = torch.tanh(self.stem(inputs))
@@ -36,9 +37,10 @@ def test_a_branch_may_be_emptied_and_a_chain_may_not() -> None:
     assert may_be_emptied(chain, find_groups(chain, EXAMPLES), EXAMPLES) == frozenset()
 
 
-def test_what_is_left_is_pruned_on() -> None:
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_is_left_is_pruned_on(bias: bool) -> None:
     torch.manual_seed(0)
-    network = Branch().eval()
+    network = Branch(bias).eval()
     groups = find_groups(network, EXAMPLES)
     with masked(network, groups, {"inner": range(5), "stem": [1]}), torch.no_grad():
         expected = network(EXAMPLES)

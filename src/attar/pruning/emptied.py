@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 
 from attar.network.evaluating import evaluating
 from attar.network.forward import forward
-from attar.pruning.group import Groups
+from attar.pruning.group import Group, Groups, Slot
+from attar.pruning.removed import Biases
 from attar.pruning.verify import masked
 
 
@@ -46,13 +48,23 @@ def still_there(groups: Groups, network: nn.Module) -> Groups:
     layers = dict(network.named_modules())
     left = []
     for group in groups.groups:
-        slots = tuple(slot for slot in group.slots if slot.tensor in tensors)
+        moved = (_moved(slot, group, layers) for slot in group.slots)
+        slots = tuple(slot for slot in moved if slot.tensor in tensors)
         consumers = tuple(one for one in group.consumers if one.layer in layers and _weighted(layers[one.layer]))
         sizes = tuple(one for one in group.sizes if hasattr(layers.get(one.layer), one.attribute))
         producers = tuple(name for name in group.producers if name in layers and _weighted(layers[name]))
         if slots:
             left.append(replace(group, slots=slots, consumers=consumers, sizes=sizes, producers=producers))
     return replace(groups, groups=tuple(left))
+
+
+def _moved(slot: Slot, group: Group, layers: Mapping[str, nn.Module]) -> Slot:
+    """Where a slot is now: a layer that gives biases alone has them for its outputs, also where it had none before."""
+    layer, _, _ = slot.tensor.rpartition(".")
+    bias = f"{layer}.bias"
+    if not isinstance(layers.get(layer), Biases) or any(one.tensor == bias for one in group.slots):
+        return slot
+    return replace(slot, tensor=bias, axis=0)
 
 
 def _weighted(layer: nn.Module) -> bool:
