@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small_training import Killed, killed_at
 from torch import Tensor, nn
 
 from attar.errors import BadInput
@@ -24,10 +23,6 @@ from attar.training.settings import Training
 SETTINGS = Training(epochs=4, batch_size=5, learning_rate=0.1, schedule="constant", checkpoint="last")
 BOTH = Objective({"soft": Term(loss=SoftTargets()), "hard": Term(loss=HardLabels(), weight=0.5)})
 HARD = Objective({"hard": Term(loss=HardLabels())})
-
-
-class Killed(Exception):
-    pass
 
 
 class Rows:
@@ -83,22 +78,6 @@ class Remover(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.selected = state["selected"]
-
-
-def killed_at(step: int) -> Any:
-    @contextmanager
-    def progress(title: str, total: int) -> Iterator[Any]:
-        reached = 0
-
-        def advance(steps: int) -> None:
-            nonlocal reached
-            reached += steps
-            if steps and reached >= step:
-                raise Killed
-
-        yield advance
-
-    return progress
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

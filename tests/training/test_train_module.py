@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small_training import Killed, killed_at
 from torch import Tensor, nn
 
 from attar.errors import BadInput
@@ -30,10 +29,6 @@ from attar.training.settings import Training
 from attar.training.train_module import reads_layers
 
 EXAMPLES = 11
-
-
-class Killed(Exception):
-    """Stands for the end of the process."""
 
 
 @dataclass
@@ -364,22 +359,6 @@ def test_without_such_terms_nothing_is_asked_or_stored_that_was_not_before(tmp_p
 
 
 # -- surviving a crash -------------------------------------------------------------------------------------------------
-
-
-def killed_at(step: int) -> Callable[[str, int], Any]:
-    @contextmanager
-    def watch(title: str, total: int) -> Iterator[Callable[[int], None]]:
-        done = 0
-
-        def advance(steps: int) -> None:
-            nonlocal done
-            done += steps
-            if done == step and steps == 1:
-                raise Killed
-
-        yield advance
-
-    return watch
 
 
 STAGES = Objective(

@@ -73,7 +73,7 @@ def from_tables(
 
     Raises:
         BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
-            names as rows and is not said to be nominal.
+            names as rows and is not named as nominal.
     """
     shares, drawn = shares_of(name, task, labels, validation, test, seed, role_rows)
     if naming.ignore:
