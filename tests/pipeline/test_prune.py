@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,27 +80,47 @@ def test_a_stopped_training_goes_on_to_the_same_network(
         assert again.facts == whole.facts
 
 
-def test_measured_latency_is_predicted_from_a_table_that_the_run_keeps(
-    tools: Tools, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def timed(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Gives networks the time of their multiply-adds, the calls that are named one half longer; what it was asked."""
     from attar.pruning.latency import NetworkTime
 
-    macs: list[int] = []
+    def set_up(disturbed: Sequence[int] = ()) -> list[int]:
+        asked: list[int] = []
 
-    def timed(network: nn.Module) -> NetworkTime:  # as long as it has multiply-adds
-        macs.append(cost(network, tools.example).macs)
-        return NetworkTime(total=1 + macs[-1] / 1e4, layers=macs[-1] / 1e4, others=0.0, unit_ms=1.0)
+        def time(network: nn.Module) -> NetworkTime:
+            asked.append(cost(network, tools.example).macs)
+            longer = 1.5 if len(asked) - 1 in disturbed else 1.0
+            return NetworkTime(total=longer * (1 + asked[-1] / 1e4), layers=asked[-1] / 1e4, others=0.0, unit_ms=1.0)
 
-    monkeypatch.setattr("attar.pipeline.costs.Measured._timed", lambda _, network: timed(network))
+        monkeypatch.setattr("attar.pipeline.costs.Measured._timed", lambda _, network: time(network))
+        return asked
+
     monkeypatch.setattr(
         "attar.evidence.layer_timer.LayerTimer.__call__",
         lambda _, shape, cells: [math.prod(shape.size) * max(1, a) * max(1, b) / 1e4 for a, b in cells],
     )
+    return set_up
+
+
+def test_measured_latency_is_predicted_from_a_table_that_the_run_keeps(
+    tools: Tools, model: Model, tmp_path: Path, timed: Callable[..., list[int]]
+) -> None:
+    macs = timed()
     made = step(to={"latency": "0.7x"}).run(model, replace(tools, turns=Turns(tmp_path / "times")))
     facts = made.facts["prune"]
     assert facts["measured"][-1]["measured_ms"] <= 1.02 * facts["target"]
     assert len(macs) == len(facts["measured"]) >= 2
     assert [file.suffix for file in (tmp_path / "times").iterdir() if file.suffix] == [".json"]
+
+
+def test_a_time_that_surprises_is_taken_again(tools: Tools, model: Model, timed: Callable[..., list[int]]) -> None:
+    timed()
+    calm = step(to={"latency": "0.7x"}).run(model, tools)
+    macs = timed(disturbed=[1])
+    shaken = step(to={"latency": "0.7x"}).run(model, tools)
+    assert len(macs) == len(calm.facts["prune"]["measured"]) + 2
+    assert shaken.facts == calm.facts and digest(shaken.model.module) == digest(calm.model.module)
 
 
 def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Tools, model: Model) -> None:

@@ -1,0 +1,1 @@
+"""The search for a student: what is tried, who proposes it, and what came of it."""

@@ -1,0 +1,75 @@
+"""A student to try, and what came of trying it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from attar.network.spec import Spec
+
+State = Literal["trained", "over_budget", "failed", "skipped"]
+"""What became of a proposal: trained and scored; never trained, as it is beyond the budget; it raised or was given up;
+nobody came to it before the time was over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A student to try: its network, what is done to it, and for how long it is trained.
+
+    Attributes:
+        spec: How its network is built.
+        steps: Tables of what is done to it after the training, as in a recipe: ``{"use": "quantize", ...}``.
+        epochs: Of training.
+        start: Key of the proposal whose trained weights it begins with, as far as they fit; ``teacher`` for the
+            teacher's; None for new ones.
+        choices: What was chosen for it, by name: plain values, for people and for the strategy that proposed it.
+    """
+
+    spec: Spec
+    steps: Sequence[Mapping[str, Any]] = ()
+    epochs: int = 1
+    start: str | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """What it is known by: the same for all that come to the same trained network."""
+        about = {
+            "spec": self.spec.to_json(),
+            "steps": [dict(step) for step in self.steps],
+            "epochs": self.epochs,
+            "start": self.start,
+        }
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of a proposal.
+
+    Attributes:
+        number: Of the proposal, from 0, in the order in which they were made.
+        proposal: What was tried.
+        state: What became of it.
+        figures: What is known of it, by name, in own units: ``score`` (on validation, higher is better; only of a
+            trained one), ``quality_loss`` (the teacher's score less this one), ``bytes``, ``latency`` (milliseconds),
+            ``memory``, ``macs``, ``parameters``.
+        reason: Why it was not trained, in a sentence; empty for a trained one.
+        seconds: How long it took, over all of its attempts.
+    """
+
+    number: int
+    proposal: Proposal
+    state: State
+    figures: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def score(self) -> float | None:
+        """On validation; None of one that was not trained."""
+        return self.figures.get("score") if self.state == "trained" else None
