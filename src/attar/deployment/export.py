@@ -11,6 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from attar.deployment.constants import keep_small
 from attar.deployment.exporter_tables import tables_shared
 from attar.deployment.quiet import quiet
 from attar.deployment.refused import refused
@@ -64,7 +65,9 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
                 optimize=fold,
             )
             assert program is not None  # the dynamo exporter always returns one
-            if not fold:
+            if fold:
+                keep_small(program.model)
+            else:
                 _simplify(program, frozenset(module.state_dict()))
             _forget_origins(program)
             _check_form(program, len(names))

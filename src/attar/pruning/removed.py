@@ -92,7 +92,7 @@ class Biases(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The biases, in the size that the layer's output had."""
         if self.window is None:
-            return self.bias.expand(*inputs.shape[:-1], len(self.bias))
+            return self.bias.reshape(*[1] * (inputs.dim() - 1), -1).expand(*inputs.shape[:-1], len(self.bias))
         size = self.window.size(inputs.shape[2:])
         return self.bias.reshape(1, -1, *[1] * len(size)).expand(inputs.shape[0], len(self.bias), *size)
 
