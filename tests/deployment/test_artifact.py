@@ -395,7 +395,7 @@ def test_blocks_without_end_are_refused(edit: Callable[..., Path]) -> None:
         artifact.network()
 
 
-@pytest.mark.parametrize("name", ["nn", "must", "near", "Rows", "_Residual", "Sequence", "Any", "torch", "none"])
+@pytest.mark.parametrize("name", ["nn", "must", "near", "Rows", "Residual", "Sequence", "Any", "torch", "none"])
 def test_what_architectures_need_is_no_architecture(edit: Callable[..., Path], name: str) -> None:
     with pytest.raises(BadInput, match="must be a function of attar"):
         load(edit(lambda m: m["network"].update(reference=f"attar.network.architectures:{name}")))

@@ -18,7 +18,7 @@ from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.backends.openvino import open_openvino, to_openvino
 from attar.deployment.export import to_onnx
 from attar.deployment.refused import DeploymentError
-from attar.network.architectures import mlp, resnet
+from attar.network.architectures import depthwise_net, mlp, resnet
 from attar.network.evaluating import evaluating
 from attar.network.standardize import Standardize
 
@@ -66,6 +66,7 @@ class Recurrent(nn.Module):
 STUDENTS = {
     "mlp": lambda: mlp(64, 5, [16]),
     "resnet": lambda: resnet(5, [4, 8]),
+    "depthwise": lambda: depthwise_net(5, [4, 8, 8], strides=[1, 2, 1]),
     "separable": lambda: nn.Sequential(
         nn.Conv2d(1, 8, 3, stride=2, padding=1),
         nn.Hardswish(),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
-from attar.network.architectures import convnet, lenet5, mlp, resnet, segmenter
+from attar.network.architectures import convnet, depthwise_net, lenet5, mlp, resnet, segmenter
 
 
 def parameters(network: nn.Module) -> int:
@@ -73,7 +73,7 @@ def test_strides_and_pools_shrink_the_map():
 
 def test_a_residual_network_has_its_blocks_after_the_first_stage():
     def blocks(network: nn.Module) -> int:
-        return sum(type(module).__name__ == "_Residual" for module in network.modules())
+        return sum(type(module).__name__ == "Residual" for module in network.modules())
 
     assert blocks(resnet(4, widths=[3, 4, 5], blocks=2)) == 4
     assert blocks(resnet(4, widths=[3, 4], blocks=0)) == 0
@@ -81,7 +81,7 @@ def test_a_residual_network_has_its_blocks_after_the_first_stage():
 
 
 def test_a_residual_block_that_does_nothing_passes_its_input_on():
-    (block,) = (m for m in resnet(2, widths=[2, 3]).modules() if type(m).__name__ == "_Residual")
+    (block,) = (m for m in resnet(2, widths=[2, 3]).modules() if type(m).__name__ == "Residual")
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
     x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -92,6 +92,7 @@ NETWORKS = [
     lambda dropout: mlp(64, 5, hidden=(8, 8), dropout=dropout),
     lambda dropout: convnet(5, widths=[4, 6], pools=[2, 1], dropout=dropout),
     lambda dropout: resnet(5, widths=[4, 6], dropout=dropout),
+    lambda dropout: depthwise_net(5, widths=[4, 6], dropout=dropout),
 ]
 
 
@@ -137,6 +138,10 @@ def test_a_residual_network_needs_a_width():
         (lambda: mlp(4, 3, hidden=[1] * 1001), r"hidden of mlp must be a list of at most 1000 whole numbers"),
         (lambda: convnet(3, [4], strides=[0]), r"strides of convnet must be whole numbers of at least 1; got 0"),
         (lambda: convnet(3, [True]), r"widths of convnet must be whole numbers of at least 1; got True"),
+        (lambda: depthwise_net(3, []), r"widths of depthwise_net must be as long as strides, and not empty"),
+        (lambda: depthwise_net(3, [4, 4], strides=[1]), r"widths of depthwise_net must be as long as strides"),
+        (lambda: depthwise_net(3, [4, 0]), r"widths of depthwise_net must be whole numbers of at least 1; got 0"),
+        (lambda: depthwise_net(3, [4], strides=[0]), r"strides of depthwise_net must be whole numbers"),
         (lambda: resnet(3, [4, -4]), r"widths of resnet must be whole numbers of at least 1; got -4"),
         (lambda: resnet(3, [4, 4], blocks=10**9), r"blocks of resnet must be from 0 to 1000; got 1000000000"),
     ],
@@ -144,3 +149,24 @@ def test_a_residual_network_needs_a_width():
 def test_layers_without_units_and_without_end_are_refused(build: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         build()
+
+
+def test_a_depthwise_network_is_as_wide_as_asked() -> None:
+    # 3x3 from one channel, a 3x3 filter for each of 4, 1x1 to 6, two per batch norm, and 6*10 + 10 for the logits.
+    network = depthwise_net(10, widths=[4, 6], strides=[1, 2])
+    assert parameters(network) == 36 + 8 + (36 + 8 + 24 + 12) + 70
+    assert network(torch.zeros(2, 1, 9, 7)).shape == (2, 10)
+    maps = [tuple(network[:stage](torch.zeros(1, 1, 8, 8)).shape) for stage in (3, 6, 9)]
+    assert maps == [(1, 4, 8, 8), (1, 4, 4, 4), (1, 6, 4, 4)]
+    assert [module.groups for module in network if isinstance(module, nn.Conv2d)] == [1, 4, 1]
+    assert depthwise_net(3, [8], channels=3)(torch.zeros(1, 3, 5, 5)).shape == (1, 3)
+
+
+def test_a_channel_of_a_depthwise_network_is_seen_by_itself() -> None:
+    torch.manual_seed(0)
+    middle = depthwise_net(2, [4, 6])[3]
+    maps = torch.rand(1, 4, 6, 6)
+    changed = maps.clone()
+    changed[:, 2] += 1
+    apart = (middle(changed) - middle(maps)).abs().amax((0, 2, 3))
+    assert apart[2] > 0 and apart[[0, 1, 3]].max() == 0

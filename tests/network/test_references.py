@@ -77,7 +77,7 @@ def test_a_file_that_is_called_like_an_installed_module_does_not_bring_that_in(n
         "attar_evil:run",
         "attar.network.architectures:near",
         "attar.network.architectures:Rows",
-        "attar.network.architectures:_Residual",
+        "attar.network.architectures:Residual",
         "attar.network.references:resolve",
         "attar.deployment.artifact:load",
         "attar.recipes.compress:compress",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attar.errors import must, near
+from attar.network.blocks import Residual, convolution, separable
 from attar.network.gaze import GazeNetwork, densenet_features, readout_layers, vgg_features
 from attar.network.named import Named
 from attar.network.rows import Rows
+from attar.network.sequences import TokenEncoder, TokenMean
 
 _DEEPEST = 1000
 """Layers of one kind at most: a few bytes of a file can ask for any number, and deeper ones are not trained."""
@@ -95,11 +97,7 @@ def convnet(
     layers: list[nn.Module] = []
     width = channels
     for size, stride, pool in zip(widths, strides, pools, strict=True):
-        layers += [
-            nn.Conv2d(width, size, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(size),
-            nn.ReLU(inplace=True),
-        ]
+        layers += convolution(width, size, stride=stride)
         if pool > 1:
             layers.append(nn.MaxPool2d(pool))
         width = size
@@ -115,6 +113,40 @@ def convnet(
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, *head, nn.Linear(width, classes))
+
+
+def depthwise_net(
+    classes: int, widths: Sequence[int], channels: int = 1, strides: Sequence[int] | None = None, dropout: float = 0.0
+) -> nn.Module:
+    """A network of depthwise-separable convolutions: few multiply-adds and weights for its width; inputs of any size.
+
+    The first layer is a plain 3x3 convolution; each one after it is a 3x3 convolution of each channel by itself and a
+    1x1 convolution over all channels. The last map is averaged.
+
+    Args:
+        classes: Logits per example.
+        widths: Output channels of each layer.
+        channels: Channels of the input.
+        strides: Stride of each layer; 1 everywhere if None.
+        dropout: Probability of dropping a feature before the last layer.
+
+    Raises:
+        BadInput: If there are no widths, or not as many strides.
+
+    References:
+        Howard et al., *MobileNets*, 2017, table 1. arXiv:1704.04861
+    """
+    strides = strides or [1] * len(widths)
+    for name, numbers in (("widths", widths), ("strides", strides)):
+        _check_widths(name, "depthwise_net", numbers)
+    if not widths or len(widths) != len(strides):
+        rule = "as long as strides, and not empty"
+        raise must("widths", "depthwise_net", rule, (widths, strides), "Give one each per layer")
+    layers = convolution(channels, widths[0], stride=strides[0])
+    for (width, size), stride in zip(itertools.pairwise(widths), strides[1:], strict=True):
+        layers += separable(width, size, stride)
+    head = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(widths[-1], classes))
 
 
 def lenet5(classes: int = 10, widths: Sequence[int] = (20, 50, 500), channels: int = 1, side: int = 28) -> nn.Module:
@@ -175,32 +207,10 @@ def segmenter(classes: int, widths: Sequence[int], channels: int = 1, dropout: f
     layers: list[nn.Module] = []
     width = channels
     for place, size in enumerate(widths):
-        apart = min(2**place, _FURTHEST)
-        layers += [
-            nn.Conv2d(width, size, 3, padding=apart, dilation=apart, bias=False),
-            nn.BatchNorm2d(size),
-            nn.ReLU(inplace=True),
-        ]
+        layers += convolution(width, size, apart=min(2**place, _FURTHEST))
         width = size
     head = [nn.Dropout2d(dropout)] if dropout else []
     return nn.Sequential(*layers, *head, nn.Conv2d(width, classes, 1))
-
-
-class _Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al., *Deep Residual Learning*, 2016, figure 2)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
 
 
 def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int = 1, dropout: float = 0.0) -> nn.Module:
@@ -224,11 +234,11 @@ def resnet(classes: int, widths: Sequence[int], channels: int = 1, blocks: int =
     layers: list[nn.Module] = []
     width = channels
     for stage, size in enumerate(widths):
-        layers += [nn.Conv2d(width, size, 3, padding=1, bias=False), nn.BatchNorm2d(size), nn.ReLU(inplace=True)]
+        layers += convolution(width, size)
         if stage < len(widths) - 1:
             layers.append(nn.MaxPool2d(2))
         if stage:
-            layers += [_Residual(size) for _ in range(blocks)]
+            layers += [Residual(size) for _ in range(blocks)]
         width = size
     head = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head, nn.Linear(width, classes))
@@ -348,24 +358,7 @@ def token_mean(
     )
     if window % 2 == 0:
         raise must("window", "token_mean", "an odd number", window, "Use 3 for a token with both of its neighbors")
-    return Named(_TokenMean(vocabulary, outputs, width, hidden, window, dropout), ("ids", "mask"))
-
-
-class _TokenMean(nn.Module):
-    """See `token_mean`."""
-
-    def __init__(self, vocabulary: int, outputs: int, width: int, hidden: int, window: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.windows = nn.Conv1d(width, hidden, window, padding=window // 2)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden, outputs)
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        counts = mask.unsqueeze(1).float()  # [batch, 1, length]
-        seen = torch.relu(self.windows(self.embedding(ids).transpose(1, 2) * counts)) * counts
-        output: Tensor = self.output(self.dropout(seen.sum(2) / counts.sum(2)))
-        return output
+    return Named(TokenMean(vocabulary, outputs, width, hidden, window, dropout), ("ids", "mask"))
 
 
 def token_encoder(
@@ -400,52 +393,4 @@ def token_encoder(
         got = {"width": width, "heads": heads, "blocks": blocks}
         rule = f"a width that is a multiple of heads, and at most {_DEEPEST} blocks"
         raise must("width, heads and blocks", "token_encoder", rule, got, "Use width 64 and heads 4")
-    return Named(_TokenEncoder(vocabulary, length, outputs, width, heads, blocks, dropout), ("ids", "mask"))
-
-
-class _TokenEncoder(nn.Module):
-    """See `token_encoder`."""
-
-    def __init__(
-        self, vocabulary: int, length: int, outputs: int, width: int, heads: int, blocks: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.positions = nn.Parameter(torch.randn(length, width))
-        self.blocks = nn.ModuleList(_AttentionBlock(width, heads, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-        self.output = nn.Linear(width, outputs)
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        counts = mask.unsqueeze(2).float()  # [batch, length, 1]
-        # Padding is zero from here on, so that nothing depends on which tokens stand there.
-        seen = (self.embedding(ids) + self.positions) * counts
-        for block in self.blocks:
-            seen = block(seen, counts)
-        output: Tensor = self.output((self.norm(seen) * counts).sum(1) / counts.sum(1))
-        return output
-
-
-class _AttentionBlock(nn.Module):
-    """Self-attention and a perceptron, each added to what comes in."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.size = heads, width // heads
-        self.norm, self.inner_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * width)
-        self.mixed = nn.Linear(width, width)
-        self.inner = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, seen: Tensor, counts: Tensor) -> Tensor:
-        stacked = self.queries_keys_values(self.norm(seen)).unflatten(2, (3, self.heads, self.size))
-        queries, keys, values = (one.transpose(1, 2) for one in stacked.unbind(2))  # [batch, heads, length, size]
-        shares = (queries @ keys.transpose(2, 3) * self.size**-0.5).softmax(3)
-        # Not by minus infinity, which no range of eight bits holds.
-        shares = shares * counts.transpose(1, 2).unsqueeze(1)
-        shares = shares / (shares.sum(3, keepdim=True) + 1e-9)
-        mixed = self.mixed((shares @ values).transpose(1, 2).flatten(2))
-        seen = seen + self.dropout(mixed) * counts
-        added: Tensor = self.dropout(self.inner(self.inner_norm(seen)))
-        return seen + added * counts
+    return Named(TokenEncoder(vocabulary, length, outputs, width, heads, blocks, dropout), ("ids", "mask"))

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.network.blocks import convolution
+
 
 class GazeNetwork(nn.Module):
     """Features, a readout, and a density; see `attar.network.architectures.gaze_network`."""
@@ -93,21 +95,13 @@ class CenterBias(nn.Module):
         return maps + self.weight_of_rows * self.rows + self.weight_of_columns * self.columns
 
 
-def _layer(inputs: int, outputs: int, kernel: int = 3) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-
-
 def vgg_features(channels: int, widths: Sequence[int], depth: int) -> tuple[nn.Module, int]:
     """Stages of 3 x 3 convolutions, each but the last followed by a max pooling."""
     layers: list[nn.Module] = []
     width = channels
     for stage, size in enumerate(widths):
         for _ in range(depth):
-            layers += _layer(width, size)
+            layers += convolution(width, size)
             width = size
         if stage < len(widths) - 1:
             layers.append(nn.MaxPool2d(2))
@@ -119,7 +113,7 @@ class _Dense(nn.Module):
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
-        self.layer = nn.Sequential(*_layer(inputs, growth))
+        self.layer = nn.Sequential(*convolution(inputs, growth))
 
     def forward(self, seen: Tensor) -> Tensor:
         return torch.cat([seen, self.layer(seen)], dim=1)
@@ -128,13 +122,13 @@ class _Dense(nn.Module):
 def densenet_features(channels: int, widths: Sequence[int], depth: int) -> tuple[nn.Module, int]:
     """A first convolution, then dense stages, between which a 1 x 1 convolution halves channels and a pooling maps."""
     width = 2 * widths[0]
-    layers = [*_layer(channels, width), nn.MaxPool2d(2)]
+    layers = [*convolution(channels, width), nn.MaxPool2d(2)]
     for stage, growth in enumerate(widths):
         for _ in range(depth):
             layers.append(_Dense(width, growth))
             width += growth
         if stage < len(widths) - 1:
-            layers += [*_layer(width, width // 2, kernel=1), nn.AvgPool2d(2)]
+            layers += [*convolution(width, width // 2, kernel=1), nn.AvgPool2d(2)]
             width //= 2
     return nn.Sequential(*layers), width
 

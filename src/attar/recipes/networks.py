@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 
@@ -14,9 +13,10 @@ from attar.errors import BadInput
 from attar.models.fresh import fresh as fresh_model
 from attar.models.model import Model
 from attar.network.forward import forward
-from attar.network.references import located, resolve, summary
+from attar.network.references import located, summary
 from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs
 from attar.network.spec import Spec
+from attar.pipeline.data_arguments import data_arguments
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
 from attar.tasks.target import has_units
@@ -34,16 +34,8 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
 
     As ``outputs`` it gets the classes.
     """
-    if dataset.tokens is not None:
-        takes = inspect.signature(resolve(section.use)).parameters
-        tokens = dataset.tokens
-        found = {"vocabulary": tokens.vocabulary, "length": tokens.length, "outputs": dataset.task.shape[0]}
-        found = {name: value for name, value in found.items() if name in takes}
-        return section.model_copy(update={"arguments": {**found, **section.arguments}})
-    if dataset.columns is None or "columns" not in inspect.signature(resolve(section.use)).parameters:
-        return section
-    known = {"columns": dataset.columns.to_json(), "outputs": dataset.task.shape[0]}
-    return section.model_copy(update={"arguments": {**known, **section.arguments}})
+    found = data_arguments(section.use, dataset)
+    return section.model_copy(update={"arguments": {**found, **section.arguments}}) if found else section
 
 
 def network_of(section: NetworkSection, seed: int) -> nn.Module:

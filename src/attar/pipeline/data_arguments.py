@@ -1,0 +1,34 @@
+"""What networks are told of the data that they are for: the columns of a table, or how many tokens there are."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from attar.data.split import Dataset
+from attar.network.references import resolve
+
+
+def data_arguments(reference: str, dataset: Dataset) -> dict[str, Any]:
+    """Arguments of a network's function that follow from the data, as far as it takes them.
+
+    Of sequences ``vocabulary``, ``length`` and ``outputs``; of a table ``columns`` and ``outputs``, where it takes
+    columns; of other data none.
+
+    Args:
+        reference: The function, as ``package.module:function``.
+        dataset: The data.
+
+    Raises:
+        BadInput: If there is no such function.
+    """
+    if dataset.tokens is None and dataset.columns is None:
+        return {}
+    takes = inspect.signature(resolve(reference)).parameters
+    if dataset.tokens is not None:
+        tokens = dataset.tokens
+        found = {"vocabulary": tokens.vocabulary, "length": tokens.length, "outputs": dataset.task.shape[0]}
+        return {name: value for name, value in found.items() if name in takes}
+    if dataset.columns is None or "columns" not in takes:
+        return {}
+    return {"columns": dataset.columns.to_json(), "outputs": dataset.task.shape[0]}
