@@ -1,0 +1,188 @@
+"""What a trial is worth to a strategy that learns from rewards: how much smaller it is, by how much quality is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+from attar.errors import must
+from attar.search.goal import Goal
+from attar.search.proposal import Trial
+
+INVALID = -1.0
+"""The reward of what is no network, was larger than the teacher, or failed."""
+
+_BEST_RATIO = 2.0
+"""Of two errors at most: that of a student without any has no bound."""
+
+Size = Literal["parameters", "macs", "bytes", "latency", "memory"]
+"""Figures of which less is better."""
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """What figures are worth; more is better. Any function of these arguments is one."""
+
+    def __call__(self, figures: Mapping[str, float], teacher: Mapping[str, float], iteration: int) -> float:
+        """The reward.
+
+        Args:
+            figures: Of a trial, by name, in own units, see `attar.search.proposal.Trial`. Without ``score`` where it
+                was beyond the budget and never trained.
+            teacher: The same figures of what it is held against.
+            iteration: How often the strategy has learned so far, from 0.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionReward:
+    r"""Compression times quality kept: :math:`C (2 - C) A / A_T` with :math:`C = 1 - size / size_T`.
+
+    Gains of compression fade as there is less to gain: 0 for the teacher's own size, 1 for none at all. What is larger
+    than the teacher gets `INVALID`. A is the score, see `quality_ratio`; one that was never trained has none, and
+    counts as 0.
+
+    Under constraints a trial that breaks one gets :math:`\epsilon - 1 + \epsilon R`, with :math:`\epsilon` falling
+    from 1 to 0 over the first iterations: the strategy sees the way to the constraint before it is punished for it.
+
+    Attributes:
+        size: Which figure is the size.
+        most: Constraints: figures, and what each may be at most, in own units.
+        least_score: What the score has to be at least; None for any.
+        annealed: Iterations until a broken constraint is worth -1.
+
+    Example:
+        >>> reward = CompressionReward()
+        >>> reward({"parameters": 25.0, "score": 0.8}, {"parameters": 100.0, "score": 0.8}, 0)
+        0.9375
+
+    References:
+        Ashok, Rhinehart, Beainy, Kitani, *N2N Learning: Network to Network Compression via Policy Gradient
+        Reinforcement Learning*, ICLR 2018, section 3.3. The authors' code raises :math:`1 - i/15` to the fourth power
+        without a bound below, so that from iteration 15 on a broken constraint is forgiven again; here it is not.
+    """
+
+    size: Size = "parameters"
+    most: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    least_score: float | None = None
+    annealed: int = 15
+
+    def __post_init__(self) -> None:
+        if self.annealed < 1:
+            raise must("annealed", "the reward", "at least 1", self.annealed, "Use 1 for no annealing")
+        for what, bound in self.most.items():
+            if not 0 < bound < math.inf:
+                raise must(f"most[{what!r}]", "the reward", "a number greater than 0", bound, "Leave it out for any")
+
+    @classmethod
+    def within(cls, goal: Goal, size: Size = "parameters", annealed: int = 15) -> CompressionReward:
+        """The reward whose constraints are a budget.
+
+        Raises:
+            BadInput: If a limit is relative to what is not known of the teacher.
+        """
+        most: dict[str, float] = {}
+        least = None
+        for limit in goal.limits:
+            of = goal.teacher.get(limit.what)
+            bound = limit.at(of)
+            if bound is None or (limit.what == "quality_loss" and of is None):
+                raise must(limit.what, "the budget", "held against a figure of the teacher", "no such figure", _MEASURE)
+            if limit.what == "quality_loss":
+                least = (of or 0.0) - bound
+            else:
+                most[limit.what] = bound
+        return cls(size=size, most=MappingProxyType(most), least_score=least, annealed=annealed)
+
+    def __call__(self, figures: Mapping[str, float], teacher: Mapping[str, float], iteration: int) -> float:
+        """The reward of a trial, see `Reward`.
+
+        Raises:
+            BadInput: If the size is not known, or a figure of a trained one on which there is a constraint.
+        """
+        of, best = _figure(teacher, self.size, "the teacher"), _figure(teacher, "score", "the teacher")
+        reward = 0.0
+        if "score" in figures:
+            kept = quality_ratio(figures["score"], best)
+            saved = 1 - _figure(figures, self.size, "a trial") / of
+            if saved < 0 or not math.isfinite(kept):
+                return INVALID
+            reward = saved * (2 - saved) * kept
+        elif figures.get(self.size, 0.0) > of:
+            return INVALID
+        if not self._breaks(figures):
+            return reward
+        forgiven = max(0.0, 1 - iteration / self.annealed) ** 4
+        return forgiven - 1 + forgiven * reward
+
+    def _breaks(self, figures: Mapping[str, float]) -> bool:
+        """Whether one of the constraints is broken. What was never trained need not have all figures."""
+        trained = "score" in figures
+        if self.least_score is not None and not (trained and figures["score"] >= self.least_score):
+            return True
+        looked = [what for what in self.most if trained or what in figures]
+        return any(_figure(figures, what, "a trial") > self.most[what] for what in looked)
+
+
+_MEASURE = "Measure it, or leave it out"
+
+
+def quality_ratio(score: float, teacher: float) -> float:
+    """The share of the teacher's quality that is kept: 1 for as good, 0 for none.
+
+    Scores above 0 (accuracy, bits) are divided as they are. Scores below 0 are errors with a minus, such as RMSE: the
+    teacher's error is divided by the student's, so that more is better there too; twice as good counts at most.
+
+    Args:
+        score: The student's.
+        teacher: The teacher's.
+
+    Raises:
+        BadInput: If the teacher's score is 0: nothing is a share of it.
+
+    Example:
+        >>> quality_ratio(0.45, 0.9), quality_ratio(-0.4, -0.1), quality_ratio(0.0, -0.1)
+        (0.5, 0.25, 2.0)
+    """
+    if teacher == 0 or not math.isfinite(teacher):
+        remedy = "Write a reward that does not divide by it"
+        raise must("score", "the teacher", "a number other than 0 where rewards are shares of it", teacher, remedy)
+    if math.isnan(score):
+        return score
+    if teacher > 0:
+        return max(score, 0.0) / teacher
+    return min(teacher / score, _BEST_RATIO) if score < 0 else _BEST_RATIO
+
+
+def reward_of(trial: Trial, reward: Reward, teacher: Mapping[str, float], iteration: int) -> float | None:
+    """The reward of a trial: `INVALID` where it failed, None where nobody came to it.
+
+    Args:
+        trial: What came of a proposal.
+        reward: What its figures are worth.
+        teacher: Figures of what it is held against.
+        iteration: See `Reward`.
+
+    Raises:
+        BadInput: If the reward is no number.
+    """
+    if trial.state == "skipped":
+        return None
+    if trial.state == "failed":
+        return INVALID
+    found = float(reward(trial.figures, teacher, iteration))
+    if not math.isfinite(found):
+        raise must("reward", f"trial {trial.number}", "a finite number", found, "Correct the function of the reward")
+    return found
+
+
+def _figure(figures: Mapping[str, float], name: str, of: str) -> float:
+    """A figure that has to be there."""
+    found = figures.get(name)
+    if found is None or (name != "score" and not (0 <= found < math.inf and (of != "the teacher" or found > 0))):
+        raise must(name, of, "known to the reward", found, _MEASURE)
+    return found
