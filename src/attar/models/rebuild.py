@@ -18,10 +18,17 @@ from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
 from attar.network.weights import fill, read_tensors
 from attar.pruning.edit import Prune
+from attar.pruning.resize import Resize
 from attar.quantization.edit import Quantize
 
 EDITS: Mapping[str, type[Any]] = MappingProxyType(
-    {"prune": Prune, "quantize": Quantize, "scale_outputs": ScaleOutputs, "shift_bias": ShiftBias}
+    {
+        "prune": Prune,
+        "quantize": Quantize,
+        "resize": Resize,
+        "scale_outputs": ScaleOutputs,
+        "shift_bias": ShiftBias,
+    }
 )
 """Every kind of edit, by the name that ``use`` gives."""
 

@@ -32,3 +32,23 @@ def copied(network: Network) -> Network:
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(network, memo)
+
+
+def without_memory(network: Network) -> Network:
+    """A copy of a network whose tensors have names, types and shapes, and no values: on the ``meta`` device.
+
+    Args:
+        network: Any module; not changed.
+
+    Example:
+        >>> without_memory(nn.Linear(2, 1)).weight.device
+        device(type='meta')
+    """
+    memo: dict[int, object] = {}
+    for module in network.modules():
+        for value in chain(vars(module).values(), module._parameters.values(), module._buffers.values()):
+            if isinstance(value, nn.Parameter):
+                memo[id(value)] = nn.Parameter(value.detach().to("meta"), requires_grad=value.requires_grad)
+            elif isinstance(value, Tensor):
+                memo[id(value)] = value.detach().to("meta")
+    return copy.deepcopy(network, memo)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from attar.errors import BadInput, CorruptFile, must, shown
+from attar.network.copying import without_memory
 from attar.network.references import ARCHITECTURES
 from attar.network.spec import Spec
 from attar.network.weights import must_fit
@@ -21,7 +22,7 @@ def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path, seed: in
 
     A few bytes can ask for any number of layers of any width. So Attar's architectures are first built without
     memory, with no more parameters than there are weights, and compared. Functions of packages that the user allowed
-    are trusted, and called once.
+    are trusted, and called once; what edits make of their networks is compared likewise, before it gets memory.
 
     Args:
         spec: How to build it.
@@ -41,7 +42,11 @@ def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path, seed: in
     # The weights drawn here are overwritten later: the caller's random numbers must not depend on it.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return spec.build()
+        network = spec.standardized(spec.called())
+        if spec.edits and spec.reference.partition(":")[0] != ARCHITECTURES:
+            edited = spec.edited(without_memory(network))
+            must_fit(edited.state_dict(), weights, path, "Build the network that was saved")
+        return spec.edited(network)
 
 
 def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:

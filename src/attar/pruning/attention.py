@@ -56,6 +56,13 @@ class Attention(nn.MultiheadAttention):
             return output[0], None if shares is None else shares[0]
         return output if self.batch_first else output.transpose(0, 1), shares
 
+    def _reset_parameters(self) -> None:
+        """New first weights, as torch's own has them."""
+        for weight, bias in self._projections():
+            nn.init.xavier_uniform_(weight)
+            if bias is not None:
+                nn.init.zeros_(bias)
+
     def _projections(self) -> list[tuple[Tensor, Tensor | None]]:
         """Weights and biases of queries, keys and values."""
         joined, bias = self._parameters["in_proj_weight"], self._parameters["in_proj_bias"]
