@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from attar.pipeline.workers import Job, Workers, available
+from attar.pipeline.worker import Job
+from attar.pipeline.workers import Workers, available
 from attar.training.progress import Progress
 
 MODULE = """
@@ -191,7 +192,8 @@ def test_workers_that_cannot_be_started_are_done_without(
 def test_no_worker_outlives_a_process_that_was_killed(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     script = f"""
 import sys, time
-from attar.pipeline.workers import Job, Workers
+from attar.pipeline.worker import Job
+from attar.pipeline.workers import Workers
 from attar.training.progress import silent
 sys.path.insert(0, {str(tmp_path)!r})
 with Workers(2) as workers:

@@ -11,7 +11,8 @@ from torch import nn
 
 from attar.errors import BadInput, Diverged
 from attar.network.weights import read_tensors
-from attar.pipeline.workers import Job, Workers
+from attar.pipeline.worker import Job
+from attar.pipeline.workers import Workers
 from attar.recipes.compress import Run, compress
 from attar.recipes.context import Context
 from attar.recipes.parallel import train_at_once

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Progress
 
 errors = Console(stderr=True, highlight=False)
@@ -29,16 +29,27 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, auto_refresh=False) as shown:
-        task = shown.add_task(title, total=total)
-        drawn = 0.0
-
-        def advance(steps: int) -> None:
-            nonlocal drawn
-            shown.advance(task, steps)
-            now = shown.get_time()
-            if now - drawn >= 0.1:
-                shown.refresh()
-                drawn = now
-
-        yield advance
+        bar = _Bar(shown, shown.add_task(title, total=total))
+        yield bar
         shown.refresh()
+
+
+class _Bar:
+    """Moves a bar, and calls it anew; it is drawn ten times a second at most."""
+
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown, self._task, self._drawn = shown, task, 0.0
+
+    def __call__(self, steps: int) -> None:
+        self._shown.advance(self._task, steps)
+        self._draw()
+
+    def retitle(self, title: str, total: int) -> None:
+        self._shown.update(self._task, description=title, total=total)
+        self._draw()
+
+    def _draw(self) -> None:
+        now = self._shown.get_time()
+        if now - self._drawn >= 0.1:
+            self._shown.refresh()
+            self._drawn = now

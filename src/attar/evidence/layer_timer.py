@@ -143,12 +143,10 @@ def time_network(path: Path, rows: Inputs, *, threads: int = 1, seconds: float =
     """
     names = [one.name for one in onnx.load(path, load_external_data=False).graph.input]
     inputs = {names[0]: rows} if len(names) == 1 else {name: rows[:, place] for place, name in enumerate(names)}
-    graph, given = layer_graph(_REFERENCE, 16, 16, batch=1, copies=_COPIES)
-    reference = _session(graph, threads)
     nothing = _session(_model([helper.make_node("Identity", ["x"], ["z0"])], [], rows, 1), threads)
     runners: dict[str, Runner] = {
         "network": open_onnxruntime(path, threads),
-        "reference": lambda _: reference.run(None, {"x": given})[0],
+        "reference": open_reference(threads),
         "nothing": lambda rows: nothing.run(None, {"x": rows})[0],
     }
     raced = race(runners, rows, len(rows), threads=threads, seconds=seconds)
@@ -166,6 +164,21 @@ def time_network(path: Path, rows: Inputs, *, threads: int = 1, seconds: float =
     computing = max(0.0, total - fixed)
     unit_ms = raced.latencies["reference"].median_ms / _COPIES
     return NetworkTime(total, computing * (1 - share), computing * share, unit_ms)
+
+
+def open_reference(threads: int = 1) -> Runner:
+    """A runner that does the same few layers whatever it is given: what others are timed against.
+
+    Args:
+        threads: Threads that the runtime is allowed.
+    """
+    graph, given = layer_graph(_REFERENCE, 16, 16, batch=1, copies=_COPIES)
+    session = _session(graph, threads)
+
+    def reference(_: object) -> Any:
+        return session.run(None, {"x": given})[0]
+
+    return reference
 
 
 def _profile(graph: bytes | str, inputs: dict[str, Any], threads: int, calls: int) -> list[tuple[str, float]]:

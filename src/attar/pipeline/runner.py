@@ -77,7 +77,7 @@ def _run(
         return {"facts": dict(result.facts), "history": [dict(entry) for entry in result.history]}
 
     inputs = {
-        "step": _counted(step.model_dump(mode="python")),
+        "step": fields_of(step),
         "tools": tools.key,
         **({} if parents else {"spec": model.spec.to_json(), "weights": digest(model.module)}),
     }
@@ -97,6 +97,11 @@ def _run(
     history = node.result["history"]
     after = replace(after, history=[*model.history, *history], key=node.key)
     return Trained(name, step.use, after, float(facts["score"]), history, facts, beside), node
+
+
+def fields_of(step: Step) -> Any:
+    """Fields of a step as plain values, less those that change no result."""
+    return _counted(step.model_dump(mode="python"))
 
 
 def _counted(value: Any) -> Any:

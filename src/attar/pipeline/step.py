@@ -79,6 +79,11 @@ class Step(Section):
         """Whether it times anything, for which nobody else of the run may compute."""
         return False
 
+    @property
+    def slims(self) -> bool:
+        """Whether it takes something out of the model, so that what the model takes is known only afterwards."""
+        return False
+
     def needs_teacher(self, tools: Tools) -> bool:
         """Whether its result depends on the teacher, if there is one; where not, student and baseline share it."""
         return False

@@ -6,18 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from attar.data.split import PIXELS, Split
 from attar.deployment.artifact import Artifact, load
 from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
-from attar.deployment.deploy import deploy
 from attar.deployment.prepared import Prepared
 from attar.deployment.refused import DeploymentError, telling
 from attar.errors import AttarError, MissingExtra
 from attar.network.spec import Spec
 from attar.network.weights import digest
+from attar.pipeline.deploying import calibration_for, deploy_for, scale_of
 from attar.recipes.context import Context, allowed
 
 log = logging.getLogger(__name__)
@@ -46,26 +43,11 @@ def artifact_of(
     network, columns, tokens = prepared.student, context.dataset.columns, context.dataset.tokens
     layers = [type(layer).__qualname__ for layer in network.modules()]
     built = {"layers": layers, "teacher": teacher} if spec is None else spec.to_json()
-    scale = PIXELS if context.dataset.train.inputs.dtype == torch.uint8 else None
-    calibration: Split | None = None
-    if candidate.precision != "fp32":
-        train = context.dataset.train
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(context.recipe.seed))
-        calibration = train.rows(order[: context.recipe.artifacts.calibration])
+    scale, recipe = scale_of(context.dataset), context.recipe
+    calibration = calibration_for(context.dataset, candidate, recipe.artifacts.calibration, recipe.seed)
 
     def work(folder: Path) -> dict[str, Any]:
-        deploy(
-            prepared,
-            candidate,
-            folder / "artifact",
-            task=context.dataset.task,
-            calibration=None if calibration is None else calibration.floats(),
-            spec=spec,
-            columns=columns,
-            tokens=tokens,
-            unseen="missing",  # as it is measured, see from_tables
-            scale=scale,
-        )
+        deploy_for(context.dataset, prepared, candidate, folder / "artifact", spec, calibration)
         return {}
 
     inputs = {
@@ -85,7 +67,7 @@ def artifact_of(
         node = context.nodes.node(f"artifacts/{name.replace(' ', '-')}", inputs, work)
     except (DeploymentError, MissingExtra) as error:
         return refused(name, error)
-    artifact = load(node.folder / "artifact", threads=context.recipe.artifacts.threads, allow=allow)
+    artifact = load(node.folder / "artifact", threads=recipe.artifacts.threads, allow=allow)
     try:
         return Deployed(artifact, artifact.open())
     except AttarError as error:  # an earlier run wrote it, where there were other packages

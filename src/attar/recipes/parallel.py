@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from attar.pipeline.nodes import Nodes, NotFinished
-from attar.pipeline.workers import Job
+from attar.pipeline.worker import Job
 from attar.processes import world_size
 from attar.recipes.context import Context
 from attar.recipes.estimate import seconds_per_step

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from attar.models.rebuild import spec_from_json
 from attar.network.spec import Spec
 
 State = Literal["trained", "over_budget", "failed", "skipped"]
@@ -23,9 +24,10 @@ class Proposal:
     Attributes:
         spec: How its network is built.
         steps: Tables of what is done to it after the training, as in a recipe: ``{"use": "quantize", ...}``.
-        epochs: Of training.
+        epochs: Of training; of every step that trains and does not say itself for how long.
         start: Key of the proposal whose trained weights it begins with, as far as they fit; ``teacher`` for the
             teacher's; None for new ones.
+        seed: Added to the seed of the search: other first weights, another order of the examples.
         choices: What was chosen for it, by name: plain values, for people and for the strategy that proposed it.
     """
 
@@ -33,37 +35,53 @@ class Proposal:
     steps: Sequence[Mapping[str, Any]] = ()
     epochs: int = 1
     start: str | None = None
+    seed: int = 0
     choices: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
         """What it is known by: the same for all that come to the same trained network."""
-        about = {
+        about = {name: value for name, value in self.to_json().items() if name != "choices"}
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """The proposal as plain values."""
+        return {
             "spec": self.spec.to_json(),
             "steps": [dict(step) for step in self.steps],
             "epochs": self.epochs,
             "start": self.start,
+            "seed": self.seed,
+            "choices": dict(self.choices),
         }
-        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any], allow: Collection[str] = ("attar",)) -> Proposal:
+        """The proposal that `to_json` wrote.
+
+        Args:
+            document: What it gave.
+            allow: Packages or modules whose functions may build a network; ``attar`` stands for its architectures.
+
+        Raises:
+            BadInput: If the network is one of another function.
+        """
+        return Proposal(**{**document, "spec": spec_from_json(document["spec"], allow)})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What came of a proposal.
+class Outcome:
+    """What came of trying a student.
 
     Attributes:
-        number: Of the proposal, from 0, in the order in which they were made.
-        proposal: What was tried.
         state: What became of it.
         figures: What is known of it, by name, in own units: ``score`` (on validation, higher is better; only of a
             trained one), ``quality_loss`` (the teacher's score less this one), ``bytes``, ``latency`` (milliseconds),
             ``memory``, ``macs``, ``parameters``.
         reason: Why it was not trained, in a sentence; empty for a trained one.
-        seconds: How long it took, over all of its attempts.
+        seconds: How long it took; of what was killed and gone on with, the last attempt.
     """
 
-    number: int
-    proposal: Proposal
     state: State
     figures: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -73,3 +91,16 @@ class Trial:
     def score(self) -> float | None:
         """On validation; None of one that was not trained."""
         return self.figures.get("score") if self.state == "trained" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Outcome):
+    """A proposal and what came of it.
+
+    Attributes:
+        number: Of the proposal, from 0, in the order in which they were made.
+        proposal: What was tried.
+    """
+
+    number: int
+    proposal: Proposal

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attar.search.proposal import Proposal, Trial
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """Makes proposals in batches; who asked evaluates a whole batch before asking again.
 

@@ -25,3 +25,16 @@ def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
         ...     advance(10)
     """
     yield lambda steps: None
+
+
+@runtime_checkable
+class Retitled(Protocol):
+    """A bar that can be called anew, and be of more steps, while the work goes on: what a `Progress` may yield."""
+
+    def __call__(self, steps: int) -> None:
+        """Move on."""
+        ...
+
+    def retitle(self, title: str, total: int) -> None:
+        """Call it so from now on; it is of so many steps."""
+        ...

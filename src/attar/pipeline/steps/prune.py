@@ -124,6 +124,11 @@ class Prune(TrainingStep):
         """Whether it comes down to a latency."""
         return self.to.what == "latency"
 
+    @property
+    def slims(self) -> bool:
+        """Always."""
+        return True
+
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there is something to remove, and that what can be counted can come down to its target."""
         spec = spec.without_edits(Quantize)

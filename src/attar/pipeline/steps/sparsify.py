@@ -48,6 +48,11 @@ class Sparsify(TrainingStep):
         default_factory=list, description="names or patterns of layers or tensors that keep all; first and last too"
     )
 
+    @property
+    def slims(self) -> bool:
+        """Its zeros are fewer bytes."""
+        return True
+
     def check(self, spec: Spec, dataset: Dataset) -> Spec:
         """See that there are weights."""
         self._check(spec.build())

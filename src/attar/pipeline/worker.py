@@ -1,0 +1,181 @@
+"""One worker process: a program of its own that does what it is asked for, a job after the other, with one thread.
+
+It is not a copy of the process that asks, whose script may do anything when it is imported. It ends when its standard
+input does, so that none outlives a process that was killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Any, TextIO
+
+from attar import interpreter
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work for a worker.
+
+    Attributes:
+        name: What it is called in the log.
+        function: ``package.module:function`` of Attar; it gets ``arguments`` and ``progress``.
+        arguments: Plain JSON values.
+        size: How far the progress of its work goes, in optimizer steps.
+    """
+
+    name: str
+    function: str
+    arguments: Mapping[str, Any]
+    size: int
+
+
+class WorkerEnded(Exception):
+    """A worker's process ended before it had done what it was asked for."""
+
+
+class Worker:
+    """A process that does jobs."""
+
+    def __init__(self) -> None:
+        """Start it, in a session of its own: Ctrl-C is for the process that asks.
+
+        Raises:
+            OSError: If it cannot be started.
+        """
+        self._process = subprocess.Popen(
+            interpreter.command("attar.pipeline.worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env=interpreter.environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"),
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def ready(self) -> None:
+        """Wait until it can begin at once.
+
+        Raises:
+            WorkerEnded: If the process ended before.
+        """
+        if not self._streams()[1].readline():
+            raise WorkerEnded
+
+    def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
+        """Have it do a job, and wait for that.
+
+        Args:
+            job: What to do.
+            advance: Gets optimizer steps, as they are done.
+
+        Returns:
+            What the job raised, in words; None where it raised nothing.
+
+        Raises:
+            WorkerEnded: If the process ended meanwhile.
+            OSError: If it cannot be reached; with others, if what it answers makes no sense.
+        """
+        stdin, stdout = self._streams()
+        stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
+        stdin.flush()
+        for line in stdout:
+            answer = json.loads(line)
+            if "ready" in answer:
+                continue
+            if "ended" in answer:
+                raised: str | None = answer["ended"]
+                return raised
+            advance(int(answer["advance"]))
+        raise WorkerEnded
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """End the process, and let go of it."""
+        self.kill()
+        for stream in self._streams():
+            with suppress(OSError):  # what it was sent and did not live to read
+                stream.close()
+
+    def _streams(self) -> tuple[IO[str], IO[str]]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+
+# -- the other side ----------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """What a worker does: a line of JSON in for each job, lines of JSON out."""
+    # What libraries print must not get between the lines.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(lines,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    _answer(answers, ready=True)
+    while True:
+        job = json.loads(lines.get())
+        module, _, name = str(job["function"]).partition(":")
+        try:
+            getattr(importlib.import_module(module), name)(**job["arguments"], progress=_Reporting(answers))
+            ended = None
+        except Exception as error:
+            ended = f"{type(error).__name__}: {error}"
+        _answer(answers, ended=ended)
+
+
+def _read_jobs(lines: queue.SimpleQueue[str]) -> None:
+    """Take jobs; the end of them ends the process, whatever it is doing."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+def _answer(answers: TextIO, **fields: Any) -> None:
+    answers.write(json.dumps(fields) + "\n")
+    answers.flush()
+
+
+class _Reporting:
+    """A `Progress` that tells the process that asked how far the work is, now and then."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self.answers = answers
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        done = reported = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, reported
+            done += count
+            if (done - reported) * 50 >= total:
+                _answer(self.answers, advance=done - reported)
+                reported = done
+
+        yield advance
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+"""One proposal, from its network to its figures: measured untrained, trained if it may fit the budget, and scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, runtime_checkable
+
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from attar.deployment.refused import telling
+from attar.errors import AttarError, BadInput, CorruptFile, rule_of
+from attar.models.fresh import fresh
+from attar.models.model import Model, load_model
+from attar.network.copying import copied
+from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs, center_and_scale
+from attar.network.weights import digest
+from attar.pipeline.nodes import Node, Nodes, NotFinished
+from attar.pipeline.objective import known_labels
+from attar.pipeline.runner import fields_of, run_steps
+from attar.pipeline.step import Step, Tools
+from attar.pipeline.steps import AnyStep
+from attar.pipeline.steps.distill import Distill
+from attar.pipeline.steps.quantize import Quantize
+from attar.pipeline.training_step import TrainingStep
+from attar.pruning.attention import open_attention_
+from attar.pruning.groups import find_groups
+from attar.search.goal import Goal
+from attar.search.meter import TAKES, Meter
+from attar.search.proposal import Outcome, Proposal
+from attar.search.warm_start import warm_start
+from attar.tasks.target import has_units
+from attar.training.objective import Objective
+from attar.training.progress import Progress, silent
+from attar.training.settings import Training
+from attar.training.threads import using_threads
+
+log = logging.getLogger(__name__)
+
+_ASKED = 4
+"""Examples on which a network is tried that another begins with."""
+
+FOLDER = "search"
+"""Of all nodes of a search."""
+
+TEACHER = "teacher"
+"""What ``start`` of a proposal says for the teacher's weights."""
+
+
+@runtime_checkable
+class Evaluate(Protocol):
+    """Evaluates proposals, each once: what came of one is found again."""
+
+    def __call__(self, proposal: Proposal, progress: Progress) -> Outcome:
+        """Evaluate a proposal, or find it evaluated. What it raises is an outcome."""
+        ...
+
+    def found(self, proposal: Proposal) -> Outcome | None:
+        """What came of a proposal; None of one that was not evaluated."""
+        ...
+
+    def give_up(self, proposal: Proposal, reason: str) -> Outcome:
+        """Keep of a proposal that nothing can come of it, with the reason as a sentence."""
+        ...
+
+    def size(self, proposal: Proposal) -> int:
+        """How long its training is, in optimizer steps."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """Evaluates proposals of a run; what came of each, its figures and its trainings are nodes of it.
+
+    Every training has one thread, so that results do not depend on how many take place at once.
+
+    Attributes:
+        tools: What trainings use: data, the teacher's targets, views, the seed.
+        objective: What students minimize.
+        training: How they are trained; for how long, a proposal says.
+        goal: The budget, and what the teacher takes.
+        meter: Measures what students take.
+        nodes: Where everything is kept.
+        teacher: A model whose weights students may begin with; None where there is none.
+        allow: Packages whose functions may build networks.
+    """
+
+    tools: Tools
+    objective: Objective
+    training: Training
+    goal: Goal
+    meter: Meter
+    nodes: Nodes
+    teacher: Model | None = None
+    allow: Collection[str] = ("attar",)
+
+    def __call__(self, proposal: Proposal, progress: Progress = silent) -> Outcome:
+        """Evaluate a proposal, or find it evaluated.
+
+        Raises:
+            OSError: If files cannot be written; whatever else is raised meanwhile is the outcome.
+        """
+        known = self.found(proposal)
+        if known is not None:
+            return known
+        try:
+            with using_threads(1):
+                outcome, model = self._tried(proposal, progress)
+        except (OSError, CorruptFile):
+            raise
+        except Exception as error:  # a network of the user's may raise anything, and the search goes on
+            log.info("%s of the search failed", proposal.key, exc_info=error)
+            why = str(error) if isinstance(error, AttarError) else f"It raised {telling(error)}."
+            outcome, model = Outcome(state="failed", reason=why), None
+        return self._kept(proposal, outcome, model)
+
+    def found(self, proposal: Proposal) -> Outcome | None:
+        """What came of a proposal; None of one that was not evaluated."""
+        node = self._found(proposal.key)
+        return None if node is None else _outcome(node.result)
+
+    def give_up(self, proposal: Proposal, reason: str) -> Outcome:
+        """Keep of a proposal that nothing can come of it.
+
+        Args:
+            proposal: Which.
+            reason: In a sentence.
+        """
+        return self._kept(proposal, Outcome(state="failed", reason=reason), None)
+
+    def size(self, proposal: Proposal) -> int:
+        """How long its training is, in optimizer steps; one of a proposal whose steps are wrong."""
+        try:
+            trained = [step for step in self._steps(proposal) if isinstance(step, TrainingStep)]
+        except BadInput:
+            return 1
+        return max(1, sum(step.steps_per_epoch(self.tools) * step.settings.epochs for step in trained))
+
+    def _tried(self, proposal: Proposal, progress: Progress) -> tuple[Outcome, Node | None]:
+        """What came of a proposal, and the node of its network."""
+        tools = replace(
+            self.tools, seed=self.tools.seed + proposal.seed, progress=progress, threads=None, turns=self.meter.turns
+        )
+        steps, first = self._steps(proposal), self._first(proposal)
+        spec = first.spec
+        for step in steps:
+            spec = step.check(spec, tools.dataset)
+        untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
+        figures, seconds = self._taken(untrained)
+        reason = self._beyond(figures)
+        if reason:
+            return Outcome(state="over_budget", figures=figures, reason=reason, seconds=seconds), None
+        aside = Nodes(self.nodes.folder, self.nodes.reuse_from)
+        trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
+        seconds += sum(node.seconds for node in aside.done if not node.reused)
+        if len(steps) > 1:
+            after = self.meter.figures(trained.model, trained=True)
+            figures, seconds = after.result["figures"], seconds + after.seconds
+        scored = {**figures, "score": trained.score}
+        teacher = self.goal.teacher.get("quality_loss")
+        if teacher is not None:
+            scored["quality_loss"] = teacher - trained.score
+        return Outcome(state="trained", figures=scored, seconds=seconds), aside.done[-1]
+
+    def _taken(self, untrained: Model | None) -> tuple[Mapping[str, float], float]:
+        """What is known of it before its training, and after how many seconds."""
+        if untrained is None:
+            return {}, 0.0
+        node = self.meter.figures(untrained, trained=False)
+        return node.result["figures"], 0.0 if node.reused else node.seconds
+
+    def _beyond(self, figures: Mapping[str, float]) -> str:
+        """Why it is not trained, in a sentence; empty for one that may be within the budget."""
+        known = [what for what in TAKES if what in figures]
+        for limit in self.goal.beyond(figures, of=known):  # the one that is broken most
+            excess = limit.excess(figures[limit.what], self.goal.teacher.get(limit.what), self.goal.score)
+            return f"Not trained: {excess}."
+        return ""
+
+    def _steps(self, proposal: Proposal) -> list[Step]:
+        """What is done to it, completed by what the search says for all."""
+        training = lasting(self.training, proposal.epochs)
+        given = [_step(table) for table in proposal.steps]
+        return [step.completed(self.objective, training) for step in (Distill(), *given)]
+
+    def _first(self, proposal: Proposal) -> Model:
+        """The model that it begins with."""
+        first = self._fresh(proposal)
+        if proposal.start is not None:
+            start, example = self._start(proposal.start), self.tools.dataset.train.floats(slice(0, _ASKED))
+            begin_with_(first.module, start.module, example)
+        return first
+
+    def _start(self, start: str) -> Model:
+        """The trained model that another begins with."""
+        if start == TEACHER:
+            if self.teacher is None:
+                raise BadInput(
+                    "It is to begin with the teacher's weights, and the teacher is no network that has some."
+                )
+            return self.teacher
+        node = self._found(start)
+        if node is None or not node.result["model"]:
+            raise BadInput(f"It is to begin with the weights of proposal {start}, which was not trained.")
+        return load_model(self.nodes.folder / node.result["model"], self.allow, seed=self.tools.seed)
+
+    def _fresh(self, proposal: Proposal) -> Model:
+        """An untrained model; one of values gives them in their units."""
+        seed, spec = self.tools.seed + proposal.seed, proposal.spec
+        if not has_units(self.tools.dataset.task.target):
+            return fresh(spec, seed)
+        values = known_labels(self.tools.dataset)
+        if not any(isinstance(edit, ScaleOutputs) for edit in spec.edits):
+            return fresh(spec, seed, values)
+        model = fresh(spec, seed)
+        for layer in model.module.modules():
+            if isinstance(layer, ScaledOutputs):
+                center, scale = center_and_scale(values)
+                layer.center.copy_(center)
+                layer.scale.copy_(scale)
+        return model
+
+    def _untrained(self, first: Model, steps: Sequence[Step], tools: Tools) -> Model:
+        """The model in the form in which it would ship, without what a training would change."""
+        model = first
+        for step in steps:
+            if isinstance(step, Quantize):
+                model = step.run(model, tools).model
+        return model
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        """All that an outcome depends on besides the proposal."""
+        goal = self.goal
+        distill = Distill().completed(self.objective, self.training)
+        return {
+            "tools": self.tools.key,
+            "distill": fields_of(distill),
+            "goal": {
+                "limits": [[limit.what, limit.amount, limit.relative] for limit in goal.limits],
+                "prefer": goal.prefer,
+                "teacher": dict(goal.teacher),
+            },
+            "meter": self.meter.settings,
+            "teacher": None if self.teacher is None else digest(self.teacher.module),
+        }
+
+    def _node(self, nodes: Nodes, key: str, work: Callable[[Path], Mapping[str, Any]]) -> Node:
+        return nodes.node(f"{FOLDER}/{key}/outcome", {"proposal": key, **self._about}, work)
+
+    def _found(self, key: str) -> Node | None:
+        try:
+            return self._node(self.nodes.finished_only(), key, _never)
+        except NotFinished:
+            return None
+
+    def _kept(self, proposal: Proposal, outcome: Outcome, model: Node | None) -> Outcome:
+        def work(_: Path) -> dict[str, Any]:
+            return {
+                "state": outcome.state,
+                "figures": dict(outcome.figures),
+                "reason": outcome.reason,
+                "seconds": outcome.seconds,
+                "model": None if model is None else model.folder.relative_to(self.nodes.folder).as_posix(),
+                "proposal": proposal.to_json(),
+            }
+
+        return _outcome(self._node(self.nodes, proposal.key, work).result)
+
+
+def begin_with_(network: nn.Module, start: nn.Module, example: Tensor) -> nn.Module:
+    """Give a fresh network the weights of another one, in place, as far as they fit.
+
+    Args:
+        network: With first weights of its own.
+        start: A trained network.
+        example: ``[rows, ...]`` inputs, by which it is seen which channels of it belong together.
+    """
+    given, groups = start.state_dict(), None
+    if any(name not in given or given[name].shape != one.shape for name, one in network.state_dict().items()):
+        try:
+            groups = find_groups(open_attention_(copied(start)), example)
+        except BadInput as error:  # of a network that nobody sees through, first positions are taken
+            log.info("which channels of the network that another begins with belong together is not known: %s", error)
+    warm_start(network, start, groups)
+    return network
+
+
+def lasting(training: Training, epochs: int) -> Training:
+    """Settings of a training for another number of epochs: what it says of epochs is stretched with it."""
+    share = epochs / training.epochs
+    milestones = sorted({max(1, round(one * share)) for one in training.milestones})
+    return replace(training, epochs=epochs, warmup_epochs=training.warmup_epochs * share, milestones=tuple(milestones))
+
+
+_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
+
+
+def _step(table: Mapping[str, Any]) -> Step:
+    try:
+        return _STEP.validate_python(dict(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][1:]) or "use"
+        raise BadInput(f"{key} of a step of a proposal {rule_of(first)}.") from error
+
+
+def _outcome(result: Mapping[str, Any]) -> Outcome:
+    figures = {str(name): float(value) for name, value in result["figures"].items()}
+    return Outcome(
+        state=result["state"], figures=figures, reason=str(result["reason"]), seconds=float(result["seconds"])
+    )
+
+
+def _never(_: Path) -> NoReturn:
+    raise AssertionError("who asks for finished nodes alone does no work")

@@ -1,0 +1,198 @@
+"""Proposals evaluated by worker processes on this machine, none of which is the one that asks."""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from attar.errors import AttarError
+from attar.pipeline.worker import Job, Worker, WorkerEnded
+from attar.search.pool import TOO_LONG, Assignment, Work
+from attar.search.proposal import Proposal
+
+log = logging.getLogger(__name__)
+
+_STILLBORN = 3
+"""Processes in a row that may end before they can do anything."""
+
+JobOf = Callable[[Proposal], Job]
+"""Says what a worker does to evaluate a proposal: a function of Attar that opens the run and evaluates it there."""
+
+
+@dataclass
+class _Running:
+    """What a worker is doing, and until when it may."""
+
+    assignment: Assignment
+    end: float
+    too_long: bool = False
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """It can be asked."""
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """It did so many optimizer steps."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class _Over:
+    """It did what it was asked for, or why not; whether it can be asked again."""
+
+    why: str | None
+    lives: bool
+
+
+_Heard = tuple[Worker, _Ready | _Steps | _Over]
+
+
+class Processes:
+    """Workers that evaluate proposals, each in a process of its own; kept until closed.
+
+    A worker that dies or takes too long costs its proposal this attempt and nobody else anything: another takes its
+    place. What a worker takes to begin is no part of the time that a proposal has.
+    """
+
+    def __init__(self, count: int, job_of: JobOf, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start nothing yet.
+
+        Args:
+            count: How many there are, each with one thread.
+            job_of: What one does to evaluate a proposal.
+            clock: Seconds that only grow.
+        """
+        self.count = count
+        self._job_of, self._clock = job_of, clock
+        self._starting: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._running: dict[Worker, _Running] = {}
+        self._stillborn = 0
+        self._heard: queue.SimpleQueue[_Heard] = queue.SimpleQueue()
+
+    def __enter__(self) -> Processes:
+        """Begin to start them: they need some seconds, in which this process may do something else."""
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all, whatever they are doing."""
+        for worker in [*self._starting, *self._idle, *self._running]:
+            worker.end()
+        self._starting, self._idle, self._running = [], [], {}
+        self._heard = queue.SimpleQueue()  # to those that speak of a process that was ended, nobody listens
+
+    def do(self, work: Work) -> None:
+        """Take what there is, as long as there is something, and be done with all of it in the end.
+
+        Raises:
+            AttarError: If no process can be started.
+        """
+        try:
+            while not self._give(work) or self._running:
+                self._listen(work)
+        except BaseException:
+            self.close()
+            raise
+
+    def _give(self, work: Work) -> bool:
+        """Give whoever is idle something to do; whether there is nothing more to begin."""
+        self._start()
+        while self._idle:
+            taken = work.take()
+            if taken is None:
+                return True
+            worker = self._idle.pop(0)
+            self._running[worker] = _Running(taken, self._clock() + taken.seconds)
+            self._aside(_do, worker, self._job_of(taken.proposal))
+        return False
+
+    def _start(self) -> None:
+        """Have as many workers as there may be, as far as they can be started."""
+        there = len(self._starting) + len(self._idle) + len(self._running)
+        try:
+            for _ in range(self.count - there):
+                worker = Worker()
+                self._starting.append(worker)
+                self._aside(_begin, worker)
+                there += 1
+        except OSError as error:
+            if not there:
+                raise AttarError(f"No worker process can be started: {error}. Use one worker.") from error
+            log.info("no more than %d workers could be started: %s", there, error)
+
+    def _aside(self, function: Callable[..., None], *arguments: object) -> None:
+        """What waits for a worker, in a thread of its own."""
+        threading.Thread(target=function, args=(*arguments, self._heard), daemon=True).start()
+
+    def _listen(self, work: Work) -> None:
+        """Hear of one worker, or end those whose time is over."""
+        soonest = min((one.end for one in self._running.values() if not one.too_long), default=math.inf)
+        try:
+            worker, heard = self._heard.get(timeout=min(max(0.0, soonest - self._clock()), 3600.0))
+        except queue.Empty:
+            for worker, running in self._running.items():
+                if not running.too_long and running.end <= self._clock():
+                    running.too_long = True
+                    worker.kill()  # of which its thread will tell
+            return
+        if worker in self._starting:
+            self._hear_of_new(worker, heard)
+        elif isinstance(heard, _Steps):
+            work.advance(self._running[worker].assignment, heard.count)
+        elif isinstance(heard, _Over):
+            running = self._running.pop(worker)
+            self._idle += [worker] if heard.lives else []
+            work.over(running.assignment, TOO_LONG if running.too_long else heard.why)
+
+    def _hear_of_new(self, worker: Worker, heard: _Ready | _Steps | _Over) -> None:
+        self._starting.remove(worker)
+        if isinstance(heard, _Ready):
+            self._idle.append(worker)
+            self._stillborn = 0
+            return
+        self._stillborn += 1
+        if self._stillborn >= _STILLBORN:
+            raise AttarError(
+                "Worker processes end before they can do anything; memory may be too small for them. Use one worker."
+            )
+
+
+def _begin(worker: Worker, heard: queue.SimpleQueue[_Heard]) -> None:
+    """Tell when a worker can be asked."""
+    try:
+        worker.ready()
+        heard.put((worker, _Ready()))
+    except Exception as error:
+        log.info("a worker did not begin: %s: %s", type(error).__name__, error)
+        worker.kill()
+        heard.put((worker, _Over(None, lives=False)))
+
+
+def _do(worker: Worker, job: Job, heard: queue.SimpleQueue[_Heard]) -> None:
+    """Have a worker do a job, and tell of it; a worker that makes no sense is ended."""
+    lives = False
+    try:
+        raised = worker.do(job, lambda steps: heard.put((worker, _Steps(steps))))
+        why, lives = None if raised is None else f"its process raised {raised}", True
+    except (WorkerEnded, OSError):
+        why = "the process that worked on it ended"
+    except Exception as error:
+        why = f"its process answered nonsense ({error})"
+    if not lives:
+        worker.kill()
+    if why is not None:
+        log.info("a worker did not finish %s: %s", job.name, why)
+    heard.put((worker, _Over(why, lives)))

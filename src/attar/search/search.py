@@ -1,0 +1,191 @@
+"""The loop of a search: batches of proposals, each evaluated wherever there is somebody to do it, in their order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from attar import formatting
+from attar.errors import must
+from attar.search.evaluate import Evaluate
+from attar.search.goal import Goal
+from attar.search.pareto import pareto
+from attar.search.pool import Assignment, Here, Pool
+from attar.search.proposal import Outcome, Proposal, Trial
+from attar.search.shown import Shown, shown
+from attar.search.strategy import Strategy
+from attar.search.time_limit import TimeLimit
+from attar.training.progress import Progress, silent
+
+_ATTEMPTS = 2
+"""Of a proposal whose process dies or takes too long."""
+
+Ended = Literal["strategy", "proposals", "time"]
+"""What a search ended by: the strategy had nothing left to try, there were as many proposals as were asked for, or the
+time was over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        trials: Every proposal and what came of it, in the order in which they were made.
+        best: The best of them as the goal has it; None where none was trained.
+        pareto: Those that none beats in score, latency and bytes at once, the best score first.
+        ended: By what it ended.
+        seconds: How long it took, over all of its attempts.
+    """
+
+    trials: Sequence[Trial]
+    best: Trial | None
+    pareto: Sequence[Trial]
+    ended: Ended
+    seconds: float
+
+
+def search(
+    strategy: Strategy,
+    evaluate: Evaluate,
+    goal: Goal,
+    *,
+    pool: Pool | None = None,
+    proposals: int | None = None,
+    time: TimeLimit | None = None,
+    seconds_each: float = math.inf,
+    progress: Progress = silent,
+    title: str = "search",
+    earlier: Sequence[Trial] = (),
+) -> SearchResult:
+    """Try what a strategy proposes.
+
+    All of a batch is evaluated before the strategy is asked again, and it sees what came of it in the order of the
+    proposals: what it decides does not depend on how many are evaluated at once, nor on whatever was over first. What
+    was evaluated is found again, so that a search that was killed goes on to the same trials.
+
+    Only time changes decisions. With a limit no proposal is begun that would not end in time, as far as the others
+    tell; what is still being trained when the time is over is stopped, and the search ends with what it has. A search
+    that goes on has as much time as an earlier attempt of it left.
+
+    Args:
+        strategy: Makes proposals.
+        evaluate: Evaluates one, or finds it evaluated.
+        goal: Says which trial is best.
+        pool: Where proposals are evaluated; in this process if left out.
+        proposals: How many are made at most; None for as many as the strategy has.
+        time: How long everything may take; no limit if left out.
+        seconds_each: For how long one may be evaluated. One that takes longer, or whose process dies, is tried once
+            more, and then has failed.
+        progress: Sees all of the search as one piece of work, which is called anew as it goes.
+        title: Of that work.
+        earlier: Trials of another search, which tell as well how long a proposal takes.
+
+    Raises:
+        BadInput: If a number is not above 0.
+    """
+    if proposals is not None and proposals < 1:
+        raise must("proposals", "the search", "at least 1", proposals, "Leave it out for as many as there are")
+    if not seconds_each > 0:
+        raise must("seconds_each", "the search", "greater than 0", seconds_each, "Leave it out for no limit")
+    time = TimeLimit() if time is None else time
+    pool = Here(evaluate) if pool is None else pool
+    trials: list[Trial] = []
+    ended: Ended = "strategy"
+    with shown(progress, title, goal, time, proposals) as bar:
+        while True:
+            left = None if proposals is None else proposals - len(trials)
+            if left == 0:
+                ended = "proposals"
+                break
+            batch = list(strategy.propose(tuple(trials)))[:left]
+            if not batch:
+                break
+            bar.begin(trials, batch, sum(map(evaluate.size, {one.key: one for one in batch}.values())))
+            outcomes = _Batch(batch, [*earlier, *trials], evaluate, time, seconds_each, bar).evaluated(pool)
+            for proposal, outcome in zip(batch, outcomes, strict=True):
+                trials.append(Trial(number=len(trials), proposal=proposal, **vars(outcome)))
+            if any(one.state == "skipped" for one in outcomes):
+                ended = "time"
+                break
+    time.note(now=True)
+    return SearchResult(trials=trials, best=goal.best(trials), pareto=pareto(trials), ended=ended, seconds=time.spent)
+
+
+class _Batch:
+    """The work of one batch: proposals that are equal are one piece of it."""
+
+    def __init__(
+        self,
+        batch: Sequence[Proposal],
+        trials: Sequence[Trial],
+        evaluate: Evaluate,
+        time: TimeLimit,
+        seconds_each: float,
+        bar: Shown,
+    ) -> None:
+        self._batch, self._evaluate, self._time, self._each, self._bar = batch, evaluate, time, seconds_each, bar
+        self._waiting: deque[Proposal] = deque()
+        self._attempts: Counter[str] = Counter()
+        self._outcomes: dict[str, Outcome] = {}
+        self._paces = [one.seconds / evaluate.size(one.proposal) for one in trials if one.state == "trained"]
+
+    def evaluated(self, pool: Pool) -> list[Outcome]:
+        """What came of each, in their order."""
+        for proposal in {one.key: one for one in self._batch}.values():
+            known = self._evaluate.found(proposal)
+            if known is None:
+                self._waiting.append(proposal)
+            else:
+                self._take_in(proposal, known)
+        if self._waiting:
+            pool.do(self)
+        return [self._outcomes[one.key] for one in self._batch]
+
+    def take(self) -> Assignment | None:
+        """The next proposal, as long as one of those that wait can be expected to end in time."""
+        while self._waiting:
+            proposal, left = self._waiting.popleft(), self._time.left
+            expected = median(self._paces) * self._evaluate.size(proposal) if self._paces else 0.0
+            if left <= 0:
+                self._skip(proposal, "Not begun: the time was over.")
+            elif expected > left:
+                takes, there = formatting.seconds(expected), formatting.seconds(left)
+                self._skip(proposal, f"Not begun: it takes about {takes}, and {there} were left.")
+            else:
+                self._attempts[proposal.key] += 1
+                return Assignment(proposal, min(self._each, left))
+        return None
+
+    def advance(self, assignment: Assignment, steps: int) -> None:
+        """One went on."""
+        self._time.note()
+        self._bar.advance(assignment.proposal.key, steps, self._evaluate.size(assignment.proposal))
+
+    def over(self, assignment: Assignment, why: str | None) -> None:
+        """One is over: what came of it is found, or it is tried once more, or given up."""
+        proposal = assignment.proposal
+        outcome = self._evaluate.found(proposal)
+        if outcome is None and self._time.left <= 0:
+            self._skip(proposal, "Stopped when the time was over.")
+        elif outcome is None and self._attempts[proposal.key] < _ATTEMPTS:
+            self._waiting.appendleft(proposal)
+        elif outcome is None:
+            reason = f"Given up after {_ATTEMPTS} attempts: {why or 'it left no result'}."
+            self._take_in(proposal, self._evaluate.give_up(proposal, reason))
+        else:
+            self._take_in(proposal, outcome)
+
+    def _take_in(self, proposal: Proposal, outcome: Outcome) -> None:
+        size = self._evaluate.size(proposal)
+        if outcome.state == "trained":
+            self._paces.append(outcome.seconds / size)
+        self._outcomes[proposal.key] = outcome
+        self._time.note()
+        self._bar.over(proposal, outcome, size)
+
+    def _skip(self, proposal: Proposal, reason: str) -> None:
+        self._take_in(proposal, Outcome(state="skipped", reason=reason))

@@ -1,0 +1,79 @@
+"""How a search is seen while it goes on: one bar, whose title says how far it is and what it has."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from attar import formatting
+from attar.search.goal import Goal
+from attar.search.proposal import Outcome, Proposal, Trial
+from attar.search.time_limit import TimeLimit
+from attar.training.progress import Progress, Retitled
+
+
+class Shown:
+    """The bar of a search, in optimizer steps of the proposals that were made so far."""
+
+    def __init__(
+        self, title: str, goal: Goal, time: TimeLimit, proposals: int | None, bar: Callable[[int], None]
+    ) -> None:
+        self._trials: Sequence[Trial] = ()
+        self._title, self._goal, self._time, self._proposals, self._bar = title, goal, time, proposals, bar
+        self._total = 0
+        self._batch: Sequence[Proposal] = ()
+        self._over: dict[str, Outcome] = {}
+        self._moved: Counter[str] = Counter()
+
+    def begin(self, trials: Sequence[Trial], batch: Sequence[Proposal], size: int) -> None:
+        """A batch begins after some trials, of so many optimizer steps."""
+        self._trials, self._batch, self._over, self._moved = tuple(trials), batch, {}, Counter()
+        self._total += size
+        self._retitle()
+
+    def advance(self, key: str, steps: int, size: int) -> None:
+        """A proposal went on, but never beyond its size."""
+        steps = min(steps, size - self._moved[key])
+        self._moved[key] += steps
+        self._bar(steps)
+
+    def over(self, proposal: Proposal, outcome: Outcome, size: int) -> None:
+        """A proposal is over."""
+        self._over[proposal.key] = outcome
+        self.advance(proposal.key, size, size)
+        self._retitle()
+
+    def __str__(self) -> str:
+        """How far it is, and what it has.
+
+        Example: ``search: 7 done, 13 left, best 96.10% within the budget, 3 min left``.
+        """
+        now = [
+            Trial(number=len(self._trials) + place, proposal=one, **vars(self._over[one.key]))
+            for place, one in enumerate(self._batch)
+            if one.key in self._over
+        ]
+        done = [*self._trials, *now]
+        open_ = len(self._batch) - len(now)
+        left = open_ if self._proposals is None else self._proposals - len(done)
+        parts = [f"{len(done)} done", f"{left} left"]
+        best = self._goal.best(done)
+        if best is not None and best.score is not None:
+            where = "beyond" if self._goal.beyond(best.figures) else "within"
+            parts.append(f"best {self._goal.score.level(best.score)} {where} the budget")
+        if self._time.seconds < math.inf:
+            parts.append(f"{formatting.seconds(max(0.0, self._time.left))} left")
+        return f"{self._title}: {', '.join(parts)}"
+
+    def _retitle(self) -> None:
+        if isinstance(self._bar, Retitled):
+            self._bar.retitle(str(self), self._total)
+
+
+@contextmanager
+def shown(progress: Progress, title: str, goal: Goal, time: TimeLimit, proposals: int | None) -> Iterator[Shown]:
+    """A search as one piece of work."""
+    with progress(title, 0) as bar:
+        yield Shown(title, goal, time, proposals, bar)
