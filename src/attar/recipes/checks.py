@@ -84,7 +84,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
     if recipe.teacher.specialists is not None:
         check_specialists(recipe.teacher.specialists, dataset.classes)
     without_synthesis(recipe, dataset)
-    student = fresh(fitted_to(recipe.student.network, dataset), recipe.seed, dataset).module
+    student = fresh(fitted_to(recipe.network, dataset), recipe.seed, dataset).module
     check_network(student, "student.network", dataset)
     teacher: nn.Module | None = None
     if recipe.teacher.network is not None:
@@ -150,7 +150,7 @@ def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:
     Raises:
         BadInput: Naming the step, if it cannot be done with this network or these data.
     """
-    spec = spec_of(fitted_to(recipe.student.network, dataset), dataset)
+    spec = spec_of(fitted_to(recipe.network, dataset), dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         for place, step in enumerate(recipe.steps):
@@ -171,7 +171,7 @@ def check_settings(recipe: Recipe, dataset: Dataset) -> None:
     if dataset.tokens is not None:
         recipe.transfer.views.views(recipe.seed).check_tokens("the recipe (transfer.views)")
         recipe.teacher.views.views(recipe.teacher.seed).check_tokens("the recipe (teacher.views)")
-        for key, network in (("student", recipe.student.network), ("teacher", recipe.teacher.network)):
+        for key, network in (("student", recipe.network), ("teacher", recipe.teacher.network)):
             if network is not None and network.mean is not None:
                 rule = "left out where the data are tokens, which have no mean"
                 raise must(f"{key}.network.mean", "the recipe", rule, network.mean, "Leave mean and std out")

@@ -50,7 +50,7 @@ class Context:
     @property
     def network(self) -> NetworkSection:
         """The student's network, with the columns of the data where it takes them."""
-        return fitted_to(self.recipe.student.network, self.dataset)
+        return fitted_to(self.recipe.network, self.dataset)
 
     @property
     def validation(self) -> TransferSet:

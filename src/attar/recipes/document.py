@@ -73,7 +73,7 @@ def document(
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "attar": version("attar"),
-        "allow": allowed(recipe.student.network.use),
+        "allow": allowed(recipe.network.use),
         "task": {
             "data": dataset.name,
             "source": dataset.source,
@@ -115,7 +115,7 @@ def document(
         "machine": machine(),
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
-        "how_to_load": _how_to_load(allowed(recipe.student.network.use), dataset),
+        "how_to_load": _how_to_load(allowed(recipe.network.use), dataset),
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}

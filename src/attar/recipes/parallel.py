@@ -123,7 +123,7 @@ def _seconds(context: Context, roles: Sequence[Role], examples: int | None) -> f
         return 0.0
     total = 0.0
     for role in set(roles):
-        section = context.recipe.teacher.network if role == "teacher" else context.recipe.student.network
+        section = context.recipe.teacher.network if role == "teacher" else context.recipe.network
         assert section is not None, "the members of a teacher that is trained here are networks"
         for training, rows in _trainings(context, role, examples):
             network = network_of(fitted_to(section, context.dataset), 0)
@@ -139,7 +139,7 @@ def _on_one_thread(context: Context, role: Role) -> bool:
         return recipe.threads == 1
     if not recipe.transfer.cached:
         return False
-    sections = [recipe.student.network]
+    sections = [recipe.network]
     if role == "teacher":
         assert recipe.teacher.network is not None, "the members of a teacher that is trained here are networks"
         sections = [recipe.teacher.network]

@@ -18,6 +18,7 @@ from attar.network.cost import cost
 from attar.network.defaults import with_library_defaults
 from attar.pipeline.nodes import Nodes
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
+from attar.recipes.completed import completed
 from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
@@ -64,6 +65,7 @@ class Plan:
         warnings: Settings to think about.
         columns: What each column of a table is taken for.
         teacher_origin: Where the teacher comes from, in words.
+        default_student: What was picked for a recipe that names no network for its student; empty for others.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     teacher_origin: str = ""
+    default_student: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -102,6 +105,7 @@ class Plan:
         )
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
         trained = f"; {grouped(self.teacher_steps)} steps of training{specialists}" if self.teacher_steps else ""
+        label = "" if self.default_student else "student"
         models = f"{self.teacher_members} model{'' if self.teacher_members == 1 else 's'}, {self.teacher_origin}"
         return "\n".join(
             [
@@ -111,7 +115,8 @@ class Plan:
                 *([f"          and {len(self.columns) - _SHOWN} more columns"] if len(self.columns) > _SHOWN else []),
                 f"teacher   {models}; {macs}{trained}",
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
-                f"student   {student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
+                *([f"student   {self.default_student}"] if self.default_student else []),
+                f"{label:<10}{student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
                 f"deploy    {', '.join(self.candidates)}",
                 f"budget    {self.budget}",
                 f"takes     {self._time()}; about {size(self.disk_bytes)} on disk",
@@ -165,7 +170,7 @@ def plan(
 
 def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan:
     dataset = data_of(recipe, progress)
-    recipe = recipe.completed(dataset.task)
+    recipe, default = completed(recipe, dataset)
     check_networks(recipe, dataset)
     network = check_steps(recipe, dataset)
     check_room(recipe, dataset, folder)
@@ -176,7 +181,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         check_teacher(given, dataset)
         notes = remarks(given)
     example = dataset.train.floats(slice(0, 1))
-    student = cost(network_of(fitted_to(recipe.student.network, dataset), recipe.seed), example)
+    student = cost(network_of(fitted_to(recipe.network, dataset), recipe.seed), example)
     teacher, teacher_parameters, steps = None, 0, 0
     if recipe.teacher.network is not None:
         one = cost(network_of(fitted_to(recipe.teacher.network, dataset), recipe.teacher.seed), example)
@@ -214,6 +219,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
         warnings=[*of_data(recipe, dataset), *notes, *doubts(recipe, wanted.examples)],
         teacher_origin=_origin(recipe.teacher),
+        default_student="" if default is None else str(default),
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
@@ -255,7 +261,7 @@ def _training_seconds(
         return None
     total = 0.0
     trainings = [
-        (fitted_to(recipe.student.network, dataset), recipe.seed, training, steps)
+        (fitted_to(recipe.network, dataset), recipe.seed, training, steps)
         for (_, training), steps in zip(recipe.trainings, student_steps, strict=True)
     ]
     if recipe.teacher.network is not None and teacher_steps:

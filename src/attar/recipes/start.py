@@ -10,15 +10,18 @@ from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
+import tomli_w
+
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.workers import Workers
 from attar.processes import rank
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
+from attar.recipes.completed import completed
 from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.estimate import check_room
-from attar.recipes.folder import opened, run_folder, writing
+from attar.recipes.folder import RECIPE, opened, run_folder, writing
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.trusted import trusted
 from attar.training.progress import Progress, silent
@@ -75,7 +78,10 @@ def open_run(
                 write_file(folder / ENVIRONMENT, json.dumps(machine(), indent=1))
         start = time.perf_counter()
         dataset = data_of(recipe, progress)
-        recipe = recipe.completed(dataset.task)
+        given, (recipe, _) = recipe, completed(recipe, dataset)
+        if write_recipe and rank() == 0 and recipe is not given:
+            with writing(folder):
+                write_file(folder / RECIPE, tomli_w.dumps(recipe.document()))
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
         context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)

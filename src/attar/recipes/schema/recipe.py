@@ -14,17 +14,17 @@ from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
 from attar.errors import shown
 from attar.network.references import Trust, names_function
-from attar.pipeline.objective import TermTable, check_pauses, use_of, usual_objective
+from attar.pipeline.objective import TermTable, check_pauses, use_of
 from attar.pipeline.section import Number, Section, Seed, each_once
 from attar.pipeline.step import Step
 from attar.pipeline.steps.correct import Correct
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.training_step import TrainingStep
 from attar.recipes.schema.data import DataSection
+from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
-from attar.tasks.task import Task
 from attar.training.objective import Objective, Term, reads
 from attar.training.settings import Training
 from attar.training.train_module import reads_layers
@@ -115,7 +115,7 @@ class Recipe(Section):
     data: DataSection
     teacher: TeacherSection
     transfer: TransferSection = TransferSection()
-    student: StudentSection
+    student: StudentSection = Field(default_factory=StudentSection)
     objective: Annotated[dict[str, TermTable], Field(min_length=1)] | None = Field(
         None, description="what the student minimizes; if left out, the losses of the task against labels and teacher"
     )
@@ -165,7 +165,8 @@ class Recipe(Section):
                 raise ValueError(
                     f"transfer.{key} needs stored targets; leave it out, or set cached = true and learns = false"
                 )
-        check_pauses(self.terms, self.student.training.epochs)
+        if not self.student.is_default:
+            check_pauses(self.terms, self.student.training.epochs)
         return self
 
     @model_validator(mode="after")
@@ -187,7 +188,8 @@ class Recipe(Section):
             if all(term.of == "teacher" for term in step.objective.values()):
                 raise ValueError("the objective of a step must have a term that judges the student; add one")
             self._check_labels(step.objective, "a step")
-        for objective, training in self.trainings if self.objective is not None else ():
+        settled = self.objective is not None and not self.student.is_default
+        for objective, training in self.trainings if settled else ():
             check_pauses(objective, training.epochs)
         return self
 
@@ -266,16 +268,11 @@ class Recipe(Section):
         assert self.objective is not None, "a recipe is completed by its data"
         return Objective(self.objective)
 
-    def completed(self, task: Task) -> Recipe:
-        """The recipe with the objective that suits a task, where it has none.
-
-        Args:
-            task: Of the data.
-        """
-        if self.objective is not None:
-            return self
-        terms = usual_objective(task, labels=self.transfer.labels).terms
-        return self.model_copy(update={"objective": dict(terms)})
+    @property
+    def network(self) -> NetworkSection:
+        """The student's network; of a recipe that was completed by its data."""
+        assert isinstance(self.student.network, NetworkSection), "a recipe is completed by its data"
+        return self.student.network
 
     @property
     def temperature(self) -> float:
@@ -304,8 +301,11 @@ class Recipe(Section):
         return dict(_references(self.document(), ()))
 
     def document(self) -> dict[str, Any]:
-        """The resolved recipe as a plain document, defaults included."""
-        return self.model_dump(mode="python", exclude_none=True)
+        """The resolved recipe as a plain document, defaults included; but for those that its data are to tell."""
+        document = self.model_dump(mode="python", exclude_none=True)
+        if self.student.is_default and "views" not in self.transfer.model_fields_set:
+            del document["transfer"]["views"]
+        return document
 
 
 _NAMING = ("use", "estimator", "unlabeled", "test", "validation")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, PrivateAttr, model_serializer, model_validator
 
+from attar.errors import near, shown
+from attar.network.references import names_function
 from attar.pipeline.section import Section, TrainingSettings, training_table
 from attar.pipeline.step import Step
 from attar.pipeline.steps import AnyStep
@@ -15,13 +18,51 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 from attar.recipes.schema.network import NetworkSection
+from attar.search.students import SIZES, Size
 from attar.training.settings import Training
+
+DEFAULT: Size = "small"
+"""The student of a recipe that names none."""
+
+
+def _size(name: str, otherwise: str, own: str) -> Size:
+    """The size of a default student.
+
+    Args:
+        name: What stands in its place.
+        otherwise: What else may stand there.
+        own: How a function is named there.
+
+    Raises:
+        ValueError: If it is none; what follows the key in a sentence.
+    """
+    for size in SIZES:
+        if name == size:
+            return size
+    close = near(name, SIZES)
+    hint = f". Write {own}" if names_function(name) else f". {close}" if close.endswith("?") else ""
+    raise ValueError(f"must be one of {', '.join(map(repr, SIZES))}, or {otherwise}; got {shown(name)}{hint}")
+
+
+def _network(value: Any) -> NetworkSection | Size:
+    """A table, or the size of a default student."""
+    if isinstance(value, str):
+        return _size(value, "a table with use", f'{{ use = "{value[:60]}" }}')
+    return value if isinstance(value, NetworkSection) else NetworkSection.model_validate(value)
+
+
+def _network_table(network: NetworkSection | Size) -> dict[str, Any] | str:
+    return network if isinstance(network, str) else network.model_dump(exclude_none=True)
 
 
 class StudentSection(Section):
     """The network that is trained, and how. One that starts as the teacher has its network, which is left out."""
 
-    network: NetworkSection
+    network: Annotated[NetworkSection | Size, PlainValidator(_network), PlainSerializer(_network_table)] = Field(
+        DEFAULT,
+        description="a table with use, or tiny, small or medium: a network that suits the data, whose training is what "
+        "training leaves out",
+    )
     start: Literal["fresh", "teacher"] = Field(
         "fresh",
         description="teacher: the student is the teacher's network at first, with its weights; to make that smaller",
@@ -38,6 +79,27 @@ class StudentSection(Section):
         description="metric on validation by which epochs, seeds and settings of a synthesis are chosen: accuracy, "
         "log_loss or rmse where classes are told apart; the first of the task's if left out",
     )
+    _given: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    """Of a default student what is given of its training and steps: what they leave out, the data tell."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_what_is_given(cls, table: Any, handler: Callable[[Any], StudentSection]) -> StudentSection:
+        """A size alone is a table, too."""
+        if isinstance(table, str):
+            table = {"network": _size(table, "a table", f'student.network = {{ use = "{table[:60]}" }}')}
+        section = handler(table)
+        if isinstance(section.network, str) and isinstance(table, Mapping):
+            section._given = {key: _plain(table[key]) for key in _OF_TRAINING if key in table}
+        return section
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """A default student is what was given of it, until the data complete it."""
+        table = handler(self)
+        if not isinstance(self.network, str):
+            return table
+        return {key: value for key, value in table.items() if key not in _OF_TRAINING} | dict(self._given)
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +152,24 @@ class StudentSection(Section):
         return self
 
     @property
+    def is_default(self) -> bool:
+        """Whether the data are to tell its network, and its training where nothing says it."""
+        return isinstance(self.network, str)
+
+    @property
     def all_steps(self) -> Sequence[Step]:
         """The steps, also where they are left out."""
         return self.steps or [Distill()]
+
+
+_OF_TRAINING = ("training", "steps")
+"""Keys of which a default student has what is given, and the rest when the data are known."""
+
+
+def _plain(given: Any) -> Any:
+    """What is given as a file has it."""
+    if isinstance(given, Training):
+        return training_table(given)
+    if isinstance(given, list):
+        return [one.model_dump(exclude_none=True) if isinstance(one, Step) else copy.deepcopy(one) for one in given]
+    return copy.deepcopy(given)

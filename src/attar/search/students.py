@@ -1,0 +1,206 @@
+"""Students for those who name none: in three sizes a network that suits the data, and how it is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+
+from attar.data.split import Dataset
+from attar.data.views import Views
+from attar.network.references import ARCHITECTURES
+from attar.network.spec import Spec
+from attar.search.default_training import default_training, default_views
+from attar.search.kinds import Kind, kind_of
+from attar.tasks.gaze import Gaze
+from attar.tasks.target import has_units
+from attar.training.settings import Training
+
+Size = Literal["tiny", "small", "medium"]
+SIZES: tuple[Size, ...] = get_args(Size)
+
+_LOOKED_AT = 10_000
+"""Training examples by which inputs are standardized, at most."""
+
+_MOST_FEATURES = 4096
+"""Features that have a mean of their own, at most; more of them have one together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultStudent:
+    """What a size comes to with some data.
+
+    Attributes:
+        size: That was asked for.
+        kind: Of the data.
+        spec: The network, but for what its function takes of the data: columns, or vocabulary and length.
+        training: How it is trained.
+        views: How examples are varied in it.
+    """
+
+    size: Size
+    kind: Kind
+    spec: Spec
+    training: Training
+    views: Views
+
+    def __str__(self) -> str:
+        name = self.spec.reference.partition(":")[2]
+        numbers = (f"{key} {value}" for key, value in self.spec.arguments.items() if isinstance(value, list))
+        return (
+            f"{self.size}, the default for {_WORDS[self.kind]}: {', '.join([name, *numbers])}; "
+            f"{self.training.epochs} epochs with {self.training.optimizer}"
+        )
+
+
+def default_student(
+    size: Size, dataset: Dataset, examples: int | None = None, given: Mapping[str, Any] | None = None
+) -> DefaultStudent:
+    """The student of a size for a data set, which it needs no test data for.
+
+    Args:
+        size: Of the network.
+        dataset: Whose kind, shapes and training inputs count.
+        examples: How many are in the transfer set; those of the training split if left out.
+        given: Settings of the training that stay as they are; the others go with them.
+
+    Raises:
+        BadInput: If there is none for such data, or settings do not go together.
+    """
+    kind = kind_of(dataset)
+    count = len(dataset.train) if examples is None else examples
+    training = default_training(kind, count, given)
+    name, arguments = _NETWORKS[kind](SIZES.index(size), dataset)
+    mean, std = _statistics(kind, dataset) or (None, None)
+    return DefaultStudent(
+        size=size,
+        kind=kind,
+        spec=Spec(f"{ARCHITECTURES}:{name}", arguments, mean, std),
+        training=training,
+        views=default_views(kind, dataset, count, training.epochs),
+    )
+
+
+def image_stages(side: int) -> tuple[list[int], list[int]]:
+    """How often the maps of an image are halved, and where: strides and pools of one convolution after the other.
+
+    The last map has 3 to 5 pixels on its shorter side, and 2 of images of 4 and 5. Large images are halved by the first
+    convolution itself, which would cost most.
+
+    Args:
+        side: Pixels of the shorter side, at least 4.
+
+    Example:
+        >>> image_stages(28), image_stages(96)
+        (([1, 1, 1, 1], [2, 2, 2, 1]), ([2, 1, 1, 1, 1, 1], [1, 2, 2, 2, 2, 1]))
+    """
+    halvings = max(1, min(int(math.log2(side / 3)), _MOST_HALVINGS))
+    strides, pools = [1] * (halvings + 1), [2] * halvings + [1]
+    if side >= _LARGE_SIDE:  # the stride takes the place of the pool
+        strides[0], pools[0] = 2, 1
+    return strides, pools
+
+
+_MOST_HALVINGS, _LARGE_SIDE = 7, 64
+
+
+def _table(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    return "tabular", {"hidden": list(_HIDDEN[size])}
+
+
+def _vectors(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    inputs = math.prod(dataset.train.inputs.shape[1:])
+    return "mlp", {"inputs": inputs, "classes": dataset.task.shape[0], "hidden": list(_HIDDEN[size])}
+
+
+def _images(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    channels, height, width = dataset.train.inputs.shape[1:]
+    strides, pools = image_stages(min(height, width))
+    widths = [_FIRST_WIDTH[size] * 2 ** min(stage, 3) for stage in range(len(strides))]
+    arguments = {"classes": dataset.task.shape[0], "channels": channels, "widths": widths}
+    arguments |= {"strides": strides} if max(strides) > 1 else {}
+    # Numbers may depend on where something is, which an average over the map forgets.
+    arguments |= {"side": height} if has_units(dataset.task.target) and height == width else {}
+    return "convnet", {**arguments, "pools": pools}
+
+
+def _tokens(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    if size == len(SIZES) - 1:
+        return "token_encoder", {"width": 64, "heads": 4, "blocks": 2}
+    return "token_mean", [{"width": 8, "hidden": 32, "window": 3}, {"width": 32, "hidden": 64, "window": 3}][size]
+
+
+def _maps(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    widths = [_FIRST_WIDTH[size]] * (size + 3)
+    return "segmenter", {
+        "classes": dataset.task.shape[0],
+        "channels": dataset.train.inputs.shape[1],
+        "widths": widths,
+    }
+
+
+def _gaze(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
+    task = dataset.task
+    assert isinstance(task, Gaze), "what the kind says"
+    channels, height, width = dataset.train.inputs.shape[1:]
+    stages = min(3, int(math.log2(min(height, width))))
+    widths = [_FIRST_WIDTH[size] * 2**stage for stage in range(stages)]
+    return "gaze_network", {"size": list(task.size), "channels": channels, "widths": widths}
+
+
+_HIDDEN = ((32,), (64, 64), (256, 256))
+"""Units of perceptrons, by size."""
+
+_FIRST_WIDTH = (8, 16, 32)
+"""Channels of the first convolution, by size."""
+
+_NETWORKS: Mapping[Kind, Callable[[int, Dataset], tuple[str, dict[str, Any]]]] = {
+    "table": _table,
+    "vectors": _vectors,
+    "images": _images,
+    "tokens": _tokens,
+    "maps": _maps,
+    "gaze": _gaze,
+}
+
+_WORDS: Mapping[Kind, str] = {
+    "table": "tables",
+    "vectors": "rows of numbers",
+    "images": "images",
+    "tokens": "sequences of tokens",
+    "maps": "maps of images",
+    "gaze": "gaze",
+}
+
+
+def _statistics(kind: Kind, dataset: Dataset) -> tuple[list[float], list[float]] | None:
+    """Mean and standard deviation of the training inputs, per channel; None where inputs are taken as they come.
+
+    A table is scaled by its network. Images go into batch normalization after the first layer, so that pixels are left
+    alone unless they are in another unit altogether.
+    """
+    if kind in ("table", "tokens"):
+        return None
+    count = len(dataset.train)
+    rows = dataset.train.floats(torch.arange(0, count, math.ceil(count / _LOOKED_AT))).double()
+    channels = rows.transpose(0, 1).flatten(1)  # [channels, values]
+    if len(channels) > _MOST_FEATURES:
+        channels = channels.reshape(1, -1)
+    mean, std = channels.mean(1), channels.std(1, correction=0)
+    constant = std <= 1e-6 * (mean.abs() + 1)
+    if kind != "vectors":
+        usual = constant | ((mean.abs() <= _FAR) & (std >= 1 / _FAR) & (std <= _FAR))
+        if bool(usual.all()):
+            return None
+    return _rounded(mean), _rounded(std.masked_fill(constant, 1.0))
+
+
+_FAR = 10.0
+"""Units from zero from which on, and down to a share of which, pixels are standardized."""
+
+
+def _rounded(values: torch.Tensor) -> list[float]:
+    return [float(f"{value:.4g}") for value in values.tolist()]
