@@ -88,19 +88,19 @@ class Inverted(nn.Module):
 def depthwise(classes: int = 10) -> nn.Module:
     """A small MobileNetV2 for images of 28 pixels."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, 2, padding=1, bias=False),
-        nn.BatchNorm2d(16),
+        nn.Conv2d(1, 32, 3, 2, padding=1, bias=False),
+        nn.BatchNorm2d(32),
         nn.ReLU(),
-        Inverted(16, 16, 1),
-        Inverted(16, 24, 2),
-        Inverted(24, 24, 1),
-        Inverted(24, 24, 1),
-        nn.Conv2d(24, 96, 1, bias=False),
-        nn.BatchNorm2d(96),
+        Inverted(32, 32, 1),
+        Inverted(32, 48, 2),
+        Inverted(48, 48, 1),
+        Inverted(48, 48, 1),
+        nn.Conv2d(48, 192, 1, bias=False),
+        nn.BatchNorm2d(192),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(96, classes),
+        nn.Linear(192, classes),
     )
 
 

@@ -122,6 +122,28 @@ def test_leaves_the_module_alone() -> None:
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+def test_a_layer_may_give_a_part_of_its_weights() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(9, 4))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.table[: inputs.shape[1]]
+
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positions, self.head = Positions(), nn.Linear(4, 2)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.head(inputs + self.positions(inputs)).mean(1)
+
+    network = Placed()
+    assert cost(network, torch.zeros(1, 5, 4)).macs == 5 * 4 * 2
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 def test_hooks_go_when_the_forward_fails() -> None:
     module = nn.Linear(8, 4)
     with pytest.raises(RuntimeError, match="shapes"):

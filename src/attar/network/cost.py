@@ -56,7 +56,7 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
         raise must("example", "cost", "a single input, [1, ...]", list(example.shape), "Pass inputs[:1]")
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops})
     by_layer: dict[str, int] = {}
-    with evaluating(module), _unfused(), _attributed(module, counter, by_layer), counter:
+    with evaluating(module), _without_gradients(module), _unfused(), _attributed(module, counter, by_layer), counter:
         forward(module, example)
     macs = counter.get_total_flops() // 2  # the counter takes a multiply-add for two operations
     return Cost(
@@ -74,6 +74,19 @@ def _recurrent_flops(
     At each step of ``[steps, batch, features]`` both weight matrices are multiplied once.
     """
     return 2 * prod(inputs[:-1]) * (prod(from_inputs) + prod(from_states))
+
+
+@contextmanager
+def _without_gradients(module: nn.Module) -> Iterator[None]:
+    """No parameter asks for gradients: the counter follows those of a layer's output, and a part of one has none."""
+    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
