@@ -19,6 +19,7 @@ from attar.network.spec import Edit, Spec
 from attar.network.weights import save_weights
 from attar.ops.granularity import PerGroup, PerTensor
 from attar.pruning.edit import Prune
+from attar.pruning.resize import Resize
 from attar.quantization.edit import Quantize
 from attar.quantization.formats.affine import Affine
 from attar.quantization.formats.codebook import Codebook
@@ -82,7 +83,7 @@ def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(refer
 
 
 def test_the_names_of_edits_are_those_that_they_write() -> None:
-    examples: list[Any] = [Prune(), Quantize(), ShiftBias(""), ScaleOutputs(1)]
+    examples: list[Any] = [Prune(), Quantize(), Resize(), ShiftBias(""), ScaleOutputs(1)]
     assert {example.to_json()["use"]: type(example) for example in examples} == dict(EDITS)
     assert all(isinstance(example, Edit) for example in examples)
 
@@ -175,6 +176,22 @@ def test_nothing_is_allocated_for_a_network_of_another_size(
     with pytest.raises(AttarError) as caught:
         rebuild(Spec(MLP.reference, arguments, edits=EDITED.edits), path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("reference", "arguments"), [("allowed_networks:small", {}), (MLP.reference, MLP.arguments)])
+def test_what_edits_of_a_file_ask_for_is_compared_before_it_gets_memory(
+    reference: str, arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "def small():\n    return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))\n"
+    (tmp_path / "allowed_networks.py").write_text(f"from torch import nn\n\n\n{code}")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = Spec(reference, arguments)
+    smaller = spec.with_edit(Resize(removed=("1",), numbers={"3.in_features": 4}, shapes={"3.weight": (3, 4)}))
+    save_weights(smaller.build(), tmp_path / "weights.safetensors")
+    assert len(rebuild(smaller, tmp_path / "weights.safetensors").state_dict()) == 2
+    huge = spec.with_edit(Resize(removed=("1",), shapes={"3.weight": (2**24, 2**24)}))
+    with pytest.raises(BadInput, match=r"must be of shape \(16777216, 16777216\); got \(3, 4\)"):
+        rebuild(huge, tmp_path / "weights.safetensors")
 
 
 def test_tied_weights_get_no_format(tmp_path: Path) -> None:

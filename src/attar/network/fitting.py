@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,16 +13,19 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from attar.errors import BadInput, CorruptFile, must, shown
 from attar.network.copying import without_memory
 from attar.network.references import ARCHITECTURES
-from attar.network.spec import Spec
+from attar.network.spec import Edit, Spec
 from attar.network.weights import must_fit
+
+_MOST_OF_A_LAYER = 8
+"""Parameters that a layer has at most; for those that a function makes, and an edit takes out again."""
 
 
 def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path, seed: int = 0) -> nn.Module:
     """The network of a spec, once it is sure that these weights are its own.
 
     A few bytes can ask for any number of layers of any width. So Attar's architectures are first built without
-    memory, with no more parameters than there are weights, and compared. Functions of packages that the user allowed
-    are trusted, and called once; what edits make of their networks is compared likewise, before it gets memory.
+    memory, with no more parameters than weights and layers that edits name allow, and compared. Functions of packages
+    that the user allowed are trusted, and called once; what edits make of it is compared before it gets memory.
 
     Args:
         spec: How to build it.
@@ -42,17 +45,18 @@ def build_to_fit(spec: Spec, weights: Mapping[str, Tensor], path: Path, seed: in
     # The weights drawn here are overwritten later: the caller's random numbers must not depend on it.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
+        if spec.reference.partition(":")[0] == ARCHITECTURES or not spec.edits:
+            return spec.build()
         network = spec.standardized(spec.called())
-        if spec.edits and spec.reference.partition(":")[0] != ARCHITECTURES:
-            edited = spec.edited(without_memory(network))
-            must_fit(edited.state_dict(), weights, path, "Build the network that was saved")
+        edited = spec.edited(without_memory(network)).state_dict()
+        must_fit(edited, weights, path, "Build the network that was saved")
         return spec.edited(network)
 
 
 def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
     """Names and shapes of what the network will hold, as tensors without memory."""
     try:
-        with torch.device("meta"), _parameters(most, path):
+        with torch.device("meta"), _parameters(most + _MOST_OF_A_LAYER * _named(spec.edits), path):
             network = spec.called()
         network = spec.standardized(network)
     except BadInput:
@@ -63,6 +67,11 @@ def _declared(spec: Spec, most: int, path: Path) -> dict[str, Tensor]:
             f"({type(error).__name__}: {shown(str(error))}). Restore the files, or deploy again."
         ) from error
     return dict(spec.edited(network).state_dict())
+
+
+def _named(edits: Sequence[Edit]) -> int:
+    """How many layers edits can take out: they name each."""
+    return sum(len(one) for edit in edits for one in edit.to_json().values() if isinstance(one, list))
 
 
 @contextmanager

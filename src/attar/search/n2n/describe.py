@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -126,8 +127,9 @@ def _missed(
 ) -> str:
     """Why the network cannot be computed without a layer; empty where it can."""
     try:
-        without = taken_out([name], sums, layers_of(network)).apply(copied(network))
-        fit_(without, example, output, stretched)
+        with torch.random.fork_rng(devices=[]):
+            without = taken_out([name], sums, layers_of(network)).apply(copied(network))
+            fit_(without, example, output, stretched)
     except (BadInput, Unfit) as error:
         text = str(error).rstrip(".")
         return f"without it {text[:1].lower()}{text[1:]}"

@@ -58,6 +58,11 @@ def student(
         Ashok, Rhinehart, Beainy, Kitani, *N2N Learning*, 2018, section 3. arXiv:1709.06030
     """
     _check(layers, keep, shares, kernels)
+    with torch.random.fork_rng(devices=[]):
+        return _student(layers, keep, shares, kernels)
+
+
+def _student(layers: Layers, keep: Sequence[bool], shares: Sequence[float], kernels: Sequence[float]) -> Spec | Invalid:
     gone = [state.name for state, kept in zip(layers.states, keep, strict=True) if not kept and state.removable]
     network = built(layers.spec)
     modules = layers_of(network)
