@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import torch
-
 from attar.data.split import Dataset
 from attar.data.views import Views
 from attar.network.references import ARCHITECTURES
 from attar.network.spec import Spec
 from attar.search.default_training import default_training, default_views
+from attar.search.input_statistics import input_statistics
 from attar.search.kinds import Kind, kind_of
 from attar.tasks.gaze import Gaze
 from attar.tasks.target import has_units
@@ -21,12 +20,6 @@ from attar.training.settings import Training
 
 Size = Literal["tiny", "small", "medium"]
 SIZES: tuple[Size, ...] = get_args(Size)
-
-_LOOKED_AT = 10_000
-"""Training examples by which inputs are standardized, at most."""
-
-_MOST_FEATURES = 4096
-"""Features that have a mean of their own, at most; more of them have one together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +67,7 @@ def default_student(
     count = len(dataset.train) if examples is None else examples
     training = default_training(kind, count, given)
     name, arguments = _NETWORKS[kind](SIZES.index(size), dataset)
-    mean, std = _statistics(kind, dataset) or (None, None)
+    mean, std = input_statistics(kind, dataset) or (None, None)
     return DefaultStudent(
         size=size,
         kind=kind,
@@ -174,33 +167,3 @@ _WORDS: Mapping[Kind, str] = {
     "maps": "maps of images",
     "gaze": "gaze",
 }
-
-
-def _statistics(kind: Kind, dataset: Dataset) -> tuple[list[float], list[float]] | None:
-    """Mean and standard deviation of the training inputs, per channel; None where inputs are taken as they come.
-
-    A table is scaled by its network. Images go into batch normalization after the first layer, so that pixels are left
-    alone unless they are in another unit altogether.
-    """
-    if kind in ("table", "tokens"):
-        return None
-    count = len(dataset.train)
-    rows = dataset.train.floats(torch.arange(0, count, math.ceil(count / _LOOKED_AT))).double()
-    channels = rows.transpose(0, 1).flatten(1)  # [channels, values]
-    if len(channels) > _MOST_FEATURES:
-        channels = channels.reshape(1, -1)
-    mean, std = channels.mean(1), channels.std(1, correction=0)
-    constant = std <= 1e-6 * (mean.abs() + 1)
-    if kind != "vectors":
-        usual = constant | ((mean.abs() <= _FAR) & (std >= 1 / _FAR) & (std <= _FAR))
-        if bool(usual.all()):
-            return None
-    return _rounded(mean), _rounded(std.masked_fill(constant, 1.0))
-
-
-_FAR = 10.0
-"""Units from zero from which on, and down to a share of which, pixels are standardized."""
-
-
-def _rounded(values: torch.Tensor) -> list[float]:
-    return [float(f"{value:.4g}") for value in values.tolist()]
