@@ -56,10 +56,13 @@ class Goal:
     def rank(self, trial: Trial) -> tuple[float, ...]:
         """By which trials are sorted, the best first: trained ones, those within the budget, then what is preferred.
 
-        Of those that break it, the one that breaks its worst limit least comes first.
+        Of those that break it, the one that breaks its worst limit least comes first; so among those that were never
+        trained as they break it. What failed, or nobody came to, is last.
         """
         if trial.score is None:
-            return (2.0,)
+            known = [limit.what for limit in self.limits if limit.what in trial.figures]
+            beyond = self.beyond(trial.figures, known).values()
+            return (2.0, max(beyond, default=0.0)) if trial.state == "over_budget" else (3.0,)
         broken = self.beyond(trial.figures)
         if broken:
             return (1.0, max(broken.values()), -trial.score)

@@ -1,0 +1,45 @@
+"""Every combination of a space, its ranges cut into points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from attar.search.proposal import Proposal, Trial
+from attar.search.space import Space
+from attar.search.strategies.novelty import check_counts, design_of, designs_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """All choices with all others, the last dimension of the space first; what comes to the same is tried once.
+
+    Attributes:
+        space: What is chosen from.
+        points: Numbers of each range, evenly spaced from end to end, or of some by name.
+        epochs: Of each training.
+        batch: Proposals that are made at once.
+
+    Raises:
+        BadInput: If a number is below 1, or the grid has too many points.
+    """
+
+    space: Space
+    points: int | Mapping[str, int] = 3
+    epochs: int = 1
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        check_counts("the strategy grid", epochs=self.epochs, batch=self.batch)
+        next(self.space.grid(self.points))
+
+    def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
+        """The next points whose networks have not been tried."""
+        done = designs_of(history)
+        return [one for design, one in self._all.items() if design not in done][: self.batch]
+
+    @cached_property
+    def _all(self) -> Mapping[str, Proposal]:
+        proposals = (self.space.proposal(choices, epochs=self.epochs) for choices in self.space.grid(self.points))
+        return {design_of(one): one for one in proposals}

@@ -1,0 +1,105 @@
+"""What is new to a search, and what it has spent: what strategies have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from attar.errors import must
+from attar.search.proposal import Proposal, Trial
+from attar.search.space import Space
+
+FREE = 20
+"""How many times as many proposals as trainings a strategy makes at most: those beyond the budget are not trained."""
+
+_MISSES = 200
+"""Draws in a row without a new design after which a small space is gone through."""
+
+_SMALL = 10_000
+"""Combinations of choices of a small space at most."""
+
+
+def design_of(proposal: Proposal) -> str:
+    """What a proposal is apart from how long, from which weights on, and by which seed it is trained."""
+    return replace(proposal, epochs=1, start=None, seed=0).key
+
+
+def designs_of(history: Sequence[Trial]) -> set[str]:
+    """The designs that have been proposed."""
+    return {design_of(trial.proposal) for trial in history}
+
+
+def trained(history: Iterable[Trial]) -> int:
+    """How many of the trials took a training: those that failed count, as it was spent on them."""
+    return sum(trial.state in ("trained", "failed") for trial in history)
+
+
+def left(history: Sequence[Trial], trials: int, batch: int) -> int:
+    """How many proposals the next batch may have.
+
+    Args:
+        history: All trials so far.
+        trials: Trainings in all; `FREE` times as many proposals are the end as well.
+        batch: Proposals at most.
+    """
+    return max(0, min(batch, trials - trained(history), FREE * trials - len(history)))
+
+
+def random_of(seed: int, history: Sequence[Trial]) -> np.random.Generator:
+    """Random numbers for the next batch, which follow from the seed and from how many trials there are."""
+    return np.random.default_rng([seed, len(history)])
+
+
+def drawn(space: Space, random: np.random.Generator, taken: set[str], count: int, epochs: int = 1) -> list[Proposal]:
+    """Proposals at random whose designs are new; fewer where the space has no more.
+
+    Args:
+        space: Where from.
+        random: Draws them.
+        taken: Designs that are not new; those of what is drawn are added.
+        count: How many.
+        epochs: Of each.
+    """
+    found: list[Proposal] = []
+    misses = 0
+    while len(found) < count and misses < _MISSES:
+        misses = 0 if _take(found, space.proposal(space.draw(random), epochs=epochs), taken) else misses + 1
+    size = space.count()
+    if len(found) == count or size is None or size > _SMALL:
+        return found
+    rest = list(space.grid({}))
+    for place in random.permutation(len(rest)):
+        if len(found) < count:
+            _take(found, space.proposal(rest[place], epochs=epochs), taken)
+    return found
+
+
+def _take(found: list[Proposal], proposal: Proposal, taken: set[str]) -> bool:
+    """Add a proposal whose design is new; whether it is."""
+    design = design_of(proposal)
+    if design in taken:
+        return False
+    taken.add(design)
+    found.append(proposal)
+    return True
+
+
+def check_counts(of: str, **counts: int) -> None:
+    """See that numbers of something are at least 1.
+
+    Raises:
+        BadInput: Naming the first that is not.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise must(name, of, "at least 1", count, "Leave it out for its default")
+
+
+def started(known: Sequence[Trial], count: int) -> bool:
+    """Whether enough is known to go on by it: so many trainings, or four times as many of any trials.
+
+    Where hardly anything is within the budget, what is beyond it says where to look.
+    """
+    return trained(known) >= count or len(known) >= 4 * count

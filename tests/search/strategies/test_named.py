@@ -1,0 +1,73 @@
+"""Strategies as recipes name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attar.search.strategies
+from attar.errors import BadInput
+from attar.network.spec import Spec
+from attar.search.goal import Goal
+from attar.search.space import IntRange, Space
+from attar.search.strategies.evolutionary import Evolutionary
+from attar.search.strategies.grid import Grid
+from attar.search.strategies.named import STRATEGIES, strategy_of
+from attar.search.strategies.random import Random
+from attar.search.strategy import Strategy
+
+SPACE = Space(dimensions={"width": IntRange(1, 9)}, build=lambda choices: (Spec("tests:network", dict(choices)), ()))
+GOAL = Goal(limits=[], prefer="quality", teacher={})
+KNOWN: dict[str, Any] = {"space": SPACE, "goal": GOAL, "seed": 7, "proposals": [SPACE.proposal({"width": 1})]}
+
+
+def test_every_strategy_has_a_name_and_a_purpose() -> None:
+    folder = Path(str(attar.search.strategies.__file__)).parent
+    assert STRATEGIES.keys() <= {file.stem for file in folder.glob("*.py")} | {"n2n"}
+    assert all(known.purpose.endswith(".") and len(known.purpose) > 20 for known in STRATEGIES.values())
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "n2n"])
+def test_each_can_be_made_from_its_name_alone(name: str) -> None:
+    strategy = strategy_of({"use": name}, KNOWN)
+    assert type(strategy) is STRATEGIES[name].strategy and isinstance(strategy, Strategy)
+
+
+def test_settings_come_before_what_is_known() -> None:
+    assert strategy_of({"use": "random"}, KNOWN) == Random(space=SPACE, seed=7)
+    assert strategy_of({"use": "random", "seed": 1, "trials": 5}, KNOWN) == Random(space=SPACE, seed=1, trials=5)
+    assert strategy_of({"use": "grid", "points": {"width": 2}}, KNOWN) == Grid(space=SPACE, points={"width": 2})
+    assert strategy_of({"use": "evolutionary", "spread": 0.3}, KNOWN) == Evolutionary(
+        space=SPACE, goal=GOAL, seed=7, spread=0.3
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"use": "randm"}, "use of search must be a known strategy; got 'randm'. Did you mean 'random'?"),
+        ({}, "use of search must be a known strategy; got None. Choose from"),
+        ("random", "use of search must be a known strategy; got"),
+        (
+            {"use": "random", "trails": 3},
+            "a setting of the strategy random must be known; got 'trails'. Did you mean 'trials'?",
+        ),
+        ({"use": "random", "space": 3}, "a setting of the strategy random must be known; got 'space'. Choose from"),
+        (
+            {"use": "random", "trials": "3"},
+            "trials of the strategy random must be a whole number; got '3'. Leave the quotes out.",
+        ),
+        ({"use": "random", "trials": 0}, "trials of the strategy random must be at least 1; got 0."),
+    ],
+)
+def test_what_is_not_right_is_said(table: Any, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        strategy_of(table, KNOWN)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_what_a_strategy_cannot_be_without_is_said() -> None:
+    with pytest.raises(BadInput, match=r"proposals of the strategy given must be given; got None. Choose another"):
+        strategy_of({"use": "given"}, {"space": SPACE, "goal": GOAL})
