@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attar.network.spec import Spec
+from attar.search.n2n.describe import describe
+from attar.search.n2n.layers import Layers, Rules
 
 
 def vgg(classes: int = 4) -> nn.Module:
@@ -153,3 +157,12 @@ NETWORKS: dict[str, tuple[Spec, Tensor]] = {
     ),
     "mobile": (Spec("networks_to_shrink:mobile"), IMAGE),
 }
+
+
+ANY_SIZE = Rules(smaller=False)
+
+
+@cache
+def described(name: str) -> Layers:
+    """One of the networks, whose students may be of any size."""
+    return describe(*NETWORKS[name], ANY_SIZE)

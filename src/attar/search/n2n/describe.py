@@ -67,10 +67,10 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
     modules = {name: module for name, module in layers_of(network).items() if name in trace.order}
     modules = {name: modules[name] for name in trace.order}
     fixed = _fixed(modules, rules.fixed, "fixed")
-    wide = _fixed(modules, rules.fixed_widths, "fixed_widths")
+    full_width = _fixed(modules, rules.fixed_widths, "fixed_widths")
     groups = find_groups(network, example)
     shape, stretched = tuple(output.shape), frozenset(trace.stretched)
-    sums = tuple(dict.fromkeys(trace.sums))
+    sums = trace.sums
     places = {name: place for place, name in enumerate(modules, 1)}
     by_maker = {maker: group for group in groups.groups for maker in group.producers}
     states = []
@@ -78,7 +78,7 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
         stays = fixed.get(name) or _unknown(module) or ""
         if not stays:
             stays = _missed(network, name, sums, example, shape, stretched)
-        full = _full(name, module, by_maker.get(name), groups, wide, rules)
+        full = _full(name, module, by_maker.get(name), groups, full_width, rules)
         group = by_maker[name].name if name in by_maker else ""
         start, end = _skip(name, sums, places)
         states.append(
@@ -165,7 +165,7 @@ def _fixed(modules: Mapping[str, nn.Module], rules: Sequence[str], parameter: st
 
 
 def _full(
-    name: str, module: nn.Module, group: Group | None, groups: Groups, wide: Mapping[str, str], rules: Rules
+    name: str, module: nn.Module, group: Group | None, groups: Groups, full_width: Mapping[str, str], rules: Rules
 ) -> str:
     """Why no share decides on a layer's width, as the end of a sentence; empty where one does."""
     if group is None:
@@ -173,8 +173,10 @@ def _full(
             return groups.untouched[name]
         return "it makes no channels of its own"
     for maker in group.producers:
-        if maker in wide:
-            return wide[maker] if maker == name else f"its channels go with those of {maker!r}: {wide[maker]}"
+        if maker in full_width:
+            return (
+                full_width[maker] if maker == name else f"its channels go with those of {maker!r}: {full_width[maker]}"
+            )
     first, *others = group.producers
     if rules.tie == "inner" and others:
         other = first if name != first else others[0]
@@ -200,6 +202,8 @@ def _unknown(module: nn.Module) -> str | None:
         return "it gives a state beside its outputs"
     if kind == "embedding":
         return "it turns whole numbers into what all other layers take"
+    if kind == "flatten":
+        return "what comes after it takes one row for each example"
     return None
 
 

@@ -129,11 +129,11 @@ def _evened(clash: Unequal, trace: Trace, layers: Mapping[str, nn.Module]) -> Re
         assert end is not None
         axis = end.axis % len(clash.sizes[0])
         if axis == axes[0] and end.outputs * other % mine == 0:
-            found.append((bit, making(mark.maker, layers[mark.maker], end.outputs * other // mine)))
+            found.append((bit, outputs_set(mark.maker, layers[mark.maker], end.outputs * other // mine)))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def making(name: str, layer: nn.Module, outputs: int) -> Resize:
+def outputs_set(name: str, layer: nn.Module, outputs: int) -> Resize:
     """The change with which a layer makes so many channels or units."""
     end = ends(layer)
     assert end is not None
@@ -141,7 +141,7 @@ def making(name: str, layer: nn.Module, outputs: int) -> Resize:
     return _of(name, dict.fromkeys(end.output_counts, outputs), shapes)
 
 
-def taking(name: str, layer: nn.Module, given: Tensor) -> Resize | None:
+def inputs_set(name: str, layer: nn.Module, given: Tensor) -> Resize | None:
     """The change with which a layer takes what it is given; None where it does already, or nothing is known of it."""
     numbers: dict[str, Number]
     if (end := ends(layer)) is not None and end.inputs:
@@ -201,7 +201,7 @@ def _adapting(network: nn.Module, sizes: Sizes) -> Iterator[None]:
             if not given:
                 return
             _check_map(name, layer, given[0])
-            change = taking(name, layer, given[0])
+            change = inputs_set(name, layer, given[0])
             if change is not None:
                 sizes.change_(network, change)
 

@@ -91,17 +91,23 @@ def _student(layers: Layers, keep: Sequence[bool], shares: Sequence[float], kern
 def taken_out(gone: Sequence[str], sums: Sequence[Sum], modules: Mapping[str, nn.Module]) -> Resize:
     """The edit that removes layers, before any size follows.
 
+    The last layer of a branch of which none with parameters is left gives zeros; a module is left out whole with all of
+    its layers.
+
     Args:
         gone: Their names.
         sums: Where branches are added in the network.
         modules: The network's layers by name.
     """
-    zeroed = set()
+    zeroed, left_out = set(), set(gone)
     for one in sums:
+        inside = [name for name in modules if name.startswith(f"{one.module}.")]
+        if one.module and one.in_a_block and inside and all(name in gone for name in inside):
+            left_out.add(one.module)
         left = [name for name in one.branch if name not in gone and _learns(modules[name])]
         if not one.beside and not left and any(name in gone for name in one.branch):
             zeroed.add(one.branch[-1])
-    removed = tuple(sorted(set(gone) - zeroed))
+    removed = tuple(sorted(left_out - zeroed))
     return Resize(removed=removed, zeroed=tuple(sorted(zeroed)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,11 +37,13 @@ class Sum:
         module: The innermost module in which they are.
         branch: Names of the layers that only one of them comes through, in the order in which they are called.
         beside: Likewise of the other, of no more layers; empty where it passes the branch by as it is.
+        in_a_block: Whether the module takes one tensor and gives one of that shape, so that it can be left out whole.
     """
 
     module: str
     branch: tuple[str, ...]
     beside: tuple[str, ...]
+    in_a_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ def layers_of(network: nn.Module) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
 
     def look(name: str, module: nn.Module) -> None:
-        whole = isinstance(module, nn.MultiheadAttention | RNNBase) or parametrize.is_parametrized(module)
-        if whole or not module._modules:
+        composite = isinstance(module, nn.MultiheadAttention | RNNBase) or parametrize.is_parametrized(module)
+        if composite or not module._modules:
             if not isinstance(module, _EMPTY) and module not in found.values():
                 found[name] = module
             return
@@ -93,7 +95,6 @@ class Trace(TorchFunctionMode):
     Attributes:
         running: Names of the modules that run, the innermost one last; after an error, of those that did.
         order: The layers that were called, each with its bit, in the order of their first calls.
-        sums: Where branches were added.
         stretched: Where one operand was stretched to the size of another.
     """
 
@@ -106,10 +107,16 @@ class Trace(TorchFunctionMode):
         super().__init__()
         self.running: list[str] = []
         self.order: dict[str, int] = {}
-        self.sums: list[Sum] = []
+        self._sums: list[Sum] = []
+        self._blocks: set[str] = set()
         self.stretched: set[Stretch] = set()
         self._allowed = allowed
         self._marks: dict[int, tuple[Tensor, Mark]] = {}  # with the tensor, so that its number is not used again
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """Where branches were added, each once."""
+        return tuple(dict.fromkeys(replace(one, in_a_block=one.module in self._blocks) for one in self._sums))
 
     def mark(self, tensor: Tensor, mark: Mark) -> None:
         """Say where a tensor comes from."""
@@ -168,7 +175,7 @@ class Trace(TorchFunctionMode):
         sides = [self._names(one.through & ~other.through) for one, other in ((first, second), (second, first))]
         beside, branch = sorted(sides, key=len)
         if branch:
-            self.sums.append(Sum(self.running[-1] if self.running else "", branch, beside))
+            self._sums.append(Sum(self.running[-1] if self.running else "", branch, beside))
 
     def _names(self, through: int) -> tuple[str, ...]:
         return tuple(name for name, bit in self.order.items() if through & bit)
@@ -186,10 +193,13 @@ class Trace(TorchFunctionMode):
 
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             self.running.pop()
+            taken = tensors((args, kwargs))
             if not is_layer:
+                alike = isinstance(output, Tensor) and len(taken) == 1 and output.shape == taken[0].shape
+                if alike and not isinstance(module, nn.TransformerEncoderLayer):  # at whose parts others look
+                    self._blocks.add(name)
                 return None
             bit = self.order.setdefault(name, 1 << len(self.order))
-            taken = tensors((args, kwargs))
             before = self.merged(taken) or Mark()
             if any(output is one for one in taken) and not getattr(module, "inplace", False):
                 output = output.view_as(output)  # of another place than what came in, which may pass the layer by
