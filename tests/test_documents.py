@@ -7,6 +7,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 import typer.main
+from attar.search.spaces import FORMATS, PRUNING
+from attar.search.strategies.named import STRATEGIES
 from typer.exceptions import TyperException
 
 import attar
@@ -22,6 +25,8 @@ from attar.deployment.export import to_onnx
 from attar.network.architectures import convnet, mlp
 from attar.network.weights import save_weights
 from attar.pipeline.steps import STEPS
+from attar.recipes import from_data
+from attar.recipes.schema.search import SearchSection
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -30,6 +35,7 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+SEARCH = ROOT / "docs/search.md"
 DISTILLER = ROOT / "docs/from-distiller.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = ["artifacts.runtimes=['onnxruntime']", "artifacts.int8=false", "artifacts.seconds=0.01"]
@@ -120,6 +126,36 @@ def test_python_of_pruning_runs(folder: Path, capsys: pytest.CaptureFixture[str]
     (code,) = _blocks(ROOT / "docs/pruning.md", "python")
     exec(compile(code, "pruning.md", "exec"), {})
     assert "Conv2d(1, 4, kernel_size=(3, 3)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("hurried")
+def test_python_of_the_search_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = _blocks(SEARCH, "python")
+    data = attar.load_data("digits", limit=100)
+    np.savez("my.npz", x=data.train.inputs, y=data.train.labels)
+    to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
+    quick = ["artifacts.runtimes=['torch']", "artifacts.seconds=0.01", "student.training.epochs=1"]
+    monkeypatch.setattr(from_data, "recipe_from_data", partial(from_data.recipe_from_data, changes=quick))
+    exec(compile(code, "search.md", "exec"), {})
+    assert re.search(r"^(True|False) ", capsys.readouterr().out)
+    assert (folder / "runs/my/found.toml").exists(), "the page promises it"
+
+
+def test_recipes_of_the_search_say_what_is_usual(folder: Path) -> None:
+    recipe, space = _blocks(SEARCH, "toml")
+    (folder / "mine.toml").write_text(recipe, encoding="utf-8")
+    assert attar.read_recipe("mine.toml").search == SearchSection()
+    (folder / "mine.toml").write_text(f"{recipe}\n{space}", encoding="utf-8")
+    found = attar.read_recipe("mine.toml").search
+    assert found is not None and found.space is not None and found.space.use == "mine:net"
+
+
+def test_the_page_of_the_search_has_every_key_and_strategy() -> None:
+    text = SEARCH.read_text(encoding="utf-8")
+    for name in [*SearchSection.model_fields, *(set(STRATEGIES) - {"given"}), *FORMATS, *PRUNING]:
+        assert name in text, name
 
 
 def _files_of_a_run() -> list[str]:

@@ -16,18 +16,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from attar.cli.main import app, run
 from attar.deployment.artifact import load
+from attar.deployment.export import to_onnx
 from attar.errors import BadInput
 from attar.evidence.document import EvidenceDocument
+from attar.network.architectures import mlp
 from attar.recipes.choose import judged_on_test
 from attar.recipes.compress import Run
 from attar.recipes.read import read, shipped
 
 FLAGS = {
-    "compress": {"--out", "--workers", "--budget", "--set", "--allow", "--device", "--seed", "--dry-run", "--json"},
+    "compress": {
+        *(
+            "--teacher",
+            "--budget",
+            "--out",
+            "--student",
+            "--strategy",
+            "--time",
+            "--set",
+            "--allow",
+            "--device",
+            "--seed",
+        ),
+        *("--workers", "--dry-run", "--json"),
+    },
     "label": {"--out", "--set", "--allow", "--device", "--seed"},
     "measure": {"--data", "--split", "--threads", "--allow", "--json"},
     "report": {"--out"},
@@ -168,11 +185,12 @@ def test_limits_may_be_given_by_name(tiny_file: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ("bytes", "budget of attar compress must be limits written NAME<=LIMIT, with commas between them; got 'bytes'"),
+        ("bytes=5 kB, bytes<=2 kB", "budget of attar compress names bytes twice, as '5 kB' and '2 kB'. Give it once."),
         (
-            "bytes",
-            "--budget of attar compress must be written NAME=LIMIT; got 'bytes'. For example --budget bytes=\"50 kB\".",
+            "bytes<=10 B",
+            'budget.bytes of the recipe: "10 B" cannot be met: no file that a runtime executes has less than',
         ),
-        ("bytes=", "--budget of attar compress must be written NAME=LIMIT; got 'bytes='. For example --budget"),
         ("size=50 kB", "unknown key budget.size. Did you mean 'bytes'?"),
         ("bytes=50 KB", "budget.bytes must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
         ("prefer=size", "budget.prefer must be 'latency', 'bytes' or 'quality'; got 'size'. Did you mean 'bytes'?"),
@@ -184,6 +202,28 @@ def test_a_wrong_limit_is_one_sentence(
     assert run(["compress", str(tiny_file), "--dry-run", "--budget", given]) == 2
     out, err = capsys.readouterr()
     assert out == "" and said in err and err.count("\n") == 1
+
+
+def test_data_and_a_teacher_need_no_recipe(
+    blobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    to_onnx(mlp(6, 3, [24]), torch.zeros(1, 6), tmp_path / "big.onnx")
+    asked = ["compress", str(blobs), "--teacher", "big.onnx", "--budget", "quality_loss<=2%, bytes<=1kB", "--dry-run"]
+    assert run([*asked, "--time", "20m", "--strategy", "random"]) == 0
+    said = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert said.startswith("blobs into runs/blobs; nothing was trained or written\n")
+    assert "\nsearch    32 proposals by random, " in said and "at most 20 min 0 s in all" in said
+    assert re.search(r"1.00 kB on disk is 0\.\d+x of the teacher's \d", said)
+    assert run([*asked, "--student", "tiny"]) == 0
+    assert "\nstudent   tiny, the default for rows of numbers: mlp, hidden [32]" in capsys.readouterr().out
+    assert run([*asked, "--student", "huge"]) == run([*asked, "--student", "tiny", "--time", "20m"]) == 2
+    said = capsys.readouterr().err
+    assert "student.network must be one of 'tiny', 'small', 'medium'" in said
+    assert "search finds the student; leave search or student.network out." in said
+    assert run(["compress", str(blobs), "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith("Name data and teacher: attar compress my.npz --teacher big.onnx.\n")
+    assert list(tmp_path.iterdir()) == [tmp_path / "big.onnx"]
 
 
 def test_the_parsers_sentence_ends_before_ours(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,13 @@ SHRUNK_TABLE = [
 STEPPED = [name for name in sorted(shipped()) if read(name).student.steps is not None]
 """Recipes whose student goes through steps: `test_steps` runs them, with all runs of their studies."""
 TABLES = [name for name in sorted(shipped()) if read(name).teacher.library is not None]
+SEARCHED = [name for name in sorted(shipped()) if read(name).search is not None]
 
+
+SHRUNK_SEARCH = [
+    *("search.proposals=2", "search.epochs=1", "search.finalists=1", "search.seeds=1"),
+    *("artifacts.runtimes=['torch']", "budget.latency='1 s'", "budget.bytes='10 MB'"),
+]
 
 GLYPHS = [
     # Ten classes stand for the 583, which would need thousands of examples.
@@ -151,7 +157,7 @@ def test_the_study_of_soft_targets_runs_when_it_is_shrunk(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("name", sorted(set(shipped()) - set(TABLES) - set(STEPPED)))
+@pytest.mark.parametrize("name", sorted(set(shipped()) - set(TABLES) - set(STEPPED) - set(SEARCHED)))
 def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
     changes = shrunk(name, tmp_path)
     recipe = read(name, changes)
@@ -172,3 +178,18 @@ def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> N
     assert run.artifact(example).shape == (3, 10)
     members = {f"teacher/{index}" for index in range(recipe.teacher.count)}
     assert set(run.evidence["curves"]) == {*members, "student/0", "baseline/0"}
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("name", SEARCHED)
+def test_a_shipped_recipe_that_looks_for_its_student_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:
+    changes = [change for change in shrunk(name, tmp_path) if not change.startswith("artifacts.runtimes")]
+    if read(name).transfer.synthesis is not None:
+        changes = [change for change in changes if "views" not in change] + ["transfer.synthesis.rows=300"]
+    run = compress(read(name, [*changes, *SHRUNK_SEARCH]), tmp_path / "run", workers=1)
+    assert all(row["outcome"] != "not met" for row in run.evidence["budget"]["limits"])
+    found = run.evidence["search"]
+    assert [trial["state"] for trial in found["trials"]] == ["trained"] * 2
+    assert "search" in [panel["name"] for panel in run.evidence["panels"]]
+    example = torch.zeros(3, *run.evidence["task"]["input_shape"])
+    assert run.artifact(example).shape == (3, len(run.evidence["task"]["classes"]))

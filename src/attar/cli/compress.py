@@ -1,4 +1,4 @@
-"""``attar compress``: a recipe in; an artifact, its evidence and a report out."""
+"""``attar compress``: a recipe, or data and a teacher, in; an artifact, its evidence and a report out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,50 @@ import typer
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe (see: attar recipes).")
+]
+RecipeOrDataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE|DATA",
+        help="A TOML file, or the name of a shipped recipe (see: attar recipes). With --teacher, data: an .npz, .csv "
+        "or .parquet file, or the name of a data set.",
+    ),
+]
+TeacherOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher",
+        metavar="FILE",
+        help="An ONNX file, or module:function that returns a fitted estimator: makes it small on DATA, without a "
+        "recipe. Several are an ensemble.",
+    ),
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="LIMITS",
+        help='What may be lost and used: "quality_loss<=1%, bytes<=50kB, latency<=1ms", also memory<=20MB, macs<=3M, '
+        "or 0.05x of the teacher's; prefer=bytes says what decides among those within. May be repeated.",
+    ),
+]
+StudentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--student", metavar="NAME", help="tiny, small or medium: a usual network for such data. Nothing is searched."
+    ),
+]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="NAME", help="How a student is looked for. Same as --set search.strategy=NAME."),
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="TIME",
+        help="How long a student is looked for at most, for example 20m; the best so far then ships.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -34,17 +78,6 @@ SeedOption = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Seed of the split, the views and the student. Same as --set seed=N."),
 ]
-
-
-BudgetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget",
-        metavar="NAME=LIMIT",
-        help='One limit: quality_loss=1%, bytes="50 kB", latency="1 ms", memory="20 MB", macs="3 M", or 0.05x of the '
-        "teacher's. Same as --set budget.NAME=LIMIT. May be repeated.",
-    ),
-]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -57,13 +90,17 @@ WorkersOption = Annotated[
 
 
 def compress(
-    recipe: RecipeArgument,
+    recipe: RecipeOrDataArgument,
+    teacher: TeacherOption = None,
+    budget: BudgetOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
+    student: StudentOption = None,
+    strategy: StrategyOption = None,
+    time: TimeOption = None,
     changes: SetOption = None,
     allow: AllowOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
-    budget: BudgetOption = None,
     workers: WorkersOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
@@ -72,8 +109,15 @@ def compress(
 ) -> int:
     """Distill a teacher into a small student, deploy it, measure it, and write the report.
 
+    What to do says a recipe, or data with --teacher: then a student is looked for that keeps within --budget. A recipe
+    that names no student has one looked for, too.
+
     The run folder then holds the artifact (load it with attar.load), evidence.json and report.html. The same command
     continues a run that was stopped, however it was stopped.
+
+    Of your own: attar compress my.npz --teacher big.onnx --budget "quality_loss<=1%, bytes<=50kB" --time 20m
+
+    Before it: the same with --dry-run says what is searched, what it takes, and what the teacher takes.
 
     Example: attar compress digits --out runs/digits --budget bytes="20 kB" --set student.training.epochs=40
     """
@@ -82,10 +126,28 @@ def compress(
     from attar.cli.table import COLORS, budget_line, models_table, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
-    from attar.recipes.read import budget_changes, read
+    from attar.recipes.from_data import recipe_from_data
+    from attar.recipes.limits import limits_of
+    from attar.recipes.read import read
 
-    all_changes = [*(changes or []), *budget_changes(budget or []), *([] if seed is None else [f"seed={seed}"])]
-    chosen = read(recipe, all_changes, allow=allow or [])
+    all_changes = [
+        *(changes or []),
+        *(f"budget.{name}={limit}" for name, limit in limits_of(budget).items()),
+        *(
+            f"{key}={value}"
+            for key, value in {
+                "student.network": student,
+                "search.strategy": strategy,
+                "search.time": time,
+                "seed": seed,
+            }.items()
+            if value is not None
+        ),
+    ]
+    if teacher:
+        chosen = recipe_from_data(recipe, teacher, all_changes, allow=allow or [])
+    else:
+        chosen = read(recipe, all_changes, allow=allow or [])
     if dry_run:
         from attar.recipes.plan import plan
 

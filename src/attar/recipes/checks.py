@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -108,7 +108,7 @@ def check_networks(recipe: Recipe, dataset: Dataset) -> None:
 
 
 def check_budget(recipe: Recipe) -> None:
-    """See that all that is limited will be measured, of the teacher, too, where a limit is relative to it.
+    """See that limits can be met and that what they limit will be measured, of the teacher too where relative to it.
 
     Raises:
         BadInput: Naming the limit, and what to write in its place.
@@ -118,6 +118,9 @@ def check_budget(recipe: Recipe) -> None:
     elsewhere = bool(teacher.onnx) and OnnxTeacher.runtime not in runtimes
     for limit in recipe.budget.limits:
         why = None
+        least, words = _LEAST.get(limit.what, (0.0, ""))
+        if not limit.relative and limit.amount < least:
+            raise BadInput(f'budget.{limit.what} of the recipe: "{limit}" cannot be met: {words}. Allow more.')
         if limit.what == "memory" and not measurable():
             why = "the memory of a process is not measured on this system. Leave it out"
         elif not limit.relative or limit.what == "quality_loss":
@@ -139,6 +142,14 @@ def check_budget(recipe: Recipe) -> None:
             )
         if why is not None:
             raise BadInput(f'budget.{limit.what} of the recipe: "{limit}" cannot be judged; {why}.')
+
+
+_LEAST: Mapping[str, tuple[float, str]] = {
+    "bytes": (100.0, "no file that a runtime executes has less than a hundred"),
+    "latency": (1e-4, "no runtime answers within a ten-thousandth of a millisecond"),
+    "macs": (1.0, "a model without a single multiply-add knows nothing of its inputs"),
+}
+"""What every model takes, in own units, and that in words: a limit below it is a slip."""
 
 
 def check_steps(recipe: Recipe, dataset: Dataset) -> nn.Module:

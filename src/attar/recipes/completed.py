@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from attar.data.datasets import Dataset
+from attar.errors import BadInput
 from attar.pipeline.objective import usual_objective
 from attar.pipeline.section import training_table
 from attar.recipes.estimate import stored
@@ -37,14 +38,21 @@ def completed(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, DefaultStudent 
     if not isinstance(size, str):
         return recipe, None
     given = document["student"].get("training", {})
-    student = default_student(size, dataset, stored(recipe, dataset).examples, given)
-    log.info("student: %s", student)
+    try:
+        student = default_student(size, dataset, stored(recipe, dataset).examples, given)
+    except BadInput:
+        if recipe.search is None or recipe.search.space is None:
+            raise
+        return recipe, None  # the user knows networks for such data, and how they are trained
     spec = student.spec
     network: dict[str, Any] = {"use": spec.reference, "arguments": dict(spec.arguments)}
     if spec.mean is not None and spec.std is not None:
         network |= {"mean": list(spec.mean), "std": list(spec.std)}
-    document["student"] |= {"network": network, "training": training_table(student.training)}
+    document["student"] |= {"training": training_table(student.training)}
+    if recipe.search is None:
+        log.info("student: %s", student)
+        document["student"] |= {"network": network}
     if "views" not in document["transfer"] and recipe.transfer.synthesis is None and recipe.transfer.label_views:
         views = dataclasses.asdict(student.views)
         document["transfer"]["views"] = {key: value for key, value in views.items() if key != "seed"}
-    return from_document(document, "the recipe", recipe.trust), student
+    return from_document(document, "the recipe", recipe.trust), student if recipe.search is None else None

@@ -25,8 +25,10 @@ from attar.recipes.contenders import deploy_candidates, measure
 from attar.recipes.context import Context
 from attar.recipes.document import document, headline, reason
 from attar.recipes.folder import RECIPE, still_says, writing
-from attar.recipes.read import recipe_of, with_budget
+from attar.recipes.from_data import Limits, Models, asked_recipe
+from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search import found_student
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
@@ -80,16 +82,20 @@ class Run:
 
 @with_library_defaults
 def compress(
-    recipe: Recipe | Mapping[str, Any] | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str | None = None,
     out: Path | str | None = None,
     *,
+    data: Path | str | None = None,
+    teacher: Models | None = None,
+    student: str | None = None,
+    search: Mapping[str, Any] | None = None,
+    budget: Limits | None = None,
     allow: Sequence[str] = (),
     device: str = "cpu",
     progress: Progress = silent,
     command: str | None = None,
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
-    budget: Mapping[str, Any] | None = None,
 ) -> Run:
     """Do a recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
@@ -98,8 +104,14 @@ def compress(
 
     Args:
         recipe: What to do: what `attar.recipes.read.read` gives, the path of a recipe, the name of a shipped one, or a
-            recipe as plain values.
+            recipe as plain values. Left out where data and teacher are given: then a student is looked for.
         out: The run folder; by default ``runs/NAME``.
+        data: What ``data.use`` of a recipe takes, a file or the name of a data set; with ``teacher``.
+        teacher: An ONNX file, several as an ensemble, or ``package.module:function`` that returns a fitted estimator.
+        student: With data and teacher: ``tiny``, ``small`` or ``medium``, and nothing is looked for.
+        search: With data and teacher: what is other than usual in the table ``[search]``.
+        budget: Limits that go over those of the recipe: ``"quality_loss<=1%, bytes<=50kB"``, or as in its table
+            ``[budget]``, ``{"bytes": "50 kB"}``.
         allow: Packages whose functions the recipe may name, besides Attar's architectures and modules beside its file.
         device: Where networks are trained: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         progress: Sees every long step.
@@ -107,19 +119,25 @@ def compress(
         reuse_from: Other run folders, whose finished steps serve where they are the same.
         workers: Processes that train what does not depend on each other (members of the teacher, seeds, baselines), one
             thread each, to the same result; by default one for each core, where the trainings are long enough.
-        budget: Limits that go over those of the recipe, as in its table ``[budget]``: ``{"bytes": "50 kB"}``.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule. Finished steps are kept.
         Diverged: If a loss becomes NaN.
     """
-    recipe = with_budget(recipe_of(recipe, allow), budget)
+    recipe = asked_recipe(
+        recipe, data=data, teacher=teacher, student=student, search=search, budget=budget, allow=allow
+    )
     with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
-        trainings = train_all(context)
+        recipe = context.recipe  # completed by its data
+        searched = None if recipe.search is None else found_student(context)
+        if searched is not None:
+            context = searched.context
+        trainings = train_all(context, None if searched is None else searched.prepared)
         folder = context.nodes.folder
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
-                evidence = _evaluated(context, trainings, command or f"attar compress {recipe.name}")
+                typed = command or f"attar compress {recipe.name}"
+                evidence = _evaluated(context, trainings, typed, recipe, None if searched is None else searched.figures)
         barrier()
         if rank() > 0:
             evidence = EvidenceDocument.read(folder)
@@ -128,17 +146,19 @@ def compress(
         return run
 
 
-def _evaluated(context: Context, trainings: Trainings, command: str) -> Mapping[str, Any]:
+def _evaluated(
+    context: Context, trainings: Trainings, command: str, recipe: Recipe, search: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
     """Deploy and measure what was trained, choose what ships, and write it down; the evidence."""
     contenders = deploy_candidates(context, trainings)
     contenders, validation_logits = contenders.first_run(context)
     beaten = beaten_of(context, contenders, validation_logits)
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)
-    evidence = document(context, trainings, contenders, validation_logits, measured, choice, command)
+    evidence = document(context, trainings, contenders, validation_logits, measured, choice, command, search)
     winner = contenders.by_name[choice.winner].artifact
     assert winner is not None, "candidates are artifacts"
-    _publish(Run(context.nodes.folder, EvidenceDocument(evidence)), context.recipe, winner.folder)
+    _publish(Run(context.nodes.folder, EvidenceDocument(evidence)), recipe, winner.folder)
     return evidence
 
 

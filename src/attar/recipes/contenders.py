@@ -204,7 +204,7 @@ def deploy_candidates(context: Context, trainings: Trainings) -> Contenders:
     if not found:
         raise nothing_left(out)
     runtimes = list(dict.fromkeys(one.runtime for one in found.values()))
-    teachers, warnings = _teachers(context, trainings, runtimes)
+    teachers, warnings = teacher_contenders(context, trainings, runtimes)
     found |= teachers
     if trainings.baseline is None:
         return Contenders(found, out, warnings, prepared=networks)
@@ -245,10 +245,10 @@ def _within_reach(context: Context, trainings: Trainings) -> bool:
     return verdict(student, baseline).sentence != HELPED
 
 
-def _teachers(
+def teacher_contenders(
     context: Context, trainings: Trainings, runtimes: Sequence[str]
 ) -> tuple[dict[str, Contender], list[str]]:
-    """The teacher in each runtime that it can be had in."""
+    """The teacher in each runtime that it can be had in, and what has to be said of others."""
     module = getattr(trainings.teacher, "module", None)
     if not isinstance(module, nn.Module):
         only = _as_it_is(context, trainings)

@@ -41,6 +41,7 @@ def document(
     measured: Mapping[str, Any],
     choice: Choice,
     command: str,
+    search: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Read the test data, once, now that every choice is made, and put the evidence together.
 
@@ -52,6 +53,7 @@ def document(
         measured: What `attar.recipes.contenders.measure` returned.
         choice: What ships, and why.
         command: What the user typed.
+        search: How the student was looked for; None where the recipe names one.
     """
     recipe, dataset = context.recipe, context.dataset
     tested = contenders.predictions(context, "test")
@@ -98,6 +100,7 @@ def document(
         "selection": None if trainings.selected is None else trainings.selected.facts,
         "synthesis": None if synthetic is None else synthetic.facts,
         "specialists": None if specialized is None else specialized.evidence(context),
+        "search": search,
         "ratios": _ratios(contenders, measured, choice.winner),
         "curves": {one.name: curve(one, metric_of(dataset.task)) for one in trainings.members}
         | {

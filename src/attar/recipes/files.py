@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,6 +67,16 @@ def too_long(path: str) -> str | None:
     return None
 
 
+def named_after(name: str) -> str:
+    """What a run is called after a file or a data set: what no folder may be called so gives way to hyphens.
+
+    Example:
+        >>> named_after("my data"), named_after(".hidden"), named_after("letter.p1")
+        ('my-data', 'hidden', 'letter.p1')
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "recipe"
+
+
 def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compress") -> None:
     """See that a file may be a recipe.
 
@@ -85,6 +96,8 @@ def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compr
             else 'teacher.onnx = ["..."] or teacher.weights = ["..."]'
         )
         what = "data" if file.suffix.lower() in _DATA else "a model"
+        if verb == "attar compress":
+            begin = "Name data and teacher: attar compress my.npz --teacher big.onnx"
         raise BadInput(f"{file} is {what}, and {verb} needs a recipe, which names it as {key}. {begin}.")
     if file.is_dir():
         inside = sorted(one.name for one in file.glob("*.toml"))[:3]

@@ -67,7 +67,7 @@ def train_at_once(
         return
     if workers.only_if_worthwhile and _seconds(context, [role for role, _ in missing], examples) < WORTHWHILE:
         return
-    run = _run_as_arguments(context)
+    run = run_as_arguments(context)
     jobs = {
         (role, index): Job(
             f"{role}/{index}", _TRAIN, {**run, "role": role, "index": index}, _steps(context, role, examples)
@@ -154,7 +154,7 @@ def _teacher_runs(recipe: Recipe) -> bool:
     return recipe.teacher.learns or any(reads_layers(objective) for objective, _ in recipe.trainings)
 
 
-def _run_as_arguments(context: Context) -> dict[str, Any]:
+def run_as_arguments(context: Context) -> dict[str, Any]:
     """A run as plain values, by which a worker opens it."""
     trust = context.recipe.trust
     run = {

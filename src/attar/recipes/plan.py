@@ -66,6 +66,8 @@ class Plan:
         columns: What each column of a table is taken for.
         teacher_origin: Where the teacher comes from, in words.
         default_student: What was picked for a recipe that names no network for its student; empty for others.
+        search: What is looked for, how, and what that takes; empty where the recipe names its student. What is said of
+            the student is then about one from the middle of what is looked for.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Plan:
     columns: dict[str, str] = field(default_factory=dict)
     teacher_origin: str = ""
     default_student: str = ""
+    search: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -105,7 +108,7 @@ class Plan:
         )
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
         trained = f"; {grouped(self.teacher_steps)} steps of training{specialists}" if self.teacher_steps else ""
-        label = "" if self.default_student else "student"
+        label = "" if self.default_student or self.search else "student"
         models = f"{self.teacher_members} model{'' if self.teacher_members == 1 else 's'}, {self.teacher_origin}"
         return "\n".join(
             [
@@ -115,7 +118,8 @@ class Plan:
                 *([f"          and {len(self.columns) - _SHOWN} more columns"] if len(self.columns) > _SHOWN else []),
                 f"teacher   {models}; {macs}{trained}",
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
-                *([f"student   {self.default_student}"] if self.default_student else []),
+                *_under("search", self.search),
+                *_under("student", ["one such student" if self.search else self.default_student]),
                 f"{label:<10}{student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
                 f"deploy    {', '.join(self.candidates)}",
                 f"budget    {self.budget}",
@@ -171,15 +175,27 @@ def plan(
 def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan:
     dataset = data_of(recipe, progress)
     recipe, default = completed(recipe, dataset)
-    check_networks(recipe, dataset)
-    network = check_steps(recipe, dataset)
+    checked = recipe
+    if recipe.search is not None:
+        from attar.recipes.search import check_search
+
+        checked = check_search(recipe, dataset)
+    check_networks(checked, dataset)
+    network = check_steps(checked, dataset)
     check_room(recipe, dataset, folder)
     notes: list[str] = []
-    if recipe.teacher.given:
-        context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress)
-        given = teacher_of(context)[0]
+    context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress)
+    given = teacher_of(context)[0] if recipe.teacher.given else None
+    if given is not None:
         check_teacher(given, dataset)
         notes = remarks(given)
+    lines, looking = list[str](), 0.0
+    if recipe.search is not None:
+        from attar.recipes.search_plan import search_lines
+        from attar.recipes.search_time import seconds_of
+
+        lines, looking = search_lines(context, checked, given), seconds_of(context, checked)
+    recipe = checked
     example = dataset.train.floats(slice(0, 1))
     student = cost(network_of(fitted_to(recipe.network, dataset), recipe.seed), example)
     teacher, teacher_parameters, steps = None, 0, 0
@@ -198,6 +214,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         * math.ceil(wanted.examples / training.batch_size)
         for _, training in recipe.trainings
     ]
+    training_seconds = _training_seconds(recipe, dataset, steps, student_steps)
     return Plan(
         name=recipe.name,
         folder=str(folder),
@@ -214,12 +231,13 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         candidates=[one.name for one in deployed],
         budget=_budget(recipe, dataset, teacher, teacher_parameters),
         left_out=_left_out(recipe, [one.name for one in deployed]),
-        training_seconds=_training_seconds(recipe, dataset, steps, student_steps),
+        training_seconds=None if training_seconds is None else training_seconds + looking,
         timing_seconds=2 * recipe.artifacts.seconds * (len(deployed) + 2),
         disk_bytes=wanted.size_bytes + _weights(recipe, teacher_parameters, student.parameters, len(deployed)),
         warnings=[*of_data(recipe, dataset), *notes, *doubts(recipe, wanted.examples)],
         teacher_origin=_origin(recipe.teacher),
         default_student="" if default is None else str(default),
+        search=lines,
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
@@ -315,3 +333,8 @@ def _models(teacher: TeacherSection) -> int:
     families = [family for name, family in FAMILIES.items() if (family.installed if given is None else name in given)]
     full = teacher.library.size == "full"
     return sum(len(family.small) + full * len(family.full) for family in families)
+
+
+def _under(title: str, lines: Sequence[str]) -> list[str]:
+    """Lines of the outline below a title; none where there is nothing to say."""
+    return [f"{title if place == 0 else '':<10}{line}" for place, line in enumerate(lines) if line]

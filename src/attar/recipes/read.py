@@ -22,9 +22,11 @@ from attar.recipes.files import (
     MOST_BYTES,
     check_recipe_file,
     check_values,
+    named_after,
     parsed,
     usable,
 )
+from attar.recipes.limits import limits_of
 from attar.recipes.schema.recipe import Recipe
 
 Document = dict[str, Any]
@@ -103,46 +105,27 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
         check_recipe_file(file, ready)
         trust = Trust(file.parent.resolve(), trust.packages)
     document = parsed(file)
-    document.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-") or "recipe")
+    document.setdefault("name", named_after(file.stem))
     for change in changes:
         apply(document, change)
     return from_document(document, str(path), trust)
 
 
-def budget_changes(asked: Sequence[str]) -> list[str]:
-    """Limits of the command line as changes of a recipe.
-
-    Args:
-        asked: ``NAME=LIMIT`` each.
-
-    Raises:
-        BadInput: If one is not written so.
-
-    Example:
-        >>> budget_changes(["bytes=50 kB"])
-        ['budget.bytes=50 kB']
-    """
-    for one in asked:
-        name, equals, limit = one.partition("=")
-        if not (name.strip() and equals and limit.strip()):
-            raise must("--budget", "attar compress", "written NAME=LIMIT", one, 'For example --budget bytes="50 kB"')
-    return [f"budget.{one}" for one in asked]
-
-
-def with_budget(recipe: Recipe, budget: Mapping[str, Any] | None) -> Recipe:
+def with_budget(recipe: Recipe, budget: str | Sequence[str] | Mapping[str, Any] | None) -> Recipe:
     """The same recipe with other limits.
 
     Args:
         recipe: The recipe.
-        budget: Keys and values as in ``[budget]``; what it does not name stays.
+        budget: Limits, see `attar.recipes.limits.limits_of`; what they do not name stays.
 
     Raises:
-        BadInput: If a key is unknown, or a value is no limit.
+        BadInput: If a name is unknown or is there twice, or a value is no limit.
     """
-    if not budget:
+    limits = limits_of(budget)
+    if not limits:
         return recipe
     document = recipe.document()
-    return from_document({**document, "budget": {**document["budget"], **budget}}, "the recipe", recipe.trust)
+    return from_document({**document, "budget": {**document["budget"], **limits}}, "the recipe", recipe.trust)
 
 
 def apply(document: Document, change: str) -> None:

@@ -85,8 +85,13 @@ def open_run(
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
         context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)
-        check_networks(context.recipe, context.dataset)
-        check_steps(context.recipe, context.dataset)
+        checked = recipe
+        if recipe.search is not None:
+            from attar.recipes.search import check_search
+
+            checked = check_search(recipe, dataset)
+        check_networks(checked, dataset)
+        check_steps(checked, dataset)
         check_room(context.recipe, context.dataset, folder)
         yield context
 

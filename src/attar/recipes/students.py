@@ -103,13 +103,19 @@ class Trainings:
         return of
 
 
-def train_all(context: Context) -> Trainings:
-    """Train teacher, students and baselines, or find them done."""
+def train_all(context: Context, prepared: PreparedTeacher | None = None) -> Trainings:
+    """Train teacher, students and baselines, or find them done.
+
+    Args:
+        context: The run.
+        prepared: The teacher and its targets, where they are there already.
+    """
     if context.recipe.teacher.learns:
         return _together(context)
-    synthesis = context.recipe.transfer.synthesis is not None  # for which the teacher has to be there
-    train_at_once(context, ("teacher",), train_one, later=() if synthesis else ("baseline",))
-    prepared = prepare_teacher(context)
+    if prepared is None:
+        synthesis = context.recipe.transfer.synthesis is not None  # for which the teacher has to be there
+        train_at_once(context, ("teacher",), train_one, later=() if synthesis else ("baseline",))
+        prepared = prepare_teacher(context)
     students = train_students(context, prepared, baselines=True)
     return Trainings(prepared.teacher, prepared.members, students, _baselines(context, prepared.examples), prepared)
 
@@ -186,6 +192,11 @@ def student_of(context: Context, index: int, prepared: PreparedTeacher) -> Train
         index: Number of the seed.
         prepared: The teacher and its targets.
     """
+    return _trained(context, "student", index, teacher_tools(context, prepared), prepared.examples)
+
+
+def teacher_tools(context: Context, prepared: PreparedTeacher) -> TeacherTools:
+    """A frozen teacher, as the steps of students may use it."""
     transfer, fingerprint = context.recipe.transfer, prepared.teacher.fingerprint()
     network = _network_of(prepared.teacher) if _reads_layers(context) else None
     if network is not None and isinstance(prepared.teacher, Ensemble):
@@ -197,8 +208,7 @@ def student_of(context: Context, index: int, prepared: PreparedTeacher) -> Train
         "networks": networks,
         **transfer.model_dump(include={"top_k", "dtype", "per_teacher", "label_views"}),
     }
-    teacher = TeacherTools(key=key, targets=prepared.source, network=network)
-    return _trained(context, "student", index, teacher, prepared.examples)
+    return TeacherTools(key=key, targets=prepared.source, network=network)
 
 
 def baseline_of(context: Context, index: int, examples: TransferExamples) -> Trained:
@@ -217,10 +227,23 @@ def _trained(
     context: Context, role: str, index: int, teacher: TeacherTools | None, examples: TransferExamples
 ) -> Trained:
     recipe, section = context.recipe, context.network
-    seed = recipe.seed + index
-    tools: Tools = context.tools(
+    return run_steps(
+        recipe.steps,
+        first_model(context, recipe.seed + index),
+        tools_of(context, index, teacher, examples),
+        context.nodes,
+        name=f"{role}/{index}",
+        shared=f"baseline/{index}",
+        allow=allowed(section.use),
+    )
+
+
+def tools_of(context: Context, index: int, teacher: TeacherTools | None, examples: TransferExamples) -> Tools:
+    """What the steps of one seed of a student may use; without a teacher, of a baseline."""
+    recipe = context.recipe
+    return context.tools(
         recipe.transfer.views.views(recipe.seed),
-        seed,
+        recipe.seed + index,
         run_seed=recipe.seed,
         transfer=examples.transfer,
         baseline_examples=examples.labeled,
@@ -228,15 +251,6 @@ def _trained(
         teacher=teacher,
         examples=examples.count if teacher is None else None,
         choose_by=context.metric.name,
-    )
-    return run_steps(
-        recipe.steps,
-        first_model(context, seed),
-        tools,
-        context.nodes,
-        name=f"{role}/{index}",
-        shared=f"baseline/{index}",
-        allow=allowed(section.use),
     )
 
 
@@ -270,7 +284,7 @@ def _beside_teacher(context: Context, index: int) -> Trained:
             return given.module
         return fresh(described, section.seed, context.dataset).module
 
-    fingerprint = json.dumps([described.model_dump(), section.seed, digest(first())])
+    fingerprint = json.dumps([described.known_by(), section.seed, digest(first())])
     teacher = TeacherTools(
         key={"fingerprint": fingerprint, "detach": section.detach}, learning=first, detach=section.detach
     )

@@ -198,6 +198,11 @@ def _points(
             if recipe.teacher.learns:
                 rule = "false in a sweep, whose students have a frozen teacher"
                 raise must("teacher.learns", f"sweep {sweep.title!r}", rule, True, "Make it a run of the study")
+            if recipe.search is not None:
+                rule = "left out in a sweep, whose students are named"
+                raise must(
+                    "search", f"sweep {sweep.title!r}", rule, recipe.search.strategy, "Make it a run of the study"
+                )
             found.append((series, point, recipe))
     return found
 

@@ -174,7 +174,7 @@ def _chosen(
             "teacher": teacher.fingerprint(),
             "networks": recipe.teacher.given_networks,
             **tuning.key,
-            "network": context.network.model_dump(),
+            "network": context.network.known_by(),
             "objective": repr(recipe.terms),
             "choose_by": context.metric.name,
         },

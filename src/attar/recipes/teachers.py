@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
 from attar.models.model import Model
 from attar.network.references import call
+from attar.network.scaled_outputs import ScaledOutputs
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
@@ -221,12 +223,30 @@ def first_model(context: Context, seed: int) -> Model:
         context: The run.
         seed: Of the first weights of an untrained one.
     """
-    teacher = context.recipe.teacher
     if context.recipe.student.start == "fresh":
         return fresh(context.network, seed, context.dataset)
-    if teacher.weights:
-        return Model(_loaded(context.network, teacher.seed, teacher.weights[0]), context.network.spec())
-    return train_member(context, 0).model
+    spec, first = context.network.spec(), teacher_model(context)
+    assert first is not None, "the schema wants one network as the teacher"
+    if not spec.edits:
+        return first
+    # What was removed from the teacher leaves the weights of what was kept. The scale of values stands behind that.
+    module = first.module
+    if isinstance(module, ScaledOutputs):
+        module.network = spec.edited(module.network)
+    else:
+        module = spec.edited(module)
+    return Model(module, replace(first.spec, edits=(*spec.edits, *first.spec.edits)))
+
+
+def teacher_model(context: Context) -> Model | None:
+    """The teacher as a model, given or trained here; None where it is anything but one network."""
+    section = context.recipe.teacher
+    if section.network is None or section.count != 1 or section.learns:
+        return None
+    if not section.weights:
+        return train_member(context, 0).model
+    described = fitted_to(section.network, context.dataset)
+    return Model(_loaded(described, section.seed, section.weights[0]), described.spec())
 
 
 def train_member(context: Context, index: int) -> Trained:

@@ -15,8 +15,11 @@ from attar.network.references import Trust
 from attar.recipes.context import Context
 from attar.recipes.parallel import Role
 from attar.recipes.read import from_document
+from attar.recipes.search import evaluator_of
 from attar.recipes.start import open_run
 from attar.recipes.students import PreparedTeacher, prepare_teacher, train_one
+from attar.search.evaluate import Evaluator
+from attar.search.proposal import Proposal
 from attar.training.progress import Progress, silent
 
 
@@ -32,6 +35,24 @@ def train(run: str, role: Role, index: int, progress: Progress) -> None:
     context = _opened(run)
     prepared = _prepared(run) if role == "student" and not context.recipe.teacher.learns else None
     train_one(replace(context, progress=progress), role, index, prepared)
+
+
+def evaluate(run: str, proposal: str, progress: Progress) -> None:
+    """Evaluate a proposal of a run's search; what a worker process is asked for.
+
+    Args:
+        run: The run, as `attar.recipes.parallel` describes it.
+        proposal: The proposal, as JSON.
+        progress: Sees it.
+    """
+    evaluator = _evaluator(run)
+    evaluator(Proposal.from_json(json.loads(proposal), evaluator.allow), progress)
+
+
+@functools.lru_cache(maxsize=1)
+def _evaluator(run: str) -> Evaluator:
+    """What evaluates the proposals of a run, whose teacher and targets are there."""
+    return evaluator_of(_opened(run), _prepared(run))
 
 
 @functools.lru_cache(maxsize=1)

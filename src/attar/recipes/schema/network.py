@@ -6,9 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from attar.models.rebuild import edits_from_json
 from attar.network.references import check_written
 from attar.network.spec import Spec
 from attar.pipeline.section import Number, Section
+
+
+def _read_edits(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Edits as they stand in a file, each of which can be read."""
+    edits_from_json(documents)
+    return documents
 
 
 class NetworkSection(Section):
@@ -20,6 +27,9 @@ class NetworkSection(Section):
     arguments: dict[str, Any] = Field(default_factory=dict)
     mean: list[Number] | None = Field(None, description="per channel, taken from the inputs before the network")
     std: list[Number] | None = Field(None, description="per channel, by which the inputs are divided")
+    edits: Annotated[list[dict[str, Any]], AfterValidator(_read_edits)] | None = Field(
+        None, description="what is removed from what the function returns, as a search writes it down"
+    )
 
     @model_validator(mode="after")
     def _statistics_come_together(self) -> NetworkSection:
@@ -27,6 +37,27 @@ class NetworkSection(Section):
             raise ValueError("mean and std must be given together; give both or neither")
         return self
 
+    @classmethod
+    def of(cls, spec: Spec) -> NetworkSection:
+        """The table of a network that is known as plain data."""
+        about = spec.to_json()
+        return cls(
+            use=about["reference"],
+            arguments=about["arguments"],
+            mean=about.get("mean"),
+            std=about.get("std"),
+            edits=about["edits"] or None,
+        )
+
+    def known_by(self) -> dict[str, Any]:
+        """All that tells it from other networks, as plain values; edits only where there are any."""
+        return self.model_dump(exclude=None if self.edits else {"edits"})
+
+    @property
+    def unedited(self) -> NetworkSection:
+        """The network as the function returns it."""
+        return self.model_copy(update={"edits": None})
+
     def spec(self) -> Spec:
         """The network as plain data."""
-        return Spec(self.use, self.arguments, self.mean, self.std)
+        return Spec(self.use, self.arguments, self.mean, self.std, edits_from_json(self.edits or []))

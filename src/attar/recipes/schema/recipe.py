@@ -22,6 +22,7 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.training_step import TrainingStep
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.search import SearchSection
 from attar.recipes.schema.student import StudentSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
@@ -116,6 +117,7 @@ class Recipe(Section):
     teacher: TeacherSection
     transfer: TransferSection = TransferSection()
     student: StudentSection = Field(default_factory=StudentSection)
+    search: SearchSection | None = Field(None, description="the student is looked for, and this is how")
     objective: Annotated[dict[str, TermTable], Field(min_length=1)] | None = Field(
         None, description="what the student minimizes; if left out, the losses of the task against labels and teacher"
     )
@@ -140,12 +142,24 @@ class Recipe(Section):
         return {**table, "student": {"network": teacher["network"], **student}}
 
     @model_validator(mode="after")
+    def _search_is_for_the_student(self) -> Recipe:
+        if self.search is None:
+            return self
+        for key in ("network", "steps", "start"):
+            if key in self.student.model_fields_set:
+                raise ValueError(f"search finds the student; leave search or student.{key} out")
+        if self.teacher.learns or not self.transfer.cached:
+            raise ValueError("search needs stored targets; leave teacher.learns and transfer.cached out")
+        return self
+
+    @model_validator(mode="after")
     def _student_starts_as_one_network(self) -> Recipe:
         if self.student.start == "fresh":
             return self
         if self.teacher.network is None or self.teacher.count != 1 or self.teacher.learns:
             raise ValueError(_NO_START)
-        if self.student.network != self.teacher.network:
+        network = self.student.network
+        if isinstance(network, str) or network.unedited != self.teacher.network:
             raise ValueError(
                 'student.network must be the teacher\'s where student.start = "teacher"; leave student.network out'
             )
@@ -305,6 +319,9 @@ class Recipe(Section):
         document = self.model_dump(mode="python", exclude_none=True)
         if self.student.is_default and "views" not in self.transfer.model_fields_set:
             del document["transfer"]["views"]
+        if self.search is not None:
+            for key in ("network", "start"):
+                document["student"].pop(key, None)
         return document
 
 

@@ -185,7 +185,7 @@ class TeacherSection(Section):
         Of networks that are trained here the weights follow from it.
         """
         sections = [one.network for one in self.each or ()] + ([self.network] if self.weights else [])
-        return [one.model_dump() for one in sections if one is not None]
+        return [one.known_by() for one in sections if one is not None]
 
     @property
     def count(self) -> int:

@@ -11,6 +11,7 @@ from attar.report.panels.classes import classes
 from attar.report.panels.common import Figures, first, metrics_of, without_none
 from attar.report.panels.learning import curves, seeds, steps
 from attar.report.panels.low_bits import low_bits
+from attar.report.panels.search import search
 from attar.report.panels.specialists import specialists
 
 
@@ -37,6 +38,7 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
         *models.table(ordered, winner, student, metrics),
         *models.refusals(ordered),
         *classes(teacher, baseline, student),
+        *search(run.get("search", {}), metrics[0]),
         *curves(run.get("curves", {}), metrics),
         *seeds(run.get("seeds", {}), metrics[0]),
         *steps(run.get("steps", {}), metrics[0]),

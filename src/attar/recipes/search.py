@@ -1,0 +1,240 @@
+"""A student looked for: what a search proposes is tried, and what it finds becomes the student of the recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from attar.data.datasets import Dataset
+from attar.errors import AttarError, BadInput
+from attar.network.scaled_outputs import ScaleOutputs
+from attar.pipeline.nodes import FOLDER, RECORD, Node, Nodes
+from attar.pipeline.section import training_table
+from attar.pipeline.worker import Job
+from attar.processes import world_size
+from attar.recipes.checks import check_networks, check_steps
+from attar.recipes.context import Context, allowed
+from attar.recipes.folder import writing
+from attar.recipes.parallel import WORTHWHILE, run_as_arguments, train_at_once
+from attar.recipes.read import from_document
+from attar.recipes.schema.network import NetworkSection
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search_figures import search_figures
+from attar.recipes.search_space import epochs_of_finalists, middle_of, search_of, space_for, strategy_for
+from attar.recipes.search_teacher import goal_of, meter_of, start_of
+from attar.recipes.search_time import final_settings, seconds_of, shortened, time_for_search
+from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
+from attar.search.evaluate import TEACHER, Evaluator
+from attar.search.finalists import Finalist, finalists
+from attar.search.goal import Goal
+from attar.search.pool import Here, Pool
+from attar.search.processes import Processes
+from attar.search.proposal import Proposal, Trial
+from attar.search.search import SearchResult, search
+from attar.search.time_limit import TimeLimit
+from attar.workspace import write_file
+
+log = logging.getLogger(__name__)
+
+FOUND = "found.toml"
+"""The recipe of the same run without a search: it names the student that was found."""
+
+_EVALUATE = "attar.recipes.worker:evaluate"
+"""What a worker is asked to do."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search that is over.
+
+    Attributes:
+        context: The run, its recipe with the student that was found.
+        prepared: The teacher and its targets, which the search has used.
+        figures: What there is to know of the search, as plain values.
+    """
+
+    context: Context
+    prepared: PreparedTeacher
+    figures: Mapping[str, Any]
+
+
+def found_student(context: Context) -> Searched:
+    """Look for the student of a recipe that names none, or find that done.
+
+    Raises:
+        BadInput: If the search cannot be done as the recipe wants it.
+        AttarError: If not one proposal can be trained.
+    """
+    if world_size() > 1:
+        raise BadInput(
+            "A search trains in worker processes of its own, and torchrun started several. Run it without torchrun, "
+            "with --workers."
+        )
+    recipe = context.recipe
+    train_at_once(context, ("teacher",), train_one)
+    prepared = prepare_teacher(context)
+    evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
+    goal, section = evaluator.goal, search_of(recipe)
+    typical = found_recipe(recipe, middle_of(recipe, context.dataset, space))
+    before = sum(node.seconds for node in context.nodes.done)
+    limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
+    there = _count(context)
+    strategy = strategy_for(recipe, context.dataset, space, goal)
+    with _pool(context, evaluator, typical) as pool:
+        result = search(
+            strategy, evaluator, goal, pool=pool, time=limit, progress=context.progress, title="look for a student"
+        )
+        best = finalists(
+            result.trials,
+            evaluator,
+            goal,
+            epochs=epochs_of_finalists(recipe),
+            count=section.finalists,
+            seeds=section.seeds,
+            pool=pool,
+            time=limit,
+            progress=context.progress,
+        )
+    spent = Node("search", "", context.nodes.folder, {}, limit.spent, _count(context) == there)
+    context.nodes.done.append(spent)
+    winner = _winner(result, best, goal)
+    found = found_recipe(recipe, winner.proposal, result.trials)
+    in_time = final_settings(replace(context, recipe=found), section.time, before + limit.spent)
+    found, note = in_time, shortened(found, in_time)
+    check_networks(found, context.dataset)
+    check_steps(found, context.dataset)
+    with writing(context.nodes.folder):
+        write_file(context.nodes.folder / FOUND, tomli_w.dumps(found.document()))
+    figures = search_figures(recipe, evaluator.tools, space, goal, result, best, winner, note)
+    log.info("%s", figures["why"])
+    return Searched(replace(context, recipe=found), prepared, figures)
+
+
+def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
+    """What evaluates the proposals of a run's search."""
+    recipe = context.recipe
+    tools = tools_of(context, 0, teacher_tools(context, prepared), prepared.examples)
+    goal, allow = goal_of(context, prepared, tools), _allowed(recipe)
+    # What is done of the run is one piece of work, however many trials it has.
+    aside = replace(context, nodes=Nodes(context.nodes.folder, context.nodes.reuse_from))
+    return Evaluator(
+        tools=tools,
+        objective=recipe.terms,
+        training=recipe.student.training,
+        goal=goal,
+        meter=meter_of(aside, goal, allow),
+        nodes=aside.nodes,
+        teacher=start_of(context, prepared),
+        allow=allow,
+    )
+
+
+def _count(context: Context) -> int:
+    """How many pieces of work of searches are in the folder of the run."""
+    return sum(1 for _ in (context.nodes.folder / FOLDER / "search").rglob(RECORD))
+
+
+def _time_file(context: Context) -> Path:
+    """Where the time is kept that a search with these settings has spent."""
+    text = json.dumps(context.recipe.document(), sort_keys=True)
+    return context.nodes.folder / "times" / f"search-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
+
+def found_recipe(recipe: Recipe, proposal: Proposal, trials: Sequence[Trial] = ()) -> Recipe:
+    """The same recipe with a proposal as its student, and no search.
+
+    Args:
+        recipe: With a search.
+        proposal: The student.
+        trials: All of the search, among them those whose weights a proposal begins with.
+    """
+    document = {key: table for key, table in recipe.document().items() if key != "search"}
+    network = NetworkSection.of(proposal.spec.without_edits(ScaleOutputs))
+    student = {**document["student"], "network": network.model_dump(exclude_none=True)}
+    student["training"] = training_table(recipe.student.training)
+    if proposal.steps:
+        student["steps"] = [{"use": "distill"}, *(dict(step) for step in proposal.steps)]
+    of_teacher = _root(proposal, trials) == TEACHER and recipe.teacher.network is not None
+    if of_teacher and network.unedited == recipe.teacher.network:
+        student["start"] = "teacher"
+    return from_document({**document, "student": student}, "the student that was found", recipe.trust)
+
+
+def check_search(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """See that there is something to look for and a strategy that can, before anything is trained.
+
+    Returns:
+        The recipe with a student that stands for all of them.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    space = space_for(recipe, dataset)
+    strategy_for(recipe, dataset, space, Goal(limits=(), prefer=recipe.budget.prefer, teacher={}))
+    return found_recipe(recipe, middle_of(recipe, dataset, space))
+
+
+def _root(proposal: Proposal, trials: Sequence[Trial]) -> str | None:
+    """With whose weights the first of those began of which a proposal goes on: the teacher's, or new ones."""
+    by_key = {trial.proposal.key: trial.proposal for trial in trials}
+    seen: set[str] = set()
+    while proposal.start in by_key and proposal.start not in seen:
+        assert proposal.start is not None, "a key of a trial"
+        seen.add(proposal.start)
+        proposal = by_key[proposal.start]
+    return proposal.start
+
+
+def _allowed(recipe: Recipe) -> tuple[str, ...]:
+    """The packages of whose functions proposals may be built."""
+    section, teacher = search_of(recipe), recipe.teacher.network
+    named = [one.use for one in (section.space, teacher) if one is not None]
+    return tuple(sorted({package for use in named for package in allowed(use)} | {"attar"}))
+
+
+@contextmanager
+def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[Pool]:
+    """Where proposals are evaluated: in worker processes, where there may be several and it pays to start them."""
+    workers = context.workers
+    alone = workers is None or workers.count < 2 or context.device != "cpu"
+    if alone or (workers is not None and workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
+        yield Here(evaluator)
+        return
+    assert workers is not None, "there are several"
+    arguments = run_as_arguments(context)
+
+    def job_of(proposal: Proposal) -> Job:
+        text = json.dumps(proposal.to_json())
+        return Job(f"search/{proposal.key}", _EVALUATE, {**arguments, "proposal": text}, evaluator.size(proposal))
+
+    with Processes(workers.count, job_of) as pool:
+        yield pool
+
+
+def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal) -> Trial:
+    """The trial that was found best: the best finalist, or else the one that is nearest to the budget.
+
+    Raises:
+        AttarError: If all have failed.
+    """
+    if best:
+        return best[0].trial
+    left = [one for one in result.trials if one.state != "failed"]
+    if not left:
+        why = result.trials[0].reason if result.trials else "The strategy proposed nothing."
+        raise AttarError(f"No student could be tried: {why} Give student.network, or another search.space.")
+    return min(left, key=lambda one: (one.state == "skipped", _worst(one, goal)))
+
+
+def _worst(trial: Trial, goal: Goal) -> float:
+    """By which share the limit is broken that is broken most, of what is known of a trial."""
+    known = [limit.what for limit in goal.limits if limit.what in trial.figures]
+    return max(goal.beyond(trial.figures, of=known).values(), default=0.0)

@@ -1,0 +1,183 @@
+"""What there is to know of a search, as plain values for the evidence and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from attar import formatting
+from attar.budget import PREFERRED, Limit
+from attar.pipeline.scored import figure_of
+from attar.pipeline.step import Tools
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search_space import epochs_of, search_of, strategy_words, words_of
+from attar.search.finalists import Finalist
+from attar.search.goal import Goal
+from attar.search.proposal import Trial
+from attar.search.search import SearchResult
+from attar.search.space import Space
+
+
+def search_figures(
+    recipe: Recipe,
+    tools: Tools,
+    space: Space | None,
+    goal: Goal,
+    result: SearchResult,
+    best: Sequence[Finalist],
+    winner: Trial,
+    note: str = "",
+) -> dict[str, Any]:
+    """All trials with their figures, states and reasons, which of them nobody beats, and why one was taken.
+
+    Args:
+        recipe: With the search.
+        tools: By which trials were scored.
+        space: What was chosen from.
+        goal: What was looked for.
+        result: What came of it.
+        best: Those that were trained again.
+        winner: What was taken.
+        note: What else has to be known.
+    """
+    section = search_of(recipe)
+    ranked = sorted(
+        (one for one in result.trials if one.score is not None), key=lambda one: (*goal.rank(one), one.number)
+    )
+    decided = next((replace(one.trial, figures=one.figures) for one in best if one.trial is winner), winner)
+    return {
+        "strategy": dict(section.strategy),
+        "space": words_of(space),
+        "epochs": epochs_of(recipe),
+        "proposals": section.proposals,
+        "time": section.time,
+        "seconds": result.seconds,
+        "ended": result.ended,
+        "examples": len(tools.validation),
+        "teacher": dict(goal.teacher),
+        "limits": _limits(goal, tools),
+        "trials": [_trial(one, goal, tools) for one in result.trials],
+        "order": [one.number for one in ranked],
+        "frontier": [one.number for one in result.pareto],
+        "finalists": [
+            {
+                "number": one.trial.number,
+                "epochs": one.proposal.epochs,
+                "quality": [figure_of(tools, other.figures["score"]) for other in one.again],
+                "beyond": excess(one.figures, goal),
+            }
+            for one in best
+            if one.again
+        ],
+        "winner": winner.number,
+        "fewer_parameters": _fewer(goal, decided),
+        "within": not goal.beyond(decided.figures) and decided.score is not None,
+        "words": _words(recipe, space, result),
+        "why": f"{_why(goal, result, sum(bool(one.again) for one in best), decided)} {note}".strip(),
+    }
+
+
+def _fewer(goal: Goal, winner: Trial) -> float | None:
+    """How many times fewer parameters what was taken has than the teacher; None where one of them is not known."""
+    of, its = goal.teacher.get("parameters"), winner.figures.get("parameters")
+    return of / its if of and its else None
+
+
+def _limits(goal: Goal, tools: Tools) -> dict[str, float]:
+    """Where limits lie: the figure of quality that is the lowest, and the most of each other thing."""
+    found = {}
+    for limit in goal.limits:
+        at, teacher = limit.at(goal.teacher.get(limit.what)), goal.teacher.get("quality_loss")
+        if at is None:
+            continue
+        if limit.what != "quality_loss":
+            found[str(limit.what)] = at
+        elif teacher is not None:
+            found["quality_loss"] = figure_of(tools, teacher - at)
+    return found
+
+
+def _trial(one: Trial, goal: Goal, tools: Tools) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "choices": dict(one.proposal.choices),
+        "epochs": one.proposal.epochs,
+        "start": one.proposal.start,
+        "state": one.state,
+        "quality": None if one.score is None else figure_of(tools, one.score),
+        "figures": dict(one.figures),
+        "reason": one.reason,
+        "seconds": one.seconds,
+        **_judged(one, goal),
+    }
+
+
+def _judged(one: Trial, goal: Goal) -> dict[str, str]:
+    """By how much it is beyond the budget, in words; empty for one that is within."""
+    return {"beyond": "" if one.score is None else excess(one.figures, goal)}
+
+
+def excess(figures: Mapping[str, float], goal: Goal) -> str:
+    """By how much figures are beyond the budget, the limit that is broken most first."""
+    broken = goal.beyond(figures)
+    return "; ".join(
+        limit.excess(figures.get(limit.what), goal.teacher.get(limit.what), goal.score) for limit in broken
+    )
+
+
+def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
+    """What was searched, in a sentence."""
+    ends = {
+        "strategy": "",
+        "proposals": "",
+        "time": " The time was over before all of them were tried.",
+    }
+    epochs = epochs_of(recipe)
+    return (
+        f"Looked for by {strategy_words(search_of(recipe))}, {epochs} epoch{'' if epochs == 1 else 's'} each, in: "
+        f"{words_of(space)}.{ends[result.ended]}"
+    )
+
+
+def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
+    """Why it was taken."""
+    tried = [one for one in result.trials if one.state in ("trained", "over_budget")]
+    within = [one for one in tried if one.score is not None and not goal.beyond(one.figures)]
+    name = f"Student #{winner.number}"
+    if winner.score is None:
+        reason = winner.reason.removeprefix("Not trained: ").rstrip(".")
+        nearest = f"it comes nearest: {reason}" if reason else "it was the first"
+        text = f"{name} was taken untried, as none could be trained; {nearest}."
+        return f"{text} {binding(goal, tried)}".strip()
+    if goal.beyond(winner.figures):
+        beyond = excess(winner.figures, goal)
+        text = f"No student that was tried is within the budget; #{winner.number} comes nearest: {beyond}."
+        return f"{text} {binding(goal, tried)}".strip()
+    what = PREFERRED[goal.prefer]
+    others = f", trained again with {again - 1} other{'' if again == 2 else 's'} of the best" if again > 1 else ""
+    count = formatting.grouped(len(within))
+    return (
+        f"{name} is {what} of {count} that were found within the budget{others}."
+        if within
+        else f"{name} is within the budget{others}."
+    )
+
+
+def binding(goal: Goal, tried: Sequence[Trial]) -> str:
+    """Which limit the fewest of what was tried keep, and what comes nearest to it, in a sentence."""
+
+    def keeps(one: Trial, limit: Limit) -> bool:
+        return limit.keeps(one.figures.get(limit.what), goal.teacher.get(limit.what))
+
+    known = [limit for limit in goal.limits if any(limit.what in one.figures for one in tried)]
+    if not known:
+        return ""
+    kept = {limit: sum(keeps(one, limit) for one in tried) for limit in known}
+    tightest = min(known, key=lambda limit: kept[limit])
+    least = min(one.figures.get(tightest.what, math.inf) for one in tried)
+    asked = tightest.asked(goal.score, goal.teacher.get(tightest.what))
+    some = f"{kept[tightest]} of {len(tried)} keep{'s' if kept[tightest] == 1 else ''}"
+    nearest = f"; the least that was found is {tightest.shown(least, goal.score)}" if not kept[tightest] else ""
+    return f"The tightest limit is that of {asked}: {some} it{nearest}."

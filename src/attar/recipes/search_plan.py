@@ -1,0 +1,78 @@
+"""What a search would do and take, in words, found out without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from attar import formatting
+from attar.budget import What
+from attar.evidence.latency import race
+from attar.network.cost import cost
+from attar.recipes.context import Context
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, space_for, strategy_words, words_of
+from attar.recipes.search_time import epoch_seconds, final_seconds, seconds_of
+from attar.teachers.ensemble import Ensemble
+from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.teacher import NetworkTeacher, Teacher
+
+_TIMED = 0.2
+"""Seconds for which a given teacher is timed."""
+
+
+def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> list[str]:
+    """The search of a recipe: what is looked for, how, how long that takes, and what the teacher takes.
+
+    Args:
+        context: The run, its recipe with the search.
+        typical: The recipe with a student that stands for all of them.
+        teacher: A given one; None for one that is yet to be trained.
+    """
+    recipe, section = context.recipe, search_of(context.recipe)
+    each, again = epochs_of(recipe), epochs_of_finalists(recipe)
+    epoch = epoch_seconds(context, typical)
+    proposals, trained = _counted(section.proposals, "proposal"), _counted(each, "epoch")
+    longer, seeds = _counted(again, "epoch"), _counted(section.seeds, "seed")
+    lines = [
+        f"{proposals} by {strategy_words(section)}, each trained for {trained} (about "
+        f"{formatting.seconds(each * epoch)}), what is beyond the budget for none",
+        f"in: {words_of(space_for(recipe, context.dataset))}",
+        f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student",
+        f"about {formatting.seconds(seconds_of(context, typical))} on one core"
+        + (
+            ""
+            if section.time is None
+            else f"; at most {formatting.seconds(section.time)} in all, of which about "
+            f"{formatting.seconds(final_seconds(context, typical))} are for the student itself"
+        ),
+    ]
+    known = {} if teacher is None else _taken(context, teacher)
+    for limit in recipe.budget.limits:
+        takes = known.get(limit.what)
+        at = limit.at(takes)
+        if takes is not None and at is not None:
+            share = formatting.significant(at / takes, 2)
+            lines.append(f"{limit.shown(at)} {limit.after()} is {share}x of the teacher's {limit.shown(takes)}")
+    return lines
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{formatting.grouped(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def _taken(context: Context, teacher: Teacher) -> Mapping[What, float]:
+    """What a given teacher takes, as far as that is soon known."""
+    if isinstance(teacher, NetworkTeacher):
+        counted = cost(teacher.module, context.example)
+        return {"macs": float(counted.macs), "bytes": 4.0 * counted.parameters}
+    files = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
+    found: dict[What, float] = {}
+    if all(isinstance(one, OnnxTeacher) for one in files):
+        found["bytes"] = float(sum(one.size_bytes for one in files if isinstance(one, OnnxTeacher)))
+    if isinstance(teacher, OnnxTeacher):
+        threads, rows = context.recipe.artifacts.threads, np.ascontiguousarray(context.example.numpy())
+        raced = race({"teacher": teacher.runner(threads)}, rows, 1, threads=threads, seconds=_TIMED)
+        found["latency"] = raced.latencies["teacher"].median_ms
+    return found

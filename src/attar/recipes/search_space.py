@@ -1,0 +1,190 @@
+"""What a recipe's search chooses from and who proposes it, from its table, its data and its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attar import formatting
+from attar.data.datasets import Dataset
+from attar.errors import BadInput
+from attar.network.cost import cost
+from attar.network.spec import Spec
+from attar.pipeline.data_arguments import data_arguments
+from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.schema.search import SearchSection
+from attar.search.goal import Goal
+from attar.search.proposal import Proposal
+from attar.search.ranges import space_of
+from attar.search.space import Choice, Dimension, Space
+from attar.search.spaces import FORMATS, PRUNING, default_space
+from attar.search.strategies.named import strategy_of
+from attar.search.strategy import Strategy
+
+_SHARE, _OF_FINALISTS = 10, 3
+"""One in so many epochs of the student's training is what a proposal gets, and what a finalist gets."""
+
+_BYTES = 4
+"""Of a parameter, by which those of a file are counted."""
+
+
+def search_of(recipe: Recipe) -> SearchSection:
+    """The table of a recipe that has one."""
+    assert recipe.search is not None, "asked of a recipe with a search"
+    return recipe.search
+
+
+def by_policy(recipe: Recipe) -> bool:
+    """Whether a policy decides layer by layer what becomes of the teacher's network.
+
+    Raises:
+        BadInput: If the teacher is not one network, or a space is given, too.
+    """
+    section = search_of(recipe)
+    if section.strategy["use"] != "n2n":
+        return False
+    if recipe.teacher.network is None or recipe.teacher.count != 1 or recipe.teacher.specialists is not None:
+        raise BadInput(
+            "search.strategy of the recipe: n2n takes layers of the teacher's network away, and the teacher is not one "
+            "network. Give teacher.network, or use another strategy."
+        )
+    if section.space is not None:
+        raise BadInput(
+            "search.space of the recipe is not for n2n, which begins with the teacher's network. Leave it out."
+        )
+    return True
+
+
+def middle_of(recipe: Recipe, dataset: Dataset, space: Space | None) -> Proposal:
+    """A student from the middle of what is chosen from, which stands for all before any is tried."""
+    if space is not None:
+        return space.proposal({name: one.at(0.5) for name, one in space.dimensions.items()})
+    assert recipe.teacher.network is not None, "a policy begins with one"
+    return Proposal(spec=fitted_to(recipe.teacher.network, dataset).spec())
+
+
+def epochs_of(recipe: Recipe) -> int:
+    """Epochs of the short training of a proposal."""
+    return search_of(recipe).epochs or max(1, round(recipe.student.training.epochs / _SHARE))
+
+
+def epochs_of_finalists(recipe: Recipe) -> int:
+    """Epochs of the training of a finalist, which is longer."""
+    return max(epochs_of(recipe), round(recipe.student.training.epochs / _OF_FINALISTS))
+
+
+def space_for(recipe: Recipe, dataset: Dataset) -> Space | None:
+    """What is chosen from: the user's own space, or networks that suit the data, up to the teacher's size.
+
+    None where a policy takes layers of the teacher's network away.
+
+    Raises:
+        BadInput: Naming the key, if a range is not right or there is no network for such data.
+    """
+    section = search_of(recipe)
+    if by_policy(recipe):
+        return None
+    if section.space is None:
+        spec, parameters = _teacher_size(recipe, dataset)
+        return default_space(
+            dataset, teacher=spec, parameters=parameters, formats=section.formats, pruning=section.pruning
+        )
+    steps = {
+        ", ".join(name for name in (pruned, number) if name not in ("none", "float32")) or "as it is": [
+            *PRUNING[pruned],
+            *FORMATS[number],
+        ]
+        for pruned in section.pruning
+        for number in section.formats
+    }
+    return space_of(
+        section.space.use,
+        section.space.arguments,
+        known=data_arguments(section.space.use, dataset),
+        steps=steps,
+        of="search.space of the recipe",
+    )
+
+
+def strategy_for(recipe: Recipe, dataset: Dataset, space: Space | None, goal: Goal) -> Strategy:
+    """Who makes proposals.
+
+    Args:
+        recipe: Says which strategy, and its settings.
+        dataset: Of which a policy sees one input.
+        space: What it chooses from.
+        goal: What it is after.
+
+    Raises:
+        BadInput: If a setting breaks a rule.
+    """
+    section = search_of(recipe)
+    given = {
+        "space": space,
+        "goal": goal,
+        "trials": section.proposals,
+        "epochs": epochs_of(recipe),
+        "seed": recipe.seed,
+    }
+    if by_policy(recipe):
+        from attar.search.n2n.describe import describe
+        from attar.search.reward import CompressionReward
+
+        spec = middle_of(recipe, dataset, None).spec
+        given |= {"layers": describe(spec, dataset.train.floats(slice(0, 1))), "teacher": _figures(goal)}
+        if any(limit.what != "quality_loss" for limit in goal.limits):
+            given["reward"] = CompressionReward.within(goal)
+    return strategy_of(section.strategy, given, of="search.strategy of the recipe")
+
+
+def _teacher_size(recipe: Recipe, dataset: Dataset) -> tuple[Spec | None, int | None]:
+    """How the teacher is built, if it is one network, and its parameters, as far as something is known of them."""
+    teacher = recipe.teacher
+    if teacher.network is not None:
+        section = fitted_to(teacher.network, dataset)
+        counted = cost(network_of(section, teacher.seed), dataset.train.floats(slice(0, 1))).parameters
+        return (section.spec() if teacher.count == 1 else None), counted
+    files = [Path(name) for name in teacher.onnx]
+    sizes = [one.stat().st_size for one in files if one.is_file()]
+    return None, max(sizes) // _BYTES if sizes else None
+
+
+def _figures(goal: Goal) -> dict[str, float]:
+    """What the teacher takes, and its score as that of a trial."""
+    score = goal.teacher.get("quality_loss")
+    return dict(goal.teacher) if score is None else {**goal.teacher, "score": score}
+
+
+def words_of(space: Space | None) -> str:
+    """A space for people.
+
+    Example:
+        >>> from attar.search.space import IntRange
+        >>> dimensions = {"depth": Choice((1, 2)), "parameters": IntRange(300, 90_000, log=True)}
+        >>> words_of(Space(dimensions=dimensions, build=lambda chosen: (Spec("a:b"), ())))
+        'depth 1 or 2; parameters 300 to 90,000'
+    """
+    if space is None:
+        return "the teacher's network with fewer and narrower layers"
+    return "; ".join(f"{name.replace('_', ' ')} {_words(one)}" for name, one in space.dimensions.items())
+
+
+def _words(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        texts = [", ".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in dimension.values]
+        return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
+    low, high = (_number(one) for one in (dimension.low, dimension.high))
+    return f"{low} to {high}"
+
+
+def _number(value: int | float) -> str:
+    return formatting.grouped(value) if isinstance(value, int) else f"{value:g}"
+
+
+def strategy_words(section: SearchSection) -> str:
+    """A strategy with its settings, for people."""
+    settings: Mapping[str, Any] = {name: value for name, value in section.strategy.items() if name != "use"}
+    shown = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"{section.strategy['use']} ({shown})" if shown else str(section.strategy["use"])

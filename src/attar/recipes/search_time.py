@@ -1,0 +1,132 @@
+"""How long a search may last, so that what it finds can be trained, deployed and measured before the time is over."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from attar import formatting
+from attar.deployment.candidates import candidates
+from attar.pipeline.section import training_table
+from attar.pipeline.workers import available
+from attar.recipes.context import Context
+from attar.recipes.estimate import seconds_per_step, stored
+from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.read import from_document
+from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of
+from attar.search.evaluate import lasting
+
+_FEWEST = 0.25
+"""Share of the time that a search has at least, however long the rest may take."""
+
+_PER_CANDIDATE, _BESIDE = 4.0, 10.0
+"""Seconds that a candidate takes besides its timing, and what everything else takes, about."""
+
+
+def epoch_seconds(context: Context, recipe: Recipe) -> float:
+    """About how long an epoch of a recipe's student takes, on one core.
+
+    Args:
+        context: The run.
+        recipe: With a student.
+    """
+    training = recipe.student.training
+    network = network_of(fitted_to(recipe.network, context.dataset), recipe.seed)
+    one = seconds_per_step(network, context.dataset, training) or 0.0
+    return one * math.ceil(stored(recipe, context.dataset).examples / training.batch_size)
+
+
+def seconds_of(context: Context, typical: Recipe) -> float:
+    """About how long all trainings of a search take, on one core.
+
+    Args:
+        context: The run, its recipe with the search.
+        typical: The recipe with a student that stands for all of them.
+    """
+    section = search_of(context.recipe)
+    epochs = section.proposals * epochs_of(context.recipe)
+    epochs += section.finalists * section.seeds * epochs_of_finalists(context.recipe)
+    return epochs * epoch_seconds(context, typical)
+
+
+def final_seconds(context: Context, found: Recipe) -> float:
+    """About how long it takes to train a student with its baselines, and to deploy and measure it."""
+    runs = found.student.seeds * (1 + found.baseline)
+    epochs = sum(training.epochs for _, training in found.trainings)
+    return epochs * epoch_seconds(context, found) * math.ceil(runs / _at_once(context, runs)) + measuring_seconds(found)
+
+
+def measuring_seconds(found: Recipe) -> float:
+    """About how long it takes to deploy and measure what was trained."""
+    count = len(candidates(found.artifacts.runtimes, found.artifacts.int8, None)) * (1 + found.baseline)
+    return (2 * found.artifacts.seconds + _PER_CANDIDATE) * count + _BESIDE
+
+
+def time_for_search(context: Context, typical: Recipe, before: float) -> float | None:
+    """Seconds of the search, out of those that the recipe has for everything; None for no limit.
+
+    Args:
+        context: The run.
+        typical: The recipe with a student that stands for the one that will be found.
+        before: Seconds that the teacher and its targets took.
+    """
+    most = search_of(context.recipe).time
+    if most is None:
+        return None
+
+    def work(_: Path) -> dict[str, Any]:
+        return {"seconds": max(most - before - final_seconds(context, typical), _FEWEST * most)}
+
+    # Kept, as another moment would find another time.
+    return float(context.nodes.node("search/time", {"time": most}, work).result["seconds"])
+
+
+def final_settings(context: Context, most: float | None, spent: float) -> Recipe:
+    """The recipe of what was found, with as many seeds and epochs as there is time for; kept for a run that goes on.
+
+    Args:
+        context: The run, its recipe with the student that was found.
+        most: Seconds of everything; None for no limit.
+        spent: How many are over.
+    """
+    found = context.recipe
+    if most is None:
+        return found
+
+    def work(_: Path) -> dict[str, Any]:
+        left = most - spent - measuring_seconds(found)
+        one = epoch_seconds(context, found) * sum(training.epochs for _, training in found.trainings)
+        for seeds in dict.fromkeys((found.student.seeds, 1)):
+            runs = seeds * (1 + found.baseline)
+            seconds = one * math.ceil(runs / _at_once(context, runs))
+            if seconds <= left:
+                return {"seeds": seeds, "epochs": found.student.training.epochs}
+        epochs = math.floor(found.student.training.epochs * max(left, 0.0) / seconds)
+        return {"seeds": 1, "epochs": max(1, epochs)}
+
+    inputs = {"network": found.network.known_by(), "steps": found.document()["student"].get("steps"), "time": most}
+    inputs |= {"seeds": found.student.seeds, "training": training_table(found.student.training)}
+    chosen = context.nodes.node("search/final", inputs, work).result
+    training = lasting(found.student.training, int(chosen["epochs"]))
+    document = found.document()
+    document["student"] |= {"seeds": int(chosen["seeds"]), "training": training_table(training)}
+    return from_document(document, "the student that was found", found.trust)
+
+
+def shortened(before: Recipe, after: Recipe) -> str:
+    """What was left out for lack of time, in a sentence; empty where nothing was."""
+    epochs, seeds = after.student.training.epochs, after.student.seeds
+    if (epochs, seeds) == (before.student.training.epochs, before.student.seeds):
+        return ""
+    return (
+        f"For lack of time it is trained for {formatting.grouped(epochs)} of {before.student.training.epochs} epochs, "
+        f"from {seeds} of {before.student.seeds} seeds."
+    )
+
+
+def _at_once(context: Context, runs: int) -> int:
+    """How many trainings take place at once."""
+    count = available() if context.workers is None else context.workers.count
+    return max(1, min(count, runs))

@@ -1,0 +1,202 @@
+"""The search for the student: what was tried, what came of it, and why one of them was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attar import formatting
+from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Folded, Layer, Legend, Panel, Table, Text
+from attar.report.panels.common import Figures, Metric, known, plural, sentence
+
+_COSTS: Mapping[str, tuple[str, str]] = {
+    "bytes": ("bytes on disk", "bytes"),
+    "latency": ("latency of one example", "ms"),
+    "macs": ("multiply-adds of one example", ""),
+    "memory": ("peak memory", "bytes"),
+}
+"""What a proposal may cost: what runs along the axis, and the unit there."""
+
+_TEXTS = {
+    "bytes": formatting.size,
+    "latency": formatting.milliseconds,
+    "macs": formatting.count,
+    "memory": formatting.size,
+    "parameters": formatting.count,
+}
+
+_STATES = {
+    "trained": "trained",
+    "over_budget": "beyond the budget, not trained",
+    "failed": "failed",
+    "skipped": "not reached in time",
+}
+"""What became of a proposal, in words."""
+
+_SHOWN = 12
+"""Trials that are seen before the table is unfolded."""
+
+
+def search(found: Figures, metric: Metric) -> list[Panel]:
+    """The panel of a search; none where there was none.
+
+    Args:
+        found: ``search`` of the evidence.
+        metric: By which its trials were judged, on validation.
+    """
+    trials: list[Figures] = found.get("trials", [])
+    if not trials:
+        return []
+    counts = [
+        (sum(trial["state"] == state for trial in trials), words)
+        for state, words in _STATES.items()
+        if any(trial["state"] == state for trial in trials)
+    ]
+    tried = f"{plural(len(trials), 'proposal')}: {', '.join(f'{count} {words}' for count, words in counts)}"
+    tried += f", in {formatting.seconds(found['seconds'])}." if "seconds" in found else "."
+    costs = [cost for cost in _COSTS if sum(_of(trial, cost) is not None for trial in trials if _trained(trial)) > 1]
+    charts = [_chart(found, trials, cost, metric) for cost in costs[:2]]
+    ordered = sorted(trials, key=lambda trial: _place(trial, found))
+    table = _table(found, ordered[:_SHOWN], metric)
+    more = len(ordered) - _SHOWN
+    blocks: list[Any] = [Text(sentence(found.get("why", "")), "say"), Text(f"{found.get('words', '')} {tried}".strip())]
+    if charts:
+        signs: list[Any] = [("dot", "student", "proposal"), ("ring", "student", "taken"), ("hollow", "soft", "beyond")]
+        blocks += [Legend(signs), Beside(charts)]
+    blocks += [table]
+    if more > 0:
+        blocks.append(Folded(f"{plural(more, 'more proposal')}", [_table(found, ordered[_SHOWN:], metric)]))
+    blocks.append(
+        Text(
+            "Scores are those of short trainings on validation data, by which a student was looked for. With so many "
+            "tried, the best of them is too good by chance: the quality of what ships is that of its own training, on "
+            "test data."
+        )
+    )
+    return [Panel("Search", blocks, name="search")]
+
+
+def _trained(trial: Figures) -> bool:
+    return trial["state"] == "trained" and "quality" in trial
+
+
+def _of(trial: Figures, cost: str) -> float | None:
+    amount = trial.get("figures", {}).get(cost)
+    return float(amount) if amount is not None and amount > 0 else None
+
+
+def _place(trial: Figures, found: Figures) -> tuple[int, float]:
+    """The one that was taken first, then those within the budget by their order, then the others."""
+    if trial["number"] == found.get("winner"):
+        return 0, 0.0
+    order = found.get("order", [])
+    return 1, float(order.index(trial["number"]) if trial["number"] in order else len(order))
+
+
+def _name(trial: Figures) -> str:
+    return f"#{trial['number']}"
+
+
+def _choices(trial: Figures) -> str:
+    """What was chosen, in one line.
+
+    Example:
+        >>> _choices({"choices": {"hidden": [32, 16], "format": "ternary"}})
+        'hidden 32, 16; format ternary'
+    """
+    texts = []
+    for key, value in trial.get("choices", {}).items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        texts.append(f"{key.replace('_', ' ')} {shown}")
+    return "; ".join(texts)
+
+
+def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
+    known_costs = [one for one in _TEXTS if any(_of(trial, one) is not None for trial in found["trials"])]
+    heads = {"bytes": "Size", "latency": "Latency", "macs": "MACs", "memory": "Memory", "parameters": "Parameters"}
+    columns = [
+        Column(title="Proposal"),
+        Column(title=f"{metric.title[:1].upper()}{metric.title[1:]}", note="on validation"),
+        *(Column(title=heads[one]) for one in known_costs),
+        Column(title="Outcome", words=True, wraps=True),
+    ]
+    frontier, winner = found.get("frontier", []), found.get("winner")
+    rows: list[list[AnyCell]] = []
+    for trial in trials:
+        chosen = trial["number"] == winner
+        tags = ["taken"] if chosen else ["frontier"] if trial["number"] in frontier else []
+        name = Cell(text=_name(trial), note=_choices(trial), tag=" ".join(tags), tag_tone="")
+        outcome = trial.get("reason") or _STATES[trial["state"]]
+        if trial["state"] == "trained":
+            outcome = trial.get("beyond") or "within the budget"
+        rows.append(
+            [
+                name,
+                metric.text(trial.get("quality"), found.get("examples")),
+                *(known(_TEXTS[one], _of(trial, one)) for one in known_costs),
+                sentence(outcome),
+            ]
+        )
+    places = [place for place, trial in enumerate(trials) if trial["number"] == winner]
+    refused = [place for place, trial in enumerate(trials) if trial["state"] != "trained" or trial.get("beyond")]
+    return Table(columns, rows, chosen=places, refused=[one for one in refused if one not in places], dense=True)
+
+
+def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric) -> Chart:
+    """Quality of the short trainings against what a proposal costs, with the limits of the budget."""
+    rows = [_point(trial, cost, metric, found) for trial in trials if _trained(trial) and _of(trial, cost) is not None]
+    limits = found.get("limits", {})
+    lowest, most = limits.get("quality_loss"), limits.get(cost)
+    best: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda one: (one["x"], -one["y"] if metric.higher_is_better else one["y"])):
+        if not best or (row["y"] > best[-1]["y"] if metric.higher_is_better else row["y"] < best[-1]["y"]):
+            best.append({"series": "best", "x": row["x"], "y": row["y"], "color": "faint"})
+    tooltip = {
+        "name": "proposal",
+        "quality": f"{metric.title} on validation",
+        "cost": _COSTS[cost][0],
+        "what": "chosen",
+    }
+    layers = [
+        Layer(name="lowest", mark="levels", rows=[] if lowest is None else [{"y": lowest, "color": "faint"}]),
+        Layer(name="most", mark="levels", rows=[] if most is None else [{"x": most, "color": "faint"}]),
+        Layer(name="frontier", mark="steps", rows=best, size=1),
+        Layer(name="taken", mark="rings", rows=[row for row in rows if row["taken"]], size=330),
+        *(
+            Layer(
+                name="beyond" if beyond else "within",
+                mark="points",
+                rows=[row for row in rows if bool(row["beyond"]) == beyond],
+                tooltip=tooltip,
+                size=70,
+                hollow=beyond,
+                opacity=0.9,
+            )
+            for beyond in (True, False)
+        ),
+    ]
+    what, unit = _COSTS[cost]
+    return Chart(
+        title=f"{metric.title[:1].upper()}{metric.title[1:]} against {what}",
+        x=Axis(title=what, unit=unit, log=True),
+        y=Axis(title=f"{metric.title} on validation", unit="accuracy" if metric.is_share else ""),
+        layers=layers,
+        description=f"What was tried: {metric.title} on validation against {what}, one point per proposal.",
+    )
+
+
+def _point(trial: Figures, cost: str, metric: Metric, found: Figures) -> dict[str, Any]:
+    amount = _of(trial, cost)
+    assert amount is not None, "asked of those that have it"
+    return {
+        "name": _name(trial),
+        "color": "soft" if trial.get("beyond") else "student",
+        "x": float(amount),
+        "y": float(trial["quality"]),
+        "taken": 1 if trial["number"] == found.get("winner") else None,
+        "beyond": trial.get("beyond") or None,
+        "shape": "circle",
+        "quality": metric.text(trial["quality"], found.get("examples")),
+        "cost": _TEXTS[cost](amount),
+        "what": _choices(trial),
+    }

@@ -1,0 +1,78 @@
+"""A recipe from data and a teacher alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attar.errors import BadInput
+from attar.recipes.compress import compress
+from attar.recipes.from_data import asked_recipe, recipe_from_data, teacher_table
+
+
+def test_data_and_a_teacher_are_a_recipe_with_a_search() -> None:
+    recipe = recipe_from_data("data/my numbers.npz", "big.onnx", ["seed=3", "budget.bytes=50 kB"])
+    assert (recipe.name, recipe.data.use, recipe.teacher.onnx) == ("my-numbers", "data/my numbers.npz", ["big.onnx"])
+    assert (recipe.seed, str(recipe.budget.bytes)) == (3, "50 kB")
+    assert recipe.search is not None and "network" not in recipe.document()["student"]
+
+
+def test_several_files_are_an_ensemble_and_a_function_is_an_estimator() -> None:
+    assert recipe_from_data("digits", [Path("a.onnx"), "b.ONNX"]).teacher.onnx == ["a.onnx", "b.ONNX"]
+    recipe = recipe_from_data("letter.p1", "mine:forest")
+    assert (recipe.name, recipe.teacher.estimator, recipe.trust.beside) == ("letter.p1", "mine:forest", Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("teacher", "remedy"),
+    [
+        ("big.safetensors", "Weights need their network: write a recipe with teacher.network and teacher.weights."),
+        ("big.pt", "It may run code when it is read: export the model to ONNX."),
+        ("big.keras", "Export it to ONNX."),
+        (["a.onnx", "mine:forest"], "Of functions one alone can be the teacher."),
+        ([], "Name an ONNX file."),
+        (5, "Export it to ONNX, or write a recipe."),
+    ],
+)
+def test_what_is_no_teacher_says_what_to_do(teacher: Any, remedy: str) -> None:
+    with pytest.raises(BadInput, match=r"^teacher of attar compress must be ") as found:
+        teacher_table(teacher)
+    assert str(found.value).endswith(remedy)
+
+
+def test_a_recipe_is_no_data() -> None:
+    with pytest.raises(
+        BadInput, match=r"^'mine.toml' is a recipe, which names its teacher itself. Leave the teacher out"
+    ):
+        recipe_from_data("mine.toml", "big.onnx")
+
+
+def test_a_call_names_a_recipe_or_data_and_a_teacher(tiny: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=r"^attar.compress needs a recipe, or data and a teacher. Name a recipe"):
+        compress()
+    with pytest.raises(BadInput, match=r"^attar.compress needs a teacher. "):
+        compress(data="digits")
+    with pytest.raises(BadInput, match=r"^attar.compress needs data. "):
+        compress(teacher="big.onnx")
+    with pytest.raises(
+        BadInput, match=r"^attar.compress takes a recipe, which says what teacher is, or teacher itself"
+    ):
+        compress(tiny, teacher="big.onnx")
+
+
+def test_a_call_may_say_what_is_searched() -> None:
+    recipe = asked_recipe(
+        None,
+        data="digits",
+        teacher="big.onnx",
+        search={"proposals": 5, "time": "1h 30m"},
+        budget="bytes<=20kB, prefer=bytes",
+    )
+    assert recipe.search is not None and (recipe.search.proposals, recipe.search.time) == (5, 5400.0)
+    assert (str(recipe.budget.bytes), recipe.budget.prefer) == ("20 kB", "bytes")
+    assert asked_recipe(recipe, budget={"bytes": "10 kB"}).search == recipe.search
+    assert asked_recipe(None, data="digits", teacher="big.onnx", student="tiny").search is None
+    with pytest.raises(BadInput, match=r"unknown key search.proposal. Did you mean 'proposals'\?"):
+        asked_recipe(None, data="digits", teacher="big.onnx", search={"proposal": 5})

@@ -1,0 +1,49 @@
+"""Limits as users write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from attar.errors import BadInput
+from attar.recipes.limits import limits_of
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "quality_loss<=1%, bytes<=50 kB, prefer=bytes",
+        "quality_loss = 1%,bytes \N{LESS-THAN OR EQUAL TO} 50 kB,  prefer = bytes ",
+        ["quality_loss=1%", 'bytes<="50 kB"', "prefer=bytes"],
+        ["quality_loss<=1%, bytes<=50 kB", "prefer=bytes"],
+        {"quality_loss": "1%", "bytes": "50 kB", "prefer": "bytes"},
+    ],
+)
+def test_the_same_limits_in_several_forms(given: Any) -> None:
+    assert limits_of(given) == {"quality_loss": "1%", "bytes": "50 kB", "prefer": "bytes"}
+
+
+def test_no_limits() -> None:
+    assert limits_of(None) == limits_of([]) == limits_of({}) == {}
+
+
+@pytest.mark.parametrize(
+    "given", ["bytes", "bytes<=", "bytes>=50kB", "bytes<50kB", "bytes==5", "<=5", "", "bytes=1,000"]
+)
+def test_what_is_no_limit_is_one_sentence(given: str) -> None:
+    with pytest.raises(BadInput) as found:
+        limits_of(given)
+    part = given.split(",")[-1]
+    assert str(found.value) == (
+        f"budget of attar compress must be limits written NAME<=LIMIT, with commas between them; got {part!r}. "
+        'For example "quality_loss<=1%, bytes<=50kB, prefer=bytes".'
+    )
+
+
+@pytest.mark.parametrize("given", ["bytes<=50kB, bytes<=20kB", ["bytes=50kB", "bytes<=20kB"]])
+def test_one_thing_limited_twice_is_refused(given: Any) -> None:
+    with pytest.raises(
+        BadInput, match=r"^budget of attar compress names bytes twice, as '50kB' and '20kB'. Give it once"
+    ):
+        limits_of(given)

@@ -1,0 +1,228 @@
+"""A student looked for by a recipe that names none: from the table to the report."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from whole_runs import assert_same_weights, reused, weights_of
+
+from attar.budget import Limit
+from attar.errors import AttarError, BadInput
+from attar.models.rebuild import spec_from_json
+from attar.network.architectures import mlp
+from attar.network.spec import Spec
+from attar.pruning.edit import prune
+from attar.pruning.groups import find_groups
+from attar.recipes.compress import Run, compress
+from attar.recipes.plan import plan
+from attar.recipes.read import from_document, read
+from attar.recipes.search import FOUND, found_recipe
+from attar.recipes.search_figures import binding
+from attar.recipes.start import open_run
+from attar.recipes.teachers import first_model, teacher_model
+from attar.search.goal import Goal
+from attar.search.proposal import Proposal, Trial
+from attar.training.progress import silent
+
+MLP = "attar.network.architectures:mlp"
+SPACE = {"use": MLP, "arguments": {"inputs": 6, "classes": 3, "hidden": [[2], [4], [8]]}}
+
+Document = dict[str, Any]
+
+
+def searching(tiny: Document, **search: Any) -> Document:
+    """The tiny recipe without its student, and with a search for it."""
+    del tiny["student"]["network"]
+    settings = {"strategy": "random", "proposals": 3, "epochs": 1, "finalists": 2, "seeds": 1, "space": SPACE}
+    return tiny | {"search": settings | search}
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory, hurried: None) -> Run:
+    """A run that looked for its student."""
+    document = searching(tomllib.loads(tiny_file.read_text(encoding="utf-8")))
+    document["budget"] |= {"bytes": "3 kB", "prefer": "bytes"}
+    return compress(document, tmp_path_factory.mktemp("search") / "run", workers=1)
+
+
+def test_the_student_that_was_found_is_trained_deployed_and_reported(finished: Run) -> None:
+    found = finished.evidence["search"]
+    assert [trial["state"] for trial in found["trials"]] == ["trained"] * 3
+    assert sorted(trial["choices"]["hidden"] for trial in found["trials"]) == [[2], [4], [8]]
+    assert {len(one["quality"]) for one in found["finalists"]} == {1} and len(found["finalists"]) == 2
+    assert found["within"] and found["why"].startswith(f"Student #{found['winner']} is the smallest of 3 ")
+    winner = found["trials"][found["winner"]]
+    assert finished.evidence["recipe"]["student"]["network"]["arguments"]["hidden"] == winner["choices"]["hidden"]
+    assert finished.artifact(torch.zeros(3, 6)).shape == (3, 3)
+    assert "search" in [panel["name"] for panel in finished.evidence["panels"]]
+    # Of what is told as its quality nothing is a score of the search.
+    (student,) = (one for one in finished.evidence["models"] if one["kind"] == "candidate")
+    assert student["quality"]["examples"] == finished.evidence["task"]["test"]
+
+
+def test_the_recipe_that_was_written_repeats_the_run_and_the_one_that_was_found_needs_no_search(
+    finished: Run, tmp_path: Path
+) -> None:
+    weights = weights_of(finished, "student/0")
+    again = compress(read(finished.folder / "recipe.toml"), finished.folder, workers=1)
+    assert all(reused(again).values())
+    assert again.evidence["search"]["trials"] == finished.evidence["search"]["trials"]
+    found = read(finished.folder / FOUND)
+    assert found.search is None and found.name == "tiny"
+    run = compress(found, tmp_path / "found", workers=1)
+    assert run.evidence["search"] is None
+    assert_same_weights(weights_of(run, "student/0"), weights)
+
+
+def test_the_nearest_is_the_one_that_is_least_beyond(
+    tiny: Document, tmp_path: Path, undrawn: None, hurried: None
+) -> None:
+    document = searching(tiny)
+    document["budget"] |= {"macs": 9}
+    run = compress(document, tmp_path / "run", workers=1)
+    found = run.evidence["search"]
+    assert {trial["state"] for trial in found["trials"]} == {"over_budget"} and run.outcome == "not met"
+    assert run.evidence["recipe"]["student"]["network"]["arguments"]["hidden"] == [2]
+    assert found["why"].startswith(f"Student #{found['winner']} was taken untried, as none could be trained; ")
+    assert "The tightest limit is that of at most 9 multiply-adds: 0 of " in found["why"]
+    assert found["why"].replace("\xa0", " ").endswith("keep it; the least that was found is 18.")
+
+
+def test_time_that_is_over_ends_the_search_with_a_model(
+    tiny: Document, tmp_path: Path, undrawn: None, hurried: None
+) -> None:
+    run = compress(searching(tiny, time="1s", proposals=40), tmp_path / "run", workers=1)
+    found = run.evidence["search"]
+    assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
+    assert len(found["trials"]) <= 40 and "For lack of time it is trained for " in found["why"]
+
+
+def test_of_what_failed_the_first_reason_is_told(tiny: Document, tmp_path: Path, undrawn: None) -> None:
+    document = searching(tiny, finalists=1)
+    document["search"]["space"] = {"use": MLP, "arguments": {**SPACE["arguments"], "dropout": [0.1, 0.2]}}  # type: ignore[dict-item]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("attar.search.evaluate.run_steps", _raising)
+        with pytest.raises(AttarError, match=r"^No student could be tried: It raised no training here"):
+            compress(document, tmp_path / "run", workers=1)
+
+
+def _raising(*_: Any, **__: Any) -> None:
+    raise RuntimeError("no training here")
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            {"strategy": "randm"},
+            "search.strategy must be a strategy that there is; got 'randm'. Did you mean 'random'?",
+        ),
+        ({"strategy": 5}, "search.strategy must be the name of a strategy, or a table with use; got 5."),
+        (
+            {"strategy": {"use": "random", "batchh": 2}},
+            "search.strategy must have settings of random; got 'batchh'. Did you mean 'batch'?",
+        ),
+        ({"time": "20"}, "search.time must be a time above nothing with its unit, at most a year; got '20'. Write for"),
+        ({"time": "5m 1h"}, "search.time must be a time above nothing"),
+        ({"proposals": 0}, "search.proposals must be at least 1; got 0"),
+        ({"proposal": 3}, "unknown key search.proposal. Did you mean 'proposals'?"),
+        ({"formats": ["3 bits"]}, "search.formats must be names that there are; got '3 bits'. Did you mean "),
+        ({"space": {"use": "mlp"}}, "search.space.use must"),
+    ],
+)
+def test_what_is_wrong_in_the_table_is_named_by_its_key(search: Document, said: str, tiny: Document) -> None:
+    with pytest.raises(BadInput) as found:
+        from_document(searching(tiny, **search))
+    assert str(found.value).startswith(f"the recipe: {said}"), found.value
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            {"space": {"use": MLP, "arguments": {"hidden": {"from": 9, "to": 3}}}},
+            "arguments.hidden.from of search.space of the recipe must be at most arguments.hidden.to, which is 3; got",
+        ),
+        (
+            {"space": {"use": MLP, "arguments": {"inputs": 6, "classes": 4, "hidden": [[2], [4]]}}},
+            "student.network of the recipe gives 4 logits for 4 examples of the data, which have 3 classes",
+        ),
+        ({"strategy": {"use": "random", "batch": "two"}}, "batch of the strategy random must be a whole number"),
+        ({"strategy": "n2n"}, "search.space of the recipe is not for n2n"),
+    ],
+)
+def test_what_the_data_show_is_told_before_anything_is_trained(
+    search: Document, said: str, tiny: Document, tmp_path: Path
+) -> None:
+    document = searching(tiny, **search)
+    for do in (lambda: plan(document), lambda: compress(document, tmp_path / "run", workers=1)):
+        with pytest.raises(BadInput) as found:
+            do()
+        assert str(found.value).startswith(said), found.value
+    assert not (tmp_path / "run" / "nodes").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"student": {"network": {"use": MLP}}}, "search finds the student; leave search or student.network out"),
+        ({"student": {"network": "small"}}, "search finds the student; leave search or student.network out"),
+        ({"student": {"steps": [{"use": "distill"}]}}, "search finds the student; leave search or student.steps out"),
+        ({"transfer": {"cached": False}}, "search needs stored targets; leave teacher.learns and transfer.cached out"),
+    ],
+)
+def test_a_search_is_for_a_student_that_is_not_named(change: Document, said: str, tiny: Document) -> None:
+    with pytest.raises(BadInput, match=said):
+        from_document(searching(tiny) | change)
+
+
+def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp_path: Path) -> None:
+    planned = plan(searching(tiny, time="5m"), tmp_path / "run")
+    assert planned.search[0].startswith("3 proposals by random, each trained for 1 epoch (about ")
+    assert planned.search[1] == "in: hidden 2, 4 or 8"
+    assert planned.search[2] == "the best 2 again for 1 epoch from 1 seed, one of them then as the student"
+    assert " on one core; at most 5 min 0 s in all, of which about " in planned.search[3].replace("\xa0", " ")
+    assert "\nsearch    3 proposals by random" in str(planned) and "\nstudent   one such student\n" in str(planned)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kept_of_the_teacher(
+    tiny: Document, tmp_path: Path
+) -> None:
+    """What a search takes away from the teacher's network stays away, and the rest begins with its weights."""
+    spec = Spec(MLP, tiny["teacher"]["network"]["arguments"])
+    network = spec.build()
+    edit = prune(network, find_groups(network, torch.zeros(1, 6)), {"1": [0, 5, 7]})
+    proposal = Proposal(spec=spec.with_edit(edit), start="teacher", epochs=2)
+    asked = from_document(searching(tiny))
+    found = found_recipe(asked, proposal)
+    assert found.student.start == "teacher" and found.network.spec() == proposal.spec
+    again = from_document(found.document())
+    assert again == found
+    assert spec_from_json(again.network.spec().to_json()) == proposal.spec
+    with open_run(found, tmp_path / "run", "cpu", silent, workers=1) as context:
+        teacher, first = teacher_model(context), first_model(context, 0)
+    assert teacher is not None and isinstance(mlp(6, 3, [24]), type(teacher.module))
+    kept = [place for place in range(24) if place not in (0, 5, 7)]
+    assert torch.equal(first.module[1].weight, teacher.module[1].weight[kept])  # type: ignore[index]
+    assert first.spec.edits == (edit,)
+    new = found_recipe(asked, Proposal(spec=spec.with_edit(edit), epochs=2))
+    assert new.student.start == "fresh" and new.network.edits is not None
+
+
+def test_the_limit_that_binds_is_the_one_that_the_fewest_keep() -> None:
+    goal = Goal(limits=(Limit("bytes", 1000.0), Limit("macs", 500.0)), prefer="bytes", teacher={"quality_loss": 0.9})
+    proposal = Proposal(spec=Spec(MLP))
+    tried = [
+        Trial(
+            number=number, proposal=proposal, state="trained", figures={"score": 0.8, "bytes": num_bytes, "macs": 600.0}
+        )
+        for number, num_bytes in enumerate((900.0, 1100.0))
+    ]
+    assert binding(goal, tried).replace("\xa0", " ") == (
+        "The tightest limit is that of at most 500 multiply-adds: 0 of 2 keep it; the least that was found is 600."
+    )
