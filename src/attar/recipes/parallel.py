@@ -139,12 +139,13 @@ def _on_one_thread(context: Context, role: Role) -> bool:
         return recipe.threads == 1
     if not recipe.transfer.cached:
         return False
-    sections = [recipe.network]
     if role == "teacher":
         assert recipe.teacher.network is not None, "the members of a teacher that is trained here are networks"
         sections = [recipe.teacher.network]
-    elif role == "student" and recipe.teacher.network is not None and _teacher_runs(recipe):
-        sections += [recipe.teacher.network] * recipe.teacher.count
+    else:
+        sections = [recipe.network]
+        if role == "student" and recipe.teacher.network is not None and _teacher_runs(recipe):
+            sections += [recipe.teacher.network] * recipe.teacher.count
     networks = [network_of(fitted_to(section, context.dataset), 0) for section in sections]
     return all(context.thread_count(networks, one.batch_size) == 1 for one, _ in _trainings(context, role, None))
 

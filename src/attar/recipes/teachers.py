@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
 from attar.models.model import Model
 from attar.network.references import call
-from attar.network.scaled_outputs import ScaledOutputs
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
@@ -27,6 +25,7 @@ from attar.recipes.networks import check_network, fitted_to, fresh, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import MemberSection
+from attar.search.evaluate import begin_with_
 from attar.tasks.task import OfClasses
 from attar.teachers.as_teacher import estimator_teacher
 from attar.teachers.digest import digest as estimator_digest
@@ -43,6 +42,9 @@ from attar.teachers.teacher import NetworkTeacher, Teacher
 from attar.teachers.trial import ROWS, settle
 
 log = logging.getLogger(__name__)
+
+_ASKED = 2
+"""Examples by which it is seen which channels of a teacher belong together."""
 
 
 def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
@@ -225,17 +227,14 @@ def first_model(context: Context, seed: int) -> Model:
     """
     if context.recipe.student.start == "fresh":
         return fresh(context.network, seed, context.dataset)
-    spec, first = context.network.spec(), teacher_model(context)
-    assert first is not None, "the schema wants one network as the teacher"
-    if not spec.edits:
-        return first
-    # What was removed from the teacher leaves the weights of what was kept. The scale of values stands behind that.
-    module = first.module
-    if isinstance(module, ScaledOutputs):
-        module.network = spec.edited(module.network)
-    else:
-        module = spec.edited(module)
-    return Model(module, replace(first.spec, edits=(*spec.edits, *first.spec.edits)))
+    teacher = teacher_model(context)
+    assert teacher is not None, "the schema wants one network as the teacher"
+    if context.network.edits is None:
+        return teacher
+    # One that a search took layers and channels from begins with the weights of those that it has, as it did there.
+    first = fresh(context.network, seed, context.dataset)
+    begin_with_(first.module, teacher.module, context.dataset.train.floats(slice(0, _ASKED)))
+    return first
 
 
 def teacher_model(context: Context) -> Model | None:
