@@ -163,7 +163,6 @@ def test_what_is_wrong_in_the_table_is_named_by_its_key(search: Document, said: 
             "student.network of the recipe gives 4 logits for 4 examples of the data, which have 3 classes",
         ),
         ({"strategy": {"use": "random", "batch": "two"}}, "batch of the strategy random must be a whole number"),
-        ({"strategy": "n2n"}, "search.space of the recipe is not for n2n"),
     ],
 )
 def test_what_the_data_show_is_told_before_anything_is_trained(

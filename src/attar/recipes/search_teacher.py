@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from attar.deployment.backends import PORTABLE
+from attar.evidence.machine import machine
 from attar.evidence.memory import peak_memory
 from attar.models.model import Model
 from attar.pipeline.step import Tools
@@ -62,7 +63,8 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
         figures = {"quality_loss": _score(prepared, tools), **_taken(teacher)}
         figures["latency"] = meter.latency(teacher.runner)
         if "memory" in measured and teacher.artifact is not None:
-            figures["memory"] = float(peak_memory(teacher.artifact.folder, max(BATCHES), threads=meter.threads))
+            peak = peak_memory(teacher.artifact.folder, max(BATCHES), threads=meter.threads)
+            figures |= {} if peak is None else {"memory": float(peak)}
         return {"figures": figures, "name": teacher.name}
 
     inputs = {
@@ -72,6 +74,7 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
         "choose_by": tools.key["choose_by"],
         "measured": sorted(measured),
         "meter": meter.settings,
+        "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
     }
     figures: Mapping[str, float] = context.nodes.node("search/teacher", inputs, work).result["figures"]
     return Goal(limits=limits, prefer=budget.prefer, teacher=dict(figures), score=score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ def _strategy(given: Any) -> dict[str, Any]:
     return dict(table)
 
 
-def _known(all_names: Iterable[str]) -> Any:
+def _known(all_names: Collection[str]) -> Any:
     """A type: a list of some names, each once."""
 
     def checked(names: list[str]) -> list[str]:
