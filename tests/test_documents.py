@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import torch
 import typer.main
-from attar.search.spaces import FORMATS, PRUNING
-from attar.search.strategies.named import STRATEGIES
 from typer.exceptions import TyperException
 
 import attar
@@ -27,6 +25,8 @@ from attar.network.weights import save_weights
 from attar.pipeline.steps import STEPS
 from attar.recipes import from_data
 from attar.recipes.schema.search import SearchSection
+from attar.search.spaces import FORMATS, PRUNING
+from attar.search.strategies.named import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [

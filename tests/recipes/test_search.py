@@ -58,7 +58,7 @@ def test_the_student_that_was_found_is_trained_deployed_and_reported(finished: R
     winner = found["trials"][found["winner"]]
     assert finished.evidence["recipe"]["student"]["network"]["arguments"]["hidden"] == winner["choices"]["hidden"]
     assert finished.artifact(torch.zeros(3, 6)).shape == (3, 3)
-    assert "search" in [panel["name"] for panel in finished.evidence["panels"]]
+    assert "search" in [panel.get("name") for panel in finished.evidence["panels"]]
     # Of what is told as its quality nothing is a score of the search.
     (student,) = (one for one in finished.evidence["models"] if one["kind"] == "candidate")
     assert student["quality"]["examples"] == finished.evidence["task"]["test"]
@@ -76,17 +76,6 @@ def test_the_recipe_that_was_written_repeats_the_run_and_the_one_that_was_found_
     run = compress(found, tmp_path / "found", workers=1)
     assert run.evidence["search"] is None
     assert_same_weights(weights_of(run, "student/0"), weights)
-
-
-def test_workers_come_to_the_same_student(finished: Run, tiny: Document, tmp_path: Path, undrawn: None) -> None:
-    document = searching(tiny)
-    document["budget"] |= {"bytes": "3 kB", "prefer": "bytes"}
-    run = compress(document, tmp_path / "run", workers=2)
-    scores = [
-        [(trial["choices"], trial["quality"]) for trial in one.evidence["search"]["trials"]] for one in (run, finished)
-    ]
-    assert scores[0] == scores[1]
-    assert_same_weights(weights_of(run, "student/0"), weights_of(finished, "student/0"))
 
 
 def test_the_nearest_is_the_one_that_is_least_beyond(
@@ -109,7 +98,7 @@ def test_time_that_is_over_ends_the_search_with_a_model(
     run = compress(searching(tiny, time="1s", proposals=40), tmp_path / "run", workers=1)
     found = run.evidence["search"]
     assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
-    assert len(found["trials"]) <= 40 and "For lack of time it is trained for " in found["why"]
+    assert len(found["trials"]) <= 40 and "For lack of time it is trained for 1 of 4 epochs." in found["why"]
 
 
 def test_of_what_failed_the_first_reason_is_told(tiny: Document, tmp_path: Path, undrawn: None) -> None:

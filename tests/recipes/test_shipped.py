@@ -190,6 +190,6 @@ def test_a_shipped_recipe_that_looks_for_its_student_runs_when_it_is_shrunk(name
     assert all(row["outcome"] != "not met" for row in run.evidence["budget"]["limits"])
     found = run.evidence["search"]
     assert [trial["state"] for trial in found["trials"]] == ["trained"] * 2
-    assert "search" in [panel["name"] for panel in run.evidence["panels"]]
+    assert "search" in [panel.get("name") for panel in run.evidence["panels"]]
     example = torch.zeros(3, *run.evidence["task"]["input_shape"])
     assert run.artifact(example).shape == (3, len(run.evidence["task"]["classes"]))

@@ -40,9 +40,10 @@ def recipe_from_data(
     Raises:
         BadInput: If the teacher is nothing of that, the data are a recipe, or a change breaks a rule.
     """
-    if not isinstance(data, str | PathLike):
+    given: object = data
+    if not isinstance(given, str | PathLike):
         remedy = "For live data use attar.fit, or save them with numpy.savez"
-        raise must("data", "attar compress", "a path, or the name of a data set", data, remedy)
+        raise must("data", "attar compress", "a path, or the name of a data set", given, remedy)
     text = str(usable(str(data), "DATA"))
     if Path(text).suffix.lower() == ".toml":
         raise BadInput(

@@ -146,6 +146,8 @@ def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
     tried = [one for one in result.trials if one.state in ("trained", "over_budget")]
     within = [one for one in tried if one.score is not None and not goal.beyond(one.figures)]
     name = f"Student #{winner.number}"
+    if winner.state == "skipped":
+        return f"{name} was taken untried: the time was over before one was trained."
     if winner.score is None:
         reason = winner.reason.removeprefix("Not trained: ").rstrip(".")
         nearest = f"it comes nearest: {reason}" if reason else "it was the first"

@@ -121,7 +121,7 @@ def strategy_for(recipe: Recipe, dataset: Dataset, space: Space | None, goal: Go
         BadInput: If a setting breaks a rule.
     """
     section = search_of(recipe)
-    given = {
+    given: dict[str, Any] = {
         "space": space,
         "goal": goal,
         "trials": section.proposals,

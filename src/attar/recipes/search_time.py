@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from attar import formatting
 from attar.deployment.candidates import candidates
 from attar.pipeline.section import training_table
 from attar.pipeline.workers import available
@@ -120,10 +119,9 @@ def shortened(before: Recipe, after: Recipe) -> str:
     epochs, seeds = after.student.training.epochs, after.student.seeds
     if (epochs, seeds) == (before.student.training.epochs, before.student.seeds):
         return ""
-    return (
-        f"For lack of time it is trained for {formatting.grouped(epochs)} of {before.student.training.epochs} epochs, "
-        f"from {seeds} of {before.student.seeds} seeds."
-    )
+    all_seeds = before.student.seeds
+    of_seeds = "" if seeds == all_seeds else f", from {seeds} of {all_seeds} seeds"
+    return f"For lack of time it is trained for {epochs} of {before.student.training.epochs} epochs{of_seeds}."
 
 
 def _at_once(context: Context, runs: int) -> int:
