@@ -276,6 +276,60 @@ class Branching(nn.Module):
         return self.last(torch.relu(self.third(seen)))
 
 
+class ByExample(nn.Module):
+    """Takes another layer for dark examples: of a batch, as all of them are on average."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.bright, self.dark = nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(6, 5)
+        self.last = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.relu(self.first(x))
+        return self.last(torch.relu(self.bright(seen) if bool(x.mean() > 0) else self.dark(seen)))
+
+
+class Noisy(nn.Module):
+    """Adds noise, also where it is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.first(x + 0.1 * torch.randn_like(x))))
+
+
+class Experts(nn.Module):
+    """Sends each example to one of its layers, by what another layer says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.choice = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.experts = nn.ModuleList(nn.Linear(6, 5) for _ in range(2))
+        self.inner, self.last = nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.relu(self.first(x))
+        chosen = self.choice(seen).argmax(1)
+        made = seen.new_zeros(len(seen), 5)
+        for place, expert in enumerate(self.experts):
+            if bool((chosen == place).any()):
+                made[chosen == place] = expert(seen[chosen == place])
+        return self.last(torch.relu(self.inner(made)))
+
+
+class ByName(nn.Module):
+    """Gives its layers what they take by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(input=torch.relu(self.first(input=x)))
+
+
 class Auxiliary(nn.Module):
     """Has a second output while it is trained."""
 

@@ -12,10 +12,14 @@ import torch
 from handmade_networks import (
     Auxiliary,
     Branching,
+    ByExample,
+    ByName,
     Counting,
     Described,
     Direct,
+    Experts,
     Gated,
+    Noisy,
     Odd,
     PaddedShortcut,
     Recurrent,
@@ -221,6 +225,18 @@ CASES = {
         },
     ),
     "sliced": Case(Sliced, noise(2, 1, 4, 4), {"some": ("channels", 6)}, {"all": BROKEN, "last": OUT}),
+    "by example": Case(
+        ByExample,
+        torch.tensor([[2.0] * 4, [-1.0] * 4]),
+        {},
+        {
+            "first": BROKEN,
+            "bright": BROKEN,
+            "last": OUT,
+            "dark": "it is not called as a layer: it is unused, or only its tensors are used",
+        },
+    ),
+    "by name": Case(ByName, noise(2, 4), {"first": ("units", 6)}, {"last": OUT}),
     "auxiliary": Case(
         Auxiliary,
         noise(2, 4),
@@ -239,6 +255,20 @@ CASES = {
         {"3": OUT},
     ),
 }
+
+
+def test_a_network_that_draws_random_numbers_gives_what_it_gave_with_the_same_ones() -> None:
+    torch.manual_seed(0)
+    network, before = Noisy(), torch.get_rng_state()
+    assert [group.name for group in find_groups(network, noise(2, 4)).groups] == ["first"]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_that_fails_with_other_values_of_a_layer_is_pruned_elsewhere() -> None:
+    torch.manual_seed(0)
+    found = find_groups(Experts(), noise(8, 4))
+    assert "inner" in found.named()
+    assert found.untouched["choice"].startswith("the network cannot be computed with other values of its units (")
 
 
 @cache

@@ -242,6 +242,9 @@ def _reason(
     """Why these sources stay as they are, as the end of a sentence; None if they may be a group."""
     if all(source.is_parameter for source, _ in acting):
         return "it is used by a module of its own"
+    for _, influence in acting:
+        if influence.failed:
+            return f"the network cannot be computed with other values of its units ({influence.failed})"
     if any(influence.outputs for _, influence in acting):
         return "its units are outputs of the network"
     for name in names:

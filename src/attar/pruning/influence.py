@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves, tree_map
 
+from attar.errors import shown
 from attar.network.copying import copied
 from attar.pruning.attention import Attention
-from attar.pruning.layers import Ends, blocks, ends, normalizes_across
+from attar.pruning.layers import Ends, blocks, ends
+from attar.pruning.opaque import has_tensors, is_users_own, named_layers, opaque
 
 MOST_MIXED = 4096
 """Units that are changed one by one, where several act on one number; of more, none is taken apart."""
@@ -61,11 +61,13 @@ class Influence:
         pairs: For each layer whose input they change: ``[pairs, 2]`` int64, a unit and a position of the input.
         outputs: Whether the network's output changes with no other layer in between.
         opaque: Names of layers that are reached and cannot lose inputs.
+        failed: What the network says where it cannot be computed with other values of the units.
     """
 
     pairs: dict[str, Tensor] = field(default_factory=dict)
     outputs: bool = False
     opaque: list[str] = field(default_factory=list)
+    failed: str = ""
 
 
 class Probe:
@@ -90,8 +92,8 @@ class Probe:
         self._network = copied(network)
         self._example = example
         self._random = torch.Generator().manual_seed(seed)
-        self._layers = _layers(self._network)
-        self.opaque = _opaque(self._layers)
+        self._layers = named_layers(self._network)
+        self.opaque = opaque(self._layers)
         self._open_()
         outputs, calls = self._watch()
         self.opaque |= {name: "it is used more than once" for name, count in calls.items() if count > 1}
@@ -107,7 +109,7 @@ class Probe:
         self.parameters = [
             f"{name}.{attribute}" if name else attribute
             for name, layer in self._layers.items()
-            if name not in self.opaque and _is_users_own(layer) and not isinstance(layer, Attention)
+            if name not in self.opaque and is_users_own(layer) and not isinstance(layer, Attention)
             for attribute, parameter in layer._parameters.items()
             if parameter is not None and parameter.is_floating_point()
         ]
@@ -138,6 +140,12 @@ class Probe:
 
     def influence(self, source: Source) -> Influence:
         """On what the units of a source act."""
+        try:
+            return self._influence(source)
+        except Exception as error:  # of the user's code, whose way or sizes may depend on what its layers give
+            return Influence(failed=shown(str(error), 160))
+
+    def _influence(self, source: Source) -> Influence:
         found = Influence()
         every = torch.arange(source.units)
         changed, found.outputs = self._changed(source, every, range(len(_CHANGES)))
@@ -244,9 +252,7 @@ class Probe:
     def _run(self) -> tuple[list[Tensor], dict[str, Tensor]]:
         self._turn.clear()
         self._seen = {}
-        with torch.no_grad():
-            output = tensors(self._network(self._example.clone()))
-        return output, dict(self._seen)
+        return outputs_alike(self._network, self._example), dict(self._seen)
 
     def _watch(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
         """What each layer with tensors of its own gave, call by call, and how often it was called."""
@@ -254,7 +260,7 @@ class Probe:
         calls: dict[str, int] = {}  # in the order of the first calls
         handles = []
         for name, layer in self._layers.items():
-            known = _has_tensors(layer) or ends(layer) is not None or blocks(layer) is not None
+            known = has_tensors(layer) or ends(layer) is not None or blocks(layer) is not None
             if not known or isinstance(layer, torch.jit.ScriptModule):  # compiled code takes no hooks
                 continue
 
@@ -265,8 +271,7 @@ class Probe:
                 outputs.setdefault(name, []).append(_cloned(output))
 
             handles += [layer.register_forward_pre_hook(count), layer.register_forward_hook(keep)]
-        with torch.no_grad():
-            self._network(self._example.clone())
+        outputs_alike(self._network, self._example)
         for handle in handles:
             handle.remove()
         return outputs, calls
@@ -293,11 +298,11 @@ class Probe:
         return hook
 
 
-def _layers(network: nn.Module) -> dict[str, nn.Module]:
-    """All modules by name, but those that make other layers' weights."""
-    layers = dict(network.named_modules())
-    makers = [name + "." for name, layer in layers.items() if isinstance(layer, parametrize.ParametrizationList)]
-    return {name: layer for name, layer in layers.items() if not (name + ".").startswith(tuple(makers))}
+def outputs_alike(network: nn.Module, example: Tensor) -> list[Tensor]:
+    """All tensors that a network gives, the same each time, also where it draws random numbers."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return [one.detach() for one in tensors(network(example.clone()))]
 
 
 def tensors(output: object) -> list[Tensor]:
@@ -351,49 +356,3 @@ def _all_on_all(units: int, positions: Tensor) -> Tensor:
     on_first = torch.stack([every, places[:1].expand(units)], 1)
     from_first = torch.stack([torch.zeros_like(places), places], 1)
     return torch.cat([on_first, from_first])
-
-
-def _has_tensors(layer: nn.Module) -> bool:
-    return any(parameter is not None for parameter in layer._parameters.values()) or parametrize.is_parametrized(layer)
-
-
-def _is_users_own(layer: nn.Module) -> bool:
-    """Whether it is of a class that is no share of torch, and no layer that is known."""
-    known = ends(layer) is not None or blocks(layer) is not None
-    return not known and not type(layer).__module__.startswith("torch.")
-
-
-def _opaque(layers: Mapping[str, nn.Module]) -> dict[str, str]:
-    """Layers that cannot lose units, by what they are."""
-    owners: dict[int, list[str]] = defaultdict(list)
-    for name, layer in layers.items():
-        for tensor in chain(layer._parameters.values(), layer._buffers.values()):
-            if tensor is not None:
-                owners[id(tensor)].append(name)
-    found = {}
-    for name, layer in layers.items():
-        if isinstance(layer, torch.jit.ScriptModule):
-            found[name] = "it is compiled"
-            continue
-        if not _has_tensors(layer):
-            continue
-        tied = [
-            other
-            for tensor in chain(layer._parameters.values(), layer._buffers.values())
-            if tensor is not None
-            for other in owners[id(tensor)]
-            if other != name
-        ]
-        known = ends(layer) or blocks(layer) or normalizes_across(layer) or isinstance(layer, nn.PReLU)
-        computed = [one for one in ("weight", "bias") if isinstance(vars(layer).get(one), Tensor)]
-        if parametrize.is_parametrized(layer):
-            found[name] = "a number format or another parametrization is attached to it"
-        elif known and computed:
-            found[name] = f"its {computed[0]} is computed from other numbers, as torch.nn.utils.weight_norm does"
-        elif tied:
-            found[name] = f"it shares weights with {tied[0]!r}"
-        elif not known and not _is_users_own(layer):
-            found[name] = f"nothing is known of the sizes of {type(layer).__name__}"
-            if type(layer) is nn.MultiheadAttention:
-                found[name] = "its heads cannot be seen before open_attention_ has opened it"
-    return found

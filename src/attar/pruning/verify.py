@@ -17,7 +17,7 @@ from attar.network.copying import copied
 from attar.network.forward import number_type
 from attar.pruning.edit import prune
 from attar.pruning.group import Consumer, Group, Groups, Size
-from attar.pruning.influence import tensors
+from attar.pruning.influence import outputs_alike
 from attar.pruning.layers import blocks, ends, normalizes_across
 
 TOLERANCE = 1e-4
@@ -142,6 +142,17 @@ class Verifier:
             return False
         return True
 
+    @cached_property
+    def _rows(self) -> tuple[Tensor, ...]:
+        """The examples one by one, where the network takes one: each may have a way of its own through the code."""
+        rows = self._example.split(1) if len(self._example) > 1 else ()
+        try:
+            for row in rows:
+                self._run(eval_copy(self._network), row)
+        except Exception:
+            return ()
+        return rows
+
     def _train(self, network: nn.Module) -> None:
         """Compute a network in training mode, in which it may have parts that it has not otherwise."""
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -240,11 +251,15 @@ class Verifier:
             if trial >= _FEWEST_WEIGHTS and has_effect:
                 break
             removed = sides[trial % 2]
+            # With its own weights also row by row: there may be a way through the code that a batch does not take.
+            rows = self._rows if trial == 0 and not all_units else ()
             with masked(network, every, removed):
                 wanted = self._run(network)
+                wanted_rows = [self._run(network, row) for row in rows]
             try:
                 slim = prune(network, every, removed).apply(copied(network))
                 got = self._run(slim)
+                got_rows = [self._run(slim, row) for row in rows]
                 if trial < 2 and self._trains:
                     self._train(slim)
             except Exception as error:  # whatever the user's code and torch say of sizes that do not fit
@@ -256,13 +271,13 @@ class Verifier:
             largest = max(
                 (float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) for one in wanted if one.numel()), default=0.0
             )
-            if not _farthest(got, wanted) <= (TOLERANCE if trial else _ROUGH) * max(effect, largest):
+            farthest = max(map(_farthest, [got, *got_rows], [wanted, *wanted_rows]))
+            if not farthest <= (TOLERANCE if trial else _ROUGH) * max(effect, largest):
                 return "without some of its units the network gives something else than with a mask on them"
         return None if has_effect else "it changes nothing in what the network gives for the example"
 
-    def _run(self, network: nn.Module) -> list[Tensor]:
-        with torch.no_grad():
-            return [one.double() for one in tensors(network(self._example.clone()))]
+    def _run(self, network: nn.Module, example: Tensor | None = None) -> list[Tensor]:
+        return [one.double() for one in outputs_alike(network, self._example if example is None else example)]
 
 
 def _farthest(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
