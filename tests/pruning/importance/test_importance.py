@@ -64,6 +64,27 @@ def test_two_units(name):
     assert estimate.per_group()["0"].tolist() == pytest.approx(BY_HAND[name])
 
 
+@pytest.mark.parametrize("name", ["group_fisher", "weight_fisher", "taylor"])
+def test_what_a_layer_takes_by_name_is_what_it_takes(name):
+    class ByName(nn.Sequential):
+        def forward(self, x):
+            return self[2](input=self[1](self[0](input=x)))
+
+    network = ByName(*two_units())
+    estimate = IMPORTANCE[name].start(network, hidden_units(2))
+    (network(torch.tensor([[1.0], [2.0]]).double()).sum() / 2).backward()
+    estimate.add(2)
+    assert estimate.per_group()["0"].tolist() == pytest.approx(BY_HAND[name])
+
+
+def test_single_weights_of_an_embedding_that_shortens_them_are_refused():
+    network = nn.Sequential(nn.Embedding(5, 3, max_norm=1.0), nn.Linear(3, 1))
+    slots = (Slot("0.weight", 1, one_each(3)), Slot("1.weight", 1, one_each(3)))
+    groups = Groups((Group("0", "embedding", 3, slots, (Consumer("1", -1, one_each(3)),), ("0",)),), {})
+    with pytest.raises(BadInput, match=r"gradient of each example for '0\.weight', as nothing is known of the gradien"):
+        WeightFisher().start(network, groups)
+
+
 def test_magnitude_is_the_length_of_the_incoming_weights():
     network = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1))
     with torch.no_grad():

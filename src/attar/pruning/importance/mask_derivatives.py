@@ -118,7 +118,7 @@ class MaskDerivatives(Accumulated):
                 if isinstance(layer, nn.MultiheadAttention):
                     raise self._not_one_input(name)
                 hook = self._follower(name, layer, axis, _Columns(positions, columns))
-                self._hooks.append(layer.register_forward_pre_hook(hook))
+                self._hooks.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
         except BadInput:
             self.remove()
             raise
@@ -146,12 +146,15 @@ class MaskDerivatives(Accumulated):
         return start
 
     def _follower(self, name: str, layer: nn.Module, axis: int, columns: _Columns) -> Any:
-        def follow(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        def follow(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
             if module is not layer or not torch.is_grad_enabled() or not self._passes:
                 return None
-            if len(inputs) != 1 or not isinstance(inputs[0], Tensor):
+            every = (*inputs, *named.values())
+            if len(every) != 1 or not isinstance(every[0], Tensor):
                 raise self._not_one_input(name)
-            values, one = inputs[0], self._passes[-1]
+            values, one = every[0], self._passes[-1]
             self._check(name, values, axis, columns.least, one.examples)
             self._called.add(name)
             alias = values.view_as(values) if values.requires_grad else values.detach().requires_grad_()
@@ -164,7 +167,7 @@ class MaskDerivatives(Accumulated):
                 self._take(one, values, gradient, axis, columns)
 
             alias.register_hook(take)  # type: ignore[no-untyped-call]
-            return (alias,)
+            return ((alias,), {}) if inputs else ((), dict.fromkeys(named, alias))
 
         return follow
 
@@ -193,6 +196,6 @@ class MaskDerivatives(Accumulated):
 
     def _not_one_input(self, name: str) -> BadInput:
         return BadInput(
-            f"{self.of} cannot follow the inputs of the layer {name!r}, which takes several, or takes them by name. "
+            f"{self.of} cannot follow the inputs of the layer {name!r}, which takes several. "
             "Protect what it reads, or take a signal of the weights, such as magnitude_l2."
         )

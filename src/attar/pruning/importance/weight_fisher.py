@@ -68,7 +68,7 @@ class WeightDerivatives(Accumulated):
                 parameter = self._parameters.get(slot.tensor)
                 if parameter is None or everywhere.count(id(parameter)) > 1:
                     raise self._refused(group, slot.tensor, "it is shared by several layers, or computed from others")
-                if not isinstance(layers[owner], KNOWN):
+                if not isinstance(layers[owner], KNOWN) or getattr(layers[owner], "max_norm", None) is not None:
                     raise self._refused(
                         group, slot.tensor, f"nothing is known of the gradients of {type(layers[owner]).__name__}"
                     )
@@ -78,7 +78,7 @@ class WeightDerivatives(Accumulated):
         self._layers = set(watched)
         self._hooks.append(network.register_forward_pre_hook(self._starter(network), with_kwargs=True))
         for name, layer in watched.items():
-            self._hooks.append(layer.register_forward_hook(self._follower(name, layer)))
+            self._hooks.append(layer.register_forward_hook(self._follower(name, layer), with_kwargs=True))
 
     def _step(self, scale: float) -> Tensor | None:
         if not self._squares:
@@ -108,7 +108,7 @@ class WeightDerivatives(Accumulated):
         return start
 
     def _follower(self, name: str, layer: nn.Module) -> Any:
-        def follow(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        def follow(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             if module is not layer or self._asking or not torch.is_grad_enabled():
                 return
             if not output.requires_grad:
@@ -123,9 +123,14 @@ class WeightDerivatives(Accumulated):
                     f"weight_fisher cannot judge the layer {name!r}, which runs several times in a pass, as each "
                     "example's gradient is the sum of all of them. Protect it, or choose group_fisher."
                 )
+            if len(inputs) + len(named) != 1:
+                raise BadInput(
+                    f"weight_fisher cannot follow the inputs of the layer {name!r}, which takes several. Protect it, "
+                    "or choose group_fisher."
+                )
             if len(output) != self._examples:
                 raise not_by_example(name, output, self._examples, self.of)
-            values = inputs[0].detach()
+            values = next(iter((*inputs, *named.values()))).detach()
             version = values._version
 
             def take(gradient: Tensor) -> None:
