@@ -212,6 +212,13 @@ def test_the_channels_of_a_parametrized_layer_are_found():
     assert made.layers[2].outputs.at({"4": 2}) == 2
 
 
+def test_all_numbers_of_a_parametrization_are_counted():
+    network = small()
+    before = Structure.of(network, Groups((), {}), EXAMPLE).parameters().total({})
+    nn.utils.parametrizations.weight_norm(network[4])
+    assert Structure.of(network, Groups((), {}), EXAMPLE).parameters().total({}) == before + len(network[4].weight)
+
+
 def test_layers_say_what_their_time_depends_on():
     first, depthwise, pointwise, linear = (one.shape for one in STRUCTURE.layers)
     assert (first.size, first.kernel, first.padding, first.groups) == ((6, 6), (3, 3), (1, 1), 1)

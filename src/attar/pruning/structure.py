@@ -58,19 +58,21 @@ class Structure:
             BadInput: If the example is not a single one.
         """
         shares = _shares(groups)
-        axes = {
-            _unparametrized(name): tuple(
+        numbers = {
+            name: tuple(
                 Axis(length, shares.get((_unparametrized(name), axis), ())) for axis, length in enumerate(one.shape)
             )
             for name, one in network.named_parameters(remove_duplicate=False)
         }
+        axes = {_unparametrized(name): one for name, one in numbers.items()}
         counted = count_cost(network, example)
         with evaluating(network), _watched(network) as calls:
             forward(network, example)
         work = tuple(_work(network, groups, example, counted.by_layer, axes, calls))
         layers = tuple(layer for call in calls for layer in _layers(call, axes, calls))
         given = tuple(product for call in calls for product in _given(call, axes, calls))
-        weights = {_unparametrized(name): axes[_unparametrized(name)] for name, _ in network.named_parameters()}
+        # By their own names, as several may make one weight.
+        weights = {name: numbers[name] for name, _ in network.named_parameters()}
         return cls(weights, work, layers, given)
 
     def parameters(self) -> Products:
