@@ -49,6 +49,12 @@ def test_weights_are_found_by_names_patterns_and_places() -> None:
     assert list(weights_of(network)) == ["0.weight", "2.weight", "3.weight"], "tied weights are there once"
 
 
+def test_factors_of_channels_and_positions_are_no_weights() -> None:
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 3)), nn.LayerNorm([4, 2, 2]))
+    network.append(nn.Conv2d(4, 1, 1)).register_parameter("scale", nn.Parameter(torch.ones(4, 1, 1)))
+    assert list(weights_of(network)) == ["0.parametrizations.weight.original1", "2.weight"]
+
+
 def test_a_share_is_one() -> None:
     with pytest.raises(BadInput, match=r"share of smallest must be from 0 to 1; got 90\."):
         smallest({}, 90.0)

@@ -8,15 +8,21 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from attar.errors import NothingMatched, must, near
+from attar.pruning.layers import normalizes_across
 
 Over = Literal["layer", "network"]
 """Where weights are compared: within each tensor, or in all of them together."""
 
 
 def weights_of(network: nn.Module, skip: Sequence[str] = ()) -> dict[str, nn.Parameter]:
-    """The weights of a network by their names: all parameters with at least two axes, tied ones once.
+    """The weights of a network by their names, tied ones once: what layers multiply their inputs with.
+
+    These are the weights of layers that torch knows, and all other parameters that are long along two axes at least.
+    Factors of single channels or positions are none, such as the scale of a normalization, or what a parametrization
+    multiplies filters with.
 
     Args:
         network: Any module.
@@ -30,7 +36,12 @@ def weights_of(network: nn.Module, skip: Sequence[str] = ()) -> dict[str, nn.Par
         >>> list(weights_of(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), ["last"]))
         ['0.weight']
     """
-    found = {name: one for name, one in network.named_parameters() if one.dim() > 1 and one.is_floating_point()}
+    modules = dict(network.named_modules())
+    found = {
+        name: one
+        for name, one in network.named_parameters()
+        if one.is_floating_point() and one.dim() > 1 and _multiplies(one, name, modules)
+    }
     layers = list(dict.fromkeys(_layer(name) for name in found))
     left = dict(found)
     for pattern in (skip,) if isinstance(skip, str) else skip:
@@ -50,6 +61,14 @@ def weights_of(network: nn.Module, skip: Sequence[str] = ()) -> dict[str, nn.Par
 
 def _layer(name: str) -> str:
     return name.rpartition(".")[0]
+
+
+def _multiplies(tensor: Tensor, name: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether inputs are multiplied with it as with a matrix, not each with a factor of its own."""
+    layer, _, attribute = name.rpartition(".")
+    if attribute == "weight" and isinstance(modules[layer], nn.Linear | nn.Embedding | _ConvNd):
+        return True
+    return sum(length > 1 for length in tensor.shape) > 1 and not normalizes_across(modules[layer])
 
 
 @torch.no_grad()
