@@ -12,6 +12,7 @@ from attar import formatting
 from attar.budget import Score
 from attar.evidence.panel import Axis
 from attar.pipeline.step import ByLoss, Tools
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
 
 
@@ -24,12 +25,14 @@ class Judged:
         share: Whether it is a share of 1, read in percent.
         higher_is_better: Whether the larger of two figures is the better one.
         examples: How many it is the mean of.
+        unit: What its differences are counted in where more is better and it is no share.
     """
 
     title: str
     share: bool
     higher_is_better: bool
     examples: int
+    unit: str = "units"
 
     @classmethod
     def by(cls, tools: Tools) -> Judged:
@@ -37,18 +40,25 @@ class Judged:
         examples = len(tools.validation)
         if isinstance(tools.choose_by, ByLoss):
             return cls(title="loss", share=False, higher_is_better=False, examples=examples)
-        metric = metric_of(tools.dataset.task, tools.choose_by)
+        return cls.of(metric_of(tools.dataset.task, tools.choose_by), examples)
+
+    @classmethod
+    def of(cls, metric: Metric, examples: int) -> Judged:
+        """By a metric."""
         return cls(
             title=metric.title,
             share=metric.unit == "share",
             higher_is_better=metric.higher_is_better,
             examples=examples,
+            unit="bits" if metric.unit == "bits" else "units",
         )
 
     @property
     def score(self) -> Score:
         """What a budget has to know of it."""
-        return Score(self.title, points=self.higher_is_better)
+        if not self.higher_is_better or self.share:
+            return Score(self.title, points=self.higher_is_better)
+        return Score(self.title, points=False, unit=self.unit)
 
     def lost(self, before: float, after: float) -> float:
         """How much worse one figure is than another; below 0 where it is better."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attar.budget import Score, What
 from attar.evidence.compare import paired_difference
 from attar.evidence.measure import labels_of
+from attar.pipeline.scored import Judged
 from attar.recipes.choose import Choice, Measured, alerted, choose
 from attar.recipes.contenders import Contender, Contenders, Logits
 from attar.recipes.context import Context
@@ -93,9 +94,7 @@ def chosen(
 
 def judged_by(task: Task) -> Score:
     """The score of which a budget says how much may be lost: the task's first metric."""
-    metric = first_metric(task)
-    in_bits = metric.unit == "bits"
-    return Score(metric.title, points=metric.higher_is_better and not in_bits, unit="bits" if in_bits else "")
+    return Judged.of(first_metric(task), examples=0).score
 
 
 def score_of(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
