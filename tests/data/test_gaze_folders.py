@@ -99,6 +99,12 @@ def test_a_folder_is_read_at_one_size(name: str, tmp_path: Path):
     assert found.task.center is not None
 
 
+def test_what_a_mac_puts_beside_photographs_is_none(tmp_path: Path):
+    root = mit1003(tmp_path / "data")
+    (root / "ALLSTIMULI" / "._i1.jpeg").write_bytes(b"Mac OS X")
+    assert sum(map(len, load_gaze(root, size=SIZE, validation=1, test=1).splits().values())) == 6
+
+
 def test_without_a_size_images_are_48_by_64_and_sizes_are_for_these_folders_alone(tmp_path: Path):
     assert load(mit1003(tmp_path / "data"), validation=1, test=1).task.size == (48, 64)
     with pytest.raises(BadInput, match=r"^size of load must be for the folders of MIT1003, CAT2000 and SALICON alone"):
@@ -177,6 +183,7 @@ def test_more_than_may_be_read_is_not_read(tmp_path: Path):
 def write_hdf5(h5py: Any, root: Path, kind: str) -> Path:
     """What pysaliency writes, by the same names."""
     names = [f"stimuli/i{number}.jpeg" for number in range(6)]
+    root.mkdir(exist_ok=True)
     for number, name in enumerate(names):
         photograph(root / name, 20 + number)
     with h5py.File(root / "stimuli.hdf5", "w") as file:
@@ -199,6 +206,11 @@ def write_hdf5(h5py: Any, root: Path, kind: str) -> Path:
     return root
 
 
+def columns_of(h5py: Any, root: Path) -> np.ndarray:
+    with h5py.File(root / "fixations.hdf5") as file:
+        return np.asarray(file["x"])
+
+
 @pytest.mark.parametrize("kind", ["Fixations", "FixationTrains", "ScanpathFixations"])
 def test_files_of_pysaliency_are_read(kind: str, tmp_path: Path):
     h5py = pytest.importorskip("h5py", reason="it reads what pysaliency keeps")
@@ -206,6 +218,14 @@ def test_files_of_pysaliency_are_read(kind: str, tmp_path: Path):
     found = load(root, size=SIZE, validation=1, test=1)
     for split in found.splits().values():
         assert all((counts == expected()).all() for counts in split.labels.numpy())
+    if kind == "Fixations":
+        for key, values in (("y", columns_of(h5py, root)[:-1]), ("x", np.array([b"a"] * 24)), ("n", np.zeros((24, 1)))):
+            other = write_hdf5(h5py, tmp_path / key, kind)
+            with h5py.File(other / "fixations.hdf5", "a") as file:
+                del file[key]
+                file[key] = values
+            with pytest.raises(BadInput, match=r"^x, y and n of .*must be one number for each fixation; got "):
+                load(other)
     (root / "stimuli" / "i3.jpeg").unlink()
     with pytest.raises(BadInput, match=r"must be images that are there; got none in .*i3\.jpeg"):
         load(root)

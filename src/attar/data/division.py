@@ -144,9 +144,9 @@ def _taken(
         raise BadInput(
             f"{role} of {name} cannot be taken from train, as {found}. Give more labels, or {role} as rows of its own."
         )
-    amount = share if isinstance(share, int) else round(share * len(labeled))
-    right = 0 < share < 1 if isinstance(share, float) else share >= 1
-    if not right or isinstance(share, bool) or not 0 < amount < len(labeled):
+    is_share = isinstance(share, float) and 0 < share < 1
+    amount = round(share * len(labeled)) if is_share else share if type(share) is int else 0
+    if not 0 < amount < len(labeled):
         rule = f"a share between 0 and 1, or a number of examples, that leaves some of the {len(labeled)} labeled ones"
         raise must(role, name, rule, share, "Use 0.1 for a tenth")
     mask = torch.zeros(len(labels), dtype=torch.bool)

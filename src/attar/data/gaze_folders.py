@@ -97,7 +97,7 @@ def load_gaze(
     if layout is None:
         names = ", ".join(f"{one.name} ({' or '.join(one.signs)})" for one in _LAYOUTS)
         raise must("folder", "load_gaze", f"one of {names}", printable(place), "Check the path")
-    asked: Any = SIZE if size is None else tuple(size)
+    asked: Any = SIZE if size is None else tuple(size) if isinstance(size, Sequence) else size
     task = Gaze(asked)
     most = allowed(max_bytes)
     found = layout.read(place, most)
@@ -126,7 +126,8 @@ def _paired(
     Raises:
         BadInput: If there are none, or one has no such file.
     """
-    files = sorted(images.glob(pattern)) if is_folder(images) else []
+    # A Mac puts files beside others that are called as they are, with "._" before.
+    files = [one for one in sorted(images.glob(pattern)) if not one.name.startswith(".")] if is_folder(images) else []
     if not files:
         raise must("folder", name, f"one with images {images.name}/{pattern}", Words(f"none in {printable(images)}"),
                    "Unpack them there")  # fmt: skip

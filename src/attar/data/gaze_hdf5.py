@@ -79,6 +79,9 @@ def _fixations(file: Any, name: str, most: int) -> tuple[NDArray[Any], NDArray[A
     kind = _text(file.attrs["type"])
     if kind == "Fixations":
         found = [_array(file, key, most) for key in ("x", "y", "n")]
+        if any(one.shape != found[0].shape or one.ndim != 1 or one.dtype.kind not in "biuf" for one in found):
+            got = Words(", ".join(f"{one.dtype} {list(one.shape)}" for one in found))
+            raise must("x, y and n", name, "one number for each fixation", got, "Write it with pysaliency")
         return found[0], found[1], found[2]
     if kind == "FixationTrains":
         xs, ys, ns = (_array(file, f"train_{key}", most) for key in ("xs", "ys", "ns"))
