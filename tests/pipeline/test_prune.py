@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from attar.errors import BadInput
@@ -18,7 +19,7 @@ from attar.models.model import Model, load_model, save_model
 from attar.network.cost import cost
 from attar.network.spec import Spec
 from attar.network.weights import digest
-from attar.pipeline.prune_panels import prune_panels
+from attar.pipeline.prune_panels import prune_panels, prune_warnings
 from attar.pipeline.pruner import Plan
 from attar.pipeline.step import Tools
 from attar.pipeline.steps.distill import Distill
@@ -27,6 +28,7 @@ from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.turns import Turns
 from attar.pruning.edit import Prune as PruneEdit
 from attar.quantization.edit import Quantize as QuantizeEdit
+from attar.training.losses.features import HiddenMatch
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
 from attar.training.progress import Progress
@@ -133,6 +135,40 @@ def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Too
         step(to={"parameters": 20}).check(CONVNET, tools.dataset)
 
 
+def test_a_target_is_less_than_what_there_is(tools: Tools, model: Model) -> None:
+    for limit in ("1x", "2x"):
+        with pytest.raises(ValidationError, match="macs must be less than that of the network before the step, which"):
+            step(to={"macs": limit})
+    made = step(to={"macs": "3 T"}, training=replace(TRAINING, epochs=1)).run(model, tools)
+    (said,) = prune_warnings(made.facts["prune"])
+    assert said.startswith("Nothing had to go: ") and said.endswith("3.00\N{NO-BREAK SPACE}T were asked for.")
+
+
+def test_what_a_term_reads_keeps_its_width(tools: Tools) -> None:
+    hint = Term(loss=HiddenMatch(student_layer="1", teacher_layer="1"))
+    table = {"use": "prune", "to": {"macs": "0.4x"}, "protect": ["3"]}
+    reads = Prune.model_validate(table).completed(Objective({"hard": Term(loss=HardLabels()), "hint": hint}), TRAINING)
+    with pytest.raises(BadInput, match=r"be pruned \(.*0: the term 'hint' of the objective reads '1', which it would"):
+        reads.check(CONVNET, tools.dataset)
+
+
+def test_what_the_signal_cannot_judge_is_said_before_anything_is_trained(tools: Tools) -> None:
+    with pytest.raises(BadInput, match=r"must be \[16, .*one row an example"):
+        step().check(Spec(f"{__name__}:FirstAlone"), tools.dataset)
+
+
+class FirstAlone(nn.Module):
+    """Looks at the first example of a batch alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 6, 3), nn.Linear(6 * 36, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.last(torch.relu(self.first(x[:1])).flatten(1))
+        return found.expand(len(x), -1)
+
+
 def test_a_rule_that_protects_nothing_and_a_network_without_groups_are_told(tools: Tools) -> None:
     with pytest.raises(BadInput, match="protect"):
         step(protect=["nothing.*"]).check(CONVNET, tools.dataset)
@@ -188,7 +224,7 @@ def by_quality(loss: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_as_much_goes_as_keeps_the_loss_within_the_limit(tools: Tools, model: Model, tmp_path: Path) -> None:
-    trained = replace(model, module=step(to={"macs": "1x"}).run(model, tools).model.module)
+    trained = replace(model, module=step(to={"macs": "3 T"}).run(model, tools).model.module)
     made = step(to=by_quality("4%")).run(trained, tools)
     facts = made.facts["prune"]
     taken = [one for one in facts["rounds"] if one["accepted"]]

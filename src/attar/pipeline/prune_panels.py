@@ -102,6 +102,10 @@ def prune_warnings(facts: Mapping[str, Any]) -> list[str]:
     found = []
     if facts.get("rounds") is not None and not facts["course"]:
         found.append(f"Nothing could go: {_why_nothing(facts)}. The network is as it was.")
+    if facts["target"] is not None and facts["full"] <= facts["target"]:
+        shown = _SHOWN[facts["what"]]
+        before, asked = shown(facts["full"]), shown(facts["target"])
+        found.append(f"Nothing had to go: the network had {before} before the step, and {asked} were asked for.")
     margin = _NOISE.get(facts["what"], _ROUNDING)
     if facts["target"] is not None and facts["cost"] > (1 + margin) * facts["target"]:
         found.append(_missed(facts))

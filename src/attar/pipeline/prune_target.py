@@ -50,6 +50,12 @@ class PruneTarget(Section):
                 f"must name one of {', '.join(names)}; got {' and '.join(given) or 'none'}. "
                 'Write for example to = { latency = "0.5x" }'
             )
+        limit = getattr(self, given[0])
+        if limit.relative and limit.amount >= 1 and given[0] != "quality_loss":
+            raise ValueError(
+                f"{given[0]} must be less than that of the network before the step, which 1x is; got {str(limit)!r}. "
+                "Write for example '0.5x' for half of it"
+            )
         for name in ("of", "rounds"):
             if getattr(self, name) is not None and self.quality_loss is None:
                 raise ValueError(f"{name} is for quality_loss; leave it out where {given[0]} is the target")

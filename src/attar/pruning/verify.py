@@ -145,7 +145,7 @@ class Verifier:
     @cached_property
     def _rows(self) -> tuple[Tensor, ...]:
         """The examples one by one, where the network takes one: each may have a way of its own through the code."""
-        rows = self._example.split(1) if len(self._example) > 1 else ()
+        rows = torch.split(self._example, 1) if len(self._example) > 1 else ()
         try:
             for row in rows:
                 self._run(eval_copy(self._network), row)

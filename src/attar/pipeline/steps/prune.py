@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from attar.data.split import Dataset
-from attar.errors import BadInput
+from attar.errors import AttarError, BadInput
 from attar.evidence.panel import Panel
 from attar.models.model import Model
 from attar.network.bn_statistics import take_bn_stats_
 from attar.network.copying import copied
+from attar.network.forward import forward
 from attar.network.spec import Spec
 from attar.pipeline.costs import TIMES_FILE, Counted, Measured, costs_of
 from attar.pipeline.prune_panels import prune_panels, prune_warnings, shown_cost
@@ -37,12 +38,14 @@ from attar.pruning.emptied import may_be_emptied
 from attar.pruning.group import Groups
 from attar.pruning.groups import find_groups
 from attar.pruning.importance.named import IMPORTANCE
+from attar.pruning.read_layers import without_changes_of
 from attar.pruning.select import greedy, knapsack
 from attar.pruning.sensitivity import SHARES, sensitivity
 from attar.pruning.structure import Structure, costs
 from attar.pruning.verify import stirred
 from attar.quantization.attach import without_formats
 from attar.quantization.edit import Quantize
+from attar.training.features import ReadsLayers
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +137,7 @@ class Prune(TrainingStep):
         spec = spec.without_edits(Quantize)
         network, example = open_attention_(spec.build()), dataset.train.floats(slice(0, 1))
         groups = self._groups(network, dataset)
-        IMPORTANCE[self.importance].start(network, groups).remove()  # refuses what it cannot judge
+        self._judged(network, groups, dataset)
         if self.to.quality_loss is None and self.to.what != "latency":
             cost = costs(Structure.of(network, groups, example))[self.to.what]
             # Fresh weights may hide what the output depends on, as those of a normalization that begins with 0 do.
@@ -192,13 +195,39 @@ class Prune(TrainingStep):
         Raises:
             BadInput: If there is nothing.
         """
-        groups = find_groups(network, dataset.train.floats(slice(0, _LOOKED_AT)), self.protect)
+        examples = dataset.train.floats(slice(0, _LOOKED_AT))
+        # A term compares what it reads with what the teacher has there, of the width that it had at first.
+        read = {
+            layer: f"the term {name!r} of the objective"
+            for name, term in self.terms.terms.items()
+            if isinstance(term.loss, ReadsLayers) and (layer := term.loss.student_layer) is not None
+        }
+        groups = without_changes_of(find_groups(network, examples, self.protect), network, examples, read)
         if not groups.groups:
             reasons = "; ".join(f"{layer}: {reason}" for layer, reason in groups.untouched.items())
             raise BadInput(
                 f"The network has nothing that can be pruned ({reasons or 'it has no layers'}). Leave the step out."
             )
         return groups
+
+    def _judged(self, network: nn.Module, groups: Groups, dataset: Dataset) -> None:
+        """See that the signal can judge the network, as it is called.
+
+        Raises:
+            BadInput: If it cannot.
+        """
+        examples, network = dataset.train.floats(slice(0, _LOOKED_AT)), copied(network).train()
+        estimate = IMPORTANCE[self.importance].start(network, groups)
+        with torch.random.fork_rng(devices=[]):
+            try:
+                forward(network, examples).square().sum().backward()  # type: ignore[no-untyped-call]  # any loss
+                estimate.add(len(examples))
+            except AttarError:
+                raise
+            except Exception as error:  # what only so few examples or this loss make is no fault of the network
+                log.info("%s was not tried before: %s", self.importance, error)
+            finally:
+                estimate.remove()
 
     def _target(self, full: float, least: float, groups: Groups) -> float:
         """The cost to come down to.
@@ -215,6 +244,12 @@ class Prune(TrainingStep):
         assert target is not None, "the cost is known"
         if least > target:
             what = self.to.what
+            if least >= full:
+                raise BadInput(
+                    f"to of the step prune must be what can be reached; got {what} = {str(self.to.limit)!r}, and with "
+                    f"one unit left in each of its {len(groups.groups)} groups the network takes no less than the "
+                    f"{shown_cost(what, full)} that it takes now. Leave the step out, or ask for parameters or bytes."
+                )
             raise BadInput(
                 f"to of the step prune must be what can be reached; got {what} = {str(self.to.limit)!r}, and with no "
                 f"more than one unit left in each of its {len(groups.groups)} groups the network still takes "
