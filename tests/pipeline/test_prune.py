@@ -125,6 +125,24 @@ def test_a_time_that_surprises_is_taken_again(tools: Tools, model: Model, timed:
     assert shaken.facts == calm.facts and digest(shaken.model.module) == digest(calm.model.module)
 
 
+def test_channels_that_save_no_time_stay(tools: Tools, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attar.pruning.latency import NetworkTime
+
+    monkeypatch.setattr("attar.pipeline.pruner._SMALL", 0.0)  # the groups of this network are worth little
+    always = NetworkTime(total=10.0, layers=9.0, others=0.0, unit_ms=1.0)
+    monkeypatch.setattr("attar.pipeline.costs.Measured._timed", lambda *_: always)
+    monkeypatch.setattr(
+        "attar.evidence.layer_timer.LayerTimer.__call__", lambda _, shape, cells: [a * b for a, b in cells]
+    )
+    made = step(to={"latency": "0.9x"})
+    pruned = made.run(model, tools)
+    facts = pruned.facts["prune"]
+    assert facts["course"][-1]["units"] == 0 and facts["measured"][-1]["measured_ms"] == 10
+    assert min(one["kept"] for one in facts["groups"]) > 1, "no more than was planned"
+    (told,) = prune_warnings(facts)
+    assert "The target was not reached" in told and "hardly depends on its channels" in told
+
+
 def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Tools, model: Model) -> None:
     with pytest.raises(
         BadInput,

@@ -115,7 +115,10 @@ def prune_warnings(facts: Mapping[str, Any]) -> list[str]:
 def _missed(facts: Mapping[str, Any]) -> str:
     shown = _SHOWN[facts["what"]]
     over = formatting.percent(facts["cost"] / facts["target"] - 1).replace(".0%", "%")
-    return f"The target was not reached: {shown(facts['cost'])}, {over} over the {shown(facts['target'])} asked for."
+    missed = f"The target was not reached: {shown(facts['cost'])}, {over} over the {shown(facts['target'])} asked for."
+    if facts["course"] and not facts["course"][-1]["units"]:
+        missed += " What is left hardly depends on its channels, so that more of them would have gone for little."
+    return missed
 
 
 def _why_nothing(facts: Mapping[str, Any]) -> str:

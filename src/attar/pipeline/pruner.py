@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -132,8 +133,15 @@ class Plan:
         return cls(steps=steps, costs=costs, again=every)
 
 
+_SMALL = 0.05
+"""Nats of loss that a correction may always take."""
+
+
 class Pruner(Callback):
     """Removes units on a schedule, until a cost is reached; what goes is chosen anew each time.
+
+    Where the network that is left turns out to cost more than was thought, more goes; but not more than all that was
+    planned is worth: then the cost is one that removals hardly bring down, and the network stays as it is.
 
     Attributes:
         edits: What was taken out, in order.
@@ -217,6 +225,8 @@ class Pruner(Callback):
         chosen = self.costs.agreed(lambda: self._chosen(worth, goal))
         self._estimate.remove()
         self._estimate = None
+        if chosen["loss_rise"] > self._allowed():
+            chosen = {"removed": {}, "cost": self.costs.total(self.kept), "loss_rise": 0.0}
         removed: dict[str, list[int]] = chosen["removed"]
         if removed:
             edit = prune(state.model, self.groups, removed)
@@ -275,6 +285,13 @@ class Pruner(Callback):
         self._due = [(step, cost) for step, cost in state["due"]]
         self.costs.load_state_dict(state["costs"])
         self._saved = state["estimate"]
+
+    def _allowed(self) -> float:
+        """By how much the next removal may raise the loss: without a bound while it is planned."""
+        planned = self.course[: len(self.plan.steps)]
+        if len(planned) < len(self.plan.steps):
+            return math.inf
+        return max(_SMALL, sum(float(one["loss_rise"]) for one in planned))
 
     def _chosen(self, worth: Mapping[str, Tensor], goal: float) -> dict[str, Any]:
         """What goes next, as plain values."""
