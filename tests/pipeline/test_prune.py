@@ -9,14 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from attar.deployment.deploy import deploy
 from attar.errors import BadInput
+from attar.models.fresh import fresh
 from attar.models.model import Model, load_model, save_model
 from attar.network.cost import cost
+from attar.network.evaluating import evaluating
 from attar.network.spec import Spec
 from attar.network.weights import digest
 from attar.pipeline.prune_panels import prune_panels, prune_warnings
@@ -35,6 +39,7 @@ from attar.training.progress import Progress
 from attar.training.settings import Training
 
 CONVNET = Spec("attar.network.architectures:convnet", {"classes": 10, "widths": [6, 8]})
+OBJECTIVE = Objective({"hard": Term(loss=HardLabels())})
 TRAINING = Training(epochs=2, batch_size=32, learning_rate=0.05, checkpoint_seconds=0.0)
 
 
@@ -47,7 +52,7 @@ def model() -> Model:
 
 def step(**fields: Any) -> Prune:
     table = {"use": "prune", "to": {"macs": "0.4x"}, "every": 3, **fields}
-    return Prune.model_validate(table).completed(Objective({"hard": Term(loss=HardLabels())}), TRAINING)  # type: ignore[return-value]
+    return Prune.model_validate(table).completed(OBJECTIVE, TRAINING)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("what", ["macs", "bytes", "parameters", "activations"])
@@ -203,6 +208,25 @@ def test_low_bit_formats_are_taken_off_and_come_after_it(tools: Tools, model: Mo
     assert step().check(quantized.spec, tools.dataset) == model.spec
     edits = [type(edit) for edit in four_bits.run(pruned, tools).model.spec.edits]
     assert edits == [*[PruneEdit] * (len(edits) - 1), QuantizeEdit]
+
+
+def test_depthwise_convolutions_lose_the_channels_that_they_get_and_are_packed(tools: Tools, tmp_path: Path) -> None:
+    spec = Spec(
+        "attar.network.architectures:depthwise_net", {"classes": 10, "widths": [6, 8, 10], "strides": [1, 2, 1]}
+    )
+    pruned = step(to={"macs": "0.6x"}).run(fresh(spec, 0), tools).model
+    layers = [one for one in pruned.module.modules() if isinstance(one, nn.Conv2d)]
+    assert [one.groups for one in layers] == [1, layers[1].in_channels, 1, layers[3].in_channels, 1]
+    assert sum(one.out_channels for one in layers[::2]) < 6 + 8 + 10
+    weights = {"use": "quantize", "weights": {"use": "uniform", "bits": 4}}
+    few = Quantize.model_validate(weights).completed(OBJECTIVE, TRAINING).run(pruned, tools).model
+    packed, plain = (
+        deploy(one.module, name, tmp_path / name, example=tools.example, task=tools.dataset.task, spec=one.spec)
+        for one, name in ((few, "onnxruntime packed"), (pruned, "onnxruntime"))
+    )
+    assert packed.size_bytes < plain.size_bytes
+    with evaluating(few.module):
+        np.testing.assert_allclose(packed(tools.example), few.module(tools.example), atol=1e-4)
 
 
 def test_a_weight_that_is_computed_from_others_is_trained_and_stays(tools: Tools) -> None:

@@ -162,13 +162,15 @@ def test_few_examples_get_many_epochs_and_many_examples_few(kind: Kind) -> None:
     trainings = [default_training(kind, count) for count in counts]
     assert all(one.epochs >= after.epochs for one, after in itertools.pairwise(trainings))
     assert all(one.batch_size <= after.batch_size for one, after in itertools.pairwise(trainings))
+    assert all(one.learning_rate <= after.learning_rate for one, after in itertools.pairwise(trainings))
+    assert all(one.weight_decay >= after.weight_decay for one, after in itertools.pairwise(trainings))
     assert trainings[0].epochs >= 40 and trainings[-1].epochs == 5
 
 
 def test_what_is_given_stays_and_the_rest_goes_with_it() -> None:
     usual = default_training("images", 1000)
     given = default_training("images", 1000, {"optimizer": "adam", "batch_size": 500})
-    assert given.optimizer == "adam" and given.learning_rate < usual.learning_rate / 10 and given.weight_decay == 0
+    assert given.optimizer == "adam" and given.learning_rate < usual.learning_rate / 5 and given.weight_decay == 0
     assert given.epochs == usual.epochs  # as many as there may be
     same = default_training("images", 1000, {"optimizer": usual.optimizer, "learning_rate": 1})
     assert same == replace(usual, learning_rate=1.0)

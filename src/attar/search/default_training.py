@@ -20,8 +20,8 @@ class _Style:
 
     Attributes:
         optimizer: Its name.
-        learning_rate: Its peak value.
-        weight_decay: As `Training` has it.
+        learning_rate: Its peak value; of ``sgd`` with batches of 128 and more, and in proportion with smaller ones.
+        weight_decay: As `Training` has it; of ``sgd`` a fifth of it where examples are many.
         steps: Of the optimizer, as far as epochs allow.
         epochs: At least and at most.
     """
@@ -33,7 +33,7 @@ class _Style:
     epochs: tuple[int, int]
 
 
-_PERCEPTRON = _Style(optimizer="adamw", learning_rate=0.005, weight_decay=0.01, steps=10_000, epochs=(5, 100))
+_PERCEPTRON = _Style(optimizer="adamw", learning_rate=0.005, weight_decay=0.01, steps=20_000, epochs=(5, 100))
 _CONVOLUTIONAL = _Style(optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, steps=7_500, epochs=(5, 60))
 _PER_PIXEL = _Style(optimizer="adam", learning_rate=0.005, weight_decay=0.0, steps=3_000, epochs=(5, 40))
 _TOKENS = _Style(optimizer="adamw", learning_rate=0.003, weight_decay=0.01, steps=3_000, epochs=(5, 40))
@@ -52,13 +52,15 @@ _BATCHES = ((2_000, 32), (20_000, 64), (200_000, 128))
 
 _LARGEST_BATCH = 256
 
+_FULL_RATE, _MANY = 128, 20_000
+"""Batch size from which on steps of ``sgd`` are as long as they may be; examples from which on little decays."""
+
 _LABELED = 300_000
 """Examples that a teacher labels, views counted, about at most, unless there are more without views."""
 
 _MOST_VIEWS = 16
 
-
-_OTHERWISE: Mapping[str, tuple[float, float]] = {"sgd": (0.05, 5e-4), "adam": (0.003, 0.0), "adamw": (0.003, 0.01)}
+_OTHERWISE: Mapping[str, tuple[float, float]] = {"sgd": (0.1, 5e-4), "adam": (0.003, 0.0), "adamw": (0.003, 0.01)}
 """Learning rate and weight decay that suit an optimizer which somebody asks for."""
 
 
@@ -79,6 +81,9 @@ def default_training(kind: Kind, examples: int, given: Mapping[str, Any] | None 
     optimizer = given.get("optimizer", style.optimizer)
     own = optimizer == style.optimizer
     rate, decay = (style.learning_rate, style.weight_decay) if own else _OTHERWISE[optimizer]
+    if optimizer == "sgd":
+        rate *= min(1.0, batch / _FULL_RATE)
+        decay *= 1.0 if examples <= _MANY else 0.2
     table = {
         "epochs": min(max(round(style.steps / math.ceil(examples / batch)), fewest), most),
         "batch_size": batch,
