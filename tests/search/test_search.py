@@ -70,6 +70,9 @@ class _Single:
     def __init__(self, assignment: Assignment, work: Work) -> None:
         self.assignments, self.work = [assignment], work
 
+    def waits(self) -> bool:
+        return bool(self.assignments)
+
     def take(self) -> Assignment | None:
         return self.assignments.pop() if self.assignments else None
 

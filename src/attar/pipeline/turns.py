@@ -10,17 +10,18 @@ from pathlib import Path
 
 from attar.training.progress import Progress
 
-_FILE = "turns"
+_FILE, _GATE = "turns", "turns.next"
 
 
 class Turns:
     """A lock of all processes of one run: shared by those that train, from step to step, and had alone to measure.
 
-    Who measures waits until every other process is between two steps, where it then stays. The kernel lets go of the
-    lock however its holder ends.
+    Who measures waits until every other process is between two steps, where it then stays: it closes a gate first,
+    through which all must go who train on, as who lets go of a shared lock and takes it again at once would win every
+    time. The kernel lets go of locks however their holder ends.
 
     Attributes:
-        folder: Where the lock and what was measured are kept.
+        folder: Where the locks and what was measured are kept.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +31,7 @@ class Turns:
             folder: Of the run; made if need be.
         """
         self.folder = folder
-        self._descriptor: int | None = None
+        self._descriptors: dict[str, int] = {}
         self._training = False
 
     def training(self, progress: Progress) -> Progress:
@@ -41,12 +42,12 @@ class Turns:
             with progress(title, total) as advance:
 
                 def between(steps: int) -> None:
-                    self._lock(fcntl.LOCK_UN)
+                    self._lock(_FILE, fcntl.LOCK_UN)
                     advance(steps)
-                    self._lock(fcntl.LOCK_SH)
+                    self._train_on()
 
                 self._training = True
-                self._lock(fcntl.LOCK_SH)
+                self._train_on()
                 try:
                     yield between
                 finally:
@@ -58,12 +59,15 @@ class Turns:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """While nobody else of the run trains or measures."""
-        self._lock(fcntl.LOCK_EX)
+        self._lock(_FILE, fcntl.LOCK_UN)  # before the gate: whoever closed it waits for this process
+        self._lock(_GATE, fcntl.LOCK_EX)
+        self._lock(_FILE, fcntl.LOCK_EX)
         try:
             yield
         finally:
             if self._training:
-                self._lock(fcntl.LOCK_SH)
+                self._lock(_FILE, fcntl.LOCK_SH)
+                self._lock(_GATE, fcntl.LOCK_UN)
             else:
                 self._close()
 
@@ -71,20 +75,26 @@ class Turns:
     def away(self) -> Iterator[None]:
         """While this process waits for another of the same training: that one may measure meanwhile."""
         if self._training:
-            self._lock(fcntl.LOCK_UN)
+            self._lock(_FILE, fcntl.LOCK_UN)
         try:
             yield
         finally:
             if self._training:
-                self._lock(fcntl.LOCK_SH)
+                self._train_on()
 
-    def _lock(self, operation: int) -> None:
-        if self._descriptor is None:
+    def _train_on(self) -> None:
+        """Go through the gate, and train."""
+        self._lock(_GATE, fcntl.LOCK_SH)
+        self._lock(_GATE, fcntl.LOCK_UN)
+        self._lock(_FILE, fcntl.LOCK_SH)
+
+    def _lock(self, name: str, operation: int) -> None:
+        if name not in self._descriptors:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.folder / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(self._descriptor, operation)
+            self._descriptors[name] = os.open(self.folder / name, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(self._descriptors[name], operation)
 
     def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors = {}

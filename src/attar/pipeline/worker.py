@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 from attar import interpreter
 
@@ -61,6 +61,8 @@ class Worker:
             env=interpreter.environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"),
             start_new_session=True,
         )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     @property
     def alive(self) -> bool:
@@ -73,7 +75,7 @@ class Worker:
         Raises:
             WorkerEnded: If the process ended before.
         """
-        if not self._streams()[1].readline():
+        if not self._stdout.readline():
             raise WorkerEnded
 
     def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
@@ -90,10 +92,9 @@ class Worker:
             WorkerEnded: If the process ended meanwhile.
             OSError: If it cannot be reached; with others, if what it answers makes no sense.
         """
-        stdin, stdout = self._streams()
-        stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
-        stdin.flush()
-        for line in stdout:
+        self._stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
+        self._stdin.flush()
+        for line in self._stdout:
             answer = json.loads(line)
             if "ready" in answer:
                 continue
@@ -111,13 +112,9 @@ class Worker:
     def end(self) -> None:
         """End the process, and let go of it."""
         self.kill()
-        for stream in self._streams():
+        for stream in (self._stdin, self._stdout):
             with suppress(OSError):  # what it was sent and did not live to read
                 stream.close()
-
-    def _streams(self) -> tuple[IO[str], IO[str]]:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
 
 
 # -- the other side ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from attar.deployment.refused import telling
-from attar.errors import AttarError, BadInput, CorruptFile, rule_of
+from attar.errors import AttarError, BadInput, CorruptFile, must, near, rule_of
 from attar.models.fresh import fresh
 from attar.models.model import Model, load_model
 from attar.network.copying import copied
@@ -23,7 +23,7 @@ from attar.pipeline.nodes import Node, Nodes, NotFinished
 from attar.pipeline.objective import known_labels
 from attar.pipeline.runner import fields_of, run_steps
 from attar.pipeline.step import Step, Tools
-from attar.pipeline.steps import AnyStep
+from attar.pipeline.steps import STEPS, AnyStep
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.training_step import TrainingStep
@@ -301,14 +301,21 @@ def lasting(training: Training, epochs: int) -> Training:
 
 _STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
 
+_OF = "a step of a proposal"
+
 
 def _step(table: Mapping[str, Any]) -> Step:
     try:
         return _STEP.validate_python(dict(table))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][1:]) or "use"
-        raise BadInput(f"{key} of a step of a proposal {rule_of(first)}.") from error
+        key = ".".join(str(part) for part in first["loc"][1:])
+        if first["type"].startswith("union_tag"):
+            raise must("use", _OF, "one of the steps", table.get("use"), near(str(table.get("use")), STEPS)) from error
+        if first["type"] == "extra_forbidden":
+            raise BadInput(f"A step of a proposal has the unknown key {key!r}. Leave it out.") from error
+        what = f"{key} of {_OF}" if key else f"The step {table['use']} of a proposal:"
+        raise BadInput(f"{what} {rule_of(first)}.") from error
 
 
 def _outcome(result: Mapping[str, Any]) -> Outcome:

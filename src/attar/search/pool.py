@@ -30,8 +30,12 @@ class Assignment:
 class Work(Protocol):
     """What there is to do for a pool. One thread asks it, and tells it."""
 
+    def waits(self) -> bool:
+        """Whether there is one to begin; one that is over may have to be begun again."""
+        ...
+
     def take(self) -> Assignment | None:
-        """The next one to begin; None if there is none now. Asked again whenever one is over."""
+        """The next one to begin; None if there is none now."""
         ...
 
     def advance(self, assignment: Assignment, steps: int) -> None:

@@ -101,23 +101,24 @@ class Processes:
             AttarError: If no process can be started.
         """
         try:
-            while not self._give(work) or self._running:
-                self._listen(work)
+            while self._running or work.waits():
+                self._give(work)
+                if self._running or self._starting:
+                    self._listen(work)
         except BaseException:
             self.close()
             raise
 
-    def _give(self, work: Work) -> bool:
-        """Give whoever is idle something to do; whether there is nothing more to begin."""
+    def _give(self, work: Work) -> None:
+        """Give whoever is idle something to do."""
         self._start()
         while self._idle:
             taken = work.take()
             if taken is None:
-                return True
+                return
             worker = self._idle.pop(0)
             self._running[worker] = _Running(taken, self._clock() + taken.seconds)
             self._aside(_do, worker, self._job_of(taken.proposal))
-        return False
 
     def _start(self) -> None:
         """Have as many workers as there may be, as far as they can be started."""
@@ -154,7 +155,10 @@ class Processes:
             work.advance(self._running[worker].assignment, heard.count)
         elif isinstance(heard, _Over):
             running = self._running.pop(worker)
-            self._idle += [worker] if heard.lives else []
+            if heard.lives:
+                self._idle.append(worker)
+            else:
+                worker.end()
             work.over(running.assignment, TOO_LONG if running.too_long else heard.why)
 
     def _hear_of_new(self, worker: Worker, heard: _Ready | _Steps | _Over) -> None:
@@ -163,6 +167,7 @@ class Processes:
             self._idle.append(worker)
             self._stillborn = 0
             return
+        worker.end()
         self._stillborn += 1
         if self._stillborn >= _STILLBORN:
             raise AttarError(

@@ -131,6 +131,7 @@ class _Batch:
         self._waiting: deque[Proposal] = deque()
         self._attempts: Counter[str] = Counter()
         self._outcomes: dict[str, Outcome] = {}
+        self._sizes = {one.key: evaluate.size(one) for one in batch}
         self._paces = [one.seconds / evaluate.size(one.proposal) for one in trials if one.state == "trained"]
 
     def evaluated(self, pool: Pool) -> list[Outcome]:
@@ -145,25 +146,36 @@ class _Batch:
             pool.do(self)
         return [self._outcomes[one.key] for one in self._batch]
 
+    def waits(self) -> bool:
+        """Whether there is one to begin; those that cannot be expected to end in time are skipped."""
+        while self._waiting and (reason := self._too_late(self._waiting[0])):
+            self._skip(self._waiting.popleft(), reason)
+        return bool(self._waiting)
+
     def take(self) -> Assignment | None:
-        """The next proposal, as long as one of those that wait can be expected to end in time."""
-        while self._waiting:
-            proposal, left = self._waiting.popleft(), self._time.left
-            expected = median(self._paces) * self._evaluate.size(proposal) if self._paces else 0.0
-            if left <= 0:
-                self._skip(proposal, "Not begun: the time was over.")
-            elif expected > left:
-                takes, there = formatting.seconds(expected), formatting.seconds(left)
-                self._skip(proposal, f"Not begun: it takes about {takes}, and {there} were left.")
-            else:
-                self._attempts[proposal.key] += 1
-                return Assignment(proposal, min(self._each, left))
-        return None
+        """The next one to begin."""
+        if not self.waits():
+            return None
+        proposal = self._waiting.popleft()
+        self._attempts[proposal.key] += 1
+        return Assignment(proposal, min(self._each, self._time.left))
+
+    def _too_late(self, proposal: Proposal) -> str:
+        """Why a proposal is not begun any more, in a sentence; empty where it is."""
+        left = self._time.left
+        expected = median(self._paces) * self._sizes[proposal.key] if self._paces else 0.0
+        if left <= 0:
+            return "Not begun: the time was over."
+        if expected > left:
+            takes, there = formatting.seconds(expected), formatting.seconds(left)
+            return f"Not begun: it takes about {takes}, and {there} were left."
+        return ""
 
     def advance(self, assignment: Assignment, steps: int) -> None:
         """One went on."""
         self._time.note()
-        self._bar.advance(assignment.proposal.key, steps, self._evaluate.size(assignment.proposal))
+        key = assignment.proposal.key
+        self._bar.advance(key, steps, self._sizes[key])
 
     def over(self, assignment: Assignment, why: str | None) -> None:
         """One is over: what came of it is found, or it is tried once more, or given up."""
@@ -180,7 +192,7 @@ class _Batch:
             self._take_in(proposal, outcome)
 
     def _take_in(self, proposal: Proposal, outcome: Outcome) -> None:
-        size = self._evaluate.size(proposal)
+        size = self._sizes[proposal.key]
         if outcome.state == "trained":
             self._paces.append(outcome.seconds / size)
         self._outcomes[proposal.key] = outcome
