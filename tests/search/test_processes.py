@@ -79,6 +79,7 @@ class InFolder:
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InFolder:
     (tmp_path / "evaluates_for_tests.py").write_text(MODULE, encoding="utf-8")
+    (tmp_path / "torch.py").write_text("def set_num_threads(count): pass")  # it takes long to import
     monkeypatch.syspath_prepend(tmp_path)
     return InFolder(tmp_path)
 
