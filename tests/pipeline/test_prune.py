@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from attar.deployment.deploy import deploy
-from attar.errors import BadInput
+from attar.errors import BadInput, CorruptFile
 from attar.models.fresh import fresh
 from attar.models.model import Model, load_model, save_model
 from attar.network.cost import cost
@@ -32,6 +32,7 @@ from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.turns import Turns
 from attar.pruning.edit import Prune as PruneEdit
 from attar.quantization.edit import Quantize as QuantizeEdit
+from attar.records import to_text
 from attar.training.losses.features import HiddenMatch
 from attar.training.losses.outputs import HardLabels
 from attar.training.objective import Objective, Term
@@ -319,6 +320,19 @@ def test_of_and_rounds_are_for_a_loss_of_quality() -> None:
     with pytest.raises(ValueError, match="rounds is for quality_loss; leave it out where macs is the target"):
         step(to={"macs": "0.5x", "rounds": 3})
     assert step(to={"quality_loss": 0.003}).to.what == "latency"
+
+
+def test_what_a_killed_attempt_left_is_refused_where_it_is_something_else(
+    tools: Tools, model: Model, tmp_path: Path, timed: Callable[..., list[int]]
+) -> None:
+    timed()
+    (tmp_path / "costs.json").write_text(to_text({"times": {"{}": {"total": 1.0}}}), encoding="utf-8")
+    with pytest.raises(CorruptFile, match=r"costs\.json has no times of networks\. Delete .*costs\.json; it is"):
+        step(to={"latency": "0.7x"}).run(model, replace(tools, folder=tmp_path))
+    (tmp_path / "rounds" / "001").mkdir(parents=True)
+    (tmp_path / "rounds" / "001" / "round.json").write_text(to_text({"edits": []}), encoding="utf-8")
+    with pytest.raises(CorruptFile, match=r"round\.json is not the record of a round\. Delete the folder .*001\."):
+        step(to=by_quality("1%")).run(model, replace(tools, folder=tmp_path))
 
 
 def test_what_layers_can_lose_is_asked_of_the_network_before_the_step(tools: Tools, model: Model) -> None:

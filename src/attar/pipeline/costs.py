@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from attar.deployment.export import to_onnx
+from attar.errors import CorruptFile
 from attar.evidence.layer_timer import LayerTimer, time_network
 from attar.evidence.layer_times import LayerTimes
 from attar.network.copying import copied
@@ -149,7 +150,12 @@ class Measured:
         """Times of whole networks by what they keep, as an attempt of this step that was killed left them."""
         if self._file is None or not self._file.is_file():
             return {}
-        return dict(read_record(self._file, f"Delete {self._file}; it is measured again.")["times"])
+        remedy = f"Delete {self._file}; it is measured again."
+        try:
+            times = read_record(self._file, remedy)["times"]
+            return {str(key): asdict(NetworkTime(**one)) for key, one in times.items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CorruptFile(f"{self._file} has no times of networks. {remedy}") from error
 
     def _keep(self, known: Mapping[str, Any]) -> None:
         if self._file is not None:

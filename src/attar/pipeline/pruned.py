@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from attar.errors import CorruptFile
 from attar.network.copying import copied
 from attar.network.weights import load_weights, save_weights
 from attar.processes import barrier, broadcast, rank
@@ -136,6 +137,9 @@ class FinishedRounds:
                 _write(place, done)
             barrier()
             return done
+        names = {one.name for one in fields(Pruned)} - {"network"}
+        if record.keys() != names:
+            raise CorruptFile(f"{place / _RECORD} is not the record of a round. Delete the folder {place}.")
         edits = [Prune.from_json(one) for one in record.pop("edits")]
         network = copied(before)
         for edit in edits:
