@@ -105,7 +105,7 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
-    recipe, sparse = _blocks(ROOT / "docs/pruning.md", "toml")
+    recipe, longer, sparse = _blocks(ROOT / "docs/pruning.md", "toml")
     assert recipe == _blocks(ROOT / "README.md", "toml")[2]
     data = attar.load_data("digits", limit=200)
     np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
@@ -115,6 +115,8 @@ def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
     (folder / "mine.toml").write_text(recipe.replace("latency", "macs"), encoding="utf-8")
     run = attar.compress(attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "baseline=false"]))
     assert run.evidence["steps"]["student"].keys() == {"1-prune"}
+    (folder / "mine.toml").write_text(recipe.replace("student = ", "# ") + longer, encoding="utf-8")
+    assert attar.read_recipe("mine.toml").student.training.epochs == 30
     assert "Pruning" in (run.folder / "report.html").read_text(encoding="utf-8")
     steps = (
         tomllib.loads(sparse)["student"]["steps"] + tomllib.loads(_blocks(DISTILLER, "toml")[-1])["student"]["steps"]
@@ -123,7 +125,7 @@ def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
 
 
 def test_python_of_pruning_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = _blocks(ROOT / "docs/pruning.md", "python")
+    _, code = _blocks(ROOT / "docs/pruning.md", "python")
     exec(compile(code, "pruning.md", "exec"), {})
     assert "Conv2d(1, 4, kernel_size=(3, 3)" in capsys.readouterr().out
 

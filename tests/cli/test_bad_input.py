@@ -324,6 +324,16 @@ CASES: list[Case] = [
         lambda p: ["compress", (p.compress(), str(p.path / "recpe.toml"))[1]],
         ("recpe.toml", "Did you mean", "recipe.toml'?"),
     ),
+    (
+        "a key of a table that is complete",
+        lambda p: ["compress", p.file("x.toml", 'student = { start = "teacher" }\nstudent.training = { epochs = 9 }')],
+        ("adds to student outside of its braces", "inside of the braces", "as a table [student]"),
+    ),
+    (
+        "a study as recipe",
+        lambda p: ["compress", "papers/fisher-pruning-2018"],
+        ("a recipe, not a study; got 'papers/fisher-pruning-2018'", "Use attar study papers/fisher-pruning-2018"),
+    ),
     ("a folder that is not there", lambda p: ["compress", "no/such.toml"], ("There is no folder 'no'",)),
     ("a huge recipe", huge_recipe, ("1,000,001 bytes", "at most 1,000,000")),
     ("a deep recipe", lambda p: ["compress", p.file("x.toml", "a = " + "[" * 100_000)], ("nested this deep",)),

@@ -196,7 +196,7 @@ class FirstAlone(nn.Module):
 def test_a_rule_that_protects_nothing_and_a_network_without_groups_are_told(tools: Tools) -> None:
     with pytest.raises(BadInput, match="protect"):
         step(protect=["nothing.*"]).check(CONVNET, tools.dataset)
-    with pytest.raises(BadInput, match="nothing that can be pruned"):
+    with pytest.raises(BadInput, match=r"nothing that can be pruned .* Protect less, or leave the step out"):
         step(protect=["*"]).check(CONVNET, tools.dataset)
 
 
@@ -257,6 +257,13 @@ def test_the_plan_takes_much_at_first_and_ends_at_the_target() -> None:
     assert plan.steps == (10, 20, 30, 40)
     assert plan.costs == pytest.approx((20 + 80 * 0.75**3, 20 + 80 * 0.5**3, 20 + 80 * 0.25**3, 20.0))
     assert Plan.gradual(100.0, 20.0, last=3, every=10).steps == (3,)
+
+
+@pytest.mark.parametrize(("end", "again"), [(None, 10), (400, 10), (76, 6), (41, 1)])
+def test_what_goes_after_the_plan_leaves_time_to_make_up_for_it(end: int | None, again: int) -> None:
+    plan = Plan.gradual(100.0, 20.0, last=40, every=10, end=end)
+    assert plan.again == again
+    assert end is None or plan.times * plan.again <= max(plan.times, (end - 40) / 2)
 
 
 # -- a loss of quality as the target -----------------------------------------------------------------------------------

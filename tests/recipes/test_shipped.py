@@ -12,8 +12,8 @@ import torch
 
 from attar.data.fashion_mnist import CLASSES
 from attar.recipes.compress import compress
-from attar.recipes.read import STUDY, read, shipped
-from attar.recipes.study import read_study, studies, study
+from attar.recipes.read import STUDY, read, shipped, studies
+from attar.recipes.study import read_study, study
 
 FILES = sorted(Path(str(resources.files("attar"))).rglob("*.toml"))
 RECIPES = [path for path in FILES if path.name != STUDY]

@@ -314,6 +314,10 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
     assert thrice.student_steps == once.student_steps * 6 // 4
     assert "torch packed" in thrice.candidates
     assert "torch packed" not in once.candidates
+    assert once.steps == [], "a student that is distilled and no more needs no words"
+    line = next(one for one in str(thrice).splitlines() if one.startswith("steps"))
+    assert line.startswith('steps     distill; then quantize (weights.use = "uniform", weights.bits = 2')
+    assert line.endswith("); then distill"), "how it is trained is no part of what is done"
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -322,7 +326,7 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ([TWO_BITS], "steps must train the student; add a distill step"),
+        ([TWO_BITS], "add a distill step before them, or let it start as a network"),
         ([], "student.steps must have at least 1 entry; got []"),
         (
             [{"use": "quantise"}],

@@ -12,9 +12,9 @@ import tomli_w
 from pydantic import ValidationError
 
 from attar.errors import BadInput, CorruptFile
-from attar.recipes.read import read, shipped
+from attar.recipes.read import read, shipped, studies
 from attar.recipes.schema.study import Study
-from attar.recipes.study import read_study, studies, study
+from attar.recipes.study import read_study, study
 from attar.recipes.study_tables import tables_of
 from attar.tasks.known import TASKS
 from attar.training import fit as training

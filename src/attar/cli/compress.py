@@ -87,6 +87,9 @@ WorkersOption = Annotated[
         "each core.",
     ),
 ]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
+]
 
 
 def compress(
@@ -102,9 +105,7 @@ def compress(
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
     workers: WorkersOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON instead of a table.")] = False,
 ) -> int:
     """Distill a teacher into a small student, deploy it, measure it, and write the report.

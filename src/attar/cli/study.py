@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.compress import AllowOption, DeviceOption, SetOption, WorkersOption
+from attar.cli.compress import AllowOption, DeviceOption, DryRunOption, SetOption, WorkersOption
 
 
 def study(
@@ -27,6 +27,7 @@ def study(
     allow: AllowOption = None,
     device: DeviceOption = "cpu",
     workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
 ) -> int:
     """Do the runs and sweeps of a study and draw them on one page, with the figures of the paper beside ours.
 
@@ -37,7 +38,8 @@ def study(
     """
     from attar.cli.outcome import code
     from attar.cli.progress import errors, progress_bar
-    from attar.recipes.study import read_study, studies
+    from attar.recipes.read import studies
+    from attar.recipes.study import plans, read_study
     from attar.recipes.study import study as do
 
     if name is None:
@@ -45,6 +47,15 @@ def study(
         width = max(map(len, ready))
         for one in ready:
             print(f"{one:<{width}}  {read_study(one).title}")
+        return 0
+    if dry_run:
+        asked = read_study(name)
+        for planned in plans(
+            asked, out, changes=changes or [], only=only or [], allow=allow or [], device=device, progress=progress_bar
+        ):
+            print(f"{planned}\n")
+        sweeps = f"{len(asked.sweeps) or 'no'} sweep{'' if len(asked.sweeps) == 1 else 's'}"
+        print(f"{sweeps} besides, in none of these figures")
         return 0
     typed = sys.argv and Path(sys.argv[0]).stem == "attar"
     command = shlex.join(["attar", *sys.argv[1:]]) if typed else f"attar study {name}"

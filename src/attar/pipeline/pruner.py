@@ -113,16 +113,18 @@ class Plan:
     times: int = 3
 
     @classmethod
-    def gradual(cls, full: float, target: float, *, last: int, every: int) -> Plan:
+    def gradual(cls, full: float, target: float, *, last: int, every: int, end: int | None = None) -> Plan:
         """Much at first, little at last: what is left above the target falls with the third power of time.
 
-        This is the schedule of automated gradual pruning (AGP).
+        This is the schedule of automated gradual pruning (AGP). Where more has to go after it, that is within the
+        first half of the steps that are left, so that there are some to make up for it.
 
         Args:
             full: The cost of the whole network.
             target: The cost to come down to.
             last: The step of the last removal.
             every: Steps from one removal to the next.
+            end: The last step of the training; None if nothing goes after ``last``.
 
         References:
             Zhu, Gupta, *To prune, or not to prune*, 2017, equation 1. arXiv:1710.01878
@@ -130,7 +132,8 @@ class Plan:
         count = max(1, last // every)
         steps = tuple(max(1, last - every * (count - 1 - place)) for place in range(count))
         costs = tuple(target + (full - target) * (1 - (place + 1) / count) ** 3 for place in range(count))
-        return cls(steps=steps, costs=costs, again=every)
+        again = every if end is None else max(1, min(every, (end - last) // (2 * cls.times)))
+        return cls(steps=steps, costs=costs, again=again)
 
 
 _SMALL = 0.05
@@ -241,7 +244,8 @@ class Pruner(Callback):
                 "units": sum(map(len, removed.values())),
             }
         )
-        log.info("step %d: %s units less, cost %.6g", state.step, self.course[-1]["units"], chosen["cost"])
+        units = self.course[-1]["units"]
+        log.info("step %d: %d units less, %.3gx of the cost is left", state.step, units, chosen["share"])
         if removed:
             state.rebuild(edit.apply)
         else:
@@ -298,7 +302,8 @@ class Pruner(Callback):
         emptied = [group.name for group in self.groups.groups if group.name in self.emptied]
         chosen = self.select(worth, Remaining(self.costs.cost, self.kept), goal, emptied=emptied)
         removed = {name: list(units) for name, units in chosen.removed.items() if units}
-        return {"removed": removed, "cost": chosen.cost, "loss_rise": chosen.loss_rise}
+        share = chosen.cost / self.costs.cost.total({})
+        return {"removed": removed, "cost": chosen.cost, "share": share, "loss_rise": chosen.loss_rise}
 
     def _judge(self, state: TrainState) -> None:
         """Begin to judge the units that are left, where any are to go."""

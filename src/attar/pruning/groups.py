@@ -252,7 +252,7 @@ def _reason(
             return (
                 f"it is protected by the rule {protected[name]!r}"
                 if len(names) == 1
-                else (f"it goes with {name!r}, which is protected by the rule {protected[name]!r}")
+                else f"what goes together stays together, and {name!r} is protected by the rule {protected[name]!r}"
             )
     for _, influence in acting:
         for name in influence.opaque:

@@ -77,6 +77,10 @@ def named_after(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "recipe"
 
 
+_COMPLETE = re.compile(r"^Cannot mutate immutable namespace \((.*)\) \(at .*\)$")
+"""What the parser says of a key of a table in braces that stands outside of them."""
+
+
 def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compress") -> None:
     """See that a file may be a recipe.
 
@@ -137,6 +141,12 @@ def parsed(file: Path) -> dict[str, Any]:
     except ValueError as error:  # of which those of the parser and of the decoder are
         if DIGITS in str(error):
             raise BadInput(f"{file} has a {DIGITS_RULE}. Shorten it.") from error
+        if found := _COMPLETE.search(str(error)):
+            keys = ".".join(re.findall(r"'([^']*)'", found[1]))
+            raise BadInput(
+                f"{file} adds to {keys} outside of its braces, and what stands in braces is complete in TOML. Write it "
+                f"inside of the braces, or the braces as a table [{keys}]."
+            ) from error
         raise BadInput(f"{file} must be a TOML file; {error}. Correct that place.") from error
 
 

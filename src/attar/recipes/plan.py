@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from attar.formatting import count, grouped, seconds, size
 from attar.network.cost import cost
 from attar.network.defaults import with_library_defaults
 from attar.pipeline.nodes import Nodes
+from attar.pipeline.step import Step
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
 from attar.recipes.context import Context, data_of, with_threads
@@ -38,6 +40,9 @@ from attar.training.progress import Progress, silent
 _SHOWN = 40
 """Columns of a table that are listed, at most."""
 
+_OMITTED = {"use", "training", "objective"}
+"""What a line of steps leaves out: it says what is done, and other lines say how long that takes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -51,8 +56,8 @@ class Plan:
         teacher_macs: Multiply-adds of the whole teacher for one example; None for anything but networks.
         teacher_steps: Optimizer steps to train the teacher; 0 if it is given.
         specialist_steps: Optimizer steps to train its specialists, about; 0 if it has none.
-        student_parameters: Parameters of the student.
-        student_macs: Its multiply-adds for one example.
+        student_parameters: Parameters of the student, before its steps.
+        student_macs: Its multiply-adds for one example, before its steps.
         student_steps: Optimizer steps for all students and baselines.
         labels: Examples that the teacher labels, views counted; 0 where it is asked live.
         targets_bytes: About how large the stored targets become.
@@ -68,6 +73,7 @@ class Plan:
         default_student: What was picked for a recipe that names no network for its student; empty for others.
         search: What is looked for, how, and what that takes; empty where the recipe names its student. What is said of
             the student is then about one from the middle of what is looked for.
+        steps: What is done to the student, in words; empty where it is distilled and no more.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Plan:
     teacher_origin: str = ""
     default_student: str = ""
     search: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -101,11 +108,11 @@ class Plan:
     def __str__(self) -> str:
         student = f"{count(self.student_parameters)} parameters, {count(self.student_macs)} multiply-adds"
         macs = "unknown multiply-adds" if self.teacher_macs is None else f"{count(self.teacher_macs)} multiply-adds"
-        fewer = (
-            ""
-            if self.teacher_macs is None or not self.student_macs
-            else f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
-        )
+        fewer = ""
+        if self.teacher_macs == self.student_macs:
+            fewer = ", as many as the teacher's"
+        elif self.teacher_macs is not None and self.student_macs:
+            fewer = f", {self.teacher_macs / self.student_macs:.1f}x fewer than the teacher's"
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
         trained = f"; {grouped(self.teacher_steps)} steps of training{specialists}" if self.teacher_steps else ""
         label = "" if self.default_student or self.search else "student"
@@ -121,6 +128,7 @@ class Plan:
                 *_under("search", self.search),
                 *_under("student", ["one such student" if self.search else self.default_student]),
                 f"{label:<10}{student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
+                *([f"steps     {'; then '.join(self.steps)}"] if self.steps else []),
                 f"deploy    {', '.join(self.candidates)}",
                 f"budget    {self.budget}",
                 f"takes     {self._time()}; about {size(self.disk_bytes)} on disk",
@@ -238,10 +246,31 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         teacher_origin=_origin(recipe.teacher),
         default_student="" if default is None else str(default),
         search=lines,
+        steps=_steps(recipe.student.all_steps),
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),
     )
+
+
+def _steps(steps: Sequence[Step]) -> list[str]:
+    """What is done to the student, with what the recipe says of it; nothing where it is distilled and no more."""
+    if [step.use for step in steps] == ["distill"]:
+        return []
+    given = [step.model_dump(mode="json", exclude_unset=True, exclude=_OMITTED) for step in steps]
+    return [
+        f"{step.use} ({settings})" if (settings := ", ".join(_settings(values))) else step.use
+        for step, values in zip(steps, given, strict=True)
+    ]
+
+
+def _settings(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Settings as a recipe has them, each with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def _budget(recipe: Recipe, dataset: Dataset, macs: int | None, parameters: int) -> str:
@@ -268,7 +297,8 @@ def _left_out(recipe: Recipe, deployed: Sequence[str]) -> list[str]:
         chosen = synthesis.method == "munge" and (synthesis.p is None or synthesis.s is None)
         found.append(f"synthesis{' with short trainings that choose p and s' if chosen else ''}")
     int8 = any("int8" in name for name in deployed)
-    return [*found, f"export{' and int8 calibration' if int8 else ''} of {len(deployed)} candidates, and their memory"]
+    of_them = "1 candidate, and its memory" if len(deployed) == 1 else f"{len(deployed)} candidates, and their memory"
+    return [*found, f"export{' and int8 calibration' if int8 else ''} of {of_them}"]
 
 
 def _training_seconds(

@@ -42,6 +42,12 @@ def shipped() -> dict[str, Path]:
     return {str(path.relative_to(root).with_suffix("")): path for path in files}
 
 
+def studies() -> dict[str, Path]:
+    """The studies that come with Attar: name to file."""
+    root = Path(str(resources.files("attar.recipes")))
+    return {str(path.parent.relative_to(root)): path for path in sorted(root.rglob(STUDY))}
+
+
 def recipe_of(given: Recipe | Mapping[str, Any] | str | Path, allow: Sequence[str] = ()) -> Recipe:
     """A recipe, whichever way it is given: itself, as a document, as a file, or by the name of a shipped one.
 
@@ -102,6 +108,8 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
     if not file.is_file() and str(path) in ready:
         file = ready[str(path)]
     else:
+        if not file.is_file() and str(path) in studies():
+            raise must("RECIPE", "attar compress", "a recipe, not a study", str(path), f"Use attar study {path}")
         check_recipe_file(file, ready)
         trust = Trust(file.parent.resolve(), trust.packages)
     document = parsed(file)

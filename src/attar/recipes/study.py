@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,10 @@ from attar.recipes.compress import compress
 from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
-from attar.recipes.read import STUDY, read
+from attar.recipes.plan import Plan, plan
+from attar.recipes.read import read, studies
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.study import PointSection, SeriesSection, Study, SweepSection
+from attar.recipes.schema.study import PointSection, RunSection, SeriesSection, Study, SweepSection
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.study_tables import at, figure, tables_of
@@ -58,12 +58,6 @@ class Studied:
         return self.folder / "study.html"
 
 
-def studies() -> dict[str, Path]:
-    """The studies that come with Attar: name to file."""
-    root = Path(str(resources.files("attar.recipes")))
-    return {str(path.parent.relative_to(root)): path for path in sorted(root.rglob(STUDY))}
-
-
 def read_study(path: str | Path) -> Study:
     """Read a study from a file, or a shipped one by its name.
 
@@ -86,6 +80,53 @@ def read_study(path: str | Path) -> Study:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the study"
         raise BadInput(f"{path}: {key} {rule_of(first)}. Correct that place.") from error
+
+
+def _checked(
+    asked: Study, out: Path | str | None, changes: Sequence[str], only: Sequence[str], allow: Sequence[str]
+) -> tuple[Path, list[RunSection], dict[str, Recipe]]:
+    """Where a study goes, the runs of it that are wanted, and their recipes, all of them read."""
+    names = [run.name for run in asked.runs]
+    for name in only:
+        if name not in names:
+            raise must("--only", "attar study", "runs of the study", name, near(name, names))
+    runs = [run for run in asked.runs if not only or run.name in only]
+    recipes = {run.name: read(run.recipe, [*run.changes, *changes], allow=allow) for run in runs}
+    for sweep in asked.sweeps:  # a typing error shows before hours of training
+        _points(sweep, changes, allow)
+    return Path(out) if out is not None else Path("runs") / asked.name, runs, recipes
+
+
+@with_library_defaults
+def plans(
+    asked: Study,
+    out: Path | str | None = None,
+    *,
+    changes: Sequence[str] = (),
+    only: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> list[Plan]:
+    """Check every run of a study down to its data and networks, and say what it would do; nothing is trained.
+
+    What runs have in common, such as a teacher, is made once and is in the plan of each. Sweeps are read, and are in no
+    plan.
+
+    Args:
+        asked: The study.
+        out: The folder that it would go to.
+        changes: ``dotted.key=value`` each, as for `study`.
+        only: Names of runs; the others are left out. All if empty.
+        allow: Packages whose functions its recipes may name.
+        device: Where networks would be trained.
+        progress: Shown while data are downloaded.
+
+    Raises:
+        BadInput: If anything that the study names breaks a rule.
+    """
+    folder, runs, recipes = _checked(asked, out, changes, only, allow)
+    return [plan(recipes[run.name], folder / "runs" / run.name, device=device, progress=progress) for run in runs]
 
 
 @with_library_defaults
@@ -119,16 +160,8 @@ def study(
     Raises:
         BadInput: If anything that the study names breaks a rule.
     """
-    names = [run.name for run in asked.runs]
-    for name in only:
-        if name not in names:
-            raise must("--only", "attar study", "runs of the study", name, near(name, names))
     start = time.perf_counter()
-    folder = Path(out) if out is not None else Path("runs") / asked.name
-    runs = [run for run in asked.runs if not only or run.name in only]
-    recipes = {run.name: read(run.recipe, [*run.changes, *changes], allow=allow) for run in runs}
-    for sweep in asked.sweeps:  # a typing error shows before hours of training
-        _points(sweep, changes, allow)
+    folder, runs, recipes = _checked(asked, out, changes, only, allow)
     changed = [f"Changed for this page: {', '.join(changes)}."] if changes else []
     found: dict[str, Any] = {
         "name": asked.name,

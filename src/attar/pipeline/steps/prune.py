@@ -166,7 +166,8 @@ class Prune(TrainingStep):
             "score_before": score,
             "prune": self._facts(before, pruned, rounds, score, tools),
         }
-        log.info("%s: %s of %s left", tools.title, facts["prune"]["cost"], facts["prune"]["full"])
+        left, full = (shown_cost(self.to.what, facts["prune"][name]) for name in ("cost", "full"))
+        log.info("%s: %s of %s left", tools.title, left, full)
         as_it_was = self.to.quality_loss is not None and not pruned.edits
         module = copied(model.module) if as_it_was else pruned.network
         return Result(replace(model, module=module, spec=spec, history=[*model.history, *history]), facts, history)
@@ -205,9 +206,8 @@ class Prune(TrainingStep):
         groups = without_changes_of(find_groups(network, examples, self.protect), network, examples, read)
         if not groups.groups:
             reasons = "; ".join(f"{layer}: {reason}" for layer, reason in groups.untouched.items())
-            raise BadInput(
-                f"The network has nothing that can be pruned ({reasons or 'it has no layers'}). Leave the step out."
-            )
+            remedy = "Protect less, or leave the step out" if self.protect else "Leave the step out"
+            raise BadInput(f"The network has nothing that can be pruned ({reasons or 'it has no layers'}). {remedy}.")
         return groups
 
     def _judged(self, network: nn.Module, groups: Groups, dataset: Dataset) -> None:
@@ -272,13 +272,14 @@ class Prune(TrainingStep):
         network, groups, kept = before.network, before.groups, dict[str, int]()
         if at_first is not None:
             network, groups, kept = at_first.network, at_first.left(groups), before.kept(at_first)
-        last = max(1, int(self.until * self.steps_per_epoch(tools) * self.settings.epochs))
+        end = self.steps_per_epoch(tools) * self.settings.epochs
+        last = max(1, int(self.until * end))
         pruner = Pruner(
             groups,
             IMPORTANCE[self.importance],
             before.costs,
             knapsack if self.select == "knapsack" else partial(greedy, beta=self.beta),
-            Plan.gradual(before.costs.total(kept), target, last=last, every=self.every),
+            Plan.gradual(before.costs.total(kept), target, last=last, every=self.every, end=end),
             before=kept,
             emptied=before.emptied,
             seed=tools.run_seed,
