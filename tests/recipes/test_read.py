@@ -171,7 +171,7 @@ def test_keys_inside_training_and_terms_are_named_too() -> None:
 
 
 def test_several_mistakes_are_counted() -> None:
-    with pytest.raises(BadInput, match=r"\(2 more like this\.\)"):
+    with pytest.raises(BadInput, match=r"\(1 more like this\.\)"):
         from_document({"name": "x"})
 
 

@@ -309,7 +309,7 @@ def _step(table: Mapping[str, Any]) -> Step:
         return _STEP.validate_python(dict(table))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][1:])
+        key = ".".join(str(key) for key in first["loc"][1:])
         if first["type"].startswith("union_tag"):
             raise must("use", _OF, "one of the steps", table.get("use"), near(str(table.get("use")), STEPS)) from error
         if first["type"] == "extra_forbidden":

@@ -53,7 +53,7 @@ class _Over:
     lives: bool
 
 
-_Heard = tuple[Worker, _Ready | _Steps | _Over]
+_News = tuple[Worker, _Ready | _Steps | _Over]
 
 
 class Processes:
@@ -77,7 +77,7 @@ class Processes:
         self._idle: list[Worker] = []
         self._running: dict[Worker, _Running] = {}
         self._stillborn = 0
-        self._heard: queue.SimpleQueue[_Heard] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
 
     def __enter__(self) -> Processes:
         """Begin to start them: they need some seconds, in which this process may do something else."""
@@ -92,7 +92,7 @@ class Processes:
         for worker in [*self._starting, *self._idle, *self._running]:
             worker.end()
         self._starting, self._idle, self._running = [], [], {}
-        self._heard = queue.SimpleQueue()  # to those that speak of a process that was ended, nobody listens
+        self._news = queue.SimpleQueue()  # to those that speak of a process that was ended, nobody listens
 
     def do(self, work: Work) -> None:
         """Take what there is, as long as there is something, and be done with all of it in the end.
@@ -104,7 +104,7 @@ class Processes:
             while self._running or work.waits():
                 self._give(work)
                 if self._running or self._starting:
-                    self._listen(work)
+                    self._follow(work)
         except BaseException:
             self.close()
             raise
@@ -136,13 +136,13 @@ class Processes:
 
     def _aside(self, function: Callable[..., None], *arguments: object) -> None:
         """What waits for a worker, in a thread of its own."""
-        threading.Thread(target=function, args=(*arguments, self._heard), daemon=True).start()
+        threading.Thread(target=function, args=(*arguments, self._news), daemon=True).start()
 
-    def _listen(self, work: Work) -> None:
+    def _follow(self, work: Work) -> None:
         """Hear of one worker, or end those whose time is over."""
         soonest = min((one.end for one in self._running.values() if not one.too_long), default=math.inf)
         try:
-            worker, heard = self._heard.get(timeout=min(max(0.0, soonest - self._clock()), 3600.0))
+            worker, news = self._news.get(timeout=min(max(0.0, soonest - self._clock()), 3600.0))
         except queue.Empty:
             for worker, running in self._running.items():
                 if not running.too_long and running.end <= self._clock():
@@ -150,20 +150,20 @@ class Processes:
                     worker.kill()  # of which its thread will tell
             return
         if worker in self._starting:
-            self._hear_of_new(worker, heard)
-        elif isinstance(heard, _Steps):
-            work.advance(self._running[worker].assignment, heard.count)
-        elif isinstance(heard, _Over):
+            self._welcome(worker, news)
+        elif isinstance(news, _Steps):
+            work.advance(self._running[worker].assignment, news.count)
+        elif isinstance(news, _Over):
             running = self._running.pop(worker)
-            if heard.lives:
+            if news.lives:
                 self._idle.append(worker)
             else:
                 worker.end()
-            work.over(running.assignment, TOO_LONG if running.too_long else heard.why)
+            work.over(running.assignment, TOO_LONG if running.too_long else news.why)
 
-    def _hear_of_new(self, worker: Worker, heard: _Ready | _Steps | _Over) -> None:
+    def _welcome(self, worker: Worker, news: _Ready | _Steps | _Over) -> None:
         self._starting.remove(worker)
-        if isinstance(heard, _Ready):
+        if isinstance(news, _Ready):
             self._idle.append(worker)
             self._stillborn = 0
             return
@@ -175,22 +175,22 @@ class Processes:
             )
 
 
-def _begin(worker: Worker, heard: queue.SimpleQueue[_Heard]) -> None:
+def _begin(worker: Worker, news: queue.SimpleQueue[_News]) -> None:
     """Tell when a worker can be asked."""
     try:
         worker.ready()
-        heard.put((worker, _Ready()))
+        news.put((worker, _Ready()))
     except Exception as error:
         log.info("a worker did not begin: %s: %s", type(error).__name__, error)
         worker.kill()
-        heard.put((worker, _Over(None, lives=False)))
+        news.put((worker, _Over(None, lives=False)))
 
 
-def _do(worker: Worker, job: Job, heard: queue.SimpleQueue[_Heard]) -> None:
+def _do(worker: Worker, job: Job, news: queue.SimpleQueue[_News]) -> None:
     """Have a worker do a job, and tell of it; a worker that makes no sense is ended."""
     lives = False
     try:
-        raised = worker.do(job, lambda steps: heard.put((worker, _Steps(steps))))
+        raised = worker.do(job, lambda steps: news.put((worker, _Steps(steps))))
         why, lives = None if raised is None else f"its process raised {raised}", True
     except (WorkerEnded, OSError):
         why = "the process that worked on it ended"
@@ -200,4 +200,4 @@ def _do(worker: Worker, job: Job, heard: queue.SimpleQueue[_Heard]) -> None:
         worker.kill()
     if why is not None:
         log.info("a worker did not finish %s: %s", job.name, why)
-    heard.put((worker, _Over(why, lives)))
+    news.put((worker, _Over(why, lives)))

@@ -58,14 +58,14 @@ class Shown:
         done = [*self._trials, *now]
         open_ = len(self._batch) - len(now)
         left = open_ if self._proposals is None else self._proposals - len(done)
-        parts = [f"{len(done)} done", f"{left} left"]
+        words = [f"{len(done)} done", f"{left} left"]
         best = self._goal.best(done)
         if best is not None and best.score is not None:
             where = "beyond" if self._goal.beyond(best.figures) else "within"
-            parts.append(f"best {self._goal.score.level(best.score)} {where} the budget")
+            words.append(f"best {self._goal.score.level(best.score)} {where} the budget")
         if self._time.seconds < math.inf:
-            parts.append(f"{formatting.seconds(max(0.0, self._time.left))} left")
-        return f"{self._title}: {', '.join(parts)}"
+            words.append(f"{formatting.seconds(max(0.0, self._time.left))} left")
+        return f"{self._title}: {', '.join(words)}"
 
     def _retitle(self) -> None:
         if isinstance(self._bar, Retitled):

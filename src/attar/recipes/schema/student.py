@@ -90,7 +90,7 @@ class StudentSection(Section):
             table = {"network": _size(table, "a table", f'student.network = {{ use = "{table[:60]}" }}')}
         section = handler(table)
         if isinstance(section.network, str) and isinstance(table, Mapping):
-            section._given = {key: _plain(table[key]) for key in _OF_TRAINING if key in table}
+            section._given = {key: _as_in_a_file(table[key]) for key in _OF_TRAINING if key in table}
         return section
 
     @model_serializer(mode="wrap")
@@ -169,7 +169,7 @@ _OF_TRAINING = ("training", "steps")
 """Keys of which a default student has what is given, and the rest when the data are known."""
 
 
-def _plain(given: Any) -> Any:
+def _as_in_a_file(given: Any) -> Any:
     """What is given as a file has it."""
     if isinstance(given, Training):
         return training_table(given)
