@@ -1,0 +1,150 @@
+"""One proposal on a few digits: measured, refused, trained, scored, found again; and whole searches of such."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_search
+import torch
+from tiny_search import GOAL, evaluator, perceptron, told
+
+from attar import interpreter
+from attar.budget import Limit
+from attar.models.fresh import fresh
+from attar.network.copying import copied
+from attar.network.spec import Spec
+from attar.search.evaluate import Evaluator, begin_with_, lasting
+from attar.search.proposal import Proposal
+from attar.training.settings import Training
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    return evaluator(tmp_path_factory.mktemp("evaluated"))
+
+
+class Counted:
+    """A progress that counts optimizer steps."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        def advance(count: int) -> None:
+            self.steps += count
+
+        yield advance
+
+
+def test_it_is_measured_trained_scored_and_found_again(ready: Evaluator) -> None:
+    progress, proposal = Counted(), perceptron(8)
+    assert ready.found(proposal) is None
+    outcome = ready(proposal, progress)
+    assert outcome.state == "trained" and not outcome.reason and outcome.seconds > 0
+    parameters = 64 * 8 + 8 + 8 * 10 + 10
+    assert outcome.figures["parameters"] == parameters and outcome.figures["macs"] == 64 * 8 + 8 * 10
+    assert 4 * parameters < outcome.figures["bytes"] < 4 * parameters + 2000
+    assert 0 < outcome.figures["latency"] < 100 and 0.2 < outcome.figures["score"] <= 1
+    assert outcome.figures["quality_loss"] == pytest.approx(0.97 - outcome.figures["score"])
+    assert progress.steps == ready.size(proposal) == 5 * 10
+    assert ready(proposal, progress) == outcome == ready.found(proposal) and progress.steps == 50
+
+
+def test_what_is_beyond_the_budget_is_never_trained(ready: Evaluator) -> None:
+    progress, proposal = Counted(), perceptron(400)
+    outcome = ready(proposal, progress)
+    assert outcome.state == "over_budget" and progress.steps == 0 and outcome.score is None
+    reason = outcome.reason.replace("\N{NO-BREAK SPACE}", " ")
+    assert reason.startswith("Not trained: 120 kB on disk, 100 kB over the 20 kB that were asked for")
+    assert "latency" not in outcome.figures  # nobody waits for a time that changes nothing
+
+
+def test_what_is_counted_is_judged_before_anything_is_written(tmp_path: Path) -> None:
+    goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("macs", 1000)))
+    outcome = evaluator(tmp_path, goal=goal)(perceptron(400))
+    assert outcome.state == "over_budget" and outcome.figures.keys() == {"parameters", "macs"}
+    assert "multiply-adds" in outcome.reason
+
+
+def test_a_time_beyond_the_budget_is_enough(tmp_path: Path) -> None:
+    goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("latency", "1 ns")))
+    outcome = evaluator(tmp_path, goal=goal)(perceptron(8))
+    assert outcome.state == "over_budget" and "over the 1 ns that was asked for" in outcome.reason.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+
+
+def test_what_it_raises_is_what_comes_of_it(ready: Evaluator) -> None:
+    no_width = ready(perceptron(-1))
+    assert no_width.state == "failed" and "hidden" in no_width.reason
+    no_start = ready(perceptron(8, start="0123456789abcdef"))
+    assert no_start.reason == ("It is to begin with the weights of proposal 0123456789abcdef, which was not trained.")
+    no_teacher = ready(perceptron(8, start="teacher"))
+    assert no_teacher.state == "failed" and "the teacher is no network" in no_teacher.reason
+    no_key = ready(perceptron(8, steps=[{"use": "quantize", "weights": {"use": "uniform"}, "bits": 4}]))
+    assert no_key.reason == "A step of a proposal has the unknown key 'bits'. Leave it out."
+    no_step = ready(perceptron(8, steps=[{"use": "quantise"}]))
+    assert no_step.reason == (
+        "use of a step of a proposal must be one of the steps; got 'quantise'. Did you mean 'quantize'?"
+    )
+    own = replace(ready, allow=("attar", "tiny_search"))(Proposal(spec=Spec("tiny_search:broken")))
+    assert own.state == "failed" and "on purpose" in own.reason
+    assert ready.found(perceptron(-1)) == no_width
+
+
+def test_low_bits_are_measured_as_the_files_that_would_ship(ready: Evaluator) -> None:
+    quantize = {"use": "quantize", "weights": {"use": "uniform", "bits": 4}}
+    outcome = ready(perceptron(8, steps=[quantize]))
+    assert outcome.state == "trained"
+    assert outcome.figures["bytes"] < 0.5 * ready(perceptron(8)).figures["bytes"]
+
+
+def test_a_runtime_that_ships(tmp_path: Path) -> None:
+    outcome = evaluator(tmp_path, runtimes=("onnxruntime",))(perceptron(8))
+    assert outcome.state == "trained" and 0 < outcome.figures["latency"] < 10
+
+
+def test_it_begins_with_the_weights_of_another_as_far_as_they_fit(ready: Evaluator) -> None:
+    parent = ready(perceptron(8))
+    child = ready(perceptron(8, start=perceptron(8).key))
+    assert child.figures["score"] > parent.figures["score"] - 0.05 and child != parent
+    own, other = (fresh(Spec(tiny_search.MLP, {"inputs": 6, "classes": 3, "hidden": [w]}), w).module for w in (4, 5))
+    begun = begin_with_(copied(own), other, torch.rand(4, 6))
+    rows = {tuple(row.tolist()) for row in other[1].weight}
+    assert all(tuple(row.tolist()) in rows for row in begun[1].weight)  # of its five units the largest four
+
+
+def test_settings_for_other_epochs_keep_their_proportions() -> None:
+    training = Training(epochs=100, warmup_epochs=10, schedule="multistep", milestones=(50, 75), patience=7)
+    half = lasting(training, 50)
+    assert (half.epochs, half.warmup_epochs, half.milestones, half.patience) == (50, 5.0, (25, 38), 7)
+    assert lasting(training, 1).milestones == (1,)
+
+
+def test_workers_come_to_the_same_trials_as_one_process(tmp_path: Path) -> None:
+    alone = tiny_search.run(tmp_path / "alone")
+    assert [one.state for one in alone.trials] == ["trained", "over_budget", "failed", "trained", "trained", "trained"]
+    assert told(tiny_search.run(tmp_path / "two", workers=2)) == told(alone)
+    assert tiny_search.run(tmp_path / "two").trials == tiny_search.run(tmp_path / "two").trials  # found, all of them
+
+
+def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path) -> None:
+    folder, script = tmp_path / "killed", Path(tiny_search.__file__)
+    environment = interpreter.environment()
+    ended = subprocess.run([sys.executable, str(script), str(folder), "175"], env=environment, capture_output=True)
+    assert ended.returncode == -9, ended.stderr.decode()[-2000:]
+    outcomes = sorted(folder.glob("nodes/search/*/outcome-*/node.json"))
+    trained = sorted(folder.glob("nodes/search/*/model.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in (*outcomes, *trained)}
+    assert len(outcomes) == 3 and len(trained) == 1  # of the fourth, half of the training
+    went_on = tiny_search.run(folder)
+    assert told(went_on) == told(tiny_search.run(tmp_path / "whole"))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(folder.glob("nodes/search/*/model.safetensors"))) == 4  # each once
