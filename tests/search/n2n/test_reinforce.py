@@ -156,7 +156,7 @@ def test_baselines_worked_out_by_hand(baseline: Any, expected: list[float]) -> N
 def test_a_rollout_alone_teaches_nothing_where_it_is_held_against_others() -> None:
     policy = _policy("removal")
     before = [weights.clone() for weights in policy.parameters()]
-    _learn(Learner(policy, Reinforce()), [[5.0]])
+    _learn(Learner(policy, Reinforce(baseline="others")), [[5.0]])
     assert all(torch.equal(one, now) for one, now in zip(before, policy.parameters(), strict=True))
 
 
@@ -235,10 +235,13 @@ def test_the_same_seed_learns_the_same_on_any_number_of_threads() -> None:
     ("settings", "message"),
     [
         ({"rollouts": 0}, "rollouts of N2N must be at least 1; got 0"),
-        ({"rollouts": 1}, "rollouts of N2N must be at least 2 for the baseline 'others'; got 1"),
+        ({"rollouts": 1, "baseline": "others"}, "rollouts of N2N must be at least 2 for the baseline 'others'; got 1"),
         ({"learning_rate": 0.0}, "learning_rate of N2N must be greater than 0; got 0.0"),
         ({"entropy": -1.0}, "entropy of N2N must be at least 0; got -1.0"),
-        ({"credit": "mean"}, "credit of N2N must be 'own' with the baseline 'others', which would cancel it"),
+        (
+            {"credit": "mean", "baseline": "others"},
+            "credit of N2N must be 'own' with the baseline 'others', which would cancel it",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: Any, message: str) -> None:

@@ -15,6 +15,9 @@ from attar.search.n2n.policy import Evaluated, Policy
 Baseline = Literal["others", "moving", "running", "critic", "none"]
 """What is taken from a reward, see `Reinforce`."""
 
+Credit = Literal["own", "mean"]
+"""Whose reward counts for a rollout, see `Reinforce`."""
+
 _MEMORY = 0.9
 """Of the moving average, at each update."""
 
@@ -52,8 +55,8 @@ class Reinforce:
 
     rollouts: int = 5
     learning_rate: float = 0.003
-    baseline: Baseline = "others"
-    credit: Literal["own", "mean"] = "own"
+    baseline: Baseline = "moving"
+    credit: Credit = "own"
     entropy: float = 0.0
     step_per_rollout: bool = False
 
@@ -65,7 +68,7 @@ class Reinforce:
         if not self.entropy >= 0:
             raise must("entropy", "N2N", "at least 0", self.entropy, "Use 0 for no bonus")
         if self.baseline == "others" and self.rollouts < 2:
-            raise must("rollouts", "N2N", "at least 2 for the baseline 'others'", 1, "Use baseline = 'moving'")
+            raise must("rollouts", "N2N", "at least 2 for the baseline 'others'", 1, "Use 'moving'")
         if self.baseline == "others" and self.credit == "mean":
             remedy = "Use credit = 'own', or another baseline"
             raise must("credit", "N2N", "'own' with the baseline 'others', which would cancel it", "mean", remedy)

@@ -15,6 +15,7 @@ from attar.search.strategies.evolutionary import Evolutionary
 from attar.search.strategies.given import Given
 from attar.search.strategies.grid import Grid
 from attar.search.strategies.halving import Halving
+from attar.search.strategies.n2n import N2N
 from attar.search.strategies.random import Random
 from attar.search.strategies.tpe import TPE
 from attar.search.strategy import Strategy
@@ -41,6 +42,7 @@ STRATEGIES: Mapping[str, Known] = MappingProxyType(
         "halving": Known(Halving, "Begins many short trainings and goes on with the best; for spaces that are large."),
         "tpe": Known(TPE, "Learns from each trial where good ones are; for trainings that are dear."),
         "evolutionary": Known(Evolutionary, "Changes and crosses the best so far; for long searches."),
+        "n2n": Known(N2N, "Removes layers of the teacher's own network, then shrinks the others, by learned policies."),
     }
 )
 """Every strategy, by the name that ``use`` gives."""
@@ -51,8 +53,9 @@ def strategy_of(table: Any, known: Mapping[str, Any], of: str = "search") -> Str
 
     Args:
         table: A mapping with ``use``, a name of `STRATEGIES`, and settings.
-        known: What no table holds, by the name of the field: the ``space``, the ``goal``, ``proposals``. A strategy
-            takes what it has use for. A setting among them, such as the ``seed``, gives way to that of the table.
+        known: What no table holds, by the name of the field: the ``space``, the ``goal``, ``proposals``, and N2N's
+            ``layers``, ``teacher`` and ``reward``. A strategy takes what it has use for. A setting among them, such as
+            the ``seed``, gives way to that of the table.
         of: What errors call the place of the table.
 
     Raises:
@@ -63,7 +66,7 @@ def strategy_of(table: Any, known: Mapping[str, Any], of: str = "search") -> Str
         raise must("use", of, "a known strategy", use, near(str(use), STRATEGIES))
     kind = STRATEGIES[use].strategy
     hints = get_type_hints(kind)
-    fields = {one.name: one for one in dataclasses.fields(kind)}
+    fields = {one.name: one for one in dataclasses.fields(kind) if one.init}
     given = {name: value for name, value in known.items() if name in fields}
     settings = fields.keys() - _NO_SETTINGS
     for key, value in table.items():
@@ -85,5 +88,5 @@ def strategy_of(table: Any, known: Mapping[str, Any], of: str = "search") -> Str
     return built
 
 
-_NO_SETTINGS = {"space", "goal", "proposals"}
+_NO_SETTINGS = {"space", "goal", "proposals", "layers", "teacher", "reward"}
 """Fields that no table holds."""

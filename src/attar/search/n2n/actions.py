@@ -1,0 +1,102 @@
+"""What actions mean: on which layers a policy may act, what it sees of these, and the network that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from attar.network.spec import Spec
+from attar.search.n2n.layers import Invalid, Layers, LayerState
+from attar.search.n2n.policy import KEEP, ShrinkagePolicy
+from attar.search.n2n.surgery import student
+
+Shrunk = Literal["outputs", "kernels"]
+"""What of a layer can get smaller."""
+
+
+@runtime_checkable
+class Actions(Protocol):
+    """What the actions of one policy mean for one network.
+
+    Attributes:
+        features: What the policy sees, a row for each action.
+        mask: Which actions are free.
+    """
+
+    features: Float64[Tensor, "actions features"]
+    mask: Bool[Tensor, " actions"]
+
+    def student(self, actions: Int64[Tensor, " actions"]) -> Spec | Invalid:
+        """The network that actions come to."""
+        ...
+
+    def choices(self, actions: Int64[Tensor, " actions"]) -> Mapping[str, Any]:
+        """What was chosen, as plain values for people."""
+        ...
+
+
+class Removal:
+    """An action for each layer: whether it stays."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+        self.features = layers.features().double()
+        self.mask = torch.tensor([state.removable for state in layers.states])
+
+    def student(self, actions: Int64[Tensor, " actions"]) -> Spec | Invalid:
+        """The network of the layers that stay."""
+        return student(self._layers, (actions == KEEP).tolist())
+
+    def choices(self, actions: Int64[Tensor, " actions"]) -> Mapping[str, Any]:
+        """The names of the layers that go."""
+        pairs = zip(self._layers.states, actions.tolist(), strict=True)
+        return {"removed": [state.name for state, action in pairs if action != KEEP]}
+
+
+class Shrinkage:
+    """An action for each layer and each of its sizes, of a layer one after the other: what share of it stays.
+
+    Args:
+        layers: The network.
+        policy: Whose multipliers the shares are.
+        sizes: What gets smaller.
+    """
+
+    def __init__(self, layers: Layers, policy: ShrinkagePolicy, sizes: Sequence[Shrunk] = ("outputs",)) -> None:
+        self._layers, self._policy, self._sizes = layers, policy, sizes
+        rows = layers.features().double().repeat_interleave(len(sizes), 0)
+        kernel = torch.tensor([[float(size == "kernels")] for size in sizes], dtype=torch.float64)
+        self.features = torch.cat([rows, kernel.repeat(len(layers.states), 1)], 1)
+        self.mask = torch.tensor([_shrinks(state, size) for state in layers.states for size in sizes])
+
+    def student(self, actions: Int64[Tensor, " actions"]) -> Spec | Invalid:
+        """The network of the shares that stay."""
+        shares = self._shares(actions)
+        keep = [True] * len(self._layers.states)
+        return student(self._layers, keep, shares.get("outputs", ()), shares.get("kernels", ()))
+
+    def choices(self, actions: Int64[Tensor, " actions"]) -> Mapping[str, Any]:
+        """The shares by names of layers, where they are below 1."""
+        names = [state.name for state in self._layers.states]
+        return {
+            size: {name: share for name, share in zip(names, shares, strict=True) if share < 1}
+            for size, shares in self._shares(actions).items()
+        }
+
+    def _shares(self, actions: Int64[Tensor, " actions"]) -> dict[str, list[float]]:
+        """By size, a share for each layer."""
+        shares = self._policy.shares(self.mask, actions[None]).reshape(-1, len(self._sizes))
+        return {size: shares[:, place].tolist() for place, size in enumerate(self._sizes)}
+
+
+def _shrinks(state: LayerState, size: Shrunk) -> bool:
+    """Whether a share decides on a size of a layer."""
+    if size == "outputs":
+        return state.shrinkable
+    return (
+        state.kind in ("convolution", "depthwise") and state.kernel > 1 and state.stride == 1 and not state.skip_start
+    )

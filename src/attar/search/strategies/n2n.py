@@ -1,0 +1,268 @@
+"""N2N: a policy removes layers of the teacher's network, then another one makes those that stay narrower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from attar.errors import BadInput, must
+from attar.network.defaults import with_library_defaults
+from attar.network.spec import Spec
+from attar.search.goal import Goal
+from attar.search.n2n.actions import Actions, Removal, Shrinkage, Shrunk
+from attar.search.n2n.describe import describe
+from attar.search.n2n.layers import FEATURES, Layers
+from attar.search.n2n.policy import MULTIPLIERS, RemovalPolicy, ShrinkagePolicy, load_policy, save_policy
+from attar.search.n2n.reinforce import Baseline, Credit, Reinforce
+from attar.search.n2n.stage import Stage
+from attar.search.proposal import Proposal, Trial
+from attar.search.reward import CompressionReward, Reward, Size
+from attar.search.strategies.novelty import check_counts
+
+Kind = Literal["removal", "shrinkage"]
+"""The stages that there are."""
+
+_DEFAULT = "Leave it out for its default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class N2N:
+    """Removes layers of a network, then shrinks what stays of it, each by a policy that learns from rewards.
+
+    The policy of the first stage draws which layers stay. The student of its trial with the highest reward is what the
+    second stage begins with: its policy draws which share of its outputs each layer keeps. Where the first has no such
+    student the second begins with the same network. A network that was drawn before is not tried again: its reward is
+    known. Actions that lead to no network have the reward -1.
+
+    Attributes:
+        layers: The network to begin with, the teacher's as a rule.
+        teacher: What the teacher takes and its score, by name, as a trial's figures; what the reward needs of these.
+            Its parameters are those of ``layers`` where they are not there.
+        goal: The budget, whose limits are constraints of the reward; None for none.
+        reward: What a trial is worth; any function of its figures, the teacher's, and the number of updates so far.
+            None for `CompressionReward`.
+        size: What counts as the size in that reward.
+        constrained: Whether the budget is a part of it.
+        stages: Which, in order.
+        iterations: Updates of a policy in each stage, at most.
+        trials: Trainings in all; each stage may have an equal share of those that are left. What is beyond the budget
+            takes none.
+        relative_to: What rewards of the second stage are held against: the ``teacher``, or the ``student`` of the first
+            stage, as in the paper's code.
+        epochs: Of each training; the paper has 5.
+        inherit: Whether students begin with the weights of what they come from, as far as they fit; in the paper they
+            are new.
+        steps: What is done after the training, as in a recipe.
+        removal_rate: Learning rate of the first stage's policy. The paper's 0.003 needs the hundreds of updates that it
+            has; twice the default can end at whatever was good first.
+        shrinkage_rate: Learning rate of the second stage's policy; the paper has 0.01.
+        rollouts: Networks that are drawn for each update.
+        baseline: What is taken from a reward, see `attar.search.n2n.reinforce.Reinforce`.
+        credit: Whose reward counts for a rollout, see there.
+        entropy: Weight of the entropy bonus, see there.
+        step_per_rollout: Whether each rollout is a step of Adam, see there.
+        sizes: What of a layer gets smaller in the second stage. The ``kernels``, as in the paper, are those of
+            convolutions outside of branches.
+        multipliers: Shares of a size from which the one that stays is drawn.
+        hidden: Units of the policies' LSTMs.
+        depth: Layers of the policies' LSTMs.
+        policy: Folder with policies to begin with, which `save` wrote for this network or another one; None for new
+            ones. A stage whose policy is not there begins with a new one.
+        seed: Another seed, other policies and other draws.
+
+    Raises:
+        BadInput: If nothing can be removed or shrunk, the policies do not fit, or a number is out of its range.
+
+    References:
+        Ashok, Rhinehart, Beainy, Kitani, *N2N Learning: Network to Network Compression via Policy Gradient
+        Reinforcement Learning*, ICLR 2018. arXiv:1709.06030
+    """
+
+    layers: Layers
+    teacher: Mapping[str, float]
+    goal: Goal | None = None
+    reward: Reward | None = None
+    size: Size = "parameters"
+    constrained: bool = True
+    stages: Sequence[Kind] = ("removal", "shrinkage")
+    iterations: int = 100
+    trials: int = 200
+    relative_to: Literal["teacher", "student"] = "teacher"
+    epochs: int = 1
+    inherit: bool = True
+    steps: Sequence[Mapping[str, Any]] = ()
+    removal_rate: float = 0.02
+    shrinkage_rate: float = 0.01
+    rollouts: int = 5
+    baseline: Baseline = "moving"
+    credit: Credit = "own"
+    entropy: float = 0.0
+    step_per_rollout: bool = False
+    sizes: Sequence[Shrunk] = ("outputs",)
+    multipliers: Sequence[float] = MULTIPLIERS
+    hidden: int = 30
+    depth: int = 2
+    policy: str | None = None
+    seed: int = 0
+    _reached: list[Stage] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        counts = {"trials": self.trials, "epochs": self.epochs, "iterations": self.iterations}
+        check_counts("the strategy n2n", **counts, hidden=self.hidden, depth=self.depth)
+        if list(self.stages) not in (["removal"], ["shrinkage"], ["removal", "shrinkage"]):
+            rule = "'removal', 'shrinkage', or both in this order"
+            raise must("stages", "the strategy n2n", rule, list(self.stages), _DEFAULT)
+        if not self.sizes or not set(self.sizes) <= set(get_args(Shrunk)):
+            raise must("sizes", "the strategy n2n", "'outputs', 'kernels', or both", list(self.sizes), _DEFAULT)
+        self._check()
+
+    @with_library_defaults
+    def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
+        """What the policies have drawn and nobody has tried; none when all updates or trainings are over."""
+        return self._advance(history)
+
+    def course(self, history: Sequence[Trial]) -> list[dict[str, Any]]:
+        """What happened so far, an entry for each update, as plain data.
+
+        Args:
+            history: Every trial so far, in order.
+
+        Returns:
+            For each update: ``stage``; ``iteration``, in its stage; for each rollout ``rewards`` (None where nobody
+            came to it), ``keys`` of its proposal (None for no network) and ``compression`` (how many times fewer
+            parameters than the first teacher; None where not known); ``trained``, trainings in its stage so far;
+            ``invalid``, why actions led to no network; ``mean`` of the rewards; ``baseline``; and ``entropy``, in nats
+            over all layers.
+        """
+        self._advance(history)
+        return [dict(record) for stage in self._reached for record in stage.records]
+
+    def save(self, folder: Path, history: Sequence[Trial]) -> None:
+        """Write the policies as they are after some trials, one file for each stage that was begun.
+
+        Raises:
+            OSError: If they cannot be written.
+        """
+        self._advance(history)
+        for stage in self._reached:
+            save_policy(stage.policy, _file(folder, stage.policy.kind))
+
+    @with_library_defaults
+    def _advance(self, history: Sequence[Trial]) -> list[Proposal]:
+        """Go through the trials from where this came to, or from the beginning where they are others now."""
+        known = {trial.proposal.key: trial for trial in history}
+        if any(stage.contradicted(known) for stage in self._reached):
+            self._reached.clear()
+        while True:
+            if self._reached and (batch := self._reached[-1].advance(known)):
+                return batch
+            if len(self._reached) == len(self.stages):
+                return []
+            self._reached.append(self._next(known))
+
+    def _next(self, known: Mapping[str, Trial]) -> Stage:
+        """The next stage."""
+        kind = self.stages[len(self._reached)]
+        layers, start, against = self.layers, "teacher", self._taken()
+        parent = self._reached[-1].best(known) if self._reached else None
+        described = None if parent is None else _described(parent, layers)
+        if parent is not None and described is not None:
+            layers, start = described, parent.proposal.key
+            if self.relative_to == "student" and parent.score:
+                against = parent.figures
+
+        def propose(spec: Spec, choices: Mapping[str, Any]) -> Proposal:
+            begin = start if self.inherit else None
+            return Proposal(
+                spec=spec, steps=self.steps, epochs=self.epochs, start=begin, choices={"stage": kind, **choices}
+            )
+
+        policy = self._policy(kind)
+        spent = sum(stage.trained(known) for stage in self._reached)
+        return Stage(
+            policy,
+            self._learning(kind),
+            actions=_actions(policy, layers, self.sizes),
+            propose=propose,
+            reward=self._reward(),
+            teacher=against,
+            size=self._taken()["parameters"],
+            iterations=self.iterations,
+            trials=(self.trials - spent) // (len(self.stages) - len(self._reached)),
+            seed=self.seed,
+        )
+
+    def _policy(self, kind: Kind) -> RemovalPolicy | ShrinkagePolicy:
+        """A stage's policy to begin with."""
+        shape = {"hidden": self.hidden, "depth": self.depth, "seed": self.seed}
+        policy: RemovalPolicy | ShrinkagePolicy = (
+            RemovalPolicy(FEATURES, **shape)
+            if kind == "removal"
+            else ShrinkagePolicy(FEATURES + 1, self.multipliers, **shape)
+        )
+        if self.policy is not None and _file(Path(self.policy), kind).exists():
+            load_policy(policy, _file(Path(self.policy), kind))
+        return policy
+
+    def _learning(self, kind: Kind) -> Reinforce:
+        """How a stage's policy learns."""
+        return Reinforce(
+            rollouts=self.rollouts,
+            learning_rate=self.removal_rate if kind == "removal" else self.shrinkage_rate,
+            baseline=self.baseline,
+            credit=self.credit,
+            entropy=self.entropy,
+            step_per_rollout=self.step_per_rollout,
+        )
+
+    def _taken(self) -> Mapping[str, float]:
+        """Figures of the teacher."""
+        return {"parameters": float(self.layers.parameters), **self.teacher}
+
+    def _reward(self) -> Reward:
+        """What a trial is worth."""
+        if self.reward is not None:
+            return self.reward
+        if self.goal is None or not self.constrained:
+            return CompressionReward(size=self.size)
+        return CompressionReward.within(self.goal, self.size)
+
+    def _check(self) -> None:
+        """See that all settings are right, the policies that were given are there, and there is something to choose."""
+        self._reward()
+        if self.reward is None:  # what it needs of the teacher is missed before anything is trained
+            CompressionReward(size=self.size)(self._taken(), self._taken(), 0)
+        if self.policy is not None and not any(_file(Path(self.policy), stage).exists() for stage in self.stages):
+            rule = f"a folder with {' or '.join(_file(Path(), stage).name for stage in self.stages)}"
+            raise must("policy", "the strategy n2n", rule, self.policy, "Leave it out for new policies")
+        if not any([self._free(stage) for stage in self.stages]):
+            verb = "removed" if "removal" in self.stages else "shrunk"
+            raise BadInput(
+                f"No layer of the network can be {verb}, so that there is nothing to search. Use both stages, fix "
+                "fewer layers, or use another strategy."
+            )
+
+    def _free(self, kind: Kind) -> bool:
+        """Whether a stage can change anything of the network to begin with."""
+        self._learning(kind)
+        policy = self._policy(kind)
+        return bool(_actions(policy, self.layers, self.sizes).mask.any())
+
+
+def _actions(policy: RemovalPolicy | ShrinkagePolicy, layers: Layers, sizes: Sequence[Shrunk]) -> Actions:
+    """What a policy's actions mean for a network."""
+    return Removal(layers) if isinstance(policy, RemovalPolicy) else Shrinkage(layers, policy, sizes)
+
+
+def _described(trial: Trial, layers: Layers) -> Layers | None:
+    """A trial's network as a list of layers, by the same rules; None where nothing of it can be changed."""
+    try:
+        return describe(trial.proposal.spec, layers.example, layers.rules)
+    except BadInput:
+        return None
+
+
+def _file(folder: Path, kind: str) -> Path:
+    return folder / f"{kind}.safetensors"
