@@ -20,7 +20,7 @@ from attar.pruning.groups import find_groups
 from attar.recipes.compress import Run, compress
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.search import FOUND, found_recipe
+from attar.recipes.search import FOUND, POLICIES, found_recipe
 from attar.recipes.search_figures import binding
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
@@ -76,6 +76,18 @@ def test_the_recipe_that_was_written_repeats_the_run_and_the_one_that_was_found_
     run = compress(found, tmp_path / "found", workers=1)
     assert run.evidence["search"] is None
     assert_same_weights(weights_of(run, "student/0"), weights)
+
+
+def test_policies_make_the_teacher_small(tiny: Document, tmp_path: Path, undrawn: None, hurried: None) -> None:
+    document = searching(tiny, strategy={"use": "n2n", "rollouts": 2}, proposals=4)
+    del document["search"]["space"]
+    run = compress(document, tmp_path / "run", workers=1)
+    found = run.evidence["search"]
+    assert found["fewer_parameters"] > 1 and found["course"][0]["stage"] in ("removal", "shrinkage")
+    assert list((run.folder / POLICIES).iterdir())
+    network = read(run.folder / FOUND).network
+    assert network.edits is not None and network.unedited.spec() == read(run.folder / FOUND).teacher.network.spec()  # type: ignore[union-attr]
+    assert run.evidence["recipe"]["student"]["start"] == "teacher"
 
 
 def test_the_nearest_is_the_one_that_is_least_beyond(
@@ -151,6 +163,7 @@ def test_what_is_wrong_in_the_table_is_named_by_its_key(search: Document, said: 
             {"space": {"use": MLP, "arguments": {"inputs": 6, "classes": 4, "hidden": [[2], [4]]}}},
             "student.network of the recipe gives 4 logits for 4 examples of the data, which have 3 classes",
         ),
+        ({"strategy": "n2n"}, "search.space of the recipe is not for n2n, which begins with the teacher's network."),
         ({"strategy": {"use": "random", "batch": "two"}}, "batch of the strategy random must be a whole number"),
     ],
 )

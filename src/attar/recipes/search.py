@@ -28,7 +28,7 @@ from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_figures import search_figures
-from attar.recipes.search_space import epochs_of_finalists, middle_of, search_of, space_for, strategy_for
+from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import final_settings, seconds_of, shortened, time_for_search
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 
 FOUND = "found.toml"
 """The recipe of the same run without a search: it names the student that was found."""
+
+POLICIES = "policies"
+"""The folder of the policies that N2N taught: another search may begin with them."""
 
 _EVALUATE = "attar.recipes.worker:evaluate"
 """What a worker is asked to do."""
@@ -114,6 +117,12 @@ def found_student(context: Context) -> Searched:
     with writing(context.nodes.folder):
         write_file(context.nodes.folder / FOUND, tomli_w.dumps(found.document()))
     figures = search_figures(recipe, evaluator.tools, space, goal, result, best, winner, note)
+    if by_policy(recipe):
+        from attar.search.strategies.n2n import N2N
+
+        assert isinstance(strategy, N2N), "named so"
+        figures["course"] = strategy.course(result.trials)
+        strategy.save(context.nodes.folder / POLICIES, result.trials)
     log.info("%s", figures["why"])
     return Searched(replace(context, recipe=found), prepared, figures)
 

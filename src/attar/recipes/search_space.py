@@ -130,12 +130,9 @@ def strategy_for(recipe: Recipe, dataset: Dataset, space: Space | None, goal: Go
     }
     if by_policy(recipe):
         from attar.search.n2n.describe import describe
-        from attar.search.reward import CompressionReward
 
         spec = middle_of(recipe, dataset, None).spec
         given |= {"layers": describe(spec, dataset.train.floats(slice(0, 1))), "teacher": _figures(goal)}
-        if any(limit.what != "quality_loss" for limit in goal.limits):
-            given["reward"] = CompressionReward.within(goal)
     return strategy_of(section.strategy, given, of="search.strategy of the recipe")
 
 
