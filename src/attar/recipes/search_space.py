@@ -149,7 +149,9 @@ def _teacher_size(recipe: Recipe, dataset: Dataset) -> tuple[Spec | None, int | 
 
 
 def _figures(goal: Goal) -> dict[str, float]:
-    """What the teacher takes, and its score as that of a trial."""
+    """What the teacher takes, and its score as that of a trial; ones where it is yet to be measured."""
+    if not goal.teacher:
+        return dict.fromkeys(("parameters", "macs", "bytes", "latency", "memory", "score"), 1.0)
     score = goal.teacher.get("quality_loss")
     return dict(goal.teacher) if score is None else {**goal.teacher, "score": score}
 
