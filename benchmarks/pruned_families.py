@@ -165,7 +165,7 @@ def prune_one(family: str, seed: int, folder: Path) -> None:
     save_model(made.model, place)
     again = load_model(place, allow=("attar", "pruned_families"))
     with torch.inference_mode():
-        same = torch.equal(again.module(tools.example), made.model.module.eval()(tools.example))
+        given, gives = made.model.module.eval()(tools.example), again.module(tools.example)
     task = dataset.task
     for name, model in (("whole", whole), ("pruned", again)):
         deploy(model.module, "onnxruntime", place / name, task=task, example=tools.example, spec=model.spec)
@@ -174,7 +174,7 @@ def prune_one(family: str, seed: int, folder: Path) -> None:
         "family": family,
         "seed": seed,
         "seconds": time.perf_counter() - start,
-        "reloaded_same": same,
+        "reloaded_off": float((gives - given).abs().max()),
         "trained_on": {"test": quality(further.module, dataset.test)},
         "validation": quality(again.module, dataset.validation),
         "macs": cost(again.module, tools.example).macs / cost(whole.module, tools.example).macs,
@@ -246,8 +246,9 @@ def race_all(folder: Path, out: Path) -> None:
                 "met": None,
             }
         )
-    same = all(one["reloaded_same"] for one in raw)
-    claims.append({"claim": "read again, all give what they gave", "aim": True, "reached": same, "met": same})
+    off = max(one["reloaded_off"] for one in raw)
+    claim = "read again, each gives the logits that it gave, but for"
+    claims.append({"claim": claim, "aim": 1e-5, "reached": off, "met": off <= 1e-5})
     settings = {
         "training": {name: asdict(one) for name, one in TRAINING.items()},
         "pruning": {name: asdict(one) for name, one in PRUNING.items()},
