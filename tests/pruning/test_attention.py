@@ -113,3 +113,15 @@ def test_a_slim_encoder_gives_what_the_masked_one_gives_and_is_rebuilt_from_torc
     again = load_model(tmp_path, allow=[__name__]).module
     with evaluating(slim), evaluating(again):
         assert torch.equal(again(EXAMPLE), slim(EXAMPLE))
+
+
+def test_a_block_whose_hidden_units_are_gone_is_asked_without_gradients() -> None:
+    torch.manual_seed(0)
+    network = Encoder().eval()
+    groups = find_groups(open_attention_(copied(network)), EXAMPLE)
+    name, units = NAMES[1], range(12)
+    with masked(opened := open_attention_(copied(network)), groups, {name: units}), torch.inference_mode():
+        expected = opened(EXAMPLE)
+    slim = prune(network, groups, {name: units}).apply(network)
+    with torch.inference_mode():  # in which torch's layer looks at the weights of its parts
+        torch.testing.assert_close(slim(EXAMPLE), expected, rtol=0, atol=1e-5)

@@ -101,7 +101,9 @@ class Prune:
             _check_number(name, size, layers)
         for name in (*self.emptied, *self.constant):
             replacement(name, layers.get(name), name in self.emptied)
-        if any(isinstance(layers[name.rpartition(".")[0]], nn.MultiheadAttention) for name in cut):
+        replaced = (*self.emptied, *self.constant)
+        heads = any(isinstance(layers[name.rpartition(".")[0]], nn.MultiheadAttention) for name in cut)
+        if heads or replaced:  # an encoder layer of torch's asks layers for weights that their stand-ins have not
             open_attention_(network)
         for name, tensor in cut.items():
             layer_name, _, attribute = name.rpartition(".")
