@@ -317,7 +317,7 @@ CASES: list[Case] = [
     ("not text", lambda p: ["compress", p.file("x.toml", b"\xff\xfe\0")], ("must be a TOML file",)),
     ("a folder as recipe", lambda p: ["compress", str(p.path)], ("is a folder", "attar copy digits")),
     ("a folder with a recipe", lambda p: ["compress", (p.compress(), str(p.path))[1]], ("It holds 'recipe.toml'",)),
-    ("data as recipe", lambda p: ["compress", p.file("x.csv")], ("x.csv is data", "data.use", "attar copy digits")),
+    ("data as recipe", lambda p: ["compress", p.file("x.csv")], ("x.csv is data", "data.use", "--teacher big.onnx")),
     ("a model as recipe", lambda p: ["compress", p.file("x.onnx")], ("x.onnx is a model", "teacher.onnx")),
     (
         "a typo in a path",
@@ -369,7 +369,7 @@ CASES: list[Case] = [
         lambda p: p.changed("student", "steps", to=[{"use": "distil"}]),
         ("student.steps.0.use must be one of", "Did you mean 'distill'?"),
     ),
-    ("missing key", lambda p: p.changed("student", to={}), ("student.network", "missing")),
+    ("missing key", lambda p: p.changed("data", to={}), ("data.use", "missing")),
     ("unknown loss", lambda p: p.changed("objective", "soft", "use", to="sof_targets"), ("'soft_targets'",)),
     (
         "NaN rate",

@@ -51,7 +51,7 @@ FLAGS = {
     "recipes": set(),
     "copy": set(),
     "compare": {"--html"},
-    "study": {"--out", "--only", "--workers", "--set", "--allow", "--device"},
+    "study": {"--out", "--only", "--workers", "--set", "--allow", "--device", "--dry-run"},
 }
 """All flags there are. A new one is a promise for years: most wishes are a key of the recipe."""
 

@@ -55,7 +55,7 @@ def test_a_layer_is_timed(shape: LayerShape):
 
 
 def test_a_network_is_timed_in_parts(tmp_path: Path):
-    graph, rows = layer_graph(CONV, 3, 4, batch=2, copies=1)
+    graph, rows = layer_graph(CONV, 32, 32, batch=2, copies=1)
     model = onnx.load_from_string(graph)
     model.graph.node.append(onnx.helper.make_node("Sigmoid", ["z0"], ["end"]))
     model.graph.output[0].name = "end"

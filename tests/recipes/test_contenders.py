@@ -131,7 +131,7 @@ def test_a_baseline_that_is_clearly_worse_is_deployed_in_one_form_alone(
     trainings = Trainings(teacher, [], trained[:1], trained[1:])
     monkeypatch.setattr(contenders, "cost", lambda *_: Cost(1, 1, {}))
     monkeypatch.setattr(contenders, "artifact_of", lambda _, name, network, how, spec: Deployed(how.name))
-    monkeypatch.setattr(contenders, "_teachers", lambda *_: ({}, []))
+    monkeypatch.setattr(contenders, "teacher_contenders", lambda *_: ({}, []))
     monkeypatch.setattr(
         Contender, "deployed", lambda name, kind, made, figures: contender(name, kind, made.candidate.name)
     )
@@ -208,7 +208,7 @@ def test_a_candidate_that_fails_is_refused_with_the_reason_and_the_run_goes_on(
     name, broken = breaking(stage)
     if stage == "answer all of validation":
         # The teacher's own file is not what is tried.
-        monkeypatch.setattr(contenders, "_teachers", lambda *_: ({}, []))
+        monkeypatch.setattr(contenders, "teacher_contenders", lambda *_: ({}, []))
     monkeypatch.setattr(onnxruntime, name, broken)
     left, logits = deploy_candidates(context, untrained(context)).first_run(context)
     assert [one.name for one in left.candidates()] == ["torch fp32"]

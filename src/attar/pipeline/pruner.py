@@ -229,7 +229,8 @@ class Pruner(Callback):
         self._estimate.remove()
         self._estimate = None
         if chosen["loss_rise"] > self._allowed():
-            chosen = {"removed": {}, "cost": self.costs.total(self.kept), "loss_rise": 0.0}
+            cost = self.costs.total(self.kept)
+            chosen = {"removed": {}, "cost": cost, "share": cost / self.costs.total({}), "loss_rise": 0.0}
         removed: dict[str, list[int]] = chosen["removed"]
         if removed:
             edit = prune(state.model, self.groups, removed)

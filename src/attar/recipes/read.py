@@ -38,8 +38,8 @@ STUDY = "study.toml"
 def shipped() -> dict[str, Path]:
     """The recipes that come with Attar: name to file."""
     root = Path(str(resources.files("attar.recipes")))
-    files = [path for path in sorted(root.rglob("*.toml")) if path.name != STUDY]
-    return {str(path.relative_to(root).with_suffix("")): path for path in files}
+    files = [path for path in root.rglob("*.toml") if path.name != STUDY]
+    return dict(sorted((str(path.relative_to(root).with_suffix("")), path) for path in files))
 
 
 def studies() -> dict[str, Path]:

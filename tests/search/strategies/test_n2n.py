@@ -179,13 +179,12 @@ def test_it_finds_what_chance_does_not() -> None:
     draws = torch.rand(100, 200, len(free), generator=torch.Generator().manual_seed(0)) < 0.5
     saved = 600.0 * (draws & linear).sum(-1) / layers.parameters
     chance = (saved * (2 - saved) * 0.85 ** (draws & activation).sum(-1)).amax(-1)
-    for seed in (0, 1):
-        strategy = N2N(layers=layers, teacher=teacher, stages=["removal"], trials=200, iterations=60, seed=seed)
-        history = _history(_search(strategy, layers))
-        assert len(history) <= 200
-        found = max(reward(trial.figures, teacher, 0) for trial in history)
-        assert found > chance.mean() + 4 * chance.std()
-        assert found > chance.max()
+    strategy = N2N(layers=layers, teacher=teacher, stages=["removal"], trials=200, iterations=60, seed=0)
+    history = _history(_search(strategy, layers))
+    assert len(history) <= 200
+    found = max(reward(trial.figures, teacher, 0) for trial in history)
+    assert found > chance.mean() + 4 * chance.std()
+    assert found > chance.max()
 
 
 def test_policies_are_saved_and_begun_with(layers: Layers, tmp_path: Path) -> None:
