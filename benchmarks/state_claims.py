@@ -144,6 +144,17 @@ def quantization(study: Mapping[str, Any]) -> Iterator[Claim]:
         yield claim(f"{name}, trained on: accuracy that the teacher adds to labels alone", gain, 0.0)
 
 
+def together(study: Mapping[str, Any]) -> Iterator[Claim]:
+    """What pruning and four bits cost and save, alone and in both orders, against the distilled student as it is."""
+    rows = _cells(study, "Each alone, and together")
+    alone = rows.pop("distilled")
+    for name, cells in rows.items():
+        lost = _mean(alone, "accuracy") - _mean(cells, "accuracy")
+        yield claim(f"{name}: accuracy lost against distilled, three seeds", lost)
+        smaller = _mean(cells, "smaller") / _mean(alone, "smaller")
+        yield claim(f"{name}: times smaller than distilled", smaller)
+
+
 def autogluon(result: Mapping[str, Any]) -> Iterator[Claim]:
     """The mimic beside the students of AutoGluon's own distill()."""
     for name, found in result["summary"].items():
@@ -193,6 +204,7 @@ CLAIMS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Claim]]] = {
     "fashion-mnist-trials": trials,
     "model-compression-2006": compression,
     "quantization-2018": quantization,
+    "side-by-side": together,
     "top_k_store": top_k,
 }
 """The name of a result, and what gives its claims."""
