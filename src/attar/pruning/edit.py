@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from attar.errors import NothingMatched, Words, must, near
 from attar.pruning.attention import open_attention_
 from attar.pruning.group import Group, Groups
+from attar.pruning.layers import owners_of
 from attar.pruning.removed import replacement
 
 _SAVE = "Save it again"
@@ -95,8 +96,8 @@ class Prune:
                 network is then left as it was.
         """
         layers = dict(network.named_modules())
-        owners = _owners(network)
-        cut = {name: self._cut(name, cuts, layers, owners) for name, cuts in self.cuts.items()}
+        owned = owners_of(network)
+        cut = {name: self._cut(name, cuts, layers, owned) for name, cuts in self.cuts.items()}
         for name, size in self.sizes.items():
             _check_number(name, size, layers)
         for name in (*self.emptied, *self.constant):
@@ -275,18 +276,6 @@ def _checked_units(group: Group, given: Collection[int]) -> list[int]:
         got = Words(f"all {group.units}")
         raise must(parameter, "prune", "fewer units than the group has", got, "Keep at least one")
     return units
-
-
-def _owners(network: nn.Module) -> dict[str, int]:
-    """How many modules have each parameter and buffer, by its names."""
-    counts: dict[int, int] = {}
-    names: dict[str, int] = {}
-    for prefix, layer in network.named_modules():
-        for attribute, tensor in chain(layer._parameters.items(), layer._buffers.items()):
-            if tensor is not None:
-                counts[id(tensor)] = counts.get(id(tensor), 0) + 1
-                names[f"{prefix}.{attribute}" if prefix else attribute] = id(tensor)
-    return {name: counts[place] for name, place in names.items()}
 
 
 def _check_number(name: str, size: int, layers: Mapping[str, nn.Module]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -104,3 +105,15 @@ def normalizes_across(layer: nn.Module) -> bool:
 
 def _present(layer: nn.Module, axes: dict[str, int]) -> dict[str, int]:
     return {name: axis for name, axis in axes.items() if isinstance(getattr(layer, name, None), Tensor)}
+
+
+def owners_of(network: nn.Module) -> dict[str, int]:
+    """How many modules have each parameter and buffer, by all of its names."""
+    counts: dict[int, int] = {}
+    names: dict[str, int] = {}
+    for prefix, layer in network.named_modules():
+        for attribute, tensor in chain(layer._parameters.items(), layer._buffers.items()):
+            if tensor is not None:
+                counts[id(tensor)] = counts.get(id(tensor), 0) + 1
+                names[f"{prefix}.{attribute}" if prefix else attribute] = id(tensor)
+    return {name: counts[place] for name, place in names.items()}

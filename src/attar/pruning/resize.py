@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from attar.errors import must, near
 from attar.pruning.attention import open_attention_
+from attar.pruning.layers import owners_of
 from attar.pruning.passed import stand_in
 
 MOST = 2**24
@@ -77,9 +78,9 @@ class Resize:
                 raise must("removed", "Resize", "names of the network's layers", name, near(name, filter(None, layers)))
         for name, number in self.numbers.items():
             _check_number(name, number, layers)
-        owners = _owners(network)
+        owned = owners_of(network)
         for name, shape in self.shapes.items():
-            _check_shape(name, shape, layers, owners)
+            _check_shape(name, shape, layers, owned)
         if any(isinstance(layer, nn.MultiheadAttention) for layer in layers.values()):
             open_attention_(network)  # else a whole block is computed from its tensors, whatever stands in their place
         for name, number in self.numbers.items():
@@ -160,18 +161,6 @@ def _place(name: str) -> tuple[str, str]:
     """A module's name and an attribute's."""
     layer, _, attribute = name.rpartition(".")
     return layer, attribute
-
-
-def _owners(network: nn.Module) -> dict[str, int]:
-    """How many modules have each parameter and buffer, by all of its names."""
-    counts: dict[int, int] = {}
-    names: dict[str, int] = {}
-    for prefix, layer in network.named_modules():
-        for attribute, tensor in chain(layer._parameters.items(), layer._buffers.items()):
-            if tensor is not None:
-                counts[id(tensor)] = counts.get(id(tensor), 0) + 1
-                names[f"{prefix}.{attribute}" if prefix else attribute] = id(tensor)
-    return {name: counts[place] for name, place in names.items()}
 
 
 def _check_number(name: str, number: Number, layers: Mapping[str, nn.Module]) -> None:
