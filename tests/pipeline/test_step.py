@@ -10,7 +10,7 @@ from torch import nn
 from attar.data.in_memory import InMemory
 from attar.data.split import Dataset, Split
 from attar.data.views import UNCHANGED
-from attar.pipeline.step import ByLoss, Tools
+from attar.pipeline.step import ByLoss, TeacherTools, Tools
 from attar.tasks.regression import Regression
 from attar.training.losses.outputs import HardValues, SquaredError
 
@@ -31,3 +31,24 @@ def test_a_loss_against_labels_or_teacher_takes_the_place_of_the_metric() -> Non
     assert by_teacher.score(nn.Identity()) == -4 / 2
     keys = [one.key["choose_by"] for one in (tools, by_labels, by_teacher)]
     assert len(set(keys)) == 3
+
+
+def test_a_part_has_the_targets_of_its_own_examples() -> None:
+    """Rows 0 to 99; the teacher gives ten times what an input is."""
+    inputs, ids = torch.arange(100.0)[:, None], torch.arange(100)
+    split = Split(inputs, inputs, ids, Regression(("value",)))
+    whole = replace(
+        _tools(),
+        dataset=Dataset("numbers", split, split, split, "a test"),
+        teacher=TeacherTools(key={"fingerprint": "ten"}, targets=InMemory(10 * inputs)),
+    )
+    less, more = whole.part(10), whole.part(30)
+    for part, count in ((less, 10), (more, 30)):
+        batch = part.transfer_set().batch(torch.arange(count), epoch=0)
+        assert batch.targets is not None and torch.equal(batch.targets, 10 * batch.inputs)
+        assert len(part.transfer_set()) == count
+    few, many = (set(part.transfer_set().split.ids.tolist()) for part in (less, more))
+    assert few < many and len({str(part.key) for part in (less, more, whole)}) == 3
+    assert whole.part(100) is whole
+    alone = replace(whole, teacher=None).part(10)
+    assert len(alone.transfer_set()) == 10 and set(alone.transfer_set().split.ids.tolist()) == few

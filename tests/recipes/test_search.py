@@ -200,6 +200,15 @@ def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp
     assert " on one core; at most 5 min 0 s in all, of which about " in planned.search[3].replace("\xa0", " ")
     assert "\nsearch    3 proposals by random" in str(planned) and "\nstudent   one such student\n" in str(planned)
     assert not (tmp_path / "run").exists()
+    tiny["student"]["network"] = "small"
+    parts = plan(searching(tiny, examples=12), tmp_path / "run")
+    assert parts.search[0].startswith("3 proposals by random, each trained for 1 epoch on 12 of the examples (about ")
+
+
+def test_short_trainings_may_see_a_part_of_the_examples(tiny: Document, tmp_path: Path, hurried: None) -> None:
+    run = compress(searching(tiny, examples=12), tmp_path / "run", workers=1)
+    assert ", 1 epoch each on 12 of the examples, in: " in run.evidence["search"]["words"]
+    assert run.evidence["search"]["finalists"] and run.evidence["search"]["examples_each"] == 12
 
 
 def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kept_of_the_teacher(

@@ -121,6 +121,17 @@ def test_it_begins_with_the_weights_of_another_as_far_as_they_fit(ready: Evaluat
     assert all(tuple(row.tolist()) in rows for row in begun[1].weight)  # of its five units the largest four
 
 
+def test_what_need_not_see_all_examples_sees_a_part(tmp_path: Path) -> None:
+    whole = tiny_search.evaluator(tmp_path)
+    short = replace(whole, part=whole.tools.part(64))
+    first, final = perceptron(8), perceptron(8, on_all=True)
+    assert (short.size(first), short.size(final)) == (5 * 2, 5 * 10)
+    progress = Counted()
+    few = short(first, progress)
+    assert progress.steps == 5 * 2 and short.found(first) == few and whole.found(first) is None
+    assert short(final).figures["score"] > few.figures["score"]
+
+
 def test_settings_for_other_epochs_keep_their_proportions() -> None:
     training = Training(epochs=100, warmup_epochs=10, schedule="multistep", milestones=(50, 75), patience=7)
     half = lasting(training, 50)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from attar.data.datasets import Split
@@ -73,6 +74,23 @@ class Live:
             check_values(outputs, lambda row: f"row {row} of {self.teacher!r}")
             return outputs
         return round_through_store(outputs, target_of(self.teacher))
+
+
+class TargetsOfRows:
+    """Targets of some rows of a split, by their positions among these."""
+
+    def __init__(self, targets: TargetSource, rows: Int64[Tensor, " rows"]) -> None:
+        """Take these.
+
+        Args:
+            targets: Of all rows of a split.
+            rows: ``[rows]`` positions in it.
+        """
+        self._targets, self._rows = targets, rows
+
+    def __call__(self, inputs: Tensor, rows: Tensor, view: int) -> Tensor | TopK:
+        """The targets of a batch, see `TargetSource`."""
+        return self._targets(inputs, self._rows.index_select(0, rows), view)
 
 
 class TransferSet:

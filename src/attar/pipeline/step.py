@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from attar.data.split import Dataset, Split
-from attar.data.transfer_set import TargetSource, TransferSet
+from attar.data.stratify import stratified
+from attar.data.transfer_set import TargetsOfRows, TargetSource, TransferSet
 from attar.data.views import Views
 from attar.evidence.panel import Panel
 from attar.models.model import Model
@@ -30,6 +31,9 @@ from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Scorer, score_by
 from attar.training.settings import Training
+
+_PART = -5
+"""Stream of the draw of a part of the examples."""
 
 _AT_ONCE = 512
 """Examples of one batch where a model is scored."""
@@ -237,6 +241,25 @@ class Tools:
             "choose_by": repr(by.loss) if isinstance(by, ByLoss) else metric_of(self.dataset.task, by).name,
             "seeds": [self.seed, self.run_seed],
         }
+
+    def part(self, examples: int) -> Tools:
+        """The same with so many of the examples that a student learns from, each class by its share.
+
+        Args:
+            examples: How many, drawn by the seed of the run; of two amounts the smaller lies within the larger.
+        """
+        rows = self.dataset.train if self.transfer is None else self.transfer
+        split = self.rows_without_teacher() if self.teacher is None else rows
+        if examples >= len(split):
+            return self
+        strata = torch.zeros_like(split.ids) if split.labels is None else split.task.strata(split.labels)
+        drawn = stratified(strata, split.ids, examples, seed=self.run_seed, stream=_PART)
+        if self.teacher is None:
+            return replace(self, baseline_examples=split.rows(drawn))
+        teacher = self.teacher
+        if teacher.targets is not None:
+            teacher = replace(teacher, targets=TargetsOfRows(teacher.targets, torch.nonzero(drawn)[:, 0]))
+        return replace(self, transfer=split.rows(drawn), teacher=teacher)
 
     @property
     def example(self) -> Tensor:

@@ -102,6 +102,7 @@ def found_student(context: Context) -> Searched:
             epochs=epochs_of_finalists(recipe),
             count=section.finalists,
             seeds=section.seeds,
+            on_all=evaluator.part is not None,
             pool=pool,
             time=limit,
             progress=context.progress,
@@ -129,7 +130,7 @@ def found_student(context: Context) -> Searched:
 
 def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
     """What evaluates the proposals of a run's search."""
-    recipe = context.recipe
+    recipe, examples = context.recipe, search_of(context.recipe).examples
     tools = tools_of(context, 0, teacher_tools(context, prepared), prepared.examples)
     goal, allow = goal_of(context, prepared, tools), _allowed(recipe)
     # What is done of the run is one piece of work, however many trials it has.
@@ -142,6 +143,7 @@ def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
         meter=meter_of(aside, goal, allow),
         nodes=aside.nodes,
         teacher=start_of(context, prepared),
+        part=None if examples is None else tools.part(examples),
         allow=allow,
     )
 

@@ -51,6 +51,7 @@ def search_figures(
         "strategy": dict(section.strategy),
         "space": words_of(space),
         "epochs": epochs_of(recipe),
+        "examples_each": section.examples,
         "proposals": section.proposals,
         "time": section.time,
         "seconds": result.seconds,
@@ -134,11 +135,10 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
         "proposals": "",
         "time": " The time was over before all of them were tried.",
     }
-    epochs = epochs_of(recipe)
-    return (
-        f"Looked for by {strategy_words(search_of(recipe))}, {epochs} epoch{'' if epochs == 1 else 's'} each, in: "
-        f"{words_of(space)}.{ends[result.ended]}"
-    )
+    epochs, examples = epochs_of(recipe), search_of(recipe).examples
+    some = "" if examples is None else f" on {formatting.grouped(examples)} of the examples"
+    each = f"{epochs} epoch{'' if epochs == 1 else 's'} each{some}"
+    return f"Looked for by {strategy_words(search_of(recipe))}, {each}, in: {words_of(space)}.{ends[result.ended]}"
 
 
 def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:

@@ -13,7 +13,7 @@ from attar.network.cost import cost
 from attar.recipes.context import Context
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, space_for, strategy_words, words_of
-from attar.recipes.search_time import epoch_seconds, final_seconds, seconds_of
+from attar.recipes.search_time import epoch_seconds, final_seconds, seconds_of, short_epochs
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
@@ -35,9 +35,10 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
     epoch = epoch_seconds(context, typical)
     proposals, trained = _counted(section.proposals, "proposal"), _counted(each, "epoch")
     longer, seeds = _counted(again, "epoch"), _counted(section.seeds, "seed")
+    some = "" if section.examples is None else f" on {formatting.grouped(section.examples)} of the examples"
     lines = [
-        f"{proposals} by {strategy_words(section)}, each trained for {trained} (about "
-        f"{formatting.seconds(each * epoch)}), what is beyond the budget for none",
+        f"{proposals} by {strategy_words(section)}, each trained for {trained}{some} (about "
+        f"{formatting.seconds(short_epochs(context) * epoch)}), what is beyond the budget for none",
         f"in: {words_of(space_for(recipe, context.dataset))}",
         f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student",
         f"about {formatting.seconds(seconds_of(context, typical))} on one core"

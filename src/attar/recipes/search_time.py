@@ -45,9 +45,15 @@ def seconds_of(context: Context, typical: Recipe) -> float:
         typical: The recipe with a student that stands for all of them.
     """
     section = search_of(context.recipe)
-    epochs = section.proposals * epochs_of(context.recipe)
+    epochs = section.proposals * short_epochs(context)
     epochs += section.finalists * section.seeds * epochs_of_finalists(context.recipe)
     return epochs * epoch_seconds(context, typical)
+
+
+def short_epochs(context: Context) -> float:
+    """For how many passes over all examples a proposal is trained: less than it has epochs, where it sees a part."""
+    part, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
+    return epochs_of(context.recipe) * (1.0 if part is None else min(1.0, part / of))
 
 
 def final_seconds(context: Context, found: Recipe) -> float:

@@ -86,6 +86,7 @@ class Evaluator:
         meter: Measures what students take.
         nodes: Where everything is kept.
         teacher: A model whose weights students may begin with; None where there is none.
+        part: The tools with a part of the examples, for trainings that need not see all; None for all of them.
         allow: Packages whose functions may build networks.
     """
 
@@ -96,6 +97,7 @@ class Evaluator:
     meter: Meter
     nodes: Nodes
     teacher: Model | None = None
+    part: Tools | None = None
     allow: Collection[str] = ("attar",)
 
     def __call__(self, proposal: Proposal, progress: Progress = silent) -> Outcome:
@@ -138,12 +140,21 @@ class Evaluator:
             trained = [step for step in self._steps(proposal) if isinstance(step, TrainingStep)]
         except BadInput:
             return 1
-        return max(1, sum(step.steps_per_epoch(self.tools) * step.settings.epochs for step in trained))
+        tools = self._tools(proposal)
+        return max(1, sum(step.steps_per_epoch(tools) * step.settings.epochs for step in trained))
+
+    def _tools(self, proposal: Proposal) -> Tools:
+        """What its trainings use."""
+        return self.tools if proposal.on_all or self.part is None else self.part
 
     def _tried(self, proposal: Proposal, progress: Progress) -> tuple[Outcome, Node | None]:
         """What came of a proposal, and the node of its network."""
         tools = replace(
-            self.tools, seed=self.tools.seed + proposal.seed, progress=progress, threads=None, turns=self.meter.turns
+            self._tools(proposal),
+            seed=self.tools.seed + proposal.seed,
+            progress=progress,
+            threads=None,
+            turns=self.meter.turns,
         )
         steps, first = self._steps(proposal), self._first(proposal)
         spec = first.spec
@@ -241,6 +252,7 @@ class Evaluator:
         distill = Distill().completed(self.objective, self.training)
         return {
             "tools": self.tools.key,
+            "part": None if self.part is None else self.part.key,
             "distill": fields_of(distill),
             "goal": {
                 "limits": [[limit.what, limit.amount, limit.relative] for limit in goal.limits],

@@ -59,6 +59,7 @@ def finalists(
     epochs: int,
     count: int = 3,
     seeds: int = 3,
+    on_all: bool = False,
     pool: Pool | None = None,
     time: TimeLimit | None = None,
     seconds_each: float = math.inf,
@@ -73,6 +74,7 @@ def finalists(
         epochs: For how long they are trained, if the search did not train them for longer.
         count: How many trials, of different students.
         seeds: How often each is trained.
+        on_all: Whether on all examples, where the search has trained on a part of them.
         pool: As there.
         time: As there: what would not end in time is left out.
         seconds_each: As there.
@@ -90,7 +92,7 @@ def finalists(
             raise must(name, "finalists", "at least 1", value, "Use 3")
     best = _different(sorted((one for one in trials if one.score is not None), key=goal.rank))[:count]
     wanted = [
-        replace(one.proposal, epochs=max(epochs, one.proposal.epochs), seed=one.proposal.seed + seed)
+        replace(one.proposal, epochs=max(epochs, one.proposal.epochs), seed=one.proposal.seed + seed, on_all=on_all)
         for seed in range(seeds)  # every finalist once before any of them again
         for one in best
     ]

@@ -28,6 +28,7 @@ class Proposal:
         start: Key of the proposal whose trained weights it begins with, as far as they fit; ``teacher`` for the
             teacher's; None for new ones.
         seed: Added to the seed of the search: other first weights, another order of the examples.
+        on_all: Whether it is trained on all examples, where the short trainings of a search see a part of them.
         choices: What was chosen for it, by name: plain values, for people and for the strategy that proposed it.
     """
 
@@ -36,6 +37,7 @@ class Proposal:
     epochs: int = 1
     start: str | None = None
     seed: int = 0
+    on_all: bool = False
     choices: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -52,6 +54,7 @@ class Proposal:
             "epochs": self.epochs,
             "start": self.start,
             "seed": self.seed,
+            "on_all": self.on_all,
             "choices": dict(self.choices),
         }
 

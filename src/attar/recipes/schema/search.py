@@ -70,6 +70,9 @@ class SearchSection(Section):
     epochs: Annotated[int, Field(ge=1)] | None = Field(
         None, description="of each such training; a tenth of the student's if left out"
     )
+    examples: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="of each such training, drawn at random; all if left out. Finalists are trained on all"
+    )
     finalists: Annotated[int, Field(ge=1, le=100)] = Field(
         3, description="of the best so many are trained again, from several seeds"
     )
