@@ -42,13 +42,13 @@ def test_a_part_has_the_targets_of_its_own_examples() -> None:
         dataset=Dataset("numbers", split, split, split, "a test"),
         teacher=TeacherTools(key={"fingerprint": "ten"}, targets=InMemory(10 * inputs)),
     )
-    less, more = whole.part(10), whole.part(30)
-    for part, count in ((less, 10), (more, 30)):
-        batch = part.transfer_set().batch(torch.arange(count), epoch=0)
+    less, more = whole.subset(10), whole.subset(30)
+    for subset, count in ((less, 10), (more, 30)):
+        batch = subset.transfer_set().batch(torch.arange(count), epoch=0)
         assert batch.targets is not None and torch.equal(batch.targets, 10 * batch.inputs)
-        assert len(part.transfer_set()) == count
-    few, many = (set(part.transfer_set().split.ids.tolist()) for part in (less, more))
-    assert few < many and len({str(part.key) for part in (less, more, whole)}) == 3
-    assert whole.part(100) is whole
-    alone = replace(whole, teacher=None).part(10)
+        assert len(subset.transfer_set()) == count
+    few, many = (set(subset.transfer_set().split.ids.tolist()) for subset in (less, more))
+    assert few < many and len({str(subset.key) for subset in (less, more, whole)}) == 3
+    assert whole.subset(100) is whole
+    alone = replace(whole, teacher=None).subset(10)
     assert len(alone.transfer_set()) == 10 and set(alone.transfer_set().split.ids.tolist()) == few

@@ -123,7 +123,7 @@ def test_it_begins_with_the_weights_of_another_as_far_as_they_fit(ready: Evaluat
 
 def test_what_need_not_see_all_examples_sees_a_part(tmp_path: Path) -> None:
     whole = tiny_search.evaluator(tmp_path)
-    short = replace(whole, part=whole.tools.part(64))
+    short = replace(whole, subset=whole.tools.subset(64))
     first, final = perceptron(8), perceptron(8, on_all=True)
     assert (short.size(first), short.size(final)) == (5 * 2, 5 * 10)
     progress = Counted()

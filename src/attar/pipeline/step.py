@@ -32,7 +32,7 @@ from attar.training.progress import Progress, silent
 from attar.training.scoring import Scorer, score_by
 from attar.training.settings import Training
 
-_PART = -5
+_SUBSET = -5
 """Stream of the draw of a part of the examples."""
 
 _AT_ONCE = 512
@@ -242,7 +242,7 @@ class Tools:
             "seeds": [self.seed, self.run_seed],
         }
 
-    def part(self, examples: int) -> Tools:
+    def subset(self, examples: int) -> Tools:
         """The same with so many of the examples that a student learns from, each class by its share.
 
         Args:
@@ -253,7 +253,7 @@ class Tools:
         if examples >= len(split):
             return self
         strata = torch.zeros_like(split.ids) if split.labels is None else split.task.strata(split.labels)
-        drawn = stratified(strata, split.ids, examples, seed=self.run_seed, stream=_PART)
+        drawn = stratified(strata, split.ids, examples, seed=self.run_seed, stream=_SUBSET)
         if self.teacher is None:
             return replace(self, baseline_examples=split.rows(drawn))
         teacher = self.teacher

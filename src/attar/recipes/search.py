@@ -102,7 +102,7 @@ def found_student(context: Context) -> Searched:
             epochs=epochs_of_finalists(recipe),
             count=section.finalists,
             seeds=section.seeds,
-            on_all=evaluator.part is not None,
+            on_all=evaluator.subset is not None,
             pool=pool,
             time=limit,
             progress=context.progress,
@@ -143,7 +143,7 @@ def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
         meter=meter_of(aside, goal, allow),
         nodes=aside.nodes,
         teacher=start_of(context, prepared),
-        part=None if examples is None else tools.part(examples),
+        subset=None if examples is None else tools.subset(examples),
         allow=allow,
     )
 

@@ -52,8 +52,8 @@ def seconds_of(context: Context, typical: Recipe) -> float:
 
 def short_epochs(context: Context) -> float:
     """For how many passes over all examples a proposal is trained: less than it has epochs, where it sees a part."""
-    part, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
-    return epochs_of(context.recipe) * (1.0 if part is None else min(1.0, part / of))
+    seen, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
+    return epochs_of(context.recipe) * (1.0 if seen is None else min(1.0, seen / of))
 
 
 def final_seconds(context: Context, found: Recipe) -> float:

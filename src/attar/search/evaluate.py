@@ -86,7 +86,7 @@ class Evaluator:
         meter: Measures what students take.
         nodes: Where everything is kept.
         teacher: A model whose weights students may begin with; None where there is none.
-        part: The tools with a part of the examples, for trainings that need not see all; None for all of them.
+        subset: The tools with a part of the examples, for trainings that need not see all; None for all of them.
         allow: Packages whose functions may build networks.
     """
 
@@ -97,7 +97,7 @@ class Evaluator:
     meter: Meter
     nodes: Nodes
     teacher: Model | None = None
-    part: Tools | None = None
+    subset: Tools | None = None
     allow: Collection[str] = ("attar",)
 
     def __call__(self, proposal: Proposal, progress: Progress = silent) -> Outcome:
@@ -145,7 +145,7 @@ class Evaluator:
 
     def _tools(self, proposal: Proposal) -> Tools:
         """What its trainings use."""
-        return self.tools if proposal.on_all or self.part is None else self.part
+        return self.tools if proposal.on_all or self.subset is None else self.subset
 
     def _tried(self, proposal: Proposal, progress: Progress) -> tuple[Outcome, Node | None]:
         """What came of a proposal, and the node of its network."""
@@ -252,7 +252,7 @@ class Evaluator:
         distill = Distill().completed(self.objective, self.training)
         return {
             "tools": self.tools.key,
-            "part": None if self.part is None else self.part.key,
+            "subset": None if self.subset is None else self.subset.key,
             "distill": fields_of(distill),
             "goal": {
                 "limits": [[limit.what, limit.amount, limit.relative] for limit in goal.limits],
