@@ -66,14 +66,18 @@ class Score:
             return f"{formatting.trimmed(difference)} {self.unit}"
         return _points(difference) if self.points else formatting.trimmed(difference)
 
+    def figure(self, score: float) -> float:
+        """The figure that a score stands for: an error without the minus that it has as a score."""
+        return -score if self.is_error else score
+
     def level(self, score: float) -> str:
-        """A score itself, for people: an error without the minus that it has as a score.
+        """A score itself, for people.
 
         Example:
             >>> Score("accuracy").level(0.5), Score("RMSE", points=False).level(-0.25)
             ('50.00%', '0.25')
         """
-        return f"{score:.2%}" if self.points else f"{-score if self.is_error else score:.4g}"
+        return f"{score:.2%}" if self.points else f"{self.figure(score):.4g}"
 
     def amount(self, difference: float) -> str:
         """A difference of scores without its unit, to two significant digits, of points at most two decimals."""

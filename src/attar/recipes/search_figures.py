@@ -9,7 +9,6 @@ from typing import Any
 
 from attar import formatting
 from attar.budget import PREFERRED, Limit
-from attar.pipeline.scored import figure_of
 from attar.pipeline.step import Tools
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, search_of, strategy_words, words_of
@@ -58,15 +57,15 @@ def search_figures(
         "ended": result.ended,
         "examples": len(tools.validation),
         "teacher": dict(goal.teacher),
-        "limits": _limits(goal, tools),
-        "trials": [_trial(one, goal, tools) for one in result.trials],
+        "limits": _limits(goal),
+        "trials": [_trial(one, goal) for one in result.trials],
         "order": [one.number for one in ranked],
         "frontier": [one.number for one in result.pareto],
         "finalists": [
             {
                 "number": one.trial.number,
                 "epochs": one.proposal.epochs,
-                "quality": [figure_of(tools, other.figures["score"]) for other in one.again],
+                "quality": [goal.score.figure(other.figures["score"]) for other in one.again],
                 "beyond": excess(one.figures, goal),
             }
             for one in best
@@ -86,7 +85,7 @@ def _fewer(goal: Goal, winner: Trial) -> float | None:
     return of / its if of and its else None
 
 
-def _limits(goal: Goal, tools: Tools) -> dict[str, float]:
+def _limits(goal: Goal) -> dict[str, float]:
     """Where limits lie: the figure of quality that is the lowest, and the most of each other thing."""
     found = {}
     for limit in goal.limits:
@@ -96,18 +95,18 @@ def _limits(goal: Goal, tools: Tools) -> dict[str, float]:
         if limit.what != "quality_loss":
             found[str(limit.what)] = at
         elif teacher is not None:
-            found["quality_loss"] = figure_of(tools, teacher - at)
+            found["quality_loss"] = goal.score.figure(teacher - at)
     return found
 
 
-def _trial(one: Trial, goal: Goal, tools: Tools) -> dict[str, Any]:
+def _trial(one: Trial, goal: Goal) -> dict[str, Any]:
     return {
         "number": one.number,
         "choices": dict(one.proposal.choices),
         "epochs": one.proposal.epochs,
         "start": one.proposal.start,
         "state": one.state,
-        "quality": None if one.score is None else figure_of(tools, one.score),
+        "quality": None if one.score is None else goal.score.figure(one.score),
         "figures": dict(one.figures),
         "reason": one.reason,
         "seconds": one.seconds,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from attar.deployment.backends import PORTABLE
@@ -21,6 +22,7 @@ from attar.recipes.teachers import teacher_model
 from attar.recipes.winner import judged_by
 from attar.search.goal import Goal
 from attar.search.meter import Meter
+from attar.tasks.task import first_metric
 from attar.teachers.teacher import ask
 
 _AT_ONCE = 512
@@ -49,10 +51,10 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
     Args:
         context: The run.
         prepared: The teacher.
-        tools: Of its students, which say by what they are scored.
+        tools: Of its students, with the validation data.
     """
     budget, score = context.recipe.budget, judged_by(context.dataset.task)
-    limits = [limit.of(score) for limit in budget.limits]
+    limits, metric = [limit.of(score) for limit in budget.limits], first_metric(context.dataset.task)
     trainings = Trainings(prepared.teacher, prepared.members, [], [], prepared)
     meter = meter_of(context, Goal(limits=(), prefer=budget.prefer, teacher={}), ())
     measured = {limit.what for limit in limits if limit.relative}
@@ -60,7 +62,7 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
     teacher = next(iter(teacher_contenders(context, trainings, meter.runtimes)[0].values()))
 
     def work(_: Path) -> dict[str, Any]:
-        figures = {"quality_loss": _score(prepared, tools), **_taken(teacher)}
+        figures = {"quality_loss": _mean_score(prepared, tools), **_taken(teacher)}
         figures["latency"] = meter.latency(teacher.runner)
         if "memory" in measured and teacher.artifact is not None:
             peak = peak_memory(teacher.artifact.folder, max(BATCHES), threads=meter.threads)
@@ -71,13 +73,14 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
         "teacher": prepared.teacher.fingerprint(),
         "networks": context.recipe.teacher.given_networks,
         "data": context.fingerprint,
-        "choose_by": tools.key["choose_by"],
+        "choose_by": metric.name,
         "measured": sorted(measured),
         "meter": meter.settings,
         "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
     }
-    figures: Mapping[str, float] = context.nodes.node("search/teacher", inputs, work).result["figures"]
-    return Goal(limits=limits, prefer=budget.prefer, teacher=dict(figures), score=score)
+    figures: dict[str, float] = dict(context.nodes.node("search/teacher", inputs, work).result["figures"])
+    figures["quality_loss"] = metric.score(np.array([figures["quality_loss"]]))
+    return Goal(limits=limits, prefer=budget.prefer, teacher=figures, score=score)
 
 
 def start_of(context: Context, prepared: PreparedTeacher) -> Model | None:
@@ -85,8 +88,9 @@ def start_of(context: Context, prepared: PreparedTeacher) -> Model | None:
     return None if prepared.specialized is not None else teacher_model(context)
 
 
-def _score(prepared: PreparedTeacher, tools: Tools) -> float:
-    """The teacher's mean score on validation, as that of students is taken."""
+def _mean_score(prepared: PreparedTeacher, tools: Tools) -> float:
+    """The teacher's mean score of an example on validation, by the task's first metric."""
+    tools = replace(tools, choose_by=None)
     total, validation = 0.0, tools.validation
     for rows in torch.split(torch.arange(len(validation)), _AT_ONCE):
         batch = validation.batch(rows, 0)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ from attar.pipeline.step import Step, Tools
 from attar.pipeline.steps import STEPS, AnyStep
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.quantize import Quantize
+from attar.pipeline.trained import Trained
 from attar.pipeline.training_step import TrainingStep
 from attar.pruning.attention import open_attention_
 from attar.pruning.groups import find_groups
@@ -34,6 +36,7 @@ from attar.search.meter import TAKES, Meter
 from attar.search.proposal import Outcome, Proposal
 from attar.search.warm_start import warm_start
 from attar.tasks.target import has_units
+from attar.tasks.task import first_metric
 from attar.training.objective import Objective
 from attar.training.progress import Progress, silent
 from attar.training.settings import Training
@@ -171,7 +174,7 @@ class Evaluator:
         if len(steps) > 1:
             after = self.meter.figures(trained.model, trained=True)
             figures, seconds = after.result["figures"], seconds + after.seconds
-        scored = {**figures, "score": trained.score}
+        scored = {**figures, "score": _judged(trained, tools)}
         teacher = self.goal.teacher.get("quality_loss")
         if teacher is not None:
             scored["quality_loss"] = teacher - trained.score
@@ -335,6 +338,14 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     return Outcome(
         state=result["state"], figures=figures, reason=str(result["reason"]), seconds=float(result["seconds"])
     )
+
+
+def _judged(trained: Trained, tools: Tools) -> float:
+    """The score that evidence has, and of which a budget says how much may be lost: by the task's first metric."""
+    metric, mean = first_metric(tools.dataset.task), trained.score
+    if tools.key["choose_by"] != metric.name:
+        mean = replace(tools, choose_by=None).score(trained.network)
+    return metric.score(np.array([mean]))
 
 
 def _never(_: Path) -> NoReturn:
