@@ -66,6 +66,19 @@ def test_what_is_beyond_the_budget_is_never_trained(ready: Evaluator) -> None:
     assert "latency" not in outcome.figures  # nobody waits for a time that changes nothing
 
 
+def test_what_a_smaller_one_is_to_be_made_of_is_trained_however_large_it_is(tmp_path: Path) -> None:
+    """And all of it is measured, as what its figures are worth may be asked; by itself the same network is refused."""
+    goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("macs", 1000)))
+    own, large = evaluator(tmp_path, goal=goal), replace(perceptron(400, epochs=1), intermediate=True)
+    outcome = own(large)
+    assert outcome.state == "trained" and outcome == own.found(large)
+    assert outcome.figures.keys() == {"parameters", "macs", "bytes", "latency", "score", "quality_loss"}
+    assert {limit.what for limit in goal.beyond(outcome.figures)} >= {"macs", "bytes"}
+    small = own(perceptron(8, start=large.key))
+    assert small.state == "trained" and large.key == perceptron(400, epochs=1).key
+    assert own(perceptron(400, epochs=1)).state == "over_budget"
+
+
 def test_what_is_counted_is_judged_before_anything_is_written(tmp_path: Path) -> None:
     goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("macs", 1000)))
     outcome = evaluator(tmp_path, goal=goal)(perceptron(400))

@@ -125,7 +125,7 @@ class Evaluator:
 
     def found(self, proposal: Proposal) -> Outcome | None:
         """What came of a proposal; None of one that was not evaluated."""
-        node = self._found(proposal.key)
+        node = self._found(proposal.key, self._exempt(proposal))
         return None if node is None else _outcome(node.result)
 
     def give_up(self, proposal: Proposal, reason: str) -> Outcome:
@@ -164,27 +164,32 @@ class Evaluator:
         for step in steps:
             spec = step.check(spec, tools.dataset)
         untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
-        figures, seconds = self._taken(untrained)
-        reason = self._beyond(figures)
+        exempt = self._exempt(proposal)
+        figures, seconds = self._taken(untrained, exempt)
+        reason = "" if exempt else self._beyond(figures)
         if reason:
             return Outcome(state="over_budget", figures=figures, reason=reason, seconds=seconds), None
         aside = Nodes(self.nodes.folder, self.nodes.reuse_from)
         trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
         seconds += sum(node.seconds for node in aside.done if not node.reused)
         if len(steps) > 1:
-            after = self.meter.figures(trained.model, trained=True)
+            after = self.meter.figures(trained.model, trained=True, whole=exempt)
             figures, seconds = after.result["figures"], seconds + after.seconds
         scored = {**figures, "score": _judged(trained, tools)}
         teacher = self.goal.teacher.get("quality_loss")
         if teacher is not None:
-            scored["quality_loss"] = teacher - trained.score
+            scored["quality_loss"] = teacher - scored["score"]
         return Outcome(state="trained", figures=scored, seconds=seconds), aside.done[-1]
 
-    def _taken(self, untrained: Model | None) -> tuple[Mapping[str, float], float]:
+    def _exempt(self, proposal: Proposal) -> bool:
+        """Whether limits on what may be used let it pass, which would have kept it from being trained."""
+        return proposal.intermediate and any(limit.what in TAKES for limit in self.goal.limits)
+
+    def _taken(self, untrained: Model | None, whole: bool) -> tuple[Mapping[str, float], float]:
         """What is known of it before its training, and after how many seconds."""
         if untrained is None:
             return {}, 0.0
-        node = self.meter.figures(untrained, trained=False)
+        node = self.meter.figures(untrained, trained=False, whole=whole)
         return node.result["figures"], 0.0 if node.reused else node.seconds
 
     def _beyond(self, figures: Mapping[str, float]) -> str:
@@ -217,10 +222,11 @@ class Evaluator:
                     "It is to begin with the teacher's weights, and the teacher is no network that has some."
                 )
             return self.teacher
-        node = self._found(start)
-        if node is None or not node.result["model"]:
+        nodes = [self._found(start, exempt) for exempt in (False, True)]
+        model = next((node.result["model"] for node in nodes if node is not None and node.result["model"]), None)
+        if model is None:
             raise BadInput(f"It is to begin with the weights of proposal {start}, which was not trained.")
-        return load_model(self.nodes.folder / node.result["model"], self.allow, seed=self.tools.seed)
+        return load_model(self.nodes.folder / model, self.allow, seed=self.tools.seed)
 
     def _fresh(self, proposal: Proposal) -> Model:
         """An untrained model; one of values gives them in their units."""
@@ -266,12 +272,13 @@ class Evaluator:
             "teacher": None if self.teacher is None else digest(self.teacher.module),
         }
 
-    def _node(self, nodes: Nodes, key: str, work: Callable[[Path], Mapping[str, Any]]) -> Node:
-        return nodes.node(f"{FOLDER}/{key}/outcome", {"proposal": key, **self._about}, work)
+    def _node(self, nodes: Nodes, key: str, exempt: bool, work: Callable[[Path], Mapping[str, Any]]) -> Node:
+        inputs = {"proposal": key, **({"exempt": True} if exempt else {}), **self._about}
+        return nodes.node(f"{FOLDER}/{key}/outcome", inputs, work)
 
-    def _found(self, key: str) -> Node | None:
+    def _found(self, key: str, exempt: bool) -> Node | None:
         try:
-            return self._node(self.nodes.finished_only(), key, _never)
+            return self._node(self.nodes.finished_only(), key, exempt, _never)
         except NotFinished:
             return None
 
@@ -286,7 +293,7 @@ class Evaluator:
                 "proposal": proposal.to_json(),
             }
 
-        return _outcome(self._node(self.nodes, proposal.key, work).result)
+        return _outcome(self._node(self.nodes, proposal.key, self._exempt(proposal), work).result)
 
 
 def begin_with_(network: nn.Module, start: nn.Module, example: Tensor) -> nn.Module:
@@ -333,19 +340,19 @@ def _step(table: Mapping[str, Any]) -> Step:
         raise BadInput(f"{what} {rule_of(first)}.") from error
 
 
-def _outcome(result: Mapping[str, Any]) -> Outcome:
-    figures = {str(name): float(value) for name, value in result["figures"].items()}
-    return Outcome(
-        state=result["state"], figures=figures, reason=str(result["reason"]), seconds=float(result["seconds"])
-    )
-
-
 def _judged(trained: Trained, tools: Tools) -> float:
     """The score that evidence has, and of which a budget says how much may be lost: by the task's first metric."""
     metric, mean = first_metric(tools.dataset.task), trained.score
     if tools.key["choose_by"] != metric.name:
         mean = replace(tools, choose_by=None).score(trained.network)
     return metric.score(np.array([mean]))
+
+
+def _outcome(result: Mapping[str, Any]) -> Outcome:
+    figures = {str(name): float(value) for name, value in result["figures"].items()}
+    return Outcome(
+        state=result["state"], figures=figures, reason=str(result["reason"]), seconds=float(result["seconds"])
+    )
 
 
 def _never(_: Path) -> NoReturn:

@@ -30,6 +30,8 @@ class Proposal:
         seed: Added to the seed of the search: other first weights, another order of the examples.
         on_all: Whether it is trained on all examples, where the short trainings of a search see a part of them.
         choices: What was chosen for it, by name: plain values, for people and for the strategy that proposed it.
+        intermediate: Whether a smaller one is to be made of it, so that it is trained even where it is beyond what may
+            be used.
     """
 
     spec: Spec
@@ -39,11 +41,12 @@ class Proposal:
     seed: int = 0
     on_all: bool = False
     choices: Mapping[str, Any] = field(default_factory=dict)
+    intermediate: bool = False
 
     @cached_property
     def key(self) -> str:
         """What it is known by: the same for all that come to the same trained network."""
-        about = {name: value for name, value in self.to_json().items() if name != "choices"}
+        about = {name: value for name, value in self.to_json().items() if name not in ("choices", "intermediate")}
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Proposal:
             "seed": self.seed,
             "on_all": self.on_all,
             "choices": dict(self.choices),
+            "intermediate": self.intermediate,
         }
 
     @staticmethod

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from attar.budget import Limit
 from attar.errors import BadInput
 from attar.network.spec import Spec
+from attar.search.goal import Goal
 from attar.search.n2n import actions
 from attar.search.n2n.describe import describe
 from attar.search.n2n.layers import Invalid, Layers
@@ -71,6 +74,33 @@ def _search(strategy: N2N, layers: Layers, tried: Any = _tried) -> list[list[Tri
 
 def _history(batches: Sequence[Sequence[Trial]]) -> list[Trial]:
     return [trial for batch in batches for trial in batch]
+
+
+def test_what_may_be_used_is_asked_of_the_last_stage_alone(layers: Layers) -> None:
+    """What the first leaves is still to be shrunk: it is trained however large, and worth what it would be without."""
+    teacher = {**_teacher(layers), "bytes": 1000.0}
+    limits = (Limit.read("quality_loss", "90%"), Limit.read("bytes", 1))
+    goal = Goal(limits=limits, prefer="bytes", teacher={"quality_loss": SCORE, "bytes": 1000.0})
+
+    def tried(layers: Layers, number: int, proposal: Proposal) -> Trial:
+        trial = _tried(layers, number, proposal)
+        return replace(trial, figures={**trial.figures, "bytes": 500.0})
+
+    strategy = N2N(layers=layers, teacher=teacher, goal=goal, trials=40, iterations=2, seed=2)
+    history = _history(_search(strategy, layers, tried))
+    exempt = {trial.proposal.key: trial.proposal.intermediate for trial in history}
+    assert {trial.proposal.intermediate: trial.proposal.choices["stage"] for trial in history} == {
+        True: "removal",
+        False: "shrinkage",
+    }
+    worth = {True: set[bool](), False: set[bool]()}
+    for update in strategy.course(history):
+        for key, reward in zip(update["keys"], update["rewards"], strict=True):
+            if key is not None and update["iteration"] == 1:  # broken limits are forgiven least here
+                worth[exempt[key]].add(reward >= 0)
+    assert worth == {True: {True}, False: {False}}
+    alone = N2N(layers=layers, teacher=teacher, goal=goal, trials=6, iterations=1, stages=("removal",), seed=2)
+    assert not any(proposal.intermediate for proposal in alone.propose([]))
 
 
 def _keys(proposals: Sequence[Proposal]) -> list[str]:

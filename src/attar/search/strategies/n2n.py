@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -40,7 +40,8 @@ class N2N:
         layers: The network to begin with, the teacher's as a rule.
         teacher: What the teacher takes and its score, by name, as a trial's figures; what the reward needs of these.
             Its parameters are those of ``layers`` where they are not there.
-        goal: The budget, whose limits are constraints of the reward; None for none.
+        goal: The budget, whose limits are constraints of the reward; None for none. What may be used is one of the last
+            stage alone: what the first leaves is still to be shrunk, and is trained however large it is.
         reward: What a trial is worth; any function of its figures, the teacher's, and the number of updates so far.
             None for `CompressionReward`.
         size: What counts as the size in that reward.
@@ -173,10 +174,16 @@ class N2N:
             if self.relative_to == "student" and parent.score:
                 against = parent.figures
 
+        last = len(self._reached) == len(self.stages) - 1
+
         def propose(spec: Spec, choices: Mapping[str, Any]) -> Proposal:
-            begin = start if self.inherit else None
             return Proposal(
-                spec=spec, steps=self.steps, epochs=self.epochs, start=begin, choices={"stage": kind, **choices}
+                spec=spec,
+                steps=self.steps,
+                epochs=self.epochs,
+                start=start if self.inherit else None,
+                choices={"stage": kind, **choices},
+                intermediate=not last,
             )
 
         policy = self._policy(kind)
@@ -186,7 +193,7 @@ class N2N:
             self._learning(kind),
             actions=_actions(policy, layers, self.sizes),
             propose=propose,
-            reward=self._reward(),
+            reward=self._reward(last),
             teacher=against,
             size=self._taken()["parameters"],
             iterations=self.iterations,
@@ -221,13 +228,14 @@ class N2N:
         """Figures of the teacher."""
         return {"parameters": float(self.layers.parameters), **self.teacher}
 
-    def _reward(self) -> Reward:
-        """What a trial is worth."""
+    def _reward(self, last: bool = True) -> Reward:
+        """What a trial is worth; what may be used is a constraint of the last stage, which the one before serves."""
         if self.reward is not None:
             return self.reward
         if self.goal is None or not self.constrained:
             return CompressionReward(size=self.size)
-        return CompressionReward.within(self.goal, self.size)
+        limits = [limit for limit in self.goal.limits if last or limit.what == "quality_loss"]
+        return CompressionReward.within(replace(self.goal, limits=limits), self.size)
 
     def _check(self) -> None:
         """See that all settings are right, the policies that were given are there, and there is something to choose."""
