@@ -18,13 +18,17 @@ from attar.network.spec import Spec
 from attar.pruning.edit import prune
 from attar.pruning.groups import find_groups
 from attar.recipes.compress import Run, compress
+from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.search import FOUND, POLICIES, found_recipe
 from attar.recipes.search_figures import binding
+from attar.recipes.search_space import middle_of
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.goal import Goal
+from attar.search.n2n.describe import describe
+from attar.search.n2n.surgery import student
 from attar.search.proposal import Proposal, Trial
 from attar.training.progress import silent
 
@@ -220,7 +224,8 @@ def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kep
     edit = prune(network, find_groups(network, torch.zeros(1, 6)), {"1": [0, 5, 7]})
     proposal = Proposal(spec=spec.with_edit(edit), start="teacher", epochs=2)
     asked = from_document(searching(tiny))
-    found = found_recipe(asked, proposal)
+    dataset = data_of(asked, silent)
+    found = found_recipe(asked, dataset, proposal)
     assert found.student.start == "teacher" and found.network.spec() == proposal.spec
     again = from_document(found.document())
     assert again == found
@@ -232,8 +237,40 @@ def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kep
     kept = [tuple(row) for row in first.module[1].weight.tolist()]  # type: ignore[index, union-attr]
     assert len(kept) == len(set(kept)) == 21 and set(kept) < rows
     assert first.spec.edits == (edit,)
-    new = found_recipe(asked, Proposal(spec=spec.with_edit(edit), epochs=2))
+    new = found_recipe(asked, dataset, Proposal(spec=spec.with_edit(edit), epochs=2))
     assert new.student.start == "fresh" and new.network.edits is not None
+
+
+def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> None:
+    """The data tell the networks of both what columns there are, and the recipe tells neither."""
+    rows = [f"{place % 7},{'red' if place % 3 else 'blue'},{place % 2}" for place in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["legs,color,wings", *rows]), encoding="utf-8")
+    tabular = {"use": "attar.network.architectures:tabular", "arguments": {"hidden": [24, 24]}}
+    asked = from_document(
+        {
+            "name": "rows",
+            "data": {"use": str(tmp_path / "rows.csv"), "target": "wings", "validation": 0.25},
+            "teacher": {"network": tabular, "training": {"epochs": 1}},
+            "search": {"strategy": {"use": "n2n"}, "proposals": 1},
+            "student": {"training": {"epochs": 1}},
+        }
+    )
+    dataset = data_of(asked, silent)
+    layers = describe(middle_of(asked, dataset, None).spec, dataset.train.floats(slice(0, 1)))
+    spec = student(layers, [True] * len(layers.states), [0.5] * len(layers.states))
+    assert isinstance(spec, Spec)
+    first = Proposal(spec=layers.spec, start="teacher")
+    trials = [Trial(number=0, proposal=first, state="trained", figures={"score": 0.5})]
+    found = found_recipe(asked, dataset, Proposal(spec=spec, start=first.key), trials)
+    assert found.student.start == "teacher" and found.network.arguments == {"hidden": [24, 24]}
+    assert from_document(found.document()) == found
+    with open_run(found, tmp_path / "run", "cpu", silent, workers=1) as context:
+        assert context.network.spec() == spec
+        teacher, begun = teacher_model(context), first_model(context, 0)
+    assert teacher is not None
+    biases = {name: set(one.tolist()) for name, one in teacher.module.state_dict().items() if name.endswith("bias")}
+    kept = {name: one.tolist() for name, one in begun.module.state_dict().items() if name in biases}
+    assert sorted(map(len, kept.values())) == [2, 12, 12] and all(set(kept[name]) <= biases[name] for name in kept)
 
 
 def test_the_limit_that_binds_is_the_one_that_the_fewest_keep() -> None:

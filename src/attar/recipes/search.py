@@ -23,6 +23,7 @@ from attar.processes import world_size
 from attar.recipes.checks import check_networks, check_steps
 from attar.recipes.context import Context, allowed
 from attar.recipes.folder import writing
+from attar.recipes.networks import fitted_to
 from attar.recipes.parallel import WORTHWHILE, run_as_arguments, train_at_once
 from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
@@ -86,7 +87,7 @@ def found_student(context: Context) -> Searched:
     prepared = prepare_teacher(context)
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
-    typical = found_recipe(recipe, middle_of(recipe, context.dataset, space))
+    typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
     before = sum(node.seconds for node in context.nodes.done)
     limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
     there = _count(context)
@@ -110,7 +111,7 @@ def found_student(context: Context) -> Searched:
     spent = Node("search", "", context.nodes.folder, {}, limit.spent, _count(context) == there)
     context.nodes.done.append(spent)
     winner = _winner(result, best, goal)
-    found = found_recipe(recipe, winner.proposal, result.trials)
+    found = found_recipe(recipe, context.dataset, winner.proposal, result.trials)
     in_time = final_settings(replace(context, recipe=found), section.time, before + limit.spent)
     found, note = in_time, shortened(found, in_time)
     check_networks(found, context.dataset)
@@ -159,22 +160,32 @@ def _time_file(context: Context) -> Path:
     return context.nodes.folder / "times" / f"search-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 
-def found_recipe(recipe: Recipe, proposal: Proposal, trials: Sequence[Trial] = ()) -> Recipe:
+def found_recipe(recipe: Recipe, dataset: Dataset, proposal: Proposal, trials: Sequence[Trial] = ()) -> Recipe:
     """The same recipe with a proposal as its student, and no search.
+
+    One that came of the teacher's weights begins with what is kept of them, as it did in the search.
 
     Args:
         recipe: With a search.
+        dataset: Its data, which may tell the teacher's network what it takes and gives.
         proposal: The student.
         trials: All of the search, among them those whose weights a proposal begins with.
     """
     document = {key: table for key, table in recipe.document().items() if key != "search"}
     network = NetworkSection.of(proposal.spec.without_edits(ScaleOutputs))
+    teacher = recipe.teacher.network
+    of_teacher = (
+        teacher is not None
+        and _root(proposal, trials) == TEACHER
+        and network.unedited == fitted_to(teacher, dataset).unedited
+    )
+    if of_teacher and teacher is not None:
+        network = teacher.model_copy(update={"edits": network.edits})  # what the data tell it, they tell both
     student = {**document["student"], "network": network.model_dump(exclude_none=True)}
     student["training"] = training_table(recipe.student.training)
     if proposal.steps:
         student["steps"] = [{"use": "distill"}, *(dict(step) for step in proposal.steps)]
-    of_teacher = _root(proposal, trials) == TEACHER and recipe.teacher.network is not None
-    if of_teacher and network.unedited == recipe.teacher.network:
+    if of_teacher:
         student["start"] = "teacher"
     return from_document({**document, "student": student}, "the student that was found", recipe.trust)
 
@@ -190,7 +201,7 @@ def check_search(recipe: Recipe, dataset: Dataset) -> Recipe:
     """
     space = space_for(recipe, dataset)
     strategy_for(recipe, dataset, space, Goal(limits=(), prefer=recipe.budget.prefer, teacher={}))
-    return found_recipe(recipe, middle_of(recipe, dataset, space))
+    return found_recipe(recipe, dataset, middle_of(recipe, dataset, space))
 
 
 def _root(proposal: Proposal, trials: Sequence[Trial]) -> str | None:
