@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -41,6 +42,29 @@ def test_another_process_stands_still_between_two_steps_while_this_one_measures(
             assert steps.read_text() != before
         finally:
             process.kill()
+
+
+def test_what_computes_in_one_piece_is_done_before_anyone_measures(tmp_path: Path) -> None:
+    turns, gate = Turns(tmp_path), threading.Event()
+    order: list[str] = []
+
+    def measure() -> None:
+        gate.set()
+        with Turns(tmp_path).alone():
+            order.append("measured")
+
+    other = threading.Thread(target=measure)
+    with turns.working():
+        other.start()
+        assert gate.wait(30)
+        time.sleep(0.1)
+        with turns.training(silent)("train", 1):  # a part of it
+            order.append("trained")
+        order.append("worked")
+    other.join(30)
+    with turns.working(), turns.alone():
+        order.append("measured in its midst")
+    assert order == ["trained", "worked", "measured", "measured in its midst"]
 
 
 def test_a_training_measures_in_its_midst_and_trains_on(tmp_path: Path) -> None:

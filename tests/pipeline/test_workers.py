@@ -174,7 +174,9 @@ def test_a_worker_that_ends_before_it_has_read_what_it_was_sent(
 def test_a_worker_that_answers_nonsense_is_done_without(
     jobs: Callable[..., list[Job]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attar.interpreter.command", lambda _: [sys.executable, "-c", "print('[1]'); input()"])
+    monkeypatch.setattr(
+        "attar.interpreter.command", lambda _: [sys.executable, "-c", "print('[1]'); print('[1]', flush=True); input()"]
+    )
     with Workers(2) as workers:
         workers.do(jobs("write", "write", "write"), here, Recorded(), "all")
     assert (tmp_path / "0.txt").exists()

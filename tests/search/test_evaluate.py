@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_search
@@ -19,6 +21,7 @@ from attar.budget import Limit
 from attar.models.fresh import fresh
 from attar.network.copying import copied
 from attar.network.spec import Spec
+from attar.pipeline.deploying import deploy_for
 from attar.search.evaluate import Evaluator, begin_with_, lasting
 from attar.search.proposal import Proposal
 from attar.training.settings import Training
@@ -117,6 +120,21 @@ def test_low_bits_are_measured_as_the_files_that_would_ship(ready: Evaluator) ->
     outcome = ready(perceptron(8, steps=[quantize]))
     assert outcome.state == "trained"
     assert outcome.figures["bytes"] < 0.5 * ready(perceptron(8)).figures["bytes"]
+
+
+def test_nobody_measures_while_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def deployed(*arguments: Any, **rest: Any) -> Any:
+        with (tmp_path / "times" / "turns").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                seen.append(True)
+        return deploy_for(*arguments, **rest)
+
+    monkeypatch.setattr("attar.search.meter.deploy_for", deployed)
+    assert evaluator(tmp_path)(perceptron(400)).state == "over_budget" and seen == [True]
 
 
 def test_a_runtime_that_ships(tmp_path: Path) -> None:

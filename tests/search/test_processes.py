@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from attar.errors import AttarError
-from attar.pipeline.worker import Job
+from attar.pipeline.worker import Job, Worker
 from attar.search.goal import Goal
 from attar.search.processes import Processes
 from attar.search.proposal import Outcome, Proposal
@@ -113,6 +114,31 @@ def test_when_the_time_is_over_what_runs_is_ended(
         found = search(batches([proposal(3), proposal(20)]), in_folder, goal, pool=pool, time=time)
     assert [one.reason for one in found.trials] == ["Stopped when the time was over.", "Not begun: the time was over."]
     assert found.ended == "time" and 1.0 <= found.seconds < 5.0
+
+
+def test_one_that_ended_while_it_had_nothing_to_do_costs_no_attempt(
+    in_folder: InFolder, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    with Processes(1, in_folder.job) as pool:
+        search(batches([proposal(10)]), in_folder, goal, pool=pool)
+        (idle,) = in_folder.begun(10)
+        psutil.Process(idle).kill()
+        psutil.wait_procs([psutil.Process(idle)], timeout=30) if psutil.pid_exists(idle) else None
+        found = search(batches([proposal(2)]), in_folder, goal, pool=pool)  # whose first process dies
+    assert [one.state for one in found.trials] == ["trained"] and len(in_folder.begun(2)) == 2
+
+
+def test_one_that_never_begins_is_ended_and_one_that_waits_for_it_ends_in_time(
+    in_folder: InFolder, batches: Any, proposal: Make, goal: Goal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr("attar.interpreter.command", lambda _: sleeps)
+    with Processes(1, in_folder.job) as pool:
+        late = search(batches([proposal(10)]), in_folder, goal, pool=pool, time=TimeLimit(0.1))
+        assert [one.reason for one in late.trials] == ["Not begun: the time was over."]
+    monkeypatch.setattr("attar.pipeline.worker.Worker.ready", partialmethod(Worker.ready, 0.2))
+    with Processes(2, in_folder.job) as pool, pytest.raises(AttarError, match="end before they can do anything"):
+        search(batches([proposal(10)]), in_folder, goal, pool=pool)
 
 
 def test_processes_that_cannot_begin_are_an_error(

@@ -1,4 +1,4 @@
-"""Training side by side, measuring alone: a time that is taken while others compute is a time of nothing."""
+"""Computing side by side, measuring alone: a time that is taken while others compute is a time of nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _FILE, _GATE = "turns", "turns.next"
 
 
 class Turns:
-    """A lock of all processes of one run: shared by those that train, from step to step, and had alone to measure.
+    """A lock of all processes of one run: shared by those that compute, and had alone to measure.
 
-    Who measures waits until every other process is between two steps, where it then stays: it closes a gate first,
-    through which all must go who train on, as who lets go of a shared lock and takes it again at once would win every
-    time. The kernel lets go of locks however their holder ends.
+    Those that train let others measure after each step. Who measures waits until every other process is between two
+    steps, or done with what it does in one piece, where it then stays: it closes a gate first, through which all must
+    go who compute on, as who lets go of a shared lock and takes it again at once would win every time. The kernel lets
+    go of locks however their holder ends.
 
     Attributes:
         folder: Where the locks and what was measured are kept.
@@ -32,7 +33,7 @@ class Turns:
         """
         self.folder = folder
         self._descriptors: dict[str, int] = {}
-        self._training = False
+        self._working = False
 
     def training(self, progress: Progress) -> Progress:
         """A progress whose work is training: it lets others measure after each step."""
@@ -44,28 +45,40 @@ class Turns:
                 def between(steps: int) -> None:
                     self._lock(_FILE, fcntl.LOCK_UN)
                     advance(steps)
-                    self._train_on()
+                    self._work_on()
 
-                self._training = True
-                self._train_on()
-                try:
+                with self.working():
                     yield between
-                finally:
-                    self._training = False
-                    self._close()
 
         return shared
 
     @contextmanager
+    def working(self) -> Iterator[None]:
+        """While this process computes in one piece: nobody measures meanwhile, but itself.
+
+        Nothing may be waited for in it that another process holds while it measures, such as a node of the run.
+        """
+        if self._working:
+            yield
+            return
+        self._working = True
+        self._work_on()
+        try:
+            yield
+        finally:
+            self._working = False
+            self._close()
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
-        """While nobody else of the run trains or measures."""
+        """While nobody else of the run computes or measures."""
         self._lock(_FILE, fcntl.LOCK_UN)  # before the gate: whoever closed it waits for this process
         self._lock(_GATE, fcntl.LOCK_EX)
         self._lock(_FILE, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            if self._training:
+            if self._working:
                 self._lock(_FILE, fcntl.LOCK_SH)
                 self._lock(_GATE, fcntl.LOCK_UN)
             else:
@@ -74,16 +87,16 @@ class Turns:
     @contextmanager
     def away(self) -> Iterator[None]:
         """While this process waits for another of the same training: that one may measure meanwhile."""
-        if self._training:
+        if self._working:
             self._lock(_FILE, fcntl.LOCK_UN)
         try:
             yield
         finally:
-            if self._training:
-                self._train_on()
+            if self._working:
+                self._work_on()
 
-    def _train_on(self) -> None:
-        """Go through the gate, and train."""
+    def _work_on(self) -> None:
+        """Go through the gate, and compute."""
         self._lock(_GATE, fcntl.LOCK_SH)
         self._lock(_GATE, fcntl.LOCK_UN)
         self._lock(_FILE, fcntl.LOCK_SH)

@@ -38,6 +38,10 @@ class Job:
     size: int
 
 
+_BEGINS = 300.0
+"""Seconds in which a process has to be ready; on a machine with much to do it may need a minute."""
+
+
 class WorkerEnded(Exception):
     """A worker's process ended before it had done what it was asked for."""
 
@@ -69,14 +73,23 @@ class Worker:
         """Whether the process is there."""
         return self._process.poll() is None
 
-    def ready(self) -> None:
+    def ready(self, seconds: float = _BEGINS) -> None:
         """Wait until it can begin at once.
+
+        Args:
+            seconds: After so many it is ended.
 
         Raises:
             WorkerEnded: If the process ended before.
         """
-        if not self._stdout.readline():
-            raise WorkerEnded
+        timer = threading.Timer(seconds, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            if not self._stdout.readline():
+                raise WorkerEnded
+        finally:
+            timer.cancel()
 
     def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
         """Have it do a job, and wait for that.

@@ -123,7 +123,13 @@ class Workers:
             log.info("no more than %d workers could be started: %s", len(self._running), error)
 
     def _feed(self, worker: Worker) -> None:
-        """Give one worker whatever there is to do, as long as it lives."""
+        """Give one worker whatever there is to do, as soon as it has begun and as long as it lives."""
+        try:
+            worker.ready()
+        except Exception as error:
+            log.info("a worker did not begin: %s: %s", type(error).__name__, error)
+            worker.kill()
+            return
         while True:
             with self._changed:
                 while not self._waiting and worker.alive:

@@ -163,7 +163,8 @@ class Evaluator:
         spec = first.spec
         for step in steps:
             spec = step.check(spec, tools.dataset)
-        untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
+        with self.meter.turns.working():
+            untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
         exempt = self._exempt(proposal)
         figures, seconds = self._taken(untrained, exempt)
         reason = "" if exempt else self._beyond(figures)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,8 +166,10 @@ class Meter:
 
     def _measured(self, model: Model, whole: bool, folder: Path) -> dict[str, Any]:
         example = self.dataset.train.floats(slice(0, 1))
-        with scratch(folder) as aside, prepared(model.module, example, aside) as ready:
-            counted = cost(ready.floats.network, example)
+        with scratch(folder) as aside, ExitStack() as stack:
+            with self.turns.working():
+                ready = stack.enter_context(prepared(model.module, example, aside))
+                counted = cost(ready.floats.network, example)
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
             if not whole and self.goal.beyond(figures, of=("macs",)):
                 return {"figures": figures, "form": ""}
@@ -186,18 +189,22 @@ class Meter:
     def _of_form(
         self, model: Model, student: Prepared, form: Candidate, counted: Mapping[str, float], whole: bool, folder: Path
     ) -> dict[str, float]:
-        calibration = calibration_for(self.dataset, form, _CALIBRATION, self.seed)
-        artifact = deploy_for(self.dataset, student, form, folder, model.spec, calibration)
+        with self.turns.working():
+            calibration = calibration_for(self.dataset, form, _CALIBRATION, self.seed)
+            artifact = deploy_for(self.dataset, student, form, folder, model.spec, calibration)
         figures = {**counted, "bytes": float(artifact.size_bytes)}
 
         def goes_on(*of: What) -> bool:
             return whole or not self.goal.beyond(figures, of=[what for what in of if what in figures])
 
         if goes_on("bytes") and self._limits("memory"):
-            peak = self._memory(artifact)
+            with self.turns.working():
+                peak = self._memory(artifact)
             figures |= {} if peak is None else {"memory": float(peak)}
         if goes_on("bytes", "memory"):
-            figures["latency"] = self.latency(artifact.open(self.threads))
+            with self.turns.working():
+                runner = artifact.open(self.threads)
+            figures["latency"] = self.latency(runner)
         return figures
 
     def _memory(self, artifact: Artifact) -> int | None:

@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 _STILLBORN = 3
 """Processes in a row that may end before they can do anything."""
 
+_LOOKS_AGAIN, _ASKS_AGAIN = 3600.0, 1.0
+"""Seconds for which news are waited for at most: while something is done, and while none has begun and the time for all
+may be over."""
+
 JobOf = Callable[[Proposal], Job]
 """Says what a worker does to evaluate a proposal: a function of Attar that opens the run and evaluates it there."""
 
@@ -110,7 +114,10 @@ class Processes:
             raise
 
     def _give(self, work: Work) -> None:
-        """Give whoever is idle something to do."""
+        """Give whoever is idle something to do; those that ended meanwhile cost nobody an attempt."""
+        for worker in [one for one in self._idle if not one.alive]:
+            self._idle.remove(worker)
+            worker.end()
         self._start()
         while self._idle:
             taken = work.take()
@@ -142,7 +149,8 @@ class Processes:
         """Hear of one worker, or end those whose time is over."""
         soonest = min((one.end for one in self._running.values() if not one.too_long), default=math.inf)
         try:
-            worker, news = self._news.get(timeout=min(max(0.0, soonest - self._clock()), 3600.0))
+            longest = _LOOKS_AGAIN if self._running else _ASKS_AGAIN
+            worker, news = self._news.get(timeout=min(max(0.0, soonest - self._clock()), longest))
         except queue.Empty:
             for worker, running in self._running.items():
                 if not running.too_long and running.end <= self._clock():
