@@ -25,14 +25,19 @@ from result import RESULTS, write
 
 from attar.evidence.compare import spread
 from attar.recipes.compress import compress
-from attar.recipes.read import read
+from attar.recipes.read import from_document, read
 
 ARCHITECTURES = "attar.network.architectures"
-BY_HAND: Mapping[str, str] = {
-    "digits": f"{{use = '{ARCHITECTURES}:convnet', arguments = {{classes = 10, widths = [12, 24], strides = [1, 2]}}}}",
-    "letter": f"{{use = '{ARCHITECTURES}:tabular', arguments = {{hidden = [256]}}}}",
-    "fashion-mnist": f"{{use = '{ARCHITECTURES}:convnet', arguments = {{classes = 10, widths = [16, 32, 64, 128], "
-    "pools = [2, 2, 2, 1], hidden = [96], side = 28}}",
+BY_HAND: Mapping[str, dict[str, Any]] = {
+    "digits": {
+        "use": f"{ARCHITECTURES}:convnet",
+        "arguments": {"classes": 10, "widths": [12, 24], "strides": [1, 2]},
+    },
+    "letter": {"use": f"{ARCHITECTURES}:tabular", "arguments": {"hidden": [256]}},
+    "fashion-mnist": {
+        "use": f"{ARCHITECTURES}:convnet",
+        "arguments": {"classes": 10, "widths": [16, 32, 64, 128], "pools": [2, 2, 2, 1], "hidden": [96], "side": 28},
+    },
 }
 """Students of the recipes digits, model-compression-2006 and fashion-mnist."""
 
@@ -48,12 +53,12 @@ WHAT = (
 )
 
 
-def ways(data: str, hand: Mapping[str, Any] | None) -> dict[str, list[str]]:
+def ways(hand: Mapping[str, Any] | None) -> dict[str, list[str]]:
     """What is changed of the recipe, by name; the last of them needs figures of the student by hand."""
     found = {
         "searched": [],
         "random": ["search.strategy=random"],
-        "by-hand": [f"student.network={BY_HAND[data]}", "search="],
+        "by-hand": [],
     }
     if hand is not None:
         limits = {"bytes": f"{hand['bytes']} B", "latency": f"{LATER * hand['latency_ms']:.6f} ms"}
@@ -68,8 +73,11 @@ def row_of(evidence: Mapping[str, Any]) -> dict[str, Any]:
     teacher = next(one for one in evidence["models"] if one["kind"] == "teacher")
     looked = evidence.get("search")
     return {
-        "met": evidence["met"],
-        "budget": evidence["budget"],
+        "outcome": evidence["budget"]["outcome"],
+        "limits": [
+            {key: one[key] for key in ("limit", "asked", "reached", "outcome", "at", "found", "test")}
+            for one in evidence["budget"]["limits"]
+        ],
         "test": winner["quality"]["accuracy"],
         "teacher_test": teacher["quality"]["accuracy"],
         "seeds": evidence["seeds"]["student"],
@@ -111,18 +119,17 @@ def done(data: str, seed: int, asked: argparse.Namespace) -> None:
         if way not in asked.ways:
             continue
         folder = asked.out / f"{data}-{seed}"
-        changes = [*ways(data, hand)[way], *asked.changes]
-        changed = [one for one in changes if one != "search="]
-        recipe = read(f"{data}-budget", [f"seed={seed}", *changed])
-        if "search=" in changes:
+        changes = ways(hand)[way]
+        recipe = read(f"{data}-budget", [f"seed={seed}", *changes, *asked.changes])
+        before = asked.reuse if way == "searched" else [folder / "searched"]
+        if way == "by-hand":
             document = {key: table for key, table in recipe.document().items() if key != "search"}
-            run = compress(document, folder / way, workers=asked.workers, reuse_from=[folder / "searched"])
-        else:
-            before = [folder / "searched"] if way != "searched" else asked.reuse
-            run = compress(recipe, folder / way, workers=asked.workers, reuse_from=before)
+            student = {**document["student"], "network": BY_HAND[data]}
+            recipe = from_document({**document, "student": student})
+        run = compress(recipe, folder / way, workers=asked.workers, reuse_from=before)
         row = row_of(run.evidence)
         hand = row if way == "by-hand" else hand
-        shown = {key: value for key, value in row.items() if key not in ("network", "budget", "seeds")}
+        shown = {key: value for key, value in row.items() if key not in ("network", "limits", "seeds")}
         print(data, seed, way, shown, flush=True)
         keep(data, seed, way, row, asked)
 
@@ -189,9 +196,10 @@ def claims(name: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _met(row: Mapping[str, Any]) -> bool:
-    """Whether a run has met its budget: its other limits as it says, that of quality on test data."""
-    lost = 100 * (row["teacher_test"] - row["test"])
-    return all(lost <= one["asked"] if "lost" in one["what"] else one["met"] for one in row["budget"])
+    """Whether a run has met its budget: what may be used as it says itself, what may be lost on test data."""
+    return all(
+        one["test"] <= one["at"] if one["limit"] == "quality_loss" else one["outcome"] == "met" for one in row["limits"]
+    )
 
 
 def _mean(row: Mapping[str, Any]) -> float:

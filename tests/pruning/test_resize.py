@@ -56,6 +56,20 @@ def test_a_layer_that_several_modules_share_goes_everywhere() -> None:
     assert isinstance(module["a"][1], Passed) and isinstance(module["b"][1], Passed)
 
 
+def test_a_layer_that_wrote_over_its_inputs_leaves_them_to_the_one_before() -> None:
+    """ReLU needs its outputs for the gradient, and Hardtanh behind it would write over them."""
+    network = nn.Sequential(
+        nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Linear(3, 3), nn.Hardtanh(inplace=True), nn.Linear(3, 1)
+    )
+    edited = Resize(removed=("2",)).apply(network)
+    edited(torch.randn(4, 3)).sum().backward()
+    assert edited[0].weight.grad is not None
+    kept = Resize(numbers={"0.in_features": 2}, shapes={"0.weight": (3, 2)}).apply(
+        nn.Sequential(nn.Linear(3, 3), nn.ReLU(True))
+    )
+    assert kept[1].inplace  # of a network that loses no layer nothing else changes
+
+
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("gone", ["self_attn", "norm1", "linear1", "dropout"])
 def test_any_layer_of_torchs_encoder_can_go(gone: str, norm_first: bool) -> None:

@@ -98,6 +98,8 @@ class Resize:
             for child, module in layer._modules.items():
                 if id(module) in stand_ins:
                     layer._modules[child] = stand_ins[id(module)]
+        if stand_ins:
+            _keep_inputs_(network)
         return network
 
     def _resize_(self, name: str, layer: nn.Module, attributes: list[str]) -> None:
@@ -155,6 +157,13 @@ class Resize:
         read = {name: tuple(one) if isinstance(one, list) else one for name, one in numbers.items()}
         by_name = {name: tuple(one) for name, one in shapes.items()}
         return cls(tuple(document["removed"]), tuple(document["zeroed"]), read, by_name)
+
+
+def _keep_inputs_(network: nn.Module) -> None:
+    """Let no layer write over what goes into it: where one before it is gone, that may be needed for gradients."""
+    for module in network.modules():
+        if getattr(module, "inplace", None) is True:
+            module.inplace = False  # type: ignore[assignment]
 
 
 def _place(name: str) -> tuple[str, str]:
