@@ -31,6 +31,8 @@ def plainly(text: str) -> str:
         ("quality_loss", "100 %", 1.0),
         ("bytes", "50 kB", 50_000.0),
         ("bytes", "50kB", 50_000.0),
+        ("bytes", "50\N{NO-BREAK SPACE}kB", 50_000.0),
+        ("latency", "\N{NO-BREAK SPACE}2\N{NARROW NO-BREAK SPACE}ms ", 2.0),
         ("bytes", 50_000, 50_000.0),
         ("bytes", "50000", 50_000.0),
         ("bytes", "1.5 MiB", 1.5 * 2**20),
@@ -60,6 +62,7 @@ def test_any_limit_may_be_relative_to_the_teacher(what: What, text: str) -> None
 @pytest.mark.parametrize(
     ("what", "given", "said"),
     [
+        ("bytes", "5%", "must have a unit that is known; got '5%'. Write '0.05x' for that share of the teacher's."),
         ("bytes", "50 KB", "must have a unit that is known; got '50 KB'. Did you mean 'kB'?"),
         ("bytes", "50 mb", "must have a unit that is known; got '50 mb'. Did you mean 'MB'?"),
         ("latency", "1 mS", "must have a unit that is known; got '1 mS'. Did you mean 'ms'?"),

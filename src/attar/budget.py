@@ -139,6 +139,9 @@ _WRITTEN: Mapping[What, Sequence[str]] = {
 }
 """The units in which limits are written, the largest first."""
 
+_SPACES = {ord(one): " " for one in "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"}
+"""Between a number and its unit where somebody copied it, from a report of Attar too."""
+
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL | re.ASCII)
 
 
@@ -182,7 +185,7 @@ class Limit:
             return given
         if isinstance(given, bool) or not isinstance(given, str | int | float):
             raise _must("be a number with its unit", given, write)
-        text = given.strip() if isinstance(given, str) else _digits(given)
+        text = given.translate(_SPACES).strip() if isinstance(given, str) else _digits(given)
         found = None if len(text) > _LONGEST else _NUMBER.fullmatch(text)
         if found is None or re.search(r"\d", found[2]):
             raise _must("be a number with its unit", given, write)
@@ -193,7 +196,8 @@ class Limit:
         if not unit and not quantity.unitless:
             raise _must("have a unit", given, write)
         if not relative and unit not in quantity.units:
-            raise _must("have a unit that is known", given, _near(unit, quantity.units))
+            share = f"Write '{_digits(number / 100)}x' for that share of the teacher's"
+            raise _must("have a unit that is known", given, share if unit == "%" else _near(unit, quantity.units))
         amount = number if relative else number * quantity.units[unit]
         if not amount <= _LARGEST or (amount < 1 / _LARGEST and number > 0):
             raise _must("be of a size that occurs", given, write)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from attar.errors import BadInput
 from attar.recipes.compress import compress
 from attar.recipes.from_data import asked_recipe, recipe_from_data, teacher_table
+from attar.recipes.plan import plan
 
 
 def test_data_and_a_teacher_are_a_recipe_with_a_search() -> None:
@@ -76,3 +80,24 @@ def test_a_call_may_say_what_is_searched() -> None:
     assert asked_recipe(None, data="digits", teacher="big.onnx", student="tiny").search is None
     with pytest.raises(BadInput, match=r"unknown key search.proposal. Did you mean 'proposals'\?"):
         asked_recipe(None, data="digits", teacher="big.onnx", search={"proposal": 5})
+
+
+def test_weights_beside_an_onnx_file_count_as_the_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph alone is small: students would have to be smaller than that, and a share of it would be nothing."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    np.savez("my.npz", x=random.normal(size=(60, 6)).astype(np.float32), y=np.arange(60) % 3)
+    first, second = (random.normal(size=shape).astype(np.float32) for shape in ((6, 500), (500, 3)))
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "first"], ["h"]), helper.make_node("MatMul", ["h", "second"], ["y"])],
+        "two",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
+        [numpy_helper.from_array(first, "first"), numpy_helper.from_array(second, "second")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, "big.onnx", save_as_external_data=True, location="big.bin", size_threshold=0)
+    planned = plan(recipe_from_data("my.npz", "big.onnx", ["budget.bytes=0.1x"]))
+    both = Path("big.onnx").stat().st_size + Path("big.bin").stat().st_size
+    assert planned.search[1].endswith(f" to {both // 4:,}") and both > 4 * 4500
+    assert "at most 0.1x the teacher's size on disk (about 1.8" in planned.budget

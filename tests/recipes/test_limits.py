@@ -29,14 +29,27 @@ def test_no_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["bytes", "bytes<=", "bytes>=50kB", "bytes<50kB", "bytes==5", "<=5", "", "bytes=1,000"]
+    "given",
+    [
+        "bytes",
+        "bytes<=",
+        "bytes>=50kB",
+        "bytes<50kB",
+        "bytes==5",
+        "<=5",
+        "",
+        "bytes=1,000",
+        "bytes<=8,5 kB",
+        "bytes<=5,",
+    ],
 )
 def test_what_is_no_limit_is_one_sentence(given: str) -> None:
     with pytest.raises(BadInput) as found:
         limits_of(given)
-    part = given.split(",")[-1]
+    part = given.split(",")[-1].strip()
+    got = repr(given) if part == given else f"{part!r} in {given!r}"
     assert str(found.value) == (
-        f"budget of attar compress must be limits written NAME<=LIMIT, with commas between them; got {part!r}. "
+        f"budget of attar compress must be limits written NAME<=LIMIT, with commas between them; got {got}. "
         'For example "quality_loss<=1%, bytes<=50kB, prefer=bytes".'
     )
 

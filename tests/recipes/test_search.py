@@ -145,6 +145,7 @@ def _raising(*_: Any, **__: Any) -> None:
         ({"time": "20"}, "search.time must be a time above nothing with its unit, at most a year; got '20'. Write for"),
         ({"time": "5m 1h"}, "search.time must be a time above nothing"),
         ({"proposals": 0}, "search.proposals must be at least 1; got 0"),
+        ({"epochs": 10**12}, "search.epochs must be at most 1000000; got 1000000000000"),
         ({"proposal": 3}, "unknown key search.proposal. Did you mean 'proposals'?"),
         ({"formats": ["3 bits"]}, "search.formats must be names that there are; got '3 bits'. Did you mean "),
         ({"space": {"use": "mlp"}}, "search.space.use must"),
@@ -194,6 +195,16 @@ def test_what_the_data_show_is_told_before_anything_is_trained(
 def test_a_search_is_for_a_student_that_is_not_named(change: Document, said: str, tiny: Document) -> None:
     with pytest.raises(BadInput, match=said):
         from_document(searching(tiny) | change)
+
+
+def test_where_the_middle_of_a_space_is_no_network_another_one_stands_for_all(tiny: Document, tmp_path: Path) -> None:
+    """Of a user's space some combinations are none: the search goes on without them, and so does what is before it."""
+    space: Document = {"use": MLP, "arguments": {"inputs": 6, "classes": 3, "hidden": [[2], [0], [8]]}}
+    document = searching(tiny, space=space)
+    assert plan(document, tmp_path / "run").student_parameters in {23, 83}
+    space["arguments"]["hidden"] = [[0], [-1]]
+    with pytest.raises(BadInput, match=r"^hidden of mlp must be whole numbers of at least 1; got -1\."):
+        plan(document, tmp_path / "run")
 
 
 def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp_path: Path) -> None:
@@ -273,15 +284,29 @@ def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> N
     assert sorted(map(len, kept.values())) == [2, 12, 12] and all(set(kept[name]) <= biases[name] for name in kept)
 
 
+def _tried(number: int, **figures: float) -> Trial:
+    state = "trained" if "score" in figures else "over_budget"
+    return Trial(number=number, proposal=Proposal(spec=Spec(MLP)), state=state, figures=figures)
+
+
 def test_the_limit_that_binds_is_the_one_that_the_fewest_keep() -> None:
     goal = Goal(limits=(Limit("bytes", 1000.0), Limit("macs", 500.0)), prefer="bytes", teacher={"quality_loss": 0.9})
-    proposal = Proposal(spec=Spec(MLP))
-    tried = [
-        Trial(
-            number=number, proposal=proposal, state="trained", figures={"score": 0.8, "bytes": num_bytes, "macs": 600.0}
-        )
-        for number, num_bytes in enumerate((900.0, 1100.0))
-    ]
+    tried = [_tried(place, score=0.8, bytes=size, macs=600.0) for place, size in enumerate((900.0, 1100.0))]
     assert binding(goal, tried).replace("\xa0", " ") == (
         "The tightest limit is that of at most 500 multiply-adds: 0 of 2 keep it; the least that was found is 600."
+    )
+
+
+def test_of_a_limit_those_count_of_which_the_figure_is_known() -> None:
+    """What is too large was never trained: nothing says that its quality would not have been enough."""
+    limits = (Limit("quality_loss", 0.01), Limit("bytes", 1000.0))
+    goal = Goal(limits=limits, prefer="bytes", teacher={"quality_loss": 0.9})
+    tried = [_tried(0, score=0.895, quality_loss=0.005, bytes=900.0), *(_tried(one, bytes=2000.0) for one in (1, 2))]
+    assert binding(goal, tried).replace("\xa0", " ") == (
+        "The tightest limit is that of at most 1 kB on disk: 1 of 3 keeps it."
+    )
+    lost = [_tried(0, score=0.8, quality_loss=0.1, bytes=900.0), *tried[1:]]
+    assert binding(goal, lost).replace("\xa0", " ") == (
+        "The tightest limit is that of at most 1 point of accuracy lost: 0 of 1 keep it; the least that was found is "
+        "10 points."
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attar.errors import BadInput, must, shown
+from attar.errors import BadInput, Words, must, shown
 
 _ONE = re.compile(r"\s*(\w+)\s*(?:<=|=|\N{LESS-THAN OR EQUAL TO})\s*([^<>=\s].*?)\s*", re.DOTALL)
 
@@ -42,7 +42,8 @@ def limits_of(given: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str
             written = _ONE.fullmatch(one)
             if written is None:
                 rule = "limits written NAME<=LIMIT, with commas between them"
-                raise must("budget", "attar compress", rule, one.strip(), _EXAMPLE)
+                got = text if one == text else Words(f"{shown(one.strip())} in {shown(text)}")
+                raise must("budget", "attar compress", rule, got, _EXAMPLE)
             name, limit = written[1], written[2].strip("\"'")
             if name in found:
                 raise BadInput(

@@ -34,6 +34,7 @@ from attar.recipes.teachers import teacher_of
 from attar.recipes.trusted import trusted
 from attar.recipes.winner import judged_by
 from attar.tasks.labels import ABSENT
+from attar.teachers.onnx_file import OnnxFile
 from attar.teachers.trial import remarks
 from attar.training.progress import Progress, silent
 
@@ -276,7 +277,7 @@ def _settings(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _budget(recipe: Recipe, dataset: Dataset, macs: int | None, parameters: int) -> str:
     """What is asked in words, with what relative limits come to where that is known of the teacher."""
     files = [Path(name) for name in recipe.teacher.onnx]
-    size_bytes = sum(file.stat().st_size for file in files) if files else 4 * parameters
+    size_bytes = sum(OnnxFile.read(file).size_bytes for file in files) if files else 4 * parameters
     known = {"bytes": float(size_bytes) if size_bytes else None, "macs": None if macs is None else float(macs)}
     score = judged_by(dataset.task)
     phrases = [limit.of(score).asked(score, known.get(limit.what)) for limit in recipe.budget.limits]

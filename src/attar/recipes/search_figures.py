@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from attar import formatting
-from attar.budget import PREFERRED, Limit
+from attar.budget import PREFERRED
 from attar.pipeline.step import Tools
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, search_of, strategy_words, words_of
@@ -142,7 +141,9 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
 
 def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
     """Why it was taken."""
-    tried = [one for one in result.trials if one.state in ("trained", "over_budget")]
+    # Of what was taken the longer training counts, as it does in what is said of it.
+    of_all = [winner if one.number == winner.number else one for one in result.trials]
+    tried = [one for one in of_all if one.state in ("trained", "over_budget")]
     within = [one for one in tried if one.score is not None and not goal.beyond(one.figures)]
     name = f"Student #{winner.number}"
     if winner.state == "skipped":
@@ -167,18 +168,21 @@ def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
 
 
 def binding(goal: Goal, tried: Sequence[Trial]) -> str:
-    """Which limit the fewest of what was tried keep, and what comes nearest to it, in a sentence."""
+    """Which limit the smallest share of what was tried keeps, and what comes nearest to it, in a sentence.
 
-    def keeps(one: Trial, limit: Limit) -> bool:
-        return limit.keeps(one.figures.get(limit.what), goal.teacher.get(limit.what))
-
-    known = [limit for limit in goal.limits if any(limit.what in one.figures for one in tried)]
-    if not known:
+    What is beyond one limit untrained is not known of another: of each limit those count whose figure is known.
+    """
+    known = {limit: [one.figures[limit.what] for one in tried if limit.what in one.figures] for limit in goal.limits}
+    kept = {
+        limit: sum(limit.keeps(figure, goal.teacher.get(limit.what)) for figure in figures)
+        for limit, figures in known.items()
+        if figures
+    }
+    if not kept:
         return ""
-    kept = {limit: sum(keeps(one, limit) for one in tried) for limit in known}
-    tightest = min(known, key=lambda limit: kept[limit])
-    least = min(one.figures.get(tightest.what, math.inf) for one in tried)
+    tightest = min(kept, key=lambda limit: kept[limit] / len(known[limit]))
     asked = tightest.asked(goal.score, goal.teacher.get(tightest.what))
-    some = f"{kept[tightest]} of {len(tried)} keep{'s' if kept[tightest] == 1 else ''}"
-    nearest = f"; the least that was found is {tightest.shown(least, goal.score)}" if not kept[tightest] else ""
+    some = f"{kept[tightest]} of {len(known[tightest])} keep{'s' if kept[tightest] == 1 else ''}"
+    least = tightest.shown(min(known[tightest]), goal.score)
+    nearest = f"; the least that was found is {least}" if not kept[tightest] else ""
     return f"The tightest limit is that of {asked}: {some} it{nearest}."

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from attar import formatting
 from attar.data.datasets import Dataset
 from attar.errors import BadInput
 from attar.network.cost import cost
 from attar.network.spec import Spec
 from attar.pipeline.data_arguments import data_arguments
-from attar.recipes.networks import fitted_to, network_of
+from attar.recipes.networks import check_network, fitted_to, network_of
+from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.search import SearchSection
 from attar.search.goal import Goal
@@ -22,9 +25,13 @@ from attar.search.space import Choice, Dimension, Space
 from attar.search.spaces import FORMATS, PRUNING, default_space
 from attar.search.strategies.named import strategy_of
 from attar.search.strategy import Strategy
+from attar.teachers.onnx_file import OnnxFile
 
 _SHARE, _OF_FINALISTS = 10, 3
 """One in so many epochs of the student's training is what a proposal gets, and what a finalist gets."""
+
+_OTHERS = 20
+"""Students that are tried in the place of the one in the middle, if that is none."""
 
 _BYTES = 4
 """Of a parameter, by which those of a file are counted."""
@@ -60,9 +67,24 @@ def by_policy(recipe: Recipe) -> bool:
 def middle_of(recipe: Recipe, dataset: Dataset, space: Space | None) -> Proposal:
     """A student from the middle of what is chosen from, which stands for all before any is tried."""
     if space is not None:
-        return space.proposal({name: one.at(0.5) for name, one in space.dimensions.items()})
+        middle = space.proposal({name: one.at(0.5) for name, one in space.dimensions.items()})
+        if search_of(recipe).space is None or _can_be_built(middle, recipe, dataset):
+            return middle
+        # Of a user's own space some combinations may be none, and the search goes on without them.
+        random = np.random.default_rng(0)
+        others = (space.proposal(space.draw(random)) for _ in range(_OTHERS))
+        return next((one for one in others if _can_be_built(one, recipe, dataset)), middle)
     assert recipe.teacher.network is not None, "a policy begins with one"
     return Proposal(spec=fitted_to(recipe.teacher.network, dataset).spec())
+
+
+def _can_be_built(proposal: Proposal, recipe: Recipe, dataset: Dataset) -> bool:
+    """Whether there is such a network, and it takes the data."""
+    try:
+        check_network(network_of(NetworkSection.of(proposal.spec), recipe.seed), "student.network", dataset)
+    except BadInput:
+        return False
+    return True
 
 
 def epochs_of(recipe: Recipe) -> int:
@@ -144,7 +166,7 @@ def _teacher_size(recipe: Recipe, dataset: Dataset) -> tuple[Spec | None, int | 
         counted = cost(network_of(section, teacher.seed), dataset.train.floats(slice(0, 1))).parameters
         return (section.spec() if teacher.count == 1 else None), counted
     files = [Path(name) for name in teacher.onnx]
-    sizes = [one.stat().st_size for one in files if one.is_file()]
+    sizes = [OnnxFile.read(one).size_bytes for one in files if one.is_file()]
     return None, max(sizes) // _BYTES if sizes else None
 
 

@@ -101,9 +101,12 @@ class OnnxTeacher:
         if classes < 1:
             raise must("classes", repr(self), "at least 1", classes, "Leave it out where the file says it")
         if width not in (None, classes) and not (width == 1 and classes == 2):
+            each, every = ("value", "values") if output == "values" else ("class", "classes")
+            these = f"these {classes} {every}" if classes > 1 else f"this {each}"
             raise BadInput(
-                f"{self.path.name!r} gives {width} number{'s' if width != 1 else ''} for each row, and {classes} are "
-                f"needed, one for each class. Use a teacher of these {classes} classes, or data of the teacher's."
+                f"{self.path.name!r} gives {width} number{'s' if width != 1 else ''} for each row, and {classes} "
+                f"{'are' if classes > 1 else 'is'} needed, one for each {each}. Use a teacher of {these}, or data of "
+                "the teacher's."
             )
         self.classes: int = classes
 

@@ -59,6 +59,12 @@ def test_settings_come_before_what_is_known() -> None:
             {"use": "random", "trials": "3"},
             "trials of the strategy random must be a whole number; got '3'. Leave the quotes out.",
         ),
+        ({"use": "random", "seed": -1}, "seed of the strategy random must be at least 0; got -1."),
+        (
+            {"use": "grid", "points": 4, "trials": 3},
+            "points of the strategy grid must be so few that 3 proposals are enough; got 4 networks. Ask for 4 "
+            "proposals, or for fewer points.",
+        ),
         ({"use": "random", "trials": 0}, "trials of the strategy random must be at least 1; got 0."),
     ],
 )

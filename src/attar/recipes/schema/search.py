@@ -67,7 +67,7 @@ class SearchSection(Section):
     proposals: Annotated[int, Field(ge=1, le=100_000)] = Field(
         32, description="students that are trained, for a short time; those beyond the budget are not"
     )
-    epochs: Annotated[int, Field(ge=1)] | None = Field(
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="of each such training; a tenth of the student's if left out"
     )
     examples: Annotated[int, Field(ge=1)] | None = Field(

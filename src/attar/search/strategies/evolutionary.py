@@ -59,6 +59,7 @@ class Evolutionary:
     def __post_init__(self) -> None:
         check_counts(
             "the strategy evolutionary",
+            seed=self.seed,
             trials=self.trials,
             population=self.population,
             epochs=self.epochs,

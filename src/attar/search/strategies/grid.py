@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from attar.errors import Words, must
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Space
 from attar.search.strategies.novelty import check_counts, design_of, designs_of
@@ -18,21 +19,28 @@ class Grid:
     Attributes:
         space: What is chosen from.
         points: Numbers of each range, evenly spaced from end to end, or of some by name.
+        trials: Networks that may be tried; None for as many as there are.
         epochs: Of each training.
         batch: Proposals that are made at once.
 
     Raises:
-        BadInput: If a number is below 1, or the grid has too many points.
+        BadInput: If a number is below 1, or the grid has too many points: a part of it would say nothing of the rest.
     """
 
     space: Space
     points: int | Mapping[str, int] = 3
+    trials: int | None = None
     epochs: int = 1
     batch: int = 8
 
     def __post_init__(self) -> None:
-        check_counts("the strategy grid", epochs=self.epochs, batch=self.batch)
+        trials = 1 if self.trials is None else self.trials
+        check_counts("the strategy grid", trials=trials, epochs=self.epochs, batch=self.batch)
         next(self.space.grid(self.points))
+        if self.trials is not None and (count := len(self._all)) > self.trials:
+            rule = f"so few that {self.trials:,} proposal{'' if self.trials == 1 else 's'} are enough"
+            remedy = f"Ask for {count} proposals, or for fewer points"
+            raise must("points", "the strategy grid", rule, Words(f"{count:,} networks"), remedy)
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """The next points whose networks have not been tried."""

@@ -46,7 +46,7 @@ class Halving:
 
     def __post_init__(self) -> None:
         rungs = 1 if self.rungs is None else self.rungs
-        check_counts("the strategy halving", trials=self.trials, epochs=self.epochs, rungs=rungs)
+        check_counts("the strategy halving", seed=self.seed, trials=self.trials, epochs=self.epochs, rungs=rungs)
         if self.eta < 2:
             raise must("eta", "the strategy halving", "at least 2", self.eta, "Of 3, every third network goes on")
 

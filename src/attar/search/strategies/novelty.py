@@ -86,12 +86,14 @@ def _take(found: list[Proposal], proposal: Proposal, taken: set[str]) -> bool:
     return True
 
 
-def check_counts(of: str, **counts: int) -> None:
-    """See that numbers of something are at least 1.
+def check_counts(of: str, *, seed: int = 0, **counts: int) -> None:
+    """See that numbers of something are at least 1, and its seed at least 0.
 
     Raises:
         BadInput: Naming the first that is not.
     """
+    if seed < 0:
+        raise must("seed", of, "at least 0", seed, "Leave it out for that of the recipe")
     for name, count in counts.items():
         if count < 1:
             raise must(name, of, "at least 1", count, "Leave it out for its default")

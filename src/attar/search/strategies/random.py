@@ -32,7 +32,7 @@ class Random:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts("the strategy random", trials=self.trials, epochs=self.epochs, batch=self.batch)
+        check_counts("the strategy random", seed=self.seed, trials=self.trials, epochs=self.epochs, batch=self.batch)
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """New draws, which follow from the seed and from how many there were before; none when all was drawn."""

@@ -64,7 +64,8 @@ class TPE:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts("the strategy tpe", trials=self.trials, startup=self.startup, epochs=self.epochs, batch=self.batch)
+        counts = {"trials": self.trials, "startup": self.startup, "epochs": self.epochs, "batch": self.batch}
+        check_counts("the strategy tpe", seed=self.seed, **counts)
         for name in self.objectives:
             if name not in FIGURES:
                 raise must("objectives", "the strategy tpe", "figures that are known", name, near(name, FIGURES))
