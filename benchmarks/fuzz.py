@@ -319,7 +319,7 @@ def evidence(folder: Path) -> Case:
 
 
 def records(folder: Path) -> Case:
-    """Stored targets, checkpoints, saved ensembles of estimators, specialists' weights."""
+    """Stored targets, checkpoints, saved ensembles of estimators, specialists' weights, policies of a search."""
     import torch
     from sklearn.naive_bayes import GaussianNB
     from sklearn.tree import DecisionTreeClassifier
@@ -329,6 +329,7 @@ def records(folder: Path) -> Case:
     from attar.data.views import Views
     from attar.network.architectures import mlp
     from attar.network.weights import load_weights, save_weights
+    from attar.search.n2n.policy import ShrinkagePolicy, generator, load_policy, save_policy
     from attar.teachers.estimator import EstimatorTeacher
     from attar.teachers.selected import SelectedEnsemble
     from attar.teachers.teacher import NetworkTeacher
@@ -345,6 +346,7 @@ def records(folder: Path) -> Case:
         {"a": torch.arange(6.0), "b": [1, {2: "x"}], "best": float("-inf")}, folder / "state" / "state.safetensors"
     )
     save_weights(network, folder / "weights" / "weights.safetensors", {"x": 1})
+    save_policy(ShrinkagePolicy(3, hidden=4), folder / "policy" / "shrinkage.safetensors")
     members = [
         EstimatorTeacher(each.fit(x, y), classes=3) for each in (GaussianNB(), DecisionTreeClassifier(max_depth=3))
     ]
@@ -354,14 +356,22 @@ def records(folder: Path) -> Case:
         targets = Targets.open(place)
         return targets(None, torch.arange(len(targets)), 0), targets.classes
 
+    def drawn(place: Path) -> Any:
+        policy = ShrinkagePolicy(3, hidden=4)
+        load_policy(policy, place / "shrinkage.safetensors")
+        features, mask = torch.ones(2, 3, dtype=torch.float64), torch.ones(2, dtype=torch.bool)
+        return policy.sample(features, mask, 2, generator("draws"))
+
     readers: Mapping[str, Callable[[Path], Any]] = {
         "store": stored,
+        "policy": drawn,
         "state": lambda place: json.dumps(load_state(place / "state.safetensors"), default=lambda t: t.tolist()),
         "weights": lambda place: load_weights(mlp(6, 3, [4]), place / "weights.safetensors").state_dict()["1.weight"],
         "ensemble": lambda place: SelectedEnsemble.load(place).predict(torch.from_numpy(x[:ROWS])),
     }
     # Weights are raw: where they belong to something, its record has their sum.
-    expected = {name: None if name == "weights" else read(folder / name) for name, read in readers.items()}
+    raw = ("weights", "policy")
+    expected = {name: None if name in raw else read(folder / name) for name, read in readers.items()}
     others = [path.read_bytes() for name in readers for path in (folder / name).iterdir()]
     place = folder / "case"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from attar.recipes.compress import Run, compress
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.search import FOUND, POLICIES, found_recipe
+from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe
 from attar.recipes.search_figures import binding
 from attar.recipes.search_space import middle_of
 from attar.recipes.start import open_run
@@ -40,7 +41,7 @@ Document = dict[str, Any]
 
 def searching(tiny: Document, **search: Any) -> Document:
     """The tiny recipe without its student, and with a search for it."""
-    del tiny["student"]["network"]
+    tiny["student"].pop("network", None)
     settings = {"strategy": "random", "proposals": 3, "epochs": 1, "finalists": 2, "seeds": 1, "space": SPACE}
     return tiny | {"search": settings | search}
 
@@ -250,6 +251,20 @@ def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kep
     assert first.spec.edits == (edit,)
     new = found_recipe(asked, dataset, Proposal(spec=spec.with_edit(edit), epochs=2))
     assert new.student.start == "fresh" and new.network.edits is not None
+
+
+def test_the_time_that_is_spent_is_that_of_a_search_with_these_policies(tiny: Document, tmp_path: Path) -> None:
+    """Other files in the folder are another search, which has all of its time."""
+    with open_run(from_document(searching(tiny)), tmp_path / "run", "cpu", silent, workers=1) as context:
+        (tmp_path / "removal.safetensors").write_bytes(b"one")
+        strategy = {"use": "n2n", "policy": str(tmp_path)}
+        begun = replace(context, recipe=from_document(searching(tiny, strategy=strategy, space=None)))
+        one = _time_file(begun)
+        assert one == _time_file(begun) != _time_file(context)
+        (tmp_path / "removal.safetensors").write_bytes(b"other")
+        assert _time_file(begun) != one
+        (tmp_path / "removal.safetensors").write_bytes(b"one")
+        assert _time_file(begun) == one
 
 
 def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> None:

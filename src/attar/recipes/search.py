@@ -40,6 +40,7 @@ from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
 from attar.search.search import SearchResult, search
+from attar.search.strategies.n2n import N2N, policies_of
 from attar.search.time_limit import TimeLimit
 from attar.workspace import write_file
 
@@ -120,8 +121,6 @@ def found_student(context: Context) -> Searched:
         write_file(context.nodes.folder / FOUND, tomli_w.dumps(found.document()))
     figures = search_figures(recipe, evaluator.tools, space, goal, result, best, winner, note)
     if by_policy(recipe):
-        from attar.search.strategies.n2n import N2N
-
         assert isinstance(strategy, N2N), "named so"
         figures["course"] = strategy.course(result.trials)
         strategy.save(context.nodes.folder / POLICIES, result.trials)
@@ -155,8 +154,11 @@ def _count(context: Context) -> int:
 
 
 def _time_file(context: Context) -> Path:
-    """Where the time is kept that a search with these settings has spent."""
-    text = json.dumps(context.recipe.document(), sort_keys=True)
+    """Where the time is kept that a search with these settings has spent, and that begins with these policies."""
+    document, policy = context.recipe.document(), search_of(context.recipe).strategy.get("policy")
+    if policy is not None:
+        document["policies"] = policies_of(Path(policy))
+    text = json.dumps(document, sort_keys=True)
     return context.nodes.folder / "times" / f"search-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_files_of_other_policies_are_refused(tmp_path: Path) -> None:
     removal, shrinkage, bad = tmp_path / "r.safetensors", tmp_path / "s.safetensors", tmp_path / "bad.safetensors"
     save_policy(_removal(), removal)
     save_policy(_shrinkage(), shrinkage)
-    with pytest.raises(BadInput, match="must be one of shrinkage; got 'removal'"):
+    with pytest.raises(BadInput, match="must be that of the stage of shrinkage; got 'removal'"):
         load_policy(_shrinkage(), removal)
     with pytest.raises(BadInput, match=r"multipliers of .* must be those of the search"):
         load_policy(ShrinkagePolicy(FEATURES, (0.1, 0.5, 0.5, 1.0)), shrinkage)
@@ -159,9 +160,21 @@ def test_files_of_other_policies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match=r"critic\.bias in .* has numbers that no policy has"):
         load_policy(policy, bad)
     assert all(bool(torch.isfinite(weights).all()) for weights in policy.parameters())
-    removal.write_bytes(removal.read_bytes()[:100])
-    with pytest.raises(CorruptFile, match="not a whole safetensors file"):
-        load_policy(_removal(), removal)
+    for content in (removal.read_bytes()[:100], pickle.dumps({"critic.bias": 1.0}), b""):
+        bad.write_bytes(content)
+        with pytest.raises(CorruptFile, match="not a whole safetensors file"):
+            load_policy(policy, bad)
+
+
+@pytest.mark.parametrize("change", [lambda one: one.float(), lambda one: one.fill_(1e300), lambda one: one.int()])
+def test_numbers_that_a_policy_cannot_draw_with_are_damage(change: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
+    """Finite ones, too, whose products are not."""
+    path = tmp_path / "removal.safetensors"
+    save_policy(_removal(), path)
+    tensors, about = read_tensors(path)
+    write_tensors({**tensors, "actor.weight": change(tensors["actor.weight"])}, path, about)
+    with pytest.raises(CorruptFile, match=r"^actor\.weight in .* has numbers that no policy has\. Leave it out"):
+        load_policy(_removal(), path)
 
 
 @pytest.mark.parametrize("multipliers", [(), (0.0, 0.5), (0.5, 1.1)])

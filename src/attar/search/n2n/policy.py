@@ -27,6 +27,9 @@ KEEP = 1
 MULTIPLIERS = (0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares that a layer may keep of its outputs; 0.5 stands there five times, and is drawn most often at first."""
 
+_LARGEST = 1e6
+"""Weights of a policy that was taught are a thousand times smaller at least; with much larger ones it cannot draw."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -251,9 +254,10 @@ def load_policy(policy: RemovalPolicy | ShrinkagePolicy, path: Path) -> None:
     remedy = "Leave it out to begin with a new policy."
     tensors, about = read_tensors(path, remedy)
     if about.get("policy") != policy.kind:
-        raise must("policy", str(path), f"one of {policy.kind}", about.get("policy"), "Give that stage's file")
+        rule = f"that of the stage of {policy.kind}"
+        raise must("policy", str(path), rule, about.get("policy"), "Give that stage's file, or leave it out")
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        if tensor.dtype != torch.float64 or not bool((tensor.abs() <= _LARGEST).all()):
             raise CorruptFile(f"{name} in {path} has numbers that no policy has. {remedy}")
     shares = getattr(policy, "multipliers", None)
     saved = tensors.get("multipliers")

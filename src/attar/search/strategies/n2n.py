@@ -20,6 +20,7 @@ from attar.search.n2n.stage import Stage
 from attar.search.proposal import Proposal, Trial
 from attar.search.reward import CompressionReward, Reward, Size
 from attar.search.strategies.novelty import check_counts
+from attar.workspace import digest_of
 
 Kind = Literal["removal", "shrinkage"]
 """The stages that there are."""
@@ -270,6 +271,12 @@ def _described(trial: Trial, layers: Layers) -> Layers | None:
         return describe(trial.proposal.spec, layers.example, layers.rules)
     except BadInput:
         return None
+
+
+def policies_of(folder: Path) -> dict[str, str]:
+    """What policies are in a folder, by stage: SHA-256 of each file."""
+    files = {kind: _file(folder, kind) for kind in get_args(Kind)}
+    return {kind: digest_of(file) for kind, file in files.items() if file.is_file()}
 
 
 def _file(folder: Path, kind: str) -> Path:
