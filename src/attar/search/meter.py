@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -166,10 +165,8 @@ class Meter:
 
     def _measured(self, model: Model, whole: bool, folder: Path) -> dict[str, Any]:
         example = self.dataset.train.floats(slice(0, 1))
-        with scratch(folder) as aside, ExitStack() as stack:
-            with self.turns.working():
-                ready = stack.enter_context(prepared(model.module, example, aside))
-                counted = cost(ready.floats.network, example)
+        with scratch(folder) as aside, prepared(model.module, example, aside) as ready:
+            counted = cost(ready.floats.network, example)
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
             if not whole and self.goal.beyond(figures, of=("macs",)):
                 return {"figures": figures, "form": ""}
