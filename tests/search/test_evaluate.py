@@ -122,6 +122,18 @@ def test_low_bits_are_measured_as_the_files_that_would_ship(ready: Evaluator) ->
     assert outcome.figures["bytes"] < 0.5 * ready(perceptron(8)).figures["bytes"]
 
 
+def test_what_fits_in_int8_alone_is_trained_where_it_may_ship_so(tmp_path: Path) -> None:
+    own = evaluator(tmp_path, runtimes=("onnxruntime",))
+    in_int8 = replace(own, meter=replace(own.meter, int8=True))
+    wide, narrow = perceptron(100, epochs=1), perceptron(8, epochs=1)
+    refused, trained = own(wide), in_int8(wide)
+    assert refused.state == "over_budget" and trained.state == "trained"
+    assert 64 * 100 + 100 * 10 < trained.figures["bytes"] < 20_000 < refused.figures["bytes"]
+    assert trained.figures["latency"] > 0
+    assert in_int8(narrow).figures["bytes"] == own(narrow).figures["bytes"]  # which has no need of it
+    assert in_int8(perceptron(400)).state == "over_budget"
+
+
 def test_nobody_measures_while_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
 

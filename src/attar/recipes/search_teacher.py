@@ -39,6 +39,7 @@ def meter_of(context: Context, goal: Goal, allow: tuple[str, ...]) -> Meter:
         nodes=context.nodes,
         turns=Turns(context.nodes.folder / "times"),
         runtimes=runtimes,
+        int8=settings.int8,
         threads=settings.threads,
         seed=context.recipe.seed,
         allow=allow,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from attar.deployment.backends.backend import Runner
 from attar.deployment.candidate import Candidate
 from attar.deployment.candidates import candidates
 from attar.deployment.prepared import Prepared, prepared
+from attar.deployment.refused import DeploymentError
+from attar.errors import MissingExtra
 from attar.evidence.latency import race
 from attar.evidence.layer_timer import open_reference
 from attar.evidence.machine import machine
@@ -33,6 +36,8 @@ from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.turns import Turns
 from attar.search.goal import Goal
 from attar.workspace import scratch
+
+log = logging.getLogger(__name__)
 
 _UNSURE = 1.3
 """How far apart the ends of the interval of a ratio may be before it is taken again."""
@@ -61,6 +66,8 @@ class Meter:
         nodes: Where what was measured is kept.
         turns: By which others wait while something is timed.
         runtimes: In which students may ship; of several forms the one that suits the goal best counts.
+        int8: Whether students may ship in int8 as well: such a form counts where none in full precision is within the
+            goal.
         threads: Of a runtime.
         seconds: For which a student is timed.
         seed: By which examples for calibration are drawn.
@@ -72,6 +79,7 @@ class Meter:
     nodes: Nodes
     turns: Turns
     runtimes: Sequence[str] = (PORTABLE,)
+    int8: bool = False
     threads: int = 1
     seconds: float = 0.2
     seed: int = 0
@@ -80,7 +88,8 @@ class Meter:
     @property
     def settings(self) -> Mapping[str, Any]:
         """How it measures, as plain values."""
-        return {"runtimes": list(self.runtimes), "threads": self.threads, "seconds": self.seconds}
+        settings = {"runtimes": list(self.runtimes), "threads": self.threads, "seconds": self.seconds}
+        return {**settings, "int8": True} if self.int8 else settings
 
     def figures(self, model: Model, *, trained: bool, whole: bool = False) -> Node:
         """What a model takes.
@@ -170,18 +179,30 @@ class Meter:
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
             if not whole and self.goal.beyond(figures, of=("macs",)):
                 return {"figures": figures, "form": ""}
-            forms = self._forms(ready)
             found = [
                 (self._of_form(model, ready, form, figures, whole, aside / str(place)), form.name)
-                for place, form in enumerate(forms)
+                for place, form in enumerate(self._forms(ready))
             ]
-        figures, form = min(found, key=lambda one: self._rank(one[0]))
-        return {"figures": figures, "form": form}
+            form = self._in_int8(ready)
+            if form is not None and all(self._rank(one)[0] > 0 for one, _ in found):
+                try:
+                    found.append((self._of_form(model, ready, form, figures, whole, aside / "int8"), form.name))
+                except (DeploymentError, MissingExtra) as error:
+                    log.info("a student cannot ship in int8: %s", error)
+        figures, name = min(found, key=lambda one: self._rank(one[0]))
+        return {"figures": figures, "form": name}
 
     def _forms(self, student: Prepared) -> list[Candidate]:
         """The ways to deploy it in which it computes with the numbers that it was trained to have."""
         every = candidates(self.runtimes, int8=False, student=student)
         return [one for one in every if one.kind.exact and one.kind.quantized == student.is_quantized] or every[:1]
+
+    def _in_int8(self, student: Prepared) -> Candidate | None:
+        """The way to deploy it in int8, the first of several, whose files are alike; None where it may not ship so."""
+        if not self.int8 or student.is_quantized:
+            return None
+        every = candidates(self.runtimes, student=student)
+        return next((one for one in every if one.precision == "int8"), None)
 
     def _of_form(
         self, model: Model, student: Prepared, form: Candidate, counted: Mapping[str, float], whole: bool, folder: Path
