@@ -26,9 +26,10 @@ from attar.recipes.context import Context
 from attar.recipes.document import document, headline, reason
 from attar.recipes.folder import RECIPE, still_says, writing
 from attar.recipes.from_data import Limits, Models, asked_recipe
+from attar.recipes.pareto_set import Other, pareto_set, publish
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search import found_student
+from attar.recipes.search import Searched, found_student
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
@@ -137,7 +138,7 @@ def compress(
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
                 typed = command or f"attar compress {recipe.name}"
-                evidence = _evaluated(context, trainings, typed, recipe, None if searched is None else searched.figures)
+                evidence = _evaluated(context, trainings, typed, recipe, searched)
         barrier()
         if rank() > 0:
             evidence = EvidenceDocument.read(folder)
@@ -147,7 +148,7 @@ def compress(
 
 
 def _evaluated(
-    context: Context, trainings: Trainings, command: str, recipe: Recipe, search: Mapping[str, Any] | None
+    context: Context, trainings: Trainings, command: str, recipe: Recipe, searched: Searched | None
 ) -> Mapping[str, Any]:
     """Deploy and measure what was trained, choose what ships, and write it down; the evidence."""
     contenders = deploy_candidates(context, trainings)
@@ -155,10 +156,22 @@ def _evaluated(
     beaten = beaten_of(context, contenders, validation_logits)
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)
-    evidence = document(context, trainings, contenders, validation_logits, measured, choice, command, search)
+    most = None if recipe.search is None else recipe.search.time
+    others = [] if searched is None else pareto_set(context, searched.prepared, searched.pareto, most)
+    evidence = document(
+        context,
+        trainings,
+        contenders,
+        validation_logits,
+        measured,
+        choice,
+        command,
+        None if searched is None else searched.figures,
+        others,
+    )
     winner = contenders.by_name[choice.winner].artifact
     assert winner is not None, "candidates are artifacts"
-    _publish(Run(context.nodes.folder, EvidenceDocument(evidence)), recipe, winner.folder)
+    _publish(Run(context.nodes.folder, EvidenceDocument(evidence)), recipe, winner.folder, others)
     return evidence
 
 
@@ -195,7 +208,7 @@ def label(
         return targets
 
 
-def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
+def _publish(run: Run, recipe: Recipe, artifact: Path, others: Sequence[Other]) -> None:
     """Put what was found into the run's folder, all of it of one run; of several at once the last one's stays."""
     folder = run.folder
     with writing(folder):
@@ -205,6 +218,7 @@ def _publish(run: Run, recipe: Recipe, artifact: Path) -> None:
             write_file(folder / ENVIRONMENT, json.dumps(machine(), indent=1))
         with new_folder(folder / "artifact") as copy:
             shutil.copytree(artifact, copy, dirs_exist_ok=True)
+        publish(folder, others)
         write_file(folder / EVIDENCE, to_text(run.evidence))
         # Charts and templates are a second of imports, which only the drawing needs.
         from attar.report.page import render

@@ -23,6 +23,7 @@ from attar.recipes.choose import Choice, judged_on_test
 from attar.recipes.contenders import Contenders, Logits
 from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
+from attar.recipes.pareto_set import Other, figures_of
 from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
 from attar.recipes.students import Trainings
@@ -42,6 +43,7 @@ def document(
     choice: Choice,
     command: str,
     search: Mapping[str, Any] | None = None,
+    others: Sequence[Other] = (),
 ) -> dict[str, Any]:
     """Read the test data, once, now that every choice is made, and put the evidence together.
 
@@ -54,6 +56,7 @@ def document(
         choice: What ships, and why.
         command: What the user typed.
         search: How the student was looked for; None where the recipe names one.
+        others: Of the search's Pareto set.
     """
     recipe, dataset = context.recipe, context.dataset
     tested = contenders.predictions(context, "test")
@@ -100,7 +103,9 @@ def document(
         "selection": None if trainings.selected is None else trainings.selected.facts,
         "synthesis": None if synthetic is None else synthetic.facts,
         "specialists": None if specialized is None else specialized.evidence(context),
-        "search": search,
+        "search": None
+        if search is None
+        else {**search, "pareto": [figures_of(context, one, measured["latency"], its) for one in others]},
         "ratios": _ratios(contenders, measured, choice.winner),
         "curves": {one.name: curve(one, metric_of(dataset.task)) for one in trainings.members}
         | {

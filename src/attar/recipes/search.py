@@ -29,6 +29,7 @@ from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_figures import search_figures
+from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import final_settings, seconds_of, shortened, time_for_search
@@ -36,6 +37,7 @@ from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_too
 from attar.search.evaluate import TEACHER, Evaluator
 from attar.search.finalists import Finalist, finalists
 from attar.search.goal import Goal
+from attar.search.pareto import beside
 from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
@@ -64,11 +66,13 @@ class Searched:
         context: The run, its recipe with the student that was found.
         prepared: The teacher and its targets, which the search has used.
         figures: What there is to know of the search, as plain values.
+        pareto: Others of the Pareto set: number of the trial, and the recipe with it as its student.
     """
 
     context: Context
     prepared: PreparedTeacher
     figures: Mapping[str, Any]
+    pareto: Mapping[int, Recipe]
 
 
 def found_student(context: Context) -> Searched:
@@ -120,12 +124,16 @@ def found_student(context: Context) -> Searched:
     with writing(context.nodes.folder):
         write_file(context.nodes.folder / FOUND, tomli_w.dumps(found.document()))
     figures = search_figures(recipe, evaluator.tools, space, goal, result, best, winner, note)
+    figures["layers"] = _layers_of(context, evaluator, winner)
     if by_policy(recipe):
         assert isinstance(strategy, N2N), "named so"
         figures["course"] = strategy.course(result.trials)
         strategy.save(context.nodes.folder / POLICIES, result.trials)
     log.info("%s", figures["why"])
-    return Searched(replace(context, recipe=found), prepared, figures)
+    known = _known(result.trials, best)
+    others = beside(known, known[winner.number], goal, section.pareto)
+    recipes = {one.number: found_recipe(recipe, one.proposal, result.trials) for one in others}
+    return Searched(replace(context, recipe=found), prepared, figures, recipes)
 
 
 def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
@@ -241,6 +249,22 @@ def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[P
 
     with Processes(workers.count, job_of) as pool:
         yield pool
+
+
+def _layers_of(context: Context, evaluator: Evaluator, winner: Trial) -> dict[str, Any]:
+    """Layers of the teacher and of what was found; none of a network that nobody sees through."""
+    teacher = None if evaluator.teacher is None else evaluator.teacher.spec.without_edits(ScaleOutputs)
+    try:
+        return layers_side_by_side(teacher, winner.proposal.spec.without_edits(ScaleOutputs), context.example)
+    except Exception as error:  # a network of the user's may raise anything; that ends no search
+        log.info("the layers of the student are not known", exc_info=error)
+        return {}
+
+
+def _known(trials: Sequence[Trial], best: Sequence[Finalist]) -> list[Trial]:
+    """Trials with what is known of them now: longer trainings tell more of those that were trained again."""
+    again = {one.trial.number: one.figures for one in best}
+    return [replace(one, figures=again.get(one.number, one.figures)) for one in trials]
 
 
 def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal) -> Trial:

@@ -56,6 +56,7 @@ def search_figures(
         "ended": result.ended,
         "examples": len(tools.validation),
         "teacher": dict(goal.teacher),
+        "prefer": goal.prefer,
         "limits": _limits(goal),
         "trials": [_trial(one, goal) for one in result.trials],
         "order": [one.number for one in ranked],

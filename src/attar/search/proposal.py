@@ -49,6 +49,11 @@ class Proposal:
         about = {name: value for name, value in self.to_json().items() if name not in ("choices", "intermediate")}
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
+    @cached_property
+    def student(self) -> str:
+        """What its student is known by, however long it is trained and whatever it begins with."""
+        return json.dumps([self.spec.to_json(), [dict(step) for step in self.steps]], sort_keys=True)
+
     def to_json(self) -> dict[str, Any]:
         """The proposal as plain values."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import torch
@@ -82,25 +83,25 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
         group = by_maker[name].name if name in by_maker else ""
         start, end = _skip(name, sums, places)
         states.append(
-            LayerState(
-                name,
-                _kind(module),
-                _first(module, "kernel_size"),
-                _first(module, "stride"),
-                _first(module, "padding"),
-                _inputs(module),
-                _outputs(module),
-                start,
-                end,
-                group,
-                stays,
-                full,
-            )
+            replace(state_of(name, module), skip_start=start, skip_end=end, group=group, stays=stays, full=full)
         )
     if not any(state.removable or state.shrinkable for state in states):
         raise BadInput(_nothing(states))
     count = sum(parameter.numel() for parameter in network.parameters())
     return Layers(spec, example, rules, tuple(states), sums, groups, count, shape, stretched)
+
+
+def state_of(name: str, module: nn.Module) -> LayerState:
+    """What a layer is by itself: its kind and its sizes, of whatever network it is."""
+    return LayerState(
+        name,
+        _kind(module),
+        _first(module, "kernel_size"),
+        _first(module, "stride"),
+        _first(module, "padding"),
+        _inputs(module),
+        _outputs(module),
+    )
 
 
 def _nothing(states: Sequence[LayerState]) -> str:
