@@ -12,6 +12,7 @@ import torch
 from whole_runs import assert_same_weights, reused, weights_of
 
 from attar.budget import Limit
+from attar.deployment.artifact import load
 from attar.errors import AttarError, BadInput
 from attar.models.rebuild import spec_from_json
 from attar.network.architectures import mlp
@@ -42,14 +43,14 @@ Document = dict[str, Any]
 def searching(tiny: Document, **search: Any) -> Document:
     """The tiny recipe without its student, and with a search for it."""
     tiny["student"].pop("network", None)
-    settings = {"strategy": "random", "proposals": 3, "epochs": 1, "finalists": 2, "seeds": 1, "space": SPACE}
-    return tiny | {"search": settings | search}
+    settings = {"strategy": "random", "proposals": 3, "epochs": 1, "finalists": 2, "seeds": 1, "pareto": 0}
+    return tiny | {"search": settings | {"space": SPACE} | search}
 
 
 @pytest.fixture(scope="module")
 def finished(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory, hurried: None) -> Run:
     """A run that looked for its student."""
-    document = searching(tomllib.loads(tiny_file.read_text(encoding="utf-8")))
+    document = searching(tomllib.loads(tiny_file.read_text(encoding="utf-8")), pareto=2)
     document["budget"] |= {"bytes": "3 kB", "prefer": "bytes"}
     return compress(document, tmp_path_factory.mktemp("search") / "run", workers=1)
 
@@ -67,6 +68,44 @@ def test_the_student_that_was_found_is_trained_deployed_and_reported(finished: R
     # Of what is told as its quality nothing is a score of the search.
     (student,) = (one for one in finished.evidence["models"] if one["kind"] == "candidate")
     assert student["quality"]["examples"] == finished.evidence["task"]["test"]
+
+
+def test_others_of_the_pareto_set_are_trained_deployed_and_measured_too(finished: Run) -> None:
+    found = finished.evidence["search"]
+    others = found["pareto"]
+    assert 1 <= len(others) <= 2
+    for one in others:
+        trial = found["trials"][one["number"]]
+        assert one["number"] != found["winner"] and not trial["beyond"]
+        assert one["quality"]["examples"] == finished.evidence["task"]["test"] and one["size_bytes"] < 3000
+        assert one["sentence"] and (one["outcome"] == "not met") is (one["refused"] is not None)
+        # In milliseconds of the race of the winner: the ratio to the teacher is the one that was measured.
+        teacher = next(model for model in finished.evidence["models"] if model["kind"] == "teacher")
+        ratio = teacher["latency"]["1"]["median_ms"] / one["latency"]["1"]["median_ms"]
+        assert ratio == pytest.approx(one["faster"]["1"]["ratio"])
+        folder = finished.folder / one["folder"]
+        assert load(folder / "artifact")(torch.zeros(3, 6)).shape == (3, 3)
+        recipe = read(folder / "recipe.toml")
+        assert recipe.network.arguments["hidden"] == trial["choices"]["hidden"]
+        assert (recipe.name, recipe.search, recipe.baseline) == (f"tiny-{one['number']}", None, True)
+        stages = [stage["name"] for stage in finished.evidence["stages"]]
+        assert f"pareto/student-{one['number']}" in stages
+    # Of layers both networks have those with parameters, which add up.
+    layers = found["layers"]
+    assert [layer["parameters"] for layer in layers["teacher"] if layer["parameters"]] == [6 * 24 + 24, 24 * 3 + 3]
+    assert sum(layer["macs"] for layer in layers["student"]) == found["trials"][found["winner"]]["figures"]["macs"]
+
+
+def test_one_that_cannot_be_trained_is_told_and_the_winner_ships(
+    finished: Run, tmp_path: Path, undrawn: None, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.recipes.pareto_set.train_students", _raising)
+    run = compress(read(finished.folder / "recipe.toml"), tmp_path / "run", workers=1, reuse_from=[finished.folder])
+    numbers = [one["number"] for one in finished.evidence["search"]["pareto"]]
+    assert run.evidence["search"]["pareto"] == [
+        {"number": number, "why_not": "It raised RuntimeError: no training here"} for number in numbers
+    ]
+    assert run.outcome == finished.outcome and not (run.folder / "pareto").exists()
 
 
 def test_the_recipe_that_was_written_repeats_the_run_and_the_one_that_was_found_needs_no_search(
@@ -112,9 +151,10 @@ def test_the_nearest_is_the_one_that_is_least_beyond(
 def test_time_that_is_over_ends_the_search_with_a_model(
     tiny: Document, tmp_path: Path, undrawn: None, hurried: None
 ) -> None:
-    run = compress(searching(tiny, time="1s", proposals=40), tmp_path / "run", workers=1)
+    run = compress(searching(tiny, time="1s", proposals=40, pareto=1), tmp_path / "run", workers=1)
     found = run.evidence["search"]
     assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
+    assert all(one["why_not"] == "There was no time left for it." for one in found["pareto"])
     assert len(found["trials"]) <= 40 and "For lack of time it is trained for 1 of 4 epochs." in found["why"]
 
 
@@ -209,10 +249,13 @@ def test_where_the_middle_of_a_space_is_no_network_another_one_stands_for_all(ti
 
 
 def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp_path: Path) -> None:
-    planned = plan(searching(tiny, time="5m"), tmp_path / "run")
+    planned = plan(searching(tiny, time="5m", pareto=1), tmp_path / "run")
     assert planned.search[0].startswith("3 proposals by random, each trained for 1 epoch (about ")
     assert planned.search[1] == "in: hidden 2, 4 or 8"
-    assert planned.search[2] == "the best 2 again for 1 epoch from 1 seed, one of them then as the student"
+    assert planned.search[2] == (
+        "the best 2 again for 1 epoch from 1 seed, one of them then as the student, beside up to 1 other of the Pareto "
+        "set"
+    )
     assert " on one core; at most 5 min 0 s in all, of which about " in planned.search[3].replace("\xa0", " ")
     assert "\nsearch    3 proposals by random" in str(planned) and "\nstudent   one such student\n" in str(planned)
     assert not (tmp_path / "run").exists()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attar.budget import Limit
 from attar.network.spec import Spec
-from attar.search.pareto import pareto
+from attar.search.goal import Goal
+from attar.search.pareto import beside, pareto
 from attar.search.proposal import Proposal, Trial
 
 PROPOSAL = Proposal(spec=Spec("attar.network.architectures:mlp"))
@@ -31,6 +34,43 @@ def test_by_hand() -> None:
     ]
     assert [one.number for one in pareto(trials)] == [4, 1, 3]
     assert [one.number for one in pareto(trials, by=("bytes",))] == [4, 3]
+
+
+def student(number: int, score: float, size: float, hidden: int | None = None) -> Trial:
+    proposal = Proposal(spec=Spec("attar.network.architectures:mlp", {"hidden": [hidden or number]}))
+    return Trial(number=number, proposal=proposal, state="trained", figures={"score": score, "bytes": size})
+
+
+LADDER = [student(number, 0.5 + number / 20, 100.0 * number) for number in range(1, 8)]
+"""None beats another: the better a student is, the larger."""
+
+
+@pytest.mark.parametrize(
+    ("taken", "count", "chosen"),
+    [
+        (1, 2, [7, 4]),  # the other end, then the middle of what is left
+        (4, 2, [7, 1]),  # both ends
+        (7, 1, [1]),
+        (4, 0, []),
+        (2, 9, [7, 5, 1, 3, 4, 6]),  # all of them
+    ],
+)
+def test_those_beside_what_was_taken_are_far_from_it_and_from_each_other(
+    taken: int, count: int, chosen: list[int]
+) -> None:
+    goal = Goal(limits=(), prefer="bytes", teacher={})
+    found = beside(LADDER, LADDER[taken - 1], goal, count)
+    assert sorted(one.number for one in found) == sorted(chosen)
+    assert [one.number for one in found[:2]] == chosen[:2]
+
+
+def test_beside_what_was_taken_is_no_trial_beyond_the_budget_nor_the_same_student() -> None:
+    goal = Goal(limits=(Limit("bytes", 500.0),), prefer="bytes", teacher={})
+    again = student(9, 0.99, 300.0, hidden=3)
+    # What was taken, trained for longer, beats all that are larger.
+    assert {one.number for one in beside([*LADDER, again], LADDER[2], goal, 9)} == {1, 2}
+    assert {one.number for one in beside(LADDER, LADDER[2], goal, 9)} == {1, 2, 4, 5}
+    assert beside(LADDER, LADDER[6], Goal(limits=(Limit("bytes", 9.0),), prefer="bytes", teacher={}), 2) == []
 
 
 triples = st.lists(st.tuples(*(st.integers(0, 3) for _ in range(3))), max_size=12)

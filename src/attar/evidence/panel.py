@@ -213,13 +213,14 @@ class Layer:
 
     Attributes:
         name: Of these rows, no two alike in a chart.
-        mark: ``levels`` (lines across the whole chart, at ``y`` or at ``x``), ``line`` and ``steps`` (through the rows
-            of a ``series``), ``whiskers`` (from ``low`` to ``high``), ``points``, ``rings`` around points, ``bars``
-            from zero to ``x``, or ``labels`` (the ``text`` at ``x`` and ``y``, of which ``align`` is the side that lies
-            there; without ``x`` at the edge of the chart).
+        mark: ``levels`` (lines across the whole chart, at ``y`` or at ``x``), ``region`` (one row: from the left edge
+            to ``x``, and from ``y`` up, with ``down`` from ``y`` down), ``line`` and ``steps`` (through the rows of a
+            ``series``), ``whiskers`` (from ``low`` to ``high``), ``points``, ``rings`` around points, ``bars`` from
+            zero to ``x``, or ``labels`` (the ``text`` above ``x`` and ``y``, of which ``align`` is the side that lies
+            there, ``under`` it if it says so; without ``x`` at the edge of the chart).
         rows: Besides these each may have a ``color``, a ``shape`` of its point, and what the tooltip shows.
         tooltip: Names of what it shows, with a title each.
-        size: Of points, the width of lines, the height of bars.
+        size: Of points, the width of lines, the height of bars, pixels by which labels are farther off than they need.
         hollow: Whether points are filled with the color of the page.
         dashed: Whether a line is.
         points: How well the points of a line can be seen, which have its tooltip.
@@ -229,7 +230,7 @@ class Layer:
     __pydantic_config__ = _AS_WRITTEN
 
     name: str
-    mark: Literal["levels", "line", "steps", "whiskers", "points", "rings", "bars", "labels"]
+    mark: Literal["levels", "region", "line", "steps", "whiskers", "points", "rings", "bars", "labels"]
     rows: Sequence[Mapping[str, str | Number | None]]
     tooltip: Mapping[FieldName, str] = field(default_factory=dict)
     size: Annotated[float | int, Field(gt=0, le=1000)] = 1.5

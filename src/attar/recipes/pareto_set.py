@@ -1,4 +1,4 @@
-"""Others of a search's Pareto set, done as what it took is: trained in earnest, deployed, measured, and kept as files."""
+"""Others of a search's Pareto set, done as what it took is: trained in earnest, deployed, measured, kept as files."""
 
 from __future__ import annotations
 
@@ -159,7 +159,9 @@ def _once(recipe: Recipe) -> Recipe:
     """The same recipe, its student trained from one seed and without a baseline."""
     document = recipe.document()
     student = {**document["student"], "seeds": 1}
-    return from_document({**document, "student": student, "baseline": False}, "the student that was found", recipe.trust)
+    return from_document(
+        {**document, "student": student, "baseline": False}, "the student that was found", recipe.trust
+    )
 
 
 def _in_time(context: Context, aside: Context, most: float | None) -> bool:

@@ -35,12 +35,14 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
     epoch = epoch_seconds(context, typical)
     proposals, trained = _counted(section.proposals, "proposal"), _counted(each, "epoch")
     longer, seeds = _counted(again, "epoch"), _counted(section.seeds, "seed")
+    others = _counted(section.pareto, "other")
+    beside = f", beside up to {others} of the Pareto set" if section.pareto else ""
     some = "" if section.examples is None else f" on {formatting.grouped(section.examples)} of the examples"
     lines = [
         f"{proposals} by {strategy_words(section)}, each trained for {trained}{some} (about "
         f"{formatting.seconds(short_epochs(context) * epoch)}), what is beyond the budget for none",
         f"in: {words_of(space_for(recipe, context.dataset))}",
-        f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student",
+        f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student{beside}",
         f"about {formatting.seconds(seconds_of(context, typical))} on one core"
         + (
             ""

@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 
 from attar.evidence.panel import Axis, Chart, Layer
+from attar.report.scales import padded_log
 
 _FONT = 'ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
 _LOOK = alt.Config(
@@ -132,6 +133,12 @@ def _layer(layer: Layer, rows: list[dict[str, Any]], x: _Channel, y: _Channel, s
     if layer.mark == "levels":
         across = {"x": x("x")} if "x" in rows[0] else {"y": y("y")}
         yield on.mark_rule(strokeDash=[2, 4], strokeWidth=layer.size).encode(**across, color=color)
+    elif layer.mark == "region":
+        one = rows[0]
+        right = {"x": x("x"), "x2": alt.value(0)} if "x" in one else {}
+        edge = alt.value("height") if one.get("down") else alt.value(0)
+        up = {"y": y("y"), "y2": edge} if "y" in one else {}
+        yield on.mark_rect(opacity=layer.opacity).encode(**right, **up, fill=fill)
     elif layer.mark in ("line", "steps"):
         steps: dict[str, Any] = {"interpolate": "step-after"} if layer.mark == "steps" else {}
         line = on.mark_line(strokeWidth=layer.size, opacity=layer.opacity, **dash, **steps)
@@ -167,21 +174,14 @@ def _labels(
     align = rows[0].get("align") or "center"
     place = x("x") if "x" in rows[0] else alt.value(4 if align == "left" else "width")
     text = on.encode(x=place, y=y("y"), text="text:N")
-    font: dict[str, Any] = {"align": align, "dy": -9, "fontSize": 12, "fontWeight": 600}
+    away = 7.5 + layer.size
+    down = 9 + away if rows[0].get("under") else -away
+    font: dict[str, Any] = {"align": align, "dy": down, "fontSize": 12, "fontWeight": 600}
     if "x" not in rows[0]:
         font = {"align": align, "dy": -7, "fontSize": 11, "limit": 330}
     # Under the letters a rim of paper, so that lines do not cross them.
     yield text.mark_text(**font, stroke="var(--paper)", strokeWidth=4, strokeJoin="round")
     yield text.mark_text(**font).encode(color=color)
-
-
-def padded_log(values: Sequence[float]) -> tuple[float, float]:
-    """A domain with air on both sides, at least a factor of three wide."""
-    low, high = min(values), max(values)
-    padding = max((high / low) ** 0.08, 1.15)
-    if high / low < 3:
-        padding = max(padding, math.sqrt(3 * low / high))
-    return low / padding, high * padding
 
 
 def log_ticks(low: float, high: float) -> list[float]:

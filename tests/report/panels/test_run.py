@@ -6,7 +6,20 @@ from typing import Any, TypeVar
 
 import pytest
 
-from attar.evidence.panel import Cell, Chart, Example, Examples, Facts, Folded, Interval, Line, Panel, Table, Text
+from attar.evidence.panel import (
+    Beside,
+    Cell,
+    Chart,
+    Example,
+    Examples,
+    Facts,
+    Folded,
+    Interval,
+    Line,
+    Panel,
+    Table,
+    Text,
+)
 from attar.report.panels.common import ACCURACY
 from attar.report.panels.learning import curves
 from attar.report.panels.models import against
@@ -215,11 +228,22 @@ def test_names_do_not_lie_on_each_other() -> None:
     beside = [model("ours", ms=1.0), model("alone", ms=1.05, kind="baseline"), model("teacher", ms=9.0, kind="teacher")]
     chart = against(beside, "latency", "ours", {})
     assert chart is not None
-    names = [row["text"] for align in ("left", "center", "right") for row in layer(chart, align)]
-    assert names == ["winner", "teacher"]
-    chart = against([beside[0], model("alone", ms=3.0, kind="baseline"), beside[2]], "latency", "ours", {})
-    assert chart is not None
-    assert len([row for align in ("left", "center", "right") for row in layer(chart, align)]) == 3
+    names = {row["text"]: row for one in chart.layers if one.mark == "labels" for row in one.rows}
+    assert list(names) != [] and set(names) == {"winner", "baseline", "teacher"}
+    assert names["winner"]["under"] is None and names["baseline"]["under"] == 1
+
+
+def test_what_was_measured_of_a_pareto_set_is_in_the_chart_of_all_models() -> None:
+    other = {
+        **model("student #7", kind="student", ms=0.5),
+        "number": 7,
+        "sentence": "So.",
+        "folder": "pareto/student-7",
+    }
+    evidence = {"models": [model("ours")], "winner": "ours", "search": {"pareto": [other], "winner": 3}}
+    chart = only(Beside, panel("Frontier", **evidence).blocks).blocks[0]
+    assert {row["text"] for one in chart.layers if one.mark == "labels" for row in one.rows} == {"winner", "#7"}
+    assert len(only(Table, panel("All models", **evidence).blocks).rows) == 1
 
 
 def test_models_without_a_cost_are_not_drawn() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attar.evidence.panel import Beside, Chart, Folded, Panel, Table
+import pytest
+
+from attar.evidence.panel import Beside, Chart, Folded, Panel, Table, Text
 from attar.evidence.panel_json import to_json
 from attar.report.panels.common import ACCURACY, Metric
 from attar.report.panels.search import search
@@ -37,6 +39,7 @@ def found(**rest: Any) -> dict[str, Any]:
         "winner": 0,
         "why": "student #0 is the smallest of 2 that were found within the budget",
         "words": "Looked for by random.",
+        "finalists": [{"number": 0, "quality": [0.91]}, {"number": 1, "quality": [0.96]}],
         "limits": {"quality_loss": 0.88, "bytes": 4000.0},
         "seconds": 75.0,
         "examples": 1000,
@@ -64,7 +67,7 @@ def test_the_one_that_was_taken_comes_first_and_those_beyond_stand_back() -> Non
     )
     table = next(block for block in blocks if isinstance(block, Table))
     assert [row[0].text for row in table.rows] == ["#0", "#1", "#2", "#3"]
-    assert [row[0].tag for row in table.rows] == ["taken", "frontier", "", ""]
+    assert [row[0].tag for row in table.rows] == ["taken", "finalist", "", ""]
     assert table.rows[0][0].note == "family mlp; hidden 32, 16"
     assert [row[-1] for row in table.rows] == [
         "Within the budget.",
@@ -83,9 +86,33 @@ def test_the_chart_has_the_trained_ones_the_limits_and_the_stairs_of_the_best() 
     assert [row["y"] for row in layers["lowest"]] == [0.88]
     assert [row["x"] for row in layers["most"]] == [4000.0]
     assert [(row["x"], row["y"]) for row in layers["frontier"]] == [(1000.0, 0.9), (3000.0, 0.95)]
+    assert layers["budget"] == [{"color": "good", "x": 4000.0, "y": 0.88}]
     assert [row["name"] for row in layers["taken"]] == ["#0"]
+    assert [row["name"] for row in layers["finalists"]] == ["#1"]
+    assert {row["text"] for layer in chart.layers if layer.mark == "labels" for row in layer.rows} == {"#0", "#1"}
+    assert chart.description.replace("\xa0", " ") == (
+        "3 proposals: accuracy on validation against bytes on disk. 2 within the budget. Taken: #0, 90.0%, 1.00 kB. "
+        "At most 4.00 kB is allowed. Accuracy has to be 88.0% or better."
+    )
     assert [row["name"] for row in layers["beyond"]] == ["#2"]
     assert [row["name"] for row in layers["within"]] == ["#0", "#1"]
+
+
+@pytest.mark.parametrize(("limit", "drawn", "said"), [(5e6, True, "right"), (50.0, False, "left"), (4e3, True, "")])
+def test_a_limit_that_is_far_away_leaves_room_for_what_was_tried(limit: float, drawn: bool, said: str) -> None:
+    blocks = blocks_of(search(found(limits={"bytes": limit, "quality_loss": 0.88}), ACCURACY))
+    (chart,) = next(block for block in blocks if isinstance(block, Beside)).blocks
+    layers = {layer.name: list(layer.rows) for layer in chart.layers}
+    assert bool(layers.get("budget")) is drawn and bool(layers.get("most")) is (said == "")
+    text = next(block.text for block in blocks if isinstance(block, Text) and block.text.startswith("One point"))
+    assert (f"lies far to the {said} of all of them." in text) if said else ("far" not in text)
+
+
+def test_other_costs_are_drawn_where_they_are_limited() -> None:
+    trials = [trial(number, 0.9, 1000.0 + number, figures={"macs": 500.0 + number}) for number in range(3)]
+    limited = blocks_of(search(found(trials=trials, limits={"macs": 501.0}), ACCURACY))
+    (chart,) = next(block for block in limited if isinstance(block, Beside)).blocks
+    assert chart.x.title == "multiply-adds of one example"
 
 
 def test_of_an_error_less_is_better() -> None:
@@ -94,6 +121,7 @@ def test_of_an_error_less_is_better() -> None:
     (chart,) = next(block for block in blocks if isinstance(block, Beside)).blocks
     frontier = next(layer for layer in chart.layers if layer.name == "frontier")
     assert [(row["x"], row["y"]) for row in frontier.rows] == [(1000.0, 0.9), (2000.0, 0.85)]
+    assert next(layer for layer in chart.layers if layer.name == "budget").rows[0]["down"] == 1
 
 
 def test_of_many_the_last_are_folded() -> None:

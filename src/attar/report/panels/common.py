@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from attar import formatting
-from attar.evidence.panel import Tone
+from attar.evidence.panel import Cell, Tone
 
 ROLES = ("teacher", "baseline", "student")
 """Who is who, in the order of every legend; each is a color of the page."""
@@ -106,6 +106,12 @@ def examples(model: Figures | None) -> int | None:
 def known(function: Callable[..., str], value: Any, *arguments: Any) -> str:
     """A figure as text; a dash for one that is not known."""
     return formatting.ABSENT if value is None else function(value, *arguments)
+
+
+def quality_cell(quality: Figures, metric: Metric) -> Cell:
+    """A figure of a model, with its interval below."""
+    count = quality.get("examples")
+    return Cell(text=metric.text(quality.get(metric.name), count), note=metric.interval(quality.get("interval"), count))
 
 
 def spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:

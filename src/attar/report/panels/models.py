@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from attar import formatting
 from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Facts, Layer, Legend, Panel, Table, Text
-from attar.report.panels.common import ACCURACY, ROLES, Figures, Metric, Split, examples, figure, known, role, sentence
+from attar.report.panels.common import (
+    ACCURACY,
+    ROLES,
+    Figures,
+    Metric,
+    Split,
+    examples,
+    figure,
+    known,
+    quality_cell,
+    role,
+    sentence,
+)
+from attar.report.panels.labels import names
 
 _SHORT: Mapping[str, tuple[Column, str]] = {
     "calibration error": (
@@ -153,11 +165,7 @@ def against(
                 name=name, mark="points", rows=some, tooltip=tooltip, size=size, hollow=name == "refused", opacity=0.92
             )
         )
-    labels = _labels(rows)
-    layers += [
-        Layer(name=align, mark="labels", rows=[row for row in labels if row["align"] == align])
-        for align in ("left", "center", "right")
-    ]
+    layers += names(_named(rows), rows, edges=([row["x"] for row in bounds], [row["y"] for row in levels]))
     called, what, unit = _COSTS[cost]
     title = f"{_capital(metric.title)} against {called}"
     return Chart(
@@ -264,8 +272,8 @@ def _row(
     same = parity.get("top1_agreement")
     return [
         named,
-        *([_quality(model.get("validation", {}), main)] if validated else []),
-        _quality(quality, main),
+        *([quality_cell(model.get("validation", {}), main)] if validated else []),
+        quality_cell(quality, main),
         known(formatting.size, model.get("size_bytes")),
         known(formatting.count, model.get("parameters")),
         known(formatting.count, model.get("macs")),
@@ -278,11 +286,6 @@ def _row(
             note="" if same is None else f"{formatting.percent(same, 10_000)} same",
         ),
     ]
-
-
-def _quality(quality: Figures, metric: Metric) -> Cell:
-    count = quality.get("examples")
-    return Cell(text=metric.text(quality.get(metric.name), count), note=metric.interval(quality.get("interval"), count))
 
 
 def _other(value: float | None, metric: Metric, count: int | None) -> str:
@@ -312,6 +315,7 @@ def _point(model: Figures, cost: Cost, winner: str | None, metric: Metric, split
         "name": str(model.get("name")),
         "color": role(model),
         "kind": model.get("kind"),
+        "short": None if "number" not in model else f"#{model['number']}",
         "x": float(x),
         "y": float(reached),
         "low": low,
@@ -338,32 +342,15 @@ def _lift(rows: list[dict[str, Any]], limit: float | None, metric: Metric) -> No
             row.update(y=better * edge, low=None, high=None, shape=f"triangle-{'down' if better > 0 else 'up'}")
 
 
-def _labels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Names for the points that matter, each above its whisker and towards the middle of the chart.
-
-    A name that would lie on another is left out: the colors say whose point it is.
-    """
-    low, high = min(row["x"] for row in rows), max(row["x"] for row in rows)
-    tops = [row["y"] if row["high"] is None else row["high"] for row in rows]
-    tall = max(tops) - min(row["y"] if row["low"] is None else row["low"] for row in rows)
-    labels: dict[str, dict[str, Any]] = {}
-    places: list[tuple[float, float]] = []
-    for row, top in sorted(zip(rows, tops, strict=True), key=lambda pair: not pair[0]["winner"]):
-        kind = row["kind"] if row["kind"] in ("teacher", "baseline") else None
+def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The points that matter, with what they are called; each name once, that of what ships first."""
+    named: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: not row["winner"]):
+        kind = row["kind"] if row["kind"] in ("teacher", "baseline") else row["short"]
         text = ("nearest" if row["refused"] else "winner") if row["winner"] else kind
-        if text is None or text in labels:
-            continue
-        place = math.log(row["x"] / low) / math.log(high / low) if high > low else 0.5
-        if any(abs(place - x) < _BREADTH and abs(top - y) <= _HEIGHT * tall for x, y in places):
-            continue
-        places.append((place, top))
-        align = "left" if place < 0.1 else "right" if place > 0.9 else "center"
-        labels[text] = {"x": row["x"], "y": top, "text": text, "align": align, "color": row["color"]}
-    return list(labels.values())
-
-
-_BREADTH, _HEIGHT = 0.25, 0.07
-"""The space that a name takes, as shares of the chart."""
+        if text is not None:
+            named.setdefault(text, {**row, "text": text})
+    return list(named.values())
 
 
 def _best_so_far(rows: Iterable[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:

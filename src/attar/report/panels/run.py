@@ -9,9 +9,12 @@ from attar.evidence.panel import Panel
 from attar.report.panels import models, outcome, provenance, targets
 from attar.report.panels.classes import classes
 from attar.report.panels.common import Figures, first, metrics_of, without_none
+from attar.report.panels.layers import layers
 from attar.report.panels.learning import curves, seeds, steps
 from attar.report.panels.low_bits import low_bits
+from attar.report.panels.pareto import measured, pareto_set
 from attar.report.panels.search import search
+from attar.report.panels.search_course import course
 from attar.report.panels.specialists import specialists
 
 
@@ -29,16 +32,20 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
     teacher, baseline, student = first(ordered, "teacher"), first(ordered, "baseline"), _student(ordered, winner)
     lines = outcome.lines(run)
     metrics = metrics_of(run)
+    found = run.get("search", {})
     split = models.compared_on(ordered, metrics[0], judged="quality_loss" in lines)
     return [
         outcome.head(run, winner, teacher),
         *outcome.answers(run, winner),
         *outcome.budget(run),
-        *models.frontier(ordered, winner, lines, metrics[0], split),
+        *models.frontier([*ordered, *measured(found)], winner, lines, metrics[0], split),
         *models.table(ordered, winner, student, metrics),
         *models.refusals(ordered),
         *classes(teacher, baseline, student),
-        *search(run.get("search", {}), metrics[0]),
+        *search(found, metrics[0]),
+        *pareto_set(found, winner, metrics[0]),
+        *course(found, metrics[0]),
+        *layers(found),
         *curves(run.get("curves", {}), metrics),
         *seeds(run.get("seeds", {}), metrics[0]),
         *steps(run.get("steps", {}), metrics[0]),

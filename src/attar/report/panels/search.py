@@ -8,6 +8,7 @@ from typing import Any
 from attar import formatting
 from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Folded, Layer, Legend, Panel, Table, Text
 from attar.report.panels.common import Figures, Metric, known, plural, sentence
+from attar.report.panels.labels import names
 
 _COSTS: Mapping[str, tuple[str, str]] = {
     "bytes": ("bytes on disk", "bytes"),
@@ -36,6 +37,9 @@ _STATES = {
 _SHOWN = 12
 """Trials that are seen before the table is unfolded."""
 
+_FAR = 10.0
+"""A limit that is so many times off all trials would leave no room for them."""
+
 
 def search(found: Figures, metric: Metric) -> list[Panel]:
     """The panel of a search; none where there was none.
@@ -54,16 +58,16 @@ def search(found: Figures, metric: Metric) -> list[Panel]:
     ]
     tried = f"{plural(len(trials), 'proposal')}: {', '.join(f'{count} {words}' for count, words in counts)}"
     tried += f", in {formatting.seconds(found['seconds'])}." if "seconds" in found else "."
+    limits = found.get("limits", {})
     costs = [cost for cost in _COSTS if sum(_of(trial, cost) is not None for trial in trials if _trained(trial)) > 1]
-    charts = [_chart(found, trials, cost, metric) for cost in costs[:2]]
+    costs = [cost for cost in costs if cost in ("bytes", "latency") or cost in limits] or costs[:1]
+    charts = [_chart(found, trials, cost, metric) for cost in costs]
     ordered = sorted(trials, key=lambda trial: _place(trial, found))
-    table = _table(found, ordered[:_SHOWN], metric)
     more = len(ordered) - _SHOWN
     blocks: list[Any] = [Text(sentence(found.get("why", "")), "say"), Text(f"{found.get('words', '')} {tried}".strip())]
     if charts:
-        signs: list[Any] = [("dot", "student", "proposal"), ("ring", "student", "taken"), ("hollow", "soft", "beyond")]
-        blocks += [Legend(signs), Beside(charts)]
-    blocks += [table]
+        blocks += [_legend(found, trials), Beside(charts), Text(_how_to_read(found, charts, metric))]
+    blocks += [_table(found, ordered[:_SHOWN], metric)]
     if more > 0:
         blocks.append(Folded(f"{plural(more, 'more proposal')}", [_table(found, ordered[_SHOWN:], metric)]))
     blocks.append(
@@ -93,6 +97,11 @@ def _place(trial: Figures, found: Figures) -> tuple[int, float]:
     return 1, float(order.index(trial["number"]) if trial["number"] in order else len(order))
 
 
+def _finalists(found: Figures) -> list[int]:
+    """Numbers of the trials that were trained again."""
+    return [one["number"] for one in found.get("finalists", [])]
+
+
 def _name(trial: Figures) -> str:
     return f"#{trial['number']}"
 
@@ -101,12 +110,15 @@ def _choices(trial: Figures) -> str:
     """What was chosen, in one line.
 
     Example:
-        >>> _choices({"choices": {"hidden": [32, 16], "format": "ternary"}})
-        'hidden 32, 16; format ternary'
+        >>> _choices({"choices": {"hidden": [32, 16], "format": "ternary", "outputs": {"fc1": 0.5}}})
+        'hidden 32, 16; format ternary; outputs fc1 0.5'
     """
     texts = []
     for key, value in trial.get("choices", {}).items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        if isinstance(value, Mapping):
+            shown = ", ".join(f"{name} {share}" for name, share in value.items()) or "all"
+        else:
+            shown = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
         texts.append(f"{key.replace('_', ' ')} {shown}")
     return "; ".join(texts)
 
@@ -120,11 +132,12 @@ def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
         *(Column(title=heads[one]) for one in known_costs),
         Column(title="Outcome", words=True, wraps=True),
     ]
-    frontier, winner = found.get("frontier", []), found.get("winner")
+    frontier, winner, again = found.get("frontier", []), found.get("winner"), _finalists(found)
     rows: list[list[AnyCell]] = []
     for trial in trials:
-        chosen = trial["number"] == winner
-        tags = ["taken"] if chosen else ["frontier"] if trial["number"] in frontier else []
+        number = trial["number"]
+        tags = ["taken"] if number == winner else ["finalist"] if number in again else []
+        tags += ["frontier"] if number in frontier and not tags else []
         name = Cell(text=_name(trial), note=_choices(trial), tag=" ".join(tags), tag_tone="")
         outcome = trial.get("reason") or _STATES[trial["state"]]
         if trial["state"] == "trained":
@@ -142,11 +155,40 @@ def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
     return Table(columns, rows, chosen=places, refused=[one for one in refused if one not in places], dense=True)
 
 
+def _legend(found: Figures, trials: Sequence[Figures]) -> Legend:
+    """The signs that are in the charts."""
+    trained = [trial for trial in trials if _trained(trial)]
+    signs: list[Any] = (
+        [("dot", "student", "within the budget")] if any(not one.get("beyond") for one in trained) else []
+    )
+    signs += [("hollow", "soft", "beyond")] if any(one.get("beyond") for one in trained) else []
+    signs += [("ring", "student", "taken")] if any(one["number"] == found.get("winner") for one in trained) else []
+    signs += [("ring", "faint", "finalist")] if len(_finalists(found)) > 1 else []
+    return Legend([*signs, ("broad", "good", "the budget")] if found.get("limits") else signs)
+
+
+def _how_to_read(found: Figures, charts: Sequence[Chart], metric: Metric) -> str:
+    """What is drawn, in sentences."""
+    up = "up" if metric.higher_is_better else "down"
+    text = f"One point per proposal that was trained; {up} and to the left is better."
+    if any(layer.mark == "steps" and layer.rows for chart in charts for layer in chart.layers):
+        text += " The stepped line joins those that no other beats in both respects."
+    for cost in _COSTS:
+        limit = found.get("limits", {}).get(cost)
+        costs = [amount for trial in found["trials"] if _trained(trial) and (amount := _of(trial, cost)) is not None]
+        if limit is None or not costs:
+            continue
+        if limit > _FAR * max(costs):
+            text += f" The limit of {_TEXTS[cost](limit)} lies far to the right of all of them."
+        if limit < min(costs) / _FAR:
+            text += f" The limit of {_TEXTS[cost](limit)} lies far to the left of all of them."
+    return text
+
+
 def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric) -> Chart:
     """Quality of the short trainings against what a proposal costs, with the limits of the budget."""
     rows = [_point(trial, cost, metric, found) for trial in trials if _trained(trial) and _of(trial, cost) is not None]
     limits = found.get("limits", {})
-    lowest, most = limits.get("quality_loss"), limits.get(cost)
     best: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda one: (one["x"], -one["y"] if metric.higher_is_better else one["y"])):
         if not best or (row["y"] > best[-1]["y"] if metric.higher_is_better else row["y"] < best[-1]["y"]):
@@ -156,12 +198,18 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
         "quality": f"{metric.title} on validation",
         "cost": _COSTS[cost][0],
         "what": "chosen",
+        "outcome": "outcome",
     }
+    taken = [row for row in rows if row["taken"]]
+    again = [row for row in rows if row["again"] and not row["taken"]]
+    budget = _budget(limits.get("quality_loss"), limits.get(cost), [row["x"] for row in rows], metric)
+    drawn: list[Any] = [row for layer in budget for row in layer.rows]
+    edges = [row["x"] for row in drawn if "x" in row], [row["y"] for row in drawn if "y" in row]
     layers = [
-        Layer(name="lowest", mark="levels", rows=[] if lowest is None else [{"y": lowest, "color": "faint"}]),
-        Layer(name="most", mark="levels", rows=[] if most is None else [{"x": most, "color": "faint"}]),
+        *budget,
         Layer(name="frontier", mark="steps", rows=best, size=1),
-        Layer(name="taken", mark="rings", rows=[row for row in rows if row["taken"]], size=330),
+        Layer(name="finalists", mark="rings", rows=[{**row, "color": "faint"} for row in again], size=330),
+        Layer(name="taken", mark="rings", rows=taken, size=330),
         *(
             Layer(
                 name="beyond" if beyond else "within",
@@ -174,6 +222,7 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
             )
             for beyond in (True, False)
         ),
+        *names([{**row, "text": row["name"]} for row in (*taken, *again)], rows, edges=edges, away=6),
     ]
     what, unit = _COSTS[cost]
     return Chart(
@@ -181,8 +230,42 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
         x=Axis(title=what, unit=unit, log=True),
         y=Axis(title=f"{metric.title} on validation", unit="accuracy" if metric.is_share else ""),
         layers=layers,
-        description=f"What was tried: {metric.title} on validation against {what}, one point per proposal.",
+        description=_described(rows, cost, limits, metric, found),
     )
+
+
+def _budget(lowest: float | None, most: float | None, costs: Sequence[float], metric: Metric) -> list[Layer]:
+    """The region within the budget, and its edges; one that is far from all trials is not drawn."""
+    if most is not None and most < min(costs) / _FAR:
+        return []  # nothing that is drawn lies within it
+    most = None if most is not None and most > _FAR * max(costs) else most
+    region: dict[str, Any] = {"color": "good"}
+    region |= {} if most is None else {"x": most}
+    region |= {} if lowest is None else {"y": lowest}
+    if not metric.higher_is_better:
+        region["down"] = 1
+    edges = [Layer(name="lowest", mark="levels", rows=[] if lowest is None else [{"y": lowest, "color": "faint"}])]
+    edges += [Layer(name="most", mark="levels", rows=[] if most is None else [{"x": most, "color": "faint"}])]
+    within = [] if lowest is None and most is None else [region]
+    return [Layer(name="budget", mark="region", rows=within, opacity=0.1), *edges]
+
+
+def _described(
+    rows: Sequence[Mapping[str, Any]], cost: str, limits: Mapping[str, float], metric: Metric, found: Figures
+) -> str:
+    """The chart in words, for those who do not see it."""
+    text = f"{plural(len(rows), 'proposal')}: {metric.title} on validation against {_COSTS[cost][0]}."
+    within = sum(not row["beyond"] for row in rows)
+    text += f" {within} within the budget."
+    for row in rows:
+        if row["taken"]:
+            text += f" Taken: {row['name']}, {row['quality']}, {row['cost']}."
+    if (most := limits.get(cost)) is not None:
+        text += f" At most {_TEXTS[cost](most)} is allowed."
+    if (lowest := limits.get("quality_loss")) is not None:
+        least = metric.text(lowest, found.get("examples"))
+        text += f" {metric.title[:1].upper()}{metric.title[1:]} has to be {least} or better."
+    return text
 
 
 def _point(trial: Figures, cost: str, metric: Metric, found: Figures) -> dict[str, Any]:
@@ -194,9 +277,11 @@ def _point(trial: Figures, cost: str, metric: Metric, found: Figures) -> dict[st
         "x": float(amount),
         "y": float(trial["quality"]),
         "taken": 1 if trial["number"] == found.get("winner") else None,
+        "again": 1 if trial["number"] in _finalists(found) else None,
         "beyond": trial.get("beyond") or None,
         "shape": "circle",
         "quality": metric.text(trial["quality"], found.get("examples")),
         "cost": _TEXTS[cost](amount),
         "what": _choices(trial),
+        "outcome": trial.get("beyond") or "within the budget",
     }

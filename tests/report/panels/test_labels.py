@@ -1,0 +1,49 @@
+"""Names beside points of a chart: none on another, whatever the points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attar.report.panels.labels import names
+
+
+def point(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
+    return {"x": x, "y": y, "text": text, "color": "student", **more}
+
+
+def shown(wanted: list[dict[str, Any]], rows: list[dict[str, Any]] | None = None) -> dict[str, tuple[str, bool]]:
+    """How each name lies."""
+    layers = names(wanted, wanted if rows is None else rows)
+    return {str(row["text"]): (str(row["align"]), bool(row["under"])) for layer in layers for row in layer.rows}
+
+
+def test_far_from_each_other_all_are_above_their_points() -> None:
+    assert shown([point(1.0, 0.1, "a"), point(10.0, 0.5, "b"), point(100.0, 0.9, "c")]) == {
+        name: ("center", False) for name in "abc"
+    }
+
+
+def test_of_two_in_one_place_the_less_important_one_is_under_it_and_the_fifth_has_no_room() -> None:
+    same = [point(1.0, 0.5, f"#{number}") for number in range(5)]
+    found = shown(same, [*same, point(50.0, 0.1, ""), point(50.0, 0.9, "")])
+    assert found["#0"] == ("center", False) and found["#1"] == ("center", True)
+    assert len(found) < 5
+
+
+def test_a_name_is_beyond_the_ends_of_its_whisker() -> None:
+    (layer,) = names([point(1.0, 0.5, "a", low=0.3, high=0.8)], [point(1.0, 0.5, "a", low=0.3, high=0.8)])
+    assert [(row["x"], row["y"]) for row in layer.rows] == [(1.0, 0.8)]
+
+
+def test_without_points_there_is_no_name() -> None:
+    assert names([], []) == []
+
+
+@given(st.lists(st.tuples(st.floats(1.0, 1e6), st.floats(0.0, 1.0)), min_size=1, max_size=12))
+def test_each_point_has_one_name_at_most_and_the_first_always_has_one(places: list[tuple[float, float]]) -> None:
+    points = [point(x, y, f"#{number}") for number, (x, y) in enumerate(places)]
+    texts = [str(row["text"]) for layer in names(points, points) for row in layer.rows]
+    assert len(texts) == len(set(texts)) and "#0" in texts
