@@ -132,7 +132,7 @@ def found_student(context: Context) -> Searched:
     log.info("%s", figures["why"])
     known = _known(result.trials, best)
     others = beside(known, known[winner.number], goal, section.pareto)
-    recipes = {one.number: found_recipe(recipe, one.proposal, result.trials) for one in others}
+    recipes = {one.number: found_recipe(recipe, context.dataset, one.proposal, result.trials) for one in others}
     return Searched(replace(context, recipe=found), prepared, figures, recipes)
 
 

@@ -49,7 +49,7 @@ def test_each_layer_of_the_teacher_stands_beside_what_is_left_of_it() -> None:
     assert isinstance(text, Text) and isinstance(table, Table)
     assert text.text.replace("\xa0", " ") == (
         "The teacher has 623 parameters and 580 multiply-adds; the student 53 parameters and 45 multiply-adds. Of 4 "
-        "layers 2 are removed. 1 layer without weights is not shown, of which relu is removed."
+        "layers 2 are removed. 1 layer without weights is not shown; removed of these: 'relu'."
     )
     arrow = "\N{RIGHTWARDS ARROW}"
     assert texts(table) == [

@@ -77,9 +77,7 @@ def _paired(teacher: Sequence[Figures], student: Sequence[Figures]) -> list[Bloc
     if others:
         unweighted = [layer["name"] for layer in others if layer["became"] == "removed"]
         text += f" {plural(len(others), 'layer')} without weights {'is' if len(others) == 1 else 'are'} not shown"
-        text += (
-            f", of which {listed(unweighted)} {'is' if len(unweighted) == 1 else 'are'} removed." if unweighted else "."
-        )
+        text += f"; removed of these: {listed([repr(name) for name in unweighted])}." if unweighted else "."
     return [Text(text), *_rows_of(columns, rows, refused, dense=True)]
 
 

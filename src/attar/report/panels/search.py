@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,7 +133,8 @@ def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
         *(Column(title=heads[one]) for one in known_costs),
         Column(title="Outcome", words=True, wraps=True),
     ]
-    frontier, winner, again = found.get("frontier", []), found.get("winner"), _finalists(found)
+    frontier, winner = found.get("frontier", []), found.get("winner")
+    again = {one["number"]: one for one in found.get("finalists", [])}
     rows: list[list[AnyCell]] = []
     for trial in trials:
         number = trial["number"]
@@ -142,6 +144,8 @@ def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
         outcome = trial.get("reason") or _STATES[trial["state"]]
         if trial["state"] == "trained":
             outcome = trial.get("beyond") or "within the budget"
+        if number in again:
+            outcome = f"{sentence(outcome)} {_trained_again(again[number], metric, found)}"
         rows.append(
             [
                 name,
@@ -151,8 +155,18 @@ def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
             ]
         )
     places = [place for place, trial in enumerate(trials) if trial["number"] == winner]
-    refused = [place for place, trial in enumerate(trials) if trial["state"] != "trained" or trial.get("beyond")]
+    last = [again.get(trial["number"], trial) for trial in trials]
+    refused = [
+        place for place, trial in enumerate(last) if trial.get("state", "trained") != "trained" or trial.get("beyond")
+    ]
     return Table(columns, rows, chosen=places, refused=[one for one in refused if one not in places], dense=True)
+
+
+def _trained_again(finalist: Figures, metric: Metric, found: Figures) -> str:
+    """What came of the longer trainings of a finalist, in a sentence."""
+    figures = ", ".join(metric.text(one, found.get("examples")) for one in finalist["quality"])
+    last = finalist.get("beyond") or "within the budget"
+    return f"Trained again, {plural(finalist['epochs'], 'epoch')}: {figures}: {last}"
 
 
 def _legend(found: Figures, trials: Sequence[Figures]) -> Legend:
@@ -173,6 +187,8 @@ def _how_to_read(found: Figures, charts: Sequence[Chart], metric: Metric) -> str
     text = f"One point per proposal that was trained; {up} and to the left is better."
     if any(layer.mark == "steps" and layer.rows for chart in charts for layer in chart.layers):
         text += " The stepped line joins those that no other beats in both respects."
+    if any(layer.name == "longer" and layer.rows for chart in charts for layer in chart.layers):
+        text += " Finalists were trained again, for longer: a line leads there from their first training."
     for cost in _COSTS:
         limit = found.get("limits", {}).get(cost)
         costs = [amount for trial in found["trials"] if _trained(trial) and (amount := _of(trial, cost)) is not None]
@@ -187,7 +203,9 @@ def _how_to_read(found: Figures, charts: Sequence[Chart], metric: Metric) -> str
 
 def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric) -> Chart:
     """Quality of the short trainings against what a proposal costs, with the limits of the budget."""
-    rows = [_point(trial, cost, metric, found) for trial in trials if _trained(trial) and _of(trial, cost) is not None]
+    again = {one["number"]: one for one in found.get("finalists", []) if one.get("quality")}
+    drawn = [trial for trial in trials if _trained(trial) and _of(trial, cost) is not None]
+    rows = [_point(trial, again.get(trial["number"]), cost, metric, found) for trial in drawn]
     limits = found.get("limits", {})
     best: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda one: (one["x"], -one["y"] if metric.higher_is_better else one["y"])):
@@ -201,14 +219,14 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
         "outcome": "outcome",
     }
     taken = [row for row in rows if row["taken"]]
-    again = [row for row in rows if row["again"] and not row["taken"]]
+    others = [row for row in rows if row["low"] is not None and not row["taken"]]
     budget = _budget(limits.get("quality_loss"), limits.get(cost), [row["x"] for row in rows], metric)
-    drawn: list[Any] = [row for layer in budget for row in layer.rows]
-    edges = [row["x"] for row in drawn if "x" in row], [row["y"] for row in drawn if "y" in row]
+    lines: list[Any] = [row for layer in budget for row in layer.rows]
+    edges = [row["x"] for row in lines if "x" in row], [row["y"] for row in lines if "y" in row]
     layers = [
         *budget,
         Layer(name="frontier", mark="steps", rows=best, size=1),
-        Layer(name="finalists", mark="rings", rows=[{**row, "color": "faint"} for row in again], size=330),
+        Layer(name="longer", mark="whiskers", rows=[row for row in rows if row["low"] is not None], size=1),
         Layer(name="taken", mark="rings", rows=taken, size=330),
         *(
             Layer(
@@ -222,7 +240,7 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
             )
             for beyond in (True, False)
         ),
-        *names([{**row, "text": row["name"]} for row in (*taken, *again)], rows, edges=edges, away=6),
+        *names([{**row, "text": row["name"]} for row in (*taken, *others)], rows, edges=edges, away=6.0),
     ]
     what, unit = _COSTS[cost]
     return Chart(
@@ -268,20 +286,27 @@ def _described(
     return text
 
 
-def _point(trial: Figures, cost: str, metric: Metric, found: Figures) -> dict[str, Any]:
-    amount = _of(trial, cost)
+def _point(trial: Figures, again: Figures | None, cost: str, metric: Metric, found: Figures) -> dict[str, Any]:
+    """A proposal with what is known of it last: of a finalist the mean over its seeds, above or below its first one."""
+    amount, first = _of(trial, cost), float(trial["quality"])
     assert amount is not None, "asked of those that have it"
+    reached = first if again is None else statistics.fmean(again["quality"])
+    beyond = (trial if again is None else again).get("beyond") or None
+    quality = metric.text(reached, found.get("examples"))
+    if again is not None:
+        quality += f" after {plural(again['epochs'], 'epoch')}, mean of {plural(len(again['quality']), 'seed')}"
     return {
         "name": _name(trial),
-        "color": "soft" if trial.get("beyond") else "student",
+        "color": "soft" if beyond else "student",
         "x": float(amount),
-        "y": float(trial["quality"]),
+        "y": reached,
+        "low": None if again is None else min(first, reached),
+        "high": None if again is None else max(first, reached),
         "taken": 1 if trial["number"] == found.get("winner") else None,
-        "again": 1 if trial["number"] in _finalists(found) else None,
-        "beyond": trial.get("beyond") or None,
-        "shape": "circle",
-        "quality": metric.text(trial["quality"], found.get("examples")),
+        "beyond": beyond,
+        "shape": "circle" if again is None else "diamond",
+        "quality": quality,
         "cost": _TEXTS[cost](amount),
         "what": _choices(trial),
-        "outcome": trial.get("beyond") or "within the budget",
+        "outcome": beyond or "within the budget",
     }

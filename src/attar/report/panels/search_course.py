@@ -33,8 +33,10 @@ def course(found: Figures, metric: Metric) -> list[Panel]:
     charts = [_best_quality(trials, metric, found.get("examples")), _best_preferred(trials, found.get("prefer", ""))]
     blocks: list[Block] = []
     if drawn := [chart for chart in charts if chart is not None]:
-        signs: list[Any] = [("line", "student", "best within the budget so far")]
-        signs += [("dot", "student", "within the budget"), ("hollow", "soft", "beyond")]
+        beyond = [bool(trial.get("beyond")) for trial in trials if trial["state"] == "trained"]
+        signs: list[Any] = [] if all(beyond) else [("line", "student", "best within the budget so far")]
+        signs += [] if all(beyond) else [("dot", "student", "within the budget")]
+        signs += [("hollow", "soft", "beyond")] if any(beyond) else []
         blocks += [Legend(signs), Beside(drawn)]
     blocks += _policies(found.get("course", []))
     return [Panel("Course of the search", blocks, name="course")] if blocks else []
@@ -127,7 +129,7 @@ def _policies(records: Sequence[Figures]) -> list[Block]:
     stages = list(dict.fromkeys(row["stage"] for row in rollouts))
     colors = {stage: f"series-{place}" for place, stage in enumerate(stages)}
     reward = _over_rollouts(rollouts, "reward", "Reward", Axis(title="reward"), colors)
-    smaller = Axis(title="times fewer parameters than the teacher", unit="x", log=True)
+    smaller = Axis(title="times fewer parameters", unit="x", log=True)
     compression = _over_rollouts(rollouts, "compression", "Compression", smaller, colors)
     updates = {stage: sum(record["stage"] == stage for record in records) for stage in stages}
     counts = [
