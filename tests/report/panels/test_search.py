@@ -98,8 +98,8 @@ def test_the_chart_has_the_trained_ones_the_limits_and_the_stairs_of_the_best() 
     assert [row["shape"] for row in layers["within"]] == ["diamond", "diamond"]
     assert {row["text"] for layer in chart.layers if layer.mark == "labels" for row in layer.rows} == {"#0", "#1"}
     assert chart.description.replace("\xa0", " ") == (
-        "3 proposals: accuracy on validation against bytes on disk. 2 within the budget. Taken: #0, 92.0% after 9 epochs, "
-        "mean of 2 seeds, 1.00 kB. At most 4.00 kB is allowed. Accuracy has to be 88.0% or better."
+        "3 proposals: accuracy on validation against bytes on disk. 2 within the budget. Taken: #0, 92.0% after 9 "
+        "epochs, mean of 2 seeds, 1.00 kB. At most 4.00 kB is allowed. Accuracy has to be 88.0% or better."
     )
     assert [row["name"] for row in layers["beyond"]] == ["#2"]
     assert [row["name"] for row in layers["within"]] == ["#0", "#1"]
