@@ -37,12 +37,6 @@ def test_equal_proposals_are_evaluated_once(fake: Any, batches: Any, proposal: M
     assert fake.evaluated == [10] and [one.score for one in found.trials] == [0.9] * 3
 
 
-def test_no_more_proposals_are_made_than_were_asked_for(fake: Any, batches: Any, proposal: Make, goal: Goal) -> None:
-    strategy = batches([proposal(4), proposal(10)], [proposal(20), proposal(30)])
-    found = search(strategy, fake, goal, proposals=3)
-    assert fake.evaluated == [4, 10, 20] and found.ended == "proposals" and len(strategy.asked) == 2
-
-
 def test_without_a_trained_one_there_is_no_best(fake: Any, batches: Any, proposal: Make, goal: Goal) -> None:
     found = search(batches([proposal(300)]), fake, goal)
     assert found.best is None and found.pareto == []
@@ -206,20 +200,25 @@ def test_it_is_seen_with_its_best_so_far_and_what_is_left(fake: Any, batches: An
 
     strategy = batches([proposal(4), proposal(300)], [proposal(10)])
     time = TimeLimit(300.0, clock=fake.clock)
-    search(strategy, fake, goal, proposals=20, time=time, progress=progress)
+    search(strategy, fake, goal, trainings=20, time=time, progress=progress)
     assert bar.titles == [
         "search: 0 done, 20 left, 5 min 0 s left",
         "search: 1 done, 19 left, best 75.00% beyond the budget, 4 min 50 s left",
-        "search: 2 done, 18 left, best 75.00% beyond the budget, 4 min 50 s left",
-        "search: 2 done, 18 left, best 75.00% beyond the budget, 4 min 50 s left",
-        "search: 3 done, 17 left, best 90.00% within the budget, 4 min 40 s left",
+        "search: 2 done, 19 left, best 75.00% beyond the budget, 4 min 50 s left",  # refused untrained
+        "search: 2 done, 19 left, best 75.00% beyond the budget, 4 min 50 s left",
+        "search: 3 done, 18 left, best 90.00% within the budget, 4 min 40 s left",
     ]
     assert bar.moved == bar.total == 30
+    bar.titles.clear()
+    search(batches([proposal(5), proposal(6)]), fake, goal, progress=progress)
+    assert [title.split(", best")[0] for title in bar.titles] == [
+        "search: 0 done, 2 left",
+        "search: 1 done, 1 left",
+        "search: 2 done, 0 left",
+    ]
 
 
 def test_numbers_that_make_no_sense_are_refused(fake: Any, batches: Any, goal: Goal) -> None:
-    with pytest.raises(BadInput, match="proposals of the search must be at least 1; got 0"):
-        search(batches([]), fake, goal, proposals=0)
     with pytest.raises(BadInput, match="seconds_each of the search must be greater than 0"):
         search(batches([]), fake, goal, seconds_each=0.0)
     with pytest.raises(BadInput, match="seconds of the search must be greater than 0"):

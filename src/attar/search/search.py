@@ -15,8 +15,8 @@ from attar.search.evaluate import Evaluate
 from attar.search.goal import Goal
 from attar.search.pareto import pareto
 from attar.search.pool import Assignment, Here, Pool
+from attar.search.progress import SearchProgress, search_progress
 from attar.search.proposal import Outcome, Proposal, Trial
-from attar.search.shown import Shown, shown
 from attar.search.strategy import Strategy
 from attar.search.time_limit import TimeLimit
 from attar.training.progress import Progress, silent
@@ -24,9 +24,8 @@ from attar.training.progress import Progress, silent
 _ATTEMPTS = 2
 """Of a proposal whose process dies or takes too long."""
 
-Ended = Literal["strategy", "proposals", "time"]
-"""What a search ended by: the strategy had nothing left to try, there were as many proposals as were asked for, or the
-time was over."""
+Ended = Literal["strategy", "time"]
+"""What a search ended by: the strategy had nothing left to try, or the time was over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def search(
     goal: Goal,
     *,
     pool: Pool | None = None,
-    proposals: int | None = None,
+    trainings: int | None = None,
     time: TimeLimit | None = None,
     seconds_each: float = math.inf,
     progress: Progress = silent,
@@ -76,36 +75,29 @@ def search(
         evaluate: Evaluates one, or finds it evaluated.
         goal: Says which trial is best.
         pool: Where proposals are evaluated; in this process if left out.
-        proposals: How many are made at most; None for as many as the strategy has.
         time: How long everything may take; no limit if left out.
         seconds_each: For how long one may be evaluated. One that takes longer, or whose process dies, is tried once
             more, and then has failed.
+        trainings: How many there will be, as far as is known, for what the progress says of those that are left.
         progress: Sees all of the search as one piece of work, which is called anew as it goes.
         title: Of that work.
         earlier: Trials of another search, which tell as well how long a proposal takes.
 
     Raises:
-        BadInput: If a number is not above 0.
+        BadInput: If the seconds are not above 0.
     """
-    if proposals is not None and proposals < 1:
-        raise must("proposals", "the search", "at least 1", proposals, "Leave it out for as many as there are")
     if not seconds_each > 0:
         raise must("seconds_each", "the search", "greater than 0", seconds_each, "Leave it out for no limit")
     time = TimeLimit() if time is None else time
     pool = Here(evaluate) if pool is None else pool
     trials: list[Trial] = []
+    paces = [one.seconds / evaluate.size(one.proposal) for one in earlier if one.state == "trained"]
     ended: Ended = "strategy"
-    with shown(progress, title, goal, time, proposals) as bar:
-        while True:
-            left = None if proposals is None else proposals - len(trials)
-            if left == 0:
-                ended = "proposals"
-                break
-            batch = list(strategy.propose(tuple(trials)))[:left]
-            if not batch:
-                break
-            bar.begin(trials, batch, sum(map(evaluate.size, {one.key: one for one in batch}.values())))
-            outcomes = _Batch(batch, [*earlier, *trials], evaluate, time, seconds_each, bar).evaluated(pool)
+    with search_progress(progress, title, goal, time, trainings) as bar:
+        while batch := strategy.propose(tuple(trials)):
+            work = _Batch(batch, evaluate, paces, time, seconds_each, bar)
+            bar.begin(trials, batch, work.size)
+            outcomes = work.evaluated(pool)
             for proposal, outcome in zip(batch, outcomes, strict=True):
                 trials.append(Trial(number=len(trials), proposal=proposal, **vars(outcome)))
             if any(one.state == "skipped" for one in outcomes):
@@ -121,18 +113,33 @@ class _Batch:
     def __init__(
         self,
         batch: Sequence[Proposal],
-        trials: Sequence[Trial],
         evaluate: Evaluate,
+        paces: list[float],
         time: TimeLimit,
         seconds_each: float,
-        bar: Shown,
+        bar: SearchProgress,
     ) -> None:
+        """Begin nothing yet.
+
+        Args:
+            batch: What there is to evaluate.
+            evaluate: See `search`.
+            paces: Seconds of an optimizer step, of each training so far; those of this batch are added.
+            time: See `search`.
+            seconds_each: Likewise.
+            bar: Is told how it goes.
+        """
         self._batch, self._evaluate, self._time, self._each, self._bar = batch, evaluate, time, seconds_each, bar
         self._waiting: deque[Proposal] = deque()
         self._attempts: Counter[str] = Counter()
         self._outcomes: dict[str, Outcome] = {}
         self._sizes = {one.key: evaluate.size(one) for one in batch}
-        self._paces = [one.seconds / evaluate.size(one.proposal) for one in trials if one.state == "trained"]
+        self._paces = paces
+
+    @property
+    def size(self) -> int:
+        """Optimizer steps of all of it."""
+        return sum(self._sizes.values())
 
     def evaluated(self, pool: Pool) -> list[Outcome]:
         """What came of each, in their order."""

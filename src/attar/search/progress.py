@@ -10,26 +10,28 @@ from contextlib import contextmanager
 from attar import formatting
 from attar.search.goal import Goal
 from attar.search.proposal import Outcome, Proposal, Trial
+from attar.search.strategies.novelty import trained
 from attar.search.time_limit import TimeLimit
 from attar.training.progress import Progress, Retitled
 
 
-class Shown:
+class SearchProgress:
     """The bar of a search, in optimizer steps of the proposals that were made so far."""
 
     def __init__(
-        self, title: str, goal: Goal, time: TimeLimit, proposals: int | None, bar: Callable[[int], None]
+        self, title: str, goal: Goal, time: TimeLimit, trainings: int | None, bar: Callable[[int], None]
     ) -> None:
-        self._trials: Sequence[Trial] = ()
-        self._title, self._goal, self._time, self._proposals, self._bar = title, goal, time, proposals, bar
-        self._total = 0
+        self._title, self._goal, self._time, self._trainings, self._bar = title, goal, time, trainings, bar
+        self._total = self._done = self._trained = 0
+        self._best: Trial | None = None
         self._batch: Sequence[Proposal] = ()
         self._over: dict[str, Outcome] = {}
         self._moved: Counter[str] = Counter()
 
     def begin(self, trials: Sequence[Trial], batch: Sequence[Proposal], size: int) -> None:
         """A batch begins after some trials, of so many optimizer steps."""
-        self._trials, self._batch, self._over, self._moved = tuple(trials), batch, {}, Counter()
+        self._done, self._trained, self._best = len(trials), trained(trials), self._goal.best(trials)
+        self._batch, self._over, self._moved = batch, {}, Counter()
         self._total += size
         self._retitle()
 
@@ -51,15 +53,13 @@ class Shown:
         Example: ``search: 7 done, 13 left, best 96.10% within the budget, 3 min left``.
         """
         now = [
-            Trial(number=len(self._trials) + place, proposal=one, **vars(self._over[one.key]))
+            Trial(number=self._done + place, proposal=one, **vars(self._over[one.key]))
             for place, one in enumerate(self._batch)
             if one.key in self._over
         ]
-        done = [*self._trials, *now]
-        open_ = len(self._batch) - len(now)
-        left = open_ if self._proposals is None else self._proposals - len(done)
-        words = [f"{len(done)} done", f"{left} left"]
-        best = self._goal.best(done)
+        left = max((self._trainings or 0) - self._trained - trained(now), len(self._batch) - len(now))
+        words = [f"{self._done + len(now)} done", f"{left} left"]
+        best = self._goal.best(now if self._best is None else [self._best, *now])
         if best is not None and best.score is not None:
             where = "beyond" if self._goal.beyond(best.figures) else "within"
             words.append(f"best {self._goal.score.level(best.score)} {where} the budget")
@@ -73,7 +73,9 @@ class Shown:
 
 
 @contextmanager
-def shown(progress: Progress, title: str, goal: Goal, time: TimeLimit, proposals: int | None) -> Iterator[Shown]:
+def search_progress(
+    progress: Progress, title: str, goal: Goal, time: TimeLimit, trainings: int | None
+) -> Iterator[SearchProgress]:
     """A search as one piece of work."""
     with progress(title, 0) as bar:
-        yield Shown(title, goal, time, proposals, bar)
+        yield SearchProgress(title, goal, time, trainings, bar)
