@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from attar.network.spec import Spec
 from attar.search.n2n.layers import Invalid, Layers, LayerState
-from attar.search.n2n.policy import KEEP, ShrinkagePolicy
+from attar.search.n2n.policy import KEEP, Features, Mask, ShrinkagePolicy
 from attar.search.n2n.surgery import student
 
 Shrunk = Literal["outputs", "kernels"]
@@ -23,12 +23,12 @@ class Actions(Protocol):
     """What the actions of one policy mean for one network.
 
     Attributes:
-        features: What the policy sees, a row for each action.
+        features: What the policy sees.
         mask: Which actions are free.
     """
 
-    features: Float64[Tensor, "actions features"]
-    mask: Bool[Tensor, " actions"]
+    features: Features
+    mask: Mask
 
     def student(self, actions: Int64[Tensor, " actions"]) -> Spec | Invalid:
         """The network that actions come to."""

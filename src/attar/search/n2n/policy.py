@@ -1,8 +1,9 @@
 """Policies over the layers of a network: which ones stay, and how much narrower each becomes.
 
-Shapes: ``rollouts`` sequences of actions are drawn at once, each with an action for every one of ``layers`` layers. A
-``mask`` says on which layers a policy may act; the others stay as they are, and are no part of a probability. Policies
-count in float64: what a search decides must not hang on the last bit of a sum, which depends on threads.
+Shapes: ``rollouts`` sequences of ``actions`` actions each are drawn at once. A layer has one action, or several in a
+row where several of its sizes are chosen, and each action a row of features. A mask says which actions are free; the
+others change nothing, and are no part of a probability. Policies count in float64: what a search decides must not hang
+on the last bit of a sum, which depends on threads.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ _LARGEST = 1e6
 """Weights of a policy that was taught are a thousand times smaller at least; with much larger ones it cannot draw."""
 
 
+Features = Float64[Tensor, "actions features"]
+"""What a policy sees, a row for each action."""
+
+Mask = Bool[Tensor, " actions"]
+"""Which actions are free."""
+
+Rollouts = Int64[Tensor, "rollouts actions"]
+"""Actions that were drawn."""
+
+PerAction = Float64[Tensor, "rollouts actions"]
+"""A number for each of them."""
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """What a policy thinks of actions.
@@ -41,31 +55,20 @@ class Evaluated:
         values: The reward that the critic expects when it comes to each action, without knowing that action.
     """
 
-    log_probs: Float64[Tensor, "rollouts layers"]
-    entropies: Float64[Tensor, "rollouts layers"]
-    values: Float64[Tensor, "rollouts layers"]
+    log_probs: PerAction
+    entropies: PerAction
+    values: PerAction
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Draws an action for each layer, and says how probable actions were."""
+    """Draws actions, and says how probable actions were."""
 
-    def sample(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        rollouts: int,
-        generator: torch.Generator,
-    ) -> Int64[Tensor, "rollouts layers"]:
+    def sample(self, features: Features, mask: Mask, rollouts: int, generator: torch.Generator) -> Rollouts:
         """Draw actions; where the mask is off, the one that changes nothing."""
         ...
 
-    def evaluate(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        actions: Int64[Tensor, "rollouts layers"],
-    ) -> Evaluated:
+    def evaluate(self, features: Features, mask: Mask, actions: Rollouts) -> Evaluated:
         """What the policy thinks of actions; gradients flow into it."""
         ...
 
@@ -96,25 +99,14 @@ class RemovalPolicy(nn.Module):
             self.actor = nn.Linear(2 * hidden, 2, dtype=torch.float64)
             self.critic = nn.Linear(2 * hidden, 1, dtype=torch.float64)
 
-    def sample(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        rollouts: int,
-        generator: torch.Generator,
-    ) -> Int64[Tensor, "rollouts layers"]:
+    def sample(self, features: Features, mask: Mask, rollouts: int, generator: torch.Generator) -> Rollouts:
         """Draw actions, `KEEP` where the mask is off; see `Policy.sample`."""
         with torch.no_grad():
             probabilities = self.actor(self.lstm(features)[0]).softmax(-1)
         drawn = torch.multinomial(probabilities, rollouts, replacement=True, generator=generator)
         return drawn.T.where(mask, KEEP)
 
-    def evaluate(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        actions: Int64[Tensor, "rollouts layers"],
-    ) -> Evaluated:
+    def evaluate(self, features: Features, mask: Mask, actions: Rollouts) -> Evaluated:
         """What the policy thinks of actions; see `Policy.evaluate`."""
         read, _ = self.lstm(features)
         logits, values = self.actor(read), self.critic(read).squeeze(-1)
@@ -122,10 +114,10 @@ class RemovalPolicy(nn.Module):
 
 
 class ShrinkagePolicy(nn.Module):
-    """Draws which share of its outputs each layer keeps, one layer after the other, knowing the share before.
+    """Draws which share of a size each layer keeps, one after the other, knowing the share before.
 
     Args:
-        features: Numbers by which a layer is described.
+        features: Numbers by which a layer and its size are described.
         multipliers: The shares to draw from; actions are places in it.
         hidden: Units of the LSTM.
         depth: Its layers.
@@ -159,19 +151,11 @@ class ShrinkagePolicy(nn.Module):
             self.critic = nn.Linear(hidden, 1, dtype=torch.float64)
         self.register_buffer("multipliers", torch.tensor(list(multipliers), dtype=torch.float64))
 
-    def shares(
-        self, mask: Bool[Tensor, " layers"], actions: Int64[Tensor, "rollouts layers"]
-    ) -> Float64[Tensor, "rollouts layers"]:
-        """The share of its outputs that each layer keeps: all of them where the mask is off."""
+    def shares(self, mask: Mask, actions: Rollouts) -> PerAction:
+        """The share that stays by each action: all of it where the mask is off."""
         return self.multipliers[actions].where(mask, 1.0)
 
-    def sample(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        rollouts: int,
-        generator: torch.Generator,
-    ) -> Int64[Tensor, "rollouts layers"]:
+    def sample(self, features: Features, mask: Mask, rollouts: int, generator: torch.Generator) -> Rollouts:
         """Draw actions, 0 where the mask is off; see `Policy.sample`."""
         drawn, before, state = [], torch.ones(rollouts, 1, dtype=torch.float64), None
         with torch.no_grad():
@@ -184,12 +168,7 @@ class ShrinkagePolicy(nn.Module):
                 before = self.shares(free[None], action)
         return torch.cat(drawn, -1)
 
-    def evaluate(
-        self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        actions: Int64[Tensor, "rollouts layers"],
-    ) -> Evaluated:
+    def evaluate(self, features: Features, mask: Mask, actions: Rollouts) -> Evaluated:
         """What the policy thinks of actions; see `Policy.evaluate`."""
         shares = self.shares(mask, actions)
         before = torch.cat([torch.ones_like(shares[:, :1]), shares[:, :-1]], -1)
@@ -199,10 +178,7 @@ class ShrinkagePolicy(nn.Module):
 
 
 def _evaluated(
-    logits: Float64[Tensor, "rollouts layers choices"],
-    values: Float64[Tensor, "rollouts layers"],
-    mask: Bool[Tensor, " layers"],
-    actions: Int64[Tensor, "rollouts layers"],
+    logits: Float64[Tensor, "rollouts actions choices"], values: PerAction, mask: Mask, actions: Rollouts
 ) -> Evaluated:
     log_probs = logits.log_softmax(-1)
     chosen = log_probs.gather(-1, actions[..., None]).squeeze(-1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
 from attar.errors import must
-from attar.search.n2n.policy import Evaluated, Policy
+from attar.search.n2n.policy import Evaluated, Features, Mask, Policy, Rollouts
 
 Baseline = Literal["others", "moving", "running", "critic", "none"]
 """What is taken from a reward, see `Reinforce`."""
@@ -80,7 +80,7 @@ class Update:
 
     Attributes:
         baseline: What was taken from the rewards, on average.
-        entropy: Of what the actions were drawn from, summed over layers, on average, in nats.
+        entropy: Of what the actions were drawn from, summed over these, on average over rollouts, in nats.
     """
 
     baseline: float
@@ -103,16 +103,16 @@ class Learner:
 
     def update(
         self,
-        features: Float64[Tensor, "layers features"],
-        mask: Bool[Tensor, " layers"],
-        actions: Int64[Tensor, "rollouts layers"],
+        features: Features,
+        mask: Mask,
+        actions: Rollouts,
         rewards: Float64[Tensor, " rollouts"],
     ) -> Update:
         """Learn from some rollouts.
 
         Args:
-            features: How each layer is described.
-            mask: On which layers the policy may act.
+            features: What the policy sees.
+            mask: Which actions are free.
             actions: What was drawn from the policy as it is now.
             rewards: What that was worth.
         """
@@ -156,18 +156,16 @@ def surrogate(
     """A loss whose gradient is minus the estimate of REINFORCE, less the entropy bonus.
 
     Args:
-        evaluated: What the policy thinks of the actions; ``[rollouts, layers]``.
-        advantages: Reward less baseline, ``[rollouts, layers]`` or ``[rollouts, 1]``; no gradient flows here.
+        evaluated: What the policy thinks of the actions; ``[rollouts, actions]``.
+        advantages: Reward less baseline, ``[rollouts, actions]`` or ``[rollouts, 1]``; no gradient flows here.
         entropy: Weight of the bonus.
     """
     gained = (evaluated.log_probs * advantages).sum(-1).mean()
     return -gained - entropy * evaluated.entropies.sum(-1).mean()
 
 
-def critic_loss(
-    evaluated: Evaluated, mask: Bool[Tensor, " layers"], rewards: Float64[Tensor, " rollouts"]
-) -> Float64[Tensor, ""]:
-    """The critic's squared error, on average over the layers on which the policy acts; 0 where there are none."""
+def critic_loss(evaluated: Evaluated, mask: Mask, rewards: Float64[Tensor, " rollouts"]) -> Float64[Tensor, ""]:
+    """The critic's squared error, on average over free actions; 0 where there are none."""
     errors = (evaluated.values - rewards[:, None]).square() * mask
     return errors.sum() / (len(rewards) * mask.sum().clamp(min=1))
 
