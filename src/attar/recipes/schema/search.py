@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator
@@ -13,10 +12,10 @@ from attar.network.references import check_written
 from attar.pipeline.section import Section, each_once
 from attar.recipes.schema.duration import Duration
 from attar.search.spaces import FORMATS, PRUNING
-from attar.search.strategies.named import STRATEGIES
+from attar.search.strategies.named import STRATEGIES, settings_of
 
-FROM_THE_RECIPE = frozenset({"space", "goal", "proposals", "trials", "epochs", "layers", "teacher", "reward"})
-"""What a strategy is given by the rest of the recipe, and no setting of its own."""
+_KEYS_OF_THE_SEARCH = {"trials", "epochs"}
+"""Settings of a strategy that keys beside it say: ``search.proposals`` and ``search.epochs``."""
 
 
 def _strategy(given: Any) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def _strategy(given: Any) -> dict[str, Any]:
     use = table.get("use")
     if not isinstance(use, str) or use not in STRATEGIES:
         raise ValueError(f"must be a strategy that there is; got {shown(use)}. {near(str(use), STRATEGIES)}")
-    settings = {one.name for one in fields(STRATEGIES[use].strategy) if one.init} - FROM_THE_RECIPE
+    settings = settings_of(use) - _KEYS_OF_THE_SEARCH
     for name in table:
         if name != "use" and name not in settings:
             raise ValueError(f"must have settings of {use}; got {shown(name)}. {near(str(name), settings)}")
