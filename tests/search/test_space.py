@@ -85,19 +85,15 @@ def test_a_range_has_as_many_numbers_as_it_says(dimension: IntRange) -> None:
 def test_a_grid_has_the_counted_number_of_combinations(found: list[Dimension], points: int) -> None:
     space = space_of(**{f"d{place}": one for place, one in enumerate(found)})
     grid = list(space.grid(points))
-    assert len(grid) == space.count(points)
+    assert len(grid) == math.prod(len(one.points(points)) for one in found)
     assert len({repr(one) for one in grid}) == len(grid)
     assert all(map(space.has, grid))
 
 
 @given(st.lists(dimensions, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
-def test_draws_are_of_the_space_and_come_back_from_their_shares(found: list[Dimension], seed: int) -> None:
+def test_draws_are_of_the_space(found: list[Dimension], seed: int) -> None:
     space = space_of(**{f"d{place}": one for place, one in enumerate(found)})
-    drawn = space.draw(np.random.default_rng(seed))
-    assert space.has(drawn)
-    again = space.decode(space.encode(drawn))
-    for name, value in drawn.items():
-        assert again[name] == value or math.isclose(again[name], value, rel_tol=1e-9, abs_tol=1e-9)
+    assert space.has(space.draw(np.random.default_rng(seed)))
 
 
 # -- values by hand ----------------------------------------------------------------------------------------------------
@@ -127,7 +123,6 @@ def test_points_of_factors_are_a_geometric_series() -> None:
 def test_a_range_without_steps_has_no_end() -> None:
     space = space_of(width=IntRange(1, 4), rate=FloatRange(0.0, 1.0))
     assert space.count() is None
-    assert space.count(points=3) == 9
     assert space_of(width=IntRange(1, 4), kind=Choice(["a", "b"])).count() == 8
     assert [one["rate"] for one in space.grid({"width": 1, "rate": 2})] == [0.0, 1.0]
 
@@ -138,9 +133,8 @@ def test_numbers_that_rise_or_fall_are_ordered() -> None:
 
 
 def test_true_and_one_are_two_values() -> None:
-    space = space_of(flag=Choice([True, 1]))
-    assert space.has({"flag": True}) and space.decode(space.encode({"flag": 1})) == {"flag": 1}
-    assert space.decode(space.encode({"flag": 1}))["flag"] is not True
+    flag = Choice([True, 1])
+    assert flag.has(True) and flag.at(flag.share(True)) is True and flag.at(flag.share(1)) is not True
 
 
 def test_a_space_has_its_own_choices_alone() -> None:
@@ -201,5 +195,7 @@ def test_a_grid_says_what_it_needs() -> None:
         next(space.grid({"rate": 2}))
     with pytest.raises(BadInput, match=r"points of the grid must be by names of dimensions; got 'widht'. Did you mean"):
         next(space.grid({"widht": 3}))
-    with pytest.raises(BadInput, match="points of the grid must be at least 1; got 0"):
+    with pytest.raises(BadInput, match=r"points of the grid must be from 1 to 100,000; got 0. 2 are the two ends"):
         next(space.grid(0))
+    with pytest.raises(BadInput, match="points of the grid must be from 1 to 100,000; got 10000000000"):
+        next(space.grid({"rate": 10**10}))

@@ -21,8 +21,6 @@ def space_of(
     *,
     known: Mapping[str, Any] | None = None,
     steps: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
     of: str = "the search space",
 ) -> Space:
     """The space of one function's networks.
@@ -35,8 +33,6 @@ def space_of(
         known: Arguments that follow from the data; those of ``arguments`` come first.
         steps: Alternatives by name of what is done after the training, each a list of tables as in a recipe. More than
             one are a dimension of their own, ``steps``.
-        mean: As of `Spec`.
-        std: As of `Spec`.
         of: What errors call the space.
 
     Raises:
@@ -79,7 +75,7 @@ is 8; got 64. Swap them.
     def build(choices: Mapping[str, Any]) -> tuple[Spec, Sequence[Mapping[str, Any]]]:
         chosen = {name: choices[name] for name in ranges}
         after = alternatives[choices[STEPS]] if len(alternatives) > 1 else next(iter(alternatives.values()))
-        return Spec(reference, {**fixed, **chosen}, mean, std), after
+        return Spec(reference, {**fixed, **chosen}), after
 
     return Space(dimensions=dimensions, build=build, of=of)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attar.errors import BadInput, Words, must, near
 from attar.network.spec import Spec
@@ -231,7 +230,7 @@ class Space:
         ...     dimensions={"width": IntRange(8, 128, log=True), "depth": Choice([1, 2])},
         ...     build=lambda chosen: (Spec(mlp, {"hidden": [chosen["width"]] * chosen["depth"]}), ()),
         ... )
-        >>> space.count(), space.count(points=3)
+        >>> space.count(), len(list(space.grid(points=3)))
         (242, 6)
         >>> [chosen["width"] for chosen in space.grid(points=3)][::2]
         [8, 32, 128]
@@ -256,17 +255,13 @@ class Space:
 
     def draw(self, random: np.random.Generator) -> dict[str, Any]:
         """Choices at random, each dimension for itself."""
-        return self.decode(random.random(len(self.dimensions)))
+        shares = random.random(len(self.dimensions)).tolist()
+        return {name: one.at(share) for (name, one), share in zip(self.dimensions.items(), shares, strict=True)}
 
-    def count(self, points: int | None = None) -> int | None:
-        """How many combinations of choices there are; None where there is no end of them.
-
-        Args:
-            points: Numbers of each range, as in `grid`; None for all there are.
-        """
-        sizes = [one.size if points is None else len(one.points(points)) for one in self.dimensions.values()]
-        known = [size for size in sizes if size is not None]
-        return math.prod(known) if len(known) == len(sizes) else None
+    def count(self) -> int | None:
+        """How many combinations of choices there are; None where there is no end of them."""
+        known = [one.size for one in self.dimensions.values() if one.size is not None]
+        return math.prod(known) if len(known) == len(self.dimensions) else None
 
     def grid(self, points: int | Mapping[str, int]) -> Iterator[dict[str, Any]]:
         """All combinations, the last dimension first.
@@ -289,14 +284,6 @@ class Space:
             )
         for combined in itertools.product(*values):
             yield dict(zip(self.dimensions, combined, strict=True))
-
-    def encode(self, choices: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Choices as ``[dimensions]`` shares of the way, 0 to 1."""
-        return np.array([one.share(choices[name]) for name, one in self.dimensions.items()], dtype=np.float64)
-
-    def decode(self, shares: NDArray[np.float64]) -> dict[str, Any]:
-        """The choices at ``[dimensions]`` shares of the way, 0 to 1."""
-        return {name: one.at(float(share)) for (name, one), share in zip(self.dimensions.items(), shares, strict=True)}
 
     def has(self, choices: Mapping[str, Any]) -> bool:
         """Whether these are choices of this space."""
@@ -324,8 +311,9 @@ class Space:
         if asked is None and dimension.size is None:
             remedy = "Say how many numbers of it the grid has"
             raise must(name, "points of the grid", "given, as it is a range without steps", Words("none"), remedy)
-        if asked is not None and asked < 1:
-            raise must("points", "the grid", "at least 1", asked, "2 are the two ends of a range")
+        if asked is not None and not 1 <= asked <= MOST_POINTS:
+            rule = f"from 1 to {MOST_POINTS:,}"
+            raise must("points", "the grid", rule, asked, "2 are the two ends of a range")
         return dimension.points(asked or dimension.size or 1)
 
 

@@ -18,7 +18,6 @@ from attar.search.strategies.random import Random
 from attar.search.strategies.tpe import TPE
 from attar.search.strategy import Strategy
 
-
 STRATEGIES: Mapping[str, type[Any]] = MappingProxyType(
     {
         "evolutionary": Evolutionary,
