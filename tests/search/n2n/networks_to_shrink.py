@@ -26,6 +26,10 @@ def vgg(classes: int = 4) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyLinear(6), nn.ReLU(), nn.Linear(6, 3))
+
+
 class Bottleneck(nn.Module):
     """Narrow inside, as ResNet-50 has it, and with a shortcut of its own where maps get smaller."""
 

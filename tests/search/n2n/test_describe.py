@@ -111,6 +111,8 @@ def test_a_network_that_cannot_be_described_is_named_with_the_layer_and_what_to_
         describe(Spec("networks_to_shrink:opaque"), noise(1, 8))
     with pytest.raises(BadInput, match="example of describe must be what the network runs on; got RuntimeError"):
         describe(NETWORKS["mlp"][0], IMAGE)
+    with pytest.raises(BadInput, match=r"^network of describe must be one whose layers know their sizes; got one that"):
+        describe(Spec("networks_to_shrink:lazy"), noise(1, 8))
 
 
 def test_describing_and_changing_leave_random_numbers_alone() -> None:

@@ -14,6 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 from torch.nn.modules.rnn import RNNBase
+from torch.nn.parameter import is_lazy
 
 from attar.errors import BadInput, NothingMatched, Words, must, near
 from attar.network.copying import copied
@@ -57,6 +58,9 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
     network = built(spec)
     if any("_orig_mod" in layer._modules for layer in network.modules()):  # as torch.compile wraps it
         raise must("network", "describe", "one that is not compiled", Words("one that is"), "Compile it afterwards")
+    if any(is_lazy(tensor) for tensor in network.parameters()):
+        remedy = "Say how many inputs its lazy layers have"
+        raise must("network", "describe", "one whose layers know their sizes", Words("one that does not"), remedy)
     try:
         with traced(network) as trace:
             output = run(network, example, trace)
