@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attar.evidence.panel import Beside, Chart, Folded, Panel, Table, Text
+from attar.evidence.panel import Beside, Chart, Folded, Legend, Panel, Table, Text
 from attar.evidence.panel_json import to_json
 from attar.report.panels.common import ACCURACY, Metric
 from attar.report.panels.search import search
@@ -96,6 +96,8 @@ def test_the_chart_has_the_trained_ones_the_limits_and_the_stairs_of_the_best() 
         ("#1", 0.95, 0.96),
     ]
     assert [row["shape"] for row in layers["within"]] == ["diamond", "diamond"]
+    legend = next(block for block in blocks if isinstance(block, Legend))
+    assert [sign for sign, _, _ in legend.entries] == ["dot", "hollow", "ring", "diamond", "broad"]
     assert {row["text"] for layer in chart.layers if layer.mark == "labels" for row in layer.rows} == {"#0", "#1"}
     assert chart.description.replace("\xa0", " ") == (
         "3 proposals: accuracy on validation against bytes on disk. 2 within the budget. Taken: #0, 92.0% after 9 "

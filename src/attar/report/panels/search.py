@@ -42,6 +42,10 @@ _FAR = 10.0
 """A limit that is so many times off all trials would leave no room for them."""
 
 
+_AT: Mapping[str, None] = {"low": None, "high": None}
+"""A name is at its point, not at the end of the line that leads there."""
+
+
 def search(found: Figures, metric: Metric) -> list[Panel]:
     """The panel of a search; none where there was none.
 
@@ -96,11 +100,6 @@ def _place(trial: Figures, found: Figures) -> tuple[int, float]:
         return 0, 0.0
     order = found.get("order", [])
     return 1, float(order.index(trial["number"]) if trial["number"] in order else len(order))
-
-
-def _finalists(found: Figures) -> list[int]:
-    """Numbers of the trials that were trained again."""
-    return [one["number"] for one in found.get("finalists", [])]
 
 
 def _name(trial: Figures) -> str:
@@ -172,12 +171,12 @@ def _trained_again(finalist: Figures, metric: Metric, found: Figures) -> str:
 def _legend(found: Figures, trials: Sequence[Figures]) -> Legend:
     """The signs that are in the charts."""
     trained = [trial for trial in trials if _trained(trial)]
-    signs: list[Any] = (
-        [("dot", "student", "within the budget")] if any(not one.get("beyond") for one in trained) else []
-    )
-    signs += [("hollow", "soft", "beyond")] if any(one.get("beyond") for one in trained) else []
+    finalists = {one["number"]: one for one in found.get("finalists", [])}
+    last = [bool(finalists.get(one["number"], one).get("beyond")) for one in trained]
+    signs: list[Any] = [] if all(last) else [("dot", "student", "within the budget")]
+    signs += [("hollow", "soft", "beyond")] if any(last) else []
     signs += [("ring", "student", "taken")] if any(one["number"] == found.get("winner") for one in trained) else []
-    signs += [("ring", "faint", "finalist")] if len(_finalists(found)) > 1 else []
+    signs += [("diamond", "student", "finalist, trained again")] if finalists else []
     return Legend([*signs, ("broad", "good", "the budget")] if found.get("limits") else signs)
 
 
@@ -240,7 +239,7 @@ def _chart(found: Figures, trials: Sequence[Figures], cost: str, metric: Metric)
             )
             for beyond in (True, False)
         ),
-        *names([{**row, "text": row["name"]} for row in (*taken, *others)], rows, edges=edges, away=6.0),
+        *names([{**row, **_AT, "text": row["name"]} for row in (*taken, *others)], rows, edges=edges, away=6.0),
     ]
     what, unit = _COSTS[cost]
     return Chart(
