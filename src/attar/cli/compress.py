@@ -54,7 +54,7 @@ TimeOption = Annotated[
     typer.Option(
         "--time",
         metavar="TIME",
-        help="How long a student is looked for at most, for example 20m; the best so far then ships.",
+        help="How long all of it may take, for example 20m: the best student by then ships.",
     ),
 ]
 SetOption = Annotated[

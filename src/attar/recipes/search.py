@@ -99,7 +99,14 @@ def found_student(context: Context) -> Searched:
     strategy = strategy_for(recipe, context.dataset, space, goal)
     with _pool(context, evaluator, typical) as pool:
         result = search(
-            strategy, evaluator, goal, pool=pool, time=limit, progress=context.progress, title="look for a student"
+            strategy,
+            evaluator,
+            goal,
+            pool=pool,
+            trainings=section.proposals,
+            time=limit,
+            progress=context.progress,
+            title="look for a student",
         )
         best = finalists(
             result.trials,

@@ -131,7 +131,6 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
     """What was searched, in a sentence."""
     ends = {
         "strategy": "",
-        "proposals": "",
         "time": " The time was over before all of them were tried.",
     }
     epochs, examples = epochs_of(recipe), search_of(recipe).examples

@@ -79,7 +79,7 @@ class SearchSection(Section):
     pareto: Annotated[int, Field(ge=0, le=20)] = Field(
         2, description="others of the Pareto set that are trained, deployed and measured, too; 0 for none"
     )
-    time: Duration | None = Field(None, description="for which is searched at most, such as 20m; no limit if left out")
+    time: Duration | None = Field(None, description="for all of the run, such as 20m; no limit if left out")
     space: SpaceSection | None = Field(
         None, description="what is chosen from; if left out, networks that suit the data, up to the teacher's size"
     )
