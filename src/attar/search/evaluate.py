@@ -174,7 +174,7 @@ class Evaluator:
         trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
         seconds += sum(node.seconds for node in aside.done if not node.reused)
         if len(steps) > 1:
-            after = self.meter.figures(trained.model, trained=True, whole=exempt)
+            after = self.meter.figures(trained.model, trained=True, complete=exempt)
             figures, seconds = after.result["figures"], seconds + after.seconds
         scored = {**figures, "score": _judged(trained, tools)}
         teacher = self.goal.teacher.get("quality_loss")
@@ -186,11 +186,11 @@ class Evaluator:
         """Whether limits on what may be used let it pass, which would have kept it from being trained."""
         return proposal.intermediate and any(limit.what in TAKES for limit in self.goal.limits)
 
-    def _taken(self, untrained: Model | None, whole: bool) -> tuple[Mapping[str, float], float]:
+    def _taken(self, untrained: Model | None, complete: bool) -> tuple[Mapping[str, float], float]:
         """What is known of it before its training, and after how many seconds."""
         if untrained is None:
             return {}, 0.0
-        node = self.meter.figures(untrained, trained=False, whole=whole)
+        node = self.meter.figures(untrained, trained=False, complete=complete)
         return node.result["figures"], 0.0 if node.reused else node.seconds
 
     def _beyond(self, figures: Mapping[str, float]) -> str:

@@ -91,13 +91,13 @@ class Meter:
         settings = {"runtimes": list(self.runtimes), "threads": self.threads, "seconds": self.seconds}
         return {**settings, "int8": True} if self.int8 else settings
 
-    def figures(self, model: Model, *, trained: bool, whole: bool = False) -> Node:
+    def figures(self, model: Model, *, trained: bool, complete: bool = False) -> Node:
         """What a model takes.
 
         Args:
             model: It is not changed.
             trained: Whether its weights matter: files of low-bit codes are as large as these make them.
-            whole: Whether everything is measured, however far it is beyond the goal.
+            complete: Whether everything is measured, however far it is beyond the goal.
 
         Returns:
             A node whose result is ``figures``: ``parameters``, ``macs``, ``bytes``, ``memory`` (where it is limited)
@@ -118,11 +118,11 @@ class Meter:
                 if limit.what in TAKES
             },
             "prefer": self.goal.prefer,
-            **({"whole": True} if whole else {}),
+            **({"whole": True} if complete else {}),
             **self._conditions,
         }
         name = hashlib.sha256(json.dumps(model.spec.to_json(), sort_keys=True).encode()).hexdigest()[:12]
-        return self.nodes.node(f"search/figures/{name}", inputs, lambda folder: self._measured(model, whole, folder))
+        return self.nodes.node(f"search/figures/{name}", inputs, lambda folder: self._measured(model, complete, folder))
 
     def latency(self, runner: Runner) -> float:
         """Milliseconds of one example, taken against the reference while nobody else of the run computes.
@@ -172,21 +172,21 @@ class Meter:
     def _rows(self) -> Any:
         return np.ascontiguousarray(self.dataset.train.floats(slice(0, 1)).numpy())
 
-    def _measured(self, model: Model, whole: bool, folder: Path) -> dict[str, Any]:
+    def _measured(self, model: Model, complete: bool, folder: Path) -> dict[str, Any]:
         example = self.dataset.train.floats(slice(0, 1))
         with scratch(folder) as aside, prepared(model.module, example, aside) as ready:
             counted = cost(ready.floats.network, example)
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
-            if not whole and self.goal.beyond(figures, of=("macs",)):
+            if not complete and self.goal.beyond(figures, of=("macs",)):
                 return {"figures": figures, "form": ""}
             found = [
-                (self._of_form(model, ready, form, figures, whole, aside / str(place)), form.name)
+                (self._of_form(model, ready, form, figures, complete, aside / str(place)), form.name)
                 for place, form in enumerate(self._forms(ready))
             ]
             form = self._in_int8(ready)
             if form is not None and all(self._rank(one)[0] > 0 for one, _ in found):
                 try:
-                    found.append((self._of_form(model, ready, form, figures, whole, aside / "int8"), form.name))
+                    found.append((self._of_form(model, ready, form, figures, complete, aside / "int8"), form.name))
                 except (DeploymentError, MissingExtra) as error:
                     log.info("a student cannot ship in int8: %s", error)
         figures, name = min(found, key=lambda one: self._rank(one[0]))
@@ -205,7 +205,13 @@ class Meter:
         return next((one for one in every if one.precision == "int8"), None)
 
     def _of_form(
-        self, model: Model, student: Prepared, form: Candidate, counted: Mapping[str, float], whole: bool, folder: Path
+        self,
+        model: Model,
+        student: Prepared,
+        form: Candidate,
+        counted: Mapping[str, float],
+        complete: bool,
+        folder: Path,
     ) -> dict[str, float]:
         with self.turns.working():
             calibration = calibration_for(self.dataset, form, _CALIBRATION, self.seed)
@@ -213,7 +219,7 @@ class Meter:
         figures = {**counted, "bytes": float(artifact.size_bytes)}
 
         def goes_on(*of: What) -> bool:
-            return whole or not self.goal.beyond(figures, of=[what for what in of if what in figures])
+            return complete or not self.goal.beyond(figures, of=[what for what in of if what in figures])
 
         if goes_on("bytes") and self._limits("memory"):
             with self.turns.working():
