@@ -263,8 +263,8 @@ class Verifier:
                 if trial < 2 and self._trains:
                     self._train(slim)
             except Exception as error:  # whatever the user's code and torch say of sizes that do not fit
-                said = shown(str(error) or type(error).__name__, 160)
-                return f"the network cannot be computed without some of its units ({said})"
+                message = shown(str(error) or type(error).__name__, 160)
+                return f"the network cannot be computed without some of its units ({message})"
             if [one.shape for one in got] != [one.shape for one in wanted]:
                 return "outputs of the network would go with its units"
             effect = _farthest(wanted, before)
