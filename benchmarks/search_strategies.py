@@ -103,7 +103,14 @@ STRATEGIES: Mapping[str, dict[str, Any]] = {
     "random": {"use": "random"},
 }
 
-PUBLISHED = {"inherit": False, "credit": "mean", "step_per_rollout": True, "constrained": False}
+PUBLISHED = {
+    "inherit": False,
+    "credit": "mean",
+    "step_per_rollout": True,
+    "constrained": False,
+    "bound": 0.0,
+    "blocks": False,
+}
 """N2N as its authors' code does it: fresh students, each five times as long, every one of them trained again."""
 LONGER = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from attar.search.n2n.policy import (
     KEEP,
     RemovalPolicy,
     ShrinkagePolicy,
+    bounded,
     generator,
     load_policy,
     save_policy,
@@ -181,3 +183,26 @@ def test_numbers_that_a_policy_cannot_draw_with_are_damage(change: Callable[[Ten
 def test_multipliers_are_shares(multipliers: tuple[float, ...]) -> None:
     with pytest.raises(BadInput, match="multipliers of N2N must be numbers greater than 0 and at most 1"):
         ShrinkagePolicy(FEATURES, multipliers)
+
+
+def test_logits_beyond_the_bound_come_up_to_it() -> None:
+    logits = torch.tensor([-100.0, 0.0, 1.0, 100.0], dtype=torch.float64)
+    found = bounded(logits, 1.5)
+    assert found.tolist() == pytest.approx([-1.5, 0.0, 1.5 * (1 - 2 / (1 + math.exp(2 / 1.5))), 1.5])
+    assert bounded(logits, None) is logits
+
+
+@pytest.mark.parametrize(
+    ("make", "choices"),
+    [(RemovalPolicy(FEATURES, bound=1.5), 2), (ShrinkagePolicy(FEATURES, (0.25, 0.5, 1.0), bound=1.5), 3)],
+)
+def test_no_action_of_a_bounded_policy_is_out_of_reach(make: RemovalPolicy | ShrinkagePolicy, choices: int) -> None:
+    with torch.no_grad():
+        make.actor.weight.zero_()
+        make.actor.bias.copy_(torch.tensor([1000.0] + [-1000.0] * (choices - 1)))
+    features, mask = _features(4), torch.ones(4, dtype=torch.bool)
+    unlikely = torch.full((1, 4), choices - 1)
+    least = 1 / (math.exp(3) + choices - 1)
+    assert make.evaluate(features, mask, unlikely).log_probs.exp().tolist() == [pytest.approx([least] * 4)]
+    drawn = make.sample(features, mask, 400, generator("bound"))
+    assert 0 < int((drawn == choices - 1).sum()) < 400

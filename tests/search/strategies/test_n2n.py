@@ -209,7 +209,7 @@ def test_it_finds_what_chance_does_not() -> None:
     draws = torch.rand(100, 200, len(free), generator=torch.Generator().manual_seed(0)) < 0.5
     saved = 600.0 * (draws & linear).sum(-1) / layers.parameters
     chance = (saved * (2 - saved) * 0.85 ** (draws & activation).sum(-1)).amax(-1)
-    strategy = N2N(layers=layers, teacher=teacher, stages=["removal"], trials=200, iterations=60, seed=0)
+    strategy = N2N(layers=layers, teacher=teacher, stages=["removal"], blocks=False, trials=200, iterations=60, seed=0)
     history = _history(_search(strategy, layers))
     assert len(history) <= 200
     found = max(reward(trial.figures, teacher, 0) for trial in history)
@@ -237,6 +237,7 @@ def test_policies_are_saved_and_begun_with(layers: Layers, tmp_path: Path) -> No
     [
         ({"trials": 0}, "trials of the strategy n2n must be at least 1; got 0"),
         ({"stages": ["shrinkage", "removal"]}, "stages of the strategy n2n must be 'removal', 'shrinkage', or both"),
+        ({"bound": -1.0}, "bound of the strategy n2n must be at least 0 and finite; got -1"),
         ({"sizes": []}, "sizes of the strategy n2n must be 'outputs', 'kernels', or both; got"),
         ({"teacher": {"macs": 1.0}}, "score of the teacher must be known to the reward; got None"),
         ({"size": "latency"}, "latency of the teacher must be known to the reward; got None"),

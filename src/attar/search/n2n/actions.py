@@ -10,12 +10,16 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from attar.network.spec import Spec
-from attar.search.n2n.layers import Invalid, Layers, LayerState
+from attar.search.n2n.layers import Invalid, Kind, Layers, LayerState
 from attar.search.n2n.policy import KEEP, Features, Mask, ShrinkagePolicy
 from attar.search.n2n.surgery import student
 
 Shrunk = Literal["outputs", "kernels"]
 """What of a layer can get smaller."""
+
+_LEADING: Sequence[Kind] = ("convolution", "depthwise", "linear", "attention", "embedding", "recurrent")
+_FOLLOWING: Sequence[Kind] = ("batch_norm", "norm", "activation", "dropout")
+"""Layers that others belong to, and those others."""
 
 
 @runtime_checkable
@@ -40,21 +44,44 @@ class Actions(Protocol):
 
 
 class Removal:
-    """An action for each layer: whether it stays."""
+    """An action for each layer: whether it stays.
 
-    def __init__(self, layers: Layers) -> None:
+    Args:
+        layers: The network.
+        blocks: Whether normalization, activation and dropout have no action of their own, and stay or go with the layer
+            before them whose outputs they take.
+    """
+
+    def __init__(self, layers: Layers, blocks: bool = False) -> None:
         self._layers = layers
         self.features = layers.features().double()
-        self.mask = torch.tensor([state.removable for state in layers.states])
+        self._led_by = _led_by(layers.states) if blocks else list(range(len(layers.states)))
+        pairs = zip(layers.states, self._led_by, strict=True)
+        self.mask = torch.tensor([state.removable and led_by == place for place, (state, led_by) in enumerate(pairs)])
 
     def student(self, actions: Int64[Tensor, " actions"]) -> Spec | Invalid:
         """The network of the layers that stay."""
-        return student(self._layers, (actions == KEEP).tolist())
+        return student(self._layers, self._kept(actions))
 
     def choices(self, actions: Int64[Tensor, " actions"]) -> Mapping[str, Any]:
         """The names of the layers that go."""
-        pairs = zip(self._layers.states, actions.tolist(), strict=True)
-        return {"removed": [state.name for state, action in pairs if action != KEEP]}
+        pairs = zip(self._layers.states, self._kept(actions), strict=True)
+        return {"removed": [state.name for state, kept in pairs if not kept and state.removable]}
+
+    def _kept(self, actions: Int64[Tensor, " actions"]) -> list[bool]:
+        """Of each layer, whether it stays."""
+        return ((actions == KEEP) | ~self.mask)[self._led_by].tolist()
+
+
+def _led_by(states: Sequence[LayerState]) -> list[int]:
+    """For each layer the place of the one whose action it follows; its own where it has an action."""
+    found: list[int] = []
+    for place, state in enumerate(states):
+        before = states[place - 1] if place else None
+        same = before is not None and (before.skip_start, before.skip_end) == (state.skip_start, state.skip_end)
+        follows = same and state.kind in _FOLLOWING and (before is None or before.kind in (*_LEADING, *_FOLLOWING))
+        found.append(found[-1] if follows else place)
+    return found
 
 
 class Shrinkage:

@@ -84,6 +84,7 @@ class RemovalPolicy(nn.Module):
         features: Numbers by which a layer is described.
         hidden: Units of the LSTM in each direction.
         depth: Its layers.
+        bound: Between minus and plus which all logits are, see `bounded`; None for no bound.
         seed: Of its first weights.
 
     References:
@@ -92,8 +93,11 @@ class RemovalPolicy(nn.Module):
 
     kind = "removal"
 
-    def __init__(self, features: int, *, hidden: int = 30, depth: int = 2, seed: int = 0) -> None:
+    def __init__(
+        self, features: int, *, hidden: int = 30, depth: int = 2, bound: float | None = None, seed: int = 0
+    ) -> None:
         super().__init__()
+        self.bound = bound
         with _weights_of(self.kind, seed):
             self.lstm = nn.LSTM(features, hidden, depth, bidirectional=True, dtype=torch.float64)
             self.actor = nn.Linear(2 * hidden, 2, dtype=torch.float64)
@@ -102,14 +106,14 @@ class RemovalPolicy(nn.Module):
     def sample(self, features: Features, mask: Mask, rollouts: int, generator: torch.Generator) -> Rollouts:
         """Draw actions, `KEEP` where the mask is off; see `Policy.sample`."""
         with torch.no_grad():
-            probabilities = self.actor(self.lstm(features)[0]).softmax(-1)
+            probabilities = bounded(self.actor(self.lstm(features)[0]), self.bound).softmax(-1)
         drawn = torch.multinomial(probabilities, rollouts, replacement=True, generator=generator)
         return drawn.T.where(mask, KEEP)
 
     def evaluate(self, features: Features, mask: Mask, actions: Rollouts) -> Evaluated:
         """What the policy thinks of actions; see `Policy.evaluate`."""
         read, _ = self.lstm(features)
-        logits, values = self.actor(read), self.critic(read).squeeze(-1)
+        logits, values = bounded(self.actor(read), self.bound), self.critic(read).squeeze(-1)
         return _evaluated(logits.expand(len(actions), -1, -1), values.expand(len(actions), -1), mask, actions)
 
 
@@ -121,6 +125,7 @@ class ShrinkagePolicy(nn.Module):
         multipliers: The shares to draw from; actions are places in it.
         hidden: Units of the LSTM.
         depth: Its layers.
+        bound: Between minus and plus which all logits are, see `bounded`; None for no bound.
         seed: Of its first weights.
 
     Raises:
@@ -141,10 +146,12 @@ class ShrinkagePolicy(nn.Module):
         *,
         hidden: int = 30,
         depth: int = 2,
+        bound: float | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         check_multipliers(multipliers)
+        self.bound = bound
         with _weights_of(self.kind, seed):
             self.lstm = nn.LSTM(features + 1, hidden, depth, batch_first=True, dtype=torch.float64)
             self.actor = nn.Linear(hidden, len(multipliers), dtype=torch.float64)
@@ -162,7 +169,7 @@ class ShrinkagePolicy(nn.Module):
             for described, free in zip(features, mask, strict=True):
                 inputs = torch.cat([described.expand(rollouts, -1), before], -1)
                 read, state = self.lstm(inputs[:, None], state)
-                probabilities = self.actor(read[:, 0]).softmax(-1)
+                probabilities = bounded(self.actor(read[:, 0]), self.bound).softmax(-1)
                 action = torch.multinomial(probabilities, 1, generator=generator).where(free, 0)
                 drawn.append(action)
                 before = self.shares(free[None], action)
@@ -174,7 +181,22 @@ class ShrinkagePolicy(nn.Module):
         before = torch.cat([torch.ones_like(shares[:, :1]), shares[:, :-1]], -1)
         inputs = torch.cat([features.expand(len(actions), -1, -1), before[..., None]], -1)
         read, _ = self.lstm(inputs)
-        return _evaluated(self.actor(read), self.critic(read).squeeze(-1), mask, actions)
+        logits, values = bounded(self.actor(read), self.bound), self.critic(read).squeeze(-1)
+        return _evaluated(logits, values, mask, actions)
+
+
+def bounded(logits: Float64[Tensor, "*shape"], bound: float | None) -> Float64[Tensor, "*shape"]:
+    r"""Logits :math:`c \tanh(z / c)`: none is beyond the bound c, so that no action is ever sure, or out of reach.
+
+    Args:
+        logits: As the network gives them.
+        bound: Above 0; None leaves them as they are.
+
+    References:
+        Bello, Pham, Le, Norouzi, Bengio, *Neural Combinatorial Optimization with Reinforcement Learning*, 2016,
+        appendix A.2. arXiv:1611.09940
+    """
+    return logits if bound is None else bound * torch.tanh(logits / bound)
 
 
 def _evaluated(

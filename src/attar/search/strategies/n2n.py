@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,11 +66,15 @@ class N2N:
         credit: Whose reward counts for a rollout, see there.
         entropy: Weight of the entropy bonus, see there.
         step_per_rollout: Whether each rollout is a step of Adam, see there.
+        blocks: Whether normalization, activation and dropout are removed with the layer before them, or each by an
+            action of its own, as in the paper's code: most of what is then drawn has layers that nothing normalizes.
         sizes: What of a layer gets smaller in the second stage. The ``kernels``, as in the paper, are those of
             convolutions outside of branches.
         multipliers: Shares of a size from which the one that stays is drawn.
         hidden: Units of the policies' LSTMs.
         depth: Layers of the policies' LSTMs.
+        bound: Of the policies' logits, see `attar.search.n2n.policy.bounded`; 0 for none, as in the paper. Without one
+            a policy is soon sure of what was good at first and draws only that: trainings that are left are not spent.
         policy: Folder with policies to begin with, which `save` wrote for this network or another one; None for new
             ones. A stage whose policy is not there begins with a new one.
         seed: Another seed, other policies and other draws.
@@ -102,10 +107,12 @@ class N2N:
     credit: Credit = "own"
     entropy: float = 0.0
     step_per_rollout: bool = False
+    blocks: bool = True
     sizes: Sequence[Shrunk] = ("outputs",)
     multipliers: Sequence[float] = MULTIPLIERS
     hidden: int = 30
     depth: int = 2
+    bound: float = 1.5
     policy: str | None = None
     seed: int = 0
     _reached: list[Stage] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -116,6 +123,8 @@ class N2N:
         if list(self.stages) not in (["removal"], ["shrinkage"], ["removal", "shrinkage"]):
             rule = "'removal', 'shrinkage', or both in this order"
             raise must("stages", "the strategy n2n", rule, list(self.stages), _DEFAULT)
+        if not 0 <= self.bound < math.inf:
+            raise must("bound", "the strategy n2n", "at least 0 and finite", self.bound, "Use 0 for none")
         if not self.sizes or not set(self.sizes) <= set(get_args(Shrunk)):
             raise must("sizes", "the strategy n2n", "'outputs', 'kernels', or both", list(self.sizes), _DEFAULT)
         self._check()
@@ -192,7 +201,7 @@ class N2N:
         return Stage(
             policy,
             self._learning(kind),
-            actions=_actions(policy, layers, self.sizes),
+            actions=self._actions(policy, layers),
             propose=propose,
             reward=self._reward(last),
             teacher=against,
@@ -204,7 +213,12 @@ class N2N:
 
     def _policy(self, kind: Kind) -> RemovalPolicy | ShrinkagePolicy:
         """A stage's policy to begin with."""
-        shape = {"hidden": self.hidden, "depth": self.depth, "seed": self.seed}
+        shape: dict[str, Any] = {
+            "hidden": self.hidden,
+            "depth": self.depth,
+            "bound": self.bound or None,
+            "seed": self.seed,
+        }
         policy: RemovalPolicy | ShrinkagePolicy = (
             RemovalPolicy(FEATURES, **shape)
             if kind == "removal"
@@ -224,6 +238,12 @@ class N2N:
             entropy=self.entropy,
             step_per_rollout=self.step_per_rollout,
         )
+
+    def _actions(self, policy: RemovalPolicy | ShrinkagePolicy, layers: Layers) -> Actions:
+        """What a policy's actions mean for a network."""
+        if isinstance(policy, RemovalPolicy):
+            return Removal(layers, self.blocks)
+        return Shrinkage(layers, policy, self.sizes)
 
     def _taken(self) -> Mapping[str, float]:
         """Figures of the teacher."""
@@ -257,12 +277,7 @@ class N2N:
         """Whether a stage can change anything of the network to begin with."""
         self._learning(kind)
         policy = self._policy(kind)
-        return bool(_actions(policy, self.layers, self.sizes).mask.any())
-
-
-def _actions(policy: RemovalPolicy | ShrinkagePolicy, layers: Layers, sizes: Sequence[Shrunk]) -> Actions:
-    """What a policy's actions mean for a network."""
-    return Removal(layers) if isinstance(policy, RemovalPolicy) else Shrinkage(layers, policy, sizes)
+        return bool(self._actions(policy, self.layers).mask.any())
 
 
 def _described(trial: Trial, layers: Layers) -> Layers | None:

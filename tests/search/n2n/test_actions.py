@@ -1,0 +1,43 @@
+"""What actions mean: which layers have one, and which follow another layer's."""
+
+from __future__ import annotations
+
+import torch
+
+from attar.network.spec import Spec
+from attar.search.n2n.actions import Removal
+from attar.search.n2n.describe import describe
+from attar.search.n2n.layers import Invalid
+
+CONVNET = "attar.network.architectures:convnet"
+
+
+def test_what_follows_a_layer_goes_with_it() -> None:
+    """Convolution, batch norm and activation three times, pooling, and a linear layer: the first and the last stay."""
+    spec = Spec(CONVNET, {"classes": 3, "widths": [4, 4, 8], "pools": [1, 2, 1]})
+    layers = describe(spec, torch.zeros(1, 1, 8, 8))
+    kinds = [state.kind for state in layers.states]
+    blocks, each = Removal(layers, blocks=True), Removal(layers)
+    acted = [kinds[place] for place in blocks.mask.nonzero().flatten().tolist()]
+    assert acted == ["convolution", "max_pool", "convolution"]
+    assert each.mask.tolist() == [state.removable for state in layers.states] and int(each.mask.sum()) > 6
+    actions = torch.ones(len(kinds), dtype=torch.int64)
+    second = kinds.index("convolution", 1)
+    actions[second] = 0
+    assert kinds[second : second + 3] == ["convolution", "batch_norm", "activation"]
+    names = [state.name for state in layers.states[second : second + 3]]
+    assert blocks.choices(actions) == {"removed": names} and each.choices(actions) == {"removed": names[:1]}
+    student = blocks.student(actions)
+    assert not isinstance(student, Invalid)
+    left = [name for name, _ in student.build().named_parameters()]
+    assert not any(one.startswith(f"{name}.") for one in left for name in names)
+
+
+def test_the_activations_of_a_layer_that_stays_stay() -> None:
+    spec = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [5, 5]})
+    layers = describe(spec, torch.zeros(1, 6))
+    blocks = Removal(layers, blocks=True)
+    assert [layers.states[place].kind for place in blocks.mask.nonzero().flatten().tolist()] == ["linear"]
+    assert blocks.choices(torch.zeros(len(layers.states), dtype=torch.int64))["removed"] == [
+        state.name for state in layers.states[-3:-1]
+    ]
