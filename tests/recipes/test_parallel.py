@@ -53,7 +53,10 @@ def test_workers_train_the_same_networks(document: Document, tmp_path: Path, mon
     alone = compress(from_document(document), tmp_path / "alone", workers=1)
     assert not asked
     together = compress(from_document(document), tmp_path / "together", workers=2)
-    assert asked == [["teacher/0", "teacher/1", "baseline/0", "baseline/1"], ["student/0", "student/1"]]
+    first, second = asked
+    assert first == ["teacher/0", "teacher/1", "baseline/0", "baseline/1"]
+    # Teachers may be over before a worker was there for the baselines: then these are asked for beside the students.
+    assert second[:2] == ["student/0", "student/1"] and set(second[2:]) <= {"baseline/0", "baseline/1"}
     one, other = weights(alone), weights(together)
     assert one.keys() == other.keys() and len(one) == 6
     assert all(one[name][key].equal(other[name][key]) for name in one for key in one[name])
