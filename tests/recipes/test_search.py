@@ -26,7 +26,7 @@ from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe
 from attar.recipes.search_figures import binding
-from attar.recipes.search_space import middle_of
+from attar.recipes.search_space import middle_of, space_for, words_of
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.goal import Goal
@@ -342,6 +342,17 @@ def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> N
     biases = {name: set(one.tolist()) for name, one in teacher.module.state_dict().items() if name.endswith("bias")}
     kept = {name: one.tolist() for name, one in begun.module.state_dict().items() if name in biases}
     assert sorted(map(len, kept.values())) == [2, 12, 12] and all(set(kept[name]) <= biases[name] for name in kept)
+
+
+@pytest.mark.parametrize(("budget", "low"), [({}, "1,000"), ({"bytes": "8 kB"}, "200"), ({"macs": "500"}, "50")])
+def test_a_budget_far_below_the_teacher_has_students_to_choose_from(
+    budget: Document, low: str, tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.recipes.search_space._teacher_size", lambda *_: (None, 1_000_000))
+    document = searching(tiny | {"budget": budget})
+    del document["search"]["space"]
+    recipe = from_document(document)
+    assert words_of(space_for(recipe, data_of(recipe, silent))).endswith(f"parameters {low} to 1,000,000")
 
 
 def _tried(number: int, **figures: float) -> Trial:

@@ -49,6 +49,15 @@ def test_a_teacher_that_is_not_known_leaves_a_million_parameters() -> None:
     assert default_space(of_shape(6), parameters=2000).dimensions["parameters"].at(1.0) == 2000
 
 
+def test_a_small_budget_has_smaller_students_to_choose_from() -> None:
+    """A thousandth of a large teacher may be far beyond what may be used: then nothing would be within."""
+
+    def low(**about: Any) -> int:
+        return int(default_space(of_shape(6), parameters=10**7, **about).dimensions["parameters"].at(0.0))
+
+    assert (low(), low(within=2e5), low(within=12.5e3), low(within=5.0)) == (10_000, 10_000, 1250, 44)
+
+
 @pytest.mark.parametrize(("shape", "most"), [((6,), 500), ((6,), 10**6), ((1, 8, 8), 3000), ((3, 32, 32), 200_000)])
 def test_nothing_is_larger_than_the_teacher_and_all_can_be_built(shape: tuple[int, ...], most: int) -> None:
     space, random = default_space(of_shape(*shape), parameters=most), np.random.default_rng(0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from attar import formatting
+from attar.budget import What
 from attar.data.datasets import Dataset
 from attar.errors import BadInput
 from attar.network.cost import cost
@@ -111,7 +112,12 @@ def space_for(recipe: Recipe, dataset: Dataset) -> Space | None:
     if section.space is None:
         spec, parameters = _teacher_size(recipe, dataset)
         return default_space(
-            dataset, teacher=spec, parameters=parameters, formats=section.formats, pruning=section.pruning
+            dataset,
+            teacher=spec,
+            parameters=parameters,
+            within=_within(recipe, parameters),
+            formats=section.formats,
+            pruning=section.pruning,
         )
     steps = {
         ", ".join(name for name in (pruned, number) if name not in ("none", "float32")) or "as it is": [
@@ -168,6 +174,14 @@ def _teacher_size(recipe: Recipe, dataset: Dataset) -> tuple[Spec | None, int | 
     files = [Path(name) for name in teacher.onnx]
     sizes = [OnnxFile.read(one).size_bytes for one in files if one.is_file()]
     return None, max(sizes) // _BYTES if sizes else None
+
+
+def _within(recipe: Recipe, teacher: int | None) -> float | None:
+    """About how many parameters, of four bytes and one multiply-add each, keep the budget; None for no limit."""
+    takes: dict[What, float] = {"bytes": float(_BYTES), "macs": 1.0}
+    limits = [limit for limit in recipe.budget.limits if limit.what in takes]
+    bounds = [(limit.at(None if teacher is None else takes[limit.what] * teacher), limit.what) for limit in limits]
+    return min((bound / takes[what] for bound, what in bounds if bound is not None), default=None)
 
 
 def _figures(goal: Goal) -> dict[str, float]:

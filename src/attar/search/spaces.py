@@ -39,16 +39,20 @@ _LARGEST = 1_000_000
 _SPAN = 1_000
 """How many times smaller than the largest the smallest student is."""
 
+_BELOW = 10
+"""How many times smaller the smallest is at least than one that just keeps the budget."""
+
 
 def default_space(
     dataset: Dataset,
     *,
     teacher: Spec | None = None,
     parameters: int | None = None,
+    within: float | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     pruning: Sequence[str] = ("none",),
 ) -> Space:
-    """Networks for a data set, from a thousandth of the teacher's parameters up to all of them.
+    """Networks for a data set, from a thousandth of the teacher's parameters, or what a budget needs, to all of them.
 
     What is chosen: the ``family`` of networks (see `attar.search.families.families_for`; one of Attar's own networks as
     a teacher is a family too, its widths scaled), its ``depth``, about how many ``parameters`` it has (the widest
@@ -59,6 +63,8 @@ def default_space(
         dataset: Says what networks take and give.
         teacher: How the teacher is built, where it is one network that a file can name.
         parameters: Of the teacher, or what else a student may have at most; counted on ``teacher`` if left out.
+        within: About how many parameters keep the budget; None for no limit. The smallest student has a tenth of that
+            at most, however large the teacher is.
         formats: Names of `FORMATS`.
         pruning: Names of `PRUNING`.
 
@@ -85,7 +91,8 @@ def default_space(
             f"these data has {min(smallest.values()):,}. Name the student instead."
         )
     depths = sorted({depth for one in fitting.values() for depth in one.depths})
-    low = max(min(smallest[name] for name in fitting), most // _SPAN, 1)
+    low = most // _SPAN if within is None else min(most // _SPAN, int(within / _BELOW))
+    low = max(min(smallest[name] for name in fitting), low, 1)
     dimensions: dict[str, Dimension] = {
         "family": Choice(tuple(fitting)),
         "depth": Choice(tuple(depths)),
