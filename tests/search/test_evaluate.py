@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import subprocess
 import sys
@@ -113,6 +114,20 @@ def test_what_it_raises_is_what_comes_of_it(ready: Evaluator) -> None:
     own = replace(ready, allow=("attar", "tiny_search"))(Proposal(spec=Spec("tiny_search:broken")))
     assert own.state == "failed" and "on purpose" in own.reason
     assert ready.found(perceptron(-1)) == no_width
+
+
+def test_a_full_disk_is_nothing_that_comes_of_a_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again where there is room; of what has failed nobody tries it again."""
+    evaluate, proposal = evaluator(tmp_path, ("onnxruntime",)), perceptron(4)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr("torch.onnx.ONNXProgram.save", full)
+        evaluate(proposal)
+    assert evaluate.found(proposal) is None
+    assert evaluate(proposal).state == "trained"
 
 
 def test_low_bits_are_measured_as_the_files_that_would_ship(ready: Evaluator) -> None:

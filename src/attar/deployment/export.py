@@ -74,6 +74,8 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
             program.save(path, external_data=size > _SINGLE_FILE_BYTES)
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the exporter and the checker raise dozens of unrelated types
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk says nothing of the network
+            raise
         raise refused("ONNX", type(module).__name__, error) from error
 
 
