@@ -1,8 +1,7 @@
 """A report as data: panels, and the few kinds of blocks that they are made of.
 
-Every step, and every part of a run, says with these what there is to see; the evidence holds them as plain values, and
-`attar.report` draws them without knowing what they are about. Texts are ready to print, since only who measured a
-figure knows its unit and how many of its digits mean something.
+Every step and part of a run says with these what there is to see; `attar.report` draws them without knowing what they
+are about. Texts are ready to print: only who measured a figure knows its unit and which of its digits mean something.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-_AS_WRITTEN = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""What no block says is refused, and so is what is no number."""
+_AS_WRITTEN = ConfigDict(extra="forbid", allow_inf_nan=False)  # an unknown key is refused, and so is no number
 
 Tone = Literal["", "good", "bad", "partly", "faint"]
 """What a word is colored for: something reached, missed, reached in one respect only, or of no weight."""
@@ -41,7 +39,7 @@ class Cell:
 
     Attributes:
         text: What is printed.
-        note: What stands below it in small type, in as many lines as it has.
+        note: Below it in small type, in as many lines as it has.
         tone: What it is colored for.
         strong: Whether it is set in bold type: the best of its column.
         mark: Number of the note of the table that is about it.
@@ -213,11 +211,10 @@ class Layer:
 
     Attributes:
         name: Of these rows, no two alike in a chart.
-        mark: ``levels`` (lines across the whole chart, at ``y`` or at ``x``), ``region`` (one row: from the left edge
-            to ``x``, and from ``y`` up, with ``down`` from ``y`` down), ``line`` and ``steps`` (through the rows of a
-            ``series``), ``whiskers`` (from ``low`` to ``high``), ``points``, ``rings`` around points, ``bars`` from
-            zero to ``x``, or ``labels`` (the ``text`` above ``x`` and ``y``, of which ``align`` is the side that lies
-            there, ``under`` it if it says so; without ``x`` at the edge of the chart).
+        mark: ``levels`` (lines across, at ``y`` or ``x``), ``region`` (one row: from the left edge to ``x``, from
+            ``y`` up, or ``down``), ``line`` and ``steps`` (through the rows of a ``series``), ``whiskers`` (``low`` to
+            ``high``), ``points``, ``rings`` around points, ``bars`` from zero to ``x``, or ``labels`` (``text`` above
+            ``x`` and ``y``, or ``under``, its side ``align`` there; without ``x`` at the edge of the chart).
         rows: Besides these each may have a ``color``, a ``shape`` of its point, and what the tooltip shows.
         tooltip: Names of what it shows, with a title each.
         size: Of points, the width of lines, the height of bars, pixels by which labels are farther off than they need.

@@ -141,7 +141,7 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
 
 def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
     """Why it was taken."""
-    # Of what was taken the longer training counts, as it does in what is said of it.
+    # Of what was taken the longer training counts, as in the sentence about it.
     of_all = [winner if one.number == winner.number else one for one in result.trials]
     tried = [one for one in of_all if one.state in ("trained", "over_budget")]
     within = [one for one in tried if one.score is not None and not goal.beyond(one.figures)]

@@ -107,14 +107,14 @@ def test_the_chart_has_the_trained_ones_the_limits_and_the_stairs_of_the_best() 
     assert [row["name"] for row in layers["within"]] == ["#0", "#1"]
 
 
-@pytest.mark.parametrize(("limit", "drawn", "said"), [(5e6, True, "right"), (50.0, False, "left"), (4e3, True, "")])
-def test_a_limit_that_is_far_away_leaves_room_for_what_was_tried(limit: float, drawn: bool, said: str) -> None:
+@pytest.mark.parametrize(("limit", "drawn", "side"), [(5e6, True, "right"), (50.0, False, "left"), (4e3, True, "")])
+def test_a_limit_that_is_far_away_leaves_room_for_what_was_tried(limit: float, drawn: bool, side: str) -> None:
     blocks = blocks_of(search(found(limits={"bytes": limit, "quality_loss": 0.88}), ACCURACY))
     (chart,) = next(block for block in blocks if isinstance(block, Beside)).blocks
     layers = {layer.name: list(layer.rows) for layer in chart.layers}
-    assert bool(layers.get("budget")) is drawn and bool(layers.get("most")) is (said == "")
+    assert bool(layers.get("budget")) is drawn and bool(layers.get("most")) is (side == "")
     text = next(block.text for block in blocks if isinstance(block, Text) and block.text.startswith("One point"))
-    assert (f"lies far to the {said} of all of them." in text) if said else ("far" not in text)
+    assert (f"lies far to the {side} of all of them." in text) if side else ("far" not in text)
 
 
 def test_other_costs_are_drawn_where_they_are_limited() -> None:
