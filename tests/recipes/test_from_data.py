@@ -26,6 +26,7 @@ def test_data_and_a_teacher_are_a_recipe_with_a_search() -> None:
 def test_several_files_are_an_ensemble_and_a_function_is_an_estimator() -> None:
     assert recipe_from_data("digits", [Path("a.onnx"), "b.ONNX"]).teacher.onnx == ["a.onnx", "b.ONNX"]
     recipe = recipe_from_data("letter.p1", "mine:forest")
+    assert recipe_from_data("letter.p1", "forest.skops").teacher.estimator == "forest.skops"
     assert (recipe.name, recipe.teacher.estimator, recipe.trust.beside) == ("letter.p1", "mine:forest", Path.cwd())
 
 
@@ -33,7 +34,9 @@ def test_several_files_are_an_ensemble_and_a_function_is_an_estimator() -> None:
     ("teacher", "remedy"),
     [
         ("big.safetensors", "Weights need their network: write a recipe with teacher.network and teacher.weights."),
-        ("big.pt", "It may run code when it is read: export the model to ONNX."),
+        ("big.pt", "export the model to ONNX, or save its weights with safetensors.torch.save_file."),
+        ("big.pkl", "save the model with skops.io.dump; one of LightGBM, XGBoost or CatBoost with its save_model."),
+        (["a.onnx", "forest.skops"], "Of fitted models one alone can be the teacher."),
         ("big.keras", "Export it to ONNX."),
         (["a.onnx", "mine:forest"], "Of functions one alone can be the teacher."),
         ([], "Name an ONNX file."),

@@ -23,7 +23,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from attar.errors import BadInput, CorruptFile
 from attar.teachers.digest import digest
-from attar.teachers.estimator_file import BOOSTERS, TRUSTED, _check_lightgbm, _check_xgboost, from_bytes, to_bytes
+from attar.teachers.estimator_checks import check_lightgbm, check_xgboost
+from attar.teachers.estimator_file import BOOSTERS, TRUSTED, from_bytes, to_bytes
 from attar.teachers.families import FAMILIES
 
 DRAWS = np.random.default_rng(0)
@@ -183,10 +184,10 @@ class TestModelsThatWouldCrash:
             def model_to_string(self, num_iteration):
                 return self.text
 
-        _check_lightgbm(Says(text))
+        check_lightgbm(Says(text))
         assert old in text
         with pytest.raises(BadInput):
-            _check_lightgbm(Says(text.replace(old, new)))
+            check_lightgbm(Says(text.replace(old, new)))
 
     def test_xgboost(self):
         class Says:
@@ -205,9 +206,9 @@ class TestModelsThatWouldCrash:
                 text = {"learner": {"learner_model_param": {"num_feature": "3"}, "gradient_booster": trees}}
                 return bytearray(json.dumps(text).encode())
 
-        _check_xgboost(Says(2))
+        check_xgboost(Says(2))
         with pytest.raises(BadInput, match="outside the columns"):
-            _check_xgboost(Says(3))
+            check_xgboost(Says(3))
 
 
 def test_an_archive_that_would_grow_beyond_measure_is_refused() -> None:

@@ -53,6 +53,16 @@ class Trust:
         with findable([self._folder(reference, where) for where, reference in references.items()]):
             yield
 
+    def trusts(self, module: str) -> bool:
+        """Whether what is defined in a module may be used: it lies beside the file, or in a package that is allowed."""
+        top = module.partition(".")[0]
+        if within(module, self.packages):
+            return True
+        if self.beside is None or top in sys.stdlib_module_names:
+            return False
+        beside, installed = _in(self.beside, top), _installed(top)
+        return beside is not None and (installed is None or _places(installed) == _places(beside))
+
     def _folder(self, reference: str, where: str) -> Path | None:
         """The folder in which a trusted module is looked for; None where it is found without."""
         module, _ = module_and_name(reference, where)
@@ -105,9 +115,13 @@ def within(module: str, packages: Collection[str]) -> bool:
     return any(module == name or module.startswith(name + ".") for name in packages)
 
 
+_FILES = (".npz", ".csv", ".parquet", ".npy", ".onnx", ".skops", ".txt", ".json", ".ubj", ".cbm")
+"""Endings by which a text with a colon is a path."""
+
+
 def names_function(text: str) -> bool:
     """Whether a text is meant as a reference, and not as the path of a file or a name."""
-    return ":" in text and not text.lower().endswith((".npz", ".csv", ".parquet", ".npy"))
+    return ":" in text and not text.lower().endswith(_FILES)
 
 
 def module_and_name(reference: str, where: str = "The reference of a function") -> tuple[str, str]:

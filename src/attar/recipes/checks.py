@@ -53,6 +53,7 @@ def check_paths(recipe: Recipe) -> None:
         "data.test": [data.test],
     }
     named |= {"teacher.onnx": [*teacher.onnx], "teacher.weights": [*teacher.weights]}
+    named |= {"teacher.estimator": [teacher.estimator]}
     named |= {"transfer.unlabeled": [recipe.transfer.unlabeled or ""]}
     for key, values in named.items():
         for text in values:

@@ -12,15 +12,13 @@ from attar.network.references import Trust, names_function
 from attar.recipes.files import named_after, usable
 from attar.recipes.read import apply, from_document, packages_of, recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
+from attar.teachers.model_file import is_model_file, refused_file
 
 Models = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One teacher, or several as an ensemble."""
 
 Limits = str | Sequence[str] | Mapping[str, Any]
 """See `attar.recipes.limits.limits_of`."""
-
-_PICKLED = (".pt", ".pth", ".bin", ".pkl", ".joblib", ".ckpt")
-"""Files that may run code when they are read."""
 
 _ROWS = (".npz", ".csv", ".tsv", ".parquet")
 
@@ -32,8 +30,8 @@ def recipe_from_data(
 
     Args:
         data: What ``data.use`` takes: a file, a folder, a function, or the name of a data set.
-        teacher: ONNX files, several as an ensemble; or ``package.module:function`` that returns a fitted estimator.
-            Functions may be in modules of the working folder.
+        teacher: ONNX files, several as an ensemble; a file with a fitted model (`read_model`); or
+            ``package.module:function`` that returns one. Functions may be in modules of the working folder.
         changes: ``dotted.key=value`` each, as `attar.recipes.read.read` takes them.
         allow: Packages whose functions it may name besides.
 
@@ -126,7 +124,7 @@ def teacher_table(given: object) -> dict[str, Any]:
     names = [str(usable(str(one), "TEACHER")) for one in files]
     if not names:
         raise must("teacher", "attar compress", "one model or more", names, "Name an ONNX file")
-    if len(names) == 1 and names_function(names[0]):
+    if len(names) == 1 and (names_function(names[0]) or is_model_file(names[0])):
         return {"estimator": names[0]}
     for name in names:
         ending = Path(name).suffix.lower()
@@ -135,9 +133,12 @@ def teacher_table(given: object) -> dict[str, Any]:
         remedy = "Export it to ONNX"
         if ending == ".safetensors":
             remedy = "Weights need their network: write a recipe with teacher.network and teacher.weights"
-        elif ending in _PICKLED:
-            remedy = "It may run code when it is read: export the model to ONNX"
+        elif why := refused_file(name):
+            remedy = f"It {why}"
+        elif is_model_file(name):
+            remedy = "Of fitted models one alone can be the teacher"
         elif names_function(name):
             remedy = "Of functions one alone can be the teacher"
-        raise must("teacher", "attar compress", "ONNX files, or package.module:function", name, remedy)
+        rule = "ONNX files, a fitted model or package.module:function"
+        raise must("teacher", "attar compress", rule, name, remedy)
     return {"onnx": names}

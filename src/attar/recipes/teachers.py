@@ -6,13 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
 from attar.models.model import Model
-from attar.network.references import call
+from attar.network.references import call, findable, names_function
 from attar.network.standardize import Standardize
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
@@ -28,11 +29,13 @@ from attar.recipes.schema.teacher import MemberSection
 from attar.search.evaluate import begin_with_
 from attar.tasks.task import OfClasses
 from attar.teachers.as_teacher import estimator_teacher
+from attar.teachers.boosters import BoosterClassifier
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.labels import LabelsTeacher
+from attar.teachers.model_file import read_model
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, stated_output
 from attar.teachers.resized import ResizedTeacher, resizing
@@ -152,13 +155,15 @@ def _given(context: Context, section: MemberSection) -> Teacher:
 
 
 def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
-    """The fitted model that the recipe's function returns.
+    """The fitted model in the recipe's file, or that its function returns.
 
     Raises:
-        BadInput: If there is no such function, or what it returns is no fitted model of the data's classes or values.
+        BadInput: If there is no such file or function, or what is there is no fitted model of the data's classes or
+            values.
     """
     assert recipe.teacher.estimator is not None
-    found = call(recipe.teacher.estimator)
+    verb = "returns" if names_function(recipe.teacher.estimator) else "holds"
+    found = _estimator_in_file(recipe, dataset) if verb == "holds" else call(recipe.teacher.estimator)
     try:
         known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
         labels = dataset.task.target == "log_odds"
@@ -169,20 +174,38 @@ def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | LabelsT
         if not isinstance(error.__cause__, NotFittedError):
             raise
         raise BadInput(
-            f"teacher.estimator of the recipe returns a {type(found).__name__} that is not fitted. Set teacher.fit = "
+            f"teacher.estimator of the recipe {verb} a {type(found).__name__} that is not fitted. Set teacher.fit = "
             "true to have it fitted on the training rows, or return it fitted."
         ) from error
     if not isinstance(teacher, RegressorTeacher) and dataset.task.target == "values":
         raise BadInput(
-            f"teacher.estimator of the recipe returns {found!r}, which predicts classes, and the task is "
-            f"{dataset.task.use}. Return a fitted regressor."
+            f"teacher.estimator of the recipe {verb} {found!r}, which predicts classes, and the task is "
+            f"{dataset.task.use}. Give a fitted regressor."
         )
     if isinstance(teacher, RegressorTeacher) and dataset.task.target != "values":
         raise BadInput(
-            f"teacher.estimator of the recipe returns {found!r}, which predicts values, and the data have classes. "
-            "Return a fitted classifier."
+            f"teacher.estimator of the recipe {verb} {found!r}, which predicts values, and the data have classes. "
+            "Give a fitted classifier."
         )
     return teacher
+
+
+def _estimator_in_file(recipe: Recipe, dataset: Dataset) -> Any:
+    """The fitted model in a file of its package."""
+    section, trust = recipe.teacher, recipe.trust
+    columns = () if dataset.columns is None else dataset.columns.names
+    with findable([trust.beside, Path.cwd() if trust.packages else None]):
+        found = read_model(str(section.estimator), columns, trust.trusts)
+    if section.classes is None:
+        return found
+    if not isinstance(found, BoosterClassifier):
+        rule = "left out for a model that names its classes itself, or has none"
+        raise must("teacher.classes", "the recipe", rule, section.classes, "Leave them out")
+    if len(section.classes) != len(found.classes_):
+        rule = f"one name for each of the {len(found.classes_)} classes of {found!r}"
+        raise must("teacher.classes", "the recipe", rule, section.classes, "Name them in the order of its numbers")
+    found.classes_ = np.array(section.classes, object)
+    return found
 
 
 def fitted_here(context: Context) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from attar.errors import BadInput, must, shown
 from attar.network.defaults import with_library_defaults
 from attar.tables.columns import Columns
-from attar.teachers.boosters import BoosterClassifier, estimator_of_booster, is_booster
+from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.labels import LabelsTeacher, gives_labels
+from attar.teachers.model_file import FILES, is_model_file, read_model, refused_file
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, check_output
 from attar.teachers.resized import ResizedTeacher, resizing
@@ -46,8 +47,9 @@ def as_teacher(
     Args:
         given: A `torch.nn.Module`, the path of an ``.onnx`` file, a fitted estimator as scikit-learn has them
             (`EstimatorTeacher`, `LabelsTeacher` for one of several labels, or `RegressorTeacher` for a regressor), a
-            ``Booster`` of LightGBM or XGBoost, a list or tuple of any of these (averaged with `Ensemble`), or anything
-            with ``classes``, ``predict`` and ``fingerprint``, which comes back as it is unless ``output`` is stated.
+            ``Booster`` of LightGBM or XGBoost, the path of a file of skops, LightGBM, XGBoost or CatBoost, a list or
+            tuple of any of these (averaged with `Ensemble`), or anything with ``classes``, ``predict`` and
+            ``fingerprint``, which comes back as it is unless ``output`` is stated.
         classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
             data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
@@ -130,9 +132,14 @@ def _network_or_estimator(
     if isinstance(given, Teacher) and not isinstance(given, type):
         return given if output is None else StatedTeacher(given, output)
     if isinstance(given, str | Path):
+        if is_model_file(str(given)):
+            model = read_model(given, () if columns is None else columns.names)
+            return estimator_teacher(model, classes=classes, columns=columns, labels=output == "log_odds")
+        if why := refused_file(str(given)):
+            raise BadInput(f"as_teacher got {shown(given)}, which {why}.")
         raise BadInput(
-            f"as_teacher takes the path of an .onnx file; got {shown(given)}. Load any other file where you have its "
-            "code, and give the network or the estimator itself."
+            f"as_teacher takes the path of an .onnx file, or of a fitted model ({', '.join(FILES)}); got "
+            f"{shown(given)}. Load any other file where you have its code, and give what was loaded."
         )
     if isinstance(given, Mapping) and any(isinstance(value, Tensor) for value in given.values()):
         raise BadInput(
@@ -140,8 +147,8 @@ def _network_or_estimator(
             "that."
         )
     rule = (
-        "a module, the path of an .onnx file, a fitted estimator, a list of these, or an object with classes, predict "
-        "and fingerprint"
+        "a module, the path of a file with a model, a fitted estimator, a list of these, or an object with classes, "
+        "predict and fingerprint"
     )
     raise must("teacher", "as_teacher", rule, given, "Wrap it in a class with these three")
 
@@ -162,12 +169,14 @@ def estimator_teacher(
     """
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if is_booster(given):
-        # Boosters were trained on numbers: categories come as their codes.
-        trees = estimator_of_booster(given)
-        if isinstance(trees, BoosterClassifier):
-            named = count if count == len(trees.classes_) else classes
-            return EstimatorTeacher(trees, columns=columns, classes=named, decode=False)
-        return RegressorTeacher(trees, columns=columns, decode=False)
+        given = estimator_of_booster(given, () if columns is None else columns.names)
+    if isinstance(given, BoosterClassifier | BoosterRegressor):
+        # Most boosters were trained on numbers: categories come as their codes where they know no names.
+        decode = given.trees.categories
+        if isinstance(given, BoosterRegressor):
+            return RegressorTeacher(given, columns=columns, decode=decode, outputs=1 if count is None else count)
+        numbers = given.classes_.dtype.kind in "iu" and count == len(given.classes_)
+        return EstimatorTeacher(given, columns=columns, classes=count if numbers else classes, decode=decode)
     _check_type(given)
     if labels or gives_labels(given):
         return LabelsTeacher(given, columns=columns, labels=count)

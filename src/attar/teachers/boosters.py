@@ -1,9 +1,10 @@
-"""Trees as LightGBM and XGBoost train them without scikit-learn, in the form of its estimators."""
+"""Trees as LightGBM, XGBoost and CatBoost keep them without scikit-learn, in the form of its estimators."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,18 @@ def is_booster(given: object) -> bool:
     return False
 
 
-def estimator_of_booster(booster: Any) -> BoosterClassifier | BoosterRegressor:
+def estimator_of_booster(booster: Any, columns: Sequence[str] = ()) -> BoosterClassifier | BoosterRegressor:
     """A booster in the form of an estimator, by the objective that it was trained for.
+
+    Args:
+        booster: Of LightGBM or XGBoost.
+        columns: What the columns of its rows are called, as LightGBM writes names in another way.
 
     Raises:
         BadInput: If it is neither a classifier of one target nor a regressor, as far as its objective says.
     """
-    trees = _LightGbm(booster) if type(booster).__module__.startswith("lightgbm") else _XgBoost(booster)
+    light = type(booster).__module__.startswith("lightgbm")
+    trees = _LightGbm(booster, columns) if light else _XgBoost(booster)
     if trees.objective in _BINARY:
         return BoosterClassifier(trees, 2)
     if trees.objective in _MANY:
@@ -47,13 +53,24 @@ def estimator_of_booster(booster: Any) -> BoosterClassifier | BoosterRegressor:
     )
 
 
-class _Trees:
-    """A booster asked about rows: a matrix, or a frame as it was trained on."""
+class Trees:
+    """A booster asked about rows: a matrix, or a frame as it was trained on.
+
+    Attributes:
+        package: What it is of.
+        objective: What it was trained for.
+        classes: How many it tells apart, where it is a classifier of many.
+        width: How many columns it reads.
+        names: What they are called; None where it does not know.
+        categories: Whether it knows the names in its columns, and not their codes alone.
+    """
 
     package: str
     objective: str
     classes: int
     width: int
+    names: list[str] | None = None
+    categories: bool = False
 
     def state(self) -> bytes:
         """All that predictions depend on."""
@@ -64,15 +81,20 @@ class _Trees:
         raise NotImplementedError
 
 
-class _LightGbm(_Trees):
+class _LightGbm(Trees):
     package = "LightGBM"
 
-    def __init__(self, booster: Any) -> None:
+    def __init__(self, booster: Any, columns: Sequence[str]) -> None:
         self.booster = booster
         # Such as "binary sigmoid:1"; nothing where the caller wrote the objective.
         self.objective = str(booster.dump_model(num_iteration=1).get("objective") or "").split(" ")[0]
         self.classes = int(booster.num_model_per_iteration())
         self.width = int(booster.num_feature())
+        names = [str(one) for one in booster.feature_name()]
+        if names != [f"Column_{place}" for place in range(self.width)]:
+            spelt = {one.replace(" ", "_"): one for one in columns}
+            self.names = [spelt.get(one, one) for one in names]
+        self.categories = bool(booster.pandas_categorical)
 
     def state(self) -> bytes:
         return str(self.booster.model_to_string()).encode()
@@ -81,7 +103,7 @@ class _LightGbm(_Trees):
         return np.asarray(self.booster.predict(matrix), np.float64)
 
 
-class _XgBoost(_Trees):
+class _XgBoost(Trees):
     package = "XGBoost"
 
     def __init__(self, booster: Any) -> None:
@@ -90,6 +112,9 @@ class _XgBoost(_Trees):
         self.objective = str(learner["objective"]["name"])
         self.classes = int(learner["learner_model_param"]["num_class"])
         self.width = int(booster.num_features())
+        self.names = booster.feature_names
+        known = booster.get_categories(export_to_arrow=True).to_arrow() if hasattr(booster, "get_categories") else []
+        self.categories = any(names is not None for _, names in known)
 
     def state(self) -> bytes:
         return bytes(self.booster.save_raw("ubj"))
@@ -97,8 +122,10 @@ class _XgBoost(_Trees):
     def ask(self, matrix: Any) -> NDArray[np.float64]:
         import xgboost
 
-        names, types = self.booster.feature_names, self.booster.feature_types
-        rows = xgboost.DMatrix(matrix, feature_names=names, feature_types=types, enable_categorical=True)
+        given: dict[str, Any] = {}
+        if not (self.categories and hasattr(matrix, "dtypes")):
+            given = {"feature_names": self.names, "feature_types": self.booster.feature_types}
+        rows = xgboost.DMatrix(matrix, enable_categorical=True, **given)
         best = self.booster.attr("best_iteration")
         trees = (0, 0) if best is None else (0, int(best) + 1)
         # The margins, where the objective gives no probabilities: the class alone, or the log-odds.
@@ -115,37 +142,45 @@ class _XgBoost(_Trees):
 class _Booster:
     """What both kinds of boosters share; what they hold is the text or bytes that the package would write."""
 
-    def __init__(self, trees: _Trees) -> None:
+    def __init__(self, trees: Trees) -> None:
         self.trees = trees
         self.n_features_in_ = trees.width
+        if trees.names is not None:
+            self.feature_names_in_ = np.array(trees.names, object)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"package": self.trees.package, "model": self.trees.state()}
+
+    def _asked(self, rows: Any) -> NDArray[np.float64]:
+        if self.trees.categories and hasattr(rows, "dtypes"):  # numbers are floats to boosters, whatever a frame has
+            numbers = rows.select_dtypes(exclude=["category"]).columns
+            return self.trees.ask(rows.astype(dict.fromkeys(numbers, np.float64)))
+        return self.trees.ask(np.asarray(rows, np.float64))
 
     def __repr__(self) -> str:
         return f"{self.trees.package} Booster ({self.trees.objective})"
 
 
 class BoosterClassifier(_Booster):
-    """A booster trained to tell classes apart; its classes are the numbers from 0 on.
+    """A booster trained to tell classes apart; its classes are the numbers from 0 on, where it has no names for them.
 
     Attributes:
-        classes_: ``[classes]`` int64.
+        classes_: ``[classes]``.
     """
 
-    def __init__(self, trees: _Trees, classes: int) -> None:
+    def __init__(self, trees: Trees, classes: int | NDArray[Any]) -> None:
         """Take its predictions for probabilities.
 
         Args:
             trees: The booster.
-            classes: How many classes it was trained on.
+            classes: How many classes it was trained on, or which.
         """
         super().__init__(trees)
-        self.classes_ = np.arange(classes)
+        self.classes_ = np.arange(classes) if isinstance(classes, int) else classes
 
     def predict_proba(self, matrix: Any) -> NDArray[np.float64]:
         """Probabilities ``[n, classes]`` of rows ``[n, columns]``, an array or a frame."""
-        numbers = self.trees.ask(matrix)
+        numbers = self._asked(matrix)
         numbers = np.stack([1 - numbers, numbers], axis=1) if numbers.ndim == 1 else numbers
         # The classes of one against the rest do not sum to 1.
         return np.asarray(numbers / numbers.sum(axis=1, keepdims=True), np.float64)
@@ -156,4 +191,4 @@ class BoosterRegressor(_Booster):
 
     def predict(self, matrix: Any) -> NDArray[np.float64]:
         """Values ``[n]`` of rows ``[n, columns]``, an array or a frame."""
-        return self.trees.ask(matrix)
+        return self._asked(matrix)

@@ -11,7 +11,20 @@ from attar.pipeline.section import Number, Section, Seed, TrainingSettings, each
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.network import NetworkSection
 from attar.teachers.ensemble import MEANS
+from attar.teachers.model_file import FILES, is_model_file, refused_file
 from attar.training.settings import Training
+
+
+def _file_or_function(text: str) -> str:
+    """The path of a fitted model, or a reference."""
+    if is_model_file(text):
+        return text
+    if why := refused_file(text):
+        raise ValueError(f"must be a file that is read without running it; got {text!r}. It {why}")
+    if ":" not in text:
+        raise ValueError(f"must be a file ({', '.join(FILES)}) or package.module:function; got {text!r}")
+    return check_written(text)
+
 
 GivenOutput = Literal["logits", "probabilities", "log_probabilities"]
 """What a given model of a classification may be stated to give."""
@@ -106,8 +119,13 @@ class TeacherSection(Section):
     each: Annotated[list[MemberSection], Field(min_length=1)] | None = Field(
         None, description="given models that differ in what they take or know, one table each"
     )
-    estimator: Annotated[str, AfterValidator(check_written)] | None = Field(
-        None, description="package.module:function that returns a model with predict_proba, fitted unless fit = true"
+    estimator: Annotated[str, AfterValidator(_file_or_function)] | None = Field(
+        None,
+        description="package.module:function that returns a model with predict_proba, fitted unless fit = true; or a "
+        "file with a fitted model: .skops, .txt of LightGBM, .json or .ubj of XGBoost, .cbm of CatBoost",
+    )
+    classes: Annotated[list[str], Field(min_length=2), AfterValidator(each_once)] | None = Field(
+        None, description="names of the data's classes in the order of the outputs of a model that numbers its classes"
     )
     fit: bool = Field(
         False, description="the estimator comes unfitted and is fitted here, on the training rows and nothing else"
@@ -139,6 +157,10 @@ class TeacherSection(Section):
             )
         if self.fit and self.estimator is None:
             raise ValueError('fit = true is for an estimator; leave it out, or give estimator = "module:function"')
+        if self.fit and is_model_file(str(self.estimator)):
+            raise ValueError("fit = true is for a function; a file holds a fitted model. Leave it out")
+        if self.classes is not None and not is_model_file(str(self.estimator)):
+            raise ValueError("classes are for an estimator in a file of its package; leave them out")
         if self.estimator is not None or self.library is not None:
             if self.learns or self.weights or self.members != 1:
                 raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
