@@ -68,6 +68,7 @@ KINDS = {
     "thumbnails": (lambda: of_classes(3, 4, 4), IMAGES),
     "digits": (lambda: of_classes(1, 8, 8, classes=10), IMAGES),
     "images": (lambda: of_classes(3, 32, 32), IMAGES),
+    "photos": (lambda: of_classes(3, 128, 128), IMAGES),
     "wide images": (lambda: of_classes(1, 12, 20), [one for one in IMAGES if one != "convnet_flat"]),
     "tables": (of_table, ["tabular"]),
     "sequences": (of_tokens, ["token_mean", "token_windows", "token_encoder"]),
@@ -120,6 +121,14 @@ def test_maps_are_halved_as_long_as_they_are_large() -> None:
     assert strided["strides"] == [1, 2, 2, 2]
     assert by_name["depthwise_net"].make(8, 3).arguments["widths"] == [8, 16, 16, 32, 32]
     assert by_name["depthwise_net"].make(8, 3).arguments["strides"] == [2, 2, 1, 2, 1]
+
+
+def test_large_images_are_halved_by_the_first_layer() -> None:
+    by_name = {one.name: one for one in families_for(of_classes(3, 96, 96))}
+    pooled, flat = (by_name[name].make(8, 5).arguments for name in ("convnet", "convnet_flat"))
+    assert pooled["strides"] == flat["strides"] == [2, 1, 1, 1, 1] and pooled["pools"] == [1, 2, 2, 2, 2]
+    assert by_name["convnet_strided"].make(8, 6).arguments["strides"] == [2, 1, 2, 2, 2, 2]
+    assert by_name["depthwise_net"].make(8, 4).arguments["strides"][0] == 2
 
 
 # -- the teacher's network, scaled -------------------------------------------------------------------------------------

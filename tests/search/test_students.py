@@ -22,7 +22,7 @@ from attar.pipeline.data_arguments import data_arguments
 from attar.pipeline.objective import against_labels, known_labels
 from attar.search.default_training import default_training, default_views
 from attar.search.kinds import Kind, kind_of
-from attar.search.students import SIZES, DefaultStudent, Size, default_student, image_stages
+from attar.search.students import SIZES, DefaultStudent, Size, default_student
 from attar.tasks.target import has_units
 from attar.training.fit import fit
 
@@ -125,16 +125,6 @@ def test_there_is_one_for_every_kind_of_data_which_trains(name: str) -> None:
 def test_a_perceptron_is_as_wide_as_its_size(size: Size, hidden: list[int]) -> None:
     assert default_student(size, DATA["rows"][0]()).spec.arguments["hidden"] == hidden
     assert default_student(size, table()).spec.arguments == {"hidden": hidden}  # what the columns are, the data say
-
-
-@pytest.mark.parametrize(
-    ("side", "left"), [(4, 2), (5, 2), (8, 4), (20, 5), (28, 3), (32, 4), (64, 4), (96, 3), (224, 3)]
-)
-def test_maps_are_halved_until_a_few_pixels_are_left(side: int, left: int) -> None:
-    strides, pools = image_stages(side)
-    for stride, pool in zip(strides, pools, strict=True):
-        side = ((side - 1) // stride + 1) // pool
-    assert side == left
 
 
 def test_an_image_is_averaged_for_a_class_and_flattened_for_a_number() -> None:

@@ -15,12 +15,10 @@ from attar.data.split import Dataset
 from attar.network.references import ARCHITECTURES, resolve
 from attar.network.spec import Spec
 from attar.quantization.edit import Quantize
+from attar.search.image_stages import halvings_of, pooled_stages, strided_stages
 from attar.search.input_statistics import input_statistics
 from attar.search.kinds import kind_of
 from attar.tasks.gaze import Gaze
-
-_SMALLEST_SIDE = 3
-"""Pixels of a map below which it is not halved."""
 
 _SCALINGS = 64
 """A network's widths are scaled in steps of one by so many."""
@@ -153,17 +151,17 @@ Statistics = tuple[Sequence[float], Sequence[float]] | None
 def _of_images(shape: tuple[int, ...], outputs: int, scale: Statistics) -> list[Family]:
     """Convolutional families: pooled and averaged, pooled and flattened, strided, depthwise."""
     side = min(shape[1:])
-    halvings = max(1, int(math.log2(side / _SMALLEST_SIDE)))
+    halvings = halvings_of(side)
     depths = tuple(range(max(2, halvings - 1), max(3, halvings + 1) + 1))
     known = {"classes": outputs, "channels": shape[0]}
     flat = [] if shape[1] != shape[2] else [("convnet_flat", {**known, "side": side})]
     return [
         *(
-            Family(name, partial(_convnet, arguments, scale, halvings, "pools"), 256, 2, depths)
+            Family(name, partial(_pooled, arguments, scale, side), 256, 2, depths)
             for name, arguments in [("convnet", known), *flat]
         ),
-        Family("convnet_strided", partial(_convnet, known, scale, halvings, "strides"), 256, 2, depths),
-        Family("depthwise_net", partial(_depthwise, known, scale, halvings), 256, 4, depths),
+        Family("convnet_strided", partial(_strided, known, scale, side), 256, 2, depths),
+        Family("depthwise_net", partial(_depthwise, known, scale, side), 256, 4, depths),
     ]
 
 
@@ -176,18 +174,22 @@ def _perceptron(name: str, known: Mapping[str, Any], scale: Statistics, width: i
     return _spec(name, {**known, "hidden": [width] * depth}, scale)
 
 
-def _convnet(known: Mapping[str, Any], scale: Statistics, halvings: int, by: str, width: int, depth: int) -> Spec:
-    """Channels double from layer to layer. Maps are pooled as early, and strided as late, as they can be halved."""
-    halved = min(halvings, depth)
-    twos, ones = [2] * halved, [1] * (depth - halved)
-    arguments = {**known, "widths": _doubling(width, depth), by: twos + ones if by == "pools" else ones + twos}
+def _pooled(known: Mapping[str, Any], scale: Statistics, side: int, width: int, depth: int) -> Spec:
+    """Channels double from layer to layer."""
+    strides, pools = pooled_stages(side, depth)
+    strided = {"strides": strides} if max(strides) > 1 else {}
+    return _spec("convnet", {**known, "widths": _doubling(width, depth), **strided, "pools": pools}, scale)
+
+
+def _strided(known: Mapping[str, Any], scale: Statistics, side: int, width: int, depth: int) -> Spec:
+    """Channels double from layer to layer."""
+    arguments = {**known, "widths": _doubling(width, depth), "strides": strided_stages(side, depth)}
     return _spec("convnet", arguments, scale)
 
 
-def _depthwise(known: Mapping[str, Any], scale: Statistics, halvings: int, width: int, depth: int) -> Spec:
+def _depthwise(known: Mapping[str, Any], scale: Statistics, side: int, width: int, depth: int) -> Spec:
     """A plain layer, then two depthwise ones for each further doubling of the channels."""
-    halved = min(halvings, depth)
-    strides = [1] * (depth - halved) + [2] * halved
+    strides = strided_stages(side, depth)
     widths = [width, *(size for size in _doubling(width, depth)[1:] for _ in range(2))]
     between = [step for stride in strides[1:] for step in (stride, 1)]
     return _spec("depthwise_net", {**known, "widths": widths, "strides": [strides[0], *between]}, scale)

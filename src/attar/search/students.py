@@ -12,6 +12,7 @@ from attar.data.views import Views
 from attar.network.references import ARCHITECTURES
 from attar.network.spec import Spec
 from attar.search.default_training import default_training, default_views
+from attar.search.image_stages import pooled_stages
 from attar.search.input_statistics import input_statistics
 from attar.search.kinds import Kind, kind_of
 from attar.tasks.gaze import Gaze
@@ -77,29 +78,6 @@ def default_student(
     )
 
 
-def image_stages(side: int) -> tuple[list[int], list[int]]:
-    """How often the maps of an image are halved, and where: strides and pools of one convolution after the other.
-
-    The last map has 3 to 5 pixels on its shorter side, and 2 of images of 4 and 5. Large images are halved by the first
-    convolution itself, which would cost most.
-
-    Args:
-        side: Pixels of the shorter side, at least 4.
-
-    Example:
-        >>> image_stages(28), image_stages(96)
-        (([1, 1, 1, 1], [2, 2, 2, 1]), ([2, 1, 1, 1, 1, 1], [1, 2, 2, 2, 2, 1]))
-    """
-    halvings = max(1, min(int(math.log2(side / 3)), _MOST_HALVINGS))
-    strides, pools = [1] * (halvings + 1), [2] * halvings + [1]
-    if side >= _LARGE_SIDE:  # the stride takes the place of the pool
-        strides[0], pools[0] = 2, 1
-    return strides, pools
-
-
-_MOST_HALVINGS, _LARGE_SIDE = 7, 64
-
-
 def _table(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
     return "tabular", {"hidden": list(_HIDDEN[size])}
 
@@ -111,7 +89,7 @@ def _vectors(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
 
 def _images(size: int, dataset: Dataset) -> tuple[str, dict[str, Any]]:
     channels, height, width = dataset.train.inputs.shape[1:]
-    strides, pools = image_stages(min(height, width))
+    strides, pools = pooled_stages(min(height, width))
     widths = [_FIRST_WIDTH[size] * 2 ** min(stage, 3) for stage in range(len(strides))]
     arguments = {"classes": dataset.task.shape[0], "channels": channels, "widths": widths}
     arguments |= {"strides": strides} if max(strides) > 1 else {}
