@@ -108,6 +108,10 @@ def test_what_is_no_x_and_y():
         from_arrays(X)
     with pytest.raises(BadInput, match=r"^arrays of mine must be a dict of arrays"):
         from_arrays("mine", X)
+    with pytest.raises(
+        BadInput, match=r"^from_arrays takes inputs and labels, or a name .* got 3 .* Call .*'y': y}\)\.$"
+    ):
+        from_arrays("mine", X, Y)
     with pytest.raises(BadInput, match=r"^x of arrays must be \[n, \.\.\.\] .*; got \(40, 0\)"):
         from_arrays(X[:, :0], Y)
 

@@ -13,7 +13,7 @@ from attar.data.division import divided, numbered, rows_by_role
 from attar.data.split import Dataset
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
-from attar.errors import Words, must
+from attar.errors import BadInput, Words, must
 from attar.network.defaults import with_library_defaults
 from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
@@ -25,7 +25,7 @@ _KEYS = {"train": "train", "validation": "val", "test": "test"}
 def from_arrays(
     name: object,
     arrays: object = None,
-    *,
+    *surplus: object,
     source: str = "arrays in memory",
     validation: float | int = 0.1,
     test: float | int = 0.2,
@@ -53,6 +53,7 @@ def from_arrays(
             numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
             padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
             are (as many as the largest number in the data says, if both are left out).
+        surplus: None: two arguments at most have no name.
         source: Where the data came from, in words.
         validation: As in `load`.
         test: As in `load`.
@@ -60,7 +61,7 @@ def from_arrays(
         more: Further entries of ``arrays``.
 
     Raises:
-        BadInput: If an array is missing, not known or breaks a rule of `Split` or `Dataset`.
+        BadInput: If an array is missing, not known or breaks a rule of `Split` or `Dataset`, or arguments are too many.
 
     Example:
         >>> x, y = np.zeros((40, 3), dtype="float32"), np.arange(40) % 2
@@ -69,6 +70,11 @@ def from_arrays(
         >>> from_arrays(x, y)
         Dataset(arrays: train 29, validation 3, test 8; inputs 3; 2 classes; from arrays in memory)
     """
+    if surplus:
+        raise BadInput(
+            f"from_arrays takes inputs and labels, or a name and a dict of arrays, and got {2 + len(surplus)} "
+            "arguments without a name. Call from_arrays(x, y), or from_arrays(name, {'x': x, 'y': y})."
+        )
     name, given_arrays = _called(name, arrays, more)
     tokens, given_arrays = _sequences(name, given_arrays)
     pairs = {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
