@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -150,13 +151,21 @@ def test_channels_that_save_no_time_stay(tools: Tools, model: Model, monkeypatch
 
 
 def test_what_cannot_be_reached_is_refused_before_anything_is_trained(tools: Tools, model: Model) -> None:
-    with pytest.raises(
-        BadInput,
-        match=r"macs = '0\.001x', and with no more than one unit left in each of its 2 groups .* Give at least 0\.0\dx",
-    ):
+    beyond = r"macs = '0\.001x', and with no more than one unit .* of its 2 groups .* Ask for macs = '(.*)x', which"
+    with pytest.raises(BadInput, match=beyond) as raised:
         step(to={"macs": "0.001x"}).run(model, tools)
-    with pytest.raises(BadInput, match=r"parameters = '20', and .* takes \d+ parameters of 604 parameters"):
+    # What it says to ask for is reached, and hardly less is not.
+    found = re.search(beyond, str(raised.value))
+    assert found is not None
+    step(to={"macs": f"{found[1]}x"}).check(CONVNET, tools.dataset)
+    with pytest.raises(BadInput, match="Ask for"):
+        step(to={"macs": f"{0.95 * float(found[1])}x"}).check(CONVNET, tools.dataset)
+    with pytest.raises(
+        BadInput, match=r"parameters = '20', and .* takes (\d+) parameters of 604 .* = '\1', which is as"
+    ):
         step(to={"parameters": 20}).check(CONVNET, tools.dataset)
+    with pytest.raises(BadInput, match=r"Ask for macs = '.*', or protect less"):
+        step(to={"macs": "0.001x"}, protect=["3"]).check(CONVNET, tools.dataset)
 
 
 def test_a_target_is_less_than_what_there_is(tools: Tools, model: Model) -> None:

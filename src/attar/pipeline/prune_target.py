@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, get_args
 
@@ -13,6 +15,13 @@ from attar.pipeline.section import Section
 
 _ROUNDS = 8
 """Trainings at most, by default."""
+
+
+def _rounded_up(value: float, digits: int) -> float:
+    """A number above 0 to some significant digits, never less than it is."""
+    decimals = digits - 1 - math.floor(math.log10(value))
+    nearest = round(value, decimals)
+    return nearest if nearest >= value else round(nearest + 10.0**-decimals, decimals)
 
 
 def _limit(what: Any) -> Any:
@@ -74,6 +83,23 @@ class PruneTarget(Section):
         """To how much; of a target that is no loss of quality."""
         found: Limit = getattr(self, self.what)
         return found
+
+    def nearest(self, full: float, least: float) -> str:
+        """The target to ask for where nothing below an amount can be reached, as a recipe has it.
+
+        Args:
+            full: What the network takes before the step.
+            least: The amount, less than that.
+
+        Example:
+            >>> PruneTarget(macs="0.001x").nearest(1000.0, 5.41), PruneTarget(parameters=20).nearest(604.0, 68.0)
+            ("macs = '0.0055x'", "parameters = '68'")
+        """
+        limit = self.limit
+        of = full if limit.relative else 1.0
+        rounded = (_rounded_up(least / of, digits) for digits in range(2, 17))
+        amount = next((one for one in rounded if one * of < full), least / of)
+        return f"{self.what} = {str(replace(limit, amount=amount))!r}"
 
     @property
     def most_rounds(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -253,8 +252,8 @@ class Prune(TrainingStep):
             raise BadInput(
                 f"to of the step prune must be what can be reached; got {what} = {str(self.to.limit)!r}, and with no "
                 f"more than one unit left in each of its {len(groups.groups)} groups the network still takes "
-                f"{shown_cost(what, least)} of {shown_cost(what, full)}. Give at least "
-                f"{math.ceil(100 * least / full) / 100:g}x, or protect less."
+                f"{shown_cost(what, least)} of {shown_cost(what, full)}. Ask for {self.to.nearest(full, least)}"
+                f"{', or protect less' if self.protect else ', which is as near as it comes'}."
             )
         return target
 
