@@ -320,6 +320,17 @@ def test_the_plan_counts_all_trainings_and_names_packed_files(stepped: Callable[
     assert line.endswith("); then distill"), "how it is trained is no part of what is done"
 
 
+def test_the_plan_says_what_steps_do_by_default_too(stepped: Callable[..., Document]) -> None:
+    clipped = {"use": "quantize", "activations": {"use": "affine"}, "skip": ["first"]}
+    gradient = {"use": "quantize", "weights": {"use": "uniform", "bits": 4}, "allocation": "gradient"}
+    pruned = {"use": "prune", "to": {"macs": "0.5x"}, "every": 7}
+    _, fewer, four, two = plan(from_document(stepped(DISTIL, pruned, gradient, clipped))).steps
+    assert two.endswith('skip = ["first"]; by default tensors = "weights", calibration = 512, allocation = "equal")')
+    assert four.endswith('allocation = "gradient"; by default tensors = "weights", allocation_batches = 5)')
+    assert fewer.startswith('prune (to.macs = "0.5x", every = 7; by default importance = "group_fisher", select = ')
+    assert "every" not in fewer.partition("by default")[2] and "sensitivity" not in fewer
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 

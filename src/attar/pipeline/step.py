@@ -79,6 +79,11 @@ class Step(Section):
         return self
 
     @property
+    def without_effect(self) -> frozenset[str]:
+        """Fields that change nothing as the others are set."""
+        return frozenset()
+
+    @property
     def measures(self) -> bool:
         """Whether it times anything, for which nobody else of the run may compute."""
         return False

@@ -44,6 +44,9 @@ _SHOWN = 40
 _OMITTED = {"use", "training", "objective"}
 """What a line of steps leaves out: it says what is done, and other lines say how long that takes."""
 
+_PLAIN = {"train": "all", "teacher": "teacher"}
+"""What distillation is where nothing is said of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -255,14 +258,21 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
 
 
 def _steps(steps: Sequence[Step]) -> list[str]:
-    """What is done to the student, with what the recipe says of it; nothing where it is distilled and no more."""
-    if [step.use for step in steps] == ["distill"]:
-        return []
-    given = [step.model_dump(mode="json", exclude_unset=True, exclude=_OMITTED) for step in steps]
-    return [
-        f"{step.use} ({settings})" if (settings := ", ".join(_settings(values))) else step.use
-        for step, values in zip(steps, given, strict=True)
-    ]
+    """What is done to the student, with what the recipe says of it and what it leaves to defaults.
+
+    Nothing where it is distilled and no more.
+    """
+    return [] if [step.use for step in steps] == ["distill"] else [_step(step) for step in steps]
+
+
+def _step(step: Step) -> str:
+    given = step.model_dump(mode="json", exclude_unset=True, exclude=_OMITTED)
+    others = step.model_dump(mode="json", exclude={*given, *_OMITTED, *step.without_effect}, exclude_none=True)
+    # An empty list and a switch that is off say of something that it is not done.
+    told = {key: value for key, value in others.items() if value not in ([], False) and _PLAIN.get(key) != value}
+    defaults = f"by default {', '.join(_settings(told))}" if told else ""
+    settings = "; ".join(filter(None, (", ".join(_settings(given)), defaults)))
+    return f"{step.use} ({settings})" if settings else step.use
 
 
 def _settings(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

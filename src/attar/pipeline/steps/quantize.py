@@ -108,6 +108,12 @@ class Quantize(Step):
         """Whether the range of an activation has to be measured on examples."""
         return any(isinstance(form, Ranged) and form.needs_calibration for form in self.formats("activations"))
 
+    @property
+    def without_effect(self) -> frozenset[str]:
+        """What is for ranges that are measured, or for gradients, where there are none."""
+        unmeasured = () if self.calibrates else ("calibration",)
+        return frozenset({*unmeasured, *(() if self.allocation == "gradient" else ("allocation_batches",))})
+
     def completed(self, objective: Any, training: Any) -> Quantize:
         """With the size of batches as the student is trained."""
         if self.allocation != "gradient" or self.allocation_batch_size is not None:
