@@ -104,7 +104,7 @@ def _set(*path: str, to: Any) -> Callable[[Document], None]:
         (_set("teacher", "onnx", to=["a.onnx"]), "give one of network .* got network and onnx"),
         (_set("teacher", "network", to=None), "give one of network .* got none"),
         (_set("teacher", to={"library": {}, "estimator": "a:b"}), "got estimator and library"),
-        (_set("teacher", to={"library": {}, "members": 3}), "has no learns, weights or members"),
+        (_set("teacher", to={"library": {}, "members": 3}), "there are no learns, weights or members"),
         (_set("teacher", to={"library": {"sorted_init": -1}}), "sorted_init"),
         (_set("teacher", to={"library": {"metric": "f1"}}), "'rmse', 'log_loss', 'brier', 'accuracy' or 'auc'"),
         (_set("transfer", to={"synthesis": {"rows": 0}}), "rows must be at least 1; got 0"),

@@ -77,7 +77,10 @@ def test_a_file_of_skops_with_a_class_of_the_users(folder: Path) -> None:
         ({"estimator": "model.pkl"}, r"must be a file that is read without running it; .*save the model with skops"),
         ({"estimator": "model"}, r"must be a file \(.skops, .txt, .json, .ubj, .cbm\) or package.module:function"),
         ({"estimator": "model.txt", "fit": True}, "a file holds a fitted model"),
-        ({"estimator": "mine:make", "classes": ["a", "b"]}, "classes are for an estimator in a file"),
+        (
+            {"estimator": "mine:make", "classes": ["a", "b"]},
+            "classes are for transformers, and for an estimator in a file",
+        ),
     ],
 )
 def test_what_cannot_be(table: dict[str, object], message: str) -> None:

@@ -279,7 +279,7 @@ def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, 
 
     tiny["data"]["use"] = str(tmp_path / "squares.npz")
     tiny["student"]["network"]["arguments"]["inputs"] = 64
-    first = {"network": network(16, 3), "weights": str(tmp_path / "whole.safetensors"), "size": [4, 4]}
+    first = {"network": network(16, 3), "weights": str(tmp_path / "whole.safetensors"), "inputs": {"size": [4, 4]}}
     second = {
         "network": network(64, 2),
         "weights": str(tmp_path / "pair.safetensors"),
@@ -300,9 +300,9 @@ def test_models_that_differ_in_size_and_classes_are_one_teacher(tiny: Document, 
     tiny["teacher"] = {"each": [second]}
     with pytest.raises(BadInput, match="ant"):
         run_of(tiny, tmp_path / "pair")
-    del first["size"]
+    del first["inputs"]
     tiny["teacher"] = {"each": [first]}
-    with pytest.raises(BadInput, match=r"teacher\.each\.0 .*Set size"):
+    with pytest.raises(BadInput, match=r"teacher\.each\.0 .*Set inputs.size"):
         run_of(tiny, tmp_path / "size")
     tiny["teacher"] = {"each": [{"network": network(64, 3)}]}
     with pytest.raises(BadInput, match="give network with weights, or onnx"):

@@ -25,6 +25,7 @@ from attar.data.mnist import load_mnist
 from attar.data.simulated_gaze import generated, photographs
 from attar.data.split import Dataset as Dataset
 from attar.data.split import Split as Split
+from attar.data.split import renamed as renamed
 from attar.data.stratify import stratified
 from attar.data.truth import known_task, refused_classes
 from attar.errors import BadInput, NothingMatched, must, near

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
+from attar.tasks.classification import Classification
 from attar.tasks.task import Task, classes_of
 
 PIXELS = 255.0
@@ -220,3 +222,14 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the three splits."""
         return hashlib.sha256("".join(split.fingerprint() for split in self.splits().values()).encode()).hexdigest()
+
+
+def renamed(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The same classification, its classes called by other names, in order.
+
+    Raises:
+        BadInput: If two are called alike.
+    """
+    task = Classification(tuple(names))
+    train, validation, test = (replace(split, task=task) for split in dataset.splits().values())
+    return replace(dataset, train=train, validation=validation, test=test)

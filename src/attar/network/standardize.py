@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ class Standardize(nn.Module):
             got = f"{len(self.mean)} means and {len(self.std)} deviations"
             raise must("std", "Standardize", "as long as mean", got, "Give one number, or one per channel, for each")
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Any:
         """What the network says of the standardized ``[batch, channels, ...]`` inputs.
 
         Raises:
@@ -72,8 +73,7 @@ class Standardize(nn.Module):
                 "Use the statistics of the data the network was trained on",
             )
         behind = [1] * (inputs.dim() - 2)
-        out: Tensor = self.network((inputs - self.mean.reshape(-1, *behind)) / self.std.reshape(-1, *behind))
-        return out
+        return self.network((inputs - self.mean.reshape(-1, *behind)) / self.std.reshape(-1, *behind))
 
 
 def _per_channel(name: str, value: Tensor | Sequence[float] | float | int) -> Tensor:

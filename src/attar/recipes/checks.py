@@ -22,6 +22,7 @@ from attar.recipes.transfer_examples import without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import stated_output
+from attar.teachers.pretrained import CONFIG
 from attar.teachers.teacher import NetworkTeacher
 from attar.training import device as devices
 from attar.training.train_module import feature_taps, reads_layers
@@ -54,6 +55,7 @@ def check_paths(recipe: Recipe) -> None:
     }
     named |= {"teacher.onnx": [*teacher.onnx], "teacher.weights": [*teacher.weights]}
     named |= {"teacher.estimator": [teacher.estimator]}
+    named |= {"teacher.transformers": [f"{teacher.transformers}/{CONFIG}" if teacher.transformers else None]}
     named |= {"transfer.unlabeled": [recipe.transfer.unlabeled or ""]}
     for key, values in named.items():
         for text in values:
@@ -115,7 +117,7 @@ def check_budget(recipe: Recipe) -> None:
         BadInput: Naming the limit, and what to write in its place.
     """
     teacher, runtimes = recipe.teacher, recipe.artifacts.runtimes
-    network = teacher.network is not None and teacher.specialists is None
+    network = (teacher.network or teacher.transformers) is not None and teacher.specialists is None
     elsewhere = bool(teacher.onnx) and OnnxTeacher.runtime not in runtimes
     for limit in recipe.budget.limits:
         why = None
@@ -126,8 +128,9 @@ def check_budget(recipe: Recipe) -> None:
             why = "the memory of a process is not measured on this system. Leave it out"
         elif not limit.relative or limit.what == "quality_loss":
             continue
-        elif limit.what == "bytes" and teacher.estimator is not None:
-            why = "nothing is known of the size of an estimator. Write it in bytes, such as '50 kB'"
+        elif limit.what == "bytes" and (teacher.estimator or teacher.use) is not None:
+            what = "an estimator" if teacher.use is None else "what a function returns"
+            why = f"nothing is known of the size of {what}. Write it in bytes, such as '50 kB'"
         elif limit.what == "macs" and not network:
             why = "the multiply-adds of a teacher are known only where it is a torch network. Write them, such as '3 M'"
         elif limit.what == "memory" and not (network and set(runtimes) - {EAGER}):

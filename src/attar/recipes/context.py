@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attar.data.datasets import Dataset
+from attar.data.datasets import Dataset, renamed
 from attar.data.datasets import load as load_data
 from attar.data.transfer_set import TransferSet
 from attar.data.views import Views
@@ -24,8 +24,10 @@ from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
+from attar.tasks.classification import Classification
 from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
+from attar.teachers.pretrained import names_in, only_numbers
 from attar.training.progress import Progress
 from attar.training.threads import threads_for, using_threads
 
@@ -99,10 +101,10 @@ def allowed(reference: str) -> list[str]:
 
 
 def data_of(recipe: Recipe, progress: Progress) -> Dataset:
-    """The recipe's data set."""
+    """The recipe's data set; classes that only have numbers are called as a teacher of transformers calls them."""
     check_paths(recipe)
     section = recipe.data
-    return load_data(
+    dataset = load_data(
         section.use,
         validation=section.validation,
         test=section.test,
@@ -120,6 +122,10 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         size=section.size,
         progress=progress,
     )
+    folder = recipe.teacher.transformers
+    names = None if folder is None else recipe.teacher.classes or names_in(folder)
+    known = isinstance(dataset.task, Classification) and only_numbers(dataset.task.names)
+    return dataset if names is None or not known or len(names) != dataset.task.shape[0] else renamed(dataset, names)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from attar.recipes.files import named_after, usable
 from attar.recipes.read import apply, from_document, packages_of, recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.teachers.model_file import is_model_file, refused_file
+from attar.teachers.pretrained import is_saved_model
 
 Models = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One teacher, or several as an ensemble."""
@@ -30,8 +31,9 @@ def recipe_from_data(
 
     Args:
         data: What ``data.use`` takes: a file, a folder, a function, or the name of a data set.
-        teacher: ONNX files, several as an ensemble; a file with a fitted model (`read_model`); or
-            ``package.module:function`` that returns one. Functions may be in modules of the working folder.
+        teacher: ONNX files, several as an ensemble; a file with a fitted model (`read_model`); the folder of a model of
+            transformers; or ``package.module:function`` that returns a fitted model. Functions may be in modules of the
+            working folder.
         changes: ``dotted.key=value`` each, as `attar.recipes.read.read` takes them.
         allow: Packages whose functions it may name besides.
 
@@ -126,6 +128,8 @@ def teacher_table(given: object) -> dict[str, Any]:
         raise must("teacher", "attar compress", "one model or more", names, "Name an ONNX file")
     if len(names) == 1 and (names_function(names[0]) or is_model_file(names[0])):
         return {"estimator": names[0]}
+    if len(names) == 1 and is_saved_model(names[0]):
+        return {"transformers": names[0]}
     for name in names:
         ending = Path(name).suffix.lower()
         if ending == ".onnx":

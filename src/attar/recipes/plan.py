@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from attar.budget import PREFERRED
 from attar.data.datasets import Dataset
@@ -30,7 +31,7 @@ from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
-from attar.recipes.teachers import teacher_of
+from attar.recipes.teachers import inputs_of, teacher_of
 from attar.recipes.trusted import trusted
 from attar.recipes.winner import judged_by
 from attar.tasks.labels import ABSENT
@@ -78,6 +79,7 @@ class Plan:
         search: What is looked for, how, and what that takes; empty where the recipe names its student. What is said of
             the student is then about one from the middle of what is looked for.
         steps: What is done to the student, in words; empty where it is distilled and no more.
+        teacher_inputs: What images are changed to before the teacher sees them, in words; empty where it is nothing.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Plan:
     default_student: str = ""
     search: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
+    teacher_inputs: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same as a plain document."""
@@ -128,6 +131,7 @@ class Plan:
                 *(f"          {name!r}: {what}" for name, what in list(self.columns.items())[:_SHOWN]),
                 *([f"          and {len(self.columns) - _SHOWN} more columns"] if len(self.columns) > _SHOWN else []),
                 f"teacher   {models}; {macs}{trained}",
+                *([f"          sees images {self.teacher_inputs}"] if self.teacher_inputs else []),
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 *_under("search", self.search),
                 *_under("student", ["one such student" if self.search else self.default_student]),
@@ -217,6 +221,10 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         if not recipe.teacher.weights and not recipe.teacher.learns:
             training = recipe.teacher.training
             steps = recipe.teacher.count * training.epochs * math.ceil(len(dataset.train) / training.batch_size)
+    module = getattr(given, "module", None)
+    if recipe.teacher.network is None and isinstance(module, nn.Module):
+        one = cost(module, example)
+        teacher, teacher_parameters = one.macs, one.parameters
     wanted = stored(recipe, dataset)
     deployed = candidates(recipe.artifacts.runtimes, recipe.artifacts.int8, network)
     student_steps = [
@@ -251,6 +259,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         default_student="" if default is None else str(default),
         search=lines,
         steps=_steps(recipe.student.all_steps),
+        teacher_inputs=inputs_of(given),
         specialist_steps=0
         if recipe.teacher.specialists is None
         else _specialist_steps(recipe.teacher.specialists, dataset),

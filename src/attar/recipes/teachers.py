@@ -25,20 +25,22 @@ from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
 from attar.recipes.networks import check_network, fitted_to, fresh, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.teacher import MemberSection
+from attar.recipes.schema.teacher import InputsSection, MemberSection
 from attar.search.evaluate import begin_with_
 from attar.tasks.task import OfClasses
-from attar.teachers.as_teacher import estimator_teacher
+from attar.teachers.as_teacher import as_teacher, estimator_teacher
 from attar.teachers.boosters import BoosterClassifier
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
+from attar.teachers.image_inputs import ChangeImages, ImageInputs, change_to, wanted_by, wanted_in
 from attar.teachers.labels import LabelsTeacher
 from attar.teachers.model_file import read_model
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, stated_output
-from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.pretrained import read_pretrained
+from attar.teachers.resized import Resize, ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
@@ -60,7 +62,11 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
         return fitted, []
     for path in section.onnx:
-        members.append(_onnx_of(path, context, context.dataset.task.shape[0], section.output, section.output_name))
+        classes = context.dataset.task.shape[0]
+        file = _onnx_of(path, context, classes, section.output, section.output_name)
+        members.append(_behind(section.inputs, file))
+    if section.transformers is not None or section.use is not None:
+        members.append(_module_of(context))
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
@@ -127,8 +133,8 @@ def _onnx_of(
 def _given(context: Context, section: MemberSection) -> Teacher:
     """One given model of a teacher whose models differ."""
     example, names = context.example, context.dataset.task.names
-    if section.size is not None:
-        example = resizing((section.size[0], section.size[1]))(example)
+    if section.inputs is not None:
+        example = ChangeImages(section.inputs.wanted)(example)
     task = context.dataset.task
     classes = None if section.classes is None else len(section.classes)
     if task.target == "values":
@@ -148,10 +154,71 @@ def _given(context: Context, section: MemberSection) -> Teacher:
                 output=stated_output(task.target, section.output),
             )
         except BadInput as error:
-            raise type(error)(f"{error} Set size where it takes images of another, or change its arguments.") from error
-    if section.size is not None:
-        teacher = ResizedTeacher(teacher, (section.size[0], section.size[1]))
+            raise type(error)(
+                f"{error} Set inputs.size where it takes images of another, or change its arguments."
+            ) from error
+    teacher = _behind(section.inputs, teacher)
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
+
+
+def _behind(section: InputsSection | None, teacher: Teacher) -> Teacher:
+    """A teacher behind what changes images to what it wants."""
+    return teacher if section is None else ResizedTeacher(teacher, change_to(section.wanted))
+
+
+def _module_of(context: Context) -> Teacher:
+    """The teacher in a folder of transformers, or that the recipe's function returns.
+
+    Raises:
+        BadInput: If there is none, or it is no teacher of these data.
+    """
+    section, dataset = context.recipe.teacher, context.dataset
+    key = "transformers" if section.transformers is not None else "use"
+    given: Any = call(section.use) if section.use is not None else read_pretrained(str(section.transformers))
+    if section.classes is not None:
+        count = given.config.num_labels
+        if len(section.classes) != count:
+            rule = f"one name for each of the {count} classes of the model"
+            raise must("teacher.classes", "the recipe", rule, section.classes, "Name them in the order of its outputs")
+        given.config.id2label = dict(enumerate(section.classes))
+    wanted = ImageInputs() if section.inputs is None else section.inputs.wanted
+    if section.transformers is not None and (described := wanted_by(given)):
+        wanted = wanted.over(wanted_in(Path(section.transformers))).over(described)
+    try:
+        return as_teacher(
+            given,
+            classes=dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0],
+            example=context.example,
+            columns=dataset.columns,
+            mean=wanted.mean,
+            std=wanted.std,
+            device=context.device,
+            size=wanted.size,
+            channels=wanted.channels,
+            output=stated_output(dataset.task.target, section.output),
+        )
+    except BadInput as error:
+        raise type(error)(f"teacher.{key} of the recipe: {error}") from error
+
+
+def inputs_of(teacher: Teacher | None) -> str:
+    """What images are changed to before a teacher sees them, in words; empty where it is nothing."""
+    if isinstance(teacher, Ensemble):
+        return "; ".join(dict.fromkeys(text for one in teacher.members if (text := inputs_of(one))))
+    if not isinstance(teacher, ResizedTeacher | SampledTeacher | SubsetTeacher):
+        return ""
+    inner = teacher.teacher
+    network = inner.network if isinstance(inner, NetworkTeacher) else None
+    mean = std = None
+    if isinstance(network, Standardize):
+        mean, std = (tuple(one.flatten().tolist()) for one in (network.mean, network.std))
+    described = ImageInputs(mean=mean, std=std)
+    match teacher:
+        case ResizedTeacher(change=Resize(size=size)):
+            return str(ImageInputs(size=size).over(described))
+        case ResizedTeacher(change=ChangeImages(wanted=wanted)):
+            return str(wanted.over(described))
+    return inputs_of(inner)
 
 
 def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:

@@ -15,11 +15,13 @@ from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
+from attar.teachers.image_inputs import ImageInputs, change_to, wanted_by, wanted_in
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.model_file import FILES, is_model_file, read_model, refused_file
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, check_output
-from attar.teachers.resized import ResizedTeacher, resizing
+from attar.teachers.pretrained import in_order, is_saved_model, read_pretrained
+from attar.teachers.resized import ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.stated import StatedTeacher
 from attar.teachers.subset import SubsetTeacher
@@ -37,6 +39,7 @@ def as_teacher(
     std: Tensor | Sequence[float] | float | int | None = None,
     device: str | torch.device = "cpu",
     size: int | tuple[int, int] | Callable[[Tensor], Tensor] | None = None,
+    channels: int | None = None,
     knows: Sequence[str] | None = None,
     output: Output | None = None,
     output_name: str | None = None,
@@ -45,20 +48,23 @@ def as_teacher(
     """A teacher from a network, an ONNX file, an estimator, a list of teachers, or something that is one already.
 
     Args:
-        given: A `torch.nn.Module`, the path of an ``.onnx`` file, a fitted estimator as scikit-learn has them
-            (`EstimatorTeacher`, `LabelsTeacher` for one of several labels, or `RegressorTeacher` for a regressor), a
-            ``Booster`` of LightGBM or XGBoost, the path of a file of skops, LightGBM, XGBoost or CatBoost, a list or
-            tuple of any of these (averaged with `Ensemble`), or anything with ``classes``, ``predict`` and
-            ``fingerprint``, which comes back as it is unless ``output`` is stated.
+        given: A `torch.nn.Module`, the path of an ``.onnx`` file or of the folder of a model of transformers
+            (`read_pretrained`), a fitted estimator as scikit-learn has them (`EstimatorTeacher`, `LabelsTeacher` for
+            one of several labels, or `RegressorTeacher` for a regressor), a ``Booster`` of LightGBM or XGBoost, the
+            path of a file of skops, LightGBM, XGBoost or CatBoost, a list or tuple of any of these (averaged with
+            `Ensemble`), or anything with ``classes``, ``predict`` and ``fingerprint``, which comes back as it is unless
+            ``output`` is stated.
         classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
             data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
         columns: What the columns of the inputs of an estimator are; None where they are plain numbers.
-        mean: Per-channel mean for networks that want standardized inputs; goes with ``std``.
+        mean: Per-channel mean for networks and ONNX files that want standardized inputs; goes with ``std``.
         std: Per-channel deviation.
         device: Where networks compute.
         size: Height and width that it wants of images, or a function that changes the inputs (`ResizedTeacher`); None
-            where it takes them as they are.
+            where it takes them as they are. A network that says itself what it wants, as those of timm and
+            transformers do (`wanted_by`), gets that where nothing else is said here.
+        channels: 3 for a teacher that wants colors where images may be grey, 1 for the other way.
         knows: Names of the classes that it knows, in the order of its logits, where these are not all of ``classes``,
             which must be the names of all then (`SubsetTeacher`).
         output: What a network, an ONNX file or an object of your own gives: ``"logits"``, ``"probabilities"`` (of a
@@ -88,18 +94,74 @@ def as_teacher(
             std=std,
             device=device,
             size=size,
+            channels=channels,
             output=output,
             output_name=output_name,
             samples=samples,
         )
         return SubsetTeacher(member, knows=knows, names=[str(name) for name in classes])
-    if size is not None:
+    if isinstance(given, list | tuple) and size is None and channels is None:
+        members = [
+            as_teacher(
+                one,
+                classes=classes,
+                example=example,
+                columns=columns,
+                mean=mean,
+                std=std,
+                device=device,
+                output=output,
+                output_name=output_name,
+            )
+            for one in given
+        ]
+        return Ensemble(members) if samples is None else SampledTeacher(Ensemble(members), samples)
+    given, described = _loaded(given)
+    change, mean, std = _change_of(given, described, size, channels, mean, std)
+    if change is not None:
         # An example of the data's size is none of the teacher's.
-        example = None if example is None else resizing(size)(example.clone())
+        example = None if example is None else change(example.clone())
     teacher = _network_or_estimator(given, classes, example, columns, mean, std, device, output, output_name)
-    if size is not None:
-        teacher = ResizedTeacher(teacher, size)
+    if change is not None:
+        teacher = ResizedTeacher(teacher, change)
     return teacher if samples is None else SampledTeacher(teacher, samples)
+
+
+def _loaded(given: object) -> tuple[object, ImageInputs]:
+    """The model in a folder of transformers, or what was given, and what it says of itself that it wants of images."""
+    if isinstance(given, str | Path) and is_saved_model(str(given)):
+        model = read_pretrained(given)
+        described = wanted_by(model)
+        return model, wanted_in(Path(given)).over(described) if described else described
+    return given, wanted_by(given) if isinstance(given, nn.Module) else ImageInputs()
+
+
+Statistic = Tensor | Sequence[float] | float | int | None
+
+
+def _change_of(
+    given: object,
+    described: ImageInputs,
+    size: int | tuple[int, int] | Callable[[Tensor], Tensor] | None,
+    channels: int | None,
+    mean: Statistic,
+    std: Statistic,
+) -> tuple[Callable[[Tensor], Tensor] | None, Statistic, Statistic]:
+    """What changes the inputs of a teacher, and the statistics that a network then has before it."""
+    if callable(size):
+        return size, mean, std
+    pair = (size, size) if isinstance(size, int) else size
+    wanted = ImageInputs(size=pair, channels=channels)
+    if isinstance(given, nn.Module):
+        if mean is None and std is None:
+            mean, std = described.mean, described.std
+        wanted = wanted.over(ImageInputs(size=described.size, channels=described.channels))
+    elif isinstance(given, str | Path) and mean is not None and std is not None:
+        statistics = (tuple(torch.as_tensor(one).reshape(-1).tolist()) for one in (mean, std))
+        wanted = ImageInputs(size=pair, channels=channels, **dict(zip(("mean", "std"), statistics, strict=True)))
+    if not wanted:
+        return None, mean, std
+    return change_to(wanted), mean, std
 
 
 def _network_or_estimator(
@@ -116,6 +178,8 @@ def _network_or_estimator(
     """The teacher itself."""
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if isinstance(given, nn.Module):
+        if classes is not None and not isinstance(classes, int):
+            given = in_order(given, classes)
         return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device, output=output)
     if isinstance(given, str | Path) and Path(given).suffix.lower() == ".onnx":
         names = None if isinstance(classes, int) else classes

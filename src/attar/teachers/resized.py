@@ -62,7 +62,8 @@ class ResizedTeacher:
 
     Attributes:
         teacher: The teacher itself, which sees the changed inputs.
-        change: What changes them: a `Resize`, or a function of the user's.
+        change: What changes them: a `Resize`, another module with a ``key`` of all that it depends on, or a function of
+            the user's.
         classes: How many classes it tells apart.
 
     Example:
@@ -119,10 +120,12 @@ class ResizedTeacher:
         """SHA-256 over the teacher and the change: the size, or all that the function holds."""
         if isinstance(self.change, Resize):
             change = json.dumps(["bilinear", self.change.size])
+        elif callable(key := getattr(self.change, "key", None)):
+            change = str(key())
         else:
             change = digest(self.change)
         return hashlib.sha256(json.dumps(["resized", change, self.teacher.fingerprint()]).encode()).hexdigest()
 
     def __repr__(self) -> str:
-        to = f"{self.change.size[0]} x {self.change.size[1]}" if isinstance(self.change, Resize) else "a function"
+        to = f"{self.change.size[0]} x {self.change.size[1]}" if isinstance(self.change, Resize) else "changed inputs"
         return f"ResizedTeacher({self.teacher!r}, {to})"

@@ -25,6 +25,7 @@ from attar.tasks.target import Target
 from attar.tasks.task import Task
 from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import AsLogits, Output, rows_of
+from attar.teachers.pretrained import config_key
 
 
 @runtime_checkable
@@ -239,7 +240,8 @@ class NetworkTeacher:
         """
         layers = [f"{name}:{type(layer).__qualname__}" for name, layer in self.network.named_modules()]
         outputs = [self.output_reader.mark] if self.output_reader.mark else []
-        return hashlib.sha256("|".join(["network", digest(self.network), *layers, *outputs]).encode()).hexdigest()
+        content = [*layers, *outputs, *config_key(self.network)]
+        return hashlib.sha256("|".join(["network", digest(self.network), *content]).encode()).hexdigest()
 
     def _numbers(self, inputs: Tensor, classes: int | None) -> Float32[Tensor, "batch width *size"]:
         """What the network gives, one row for each of the inputs."""

@@ -11,6 +11,7 @@ from attar.pipeline.section import Number, Section, Seed, TrainingSettings, each
 from attar.recipes.schema.data import ViewsSection
 from attar.recipes.schema.network import NetworkSection
 from attar.teachers.ensemble import MEANS
+from attar.teachers.image_inputs import ImageInputs
 from attar.teachers.model_file import FILES, is_model_file, refused_file
 from attar.training.settings import Training
 
@@ -85,15 +86,40 @@ class SpecialistsSection(Section):
         return self
 
 
+class InputsSection(Section):
+    """What images are changed to before a given teacher sees them, where it was trained on others than the data are."""
+
+    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="height and width"
+    )
+    channels: Literal[1, 3] | None = Field(None, description="3 for colors, 1 for grey")
+    mean: Annotated[list[Number], Field(min_length=1)] | None = Field(
+        None, description="per channel, taken from pixels in 0..1"
+    )
+    std: Annotated[list[Number], Field(min_length=1)] | None = Field(
+        None, description="per channel, by which they are divided"
+    )
+
+    @model_validator(mode="after")
+    def _can_be(self) -> InputsSection:
+        assert self.wanted is not None
+        return self
+
+    @property
+    def wanted(self) -> ImageInputs:
+        """The same for teachers."""
+        mean, std = (None if one is None else tuple(map(float, one)) for one in (self.mean, self.std))
+        size = None if self.size is None else (self.size[0], self.size[1])
+        return ImageInputs(size=size, channels=self.channels, mean=mean, std=std)
+
+
 class MemberSection(Section):
     """One given model of a teacher whose models differ: in what they take, or in the classes that they know."""
 
     network: NetworkSection | None = Field(None, description="its architecture; goes with weights")
     weights: str | None = Field(None, description="safetensors file")
     onnx: str | None = Field(None, description="ONNX file instead of a network")
-    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="height and width that it takes, where the data have others"
-    )
+    inputs: InputsSection | None = Field(None, description="what it wants of images, where the data have others")
     classes: list[str] | None = Field(None, description="names of the classes it knows, in the order of its logits")
     vote: Annotated[Number, Field(gt=0)] = Field(1.0, description="weight in the average")
     output: GivenOutput | None = Field(None, description="what the model gives; found out if left out")
@@ -124,6 +150,17 @@ class TeacherSection(Section):
         description="package.module:function that returns a model with predict_proba, fitted unless fit = true; or a "
         "file with a fitted model: .skops, .txt of LightGBM, .json or .ubj of XGBoost, .cbm of CatBoost",
     )
+    transformers: str | None = Field(
+        None, description="folder that a model of transformers was saved to: config.json and model.safetensors"
+    )
+    use: Annotated[str, AfterValidator(check_written)] | None = Field(
+        None,
+        description="package.module:function that returns a network with its weights, or anything else that "
+        "attar.as_teacher takes",
+    )
+    inputs: InputsSection | None = Field(
+        None, description="what onnx, transformers or use wants of images, where the data have others"
+    )
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(each_once)] | None = Field(
         None, description="names of the data's classes in the order of the outputs of a model that numbers its classes"
     )
@@ -149,23 +186,32 @@ class TeacherSection(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> TeacherSection:
-        given = [name for name in ("network", "onnx", "each", "estimator", "library") if getattr(self, name)]
+        given = [
+            name
+            for name in ("network", "onnx", "each", "estimator", "transformers", "use", "library")
+            if getattr(self, name)
+        ]
         if len(given) != 1:
             raise ValueError(
-                "give one of network (with weights, or to be trained here), onnx, each, estimator and library; "
+                "give one of network (with weights, or to be trained here), onnx, each, estimator, transformers, use "
+                "and library; "
                 f"got {' and '.join(given) or 'none'}"
             )
         if self.fit and self.estimator is None:
             raise ValueError('fit = true is for an estimator; leave it out, or give estimator = "module:function"')
         if self.fit and is_model_file(str(self.estimator)):
             raise ValueError("fit = true is for a function; a file holds a fitted model. Leave it out")
-        if self.classes is not None and not is_model_file(str(self.estimator)):
-            raise ValueError("classes are for an estimator in a file of its package; leave them out")
-        if self.estimator is not None or self.library is not None:
-            if self.learns or self.weights or self.members != 1:
-                raise ValueError("an estimator or a library has no learns, weights or members; leave them out")
-        if self.output is not None and not (self.weights or self.onnx):
-            raise ValueError("output is for weights and onnx; with each, give it in the table of the model")
+        if self.classes is not None and not is_model_file(str(self.estimator)) and self.transformers is None:
+            raise ValueError("classes are for transformers, and for an estimator in a file; leave them out")
+        if self.inputs is not None and not (self.onnx or self.transformers or self.use):
+            raise ValueError("inputs are for onnx, transformers and use; with network, write [[teacher.each]]")
+        for name in ("estimator", "library", "transformers", "use"):
+            if getattr(self, name) is not None and (self.learns or self.weights or self.members != 1):
+                raise ValueError(f"with {name} there are no learns, weights or members; leave them out")
+        if self.output is not None and not (self.weights or self.onnx or self.transformers or self.use):
+            raise ValueError(
+                "output is for weights, onnx, transformers and use; with each, give it in the table of the model"
+            )
         if self.output_name is not None and not self.onnx:
             raise ValueError("output_name is for onnx; with each, give it in the table of the model")
         if self.samples is not None and (self.learns or self.library is not None or self.specialists is not None):
@@ -193,7 +239,8 @@ class TeacherSection(Section):
     @property
     def given(self) -> bool:
         """Whether it is there before the run: nothing of it is trained here."""
-        return bool(self.onnx or self.each or self.weights or (self.estimator is not None and not self.fit))
+        known = self.onnx or self.each or self.weights or self.transformers or self.use
+        return bool(known or (self.estimator is not None and not self.fit))
 
     @property
     def trained_here(self) -> bool:
