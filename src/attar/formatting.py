@@ -111,6 +111,16 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace("-", _MINUS)
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    Example:
+        >>> plural(1, "layer"), plural(1200, "layer")
+        ('1 layer', '1,200 layers')
+    """
+    return f"{grouped(count)} {noun}{'s' if count != 1 else ''}"
+
+
 def milliseconds(duration_ms: Number) -> str:
     """A short time, given in milliseconds, as µs, ms or s.
 

@@ -15,7 +15,7 @@ from torch import nn
 from attar.budget import PREFERRED
 from attar.data.datasets import Dataset
 from attar.deployment.candidates import candidates
-from attar.formatting import count, grouped, seconds, size
+from attar.formatting import count, grouped, plural, seconds, size
 from attar.network.cost import cost
 from attar.network.defaults import with_library_defaults
 from attar.pipeline.nodes import Nodes
@@ -45,7 +45,7 @@ _SHOWN = 40
 _OMITTED = {"use", "training", "objective"}
 """What a line of steps leaves out: it says what is done, and other lines say how long that takes."""
 
-_PLAIN = {"train": "all", "teacher": "teacher"}
+_USUAL = {"train": "all", "teacher": "teacher"}
 """What distillation is where nothing is said of it."""
 
 
@@ -123,7 +123,7 @@ class Plan:
         specialists = f", about {grouped(self.specialist_steps)} of its specialists" if self.specialist_steps else ""
         trained = f"; {grouped(self.teacher_steps)} steps of training{specialists}" if self.teacher_steps else ""
         label = "" if self.default_student or self.search else "student"
-        models = f"{self.teacher_members} model{'' if self.teacher_members == 1 else 's'}, {self.teacher_origin}"
+        models = f"{plural(self.teacher_members, 'model')}, {self.teacher_origin}"
         return "\n".join(
             [
                 f"{self.name} into {self.folder}; nothing was trained or written",
@@ -278,8 +278,8 @@ def _step(step: Step) -> str:
     given = step.model_dump(mode="json", exclude_unset=True, exclude=_OMITTED)
     others = step.model_dump(mode="json", exclude={*given, *_OMITTED, *step.without_effect}, exclude_none=True)
     # An empty list and a switch that is off say of something that it is not done.
-    told = {key: value for key, value in others.items() if value not in ([], False) and _PLAIN.get(key) != value}
-    defaults = f"by default {', '.join(_settings(told))}" if told else ""
+    shown = {key: value for key, value in others.items() if value not in ([], False) and _USUAL.get(key) != value}
+    defaults = f"by default {', '.join(_settings(shown))}" if shown else ""
     settings = "; ".join(filter(None, (", ".join(_settings(given)), defaults)))
     return f"{step.use} ({settings})" if settings else step.use
 

@@ -33,9 +33,9 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
     recipe, section = context.recipe, search_of(context.recipe)
     each, again = epochs_of(recipe), epochs_of_finalists(recipe)
     epoch = epoch_seconds(context, typical)
-    proposals, trained = _counted(section.proposals, "proposal"), _counted(each, "epoch")
-    longer, seeds = _counted(again, "epoch"), _counted(section.seeds, "seed")
-    others = _counted(section.pareto, "other")
+    proposals, trained = formatting.plural(section.proposals, "proposal"), formatting.plural(each, "epoch")
+    longer, seeds = formatting.plural(again, "epoch"), formatting.plural(section.seeds, "seed")
+    others = formatting.plural(section.pareto, "other")
     beside = f", beside up to {others} of the Pareto set" if section.pareto else ""
     some = "" if section.examples is None else f" on {formatting.grouped(section.examples)} of the examples"
     lines = [
@@ -59,10 +59,6 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
             share = formatting.significant(at / takes, 2)
             lines.append(f"{limit.shown(at)} {limit.after()} is {share}x of the teacher's {limit.shown(takes)}")
     return lines
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{formatting.grouped(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _taken(context: Context, teacher: Teacher) -> Mapping[What, float]:

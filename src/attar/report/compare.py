@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field, ValidationError
 from attar import formatting
 from attar.errors import BadInput, shown
 from attar.evidence.panel import AnyCell, Axis, Block, Cell, Chart, Column, Items, Layer, Panel, Table, Text, Tone
+from attar.formatting import plural
 from attar.outcome import Outcome
-from attar.report.panels.common import TONES, known, listed, plural, sentence
+from attar.report.panels.common import TONES, known, listed, sentence
 
 _COLORS = 8
 

@@ -32,10 +32,10 @@ from attar.evidence.panel import (
     Table,
     Text,
 )
-from attar.formatting import ABSENT
+from attar.formatting import ABSENT, plural
 from attar.report import html
 from attar.report.page import content
-from attar.report.panels.common import TONES, fact_lines, plural, without_none
+from attar.report.panels.common import TONES, fact_lines, without_none
 from attar.report.study_charts import SERIES_COLORS, series
 from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 

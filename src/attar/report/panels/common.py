@@ -125,16 +125,6 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "." if text else text
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    Example:
-        >>> plural(1, "layer"), plural(1200, "layer")
-        ('1 layer', '1,200 layers')
-    """
-    return f"{formatting.grouped(count)} {noun}{'s' if count != 1 else ''}"
-
-
 def listed(names: Sequence[str], most: int = 12) -> str:
     """Names one after the other; of many the first ones, and how many more there are."""
     left = len(names) - most

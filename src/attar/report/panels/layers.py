@@ -7,7 +7,8 @@ from typing import Any
 
 from attar import formatting
 from attar.evidence.panel import AnyCell, Beside, Block, Cell, Column, Folded, Panel, Stack, Table, Text
-from attar.report.panels.common import Figures, listed, plural
+from attar.formatting import plural
+from attar.report.panels.common import Figures, listed
 
 _SHOWN = 24
 """Layers that are seen before the table is unfolded."""

@@ -23,7 +23,8 @@ from attar.evidence.panel import (
     Table,
     Text,
 )
-from attar.report.panels.common import Figures, known, plural
+from attar.formatting import plural
+from attar.report.panels.common import Figures, known
 
 _ROWS_SHOWN = 20
 _BARS_SHOWN = 24

@@ -8,7 +8,8 @@ from typing import Any
 
 from attar import formatting
 from attar.evidence.panel import AnyCell, Axis, Beside, Cell, Chart, Column, Folded, Layer, Legend, Panel, Table, Text
-from attar.report.panels.common import Figures, Metric, known, plural, sentence
+from attar.formatting import plural
+from attar.report.panels.common import Figures, Metric, known, sentence
 from attar.report.panels.labels import names
 
 _COSTS: Mapping[str, tuple[str, str]] = {

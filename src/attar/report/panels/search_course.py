@@ -134,7 +134,7 @@ def _policies(records: Sequence[Figures]) -> list[Block]:
     updates = {stage: sum(record["stage"] == stage for record in records) for stage in stages}
     counts = [
         f"{stage}: {formatting.grouped(sum(row['stage'] == stage for row in rollouts))} rollouts in "
-        f"{formatting.grouped(count)} update{'' if count == 1 else 's'}"
+        f"{formatting.plural(count, 'update')}"
         for stage, count in updates.items()
     ]
     invalid = sum(len(record.get("invalid", [])) for record in records)

@@ -7,7 +7,8 @@ from typing import Any
 
 from attar import formatting
 from attar.evidence.panel import AnyCell, Block, Cell, Column, Facts, Folded, Panel, Table, Text, Tone
-from attar.report.panels.common import Figures, known, listed, plural
+from attar.formatting import plural
+from attar.report.panels.common import Figures, known, listed
 
 
 def specialists(section: Figures) -> list[Panel]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from attar import formatting
 from attar.errors import Words, must
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Space
@@ -38,7 +39,7 @@ class Grid:
         check_counts("the strategy grid", trials=trials, epochs=self.epochs, batch=self.batch)
         next(self.space.grid(self.points))
         if self.trials is not None and (count := len(self._all)) > self.trials:
-            rule = f"so few that {self.trials:,} proposal{'' if self.trials == 1 else 's'} are enough"
+            rule = f"so few that {formatting.plural(self.trials, 'proposal')} are enough"
             remedy = f"Ask for {count} proposals, or for fewer points"
             raise must("points", "the strategy grid", rule, Words(f"{count:,} networks"), remedy)
 
