@@ -76,10 +76,26 @@ def test_a_broken_constraint_is_forgiven_less_and_less() -> None:
     reward = CompressionReward(most={"parameters": 200.0})
     kept, worth = _figures(200), _figures(500)
     assert reward(kept, TEACHER, 20) == pytest.approx(0.8 * 1.2)
-    # eps = (1 - i/15)^4: 1, (4/5)^4 = 0.4096, 0, and 0 from there on.
+    # eps = (1 - i/15)^4: 1, (4/5)^4 = 0.4096, 0, and 0 from there on. x = 500/200 - 1 = 3/2, P = 1/5 - 1.
     assert reward(worth, TEACHER, 0) == pytest.approx(0.75)
-    assert reward(worth, TEACHER, 3) == pytest.approx(0.4096 - 1 + 0.4096 * 0.75)
-    assert [reward(worth, TEACHER, late) for late in (15, 16, 30, 1000)] == [-1.0] * 4
+    assert reward(worth, TEACHER, 3) == pytest.approx(0.4096 * 0.75 - 0.5904 * 0.8)
+    assert [reward(worth, TEACHER, late) for late in (15, 16, 30, 1000)] == pytest.approx([-0.8] * 4)
+
+
+@given(
+    st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.sampled_from([0, 3, 100]), st.booleans(), st.floats(0.001, 0.999)
+)
+def test_what_is_less_far_beyond_is_worth_more_but_less_than_what_is_within(
+    one: float, other: float, iteration: int, trained: bool, bound: float
+) -> None:
+    reward = CompressionReward(most={"bytes": 5000 * bound})
+    near, far = sorted((bound + (1 - bound) * share) * 5000 for share in (one, other))
+    score = {"score": 0.9} if trained else {}
+    worth = [reward({"parameters": 800.0, "bytes": size, **score}, TEACHER, iteration) for size in (near, far)]
+    assert worth[0] >= worth[1] and (iteration == 0 or worth[0] > worth[1] or near / far > 1 - 1e-9)
+    within = reward({"parameters": 800.0, "bytes": 5000 * bound, "score": 0.9}, TEACHER, iteration)
+    assert within >= worth[0] and (not trained or iteration < 15 or -1 < worth[1] <= worth[0] <= -0.5)
+    assert trained or -1 < worth[1] <= worth[0] <= -0.5
 
 
 @pytest.mark.parametrize("what", ["parameters", "macs", "bytes", "latency"])
@@ -87,22 +103,25 @@ def test_each_figure_can_be_constrained(what: str) -> None:
     reward = CompressionReward(most={what: 1.5})
     for found, broken in ((1.5, False), (1.6, True)):
         figures = {**_figures(500), what: found}
-        assert (reward(figures, TEACHER, 15) == -1) is broken
+        assert (reward(figures, TEACHER, 15) == pytest.approx(0.5 * 1.5 / 1.6 - 1)) is broken
+        assert (reward(figures, TEACHER, 15) < 0) is broken
 
 
 def test_the_score_can_be_constrained() -> None:
     reward = CompressionReward(least_score=0.85)
     assert reward(_figures(500, 0.85), TEACHER, 15) > 0
     assert reward(_figures(500, 0.84), TEACHER, 15) == -1
+    both = CompressionReward(least_score=0.85, most={"parameters": 400.0})
+    assert both(_figures(500, 0.84), TEACHER, 15) == -1 < both(_figures(500, 0.86), TEACHER, 15)
 
 
 def test_what_was_never_trained_has_no_quality() -> None:
     over = {"parameters": 500.0, "bytes": 9.0}
     assert CompressionReward()(over, TEACHER, 0) == 0
     reward = CompressionReward(most={"bytes": 5.0, "latency": 1.0})
-    assert reward(over, TEACHER, 0) == 0
-    assert reward(over, TEACHER, 3) == pytest.approx(0.4096 - 1)
-    assert reward(over, TEACHER, 15) == -1
+    # It is not forgiven, as there is nothing of it to be seen: x = 9/5 - 1.
+    assert [reward(over, TEACHER, iteration) for iteration in (0, 3, 15)] == pytest.approx([0.5 * 5 / 9 - 1] * 3)
+    assert reward({**over, "latency": 2.0}, TEACHER, 0) == pytest.approx(0.5 / 2 - 1)  # the worst: x = 1
     assert CompressionReward(least_score=0.1)(over, TEACHER, 15) == -1
 
 

@@ -46,14 +46,17 @@ class CompressionReward:
     than the teacher gets `INVALID`. A is the score, see `quality_ratio`; one that was never trained has none, and
     counts as 0.
 
-    Under constraints a trial that breaks one gets :math:`\epsilon - 1 + \epsilon R`, with :math:`\epsilon` falling
+    Under constraints a trial that breaks one gets :math:`\epsilon R + (1 - \epsilon) P`, with :math:`\epsilon` falling
     from 1 to 0 over the first iterations: the strategy sees the way to the constraint before it is punished for it.
+    P is -1 where the score is too low. Where too much is used it is :math:`1 / (2 (1 + x)) - 1`, with x the share of
+    the constraint by which it is broken, of the worst: -1/2 for hardly, -1 for by far. So the way within can be learned
+    where everything is beyond. What was never trained has no R to be seen, and gets P at once.
 
     Attributes:
         size: Which figure is the size.
         most: Constraints: figures, and what each may be at most, in own units.
         least_score: What the score has to be at least; None for any.
-        annealed: Iterations until a broken constraint is worth -1.
+        annealed: Iterations until nothing of a broken constraint is forgiven.
 
     Example:
         >>> reward = CompressionReward()
@@ -62,8 +65,9 @@ class CompressionReward:
 
     References:
         Ashok, Rhinehart, Beainy, Kitani, *N2N Learning: Network to Network Compression via Policy Gradient
-        Reinforcement Learning*, ICLR 2018, section 3.3. The authors' code raises :math:`1 - i/15` to the fourth power
-        without a bound below, so that from iteration 15 on a broken constraint is forgiven again; here it is not.
+        Reinforcement Learning*, ICLR 2018, section 3.3, where P is -1. The authors' code raises :math:`1 - i/15` to the
+        fourth power without a bound below, so that from iteration 15 on a broken constraint is forgiven again; here it
+        is not.
     """
 
     size: Size = "parameters"
@@ -114,18 +118,24 @@ class CompressionReward:
             reward = saved * (2 - saved) * kept
         elif figures.get(self.size, 0.0) > of:
             return INVALID
-        if not self._breaks(figures):
+        excess = self._excess(figures)
+        if excess <= 0:
             return reward
-        forgiven = max(0.0, 1 - iteration / self.annealed) ** 4
-        return forgiven - 1 + forgiven * reward
+        forgiven = max(0.0, 1 - iteration / self.annealed) ** 4 if "score" in figures else 0.0
+        return forgiven * reward + (1 - forgiven) * (0.5 / (1 + excess) - 1)
 
-    def _breaks(self, figures: Mapping[str, float]) -> bool:
-        """Whether one of the constraints is broken. What was never trained need not have all figures."""
+    def _excess(self, figures: Mapping[str, float]) -> float:
+        """By which share the constraint is broken that is broken most: 0 or less for none, infinite for the score.
+
+        What was never trained need not have all figures: what is known counts, and a score that is asked for is missing
+        where nothing else is broken.
+        """
         trained = "score" in figures
-        if self.least_score is not None and not (trained and figures["score"] >= self.least_score):
-            return True
+        if self.least_score is not None and trained and not figures["score"] >= self.least_score:
+            return math.inf
         looked = [what for what in self.most if trained or what in figures]
-        return any(_figure(figures, what, "a trial") > self.most[what] for what in looked)
+        excess = max((_figure(figures, what, "a trial") / self.most[what] - 1 for what in looked), default=0.0)
+        return math.inf if excess <= 0 and self.least_score is not None and not trained else excess
 
 
 _MEASURE = "Measure it, or leave it out"
