@@ -131,6 +131,7 @@ def test_policies_make_the_teacher_small(tiny: Document, tmp_path: Path, undrawn
     found = run.evidence["search"]
     assert found["fewer_parameters"] > 1 and found["course"][0]["stage"] in ("removal", "shrinkage")
     assert list((run.folder / POLICIES).iterdir())
+    assert found["stages"][0]["of"] == 2 and found["words"].count(" trainings the stage ") == 2
     network = read(run.folder / FOUND).network
     assert network.edits is not None and network.unedited.spec() == read(run.folder / FOUND).teacher.network.spec()  # type: ignore[union-attr]
     assert run.evidence["recipe"]["student"]["start"] == "teacher"

@@ -28,7 +28,7 @@ from attar.recipes.parallel import WORTHWHILE, run_as_arguments, train_at_once
 from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_figures import search_figures
+from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
@@ -134,7 +134,8 @@ def found_student(context: Context) -> Searched:
     figures["layers"] = _layers_of(context, evaluator, winner)
     if by_policy(recipe):
         assert isinstance(strategy, N2N), "named so"
-        figures["course"] = strategy.course(result.trials)
+        figures["course"], figures["stages"] = strategy.course(result.trials), strategy.spent(result.trials)
+        figures["words"] = f"{figures['words']} {stages_in_words(figures['stages'])}"
         strategy.save(context.nodes.folder / POLICIES, result.trials)
     log.info("%s", figures["why"])
     known = _known(result.trials, best)

@@ -135,8 +135,34 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
     }
     epochs, examples = epochs_of(recipe), search_of(recipe).examples
     some = "" if examples is None else f" on {formatting.grouped(examples)} of the examples"
-    each = f"{epochs} epoch{'' if epochs == 1 else 's'} each{some}"
+    each = f"{formatting.plural(epochs, 'epoch')} each{some}"
     return f"Looked for by {strategy_words(search_of(recipe))}, {each}, in: {words_of(space)}.{ends[result.ended]}"
+
+
+def stages_in_words(stages: Sequence[Mapping[str, Any]]) -> str:
+    """What the stages of N2N spent and by what they ended, in a sentence each.
+
+    Args:
+        stages: As `attar.search.strategies.n2n.N2N.spent` has them.
+
+    Example:
+        >>> stages_in_words([{"stage": "removal", "trainings": 9, "of": 25, "updates": 100, "ended": "updates"}])
+        'Of 25 trainings the stage removal took 9, until its 100 updates were over and its policy drew nothing new.'
+    """
+    ends = {
+        "nothing": ", as there was nothing to choose",
+        "trainings": "",
+        "updates": ", until its {updates} were over{new}",
+        None: ", until the time was over",
+    }
+    found = []
+    for one in stages:
+        left = one["trainings"] < one["of"]
+        new = " and its policy drew nothing new" if left and one is stages[-1] else ""
+        end = ends[one["ended"]].format(updates=formatting.plural(one["updates"], "update"), new=new)
+        took = formatting.grouped(one["trainings"]) if left else "all"
+        found.append(f"Of {formatting.plural(one['of'], 'training')} the stage {one['stage']} took {took}{end}.")
+    return " ".join(found)
 
 
 def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:

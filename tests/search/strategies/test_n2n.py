@@ -128,6 +128,10 @@ def test_trainings_are_spent_once_each_and_no_more_than_asked_for(layers: Layers
     stages = [trial.proposal.choices["stage"] for trial in history]
     assert len({trial.proposal.key for trial in history}) == len(history) == 9
     assert stages == ["removal"] * 4 + ["shrinkage"] * 5
+    spent = [(one["stage"], one["trainings"], one["of"], one["ended"]) for one in strategy.spent(history)]
+    assert spent == [("removal", 4, 4, "trainings"), ("shrinkage", 5, 5, "trainings")]
+    (stopped,) = strategy.spent(history[:2])
+    assert stopped["ended"] is None and stopped["trainings"] == 2
     over = _history(_search(N2N(layers=layers, teacher=_teacher(layers), trials=6, seed=1), layers, _mixed))
     assert sum(trial.state != "over_budget" for trial in over) == 6 < len(over)
 
@@ -177,13 +181,16 @@ def test_what_was_drawn_before_is_not_tried_again_and_its_reward_counts(layers: 
     course = strategy.course(history)
     assert [record["iteration"] for record in course] == list(range(12))
     drawn = [key for record in course for key in record["keys"] if key is not None]
-    assert len(set(drawn)) == len(history) < len(drawn)
+    assert {trial.proposal.key for trial in history} >= set(drawn) and len(history) < len(drawn)
     worth = {}
     for record in course:
         for key, reward in zip(record["keys"], record["rewards"], strict=True):
             assert key is None or worth.setdefault(key, reward) == reward
         assert record["mean"] == pytest.approx(sum(record["rewards"]) / 5)
-    assert course[-1]["trained"] == len(history)
+    assert course[-1]["trained"] == len(set(drawn))
+    assert strategy.spent(history) == [
+        {"stage": "removal", "trainings": len(history), "of": 200, "updates": 12, "ended": "updates"}
+    ]
     assert 0 < course[0]["entropy"] < 8
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int64
@@ -19,6 +19,14 @@ from attar.search.reward import INVALID, Reward, reward_of
 
 Propose = Callable[[Spec, Mapping[str, Any]], Proposal]
 """From a network and what was chosen for it to what is tried."""
+
+
+Ended = Literal["nothing", "trainings", "updates"]
+"""What a stage ended by: nothing of the network was free, its trainings were spent, or its updates and what the policy
+drew after them."""
+
+_ROUNDS, _AT_ONCE = 10, 32
+"""After the updates: how often networks are drawn at most, and how many at once."""
 
 
 class Stage:
@@ -37,6 +45,8 @@ class Stage:
         size: Parameters of the first teacher, over which compression is counted.
         iterations: Updates at most.
         trials: Trainings at most; what is beyond the budget takes none.
+        spends_all: Whether trainings that are left when the updates are over are spent on networks that the policy
+            draws then and nobody has tried. It does not learn from them.
         seed: Of what is drawn.
     """
 
@@ -52,18 +62,21 @@ class Stage:
         size: float | None,
         iterations: int,
         trials: int,
+        spends_all: bool,
         seed: int,
     ) -> None:
         self.policy, self.settings = policy, settings
         self.actions, self.propose = actions, propose
         self.reward, self.teacher, self.size = reward, teacher, size
         self.iterations, self.trials, self.seed = iterations, trials, seed
+        self.spends_all = spends_all
         self.records: list[dict[str, Any]] = []
         self._used: dict[str, tuple[str, Mapping[str, float]]] = {}
         self._learner = Learner(policy, settings)
         self._tried: dict[tuple[int, ...], Proposal | Invalid] = {}
         self._rollouts: Int64[Tensor, "rollouts actions"] | None = None
-        self._done = not bool(actions.mask.any())
+        self._rounds = 0
+        self.ended: Ended | None = None if bool(actions.mask.any()) else "nothing"
 
     def advance(self, known: Mapping[str, Trial]) -> list[Proposal]:
         """Learn from what is known by now, until something has to be tried that is not.
@@ -74,10 +87,11 @@ class Stage:
         Returns:
             What has to be tried; nothing when the stage is over.
         """
-        while not self._done:
+        while self.ended is None:
+            over = len(self.records) == self.iterations
             if self._rollouts is None:
-                random = generator(self.seed, self.policy.kind, len(self.records))
-                count = self.settings.rollouts
+                random = generator(self.seed, self.policy.kind, len(self.records) + self._rounds)
+                count = _AT_ONCE if over else self.settings.rollouts
                 self._rollouts = self.policy.sample(self.actions.features, self.actions.mask, count, random)
             drawn = [self._proposal(rollout) for rollout in self._rollouts]
             new = {one.key: one for one in drawn if isinstance(one, Proposal) and one.key not in known}
@@ -87,10 +101,15 @@ class Stage:
             self._used |= {
                 one.key: _result(known[one.key]) for one in drawn if isinstance(one, Proposal) and one.key in known
             }
-            if not new:
+            if over:
+                self._rounds += 1
+            elif not new:
                 self._learn(self._rollouts, drawn, known)
-            self._done = bool(new) or len(self.records) == self.iterations
             self._rollouts = None
+            if new or (left <= 0 and len(self.records) == self.iterations):
+                self.ended = "trainings"
+            elif len(self.records) == self.iterations and (not self.spends_all or self._rounds == _ROUNDS):
+                self.ended = "updates"
         return []
 
     def trained(self, known: Mapping[str, Trial]) -> int:

@@ -51,7 +51,7 @@ class N2N:
         stages: Which, in order.
         iterations: Updates of a policy in each stage, at most.
         trials: Trainings in all; each stage may have an equal share of those that are left. What is beyond the budget
-            takes none.
+            takes none. Those that the updates of the last stage leave go to networks that its policy draws after them.
         relative_to: What rewards of the second stage are held against: the ``teacher``, or the ``student`` of the first
             stage, as in the paper's code.
         epochs: Of each training; the paper has 5.
@@ -74,7 +74,7 @@ class N2N:
         hidden: Units of the policies' LSTMs.
         depth: Layers of the policies' LSTMs.
         bound: Of the policies' logits, see `attar.search.n2n.policy.bounded`; 0 for none, as in the paper. Without one
-            a policy is soon sure of what was good at first and draws only that: trainings that are left are not spent.
+            a policy is soon sure of what was good at first and draws only that.
         policy: Folder with policies to begin with, which `save` wrote for this network or another one; None for new
             ones. A stage whose policy is not there begins with a new one.
         seed: Another seed, other policies and other draws.
@@ -150,6 +150,29 @@ class N2N:
         self._advance(history)
         return [dict(record) for stage in self._reached for record in stage.records]
 
+    def spent(self, history: Sequence[Trial]) -> list[dict[str, Any]]:
+        """What each stage came to, an entry for each that was begun, as plain data.
+
+        Args:
+            history: Every trial so far, in order.
+
+        Returns:
+            For each: ``stage``; ``trainings``, and ``of`` how many that it might spend; ``updates`` of its policy;
+            ``ended``, by what, see `attar.search.n2n.stage.Ended`, None of one that could go on.
+        """
+        self._advance(history)
+        known = {trial.proposal.key: trial for trial in history}
+        return [
+            {
+                "stage": stage.policy.kind,
+                "trainings": stage.trained(known),
+                "of": stage.trials,
+                "updates": len(stage.records),
+                "ended": stage.ended,
+            }
+            for stage in self._reached
+        ]
+
     def save(self, folder: Path, history: Sequence[Trial]) -> None:
         """Write the policies as they are after some trials, one file for each stage that was begun.
 
@@ -208,6 +231,7 @@ class N2N:
             size=self._taken()["parameters"],
             iterations=self.iterations,
             trials=(self.trials - spent) // (len(self.stages) - len(self._reached)),
+            spends_all=last,
             seed=self.seed,
         )
 
