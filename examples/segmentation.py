@@ -47,8 +47,8 @@ def main() -> None:
     example = shapes.train.floats(slice(1))
     artifact = attar.deploy(fitted.model, "onnxruntime", "artifact", example=example, task=shapes.task)
     print(attar.measure(artifact, shapes.test, seconds=0.1))
-    logits = attar.load("artifact")(shapes.test.floats(slice(1)))  # [1, classes, height, width]
-    print("\n".join("".join(".o#"[one] for one in line) for line in logits.argmax(axis=1)[0]))
+    numbers = attar.load("artifact").predict(shapes.test.floats(slice(1)))  # of the classes, [1, height, width]
+    print("\n".join("".join(".o#"[one] for one in line) for line in numbers[0]))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def main() -> None:
         artifact = attar.deploy(model, "onnxruntime", name, example=example, task=sentences.task, tokens=tokens)
         print(name, attar.measure(artifact, sentences.test, seconds=0.1).quality)
     sentence = [WORDS.index(word) for word in "the film was not bad and so bright".split()]
-    print(attar.load("artifact").predict_classes(ids=[sentence]))
+    print(attar.load("artifact").predict(ids=[sentence]))
 
 
 if __name__ == "__main__":

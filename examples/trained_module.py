@@ -21,4 +21,4 @@ fitted = attar.fit(
 
 artifact = attar.deploy(fitted.model, "onnxruntime", "artifact", example=data.train.floats(slice(1)), task=data.task)
 print(attar.measure(artifact, data.test))
-print(attar.load("artifact").predict_classes(data.test.floats(slice(5))))
+print(attar.load("artifact").predict(data.test.floats(slice(5))))

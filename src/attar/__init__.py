@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attar.deployment.packed.report import size_report as size_report
     from attar.errors import AttarError as AttarError
     from attar.errors import BadInput as BadInput
+    from attar.estimators.mimic import Mimic as Mimic
     from attar.evidence.latency import race as race
     from attar.evidence.measure import measure as measure
     from attar.network.spec import Spec as Spec
@@ -119,6 +120,7 @@ __all__ = [
     "HiddenMatch",
     "LabelsTeacher",
     "Live",
+    "Mimic",
     "MultiLabel",
     "NetworkTeacher",
     "Objective",
@@ -200,6 +202,7 @@ _HOMES = {
     "HiddenMatch": "attar.training.losses.features",
     "LabelsTeacher": "attar.teachers.labels",
     "Live": "attar.data.transfer_set",
+    "Mimic": "attar.estimators.mimic",
     "MultiLabel": "attar.tasks.multilabel",
     "NetworkTeacher": "attar.teachers.teacher",
     "Objective": "attar.training.objective",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from attar.data.datasets import from_arrays
-from attar.data.labels import numbered_labels
+from attar.data.labels import label_dtype, numbered_labels
 from attar.errors import BadInput
 
 
@@ -35,6 +35,27 @@ def test_kinds_by_hand(labels: Any, expected: list[int], classes: str):
     found, names = numbered_labels("mine", {"train": ("y", labels)})
     assert found["train"].tolist() == expected and found["train"].dtype == torch.int64
     assert names == tuple(classes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        ([0, 1], None, "int64"),
+        (np.array([0, 1], np.uint8), None, "uint8"),
+        (torch.tensor([0, 1], dtype=torch.int32), None, "int32"),
+        ([True, False], None, "bool"),
+        ([0.0, 1.0], None, "float64"),
+        (np.array([1, None, 0], object), None, "int64"),
+        (["a", "b"], None, "str"),
+        (pd.Series(["a", None, "b"]), None, "str"),
+        ([0, 1], ["no", "yes"], "str"),
+    ],
+)
+def test_type_in_which_models_predict(labels: Any, classes: list[str] | None, expected: str):
+    assert label_dtype("y", "mine", labels, classes) == expected
+    if len(labels) == 2:
+        data = from_arrays(np.zeros((40, 2), "float32"), np.tile(np.asarray(labels), 20), classes=classes)
+        assert data.task.label_dtype == expected
 
 
 def test_named_classes():

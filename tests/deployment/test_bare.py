@@ -87,7 +87,7 @@ artifact = attar.load(folder / "artifact")
 rows = np.load(folder / "rows.npy")
 np.save(folder / "logits.npy", artifact(rows))
 np.save(folder / "probabilities.npy", artifact.predict_proba(rows.astype(np.float64)))
-print(artifact.predict_classes(rows[:3].tolist()), artifact.size_bytes, artifact, sep="\\n")
+print(artifact.predict(rows[:3].tolist()), artifact.size_bytes, artifact, sep="\\n")
 for wrong in (lambda: artifact(rows[0]), lambda: artifact([{"age": 3}]), artifact.network):
     try:
         wrong()
@@ -97,7 +97,7 @@ for wrong in (lambda: artifact(rows[0]), lambda: artifact([{"age": 3}]), artifac
     names, size_bytes, line, *errors = run(program, tmp_path).splitlines()
     assert_array_equal(np.load(tmp_path / "logits.npy"), made(trained.inputs))
     assert_array_equal(np.load(tmp_path / "probabilities.npy"), made.predict_proba(trained.inputs))
-    assert names == str(made.predict_classes(trained.inputs[:3]))
+    assert names == str(made.predict(trained.inputs[:3]))
     assert (int(size_bytes), line) == (made.size_bytes, str(made))
     assert errors[0].startswith("BadInput inputs of artifact must be of shape (batch, 1, 8, 8); got (1, 8, 8). Add")
     assert errors[1].startswith("BadInput inputs of artifact must be an array or a tensor")

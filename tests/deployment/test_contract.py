@@ -18,6 +18,7 @@ from attar.deployment.deploy import deploy
 from attar.network.evaluating import evaluating
 from attar.network.weights import digest
 from attar.tasks.classification import Classification
+from attar.tasks.regression import Regression
 
 
 class Deployed(NamedTuple):
@@ -139,8 +140,8 @@ def test_gives_back_the_network(deployed: Deployed, trained: Any) -> None:
 def test_probabilities_and_names(deployed: Deployed, trained: Any) -> None:
     artifact, rows = deployed.read, trained.inputs[:10]
     assert_allclose(artifact.predict_proba(rows), softmax(artifact(rows)), atol=1e-6)
-    assert artifact.predict_classes(rows) == [artifact.classes[label] for label in trained.labels[:10].tolist()]
-    assert_array_equal(artifact.predict(rows), artifact(rows))
+    assert artifact.predict(rows).tolist() == [artifact.classes[label] for label in trained.labels[:10].tolist()]
+    assert_array_equal(artifact.logits(rows), artifact(rows))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -159,3 +160,25 @@ def test_the_same_student_gives_the_same_files(deployed: Deployed, trained: Any,
     )
     for name in again.files:
         assert (again.folder / name).read_bytes() == (deployed.written.folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [("str", ("a", "b")), ("int8", ("3", "-1")), ("bool", ("False", "True")), ("float64", ("0", "2"))],
+)
+def test_predictions_have_the_type_of_the_labels(tmp_path: Path, dtype: str, names: tuple[str, str]) -> None:
+    network = torch.nn.Linear(2, 2, bias=False)
+    network.weight.data = torch.eye(2)
+    task = Classification(names, dtype)
+    deploy(network, "onnxruntime", tmp_path / "artifact", example=torch.zeros(1, 2), task=task)
+    artifact = load(tmp_path / "artifact")
+    found = artifact.predict([[0.0, 1.0], [1.0, 0.0]])
+    assert found.dtype.kind == np.dtype(dtype).kind and (dtype == "str" or found.dtype == dtype)
+    expected = {"str": ["b", "a"], "int8": [-1, 3], "bool": [True, False], "float64": [2.0, 0.0]}[dtype]
+    assert found.tolist() == expected and artifact.classes == tuple(reversed(expected))
+
+
+def test_one_value_is_a_column_to_nobody(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    deploy(network, "onnxruntime", tmp_path / "one", example=torch.zeros(1, 2), task=Regression(("price",)))
+    assert load(tmp_path / "one").predict([[0.0, 1.0], [1.0, 0.0]]).shape == (2,)

@@ -88,7 +88,7 @@ def test_inputs_have_their_names(tmp_path: Path) -> None:
     ids, mask, expected = rows[:, 0], rows[:, 1], artifact(rows)
     assert_array_equal(artifact({"ids": ids, "mask": mask}), expected)
     assert_array_equal(artifact(ids=torch.from_numpy(ids), mask=torch.from_numpy(mask)), expected)
-    assert artifact.predict_classes(ids=ids, mask=mask) == artifact.predict_classes(rows)
+    assert_array_equal(artifact.predict(ids=ids, mask=mask), artifact.predict(rows))
     assert_array_equal(artifact(ids=[[1, 2]]), artifact(ids=[[1, 2, 8, 8]], mask=[[1, 1, 0, 0]]))
     assert artifact.predict_proba(ids=[[1, 2], [3]]).shape == (2, 2)
 
@@ -182,7 +182,7 @@ def test_bare_processes_run_it(tmp_path: Path) -> None:
         "            raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Nothing())\n"
         "import attar\n"
-        "print(attar.load(sys.argv[1]).predict_classes(ids=[[1, 2, 3], [4]]))\n"
+        "print(attar.load(sys.argv[1]).predict(ids=[[1, 2, 3], [4]]))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(artifact.folder)],
@@ -191,4 +191,4 @@ def test_bare_processes_run_it(tmp_path: Path) -> None:
         env=interpreter.environment(),
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(artifact.predict_classes(ids=[[1, 2, 3], [4]]))
+    assert done.stdout.strip() == str(artifact.predict(ids=[[1, 2, 3], [4]]))

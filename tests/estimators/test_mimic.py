@@ -400,7 +400,8 @@ def test_artifact_says_the_same_of_float32_rows(
     rows = blobs[0].astype(np.float32)
     np.testing.assert_allclose(artifact.predict_proba(rows), mimic.predict_proba(rows), rtol=0, atol=1e-6)
     np.testing.assert_allclose(artifact.predict_proba(rows[:1]), mimic.predict_proba(rows[:1]), rtol=0, atol=1e-6)
-    assert artifact.predict_classes(rows) == mimic.predict(rows).tolist()
+    assert artifact.predict(rows).tolist() == mimic.predict(rows).tolist()
+    np.testing.assert_allclose(artifact.logits(rows), mimic.logits(rows), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [lambda x: x, pa.Table.from_pandas], ids=["pandas", "arrow"])

@@ -40,8 +40,8 @@ def test_several_labels_go_from_a_recipe_to_a_report(folder: Path):
     assert run.artifact.manifest["output"]["kind"] == "log_odds"
     x = np.zeros((3, 24), np.float32)
     np.testing.assert_allclose(run.artifact.predict_proba(x), 1 / (1 + np.exp(-run.artifact(x))), rtol=1e-5)
-    with pytest.raises(BadInput, match="predict_classes must be a classifier; got labels of which any may hold"):
-        run.artifact.predict_classes(x)
+    assert run.predict(x).dtype == np.int64
+    np.testing.assert_array_equal(run.predict(x), run.predict_proba(x) > 0.5)
     example = figures["examples"][0]
     assert len(example["soft"]) == len(example["holds"]) == 5
     page = (run.folder / "report.html").read_text(encoding="utf-8")
@@ -62,8 +62,7 @@ def test_maps_go_from_a_recipe_to_a_report(folder: Path):
     x = np.zeros((2, 1, 16, 16), np.float32)
     assert run.artifact(x).shape == (2, 3, 16, 16)
     np.testing.assert_allclose(run.artifact.predict_proba(x).sum(1), 1, rtol=1e-5)
-    with pytest.raises(BadInput, match=r"predict_classes must be a classifier; got maps. artifact\(inputs\).argmax"):
-        run.artifact.predict_classes(x)
+    np.testing.assert_array_equal(run.predict(x), run.logits(x).argmax(axis=1))
     example = figures["examples"][0]
     assert np.shape(example["maps"]["true"]) == np.shape(example["maps"]["teacher"]) == (16, 16)
     page = (run.folder / "report.html").read_text(encoding="utf-8")

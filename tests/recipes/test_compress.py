@@ -33,7 +33,7 @@ def test_the_artifact_decides_as_the_evidence_says(tiny: Document, blobs: Path, 
     assert winner["quality"]["examples"] == len(dataset.test) == 40
     assert winner["quality"]["accuracy"] == pytest.approx(accuracy_on(run, dataset), abs=1e-9)
     assert run.artifact.classes == dataset.classes == ("ant", "bee", "cat")
-    names = run.artifact.predict_classes(dataset.test.floats())
+    names = run.predict(dataset.test.floats())
     assert dataset.test.labels is not None
     right = np.mean([name == dataset.classes[label] for name, label in zip(names, dataset.test.labels, strict=True)])
     assert winner["quality"]["accuracy"] == pytest.approx(right)

@@ -75,8 +75,9 @@ def test_values_come_out_in_their_units(run: Run):
     assert winner["quality"]["rmse"] == pytest.approx(rmse, rel=1e-3)
     assert winner["quality"]["r2"] > 0.3, "it has learned"
     assert winner["parity"]["max_difference"] < 1e-3 * values.max() and winner["parity"]["top1_agreement"] is None
-    with pytest.raises(BadInput, match="gives the values"):
-        artifact.predict_classes(values)
+    np.testing.assert_array_equal(artifact.predict(data["x"][-60:, None]), values)
+    with pytest.raises(BadInput, match=r"logits must be a classifier; got a regression. Call predict\(inputs\)"):
+        artifact.logits(data["x"][:1, None])
 
 
 def test_what_it_says_is_of_errors(run: Run):

@@ -32,7 +32,7 @@ def test_the_shipped_recipe_runs(tmp_path: Path) -> None:
     assert task["tokens"]["length"] == 12 and task["tokens"]["words"][1] == "not"
     assert "a dict of ids and mask" in run.evidence["how_to_load"]
     artifact = attar.load(tmp_path / "run" / "artifact")
-    assert artifact.predict_classes(ids=[[1, 2], [3, 4, 5]])[0] in ("unkind", "kind")
+    assert artifact.predict(ids=[[1, 2], [3, 4, 5]])[0] in ("unkind", "kind")
     network = artifact.network()
     rows = artifact.tokens.stacked([[1, 2], [3, 4, 5]]) if artifact.tokens else np.empty(0)
     np.testing.assert_allclose(network(torch.from_numpy(rows)).detach().numpy(), artifact(rows), atol=1e-4)

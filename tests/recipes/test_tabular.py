@@ -82,7 +82,7 @@ def test_a_library_is_selected_from_and_imitated_and_the_file_takes_raw_rows(
     assert np.isnan(coded).any()
     np.testing.assert_array_equal(artifact(table), artifact(coded))
     np.testing.assert_array_equal(artifact(table[["color", "legs", "size"]]), artifact(coded))
-    assert set(artifact.predict_classes(table)) <= {"little", "much"}
+    assert set(artifact.predict(table)) <= {"little", "much"}
     # A name that was never seen is taken as it was in the test rows: for missing.
     np.testing.assert_array_equal(artifact(table.assign(color="purple")), artifact(table.assign(color=None)))
 

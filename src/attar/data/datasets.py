@@ -33,7 +33,6 @@ from attar.network.defaults import with_library_defaults
 from attar.network.references import call
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
-from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
 from attar.training.progress import Progress, silent
 
@@ -202,7 +201,7 @@ def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed:
     """
     rows = torch.from_numpy(_digits())
     images = rows[:, :64].float().div_(16.0).reshape(-1, 1, 8, 8)
-    everything = numbered(images, rows[:, 64].long(), Classification(tuple(map(str, range(10)))))
+    everything = numbered(images, rows[:, 64].long(), Classification(tuple(map(str, range(10))), "int64"))
     return divided("digits", "scikit-learn's digits", {"train": everything}, validation, test, seed)
 
 
@@ -330,7 +329,8 @@ def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
         if name not in dataset.classes:
             remedy = near(str(name), dataset.classes)
             raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
-    task = TASKS[dataset.task.use](tuple(classes))
+    assert isinstance(dataset.task, Classification), "the one task with a class for each example"
+    task = replace(dataset.task, classes=tuple(classes))
     renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
     for label, name in enumerate(task.classes):
         renumbered[dataset.classes.index(name)] = label

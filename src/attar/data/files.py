@@ -291,7 +291,9 @@ class _Classes:
     @property
     def task(self) -> Task:
         """Telling these classes apart."""
-        task: Task = self.kind(tuple(str(value) for value in self.classes))
+        kinds = {type(value) for value in self.classes}
+        dtype = {int: "int64", bool: "bool"}.get(kinds.pop(), "str") if len(kinds) == 1 else "str"
+        task: Task = self.kind(tuple(str(value) for value in self.classes), dtype)
         return task
 
     def of(self, path: Path, table: Any) -> Tensor:

@@ -60,6 +60,24 @@ def numbered_labels(
     return _of_numbers(name, labels_by_role, names, logical)
 
 
+def label_dtype(key: str, name: str, values: object, classes: object = None) -> str:
+    """NumPy's name of the type of a user's labels, of which the names of the classes are the texts.
+
+    Args:
+        key: What the labels are called.
+        name: What the data set is called.
+        values: The labels ``[n]`` of train.
+        classes: Names of the classes, where the user gives them: these are then what is predicted.
+
+    Returns:
+        ``str`` for texts and where there are names; of objects that are numbers ``int64``, as gaps made them objects.
+    """
+    given = np.asarray(values if not isinstance(values, Tensor) else values.detach().cpu().numpy()).dtype
+    if classes is not None or _array(key, name, values).dtype.kind in "UO":
+        return "str"
+    return "int64" if given.kind == "O" else given.name
+
+
 def _array(key: str, name: str, values: object) -> NDArray[Any]:
     """Labels as a one-dimensional array of numbers, bools or strings."""
     array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

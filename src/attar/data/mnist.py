@@ -41,7 +41,7 @@ def load_mnist(folder: str | Path | None = None, *, validation: float | int = 0.
         rule = f"one with {', '.join(fashion_mnist.DIGESTS)} (.gz or not)"
         raise must("folder", "load_mnist", rule, place, "Set ATTAR_DATA to the folder above a folder mnist with them")
     files = fashion_mnist.read(place, dict.fromkeys(fashion_mnist.DIGESTS))
-    task = Classification(CLASSES)
+    task = Classification(CLASSES, "int64")
     found = {
         "train": numbered(files.train_images.unsqueeze(1), files.train_labels.long(), task),
         "test": numbered(files.test_images.unsqueeze(1), files.test_labels.long(), task),

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from attar.data.label_arrays import are_maps, fixation_maps, label_maps, label_rows
-from attar.data.labels import numbered_labels
+from attar.data.labels import label_dtype, numbered_labels
 from attar.data.values import are_values, doubtful, values_of
 from attar.errors import BadInput, must, near
 from attar.tasks.known import TASKS
@@ -50,7 +50,9 @@ def truth_of(
         return _built(kind, *label_rows(name, given, classes))
     if kind.label_kind == "map":
         return _built(kind, *label_maps(name, given, classes))
-    return _built(kind, *numbered_labels(name, given, classes))
+    return _built(
+        kind, *numbered_labels(name, given, classes), label_dtype(given["train"][0], name, given["train"][1], classes)
+    )
 
 
 def _built(kind: type[Any], labels: dict[str, Tensor], *fields: object) -> tuple[dict[str, Tensor], Task]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attar.deployment.backends.backend import Array, Inputs, Runner
 from attar.deployment.candidate import Candidate
@@ -38,7 +39,8 @@ _ASKED_WHEN_OPENED = 2**22
 class Artifact:
     """A deployed student: a folder, what its manifest says, and a function on arrays.
 
-    Calling it gives logits. Its runtime is opened at the first call and kept.
+    Calling it gives the outputs of the network: logits, or the values of a regression. Its runtime is opened at the
+    first call and kept.
 
     Attributes:
         folder: Where it lies.
@@ -60,9 +62,21 @@ class Artifact:
         return Candidate(named["candidate"], named["runtime"], named["precision"], dict(named["settings"]))
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the logits."""
-        return tuple(self.manifest["output"]["classes"])
+    def classes(self) -> tuple[Any, ...]:
+        """The classes, in the order of the logits, as the labels of the training had them; names of labels or values.
+
+        Where the user named the classes, these names; else texts, whole numbers, bools or floats.
+        """
+        return tuple(self._labels.tolist())
+
+    @cached_property
+    def _labels(self) -> NDArray[Any]:
+        """The classes as an array ``[classes]`` of the type that labels had."""
+        output = self.manifest["output"]
+        names, dtype = np.asarray(output["classes"], np.str_), output.get("label_dtype", "str")
+        if output["kind"] != "logits" or len(output["shape"]) > 2 or dtype == "str":
+            return names
+        return np.isin(names, ("True", "1")) if dtype == "bool" else names.astype(dtype)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -226,8 +240,41 @@ class Artifact:
             return rows
         return tokens.stacked(given[NAMES[0]], given.get(NAMES[1]), of)
 
-    def predict(self, inputs: Any = None, **named: Any) -> Array:
-        """Logits (or values); another name for calling the artifact."""
+    def predict(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
+        """What it takes inputs for, in the words of the labels that it was trained on.
+
+        Args:
+            inputs: As for a call of the artifact.
+            named: ``ids`` and ``mask``, in place of ``inputs``.
+
+        Returns:
+            The most probable of `classes`, ``[batch]``, in the type of the labels: texts, whole numbers, bools. Of
+            several labels ``[batch, labels]``, 1 where one is probable; of maps the number of the class of each
+            position, int64 ``[batch, height, width]``; of a regression its values, float32 ``[batch]``, or
+            ``[batch, values]`` where there are several.
+
+        Raises:
+            BadInput: If the shape or the type of the inputs is not that of the manifest, or the artifact's maps have no
+                classes.
+        """
+        outputs, about = self(inputs, **named), self.manifest["output"]
+        if about["kind"] == "values":
+            return outputs[:, 0] if outputs.shape[1:] == (1,) else outputs
+        if about["kind"] == "log_odds":
+            return (outputs > 0).astype(about.get("label_dtype", "int64"))
+        if outputs.shape[1] == 1:
+            remedy = "Call logits(inputs): it gives the map"
+            raise must("the artifact", "predict", "one that tells classes apart", Words("maps of one number"), remedy)
+        chosen: NDArray[Any] = outputs.argmax(axis=1)
+        return chosen if outputs.ndim > 2 else self._labels[chosen]
+
+    def logits(self, inputs: Any = None, **named: Any) -> Array:
+        """Logits, float32 ``[batch, classes]``, of maps ``[batch, classes, height, width]``; log-odds of labels.
+
+        Raises:
+            BadInput: If the artifact is a regression's.
+        """
+        self._check_probable("logits")
         return self(inputs, **named)
 
     def predict_proba(self, inputs: Any = None, **named: Any) -> Array:
@@ -238,11 +285,8 @@ class Artifact:
         Raises:
             BadInput: If the artifact is a regression's.
         """
-        kind = self.manifest["output"]["kind"]
-        if kind == "values":
-            remedy = "Call the artifact itself: it gives the values"
-            raise must("the artifact", "predict_proba", "a classifier", Words("a regression"), remedy)
-        logits = self(inputs, **named)
+        self._check_probable("predict_proba")
+        logits, kind = self(inputs, **named), self.manifest["output"]["kind"]
         with np.errstate(under="ignore"):  # whatever the caller has set: what is no more than 0 is 0
             if kind == "log_odds":
                 sigmoids: Array = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
@@ -251,23 +295,10 @@ class Artifact:
             probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
             return probabilities
 
-    def predict_classes(self, inputs: Any = None, **named: Any) -> list[str]:
-        """The name of the most probable class of each input.
-
-        Raises:
-            BadInput: If the artifact names no one class: a regression's, one of several labels, or of maps.
-        """
-        found, remedy = "", ""
+    def _check_probable(self, method: str) -> None:
         if self.manifest["output"]["kind"] == "values":
-            found, remedy = "a regression", "Call the artifact itself: it gives the values"
-        elif self.manifest["output"]["kind"] == "log_odds":
-            found, remedy = "labels of which any may hold", "predict_proba(inputs) > 0.5 says which are likely"
-        elif len(self.manifest["output"]["shape"]) > 2:
-            found, remedy = "maps", "artifact(inputs).argmax(axis=1) has the number of the class of each position"
-        if found:
-            raise must("the artifact", "predict_classes", "a classifier", Words(found), remedy)
-        names = self.classes
-        return [names[index] for index in self(inputs, **named).argmax(axis=1).tolist()]
+            remedy = "Call predict(inputs): it gives the values"
+            raise must("the artifact", method, "a classifier", Words("a regression"), remedy)
 
     def __str__(self) -> str:
         shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside

@@ -114,6 +114,7 @@ class Interface:
             "dtype": "float32",
             "classes": list(self.task.names),
             "kind": self.task.target,
+            "label_dtype": self.task.label_dtype,
         }
 
 

@@ -27,6 +27,10 @@ FORMAT = 4
 LARGEST = 2**26
 """Bytes of a manifest at most; one of 100,000 classes and 10,000 columns has a tenth of it."""
 
+_LABEL_DTYPES = ("str", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+                 *(f"float{bits}" for bits in (16, 32, 64)))  # fmt: skip
+"""NumPy's names of the types that labels may have."""
+
 _REMEDY = "Restore it, or deploy again."
 
 
@@ -115,6 +119,8 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         )
     if manifest["output"].get("kind") not in get_args(Target):
         return f"'output.kind' is none of {', '.join(map(repr, get_args(Target)))}"
+    if manifest["output"].get("label_dtype", "str") not in _LABEL_DTYPES:
+        return "'output.label_dtype' is no type of labels"
     if not _positive(manifest["checked"].get("tolerance")):
         return "'checked.tolerance' is no positive number"
     scale = manifest["input"].get("scale")

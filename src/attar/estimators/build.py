@@ -227,5 +227,6 @@ def task_of(kind: Kind, classes: npt.NDArray[Any] | None, labels: tuple[str, ...
         return MultiLabel(labels)
     if kind == "classifier":
         assert classes is not None, "numbered where the teacher does not name them"
-        return Classification(tuple(map(str, classes.tolist())))
+        dtype = classes.dtype.name if classes.dtype.kind in "biuf" else "str"
+        return Classification(tuple(map(str, classes.tolist())), dtype)
     return Regression(("value",) if outputs == 1 else tuple(f"value {place}" for place in range(outputs)))

@@ -313,6 +313,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         outputs = self._outputs_of(X)
         return np.asarray(expit(outputs)) if self._task.target == "log_odds" else softmax(outputs)
 
+    @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
+    def logits(self, X: Any) -> npt.NDArray[np.float64]:
+        """Logits, float64 ``[rows, classes]`` in the order of ``classes_``; of labels the log-odds, of each."""
+        return self._outputs_of(X)
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, r2 of a regressor, against the truth; of labels the share of rows all right."""
         predicted = self.predict(X)

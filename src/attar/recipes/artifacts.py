@@ -43,7 +43,8 @@ def artifact_of(
     network, columns, tokens = prepared.student, context.dataset.columns, context.dataset.tokens
     layers = [type(layer).__qualname__ for layer in network.modules()]
     built = {"layers": layers, "teacher": teacher} if spec is None else spec.to_json()
-    scale, recipe = scale_of(context.dataset), context.recipe
+    scale, recipe, task = scale_of(context.dataset), context.recipe, context.dataset.task
+    as_numbers = "int64" if all(one.isdecimal() for one in task.names) else "str"
     calibration = calibration_for(context.dataset, candidate, recipe.artifacts.calibration, recipe.seed)
 
     def work(folder: Path) -> dict[str, Any]:
@@ -55,7 +56,8 @@ def artifact_of(
         "built": built,
         "candidate": [candidate.name, candidate.runtime, candidate.precision, dict(candidate.settings)],
         "calibration": None if calibration is None else calibration.fingerprint(),
-        "task": context.dataset.task.to_json(),
+        "task": task.to_json(),
+        **({} if task.label_kind != "class" or task.label_dtype == as_numbers else {"label_dtype": task.label_dtype}),
         "columns": None if columns is None else columns.to_json(),
         **({} if tokens is None else {"tokens": tokens.to_json()}),
         "shape": list(context.example.shape[1:]),

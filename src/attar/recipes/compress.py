@@ -7,10 +7,12 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from numpy.typing import NDArray
 
 from attar.data.store import Targets
 from attar.data.unaugmented import UnaugmentedTargets
@@ -76,6 +78,23 @@ class Run:
     def report(self) -> Path:
         """The page to look at."""
         return self.folder / "report.html"
+
+    def predict(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
+        """Classes in the type of the labels, or values; see `attar.deployment.artifact.Artifact.predict`."""
+        return self._opened.predict(inputs, **named)
+
+    def predict_proba(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
+        """Probabilities; see `attar.deployment.artifact.Artifact.predict_proba`."""
+        return self._opened.predict_proba(inputs, **named)
+
+    def logits(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
+        """Logits; see `attar.deployment.artifact.Artifact.logits`."""
+        return self._opened.logits(inputs, **named)
+
+    @cached_property
+    def _opened(self) -> Artifact:
+        """The artifact whose runtime is kept from one prediction to the next."""
+        return self.artifact
 
     def __str__(self) -> str:
         return f"{headline(self.evidence)} {reason(self.evidence)} Report: {self.report}"

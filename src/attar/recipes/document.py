@@ -259,14 +259,17 @@ def _how_to_load(allow: Sequence[str], dataset: Dataset) -> str:
         given = "a dict of ids and mask, int64 [batch, length] each"
     elif dataset.columns is not None:
         given = "dicts, a DataFrame, or an array with the columns in their order"
-    more = "names = model.predict_classes(inputs)" if task.label_kind == "class" else ""
-    if task.target == "log_odds":
-        more = "probabilities = model.predict_proba(inputs)  # of each label by itself"
-    elif len(task.shape) > 1:
-        more = f"numbers = {task.target}.argmax(axis=1)  # of the class of each position; names: model.classes"
+    what, more = "classes", "probabilities = model.predict_proba(inputs)"
+    if task.target == "values":
+        what, more = "values", ""
+    elif task.target == "log_odds":
+        what, more = "labels", f"{more}  # of each label by itself"
+    elif task.label_kind == "map":
+        what, more = "numbers", "names = model.classes  # of the class that each position has the number of"
+    call = "maps = model.logits(inputs)" if task.label_kind == "fixations" else f"{what} = model.predict(inputs)"
     return (
         "import attar\n\n"
         f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
-        f"{task.target} = model(inputs)  # {given}\n"
-        f"{more}"
+        f"{call}  # {given}\n"
+        f"{'' if task.label_kind == 'fixations' else more}"
     ).rstrip() + "\n"

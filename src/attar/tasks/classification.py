@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -98,6 +98,8 @@ class Classification:
 
     Attributes:
         classes: Names of the classes; a label is the index of its name.
+        label_dtype: NumPy's name of the type that the user's labels have, of which a name is then the text: models
+            predict in it. ``str`` where the names are the labels.
 
     Raises:
         BadInput: If there is no name, or one stands there twice.
@@ -117,6 +119,7 @@ class Classification:
     )
 
     classes: tuple[str, ...]
+    label_dtype: str = field(default="str", compare=False, repr=False)  # other values of the same classes
 
     def __post_init__(self) -> None:
         check_names(self.classes, "classes", "a classification", "class")

@@ -131,6 +131,7 @@ class Dense:
     use: ClassVar[str] = "dense"
     target: ClassVar[Target] = "logits"
     label_kind: ClassVar[LabelKind] = "map"
+    label_dtype: ClassVar[str] = "int64"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_labels"}, teacher={"use": "soft_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_IOU, _ACCURACY, _MEAN_IOU, _LOG_LOSS, _RMSE)}

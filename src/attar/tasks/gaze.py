@@ -120,6 +120,7 @@ class Gaze:
     use: ClassVar[str] = "gaze"
     target: ClassVar[Target] = "logits"
     label_kind: ClassVar[LabelKind] = "fixations"
+    label_dtype: ClassVar[str] = "int64"
     losses: ClassVar[Losses] = Losses(labels={"use": "fixations"}, teacher={"use": "soft_targets", "temperature": 1.0})
 
     size: tuple[int, int]

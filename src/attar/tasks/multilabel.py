@@ -128,6 +128,7 @@ class MultiLabel:
     use: ClassVar[str] = "multilabel"
     target: ClassVar[Target] = "log_odds"
     label_kind: ClassVar[LabelKind] = "labels"
+    label_dtype: ClassVar[str] = "int64"
     losses: ClassVar[Losses] = Losses(labels={"use": "binary_labels"}, teacher={"use": "binary_targets"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType(
         {one.name: one for one in (_F1, _ACCURACY, _EXACT, _MICRO, _LOG_LOSS, _RMSE)}

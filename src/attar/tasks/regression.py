@@ -85,6 +85,7 @@ class Regression:
     use: ClassVar[str] = "regression"
     target: ClassVar[Target] = "values"
     label_kind: ClassVar[LabelKind] = "values"
+    label_dtype: ClassVar[str] = "float32"
     losses: ClassVar[Losses] = Losses(labels={"use": "hard_values"}, teacher={"use": "squared_error", "kind": "values"})
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({one.name: one for one in (RMSE_OF_VALUES, _MAE, _R2)})
 

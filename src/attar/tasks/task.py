@@ -95,6 +95,11 @@ class Task(Protocol):
     """What is minimized where a recipe does not say."""
 
     @property
+    def label_dtype(self) -> str:
+        """NumPy's name of the type of the labels as the user has them, in which a model predicts; ``str`` for texts."""
+        ...
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of the output for one example: ``(classes,)``, ``(outputs,)``, ``(classes, height, width)``."""
         ...
