@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -355,3 +356,42 @@ def test_boosters(package, form):
         expected = estimator.predict_proba(rows)
     np.testing.assert_allclose(teacher.predict(INPUTS).exp(), expected, rtol=1e-4)
     assert teacher.fingerprint() == teacher.fingerprint()
+
+
+class Answers:
+    """An estimator that gives what it was made with."""
+
+    def __init__(self, classes: list[object], given: object) -> None:
+        self.classes_, self.given = np.array(classes, object), given
+
+    def predict_proba(self, rows: Any) -> Any:
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (np.array([[0.7, 0.9]]), r"probabilities that sum to 1, also for row 0; got \[0\.7, 0\.9\], which sum to 1\.6"),
+        (np.array([[np.nan, 0.5]]), r"must be probabilities, also for row 0; got \[nan, 0\.5\]"),
+        (np.array([[0.2, 0.3, 0.5]]), r"must be \[1, 2\]; got \[1, 3\]"),
+        (np.array(["no"]), r"must be numbers; got \['no'\]. Let predict_proba return probabilities"),
+    ],
+)
+def test_what_cannot_be_probabilities(answer: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        EstimatorTeacher(Answers(["no", "yes"], answer)).predict(torch.zeros(1, 2))
+
+
+def test_classes_that_are_numbers_in_another_form_and_frames_in_another_order() -> None:
+    frame = pd.DataFrame({"1.0": [0.9], "0.0": [0.1]})
+    teacher = EstimatorTeacher(Answers([0.0, 1.0], frame), classes=["1", "0"])
+    torch.testing.assert_close(teacher.predict(torch.zeros(1, 2)).exp(), torch.tensor([[0.9, 0.1]]))
+
+
+def test_an_estimator_that_cannot_be_taken_apart_says_what_it_is_known_by() -> None:
+    one = Answers(["no", "yes"], np.array([[0.5, 0.5]]))
+    one.wire = (part for part in "ab")  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="one that can be saved"):
+        EstimatorTeacher(one).fingerprint()
+    one.fingerprint = lambda: "of today"  # type: ignore[attr-defined]
+    assert EstimatorTeacher(one).fingerprint() == EstimatorTeacher(one).fingerprint()

@@ -33,7 +33,9 @@ from attar.network.weights import save_weights
 from attar.recipes.artifacts import Deployed, artifact_of, refused
 from attar.recipes.context import Context, allowed
 from attar.recipes.students import Trainings
+from attar.recipes.targets import outputs_on
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.in_blocks import InBlocks
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask
@@ -60,6 +62,7 @@ class Contender:
         size_bytes: Bytes on disk of what is needed to run; None if nothing on disk is known.
         cost: Parameters and multiply-adds; None for files from elsewhere.
         artifact: Its files; None for what is run without being deployed.
+        slow: The teacher where it is asked in blocks, once.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Contender:
     size_bytes: int | None
     cost: Cost | None = None
     artifact: Artifact | None = None
+    slow: InBlocks | None = None
 
     @classmethod
     def deployed(cls, name: str, kind: Kind, built: Deployed, figures: Cost) -> Contender:
@@ -142,8 +146,7 @@ class Contenders:
 
     def predictions(self, context: Context, split_name: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""
-        split = context.dataset.splits()[split_name]
-        return {name: predict_all(one.runner, split, progress=context.progress) for name, one in self.by_name.items()}
+        return {name: outputs_on(context, one.runner, one.slow, split_name) for name, one in self.by_name.items()}
 
     def first_run(self, context: Context) -> tuple[Contenders, dict[str, Logits]]:
         """The contenders that answer all of validation, and their logits; candidates that cannot are refused.
@@ -154,7 +157,7 @@ class Contenders:
         split, logits, failed = context.dataset.splits()["validation"], {}, {}
         for name, one in self.by_name.items():
             try:
-                logits[name] = predict_all(one.runner, split, progress=context.progress)
+                logits[name] = outputs_on(context, one.runner, one.slow, "validation")
                 if (wrong := ~np.isfinite(logits[name]).reshape(len(split), -1).all(axis=1)).any():
                     row = int(np.flatnonzero(wrong)[0])
                     got = Words(logits[name][row])
@@ -300,7 +303,8 @@ def _as_it_is(context: Context, trainings: Trainings) -> Contender:
         runner = files[0].runner(context.recipe.artifacts.threads)
     else:
         runner = _asking(teacher)
-    return Contender(f"teacher {runtime}", "teacher", runtime, "fp32" if only_files else "as it is", runner, size_bytes)
+    how, slow = "fp32" if only_files else "as it is", teacher if isinstance(teacher, InBlocks) else None
+    return Contender(f"teacher {runtime}", "teacher", runtime, how, runner, size_bytes, slow=slow)
 
 
 def _asking(teacher: Teacher) -> Runner:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from attar.data.split import Split
 from attar.data.store import Targets, label, merge
 from attar.data.transfer_set import Live, TargetSource
 from attar.data.unaugmented import UnaugmentedTargets
 from attar.data.views import UNCHANGED, Views
+from attar.deployment.backends.backend import Runner
+from attar.evidence.measure import predict_all
 from attar.pipeline.nodes import Node
 from attar.recipes.context import Context
 from attar.teachers.ensemble import Ensemble
@@ -18,6 +25,9 @@ from attar.teachers.teacher import Teacher
 
 _STORE = "store"
 """The folder of a node in which targets are; one that a killed attempt left is gone on with."""
+
+_MOST_FILES = 1000
+"""Files of one store, at most, where each holds as many examples as the teacher sees at once."""
 
 
 def targets_of(
@@ -59,6 +69,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
             dtype=transfer.dtype,
             temperature=context.recipe.temperature,
             progress=context.progress,
+            **_blocks(context, len(split)),
         )
         return _figures(context, stored)
 
@@ -71,6 +82,39 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
         "dtype": transfer.dtype,
     }
     return context.nodes.node(name, inputs, work, resumable=[_STORE])
+
+
+def _blocks(context: Context, rows: int) -> dict[str, Any]:
+    """How many examples the teacher sees at once, and how many a killed pass loses, where the recipe says so."""
+    at_once = context.recipe.teacher.rows_at_once
+    if at_once is None:
+        return {}
+    # A file for each block, but not more files than a folder takes well.
+    return {"batch_size": at_once, "rows_per_shard": at_once * math.ceil(rows / (at_once * _MOST_FILES))}
+
+
+def outputs_on(context: Context, runner: Runner, slow: Teacher | None, role: str) -> NDArray[np.float32]:
+    """Logits ``[n, ...]`` of a model on one part of the data; a slow teacher is asked once, and what it gives is kept.
+
+    Args:
+        context: The run.
+        runner: The model.
+        slow: The teacher, where the model is one that is asked in blocks.
+        role: ``validation`` or ``test``.
+    """
+    split, teacher = context.dataset.splits()[role], slow
+    if teacher is None:
+        return predict_all(runner, split, progress=context.progress)
+
+    def work(folder: Path) -> dict[str, Any]:
+        label(teacher, split, folder / _STORE, progress=context.progress, **_blocks(context, len(split)))
+        return {}
+
+    inputs = {"teacher": teacher.fingerprint(), "data": split.fingerprint()}
+    node = context.nodes.node(f"answers/{role}", inputs, work, resumable=[_STORE])
+    stored = Targets.open(node.folder / _STORE, split)(None, torch.arange(len(split)), 0)
+    assert isinstance(stored, torch.Tensor), "nothing is left out"
+    return stored.numpy()
 
 
 def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> Node:

@@ -35,6 +35,7 @@ from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
 from attar.teachers.image_inputs import ChangeImages, ImageInputs, change_to, wanted_by, wanted_in
+from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher
 from attar.teachers.model_file import read_model
 from attar.teachers.onnx import OnnxTeacher
@@ -60,7 +61,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     trained: list[Trained] = []
     if section.estimator is not None:
         fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
-        return fitted, []
+        return fitted if section.rows_at_once is None else InBlocks(fitted, section.rows_at_once), []
     for path in section.onnx:
         classes = context.dataset.task.shape[0]
         file = _onnx_of(path, context, classes, section.output, section.output_name)
@@ -94,6 +95,8 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         teacher = members[0] if alone else Ensemble(members, mean=section.mean, weights=votes)
     except BadInput as error:
         raise type(error)(f"teacher of the recipe: {error}") from error
+    if section.rows_at_once is not None:
+        teacher = InBlocks(teacher, section.rows_at_once)
     if section.samples is not None:
         teacher = SampledTeacher(teacher, section.samples, context.recipe.seed)
     settle(teacher, context.dataset.train.floats(slice(0, ROWS)))
@@ -205,7 +208,7 @@ def inputs_of(teacher: Teacher | None) -> str:
     """What images are changed to before a teacher sees them, in words; empty where it is nothing."""
     if isinstance(teacher, Ensemble):
         return "; ".join(dict.fromkeys(text for one in teacher.members if (text := inputs_of(one))))
-    if not isinstance(teacher, ResizedTeacher | SampledTeacher | SubsetTeacher):
+    if not isinstance(teacher, ResizedTeacher | SampledTeacher | SubsetTeacher | InBlocks):
         return ""
     inner = teacher.teacher
     network = inner.network if isinstance(inner, NetworkTeacher) else None

@@ -67,7 +67,7 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
     try:
         reduced = value.__reduce_ex__(4)
     except TypeError as error:
-        remedy = "Drop that part of the estimator before it becomes a teacher"
+        remedy = "Drop that part, or give the estimator a method fingerprint that returns a text of what it is"
         raise must(
             "a part", "the estimator", "one that can be saved", Words(f"{type(value).__name__}: {error}"), remedy
         ) from error

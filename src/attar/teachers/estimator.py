@@ -7,7 +7,7 @@ column names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 from attar.errors import BadInput, Words, must, shown
 from attar.tables.columns import Columns
 from attar.teachers.estimator_rows import EstimatorRows, can, fingerprint_of, name_of
+
+_ROUNDED = 1e-2
+"""How far the sum of probabilities may be from 1: they may have been rounded, or be float16."""
 
 _SMALLEST = 1e-7
 """Probabilities below this count as this: a tree that says 0 has seen few rows, and the log of 0 helps nobody."""
@@ -81,6 +84,7 @@ class EstimatorTeacher:
         if self._method is None or (self._method == "decision_function" and len(own) != 2):
             rule = "one with predict_proba, or of two classes with decision_function"
             raise must("estimator", "EstimatorTeacher", rule, name_of(estimator), _remedy_for(estimator))
+        self._names = own
         self._order = _order(own, classes, repr(self))
         self.names = tuple(own[position] for position in self._order)
         self.classes = len(own)
@@ -98,7 +102,7 @@ class EstimatorTeacher:
         outputs = self._rows.ask(str(self._method), inputs)
         if self._method == "decision_function":
             outputs = _two_classes(np.asarray(outputs, np.float64))
-        given = np.asarray(outputs, np.float64) if not isinstance(outputs, list) else np.empty(0)
+        given = np.empty(0) if isinstance(outputs, list) else _numbers(outputs, self._names, repr(self))
         if given.shape != (len(inputs), self.classes):
             got = "a list" if isinstance(outputs, list) else list(given.shape)
             remedy = "Give a classifier of one target"
@@ -109,6 +113,13 @@ class EstimatorTeacher:
             row = int(np.flatnonzero(wrong)[0])
             remedy = "Check that it was fitted on rows like these"
             raise must("output", repr(self), f"probabilities, also for row {row}", given[row].tolist(), remedy)
+        apart = np.abs(given.sum(axis=1) - 1)
+        if (apart > _ROUNDED).any():
+            row = int(apart.argmax())
+            rule = f"probabilities that sum to 1, also for row {row}"
+            got = Words(f"{shown(given[row].tolist(), 60)}, which sum to {given[row].sum():.4g}")
+            remedy = 'Divide them by their sum, or set data.task = "multilabel" if several classes may hold'
+            raise must("output", repr(self), rule, got, remedy)
         return given[:, self._order]
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
@@ -197,13 +208,31 @@ class RegressorTeacher:
         return f"RegressorTeacher({name_of(self.estimator)})"
 
 
+def _numbers(outputs: Any, names: Sequence[object], teacher: str) -> NDArray[np.float64]:
+    """What an estimator gave as numbers; columns of a frame that are called as its classes in their order.
+
+    Raises:
+        BadInput: If it gave anything but numbers.
+    """
+    called = [str(one) for one in getattr(outputs, "columns", ())]
+    wanted = [str(one) for one in names]
+    if called != wanted and len(set(called)) == len(called) and set(called) == set(wanted):
+        outputs = np.asarray(outputs)[:, [called.index(one) for one in wanted]]
+    try:
+        return np.asarray(outputs, np.float64)
+    except (TypeError, ValueError) as error:
+        few = np.asarray(outputs, object).reshape(-1)[:3].tolist()
+        remedy = "Let predict_proba return probabilities [rows, classes], not the classes themselves"
+        raise must("output", teacher, "numbers", few, remedy) from error
+
+
 def _order(own: list[object], classes: Sequence[object] | int | None, teacher: str) -> list[int]:
     """Where each of the data's classes stands among the estimator's."""
     if classes is None:
         return list(range(len(own)))
     wanted = list(range(classes)) if isinstance(classes, int) else list(classes)
     # Data often names its classes in words where the estimator saw numbers: "3" is 3.
-    for spelling in (lambda value: value, str):
+    for spelling in (lambda value: value, str, _as_text):
         theirs, ours = [spelling(value) for value in own], [spelling(value) for value in wanted]
         if len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs) and set(ours) == set(theirs):
             return [theirs.index(value) for value in ours]
@@ -212,6 +241,11 @@ def _order(own: list[object], classes: Sequence[object] | int | None, teacher: s
         f"classes of {teacher} must be the data's; the estimator has {shown(only, 80)} besides, and lacks "
         f"{shown(lacking, 80)}. Fit it on these classes, or pass classes={len(own)} if it was fitted on class numbers."
     )
+
+
+def _as_text(value: object) -> str:
+    """A class as files name it: 1.0 is 1."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def logs(probabilities: NDArray[np.float64]) -> Tensor:

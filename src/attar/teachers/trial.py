@@ -16,6 +16,7 @@ from attar.network.consistency import batch_difference, repeat_difference
 from attar.network.forward import number_type
 from attar.network.output_kind import recognized
 from attar.teachers.ensemble import Ensemble
+from attar.teachers.in_blocks import InBlocks
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.resized import ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
@@ -91,7 +92,7 @@ def _is_open(teacher: Teacher) -> bool:
     match teacher:
         case Ensemble():
             return any(_is_open(member) for member in teacher.members)
-        case ResizedTeacher() | SubsetTeacher() | SampledTeacher():
+        case ResizedTeacher() | SubsetTeacher() | SampledTeacher() | InBlocks():
             return _is_open(teacher.teacher)
         case NetworkTeacher() | OnnxTeacher() | StatedTeacher():
             return teacher.output_reader.kind is None
@@ -104,7 +105,7 @@ def remarks(teacher: Teacher) -> list[str]:
     match teacher:
         case Ensemble():
             found = [text for member in teacher.members for text in remarks(member)]
-        case ResizedTeacher() | SubsetTeacher() | SampledTeacher():
+        case ResizedTeacher() | SubsetTeacher() | SampledTeacher() | InBlocks():
             found = remarks(teacher.teacher)
         case NetworkTeacher() | OnnxTeacher() | StatedTeacher():
             found = list(teacher.output_reader.remarks)
@@ -122,7 +123,7 @@ def tolerance(teacher: Teacher) -> float:
     match teacher:
         case Ensemble():
             return max(tolerance(member) for member in teacher.members)
-        case ResizedTeacher() | SubsetTeacher() | SampledTeacher() | StatedTeacher():
+        case ResizedTeacher() | SubsetTeacher() | SampledTeacher() | StatedTeacher() | InBlocks():
             return tolerance(teacher.teacher)
         case NetworkTeacher():
             exact = number_type(teacher.network) in (None, torch.float32, torch.float64)
@@ -138,7 +139,7 @@ def _sampled_of(teacher: Teacher) -> Teacher | None:
     match teacher:
         case SampledTeacher():
             return teacher.teacher
-        case ResizedTeacher() | SubsetTeacher():
+        case ResizedTeacher() | SubsetTeacher() | InBlocks():
             return _sampled_of(teacher.teacher)
         case _:
             return None

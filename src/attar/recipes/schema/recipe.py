@@ -224,6 +224,8 @@ class Recipe(Section):
         for key, given in frozen_only.items():
             if teacher.learns and given:
                 raise ValueError(f"{key} needs a teacher that does not learn; leave it out")
+        if teacher.rows_at_once is not None and not transfer.cached:
+            raise ValueError("teacher.rows_at_once needs stored targets; leave it out, or set transfer.cached = true")
         if transfer.per_teacher:
             if not transfer.cached:
                 raise ValueError("transfer.per_teacher needs stored targets; leave it out, or set cached = true")

@@ -171,6 +171,11 @@ class TeacherSection(Section):
     mean: Literal["probabilities", "logits", "geometric"] = Field("probabilities", description="what is averaged")
     output: GivenOutput | None = Field(None, description="what given models give; found out if left out")
     output_name: str | None = Field(None, description="which output of ONNX files, where several could be meant")
+    rows_at_once: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="examples that an estimator, or what use returns, is asked about at once; each block is kept, and "
+        "asked once",
+    )
     samples: Annotated[int, Field(ge=2)] | None = Field(
         None, description="answers to average of a teacher that answers at random"
     )
@@ -214,6 +219,8 @@ class TeacherSection(Section):
             )
         if self.output_name is not None and not self.onnx:
             raise ValueError("output_name is for onnx; with each, give it in the table of the model")
+        if self.rows_at_once is not None and (self.samples is not None or not (self.estimator or self.use)):
+            raise ValueError("rows_at_once is for estimator and use, without samples; leave it out")
         if self.samples is not None and (self.learns or self.library is not None or self.specialists is not None):
             raise ValueError("samples are for a frozen teacher without specialists; leave them out")
         if self.weights and self.members not in (1, len(self.weights)):
