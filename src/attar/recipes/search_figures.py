@@ -185,12 +185,11 @@ def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
         return f"{text} {binding(goal, tried)}".strip()
     what = PREFERRED[goal.prefer]
     others = f", trained again with {again - 1} other{'' if again == 2 else 's'} of the best" if again > 1 else ""
-    count = formatting.grouped(len(within))
-    return (
-        f"{name} is {what} of {count} that were found within the budget{others}."
-        if within
-        else f"{name} is within the budget{others}."
-    )
+    if not within:
+        return f"{name} is within the budget{others}."
+    if len(within) == 1:
+        return f"{name} is the only one that was found within the budget{others}."
+    return f"{name} is {what} of {formatting.grouped(len(within))} that were found within the budget{others}."
 
 
 def binding(goal: Goal, tried: Sequence[Trial]) -> str:

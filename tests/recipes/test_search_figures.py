@@ -1,0 +1,48 @@
+"""What is said of a search: why a student was taken, and what stages spent."""
+
+from __future__ import annotations
+
+import pytest
+
+from attar.network.spec import Spec
+from attar.recipes.search_figures import _why, stages_in_words
+from attar.search.goal import Goal
+from attar.search.proposal import Proposal, Trial
+from attar.search.search import SearchResult
+
+GOAL = Goal(limits=(), prefer="bytes", teacher={})
+
+
+def trial(number: int) -> Trial:
+    proposal = Proposal(spec=Spec("a:b", {"width": number}))
+    return Trial(number=number, proposal=proposal, state="trained", figures={"score": 0.9, "bytes": 10.0 + number})
+
+
+@pytest.mark.parametrize(
+    ("count", "again", "said"),
+    [
+        (1, 1, "Student #0 is the only one that was found within the budget."),
+        (2, 1, "Student #0 is the smallest of 2 that were found within the budget."),
+        (3, 2, "is the smallest of 3 that were found within the budget, trained again with 1 other of the best."),
+    ],
+)
+def test_why_a_student_was_taken(count: int, again: int, said: str) -> None:
+    trials = [trial(number) for number in range(count)]
+    result = SearchResult(trials=trials, best=trials[0], pareto=trials[:1], ended="strategy", seconds=1.0)
+    assert _why(GOAL, result, again, trials[0]).endswith(said)
+
+
+def test_what_stages_spent_is_said_in_a_sentence_each() -> None:
+    removal = {"stage": "removal", "trainings": 25, "of": 25, "updates": 30, "ended": "trainings"}
+    shrinkage = {"stage": "shrinkage", "trainings": 9, "of": 25, "updates": 100, "ended": "updates"}
+    assert stages_in_words([removal, shrinkage]) == (
+        "Of 25 trainings the stage removal took all. Of 25 trainings the stage shrinkage took 9, until its 100 updates "
+        "were over and its policy drew nothing new."
+    )
+    # What a stage leaves that is not the last, the next one has.
+    assert stages_in_words([{**shrinkage, "stage": "removal"}, {**shrinkage, "ended": None}]) == (
+        "Of 25 trainings the stage removal took 9, until its 100 updates were over. "
+        "Of 25 trainings the stage shrinkage took 9, until the time was over."
+    )
+    nothing = {**removal, "trainings": 0, "of": 1, "ended": "nothing"}
+    assert stages_in_words([nothing]) == "Of 1 training the stage removal took 0, as there was nothing to choose."
