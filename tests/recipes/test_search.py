@@ -159,6 +159,30 @@ def test_time_that_is_over_ends_the_search_with_a_model(
     assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
     assert all(one["why_not"] == "There was no time left for it." for one in found["pareto"])
     assert len(found["trials"]) <= 40 and "For lack of time it is trained for 1 of 4 epochs." in found["why"]
+    (late,) = [text for text in run.evidence["warnings"] if text.startswith("The run took ")]
+    assert " more than search.time allows: teacher and targets alone took " in late
+    (line,) = [
+        one for one in plan(searching(tiny, time="1s")).search if "at most 1.0 s in all" in one.replace("\xa0", " ")
+    ]
+    assert "it is trained for fewer epochs then" in line
+
+
+def test_policies_that_a_run_would_replace_are_no_beginning(tiny: Document, tmp_path: Path) -> None:
+    document = searching(tiny, strategy={"use": "n2n", "policy": str(tmp_path / "run" / "x" / ".." / POLICIES)})
+    del document["search"]["space"]
+    (tmp_path / "run" / POLICIES).mkdir(parents=True)
+    (tmp_path / "run" / "x").mkdir()
+    (tmp_path / "run" / "recipe.toml").write_text('name = "tiny"', encoding="utf-8")
+    (tmp_path / "run" / POLICIES / "removal.safetensors").write_bytes(b"")
+    read_policy = "attar.search.strategies.n2n.load_policy"
+    for do in (lambda: plan(document, tmp_path / "run"), lambda: compress(document, tmp_path / "run", workers=1)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(read_policy, lambda *_: None)
+            with pytest.raises(
+                BadInput, match=r"^search\.strategy\.policy of the recipe must be a folder that this run .*--out"
+            ):
+                do()
+    assert [one.name for one in (tmp_path / "run" / POLICIES).iterdir()] == ["removal.safetensors"]
 
 
 def test_of_what_failed_the_first_reason_is_told(tiny: Document, tmp_path: Path, undrawn: None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import tomli_w
@@ -32,6 +33,7 @@ from attar.recipes.pareto_set import Other, pareto_set, publish
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search import Searched, found_student
+from attar.recipes.search_time import exceeded
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
@@ -152,12 +154,13 @@ def compress(
         searched = None if recipe.search is None else found_student(context)
         if searched is not None:
             context = searched.context
+        began = perf_counter()
         trainings = train_all(context, None if searched is None else searched.prepared)
         folder = context.nodes.folder
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
                 typed = command or f"attar compress {recipe.name}"
-                evidence = _evaluated(context, trainings, typed, recipe, searched)
+                evidence = _evaluated(context, trainings, typed, recipe, searched, began)
         barrier()
         if rank() > 0:
             evidence = EvidenceDocument.read(folder)
@@ -167,9 +170,9 @@ def compress(
 
 
 def _evaluated(
-    context: Context, trainings: Trainings, command: str, recipe: Recipe, searched: Searched | None
+    context: Context, trainings: Trainings, command: str, recipe: Recipe, searched: Searched | None, began: float
 ) -> Mapping[str, Any]:
-    """Deploy and measure what was trained, choose what ships, and write it down; the evidence."""
+    """Deploy and measure what was trained since a moment, choose what ships, and write it down; the evidence."""
     contenders = deploy_candidates(context, trainings)
     contenders, validation_logits = contenders.first_run(context)
     beaten = beaten_of(context, contenders, validation_logits)
@@ -177,6 +180,9 @@ def _evaluated(
     choice = chosen(context, contenders, validation_logits, measured, beaten)
     most = None if recipe.search is None else recipe.search.time
     others = [] if searched is None else pareto_set(context, searched.prepared, searched.pareto, most)
+    if searched is not None:
+        spent = searched.spent + perf_counter() - began
+        contenders.warnings.extend(exceeded(most, searched.before, spent))
     evidence = document(
         context,
         trainings,

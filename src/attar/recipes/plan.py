@@ -195,7 +195,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     if recipe.search is not None:
         from attar.recipes.search import check_search
 
-        checked = check_search(recipe, dataset)
+        checked = check_search(recipe, dataset, folder)
     check_networks(checked, dataset)
     network = check_steps(checked, dataset)
     check_room(recipe, dataset, folder)

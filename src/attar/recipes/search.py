@@ -13,8 +13,9 @@ from typing import Any
 
 import tomli_w
 
+from attar import formatting
 from attar.data.datasets import Dataset
-from attar.errors import AttarError, BadInput
+from attar.errors import AttarError, BadInput, must
 from attar.network.scaled_outputs import ScaleOutputs
 from attar.pipeline.nodes import FOLDER, RECORD, Node, Nodes
 from attar.pipeline.section import training_table
@@ -65,12 +66,16 @@ class Searched:
     Attributes:
         context: The run, its recipe with the student that was found.
         prepared: The teacher and its targets, which the search has used.
+        before: Seconds that these took.
+        spent: Seconds with those of the search.
         figures: What there is to know of the search, as plain values.
         pareto: Others of the Pareto set: number of the trial, and the recipe with it as its student.
     """
 
     context: Context
     prepared: PreparedTeacher
+    before: float
+    spent: float
     figures: Mapping[str, Any]
     pareto: Mapping[int, Recipe]
 
@@ -94,6 +99,9 @@ def found_student(context: Context) -> Searched:
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
     before = sum(node.seconds for node in context.nodes.done)
+    if section.time is not None and before >= section.time:
+        took, most = formatting.seconds(before), formatting.seconds(section.time)
+        log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
     limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
     there = _count(context)
     strategy = strategy_for(recipe, context.dataset, space, goal)
@@ -141,7 +149,7 @@ def found_student(context: Context) -> Searched:
     known = _known(result.trials, best)
     others = beside(known, known[winner.number], goal, section.pareto)
     recipes = {one.number: found_recipe(recipe, context.dataset, one.proposal, result.trials) for one in others}
-    return Searched(replace(context, recipe=found), prepared, figures, recipes)
+    return Searched(replace(context, recipe=found), prepared, before, before + limit.spent, figures, recipes)
 
 
 def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
@@ -208,8 +216,13 @@ def found_recipe(recipe: Recipe, dataset: Dataset, proposal: Proposal, trials: S
     return from_document({**document, "student": student}, "the student that was found", recipe.trust)
 
 
-def check_search(recipe: Recipe, dataset: Dataset) -> Recipe:
+def check_search(recipe: Recipe, dataset: Dataset, folder: Path) -> Recipe:
     """See that there is something to look for and a strategy that can, before anything is trained.
+
+    Args:
+        recipe: With the search.
+        dataset: Its data.
+        folder: Of the run.
 
     Returns:
         The recipe with a student that stands for all of them.
@@ -219,6 +232,10 @@ def check_search(recipe: Recipe, dataset: Dataset) -> Recipe:
     """
     space = space_for(recipe, dataset)
     strategy_for(recipe, dataset, space, Goal(limits=(), prefer=recipe.budget.prefer, teacher={}))
+    policy = search_of(recipe).strategy.get("policy")
+    if policy is not None and Path(policy).resolve() == (folder / POLICIES).resolve():
+        rule, remedy = "a folder that this run does not write itself", "Copy it elsewhere, or give another --out"
+        raise must("search.strategy.policy", "the recipe", rule, policy, remedy)
     return found_recipe(recipe, dataset, middle_of(recipe, dataset, space))
 
 

@@ -43,13 +43,7 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
         f"{formatting.seconds(short_epochs(context) * epoch)}), what is beyond the budget for none",
         f"in: {words_of(space_for(recipe, context.dataset))}",
         f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student{beside}",
-        f"about {formatting.seconds(seconds_of(context, typical))} on one core"
-        + (
-            ""
-            if section.time is None
-            else f"; at most {formatting.seconds(section.time)} in all, of which about "
-            f"{formatting.seconds(final_seconds(context, typical))} are for the student itself"
-        ),
+        f"about {formatting.seconds(seconds_of(context, typical))} on one core" + _limited(context, typical),
     ]
     known = {} if teacher is None else _taken(context, teacher)
     for limit in recipe.budget.limits:
@@ -59,6 +53,20 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
             share = formatting.significant(at / takes, 2)
             lines.append(f"{limit.shown(at)} {limit.after()} is {share}x of the teacher's {limit.shown(takes)}")
     return lines
+
+
+def _limited(context: Context, typical: Recipe) -> str:
+    """What a limit on the time comes to; empty for none."""
+    most, final = search_of(context.recipe).time, final_seconds(context, typical)
+    if most is None:
+        return ""
+    time, about = formatting.seconds(most), formatting.seconds(final)
+    if final < most:
+        return f"; at most {time} in all, of which about {about} are for the student itself"
+    return (
+        f"; at most {time} in all, and about {about} are for the student itself alone: it is trained for fewer epochs "
+        "then, and all of it takes longer than that"
+    )
 
 
 def _taken(context: Context, teacher: Teacher) -> Mapping[What, float]:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from attar import formatting
 from attar.deployment.candidates import candidates
 from attar.pipeline.section import training_table
 from attar.pipeline.workers import available
@@ -128,6 +129,28 @@ def shortened(before: Recipe, after: Recipe) -> str:
     all_seeds = before.student.seeds
     of_seeds = "" if seeds == all_seeds else f", from {seeds} of {all_seeds} seeds"
     return f"For lack of time it is trained for {epochs} of {before.student.training.epochs} epochs{of_seeds}."
+
+
+def exceeded(most: float | None, before: float, spent: float) -> list[str]:
+    """By how much more than its time a run took, in a sentence; none where it kept it, or had no limit.
+
+    Args:
+        most: Seconds of everything.
+        before: Seconds that teacher and targets took, of which nothing can be left out.
+        spent: Seconds that everything took.
+
+    Example:
+        >>> exceeded(5.0, 9.0, 20.0)[0].replace(chr(160), " ")
+        'The run took 20.0 s, 15.0 s more than search.time allows: teacher and targets alone took 9.0 s.'
+        >>> exceeded(5.0, 2.0, 5.0)
+        []
+    """
+    if most is None or spent <= most:
+        return []
+    total, more = formatting.seconds(spent), formatting.seconds(spent - most)
+    alone = f"teacher and targets alone took {formatting.seconds(before)}"
+    why = alone if before >= most else f"{alone}, and a short training has to be deployed and measured, too"
+    return [f"The run took {total}, {more} more than search.time allows: {why}."]
 
 
 def _at_once(context: Context, runs: int) -> int:

@@ -89,7 +89,7 @@ def open_run(
         if recipe.search is not None:
             from attar.recipes.search import check_search
 
-            checked = check_search(recipe, dataset)
+            checked = check_search(recipe, dataset, folder)
         check_networks(checked, dataset)
         check_steps(checked, dataset)
         check_room(context.recipe, context.dataset, folder)
