@@ -3,6 +3,8 @@
 #   make demo    the environment, then the shipped recipe "digits", into runs/digits
 #   make test    the environment with the test tools, then every check there is
 #
+# make docs builds the documentation into site/.
+#
 # PYTHON chooses the interpreter (make demo PYTHON=python3.12), VENV the folder of the environment, and PIP_OPTIONS is
 # handed to every pip install.
 
@@ -17,7 +19,7 @@ INSTALLED := $(VENV)/.installed
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test install check types collect unit format clean
+.PHONY: demo test docs install check types collect unit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/attar compress digits --out runs/digits
@@ -27,6 +29,9 @@ test: $(TESTABLE)
 	$(MAKE) check
 	$(MAKE) --jobs=2 types collect
 	$(MAKE) unit
+
+docs: $(TESTABLE)
+	$(BIN)/python -m sphinx -W --keep-going -q docs site
 
 # The environment with the test tools, to work in.
 install: $(TESTABLE)
@@ -54,7 +59,7 @@ format: $(TESTABLE)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build site
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Attar needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'

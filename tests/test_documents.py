@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -21,21 +22,25 @@ import attar
 from attar.cli.main import app
 from attar.deployment.export import to_onnx
 from attar.network.architectures import convnet, mlp
+from attar.network.spec import Spec
 from attar.network.weights import save_weights
 from attar.pipeline.steps import STEPS
 from attar.recipes import from_data
+from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.schema.search import SearchSection
 from attar.search.spaces import FORMATS, PRUNING
 from attar.search.strategies.named import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-SEARCH = ROOT / "docs/search.md"
+DOCS = ROOT / "docs"
+SEARCH = DOCS / "searching.md"
 DISTILLER = ROOT / "docs/from-distiller.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = ["artifacts.runtimes=['onnxruntime']", "artifacts.int8=false", "artifacts.seconds=0.01"]
@@ -61,17 +66,73 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 # -- code --------------------------------------------------------------------------------------------------------------
 
 
-def test_python_of_the_readme_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = _blocks(ROOT / "README.md", "python")
-    assert len(blocks) == 4
-    names: dict[str, Any] = {}
-    for block in [blocks[0], *blocks]:  # the first one twice, as a cell of a notebook is
-        exec(compile(block, "README.md", "exec"), names)
+def _run(blocks: list[str], names: dict[str, Any], of: str) -> dict[str, Any]:
+    """What is defined after blocks of code ran, one after the other."""
+    for block in blocks:
+        exec(compile(block, of, "exec"), names)
+    return names
+
+
+@pytest.mark.usefixtures("hurried")
+def test_python_of_the_readme_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = _my_files(folder)
+    changes = [*QUICK, "student.training.epochs=1"]
+    monkeypatch.setattr(from_data, "recipe_from_data", partial(from_data.recipe_from_data, changes=changes))
+    names = _run(_blocks(ROOT / "README.md", "python"), {"x": x}, "README.md")
+    assert names["run"].folder == Path("runs/my")
+    assert re.search(r"^\d+ \['\d'(, '\d'){4}\]$", capsys.readouterr().out, re.MULTILINE), "bytes, and names of classes"
+
+
+def _my_files(folder: Path, limit: int = 100) -> np.ndarray[Any, Any]:
+    """What the pages call ``my.npz`` and ``big.onnx``; the inputs."""
+    data = attar.load_data("digits", limit=limit)
+    x = data.train.inputs.numpy()
+    np.savez(folder / "my.npz", x=x, y=data.train.labels)
+    to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
+    return x
+
+
+def test_python_step_by_step_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = _blocks(DOCS / "python.md", "python")
+    assert len(blocks) == 3
+    names = _run([blocks[0], *blocks], {}, "python.md")  # the first one twice, as a cell of a notebook is
     said = capsys.readouterr().out
     assert "onnxruntime fp32" in said, "the evidence is printed"
     assert re.search(r"\['\d'(, '\d'){4}\]", said), "and five names of classes"
     assert names["model"].folder.samefile(folder / "artifact")
     assert names["packed"].size_bytes < names["artifact"].size_bytes
+
+
+def test_python_of_the_methods_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run(_blocks(DOCS / "methods.md", "python"), {}, "methods.md")
+    assert len(capsys.readouterr().out.split()) == 2, "two scores"
+    assert attar.load("forest").predict_proba(np.zeros((1, 30))).shape == (1, 2)
+
+
+def test_an_artifact_runs_with_attar_and_without_it_as_the_page_says(folder: Path) -> None:
+    with_attar, without, again = _blocks(DOCS / "deployment.md", "python")
+    spec = Spec("attar.network.architectures:mlp", {"inputs": 6, "classes": 3, "hidden": [8]})
+    rows = np.random.default_rng(0).integers(0, 256, (5, 6), dtype=np.uint8)
+    task = attar.Classification(("a", "b", "c"))
+    example = torch.zeros(1, 6)
+    attar.deploy(spec.build(), "onnxruntime", "artifact", task=task, example=example, spec=spec, scale=255)
+    ours = _run([with_attar], {"inputs": rows}, "deployment.md")
+    for inputs in (rows, rows.astype(np.float32) / 255):
+        bare = _run([without], {"inputs": inputs}, "deployment.md")
+        assert bare["names"] == ours["names"]
+        np.testing.assert_allclose(bare["logits"], ours["logits"], rtol=1e-6)
+    network = _run([again], {"attar": attar}, "deployment.md")["network"]
+    np.testing.assert_allclose(
+        network(torch.from_numpy(rows).float() / 255).detach().numpy(), ours["logits"], atol=1e-5
+    )
+
+
+def test_the_page_of_recipes_has_every_limit() -> None:
+    text = (DOCS / "recipes.md").read_text(encoding="utf-8")
+    for limit in BudgetSection.model_fields:
+        assert f"`{limit}`" in text, limit
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=_relative)
@@ -83,8 +144,9 @@ def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("hurried")
-def test_recipe_of_the_readme_runs(folder: Path) -> None:
-    recipe, steps, _ = _blocks(ROOT / "README.md", "toml")
+def test_recipe_of_the_pages_runs(folder: Path) -> None:
+    (recipe,) = _blocks(DOCS / "recipes.md", "toml")
+    (steps,) = _blocks(DOCS / "methods.md", "toml")
     data = attar.load_data("digits", limit=100)
     np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
     to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
@@ -95,7 +157,7 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
     told = _files_of_a_run()
     assert len(told) == 7
     for name in told:
-        assert (run.folder / name).exists(), f"the README promises {name}"
+        assert (run.folder / name).exists(), f"the page promises {name}"
     (folder / "mine.toml").write_text(f"{recipe}\n{steps}".replace("256", "16"), encoding="utf-8")
     run = attar.compress(
         attar.read_recipe("mine.toml", [*QUICK, "student.training.epochs=1", "student.steps.2.training.epochs=1"])
@@ -105,8 +167,7 @@ def test_recipe_of_the_readme_runs(folder: Path) -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
-    recipe, longer, sparse = _blocks(ROOT / "docs/pruning.md", "toml")
-    assert recipe == _blocks(ROOT / "README.md", "toml")[2]
+    recipe, longer, sparse = _blocks(DOCS / "pruning.md", "toml")
     data = attar.load_data("digits", limit=200)
     np.savez("mine.npz", x=data.train.inputs, y=data.train.labels)
     make = "from attar.network.architectures import convnet\n\n\ndef net():\n    return convnet(10, [4, 8])\n"
@@ -135,12 +196,10 @@ def test_python_of_the_search_runs(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = _blocks(SEARCH, "python")
-    data = attar.load_data("digits", limit=100)
-    np.savez("my.npz", x=data.train.inputs, y=data.train.labels)
-    to_onnx(mlp(64, 10, [32]), data.train.floats(slice(1)), folder / "big.onnx")
+    _my_files(folder)
     quick = ["artifacts.runtimes=['torch']", "artifacts.seconds=0.01", "student.training.epochs=1"]
     monkeypatch.setattr(from_data, "recipe_from_data", partial(from_data.recipe_from_data, changes=quick))
-    exec(compile(code, "search.md", "exec"), {})
+    exec(compile(code, "searching.md", "exec"), {})
     assert capsys.readouterr().out.startswith("Student #")
     assert (folder / "runs/my/found.toml").exists(), "the page promises it"
 
@@ -161,8 +220,8 @@ def test_the_page_of_the_search_has_every_key_and_strategy() -> None:
 
 
 def _files_of_a_run() -> list[str]:
-    """What the README's table of a run folder names."""
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What you get")[2].partition("```")[0]
+    """What the table of a run folder names."""
+    table = (DOCS / "recipes.md").read_text(encoding="utf-8").partition("## What a run leaves")[2].partition("```")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     return [name for row in rows for name in re.findall("`([^`]+)`", row)]
 
@@ -208,6 +267,11 @@ def _check(line: str) -> None:
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert arguments, line
         assert set(arguments) <= set(targets), line
+    elif program == "torchrun":
+        assert arguments[:4] == ["--nproc-per-node", "2", "-m", "attar"], line
+        _check(shlex.join(arguments[3:]))
+    elif arguments == ["install", "numpy", "onnxruntime"]:
+        assert program == "pip", line
     else:
         assert (program, arguments[0]) == ("pip", "install"), line
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -288,6 +352,37 @@ def test_changelog_keeps_its_form() -> None:
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
-def test_readme_keeps_the_place_of_the_results() -> None:
+def test_readme_is_short_and_its_figures_are_those_of_the_results() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.count("<!-- results -->") == text.count("<!-- /results -->") == 1
+    assert len(text.encode()) < 6000
+    results = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (BENCHMARKS / "results").glob("*.json")
+    }
+
+    def reached(result: str, words: str) -> tuple[float, list[float]]:
+        (found,) = (one for one in results[result]["claims"] if words in one["claim"])
+        return found["reached"], found.get("interval") or []
+
+    gain, (low, high) = reached("digits", "gain in accuracy over the baseline")
+    assert f"{100 * gain:.1f} points better" in text and f"{100 * low:.1f} to {100 * high:.1f}" in text
+    assert f"| {reached('digits', 'times smaller')[0]:.0f} times |" in text
+    runs = reached("demo_verdict", "the verdict that")[0]
+    assert f"in {runs} of {runs} runs" in text
+    assert f"| {reached('fashion-mnist', 'times smaller')[0]:.1f} times |" in text
+    assert f"{results['fashion-mnist']['ratios']['fewer_macs']:.1f} times fewer multiply-adds" in text
+    few = next(row for row in results["quantization-2018"]["tables"][0]["rows"] if row["name"] == "buckets-4-bits")
+    assert f"{few['cells']['smaller']['mean']:.1f} times more" in text
+    lost = reached("quantization-2018", "buckets-4-bits, trained on: accuracy lost")[0]
+    assert f"{100 * lost:.2f} points lost, three seeds" in text
+    kept, (low, high) = reached("model-compression-2006", "letter.p2: share")
+    assert f"keeps {kept:.0%} of what the ensemble gains ({low:.0%} to {high:.0%})" in text
+    assert f"| {reached('model-compression-2006', 'letter.p2: times smaller')[0]:.0f} times |" in text
+    better, (low, high) = reached("pruned_residual", "at 0.35x")
+    assert f"{100 * better:.1f} points ({100 * low:.1f} to {100 * high:.1f}) better" in text
+
+
+def test_how_to_cite_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"version: {project['version']}\n" in text and f"license: {project['license']}\n" in text
+    assert text.count("  - type: ") == 7
