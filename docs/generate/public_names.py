@@ -24,22 +24,17 @@ GROUPS = {
 }
 """The heading for names of a folder of the package."""
 
-ELSEWHERE = {"Mimic": ("attar.estimators", "estimators")}
-"""Names that have a module of their own: where they are imported from, and their folder."""
 
-
-def named() -> dict[str, list[tuple[str, str]]]:
-    """Names by their headings, each with the module to import it from.
+def named() -> dict[str, list[str]]:
+    """Names by their headings.
 
     Raises:
         KeyError: If a name comes from a folder that has no heading; give it one in `GROUPS`.
     """
-    found: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS.values()}
+    found: dict[str, list[str]] = {heading: [] for heading in GROUPS.values()}
     for name in attar.__all__:
         if not name.startswith("__"):
-            found[GROUPS[_folder(name)]].append((name, "attar"))
-    for name, (module, folder) in ELSEWHERE.items():
-        found[GROUPS[folder]].append((name, module))
+            found[GROUPS[_folder(name)]].append(name)
     return {heading: names for heading, names in found.items() if names}
 
 
@@ -47,22 +42,19 @@ def _folder(name: str) -> str:
     return attar._HOMES[name].partition(":")[0].split(".")[1]
 
 
-def _directive(name: str, module: str) -> str:
-    thing = getattr(__import__(module, fromlist=[name]), name)
+def _directive(name: str) -> str:
+    thing = getattr(attar, name)
     if not inspect.isclass(thing):
-        return f".. autofunction:: {module}.{name}\n"
+        return f".. autofunction:: attar.{name}\n"
     options = "   :show-inheritance:\n" if issubclass(thing, Exception) else "   :members:\n"
-    return f".. autoclass:: {module}.{name}\n{options}"
+    return f".. autoclass:: attar.{name}\n{options}"
 
 
 def public_names() -> str:
     """An overview, and then each name with all that its docstring says."""
     pieces = []
     for heading, names in named().items():
-        rows = [
-            (f"[{code(name)}](#{module}.{name})", summary(getattr(__import__(module, fromlist=[name]), name)))
-            for name, module in names
-        ]
+        rows = [(f"[{code(name)}](#attar.{name})", summary(getattr(attar, name))) for name in names]
         pieces.append(f"## {heading}\n\n{table(('name', 'what it is'), rows)}")
-        pieces.append("```{eval-rst}\n" + "\n".join(_directive(*one) for one in names) + "```\n")
+        pieces.append("```{eval-rst}\n" + "\n".join(map(_directive, names)) + "```\n")
     return "\n".join(pieces)
