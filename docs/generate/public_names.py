@@ -19,6 +19,7 @@ GROUPS = {
     "network": "Networks",
     "deployment": "Deployment",
     "evidence": "Evidence",
+    "tracking": "Trackers",
     "estimators": "The scikit-learn face",
     "errors": "Errors",
 }

@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from attar.teachers.specialists.specialize import specialize as specialize
     from attar.teachers.subset import SubsetTeacher as SubsetTeacher
     from attar.teachers.teacher import NetworkTeacher as NetworkTeacher
+    from attar.tracking.mlflow import MLflow as MLflow
+    from attar.tracking.tensorboard import TensorBoard as TensorBoard
     from attar.training.fit import fit as fit
     from attar.training.losses.binary import BinaryLabels as BinaryLabels
     from attar.training.losses.binary import BinaryTargets as BinaryTargets
@@ -120,6 +122,7 @@ __all__ = [
     "HiddenMatch",
     "LabelsTeacher",
     "Live",
+    "MLflow",
     "Mimic",
     "MultiLabel",
     "NetworkTeacher",
@@ -141,6 +144,7 @@ __all__ = [
     "StandardizedLogits",
     "SubsetTeacher",
     "Targets",
+    "TensorBoard",
     "Term",
     "Ternary",
     "TopK",
@@ -202,6 +206,7 @@ _HOMES = {
     "HiddenMatch": "attar.training.losses.features",
     "LabelsTeacher": "attar.teachers.labels",
     "Live": "attar.data.transfer_set",
+    "MLflow": "attar.tracking.mlflow",
     "Mimic": "attar.estimators.mimic",
     "MultiLabel": "attar.tasks.multilabel",
     "NetworkTeacher": "attar.teachers.teacher",
@@ -223,6 +228,7 @@ _HOMES = {
     "StandardizedLogits": "attar.training.losses.decoupled",
     "SubsetTeacher": "attar.teachers.subset",
     "Targets": "attar.data.store",
+    "TensorBoard": "attar.tracking.tensorboard",
     "Term": "attar.training.objective",
     "Ternary": "attar.quantization.formats.ternary",
     "TopK": "attar.ops.top_k",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from attar.training.fit import fit
 from attar.training.job import check_kinds
 from attar.training.losses.outputs import HardLabels, SoftTargets
 from attar.training.objective import Objective, Term
+from attar.training.results import Epoch
 from attar.training.settings import Training
 
 SETTINGS = Training(epochs=4, batch_size=5, learning_rate=0.1, schedule="constant", checkpoint="last")
@@ -108,6 +110,10 @@ class Log(Callback):
     def after_epoch(self, state: TrainState) -> None:
         self.calls.append(("epoch", state.epoch, state.step, state.count))
 
+    def after_validation(self, state: TrainState, history: Sequence[Epoch]) -> None:
+        assert [one.epoch for one in history] == [*range(state.epoch + 1)]
+        self.calls.append(("scored", state.epoch, state.step, state.count))
+
 
 def test_each_hook_has_its_time():
     log = Log()
@@ -115,7 +121,9 @@ def test_each_hook_has_its_time():
     assert log.calls == [
         ("start", 0, 0, 0),
         *(("before", 0, 0, 4), ("after", 0, 1, 4), ("before", 0, 1, 3), ("after", 0, 2, 3), ("epoch", 0, 2, 0)),
+        ("scored", 0, 2, 0),
         *(("before", 1, 2, 4), ("after", 1, 3, 4), ("before", 1, 3, 3), ("after", 1, 4, 3), ("epoch", 1, 4, 0)),
+        ("scored", 1, 4, 0),
     ]
 
 
@@ -125,7 +133,7 @@ def test_hooks_that_nobody_defines_are_not_called():
             pass
 
     hooks = Hooks.of([Late(), Callback(), Log()])
-    assert [len(each) for each in vars(hooks).values()] == [1, 1, 1, 2, 0, 0]
+    assert [len(each) for each in vars(hooks).values()] == [1, 1, 1, 2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("micro", [None, 2])

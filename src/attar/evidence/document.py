@@ -70,20 +70,20 @@ class EvidenceDocument(dict[str, Any]):
         # What is a table of figures in one entry is no column where another lacks it.
         tables = {key for model in self["models"] for key, value in model.items() if isinstance(value, Mapping)}
         rows = [
-            {name: value for name, value in _flat(model) if value is not None or name not in tables}
+            {name: value for name, value in flat(model) if value is not None or name not in tables}
             | {"ships": model["name"] == self["winner"]}
             for model in self["models"]
         ]
         return pandas.DataFrame(rows)
 
 
-def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Names and figures, those within others with the names of these before theirs."""
     for key, value in figures.items():
         if key in _NO_COLUMN:
             continue
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}_")
+            yield from flat(value, f"{before}{key}_")
         elif key == _INTERVAL and value is not None:
             yield f"{before}{key}_low", value[0]
             yield f"{before}{key}_high", value[1]

@@ -26,7 +26,9 @@ from attar.network.spec import Spec
 from attar.pipeline.section import Section
 from attar.pipeline.trained import Trained
 from attar.pipeline.turns import Turns
+from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
+from attar.training.callbacks import Callback
 from attar.training.objective import Loss
 from attar.training.progress import Progress, silent
 from attar.training.scoring import Scorer, score_by
@@ -210,6 +212,7 @@ class Tools:
         title: Of that work.
         folder: Where a training may keep its checkpoint; None for nowhere.
         float_student: The model as it was before it was quantized, where it was.
+        watch: Callbacks that see a training and change nothing, from its title and what it is chosen by; None for none.
         turns: By which those that train let others measure, and where what was measured is kept; None for a step alone.
     """
 
@@ -231,6 +234,7 @@ class Tools:
     folder: Path | None = None
     float_student: Model | None = None
     turns: Turns | None = None
+    watch: Callable[[str, Metric | None], Sequence[Callback]] | None = None
 
     @cached_property
     def key(self) -> Mapping[str, Any]:
@@ -295,6 +299,13 @@ class Tools:
             return TransferSet(self.rows_without_teacher(), self.views)
         rows = self.dataset.train if self.transfer is None else self.transfer
         return TransferSet(rows, self.views, targets or self.teacher.targets, labelled=self.with_labels)
+
+    @property
+    def watching(self) -> Sequence[Callback]:
+        """What sees the step's training."""
+        by = self.choose_by
+        metric = None if isinstance(by, ByLoss) else metric_of(self.dataset.task, by)
+        return () if self.watch is None else self.watch(self.title, metric)
 
     @property
     def metric(self) -> Scorer:

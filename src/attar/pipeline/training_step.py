@@ -122,7 +122,7 @@ class TrainingStep(Step):
                     teacher=beside,
                     detach_teacher=teacher is None or teacher.detach,
                     feature_teacher=features,
-                    callbacks=callbacks,
+                    callbacks=[*callbacks, *tools.watching],
                     checkpoint_file=None if tools.folder is None else tools.folder / CHECKPOINT,
                     fabric=make_fabric(tools.device, settings.precision),
                     progress=tools.progress if tools.turns is None else tools.turns.training(tools.progress),

@@ -38,6 +38,7 @@ from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
 from attar.records import to_text
+from attar.tasks.task import metric_of
 from attar.training.progress import Progress, silent
 from attar.workspace import new_folder, write_file
 
@@ -157,6 +158,10 @@ def compress(
         began = perf_counter()
         trainings = train_all(context, None if searched is None else searched.prepared)
         folder = context.nodes.folder
+        context.trackers.catch_up(
+            [(one, metric_of(context.dataset.task)) for one in trainings.members]
+            + [(one, context.metric) for one in (*trainings.students, *trainings.baselines)]
+        )
         if rank() == 0:
             with alone():  # whose times are measured, while the others wait
                 typed = command or f"attar compress {recipe.name}"
@@ -165,6 +170,9 @@ def compress(
         if rank() > 0:
             evidence = EvidenceDocument.read(folder)
         run = Run(folder, EvidenceDocument(evidence))
+        known = context.trackers.failures  # these the report has
+        context.trackers.finish(folder, evidence)
+        run.evidence["warnings"] += [one for one in context.trackers.failures if one not in known]
         log.info("%s", run)
         return run
 

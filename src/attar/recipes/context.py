@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.trackers import Trackers
 from attar.tasks.classification import Classification
 from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
@@ -43,6 +44,7 @@ class Context:
     device: str
     progress: Progress
     workers: Workers | None = None
+    trackers: Trackers = field(default_factory=Trackers)
 
     @property
     def example(self) -> Tensor:
@@ -75,6 +77,7 @@ class Context:
             "device": self.device,
             "threads": self.threads,
             "progress": self.progress,
+            "watch": self.trackers.watch,
             "turns": Turns(self.nodes.folder / "times") if any(step.measures for step in steps) else None,
         }
         return Tools(**(given | rest))  # type: ignore[arg-type]

@@ -67,6 +67,7 @@ def document(
     shipped = contenders.by_name[choice.winner]
     network = trainings.trained(shipped.kind).network
     warnings = [*contenders.warnings, *guarded(context, trainings, teacher_logits(validation_logits))]
+    warnings += context.trackers.failures
     single = next((one.name for one in contenders.by_name.values() if one.kind == "member"), None)
     member = None if single is None else tested[single]
     prepared = trainings.prepared

@@ -24,6 +24,7 @@ from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_time import final_seconds
 from attar.recipes.students import PreparedTeacher, Trainings, train_students
+from attar.recipes.trackers import Trackers
 from attar.recipes.winner import chosen, score_of
 from attar.workspace import new_folder, write_file
 
@@ -86,6 +87,7 @@ def pareto_set(
             context,
             recipe=_once(recipe),
             nodes=Nodes(context.nodes.folder, context.nodes.reuse_from, progress=context.progress),
+            trackers=Trackers(),
         )
         try:
             if not _in_time(context, aside, most):

@@ -32,6 +32,7 @@ from attar.recipes.read import recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import SpecialistsSection, TeacherSection
 from attar.recipes.teachers import inputs_of, teacher_of
+from attar.recipes.trackers import check_trackers
 from attar.recipes.trusted import trusted
 from attar.recipes.winner import judged_by
 from attar.tasks.labels import ABSENT
@@ -184,6 +185,7 @@ def plan(
     folder = run_folder(recipe, out)
     check_device(recipe, device)
     check_budget(recipe)
+    check_trackers(recipe)
     with trusted(recipe), with_threads(recipe.threads):
         return _plan(recipe, folder, device, progress)
 

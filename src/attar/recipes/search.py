@@ -179,7 +179,8 @@ def _count(context: Context) -> int:
 
 def _time_file(context: Context) -> Path:
     """Where the time is kept that a search with these settings has spent, and that begins with these policies."""
-    document, policy = context.recipe.document(), search_of(context.recipe).strategy.get("policy")
+    document = {key: table for key, table in context.recipe.document().items() if key != "track"}
+    policy = search_of(context.recipe).strategy.get("policy")
     if policy is not None:
         document["policies"] = policies_of(Path(policy))
     text = json.dumps(document, sort_keys=True)

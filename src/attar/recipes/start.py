@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from attar.recipes.context import Context, data_of, with_threads
 from attar.recipes.estimate import check_room
 from attar.recipes.folder import RECIPE, opened, run_folder, writing
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.trackers import Trackers, check_trackers, tracked
 from attar.recipes.trusted import trusted
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
@@ -63,6 +65,7 @@ def open_run(
         raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
     check_device(recipe, device)
     check_budget(recipe)
+    check_trackers(recipe)
     folder = run_folder(recipe, out)
     progress = progress if rank() == 0 else silent
     with (
@@ -93,7 +96,8 @@ def open_run(
         check_networks(checked, dataset)
         check_steps(checked, dataset)
         check_room(context.recipe, context.dataset, folder)
-        yield context
+        with tracked(recipe, folder) if write_recipe else nullcontext(Trackers()) as trackers:
+            yield replace(context, trackers=trackers)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from attar.pipeline.trained import Trained
 from attar.recipes.array_examples import of_fixations, of_labels, of_maps
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
-from attar.tasks.metrics.metric import Metric
+from attar.tasks.metrics.metric import Metric, validation_figure
 
 _MOST_EPOCHS = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""
@@ -29,13 +29,7 @@ def curve(trained: Trained, chosen_by: Metric) -> list[dict[str, Any]]:
     """A training's history as the report draws it: of a long one evenly spread epochs, with the last."""
     step = math.ceil(len(trained.history) / _MOST_EPOCHS)
     entries = trained.history[::-1][::step][::-1]
-    return [{**entry, **_validation(entry["score"], chosen_by)} for entry in entries]
-
-
-def _validation(score: float, chosen_by: Metric) -> dict[str, float]:
-    """A score on validation as a reader knows it: scores grow with quality, errors do not."""
-    figure = score if chosen_by.higher_is_better else -score
-    return {f"validation_{chosen_by.name}": math.sqrt(figure) if chosen_by.root else figure}
+    return [{**entry, **validation_figure(entry["score"], chosen_by)} for entry in entries]
 
 
 def stored(context: Context, trainings: Trainings) -> dict[str, Any] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from attar.training.batch import Batch
+from attar.training.results import Epoch
 
 Edit = Callable[[nn.Module], object]
 """Changes the shape of a network in place, by names and shapes alone: what it does must not depend on the weights."""
@@ -58,7 +59,12 @@ class Callback:
     """Something that is called from the loop: pruning, schedules, logging. Subclasses define the hooks that they use.
 
     Where several processes train, each of them calls its own callbacks, which must come to the same decisions.
+
+    Attributes:
+        observes: Whether it changes nothing and keeps nothing: a training goes on from a checkpoint with or without it.
     """
+
+    observes: ClassVar[bool] = False
 
     def on_start(self, state: TrainState) -> None:
         """Before the first step, also of a resumed training, whose state is then complete."""
@@ -71,6 +77,9 @@ class Callback:
 
     def after_epoch(self, state: TrainState) -> None:
         """After each epoch, before validation."""
+
+    def after_validation(self, state: TrainState, history: Sequence[Epoch]) -> None:
+        """After each epoch, when it has been scored; ``history`` has an entry for each until then, with this one."""
 
     def after_rebuild(self, state: TrainState) -> None:
         """After the student got another shape in the middle of the training, before it is used again."""
@@ -91,6 +100,7 @@ class Callback:
 
 
 Hook = Callable[[TrainState], None]
+AfterValidation = Callable[[TrainState, Sequence[Epoch]], None]
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class Hooks:
     before_step: tuple[Hook, ...]
     after_step: tuple[Hook, ...]
     after_epoch: tuple[Hook, ...]
+    after_validation: tuple[AfterValidation, ...]
     after_rebuild: tuple[Hook, ...]
     rebuild: tuple[Edit, ...]
 
@@ -112,5 +123,4 @@ class Hooks:
             empty = getattr(Callback, name)
             return tuple(getattr(one, name) for one in callbacks if getattr(type(one), name) is not empty)
 
-        names = ("on_start", "before_step", "after_step", "after_epoch", "after_rebuild", "rebuild")
-        return cls(*map(defined, names))
+        return cls(**{one.name: defined(one.name) for one in fields(cls)})

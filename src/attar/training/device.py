@@ -27,7 +27,10 @@ def check_device(device: str, precision: Precision = "32-true") -> None:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(kind, False) or (colon and kind != "cuda"):
         here = ", ".join(name for name, present in available.items() if present)
-        raise must("device", "the run", f"one that this machine has ({here})", device, "Choose another or leave it out")
+        remedy = "Choose another or leave it out"
+        if kind == "cuda" and torch.version.cuda is None and torch.version.hip is None:
+            remedy = "The PyTorch that is installed is built for CPUs: pytorch.org has others; or leave it out"
+        raise must("device", "the run", f"one that this machine has ({here})", device, remedy)
     if kind == "cuda" and colon and not (index.isdigit() and int(index) < torch.cuda.device_count()):
         raise must("device", "the run", f"below cuda:{torch.cuda.device_count()}", device, "Choose another number")
     if precision == "bf16-mixed" and kind == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from attar.network.defaults import with_library_defaults
 from attar.network.layout import lay_out_
 from attar.network.weights import digest
 from attar.training.batch import Batch, Source
-from attar.training.callbacks import Callback, Edit, Hook, Hooks, TrainState
+from attar.training.callbacks import AfterValidation, Callback, Edit, Hook, Hooks, TrainState
 from attar.training.checkpoint import load_state, save_state
 from attar.training.fabric import make_fabric
 from attar.training.forward_pass import ForwardPass
@@ -89,7 +90,8 @@ def fit(
         detach_teacher: Whether the student's terms leave that teacher alone.
         feature_teacher: A frozen network whose layers terms read: it sees the inputs that the student sees, in
             evaluation mode. A copy is used; its outputs are no targets.
-        callbacks: Called at the start, before and after each step, and after each epoch; they may change the student.
+        callbacks: Called at the start, before and after each step, and after each epoch; they may change the student,
+            or look on, as `attar.TensorBoard` and `attar.MLflow` do with their ``curves``.
         make_optimizer: Builds another optimizer than ``settings.optimizer`` names.
         checkpoint_file: File to write state to and to continue from.
         fabric: Devices, precision and processes; by default the CPU, and the processes that torchrun started.
@@ -330,6 +332,9 @@ class _Run:
         if better or score is None or self.settings.checkpoint == "last":
             loop.best_epoch, loop.best_score = loop.epoch, score
             loop.best = {name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()}
+        if self.hooks.after_validation:
+            seen = tuple(loop.history)
+            self._call([partial(_with_history, hook, seen) for hook in self.hooks.after_validation])
         loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
         loop.total, loop.counted, loop.sums, loop.counts = 0.0, 0, {}, {}
 
@@ -441,7 +446,7 @@ class _Run:
         save_state(
             {
                 "identity": self.identity,
-                "callbacks": [callback.state_dict() for callback in self.job.callbacks],
+                "callbacks": [callback.state_dict() for callback in self.job.kept_callbacks],
                 "train_module": self.train_module.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -462,7 +467,7 @@ class _Run:
                 remedy = "Delete it, or write elsewhere"
                 raise must(f"{name} of the checkpoint", str(path), "what this training has", found, remedy)
         # The callbacks come first: they know the shape of the student, in which the weights then fit.
-        for callback, its in zip(self.job.callbacks, state["callbacks"], strict=True):
+        for callback, its in zip(self.job.kept_callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(its)
         self.edits += self.hooks.rebuild
         self._rebuild()
@@ -480,6 +485,10 @@ class _Run:
             self.schedule.load_state_dict(state["schedule"])
         self.loop = LoopState.from_state(state["loop"])
         set_random_state(state["random"], self.device)
+
+
+def _with_history(hook: AfterValidation, history: Sequence[Epoch], state: TrainState) -> None:
+    hook(state, history)
 
 
 def _shorten_(module: nn.Module, longest: float) -> None:

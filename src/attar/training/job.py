@@ -54,6 +54,11 @@ class Job:
             rule = "of precision 32-true or bf16-mixed, which need no scaling of gradients"
             raise must("fabric", "fit", rule, self.fabric.strategy.precision.precision, "Use make_fabric")
 
+    @property
+    def kept_callbacks(self) -> list[Callback]:
+        """Those whose state a checkpoint keeps: all but what only looks on."""
+        return [callback for callback in self.callbacks if not callback.observes]
+
     def identity(self) -> dict[str, str]:
         """What tells this training from others, in words that are the same in another process."""
         settings = asdict(self.settings)
@@ -63,7 +68,7 @@ class Job:
             "objective": _in_words(self.objective),
             "examples": str(len(self.data)),
             "teacher": "none" if self.teacher is None else f"detached: {self.detach_teacher}",
-            "callbacks": repr([type(callback).__qualname__ for callback in self.callbacks]),
+            "callbacks": repr([type(callback).__qualname__ for callback in self.kept_callbacks]),
         }
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    model_validator,
+)
 
 from attar.budget import Limit, Prefer, What
 from attar.deployment.backends import RUNTIMES
@@ -99,6 +107,15 @@ class ArtifactsSection(Section):
     )
 
 
+TrackerName = Literal["tensorboard", "mlflow"]
+"""What takes the curves and figures of a run besides its folder."""
+
+
+def _list_of_one(given: Any) -> Any:
+    """``track = "mlflow"`` says as much as ``track = ["mlflow"]``."""
+    return [given] if isinstance(given, str) else given
+
+
 _NO_START = (
     'student.start = "teacher" needs a teacher that is one frozen network; give teacher.network, or leave start out'
 )
@@ -124,6 +141,9 @@ class Recipe(Section):
     baseline: bool = Field(True, description="train the same student without the teacher beside it")
     budget: BudgetSection = BudgetSection()
     artifacts: ArtifactsSection = ArtifactsSection()
+    track: Annotated[list[TrackerName], BeforeValidator(_list_of_one), AfterValidator(each_once)] | None = Field(
+        None, description="where curves and figures go besides the run's folder: tensorboard, mlflow"
+    )
     _trust: Trust = PrivateAttr(default_factory=Trust)
 
     @model_validator(mode="before")

@@ -104,6 +104,12 @@ class Metric:
         }
 
 
+def validation_figure(score: float, chosen_by: Metric) -> dict[str, float]:
+    """A score on validation as a reader knows it, with its name: scores grow with quality, errors do not."""
+    figure = score if chosen_by.higher_is_better else -score
+    return {f"validation_{chosen_by.name}": math.sqrt(figure) if chosen_by.root else figure}
+
+
 def shares(counts: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:
     """Counts as shares of their totals; 0 where the total is 0."""
     quotients: NDArray[np.float64] = counts / np.maximum(totals, 1)
