@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,13 @@ def test_public_name_resolves_and_is_kept(name: str) -> None:
     assert value is not None
     assert vars(attar)[name] is value, "the second access must not import again"
     assert name in dir(attar)
+
+
+def test_nothing_but_public_names_is_listed() -> None:
+    assert dir(attar) == sorted(attar.__all__)
+    document = attar.__doc__ or ""
+    spoken = set(re.findall(r"`(\w+)", document)) - {"import"}
+    assert spoken <= set(attar.__all__), "what the first page of help() speaks of is there"
 
 
 def test_checkers_see_the_names_that_the_interpreter_gives() -> None:

@@ -1,11 +1,20 @@
 """Attar makes big models small: a trained model and data in; the smallest fast model that keeps its accuracy out.
 
-Every public name is here. Each is imported when it is first asked for, so that ``import attar`` costs nothing; a name
-that is not here is reached through its module and may move between versions.
+    run = attar.compress("digits")  # or a recipe of your own, "mine.toml"
+    run                             # what ships, its size and score, whether the budget is met
+    run.predict(x)                  # classes as the labels were; run.predict_proba, run.logits
+    model = attar.load(run.folder / "artifact")
 
-- A whole run: `compress` does what a recipe (`read_recipe`) says.
-- Its parts: `load_data`, `as_teacher`, `label`, `quantize`, `fit`, `candidates`, `deploy`, `measure`, `race`.
-- What it leaves behind: `load` opens an artifact.
+- A whole run: `compress` does what a recipe (`read_recipe`) says, `study` several side by side.
+- Any estimator of scikit-learn: `Mimic(forest).fit(X)`.
+- Data and teachers: `load_data`, `from_arrays`, `as_teacher`, `label`, `synthesize`.
+- Training: `fit` with an `Objective`, each `Term` of it a loss, on a `TransferSet`; `TensorBoard`, `MLflow` watch it.
+- Low bits: `quantize` with a format such as `Uniform` or `Ternary`; `allocate_bits`.
+- What comes out: `candidates`, `deploy`, `measure`, `race`; `load` opens an artifact.
+- What goes wrong: all errors are of `AttarError`, and wrong input is `BadInput`.
+
+Each name is imported when it is first asked for, so that ``import attar`` costs nothing; a name that is not here is
+reached through its module and may move between versions.
 """
 
 from __future__ import annotations
@@ -285,4 +294,4 @@ if not TYPE_CHECKING:  # a checker that saw this would take every misspelt name 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attar import notebook
 from attar.deployment.backends.backend import Array, Inputs, Runner
 from attar.deployment.candidate import Candidate
 from attar.deployment.manifest import MANIFEST, read_manifest, verify
 from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
+from attar.formatting import size
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens
 from attar.tasks.target import Target
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _ASKED_WHEN_OPENED = 2**22
 """Numbers of one input at most for which an artifact is asked once when it is opened, before its first call."""
+
+
+_SHOWN = 10
+"""Names of classes that a notebook shows at most."""
 
 
 @dataclass(frozen=True)
@@ -300,17 +306,39 @@ class Artifact:
             remedy = "Call predict(inputs): it gives the values"
             raise must("the artifact", method, "a classifier", Words("a regression"), remedy)
 
-    def __str__(self) -> str:
-        shape, aside = ", ".join(map(str, self.manifest["input"]["shape"][1:])), self.candidate.kind.aside
+    @property
+    def _takes(self) -> str:
+        shape = ", ".join(map(str, self.manifest["input"]["shape"][1:]))
+        return f"{self.manifest['input']['dtype']} [batch, {shape}]"
+
+    @property
+    def _gives(self) -> str:
         target: Target = self.manifest["output"]["kind"]
         one, many = {"logits": ("class", "classes"), "log_odds": ("label", "labels"), "values": ("value", "values")}[
             target
         ]
-        named = one if len(self.classes) == 1 else many
+        return f"{len(self.classes)} {one if len(self.classes) == 1 else many}"
+
+    def __repr__(self) -> str:
+        name = self.manifest["candidate"]
+        return f"Artifact({name}: {size(self.size_bytes)}, {self._takes} -> {self._gives}, {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """What it is, for notebooks."""
+        names = ", ".join(map(str, self.classes[:_SHOWN])) + (", ..." if len(self.classes) > _SHOWN else "")
+        rows = [
+            ["takes", self._takes],
+            ["gives", f"{self._gives}: {names}"],
+            ["size", f"{size(self.size_bytes)} in {', '.join(self.files)}"],
+            ["folder", str(self.folder)],
+        ]
+        return notebook.table(f"Artifact of {self.manifest['candidate']}", rows)
+
+    def __str__(self) -> str:
+        aside = self.candidate.kind.aside
         return (
             f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}"
-            f"{f' ({aside})' if aside else ''}; "
-            f"{self.manifest['input']['dtype']} [batch, {shape}] -> {len(self.classes)} {named}; {self.folder}"
+            f"{f' ({aside})' if aside else ''}; {self._takes} -> {self._gives}; {self.folder}"
         )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attar import notebook
 from attar.errors import BadInput, MissingExtra, shown
+from attar.formatting import milliseconds, percent, plural, significant, size
 from attar.records import read_record
 
 if TYPE_CHECKING:
@@ -44,6 +46,49 @@ class EvidenceDocument(dict[str, Any]):
                 "Finish the run with attar compress."
             )
         return cls(read_record(path, "Run attar compress again: it writes it anew."))
+
+    def __repr__(self) -> str:
+        if "winner" not in self or "task" not in self:
+            return f"EvidenceDocument({', '.join(map(str, self))})"
+        models = plural(len(self["models"]), "model")
+        return f"EvidenceDocument({self['name']}: {models}, {self.in_short()})"
+
+    def in_short(self) -> str:
+        """What ships, its size, its score on test, and what became of the budget, in a few words."""
+        winner = next(one for one in self["models"] if one["name"] == self["winner"])
+        outcome = self["budget"]["outcome"]
+        found = [
+            f"{winner['name']} {size(winner['size_bytes'])}" if winner.get("size_bytes") else winner["name"],
+            f"{self['task']['metrics'][0]['title']} {self._score(winner)}",
+            *([] if outcome is None else [f"budget {outcome}"]),
+        ]
+        return ", ".join(found)
+
+    def _score(self, model: Mapping[str, Any]) -> str:
+        """The first metric of a model on test as people read it; nothing where it was not measured."""
+        metric, quality = self["task"]["metrics"][0], model.get("quality")
+        if quality is None:
+            return ""
+        figure = quality[metric["name"]]
+        return percent(figure, quality["examples"]) if metric["unit"] == "share" else significant(figure)
+
+    def _repr_html_(self) -> str:
+        """The models as a table, for notebooks; what ships stands out."""
+        rows, winner = [], []
+        for number, model in enumerate(self["models"]):
+            latency = (model.get("latency") or {}).get("1")
+            winner += [number] if model["name"] == self["winner"] else []
+            rows.append(
+                [
+                    str(model["name"]),
+                    self._score(model),
+                    size(model["size_bytes"]) if model.get("size_bytes") else "",
+                    milliseconds(latency["median_ms"]) if latency else "",
+                    "ships" if model["name"] == self["winner"] else "refused" if model.get("refused") else "",
+                ]
+            )
+        head = ("model", f"test {self['task']['metrics'][0]['title']}", "size", "batch 1", "")
+        return notebook.table(str(self["budget"]["sentence"]), rows, head, winner)
 
     def to_frame(self) -> pandas.DataFrame:
         """The models as a table, a row each.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from attar import notebook
 from attar.data.datasets import Split
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import EAGER
@@ -130,6 +131,17 @@ class Evidence:
             key = ".".join(str(step) for step in first["loc"] if step not in types)
             rule = f"as Attar writes it ({first['msg'][:1].lower()}{first['msg'][1:]})"
             raise must(key, "the evidence", rule, first["input"], "Run the recipe again") from error
+
+    def __repr__(self) -> str:
+        judged = self.quality or self.validation
+        score = [] if judged is None else [str(judged).split(",")[0].split(" (")[0]]
+        bytes_ = [] if self.size_bytes is None else [size(self.size_bytes)]
+        return f"Evidence({', '.join([f'{self.name}: {self.runtime} {self.precision}', *bytes_, *score])})"
+
+    def _repr_html_(self) -> str:
+        """The same as in words, a line in a row, for notebooks."""
+        first, *lines = str(self).split("\n  ")
+        return notebook.table(first, [[before, after] for before, _, after in (one.partition(": ") for one in lines)])
 
     def __str__(self) -> str:
         lines = [f"{self.name} ({self.kind}, {self.runtime} {self.precision})"]

@@ -99,6 +99,13 @@ class Run:
         """The artifact whose runtime is kept from one prediction to the next."""
         return self.artifact
 
+    def __repr__(self) -> str:
+        return f"Run({self.evidence['name']}: {self.evidence.in_short()})"
+
+    def _repr_html_(self) -> str:
+        """The models of the run as a table, for notebooks."""
+        return self.evidence._repr_html_()
+
     def __str__(self) -> str:
         return f"{headline(self.evidence)} {reason(self.evidence)} Report: {self.report}"
 
