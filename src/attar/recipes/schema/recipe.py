@@ -124,7 +124,9 @@ _NO_START = (
 class Recipe(Section):
     """A whole run."""
 
-    name: Annotated[str, Field(max_length=200), AfterValidator(_is_name)]
+    name: Annotated[str, Field(max_length=200), AfterValidator(_is_name)] = Field(
+        description="what the run is called; its folder is runs/NAME"
+    )
     title: str = Field("", description="one line on what the recipe shows")
     seed: Seed = Field(0, description="of the split, the views and the first student")
     threads: Annotated[int, Field(ge=0)] = Field(
