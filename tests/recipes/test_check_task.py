@@ -9,7 +9,10 @@ import pytest
 
 from attar import read_recipe
 from attar.errors import BadInput
+from attar.recipes.check_task import check_task
 from attar.recipes.plan import plan
+from attar.tasks.dense import Dense
+from attar.tasks.multilabel import MultiLabel
 
 ROWS = np.arange(80, dtype="float32")
 RECIPE = """
@@ -81,3 +84,17 @@ def test_what_is_for_values_is_refused_where_there_are_classes():
         match=r"objective.soft of the recipe is squared_error, which is for values, .*data.task = \"regression\"",
     ):
         plan(read_recipe(Path("mine.toml"), changes))
+
+
+def test_an_estimator_teaches_classes_labels_and_values_and_no_maps():
+    recipe = read_recipe(
+        Path("mine.toml"), ["teacher={estimator='mine:forest'}", "objective.soft={use='binary_targets'}"]
+    )
+    check_task(recipe, MultiLabel(("warm", "loud")))
+    recipe = read_recipe(
+        Path("mine.toml"), ["teacher={estimator='mine:forest'}", "objective.soft={use='soft_targets'}"]
+    )
+    with pytest.raises(
+        BadInput, match=r"teacher.estimator of the recipe is for classes, labels or values of each example"
+    ):
+        check_task(recipe, Dense(("disc", "square"), (4, 4)))

@@ -31,8 +31,9 @@ def check_task(recipe: Recipe, task: Task) -> None:
             why = f"{why.removesuffix('.')}{hint}." if suits(term.loss) == {"values"} else why
             raise BadInput(f"{key} of the recipe is {use_of(term.loss)}, which {why}")
     for key in () if task.label_kind == "class" else _of_one_class(recipe):
-        if key != "teacher.estimator" or has_probabilities(task.target):
-            what = "one class of each example"
+        estimator = key == "teacher.estimator"
+        if not estimator or len(task.shape) > 1:
+            what = "classes, labels or values of each example" if estimator else "one class of each example"
             raise BadInput(f"{key} of the recipe is for {what}, and the task is {task.use}. Leave it out.")
     for key in () if has_probabilities(task.target) else _of_probabilities(recipe):
         raise BadInput(f"{key} of the recipe is for probabilities, and the task is {task.use}. Leave it out.")
@@ -59,7 +60,7 @@ def _of_one_class(recipe: Recipe) -> Iterator[str]:
     given = {
         "data.classes": recipe.data.classes,
         "teacher.library": teacher.library,
-        "teacher.estimator": teacher.estimator,  # of values as well
+        "teacher.estimator": teacher.estimator,  # of values and of several labels as well
         "teacher.specialists": teacher.specialists,
         "transfer.top_k": transfer.top_k,
         "transfer.only": transfer.only,
