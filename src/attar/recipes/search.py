@@ -35,6 +35,7 @@ from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import final_settings, seconds_of, shortened, time_for_search
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
+from attar.recipes.trackers import Trackers
 from attar.search.evaluate import TEACHER, Evaluator
 from attar.search.finalists import Finalist, finalists
 from attar.search.goal import Goal
@@ -155,6 +156,7 @@ def found_student(context: Context) -> Searched:
 def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
     """What evaluates the proposals of a run's search."""
     recipe, examples = context.recipe, search_of(context.recipe).examples
+    context = replace(context, trackers=Trackers())  # what is tried is no training of the run
     tools = tools_of(context, 0, teacher_tools(context, prepared), prepared.examples)
     goal, allow = goal_of(context, prepared, tools), _allowed(recipe)
     # What is done of the run is one piece of work, however many trials it has.

@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attar.deployment.refused import telling
 from attar.errors import BadInput, MissingExtra
-from attar.tracking.tracker import Tracker
+from attar.tracking.tracker import Tracker, why
 
 _LONGEST = 500
 """Characters of the value of a parameter at most; every store of MLflow takes so many."""
@@ -36,10 +35,7 @@ class MLflow(Tracker):
     Without one it goes where MLflow itself writes and looks: ``mlflow.db`` and ``mlruns`` in the working directory, for
     which no server is needed. ``mlflow ui`` shows them there.
 
-    Example:
-        >>> mlflow = MLflow("digits")  # doctest: +SKIP
-        >>> attar.fit(student, objective, data, callbacks=[mlflow.curves("student")])  # doctest: +SKIP
-        >>> mlflow.close()  # doctest: +SKIP
+    ``mlflow = attar.MLflow()``, then ``attar.fit(..., callbacks=[mlflow.curves("student")])`` and ``mlflow.close()``.
     """
 
     title = "MLflow"
@@ -70,7 +66,7 @@ class MLflow(Tracker):
         except Exception as error:  # MLflow's own, those of its database, those of requests
             where = os.environ.get("MLFLOW_TRACKING_URI", "its files in the working directory")
             raise BadInput(
-                f"MLflow cannot begin a run in {where} ({telling(error)}). Correct MLFLOW_TRACKING_URI, start the "
+                f"MLflow cannot begin a run in {where} ({why(error)}). Correct MLFLOW_TRACKING_URI, start the "
                 "server, or leave mlflow out of track."
             ) from error
 

@@ -22,9 +22,7 @@ class TensorBoard(Tracker):
     Each training is a run of its own in TensorBoard, so that the curves of several lie in one chart. What an earlier
     tracker wrote into the same folder is removed, as the same trainings are written anew.
 
-    Example:
-        >>> board = TensorBoard("tensorboard")  # doctest: +SKIP
-        >>> attar.fit(student, objective, data, callbacks=[board.curves("student")])  # doctest: +SKIP
+    ``board = attar.TensorBoard("tensorboard")``, and then ``attar.fit(..., callbacks=[board.curves("student")])``.
     """
 
     title = "TensorBoard"

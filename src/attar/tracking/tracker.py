@@ -87,7 +87,7 @@ class Tracker(ABC):
         try:
             write()
         except Exception as error:  # a full disk, a server that is gone: each library raises types of its own
-            self.failure = f"{self.title} takes no more figures ({telling(error)}); the run goes on without it."
+            self.failure = f"{self.title} takes no more figures ({why(error)}); the run goes on without it."
             log.warning("%s", self.failure)
 
 
@@ -112,6 +112,20 @@ class Curves(Callback):
         for epoch in history[self.written :]:
             self.tracker.log_figures(self.of, figures_of(epoch.to_json(), self.metric), epoch.epoch)
         self.written = len(history)
+
+
+def why(error: BaseException) -> str:
+    """What an error of a tracker's library says: of a chain of them what the system refused, where it refused anything.
+
+    Example:
+        >>> why(ConnectionRefusedError(111, "Connection refused"))
+        '[Errno 111] Connection refused'
+    """
+    first, inner = error, error.__cause__ or error.__context__
+    while inner is not None:
+        first = inner if isinstance(inner, OSError) else first
+        inner = inner.__cause__ or inner.__context__
+    return telling(first)
 
 
 def figures_of(epoch: Mapping[str, Any], metric: Metric | None) -> dict[str, float]:
