@@ -284,7 +284,9 @@ def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp
         "set"
     )
     assert " on one core; at most 5 min 0 s in all, of which about " in planned.search[3].replace("\xa0", " ")
-    assert "\nsearch    3 proposals by random" in str(planned) and "\nstudent   one such student\n" in str(planned)
+    assert "\nsearch    3 proposals by random" in str(
+        planned
+    ) and "\nstudent   one from the middle of what is searched\n" in str(planned)
     assert not (tmp_path / "run").exists()
     tiny["student"]["network"] = "small"
     parts = plan(searching(tiny, examples=12), tmp_path / "run")

@@ -135,7 +135,9 @@ class Plan:
                 *([f"          sees images {self.teacher_inputs}"] if self.teacher_inputs else []),
                 f"targets   {grouped(self.labels)} examples to label, about {size(self.targets_bytes)}",
                 *_under("search", self.search),
-                *_under("student", ["one such student" if self.search else self.default_student]),
+                *_under(
+                    "student", ["one from the middle of what is searched" if self.search else self.default_student]
+                ),
                 f"{label:<10}{student}{fewer}; {grouped(self.student_steps)} steps, those of the baseline with them",
                 *([f"steps     {'; then '.join(self.steps)}"] if self.steps else []),
                 f"deploy    {', '.join(self.candidates)}",

@@ -65,6 +65,16 @@ def test_the_best_so_far_is_that_of_those_within_the_budget_and_goes_on_to_the_e
     assert chart.description.endswith("The first within the budget is #1 with 80.0%, the best #4 with 90.0%.")
 
 
+def test_a_gap_among_the_proposals_is_explained_where_there_is_one() -> None:
+    def notes(trials: list[dict[str, Any]]) -> list[str]:
+        (panel,) = course({"trials": trials}, ACCURACY)
+        return [block.text for block in panel.blocks if isinstance(block, Text)]
+
+    said = "One point per proposal that was trained, in their order"
+    assert notes(TRIALS) == [f"{said}; a gap is one that was not."]
+    assert notes(TRIALS[:2]) == [f"{said}."]
+
+
 def test_what_is_preferred_has_a_chart_of_its_own() -> None:
     _, chart = charts_of(course({"trials": TRIALS, "prefer": "bytes"}, ACCURACY))
     assert layer(chart, "best") == [(2, 4000.0), (4, 3000.0), (6, 3000.0)]

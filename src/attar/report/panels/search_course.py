@@ -38,6 +38,8 @@ def course(found: Figures, metric: Metric) -> list[Panel]:
         signs += [] if all(beyond) else [("dot", "student", "within the budget")]
         signs += [("hollow", "soft", "beyond")] if any(beyond) else []
         blocks += [Legend(signs), Beside(drawn)]
+        gap = "" if len(beyond) == len(trials) else "; a gap is one that was not"
+        blocks.append(Text(f"One point per proposal that was trained, in their order{gap}."))
     blocks += _policies(found.get("course", []))
     return [Panel("Course of the search", blocks, name="course")] if blocks else []
 
