@@ -43,7 +43,7 @@ FLAGS = {
             "--device",
             "--seed",
         ),
-        *("--workers", "--dry-run", "--json"),
+        *("--workers", "--ray", "--dry-run", "--json"),
     },
     "label": {"--out", "--set", "--allow", "--device", "--seed"},
     "measure": {"--data", "--split", "--threads", "--allow", "--json"},

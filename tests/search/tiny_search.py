@@ -90,6 +90,11 @@ def evaluate(folder: str, proposal: dict[str, Any], progress: Progress) -> None:
     evaluator(Path(folder))(Proposal.from_json(proposal), progress)
 
 
+def measure(folder: str, proposal: dict[str, Any], progress: Progress) -> None:
+    """What the process does that measures for workers of a cluster."""
+    evaluator(Path(folder)).untrained(Proposal.from_json(proposal))
+
+
 def run(folder: Path, workers: int = 0, progress: Progress = silent) -> SearchResult:
     """The whole search."""
     own = evaluator(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,14 @@ def test_fingerprint_covers_the_file_and_its_external_data(tmp_path):
     data.unlink()
     with pytest.raises(CorruptFile, match=r"weights\.bin', which is gone"):
         teacher.fingerprint()
+
+
+@pytest.mark.parametrize("external", [False, True], ids=["one file", "weights beside it"])
+def test_it_travels_to_where_its_file_is_not(tmp_path, external):
+    teacher = OnnxTeacher(linear(tmp_path / "t.onnx", external=external), threads=64)
+    sent = pickle.dumps(teacher)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    there = pickle.loads(sent)
+    assert torch.equal(there.predict(INPUTS), teacher.predict(INPUTS))
+    assert there.threads <= torch.get_num_threads() and there.classes == 3

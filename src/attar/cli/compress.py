@@ -87,6 +87,15 @@ WorkersOption = Annotated[
         "each core.",
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="A Ray cluster that trains the proposals of a search and labels the transfer set, on --workers of its "
+        "cores or all, to the same result: auto, local, host:port, ray://host:port. Times are measured here.",
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and say what would be done; train nothing.")
 ]
@@ -105,6 +114,7 @@ def compress(
     device: DeviceOption = "cpu",
     seed: SeedOption = None,
     workers: WorkersOption = None,
+    ray: RayOption = None,
     dry_run: DryRunOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON instead of a table.")] = False,
 ) -> int:
@@ -160,7 +170,7 @@ def compress(
         if sys.argv and Path(sys.argv[0]).stem == "attar"
         else f"attar compress {recipe}"
     )
-    run = do(chosen, out, device=device, progress=progress_bar, command=command, workers=workers)
+    run = do(chosen, out, device=device, progress=progress_bar, command=command, workers=workers, ray=ray)
     if as_json:
         print((run.folder / "evidence.json").read_text(encoding="utf-8"))
     else:

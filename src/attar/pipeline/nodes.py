@@ -61,6 +61,19 @@ class Node:
     reused: bool
 
 
+@dataclass(frozen=True)
+class PackedNode:
+    """A finished node on its way to another folder.
+
+    Attributes:
+        folder: Where it lies among the nodes of a run, with slashes.
+        files: Its files and its record: their bytes by their names.
+    """
+
+    folder: str
+    files: Mapping[str, bytes]
+
+
 class NotFinished(Exception):
     """A node is not there yet; only who asked for finished ones alone is told so.
 
@@ -163,6 +176,42 @@ class Nodes:
         look = Nodes(self.folder, self.reuse_from)
         look._finished_only = True
         return look
+
+    def packed(self) -> list[PackedNode]:
+        """All finished nodes with their files, to be taken in elsewhere."""
+        found = sorted(record.parent for record in (self.folder / FOLDER).rglob(RECORD))
+        return [
+            PackedNode(
+                folder.relative_to(self.folder / FOLDER).as_posix(),
+                {name: (folder / name).read_bytes() for name in [*_files(folder), RECORD]},
+            )
+            for folder in found
+        ]
+
+    def take_in(self, packed: Sequence[PackedNode]) -> None:
+        """Keep nodes that were made in another folder, of another machine perhaps; one that is there stays.
+
+        Args:
+            packed: What `packed` gave there. Whoever asks for one of them finds it, once its files are those that its
+                record names.
+
+        Raises:
+            CorruptFile: If one would be written elsewhere than among the nodes.
+            OSError: If the folder cannot be written.
+        """
+        for one in packed:
+            for name in (one.folder, *one.files):
+                if not _inside(name):
+                    raise CorruptFile(f"A worker sent the file {name!r}, which is none of a node. Use another worker.")
+            folder = self.folder / FOLDER / one.folder
+            with locked(folder):
+                if _finished(folder):
+                    continue
+                sweep(folder, all_but=())
+                for name in sorted(
+                    one.files, key=lambda name: name == RECORD
+                ):  # the record last, which makes it a node
+                    write_file(folder / name, one.files[name])
 
     def _elsewhere(self, folder: Path) -> list[Path]:
         """Where a node would lie in the other runs."""

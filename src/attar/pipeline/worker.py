@@ -1,7 +1,7 @@
-"""One worker process: a program of its own that does what it is asked for, a job after the other, with one thread.
+"""What does jobs for somebody, and the usual one: a process of its own that does one after the other, with one thread.
 
-It is not a copy of the process that asks, whose script may do anything when it is imported. It ends when its standard
-input does, so that none outlives a process that was killed.
+The process is not a copy of the one that asks, whose script may do anything when it is imported. It ends when its
+standard input does, so that none outlives a process that was killed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from attar import interpreter
 
@@ -43,11 +43,55 @@ _BEGINS = 300.0
 
 
 class WorkerEnded(Exception):
-    """A worker's process ended before it had done what it was asked for."""
+    """A worker's process ended before it had done what it was asked for; why, as far as that is known."""
 
 
-class Worker:
-    """A process that does jobs."""
+@runtime_checkable
+class Worker(Protocol):
+    """Does jobs, one after the other, for whoever started it.
+
+    What a job makes are nodes of a run, in whose folder whoever asked finds them: nothing is handed back.
+    """
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        ...
+
+    def ready(self) -> None:
+        """Wait until it can begin at once.
+
+        Raises:
+            WorkerEnded: If it ended before.
+        """
+        ...
+
+    def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
+        """Have it do a job, and wait for that.
+
+        Args:
+            job: What to do.
+            advance: Gets optimizer steps, as they are done.
+
+        Returns:
+            What the job raised, in words; None where it raised nothing.
+
+        Raises:
+            WorkerEnded: If it ended meanwhile.
+        """
+        ...
+
+    def kill(self) -> None:
+        """End it, whatever it is doing; any thread may do so."""
+        ...
+
+    def end(self) -> None:
+        """End it, and let go of it."""
+        ...
+
+
+class WorkerProcess:
+    """A process on this machine that does jobs."""
 
     def __init__(self) -> None:
         """Start it, in a session of its own: Ctrl-C is for the process that asks.

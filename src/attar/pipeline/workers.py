@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from attar.pipeline.worker import Job, Worker, WorkerEnded
+from attar.pipeline.worker import Job, Worker, WorkerEnded, WorkerProcess
 from attar.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -27,15 +27,17 @@ RunLocally = Callable[[Job, Progress], object]
 class Workers:
     """Processes that work at once: this one, and others that are started when there is work, and kept until closed."""
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, start: Callable[[], Worker] = WorkerProcess) -> None:
         """Start none yet.
 
         Args:
             count: How many there may be, this one among them; by default as many as it has cores, where the work is
                 worth it.
+            start: Starts one of the others.
         """
         self.count = available() if count is None else count
         self.only_if_worthwhile = count is None
+        self._start = start
         self._running: list[Worker] = []
         self._works: dict[str, _Work] = {}
         self._waiting: deque[_Work] = deque()
@@ -116,7 +118,7 @@ class Workers:
             one.end()
         try:
             while len(self._running) < count:
-                worker = Worker()
+                worker = self._start()
                 self._running.append(worker)
                 threading.Thread(target=self._feed, args=(worker,), daemon=True).start()
         except OSError as error:

@@ -126,6 +126,7 @@ def compress(
     command: str | None = None,
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
+    ray: str | None = None,
 ) -> Run:
     """Do a recipe: teacher, targets, student, baseline, artifacts, evidence, report.
 
@@ -149,15 +150,19 @@ def compress(
         reuse_from: Other run folders, whose finished steps serve where they are the same.
         workers: Processes that train what does not depend on each other (members of the teacher, seeds, baselines), one
             thread each, to the same result; by default one for each core, where the trainings are long enough.
+        ray: Address of a Ray cluster (``auto``, ``local``, ``host:port``, ``ray://host:port``), whose cores train the
+            proposals of a search and label the transfer set, ``workers`` of them, to the same result; nothing else is
+            done there, and nothing is timed there. It needs the extra ``ray``.
 
     Raises:
         BadInput: If anything that the recipe names breaks a rule. Finished steps are kept.
+        AttarError: If the cluster cannot be reached within a minute.
         Diverged: If a loss becomes NaN.
     """
     recipe = asked_recipe(
         recipe, data=data, teacher=teacher, student=student, search=search, budget=budget, allow=allow
     )
-    with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers) as context:
+    with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers, ray=ray) as context:
         recipe = context.recipe  # completed by its data
         searched = None if recipe.search is None else found_student(context)
         if searched is not None:

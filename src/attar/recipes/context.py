@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from attar.data.datasets import load as load_data
 from attar.data.transfer_set import TransferSet
 from attar.data.views import Views
 from attar.errors import must
+from attar.pipeline.cluster import Cluster
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
 from attar.pipeline.turns import Turns
@@ -45,6 +47,13 @@ class Context:
     progress: Progress
     workers: Workers | None = None
     trackers: Trackers = field(default_factory=Trackers)
+    cluster: Cluster | None = None
+
+    @property
+    def beside(self) -> list[Path]:
+        """Folders in which modules of the user's lie, whose functions the recipe names."""
+        names_any = any(not one.startswith("attar.") for one in self.recipe.references.values())
+        return [one for one in (self.recipe.trust.beside, Path.cwd()) if one is not None] if names_any else []
 
     @property
     def example(self) -> Tensor:

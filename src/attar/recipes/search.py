@@ -39,6 +39,7 @@ from attar.recipes.trackers import Trackers
 from attar.search.evaluate import TEACHER, Evaluator
 from attar.search.finalists import Finalist, finalists
 from attar.search.goal import Goal
+from attar.search.on_cluster import on_cluster
 from attar.search.pareto import beside
 from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
@@ -262,19 +263,27 @@ def _allowed(recipe: Recipe) -> tuple[str, ...]:
 
 @contextmanager
 def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[Pool]:
-    """Where proposals are evaluated: in worker processes, where there may be several and it pays to start them."""
+    """Where proposals are evaluated: on a cluster, or in worker processes where it pays to start several."""
     workers = context.workers
-    alone = workers is None or workers.count < 2 or context.device != "cpu"
-    if alone or (workers is not None and workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
-        yield Here(evaluator)
-        return
-    assert workers is not None, "there are several"
     arguments = run_as_arguments(context)
 
     def job_of(proposal: Proposal) -> Job:
         text = json.dumps(proposal.to_json())
         return Job(f"search/{proposal.key}", _EVALUATE, {**arguments, "proposal": text}, evaluator.size(proposal))
 
+    def measured(proposal: Proposal) -> Job:
+        job = job_of(proposal)
+        return replace(job, arguments={**job.arguments, "train": False})
+
+    if context.cluster is not None:
+        with on_cluster(context.cluster, evaluator, measured, context.beside) as pool:
+            yield pool
+        return
+    alone = workers is None or workers.count < 2 or context.device != "cpu"
+    if alone or (workers is not None and workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
+        yield Here(evaluator)
+        return
+    assert workers is not None, "there are several"
     with Processes(workers.count, job_of) as pool:
         yield pool
 

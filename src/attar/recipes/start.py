@@ -15,6 +15,7 @@ import tomli_w
 
 from attar.errors import AttarError, must
 from attar.evidence.machine import machine
+from attar.pipeline.cluster import Cluster
 from attar.pipeline.nodes import Node, Nodes
 from attar.pipeline.workers import Workers
 from attar.processes import rank
@@ -48,6 +49,7 @@ def open_run(
     write_recipe: bool = True,
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
+    ray: str | None = None,
 ) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
 
@@ -60,9 +62,12 @@ def open_run(
             its steps are used and added to.
         reuse_from: Other run folders, whose finished steps serve where they are the same.
         workers: Processes that train beside each other; as `compress` has it.
+        ray: Address of a Ray cluster; as `compress` has it.
     """
     if workers is not None and workers < 1:
         raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
+    if ray is not None and device != "cpu":
+        raise must("device", "a run with a Ray cluster", "cpu", device, "Leave one of the two out")
     check_device(recipe, device)
     check_budget(recipe)
     check_trackers(recipe)
@@ -73,7 +78,8 @@ def open_run(
         opened(folder, recipe, write_recipe=write_recipe),
         _logging(folder / "log.txt") if rank() == 0 else nullcontext(),
         with_threads(recipe.threads),
-        Workers(workers) as pool,
+        Workers(None if ray else workers) as pool,
+        nullcontext() if ray is None else Cluster(ray, workers) as cluster,
     ):
         log.info("recipe %s, version %s", recipe.name, version("attar"))
         if write_recipe and rank() == 0:
@@ -87,7 +93,7 @@ def open_run(
                 write_file(folder / RECIPE, tomli_w.dumps(recipe.document()))
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
-        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool)
+        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool, cluster)
         checked = recipe
         if recipe.search is not None:
             from attar.recipes.search import check_search

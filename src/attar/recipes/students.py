@@ -140,8 +140,19 @@ def train_one(context: Context, role: Role, index: int, prepared: PreparedTeache
     return baseline_of(context, index, without_synthesis(context.recipe, context.dataset))
 
 
-def prepare_teacher(context: Context) -> PreparedTeacher:
-    """Bring the teacher about, and its targets."""
+@dataclass(frozen=True)
+class FrozenTeacher:
+    """A frozen teacher that was not asked yet; its attributes are those of `PreparedTeacher`."""
+
+    teacher: Teacher
+    members: Sequence[Trained]
+    selected: Selected | None
+    examples: TransferExamples
+    specialized: Specialized | None
+
+
+def frozen_teacher(context: Context) -> FrozenTeacher:
+    """Bring the teacher about, and what it is to be asked about."""
     selected = None if context.recipe.teacher.library is None else selected_of(context)
     teacher, members = teacher_of(context) if selected is None else (selected.teacher, [])
     if context.recipe.teacher.given:
@@ -149,9 +160,14 @@ def prepare_teacher(context: Context) -> PreparedTeacher:
     specialized = specialists_of(context, teacher)
     if specialized is not None:
         teacher = specialized.teacher
-    examples = transfer_examples_of(context, teacher)
-    source, views, store = targets_of(context, teacher, examples.transfer)
-    return PreparedTeacher(teacher, members, selected, examples, source, views, store, specialized)
+    return FrozenTeacher(teacher, members, selected, transfer_examples_of(context, teacher), specialized)
+
+
+def prepare_teacher(context: Context) -> PreparedTeacher:
+    """Bring the teacher about, and its targets."""
+    frozen = frozen_teacher(context)
+    source, views, store = targets_of(context, frozen.teacher, frozen.examples.transfer)
+    return PreparedTeacher(**vars(frozen), source=source, views=views, store=store)
 
 
 def transfer_examples_of(context: Context, teacher: Teacher) -> TransferExamples:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from attar.data.split import Split
 from attar.data.store import Targets, label, merge
+from attar.data.store.labelling import Labelling
 from attar.data.transfer_set import Live, TargetSource
 from attar.data.unaugmented import UnaugmentedTargets
 from attar.data.views import UNCHANGED, Views
@@ -20,8 +21,15 @@ from attar.deployment.backends.backend import Runner
 from attar.evidence.measure import predict_all
 from attar.pipeline.nodes import Node
 from attar.recipes.context import Context
+from attar.recipes.parallel_labelling import shared
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.teacher import Teacher
+
+_TARGETS, _MEMBERS = "targets", "targets-of/"
+"""The node of the targets that students learn from, and the folder of those of the members of an ensemble."""
+
+_BLOCKS = "blocks"
+"""The folder of a node in which blocks of a store are that several workers make."""
 
 _STORE = "store"
 """The folder of a node in which targets are; one that a killed attempt left is gone on with."""
@@ -43,16 +51,46 @@ def targets_of(
     transfer = context.recipe.transfer
     views = transfer.views.views(context.recipe.seed)
     train = context.dataset.train if split is None else split
-    once = not transfer.label_views and not views.identity
+    labeled = _labeled_views(context)
+    once = labeled is not views and not views.identity
     if not transfer.cached:
         return UnaugmentedTargets(Live(teacher), train) if once else Live(teacher), views, None
-    labeled = UNCHANGED if once else views
     if transfer.per_teacher and isinstance(teacher, Ensemble):
         node = _merged(context, teacher, train, labeled)
     else:
-        node = _labelled(context, "targets", teacher, train, labeled)
+        node = _labelled(context, _TARGETS, teacher, train, labeled)
     stored = Targets.open(node.folder / _STORE, train, labeled, teacher.fingerprint())
     return UnaugmentedTargets(stored, train) if once else stored, views, node
+
+
+def labelling_of(context: Context, name: str, teacher: Teacher, split: Split | None) -> Labelling:
+    """What all blocks of a store of targets have in common, for a worker that makes some.
+
+    Args:
+        context: The run.
+        name: Of the node that stores them.
+        teacher: Of the run; a member of it where the node stores that one's targets.
+        split: What about; the training examples if left out.
+    """
+    if name != _TARGETS:
+        assert isinstance(teacher, Ensemble), "only an ensemble has members"
+        teacher = teacher.members[int(name.removeprefix(_MEMBERS))]
+    train = context.dataset.train if split is None else split
+    return Labelling.of(
+        teacher, train, views=_labeled_views(context), **_coding(context), **_blocks(context, len(train))
+    )
+
+
+def _labeled_views(context: Context) -> Views:
+    """The views in which the teacher is asked."""
+    views = context.recipe.transfer.views.views(context.recipe.seed)
+    return views if context.recipe.transfer.label_views or views.identity else UNCHANGED
+
+
+def _coding(context: Context) -> dict[str, Any]:
+    """How targets are stored."""
+    transfer = context.recipe.transfer
+    return {"top_k": transfer.top_k, "dtype": transfer.dtype, "temperature": context.recipe.temperature}
 
 
 def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views: Views) -> Node:
@@ -65,10 +103,9 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
             split,
             folder / _STORE,
             views=views,
-            top_k=transfer.top_k,
-            dtype=transfer.dtype,
-            temperature=context.recipe.temperature,
             progress=context.progress,
+            share=shared(context, name, folder / _BLOCKS),
+            **_coding(context),
             **_blocks(context, len(split)),
         )
         return _figures(context, stored)
@@ -81,7 +118,7 @@ def _labelled(context: Context, name: str, teacher: Teacher, split: Split, views
         "top_k": transfer.top_k,
         "dtype": transfer.dtype,
     }
-    return context.nodes.node(name, inputs, work, resumable=[_STORE])
+    return context.nodes.node(name, inputs, work, resumable=[_STORE], scratch=[_BLOCKS])
 
 
 def _blocks(context: Context, rows: int) -> dict[str, Any]:
@@ -121,7 +158,7 @@ def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> 
     """The node that averages the targets of all members of an ensemble, each asked in a node of its own."""
     transfer = context.recipe.transfer
     nodes = [
-        _labelled(context, f"targets-of/{index}", member, split, views) for index, member in enumerate(teacher.members)
+        _labelled(context, f"{_MEMBERS}{index}", member, split, views) for index, member in enumerate(teacher.members)
     ]
 
     def work(folder: Path) -> dict[str, Any]:
@@ -138,7 +175,7 @@ def _merged(context: Context, teacher: Ensemble, split: Split, views: Views) -> 
         return {**_figures(context, merged), "members": [node.seconds for node in nodes]}
 
     inputs = {"teacher": teacher.fingerprint()}
-    return context.nodes.node("targets", inputs, work, parents=nodes, resumable=[_STORE])
+    return context.nodes.node(_TARGETS, inputs, work, parents=nodes, resumable=[_STORE])
 
 
 def _figures(context: Context, stored: Targets) -> dict[str, Any]:

@@ -11,13 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from attar.data.store.labelling import Labelling
 from attar.network.references import Trust
+from attar.pipeline.blocks import make_block, shard_of
+from attar.pipeline.nodes import Nodes
 from attar.recipes.context import Context
 from attar.recipes.parallel import Role
 from attar.recipes.read import from_document
 from attar.recipes.search import evaluator_of
 from attar.recipes.start import open_run
-from attar.recipes.students import PreparedTeacher, prepare_teacher, train_one
+from attar.recipes.students import PreparedTeacher, frozen_teacher, prepare_teacher, train_one
+from attar.recipes.targets import labelling_of
 from attar.search.evaluate import Evaluator
 from attar.search.proposal import Proposal
 from attar.training.progress import Progress, silent
@@ -37,22 +41,55 @@ def train(run: str, role: Role, index: int, progress: Progress) -> None:
     train_one(replace(context, progress=progress), role, index, prepared)
 
 
-def evaluate(run: str, proposal: str, progress: Progress) -> None:
+def label_block(
+    run: str, name: str, folder: str, view: int, number: int, rows_per_shard: int, progress: Progress
+) -> None:
+    """Make one block of a store of targets; what a worker process is asked for.
+
+    Args:
+        run: The run, as `attar.recipes.parallel` describes it.
+        name: Of the node that stores the targets.
+        folder: Where blocks are until they are in the store.
+        view: Number of the view.
+        number: Of the block in it.
+        rows_per_shard: How many examples a block has.
+        progress: Sees it.
+    """
+    labelling = _labelling(run, name)
+    labelling = replace(labelling, manifest=replace(labelling.manifest, rows_per_shard=rows_per_shard))
+    shard = shard_of(labelling, {"view": view, "number": number})
+    make_block(Nodes(Path(folder)), labelling, shard, progress)
+
+
+def evaluate(run: str, proposal: str, progress: Progress, train: bool = True) -> None:
     """Evaluate a proposal of a run's search; what a worker process is asked for.
 
     Args:
         run: The run, as `attar.recipes.parallel` describes it.
         proposal: The proposal, as JSON.
         progress: Sees it.
+        train: Whether it is trained, too; otherwise it is measured, and another worker trains it.
     """
     evaluator = _evaluator(run)
-    evaluator(Proposal.from_json(json.loads(proposal), evaluator.allow), progress)
+    about = Proposal.from_json(json.loads(proposal), evaluator.allow)
+    if train:
+        evaluator(about, progress)
+    else:
+        evaluator.untrained(about)
 
 
 @functools.lru_cache(maxsize=1)
 def _evaluator(run: str) -> Evaluator:
     """What evaluates the proposals of a run, whose teacher and targets are there."""
     return evaluator_of(_opened(run), _prepared(run))
+
+
+@functools.lru_cache(maxsize=1)
+def _labelling(run: str, name: str) -> Labelling:
+    """The teacher of a run, or a member of it, about to be asked about the transfer set."""
+    context = _opened(run)
+    frozen = frozen_teacher(context)
+    return labelling_of(context, name, frozen.teacher, frozen.examples.transfer)
 
 
 @functools.lru_cache(maxsize=1)

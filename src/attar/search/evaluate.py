@@ -29,6 +29,7 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.trained import Trained
 from attar.pipeline.training_step import TrainingStep
+from attar.pipeline.turns import Turns
 from attar.pruning.attention import open_attention_
 from attar.pruning.groups import find_groups
 from attar.search.goal import Goal
@@ -109,12 +110,30 @@ class Evaluator:
         Raises:
             OSError: If files cannot be written; whatever else is raised meanwhile is the outcome.
         """
+        outcome = self._evaluated(proposal, progress, train=True)
+        assert outcome is not None, "what is trained has an outcome"
+        return outcome
+
+    def untrained(self, proposal: Proposal) -> Outcome | None:
+        """What comes of a proposal without a training of it here, as far as something does.
+
+        Nothing does as long as it has to be trained: it was measured then, and may be within the budget. Once its
+        trainings are in the folder of the run, wherever they took place, this gives what came of it.
+
+        Raises:
+            OSError: If files cannot be written.
+        """
+        return self._evaluated(proposal, silent, train=False)
+
+    def _evaluated(self, proposal: Proposal, progress: Progress, *, train: bool) -> Outcome | None:
         known = self.found(proposal)
         if known is not None:
             return known
         try:
             with using_threads(1):
-                outcome, model = self._tried(proposal, progress)
+                outcome, model = self._tried(proposal, progress, train)
+        except NotFinished:
+            return None
         except (OSError, CorruptFile):
             raise
         except Exception as error:  # a network of the user's may raise anything, and the search goes on
@@ -143,34 +162,31 @@ class Evaluator:
             trained = [step for step in self._steps(proposal) if isinstance(step, TrainingStep)]
         except BadInput:
             return 1
-        tools = self._tools(proposal)
+        tools = self.tools_for(proposal)
         return max(1, sum(step.steps_per_epoch(tools) * step.settings.epochs for step in trained))
 
-    def _tools(self, proposal: Proposal) -> Tools:
+    def tools_for(self, proposal: Proposal) -> Tools:
         """What its trainings use."""
         return self.tools if proposal.on_all or self.subset is None else self.subset
 
-    def _tried(self, proposal: Proposal, progress: Progress) -> tuple[Outcome, Node | None]:
-        """What came of a proposal, and the node of its network."""
-        tools = replace(
-            self._tools(proposal),
-            seed=self.tools.seed + proposal.seed,
-            progress=progress,
-            threads=None,
-            turns=self.meter.turns,
-        )
-        steps, first = self._steps(proposal), self._first(proposal)
+    def _tried(self, proposal: Proposal, progress: Progress, train: bool) -> tuple[Outcome, Node | None]:
+        """What came of a proposal, and the node of its network; raises NotFinished for a training it must not do."""
+        tools = tools_of(self.tools_for(proposal), proposal, self.tools.seed, progress, self.meter.turns)
+        steps, first = self._steps(proposal), self.first(proposal)
         spec = first.spec
         for step in steps:
             spec = step.check(spec, tools.dataset)
         with self.meter.turns.working():
             untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
         exempt = self._exempt(proposal)
-        figures, seconds = self._taken(untrained, exempt)
+        figures, seconds = self._taken(untrained, exempt, train)
         reason = "" if exempt else self._beyond(figures)
         if reason:
             return Outcome(state="over_budget", figures=figures, reason=reason, seconds=seconds), None
         aside = Nodes(self.nodes.folder, self.nodes.reuse_from)
+        if not train and not any(step.measures for step in steps):  # times are those of this machine alone
+            aside = aside.finished_only()
+            aside.from_workers.add(f"{FOLDER}/{proposal.key}")
         trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
         seconds += sum(node.seconds for node in aside.done if not node.reused)
         if len(steps) > 1:
@@ -186,12 +202,12 @@ class Evaluator:
         """Whether limits on what may be used let it pass, which would have kept it from being trained."""
         return proposal.intermediate and any(limit.what in TAKES for limit in self.goal.limits)
 
-    def _taken(self, untrained: Model | None, complete: bool) -> tuple[Mapping[str, float], float]:
+    def _taken(self, untrained: Model | None, complete: bool, train: bool) -> tuple[Mapping[str, float], float]:
         """What is known of it before its training, and after how many seconds."""
         if untrained is None:
             return {}, 0.0
         node = self.meter.figures(untrained, trained=False, complete=complete)
-        return node.result["figures"], 0.0 if node.reused else node.seconds
+        return node.result["figures"], 0.0 if node.reused and train else node.seconds
 
     def _beyond(self, figures: Mapping[str, float]) -> str:
         """Why it is not trained, in a sentence; empty for one that may be within the budget."""
@@ -203,12 +219,10 @@ class Evaluator:
 
     def _steps(self, proposal: Proposal) -> list[Step]:
         """What is done to it, completed by what the search says for all."""
-        training = lasting(self.training, proposal.epochs)
-        given = [_step(table) for table in proposal.steps]
-        return [step.completed(self.objective, training) for step in (Distill(), *given)]
+        return steps_of(proposal, self.objective, self.training)
 
-    def _first(self, proposal: Proposal) -> Model:
-        """The model that it begins with."""
+    def first(self, proposal: Proposal) -> Model:
+        """The model that a proposal begins with; raises BadInput where there is none."""
         first = self._fresh(proposal)
         if proposal.start is not None:
             start, example = self._start(proposal.start), self.tools.dataset.train.floats(slice(0, _ASKED))
@@ -295,6 +309,29 @@ class Evaluator:
             }
 
         return _outcome(self._node(self.nodes, proposal.key, self._exempt(proposal), work).result)
+
+
+def steps_of(proposal: Proposal, objective: Objective, training: Training) -> list[Step]:
+    """What is done to the model of a proposal, completed by what a search says for all.
+
+    Raises:
+        BadInput: If a step of it is none.
+    """
+    given = [_step(table) for table in proposal.steps]
+    return [step.completed(objective, lasting(training, proposal.epochs)) for step in (Distill(), *given)]
+
+
+def tools_of(tools: Tools, proposal: Proposal, seed: int, progress: Progress, turns: Turns | None) -> Tools:
+    """What the steps of one proposal may use.
+
+    Args:
+        tools: What its trainings use.
+        proposal: Which.
+        seed: Of the search.
+        progress: Sees its trainings.
+        turns: By which they let others measure.
+    """
+    return replace(tools, seed=seed + proposal.seed, progress=progress, threads=None, turns=turns)
 
 
 def begin_with_(network: nn.Module, start: nn.Module, example: Tensor) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Proposals evaluated by worker processes on this machine, none of which is the one that asks."""
+"""Proposals evaluated by worker processes, on this machine or others, none of which is the one that asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attar.errors import AttarError
-from attar.pipeline.worker import Job, Worker, WorkerEnded
+from attar.pipeline.worker import Job, Worker, WorkerEnded, WorkerProcess
 from attar.search.pool import TOO_LONG, Assignment, Work
 from attar.search.proposal import Proposal
 
@@ -67,16 +67,24 @@ class Processes:
     place. What a worker takes to begin is no part of the time that a proposal has.
     """
 
-    def __init__(self, count: int, job_of: JobOf, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        count: int,
+        job_of: JobOf,
+        *,
+        start: Callable[[], Worker] = WorkerProcess,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start nothing yet.
 
         Args:
             count: How many there are, each with one thread.
             job_of: What one does to evaluate a proposal.
+            start: Starts one.
             clock: Seconds that only grow.
         """
         self.count = count
-        self._job_of, self._clock = job_of, clock
+        self._job_of, self._start_one, self._clock = job_of, start, clock
         self._starting: list[Worker] = []
         self._idle: list[Worker] = []
         self._running: dict[Worker, _Running] = {}
@@ -132,7 +140,7 @@ class Processes:
         there = len(self._starting) + len(self._idle) + len(self._running)
         try:
             for _ in range(self.count - there):
-                worker = Worker()
+                worker = self._start_one()
                 self._starting.append(worker)
                 self._aside(_begin, worker)
                 there += 1
@@ -177,10 +185,15 @@ class Processes:
             return
         worker.end()
         self._stillborn += 1
-        if self._stillborn >= _STILLBORN:
-            raise AttarError(
-                "Worker processes end before they can do anything; memory may be too small for them. Use one worker."
-            )
+        if self._stillborn < _STILLBORN:
+            return
+        there = len(self._starting) + len(self._idle) + len(self._running)
+        if there:
+            log.info("no more than %d workers begin", there)
+            self.count = there
+            return
+        why = news.why if isinstance(news, _Over) and news.why else "memory may be too small for them. Use one worker"
+        raise AttarError(f"Worker processes end before they can do anything; {why}.")
 
 
 def _begin(worker: Worker, news: queue.SimpleQueue[_News]) -> None:
@@ -191,7 +204,7 @@ def _begin(worker: Worker, news: queue.SimpleQueue[_News]) -> None:
     except Exception as error:
         log.info("a worker did not begin: %s: %s", type(error).__name__, error)
         worker.kill()
-        news.put((worker, _Over(None, lives=False)))
+        news.put((worker, _Over(str(error) or None, lives=False)))
 
 
 def _do(worker: Worker, job: Job, news: queue.SimpleQueue[_News]) -> None:

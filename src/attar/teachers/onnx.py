@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -141,6 +143,25 @@ class OnnxTeacher:
         if alone and bare and self._order is None and output.shape[1] == self.classes:
             return lambda inputs: session.run(wanted, {name: inputs})[0]
         return lambda inputs: other.predict(torch.from_numpy(inputs)).numpy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process, of another machine perhaps: the bytes of its files in place of a session."""
+        rest = {name: value for name, value in vars(self).items() if name not in ("_session", "_input")}
+        beside = self.path.parent
+        return {**rest, "bytes": {str(file.relative_to(beside)): file.read_bytes() for file in self.file.files}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open it there, with no more threads than torch has."""
+        files: dict[str, bytes] = state.pop("bytes")
+        vars(self).update(state)
+        self.threads = min(self.threads, torch.get_num_threads())
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                file = Path(folder) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            self._session = _open(replace(self.file, path=Path(folder) / self.path.name), self.threads)
+        self._input = self._session.get_inputs()[0]
 
     @property
     def is_coarse(self) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,26 @@ from attar.workspace import LOCK, TEMPORARY, locked, sweep
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Block:
+    """One shard as it is going to be written: it follows from the store's manifest and its own outputs alone.
+
+    Attributes:
+        data: All bytes of its file.
+        fidelities: What is lost in it and how soft it is, once for each temperature.
+    """
+
+    data: bytes
+    fidelities: Sequence[Fidelity]
+
+
+Found = Callable[[Shard], Block | None]
+"""Gives a block that somebody made ahead; None for one that is made when it is its turn."""
+
+Ahead = Callable[[Manifest, Sequence[Shard]], Found]
+"""Is told, before any is written, of all blocks that are missing, and may have them made by several at once."""
+
+
 def fill(
     folder: Path,
     wanted: Manifest,
@@ -35,6 +55,7 @@ def fill(
     of: str,
     progress: Progress,
     begin: Callable[[], None] = lambda: None,
+    ahead: Ahead = lambda manifest, shards: lambda shard: None,
 ) -> None:
     """Write what is missing of a store.
 
@@ -48,6 +69,7 @@ def fill(
         of: Name of the function that the user called.
         progress: Told about every row of every view.
         begin: Called before anything is written, where something is missing.
+        ahead: Who may make blocks before it is their turn.
 
     Raises:
         BadInput: If the folder cannot be written or holds something else, or a logit cannot be kept.
@@ -87,6 +109,7 @@ def fill(
             temperatures,
             of,
             progress,
+            ahead,
         )
 
 
@@ -99,38 +122,71 @@ def _fill(
     temperatures: tuple[float, ...],
     of: str,
     progress: Progress,
+    ahead: Ahead,
 ) -> None:
     """Write the shards that a manifest does not name yet, and name each in it as soon as it is written."""
     shards, digests, fidelities = list(manifest.shards()), dict(manifest.digests), dict(manifest.fidelities)
     if digests:
         _log.info("Going on with %s, which has %d of %d shards", folder, len(digests), len(shards))
-    coding = manifest.coding
+    found = ahead(manifest, [shard for shard in shards if shard.name not in digests])
     with progress(of, total=len(ids) * manifest.views) as advance:
         for shard in shards:
             if shard.name in digests:
                 read_shard(folder, manifest, shard, ids)
                 advance(shard.rows)
                 continue
-            batches: list[dict[str, Tensor]] = []
-            measured: list[tuple[int, list[Fidelity]]] = []
-            for start, logits in _numbered(outputs(shard), shard.start):
-
-                def row_name(row: int, start: int = start) -> str:
-                    return f"{source} for the example with id {int(ids[start + row])}"
-
-                batches.append(coding.encode(logits, row_name))
-                if coding.dtype != VALUES:  # which have no distribution, and lose nothing
-                    back = coding.decode(batches[-1])
-                    measured.append((len(logits), measure(logits, back, temperatures, coding.target)))
-                advance(len(logits))
-            columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-            data = to_parquet(ids[shard.slice], shard.view, columns)
-            digests[shard.name] = write_store_file(folder / shard.name, data, of)
-            fidelities[shard.name] = [
-                Fidelity.over([(rows, found[number]) for rows, found in measured])
-                for number in range(len(temperatures) if measured else 0)
-            ]
+            block = found(shard)
+            if block is None:
+                block = block_of(manifest, shard, ids, outputs(shard), source, temperatures, advance)
+            else:
+                advance(shard.rows)
+            digests[shard.name] = write_store_file(folder / shard.name, block.data, of)
+            fidelities[shard.name] = block.fidelities
             replace(manifest, digests=digests, fidelities=fidelities).write(folder, of)
+
+
+def block_of(
+    manifest: Manifest,
+    shard: Shard,
+    ids: Int64[Tensor, " rows"],
+    outputs: Iterator[Tensor],
+    source: str,
+    temperatures: tuple[float, ...],
+    advance: Callable[[int], None],
+) -> Block:
+    """One shard, made of its outputs.
+
+    Args:
+        manifest: Of the store.
+        shard: Which.
+        ids: The identity of each row of the store.
+        outputs: ``[batch, classes, ...]`` float32, a batch at a time.
+        source: Where they come from; named in the error.
+        temperatures: At which to measure what is lost.
+        advance: Told about every row.
+
+    Raises:
+        BadInput: If a logit cannot be kept.
+    """
+    coding = manifest.coding
+    batches: list[dict[str, Tensor]] = []
+    measured: list[tuple[int, list[Fidelity]]] = []
+    for start, logits in _numbered(outputs, shard.start):
+
+        def row_name(row: int, start: int = start) -> str:
+            return f"{source} for the example with id {int(ids[start + row])}"
+
+        batches.append(coding.encode(logits, row_name))
+        if coding.dtype != VALUES:  # which have no distribution, and lose nothing
+            back = coding.decode(batches[-1])
+            measured.append((len(logits), measure(logits, back, temperatures, coding.target)))
+        advance(len(logits))
+    columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    lost = [
+        Fidelity.over([(rows, found[number]) for rows, found in measured])
+        for number in range(len(temperatures) if measured else 0)
+    ]
+    return Block(to_parquet(ids[shard.slice], shard.view, columns), lost)
 
 
 def _entries(folder: Path, of: str) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from attar.data.split import Split
 from attar.data.store.coding import VALUES, Coding
 from attar.data.store.fidelity import temperatures
-from attar.data.store.filling import discard_stale, fill
+from attar.data.store.filling import Block, Found, block_of, discard_stale, fill
 from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.targets import Targets
 from attar.data.views import UNCHANGED, Views
@@ -19,6 +20,117 @@ from attar.network.defaults import with_library_defaults
 from attar.teachers.teacher import Teacher, ask, called, check_target, named, target_of
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelling:
+    """A teacher about to be asked about a split, so that anybody who has it can make any block of its store.
+
+    Attributes:
+        teacher: Whose targets they are.
+        split: The examples.
+        views: How the looks at an example are drawn.
+        manifest: What the store shall be.
+        temperatures: At which to measure what is lost.
+        batch_size: How many examples the teacher sees at once.
+    """
+
+    teacher: Teacher
+    split: Split
+    views: Views
+    manifest: Manifest
+    temperatures: tuple[float, ...]
+    batch_size: int
+
+    @classmethod
+    def of(
+        cls,
+        teacher: Teacher,
+        split: Split,
+        *,
+        views: Views = UNCHANGED,
+        top_k: int | None = None,
+        dtype: str = "float16",
+        temperature: float | int = 1.0,
+        batch_size: int = 256,
+        rows_per_shard: int = 8192,
+    ) -> Labelling:
+        """See that it can be done; the teacher finds out what it gives, if it has not yet.
+
+        Args:
+            teacher: As for `label`, like all else.
+            split: The examples.
+            views: How the looks at an example are drawn.
+            top_k: How many classes are kept.
+            dtype: How a number is kept.
+            temperature: Where to measure what storing loses, besides at 1.
+            batch_size: How many examples the teacher sees at once.
+            rows_per_shard: How many examples one file holds.
+
+        Raises:
+            BadInput: If a parameter breaks its rule.
+        """
+        if target_of(teacher) == "values" and dtype == "float16":
+            dtype = VALUES
+        coding = Coding(teacher.classes, top_k, dtype, target_of(teacher), tuple(split.task.shape[1:]))
+        _check(teacher, split, coding, batch_size, rows_per_shard)
+        settle(teacher, _first(split, views, batch_size))
+        wanted = Manifest(
+            task=split.task,
+            top_k=top_k,
+            dtype=dtype,
+            rows=len(split),
+            views=views.count,
+            rows_per_shard=rows_per_shard,
+            fingerprints={"teacher": teacher.fingerprint(), "data": split.fingerprint(), "views": views.fingerprint()},
+        )
+        return cls(
+            teacher=teacher,
+            split=split,
+            views=views,
+            manifest=wanted,
+            temperatures=temperatures(temperature, "label"),
+            batch_size=batch_size,
+        )
+
+    def block(self, shard: Shard, progress: Progress = silent) -> Block:
+        """One block of the store, which depends on nothing else.
+
+        Args:
+            shard: Which.
+            progress: Told about every example.
+        """
+        with progress(shard.name, shard.rows) as advance:
+            return block_of(
+                self.manifest,
+                shard,
+                self.split.ids,
+                self.outputs(shard),
+                called(self.teacher),
+                self.temperatures,
+                advance,
+            )
+
+    def outputs(self, shard: Shard) -> Iterator[Tensor]:
+        """The teacher's outputs for one shard, a batch at a time."""
+        return _outputs(self.teacher, self.split, self.views, shard, self.batch_size)
+
+    def try_teacher(self) -> None:
+        """See that the teacher answers alike.
+
+        Raises:
+            BadInput: If it does not.
+        """
+        trial(self.teacher, _first(self.split, self.views, self.batch_size))
+
+
+Share = Callable[[Labelling, Sequence[Shard]], Found]
+"""Has the blocks that are missing made by several at once, as far as that is worth it."""
+
+
+def unshared(labelling: Labelling, missing: Sequence[Shard]) -> Found:
+    """Every block is made when it is its turn."""
+    return lambda shard: None
 
 
 @with_library_defaults
@@ -35,6 +147,7 @@ def label(
     rows_per_shard: int = 8192,
     replace_stale: bool = True,
     progress: Progress = silent,
+    share: Share = unshared,
 ) -> Targets:
     """Run a teacher once over every view of every example, and keep its outputs in a folder.
 
@@ -66,6 +179,7 @@ def label(
         replace_stale: False raises `StaleStore` where the folder holds other targets, in place of deleting these. Files
             that `label` did not write are never deleted.
         progress: Told about every labelled example of every view.
+        share: Who makes blocks before it is their turn; whoever does, the store is bit for bit the same.
 
     Raises:
         BadInput: If a parameter breaks its rule, the teacher gives anything but finite ``[batch, classes]`` logits or
@@ -75,39 +189,37 @@ def label(
         CorruptFile: If a file of the folder was truncated or altered.
     """
     folder = Path(folder)
-    if target_of(teacher) == "values" and dtype == "float16":
-        dtype = VALUES
-    coding = Coding(teacher.classes, top_k, dtype, target_of(teacher), tuple(split.task.shape[1:]))
-    _check(teacher, split, coding, batch_size, rows_per_shard)
-    first = slice(0, min(len(split), batch_size))
-
-    def rows() -> Tensor:
-        return views(split.floats(first), split.ids[first], 0)
-
-    settle(teacher, rows())
-    wanted = Manifest(
-        task=split.task,
+    labelling = Labelling.of(
+        teacher,
+        split,
+        views=views,
         top_k=top_k,
         dtype=dtype,
-        rows=len(split),
-        views=views.count,
+        temperature=temperature,
+        batch_size=batch_size,
         rows_per_shard=rows_per_shard,
-        fingerprints={"teacher": teacher.fingerprint(), "data": split.fingerprint(), "views": views.fingerprint()},
     )
     if replace_stale:
-        discard_stale(folder, wanted, "label")
+        discard_stale(folder, labelling.manifest, "label")
     fill(
         folder,
-        wanted,
+        labelling.manifest,
         split.ids,
-        lambda shard: _outputs(teacher, split, views, shard, batch_size),
+        labelling.outputs,
         source=called(teacher),
-        temperatures=temperatures(temperature, "label"),
+        temperatures=labelling.temperatures,
         of="label",
         progress=progress,
-        begin=lambda: trial(teacher, rows()),
+        begin=labelling.try_teacher,
+        ahead=lambda manifest, missing: share(replace(labelling, manifest=manifest), missing),
     )
     return Targets.open(folder, split)
+
+
+def _first(split: Split, views: Views, batch_size: int) -> Tensor:
+    """The first batch of a pass."""
+    rows = slice(0, min(len(split), batch_size))
+    return views(split.floats(rows), split.ids[rows], 0)
 
 
 def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_shard: int) -> None:
