@@ -106,7 +106,7 @@ def test_a_search_gives_the_trials_of_one_process_though_a_worker_dies(
     there = compress(searching, tmp_path / "there", ray=address, workers=2)
     assert told(there) == told(alone)
     assert {one["state"] for one in there.evidence["search"]["trials"]} == {"trained", "over_budget"}
-    assert len(asked) == 4, "two students, one finalist, and the first one again"
+    assert sorted(map(asked.count, {*asked})) == [1, 2], "two students, one of them again; the other one is too large"
     assert f"a worker did not finish {asked[0]}: the process that worked on it ended" in (
         there.folder / "log.txt"
     ).read_text(encoding="utf-8")
@@ -152,32 +152,8 @@ class _Unsent:
         raise AssertionError("it is not sent")
 
 
-def test_what_asks_the_teacher_live_needs_stored_targets(
-    searching: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("attar.recipes.start.Cluster", _NoCluster)
-    document = {**searching, "transfer": {"cached": False}}
-    with pytest.raises(BadInput, match=r"^transfer\.cached must be true for a search on a Ray cluster: workers get"):
-        compress(document, tmp_path / "run", ray="auto")
-
-
 def test_a_cluster_trains_on_cpus(searching: Document, tmp_path: Path) -> None:
     with pytest.raises(
         BadInput, match=r"^device of a run with a Ray cluster must be cpu; got 'cuda'\. Leave one of the"
     ):
         compress(searching, tmp_path / "run", ray="auto", device="cuda")
-
-
-class _NoCluster:
-    """A cluster that nothing is sent to."""
-
-    count = 2
-
-    def __init__(self, address: str, count: int | None) -> None:
-        pass
-
-    def __enter__(self) -> _NoCluster:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
