@@ -27,7 +27,7 @@ from attar.workspace import scratch, write_file
 
 log = logging.getLogger(__name__)
 
-_BEGUN = 300.0
+_START_SECONDS = 300.0
 """Seconds within which a worker must have begun, for which a core of the cluster has to be free."""
 
 _LOOK = 0.5
@@ -55,7 +55,7 @@ class ClusterWorker:
         # What fails is asked for again by who asked, and two at once so that it can say how far it is.
         actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=2)(_Actor)
         self._actor = actor.remote([sent.task], sent.modules, str(turns.folder.absolute()), _machine())
-        self._begun = self._ended = False
+        self._started = self._ended = False
 
     @property
     def alive(self) -> bool:
@@ -71,10 +71,10 @@ class ClusterWorker:
         import ray
 
         try:
-            there = ray.get(self._actor.ready.remote(), timeout=_BEGUN)
+            there = ray.get(self._actor.ready.remote(), timeout=_START_SECONDS)
         except ray.exceptions.GetTimeoutError as error:
             raise WorkerEnded(
-                f"none began on the Ray cluster within {_BEGUN:.0f} seconds, as its cores do something else. Wait for "
+                f"none began on the Ray cluster within {_START_SECONDS:.0f} seconds, as its cores do something else. Wait for "
                 "them, or give it another node"
             ) from error
         except Exception as error:  # whatever it raised where it began
@@ -86,7 +86,7 @@ class ClusterWorker:
                 f"a node of the Ray cluster has version {there} of Attar, and {version('attar')} is here. Install the "
                 "same one on all of them"
             )
-        self._begun = True
+        self._started = True
 
     def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
         """Have it do a job, and keep the nodes that it made.
@@ -103,7 +103,7 @@ class ClusterWorker:
         """
         import ray
 
-        if not self._begun:
+        if not self._started:
             self.ready()
         try:
             asked = self._actor.do.remote(dict(job.arguments), dict(self._given(job)))
