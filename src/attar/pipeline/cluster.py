@@ -85,10 +85,10 @@ class Cluster:
                 raise
             raise missing_extra("ray", "ray", "A Ray cluster") from error
         self.address = address
-        self._closes = not ray.is_initialized()
+        self._closes, self._closed = not ray.is_initialized(), threading.Event()
         if self._closes:
             _reach(address)
-            _connect(address, connected)
+            _connect(address, connected, self._closed)
         cores = int(ray.cluster_resources().get("CPU", 0))
         if cores < 1:
             self.close()
@@ -107,6 +107,7 @@ class Cluster:
             import ray
 
             ray.shutdown()
+            self._closed.set()
 
     def sent(self, task: Task, beside: Collection[Path] = ()) -> Sent:
         """Send a task to where workers find it.
@@ -181,7 +182,7 @@ def _reach(address: str) -> None:
         ) from error
 
 
-def _connect(address: str, seconds: float) -> None:
+def _connect(address: str, seconds: float, closed: threading.Event) -> None:
     """Connect to Ray, aside: it may take minutes to give up, and in the main thread it would take signals over.
 
     Raises:
@@ -189,7 +190,7 @@ def _connect(address: str, seconds: float) -> None:
     """
     import ray
 
-    failed: list[BaseException] = []
+    failed, connected = list[BaseException](), threading.Event()
     dashboard = {"include_dashboard": False} if address == "local" else {}
 
     def connect() -> None:
@@ -197,19 +198,21 @@ def _connect(address: str, seconds: float) -> None:
             ray.init(address=address, log_to_driver=False, configure_logging=False, **dashboard)
         except BaseException as error:
             failed.append(error)
+        connected.set()
+        if not failed:
+            closed.wait()  # the kernel ends what this thread has started when this thread ends
 
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that is started here reports to nobody
     try:
         with quiet("ray"):
-            thread = threading.Thread(target=connect, daemon=True)
-            thread.start()
-            thread.join(seconds)
+            threading.Thread(target=connect, daemon=True).start()
+            connected.wait(seconds)
     finally:
         del os.environ["RAY_USAGE_STATS_ENABLED"]
         if before is not None:
             os.environ["RAY_USAGE_STATS_ENABLED"] = before
-    if thread.is_alive():
+    if not connected.is_set():
         raise AttarError(
             f"The Ray cluster {address!r} did not connect within {seconds:.0f} seconds. See with ray status whether it "
             "runs, and with which version of Ray."

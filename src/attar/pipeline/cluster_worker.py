@@ -74,8 +74,8 @@ class ClusterWorker:
             there = ray.get(self._actor.ready.remote(), timeout=_START_SECONDS)
         except ray.exceptions.GetTimeoutError as error:
             raise WorkerEnded(
-                f"none began on the Ray cluster within {_START_SECONDS:.0f} seconds, as its cores do something else. Wait for "
-                "them, or give it another node"
+                f"none began on the Ray cluster within {_START_SECONDS:.0f} seconds, as its cores do something else. "
+                "Wait for them, or give it another node"
             ) from error
         except Exception as error:  # whatever it raised where it began
             raise WorkerEnded(
