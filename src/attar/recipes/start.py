@@ -93,7 +93,7 @@ def open_run(
                 write_file(folder / RECIPE, tomli_w.dumps(recipe.document()))
         nodes = Nodes(folder, reuse_from, progress=progress)
         nodes.done.append(Node("data", "", folder, {}, time.perf_counter() - start, False))
-        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool, cluster)
+        context = Context(recipe, dataset, dataset.fingerprint(), nodes, device, progress, pool, cluster=cluster)
         checked = recipe
         if recipe.search is not None:
             from attar.recipes.search import check_search

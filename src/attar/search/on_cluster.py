@@ -71,7 +71,7 @@ class Train:
             )
 
         def bare(tools: Tools) -> Tools:
-            return replace(tools, progress=silent, threads=None, turns=None, folder=None)
+            return replace(tools, progress=silent, watch=None, threads=None, turns=None, folder=None)
 
         subset = None if evaluator.subset is None else bare(evaluator.subset)
         return cls(bare(evaluator.tools), subset, evaluator.objective, evaluator.training, tuple(evaluator.allow))
