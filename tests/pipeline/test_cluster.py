@@ -66,19 +66,31 @@ def test_whoever_answers_and_is_no_cluster_is_waited_for_as_long_as_was_said(mon
             Cluster(address, connected=0.1)
 
 
-def test_why_ray_refuses_is_told_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            ConnectionError("Could not find any"),
+            r"No Ray cluster runs on this machine\. Start one with ray start --head,",
+        ),
+        (
+            RuntimeError("Version\nmismatch"),
+            r"The Ray cluster 'auto' cannot be used: RuntimeError: Version mismatch\. ",
+        ),
+    ],
+    ids=["there is none", "another reason"],
+)
+def test_why_ray_refuses_is_told(raised: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
 
     def refuses(**_: Any) -> None:
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
-        raise ConnectionError("Could not find any running Ray instance.\nPlease specify")
+        raise raised
 
     monkeypatch.setattr(ray, "init", refuses)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    with pytest.raises(
-        AttarError, match=r"^The Ray cluster 'auto' cannot be used: ConnectionError: Could not find any r"
-    ):
+    with pytest.raises(AttarError, match=f"^{told}"):
         Cluster("auto")
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
 

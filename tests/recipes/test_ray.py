@@ -103,7 +103,7 @@ def test_a_search_gives_the_trials_of_one_process_though_a_worker_dies(
 
     monkeypatch.setattr(ClusterWorker, "do", dies_once)
     monkeypatch.setattr(Evaluator, "__call__", here)
-    there = compress(searching, tmp_path / "there", ray=address, workers=2)
+    there = compress(searching, tmp_path / "there", ray=address, workers=1)
     assert told(there) == told(alone)
     assert {one["state"] for one in there.evidence["search"]["trials"]} == {"trained", "over_budget"}
     assert sorted(map(asked.count, {*asked})) == [1, 2], "two students, one of them again; the other one is too large"

@@ -217,6 +217,11 @@ def _connect(address: str, seconds: float, closed: threading.Event) -> None:
             f"The Ray cluster {address!r} did not connect within {seconds:.0f} seconds. See with ray status whether it "
             "runs, and with which version of Ray."
         )
+    if failed and address == "auto" and isinstance(failed[0], ConnectionError):
+        raise AttarError(
+            "No Ray cluster runs on this machine. Start one with ray start --head, give the address of another, or "
+            "give local for one that lasts as long as the run."
+        ) from failed[0]
     if failed:
         raise AttarError(
             f"The Ray cluster {address!r} cannot be used: {line_of(failed[0])}. On a machine that is no part of "

@@ -78,6 +78,8 @@ class ClusterWorker:
                 "Wait for them, or give it another node"
             ) from error
         except Exception as error:  # whatever it raised where it began
+            if self._ended:
+                raise WorkerEnded("it was not needed any more") from error
             raise WorkerEnded(
                 f"on the Ray cluster it raised {line_of(error)}. Install Attar on all of its nodes"
             ) from error
