@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from attar.errors import AttarError
-from attar.pipeline.worker import Job, Worker
+from attar.pipeline.worker import Job, WorkerProcess
 from attar.search.goal import Goal
 from attar.search.processes import Processes
 from attar.search.proposal import Outcome, Proposal
@@ -136,7 +136,7 @@ def test_one_that_never_begins_is_ended_and_one_that_waits_for_it_ends_in_time(
     with Processes(1, in_folder.job) as pool:
         late = search(batches([proposal(10)]), in_folder, goal, pool=pool, time=TimeLimit(0.1))
         assert [one.reason for one in late.trials] == ["Not begun: the time was over."]
-    monkeypatch.setattr("attar.pipeline.worker.Worker.ready", partialmethod(Worker.ready, 0.2))
+    monkeypatch.setattr("attar.pipeline.worker.WorkerProcess.ready", partialmethod(WorkerProcess.ready, 0.2))
     with Processes(2, in_folder.job) as pool, pytest.raises(AttarError, match="end before they can do anything"):
         search(batches([proposal(10)]), in_folder, goal, pool=pool)
 
