@@ -148,9 +148,12 @@ def test_nothing_trained_is_a_table_alone() -> None:
 
 
 def test_choices_are_written_in_one_line() -> None:
-    (table,) = (
-        b
-        for b in blocks_of(search(found(trials=[trial(0, choices={"a_b": 1, "c": [2, 3]})]), ACCURACY))
-        if isinstance(b, Table)
-    )
-    assert table.rows[0][0].note == "a b 1; c 2, 3"
+    def note(**choices: Any) -> str:
+        blocks = blocks_of(search(found(trials=[trial(0, choices=choices)]), ACCURACY))
+        (table,) = (block for block in blocks if isinstance(block, Table))
+        return str(table.rows[0][0].note)
+
+    assert note(a_b=1, c=[2, 3], parameters=1724) == "a b 1; c 2, 3; parameters 1,724"
+    assert note(stage="removal", removed=["3", "6"]) == "stage removal; removed layers 3, 6"
+    assert note(removed=[], outputs={"0": 0.9, "6": 0.5}) == "removed none; outputs 0.9x of layer 0, 0.5x of layer 6"
+    assert note(arguments={"depth": 2}) == "arguments depth 2"

@@ -111,17 +111,26 @@ def _choices(trial: Figures) -> str:
     """What was chosen, in one line.
 
     Example:
-        >>> _choices({"choices": {"hidden": [32, 16], "format": "ternary", "outputs": {"fc1": 0.5}}})
-        'hidden 32, 16; format ternary; outputs fc1 0.5'
+        >>> _choices({"choices": {"hidden": [32, 16], "parameters": 1724, "outputs": {"fc1": 0.5}}})
+        'hidden 32, 16; parameters 1,724; outputs 0.5x of layer fc1'
     """
     texts = []
     for key, value in trial.get("choices", {}).items():
         if isinstance(value, Mapping):
-            shown = ", ".join(f"{name} {share}" for name, share in value.items()) or "all"
+            shown = ", ".join(_share(name, share) for name, share in value.items()) or "all"
+        elif isinstance(value, list):
+            shown = ", ".join(map(str, value)) or "none"
+            if key == "removed" and value:  # by N2N: names of layers, which may be numbers
+                shown = f"layers {shown}"
         else:
-            shown = (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+            shown = formatting.grouped(value) if type(value) is int else str(value)
         texts.append(f"{key.replace('_', ' ')} {shown}")
     return "; ".join(texts)
+
+
+def _share(name: str, value: object) -> str:
+    """How much of a layer stays, as N2N's shrinkage chooses it; of another table an entry as it is."""
+    return f"{value}x of layer {name}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _table(found: Figures, trials: Sequence[Figures], metric: Metric) -> Table:
