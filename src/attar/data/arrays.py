@@ -14,6 +14,7 @@ from attar.data.split import Dataset
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
 from attar.errors import BadInput, Words, must
+from attar.named_inputs import NamedInputs
 from attar.network.defaults import with_library_defaults
 from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
@@ -53,6 +54,8 @@ def from_arrays(
             numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
             padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
             are (as many as the largest number in the data says, if both are left out).
+            Several inputs are a dict of arrays ``[n, ...]`` in place of ``x`` (and ``x_train``, ...), or ``x.NAME``,
+            by the names that ``forward`` of the networks has; see `attar.named_inputs.NamedInputs`.
         surplus: None: two arguments at most have no name.
         source: Where the data came from, in words.
         validation: As in `load`.
@@ -77,6 +80,7 @@ def from_arrays(
         )
     name, given_arrays = _called(name, arrays, more)
     tokens, given_arrays = _sequences(name, given_arrays)
+    named, given_arrays = _named(name, given_arrays)
     pairs = {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
     if "x" in given_arrays:
         pairs["train"] = ("x", "y")
@@ -103,7 +107,7 @@ def from_arrays(
         role: _rows(given_arrays[x])
         if tables
         else _inputs(x, name, given_arrays[x])
-        if tokens is None
+        if tokens is None and named is None
         else given_arrays[x]
         for role, (x, _) in given.items()
     }
@@ -132,7 +136,7 @@ def from_arrays(
             name, inputs, labels, task, naming, source=source, validation=validation, test=test, seed=seed,
             role_rows=role_rows,
         )  # fmt: skip
-    splits = {role: numbered(inputs[role], labels[role], task, tokens=tokens) for role in given}
+    splits = {role: numbered(inputs[role], labels[role], task, tokens=tokens, named=named) for role in given}
     return divided(name, source, splits, validation, test, seed, role_rows)
 
 
@@ -173,6 +177,36 @@ def _sequences(name: str, arrays: dict[str, object]) -> tuple[Tokens | None, dic
     beside = {*(IDS + ending for ending in endings), *(MASK + ending for ending in endings), "words", "vocabulary"}
     return tokens, {**{key: one for key, one in arrays.items() if key not in beside}, **x}
 
+
+def _named(name: str, arrays: dict[str, object]) -> tuple[NamedInputs | None, dict[str, object]]:
+    """Several named inputs as ``x``, one row for each example, with what they are; None for other data.
+
+    Raises:
+        BadInput: If an array breaks a rule of `NamedInputs`.
+    """
+    found: dict[str, dict[str, object]] = {}
+    rest: dict[str, object] = {}
+    for key, values in arrays.items():
+        head, point, input_name = key.partition(".")
+        if head not in _INPUTS:
+            rest[key] = values
+        elif point:
+            found.setdefault(head, {})[input_name] = _rows(values)
+        elif isinstance(values, Mapping) and any(np.ndim(_rows(one)) > 0 for one in values.values()):
+            found.setdefault(head, {}).update({str(one): _rows(array) for one, array in values.items()})
+        else:
+            rest[key] = values
+    if not found:
+        return None, arrays
+    first = "x" if "x" in found else next(iter(found))
+    named, rows = NamedInputs.of(found[first], f"{name} ({first})")
+    for key, given in found.items():
+        rest[key] = torch.from_numpy(rows if key == first else named.packed(given, f"{name} ({key})"))
+    return named, rest
+
+
+_INPUTS = {"x", *(f"x_{key}" for key in _KEYS.values())}
+"""What inputs may be called."""
 
 _SEQUENCES = {IDS, *(f"{IDS}_{key}" for key in _KEYS.values())}
 """What the numbers of tokens may be called."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
 from attar.errors import BadInput, Words, must
+from attar.named_inputs import NamedInputs
 from attar.tables.cells import as_python
 from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
@@ -71,10 +72,15 @@ _ROLES = {
 
 
 def numbered(
-    inputs: Tensor, labels: Tensor, task: Task, columns: Columns | None = None, tokens: Tokens | None = None
+    inputs: Tensor,
+    labels: Tensor,
+    task: Task,
+    columns: Columns | None = None,
+    tokens: Tokens | None = None,
+    named: NamedInputs | None = None,
 ) -> Split:
     """A split whose rows are numbered as they come."""
-    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens)
+    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens, named)
 
 
 def divided(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attar.errors import Words, must, shown
+from attar.named_inputs import NamedInputs
 from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
 from attar.tasks.classification import Classification
@@ -35,6 +36,7 @@ class Split:
         columns: What the columns of a table hold, whose rows the inputs are then, ``[n, columns]`` float32: codes of
             nominal values, and NaN where a value is missing. None for other data, in which NaN is an error.
         tokens: What the sequences hold; None for other data.
+        named: What each row of ``inputs``, ``[n, width]`` float32, holds where there are several inputs; None for one.
 
     Raises:
         BadInput: If shapes, types or values break these rules, or an input is infinite.
@@ -46,6 +48,7 @@ class Split:
     task: Task
     columns: Columns | None = None
     tokens: Tokens | None = None
+    named: NamedInputs | None = None
 
     def __post_init__(self) -> None:
         if self.tokens is not None:
@@ -56,6 +59,9 @@ class Split:
         if self.inputs.dim() < 2:
             remedy = "Give each example at least one value, for instance with .reshape(n, -1)"
             raise must("inputs", "Split", "[n, ...] with at least two axes", tuple(self.inputs.shape), remedy)
+        if self.named is not None and self.inputs.shape[1:] != (self.named.width,):
+            rule = f"[n, {self.named.width}], as the inputs {self.named} have so many numbers"
+            raise must("inputs", "Split", rule, tuple(self.inputs.shape), "Use what NamedInputs.of gives")
         if self.columns is not None and (
             self.inputs.dim() != 2 or self.inputs.shape[1] != len(self.columns) or self.inputs.dtype != torch.float32
         ):
@@ -136,7 +142,7 @@ class Split:
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
         digest.update(json.dumps(self.task.to_json()).encode())
-        for described in (self.columns, self.tokens):
+        for described in (self.columns, self.tokens, self.named):
             if described is not None:
                 digest.update(json.dumps(described.to_json()).encode())
         return digest.hexdigest()
@@ -180,6 +186,9 @@ class Dataset:
             if split.tokens != self.train.tokens:
                 remedy = "Use one vocabulary and one length for all splits"
                 raise must("tokens", of, f"those of train, {self.train.tokens}", split.tokens, remedy)
+            if split.named != self.train.named:
+                remedy = "Give all splits the same inputs"
+                raise must("inputs", of, f"those of train, {self.train.named}", str(split.named), remedy)
             got = (tuple(split.inputs.shape[1:]), str(split.inputs.dtype))
             if got != expected:
                 remedy = "Bring all splits into one form"
@@ -214,6 +223,11 @@ class Dataset:
     def tokens(self) -> Tokens | None:
         """What sequences of tokens hold, the same in every split; None for other data."""
         return self.train.tokens
+
+    @property
+    def named(self) -> NamedInputs | None:
+        """What the inputs are where there are several, the same in every split; None for one."""
+        return self.train.named
 
     def splits(self) -> dict[str, Split]:
         """The three splits by their names."""

@@ -80,7 +80,7 @@ def joined(split: Split, inputs: Tensor, *, original: bool = True) -> Split:
     first = int(split.ids.max()) + 1 if len(split) else 0
     ids, labels = torch.arange(first, first + len(inputs)), split.task.unknown_labels(len(inputs))
     if not original:
-        return Split(inputs, labels, ids, split.task, split.columns, split.tokens)
+        return Split(inputs, labels, ids, split.task, split.columns, split.tokens, split.named)
     known = split.task.unknown_labels(len(split)) if split.labels is None else split.labels
     return Split(
         torch.cat([split.inputs, inputs]),
@@ -89,6 +89,7 @@ def joined(split: Split, inputs: Tensor, *, original: bool = True) -> Split:
         split.task,
         split.columns,
         split.tokens,
+        split.named,
     )
 
 

@@ -141,6 +141,8 @@ class TransferSet:
             _check_stored(targets, split, views)
         if split.tokens is not None:
             views.check_tokens("TransferSet")
+        if split.named is not None:
+            views.check_named("TransferSet")
         self._moves = len(split.task.shape) > 1 and (views.flip or views.shift > 0)
         if self._moves and tuple(split.task.shape[1:]) != tuple(split.inputs.shape[2:]):
             rule = f"without flip and shift where maps of {split.task.shape[1:]} do not cover the inputs' pixels"

@@ -92,6 +92,15 @@ class Views:
             rule = f"less than the {shape[1]} x {shape[2]} pixels of the inputs"
             raise must("shift", of, rule, self.shift, "Use less")
 
+    def check_named(self, of: str) -> None:
+        """See that nothing is drawn where data have several inputs.
+
+        Raises:
+            BadInput: If it is.
+        """
+        if self._draws:
+            raise BadInput(f"The views of {of} move or blur pixels, and the data have several inputs. Leave them out.")
+
     def check_tokens(self, of: str) -> None:
         """See that nothing is drawn, as tokens have no other looks.
 

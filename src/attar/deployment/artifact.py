@@ -26,6 +26,7 @@ from attar.deployment.manifest import MANIFEST, read_manifest, verify
 from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
 from attar.formatting import size
+from attar.named_inputs import NamedInputs
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens
 from attar.tasks.target import Target
@@ -162,6 +163,12 @@ class Artifact:
         described = self.manifest["input"].get("tokens")
         return None if described is None else Tokens.from_json(described)
 
+    @cached_property
+    def named(self) -> NamedInputs | None:
+        """What its inputs are where it takes several; None for one."""
+        described = self.manifest["input"].get("named")
+        return None if described is None else NamedInputs.from_json(described)
+
     def encode(self, table: Any) -> Array:
         """Rows of a table as the runtime takes them: float32 ``[rows, columns]``, names as codes, NaN where missing.
 
@@ -187,7 +194,8 @@ class Artifact:
                 ``scale``, as for images, also uint8 numbers, which are divided by it. Where the artifact takes rows of
                 a table also what `encode` takes. Where it takes sequences of tokens, a dict of ``ids`` and ``mask``,
                 whole numbers ``[batch, up to length]`` (without a mask all tokens count), or both of them stacked.
-            named: ``ids`` and ``mask``, in place of ``inputs``.
+            named: ``ids`` and ``mask``, or other inputs by their names, in place of ``inputs``, which may be a dict of
+                them.
 
         Returns:
             Logits, or the values of a regression, float32 ``[batch, classes]``; of maps ``[batch, classes, height,
@@ -198,6 +206,11 @@ class Artifact:
         """
         if self.tokens is not None:
             return self._run(self._sequences(self.tokens, inputs, named))
+        if self.named is not None:
+            if inputs is not None and not isinstance(inputs, Mapping):
+                rule, got = f"a dict of {', '.join(self.named.names)}", Words(f"a {type(inputs).__name__}")
+                raise must("inputs", self.folder.name, rule, got, "Give each input by its name")
+            return self._run(self.named.packed({**(inputs or {}), **named}, self.folder.name))
         if named:
             remedy = "Give one array: model(inputs)"
             raise must("inputs", self.folder.name, "one array", Words(f"some named {', '.join(named)}"), remedy)

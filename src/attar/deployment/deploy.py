@@ -26,6 +26,7 @@ from attar.deployment.manifest import FORMAT, MANIFEST, described
 from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError, refused, telling
 from attar.errors import AttarError, BadInput, CorruptFile, must
+from attar.named_inputs import NamedInputs
 from attar.network.defaults import with_library_defaults
 from attar.network.spec import Spec
 from attar.network.standardize import Standardize
@@ -55,6 +56,7 @@ def deploy(
     spec: Spec | None = None,
     columns: Columns | None = None,
     tokens: Tokens | None = None,
+    named: NamedInputs | None = None,
     unseen: Unseen = "error",
     scale: float | int | None = None,
 ) -> Artifact:
@@ -83,6 +85,7 @@ def deploy(
             artifact takes tables, too.
         tokens: What the sequences hold that the student takes; the artifact then takes ``ids`` and ``mask``. Needed
             where inputs are int64.
+        named: What rows hold where the student takes several inputs; the artifact then takes them by their names.
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
         scale: What uint8 numbers were divided by in training, 255 for pixels. The artifact then takes such numbers,
             too, and divides them itself; None where it is to take nothing but what the student takes.
@@ -94,7 +97,7 @@ def deploy(
             the rest of the batch; the message has the size of the difference.
     """
     _check_task(task)
-    interface = Interface(task=task, columns=columns, tokens=tokens, unseen=unseen, scale=scale)
+    interface = Interface(task=task, columns=columns, tokens=tokens, named=named, unseen=unseen, scale=scale)
     chosen = _chosen(candidate)
     with ExitStack() as stack:
         if not isinstance(student, Prepared):
@@ -117,6 +120,11 @@ def _deployed(
     if kind.calibrated and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
     interface.check(example, calibration)
+    if interface.named is not None and (chosen.precision == "int8" or chosen.runtime not in ("torch", "onnxruntime")):
+        raise DeploymentError(
+            f"{chosen.name} takes one input, and the student takes {', '.join(interface.named.names)}. Choose torch or "
+            "onnxruntime in another precision than int8."
+        )
     if backend.rebuilds(chosen) and spec is None:
         raise DeploymentError(
             f"{type(student.student).__name__} cannot be deployed to {chosen.runtime} without a spec, because nothing "

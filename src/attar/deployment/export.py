@@ -18,6 +18,7 @@ from attar.deployment.refused import refused
 from attar.network.evaluating import evaluating
 from attar.network.forward import output_of
 from attar.network.named import Named
+from attar.network.unpacked import Unpacked
 from attar.tables.tokens import NAMES
 
 INPUT, OUTPUT = "input", "logits"
@@ -49,16 +50,16 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
     rows = example.expand(2, *example.shape[1:]).contiguous()
     size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
     try:
-        tokens = rows.dtype == torch.int64
-        given, names = (rows.unbind(1), list(NAMES)) if tokens else ((rows,), [INPUT])
+        given, names = _inputs_of(module, rows)
         batch = torch.export.Dim("batch")
-        named = _called_by_name(module) if tokens else nullcontext()
+        free: tuple[Any, ...] = tuple({0: batch} for _ in given)
+        named = _called_by_name(module) if len(names) > 1 else nullcontext()
         with evaluating(module), _giving_logits(module), named, quiet("torch"), tables_shared():
             program = torch.onnx.export(
                 module,
                 tuple(one.contiguous() for one in given),
                 dynamo=True,
-                dynamic_shapes=tuple({0: batch} for _ in given),
+                dynamic_shapes=free if _unpacked_in(module) is None else (free,),
                 input_names=names,
                 output_names=[OUTPUT],
                 verbose=False,
@@ -91,17 +92,35 @@ def _giving_logits(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _called_by_name(module: nn.Module) -> Iterator[None]:
-    """The network takes the two inputs of sequences apart while the context lasts, and has the same weights."""
+    """The network takes its named inputs apart while the context lasts, and has the same weights."""
     stacked = module.forward
 
     def forward(ids: Tensor, mask: Tensor) -> object:
         return module.by_name(ids, mask) if isinstance(module, Named) else stacked(torch.stack((ids, mask), 1))
 
-    module.forward = forward  # of this one module
+    def forward_named(*inputs: Tensor) -> object:
+        if isinstance(module, Unpacked):
+            return module.by_name(*inputs)
+        return stacked(torch.cat([one.float().reshape(len(one), -1) for one in inputs], 1))
+
+    module.forward = forward if _unpacked_in(module) is None else forward_named  # of this one module
     try:
         yield
     finally:
         del module.forward
+
+
+def _unpacked_in(module: nn.Module) -> Unpacked | None:
+    """The part of a network that takes rows of named inputs apart; None where it has none."""
+    return next((one for one in module.modules() if isinstance(one, Unpacked)), None)
+
+
+def _inputs_of(module: nn.Module, rows: Tensor) -> tuple[tuple[Tensor, ...], list[str]]:
+    """What a graph takes, and how that is called."""
+    unpacked = _unpacked_in(module)
+    if unpacked is not None:
+        return tuple(unpacked.parts(rows)), list(unpacked.named.names)
+    return (rows.unbind(1), list(NAMES)) if rows.dtype == torch.int64 else ((rows,), [INPUT])
 
 
 def by_name(rows: Tensor) -> dict[str, Any]:

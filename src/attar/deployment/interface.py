@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attar.deployment.export import INPUT, OUTPUT
 from attar.errors import Words, must
+from attar.named_inputs import NamedInputs
 from attar.tables.column import Unseen
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens
@@ -26,6 +27,11 @@ _OF_TOKENS = (
     "both, stacked along axis 1."
 )
 
+_OF_NAMED = (
+    "several inputs [batch, ...], as 'named' has them by name, shape and type; uint8 numbers are divided by 'scale'. "
+    "'shape' is that of all their numbers in one row."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
@@ -34,6 +40,7 @@ class Interface:
     task: Task
     columns: Columns | None = None
     tokens: Tokens | None = None
+    named: NamedInputs | None = None
     unseen: Unseen = "error"
     scale: float | int | None = None
 
@@ -102,6 +109,8 @@ class Interface:
         }
         if self.columns is not None:
             document |= {"columns": self.columns.to_json(), "unseen": self.unseen}
+        if self.named is not None:
+            document |= {"name": list(self.named.names), "named": self.named.to_json(), "note": _OF_NAMED}
         if self.tokens is not None:
             document["tokens"] = self.tokens.to_json()
         return document

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from attar.deployment.backends import RUNTIMES, backend_of
 from attar.deployment.weight_files import PACKED, WEIGHTS
 from attar.errors import BadInput, CorruptFile, must, shown
+from attar.named_inputs import NamedInputs
 from attar.records import read_json, unsealed
 from attar.tables.column import Unseen
 from attar.tables.columns import Columns
@@ -142,6 +143,13 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
             return f"'input.tokens' cannot be read ({error})"
         if shape[1:] != list(tokens.shape):
             return f"'input.tokens' has sequences of shape {list(tokens.shape)} for inputs of shape {shape[1:]}"
+    if "named" in manifest["input"]:
+        try:
+            named = NamedInputs.from_json(manifest["input"]["named"])
+        except BadInput as error:
+            return f"'input.named' cannot be read ({error})"
+        if shape[1:] != [named.width]:
+            return f"'input.named' has {named.width} numbers for inputs of shape {shape[1:]}"
     for file in manifest["files"]:
         wanted = {"name": str, "bytes": int, "sha256": str, "needed": bool}
         if not isinstance(file, dict) or any(not isinstance(file.get(key), kind) for key, kind in wanted.items()):

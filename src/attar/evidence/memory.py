@@ -114,7 +114,7 @@ def _measure(folder: Path, batch: int, threads: int, allow: tuple[str, ...]) -> 
 
     artifact = load(folder, threads=threads, allow=allow)
     inputs = artifact.examples(batch)
-    if artifact.tokens is None:
+    if artifact.tokens is None and artifact.named is None:
         inputs = np.random.default_rng(0).random(inputs.shape, dtype=np.float32)
     candidate, described = artifact.candidate, artifact.manifest["network"]
     candidate.backend.preload(candidate)

@@ -16,6 +16,7 @@ from attar.network.references import ARCHITECTURES, check_architecture, within
 from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
+from attar.network.unpacked import UnpackInputs
 from attar.network.weights import fill, read_tensors
 from attar.pruning.edit import Prune
 from attar.pruning.resize import Resize
@@ -28,6 +29,7 @@ EDITS: Mapping[str, type[Any]] = MappingProxyType(
         "resize": Resize,
         "scale_outputs": ScaleOutputs,
         "shift_bias": ShiftBias,
+        "unpack_inputs": UnpackInputs,
     }
 )
 """Every kind of edit, by the name that ``use`` gives."""

@@ -45,6 +45,7 @@ def deploy_for(
         spec=spec,
         columns=dataset.columns,
         tokens=dataset.tokens,
+        named=dataset.named,
         unseen="missing",  # as it is measured, see from_tables
         scale=scale_of(dataset),
     )

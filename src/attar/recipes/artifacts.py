@@ -60,6 +60,7 @@ def artifact_of(
         **({} if task.label_kind != "class" or task.label_dtype == as_numbers else {"label_dtype": task.label_dtype}),
         "columns": None if columns is None else columns.to_json(),
         **({} if tokens is None else {"tokens": tokens.to_json()}),
+        **({} if context.dataset.named is None else {"named": context.dataset.named.to_json()}),
         "shape": list(context.example.shape[1:]),
         "unseen": None if columns is None else "missing",
         "scale": scale,

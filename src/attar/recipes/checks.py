@@ -190,6 +190,10 @@ def check_settings(recipe: Recipe, dataset: Dataset) -> None:
             if network is not None and network.mean is not None:
                 rule = "left out where the data are tokens, which have no mean"
                 raise must(f"{key}.network.mean", "the recipe", rule, network.mean, "Leave mean and std out")
+    if dataset.named is not None:
+        recipe.transfer.views.views(recipe.seed).check_named("the recipe (transfer.views)")
+        recipe.teacher.views.views(recipe.teacher.seed).check_named("the recipe (teacher.views)")
+        check_named(recipe)
     recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
     if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
         recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")
@@ -197,6 +201,27 @@ def check_settings(recipe: Recipe, dataset: Dataset) -> None:
     if recipe.artifacts.threads > available:
         rule = f"at most {available} on this machine"
         raise must("artifacts.threads", "the recipe", rule, recipe.artifacts.threads, "Use 1")
+
+
+def check_named(recipe: Recipe) -> None:
+    """See that a recipe for data of several named inputs has no part that knows of one input alone.
+
+    Raises:
+        BadInput: Naming the key of the recipe.
+    """
+    given = {
+        "teacher.onnx": recipe.teacher.onnx,
+        "teacher.estimator": recipe.teacher.estimator,
+        "teacher.library": recipe.teacher.library,
+        "teacher.each": recipe.teacher.each,
+        "transfer.synthesis": recipe.transfer.synthesis,
+        "student.network.mean": recipe.network.mean,
+        "teacher.network.mean": None if recipe.teacher.network is None else recipe.teacher.network.mean,
+    }
+    for key, value in given.items():
+        if value:
+            rule = "left out where the data have several named inputs"
+            raise must(key, "the recipe", rule, str(value), "Give teacher and student as functions that return modules")
 
 
 def check_tables(recipe: Recipe, dataset: Dataset) -> None:

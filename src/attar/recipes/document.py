@@ -256,7 +256,9 @@ def _how_to_load(allow: Sequence[str], dataset: Dataset) -> str:
     task = dataset.task
     trust = f", allow={list(allow)!r}" if list(allow) != ["attar"] else ""
     given = "float32 array [batch, ...]"
-    if dataset.tokens is not None:
+    if dataset.named is not None:
+        given = f"a dict of {', '.join(dataset.named.names)}, arrays [batch, ...]"
+    elif dataset.tokens is not None:
         given = "a dict of ids and mask, int64 [batch, length] each"
     elif dataset.columns is not None:
         given = "dicts, a DataFrame, or an array with the columns in their order"

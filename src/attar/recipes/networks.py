@@ -16,6 +16,7 @@ from attar.network.forward import forward
 from attar.network.references import located, summary
 from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs
 from attar.network.spec import Spec
+from attar.network.unpacked import UnpackInputs
 from attar.pipeline.data_arguments import data_arguments
 from attar.pipeline.objective import known_labels
 from attar.recipes.schema.network import NetworkSection
@@ -32,9 +33,13 @@ _ASKED = 4
 def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
     """The network for a data set: the columns of a table, or the tokens of sequences, go to one that takes them.
 
-    As ``outputs`` it gets the classes.
+    As ``outputs`` it gets the classes. Where the data have several named inputs, it takes them by their names.
     """
     found = data_arguments(section.use, dataset)
+    if dataset.named is not None:
+        unpack = UnpackInputs(dataset.named).to_json()
+        rest = [edit for edit in section.edits or [] if edit != unpack]
+        return section.model_copy(update={"edits": [unpack, *rest]})
     return section.model_copy(update={"arguments": {**found, **section.arguments}}) if found else section
 
 

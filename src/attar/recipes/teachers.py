@@ -15,6 +15,7 @@ from attar.errors import BadInput, must
 from attar.models.model import Model
 from attar.network.references import call, findable, names_function
 from attar.network.standardize import Standardize
+from attar.network.unpacked import Unpacked
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
 from attar.pipeline.runner import run_steps
@@ -115,7 +116,7 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
 def _loaded(section: NetworkSection, seed: int, weights: str) -> nn.Module:
     """A network with given weights, which know nothing of what standardizes the inputs before it."""
     network = network_of(section, seed)
-    load_weights(network.network if isinstance(network, Standardize) else network, Path(weights))
+    load_weights(network.network if isinstance(network, Standardize | Unpacked) else network, Path(weights))
     return network
 
 
@@ -322,7 +323,7 @@ def first_model(context: Context, seed: int) -> Model:
         return fresh(context.network, seed, context.dataset)
     teacher = teacher_model(context)
     assert teacher is not None, "the schema wants one network as the teacher"
-    if context.network.edits is None:
+    if context.recipe.network.edits is None:
         return teacher
     # One that a search took layers and channels from begins with the weights of those that it has, as it did there.
     first = fresh(context.network, seed, context.dataset)

@@ -127,6 +127,8 @@ def _moving(context: Context, train: Split) -> Callable[[int], torch.Tensor]:
 
 def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
     """An example as it is seen first."""
+    if train.named is not None:
+        return {"image": None, "values": train.inputs[row, :64].tolist(), "id": int(train.ids[row])}
     if train.tokens is not None:
         return {
             "image": None,

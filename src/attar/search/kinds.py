@@ -32,6 +32,8 @@ def kind_of(dataset: Dataset) -> Kind:
         return "tokens"
     if dataset.columns is not None:
         return "table"
+    if dataset.named is not None:
+        raise _none(f"several named inputs ({', '.join(dataset.named.names)})")
     is_image = len(shape) == 3 and min(shape[1:]) >= SMALLEST
     if len(shape) == 3 and shape[2] in _COLORS and shape[0] > max(_COLORS):
         raise _none(

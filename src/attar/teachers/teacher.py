@@ -20,6 +20,7 @@ from attar.network.layout import ChannelsLast, laid_out, suits_channels_last
 from attar.network.named import Named, taking_one
 from attar.network.output_kind import last_layer
 from attar.network.standardize import Standardize
+from attar.network.unpacked import Unpacked
 from attar.network.weights import digest
 from attar.tasks.target import Target
 from attar.tasks.task import Task
@@ -275,7 +276,7 @@ class NetworkTeacher:
 
     @property
     def _name(self) -> str:
-        inner = self.network.network if isinstance(self.network, Standardize | Named) else self.network
+        inner = self.network.network if isinstance(self.network, Standardize | Named | Unpacked) else self.network
         return f"The network {type(inner).__name__}"
 
     def __repr__(self) -> str:

@@ -31,6 +31,7 @@ from attar.deployment.packed.settings import WIDTHS
 from attar.deployment.quiet import import_untracked, quiet
 from attar.deployment.refused import refused, telling
 from attar.errors import CorruptFile, must, near
+from attar.named_inputs import NamedInput, NamedInputs
 from attar.workspace import scratch
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ PRECISIONS: Mapping[str, Precision] = {
 }
 
 _BATCH = 64
+_TYPES = {"tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
 def precisions(student: Prepared | None) -> Precisions:
@@ -152,10 +154,18 @@ def open_onnxruntime(
         raise CorruptFile(f"{path} cannot be read by ONNX Runtime ({telling(error)}). Deploy again.") from error
     names, wanted = [value.name for value in session.get_inputs()], [session.get_outputs()[0].name]
     name = names[0]
-    if len(names) > 1:  # stacked along axis 1
+    if len(names) > 1:  # stacked along axis 1, or one behind the other in rows
+        rows = NamedInputs(
+            tuple(
+                NamedInput(value.name, tuple(value.shape[1:]), _TYPES.get(value.type, "float32"))
+                for value in session.get_inputs()
+            )
+        )
 
         def run_named(inputs: Inputs) -> Array:
-            answer: Array = session.run(wanted, {one: inputs[:, place] for place, one in enumerate(names)})[0]
+            stacked = inputs.ndim == 3
+            feed = {one: inputs[:, place] for place, one in enumerate(names)} if stacked else rows.unpacked(inputs)
+            answer: Array = session.run(wanted, feed)[0]
             return answer
 
         return run_named
