@@ -48,7 +48,7 @@ class Unpacked(nn.Module):
         """The inputs in rows ``[batch, width]``, each ``[batch, ...]`` in its own type."""
         pieces = torch.split(rows, [one.size for one in self.named.inputs], dim=1)
         return [
-            piece.unflatten(1, one.shape).to(_TYPES[one.dtype]) if one.shape else piece[:, 0].to(_TYPES[one.dtype])
+            piece.reshape(-1, *one.shape).to(_TYPES[one.dtype]) if one.shape else piece[:, 0].to(_TYPES[one.dtype])
             for piece, one in zip(pieces, self.named.inputs, strict=True)
         ]
 
