@@ -1,6 +1,6 @@
 """Texts with their classes as an archive for a recipe: what Debian's packages are, and the section that they are in.
 
-Where Debian or Ubuntu is installed: apt-cache dumpavail > packages.txt; python descriptions.py packages.txt
+Where Debian or Ubuntu is installed: apt-cache dumpavail > packages.txt; python descriptions.py
 It writes descriptions.npz, which descriptions.toml reads. A sentence is cut into words, and the words that occur most
 are the vocabulary; all others are one token. Packages made of one source are in one split, as their descriptions are
 alike.
@@ -9,7 +9,6 @@ alike.
 from __future__ import annotations
 
 import re
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -49,5 +48,5 @@ def main(path: Path) -> None:
     np.savez("descriptions.npz", ids=ids, mask=mask, words=words, y=y, split=split)
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+if __name__ == "__main__" and (given := Path("packages.txt")).exists():
+    main(given)

@@ -163,8 +163,8 @@ class NamedInputs:
         """Rows ``[n, width]`` as arrays by their names, each ``[n, ...]`` in its own type."""
         found, start = {}, 0
         for one in self.inputs:
-            part = rows[:, start : start + one.size].reshape(len(rows), *one.shape)
-            found[one.name] = np.ascontiguousarray(part.astype(one.dtype, copy=False))
+            values = rows[:, start : start + one.size].reshape(len(rows), *one.shape)
+            found[one.name] = np.ascontiguousarray(values.astype(one.dtype, copy=False))
             start += one.size
         return found
 

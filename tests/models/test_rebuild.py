@@ -13,9 +13,11 @@ from torch import nn
 
 from attar.errors import AttarError, BadInput
 from attar.models.rebuild import EDITS, MOST_EDITS, edits_from_json, rebuild, spec_from_json
+from attar.named_inputs import NamedInput, NamedInputs
 from attar.network.scaled_outputs import ScaleOutputs
 from attar.network.shift_bias import ShiftBias
 from attar.network.spec import Edit, Spec
+from attar.network.unpacked import UnpackInputs
 from attar.network.weights import save_weights
 from attar.ops.granularity import PerGroup, PerTensor
 from attar.pruning.edit import Prune
@@ -83,7 +85,8 @@ def test_a_file_may_name_the_architectures_of_attar_and_nothing_else_of_it(refer
 
 
 def test_the_names_of_edits_are_those_that_they_write() -> None:
-    examples: list[Any] = [Prune(), Quantize(), Resize(), ShiftBias(""), ScaleOutputs(1)]
+    unpack = UnpackInputs(NamedInputs((NamedInput("x", (2,), "float32"),)))
+    examples: list[Any] = [Prune(), Quantize(), Resize(), ShiftBias(""), ScaleOutputs(1), unpack]
     assert {example.to_json()["use"]: type(example) for example in examples} == dict(EDITS)
     assert all(isinstance(example, Edit) for example in examples)
 

@@ -182,7 +182,9 @@ def test_as_teacher_of_something_else(given):
 
 
 def test_as_teacher_of_files_and_weights_says_what_to_load():
-    with pytest.raises(BadInput, match=r"takes the path of an \.onnx file; got 'teacher\.pt'\. Load any other file"):
+    with pytest.raises(
+        BadInput, match=r"got 'teacher\.pt', which is a pickle, which can run code when it is read\. Load it where"
+    ):
         as_teacher("teacher.pt")
     with pytest.raises(BadInput, match="weights without their network"):
         as_teacher(network().state_dict())

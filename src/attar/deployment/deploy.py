@@ -120,10 +120,10 @@ def _deployed(
     if kind.calibrated and calibration is None:
         raise must("calibration", "deploy", f"given for {chosen.name!r}", None, "Pass some hundred training inputs")
     interface.check(example, calibration)
-    if interface.named is not None and (chosen.precision == "int8" or chosen.runtime not in ("torch", "onnxruntime")):
+    if interface.named is not None and not kind.named:
         raise DeploymentError(
-            f"{chosen.name} takes one input, and the student takes {', '.join(interface.named.names)}. Choose torch or "
-            "onnxruntime in another precision than int8."
+            f"{chosen.name} takes one input, and the student takes {', '.join(interface.named.names)}. Choose another "
+            "runtime or precision, such as the float32 of the runtime that every installation has."
         )
     if backend.rebuilds(chosen) and spec is None:
         raise DeploymentError(

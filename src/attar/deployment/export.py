@@ -119,7 +119,7 @@ def _inputs_of(module: nn.Module, rows: Tensor) -> tuple[tuple[Tensor, ...], lis
     """What a graph takes, and how that is called."""
     unpacked = _unpacked_in(module)
     if unpacked is not None:
-        return tuple(unpacked.parts(rows)), list(unpacked.named.names)
+        return tuple(unpacked.inputs_of(rows)), list(unpacked.named.names)
     return (rows.unbind(1), list(NAMES)) if rows.dtype == torch.int64 else ((rows,), [INPUT])
 
 

@@ -38,13 +38,13 @@ class Unpacked(nn.Module):
 
     def forward(self, rows: Tensor) -> object:
         """What the network gives for ``[batch, width]``."""
-        return self.by_name(*self.parts(rows))
+        return self.by_name(*self.inputs_of(rows))
 
     def by_name(self, *inputs: Tensor) -> object:
         """What the network gives for inputs ``[batch, ...]``, one for each name."""
         return self.network(**dict(zip(self.named.names, inputs, strict=True)))
 
-    def parts(self, rows: Tensor) -> list[Tensor]:
+    def inputs_of(self, rows: Tensor) -> list[Tensor]:
         """The inputs in rows ``[batch, width]``, each ``[batch, ...]`` in its own type."""
         pieces = torch.split(rows, [one.size for one in self.named.inputs], dim=1)
         return [

@@ -52,7 +52,7 @@ def targets_of(
     views = transfer.views.views(context.recipe.seed)
     train = context.dataset.train if split is None else split
     labeled = _labeled_views(context)
-    once = labeled is not views and not views.identity
+    once = not transfer.label_views and not views.identity
     if not transfer.cached:
         return UnaugmentedTargets(Live(teacher), train) if once else Live(teacher), views, None
     if transfer.per_teacher and isinstance(teacher, Ensemble):

@@ -49,6 +49,7 @@ class Precision:
         quantized: Whether it has the formats of a student that `quantize` made, and is for such students alone. All
             others are written from decoded weights.
         exact: Whether it computes with the very numbers of the student, or of its decoded weights.
+        named: Whether students of several inputs can be written.
         calibrated: Whether it needs training inputs, from which it takes ranges.
         aside: What a line about an artifact says of its files.
     """
@@ -57,6 +58,7 @@ class Precision:
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     quantized: bool = False
     exact: bool = False
+    named: bool = False
     calibrated: bool = False
     aside: str = ""
 

@@ -53,13 +53,13 @@ GRID: Mapping[str, Mapping[str, Any]] = {
 }
 """What each int8 setting is called, and the keywords of `quantize_onnxruntime`. The safest comes first."""
 
-_LOW_BITS = Precision(MODEL, {"accuracy_level": ACCURACY_LEVELS}, quantized=True)
+_LOW_BITS = Precision(MODEL, {"accuracy_level": ACCURACY_LEVELS}, quantized=True, named=True)
 
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 PACKAGES: tuple[str, ...] = ("onnxruntime",)
 PORTABLE = True
 PRECISIONS: Mapping[str, Precision] = {
-    "fp32": Precision(MODEL, exact=True),
+    "fp32": Precision(MODEL, exact=True, named=True),
     "int8": Precision(MODEL, {"activations": ("uint8", "int8"), "reduce_range": (True, False)}, calibrated=True),
     **{f"w{bits}": _LOW_BITS for bits in WIDTHS},
 }

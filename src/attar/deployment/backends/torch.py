@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RUNTIMES: tuple[str, ...] = ("torch",)
 PACKAGES: tuple[str, ...] = ("torch",)
 PORTABLE = False
-PRECISIONS: Mapping[str, Precision] = {"fp32": Precision(WEIGHTS, exact=True)}
+PRECISIONS: Mapping[str, Precision] = {"fp32": Precision(WEIGHTS, exact=True, named=True)}
 
 
 def precisions(student: Prepared | None) -> Precisions:
