@@ -33,6 +33,7 @@ from attar.tables.column import Column
 from attar.tables.notation import is_number
 from attar.tasks.labels import ABSENT
 from attar.tasks.target import has_probabilities
+from attar.teachers.model_file import is_model_file
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
 from attar.training.objective import softening
@@ -161,7 +162,8 @@ def seen_by_teacher(teacher: TeacherSection, dataset: Dataset) -> str | None:
     """A given teacher scores too well on rows that it was fitted on, and nothing may say which these are."""
     if not teacher.given or not dataset.drawn:
         return None
-    fit = ", or let the run fit it with teacher.fit = true" if teacher.estimator is not None else ""
+    returned = teacher.estimator is not None and not is_model_file(teacher.estimator)
+    fit = ", or let the run fit it with teacher.fit = true" if returned else ""
     if "test" not in dataset.drawn:
         return (
             "Nothing says whether the given teacher has seen the validation rows: they were drawn by chance, it scores "
