@@ -117,6 +117,28 @@ def test_a_classifier_of_text_gets_its_tokens_by_name(tmp_path: Path) -> None:
     torch.testing.assert_close(teacher.predict(torch.stack([ids, mask], 1)), expected)
 
 
+def test_a_classifier_of_named_inputs_in_another_order_of_classes(folder: Path) -> None:
+    model = bert()
+    model.config.id2label = {0: "Spam", 1: "ham", 2: "offer"}
+    model.save_pretrained("bert")
+    ids = np.random.default_rng(0).integers(1, 20, (40, 6))
+    types = np.arange(6)[None].repeat(40, 0) % 2
+    names = np.array(["ham", "offer", "spam"])[np.arange(40) % 3]
+    np.savez("images.npz", **{"x.input_ids": ids, "x.token_type_ids": types, "y": names})
+    student = '\nstudent.network.use = "bag:student"'
+    Path("bag.py").write_text(
+        "from torch import nn\n\n\nclass Bag(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.table = nn.EmbeddingBag(20, 3)\n\n    def forward(self, input_ids, token_type_ids):\n"
+        "        return self.table(input_ids)\n\n\ndef student():\n    return Bag()\n"
+    )
+    stored = label(recipe('teacher.transformers = "bert"' + student), "run")
+    logits = stored(None, torch.arange(len(stored)), 0)
+    assert isinstance(logits, torch.Tensor)
+    with torch.no_grad():
+        expected = bert()(input_ids=torch.from_numpy(ids), token_type_ids=torch.from_numpy(types)).logits[:, [1, 2, 0]]
+    assert float(torch.cdist(logits.softmax(1), expected.softmax(1)).amin(1).max()) < 1e-3
+
+
 def test_what_is_no_model_or_not_all_of_one(folder: Path) -> None:
     with pytest.raises(BadInput, match=r"^'nowhere' is no folder, where a model of transformers"):
         read_pretrained("nowhere")

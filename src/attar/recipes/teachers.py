@@ -15,7 +15,7 @@ from attar.errors import BadInput, must
 from attar.models.model import Model
 from attar.network.references import call, findable, names_function
 from attar.network.standardize import Standardize
-from attar.network.unpacked import Unpacked
+from attar.network.unpacked import Unpacked, UnpackInputs
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
 from attar.pipeline.runner import run_steps
@@ -189,6 +189,8 @@ def _module_of(context: Context) -> Teacher:
     if section.transformers is not None and (described := wanted_by(given)):
         wanted = wanted.over(wanted_in(Path(section.transformers))).over(described)
     try:
+        if dataset.named is not None and isinstance(given, nn.Module):
+            given = UnpackInputs(dataset.named).apply(given)
         return as_teacher(
             given,
             classes=dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0],

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from attar.errors import BadInput, CorruptFile, missing_extra, shown
 from attar.network.forward import output_of
 from attar.network.named import taking_one
+from attar.network.unpacked import Unpacked
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
@@ -146,13 +147,15 @@ def in_order(model: nn.Module, classes: Sequence[object]) -> nn.Module:
     """A model of transformers that gives its outputs in the order of the data's classes; others as they are.
 
     Args:
-        model: The model; where it only numbers its classes, or the data do, their order is taken to be the same.
+        model: The model, or one that takes named inputs as one; where it only numbers its classes, or the data do,
+            their order is taken to be the same.
         classes: Names of the data's classes, in their order.
 
     Raises:
         BadInput: If both have names, and these are others.
     """
-    own, wanted = names_of(model), [str(one) for one in classes]
+    inner = model.network if isinstance(model, Unpacked) else model
+    own, wanted = names_of(inner), [str(one) for one in classes]
     if own is None or list(own) == wanted or only_numbers(wanted) or len(own) != len(wanted):
         return model
     spelt = [name.casefold() for name in own]
@@ -160,7 +163,7 @@ def in_order(model: nn.Module, classes: Sequence[object]) -> nn.Module:
         order = [spelt.index(name.casefold()) for name in wanted]
         return model if order == sorted(order) else Reordered(model, order)
     raise BadInput(
-        f"{type(model).__name__} calls its classes {shown(list(own), 80)}, and the data theirs {shown(wanted, 80)}, so "
+        f"{type(inner).__name__} calls its classes {shown(list(own), 80)}, and the data theirs {shown(wanted, 80)}, so "
         "that nothing says which is which. Set id2label of its configuration to the data's names, in the order of its "
         "outputs; in a recipe teacher.classes."
     )
