@@ -58,17 +58,17 @@ def test_a_booster_whose_classes_are_numbers() -> None:
 
 
 def test_a_file_of_skops_with_a_class_of_the_users(folder: Path) -> None:
-    (folder / "mine.py").write_text("def doubled(rows):\n    return rows * 2\n")
+    (folder / "own_steps.py").write_text("def doubled(rows):\n    return rows * 2\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        import mine  # type: ignore[import-not-found]
+        import own_steps  # type: ignore[import-not-found]
 
-        model = make_pipeline(FunctionTransformer(mine.doubled), HistGradientBoostingClassifier(max_iter=5))
+        model = make_pipeline(FunctionTransformer(own_steps.doubled), HistGradientBoostingClassifier(max_iter=5))
         model.fit(FRAME, np.where(PAID, "yes", "no"))
         skops.io.dump(model, "model.skops")
     assert "1 model, given" in str(plan(recipe('teacher.estimator = "model.skops"')))
-    (folder / "mine.py").rename(folder / "other.py")
-    with pytest.raises(BadInput, match=r"^'model.skops' holds mine.doubled, .* add --allow mine \(in Python"):
+    (folder / "own_steps.py").rename(folder / "other.py")
+    with pytest.raises(BadInput, match=r"^'model.skops' holds own_steps.doubled, .* add --allow own_steps \(in Python"):
         plan(recipe('teacher.estimator = "model.skops"'))
 
 
