@@ -24,9 +24,10 @@ from attar.recipes.compress import Run, compress
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe
+from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe, found_student
 from attar.recipes.search_figures import binding
 from attar.recipes.search_space import middle_of, space_for, words_of
+from attar.recipes.search_time import seconds_each
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.goal import Goal
@@ -323,6 +324,40 @@ def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kep
     assert first.spec.edits == (edit,)
     new = found_recipe(asked, dataset, Proposal(spec=spec.with_edit(edit), epochs=2))
     assert new.student.start == "fresh" and new.network.edits is not None
+
+
+def test_a_proposal_that_hangs_is_given_up_long_after_it_should_be_over(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 60.0)
+    one, three = (Proposal(spec=Spec(MLP), epochs=epochs) for epochs in (1, 3))
+    with open_run(from_document(searching(tiny)), tmp_path / "run", "cpu", silent, workers=1) as context:
+        most = seconds_each(context, context.recipe)
+        assert (most(one), most(three)) == (20 * 60, 3 * 20 * 60)
+        monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 0.01)
+        assert seconds_each(context, context.recipe)(three) == 300
+        given = replace(context, recipe=from_document(searching(tiny, epochs=2, time_each="90 s")))
+        assert [seconds_each(given, given.recipe)(proposal) for proposal in (one, three)] == [90, 135]
+
+
+def test_two_workers_come_to_the_same_decisions_as_none(tiny: Document, tmp_path: Path) -> None:
+    """What a strategy does next hangs on what came of the proposals before, not on whatever was over first."""
+    strategy = {"use": "evolutionary", "population": 1, "batch": 2}
+    document = searching(tiny, strategy=strategy, proposals=4, finalists=1)
+    document["search"]["space"] = {"use": MLP, "arguments": {**SPACE["arguments"], "hidden": [[2], [3], [4], [5], [6]]}}  # type: ignore[dict-item]
+    document["budget"]["prefer"] = "bytes"
+    asked = from_document(document)
+    found = []
+    for workers in (1, 2):
+        with open_run(asked, tmp_path / str(workers), "cpu", silent, workers=workers) as context:
+            searched = found_student(context)
+        trials = [
+            (one["choices"], one["start"], one["state"], one["quality"], one["figures"]["bytes"])
+            for one in searched.figures["trials"]
+        ]
+        found.append((trials, searched.figures["winner"], searched.context.recipe))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 4
 
 
 def test_the_time_that_is_spent_is_that_of_a_search_with_these_policies(tiny: Document, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
-from attar.recipes.search_time import final_settings, seconds_of, shortened, time_for_search
+from attar.recipes.search_time import final_settings, seconds_each, seconds_of, shortened, time_for_search
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
 from attar.recipes.trackers import Trackers
 from attar.search.evaluate import TEACHER, Evaluator
@@ -105,7 +105,7 @@ def found_student(context: Context) -> Searched:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
     limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
-    there = _count(context)
+    there, each = _count(context), seconds_each(context, typical)
     strategy = strategy_for(recipe, context.dataset, space, goal)
     with _pool(context, evaluator, typical) as pool:
         result = search(
@@ -115,6 +115,7 @@ def found_student(context: Context) -> Searched:
             pool=pool,
             trainings=section.proposals,
             time=limit,
+            seconds_each=each,
             progress=context.progress,
             title="look for a student",
         )
@@ -128,6 +129,7 @@ def found_student(context: Context) -> Searched:
             on_all=evaluator.subset is not None,
             pool=pool,
             time=limit,
+            seconds_each=each,
             progress=context.progress,
         )
     spent = Node("search", "", context.nodes.folder, {}, limit.spent, _count(context) == there)

@@ -17,9 +17,14 @@ from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of
 from attar.search.evaluate import lasting
+from attar.search.proposal import Proposal
+from attar.search.search import SecondsEach
 
 _FEWEST = 0.25
 """Share of the time that a search has at least, however long the rest may take."""
+
+_TIMES_EACH, _LEAST_EACH = 20.0, 300.0
+"""How many times as long as one from the middle a proposal may be trained, and seconds that it may in any case."""
 
 _PER_CANDIDATE, _BESIDE = 4.0, 10.0
 """Seconds that a candidate takes besides its timing, and what everything else takes, about."""
@@ -55,6 +60,26 @@ def short_epochs(context: Context) -> float:
     """For how many passes over all examples a proposal is trained: less than it has epochs, where it sees a part."""
     seen, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
     return epochs_of(context.recipe) * (1.0 if seen is None else min(1.0, seen / of))
+
+
+def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
+    """For how long a proposal may be trained: many times as long as one from the middle takes, or as the recipe says.
+
+    A training of more epochs may take as much longer.
+
+    Args:
+        context: The run, its recipe with the search.
+        typical: The recipe with a student that stands for all of them.
+    """
+    given, short = search_of(context.recipe).time_each, epochs_of(context.recipe)
+    epoch = epoch_seconds(context, typical) if given is None else given / short
+
+    def most(proposal: Proposal) -> float:
+        if given is None:
+            return max(_TIMES_EACH * epoch * proposal.epochs, _LEAST_EACH)
+        return epoch * max(proposal.epochs, short)
+
+    return most
 
 
 def final_seconds(context: Context, found: Recipe) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from attar.search.evaluate import Evaluate
 from attar.search.goal import Goal
 from attar.search.pool import Pool
 from attar.search.proposal import Proposal, Trial
-from attar.search.search import search
+from attar.search.search import SecondsEach, search
 from attar.search.time_limit import TimeLimit
 from attar.training.progress import Progress, silent
 
@@ -61,7 +60,7 @@ def finalists(
     on_all: bool = False,
     pool: Pool | None = None,
     time: TimeLimit | None = None,
-    seconds_each: float = math.inf,
+    seconds_each: SecondsEach | None = None,
     progress: Progress = silent,
 ) -> list[Finalist]:
     """Train the best trials again.

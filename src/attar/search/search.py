@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from attar import formatting
-from attar.errors import must
 from attar.search.evaluate import Evaluate
 from attar.search.goal import Goal
 from attar.search.pareto import pareto
-from attar.search.pool import Assignment, Here, Pool
+from attar.search.pool import TOO_LONG, Assignment, Here, Pool
 from attar.search.progress import SearchProgress, search_progress
 from attar.search.proposal import Outcome, Proposal, Trial
 from attar.search.strategy import Strategy
@@ -23,6 +22,9 @@ from attar.training.progress import Progress, silent
 
 _ATTEMPTS = 2
 """Of a proposal whose process dies or takes too long."""
+
+SecondsEach = Callable[[Proposal], float]
+"""For how many seconds a proposal may be evaluated."""
 
 Ended = Literal["strategy", "time"]
 """What a search ended by: the strategy had nothing left to try, or the time was over."""
@@ -55,7 +57,7 @@ def search(
     pool: Pool | None = None,
     trainings: int | None = None,
     time: TimeLimit | None = None,
-    seconds_each: float = math.inf,
+    seconds_each: SecondsEach | None = None,
     progress: Progress = silent,
     title: str = "search",
     earlier: Sequence[Trial] = (),
@@ -76,18 +78,13 @@ def search(
         goal: Says which trial is best.
         pool: Where proposals are evaluated; in this process if left out.
         time: How long everything may take; no limit if left out.
-        seconds_each: For how long one may be evaluated. One that takes longer, or whose process dies, is tried once
-            more, and then has failed.
+        seconds_each: For how long one may be evaluated; no limit if left out. One that takes longer, or whose process
+            dies, is tried once more, and then has failed.
         trainings: How many there will be, as far as is known, for what the progress says of those that are left.
         progress: Sees all of the search as one piece of work, which is called anew as it goes.
         title: Of that work.
         earlier: Trials of another search, which tell as well how long a proposal takes.
-
-    Raises:
-        BadInput: If the seconds are not above 0.
     """
-    if not seconds_each > 0:
-        raise must("seconds_each", "the search", "greater than 0", seconds_each, "Leave it out for no limit")
     time = TimeLimit() if time is None else time
     pool = Here(evaluate) if pool is None else pool
     trials: list[Trial] = []
@@ -116,7 +113,7 @@ class _Batch:
         evaluate: Evaluate,
         paces: list[float],
         time: TimeLimit,
-        seconds_each: float,
+        seconds_each: SecondsEach | None,
         bar: SearchProgress,
     ) -> None:
         """Begin nothing yet.
@@ -165,7 +162,8 @@ class _Batch:
             return None
         proposal = self._waiting.popleft()
         self._attempts[proposal.key] += 1
-        return Assignment(proposal, min(self._each, self._time.left))
+        most = math.inf if self._each is None else self._each(proposal)
+        return Assignment(proposal, min(most, self._time.left))
 
     def _too_late(self, proposal: Proposal) -> str:
         """Why a proposal is not begun any more, in a sentence; empty where it is."""
@@ -193,6 +191,8 @@ class _Batch:
         elif outcome is None and self._attempts[proposal.key] < _ATTEMPTS:
             self._waiting.appendleft(proposal)
         elif outcome is None:
+            if why == TOO_LONG:
+                why = f"it took longer than {formatting.seconds(assignment.seconds)}"
             reason = f"Given up after {_ATTEMPTS} attempts: {why or 'it left no result'}."
             self._take_in(proposal, self._evaluate.give_up(proposal, reason))
         else:
