@@ -31,7 +31,11 @@ from attar.recipes.schema.network import NetworkSection
 RECIPE = "papers/n2n-2017/fashion-mnist"
 CHANGES = ["threads=1", "baseline=false", "search.pareto=0"]
 STAGES: Mapping[str, list[str]] = {
-    "removal": ["search.strategy={use='n2n', stages=['removal']}", "budget.bytes=300 kB"],
+    "removal": [
+        "search.strategy={use='n2n', stages=['removal'], constrained=false, quality_power=8.0}",
+        "search.proposals=30",
+        "budget.bytes=300 kB",
+    ],
     "removal-and-shrinkage": [],
 }
 SMALLER, POINTS = 20.0, 0.5

@@ -44,6 +44,16 @@ def test_reward_is_compression_times_quality_kept(parameters: float, score: floa
     assert CompressionReward()(_figures(parameters, score), TEACHER, 0) == pytest.approx(worth, abs=1e-12)
 
 
+def test_a_higher_power_makes_lost_quality_count_more() -> None:
+    # C = 3/4, A / A_T = 2/3: 15/16 * (2/3)^2 = 5/12; of an error twice the teacher's, 15/16 * (1/2)^2.
+    reward = CompressionReward(quality_power=2.0)
+    assert reward(_figures(250, 0.6), TEACHER, 0) == pytest.approx(5 / 12)
+    assert reward(_figures(250, -0.4), {**TEACHER, "score": -0.2}, 0) == pytest.approx(15 / 64)
+    assert reward(_figures(250, 0.9), TEACHER, 0) == CompressionReward()(_figures(250, 0.9), TEACHER, 0)
+    with pytest.raises(BadInput, match="quality_power"):
+        CompressionReward(quality_power=0.0)
+
+
 @given(st.floats(0, 1000), st.floats(0, 1000), st.floats(0.01, 1))
 def test_fewer_parameters_are_never_worth_less_at_the_same_score(one: float, other: float, score: float) -> None:
     small, large = sorted((one, other))

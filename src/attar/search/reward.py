@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from attar.errors import must
 from attar.search.goal import Goal
@@ -40,11 +40,12 @@ class Reward(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionReward:
-    r"""Compression times quality kept: :math:`C (2 - C) A / A_T` with :math:`C = 1 - size / size_T`.
+    r"""Compression times quality kept: :math:`C (2 - C) (A / A_T)^p` with :math:`C = 1 - size / size_T`.
 
     Gains of compression fade as there is less to gain: 0 for the teacher's own size, 1 for none at all. What is larger
     than the teacher gets `INVALID`. A is the score, see `quality_ratio`; one that was never trained has none, and
-    counts as 0.
+    counts as 0. The paper's p is 1, and compression then outweighs accuracy: from a half of the teacher's size to a
+    quarter of it a fifth of the accuracy may be lost for the same reward.
 
     Under constraints a trial that breaks one gets :math:`\epsilon R + (1 - \epsilon) P`, with :math:`\epsilon` falling
     from 1 to 0 over the first iterations: the strategy sees the way to the constraint before it is punished for it.
@@ -54,6 +55,7 @@ class CompressionReward:
 
     Attributes:
         size: Which figure is the size.
+        quality_power: The power p of the share of quality that is kept; more for less to be lost.
         most: Constraints: figures, and what each may be at most, in own units.
         least_score: What the score has to be at least; None for any.
         annealed: Iterations until nothing of a broken constraint is forgiven.
@@ -71,11 +73,15 @@ class CompressionReward:
     """
 
     size: Size = "parameters"
+    quality_power: float = 1.0
     most: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     least_score: float | None = None
     annealed: int = 15
 
     def __post_init__(self) -> None:
+        if not 0 < self.quality_power < math.inf:
+            remedy = "Use 1 for the paper's reward"
+            raise must("quality_power", "the reward", "a number greater than 0", self.quality_power, remedy)
         if self.annealed < 1:
             raise must("annealed", "the reward", "at least 1", self.annealed, "Use 1 for no annealing")
         for what, bound in self.most.items():
@@ -83,8 +89,12 @@ class CompressionReward:
                 raise must(f"most[{what!r}]", "the reward", "a number greater than 0", bound, "Leave it out for any")
 
     @classmethod
-    def within(cls, goal: Goal, size: Size = "parameters", annealed: int = 15) -> CompressionReward:
+    def within(cls, goal: Goal, **settings: Any) -> CompressionReward:
         """The reward whose constraints are a budget.
+
+        Args:
+            goal: The budget.
+            **settings: Attributes other than the constraints.
 
         Raises:
             BadInput: If a limit is relative to what is not known of the teacher.
@@ -100,7 +110,7 @@ class CompressionReward:
                 least = (of or 0.0) - bound
             else:
                 most[limit.what] = bound
-        return cls(size=size, most=MappingProxyType(most), least_score=least, annealed=annealed)
+        return cls(most=MappingProxyType(most), least_score=least, **settings)
 
     def __call__(self, figures: Mapping[str, float], teacher: Mapping[str, float], iteration: int) -> float:
         """The reward of a trial, see `Reward`.
@@ -115,7 +125,7 @@ class CompressionReward:
             saved = 1 - _figure(figures, self.size, "a trial") / of
             if saved < 0 or not math.isfinite(kept):
                 return INVALID
-            reward = saved * (2 - saved) * kept
+            reward = saved * (2 - saved) * kept**self.quality_power
         elif figures.get(self.size, 0.0) > of:
             return INVALID
         excess = self._excess(figures)

@@ -47,6 +47,7 @@ class N2N:
         reward: What a trial is worth; any function of its figures, the teacher's, and the number of updates so far.
             None for `CompressionReward`.
         size: What counts as the size in that reward.
+        quality_power: How much what is kept of the quality counts in it; the paper has 1.
         constrained: Whether the budget is a part of it.
         stages: Which, in order.
         iterations: Updates of a policy in each stage, at most.
@@ -92,6 +93,7 @@ class N2N:
     goal: Goal | None = None
     reward: Reward | None = None
     size: Size = "parameters"
+    quality_power: float = 1.0
     constrained: bool = True
     stages: Sequence[Kind] = ("removal", "shrinkage")
     iterations: int = 100
@@ -277,10 +279,11 @@ class N2N:
         """What a trial is worth; what may be used is a constraint of the last stage, which the one before serves."""
         if self.reward is not None:
             return self.reward
+        shape: dict[str, Any] = {"size": self.size, "quality_power": self.quality_power}
         if self.goal is None or not self.constrained:
-            return CompressionReward(size=self.size)
+            return CompressionReward(**shape)
         limits = [limit for limit in self.goal.limits if last or limit.what == "quality_loss"]
-        return CompressionReward.within(replace(self.goal, limits=limits), self.size)
+        return CompressionReward.within(replace(self.goal, limits=limits), **shape)
 
     def _check(self) -> None:
         """See that all settings are right, the policies that were given are there, and there is something to choose."""
