@@ -19,7 +19,6 @@ from attar.search.strategies.given import Given
 from attar.search.strategies.grid import Grid
 from attar.search.strategies.halving import Halving
 from attar.search.strategies.named import STRATEGIES
-from attar.search.strategies.novelty import design_of
 from attar.search.strategies.random import Random
 from attar.search.strategies.tpe import TPE
 from attar.search.strategy import Strategy
@@ -149,7 +148,7 @@ def test_proposals_are_of_the_space_and_none_is_made_twice(row: Row) -> None:
     history = searched(row.make(SPACE, 24, 0))
     assert len({trial.proposal.key for trial in history}) == len(history)
     if row.name != "halving":
-        assert len({design_of(trial.proposal) for trial in history}) == len(history)
+        assert len({trial.proposal.student for trial in history}) == len(history)
     for trial in history:
         proposal = trial.proposal
         assert SPACE.has(proposal.choices) and proposal.epochs >= 1
@@ -201,7 +200,7 @@ def test_a_small_space_ends_with_all_of_it_tried(row: Row) -> None:
         score = -abs(proposal.choices["width"] - 2.0) - proposal.choices["depth"]
         return Trial(number=number, proposal=proposal, state="trained", figures={"score": score, "bytes": 1.0})
 
-    tried = {design_of(one.proposal) for one in searched(row.make(space, 100, 0), trained)}
+    tried = {one.proposal.student for one in searched(row.make(space, 100, 0), trained)}
     assert len(tried) == (4 if row.name in ("given", "grid") else 6)
 
 

@@ -21,8 +21,8 @@ from attar.network.forward import forward
 from attar.pipeline.data_arguments import data_arguments
 from attar.pipeline.objective import against_labels, known_labels
 from attar.search.default_training import default_training, default_views
-from attar.search.kinds import Kind, kind_of
-from attar.search.students import SIZES, DefaultStudent, Size, default_student
+from attar.search.kinds import DataKind, kind_of
+from attar.search.students import SIZES, DefaultStudent, StudentSize, default_student
 from attar.tasks.target import has_units
 from attar.training.fit import fit
 
@@ -73,7 +73,7 @@ def values_of_images() -> Dataset:
     return from_arrays("slant", {"x": drawn(1, 8, 8), "y": drawn(2), "task": "regression"})
 
 
-DATA: Mapping[str, tuple[Callable[[], Dataset], Kind, str]] = {
+DATA: Mapping[str, tuple[Callable[[], Dataset], DataKind, str]] = {
     "rows": (lambda: from_arrays("rows", {"x": drawn(4), "y": classes()}), "vectors", "mlp"),
     "rows of series": (lambda: from_arrays("series", {"x": drawn(2, 10), "y": classes()}), "vectors", "mlp"),
     "a thin image": (images(1, 2, 30), "vectors", "mlp"),
@@ -122,7 +122,7 @@ def test_there_is_one_for_every_kind_of_data_which_trains(name: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "hidden"), [("tiny", [32]), ("small", [64, 64]), ("medium", [256, 256])])
-def test_a_perceptron_is_as_wide_as_its_size(size: Size, hidden: list[int]) -> None:
+def test_a_perceptron_is_as_wide_as_its_size(size: StudentSize, hidden: list[int]) -> None:
     assert default_student(size, DATA["rows"][0]()).spec.arguments["hidden"] == hidden
     assert default_student(size, table()).spec.arguments == {"hidden": hidden}  # what the columns are, the data say
 
@@ -147,7 +147,7 @@ def test_numbers_are_standardized_and_pixels_are_not() -> None:
 
 
 @pytest.mark.parametrize("kind", ["table", "vectors", "images", "tokens", "maps", "gaze"])
-def test_few_examples_get_many_epochs_and_many_examples_few(kind: Kind) -> None:
+def test_few_examples_get_many_epochs_and_many_examples_few(kind: DataKind) -> None:
     counts = [10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]
     trainings = [default_training(kind, count) for count in counts]
     assert all(one.epochs >= after.epochs for one, after in itertools.pairwise(trainings))

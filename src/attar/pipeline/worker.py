@@ -118,14 +118,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def ready(self, seconds: float = _BEGINS) -> None:
-        """Wait until it can begin at once.
-
-        Args:
-            seconds: After so many it is ended.
-
-        Raises:
-            WorkerEnded: If the process ended before.
-        """
+        """See `Worker`; a process that is not ready after so many seconds is ended."""
         timer = threading.Timer(seconds, self._process.kill)
         timer.daemon = True
         timer.start()
@@ -136,14 +129,7 @@ class WorkerProcess:
             timer.cancel()
 
     def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
-        """Have it do a job, and wait for that.
-
-        Args:
-            job: What to do.
-            advance: Gets optimizer steps, as they are done.
-
-        Returns:
-            What the job raised, in words; None where it raised nothing.
+        """See `Worker`.
 
         Raises:
             WorkerEnded: If the process ended meanwhile.
@@ -162,7 +148,7 @@ class WorkerProcess:
         raise WorkerEnded
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """See `Worker`."""
         self._process.kill()
         self._process.wait()
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attar.data.split import Dataset
 from attar.data.views import Views
 from attar.pipeline.section import build
-from attar.search.kinds import Kind
+from attar.search.kinds import DataKind
 from attar.training.settings import Training
 
 
@@ -38,7 +38,7 @@ _CONVOLUTIONAL = _Style(optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, s
 _PER_PIXEL = _Style(optimizer="adam", learning_rate=0.005, weight_decay=0.0, steps=3_000, epochs=(5, 40))
 _TOKENS = _Style(optimizer="adamw", learning_rate=0.003, weight_decay=0.01, steps=3_000, epochs=(5, 40))
 
-_STYLES: Mapping[Kind, _Style] = {
+_STYLES: Mapping[DataKind, _Style] = {
     "table": _PERCEPTRON,
     "vectors": _PERCEPTRON,
     "images": _CONVOLUTIONAL,
@@ -64,7 +64,7 @@ _OTHERWISE: Mapping[str, tuple[float, float]] = {"sgd": (0.1, 5e-4), "adam": (0.
 """Learning rate and weight decay that suit an optimizer which somebody asks for."""
 
 
-def default_training(kind: Kind, examples: int, given: Mapping[str, Any] | None = None) -> Training:
+def default_training(kind: DataKind, examples: int, given: Mapping[str, Any] | None = None) -> Training:
     """How a student is trained on so many examples of a kind.
 
     Args:
@@ -96,7 +96,7 @@ def default_training(kind: Kind, examples: int, given: Mapping[str, Any] | None 
     return settings
 
 
-def default_views(kind: Kind, dataset: Dataset, examples: int, epochs: int) -> Views:
+def default_views(kind: DataKind, dataset: Dataset, examples: int, epochs: int) -> Views:
     """How training examples are varied: images are moved by a few pixels, where that leaves their labels what they are.
 
     They are never mirrored: a mirrored letter is another letter. Where numbers are to be told, moves may change them.

@@ -211,8 +211,7 @@ class Evaluator:
 
     def _beyond(self, figures: Mapping[str, float]) -> str:
         """Why it is not trained, in a sentence; empty for one that may be within the budget."""
-        known = [what for what in TAKES if what in figures]
-        for limit in self.goal.beyond(figures, of=known):  # the one that is broken most
+        for limit in self.goal.beyond(figures, so_far=True):  # the one that is broken most
             excess = limit.excess(figures[limit.what], self.goal.teacher.get(limit.what), self.goal.score)
             return f"Not trained: {excess}."
         return ""

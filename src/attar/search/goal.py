@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attar.budget import ACCURACY, Limit, Prefer, Score, What
+from attar.budget import ACCURACY, Limit, Prefer, Score
 from attar.search.proposal import Trial
 
 
@@ -42,16 +42,20 @@ class Goal:
             return (found - bound) / max(abs(of or 0.0), 1e-9)
         return found / bound - 1
 
-    def beyond(self, figures: Mapping[str, float], of: Sequence[What] | None = None) -> dict[Limit, float]:
+    def beyond(self, figures: Mapping[str, float], *, so_far: bool = False) -> dict[Limit, float]:
         """The limits that figures break, the one that is broken most first, and by which share.
 
         Args:
             figures: Of a trial.
-            of: Only these are looked at; all if left out. A figure that is not there yet is none of them.
+            so_far: Whether others are still to come: a limit whose figure is not there is not broken yet.
         """
-        looked = [limit for limit in self.limits if of is None or limit.what in of]
+        looked = [limit for limit in self.limits if not so_far or limit.what in figures]
         found = {limit: excess for limit in looked if (excess := self.excess(limit, figures)) > 0}
         return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+    def worst(self, figures: Mapping[str, float]) -> float:
+        """By which share the limit is broken that is broken most, of those whose figure is known; 0 for none."""
+        return max(self.beyond(figures, so_far=True).values(), default=0.0)
 
     def rank(self, trial: Trial) -> tuple[float, ...]:
         """By which trials are sorted, the best first: trained ones, those within the budget, then what is preferred.
@@ -60,9 +64,7 @@ class Goal:
         trained as they break it. What failed, or nobody came to, is last.
         """
         if trial.score is None:
-            known = [limit.what for limit in self.limits if limit.what in trial.figures]
-            beyond = self.beyond(trial.figures, known).values()
-            return (2.0, max(beyond, default=0.0)) if trial.state == "over_budget" else (3.0,)
+            return (2.0, self.worst(trial.figures)) if trial.state == "over_budget" else (3.0,)
         broken = self.beyond(trial.figures)
         if broken:
             return (1.0, max(broken.values()), -trial.score)

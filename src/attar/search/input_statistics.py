@@ -7,7 +7,7 @@ import math
 import torch
 
 from attar.data.split import Dataset
-from attar.search.kinds import Kind
+from attar.search.kinds import DataKind
 
 _LOOKED_AT = 10_000
 """Training examples that are looked at, at most."""
@@ -19,7 +19,7 @@ _FAR = 10.0
 """Units from zero from which on, and down to a share of which, pixels are standardized."""
 
 
-def input_statistics(kind: Kind, dataset: Dataset) -> tuple[list[float], list[float]] | None:
+def input_statistics(kind: DataKind, dataset: Dataset) -> tuple[list[float], list[float]] | None:
     """Mean and standard deviation of the training inputs, per channel; None where inputs are taken as they come.
 
     A table is scaled by its network. Images go into batch normalization after the first layer, so that pixels are left

@@ -7,7 +7,7 @@ from typing import Literal
 from attar.data.split import Dataset
 from attar.errors import BadInput
 
-Kind = Literal["table", "vectors", "images", "tokens", "maps", "gaze"]
+DataKind = Literal["table", "vectors", "images", "tokens", "maps", "gaze"]
 """Rows of a table with columns; numbers in one axis or two; images that are told apart or have values; sequences of
 tokens; images of which each pixel has a class; images and where people look at them."""
 
@@ -18,7 +18,7 @@ _COLORS = (1, 3, 4)
 """Channels that the last axis of images has where it is the channels."""
 
 
-def kind_of(dataset: Dataset) -> Kind:
+def kind_of(dataset: Dataset) -> DataKind:
     """The kind of a data set.
 
     Raises:

@@ -177,7 +177,7 @@ class Meter:
         with scratch(folder) as aside, prepared(model.module, example, aside) as ready:
             counted = cost(ready.floats.network, example)
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
-            if not complete and self.goal.beyond(figures, of=("macs",)):
+            if not complete and self.goal.beyond(figures, so_far=True):
                 return {"figures": figures, "form": ""}
             found = [
                 (self._of_form(model, ready, form, figures, complete, aside / str(place)), form.name)
@@ -218,14 +218,14 @@ class Meter:
             artifact = deploy_for(self.dataset, student, form, folder, model.spec, calibration)
         figures = {**counted, "bytes": float(artifact.size_bytes)}
 
-        def goes_on(*of: What) -> bool:
-            return complete or not self.goal.beyond(figures, of=[what for what in of if what in figures])
+        def goes_on() -> bool:
+            return complete or not self.goal.beyond(figures, so_far=True)
 
-        if goes_on("bytes") and self._limits("memory"):
+        if goes_on() and self._limits("memory"):
             with self.turns.working():
                 peak = self._memory(artifact)
             figures |= {} if peak is None else {"memory": float(peak)}
-        if goes_on("bytes", "memory"):
+        if goes_on():
             with self.turns.working():
                 runner = artifact.open(self.threads)
             figures["latency"] = self.latency(runner)
@@ -239,7 +239,5 @@ class Meter:
 
     def _rank(self, figures: Mapping[str, float]) -> tuple[float, ...]:
         """The better of two forms comes first: what is least beyond, then what is preferred."""
-        known = [what for what in TAKES if what in figures]
-        worst = max(self.goal.beyond(figures, of=known).values(), default=0.0)
         by = "latency" if self.goal.prefer == "quality" else self.goal.prefer
-        return (worst, figures.get(by, math.inf))
+        return (self.goal.worst(figures), figures.get(by, math.inf))

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
-from operator import le
 
-from attar.budget import What
 from attar.search.goal import Goal
 from attar.search.proposal import Trial
 
 
-def pareto(trials: Sequence[Trial], by: Sequence[What] = ("latency", "bytes")) -> list[Trial]:
-    """The trained trials that none beats: none is as good in score and figures, and better in one of them.
+def pareto(trials: Sequence[Trial]) -> list[Trial]:
+    """The trained trials that none beats: none is as good in score, latency and bytes, and better in one of them.
+
+    It takes a sort, and a search in a sorted list for each trial.
 
     Args:
-        trials: In any order.
-        by: Figures of which less is better; one that was not measured is worse than all.
+        trials: In any order. A figure that was not measured, or is no number, is worse than all.
 
     Returns:
         The best score first; of those that are equal in everything, the first.
     """
-    trained = [(one.score, one) for one in trials if one.score is not None]
-    places = {one.number: (-score, *(one.figures.get(what, math.inf) for what in by)) for score, one in trained}
-    found: dict[tuple[float, ...], Trial] = {}
-    for _, one in trained:
-        place = places[one.number]
-        beaten = any(other != place and all(map(le, other, place)) for other in places.values())
-        if not beaten:
-            found.setdefault(place, one)
-    return [found[place] for place in sorted(found)]
+    places: dict[tuple[float, float, float], Trial] = {}
+    for one in trials:
+        if one.score is not None:
+            places.setdefault(
+                (_less(-one.score), *(_less(one.figures.get(what)) for what in ("latency", "bytes"))), one
+            )
+    found: list[Trial] = []
+    # Of those with at least as good a score: latencies that grow, and the least bytes up to each, which fall.
+    latencies: list[float] = []
+    least: list[float] = []
+    for place in sorted(places):
+        _, latency, size = place
+        up_to = bisect_right(latencies, latency)
+        if up_to and least[up_to - 1] <= size:
+            continue
+        found.append(places[place])
+        first = up_to - 1 if up_to and latencies[up_to - 1] == latency else up_to
+        last = next((at for at in range(up_to, len(least)) if least[at] < size), len(least))
+        latencies[first:last], least[first:last] = [latency], [size]
+    return found
+
+
+def _less(figure: float | None) -> float:
+    """A figure of which less is better."""
+    return math.inf if figure is None or math.isnan(figure) else figure
 
 
 def beside(trials: Sequence[Trial], taken: Trial, goal: Goal, count: int) -> list[Trial]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from attar import formatting
 from attar.search.goal import Goal
 from attar.search.proposal import Outcome, Proposal, Trial
-from attar.search.strategies.novelty import trained
+from attar.search.strategies.history import trained
 from attar.search.time_limit import TimeLimit
 from attar.training.progress import Progress, Retitled
 

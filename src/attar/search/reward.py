@@ -18,7 +18,7 @@ INVALID = -1.0
 _BEST_RATIO = 2.0
 """Of two errors at most: that of a student without any has no bound."""
 
-Size = Literal["parameters", "macs", "bytes", "latency", "memory"]
+SizeFigure = Literal["parameters", "macs", "bytes", "latency", "memory"]
 """Figures of which less is better."""
 
 
@@ -72,7 +72,7 @@ class CompressionReward:
         is not.
     """
 
-    size: Size = "parameters"
+    size: SizeFigure = "parameters"
     quality_power: float = 1.0
     most: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     least_score: float | None = None

@@ -14,13 +14,13 @@ from attar.network.spec import Spec
 from attar.search.default_training import default_training, default_views
 from attar.search.image_stages import pooled_stages
 from attar.search.input_statistics import input_statistics
-from attar.search.kinds import Kind, kind_of
+from attar.search.kinds import DataKind, kind_of
 from attar.tasks.gaze import Gaze
 from attar.tasks.target import has_units
 from attar.training.settings import Training
 
-Size = Literal["tiny", "small", "medium"]
-SIZES: tuple[Size, ...] = get_args(Size)
+StudentSize = Literal["tiny", "small", "medium"]
+SIZES: tuple[StudentSize, ...] = get_args(StudentSize)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class DefaultStudent:
         views: How examples are varied in it.
     """
 
-    size: Size
-    kind: Kind
+    size: StudentSize
+    kind: DataKind
     spec: Spec
     training: Training
     views: Views
@@ -51,7 +51,7 @@ class DefaultStudent:
 
 
 def default_student(
-    size: Size, dataset: Dataset, examples: int | None = None, given: Mapping[str, Any] | None = None
+    size: StudentSize, dataset: Dataset, examples: int | None = None, given: Mapping[str, Any] | None = None
 ) -> DefaultStudent:
     """The student of a size for a data set, which it needs no test data for.
 
@@ -128,7 +128,7 @@ _HIDDEN = ((32,), (64, 64), (256, 256))
 _FIRST_WIDTH = (8, 16, 32)
 """Channels of the first convolution, by size."""
 
-_NETWORKS: Mapping[Kind, Callable[[int, Dataset], tuple[str, dict[str, Any]]]] = {
+_NETWORKS: Mapping[DataKind, Callable[[int, Dataset], tuple[str, dict[str, Any]]]] = {
     "table": _table,
     "vectors": _vectors,
     "images": _images,
@@ -137,7 +137,7 @@ _NETWORKS: Mapping[Kind, Callable[[int, Dataset], tuple[str, dict[str, Any]]]] =
     "gaze": _gaze,
 }
 
-_WORDS: Mapping[Kind, str] = {
+_WORDS: Mapping[DataKind, str] = {
     "table": "tables",
     "vectors": "rows of numbers",
     "images": "images",

@@ -18,14 +18,14 @@ from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.prune import Prune
 from attar.pipeline.steps.quantize import Quantize
 from attar.recipes.schema.network import NetworkSection
-from attar.search.students import SIZES, Size
+from attar.search.students import SIZES, StudentSize
 from attar.training.settings import Training
 
-DEFAULT: Size = "small"
+DEFAULT: StudentSize = "small"
 """The student of a recipe that names none."""
 
 
-def _size(name: str, otherwise: str, own: str) -> Size:
+def _size(name: str, otherwise: str, own: str) -> StudentSize:
     """The size of a default student.
 
     Args:
@@ -44,21 +44,21 @@ def _size(name: str, otherwise: str, own: str) -> Size:
     raise ValueError(f"must be one of {', '.join(map(repr, SIZES))}, or {otherwise}; got {shown(name)}{hint}")
 
 
-def _network(value: Any) -> NetworkSection | Size:
+def _network(value: Any) -> NetworkSection | StudentSize:
     """A table, or the size of a default student."""
     if isinstance(value, str):
         return _size(value, "a table with use", f'{{ use = "{value[:60]}" }}')
     return value if isinstance(value, NetworkSection) else NetworkSection.model_validate(value)
 
 
-def _network_table(network: NetworkSection | Size) -> dict[str, Any] | str:
+def _network_table(network: NetworkSection | StudentSize) -> dict[str, Any] | str:
     return network if isinstance(network, str) else network.model_dump(exclude_none=True)
 
 
 class StudentSection(Section):
     """The network that is trained, and how. One that starts as the teacher has its network, which is left out."""
 
-    network: Annotated[NetworkSection | Size, PlainValidator(_network), PlainSerializer(_network_table)] = Field(
+    network: Annotated[NetworkSection | StudentSize, PlainValidator(_network), PlainSerializer(_network_table)] = Field(
         DEFAULT,
         description="a table with use, or tiny, small or medium: a network that suits the data, whose training is what "
         "training leaves out",

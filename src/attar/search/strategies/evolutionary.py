@@ -12,7 +12,7 @@ from attar.errors import must
 from attar.search.goal import Goal
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Choice, Dimension, Space
-from attar.search.strategies.novelty import check_counts, design_of, designs_of, drawn, left, random_of, started
+from attar.search.strategies.history import check_counts, drawn, left, random_of, started, students_of
 
 _ATTEMPTS = 50
 """Children that are looked at for a new one, before one is drawn at random."""
@@ -71,7 +71,7 @@ class Evolutionary:
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """Random networks first, then children of the best, which follow from the seed and from all trials."""
-        random, taken = random_of(self.seed, history), designs_of(history)
+        random, taken = random_of(self.seed, history), students_of(history)
         count = left(history, self.trials, self.batch)
         known = [
             one for one in history if one.state in ("trained", "over_budget") and self.space.has(one.proposal.choices)
@@ -95,8 +95,8 @@ class Evolutionary:
                 if random.random() < 1 / len(self.space.dimensions):
                     choices[name] = _changed(dimension, choices[name], self.spread, random)
             child = self.space.proposal(choices, epochs=self.epochs, start=first.key if self.inherit else None)
-            if (design := design_of(child)) not in taken:
-                taken.add(design)
+            if child.student not in taken:
+                taken.add(child.student)
                 return [child]
         return []
 

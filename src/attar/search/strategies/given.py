@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attar.errors import BadInput
 from attar.search.proposal import Proposal, Trial
-from attar.search.strategies.novelty import check_counts
+from attar.search.strategies.history import check_counts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from attar import formatting
 from attar.errors import Words, must
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Space
-from attar.search.strategies.novelty import check_counts, design_of, designs_of
+from attar.search.strategies.history import check_counts, students_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,10 @@ class Grid:
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """The next points whose networks have not been tried."""
-        done = designs_of(history)
-        return [one for design, one in self._all.items() if design not in done][: self.batch]
+        done = students_of(history)
+        return [one for student, one in self._all.items() if student not in done][: self.batch]
 
     @cached_property
     def _all(self) -> Mapping[str, Proposal]:
         proposals = (self.space.proposal(choices, epochs=self.epochs) for choices in self.space.grid(self.points))
-        return {design_of(one): one for one in proposals}
+        return {one.student: one for one in proposals}

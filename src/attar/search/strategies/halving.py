@@ -9,7 +9,7 @@ from attar.errors import must
 from attar.search.goal import Goal
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Space
-from attar.search.strategies.novelty import FREE, check_counts, designs_of, drawn, random_of, trained
+from attar.search.strategies.history import FREE, check_counts, drawn, random_of, students_of, trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Halving:
         rung = [trial for trial in history if trial.proposal.start is None]
         missing = self.trials - trained(rung)
         if missing > 0 and len(rung) < FREE * self.trials:
-            new = drawn(self.space, random_of(self.seed, history), designs_of(history), missing, self.epochs)
+            new = drawn(self.space, random_of(self.seed, history), students_of(history), missing, self.epochs)
             if new:
                 return new
         level = 0

@@ -19,11 +19,11 @@ from attar.search.n2n.policy import MULTIPLIERS, RemovalPolicy, ShrinkagePolicy,
 from attar.search.n2n.reinforce import Baseline, Credit, Reinforce
 from attar.search.n2n.stage import Stage
 from attar.search.proposal import Proposal, Trial
-from attar.search.reward import CompressionReward, Reward, Size
-from attar.search.strategies.novelty import check_counts
+from attar.search.reward import CompressionReward, Reward, SizeFigure
+from attar.search.strategies.history import check_counts
 from attar.workspace import digest_of
 
-Kind = Literal["removal", "shrinkage"]
+StageName = Literal["removal", "shrinkage"]
 """The stages that there are."""
 
 _DEFAULT = "Leave it out for its default"
@@ -92,10 +92,10 @@ class N2N:
     teacher: Mapping[str, float]
     goal: Goal | None = None
     reward: Reward | None = None
-    size: Size = "parameters"
+    size: SizeFigure = "parameters"
     quality_power: float = 1.0
     constrained: bool = True
-    stages: Sequence[Kind] = ("removal", "shrinkage")
+    stages: Sequence[StageName] = ("removal", "shrinkage")
     iterations: int = 100
     trials: int = 200
     relative_to: Literal["teacher", "student"] = "teacher"
@@ -237,7 +237,7 @@ class N2N:
             seed=self.seed,
         )
 
-    def _policy(self, kind: Kind) -> RemovalPolicy | ShrinkagePolicy:
+    def _policy(self, kind: StageName) -> RemovalPolicy | ShrinkagePolicy:
         """A stage's policy to begin with."""
         shape: dict[str, Any] = {
             "hidden": self.hidden,
@@ -254,7 +254,7 @@ class N2N:
             load_policy(policy, _file(Path(self.policy), kind))
         return policy
 
-    def _learning(self, kind: Kind) -> Reinforce:
+    def _learning(self, kind: StageName) -> Reinforce:
         """How a stage's policy learns."""
         return Reinforce(
             rollouts=self.rollouts,
@@ -300,7 +300,7 @@ class N2N:
                 "fewer layers, or use another strategy."
             )
 
-    def _free(self, kind: Kind) -> bool:
+    def _free(self, kind: StageName) -> bool:
         """Whether a stage can change anything of the network to begin with."""
         self._learning(kind)
         policy = self._policy(kind)
@@ -310,14 +310,14 @@ class N2N:
 def _described(trial: Trial, layers: Layers) -> Layers | None:
     """A trial's network as a list of layers, by the same rules; None where nothing of it can be changed."""
     try:
-        return describe(trial.proposal.spec, layers.example, layers.rules)
+        return describe(trial.proposal.spec, layers.example, layers.rules, some_gone=True)
     except BadInput:
         return None
 
 
 def policies_of(folder: Path) -> dict[str, str]:
     """What policies are in a folder, by stage: SHA-256 of each file."""
-    files = {kind: _file(folder, kind) for kind in get_args(Kind)}
+    files = {kind: _file(folder, kind) for kind in get_args(StageName)}
     return {kind: digest_of(file) for kind, file in files.items() if file.is_file()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Space
-from attar.search.strategies.novelty import check_counts, designs_of, drawn, left, random_of
+from attar.search.strategies.history import check_counts, drawn, left, random_of, students_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,4 +37,4 @@ class Random:
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """New draws, which follow from the seed and from how many there were before; none when all was drawn."""
         count = left(history, self.trials, self.batch)
-        return drawn(self.space, random_of(self.seed, history), designs_of(history), count, self.epochs)
+        return drawn(self.space, random_of(self.seed, history), students_of(history), count, self.epochs)

@@ -12,7 +12,7 @@ from attar.errors import missing_extra, must, near
 from attar.search.goal import Goal
 from attar.search.proposal import Proposal, Trial
 from attar.search.space import Choice, Dimension, IntRange, Space
-from attar.search.strategies.novelty import check_counts, design_of, designs_of, drawn, left, random_of, started
+from attar.search.strategies.history import check_counts, drawn, left, random_of, started, students_of
 
 FIGURES = ("score", "quality_loss", "bytes", "latency", "memory", "macs", "parameters")
 """What a trial may be judged by."""
@@ -73,7 +73,7 @@ class TPE:
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """Random networks first, then draws of the estimator, which follow from the seed and from all trials."""
-        random, taken = random_of(self.seed, history), designs_of(history)
+        random, taken = random_of(self.seed, history), students_of(history)
         count = left(history, self.trials, self.batch)
         known = sorted((one for one in history if self._tells(one)), key=lambda one: one.number)
         if not started(known, self.startup):
@@ -85,8 +85,8 @@ class TPE:
                 if len(found) == count:
                     break
                 proposal = self.space.proposal(ask(), epochs=self.epochs)
-                if (design := design_of(proposal)) not in taken:
-                    taken.add(design)
+                if proposal.student not in taken:
+                    taken.add(proposal.student)
                     found.append(proposal)
         return found + drawn(self.space, random, taken, count - len(found), self.epochs)
 

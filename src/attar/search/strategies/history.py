@@ -1,9 +1,8 @@
-"""What is new to a search, and what it has spent: what strategies have in common."""
+"""The trials of a search so far, as strategies see them: which students were tried, and what was spent on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,20 +14,15 @@ FREE = 20
 """How many times as many proposals as trainings a strategy makes at most: those beyond the budget are not trained."""
 
 _MISSES = 200
-"""Draws in a row without a new design after which a small space is gone through."""
+"""Draws in a row without a new student after which a small space is gone through."""
 
 _SMALL = 10_000
 """Combinations of choices of a small space at most."""
 
 
-def design_of(proposal: Proposal) -> str:
-    """What a proposal is apart from how long, from which weights on, and by which seed it is trained."""
-    return replace(proposal, epochs=1, start=None, seed=0).key
-
-
-def designs_of(history: Sequence[Trial]) -> set[str]:
-    """The designs that have been proposed."""
-    return {design_of(trial.proposal) for trial in history}
+def students_of(history: Sequence[Trial]) -> set[str]:
+    """The students that have been proposed, however they were trained."""
+    return {trial.proposal.student for trial in history}
 
 
 def trained(history: Iterable[Trial]) -> int:
@@ -53,12 +47,12 @@ def random_of(seed: int, history: Sequence[Trial]) -> np.random.Generator:
 
 
 def drawn(space: Space, random: np.random.Generator, taken: set[str], count: int, epochs: int = 1) -> list[Proposal]:
-    """Proposals at random whose designs are new; fewer where the space has no more.
+    """Proposals at random whose students are new; fewer where the space has no more.
 
     Args:
         space: Where from.
         random: Draws them.
-        taken: Designs that are not new; those of what is drawn are added.
+        taken: Students that are not new; those of what is drawn are added.
         count: How many.
         epochs: Of each.
     """
@@ -77,11 +71,10 @@ def drawn(space: Space, random: np.random.Generator, taken: set[str], count: int
 
 
 def _take(found: list[Proposal], proposal: Proposal, taken: set[str]) -> bool:
-    """Add a proposal whose design is new; whether it is."""
-    design = design_of(proposal)
-    if design in taken:
+    """Add a proposal whose student is new; whether it is."""
+    if proposal.student in taken:
         return False
-    taken.add(design)
+    taken.add(proposal.student)
     found.append(proposal)
     return True
 
