@@ -122,7 +122,7 @@ def _as_written(kind: str, given: object) -> str:
     """How a value is written that stands there in another form; empty where that is not known."""
     if not isinstance(given, str) or len(given) > 60:
         return ""
-    if kind == "list_type":
+    if kind in ("list_type", "sequence_str"):
         return f"Write [{json.dumps(given, ensure_ascii=False)}]"
     if kind == "bool_type":
         return "Leave the quotes out" if given in ("true", "false") else ""
@@ -143,6 +143,7 @@ _TYPES = {
     "bool_type": "true or false",
     "string_type": "a text",
     "list_type": "a list",
+    "sequence_str": "a list",
     "tuple_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",

@@ -24,7 +24,7 @@ from attar.search.proposal import Proposal
 from attar.search.ranges import space_of
 from attar.search.space import Choice, Dimension, Space
 from attar.search.spaces import FORMATS, PRUNING, default_space
-from attar.search.strategies.named import strategy_of
+from attar.search.strategies.named import rules_of, strategy_of
 from attar.search.strategy import Strategy
 from attar.teachers.onnx_file import OnnxFile
 
@@ -160,7 +160,8 @@ def strategy_for(recipe: Recipe, dataset: Dataset, space: Space | None, goal: Go
         from attar.search.n2n.describe import describe
 
         spec = middle_of(recipe, dataset, None).spec
-        given |= {"layers": describe(spec, dataset.train.floats(slice(0, 1))), "teacher": _figures(goal)}
+        layers = describe(spec, dataset.train.floats(slice(0, 1)), rules_of(section.strategy))
+        given |= {"layers": layers, "teacher": _figures(goal)}
     return strategy_of(section.strategy, given, of="search.strategy of the recipe")
 
 

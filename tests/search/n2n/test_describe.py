@@ -102,6 +102,9 @@ def test_rules_fix_layers_by_name_and_pattern() -> None:
     assert [one.name for one in layers.states if one.shrinkable] == ["7.body.0"]
     with pytest.raises(NothingMatched, match=r"fixed must fit a layer of the network; '7.bodi.0' fits none. Did you "):
         describe(*NETWORKS["resnet"], Rules(fixed=["7.bodi.0"]))
+    # Of a network whose layers may have gone it is no error: the other rules still hold.
+    left = describe(*NETWORKS["resnet"], Rules(fixed=["7.bodi.0", "7.body.0"]), some_gone=True)
+    assert not state(left, "7.body.0").removable and state(left, "7.body.3").removable
 
 
 def test_a_network_that_cannot_be_described_is_named_with_the_layer_and_what_to_do() -> None:

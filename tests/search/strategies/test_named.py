@@ -9,10 +9,11 @@ import pytest
 from attar.errors import BadInput
 from attar.network.spec import Spec
 from attar.search.goal import Goal
+from attar.search.n2n.layers import PAPER, Rules
 from attar.search.space import IntRange, Space
 from attar.search.strategies.evolutionary import Evolutionary
 from attar.search.strategies.grid import Grid
-from attar.search.strategies.named import STRATEGIES, strategy_of
+from attar.search.strategies.named import STRATEGIES, rules_of, strategy_of
 from attar.search.strategies.random import Random
 from attar.search.strategy import Strategy
 
@@ -61,6 +62,10 @@ def test_settings_come_before_what_is_known() -> None:
             "points of the strategy grid must be so few that 3 proposals are enough; got 4 networks. Ask for 4 "
             "proposals, or for fewer points.",
         ),
+        (
+            {"use": "n2n", "rule": "paper"},
+            "a setting of the strategy n2n must be known; got 'rule'. Did you mean 'rules'?",
+        ),
         ({"use": "random", "trials": 0}, "trials of the strategy random must be at least 1; got 0."),
     ],
 )
@@ -68,6 +73,40 @@ def test_what_is_not_right_is_said(table: Any, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
         strategy_of(table, KNOWN)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("given", "rules"),
+    [
+        ({}, Rules()),
+        ({"rules": "usual"}, Rules()),
+        ({"rules": "paper"}, PAPER),
+        ({"rules": {}}, Rules()),
+        ({"rules": {"fixed": ["first", "0.*"], "tie": "inner"}}, Rules(fixed=["first", "0.*"], tie="inner")),
+    ],
+)
+def test_rules_of_n2n_have_names_or_are_a_table(given: dict[str, Any], rules: Rules) -> None:
+    assert rules_of({"use": "n2n", **given}) == rules
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ("papr", "rules of the strategy n2n must be known rules, or a table; got 'papr'. Did you mean 'paper'?"),
+        (
+            3,
+            "rules of the strategy n2n must be known rules, or a table; got 3. Choose from 'paper', 'usual', or a",
+        ),
+        ({"fixd": ["0"]}, "a setting of the rules of n2n must be known; got 'fixd'. Did you mean 'fixed'?"),
+        ({"tie": "all"}, "tie of the rules of n2n must be 'group' or 'inner'; got 'all'."),
+        ({"fixed": "first"}, "fixed of the rules of n2n must be a list; got 'first'. Write [\"first\"]."),
+        ({"min_channels": 0}, "min_channels of the rules of n2n must be at least 1; got 0."),
+    ],
+)
+def test_rules_that_are_none_are_said(rules: Any, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        rules_of({"use": "n2n", "rules": rules})
+    assert str(caught.value).startswith(sentence), caught.value
 
 
 def test_what_a_strategy_cannot_be_without_is_said() -> None:

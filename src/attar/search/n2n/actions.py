@@ -10,15 +10,15 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from attar.network.spec import Spec
-from attar.search.n2n.layers import Invalid, Kind, Layers, LayerState
+from attar.search.n2n.layers import Invalid, LayerKind, Layers, LayerState
 from attar.search.n2n.policy import KEEP, Features, Mask, ShrinkagePolicy
 from attar.search.n2n.surgery import student
 
 Shrunk = Literal["outputs", "kernels"]
 """What of a layer can get smaller."""
 
-_LEADING: Sequence[Kind] = ("convolution", "depthwise", "linear", "attention", "embedding", "recurrent")
-_FOLLOWING: Sequence[Kind] = ("batch_norm", "norm", "activation", "dropout")
+_LEADING: Sequence[LayerKind] = ("convolution", "depthwise", "linear", "attention", "embedding", "recurrent")
+_FOLLOWING: Sequence[LayerKind] = ("batch_norm", "norm", "activation", "dropout")
 """Layers that others belong to, and those others."""
 
 

@@ -24,7 +24,7 @@ from attar.pruning.group import Group, Groups
 from attar.pruning.groups import find_groups
 from attar.pruning.layers import ends
 from attar.search.n2n.fitting import Unfit, fit_
-from attar.search.n2n.layers import Kind, Layers, LayerState, Rules
+from attar.search.n2n.layers import LayerKind, Layers, LayerState, Rules
 from attar.search.n2n.surgery import built, taken_out
 from attar.search.n2n.trace import Sum, layers_of, run, traced
 
@@ -32,7 +32,7 @@ _NAMED_RULES = ("first", "last", "strided", "linear", "average_pool")
 
 
 @with_library_defaults
-def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
+def describe(spec: Spec, example: Tensor, rules: Rules | None = None, *, some_gone: bool = False) -> Layers:
     """A network as a list of layers: what each is, whether a network without it can be computed, what it is tied with.
 
     Each layer is taken out once to see; and channels that go together are found as pruning finds them.
@@ -41,6 +41,7 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
         spec: How the network is built.
         example: One input, ``[1, ...]``, as the network takes it.
         rules: What may become of it; `Rules` if left out.
+        some_gone: Whether layers that the rules name may have been removed: a rule that fits none is then no error.
 
     Raises:
         BadInput: If the network does not run on the example, none of its layers may go or get narrower, or a rule fits
@@ -71,8 +72,8 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None) -> Layers:
         raise must("example", "describe", "what the network runs on", got, "Pass an input that it takes") from error
     modules = {name: module for name, module in layers_of(network).items() if name in trace.order}
     modules = {name: modules[name] for name in trace.order}
-    fixed = _fixed(modules, rules.fixed, "fixed")
-    full_width = _fixed(modules, rules.fixed_widths, "fixed_widths")
+    fixed = _fixed(modules, rules.fixed, "fixed", some_gone)
+    full_width = _fixed(modules, rules.fixed_widths, "fixed_widths", some_gone)
     groups = find_groups(network, example)
     shape, stretched = tuple(output.shape), frozenset(trace.stretched)
     sums = trace.sums
@@ -141,7 +142,7 @@ def _missed(
     return ""
 
 
-def _fixed(modules: Mapping[str, nn.Module], rules: Sequence[str], parameter: str) -> dict[str, str]:
+def _fixed(modules: Mapping[str, nn.Module], rules: Sequence[str], parameter: str, some_gone: bool) -> dict[str, str]:
     """Which layers rules fix, and why, as the end of a sentence."""
     weighted = [name for name, module in modules.items() if _outputs(module) or isinstance(module, RNNBase)]
     found: dict[str, str] = {}
@@ -159,7 +160,7 @@ def _fixed(modules: Mapping[str, nn.Module], rules: Sequence[str], parameter: st
             fits = [name for name, one in modules.items() if _kind(one) == "average_pool"]
         else:
             fits = [name for name in names if name == rule or fnmatchcase(name, rule) or name.startswith(f"{rule}.")]
-            if not fits:
+            if not fits and not some_gone:
                 raise NothingMatched(
                     f"{parameter} must fit a layer of the network; {rule!r} fits none. "
                     f"{near(rule, [*names, *_NAMED_RULES])}"
@@ -212,7 +213,7 @@ def _unknown(module: nn.Module) -> str | None:
     return None
 
 
-def _kind(module: nn.Module) -> Kind:
+def _kind(module: nn.Module) -> LayerKind:
     for types, kind in _KINDS:
         if isinstance(module, types):
             return "depthwise" if isinstance(module, _ConvNd) and _is_depthwise(module) else kind
@@ -225,7 +226,7 @@ def _is_depthwise(module: _ConvNd) -> bool:
     return module.groups > 1 and module.groups == module.in_channels
 
 
-_KINDS: tuple[tuple[tuple[type, ...], Kind], ...] = (
+_KINDS: tuple[tuple[tuple[type, ...], LayerKind], ...] = (
     ((_ConvNd,), "convolution"),
     ((nn.Linear,), "linear"),
     ((nn.MultiheadAttention,), "attention"),

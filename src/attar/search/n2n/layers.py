@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attar.errors import must
 from attar.network.spec import Spec
 from attar.pruning.group import Groups
 from attar.search.n2n.trace import Sum
 
-Kind = Literal[
+LayerKind = Literal[
     "convolution",
     "depthwise",
     "linear",
@@ -34,7 +36,7 @@ Kind = Literal[
 ]
 """What a layer is, as far as a policy is concerned."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[LayerKind, ...] = get_args(LayerKind)
 
 FEATURES = len(KINDS) + 6
 """Numbers by which a policy knows a layer; as many for every network, so that a policy serves for another one."""
@@ -61,7 +63,7 @@ class LayerState:
     """
 
     name: str
-    kind: Kind
+    kind: LayerKind
     kernel: int = 0
     stride: int = 0
     padding: int = 0
@@ -110,11 +112,19 @@ class Rules:
     least_inputs: int = 10
     smaller: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("min_channels", "most_inputs", "least_inputs"):
+            if getattr(self, name) < 1:
+                raise must(name, "the rules of n2n", "at least 1", getattr(self, name), "Leave it out for its default")
+
 
 PAPER = Rules(
     fixed=("first", "last", "strided", "linear", "average_pool"), fixed_widths=("strided", "linear"), tie="inner"
 )
 """As the experiments of the paper had it: in residual blocks only inner convolutions get narrower."""
+
+RULES: Mapping[str, Rules] = MappingProxyType({"usual": Rules(), "paper": PAPER})
+"""Rules by name."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from attar.errors import BadInput, must, near, rule_of
+from attar.search.n2n.layers import RULES, Rules
 from attar.search.strategies.evolutionary import Evolutionary
 from attar.search.strategies.grid import Grid
 from attar.search.strategies.halving import Halving
@@ -33,6 +34,9 @@ STRATEGIES: Mapping[str, type[Any]] = MappingProxyType(
 _GIVEN = {"space", "goal", "layers", "teacher", "reward"}
 """Fields of strategies that no table holds."""
 
+_BEFORE: Mapping[str, Collection[str]] = MappingProxyType({"n2n": ("rules",)})
+"""Settings that are no field: by them goes whoever makes what a strategy is given, see `rules_of`."""
+
 
 def settings_of(use: str) -> set[str]:
     """What a table may set of a strategy.
@@ -40,7 +44,29 @@ def settings_of(use: str) -> set[str]:
     Args:
         use: A name of `STRATEGIES`.
     """
-    return {one.name for one in dataclasses.fields(STRATEGIES[use]) if one.init} - _GIVEN
+    return {one.name for one in dataclasses.fields(STRATEGIES[use]) if one.init} - _GIVEN | set(_BEFORE.get(use, ()))
+
+
+def rules_of(table: Mapping[str, Any]) -> Rules:
+    """What n2n may make of a network, as its table says: ``rules`` is a name of `RULES`, or a table of what differs.
+
+    Args:
+        table: Of the strategy.
+
+    Raises:
+        BadInput: If there are no such rules, or a value breaks its own.
+
+    Example:
+        >>> rules_of({"use": "n2n", "rules": {"fixed": ["first", "last", "0.*"], "min_channels": 4}}).min_channels
+        4
+    """
+    given = table.get("rules", "usual")
+    if isinstance(given, Mapping):
+        return Rules(**_valid(Rules, given, {one.name for one in dataclasses.fields(Rules)}, "the rules of n2n"))
+    if not isinstance(given, str) or given not in RULES:
+        remedy = f'{near(str(given), RULES)}, or a table such as {{ fixed = ["first", "last"] }}'
+        raise must("rules", "the strategy n2n", "known rules, or a table", given, remedy)
+    return RULES[given]
 
 
 def strategy_of(table: Any, known: Mapping[str, Any], of: str = "search") -> Strategy:
@@ -59,24 +85,33 @@ def strategy_of(table: Any, known: Mapping[str, Any], of: str = "search") -> Str
     use = table.get("use") if isinstance(table, Mapping) else None
     if not isinstance(use, str) or use not in STRATEGIES:
         raise must("use", of, "a known strategy", use, near(str(use), STRATEGIES))
-    kind, settings = STRATEGIES[use], settings_of(use)
-    hints = get_type_hints(kind)
+    kind, before = STRATEGIES[use], ("use", *_BEFORE.get(use, ()))
     fields = {one.name: one for one in dataclasses.fields(kind) if one.init}
     given = {name: value for name, value in known.items() if name in fields}
-    for key, value in table.items():
-        if key == "use":
-            continue
-        if key not in settings:
-            raise must("a setting", f"the strategy {use}", "known", key, near(str(key), settings))
-        try:
-            given[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            rule = rule_of({**error.errors()[0], "input": value})
-            rule += "." if ". " in rule else ". Leave it out for its default."
-            raise BadInput(f"{key} of the strategy {use} {rule}") from error
+    own = {key: value for key, value in table.items() if key not in before}
+    given |= _valid(kind, own, settings_of(use), f"the strategy {use}")
     for name, one in fields.items():
         if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and name not in given:
             remedy = "Choose another strategy, or give it"
             raise must(name, f"the strategy {use}", "given", None, remedy)
     built: Strategy = kind(**given)
     return built
+
+
+def _valid(kind: type[Any], table: Mapping[str, Any], settings: Collection[str], of: str) -> dict[str, Any]:
+    """Values of a table for fields of a dataclass.
+
+    Raises:
+        BadInput: If it has no such field, or a value is not of its type.
+    """
+    hints, found = get_type_hints(kind), dict[str, Any]()
+    for key, value in table.items():
+        if key not in settings:
+            raise must("a setting", of, "known", key, near(str(key), settings))
+        try:
+            found[key] = TypeAdapter(hints[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            rule = rule_of({**error.errors()[0], "input": value})
+            rule += "." if ". " in rule else ". Leave it out for its default."
+            raise BadInput(f"{key} of {of} {rule}") from error
+    return found
