@@ -8,6 +8,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ from attar.pipeline.steps import STEPS
 from attar.recipes import from_data
 from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.schema.search import SearchSection
+from attar.search.n2n.layers import Rules
 from attar.search.spaces import FORMATS, PRUNING
-from attar.search.strategies.named import STRATEGIES
+from attar.search.strategies.named import STRATEGIES, rules_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -205,18 +207,35 @@ def test_python_of_the_search_runs(
 
 
 def test_recipes_of_the_search_say_what_is_usual(folder: Path) -> None:
-    recipe, space = _blocks(SEARCH, "toml")
+    recipe, layers, space = _blocks(SEARCH, "toml")
     (folder / "mine.toml").write_text(recipe, encoding="utf-8")
     assert attar.read_recipe("mine.toml").search == SearchSection()
     (folder / "mine.toml").write_text(f"{recipe}\n{space}", encoding="utf-8")
     found = attar.read_recipe("mine.toml").search
     assert found is not None and found.space is not None and found.space.use == "mine:net"
+    (folder / "mine.toml").write_text(recipe.partition("[search]")[0] + layers, encoding="utf-8")
+    found = attar.read_recipe("mine.toml").search
+    assert found is not None and rules_of(found.strategy).tie == "inner"
 
 
 def test_the_page_of_the_search_has_every_key_and_strategy() -> None:
     text = SEARCH.read_text(encoding="utf-8")
-    for name in [*SearchSection.model_fields, *STRATEGIES, *FORMATS, *PRUNING]:
+    for name in [*SearchSection.model_fields, *STRATEGIES, *FORMATS, *PRUNING, *(one.name for one in fields(Rules))]:
         assert name in text, name
+
+
+@pytest.mark.parametrize("name", ["digits", "letter"])
+def test_headers_of_recipes_with_a_budget_say_what_was_measured(name: str) -> None:
+    results = json.loads((ROOT / "benchmarks/results/search_budgets.json").read_text(encoding="utf-8"))
+    seeds, mean = [*results["raw"][name]["searched"].values()], results["summary"][name]["searched"]
+    assert len(seeds) == 3 and {one["outcome"] for one in seeds} == {"met"}
+    smaller, seconds = ([round(one[key]) for one in seeds] for key in ("smaller", "seconds"))
+    header = (ROOT / f"src/attar/recipes/{name}-budget.toml").read_text(encoding="utf-8").partition("\nname")[0]
+    assert (
+        f"Three seeds on two cores: the budget is met on test each time, {mean['test']:.1%} against "
+        f"{mean['teacher_test']:.1%} of the teacher, in {min(smaller)} to {max(smaller)} times fewer bytes; the search "
+        f"itself takes {min(seconds)} to {max(seconds)} s."
+    ) in " ".join(header.replace("\n#", " ").split())
 
 
 def _files_of_a_run() -> list[str]:

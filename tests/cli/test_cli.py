@@ -220,7 +220,7 @@ def test_data_and_a_teacher_need_no_recipe(
     assert run([*asked, "--student", "huge"]) == run([*asked, "--student", "tiny", "--time", "20m"]) == 2
     said = capsys.readouterr().err
     assert "student.network must be one of 'tiny', 'small', 'medium'" in said
-    assert "search finds the student; leave search or student.network out." in said
+    assert "leave out student.network (--student), or search (--time, --strategy)." in said
     assert run(["compress", str(blobs), "--dry-run"]) == 2
     assert capsys.readouterr().err.endswith("Name data and teacher: attar compress my.npz --teacher big.onnx.\n")
     assert list(tmp_path.iterdir()) == [tmp_path / "big.onnx"]

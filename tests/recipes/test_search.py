@@ -24,16 +24,22 @@ from attar.recipes.compress import Run, compress
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe, found_student
+from attar.recipes.search import FOUND, POLICIES, _pool, _time_file, found_recipe, found_student
 from attar.recipes.search_figures import binding
-from attar.recipes.search_space import middle_of, space_for, words_of
+from attar.recipes.search_plan import search_lines
+from attar.recipes.search_space import middle_of, space_for, strategy_for, words_of
 from attar.recipes.search_time import seconds_each
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
+from attar.search.evaluate import Evaluator
 from attar.search.goal import Goal
 from attar.search.n2n.describe import describe
+from attar.search.n2n.layers import Rules
 from attar.search.n2n.surgery import student
+from attar.search.pool import Here, Pool
+from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
+from attar.search.strategies.n2n import N2N
 from attar.training.progress import silent
 
 MLP = "attar.network.architectures:mlp"
@@ -186,6 +192,25 @@ def test_policies_that_a_run_would_replace_are_no_beginning(tiny: Document, tmp_
     assert [one.name for one in (tmp_path / "run" / POLICIES).iterdir()] == ["removal.safetensors"]
 
 
+def test_rules_say_which_layers_a_policy_leaves_alone(tiny: Document, tmp_path: Path) -> None:
+    def searched(rules: Any) -> N2N:
+        document = searching(tiny, strategy={"use": "n2n", "rules": rules})
+        del document["search"]["space"]
+        with open_run(from_document(document), tmp_path / "run", "cpu", silent, workers=1) as context:
+            strategy = strategy_for(context.recipe, context.dataset, None, Goal(limits=(), prefer="bytes", teacher={}))
+        assert isinstance(strategy, N2N)
+        return strategy
+
+    assert searched("usual").layers.rules == Rules()
+    assert searched({"min_channels": 3}).layers.rules == Rules(min_channels=3)
+    with pytest.raises(BadInput, match=r"^No layer of the network can be removed or get narrower: "):
+        searched({"fixed": ["first", "last", "*"], "fixed_widths": ["*"]})
+    with pytest.raises(BadInput, match=r"^fixed must fit a layer of the network; 'convv' fits none\."):
+        searched({"fixed": ["convv"]})
+    with pytest.raises(BadInput, match=r"^rules of the strategy n2n must be known rules, or a table; got 'papr'\."):
+        searched("papr")
+
+
 def test_of_what_failed_the_first_reason_is_told(tiny: Document, tmp_path: Path, undrawn: None) -> None:
     document = searching(tiny, finalists=1)
     document["search"]["space"] = {"use": MLP, "arguments": {**SPACE["arguments"], "dropout": [0.1, 0.2]}}  # type: ignore[dict-item]
@@ -255,9 +280,18 @@ def test_what_the_data_show_is_told_before_anything_is_trained(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"student": {"network": {"use": MLP}}}, "search finds the student; leave search or student.network out"),
-        ({"student": {"network": "small"}}, "search finds the student; leave search or student.network out"),
-        ({"student": {"steps": [{"use": "distill"}]}}, "search finds the student; leave search or student.steps out"),
+        (
+            {"student": {"network": {"use": MLP}}},
+            "student.network says which student, and search looks for one; leave out student.network ",
+        ),
+        (
+            {"student": {"network": "small"}},
+            "student.network says which student, and search looks for one; leave out student.network ",
+        ),
+        (
+            {"student": {"steps": [{"use": "distill"}]}},
+            "student.steps says which student, and search looks for one; leave out student.steps, or search ",
+        ),
         ({"transfer": {"cached": False}}, "search needs stored targets; leave teacher.learns and transfer.cached out"),
     ],
 )
@@ -338,6 +372,30 @@ def test_a_proposal_that_hangs_is_given_up_long_after_it_should_be_over(
         assert seconds_each(context, context.recipe)(three) == 300
         given = replace(context, recipe=from_document(searching(tiny, epochs=2, time_each="90 s")))
         assert [seconds_each(given, given.recipe)(proposal) for proposal in (one, three)] == [90, 135]
+
+
+@pytest.mark.parametrize(
+    ("search", "device", "pool"),
+    [
+        ({}, "cpu", Here),
+        ({"time": "30s"}, "cpu", Here),  # of which a process would take too much
+        ({"time": "2m"}, "cpu", Processes),
+        ({"time_each": "5s"}, "cpu", Processes),
+        ({"time_each": "5s"}, "cuda", Here),
+    ],
+)
+def test_of_a_search_with_a_limit_a_process_evaluates_that_can_be_ended(
+    search: Document, device: str, pool: type[Pool], tiny: Document, tmp_path: Path
+) -> None:
+    """One that hangs is stopped with one worker, too; on a GPU, where it is not, the dry run says so."""
+    with open_run(from_document(searching(tiny, **search)), tmp_path / "run", "cpu", silent, workers=1) as context:
+        on = replace(context, device=device)
+        with _pool(on, Evaluator.__new__(Evaluator), context.recipe) as found:
+            assert type(found) is pool and found.count == 1
+        typical = found_recipe(
+            context.recipe, context.dataset, Proposal(spec=Spec(MLP, SPACE["arguments"] | {"hidden": [4]}))
+        )  # type: ignore[operator]
+        assert any("hangs between two steps" in line for line in search_lines(on, typical, None)) == (device == "cuda")
 
 
 def test_two_workers_come_to_the_same_decisions_as_none(tiny: Document, tmp_path: Path) -> None:

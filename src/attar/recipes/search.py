@@ -33,7 +33,7 @@ from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
-from attar.recipes.search_time import final_settings, seconds_each, seconds_of, shortened, time_for_search
+from attar.recipes.search_time import final_settings, is_limited, seconds_each, seconds_of, shortened, time_for_search
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
 from attar.recipes.trackers import Trackers
 from attar.search.evaluate import TEACHER, Evaluator
@@ -265,8 +265,11 @@ def _allowed(recipe: Recipe) -> tuple[str, ...]:
 
 @contextmanager
 def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[Pool]:
-    """Where proposals are evaluated: on a cluster, or in worker processes where it pays to start several."""
-    workers = context.workers
+    """Where proposals are evaluated: on a cluster, in worker processes where it pays to start several, or here.
+
+    Of a search whose time is limited at least one process evaluates them, as only another process can be ended that
+    hangs. Those are of the CPU alone.
+    """
     arguments = run_as_arguments(context)
 
     def job_of(proposal: Proposal) -> Job:
@@ -281,13 +284,20 @@ def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[P
         with on_cluster(context.cluster, evaluator, measured, context.beside) as pool:
             yield pool
         return
-    alone = workers is None or workers.count < 2 or context.device != "cpu"
-    if alone or (workers is not None and workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
+    count = _worthwhile(context, typical)
+    if context.device != "cpu" or (count == 1 and not is_limited(context.recipe)):
         yield Here(evaluator)
         return
-    assert workers is not None, "there are several"
-    with Processes(workers.count, job_of) as pool:
+    with Processes(count, job_of) as pool:
         yield pool
+
+
+def _worthwhile(context: Context, typical: Recipe) -> int:
+    """How many worker processes are worth their start, which takes some seconds."""
+    workers = context.workers
+    if workers is None or (workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
+        return 1
+    return workers.count
 
 
 def _layers_of(context: Context, evaluator: Evaluator, winner: Trial) -> dict[str, Any]:
@@ -318,10 +328,4 @@ def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal) -> Trial
     if not left:
         why = result.trials[0].reason if result.trials else "The strategy proposed nothing."
         raise AttarError(f"No student could be tried: {why} Give student.network, or another search.space.")
-    return min(left, key=lambda one: (one.state == "skipped", _worst(one, goal)))
-
-
-def _worst(trial: Trial, goal: Goal) -> float:
-    """By which share the limit is broken that is broken most, of what is known of a trial."""
-    known = [limit.what for limit in goal.limits if limit.what in trial.figures]
-    return max(goal.beyond(trial.figures, of=known).values(), default=0.0)
+    return min(left, key=lambda one: (one.state == "skipped", goal.worst(one.figures)))

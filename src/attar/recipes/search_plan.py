@@ -13,7 +13,7 @@ from attar.network.cost import cost
 from attar.recipes.context import Context
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, space_for, strategy_words, words_of
-from attar.recipes.search_time import epoch_seconds, final_seconds, seconds_of, short_epochs
+from attar.recipes.search_time import epoch_seconds, final_seconds, is_limited, seconds_of, short_epochs
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
@@ -45,6 +45,8 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
         f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student{beside}",
         f"about {formatting.seconds(seconds_of(context, typical))} on one core" + _limited(context, typical),
     ]
+    if is_limited(recipe) and context.device != "cpu":
+        lines.append(f"on {context.device} a training that hangs between two steps is not stopped, whatever the limit")
     known = {} if teacher is None else _taken(context, teacher)
     for limit in recipe.budget.limits:
         takes = known.get(limit.what)

@@ -26,8 +26,20 @@ _FEWEST = 0.25
 _TIMES_EACH, _LEAST_EACH = 20.0, 300.0
 """How many times as long as one from the middle a proposal may be trained, and seconds that it may in any case."""
 
+_WORTH_A_PROCESS = 60.0
+"""Seconds of all of a run from which on a process that evaluates is worth its start."""
+
 _PER_CANDIDATE, _BESIDE = 4.0, 10.0
 """Seconds that a candidate takes besides its timing, and what everything else takes, about."""
+
+
+def is_limited(recipe: Recipe) -> bool:
+    """Whether the time of a proposal is limited, so that one that hangs has to be ended.
+
+    A limit on all of the run counts from a minute on: with less, a process that can be ended costs too much of it.
+    """
+    section = search_of(recipe)
+    return section.time_each is not None or (section.time or 0.0) >= _WORTH_A_PROCESS
 
 
 def epoch_seconds(context: Context, recipe: Recipe) -> float:

@@ -169,7 +169,10 @@ class Recipe(Section):
             return self
         for key in ("network", "steps", "start"):
             if key in self.student.model_fields_set:
-                raise ValueError(f"search finds the student; leave search or student.{key} out")
+                raise ValueError(
+                    f"student.{key} says which student, and search looks for one; leave out student.{key}"
+                    f"{' (--student)' if key == 'network' else ''}, or search (--time, --strategy)"
+                )
         if self.teacher.learns or not self.transfer.cached:
             raise ValueError("search needs stored targets; leave teacher.learns and transfer.cached out")
         return self
