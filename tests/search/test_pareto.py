@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -93,11 +92,3 @@ def test_it_is_what_the_definition_says(drawn: list[tuple[float, float | None, f
     unbeaten = [one for one in trials if not any(beats(other, one) for other in trials)]
     first = [one for one in unbeaten if not any(figures(one) == figures(other) for other in trials[: one.number])]
     assert [one.number for one in pareto(trials)] == [one.number for one in sorted(first, key=figures)]
-
-
-def test_many_trials_are_no_burden() -> None:
-    """That many in pairs would be 400 million comparisons: here each is looked up among those that are better."""
-    ladder = [trial(number, number / 20_000, float(number), number % 7 + 1.0) for number in range(20_000)]
-    began = perf_counter()
-    assert [one.number for one in pareto(ladder)][-1] == 0 and len(pareto(ladder)) > 10_000
-    assert perf_counter() - began < 10

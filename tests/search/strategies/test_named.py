@@ -10,6 +10,7 @@ from attar.errors import BadInput
 from attar.network.spec import Spec
 from attar.search.goal import Goal
 from attar.search.n2n.layers import PAPER, Rules
+from attar.search.proposal import Trial
 from attar.search.space import IntRange, Space
 from attar.search.strategies.evolutionary import Evolutionary
 from attar.search.strategies.grid import Grid
@@ -26,7 +27,7 @@ def test_every_strategy_is_in_the_file_of_its_name() -> None:
     assert all(strategy.__module__ == f"attar.search.strategies.{name}" for name, strategy in STRATEGIES.items())
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "n2n"])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ("n2n", "given")])
 def test_each_can_be_made_from_its_name_alone(name: str) -> None:
     strategy = strategy_of({"use": name}, KNOWN)
     assert type(strategy) is STRATEGIES[name] and isinstance(strategy, Strategy)
@@ -66,6 +67,27 @@ def test_settings_come_before_what_is_known() -> None:
             {"use": "n2n", "rule": "paper"},
             "a setting of the strategy n2n must be known; got 'rule'. Did you mean 'rules'?",
         ),
+        (
+            {"use": "given"},
+            "students of the strategy given must be given; got None. Choose another strategy, or give it.",
+        ),
+        ({"use": "given", "students": []}, "students of the strategy given must be a list of at least one; got []."),
+        (
+            {"use": "given", "students": [{"width": 1}, {"widht": 2}]},
+            "students.1 of the strategy given must be choices of the space; got 'widht'. Did you mean 'width'?",
+        ),
+        (
+            {"use": "given", "students": [{}]},
+            "students.0.width of the strategy given must be a choice of the space; got None.",
+        ),
+        (
+            {"use": "given", "students": [{"width": 10}]},
+            "students.0.width of the strategy given must be a choice of the space; got 10.",
+        ),
+        (
+            {"use": "given", "students": [{"width": 1}, {"width": 2}], "trials": 1},
+            "students of the strategy given must be at most 1 student; got 2. Ask for 2 proposals.",
+        ),
         ({"use": "random", "trials": 0}, "trials of the strategy random must be at least 1; got 0."),
     ],
 )
@@ -73,6 +95,15 @@ def test_what_is_not_right_is_said(table: Any, sentence: str) -> None:
     with pytest.raises(BadInput) as caught:
         strategy_of(table, KNOWN)
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_given_list_is_tried_in_its_order_and_each_of_it_once() -> None:
+    students = [{"width": 9}, {"width": 2}, {"width": 9}, {"width": 5}]
+    strategy = strategy_of({"use": "given", "students": students, "batch": 2, "epochs": 3}, KNOWN | {"trials": 3})
+    first = strategy.propose([])
+    assert [(one.choices["width"], one.epochs) for one in first] == [(9, 3), (2, 3)]
+    tried = [Trial(number=place, proposal=one, state="failed") for place, one in enumerate(first)]
+    assert [one.choices["width"] for one in strategy.propose(tried)] == [5]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from attar.errors import BadInput, must, near, rule_of
 from attar.search.n2n.layers import RULES, Rules
 from attar.search.strategies.evolutionary import Evolutionary
+from attar.search.strategies.given import Given
 from attar.search.strategies.grid import Grid
 from attar.search.strategies.halving import Halving
 from attar.search.strategies.n2n import N2N
@@ -26,10 +27,11 @@ STRATEGIES: Mapping[str, type[Any]] = MappingProxyType(
         "halving": Halving,
         "tpe": TPE,
         "grid": Grid,
+        "given": Given,
         "n2n": N2N,
     }
 )
-"""Every strategy that a table can name, by what ``use`` says; `Given` has a list that no table holds."""
+"""Every strategy that a table can name, by what ``use`` says."""
 
 _GIVEN = {"space", "goal", "layers", "teacher", "reward"}
 """Fields of strategies that no table holds."""
