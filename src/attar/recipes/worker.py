@@ -71,6 +71,8 @@ def evaluate(run: str, proposal: str, progress: Progress, train: bool = True) ->
         train: Whether it is trained, too; otherwise it is measured, and another worker trains it.
     """
     evaluator = _evaluator(run)
+    with progress("evaluate a proposal", 0) as advance:
+        advance(0)  # from here on its time counts
     about = Proposal.from_json(json.loads(proposal), evaluator.allow)
     if train:
         evaluator(about, progress)

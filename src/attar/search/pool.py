@@ -20,10 +20,12 @@ class Assignment:
     Attributes:
         proposal: What is evaluated.
         seconds: After so many it is stopped; its training leaves a checkpoint, from which a later one goes on.
+        left: After so many it is stopped in any case, as the time of all is over.
     """
 
     proposal: Proposal
     seconds: float = math.inf
+    left: float = math.inf
 
 
 @runtime_checkable
@@ -117,7 +119,7 @@ class Here:
 
     def _until(self, taken: Assignment, work: Work) -> Progress:
         """A progress that stops the evaluation when its time is over."""
-        end = self._clock() + taken.seconds
+        end = self._clock() + min(taken.seconds, taken.left)
 
         @contextmanager
         def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:

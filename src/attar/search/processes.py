@@ -24,17 +24,41 @@ _LOOKS_AGAIN, _ASKS_AGAIN = 3600.0, 1.0
 """Seconds for which news are waited for at most: while something is done, and while none has begun and the time for all
 may be over."""
 
+_OPENS = 300.0
+"""Seconds that a worker has to open the run, with its data and its teacher, before its first proposal begins."""
+
 JobOf = Callable[[Proposal], Job]
 """Says what a worker does to evaluate a proposal: a function of Attar that opens the run and evaluates it there."""
 
 
 @dataclass
 class _Running:
-    """What a worker is doing, and until when it may."""
+    """What a worker is doing, and until when it may: the time of a proposal counts from its first news on.
+
+    Attributes:
+        assignment: What it is.
+        over: When the time of all is over.
+        end: When it is stopped.
+        begun: Whether there was news.
+        too_long: Whether it was stopped.
+    """
 
     assignment: Assignment
+    over: float
     end: float
+    begun: bool = False
     too_long: bool = False
+
+    @classmethod
+    def given(cls, assignment: Assignment, now: float) -> _Running:
+        """What a worker was given, which may have to open the run for it."""
+        over = now + assignment.left
+        return cls(assignment, over, min(now + _OPENS + assignment.seconds, over))
+
+    def begin(self, now: float) -> None:
+        """Count from now on, if there was no news before."""
+        if not self.begun:
+            self.begun, self.end = True, min(now + self.assignment.seconds, self.over)
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,7 @@ class Processes:
     """Workers that evaluate proposals, each in a process of its own; kept until closed.
 
     A worker that dies or takes too long costs its proposal this attempt and nobody else anything: another takes its
-    place. What a worker takes to begin is no part of the time that a proposal has.
+    place. What a worker takes to begin, and to open the run, is no part of the time that a proposal has.
     """
 
     def __init__(
@@ -132,7 +156,7 @@ class Processes:
             if taken is None:
                 return
             worker = self._idle.pop(0)
-            self._running[worker] = _Running(taken, self._clock() + taken.seconds)
+            self._running[worker] = _Running.given(taken, self._clock())
             self._aside(_do, worker, self._job_of(taken.proposal))
 
     def _start(self) -> None:
@@ -168,6 +192,7 @@ class Processes:
         if worker in self._starting:
             self._welcome(worker, news)
         elif isinstance(news, _Steps):
+            self._running[worker].begin(self._clock())
             work.advance(self._running[worker].assignment, news.count)
         elif isinstance(news, _Over):
             running = self._running.pop(worker)

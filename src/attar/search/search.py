@@ -163,7 +163,7 @@ class _Batch:
         proposal = self._waiting.popleft()
         self._attempts[proposal.key] += 1
         most = math.inf if self._each is None else self._each(proposal)
-        return Assignment(proposal, min(most, self._time.left))
+        return Assignment(proposal, most, self._time.left)
 
     def _too_late(self, proposal: Proposal) -> str:
         """Why a proposal is not begun any more, in a sentence; empty where it is."""
