@@ -24,9 +24,8 @@ def pareto(trials: Sequence[Trial]) -> list[Trial]:
     places: dict[tuple[float, float, float], Trial] = {}
     for one in trials:
         if one.score is not None:
-            places.setdefault(
-                (_less(-one.score), *(_less(one.figures.get(what)) for what in ("latency", "bytes"))), one
-            )
+            latency, size = (_less(one.figures.get(what)) for what in ("latency", "bytes"))
+            places.setdefault((_less(-one.score), latency, size), one)
     found: list[Trial] = []
     # Of those with at least as good a score: latencies that grow, and the least bytes up to each, which fall.
     latencies: list[float] = []
