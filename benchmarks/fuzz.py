@@ -118,7 +118,7 @@ def recipes(folder: Path) -> Case:
             ],
         },
     }
-    from attar.recipes.read import shipped
+    from attar.recipes.shipped import shipped
 
     digits = tomllib.loads(shipped()["digits"].read_text())
     bases = [tiny, tables, steps, digits]

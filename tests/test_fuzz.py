@@ -23,7 +23,8 @@ from attar.deployment.deploy import deploy
 from attar.errors import BadInput, CorruptFile
 from attar.network.spec import Spec
 from attar.pipeline.nodes import Nodes
-from attar.recipes.read import read, shipped
+from attar.recipes.read import read
+from attar.recipes.shipped import shipped
 from attar.records import read_record, sealed, to_text
 from attar.tasks.classification import Classification
 

@@ -17,8 +17,8 @@ from attar import interpreter
 from attar.pipeline.objective import LOSSES
 from attar.pipeline.steps import STEPS
 from attar.quantization.formats.named import FORMATS
-from attar.recipes.read import shipped
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.shipped import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -20,8 +20,8 @@ from attar.pipeline.objective import LOSSES
 from attar.pipeline.steps import STEPS
 from attar.pruning.importance.named import IMPORTANCE
 from attar.quantization.formats.named import FORMATS, to_table
-from attar.recipes.read import shipped
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.shipped import shipped
 from attar.search.strategies.named import STRATEGIES, settings_of
 from attar.training.objective import Term
 from attar.training.schedule import Ramp

@@ -27,7 +27,8 @@ from attar.evidence.document import EvidenceDocument
 from attar.network.architectures import mlp
 from attar.recipes.choose import judged_on_test
 from attar.recipes.compress import Run
-from attar.recipes.read import read, shipped
+from attar.recipes.read import read
+from attar.recipes.shipped import shipped
 
 FLAGS = {
     "compress": {

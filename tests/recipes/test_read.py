@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput
-from attar.recipes.read import apply, from_document, read, shipped
+from attar.recipes.read import apply, from_document, read
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.shipped import shipped
 
 Document = dict[str, Any]
 SHIPPED = {name: tomllib.loads(path.read_text(encoding="utf-8")) for name, path in shipped().items()}

@@ -12,7 +12,8 @@ import torch
 
 from attar.data.fashion_mnist import CLASSES
 from attar.recipes.compress import compress
-from attar.recipes.read import STUDY, read, shipped, studies
+from attar.recipes.read import read
+from attar.recipes.shipped import STUDY, shipped, studies
 from attar.recipes.study import read_study, study
 
 FILES = sorted(Path(str(resources.files("attar"))).rglob("*.toml"))

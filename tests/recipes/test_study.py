@@ -12,8 +12,9 @@ import tomli_w
 from pydantic import ValidationError
 
 from attar.errors import BadInput, CorruptFile
-from attar.recipes.read import read, shipped, studies
+from attar.recipes.read import read
 from attar.recipes.schema.study import Study
+from attar.recipes.shipped import shipped, studies
 from attar.recipes.study import read_study, study
 from attar.recipes.study_tables import tables_of
 from attar.tasks.known import TASKS

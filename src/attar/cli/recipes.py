@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +14,10 @@ def recipes() -> int:
 
     Example: attar recipes
     """
-    from attar.recipes.read import shipped
+    from attar.cli.titles import print_titles
+    from attar.recipes.shipped import shipped
 
-    ready = shipped()
-    width = max(map(len, ready))
-    for name, path in ready.items():
-        print(f"{name:<{width}}  {tomllib.loads(path.read_text(encoding='utf-8')).get('title', '')}")
+    print_titles(shipped())
     return 0
 
 
@@ -36,7 +33,7 @@ def copy(
     """
     from attar.errors import BadInput, near, shown
     from attar.recipes.folder import unwritable
-    from attar.recipes.read import shipped
+    from attar.recipes.shipped import shipped
 
     ready = shipped()
     if name not in ready:

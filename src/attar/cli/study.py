@@ -36,18 +36,17 @@ def study(
 
     Example: attar study papers/model-compression-2006 --only letter.p2
     """
+    if name is None:
+        from attar.cli.titles import print_titles
+        from attar.recipes.shipped import studies
+
+        print_titles(studies())
+        return 0
     from attar.cli.outcome import code
     from attar.cli.progress import errors, progress_bar
-    from attar.recipes.read import studies
     from attar.recipes.study import plans, read_study
     from attar.recipes.study import study as do
 
-    if name is None:
-        ready = studies()
-        width = max(map(len, ready))
-        for one in ready:
-            print(f"{one:<{width}}  {read_study(one).title}")
-        return 0
     if dry_run:
         asked = read_study(name)
         for planned in plans(

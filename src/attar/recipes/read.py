@@ -6,7 +6,6 @@ import itertools
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -28,24 +27,9 @@ from attar.recipes.files import (
 )
 from attar.recipes.limits import limits_of
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.shipped import shipped
 
 Document = dict[str, Any]
-
-STUDY = "study.toml"
-"""What a file is called that puts several recipes side by side; see `attar.recipes.study`."""
-
-
-def shipped() -> dict[str, Path]:
-    """The recipes that come with Attar: name to file."""
-    root = Path(str(resources.files("attar.recipes")))
-    files = [path for path in root.rglob("*.toml") if path.name != STUDY]
-    return dict(sorted((str(path.relative_to(root).with_suffix("")), path) for path in files))
-
-
-def studies() -> dict[str, Path]:
-    """The studies that come with Attar: name to file."""
-    root = Path(str(resources.files("attar.recipes")))
-    return {str(path.parent.relative_to(root)): path for path in sorted(root.rglob(STUDY))}
 
 
 def recipe_of(given: Recipe | Mapping[str, Any] | str | Path, allow: Sequence[str] = ()) -> Recipe:

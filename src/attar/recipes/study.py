@@ -25,9 +25,10 @@ from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.plan import Plan, plan
-from attar.recipes.read import read, studies
+from attar.recipes.read import read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.study import PointSection, RunSection, SeriesSection, Study, SweepSection
+from attar.recipes.shipped import studies
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.study_tables import at, figure, tables_of
