@@ -402,7 +402,7 @@ def records(folder: Path) -> Case:
 def nodes(folder: Path) -> Case:
     """The nodes of a run: their records, and what these name: weights, histories, stores, manifests of artifacts."""
     import attar.recipes.compress
-    import attar.recipes.contenders
+    import attar.recipes.measured
     import attar.report.page
     from attar.pipeline.nodes import RECORD, Nodes
     from attar.recipes.read import from_document
@@ -418,7 +418,7 @@ def nodes(folder: Path) -> Case:
         "objective": {"soft": {"use": "soft_targets", "temperature": 2.0, "weight": 1.0}},
         "artifacts": {"runtimes": ["torch"], "int8": False, "seconds": 0.01},
     }
-    attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
+    attar.recipes.measured.peak_memory = lambda *_, **__: 123_456
     attar.report.page.render = lambda *_: None
     attar.recipes.compress.compress(from_document(document), folder / "run")
     run = Nodes(folder / "run")

@@ -228,13 +228,13 @@ def warm(runtimes: Sequence[str]) -> None:
     from torch.onnx._internal.exporter import _registration
 
     import attar.recipes.compress
-    import attar.recipes.contenders
+    import attar.recipes.measured
     import attar.report.page
     from attar.deployment.export import to_onnx
     from attar.network.architectures import mlp
     from attar.workspace import write_file
 
-    attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
+    attar.recipes.measured.peak_memory = lambda *_, **__: 123_456
     attar.report.page.render = lambda _, path: write_file(path, "a page")
     if {"onnxruntime", "openvino"} & set(runtimes):
         registry = _registration.ONNXRegistry

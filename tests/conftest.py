@@ -136,7 +136,7 @@ def hurried() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
-        for place in ("attar.recipes.contenders", "attar.evidence.measure"):
+        for place in ("attar.recipes.measured", "attar.evidence.measure"):
             patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
         patch.setattr("attar.pipeline.tuning.TUNING_STEPS", 20)
         yield

@@ -119,8 +119,36 @@ def test_slow_model_gets_the_fewest_rounds():
     clock = Clock()
     result = race({"slow": clock.runner("slow", 5.0), "fast": clock.runner("fast", 0.01)}, EXAMPLE, clock=clock)
     assert result.latencies["slow"].repeats == FEWEST_ROUNDS
-    assert result.latencies["fast"].repeats == FEWEST_ROUNDS * int(2.0 / FEWEST_ROUNDS / 0.01)
+    # In each of them a thirtieth of its time.
+    assert result.latencies["fast"].repeats == FEWEST_ROUNDS * int(2.0 / 30 / 0.01)
     assert result.ratio("slow", "fast").ratio == pytest.approx(500.0)
+
+
+def test_time_that_fast_ones_leave_goes_into_rounds():
+    # A call of the slow one and thirtieths of 1.05 s of three others make rounds of 0.205 s; all together have 4.2 s.
+    clock = Clock()
+    runners = {"slow": clock.runner("slow", 0.1), **{name: clock.runner(name, 0.001) for name in "abc"}}
+    result = race(runners, EXAMPLE, seconds=1.05, clock=clock)
+    assert len(result.rounds_ms["slow"]) == 20, "in 1.05 s of its own it would be called ten times"
+    assert clock.now < 4.2 + 0.3 + 3 * 0.105 + 0.1, "all their time, three calls and three tenths to warm up, no more"
+
+
+@pytest.mark.parametrize(("narrow", "rounds"), [(0.06, 12), (0.04, 30)])
+def test_ends_once_each_ratio_is_known_narrowly(narrow, rounds):
+    clock = Clock()
+    # One call a round: the ratio to the one that wavers has an interval from 1 to 1.05.
+    runners = {name: clock.runner(name, 0.08) for name in ("teacher", "steady")}
+    runners["wavering"] = clock.runner("wavering", 0.08, 0.084)
+    pairs = [("teacher", "steady"), ("wavering", "teacher")]
+    found = race(runners, EXAMPLE, seconds=3.1, clock=clock, ratios=pairs, narrow=narrow)
+    assert {len(one) for one in found.rounds_ms.values()} == {rounds}, "it ends for all at once"
+    assert found.ratio("wavering", "teacher").interval == pytest.approx((1.0, 1.05))
+    assert len(race(runners, EXAMPLE, seconds=3.1, clock=clock, ratios=pairs[:1]).rounds_ms["steady"]) == 12
+
+
+def test_a_ratio_of_nobody_is_refused():
+    with pytest.raises(BadInput, match=r"ratios of race must be of contenders.*'b'"):
+        race({"a": np.copy}, EXAMPLE, ratios=[("a", "b")])
 
 
 def test_coarse_clock_is_helped_by_groups():

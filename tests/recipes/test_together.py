@@ -12,8 +12,8 @@ import pytest
 
 HURRIED = """
 import sys
-import attar.recipes.contenders, attar.report.page
-attar.recipes.contenders.peak_memory = lambda *_, **__: 123_456
+import attar.recipes.measured, attar.report.page
+attar.recipes.measured.peak_memory = lambda *_, **__: 123_456
 attar.report.page.render = lambda _, path: path.write_text("a page")
 from attar.cli import main
 main()

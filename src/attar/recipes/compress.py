@@ -24,11 +24,12 @@ from attar.evidence.machine import machine
 from attar.network.defaults import with_library_defaults
 from attar.outcome import Outcome
 from attar.processes import alone, barrier, rank
-from attar.recipes.contenders import deploy_candidates, measure
+from attar.recipes.contenders import deploy_candidates
 from attar.recipes.context import Context
 from attar.recipes.document import document, headline, reason
 from attar.recipes.folder import RECIPE, still_says, writing
 from attar.recipes.from_data import Limits, Models, asked_recipe
+from attar.recipes.measured import measure
 from attar.recipes.pareto_set import Other, pareto_set, publish
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
@@ -199,7 +200,9 @@ def _evaluated(
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)
     most = None if recipe.search is None else recipe.search.time
-    others = [] if searched is None else pareto_set(context, searched.prepared, searched.pareto, most)
+    others = (
+        [] if searched is None else pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"])
+    )
     if searched is not None:
         spent = searched.spent + perf_counter() - began
         contenders.warnings.extend(exceeded(most, searched.before, spent))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +21,11 @@ from attar.deployment.refused import DeploymentError
 from attar.deployment.torch_runner import open_torch
 from attar.errors import AttarError, Words
 from attar.evidence.compare import HELPED, verdict
-from attar.evidence.latency import race
-from attar.evidence.machine import machine
 from attar.evidence.measure import Kind, labels_of, predict_all
-from attar.evidence.memory import peak_memory
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
 from attar.recipes.artifacts import Deployed, artifact_of, refused
-from attar.recipes.context import Context, allowed
+from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.recipes.targets import outputs_on
 from attar.teachers.ensemble import Ensemble
@@ -40,8 +34,6 @@ from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask
 from attar.workspace import scratch
-
-log = logging.getLogger(__name__)
 
 Logits = NDArray[np.float32]
 
@@ -324,71 +316,6 @@ def _best_member(trainings: Trainings) -> dict[str, Contender]:
     name = f"best single model ({trainings.selected.member_name})"
     member = trainings.selected.member
     return {name: Contender(name, "member", "python", "as it is", _asking(member), trainings.selected.member_bytes)}
-
-
-def measure(
-    context: Context, contenders: Contenders, validation_logits: Mapping[str, Logits], beaten: Collection[str] = ()
-) -> Mapping[str, Any]:
-    """Latencies, ratios to the teacher, and memory; a node, so that a run that goes on keeps its timings.
-
-    Args:
-        context: The run.
-        contenders: What was deployed.
-        validation_logits: Logits of every contender on validation.
-        beaten: Candidates that cannot ship, whose memory is not measured and which are timed in one form only.
-
-    Returns:
-        ``latency`` and ``faster`` by name and batch size, ``memory`` by name; of those that were measured.
-    """
-    timed = contenders.timed(beaten)
-    settings, allow = context.recipe.artifacts, allowed(context.network.use)
-
-    def work(_: Path) -> dict[str, Any]:
-        runners = {name: one.runner for name, one in timed.items()}
-        rows = np.ascontiguousarray(context.dataset.validation.floats(slice(0, max(BATCHES))).numpy())
-        latency: dict[str, dict[str, Any]] = {name: {} for name in runners}
-        faster: dict[str, dict[str, Any]] = {name: {} for name in runners}
-        memory: dict[str, int | None] = {}
-        with context.progress("measure", len(BATCHES) + len(runners)) as advance:
-            for batch in BATCHES:
-                raced = race(runners, rows, batch, threads=settings.threads, seconds=settings.seconds)
-                for name, one in timed.items():
-                    latency[name][str(batch)] = raced.latencies[name].to_json()
-                    slow = contenders.teacher_of(one)
-                    if slow is not None and one.kind not in ("teacher", "member"):
-                        faster[name][str(batch)] = raced.ratio(slow.name, name).to_json()
-                advance(1)
-            for name, one in timed.items():
-                if one.artifact is not None and name not in beaten:
-                    folder = one.artifact.folder
-                    try:
-                        memory[name] = peak_memory(folder, max(BATCHES), threads=settings.threads, allow=allow)
-                    except AttarError as error:  # a figure that is not there ends no run
-                        memory[name] = None
-                        log.warning("%s", error)
-                advance(1)
-        return {"latency": latency, "faster": faster, "memory": memory}
-
-    inputs = {
-        "models": {
-            name: [
-                one.size_bytes,
-                _digest(validation_logits[name]),
-                None if one.artifact is None else one.artifact.manifest["files"],
-            ]
-            for name, one in timed.items()
-        },
-        "beaten": sorted(beaten),
-        "threads": settings.threads,
-        "seconds": settings.seconds,
-        # A folder that was copied to another machine, or found after an update, is measured anew.
-        "machine": {key: value for key, value in machine().items() if key != "memory_bytes"},
-    }
-    return context.nodes.node("measure", inputs, work).result
-
-
-def _digest(logits: Logits) -> str:
-    return hashlib.sha256(np.ascontiguousarray(logits).tobytes()).hexdigest()[:16]
 
 
 def _bytes_of(module: nn.Module, inside: Path) -> int:

@@ -52,7 +52,7 @@ def document(
         trainings: What was trained.
         contenders: What was measured.
         validation_logits: Logits of every contender on validation.
-        measured: What `attar.recipes.contenders.measure` returned.
+        measured: What `attar.recipes.measured.measure` returned.
         choice: What ships, and why.
         command: What the user typed.
         search: How the student was looked for; None where the recipe names one.

@@ -17,9 +17,10 @@ from attar.outcome import sentence
 from attar.pipeline.nodes import Node, Nodes
 from attar.recipes.checks import check_networks, check_steps
 from attar.recipes.choose import Choice, judged_on_test
-from attar.recipes.contenders import Contender, Logits, deploy_candidates, measure
+from attar.recipes.contenders import Contender, Logits, deploy_candidates
 from attar.recipes.context import Context
 from attar.recipes.folder import RECIPE
+from attar.recipes.measured import measure
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_time import final_seconds
@@ -65,7 +66,11 @@ class Other:
 
 
 def pareto_set(
-    context: Context, prepared: PreparedTeacher, recipes: Mapping[int, Recipe], most: float | None
+    context: Context,
+    prepared: PreparedTeacher,
+    recipes: Mapping[int, Recipe],
+    most: float | None,
+    memory: Mapping[str, int | None],
 ) -> list[Other]:
     """Train the others from one seed, without baselines, deploy and measure them, or find that done.
 
@@ -76,6 +81,7 @@ def pareto_set(
         prepared: The teacher and its targets.
         recipes: By number of the trial.
         most: Seconds of everything; what would not end in time is not begun. None for no limit.
+        memory: What was measured beside the winner, by name, of which the teachers' holds for these, too.
 
     Raises:
         OSError: If files cannot be written.
@@ -93,7 +99,7 @@ def pareto_set(
             if not _in_time(context, aside, most):
                 found.append(replace(one, why_not="There was no time left for it."))
                 continue
-            found.append(_done(aside, prepared, one))
+            found.append(_done(aside, prepared, one, memory))
         except OSError:
             raise
         except Exception as error:  # a network of the user's may raise anything, and the winner is there
@@ -179,14 +185,15 @@ def _in_time(context: Context, aside: Context, most: float | None) -> bool:
     return bool(context.nodes.node("search/time-left", inputs, work).result["in_time"])
 
 
-def _done(aside: Context, prepared: PreparedTeacher, one: Other) -> Other:
+def _done(aside: Context, prepared: PreparedTeacher, one: Other, memory: Mapping[str, int | None]) -> Other:
     """One of them, trained, deployed and measured."""
     check_networks(aside.recipe, aside.dataset)
     check_steps(aside.recipe, aside.dataset)
     students = train_students(aside, prepared)
     trainings = Trainings(prepared.teacher, prepared.members, students, [], prepared)
     contenders, logits = deploy_candidates(aside, trainings).first_run(aside)
-    measured = measure(aside, contenders, logits)
+    known = {name: memory[name] for name, it in contenders.by_name.items() if it.kind == "teacher" and name in memory}
+    measured = measure(aside, contenders, logits, known=known)
     choice = chosen(aside, contenders, logits, measured, {})
     winner = contenders.by_name[choice.winner]
     teacher = contenders.teacher_of(winner)

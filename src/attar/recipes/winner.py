@@ -51,7 +51,7 @@ def chosen(
         context: The run.
         contenders: What was deployed.
         validation_logits: Logits of every contender on validation.
-        measured: What `attar.recipes.contenders.measure` returned.
+        measured: What `attar.recipes.measured.measure` returned.
         beaten: What `beaten_of` returned.
     """
     labels, task = labels_of(context.dataset.validation), context.dataset.task
