@@ -133,17 +133,24 @@ def compress(
     Example: attar compress digits --out runs/digits --budget bytes="20 kB" --set student.training.epochs=40
     """
     from attar.cli.outcome import code
-    from attar.cli.progress import errors, progress_bar
+    from attar.cli.progress import announce, errors, watched
+    from attar.recipes.limits import limits_of
+    from attar.recipes.shipped import file_of
+
+    limits = limits_of(budget)
+    if not teacher:
+        file_of(recipe)  # a name that is none is told at once
+    if not as_json or errors.is_terminal:
+        announce(recipe)
     from attar.cli.table import COLORS, budget_line, models_table, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
     from attar.recipes.from_data import recipe_from_data
-    from attar.recipes.limits import limits_of
     from attar.recipes.read import read
 
     all_changes = [
         *(changes or []),
-        *(f"budget.{name}={limit}" for name, limit in limits_of(budget).items()),
+        *(f"budget.{name}={limit}" for name, limit in limits.items()),
         *(
             f"{key}={value}"
             for key, value in {
@@ -162,7 +169,8 @@ def compress(
     if dry_run:
         from attar.recipes.plan import plan
 
-        planned = plan(chosen, out, device=device, progress=progress_bar)
+        with watched(terminal_only=True) as progress:
+            planned = plan(chosen, out, device=device, progress=progress)
         print(json.dumps(planned.to_json(), indent=1) if as_json else planned)
         return 0
     command = (
@@ -170,7 +178,8 @@ def compress(
         if sys.argv and Path(sys.argv[0]).stem == "attar"
         else f"attar compress {recipe}"
     )
-    run = do(chosen, out, device=device, progress=progress_bar, command=command, workers=workers, ray=ray)
+    with watched(terminal_only=as_json) as progress:
+        run = do(chosen, out, device=device, progress=progress, command=command, workers=workers, ray=ray)
     if as_json:
         print((run.folder / "evidence.json").read_text(encoding="utf-8"))
     else:

@@ -24,10 +24,16 @@ def label(
 
     Example: attar label digits --out runs/digits
     """
-    from attar.cli.progress import progress_bar
+    from attar.cli.progress import announce, watched
+    from attar.recipes.shipped import file_of
+
+    file_of(recipe)
+    announce(recipe)
     from attar.recipes.compress import label as do
     from attar.recipes.read import read
 
     chosen = read(recipe, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], allow=allow or [])
-    print(do(chosen, out, device=device, progress=progress_bar))
+    with watched() as progress:
+        stored = do(chosen, out, device=device, progress=progress)
+    print(stored)
     return 0

@@ -35,7 +35,10 @@ def measure(
 
     Example: attar measure runs/digits/artifact --data runs/digits/recipe.toml
     """
-    from attar.cli.progress import progress_bar
+    from attar.cli.progress import announce, errors, watched
+
+    if not as_json or errors.is_terminal:
+        announce(f"measure {artifact}")
     from attar.data.datasets import load as load_data
     from attar.data.files import TABLES
     from attar.deployment.artifact import load
@@ -59,14 +62,17 @@ def measure(
     allowed = ["attar", *(allow or [])]
     # Who types the name of a function lets it run; what an artifact names runs only where it is allowed.
     typed = [data.partition(":")[0]] if names_function(data) else []
-    with findable(folder_of(module, Path.cwd()) for module in (*packages_of(allow or []), *typed)):
+    with (
+        findable(folder_of(module, Path.cwd()) for module in (*packages_of(allow or []), *typed)),
+        watched(terminal_only=as_json) as progress,
+    ):
         opened = load(artifact, threads=threads, allow=allowed)
         if ending == ".toml":
             recipe = read(data, allow=allow or [])
             with trusted(recipe):
-                dataset = data_of(recipe, progress_bar)
+                dataset = data_of(recipe, progress)
         else:
-            dataset = load_data(data, progress=progress_bar)
+            dataset = load_data(data, progress=progress)
         chosen = dataset.splits()[split]
         what = "classes" if isinstance(chosen.task, OfClasses) else "values"
         if tuple(opened.classes) != chosen.task.names:
@@ -74,6 +80,6 @@ def measure(
                 f"The data has the {what} {shown(chosen.task.names)}, and the artifact knows {shown(opened.classes)}. "
                 "Give --data the data that the artifact was made for."
             )
-        evidence = do(opened, chosen, threads=threads, allow=allowed, progress=progress_bar)
+        evidence = do(opened, chosen, threads=threads, allow=allowed, progress=progress)
     print(json.dumps(evidence.to_json(), indent=1) if as_json else evidence)
     return 0

@@ -43,32 +43,37 @@ def study(
         print_titles(studies())
         return 0
     from attar.cli.outcome import code
-    from attar.cli.progress import errors, progress_bar
+    from attar.cli.progress import announce, errors, watched
+
+    announce(name)
     from attar.recipes.study import plans, read_study
     from attar.recipes.study import study as do
 
     if dry_run:
         asked = read_study(name)
-        for planned in plans(
-            asked, out, changes=changes or [], only=only or [], allow=allow or [], device=device, progress=progress_bar
-        ):
+        with watched(terminal_only=True) as progress:
+            found = plans(
+                asked, out, changes=changes or [], only=only or [], allow=allow or [], device=device, progress=progress
+            )
+        for planned in found:
             print(f"{planned}\n")
         sweeps = f"{len(asked.sweeps) or 'no'} sweep{'' if len(asked.sweeps) == 1 else 's'}"
         print(f"{sweeps} besides, in none of these figures")
         return 0
     typed = sys.argv and Path(sys.argv[0]).stem == "attar"
     command = shlex.join(["attar", *sys.argv[1:]]) if typed else f"attar study {name}"
-    done = do(
-        read_study(name),
-        out,
-        changes=changes or [],
-        only=only or [],
-        allow=allow or [],
-        device=device,
-        workers=workers,
-        progress=progress_bar,
-        command=command,
-    )
+    with watched() as progress:
+        done = do(
+            read_study(name),
+            out,
+            changes=changes or [],
+            only=only or [],
+            allow=allow or [],
+            device=device,
+            workers=workers,
+            progress=progress,
+            command=command,
+        )
     for run in done.document["runs"]:
         print(f"{run['name']}: {run['headline']}")
     for warning in done.document["warnings"]:

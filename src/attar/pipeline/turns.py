@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attar.training.progress import Progress
+from attar.training.progress import Progress, Told, note
 
 _FILE, _GATE = "turns", "turns.next"
 
@@ -48,7 +48,7 @@ class Turns:
                     self._work_on()
 
                 with self.working():
-                    yield between
+                    yield Told(between, lambda text: note(advance, text))
 
         return shared
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from attar import interpreter
+from attar.training.progress import Told, note
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Worker(Protocol):
 
         Args:
             job: What to do.
-            advance: Gets optimizer steps, as they are done.
+            advance: Gets optimizer steps, as they are done, and notes where it takes any.
 
         Returns:
             What the job raised, in words; None where it raised nothing.
@@ -144,7 +145,10 @@ class WorkerProcess:
             if "ended" in answer:
                 raised: str | None = answer["ended"]
                 return raised
-            advance(int(answer["advance"]))
+            if "note" in answer:
+                note(advance, str(answer["note"]))
+            else:
+                advance(int(answer["advance"]))
         raise WorkerEnded
 
     def kill(self) -> None:
@@ -214,7 +218,7 @@ class _Reporting:
                 _answer(self.answers, advance=done - reported)
                 reported = done
 
-        yield advance
+        yield Told(advance, lambda text: _answer(self.answers, note=text))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from attar.pipeline.worker import Job, Worker, WorkerEnded, WorkerProcess
-from attar.training.progress import Progress
+from attar.training.progress import Progress, Told, note
 
 log = logging.getLogger(__name__)
 
@@ -159,11 +159,12 @@ class _Work:
         self.over = False
         self._done = 0
         self._shown: Callable[[int], None] | None = None
+        self.bar = Told(self.add, self.note)
         self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        yield self.add
+        yield self.bar
 
     def show(self, shown: Callable[[int], None] | None) -> None:
         """Move another bar from now on, and at once as far as the work is."""
@@ -179,6 +180,12 @@ class _Work:
             self._done += steps
             if self._shown is not None:
                 self._shown(steps)
+
+    def note(self, text: str) -> None:
+        """Say so of this work beside the bar of all."""
+        with self._lock:
+            if self._shown is not None:
+                note(self._shown, f"{self.job.name} {text}")
 
     def end(self) -> None:
         """Go on to the end."""
@@ -198,9 +205,13 @@ def _one_bar(progress: Progress, title: str, works: Sequence[_Work]) -> Iterator
             with lock:
                 advance(steps)
 
+        def noted(text: str) -> None:
+            with lock:
+                note(advance, text)
+
         try:
             for work in works:
-                work.show(shown)
+                work.show(Told(shown, noted))
             yield
         finally:
             for work in works:
@@ -215,7 +226,7 @@ def available() -> int:
 def _run_in_worker(worker: Worker, work: _Work) -> bool:
     """Have a worker do something, and see how far it is; whether it lives on."""
     try:
-        raised = worker.do(work.job, work.add)
+        raised = worker.do(work.job, work.bar)
     except WorkerEnded:
         log.info("a worker ended while it did %s, which is tried again here", work.job.name)
         return False

@@ -35,6 +35,7 @@ from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search import Searched, found_student
 from attar.recipes.search_time import exceeded
+from attar.recipes.stages import DEPLOY, MEASURE, PARETO, PREDICT, REPORT, stages_of, stages_to_targets
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
 from attar.recipes.winner import beaten_of, chosen
@@ -163,7 +164,9 @@ def compress(
     recipe = asked_recipe(
         recipe, data=data, teacher=teacher, student=student, search=search, budget=budget, allow=allow
     )
-    with open_run(recipe, out, device, progress, reuse_from=reuse_from, workers=workers, ray=ray) as context:
+    with open_run(
+        recipe, out, device, progress, reuse_from=reuse_from, workers=workers, ray=ray, stages=stages_of
+    ) as context:
         recipe = context.recipe  # completed by its data
         searched = None if recipe.search is None else found_student(context)
         if searched is not None:
@@ -194,18 +197,22 @@ def _evaluated(
     context: Context, trainings: Trainings, command: str, recipe: Recipe, searched: Searched | None, began: float
 ) -> Mapping[str, Any]:
     """Deploy and measure what was trained since a moment, choose what ships, and write it down; the evidence."""
+    context.stages.begin(DEPLOY)
     contenders = deploy_candidates(context, trainings)
+    context.stages.begin(PREDICT)
     contenders, validation_logits = contenders.first_run(context)
     beaten = beaten_of(context, contenders, validation_logits)
+    context.stages.begin(MEASURE)
     measured = measure(context, contenders, validation_logits, beaten)
     choice = chosen(context, contenders, validation_logits, measured, beaten)
     most = None if recipe.search is None else recipe.search.time
-    others = (
-        [] if searched is None else pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"])
-    )
+    others: list[Other] = []
     if searched is not None:
+        context.stages.begin(PARETO)
+        others = pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"])
         spent = searched.spent + perf_counter() - began
         contenders.warnings.extend(exceeded(most, searched.before, spent))
+    context.stages.begin(REPORT)
     evidence = document(
         context,
         trainings,
@@ -249,7 +256,7 @@ def label(
         key, wanted = ("teacher.learns", False) if recipe.teacher.learns else ("transfer.cached", True)
         rule = f"{str(wanted).lower()} where targets are to be stored"
         raise must(key, "the recipe", rule, not wanted, "Use attar compress")
-    with open_run(recipe, out, device, progress) as context:
+    with open_run(recipe, out, device, progress, stages=stages_to_targets) as context:
         source = prepare_teacher(context).source
         targets = source.targets if isinstance(source, UnaugmentedTargets) else source
         assert isinstance(targets, Targets)

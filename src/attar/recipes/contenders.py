@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -138,7 +139,19 @@ class Contenders:
 
     def predictions(self, context: Context, split_name: str) -> dict[str, Logits]:
         """Logits ``[n, classes]`` of every contender on one part of the data."""
-        return {name: outputs_on(context, one.runner, one.slow, split_name) for name, one in self.by_name.items()}
+        with self._one_bar(context, split_name) as bar:
+            return {name: outputs_on(bar, one.runner, one.slow, split_name) for name, one in self.by_name.items()}
+
+    @contextmanager
+    def _one_bar(self, context: Context, split_name: str) -> Iterator[Context]:
+        """The run as predictions see it: one bar for those of all contenders, whichever asks for one."""
+        with context.progress("predict", len(self.by_name) * len(context.dataset.splits()[split_name])) as advance:
+
+            @contextmanager
+            def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+                yield advance
+
+            yield replace(context, progress=progress)
 
     def first_run(self, context: Context) -> tuple[Contenders, dict[str, Logits]]:
         """The contenders that answer all of validation, and their logits; candidates that cannot are refused.
@@ -147,17 +160,18 @@ class Contenders:
             AttarError: If no candidate of the student is left, or a teacher cannot answer.
         """
         split, logits, failed = context.dataset.splits()["validation"], {}, {}
-        for name, one in self.by_name.items():
-            try:
-                logits[name] = outputs_on(context, one.runner, one.slow, "validation")
-                if (wrong := ~np.isfinite(logits[name]).reshape(len(split), -1).all(axis=1)).any():
-                    row = int(np.flatnonzero(wrong)[0])
-                    got = Words(logits[name][row])
-                    raise DeploymentError(f"Its logits of row {row} of validation are not finite: {got}.")
-            except Exception as error:  # each runtime raises types of its own
-                if one.kind not in ("candidate", "baseline"):
-                    raise
-                failed[name] = refused(name, error)
+        with self._one_bar(context, "validation") as bar:
+            for name, one in self.by_name.items():
+                try:
+                    logits[name] = outputs_on(bar, one.runner, one.slow, "validation")
+                    if (wrong := ~np.isfinite(logits[name]).reshape(len(split), -1).all(axis=1)).any():
+                        row = int(np.flatnonzero(wrong)[0])
+                        got = Words(logits[name][row])
+                        raise DeploymentError(f"Its logits of row {row} of validation are not finite: {got}.")
+                except Exception as error:  # each runtime raises types of its own
+                    if one.kind not in ("candidate", "baseline"):
+                        raise
+                    failed[name] = refused(name, error)
         if not failed:
             return self, logits
         left = {name: one for name, one in self.by_name.items() if name not in failed}

@@ -31,7 +31,7 @@ from attar.tasks.classification import Classification
 from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
 from attar.teachers.pretrained import names_in, only_numbers
-from attar.training.progress import Progress
+from attar.training.progress import Progress, Stages
 from attar.training.threads import threads_for, using_threads
 
 
@@ -48,6 +48,7 @@ class Context:
     workers: Workers | None = None
     trackers: Trackers = field(default_factory=Trackers)
     cluster: Cluster | None = None
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def beside(self) -> list[Path]:

@@ -19,15 +19,13 @@ from attar.recipes.files import (
     DIGITS,
     DIGITS_RULE,
     MOST_BYTES,
-    check_recipe_file,
     check_values,
     named_after,
     parsed,
-    usable,
 )
 from attar.recipes.limits import limits_of
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.shipped import shipped
+from attar.recipes.shipped import file_of
 
 Document = dict[str, Any]
 
@@ -87,14 +85,9 @@ def read(path: str | Path, changes: Sequence[str] = (), *, allow: Sequence[str] 
     Raises:
         BadInput: If the file is missing or is not TOML, a key is unknown, or a value breaks a rule.
     """
-    file, ready = usable(path), shipped()
+    file, ships = file_of(path)
     trust = Trust(packages=packages_of(allow))
-    if not file.is_file() and str(path) in ready:
-        file = ready[str(path)]
-    else:
-        if not file.is_file() and str(path) in studies():
-            raise must("RECIPE", "attar compress", "a recipe, not a study", str(path), f"Use attar study {path}")
-        check_recipe_file(file, ready)
+    if not ships:
         trust = Trust(file.parent.resolve(), trust.packages)
     document = parsed(file)
     document.setdefault("name", named_after(file.stem))

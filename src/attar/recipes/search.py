@@ -34,6 +34,7 @@ from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import final_settings, is_limited, seconds_each, seconds_of, shortened, time_for_search
+from attar.recipes.stages import SEARCH, teacher_stage
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
 from attar.recipes.trackers import Trackers
 from attar.search.evaluate import TEACHER, Evaluator
@@ -95,8 +96,10 @@ def found_student(context: Context) -> Searched:
             "with --workers."
         )
     recipe = context.recipe
+    context.stages.begin(teacher_stage(recipe))
     train_at_once(context, ("teacher",), train_one)
     prepared = prepare_teacher(context)
+    context.stages.begin(SEARCH)
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
@@ -117,7 +120,7 @@ def found_student(context: Context) -> Searched:
             time=limit,
             seconds_each=each,
             progress=context.progress,
-            title="look for a student",
+            title="search",
         )
         best = finalists(
             result.trials,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from attar.recipes.folder import RECIPE, opened, run_folder, writing
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.trackers import Trackers, check_trackers, tracked
 from attar.recipes.trusted import trusted
-from attar.training.progress import Progress, silent
+from attar.training.progress import Progress, Stages, silent
 from attar.workspace import write_file
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def open_run(
     reuse_from: Sequence[Path] = (),
     workers: int | None = None,
     ray: str | None = None,
+    stages: Callable[[Recipe], Iterable[str]] = lambda _: (),
 ) -> Iterator[Context]:
     """The run folder opened and the data loaded; what the recipe names is checked before anything is trained.
 
@@ -63,6 +64,7 @@ def open_run(
         reuse_from: Other run folders, whose finished steps serve where they are the same.
         workers: Processes that train beside each other; as `compress` has it.
         ray: Address of a Ray cluster; as `compress` has it.
+        stages: What whoever watches is told of the recipe's stages, in order, once it is completed by its data.
     """
     if workers is not None and workers < 1:
         raise must("workers", "a run", "at least 1", workers, "Leave it out for one on each core")
@@ -103,7 +105,7 @@ def open_run(
         check_steps(checked, dataset)
         check_room(context.recipe, context.dataset, folder)
         with tracked(recipe, folder) if write_recipe else nullcontext(Trackers()) as trackers:
-            yield replace(context, trackers=trackers)
+            yield replace(context, trackers=trackers, stages=Stages(list(stages(recipe)), progress))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from attar.recipes.context import Context, allowed
 from attar.recipes.networks import check_teacher, fitted_to, fresh
 from attar.recipes.parallel import Role, train_at_once
 from attar.recipes.specialists import Specialized, specialists_of
+from attar.recipes.stages import TARGETS, students_stage, teacher_stage
 from attar.recipes.tabular import Selected, selected_of, synthetic_rows
 from attar.recipes.targets import targets_of
 from attar.recipes.teachers import first_model, teacher_of, train_member
@@ -113,6 +114,7 @@ def train_all(context: Context, prepared: PreparedTeacher | None = None) -> Trai
     if context.recipe.teacher.learns:
         return _together(context)
     if prepared is None:
+        context.stages.begin(teacher_stage(context.recipe))
         synthesis = context.recipe.transfer.synthesis is not None  # for which the teacher has to be there
         train_at_once(context, ("teacher",), train_one, later=() if synthesis else ("baseline",))
         prepared = prepare_teacher(context)
@@ -165,7 +167,9 @@ def frozen_teacher(context: Context) -> FrozenTeacher:
 
 def prepare_teacher(context: Context) -> PreparedTeacher:
     """Bring the teacher about, and its targets."""
+    context.stages.begin(teacher_stage(context.recipe))
     frozen = frozen_teacher(context)
+    context.stages.begin(TARGETS)
     source, views, store = targets_of(context, frozen.teacher, frozen.examples.transfer)
     return PreparedTeacher(**vars(frozen), source=source, views=views, store=store)
 
@@ -194,6 +198,7 @@ def train_students(context: Context, prepared: PreparedTeacher, *, baselines: bo
     def one(context: Context, role: Role, index: int) -> Trained:
         return train_one(context, role, index, prepared)
 
+    context.stages.begin(students_stage(context.recipe))
     transfer = prepared.examples.transfer
     roles: tuple[Role, ...] = ("student", "baseline") if baselines else ("student",)
     train_at_once(context, roles, one, None if transfer is None else len(transfer))
@@ -279,6 +284,7 @@ def _network_of(teacher: Teacher) -> nn.Module | None:
 
 def _together(context: Context) -> Trainings:
     """Teacher and student learn at once; the teacher of the best student is the one that is measured."""
+    context.stages.begin(students_stage(context.recipe))
     train_at_once(context, ("student", "baseline"), train_one)
     students = [_beside_teacher(context, index) for index in range(context.recipe.student.seeds)]
     best = max(students, key=lambda one: one.score)

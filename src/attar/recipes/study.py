@@ -29,6 +29,7 @@ from attar.recipes.read import read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.study import PointSection, RunSection, SeriesSection, Study, SweepSection
 from attar.recipes.shipped import studies
+from attar.recipes.stages import OfRun, stages_to_students
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
 from attar.recipes.study_tables import at, figure, tables_of
@@ -193,7 +194,12 @@ def study(
         earlier = [folder / "runs" / name for name in evidences]
         out_of_run = folder / "runs" / run.name
         done = compress(
-            recipes[run.name], out_of_run, device=device, progress=progress, reuse_from=earlier, workers=workers
+            recipes[run.name],
+            out_of_run,
+            device=device,
+            progress=OfRun(progress, run.name),
+            reuse_from=earlier,
+            workers=workers,
         )
         evidences[run.name] = done.evidence
         found["runs"].append(
@@ -259,7 +265,10 @@ def _chart(
         raise must("measure", f"sweep {sweep.title!r}", rule, sweep.measure, near(sweep.measure, known))
     drawn: dict[str, list[dict[str, Any]]] = {series.name: [] for series in sweep.series}
     for series, point, recipe in _points(sweep, changes, allow, evidence):
-        with open_run(recipe, folder, device, progress, write_recipe=False, workers=workers) as context:
+        seen = OfRun(progress, f"{series.name}, {point.x:g}")
+        with open_run(
+            recipe, folder, device, seen, write_recipe=False, workers=workers, stages=stages_to_students
+        ) as context:
             students = train_students(context, prepare_teacher(context))
             scores = [_score(context, one, sweep.measure) for one in students]
         over = spread(scores)

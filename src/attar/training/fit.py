@@ -29,11 +29,11 @@ from attar.training.job import Job, check_kinds
 from attar.training.loop_state import LoopState
 from attar.training.objective import Active, Objective
 from attar.training.prepare import check_student, check_suited, learn_channels_last, prepared, probed
-from attar.training.progress import Progress, silent
+from attar.training.progress import Progress, note, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
 from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
-from attar.training.scoring import OfTask, Scorer, total_score, usual_score
+from attar.training.scoring import OfTask, Scorer, in_words, total_score, usual_score
 from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
 from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
 
@@ -196,6 +196,8 @@ class _Run:
                         self._save(file)
                         saved = time.monotonic()
                 self._finish_epoch()
+                if (score := self.loop.history[-1].score) is not None:
+                    note(advance, in_words(score, self.job.metric))
                 stopped = self._out_of_patience()
         return self._result(stopped)
 

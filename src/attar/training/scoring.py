@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput
+from attar.formatting import percent, significant
 from attar.network.forward import forward
 from attar.network.layout import laid_out
 from attar.tasks.classification import ACCURACY
-from attar.tasks.metrics.metric import Metric
+from attar.tasks.metrics.metric import Metric, validation_figure
 from attar.tasks.task import Task, metric_of
 from attar.training.batch import Batch, Source, of_counted
 
@@ -31,19 +33,36 @@ class OfTask(Protocol):
         ...
 
 
-def score_by(metric: Metric) -> Scorer:
-    """The score that a metric of a task gives a batch, in float64."""
+@dataclass(frozen=True)
+class _ByMetric:
+    metric: Metric
 
-    def score(output: Tensor, batch: Batch) -> Tensor:
+    def __call__(self, output: Tensor, batch: Batch) -> Tensor:
         if batch.labels is None:
             raise BadInput(
-                f"labels of the validation data must be present for the {metric.title}; got none. Give labels, or "
+                f"labels of the validation data must be present for the {self.metric.title}; got none. Give labels, or "
                 "another score."
             )
-        values = metric.scores(output.float().cpu().numpy(), batch.labels.cpu().numpy())
+        values = self.metric.scores(output.float().cpu().numpy(), batch.labels.cpu().numpy())
         return torch.from_numpy(values.astype(np.float64)).to(output.device)
 
-    return score
+
+def score_by(metric: Metric) -> Scorer:
+    """The score that a metric of a task gives a batch, in float64."""
+    return _ByMetric(metric)
+
+
+def in_words(score: float, scorer: Scorer) -> str:
+    """A mean score on validation as people know it, with the name of its metric where it is that of one.
+
+    Example:
+        >>> in_words(0.972, score_by(ACCURACY)), in_words(-0.25, lambda output, batch: output)
+        ('accuracy 97.2%', 'score -0.250')
+    """
+    if not isinstance(scorer, _ByMetric):
+        return f"score {significant(score)}"
+    ((_, figure),) = validation_figure(score, scorer.metric).items()
+    return f"{scorer.metric.title} {percent(figure) if scorer.metric.unit == 'share' else significant(figure)}"
 
 
 def usual_score(validation: Source | None) -> Scorer:

@@ -100,7 +100,7 @@ class Labelling:
             shard: Which.
             progress: Told about every example.
         """
-        with progress(shard.name, shard.rows) as advance:
+        with progress("label a block", shard.rows) as advance:
             return block_of(
                 self.manifest,
                 shard,
