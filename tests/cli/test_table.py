@@ -32,6 +32,22 @@ def test_a_long_name_leaves_room_for_all_figures(width: int) -> None:
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_is_too_wide_stands_below_each_other_and_no_word_is_broken(width: int) -> None:
+    names = ["digits-four-bits-and-pruned", "digits-ternary-of-one-seed"]
+    columns = ["Run", *(Column(title=title, words=True) for title in ("Ships", "Quality", "Budget", "Data", "Task"))]
+    rows = [
+        [name, "onnxruntime int8", Cell(text="67.7%", note="61.8 to 73.0%"), "met on validation only", *2 * ["images"]]
+        for name in names
+    ]
+    text = io.StringIO()
+    Console(width=width, file=text).print(panel_table(Table(columns, rows), width))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for word in (*names, "onnxruntime", "67.7%", "validation"):
+        assert any(word in line.split() for line in lines), word
+
+
 def test_a_narrow_terminal_breaks_lines_between_words() -> None:
     columns = ["Run", Column(title="Ships", words=True), "Quality"]
     quality = Cell(text="67.7%", note="F1 per example, 61.8 to 73.0%")

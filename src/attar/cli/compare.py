@@ -27,7 +27,7 @@ def compare(
     from rich.console import Console
 
     from attar.cli.progress import errors
-    from attar.cli.table import panel_table
+    from attar.cli.table import panel_table, say
     from attar.errors import must
     from attar.evidence.document import EvidenceDocument
     from attar.report.compare import Comparison
@@ -41,7 +41,7 @@ def compare(
     console = Console(highlight=False)
     console.print(panel_table(compared.table, console.width))
     for warning in compared.warnings:
-        errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+        say(errors, f"warning: {warning}")
     if html is not None:
         from attar.evidence.panel_json import to_json
         from attar.report.page import render

@@ -142,7 +142,7 @@ def compress(
         file_of(recipe)  # a name that is none is told at once
     if not as_json or errors.is_terminal:
         announce(recipe)
-    from attar.cli.table import COLORS, budget_line, models_table, verdict_line
+    from attar.cli.table import COLORS, budget_line, models_table, say, verdict_line
     from attar.recipes.compress import compress as do
     from attar.recipes.document import headline, reason
     from attar.recipes.from_data import recipe_from_data
@@ -186,14 +186,14 @@ def compress(
         from rich.console import Console
 
         console = Console(highlight=False)
-        console.print(headline(run.evidence), soft_wrap=True, markup=False)
+        say(console, headline(run.evidence))
         console.print(models_table(run.evidence, console.width))
         if why := reason(run.evidence):
-            console.print(why, soft_wrap=True, markup=False)
-        console.print(verdict_line(run.evidence), soft_wrap=True, markup=False)
-        console.print(budget_line(run.evidence), soft_wrap=True, markup=False, style=COLORS[run.outcome])
+            say(console, why)
+        say(console, verdict_line(run.evidence))
+        say(console, budget_line(run.evidence), COLORS[run.outcome])
         for warning in run.evidence["warnings"]:
-            errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+            say(errors, f"warning: {warning}")
         console.print(f"Artifact: {run.folder / 'artifact'}", soft_wrap=True, markup=False)
         console.print(f"Report:   {run.report}", soft_wrap=True, markup=False)
     return code([run.outcome])

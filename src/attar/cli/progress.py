@@ -100,6 +100,8 @@ class Shown:
             with self._lock:
                 self.move(now=True)
                 self._bars.remove(bar)
+                if self._stage:  # which may go on without one
+                    self.move(now=True)
         with self._lock:
             if not self._stage and not self._bars:
                 self._finish(bar.title)

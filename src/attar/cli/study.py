@@ -77,6 +77,6 @@ def study(
     for run in done.document["runs"]:
         print(f"{run['name']}: {run['headline']}")
     for warning in done.document["warnings"]:
-        errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+        say(errors, f"warning: {warning}")
     print(f"Page: {done.page}")
     return code(run["outcome"] for run in done.document["runs"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,11 @@ from attar.evidence.panel import Table as PanelTable
 from attar.formatting import count, milliseconds, size
 from attar.outcome import Outcome
 from attar.report.panels.common import Metric, metrics_of
+
+
+def say(console: Console, sentence: str, style: str = "") -> None:
+    """Print a sentence: between words a line ends where the terminal does, and nowhere where there is none."""
+    console.print(sentence, style=style, soft_wrap=not console.is_terminal, markup=False)
 
 
 def models_table(evidence: Mapping[str, Any], width: int = 80) -> Table:
@@ -117,6 +123,9 @@ _STYLES = {"good": "green", "partly": "yellow", "bad": "red", "faint": "dim"}
 def panel_table(panel: PanelTable, width: int = 80) -> Table:
     """A table of a report on the terminal: what stands in small type on the page is dim here.
 
+    Lines end between words. Where the longest words side by side are wider than the terminal, rows stand below each
+    other, a line for each of their cells.
+
     Args:
         panel: The table.
         width: Columns of the terminal; from 110 on there is room for the small type of its heads.
@@ -127,8 +136,9 @@ def panel_table(panel: PanelTable, width: int = 80) -> Table:
     titles = [_with_note(head.title, "" if narrow else head.note) for head in heads]
     rows = [[_cell(found, narrow and not word) for found, word in zip(row, words, strict=True)] for row in panel.rows]
     longest = [_longest(column, word) for column, word in zip(zip(titles, *rows, strict=True), words, strict=True)]
-    # Lines end between words, and only where that does not do, within them.
-    fits = sum(longest) + 2 * len(longest) <= width
+    # Between two columns are two spaces, and one is at either edge.
+    if sum(longest) + 2 * len(longest) > width:
+        return _below(heads, panel.rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title, word, least in zip(titles, words, longest, strict=True):
         table.add_column(
@@ -136,10 +146,24 @@ def panel_table(panel: PanelTable, width: int = 80) -> Table:
             justify="left" if word else "right",
             no_wrap=not word,
             overflow="fold",
-            min_width=least if fits else None,
+            min_width=least,
         )
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def _below(heads: Sequence[Column], rows: Sequence[Sequence[AnyCell]]) -> Table:
+    """The rows of a table below each other: of each cell the title of its column, and what is in it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        if number:
+            table.add_row()
+        for head, found in zip(heads, row, strict=True):
+            text = _cell(found, False)
+            table.add_row(head.title, Text("  ").join(text.split("\n")))
     return table
 
 
