@@ -114,7 +114,18 @@ def test_compress_shows_table_verdict_and_places(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert run(["compress", str(tiny_file), "--out", str(finished)]) == 0
-    shown = capsys.readouterr().out
+    shown, err = capsys.readouterr()
+    stages = [
+        "train the teacher",
+        "label the transfer set",
+        "train the student and the baseline",
+        "deploy the candidates",
+        "predict on validation",
+        "measure time and memory",
+        "test what ships, write the report",
+    ]
+    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    assert lines == [f"{number}/7 {title}" for number, title in enumerate(stages, 1)]
     for part in (
         "torch fp32",
         "teacher torch",

@@ -16,7 +16,7 @@ import pytest
 
 from attar.pipeline.worker import Job
 from attar.pipeline.workers import Workers, available
-from attar.training.progress import Progress
+from attar.training.progress import Progress, Told
 
 MODULE = """
 import os, time
@@ -28,6 +28,12 @@ def write(path, progress):
             advance(1)
     print("what a library prints")
     Path(path).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+
+def tell(path, progress):
+    from attar.training.progress import note
+    with progress("tell", 10) as advance:
+        note(advance, "accuracy 97.2%")
+        time.sleep(0.2)  # so that each of two has one
 
 def fail(path, progress):
     raise ValueError("on purpose")
@@ -56,6 +62,18 @@ class Recorded:
             self.steps += count
 
         yield advance
+
+
+class Noted(Recorded):
+    """One that keeps what stands beside its bars."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield Told(lambda steps: None, self.notes.append)
 
 
 @pytest.fixture
@@ -219,3 +237,10 @@ def wait_until(there: Callable[[], bool]) -> None:
 def test_by_default_there_may_be_one_on_each_core() -> None:
     assert Workers().count == available() >= 1
     assert Workers().only_if_worthwhile and not Workers(3).only_if_worthwhile
+
+
+def test_what_stands_beside_the_bar_says_of_which_job(jobs: Callable[..., list[Job]]) -> None:
+    noted = Noted()
+    with Workers(2) as workers:
+        workers.do(jobs("tell", "tell", "tell", "tell"), here, noted, "tell")
+    assert sorted(noted.notes) == [f"tell/{place} accuracy 97.2%" for place in range(4)]

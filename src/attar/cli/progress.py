@@ -137,21 +137,28 @@ class Shown:
             self._open = False
 
     def _row(self) -> Text:
-        """What is being done, a bar, what stands beside it, percent and time left, as far as there is room."""
+        """What is being done, a bar, what stands beside it, percent and time left, as far as there is room.
+
+        Where there is little, the note goes first, then the bar, then the end of the title.
+        """
         width = self._width()
         if not self._bars:
             return Text(_cut(self._number + self._stage, width, self._console))
         bar = self._bars[-1]
         label, beside, right = self._number + bar.title, bar.beside, bar.right(self._clock())
         room = width - len(right) - 1
-        if cell_len(label) > room and not beside:
-            return Text(_cut(label, width, self._console))  # the title of a search says how far it is
         if cell_len(beside) + 1 > room - _LEAST_LABEL:
             beside = ""
+        if cell_len(label) > room and (bar.says_itself or room < _LEAST_BAR):
+            return Text(_cut(label, width, self._console))
         room -= cell_len(beside) + 1 if beside else 0
         label = _cut(label, room, self._console)
-        room -= cell_len(label) + 1
-        row = Text(label + " ").append(self._bar(bar.share, room) if room >= _LEAST_BAR else Text(" " * max(0, room)))
+        room -= cell_len(label)
+        row = Text(label)
+        if room > _LEAST_BAR:
+            row.append(" ").append(self._bar(bar.share, room - 1))
+        else:
+            row.append(" " * room)
         if beside:
             row.append(f" {beside}", style="cyan")
         return row.append(f" {right}", style="green")
@@ -164,7 +171,7 @@ class Shown:
         return Text(full * done, style="magenta").append(rest * (width - done), style="bright_black")
 
     def _width(self) -> int:
-        return max(20, self._console.width - 1)  # in the last column some terminals begin another line
+        return max(10, self._console.width - 1)  # in the last column some terminals begin another line
 
     def _draw(self) -> None:
         self._write(self._row())
@@ -181,6 +188,7 @@ class _Bar:
 
     def __init__(self, shown: Shown, title: str, total: int, now: float) -> None:
         self._shown, self.title, self.total, self.beside = shown, title, total, ""
+        self.says_itself = False
         self._done = 0
         self._seen = deque([(now, 0)], maxlen=300)
 
@@ -189,8 +197,8 @@ class _Bar:
         self._shown.move()
 
     def retitle(self, title: str, total: int) -> None:
-        """Call it so from now on; it is of so many steps."""
-        self.title, self.total = title, total
+        """Call it so from now on; it is of so many steps. Such a title says how far it is."""
+        self.title, self.total, self.says_itself = title, total, True
         self._shown.move()
 
     def note(self, text: str) -> None:
