@@ -131,7 +131,7 @@ def test_compress_shows_table_verdict_and_places(
         "teacher torch",
         "baseline torch fp32",
         "ships",
-        "Against the same network",
+        "against the same network",
         "report.html",
     ):
         assert part in shown

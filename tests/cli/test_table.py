@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from attar.cli.table import models_table, panel_table
+from attar.cli.table import models_table, panel_table, verdict_line
 from attar.evidence.panel import Cell, Column, Table
 
 LONG = "best single model (forest,n_estimators=128,max_features=0.5,min_samples_leaf=1,criterion=gini)"
@@ -30,6 +30,20 @@ def test_a_long_name_leaves_room_for_all_figures(width: int) -> None:
     assert all(figure in shown for figure in ("87.5%", "2.74 kB", "11.8 µs", "ships"))
     assert "(forest,n_estimators=128" in shown
     assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize(("winner", "explained"), [("baseline", True), ("student", False)])
+def test_a_baseline_that_ships_although_distillation_helped_on_test_is_explained(winner: str, explained: bool) -> None:
+    ruling = {"sentence": "distillation helped", "difference": 0.1, "interval": [0.05, 0.15], "p_value": 0.01}
+    kinds = {"baseline": "baseline", "student": "candidate"}
+    evidence: dict[str, Any] = {
+        "verdict": {**ruling, "examples": 898},
+        "models": [{"name": name, "kind": kind} for name, kind in kinds.items()],
+        "winner": winner,
+    }
+    line = verdict_line(evidence)
+    assert line.startswith("On test, against the same network without a teacher: distillation helped (+10.00 points, ")
+    assert ("chosen on validation, where it did not help" in line) is explained
 
 
 @pytest.mark.parametrize("width", [40, 80])

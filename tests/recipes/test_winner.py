@@ -50,7 +50,9 @@ def test_a_student_that_distillation_hurt_does_not_ship(tiny: Document, blobs: P
     assert run.met, "the baseline keeps the accuracy"
     first, second = evidence["alerts"]
     assert first.startswith("The teacher gives every validation example the same prediction, 'ant'")
-    assert second.startswith("The teacher did not help: baseline torch fp32, the same network trained without it, has ")
+    assert second.startswith(
+        "On validation the teacher did not help: baseline torch fp32, the same network trained without it, has "
+    )
     assert evidence["why"].startswith(f"{first} {second} baseline torch fp32 is the only candidate")
     assert headline(evidence).startswith(f"{first} {second} baseline torch fp32: ")
     assert str(run).count(second) == 1, "said once"

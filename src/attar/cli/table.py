@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from attar.evidence.compare import HELPED
 from attar.evidence.panel import AnyCell, Cell, Column
 from attar.evidence.panel import Table as PanelTable
 from attar.formatting import count, milliseconds, size
@@ -111,9 +112,20 @@ def verdict_line(evidence: Mapping[str, Any]) -> str:
     low, high = (low, high) if share or in_bits else (high, low)
     unit = "bits" if in_bits else "points" if share else "squared error" if metric.name == "rmse" else metric.title
     return (
-        f"Against the same network without a teacher: {ruling['sentence']} ({difference} {unit}, "
+        f"On test, against the same network without a teacher: {ruling['sentence']} ({difference} {unit}, "
         f"95% interval {low} to {high}; p = {ruling['p_value']:.2g}, {ruling['examples']:,} test "
-        f"examples{over})."
+        f"examples{over}).{_beside_choice(evidence, str(ruling['sentence']))}"
+    )
+
+
+def _beside_choice(evidence: Mapping[str, Any], ruling: str) -> str:
+    """Why the baseline ships although the student is better on test, as a sentence; empty where it is not so."""
+    kinds = {model["name"]: model.get("kind") for model in evidence["models"]}
+    if ruling != HELPED or kinds.get(evidence["winner"]) != "baseline":
+        return ""
+    return (
+        " What ships is chosen on validation, where it did not help, and before test is read: that the two differ "
+        "tells that validation is small."
     )
 
 

@@ -85,8 +85,8 @@ def chosen(
         student = next(one for one in contenders.candidates() if one.kind == "candidate" and one.form == winner.form)
         reached, other = (judged_by(task).level(scores[one.name]) for one in (winner, student))
         alerts.append(
-            f"The teacher did not help: {winner.name}, the same network trained without it, has {reached} on "
-            f"validation, {'as the student has' if reached == other else f'the student {other}'}."
+            f"On validation the teacher did not help: {winner.name}, the same network trained without it, has "
+            f"{reached} there, {'as the student has' if reached == other else f'the student {other}'}."
         )
     students = {name: why for name, why in beaten.items() if contenders.by_name[name].kind == "candidate"}
     return replace(alerted(choice, alerts), refused={**choice.refused, **students})
