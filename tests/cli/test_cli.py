@@ -413,12 +413,13 @@ def test_copy_gives_a_file_that_is_read_the_same(
     assert (tmp_path / "mine.toml").read_bytes() == shipped()["digits"].read_bytes()
 
 
-def test_an_ascii_terminal_is_shown_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ascii_terminal_is_shown_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").touch()
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
     monkeypatch.setattr("attar.recipes.read.read", lambda *_, **__: _refuse())
-    assert run(["compress", "x.toml"]) == 2
+    assert run(["compress", str(tmp_path / "x.toml")]) == 2
     assert [_written(stream) for stream in streams] == ["gr\\xf6\\xdfe\n", "attar: gr\\xf6\\xdfe\n"]
 
 
