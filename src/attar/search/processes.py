@@ -39,14 +39,14 @@ class _Running:
         assignment: What it is.
         over: When the time of all is over.
         end: When it is stopped.
-        begun: Whether there was news.
+        started: Whether there was news.
         too_long: Whether it was stopped.
     """
 
     assignment: Assignment
     over: float
     end: float
-    begun: bool = False
+    started: bool = False
     too_long: bool = False
 
     @classmethod
@@ -57,8 +57,8 @@ class _Running:
 
     def begin(self, now: float) -> None:
         """Count from now on, if there was no news before."""
-        if not self.begun:
-            self.begun, self.end = True, min(now + self.assignment.seconds, self.over)
+        if not self.started:
+            self.started, self.end = True, min(now + self.assignment.seconds, self.over)
 
 
 @dataclass(frozen=True)
