@@ -7,7 +7,7 @@
 
 - A whole run: `compress` does what a recipe (`read_recipe`) says, `study` several side by side.
 - Any estimator of scikit-learn: `Mimic(forest).fit(X)`.
-- Data and teachers: `load_data`, `from_arrays`, `as_teacher`, `label`, `synthesize`.
+- Data and teachers: `load_data`, `from_arrays`, `from_torch`, `as_teacher`, `label`, `synthesize`.
 - Training: `fit` with an `Objective`, each `Term` of it a loss, on a `TransferSet`; `TensorBoard`, `MLflow` watch it.
 - Low bits: `quantize` with a format such as `Uniform` or `Ternary`; `allocate_bits`.
 - What comes out: `candidates`, `deploy`, `measure`, `race`; `load` opens an artifact.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attar.data.datasets import Dataset as Dataset
     from attar.data.datasets import Split as Split
     from attar.data.datasets import from_arrays as from_arrays
+    from attar.data.datasets import from_torch as from_torch
     from attar.data.datasets import load as load_data
     from attar.data.store import Targets as Targets
     from attar.data.store import label as label
@@ -173,6 +174,7 @@ __all__ = [
     "encode",
     "fit",
     "from_arrays",
+    "from_torch",
     "label",
     "load",
     "load_data",
@@ -255,6 +257,7 @@ _HOMES = {
     "encode": "attar.quantization.attach",
     "fit": "attar.training.fit",
     "from_arrays": "attar.data.datasets",
+    "from_torch": "attar.data.datasets",
     "label": "attar.data.store",
     "load": "attar.deployment.artifact",
     "load_data": "attar.data.datasets:load",

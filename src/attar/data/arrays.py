@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attar.data.division import divided, numbered, rows_by_role
-from attar.data.split import Dataset
+from attar.data.split import Dataset, infinite_row
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
 from attar.errors import BadInput, Words, must
@@ -256,8 +256,8 @@ def _inputs(key: str, name: str, values: object) -> Tensor:
     tensor = _tensor(key, name, values)
     if tensor.is_floating_point():
         tensor = tensor.float()
-        if not tensor.isfinite().all():
-            row = int((~tensor.isfinite()).reshape(len(tensor), -1).any(1).nonzero()[0])
+        row = infinite_row(tensor, gaps=False) if tensor.dim() > 1 else None
+        if row is not None:
             raise must(
                 key, name, "finite in float32", Words(f"NaN or infinity in row {row}"), "Remove or repair such rows"
             )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from attar.data import fashion_mnist
 from attar.data.arrays import from_arrays as from_arrays
+from attar.data.arrow_files import table_files
 from attar.data.division import divided, numbered
 from attar.data.files import TABLES, load_table
 from attar.data.files import load_npz as load_npz
@@ -22,11 +23,15 @@ from attar.data.glyphs import load_glyphs
 from attar.data.letter import PROBLEMS, load_letter
 from attar.data.limits import existing, folder, is_file, is_folder, printable
 from attar.data.mnist import load_mnist
+from attar.data.saved_dataset import is_saved_dataset
+from attar.data.saved_dataset import load_saved as load_saved
 from attar.data.simulated_gaze import generated, photographs
 from attar.data.split import Dataset as Dataset
 from attar.data.split import Split as Split
 from attar.data.split import renamed as renamed
 from attar.data.stratify import stratified
+from attar.data.torch_datasets import from_torch as from_torch
+from attar.data.torch_datasets import is_torch_dataset
 from attar.data.truth import known_task, refused_classes
 from attar.errors import BadInput, NothingMatched, must, near
 from attar.network.defaults import with_library_defaults
@@ -65,7 +70,8 @@ def load(
     Args:
         name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
             ``"letter.p2"``, ``"glyphs"``, ``"simulated-gaze"`` or ``"simulated-gaze-generated"``, a path that ends in
-            ``.npz`` (see `load_npz`), ``.csv`` or ``.parquet`` (see `load_table`), the folder of MIT1003, CAT2000 or
+            ``.npz`` (see `load_npz`), ``.csv``, ``.parquet``, ``.arrow`` or ``.feather``, a folder of such files (see
+            `load_table`) or one that ``save_to_disk`` wrote (see `load_saved`), the folder of MIT1003, CAT2000 or
             SALICON (see `load_gaze`), or ``"package.module:function"`` (see `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split. Of a file or a function also the name of
@@ -75,11 +81,11 @@ def load(
         classes: Keep the examples of these classes only, numbered in this order. Done after the splits are drawn, so
             that each split is a part of what it is without the filter.
         limit: Keep at most so many examples of each split, stratified; for trying things out.
-        target: The column with the classes, or the columns with the values of a regression; for ``.csv`` and
-            ``.parquet`` alone, which need it.
+        target: The column with the classes, or the columns with the values of a regression; for tables in files alone,
+            which need it.
         task: What the labels mean, a name of `attar.tasks.known.TASKS`; None for what they themselves say, see
             `from_arrays` and `load_table`.
-        nominal: Columns of which numbers are mere names; for ``.csv`` and ``.parquet`` alone.
+        nominal: Columns of which numbers are mere names; for tables in files alone.
         ignore: Columns to leave out; likewise.
         split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
         encoding: Of a ``.csv`` file, see `load_table`.
@@ -99,7 +105,8 @@ def load(
     """
     text = str(name)
     ending = Path(text).suffix.lower()
-    table = ending in TABLES
+    saved = is_saved_dataset(Path(name))
+    table = not saved and (ending in TABLES or bool(table_files(Path(name))))
     if not table and ending and target is not None and not is_file(Path(name)):
         raise _unknown(name)
     if table and target is None:
@@ -109,19 +116,19 @@ def load(
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
     if ending and not table and ending != ".npz" and is_file(Path(name)):
         raise _unknown(name)
-    if not table and any(given.values()):
+    if not (table or saved) and any(given.values()):
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}
-        raise must("target, nominal and ignore", "load", "for .csv and .parquet files alone", got, remedy)
+        raise must("target, nominal and ignore", "load", "for tables in files alone", got, remedy)
     if ending != ".csv" and ending != ".tsv" and (encoding is not None or decimal is not None):
         got = {key: value for key, value in {"encoding": encoding, "decimal": decimal}.items() if value is not None}
         raise must("encoding and decimal", "load", "for .csv files alone", got, "Leave them out")
     photographed = is_gaze_folder(Path(text))
     if size is not None and not photographed:
         raise must("size", "load", "for the folders of MIT1003, CAT2000 and SALICON alone", size, "Leave it out")
-    named = text in _NAMED or text in PROBLEMS or photographed
+    named = text in _NAMED or text in PROBLEMS or photographed or saved
     if named and (split is not None or isinstance(validation, str) or isinstance(test, str)):
-        rule = "left out or shares (0.2) for the data sets that Attar brings"
+        rule = "left out or shares (0.2) for data sets that have their splits"
         raise must("split, validation and test", "load", rule, {"split": split, "test": test}, "Name them for files")
     shares: Any = {"validation": validation, "test": test}
     if table and target is not None:
@@ -134,6 +141,17 @@ def load(
             split=split,
             encoding=encoding,
             decimal=decimal,
+            seed=seed,
+            max_bytes=max_bytes,
+            **shares,
+        )
+    elif saved:
+        dataset = load_saved(
+            Path(name),
+            target=target,
+            task=task,
+            nominal=nominal,
+            ignore=ignore,
             seed=seed,
             max_bytes=max_bytes,
             **shares,
@@ -168,6 +186,9 @@ def load(
     return dataset if limit is None else shrink(dataset, limit)
 
 
+FILES = ".npz, .csv, .parquet, .arrow or .feather"
+"""Endings of the files that are read."""
+
 _NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated")
 
 
@@ -178,16 +199,16 @@ def _unknown(name: str | Path) -> BadInput:
         return folder(path, "data")
     if is_file(path):
         remedy = "Convert it, for instance with pandas or numpy.savez"
-        return must("data", "load", "an .npz, .csv or .parquet file", printable(path.name), remedy)
+        return must("data", "load", f"an {FILES} file", printable(path.name), remedy)
     names = [*_NAMED, *PROBLEMS]
-    if path.suffix or len(path.parts) > 1:
+    if path.suffix or len(path.torch_sets) > 1:
         try:
             existing(path, "data")
         except BadInput as error:
             return error
     rule = (
-        f"{', '.join(map(repr, names))}, a path to an .npz, .csv or .parquet file, the folder of MIT1003, CAT2000 or "
-        "SALICON, or 'package.module:function'"
+        f"{', '.join(map(repr, names))}, a path to an {FILES} file, a folder of Parquet files or one that "
+        "save_to_disk wrote, the folder of MIT1003, CAT2000 or SALICON, or 'package.module:function'"
     )
     return must("name", "load", rule, printable(text), near(text[:200], names))
 
@@ -267,7 +288,8 @@ def load_function(
 
     Args:
         reference: ``"package.module:function"``. The function takes no argument and returns a `Dataset`, a dict of
-            arrays as `from_arrays` takes it, or a pair ``(x, y)``.
+            arrays as `from_arrays` takes it, a pair ``(x, y)``, a map-style data set of PyTorch, or a dict of such for
+            ``train``, ``validation`` and ``test`` (see `from_torch`).
         validation: As in `load`; another function returns the pair ``(x, y)``, or a dict with these.
         test: The same for test.
         seed: As in `load`.
@@ -278,6 +300,17 @@ def load_function(
         BadInput: If there is no such function, it returns something else, or the arrays break a rule.
     """
     result = call(reference)
+    torch_sets: Any = result if isinstance(result, Mapping) else {"train": result}
+    if (
+        torch_sets
+        and torch_sets.keys() <= {"train", "validation", "test"}
+        and all(map(is_torch_dataset, torch_sets.values()))
+    ):
+        if "train" not in torch_sets or split is not None:
+            rule = "a data set of PyTorch, or a dict of train, validation and test, without data.split"
+            raise must("the result", reference, rule, sorted(torch_sets), "Return train, and leave split out")
+        around: dict[str, Any] = {"validation": validation, "test": test, **torch_sets}
+        return from_torch(name=reference, seed=seed, task=task, **around)
     shares: dict[str, Any] = {"validation": validation, "test": test}
     if isinstance(result, Dataset):
         if split is not None or any(isinstance(share, str) for share in shares.values()):
@@ -310,7 +343,7 @@ def _arrays_of(reference: str, result: object) -> dict[str, object]:
     if isinstance(result, tuple) and len(result) == 2:
         result = dict(zip(("x", "y"), result, strict=True))
     if not isinstance(result, Mapping):
-        rule = "a Dataset, a dict of arrays, or a pair (x, y)"
+        rule = "a Dataset, a dict of arrays, a pair (x, y) or a data set of PyTorch"
         got = f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple) else "")
         raise must("the result", reference, rule, got, "Return one of these")
     return dict(result)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from attar.data.matrices import gathered
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
 from attar.errors import BadInput, Words, must
@@ -20,7 +22,7 @@ from attar.tasks.task import Task
 TEST, VALIDATION = -1, -2
 """Streams of the draws that divide a data set; those of the views are 0 and above."""
 
-_SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def rows_by_role(name: str, key: str, given: object, rows: int, others: Sequence[str]) -> dict[str, Tensor]:
@@ -41,14 +43,14 @@ def rows_by_role(name: str, key: str, given: object, rows: int, others: Sequence
         raise must(
             key, name, f"[{rows}], with train, validation or test for each row", values.shape, "Give one for each row"
         )
-    roles = [_ROLES.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
+    roles = [ROLES.get(value.strip().lower()) if isinstance(value, str) else None for value in values.tolist()]
     if None in roles:
         row = roles.index(None)
         rule = "train, validation or test in every row"
         remedy = "Write one of them there, or divide the rows by data.test = 0.2"
         raise must(key, name, rule, Words(f"{as_python(values[row])!r} in row {row}"), remedy)
     places = np.array(roles, object)
-    role_rows = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in _SPLITS}
+    role_rows = {role: torch.from_numpy(np.flatnonzero(places == role)) for role in SPLITS}
     for role, one in role_rows.items():
         if not len(one) and (role == "train" or (role == "test" and role not in others)):
             raise BadInput(
@@ -63,7 +65,7 @@ def rows_by_role(name: str, key: str, given: object, rows: int, others: Sequence
     return {role: one for role, one in role_rows.items() if len(one)}
 
 
-_ROLES = {
+ROLES = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "te", "holdout"), "test"),
@@ -100,7 +102,14 @@ def divided(
     labels = {role: split.labels for role, split in splits.items() if split.labels is not None}
     shares, drawn = shares_of(name, splits["train"].task, labels, validation, test, seed, role_rows)
     taken = {
-        role: splits[origin] if len(rows) == len(splits[origin]) else splits[origin].rows(rows)
+        role: splits[origin]
+        if len(rows) == len(splits[origin])
+        else replace(
+            splits[origin],
+            inputs=gathered(splits[origin].inputs, rows),
+            labels=labels[origin][rows],
+            ids=splits[origin].ids[rows],
+        )
         for role, (origin, rows) in shares.items()
     }
     return Dataset(name=name, source=source, drawn=drawn, **taken)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -61,3 +63,12 @@ def _receive(address: str, title: str, write: Callable[[bytes], object], progres
         raise ConnectionError(f"{type(error).__name__}: {error}") from error
     if received < expected:
         raise ConnectionError(f"the connection broke off after {received} of {expected} bytes")
+
+
+def cache_folder() -> Path:
+    """The folder for what can be fetched again, by the custom of the system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "attar"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "attar"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attar"

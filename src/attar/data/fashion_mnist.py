@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
-from attar.data.download import fetch_gzip
+from attar.data.download import cache_folder, fetch_gzip
 from attar.data.idx import decompressed, read_idx
 from attar.errors import BadInput, must
 from attar.training.progress import Progress, silent
@@ -143,13 +142,4 @@ def _places() -> list[Path]:
     """The folders to look in, best first; the user's cache comes last."""
     data = os.environ.get("ATTAR_DATA")
     given = [Path(data) / "fashion-mnist", Path(data)] if data else []
-    return [*given, DEBIAN, _cache() / "fashion-mnist"]
-
-
-def _cache() -> Path:
-    """The folder for what can be fetched again, by the custom of the system."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "attar"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "attar"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attar"
+    return [*given, DEBIAN, cache_folder() / "fashion-mnist"]

@@ -1,22 +1,21 @@
-"""Data sets in files: NumPy archives, and tables as CSV or Parquet."""
+"""Data sets in files: NumPy archives, and tables as CSV, Parquet or Arrow."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attar.data import arrow_files
 from attar.data.arrays import from_arrays
-from attar.data.csv_file import Table, corrupt, read_csv
+from attar.data.arrow_files import ArrowFiles, table_files
+from attar.data.csv_file import read_csv
 from attar.data.division import rows_by_role
 from attar.data.label_arrays import label_rows
 from attar.data.limits import allowed, existing, printable, too_large
@@ -25,10 +24,11 @@ from attar.data.split import Dataset
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import guessed, known_task
 from attar.data.values import columns_of_values, values_as_labels
-from attar.errors import AttarError, BadInput, Words, must, near
+from attar.errors import BadInput, Words, must, near
 from attar.tables.names import distinct, positions
 from attar.tables.notation import Decimal
 from attar.tables.read import read_cells
+from attar.tables.rows import names_of
 from attar.tables.tokens import IDS, MASK
 from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
@@ -82,7 +82,7 @@ def load_npz(
     return from_arrays(printable(path.stem), arrays, source=printable(path.name), seed=seed, **shares)
 
 
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", *arrow_files.ENDINGS)
 """How the names of files with a table end."""
 
 
@@ -107,10 +107,12 @@ def load_table(
     nominal value that occurs in the others only is missing there. Numbers are kept as float32.
 
     Args:
-        path: A ``.parquet`` file, or a ``.csv`` file (see `read_csv`) whose first line names the columns. Numbers are
-            read as people write them, see `attar.tables.notation`, where marks of missing numbers are, too; in columns
-            of names `attar.tables.cells.MISSING` are missing, unless they are quoted. The index that pandas stores in
-            Parquet beside the columns is left out.
+        path: A file of Parquet or Arrow (also as Feather), a folder of such files, whose rows follow each other in the
+            order of their names, or a ``.csv`` file (see `read_csv`) whose first line names the columns. The former may
+            be larger than the memory: see `attar.data.tables` for what of them is in it. Numbers are read as people
+            write them, see `attar.tables.notation`, where marks of missing numbers are, too; in columns of names
+            `attar.tables.cells.MISSING` are missing, unless they are quoted. The index that pandas stores in Parquet
+            beside the columns is left out.
         target: Name of the column with the classes: strings, whole numbers or bools, of which the sorted distinct ones
             are the classes. Rows in which it is missing are unlabeled and stay in train. Of a regression the name of
             the column of numbers, or several names.
@@ -132,7 +134,7 @@ def load_table(
         BadInput: If there is no such file or no such column, the classes are fewer than two or no classes, or the table
             breaks a rule of `Columns`.
     """
-    path = existing(path, "data")
+    path = _table_at(path, "data")
     name = printable(path.name)
     use = known_task(task, name)
     targets = [target] if isinstance(target, str) else distinct(target)
@@ -152,7 +154,7 @@ def load_table(
     skip = (*nominal, *(() if use is not None and kind != "class" else targets))
     reader = _Reader(skip, encoding, decimal, max_bytes)
     first = reader.read(path)
-    names = distinct(first.rows.column_names)
+    names = distinct(names_of(first.rows))
     for key, column in (*(("target", one) for one in targets), ("split", split)):
         if column is not None and column not in names:
             raise must(key, name, "one of its columns", column, near(column, names))
@@ -167,21 +169,22 @@ def load_table(
         raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
     positions(ignore, names, "ignore")
     truth = _truth(name, first, targets, use)
-    labels = truth.of(path, first.rows)
+    labels = truth.of(path, _some(first.rows, targets))
     tables, known = {"train": first.rows.select(left)}, {"train": labels}
     shares: dict[str, Any] = {"validation": validation, "test": test}
     for role, share in shares.items():
         if isinstance(share, str):
-            other = existing(share, f"data.{role}")
+            other = _table_at(share, f"data.{role}")
             rows = reader.read(other, like=first.rows.schema).rows
-            known[role] = truth.of(other, rows)
-            dropped = [one for one in (*targets, split, *ignore) if one in rows.column_names]
-            tables[role] = _same(other, rows.drop_columns(dropped), left)
+            known[role] = truth.of(other, _some(rows, [one for one in targets if one in names_of(rows)]))
+            tables[role] = _same(other, rows, left)
             shares[role] = 0.1
     role_rows = None
     if split is not None:
-        column = first.rows.column(split).to_pylist()
-        role_rows = rows_by_role(name, f"column {split!r}", np.array(column, object), len(labels), list(tables))
+        (cells,) = read_cells(_some(first.rows, [split]))
+        categories, codes = cells.nominals()
+        roles = np.array([*categories, None], object)[codes]
+        role_rows = rows_by_role(name, f"column {split!r}", roles, len(labels), list(tables))
     return from_tables(
         printable(path.stem),
         tables,
@@ -195,6 +198,25 @@ def load_table(
     )
 
 
+def _table_at(path: str | Path, key: str) -> Path:
+    """A file that is there, or a folder with files of a table."""
+    return Path(path) if table_files(Path(path)) else existing(path, key)
+
+
+def _some(table: Any, names: Sequence[str]) -> Any:
+    """Some columns, in memory."""
+    chosen = table.select(list(names))
+    return chosen.table() if isinstance(chosen, ArrowFiles) and names else chosen
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table: a `pyarrow.Table` or files, and what stands before fractions where a text could be read in two ways."""
+
+    rows: Any
+    decimal: Decimal | None = None
+
+
 @dataclass(frozen=True)
 class _Reader:
     """How all files of one data set are read."""
@@ -204,13 +226,19 @@ class _Reader:
     decimal: Decimal | None
     max_bytes: int | None
 
-    def read(self, path: Path, like: Any = None) -> Table:
+    def read(self, path: Path, like: Any = None) -> Any:
         """The table in a file, ``like`` another one where that has texts."""
-        if path.suffix.lower() == ".parquet":
-            return Table(_read_parquet(path, allowed(self.max_bytes)), self.decimal)
+        name = printable(path.name)
+        files = table_files(path) or ([path] if path.suffix.lower() in arrow_files.ENDINGS else [])
+        if files:
+            rows = ArrowFiles.of(files, name)
+            taken, most = _PER_ROW * len(rows), allowed(self.max_bytes)
+            if taken > most:
+                raise too_large(f"A column of {name}, and what is known of each row, take", taken, most)
+            return _Table(rows, self.decimal)
         if path.suffix.lower() not in TABLES:
             rule = f"a file whose name ends in {', '.join(TABLES)}"
-            raise must("the table", "the data", rule, printable(path.name), "Convert it, for instance with pandas")
+            raise must("the table", "the data", rule, name, "Convert it, for instance with pandas")
         return read_csv(
             path,
             encoding=self.encoding,
@@ -221,32 +249,36 @@ class _Reader:
         )
 
 
+_PER_ROW = 64
+"""Bytes of each row that are in memory while a file of Arrow is read: its label, its number and one column."""
+
+
 def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
     """A table with the columns of another one.
 
     Raises:
         BadInput: If one is missing, or there are more.
     """
-    given = distinct(table.column_names)
+    given = distinct(names_of(table))
     if missing := [one for one in names if one not in set(given)]:
         rule = f"those of the training data, {missing[0]!r} among them"
         raise must("columns", printable(path.name), rule, given, near(missing[0], given))
     return table.select(list(names))
 
 
-def _truth(name: str, first: Table, targets: Sequence[str], use: str | None) -> _Numbers | _Classes:
+def _truth(name: str, first: Any, targets: Sequence[str], use: str | None) -> _Numbers | _Classes:
     """How labels are read, once it is clear what they mean.
 
     Raises:
         BadInput: If the target is not what its task wants.
     """
     if use is None:
-        (column,) = read_cells(first.rows.select(list(targets)))
+        (column,) = read_cells(_some(first.rows, targets))
         numbers = column.numbers() if column.kind == "number" else None
         use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
     kind = TASKS[use]
     if kind.label_kind == "class":
-        return _Classes(kind, targets[0], tuple(_classes(name, first.rows, targets[0])))
+        return _Classes(kind, targets[0], tuple(_classes(name, _some(first.rows, targets), targets[0])))
     return _Numbers(kind, tuple(targets), first.decimal)
 
 
@@ -359,32 +391,3 @@ def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> T
         remedy = near(str(values[int(codes[row])]), places) if len(places) <= 20 else "Leave such rows out"
         raise must(f"target column {target!r}", name, "of the classes in the training data", got, remedy)
     return torch.from_numpy(found)
-
-
-def _read_parquet(path: Path, most: int) -> Any:
-    """The table in a Parquet file, once what it says of itself is not larger than allowed.
-
-    Raises:
-        CorruptFile: If it is none.
-        BadInput: If it is larger than allowed.
-    """
-    try:
-        file = pyarrow.parquet.ParquetFile(path, memory_map=True)
-        about = file.metadata
-        groups = [about.row_group(place) for place in range(about.num_row_groups)]
-        declared = sum(max(0, int(group.total_byte_size)) for group in groups)
-        # Runs of one value take next to nothing in the file, and a place for each row in memory.
-        declared = max(declared, max(0, about.num_rows) * max(1, about.num_columns))
-        if declared > most:
-            raise too_large(f"{printable(path.name)} takes", declared, most)
-        table = file.read()
-        table.validate(full=True)
-    except AttarError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError, KeyError) as error:
-        raise corrupt(path, "a whole Parquet file", error) from error
-    # Not by position: the metadata of pandas name index columns like this.
-    return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
-
-
-_INDEX = re.compile(r"__index_level_\d+__")

@@ -82,7 +82,7 @@ def folder(path: Path, key: str) -> BadInput:
         names = []
     text = printable(path)
     if not any(name in IMAGE_ENDINGS for name in names):
-        return BadInput(f"{key}: {text!r} is a folder. Name a .npz, .csv or .parquet file.")
+        return BadInput(f"{key}: {text!r} is a folder without data that are read. Name a .npz, .csv or .parquet file.")
     return BadInput(
         f"{key}: {text!r} is a folder of pictures, which are not read yet. Make an archive of it and name that; here "
         "for pictures of one size in one folder a class:\n"

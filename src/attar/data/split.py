@@ -69,9 +69,8 @@ class Split:
             got = Words(f"{tuple(self.inputs.shape)} {str(self.inputs.dtype).removeprefix('torch.')}")
             raise must("inputs", "Split", rule, got, "Use what columns.encode gives")
         if self.inputs.is_floating_point():
-            wrong = self.inputs.isinf() if self.columns is not None else ~self.inputs.isfinite()
-            if wrong.any():
-                row = int(wrong.flatten(1).any(1).nonzero()[0])
+            row = infinite_row(self.inputs, gaps=self.columns is not None)
+            if row is not None:
                 got = Words(f"{'NaN or ' if self.columns is None else ''}infinity in row {row}")
                 raise must("inputs", "Split", "finite", got, "Remove or repair such rows")
         given: object = self.task
@@ -146,6 +145,26 @@ class Split:
             if described is not None:
                 digest.update(json.dumps(described.to_json()).encode())
         return digest.hexdigest()
+
+
+def infinite_row(inputs: Tensor, *, gaps: bool) -> int | None:
+    """The first row that holds infinity, or NaN where there are to be no gaps; None where none does.
+
+    Args:
+        inputs: ``[n, ...]`` floats, looked at a few at a time: they may be larger than the memory.
+        gaps: Whether NaN stands for a missing value.
+    """
+    first = 0
+    for some in torch.split(inputs, max(1, _AT_ONCE // max(1, inputs[:1].numel()))):
+        wrong = some.isinf() if gaps else ~some.isfinite()
+        if wrong.any():
+            return first + int(wrong.flatten(1).any(1).nonzero()[0])
+        first += len(some)
+    return None
+
+
+_AT_ONCE = 1 << 22
+"""Numbers that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -1,9 +1,13 @@
-"""Data sets of the rows of tables: what the columns hold is inferred, and what teaches nothing is refused."""
+"""Data sets of the rows of tables: what the columns hold is inferred, and what teaches nothing is refused.
+
+Rows in memory are encoded at once. Of those in files of Arrow and Parquet one column at a time is read whole, to see
+what it holds, and then block after block is encoded: what stays is the matrix, which lies in a file where it is large.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attar.data.division import numbered, shares_of
-from attar.data.split import Dataset
+from attar.data.arrow_files import ArrowFiles
+from attar.data.division import shares_of
+from attar.data.matrices import Growing
+from attar.data.split import Dataset, Split
 from attar.errors import BadInput
 from attar.tables.columns import Columns, written
 from attar.tables.names import positions
@@ -61,7 +67,7 @@ def from_tables(
 
     Args:
         name: What the data set is called.
-        tables: By split, what `Columns.infer` takes; ``train`` must be there.
+        tables: By split, what `Columns.infer` takes, or files; ``train`` must be there.
         labels: By split, what `Split` takes, in train also unknown ones.
         task: What they mean.
         naming: What the user says of the columns.
@@ -80,30 +86,82 @@ def from_tables(
         tables = {role: _without(name, table, naming) for role, table in tables.items()}
         left = None if naming.names is None else [one for one in naming.names if one not in naming.ignore]
         naming = replace(naming, names=left)
-    train = take_rows(tables["train"], shares["train"][1].numpy())
-    # How numbers are written is seen in all rows of a file; what the columns hold comes from the training rows.
-    texts = written(
-        [tables["train"]],
-        names=naming.names,
-        skip=[str(one) for one in naming.nominal],
-        digits=naming.digits,
-        decimal=naming.decimal,
-    )
-    columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
-    _refuse_ids(name, columns, train, naming)
+    train_rows = shares["train"][1]
+    columns = _columns_of(name, tables["train"], train_rows.numpy(), naming)
     splits = {}
-    for role, table in tables.items():
+    for given, table in tables.items():
+        wanted = {role: rows for role, (origin, rows) in shares.items() if origin == given}
         try:
-            matrix = columns.encode(table, unseen="missing")
+            matrices = _encoded(columns, table, wanted)
         except BadInput as error:
-            raise type(error)(f"{error} (In the {role} rows of {name}.)") from error
-        splits[role] = numbered(torch.from_numpy(matrix).float(), labels[role], task, columns)
-    taken = {role: splits[origin].rows(rows) for role, (origin, rows) in shares.items()}
-    return Dataset(name=name, source=source, drawn=drawn, **taken)
+            raise type(error)(f"{error} (In the {given} rows of {name}.)") from error
+        for role, rows in wanted.items():
+            inputs = torch.from_numpy(matrices[role].array())
+            splits[role] = Split(inputs, labels[given][rows], rows, task, columns)
+    return Dataset(name=name, source=source, drawn=drawn, **splits)
+
+
+def _columns_of(name: str, table: Any, train_rows: np.ndarray, naming: Naming) -> Columns:
+    """What the columns hold.
+
+    How numbers are written is seen in all rows of a file; what the columns hold comes from the training rows.
+
+    Raises:
+        BadInput: If a column breaks a rule of `Columns`, or its names tell every row from the others.
+    """
+    skip = [str(one) for one in naming.nominal]
+    how: dict[str, Any] = {"digits": naming.digits, "decimal": naming.decimal}
+    if not isinstance(table, ArrowFiles):
+        train = take_rows(table, train_rows)
+        texts = written([table], names=naming.names, skip=skip, **how)
+        columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
+        _refuse_ids(name, columns, len(train), naming)
+        return columns
+    positions(skip, table.names)
+    if len(table) >= MANY_ROWS:  # where names tell all rows apart, there is no need to hold them all
+        few = next(table.blocks())
+        looked = Columns.infer(few, nominal=skip, written=written([few], skip=skip, **how))
+        _refuse_ids(name, looked, len(few), naming)
+    open_ones = [one for one in table.texts if one not in skip]
+    texts = written((table.select([one]).table() for one in open_ones), **how)
+    found = []
+    for one in table.names:
+        column = table.select([one]).table().take(train_rows)
+        found += Columns.infer(column, nominal=[one] if one in skip else [], written=texts)
+    columns = Columns(tuple(found))
+    _refuse_ids(name, columns, len(train_rows), naming)
+    return columns
+
+
+def _encoded(columns: Columns, table: Any, wanted: Mapping[str, Tensor]) -> dict[str, Growing]:
+    """The matrix of each role, whose rows are in the order of the table.
+
+    Args:
+        columns: What the columns hold.
+        table: The rows, or files.
+        wanted: By role, which rows it has, in their order.
+    """
+    roles = list(wanted)
+    role_of = np.full(len(table), -1, np.int8)
+    for place, rows in enumerate(wanted.values()):
+        role_of[rows.numpy()] = place
+    matrices = {role: Growing((len(rows), len(columns))) for role, rows in wanted.items()}
+    start = 0
+    for block in columns.encode_blocks(_blocks(table), unseen="missing"):
+        here = role_of[start : start + len(block)]
+        for place, role in enumerate(roles):
+            own = here == place
+            matrices[role].append(block if own.all() else block[own])
+        start += len(block)
+    return matrices
+
+
+def _blocks(table: Any) -> Iterator[Any]:
+    return table.blocks() if isinstance(table, ArrowFiles) else iter([table])
 
 
 def _without(name: str, table: Any, naming: Naming) -> Any:
-    """A table less the columns to leave out."""
+    """A table in memory less the columns to leave out."""
     table_cells = rereadable(table)
     names = naming.names
     if names is None:
@@ -126,13 +184,12 @@ def _without(name: str, table: Any, naming: Naming) -> Any:
     )
 
 
-def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None:
+def _refuse_ids(name: str, columns: Columns, rows: int, naming: Naming) -> None:
     """See that no column of texts tells every row from every other.
 
     Raises:
         BadInput: Naming all such columns.
     """
-    rows = len(train)
     ids = [
         column
         for column in columns
@@ -155,3 +212,6 @@ def _refuse_ids(name: str, columns: Columns, train: Any, naming: Naming) -> None
 
 ALIKE, MANY, FEW_NAMES = 0.9, 0.5, 20
 """Share of names to rows from which on a column of texts is refused, or warned of; and names that are always fine."""
+
+MANY_ROWS = 1 << 20
+"""Rows of a file from which on its first block is looked at alone, before every name in it is."""

@@ -21,7 +21,7 @@ Models = str | PathLike[str] | Sequence[str | PathLike[str]]
 Limits = str | Sequence[str] | Mapping[str, Any]
 """See `attar.recipes.limits.limits_of`."""
 
-_ROWS = (".npz", ".csv", ".tsv", ".parquet")
+_ROWS = (".npz", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 
 
 def recipe_from_data(

@@ -16,6 +16,7 @@ from torch import Tensor
 from attar.data.datasets import Dataset
 from attar.data.split import Split
 from attar.data.subset import absent_classes, joined, subset_of
+from attar.data.torch_datasets import is_torch_dataset, items_of
 from attar.errors import BadInput, CorruptFile, must
 from attar.network.references import call
 from attar.pipeline.steps.correct import Correct
@@ -120,6 +121,8 @@ def _inputs(source: str, train: Split) -> Tensor:
             ) from error
     else:
         found = call(source)
+        if is_torch_dataset(found):
+            found, _ = items_of(found, f"the items of {source}")
     try:
         inputs = torch.as_tensor(found)
     except (TypeError, ValueError, RuntimeError) as error:

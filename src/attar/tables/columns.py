@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,7 +20,7 @@ from attar.tables.read import read_cells
 from attar.tables.rows import few_rows, has_names
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
-    from jaxtyping import Bool, Float, Float64
+    from jaxtyping import Bool, Float, Float64, Int64
 
 log = logging.getLogger(__name__)
 
@@ -122,13 +122,42 @@ class Columns(Sequence[Column]):
         """
         if unseen not in get_args(Unseen):
             raise must("unseen", "encode", "'error' or 'missing'", unseen, near(str(unseen), get_args(Unseen)))
+        matrix = self._encoded(rows, unseen)
+        self._log_gaps(np.isnan(matrix).sum(0), len(matrix))
+        return matrix
+
+    def encode_blocks(
+        self, blocks: Iterable[Any], *, unseen: Unseen = "error"
+    ) -> Iterator[Float64[np.ndarray, "rows columns"]]:
+        """The matrices of blocks of rows, of a table that is not in memory at once.
+
+        Args:
+            blocks: Each what `encode` takes. What is missing in columns that had all of their values is logged once.
+            unseen: As in `encode`.
+
+        Raises:
+            BadInput: As `encode`; rows are counted within the whole table.
+        """
+        gaps, done = np.zeros(len(self), np.int64), 0
+        for rows in blocks:
+            try:
+                matrix = self._encoded(rows, unseen)
+            except BadInput as error:
+                if not done:
+                    raise
+                raise type(error)(f"{error} (Rows are counted from row {done:,} on.)") from error
+            gaps += np.isnan(matrix).sum(0)
+            done += len(matrix)
+            yield matrix
+        self._log_gaps(gaps, done)
+
+    def _encoded(self, rows: Any, unseen: Unseen) -> Float64[np.ndarray, "rows columns"]:
         matrix = self._few(rows)
         if matrix is None:
             given = read_cells(rows)
             order = self._order([column.name for column in given], named=has_names(rows))
             coded = [column.codes(given[place], unseen) for column, place in zip(self.columns, order, strict=True)]
             matrix = np.ascontiguousarray(np.stack(coded, axis=1))
-        self._log_gaps(matrix)
         return matrix
 
     def _few(self, rows: Any) -> Float64[np.ndarray, "rows columns"] | None:
@@ -154,12 +183,11 @@ class Columns(Sequence[Column]):
             return None
         return np.array(coded, np.float64)
 
-    def _log_gaps(self, matrix: Float64[np.ndarray, "rows columns"]) -> None:
+    def _log_gaps(self, gaps: Int64[np.ndarray, " columns"], rows: int) -> None:
         """Log how many values are missing in columns that had all of theirs."""
-        gaps = np.isnan(matrix)
         if not gaps.any():
             return
-        counts = gaps.sum(0).tolist()
+        counts = gaps.tolist()
         found = {one.name: count for one, count in zip(self.columns, counts, strict=True) if count and not one.missing}
         if found:
             listed = ", ".join(f"{count} of {name!r}" for name, count in list(found.items())[:10])
@@ -167,7 +195,7 @@ class Columns(Sequence[Column]):
             log.warning(
                 "of %d rows, %d values are missing or names never seen, in columns that had all of theirs (%s%s): "
                 "numbers count as the column's middle, names as none that is known",
-                len(matrix),
+                rows,
                 sum(found.values()),
                 listed,
                 more,
@@ -262,7 +290,7 @@ class Columns(Sequence[Column]):
 
 
 def written(
-    tables: Sequence[Any],
+    tables: Iterable[Any],
     *,
     names: Sequence[str] | None = None,
     skip: Sequence[str] = (),
@@ -273,7 +301,7 @@ def written(
     """The columns of texts that are numbers as people write them in all of some tables.
 
     Args:
-        tables: What `Columns.infer` takes, with the same columns.
+        tables: What `Columns.infer` takes, with the same columns or with others; one after the other is read.
         names: What the columns of arrays are called.
         skip: Columns whose values are names, whatever they look like.
         digits: Whether texts of digits alone are numbers, too; they may be codes.
@@ -283,14 +311,14 @@ def written(
     Raises:
         BadInput: If a table cannot be read, or a column is of numbers but for a few values.
     """
-    given = [read_cells(rows) for rows in tables]
+    given: Iterable[Sequence[Cells]] = (read_cells(rows) for rows in tables)
     if names is not None:
-        given = [[replace(one, name=name) for one, name in zip(each, names, strict=False)] for each in given]
+        given = ([replace(one, name=name) for one, name in zip(each, names, strict=False)] for each in given)
     return _written(given, set(skip), digits, decimal, usual)
 
 
 def _written(
-    given: Sequence[Sequence[Cells]], skip: set[str], digits: bool, decimal: Decimal | None, usual: Decimal
+    given: Iterable[Sequence[Cells]], skip: set[str], digits: bool, decimal: Decimal | None, usual: Decimal
 ) -> dict[str, Reading]:
     """What `written` gives for tables that were read."""
     texts: dict[str, dict[str, None]] = {}

@@ -97,8 +97,8 @@ def take_rows(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
 
 
 def names_of(rows: Any) -> list[str]:
-    """What a DataFrame or an Arrow table calls its columns."""
-    return list(map(str, rows.columns if hasattr(rows, "iloc") else rows.column_names))
+    """What a DataFrame, an Arrow table, or anything else with a schema, calls its columns."""
+    return list(map(str, rows.columns if hasattr(rows, "iloc") else rows.schema.names))
 
 
 def has_names(rows: Any) -> bool:

@@ -29,11 +29,12 @@ class DataSection(Section):
 
     use: str = Field(
         description="digits, fashion-mnist, mnist, glyphs, simulated-gaze, simulated-gaze-generated, letter, "
-        "letter.p1, letter.p2, a path to .npz, .csv or .parquet, the folder of MIT1003, CAT2000 or SALICON, or "
+        "letter.p1, letter.p2, a path to .npz, .csv, .parquet, .arrow or .feather, a folder of Parquet files or "
+        "one that save_to_disk wrote, the folder of MIT1003, CAT2000 or SALICON, or "
         "package.module:function"
     )
     target: str | list[str] | None = Field(
-        None, description="the column of a .csv or .parquet file that holds the classes, or the columns of values"
+        None, description="the column of a table in a file that holds the classes, or the columns of values"
     )
     task: TaskName | None = Field(
         None,
