@@ -143,16 +143,16 @@ def test_the_types_of_arrays_that_the_package_registers(tmp_path: Path):
          r"^lists of column 'x' of d must be of one length, 1 as in row 0; got 2 in row 1\. Pad or cut"),
         ({"x": [None, *[[1.0]] * 39], "label": labels()}, {}, {},
          r"^a value of column 'x' of d must be there in every row; got none in row 0"),
-        ({"x": [["a"]] * ROWS, "label": labels()}, {}, {}, r\"^the values of column 'x' of d must be numbers\"),
+        ({"x": [["a"]] * ROWS, "label": labels()}, {}, {}, r"^the values of column 'x' of d must be numbers"),
         ({"input_ids": [["a"]] * ROWS, "label": labels()}, {}, {}, r"column 'input_ids' of d must be lists of whole"),
         ({"input_ids": IDS, "attention_mask": [[1]] * ROWS, "label": labels()}, {}, {},
          r"^attention_mask of d must be as long as input_ids \(2 in row 1\); got 1"),
         ({"text": [f"It was {row}." for row in range(ROWS)], "label": labels()}, {}, {},
          r"^Column 'text' of d holds texts, 40 different ones in 40 rows\. Cut them into tokens"),
         ({"image": [{"bytes": b"", "path": None}] * ROWS, "label": labels()},
-         {"image": {"_type": "Image"}}, {}, r"^column 'image' of d must be of numbers.+got type Image\. Save the images"),
+         {"image": {"_type": "Image"}}, {}, r"^column 'image' of d must be of numbers.+got type Image\. Save"),
         ({"a": [1.0] * ROWS, "b": labels()}, {}, {}, r"^target of load must be the name of a column of d; got None"),
-        ({"a": [1.0] * ROWS, "label": labels()}, {}, {"target": "labl"}, r"^target of d must be one of .+got 'labl'\. Did"),
+        ({"a": [1.0] * ROWS, "label": labels()}, {}, {"target": "labl"}, r"^target of d must be one of .+got 'labl'"),
         ({"a": [1.0] * ROWS, "label": labels()}, {}, {"ignore": ["c"]}, r"^ignore of d must be names of its columns"),
         ({"label": labels()}, {}, {}, r"^columns of d must be more than the target"),
         ({"a": [], "label": []}, {}, {}, r"^the table of d must be of at least one row; got none"),
@@ -199,5 +199,5 @@ def test_damaged_folders(tmp_path: Path):
         load(saved_dict(tmp_path / "no train", {"test": part}))
     with pytest.raises(BadInput, match=r"^splits of twice must be one for validation; got 'dev' and 'val'"):
         load(saved_dict(tmp_path / "twice", {"train": part, "dev": part, "val": part}))
-    with pytest.raises(BadInput, match=r"^columns of differ/test must be those of train; got column a of double, and not of int64"):
+    with pytest.raises(BadInput, match=r"^columns of differ/test must be .+; got column a of int64, and not of double"):
         load(saved_dict(tmp_path / "differ", {"train": part, "test": {**part, "a": [1] * ROWS}}))
