@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attar.errors import Words, must, near
+from attar.errors import BadInput, Words, must, near
 
 EXACT = 2**24
 """Up to here float32 holds every whole number."""
@@ -72,6 +72,36 @@ class NamedInputs:
     def width(self) -> int:
         """How many numbers one example has."""
         return sum(one.size for one in self.inputs)
+
+    @property
+    def images(self) -> int:
+        """How many of the inputs are images, ``[channels, height, width]``."""
+        return sum(_is_image(one) for one in self.inputs)
+
+    def image(self, of: str) -> tuple[slice, tuple[int, ...]]:
+        """Where the one image among the inputs is.
+
+        Args:
+            of: Who changes it; for messages.
+
+        Returns:
+            Its place in a row, and its shape, ``[channels, height, width]``.
+
+        Raises:
+            BadInput: If there is none, or there are several.
+        """
+        if self.images != 1:
+            found = "several are" if self.images else "none is"
+            raise BadInput(
+                f"{of} change an image, and of the inputs of the data ({self}) {found} one [channels, height, width]. "
+                "Leave them out."
+            )
+        start = 0
+        for one in self.inputs:
+            if _is_image(one):
+                break
+            start += one.size
+        return slice(start, start + one.size), one.shape
 
     def __str__(self) -> str:
         return ", ".join(f"{one.name} {one.dtype} {list(one.shape)}" for one in self.inputs)
@@ -169,9 +199,11 @@ class NamedInputs:
         return found
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The description as plain values."""
+        """The description as plain values, which TOML can hold, too."""
         return [
-            {"name": one.name, "shape": list(one.shape), "dtype": one.dtype, "scale": one.scale} for one in self.inputs
+            {"name": one.name, "shape": list(one.shape), "dtype": one.dtype}
+            | ({} if one.scale is None else {"scale": one.scale})
+            for one in self.inputs
         ]
 
     @classmethod
@@ -184,19 +216,23 @@ class NamedInputs:
         entries = document if isinstance(document, Sequence) and not isinstance(document, str) else ()
         found = []
         for entry in entries:
-            right = isinstance(entry, Mapping) and entry.keys() == {"name", "shape", "dtype", "scale"}
+            right = isinstance(entry, Mapping) and entry.keys() - {"scale"} == {"name", "shape", "dtype"}
             given = entry["shape"] if right else None
             shape = (
                 [size for size in given if type(size) is int and 0 < size < _MOST] if isinstance(given, list) else []
             )
             if not right or shape != given or not str(entry["name"]).isidentifier() or entry["dtype"] not in _TYPES:
                 raise must("inputs", "the document", "names, shapes and types", entry, "Write it again")
-            if entry["scale"] not in (None, 255.0):
-                raise must("scale", "an input", "255 or null", entry["scale"], "Write it again")
-            found.append(NamedInput(str(entry["name"]), tuple(shape), entry["dtype"], entry["scale"]))
+            if (scale := entry.get("scale")) not in (None, 255.0):
+                raise must("scale", "an input", "255, or left out", scale, "Write it again")
+            found.append(NamedInput(str(entry["name"]), tuple(shape), entry["dtype"], scale))
         if not found or len({one.name for one in found}) < len(found) or sum(one.size for one in found) >= _MOST:
             raise must("inputs", "the document", "a list of different inputs", document, "Write it again")
         return cls(tuple(found))
+
+
+def _is_image(one: NamedInput) -> bool:
+    return len(one.shape) == 3 and one.dtype == "float32"
 
 
 _KINDS = {"float32": "f", "int64": "iu", "bool": "b"}

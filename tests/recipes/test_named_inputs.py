@@ -12,9 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import attar
+from attar.data.views import Views
 from attar.errors import BadInput
+from attar.recipes.start import open_run
+from attar.recipes.students import Trainings, train_all
+from attar.training import fit as fitting
 
-NETWORK = f"{__name__}:both"
+NETWORK, OF_WIDTH = f"{__name__}:both", f"{__name__}:of_width"
 
 
 class Both(nn.Module):
@@ -32,6 +36,15 @@ class Both(nn.Module):
 
 def both() -> nn.Module:
     return Both()
+
+
+def of_width(width: int = 8) -> nn.Module:
+    class Wide(Both):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Sequential(nn.Linear(9, width), nn.ReLU(), nn.Linear(width, 2))  # type: ignore[assignment]
+
+    return Wide()
 
 
 def inputs(rows: int = 60) -> dict[str, Any]:
@@ -84,7 +97,8 @@ def test_named_inputs_go_from_arrays_to_an_artifact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("transfer.views.noise=0.1", "the data have several inputs. Leave them out."),
+        ("transfer.views.shift=4", "shift of the recipe (transfer.views) must be less than the 4 x 4 pixels"),
+        (f'teacher={{estimator="{NETWORK}"}}', "teacher.estimator of the recipe must be left out where the data have"),
         ("student.network.mean=[0.0]", "mean"),
         ('student.network.use="attar.network.architectures:mlp"', "mlp"),
     ],
@@ -105,3 +119,88 @@ def test_a_dict_of_arrays_is_data() -> None:
     assert (
         data.fingerprint() != attar.from_arrays("both", {"x": data.train.inputs, "y": data.train.labels}).fingerprint()
     )
+
+
+def test_an_image_among_others_is_varied_and_the_others_are_not() -> None:
+    data = attar.from_arrays("both", {"x": inputs(), "y": np.arange(60) % 2})
+    views = Views(count=3, flip=True, shift=1, noise=0.1)
+    rows = torch.tensor([7, 2, 40])
+    assert data.named is not None
+    seen, plain = (data.named.unpacked(one.numpy()) for one in (views.of(data.train, rows, 1), data.train.floats(rows)))
+    for name in ("ids", "mask", "age"):
+        np.testing.assert_array_equal(seen[name], plain[name])
+    alone = views(torch.from_numpy(plain["image"]), data.train.ids[rows], 1)
+    np.testing.assert_array_equal(seen["image"], alone.numpy())
+    assert not np.array_equal(seen["image"], plain["image"])
+    assert torch.equal(views.of(data.train, slice(2, 3), 1), views.of(data.train, torch.tensor([2]), 1))
+
+
+@pytest.mark.parametrize(("names", "found"), [(("ids", "age"), "none is"), (("image", "other"), "several are")])
+def test_views_want_one_image(names: tuple[str, ...], found: str) -> None:
+    x = inputs() | {"other": inputs()["image"]}
+    data = attar.from_arrays("both", {"x": {name: x[name] for name in names}, "y": np.arange(60) % 2})
+    with pytest.raises(BadInput, match=rf"views of TransferSet change an image, .* {found} one \[channels, height, wi"):
+        attar.TransferSet(data.train, Views(shift=1))
+
+
+def test_a_teacher_may_see_a_larger_image_beside_the_others() -> None:
+    class Seen(nn.Module):
+        def forward(self, image: Tensor, age: Tensor) -> Tensor:
+            assert image.shape[1:] == (3, 8, 6)
+            return torch.stack((image.mean((1, 2, 3)), age), 1)
+
+    x = {name: one for name, one in inputs().items() if name in ("image", "age")}
+    data = attar.from_arrays("both", {"x": x, "y": np.arange(60) % 2})
+    teacher = attar.as_teacher(Seen(), classes=2, named=data.named, size=(8, 6), channels=3, mean=[0.5], std=[2.0])
+    found = teacher.predict(data.train.floats())
+    assert data.named is not None
+    plain = data.named.unpacked(data.train.inputs.numpy())
+    resized = nn.functional.interpolate(torch.from_numpy(plain["image"]), (8, 6), mode="bilinear", antialias=True)
+    torch.testing.assert_close(found[:, 0], (resized.mean((1, 2, 3)) - 0.5) / 2)
+    torch.testing.assert_close(found[:, 1], torch.from_numpy(plain["age"]))
+    assert teacher.fingerprint() != attar.as_teacher(Seen(), classes=2, named=data.named, size=(8, 6)).fingerprint()
+
+
+STEPS = (
+    '{use="distill", training={epochs=2}}, {use="prune", to={macs="0.7x"}}, '
+    '{use="quantize", weights={use="uniform", bits=4}}, {use="distill", training={epochs=2}}'
+)
+
+
+def test_pruned_and_quantized_and_gone_on_with_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = f'student={{network={{use="{OF_WIDTH}"}}, steps=[{STEPS}]}}'
+    read = recipe(tmp_path, student, "transfer.views.shift=1", "transfer.views.count=2")
+
+    def trained(out: str) -> Trainings:
+        with open_run(read, tmp_path / out, "cpu", fitting.silent) as context:
+            return train_all(context)
+
+    left_alone = trained("alone").students[0].network
+    finished, ended = [], fitting._Run._finish_epoch
+
+    def killed(run: Any) -> None:
+        ended(run)
+        finished.append(run)
+        if len(finished) == 7:  # two of the teacher, two of the student, and three while it is cut
+            run._save(run.job.checkpoint_file)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting._Run, "_finish_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trained("killed")
+    assert list((tmp_path / "killed").rglob("checkpoint.safetensors"))
+    again = trained("killed").students[0].network
+    for one, other in zip(again.state_dict().values(), left_alone.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("strategy", ["random", "n2n"])
+def test_a_search_finds_a_student_of_several_inputs(strategy: str, tmp_path: Path) -> None:
+    space = "" if strategy == "n2n" else f', space={{use="{OF_WIDTH}", arguments={{width=[2, 4]}}}}'
+    search = f'search={{strategy="{strategy}", proposals=2, epochs=1, finalists=1, seeds=1, pareto=0{space}}}'
+    student = ["student={training={epochs=1}}", 'artifacts.runtimes=["torch"]', f'teacher.network.use="{OF_WIDTH}"']
+    run = attar.compress(recipe(tmp_path, search, *student), tmp_path / "run", workers=1)
+    assert "trained" in [trial["state"] for trial in run.evidence["search"]["trials"]]
+    assert attar.load(tmp_path / "run" / "artifact", allow=["attar", "tests"]).logits(inputs(3)).shape == (3, 2)

@@ -142,11 +142,14 @@ class TransferSet:
         if split.tokens is not None:
             views.check_tokens("TransferSet")
         if split.named is not None:
-            views.check_named("TransferSet")
+            views.check_named(split.named, "TransferSet")
         self._moves = len(split.task.shape) > 1 and (views.flip or views.shift > 0)
-        if self._moves and tuple(split.task.shape[1:]) != tuple(split.inputs.shape[2:]):
+        shape = tuple(split.inputs.shape[1:])
+        if self._moves and split.named is not None:
+            _, shape = split.named.image("TransferSet")
+        if self._moves and tuple(split.task.shape[1:]) != shape[1:]:
             rule = f"without flip and shift where maps of {split.task.shape[1:]} do not cover the inputs' pixels"
-            raise must("views", "TransferSet", rule, tuple(split.inputs.shape[2:]), "Leave flip and shift out")
+            raise must("views", "TransferSet", rule, shape[1:], "Leave flip and shift out")
         if isinstance(targets, Live):
             check_target(targets.teacher, split.task)
         self.split = split
@@ -178,7 +181,7 @@ class TransferSet:
         """
         view = epoch % self.views.count
         ids = self.split.ids.index_select(0, rows)
-        inputs = self.views(self.split.floats(rows), ids, view)
+        inputs = self.views.of(self.split, rows, view)
         labels = self.split.labels.index_select(0, rows) if self.labelled and self.split.labels is not None else None
         if labels is not None and self._moves:
             labels = self.views.of_maps(labels, ids, view)

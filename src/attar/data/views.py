@@ -13,7 +13,9 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from attar.data import draws
+from attar.data.split import Split
 from attar.errors import BadInput, must
+from attar.named_inputs import NamedInputs
 from attar.tasks.labels import ABSENT
 from attar.training.checked import check_types
 
@@ -92,14 +94,18 @@ class Views:
             rule = f"less than the {shape[1]} x {shape[2]} pixels of the inputs"
             raise must("shift", of, rule, self.shift, "Use less")
 
-    def check_named(self, of: str) -> None:
-        """See that nothing is drawn where data have several inputs.
+    def check_named(self, named: NamedInputs, of: str) -> None:
+        """See that there is one image to vary where data have several inputs.
+
+        Args:
+            named: The inputs.
+            of: Whose views they are; for messages.
 
         Raises:
-            BadInput: If it is.
+            BadInput: If there is not, or it is smaller than the shift.
         """
         if self._draws:
-            raise BadInput(f"The views of {of} move or blur pixels, and the data have several inputs. Leave them out.")
+            self.check_shape(named.image(f"The views of {of}")[1], of)
 
     def check_tokens(self, of: str) -> None:
         """See that nothing is drawn, as tokens have no other looks.
@@ -150,6 +156,28 @@ class Views:
         if self.noise:
             seen = seen + self._noise(inputs, ids, view)
         return seen
+
+    def of(self, split: Split, rows: Tensor | slice, view: int) -> Tensor:
+        """One view of some examples of a split; of several named inputs the image alone is varied.
+
+        Args:
+            split: The examples.
+            rows: Positions (int64), or a slice.
+            view: Number of the view, ``0 .. count - 1``.
+
+        Returns:
+            ``[batch, ...]``, as networks take them.
+
+        Raises:
+            BadInput: As calling the views does, or if not one of several inputs is an image.
+        """
+        inputs, ids = split.floats(rows), split.ids[rows]
+        if split.named is None or not self._draws:
+            return self(inputs, ids, view)
+        place, shape = split.named.image("Views")
+        varied = inputs.clone()
+        varied[:, place] = self(inputs[:, place].reshape(-1, *shape), ids, view).flatten(1)
+        return varied
 
     def of_maps(self, maps: Int64[Tensor, " batch height width"], ids: Int64[Tensor, " batch"], view: int) -> Tensor:
         """The maps of class numbers that belong to one view of each example: they move with the pixels.

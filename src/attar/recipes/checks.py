@@ -191,9 +191,10 @@ def check_settings(recipe: Recipe, dataset: Dataset) -> None:
                 rule = "left out where the data are tokens, which have no mean"
                 raise must(f"{key}.network.mean", "the recipe", rule, network.mean, "Leave mean and std out")
     if dataset.named is not None:
-        recipe.transfer.views.views(recipe.seed).check_named("the recipe (transfer.views)")
-        recipe.teacher.views.views(recipe.teacher.seed).check_named("the recipe (teacher.views)")
+        recipe.transfer.views.views(recipe.seed).check_named(dataset.named, "the recipe (transfer.views)")
+        recipe.teacher.views.views(recipe.teacher.seed).check_named(dataset.named, "the recipe (teacher.views)")
         check_named(recipe)
+        shape = dataset.named.image("Views")[1] if dataset.named.images == 1 else shape
     recipe.transfer.views.views(recipe.seed).check_shape(shape, "transfer.views of the recipe")
     if recipe.teacher.network is not None and not recipe.teacher.weights and not recipe.teacher.learns:
         recipe.teacher.views.views(recipe.teacher.seed).check_shape(shape, "teacher.views of the recipe")
@@ -210,7 +211,6 @@ def check_named(recipe: Recipe) -> None:
         BadInput: Naming the key of the recipe.
     """
     given = {
-        "teacher.onnx": recipe.teacher.onnx,
         "teacher.estimator": recipe.teacher.estimator,
         "teacher.library": recipe.teacher.library,
         "teacher.each": recipe.teacher.each,
@@ -221,7 +221,17 @@ def check_named(recipe: Recipe) -> None:
     for key, value in given.items():
         if value:
             rule = "left out where the data have several named inputs"
-            raise must(key, "the recipe", rule, str(value), "Give teacher and student as functions that return modules")
+            remedy = "Give a network, a model of transformers or an ONNX file as the teacher"
+            raise must(key, "the recipe", rule, value, _INSTEAD.get(key, remedy))
+
+
+_INSTEAD = {
+    "transfer.synthesis": "Leave it out: rows of several inputs are not made up",
+    "teacher.each": "Give one teacher, or several files of teacher.onnx",
+    "student.network.mean": "Standardize inside the network",
+    "teacher.network.mean": "Standardize inside the network",
+}
+"""What to do about a key that is for data of one input, where it is not to take another teacher."""
 
 
 def check_tables(recipe: Recipe, dataset: Dataset) -> None:

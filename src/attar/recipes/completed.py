@@ -41,9 +41,9 @@ def completed(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, DefaultStudent 
     try:
         student = default_student(size, dataset, stored(recipe, dataset).examples, given)
     except BadInput:
-        if recipe.search is None or recipe.search.space is None:
+        if recipe.search is None or (recipe.search.space is None and recipe.search.strategy["use"] != "n2n"):
             raise
-        return recipe, None  # the user knows networks for such data, and how they are trained
+        return recipe, None  # the user knows networks for such data, or gave the teacher's, and how they are trained
     spec = student.spec
     network: dict[str, Any] = {"use": spec.reference, "arguments": dict(spec.arguments)}
     if spec.mean is not None and spec.std is not None:

@@ -294,7 +294,7 @@ def _of_targets(context: Context, trainings: Trainings) -> list[str | None]:
     recipe, prepared = context.recipe, trainings.prepared
     split = _transfer_set(context, trainings)
     rows = torch.arange(0, len(split), max(1, -(-len(split) // SAMPLE)))
-    seen = prepared.views(split.floats(rows), split.ids[rows], 0)
+    seen = prepared.views.of(split, rows, 0)
     given = prepared.source(seen, rows, 0)
     targets = distributions(full(given), target)
     found = [nearly_one_hot(targets, temperature) for temperature in _softened(recipe)]

@@ -132,6 +132,7 @@ def space_for(recipe: Recipe, dataset: Dataset) -> Space | None:
         section.space.arguments,
         known=data_arguments(section.space.use, dataset),
         steps=steps,
+        named=dataset.named,
         of="search.space of the recipe",
     )
 

@@ -13,9 +13,10 @@ from torch import nn
 from attar.data.datasets import Dataset
 from attar.errors import BadInput, must
 from attar.models.model import Model
+from attar.named_inputs import NamedInputs
 from attar.network.references import call, findable, names_function
 from attar.network.standardize import Standardize
-from attar.network.unpacked import Unpacked, UnpackInputs
+from attar.network.unpacked import Unpacked
 from attar.network.weights import load_weights
 from attar.pipeline.objective import against_labels
 from attar.pipeline.runner import run_steps
@@ -35,7 +36,7 @@ from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_file import from_bytes, to_bytes
-from attar.teachers.image_inputs import ChangeImages, ImageInputs, change_to, wanted_by, wanted_in
+from attar.teachers.image_inputs import ChangeImages, ChangeOneImage, ImageInputs, change_to, wanted_by, wanted_in
 from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher
 from attar.teachers.model_file import read_model
@@ -65,8 +66,10 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         return fitted if section.rows_at_once is None else InBlocks(fitted, section.rows_at_once), []
     for path in section.onnx:
         classes = context.dataset.task.shape[0]
-        file = _onnx_of(path, context, classes, section.output, section.output_name)
-        members.append(_behind(section.inputs, file))
+        change = _change(section.inputs, context.dataset)
+        named = change.after if isinstance(change, ChangeOneImage) else context.dataset.named
+        file = _onnx_of(path, context, classes, section.output, section.output_name, named)
+        members.append(file if change is None else ResizedTeacher(file, change))
     if section.transformers is not None or section.use is not None:
         members.append(_module_of(context))
     if section.network is not None:
@@ -121,7 +124,12 @@ def _loaded(section: NetworkSection, seed: int, weights: str) -> nn.Module:
 
 
 def _onnx_of(
-    path: str, context: Context, classes: int | None, output: Output | None, output_name: str | None
+    path: str,
+    context: Context,
+    classes: int | None,
+    output: Output | None,
+    output_name: str | None,
+    named: NamedInputs | None,
 ) -> OnnxTeacher:
     """The teacher that a file is."""
     return OnnxTeacher(
@@ -131,6 +139,7 @@ def _onnx_of(
         output=stated_output(context.dataset.task.target, output),
         output_name=output_name,
         names=context.dataset.task.names if isinstance(context.dataset.task, OfClasses) else None,
+        named=named,
     )
 
 
@@ -145,7 +154,7 @@ def _given(context: Context, section: MemberSection) -> Teacher:
         classes = task.shape[0]
     teacher: Teacher
     if section.onnx is not None:
-        teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name)
+        teacher = _onnx_of(section.onnx, context, classes, section.output, section.output_name, None)
     else:
         assert section.network is not None and section.weights is not None, "the schema sees to it"
         network = _loaded(fitted_to(section.network, context.dataset), context.recipe.teacher.seed, section.weights)
@@ -161,13 +170,17 @@ def _given(context: Context, section: MemberSection) -> Teacher:
             raise type(error)(
                 f"{error} Set inputs.size where it takes images of another, or change its arguments."
             ) from error
-    teacher = _behind(section.inputs, teacher)
+    if (change := _change(section.inputs, context.dataset)) is not None:
+        teacher = ResizedTeacher(teacher, change)
     return teacher if section.classes is None else SubsetTeacher(teacher, knows=section.classes, names=names)
 
 
-def _behind(section: InputsSection | None, teacher: Teacher) -> Teacher:
-    """A teacher behind what changes images to what it wants."""
-    return teacher if section is None else ResizedTeacher(teacher, change_to(section.wanted))
+def _change(section: InputsSection | None, dataset: Dataset) -> Resize | ChangeImages | ChangeOneImage | None:
+    """What changes images to what a teacher wants."""
+    if section is None:
+        return None
+    change = change_to(section.wanted)
+    return change if dataset.named is None else ChangeOneImage(change, dataset.named)
 
 
 def _module_of(context: Context) -> Teacher:
@@ -189,8 +202,6 @@ def _module_of(context: Context) -> Teacher:
     if section.transformers is not None and (described := wanted_by(given)):
         wanted = wanted.over(wanted_in(Path(section.transformers))).over(described)
     try:
-        if dataset.named is not None and isinstance(given, nn.Module):
-            given = UnpackInputs(dataset.named).apply(given)
         return as_teacher(
             given,
             classes=dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0],
@@ -202,6 +213,7 @@ def _module_of(context: Context) -> Teacher:
             size=wanted.size,
             channels=wanted.channels,
             output=stated_output(dataset.task.target, section.output),
+            named=dataset.named,
         )
     except BadInput as error:
         raise type(error)(f"teacher.{key} of the recipe: {error}") from error
@@ -219,10 +231,11 @@ def inputs_of(teacher: Teacher | None) -> str:
     if isinstance(network, Standardize):
         mean, std = (tuple(one.flatten().tolist()) for one in (network.mean, network.std))
     described = ImageInputs(mean=mean, std=std)
-    match teacher:
-        case ResizedTeacher(change=Resize(size=size)):
+    change = teacher.change if isinstance(teacher, ResizedTeacher) else None
+    match change.change if isinstance(change, ChangeOneImage) else change:
+        case Resize(size=size):
             return str(ImageInputs(size=size).over(described))
-        case ResizedTeacher(change=ChangeImages(wanted=wanted)):
+        case ChangeImages(wanted=wanted):
             return str(wanted.over(described))
     return inputs_of(inner)
 

@@ -106,10 +106,8 @@ def _densities(context: Context, trainings: Trainings, train: Split) -> Callable
     views = context.recipe.transfer.views.views(context.recipe.seed)
 
     def densities(rows: list[int]) -> torch.Tensor:
-        chosen = torch.tensor(rows)
-        return torch.from_numpy(
-            open_torch(trainings.students[0].network)(views(train.floats(chosen), train.ids[chosen], 0).numpy())
-        )
+        seen = views.of(train, torch.tensor(rows), 0)
+        return torch.from_numpy(open_torch(trainings.students[0].network)(seen.numpy()))
 
     return densities
 
@@ -127,8 +125,6 @@ def _moving(context: Context, train: Split) -> Callable[[int], torch.Tensor]:
 
 def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
     """An example as it is seen first."""
-    if train.named is not None:
-        return {"image": None, "values": train.inputs[row, :64].tolist(), "id": int(train.ids[row])}
     if train.tokens is not None:
         return {
             "image": None,
@@ -137,7 +133,10 @@ def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
             "id": int(train.ids[row]),
         }
     views = context.recipe.transfer.views.views(context.recipe.seed)
-    pixels = views(train.floats(torch.tensor([row])), train.ids[[row]], 0)[0]
+    pixels = views.of(train, torch.tensor([row]), 0)[0]
+    if train.named is not None and train.named.images == 1:
+        place, shape = train.named.image("Figures")
+        pixels = pixels[place].reshape(shape)
     image: list[Any] | None = None
     if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
         image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attar.errors import BadInput, must, near, shown
+from attar.named_inputs import NamedInputs
 from attar.network.spec import Spec
+from attar.network.unpacked import UnpackInputs
 from attar.search.space import Choice, Dimension, FloatRange, IntRange, Space
 
 STEPS = "steps"
@@ -21,6 +23,7 @@ def space_of(
     *,
     known: Mapping[str, Any] | None = None,
     steps: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    named: NamedInputs | None = None,
     of: str = "the search space",
 ) -> Space:
     """The space of one function's networks.
@@ -33,6 +36,7 @@ def space_of(
         known: Arguments that follow from the data; those of ``arguments`` come first.
         steps: Alternatives by name of what is done after the training, each a list of tables as in a recipe. More than
             one are a dimension of their own, ``steps``.
+        named: What rows of the data hold, where these have several named inputs, by which the networks take them.
         of: What errors call the space.
 
     Raises:
@@ -72,10 +76,12 @@ is 8; got 64. Swap them.
             "example width = { from = 8, to = 128, log = true }, or depth = [1, 2, 3]."
         )
 
+    edits = () if named is None else (UnpackInputs(named),)
+
     def build(choices: Mapping[str, Any]) -> tuple[Spec, Sequence[Mapping[str, Any]]]:
         chosen = {name: choices[name] for name in ranges}
         after = alternatives[choices[STEPS]] if len(alternatives) > 1 else next(iter(alternatives.values()))
-        return Spec(reference, {**fixed, **chosen}), after
+        return Spec(reference, {**fixed, **chosen}, edits=edits), after
 
     return Space(dimensions=dimensions, build=build, of=of)
 

@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import BadInput, must, shown
+from attar.named_inputs import NamedInputs
 from attar.network.defaults import with_library_defaults
+from attar.network.unpacked import UnpackInputs
 from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
-from attar.teachers.image_inputs import ImageInputs, change_to, wanted_by, wanted_in
+from attar.teachers.image_inputs import ChangeImages, ChangeOneImage, ImageInputs, change_to, wanted_by, wanted_in
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.model_file import FILES, is_model_file, read_model, refused_file
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import Output, check_output
 from attar.teachers.pretrained import in_order, is_saved_model, read_pretrained
-from attar.teachers.resized import ResizedTeacher
+from attar.teachers.resized import Resize, ResizedTeacher
 from attar.teachers.sampled import SampledTeacher
 from attar.teachers.stated import StatedTeacher
 from attar.teachers.subset import SubsetTeacher
@@ -44,6 +46,7 @@ def as_teacher(
     output: Output | None = None,
     output_name: str | None = None,
     samples: int | None = None,
+    named: NamedInputs | None = None,
 ) -> Teacher:
     """A teacher from a network, an ONNX file, an estimator, a list of teachers, or something that is one already.
 
@@ -75,6 +78,8 @@ def as_teacher(
         output_name: Which output of an ONNX file, where it has several that could be meant.
         samples: How many answers to average of a teacher that answers at random, such as one with dropout switched on;
             None asks once.
+        named: What rows of the data hold, where these have several named inputs (``named`` of a data set): a network or
+            an ONNX file then gets them by their names.
 
     Raises:
         BadInput: If nothing can be made of ``given``.
@@ -98,6 +103,7 @@ def as_teacher(
             output=output,
             output_name=output_name,
             samples=samples,
+            named=named,
         )
         return SubsetTeacher(member, knows=knows, names=[str(name) for name in classes])
     if isinstance(given, list | tuple) and size is None and channels is None:
@@ -112,16 +118,24 @@ def as_teacher(
                 device=device,
                 output=output,
                 output_name=output_name,
+                named=named,
             )
             for one in given
         ]
         return Ensemble(members) if samples is None else SampledTeacher(Ensemble(members), samples)
     given, described = _loaded(given)
-    change, mean, std = _change_of(given, described, size, channels, mean, std)
+    change: Callable[[Tensor], Tensor] | None
+    change, mean, std = _change_of(given, described, size, channels, mean, std, whole=named is None)
+    if named is not None and change is not None:
+        if not isinstance(change, Resize | ChangeImages):
+            rule = "height and width where the data have several inputs"
+            raise must("size", "as_teacher", rule, "a function", "Change the image inside the network")
+        change = ChangeOneImage(change, named)
+        named = change.after
     if change is not None:
         # An example of the data's size is none of the teacher's.
         example = None if example is None else change(example.clone())
-    teacher = _network_or_estimator(given, classes, example, columns, mean, std, device, output, output_name)
+    teacher = _network_or_estimator(given, classes, example, columns, mean, std, device, output, output_name, named)
     if change is not None:
         teacher = ResizedTeacher(teacher, change)
     return teacher if samples is None else SampledTeacher(teacher, samples)
@@ -146,8 +160,13 @@ def _change_of(
     channels: int | None,
     mean: Statistic,
     std: Statistic,
+    *,
+    whole: bool,
 ) -> tuple[Callable[[Tensor], Tensor] | None, Statistic, Statistic]:
-    """What changes the inputs of a teacher, and the statistics that a network then has before it."""
+    """What changes the inputs of a teacher, and the statistics that a network then has before it.
+
+    Where images are not the whole input, the statistics are a part of the change.
+    """
     if callable(size):
         return size, mean, std
     pair = (size, size) if isinstance(size, int) else size
@@ -156,9 +175,10 @@ def _change_of(
         if mean is None and std is None:
             mean, std = described.mean, described.std
         wanted = wanted.over(ImageInputs(size=described.size, channels=described.channels))
-    elif isinstance(given, str | Path) and mean is not None and std is not None:
-        statistics = (tuple(torch.as_tensor(one).reshape(-1).tolist()) for one in (mean, std))
-        wanted = ImageInputs(size=pair, channels=channels, **dict(zip(("mean", "std"), statistics, strict=True)))
+    if (isinstance(given, str | Path) or not whole) and mean is not None and std is not None:
+        one, other = (tuple(torch.as_tensor(values).reshape(-1).tolist()) for values in (mean, std))
+        wanted = wanted.over(ImageInputs(mean=one, std=other))
+        mean, std = (mean, std) if whole else (None, None)
     if not wanted:
         return None, mean, std
     return change_to(wanted), mean, std
@@ -174,20 +194,22 @@ def _network_or_estimator(
     device: str | torch.device,
     output: Output | None,
     output_name: str | None,
+    named: NamedInputs | None,
 ) -> Teacher:
     """The teacher itself."""
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if isinstance(given, nn.Module):
+        given = given if named is None else UnpackInputs(named).apply(given)
         if classes is not None and not isinstance(classes, int):
             given = in_order(given, classes)
         return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device, output=output)
     if isinstance(given, str | Path) and Path(given).suffix.lower() == ".onnx":
         names = None if isinstance(classes, int) else classes
-        return OnnxTeacher(given, classes=count, output=output, output_name=output_name, names=names)
+        return OnnxTeacher(given, classes=count, output=output, output_name=output_name, names=names, named=named)
     if isinstance(given, list | tuple):
         return Ensemble(
             [
-                _network_or_estimator(one, classes, example, columns, mean, std, device, output, output_name)
+                _network_or_estimator(one, classes, example, columns, mean, std, device, output, output_name, named)
                 for one in given
             ]
         )

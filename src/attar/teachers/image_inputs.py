@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must
+from attar.named_inputs import NamedInputs
 from attar.teachers.resized import Resize
 
 PREPROCESSOR = "preprocessor_config.json"
@@ -124,6 +125,45 @@ class ChangeImages(nn.Module):
     def key(self) -> str:
         """All that it depends on."""
         return json.dumps(asdict(self.wanted))
+
+
+class ChangeOneImage(nn.Module):
+    """Rows of several named inputs with the one image among them changed.
+
+    Attributes:
+        change: What changes images.
+        before: What the rows hold that come in.
+        after: What those hold that go out.
+    """
+
+    def __init__(self, change: Resize | ChangeImages, before: NamedInputs) -> None:
+        """Change the image alone.
+
+        Args:
+            change: What changes images.
+            before: What the rows hold.
+
+        Raises:
+            BadInput: If not one of the inputs is an image, or it cannot be changed so.
+        """
+        super().__init__()
+        self.change, self.before = change, before
+        self._place, self._shape = before.image("teacher.inputs")
+        shape = tuple(change(torch.zeros(1, *self._shape)).shape[1:])
+        images = [len(one.shape) == 3 and one.dtype == "float32" for one in before.inputs]
+        self.after = NamedInputs(
+            tuple(replace(one, shape=shape) if image else one for one, image in zip(before.inputs, images, strict=True))
+        )
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows ``[batch, width]`` of ``before`` as those of ``after``."""
+        image = self.change(rows[:, self._place].reshape(-1, *self._shape)).flatten(1)
+        return torch.cat((rows[:, : self._place.start], image, rows[:, self._place.stop :]), 1)
+
+    def key(self) -> str:
+        """All that it depends on."""
+        how = {"size": self.change.size} if isinstance(self.change, Resize) else self.change.key()
+        return json.dumps([self.before.to_json(), how])
 
 
 def change_to(wanted: ImageInputs) -> Resize | ChangeImages:

@@ -17,14 +17,12 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must, near
-from attar.network.named import PAIRS
+from attar.named_inputs import NamedInputs
 from attar.tasks.target import Target
 from attar.teachers.onnx_file import OnnxFile, not_readable
+from attar.teachers.onnx_inputs import FLOATS, FileInputs
 from attar.teachers.output_reader import OutputReader
 from attar.teachers.outputs import Output, rows_of
-
-_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-_INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
 
 _NAMES = ("logits", "logit", "probabilities", "probability", "output_probability", "probs", "scores")
 """Names by which the output is known that a student is to learn from, the likeliest first."""
@@ -34,16 +32,18 @@ class OnnxTeacher:
     """An ONNX file as a teacher, run by ONNX Runtime on the CPU.
 
     The file must take one tensor of numbers ``[batch, ...]``, or two named inputs of whole numbers, ``ids`` and
-    ``mask`` (or ``input_ids`` and ``attention_mask``), which are sequences of tokens. Of its outputs the one counts
-    that holds a number for each class, or one number where there are two classes; what it is, logits or probabilities,
-    shows in the operators that it ends in, or in the numbers for many rows. Files that scikit-learn's converters write,
-    with labels beside probabilities, are taken as well.
+    ``mask`` (or ``input_ids`` and ``attention_mask``), which are sequences of tokens; or, of data of several named
+    inputs, some of them by these names. Of its outputs the one counts that holds a number for each class, or one number
+    where there are two classes; what it is, logits or probabilities, shows in the operators that it ends in, or in the
+    numbers for many rows. Files that scikit-learn's converters write, with labels beside probabilities, are taken as
+    well.
 
     Attributes:
         path: The file.
         classes: How many classes it tells apart.
         output_reader: How the file's outputs are read as logits.
         file: What the file says of itself.
+        inputs: What it takes.
         threads: How many threads one prediction uses.
     """
 
@@ -59,6 +59,7 @@ class OnnxTeacher:
         output: Output | None = None,
         output_name: str | None = None,
         names: Sequence[object] | None = None,
+        named: NamedInputs | None = None,
     ) -> None:
         """Open an ONNX file.
 
@@ -69,6 +70,7 @@ class OnnxTeacher:
             output: What the file gives; None has it found out. ``"values"`` says that it is no classifier.
             output_name: Which of its outputs, where it has several that could be meant.
             names: Names of the data's classes, into whose order those of the file are brought, where it names its own.
+            named: What rows of the data hold, where these have several inputs (``named`` of a data set).
 
         Raises:
             BadInput: If there is no such file, its input or output is not of the form above, it names files outside of
@@ -81,16 +83,13 @@ class OnnxTeacher:
         self.file = OnnxFile.read(self.path)
         self.threads = threads
         self._session = _open(self.file, threads)
-        self._input = self._only_input()
-        self._shape = list(self._input.shape)
-        if self._named:
-            self._shape.insert(1, len(self._named))
+        self.inputs = FileInputs.read(self._session, repr(self.path.name), named)
         self._name, width = self._which_output(classes, output_name)
         self._type = next(value.type for value in self._session.get_outputs() if value.name == self._name)
         self._order = self._class_order(names)
-        precision = torch.float16 if "float16" in (self._input.type + self._type) else None
+        precision = torch.float16 if self.inputs.of_half_precision or "float16" in self._type else None
         self.output_reader = OutputReader(output, self.file.kinds.get(self._name), repr(self.path.name), precision)
-        if isinstance(fixed := self._fixed, int):
+        if (fixed := self.inputs.batch) is not None:
             one = "one row at a time" if fixed == 1 else f"{fixed} rows at a time, the last ones filled up"
             self.output_reader.remark(f"{self.path.name!r} takes batches of {fixed} alone: it is asked about {one}")
         if classes is None:
@@ -124,7 +123,7 @@ class OnnxTeacher:
             BadInput: If the inputs are not of the shape that the file takes, the output is not ``[batch, classes]``, or
                 ONNX Runtime fails.
         """
-        self._check_fit(inputs)
+        self.inputs.check(inputs.shape)
         return self.output_reader.logits(self._numbers(inputs), self.classes, inputs, self._numbers).to(inputs.device)
 
     def runner(self, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
@@ -136,17 +135,18 @@ class OnnxTeacher:
         other = object.__new__(OnnxTeacher)
         other.__dict__.update(self.__dict__)
         other.threads, other._session = threads, _open(self.file, threads)
-        session, name, wanted = other._session, self._input.name, [self._name]
+        session, first, wanted = other._session, self.inputs.first, [self._name]
         output = next(value for value in session.get_outputs() if value.name == self._name)
-        alone = self._input.type == output.type == "tensor(float)" and len(output.shape) in (2, 4)
+        alone = len(self.inputs.inputs) == 1 and self.inputs.named is None and len(output.shape) in (2, 4)
+        alone = alone and first.type == output.type == "tensor(float)"
         bare = self.output_reader.kind in ("logits", "log_probabilities", "values") and not self.output_reader.remarks
         if alone and bare and self._order is None and output.shape[1] == self.classes:
-            return lambda inputs: session.run(wanted, {name: inputs})[0]
+            return lambda inputs: session.run(wanted, {first.name: inputs})[0]
         return lambda inputs: other.predict(torch.from_numpy(inputs)).numpy()
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process, of another machine perhaps: the bytes of its files in place of a session."""
-        rest = {name: value for name, value in vars(self).items() if name not in ("_session", "_input")}
+        rest = {name: value for name, value in vars(self).items() if name != "_session"}
         beside = self.path.parent
         return {**rest, "bytes": {str(file.relative_to(beside)): file.read_bytes() for file in self.file.files}}
 
@@ -161,12 +161,11 @@ class OnnxTeacher:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             self._session = _open(replace(self.file, path=Path(folder) / self.path.name), self.threads)
-        self._input = self._session.get_inputs()[0]
 
     @property
     def is_coarse(self) -> bool:
         """Whether answers may differ a little with what is asked together: half precision, or ranges chosen then."""
-        return self.file.dynamic or "float16" in self._input.type + self._type
+        return self.file.dynamic or self.inputs.of_half_precision or "float16" in self._type
 
     @property
     def size_bytes(self) -> int:
@@ -191,6 +190,7 @@ class OnnxTeacher:
         first = next(iter(self.file.kinds))
         read += [] if self._name == first else [f"output {self._name}"]
         read += [] if self._order is None else [f"order {self._order}"]
+        read += [] if self.inputs.named is None else [f"inputs {self.inputs.named}"]
         if read:
             total.update("|".join(read).encode())
         return total.hexdigest()
@@ -199,8 +199,7 @@ class OnnxTeacher:
         """What the file gives, one row for each of the inputs."""
         if not len(inputs):
             return torch.empty(0, self.classes)
-        array = self._converted(inputs.detach().cpu().numpy())
-        fixed = self._fixed
+        array, fixed = inputs.detach().cpu().numpy(), self.inputs.batch
         if fixed is None or len(array) == fixed:
             numbers = self._run(array, len(array))
         else:
@@ -210,15 +209,10 @@ class OnnxTeacher:
             numbers = torch.cat([self._run(chunk, fixed) for chunk in filled])[: len(array)]
         return numbers if self._order is None else numbers[:, self._order]
 
-    @property
-    def _fixed(self) -> int | None:
-        """The one size of a batch that the file takes; None if it takes any."""
-        return self._shape[0] if self._shape and isinstance(self._shape[0], int) else None
-
     def _run(self, array: npt.NDArray[Any], batch: int) -> Tensor:
+        feed = self.inputs.feed(array)
         try:
-            feed = {name: np.ascontiguousarray(array[:, place]) for place, name in enumerate(self._named)}
-            found = self._session.run([self._name], feed or {self._input.name: array})[0]
+            found = self._session.run([self._name], feed)[0]
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one.
             raise BadInput(
                 f"ONNX Runtime cannot run {self.path.name!r} on inputs of shape {list(array.shape)}: "
@@ -228,70 +222,6 @@ class OnnxTeacher:
             found = np.array([list(row.values()) for row in found], np.float32)
         numbers = torch.from_numpy(np.ascontiguousarray(found).astype(np.float32, copy=False))
         return rows_of(numbers, batch=batch, classes=getattr(self, "classes", None), of=repr(self.path.name))
-
-    def _converted(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The inputs in the type that the file takes."""
-        kind = self._input.type
-        if kind in _FLOATS:
-            return np.ascontiguousarray(array, _FLOATS[kind])
-        wanted = np.bool_ if kind == "tensor(bool)" else _INTEGERS[kind]
-        with np.errstate(invalid="ignore"):
-            converted = np.ascontiguousarray(array).astype(wanted)
-        if not np.array_equal(converted, array):
-            raise BadInput(
-                f"{self.path.name!r} takes {kind.removeprefix('tensor(').removesuffix(')')} inputs, and the data are "
-                "numbers that this type does not hold. Export it to take float32, as the data are read (pixels from 0 "
-                "to 1)."
-            )
-        return converted
-
-    def _check_fit(self, inputs: Tensor) -> None:
-        """Raise unless inputs are of the shape that the file takes, but for a fixed batch."""
-        wanted, given = self._shape, list(inputs.shape)
-        sizes = zip(wanted[1:], given[1:], strict=False)
-        if not wanted or (
-            len(wanted) == len(given) and all(not isinstance(one, int) or one == size for one, size in sizes)
-        ):
-            return
-        size = [one if isinstance(one, int) else "any" for one in wanted[1:]]
-        remedy = "Give the inputs that the network was exported for"
-        if len(wanted) == len(given) == 4 and [given[2], given[3], given[1]] == [
-            size if isinstance(size, int) else have
-            for size, have in zip(wanted[1:], (given[2], given[3], given[1]), strict=True)
-        ]:
-            remedy = (
-                "It takes images with the channels last, as Keras writes them, and the data have them first: export it "
-                "with channels first (tf2onnx --inputs-as-nchw), or in Python pass "
-                "size=lambda images: images.permute(0, 2, 3, 1) to as_teacher"
-            )
-        elif len(wanted) == 2 and isinstance(wanted[1], int) and inputs[0:1].numel() == wanted[1]:
-            remedy = "It takes them flat: in Python pass size=lambda rows: rows.flatten(1) to as_teacher"
-        raise BadInput(f"{self.path.name!r} takes inputs of shape {size} for each row, and gets {given[1:]}. {remedy}.")
-
-    def _only_input(self) -> Any:
-        inputs = self._session.get_inputs()
-        self._named: tuple[str, ...] = next(
-            (names for names in PAIRS if {*names} == {value.name for value in inputs}), ()
-        )
-        if self._named:
-            if len({(value.type, len(value.shape)) for value in inputs}) == 1 and inputs[0].type in _INTEGERS:
-                return inputs[0]
-            raise BadInput(
-                f"{self.path.name!r} takes {' and '.join(self._named)} of types "
-                f"{' and '.join(value.type for value in inputs)}. Export it with two int64 inputs [batch, length]."
-            )
-        if len(inputs) != 1:
-            listed = ", ".join(repr(value.name) for value in inputs[:8]) + (", ..." if len(inputs) > 8 else "")
-            raise BadInput(
-                f"{self.path.name!r} takes {len(inputs)} inputs ({listed}), and a teacher gets one tensor, the "
-                "examples. Export it with one input of numbers (a scikit-learn pipeline: one matrix of all columns)."
-            )
-        if inputs[0].type not in {*_FLOATS, *_INTEGERS, "tensor(bool)"}:
-            raise BadInput(
-                f"{self.path.name!r} takes an input of type {inputs[0].type}, which the data cannot be converted to. "
-                "Export it with one float32 input."
-            )
-        return inputs[0]
 
     def _which_output(self, classes: int | None, name: str | None) -> tuple[str, int | None]:
         """The name of the output that counts, and how many numbers it has for each row, if that is fixed."""
@@ -327,7 +257,7 @@ class OnnxTeacher:
 
     def _width(self, output: Any) -> int | None:
         """How many numbers an output has for each row; None where that is open."""
-        if output.type not in _FLOATS:
+        if output.type not in FLOATS:
             return len(self.file.maps.get(output.name, ("", ()))[1]) or None
         shape = _without_ones(output)
         width = shape[1] if len(shape) in (2, 4) else 1 if shape else None
@@ -349,7 +279,7 @@ class OnnxTeacher:
 
 def _is_numbers(output: Any) -> bool:
     """Whether an output holds numbers for each row."""
-    if output.type not in _FLOATS:
+    if output.type not in FLOATS:
         return bool(output.type.startswith("seq(map(") and output.type.endswith("float))"))
     return len(_without_ones(output)) <= 2
 

@@ -219,7 +219,7 @@ def label(
 def _first(split: Split, views: Views, batch_size: int) -> Tensor:
     """The first batch of a pass."""
     rows = slice(0, min(len(split), batch_size))
-    return views(split.floats(rows), split.ids[rows], 0)
+    return views.of(split, rows, 0)
 
 
 def _check(teacher: Teacher, split: Split, coding: Coding, batch_size: int, rows_per_shard: int) -> None:
@@ -250,9 +250,8 @@ def _outputs(teacher: Teacher, split: Split, views: Views, shard: Shard, batch_s
     """The logits of one shard, a batch at a time, in the order of the split."""
     for start in range(shard.start, shard.stop, batch_size):
         rows = slice(start, min(start + batch_size, shard.stop))
-        ids = split.ids[rows]
-        logits = ask(teacher, views(split.floats(rows), ids, shard.view))
-        wanted = (len(ids), *split.task.shape)
+        logits = ask(teacher, views.of(split, rows, shard.view))
+        wanted = (rows.stop - start, *split.task.shape)
         if logits.shape != wanted:
             rule = f"a tensor {list(wanted)}"
             remedy = "Let predict return one row per example and one logit per class"
