@@ -199,9 +199,9 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
             "column 'size' of the rows must be finite in float32; got inf in row 0",
         ),
         (
-            {"size": ["2020-01-01"] * ROWS},
+            {"size": ["12:30:00"] * ROWS},
             {"target": "kind"},
-            "column 'size' of the rows must be of bools, numbers or strings; got 'date32",
+            "column 'size' of the rows must be of bools, numbers, strings or dates; got 'time32",
         ),
         ({}, {"target": "kind", "test": 0.0}, "test of mine must be a share between 0 and 1"),
         (
@@ -219,6 +219,45 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
 def test_broken_rules_are_named(tmp_path: Path, changes: dict[str, Any], arguments: dict[str, Any], message: str):
     with pytest.raises(BadInput, match=f"^{message}"):
         load(written(tmp_path, table(**changes)), **arguments)
+
+
+class TestWithoutHeader:
+    ROWS = "".join(f"{row},{row % 7}.5,{'yes' if row % 2 else 'no'}\n" for row in range(40))
+
+    def test_columns_are_called_by_their_places(self, tmp_path: Path):
+        (tmp_path / "rows.csv").write_text(self.ROWS)
+        data = load(tmp_path / "rows.csv", target="column_3", header=False)
+        assert data.columns is not None and data.columns.names == ("column_1", "column_2")
+        assert sum(map(len, data.splits().values())) == 40, "the first line is a row"
+        (tmp_path / "more.csv").write_text(self.ROWS[:100].rsplit("\n", 1)[0])
+        other = load(tmp_path / "rows.csv", target="column_3", header=False, test=str(tmp_path / "more.csv"))
+        assert other.test.inputs[0].tolist() == [0.0, 0.5]
+
+    def test_separators_decimals_and_marks(self, tmp_path: Path):
+        rows = [f'"{row},25";{"?" if row == 3 else row};"a;b"\n' for row in range(20)]
+        (tmp_path / "rows.csv").write_text("".join(row.replace("a;b", "xy"[n % 2]) for n, row in enumerate(rows)))
+        data = load(tmp_path / "rows.csv", target="column_3", header=False)
+        assert data.columns is not None and data.columns[0].low == 0.25 and data.classes == ("x", "y")
+
+    def test_a_first_line_like_a_row_is_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+        (tmp_path / "rows.csv").write_text(self.ROWS)
+        with pytest.raises(BadInput, match=r"target of rows\.csv .*looks like a row and .* data\.header = false"):
+            load(tmp_path / "rows.csv", target="kind")
+        (tmp_path / "alike.csv").write_text(self.ROWS.replace("0,0.5,no", "1,1,no", 1))
+        with pytest.raises(BadInput, match=r"Two columns .* one name: '1' .* data\.header = false"):
+            load(tmp_path / "alike.csv", target="kind")
+        assert not caplog.records
+        load(tmp_path / "rows.csv", target="no")
+        assert "looks like a row" in caplog.text
+
+    def test_names_are_no_row(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+        (tmp_path / "rows.csv").write_text("2020,size,kind\n" + self.ROWS)
+        load(tmp_path / "rows.csv", target="kind")
+        assert not caplog.records
+
+    def test_for_csv_alone(self, tmp_path: Path):
+        with pytest.raises(BadInput, match=r"^encoding, decimal and header of load must be for \.csv files alone"):
+            load(written(tmp_path, table(), "mine.parquet"), target="kind", header=False)
 
 
 def test_a_column_twice(tmp_path: Path):

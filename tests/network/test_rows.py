@@ -37,6 +37,7 @@ def nominal(size: int, missing: bool = False) -> dict[str, Any]:
     return {"kind": "nominal", "categories": list(range(size)), "center": 0.0, "scale": 1.0, "missing": missing}
 
 
+DATE = number(10.0, 5.0, missing=True, kind="date") | {"dates": {"origin": 0, "step": 1.0, "periods": [8.0, 1.0]}}
 MIXED = [nominal(3), number(10.0, 2.0), number(1.0, 0.5, missing=True, kind="integer"), nominal(2, missing=True)]
 ROWS = torch.tensor(
     [
@@ -46,6 +47,16 @@ ROWS = torch.tensor(
         [0.5, 9.0, 2.0, 0.0],
     ]
 )
+
+
+def test_dates_go_around_their_circles():
+    rows = Rows([number(), DATE, nominal(1)])
+    assert rows.features == 1 + 1 + 1 + 4 + 1
+    half = 0.5**0.5
+    expected = [[1.0, -1.8, 0.0, half, 0.0, half, 1.0, 1.0], [2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    found = rows(torch.tensor([[1.0, 1.0, 0.0], [2.0, NAN, NAN]]))
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-6, rtol=0)
+    assert "turns" not in Rows(MIXED).state_dict()
 
 
 def test_hand_worked():
@@ -90,6 +101,7 @@ def test_every_entry_is_trained_by_its_own_rows():
 @pytest.mark.parametrize("columns", [[number(3.0)], [nominal(4)], MIXED], ids=["numbers", "nominals", "mixed"])
 @pytest.mark.parametrize("embed", [None, 3])
 def test_gradients_reach_everything_and_have_no_nan(columns: list[dict[str, Any]], embed: int | None):
+    torch.manual_seed(0)  # with other weights no unit may be active
     network = tabular(columns, 2, hidden=(4,), embed=embed)
     rows = torch.tensor([[NAN] * len(columns), [1.0] * len(columns), [0.0] * len(columns)])
     network(rows).square().sum().backward()
@@ -100,8 +112,8 @@ def test_gradients_reach_everything_and_have_no_nan(columns: list[dict[str, Any]
 @pytest.mark.parametrize("embed", [None, 3])
 @pytest.mark.parametrize(
     "columns",
-    [MIXED, [number(1.0, 2.0)], [nominal(3)], [nominal(0), number(missing=True)]],
-    ids=["mixed", "number", "nominal", "empty"],
+    [MIXED, [number(1.0, 2.0)], [nominal(3)], [nominal(0), number(missing=True)], [DATE, nominal(3)]],
+    ids=["mixed", "number", "nominal", "empty", "date"],
 )
 def test_onnx_runtime_agrees(tmp_path: Path, columns: list[dict[str, Any]], embed: int | None):
     network = tabular(columns, 3, hidden=(5,), embed=embed, activation="tanh")
@@ -199,9 +211,17 @@ def test_an_unknown_activation():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ([{}], r"description of column 0 must be an object whose kind is number, integer or nominal; got \{\}\. Use"),
+        (
+            [{}],
+            r"description of column 0 must be an object whose kind is number, integer, nominal or date; got \{\}\. Use",
+        ),
         ([number(), 3], "description of column 1 must be an object .*; got 3"),
-        ([{**number(), "kind": "date"}], "description of column 0 must be an object whose kind is"),
+        ([{**number(), "kind": "dat"}], "description of column 0 must be an object whose kind is"),
+        ([{**number(), "kind": "date"}], "dates of column 0 must be an object with periods, numbers of days; got None"),
+        (
+            [{**number(), "kind": "date", "dates": {"periods": [0.0]}}],
+            "dates of column 0 must be an object with periods",
+        ),
         ([{"kind": "nominal"}], "categories of column 0 must be a list; got None"),
         ([{"kind": "nominal", "categories": "ab"}], "categories of column 0 must be a list; got 'ab'"),
         ([{**number(), "center": None}], "center of column 0 must be a finite number; got None"),

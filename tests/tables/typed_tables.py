@@ -25,6 +25,12 @@ def frame() -> pd.DataFrame:
             "arrow": pd.array([1, None, 3], dtype=pd.ArrowDtype(pa.int8())),
             "arrow string": pd.array(["a", None, "b"], dtype=pd.ArrowDtype(pa.string())),
             "half": np.array([1.0, 2.0, 4.0], np.float16),
+            "date": pd.to_datetime(["2024-02-29 12:00", None, "2024-03-01 00:30"]),
+            "seconds": pd.to_datetime(["2024-02-29", "2024-03-02", None]).astype("datetime64[s]"),
+            "zone": pd.to_datetime(["2024-02-29", None, "2024-09-01"]).tz_localize("America/New_York"),
+            "arrow date": pd.array(
+                pd.to_datetime(["2024-02-29", None, "2024-03-02"]), dtype=pd.ArrowDtype(pa.date32())
+            ),
             "sparse": pd.arrays.SparseArray([0.0, 0.0, 1.5]),
         }
     )
@@ -46,6 +52,9 @@ def table() -> pa.Table:
             "numbers": pa.DictionaryArray.from_arrays(
                 pa.array([1, 0, None], pa.int8()), pa.array([30, 10], pa.int64())
             ),
+            "date": pa.array([19_000, None, 19_001], pa.date32()),
+            "milliseconds": pa.array([19_000 * 86_400_000, None, 0], pa.date64()),
+            "timestamp": pa.array([1_700_000_000_000_001, None, 0], pa.timestamp("us", "Asia/Tokyo")),
             "nothing": pa.nulls(3),
         }
     )

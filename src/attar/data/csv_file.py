@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -49,10 +51,12 @@ class Table:
     Attributes:
         rows: The `pyarrow.Table`; numbers that are not written plainly are still texts.
         decimal: What stands before fractions where a text could be read in two ways.
+        doubt: Why the first line may be a row, and name no columns; None where it looks like names.
     """
 
     rows: Any
     decimal: Decimal | None = None
+    doubt: str | None = None
 
 
 def read_csv(
@@ -62,6 +66,7 @@ def read_csv(
     decimal: Decimal | None = None,
     skip: Sequence[str] = (),
     like: Any = None,
+    header: bool = True,
     max_bytes: int | None = None,
 ) -> Table:
     """The table in a CSV file.
@@ -77,6 +82,7 @@ def read_csv(
         decimal: What stands before fractions, where that could be either.
         skip: Columns that are no numbers, whatever their texts look like.
         like: A `pyarrow.Schema` of a table read before: columns that are texts there are texts here.
+        header: Whether the first line names the columns; without it they are ``column_1``, ``column_2`` and so on.
         max_bytes: Bytes that the file may have; None for half of the memory.
 
     Raises:
@@ -89,12 +95,17 @@ def read_csv(
     content = _utf8(path, encoding)
     if stated := _STATED.match(content):
         content = content[stated.end() :]
-    header = content[: 1 << 20].split(b"\n", 1)[0]
-    separator = stated[1].decode() if stated else max((",", ";", "\t", "|"), key=lambda one: header.count(one.encode()))
+    first = content[: 1 << 20].split(b"\n", 1)[0]
+    separator = stated[1].decode() if stated else max((",", ";", "\t", "|"), key=lambda one: first.count(one.encode()))
     usual: Decimal = "," if separator == ";" else "."
     forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
-    table = _parsed(path, content, separator, forced)
-    distinct(table.column_names)
+    names = None if header else _numbered(content, separator)
+    table = _parsed(path, content, separator, forced, names)
+    doubt = _doubt(path, table) if header else None
+    try:
+        distinct(table.column_names)
+    except BadInput as error:
+        raise error if doubt is None else BadInput(f"{error} {doubt}.") from error
     if table.num_rows == 0:
         remedy = "Give rows below its header"
         raise must("the file", printable(path.name), "a table with rows", Words("a header alone"), remedy)
@@ -102,14 +113,35 @@ def read_csv(
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     if any(one.notation != DEFAULT for one in read.values()) and floats:
         # A point in them may stand between thousands, if in other columns a comma stands before the fraction.
-        texts = _parsed(path, content, separator, forced | {name: pa.string() for name in floats})
+        texts = _parsed(path, content, separator, forced | {name: pa.string() for name in floats}, names)
         read = _readings(texts, skip, decimal, usual)
         for name in floats:
             if name in read and read[name].notation.group == ".":
                 table = table.set_column(table.column_names.index(name), name, texts.column(name))
     _refuse_wrong(path, table, read)
     votes = Counter(one.notation.decimal for one in read.values())
-    return Table(table, decimal or (votes.most_common(1)[0][0] if votes else usual))
+    return Table(table, decimal or (votes.most_common(1)[0][0] if votes else usual), doubt)
+
+
+def _numbered(content: bytes, separator: str) -> list[str]:
+    """Names for the columns of a file that has none, by their places from 1."""
+    start = io.StringIO(content[: 1 << 20].decode("utf-8", "replace"), newline="")
+    first = next(csv.reader(start, delimiter=separator), [])
+    return [f"column_{place + 1}" for place in range(len(first))]
+
+
+def _doubt(path: Path, table: Any) -> str | None:
+    """A sentence where all columns of numbers are called by a number, as if their first row was above them."""
+    called = [
+        field.name for field in table.schema if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
+    if not called or any(DEFAULT.number(name) is None for name in called):
+        return None
+    first = ", ".join(map(printable, table.column_names[:4])) + (", ..." if len(table.column_names) > 4 else "")
+    return (
+        f"The first line of {printable(path.name)} ({first}) looks like a row and not like names of columns. If it is "
+        "one, set data.header = false (header in Python); the columns are then called column_1, column_2 and so on"
+    )
 
 
 def _readings(table: Any, skip: Sequence[str], decimal: Decimal | None, usual: Decimal) -> dict[str, Reading]:
@@ -147,18 +179,21 @@ def _refuse_wrong(path: Path, table: Any, read: Mapping[str, Reading]) -> None:
             )
 
 
-def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any]) -> Any:
+def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any], names: Sequence[str] | None) -> Any:
+    """The table of a file, with these names of its columns; None where its first line has them."""
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(content),
             # Types are inferred from the first block: all of it, as far as a block can be.
-            read_options=pyarrow.csv.ReadOptions(block_size=min(max(len(content), 1 << 20), (1 << 31) - 1)),
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=min(max(len(content), 1 << 20), (1 << 31) - 1), column_names=names
+            ),
             parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 null_values=list(MISSING),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
-                column_types=dict(types),
+                column_types={name: kind for name, kind in types.items() if names is None or name in names},
             ),
         )
     except (pa.ArrowException, OSError, ValueError) as error:

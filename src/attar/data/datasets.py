@@ -61,6 +61,7 @@ def load(
     split: str | None = None,
     encoding: str | None = None,
     decimal: Decimal | None = None,
+    header: bool = True,
     max_bytes: int | None = None,
     size: Sequence[int] | None = None,
     progress: Progress = silent,
@@ -90,6 +91,7 @@ def load(
         split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
         encoding: Of a ``.csv`` file, see `load_table`.
         decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
+        header: Whether the first line of a ``.csv`` file names the columns, see `load_table`.
         max_bytes: Bytes that a file may take in memory; None for half of what there is.
         size: Height and width to which the photographs of a folder are scaled; see `load_gaze`.
         progress: Shown while something is downloaded, or many files are read.
@@ -120,9 +122,10 @@ def load(
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}
         raise must("target, nominal and ignore", "load", "for tables in files alone", got, remedy)
-    if ending != ".csv" and ending != ".tsv" and (encoding is not None or decimal is not None):
-        got = {key: value for key, value in {"encoding": encoding, "decimal": decimal}.items() if value is not None}
-        raise must("encoding and decimal", "load", "for .csv files alone", got, "Leave them out")
+    if ending != ".csv" and ending != ".tsv" and (encoding or decimal or not header):
+        said = {"encoding": encoding, "decimal": decimal, "header": None if header else False}
+        got = {key: value for key, value in said.items() if value is not None}
+        raise must("encoding, decimal and header", "load", "for .csv files alone", got, "Leave them out")
     photographed = is_gaze_folder(Path(text))
     if size is not None and not photographed:
         raise must("size", "load", "for the folders of MIT1003, CAT2000 and SALICON alone", size, "Leave it out")
@@ -141,6 +144,7 @@ def load(
             split=split,
             encoding=encoding,
             decimal=decimal,
+            header=header,
             seed=seed,
             max_bytes=max_bytes,
             **shares,

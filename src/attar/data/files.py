@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from attar.data import arrow_files
 from attar.data.arrays import from_arrays
 from attar.data.arrow_files import ArrowFiles, table_files
-from attar.data.csv_file import read_csv
+from attar.data.csv_file import Table, read_csv
 from attar.data.division import rows_by_role
 from attar.data.label_arrays import label_rows
 from attar.data.limits import allowed, existing, printable, too_large
@@ -33,6 +34,8 @@ from attar.tables.tokens import IDS, MASK
 from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
 from attar.tasks.task import Task
+
+log = logging.getLogger(__name__)
 
 
 def load_npz(
@@ -96,6 +99,7 @@ def load_table(
     split: str | None = None,
     encoding: str | None = None,
     decimal: Decimal | None = None,
+    header: bool = True,
     validation: float | int | str = 0.1,
     test: float | int | str = 0.2,
     seed: int = 0,
@@ -124,6 +128,7 @@ def load_table(
         split: Name of the column that says for each row whether it is for train, validation or test.
         encoding: Of a CSV file; None for UTF-8, or what its first bytes say.
         decimal: What stands before fractions, where a number could be read in two ways; None to tell by the others.
+        header: Whether the first line of a CSV file names the columns; without it they are ``column_1`` and so on.
         validation: As in `load`; another file has the same columns.
         test: The same for test.
         seed: As in `load`.
@@ -152,12 +157,14 @@ def load_table(
     use = "regression" if len(targets) > 1 and use is None else use
     # A typo in a column of numbers is told when it is known to be one.
     skip = (*nominal, *(() if use is not None and kind != "class" else targets))
-    reader = _Reader(skip, encoding, decimal, max_bytes)
+    reader = _Reader(skip, encoding, decimal, header, max_bytes)
     first = reader.read(path)
     names = distinct(names_of(first.rows))
     for key, column in (*(("target", one) for one in targets), ("split", split)):
         if column is not None and column not in names:
-            raise must(key, name, "one of its columns", column, near(column, names))
+            raise must(key, name, "one of its columns", column, first.doubt or near(column, names))
+    if first.doubt is not None:
+        log.warning("%s.", first.doubt)
     if both := [one for one in targets if one in nominal]:
         raise must("nominal", name, "columns other than the target", both[0], "Leave it out of nominal")
     left = [one for one in names if one not in (*targets, split) and one not in ignore]
@@ -210,23 +217,16 @@ def _some(table: Any, names: Sequence[str]) -> Any:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """A table: a `pyarrow.Table` or files, and what stands before fractions where a text could be read in two ways."""
-
-    rows: Any
-    decimal: Decimal | None = None
-
-
-@dataclass(frozen=True)
 class _Reader:
     """How all files of one data set are read."""
 
     skip: tuple[str, ...]
     encoding: str | None
     decimal: Decimal | None
+    header: bool
     max_bytes: int | None
 
-    def read(self, path: Path, like: Any = None) -> Any:
+    def read(self, path: Path, like: Any = None) -> Table:
         """The table in a file, ``like`` another one where that has texts."""
         name = printable(path.name)
         files = table_files(path) or ([path] if path.suffix.lower() in arrow_files.ENDINGS else [])
@@ -235,7 +235,7 @@ class _Reader:
             taken, most = _PER_ROW * len(rows), allowed(self.max_bytes)
             if taken > most:
                 raise too_large(f"A column of {name}, and what is known of each row, take", taken, most)
-            return _Table(rows, self.decimal)
+            return Table(rows, self.decimal)
         if path.suffix.lower() not in TABLES:
             rule = f"a file whose name ends in {', '.join(TABLES)}"
             raise must("the table", "the data", rule, name, "Convert it, for instance with pandas")
@@ -245,6 +245,7 @@ class _Reader:
             decimal=self.decimal,
             skip=self.skip,
             like=like,
+            header=self.header,
             max_bytes=self.max_bytes,
         )
 
@@ -357,6 +358,11 @@ def _classes(name: str, table: Any, target: str) -> list[Any]:
 def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
     """The different values of the target, sorted, and each row's place among them, -1 where missing."""
     (column,) = read_cells(table.select([target]))
+    if column.kind == "date":
+        remedy = "Name the column with the classes, or save the dates as names"
+        raise must(
+            f"target column {target!r}", name, "classes: strings, whole numbers or bools", Words("dates"), remedy
+        )
     if column.kind != "number":
         return column.nominals()
     numbers = column.numbers()

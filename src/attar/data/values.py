@@ -85,8 +85,9 @@ def columns_of_values(name: str, table: Any, targets: Sequence[str], decimal: De
     chosen = table.select(list(targets))
     columns = Columns.infer(chosen, written=written([chosen], digits=True, decimal=decimal))
     for column in columns:
-        if column.kind == "nominal":
-            got = Words(f"{', '.join(map(repr, column.categories[:3]))}" if column.categories else "no values")
+        if column.kind in ("nominal", "date"):
+            names = ", ".join(map(repr, column.categories[:3]))
+            got = Words("dates" if column.kind == "date" else names or "no values")
             raise must(f"target column {column.name!r}", name, "of numbers for a regression", got, "Name another")
     return columns.encode(chosen)
 

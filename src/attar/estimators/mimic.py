@@ -35,6 +35,7 @@ from attar.estimators.report import Report, figures, softmax
 from attar.estimators.rows import (
     LEAST,
     as_rows,
+    blocks_of,
     head,
     is_frame,
     names_of,
@@ -51,6 +52,9 @@ from attar.training.progress import Progress, silent
 
 _CHUNK = 16_384
 """Rows in one batch when predicting."""
+
+_BLOCK = 1 << 24
+"""Values of a sparse matrix that are in memory at once when predicting, as an array of 128 MB."""
 
 _CALIBRATION_ROWS = 256
 """Training rows kept for checking a deployment and for calibrating it."""
@@ -171,7 +175,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """Train the network.
 
         Args:
-            X: Real rows: an array, a DataFrame or an Arrow table. The more of them, the better; labels are not needed.
+            X: Real rows: an array, a DataFrame, an Arrow table, or a sparse matrix of SciPy, which becomes an array.
+                The more of them, the better; labels are not needed.
             y: Labels, one for each row or in columns of 1 and 0; or values. They fit a teacher that is not fitted; of
                 one that is, they choose the best epoch, p and s in place of the teacher's own outputs, so give rows
                 that the teacher has not seen.
@@ -326,8 +331,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
         check_is_fitted(self, "network_")
-        matrix = self.columns_.encode(self._table(X, reset=False), unseen=self.unseen)
-        return self._outputs(matrix)
+        outputs = [
+            self._outputs(self.columns_.encode(self._table(block, reset=False), unseen=self.unseen))
+            for block in blocks_of(X, _BLOCK)
+        ]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     @with_library_defaults
     def _outputs(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from attar.data.limits import allowed
 from attar.errors import BadInput, shown
+from attar.formatting import size as bytes_text
 from attar.tables.columns import Columns
 from attar.tables.names import distinct
 
@@ -33,14 +36,14 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
     """Rows as they came where they are a frame or an array, else as an array.
 
     Args:
-        given: A frame, an array, or anything of which NumPy makes an array ``[rows, columns]``.
+        given: A frame, an array, a sparse matrix or array of SciPy, or anything of which NumPy makes an array
+            ``[rows, columns]``.
         estimator: The one that messages name.
         least: How many rows there must be.
 
     Raises:
-        BadInput: If a frame has too few rows.
+        BadInput: If a frame has too few rows, or a sparse matrix would take more than half of the memory.
         ValueError: If the array is not two-dimensional, is complex, or has too few rows or no columns.
-        TypeError: If it is sparse.
     """
     if is_frame(given):
         distinct(str(one) for one in getattr(given, "column_names", given.columns))
@@ -48,6 +51,8 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         if count < least:
             raise BadInput(f"X must have at least {least} rows; got {count} sample(s). Give more rows.")
         return given
+    if issparse(given):
+        given = dense(given)
     if not hasattr(given, "dtype") and not hasattr(given, "__array__") and not hasattr(given, "__array_interface__"):
         # NumPy would make strings of numbers that stand beside strings.
         array = np.asarray(given) if _is_regular(given) else np.asarray(given, dtype=object)
@@ -60,6 +65,34 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         estimator=estimator,
         input_name="X",
     )
+
+
+def dense(given: Any) -> npt.NDArray[Any]:
+    """A sparse matrix as an array: rows are synthesized, and networks compute, from all of their values.
+
+    Raises:
+        BadInput: If the array would take more than half of the memory.
+    """
+    rows, columns = given.shape
+    size, most = rows * columns * np.dtype(np.float64).itemsize, allowed(None)
+    if size > most:
+        raise BadInput(
+            f"X is sparse, and as an array its {rows:,} rows of {columns:,} columns take {bytes_text(size)}, more than "
+            f"half of the memory ({bytes_text(most)}). Give fewer rows, or fewer columns: those of the most values, or "
+            "sums of them such as TruncatedSVD gives, to the teacher as well."
+        )
+    array: npt.NDArray[Any] = given.toarray()
+    return array
+
+
+def blocks_of(given: Any, values: int) -> Iterator[Any]:
+    """A sparse matrix in blocks of whole rows, of at most so many values as an array; anything else in one piece."""
+    if not issparse(given) or given.ndim != 2 or given.shape[0] * given.shape[1] <= values:
+        yield given
+        return
+    by_row, size = given.tocsr(), max(1, values // given.shape[1])
+    for start in range(0, given.shape[0], size):
+        yield by_row[start : start + size]
 
 
 def _is_regular(given: Any) -> bool:

@@ -16,6 +16,7 @@ def mimicked(tags: Tags, teacher: object) -> Tags:
     """
     kind, its = teachers.kind_of(teacher), teachers.tags_of(teacher)
     tags.estimator_type = kind
+    tags.input_tags.sparse = True
     tags.target_tags.required = not teachers.is_fitted(teacher)
     if kind == "classifier":
         tags.classifier_tags = ClassifierTags()

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from attar.errors import must
 
-_KINDS = ("number", "integer", "nominal")
+_KINDS = ("number", "integer", "nominal", "date")
 
 
 class Rows(nn.Module):
     """``[n, columns]`` float32 (codes of nominal columns, NaN where missing) to ``[n, features]`` float32, without NaN.
 
-    The features are, in this order: ``(value - center) / scale`` of each column of numbers, 0 where missing; for each
-    of these in which values were missing, 1 where missing and 0 elsewhere; for each nominal column one feature per
+    The features are, in this order: ``(value - center) / scale`` of each column of numbers or dates, 0 where missing;
+    for each of these in which values were missing, 1 where missing and 0 elsewhere; of the circles that dates go
+    around (year, week, day) the sines, and then the cosines, of the places on them, 0 where missing; for each nominal
+    column one feature per
     category, 1 for that of the row and 0 elsewhere, so that all are 0 where the value is missing or no category. With
     ``embed`` a nominal column has that many features instead, which training chooses for each category, and also for
     missing, where it begins with zeros.
@@ -41,6 +43,8 @@ class Rows(nn.Module):
     center: Tensor
     scale: Tensor
     gaps: Tensor
+    dated: Tensor
+    turns: Tensor
     sources: Tensor
     codes: Tensor
     nominals: Tensor
@@ -67,17 +71,22 @@ class Rows(nn.Module):
         sizes = {place: len(given[place]["categories"]) for place in nominals}
         # Places among the numbers, not among the columns.
         gaps = [index for index, place in enumerate(numbers) if given[place].get("missing", False)]
+        circles = [
+            (index, 2 * math.pi / period) for index, place in enumerate(numbers) for period in _periods(given[place])
+        ]
         # One for each feature that is 1 or 0: its column, and the code for which it is 1.
         pairs = [(place, code) for place, size in sizes.items() for code in range(size)] if embed is None else []
         # Where the entries of a column begin; the first one is for missing.
         starts = list(accumulate((size + 1 for size in sizes.values()), initial=0))
         self.columns = len(given)
-        self.features = len(numbers) + len(gaps) + len(pairs) + (embed or 0) * len(nominals)
+        self.goes_around = bool(circles)
+        self.features = len(numbers) + len(gaps) + 2 * len(circles) + len(pairs) + (embed or 0) * len(nominals)
         for name, values, kind in (
             ("numbers", numbers, torch.int64),
             ("center", [given[place]["center"] for place in numbers], torch.float32),
             ("scale", [given[place]["scale"] for place in numbers], torch.float32),
             ("gaps", gaps, torch.int64),
+            *_circles(circles),
             ("sources", [place for place, _ in pairs], torch.int64),
             ("codes", [code for _, code in pairs], torch.float32),
             ("nominals", nominals, torch.int64),
@@ -110,6 +119,11 @@ class Rows(nn.Module):
             inputs.append(torch.where(missing, 0.0, (values - self.center) / self.scale))
             if len(self.gaps):
                 inputs.append(missing.index_select(1, self.gaps).to(rows.dtype))
+            if self.goes_around:
+                angles = values.index_select(1, self.dated) * self.turns
+                known = ~angles.isnan()
+                angles = torch.where(known, angles, 0.0)
+                inputs += [angles.sin(), angles.cos() * known]
         if self.embedding is not None:
             codes = rows.index_select(1, self.nominals)
             # False for NaN, as every comparison with it is.
@@ -119,6 +133,22 @@ class Rows(nn.Module):
         elif len(self.sources):
             inputs.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
         return torch.cat(inputs, dim=1)
+
+
+def _periods(column: Mapping[str, Any]) -> Sequence[float]:
+    """The circles on which dates are seen, in days; none for other columns."""
+    dates = column.get("dates")
+    return () if dates is None else tuple(dates["periods"])
+
+
+def _circles(circles: Sequence[tuple[int, float]]) -> Sequence[tuple[str, list[Any], torch.dtype]]:
+    """The buffers of circles; none without any, so that weights of networks without dates are what they were."""
+    if not circles:
+        return ()
+    return (
+        ("dated", [index for index, _ in circles], torch.int64),
+        ("turns", [turn for _, turn in circles], torch.float32),
+    )
 
 
 def _checked(place: int, column: object) -> Mapping[str, Any]:
@@ -137,4 +167,9 @@ def _checked(place: int, column: object) -> Mapping[str, Any]:
         if not right:
             rule = "a finite number" + (" above 0" if name == "scale" else "")
             raise must(name, of, rule, value, "Use to_json of the columns")
+    if column["kind"] == "date":
+        dates = column.get("dates")
+        periods = dates.get("periods") if isinstance(dates, Mapping) else None
+        if not isinstance(periods, list | tuple) or not all(isinstance(one, float) and one > 0 for one in periods):
+            raise must("dates", of, "an object with periods, numbers of days", dates, "Use to_json of the columns")
     return column

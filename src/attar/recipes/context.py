@@ -131,6 +131,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         split=section.split,
         encoding=section.encoding,
         decimal=section.decimal,
+        header=section.header,
         max_bytes=section.max_bytes,
         size=section.size,
         progress=progress,

@@ -16,13 +16,15 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows o
 Scalar = bool | int | float | str
 """What a category can be."""
 
-Kind = Literal["number", "integer", "nominal"]
+Kind = Literal["number", "integer", "nominal", "date"]
 
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
 """Texts that stand for a missing value in every column; `attar.tables.notation.MARKS` has more for numbers."""
 
 EXACT = 2**53
 """Whole numbers up to this size are exact in float64."""
+
+_KINDS = {"f": "number", "i": "integer", "u": "integer", "M": "date"}
 
 LARGEST = float(np.finfo(np.float32).max)
 """Networks compute in float32: what is larger is infinite there."""
@@ -34,8 +36,8 @@ class Cells:
 
     Attributes:
         name: What errors call it.
-        values: One value for each row, of one type: bool, whole numbers, floats or strings; any value where missing.
-            With ``categories``: an index into them.
+        values: One value for each row, of one type: bool, whole numbers, floats, strings or datetime64; any value where
+            missing. With ``categories``: an index into them.
         missing: True where there is no value.
         categories: The values that can occur, of one type, sorted, each once; None where they are not known.
         declared: Whether it was the table that named the categories, and not its rows.
@@ -54,7 +56,7 @@ class Cells:
         """What the column is read as by default; one without any value as numbers."""
         if self.categories is not None:
             return "nominal"
-        return {"f": "number", "i": "integer", "u": "integer"}.get(self.values.dtype.kind, "nominal")  # type: ignore[return-value]
+        return _KINDS.get(self.values.dtype.kind, "nominal")  # type: ignore[return-value]
 
     @property
     def empty(self) -> bool:
@@ -71,10 +73,10 @@ class Cells:
             raise self.problem
         if self.empty:
             return np.full(len(self.values), np.nan)
-        if self.kind == "nominal":
+        if self.kind in ("nominal", "date"):
             row = int(np.flatnonzero(~self.missing)[0])
             value = self.values[row] if self.categories is None else self.categories[int(self.values[row])]
-            got = Words(f"{as_python(value)!r} in row {row}")
+            got = Words(f"{as_python(value) if self.kind == 'nominal' else str(value)!r} in row {row}")
             remedy = "Convert it: these were numbers when the columns were inferred"
             raise must(f"column {self.name!r}", "the rows", "of numbers", got, remedy)
         if self.kind == "integer":
@@ -90,10 +92,13 @@ class Cells:
         """The categories, sorted, and each row's index into them, -1 where missing.
 
         Raises:
-            BadInput: If a category is infinite, or a string is no valid Unicode.
+            BadInput: If a category is infinite or a date, or a string is no valid Unicode.
         """
         if self.problem is not None:
             raise self.problem
+        if self.kind == "date":
+            remedy = "Leave it out of nominal, or convert it to strings, which are names"
+            raise must(f"column {self.name!r}", "the rows", "of names", Words("dates"), remedy)
         codes = np.full(len(self.values), -1, np.int64)
         there = ~self.missing
         if self.categories is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from attar.errors import BadInput, Words, must, near, shown
 from attar.tables.cells import EXACT, LARGEST, MISSING, Cells, Kind, Scalar, as_python
+from attar.tables.dates import Dates, moments, not_a_date
 from attar.tables.notation import DEFAULT, Notation, Reading
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
@@ -26,7 +27,8 @@ class Column:
 
     Attributes:
         name: What it is called.
-        kind: ``number``; ``integer`` for numbers that are whole; ``nominal`` for one of a few values without order.
+        kind: ``number``; ``integer`` for numbers that are whole; ``nominal`` for one of a few values without order;
+            ``date`` for dates and times, which are days since the first of them.
         categories: The values of a nominal column, of one type, sorted; a value's code is its place here. Empty
             otherwise.
         low: Smallest number seen; None for a nominal column, and where every value was missing.
@@ -36,6 +38,7 @@ class Column:
         scale: Standard deviation of the numbers seen, and at least as much as float32 can tell apart; 1 for a constant
             and for a nominal column.
         notation: How numbers that came as texts were written; None where they came as numbers.
+        dates: How a column of dates is written as numbers, which ``low``, ``high`` and ``center`` are; None of others.
 
     Raises:
         BadInput: If these do not go together.
@@ -50,6 +53,7 @@ class Column:
     center: float = 0.0
     scale: float = 1.0
     notation: Notation | None = None
+    dates: Dates | None = None
     _codes: dict[Any, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +64,8 @@ class Column:
             raise BadInput(
                 f"{of} holds {self.kind}s, which have no categories; got {shown(self.categories)}. Make it nominal."
             )
+        if (self.kind == "date") != (self.dates is not None):
+            raise must("dates", of, "given where the kind is date, and there alone", self.dates, "Use Columns.infer")
         types = {type(value) for value in self.categories}
         if len(types) > 1 or list(self.categories) != sorted(set(self.categories)):
             remedy = "Use Columns.infer"
@@ -85,12 +91,18 @@ class Column:
             BadInput: If a number is infinite or too large.
         """
         notation, kind = None, given.kind
+        dates: Dates | None = None
         if reading is not None:
             notation, kind = reading.notation, "integer" if reading.integral else "number"
             numbers = _numbers(given, notation)
         elif nominal or kind == "nominal":
             categories, codes = given.nominals()
             return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()))
+        elif kind == "date" and not given.empty:
+            dates = Dates.of(given.values[~given.missing])
+            numbers = dates.days(given.values)
+        elif kind == "date":
+            kind, numbers = "number", given.numbers()
         else:
             numbers = given.numbers()
         seen = numbers[~np.isnan(numbers)]
@@ -102,7 +114,7 @@ class Column:
         # The step below the largest: above it there may be none.
         step = float(np.spacing(np.nextafter(np.float32(max(abs(low), abs(high))), np.float32(0))))
         scale = max(float(seen.std()), step, float(np.finfo(np.float32).tiny)) if low < high else 1.0
-        return cls(given.name, kind, (), low, high, gaps, center, scale, notation)
+        return cls(given.name, kind, (), low, high, gaps, center, scale, notation, dates)
 
     def code(self, value: Any) -> float | None:
         """One value as `codes` gives it; None where only that can tell what it is, or what is wrong with it."""
@@ -115,6 +127,8 @@ class Column:
             except TypeError:  # what has no hash, and NA of pandas
                 return None
             return math.nan if missing else None
+        if self.dates is not None:
+            return math.nan if value is None else None  # of the others `codes` knows more
         if isinstance(value, str):
             number = (self.notation or DEFAULT).number(value)
             return number if number is None or not abs(number) > LARGEST else None
@@ -133,6 +147,8 @@ class Column:
             BadInput: If the cells are of another type, a number is infinite, or a value was not there when the column
                 was inferred and that is an error.
         """
+        if self.dates is not None:
+            return self._days(given, self.dates)
         if self.kind != "nominal":
             return self._numbers(given)
         categories, codes = given.nominals()
@@ -161,6 +177,22 @@ class Column:
         """The code of a category; -1 for a missing one, -2 for one that is not known."""
         code = self._codes.get(value)
         return int(code) if code is not None else -1 if isinstance(value, str) and value in MISSING else -2
+
+    def _days(self, given: Cells, dates: Dates) -> Float64[np.ndarray, " rows"]:
+        """Cells as days since the first, some or all of which may be written as texts."""
+        if given.empty:
+            return np.full(len(given.values), np.nan)
+        if given.kind == "date":
+            return dates.days(given.values)
+        if given.kind == "nominal" and given.problem is None:
+            categories, codes = given.nominals()
+            texts = np.array([*categories, None], object)[codes]
+            missing = np.array([one is None or one in MISSING for one in texts.tolist()])
+            return dates.days(moments(self.name, texts, missing))
+        if given.problem is not None:
+            return dates.days(moments(self.name, given.values, given.missing))
+        row = int(np.flatnonzero(~given.missing)[0])
+        raise not_a_date(self.name, as_python(given.values[row]), row)
 
     def _numbers(self, given: Cells) -> Float64[np.ndarray, " rows"]:
         """Cells as numbers, some or all of which may be written as texts."""
@@ -201,6 +233,8 @@ class Column:
         gaps = " or missing" if self.missing else ""
         if self.kind == "nominal":
             return f"nominal of {len(self.categories)} values{gaps}"
+        if self.dates is not None and self.low is not None and self.high is not None:
+            return f"date from {self.dates.text(self.low)} to {self.dates.text(self.high)}{gaps}"
         span = "" if self.low is None else f" from {self.low:g} to {self.high:g}"
         how = "" if self.notation is None or self.notation == DEFAULT else f", written {self.notation.how}"
         return f"{self.kind}{span}{gaps}{how}"
@@ -209,7 +243,8 @@ class Column:
         """The column as a plain document."""
         document = {name: getattr(self, name) for name in _FIELDS}
         notation = {} if self.notation is None else {"notation": self.notation.to_json()}
-        return document | {"categories": list(self.categories)} | notation
+        dates = {} if self.dates is None else {"dates": self.dates.to_json()}
+        return document | {"categories": list(self.categories)} | notation | dates
 
     @classmethod
     def from_json(cls, document: object) -> Column:
@@ -219,7 +254,7 @@ class Column:
             BadInput: If it is something else.
         """
         remedy = "Write it again with to_json"
-        if not isinstance(document, Mapping) or set(document) - {"notation"} != set(_FIELDS):
+        if not isinstance(document, Mapping) or set(document) - {"notation", "dates"} != set(_FIELDS):
             raise must("document", "Column", f"an object of {', '.join(_FIELDS)}", document, remedy)
         for name, types in _FIELDS.items():
             value = document[name]
@@ -231,13 +266,14 @@ class Column:
             raise must("categories", "Column", "bools, numbers or strings", categories, remedy)
         numbers = {name: document[name] for name in ("low", "high", "center", "scale")}
         floats: Any = {name: None if value is None else float(value) for name, value in numbers.items()}
-        written = document.get("notation")
+        written, dates = document.get("notation"), document.get("dates")
         return cls(
             document["name"],
             document["kind"],
             tuple(categories),
             missing=document["missing"],
             notation=None if written is None else Notation.from_json(written),
+            dates=None if dates is None else Dates.from_json(dates),
             **floats,
         )
 

@@ -69,9 +69,9 @@ class Columns(Sequence[Column]):
         """What the columns of a table are.
 
         Strings, bools, categoricals of pandas and dictionaries of Arrow are nominal (the latter two with all the values
-        that they declare), whole numbers ``integer``, floats ``number``. Objects are looked at one by one; None and NaN
-        are missing. A column without any value is read as numbers. The columns of an array are called ``column 0``,
-        ``column 1`` and so on.
+        that they declare), whole numbers ``integer``, floats ``number``, dates and times ``date``. Objects are looked
+        at one by one; None and NaN are missing. A column without any value is read as numbers. The columns of an array
+        are called ``column 0``, ``column 1`` and so on.
 
         Args:
             rows: A NumPy array ``[rows, columns]`` of numbers, bools, strings or objects, a pandas DataFrame, anything
@@ -220,7 +220,9 @@ class Columns(Sequence[Column]):
             remedy = "Use the columns that the matrix was encoded with"
             raise must("matrix", "decode", f"[rows, {len(self)}]", tuple(matrix.shape), remedy)
         decoded = [
-            forms.DecodedColumn(column.name, column.kind, column.categories, matrix[:, place].astype(np.float64))
+            forms.DecodedColumn(
+                column.name, column.kind, column.categories, matrix[:, place].astype(np.float64), column.dates
+            )
             for place, column in enumerate(self.columns)
         ]
         if isinstance(like, str):

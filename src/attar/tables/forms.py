@@ -12,6 +12,7 @@ import numpy as np
 
 from attar.errors import MissingExtra, must
 from attar.tables.cells import EXACT, Kind, Scalar
+from attar.tables.dates import Dates
 from attar.tables.names import distinct
 from attar.tables.rows import arrow, as_arrow
 
@@ -28,6 +29,7 @@ class DecodedColumn:
         kind: Kind of column.
         categories: What the codes of a nominal column stand for.
         values: Numbers or codes, NaN where missing.
+        dates: How dates are written as numbers; None for all else.
 
     Raises:
         BadInput: If a code is none.
@@ -37,6 +39,7 @@ class DecodedColumn:
     kind: Kind
     categories: tuple[Scalar, ...]
     values: Float64[np.ndarray, " rows"]
+    dates: Dates | None = None
 
     def __post_init__(self) -> None:
         if self.kind != "nominal":
@@ -68,7 +71,9 @@ class DecodedColumn:
         return self.kind == "integer" and bool(((there == np.rint(there)) & (abs(there) <= EXACT)).all())
 
     def typed(self) -> Shaped[np.ndarray, " rows"]:
-        """The values in the type that fits best: int64, float64 (NaN where missing), bool, or objects (None)."""
+        """The values in the type that fits best: int64, float64 (NaN: missing), bool, datetime64, or objects."""
+        if self.dates is not None:
+            return self.dates.dates(self.values)
         if self.kind == "nominal" and (not self.categories or isinstance(self.categories[0], bool | str)):
             objects = self.objects()
             logical = bool(self.categories) and isinstance(self.categories[0], bool)
@@ -86,6 +91,8 @@ class DecodedColumn:
 
     def objects(self) -> Shaped[np.ndarray, " rows"]:
         """The values as Python objects; where missing None, and NaN among numbers."""
+        if self.dates is not None:
+            return self.dates.dates(self.values).astype(object)
         if self.kind == "nominal":
             named = bool(self.categories) and not isinstance(self.categories[0], bool | str)
             lookup = np.empty(len(self.categories) + 1, object)
@@ -134,6 +141,8 @@ def write_numpy(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """An array ``[rows, columns]`` of the type of ``like``, or of the narrowest that holds everything."""
     columns = [one.typed() for one in decoded]
     kinds = {column.dtype.kind for column in columns}
+    if kinds == {"M"} and (like is None or like.dtype.kind == "M"):
+        return np.stack(columns, axis=1).astype("datetime64[us]" if like is None else like.dtype)
     wanted = None if like is None else like.dtype.kind
     if wanted != "O" and kinds <= {"i", "u", "f"}:
         stacked = np.stack(columns, axis=1)
@@ -200,6 +209,8 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
             places = [chosen.categories.get_loc(value) for value in one.categories]
             return pandas.Series(pandas.Categorical.from_codes(np.array([*places, -1])[one.codes], dtype=chosen))
         dtype = "boolean" if one.missing.any() else None
+    if one.dates is not None:
+        return _series_of_dates(pandas, one, dtype)
     if dtype is None:
         return pandas.Series(one.typed())
     if isinstance(dtype, np.dtype):
@@ -217,6 +228,23 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
         return pandas.Series(one.typed())
 
 
+def _series_of_dates(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
+    """A column of dates of pandas: with the unit and the zone of a type, or as objects where they were objects."""
+    plain = pandas.Series(one.typed())
+    if dtype is None:
+        return plain
+    zone = getattr(dtype, "tz", None)
+    if zone is not None:
+        return plain.dt.tz_localize("UTC").dt.tz_convert(zone).astype(dtype)
+    if isinstance(dtype, np.dtype):
+        return plain.astype(dtype) if dtype.kind == "M" else pandas.Series(one.objects(), dtype=object)
+    pa = arrow("A column of pandas' own types")
+    kind = getattr(dtype, "pyarrow_dtype", None)
+    if kind is None:
+        return plain
+    return pandas.Series(pandas.array(pa.array(one.typed()).cast(kind), dtype=dtype))
+
+
 def _array(one: DecodedColumn, kind: Any) -> Any:
     """A column of Arrow."""
     pa = arrow("Decoding to an Arrow table")
@@ -225,6 +253,8 @@ def _array(one: DecodedColumn, kind: Any) -> Any:
         dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(one.categories)))
         logical = bool(one.categories) and isinstance(one.categories[0], bool)
         natural = dictionary.dictionary_decode() if logical else dictionary
+    elif one.dates is not None:
+        natural = pa.array(one.typed())
     else:
         values = np.where(one.missing, 0, one.values)
         natural = pa.array(values.astype(np.int64) if one.integral else values, mask=one.missing)

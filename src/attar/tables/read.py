@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 
 from attar.errors import BadInput, MissingExtra, Words, must
 from attar.tables.cells import EXACT, Cells
+from attar.tables.dates import moments
 from attar.tables.names import distinct
 from attar.tables.rows import arrow, as_arrow, by_name
 
@@ -27,7 +29,7 @@ def read_cells(rows: Any) -> list[Cells]:
 
     Raises:
         BadInput: If it is none of these, has no column or no row, has two columns of one name, or a column holds
-            something else than bools, numbers or strings.
+            something else than bools, numbers, strings or dates.
     """
     pandas = sys.modules.get("pandas")
     if (lists := by_name(rows)) is not None:
@@ -60,8 +62,10 @@ def _from_array(name: str, values: Any) -> Cells:
     kind = values.dtype.kind
     if kind == "O":
         return _from_objects(name, values)
-    if kind not in "biufU":
+    if kind not in "biufUM":
         raise _unfit(name, str(values.dtype))
+    if kind == "M":
+        return Cells(name, values, np.isnat(values))
     return Cells(name, values, np.isnan(values) if kind == "f" else np.zeros(len(values), bool))
 
 
@@ -72,6 +76,9 @@ def _from_objects(name: str, values: Any) -> Cells:
     except _Mixed as error:
         empty = np.fromiter((_family(type(value)) == "missing" for value in values), bool, len(values))
         return Cells(name, values, empty, problem=error)
+    if present.dtype.kind == "M":
+        missing[~missing] = np.isnat(present)
+        present = present[~np.isnat(present)]
     filled = np.full(len(values), np.nan) if missing.all() else np.full(len(values), present[0], present.dtype)
     filled[~missing] = present
     return Cells(name, filled, missing)
@@ -87,7 +94,7 @@ def _of_one_type(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]
     Strings stay objects.
 
     Raises:
-        BadInput: If one is something else than a bool, a number or a string, or they are of different types.
+        BadInput: If one is something else than a bool, a number, a string or a date, or they are of different types.
     """
     # By the few types that there are, not value by value, which takes ten times as long.
     kinds = list(map(type, values))
@@ -109,6 +116,8 @@ def _of_one_type(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]
         remedy = "Convert them, for instance with .astype(str)"
         raise _Mixed(str(must(f"column {name!r}", "the rows", "of one type", got, remedy)))
     family = "float" if "float" in first or not first else next(iter(first))
+    if family == "date":
+        return moments(name, present, np.zeros(len(present), bool)), missing
     if "int" in first:
         largest = max((int(value) for value in present if families[type(value)] == "int"), key=abs)
         if abs(largest) > (EXACT if family == "float" else 2**63 - 1):
@@ -131,6 +140,7 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
     "int": (int, np.integer),
     "float": (float, np.floating),
     "str": (str,),
+    "date": (datetime.date, np.datetime64),  # a datetime is a date, and so is a Timestamp of pandas
 }
 
 
@@ -186,6 +196,13 @@ def _from_arrow(name: str, column: Any) -> Cells:
             return Cells(name, codes, codes < 0, tuple(ordered), declared=False)
         found = _from_arrow(name, column.cast(pa.large_string()).dictionary_encode())
         return replace(found, declared=False)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        # One with a zone counts from the same moment, which is that of UTC.
+        try:
+            values = column.cast(pa.timestamp("us"), safe=False).to_numpy()
+        except pa.ArrowException as error:
+            raise _unfit(name, f"{kind} ({str(error).strip()})") from error
+        return Cells(name, values, np.isnat(values))
     raise _unfit(name, str(kind))
 
 
@@ -203,7 +220,7 @@ def _declared(name: str, categories: Any, codes: Int64[np.ndarray, " rows"]) -> 
 
 def _unfit(name: str, got: str) -> BadInput:
     remedy = "Convert it, for instance to numbers, or leave it out"
-    return must(f"column {name!r}", "the rows", "of bools, numbers or strings", got, remedy)
+    return must(f"column {name!r}", "the rows", "of bools, numbers, strings or dates", got, remedy)
 
 
 def _objects(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:

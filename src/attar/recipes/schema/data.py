@@ -52,6 +52,9 @@ class DataSection(Section):
     decimal: Literal[".", ","] | None = Field(
         None, description="what stands before fractions in a .csv file where the numbers leave it open"
     )
+    header: bool = Field(
+        True, description="false for a .csv file whose first line is a row; its columns are column_1, column_2, ..."
+    )
     max_bytes: Annotated[int, Field(gt=0)] | None = Field(
         None, description="bytes that the data may take in memory; half of it if left out"
     )
