@@ -8,11 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+import xgboost
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
@@ -586,12 +588,10 @@ def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(package: str, obj
     classes = {"num_class": 3} if objective == "multiclass" else {}
     booster: Any
     if package == "lightgbm":
-        lightgbm = pytest.importorskip("lightgbm")
         settings = {"objective": objective, "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5, **classes}
         booster = lightgbm.train(settings, lightgbm.Dataset(x, y), 4)
         said = booster.predict(x)
     else:
-        xgboost = pytest.importorskip("xgboost")
         goal = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[
             objective
         ]
@@ -611,7 +611,6 @@ def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(package: str, obj
 
 
 def test_a_booster_with_an_objective_of_its_own_is_refused() -> None:
-    lightgbm = pytest.importorskip("lightgbm")
     settings = {"objective": "lambdarank", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 2}
     x = np.random.default_rng(0).normal(size=(60, 3))
     booster = lightgbm.train(settings, lightgbm.Dataset(x, (x[:, 0] > 0).astype(int), group=[30, 30]), 2)

@@ -151,7 +151,6 @@ class TestModelsThatWouldCrash:
     @pytest.mark.parametrize("package", ["xgboost", "lightgbm"])
     def test_boosters_are_read_only_where_asked_for(self, package):
         """Their own readers can be made to crash, before anything here could look at what they read."""
-        pytest.importorskip(package)
         data = to_bytes(FAMILIES[package].build({"n_estimators": 1}, 0).fit(ROWS, LABELS))
         with pytest.raises(BadInput, match=r"file of it must be of a model that is safe to read; .*boosters=True"):
             from_bytes(data, "it")
