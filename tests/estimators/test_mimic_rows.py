@@ -42,7 +42,7 @@ def test_sparse_rows_are_those_of_the_array(form: str, monkeypatch: pytest.Monke
 def test_sparse_rows_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch):
     wide = scipy.sparse.csr_array((1_000_000, 10_000_000))
     with pytest.raises(
-        BadInput, match=r"^X is sparse, .* 1,000,000 rows of 10,000,000 columns take 80\.0 TB, more than half"
+        BadInput, match=r"^X is sparse, .* 1,000,000 rows of 10,000,000 columns take 80\.0.TB, more than half"
     ):
         Mimic(LogisticRegression(), **QUICK).fit(wide, np.zeros(1_000_000))
     taken = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -73,9 +74,10 @@ def dense(given: Any) -> npt.NDArray[Any]:
     Raises:
         BadInput: If the array would take more than half of the memory.
     """
-    rows, columns = given.shape
-    size, most = rows * columns * np.dtype(np.float64).itemsize, allowed(None)
+    values, most = math.prod(given.shape), allowed(None)
+    size = values * np.dtype(np.float64).itemsize
     if size > most:
+        rows, columns = given.shape[0], values // given.shape[0]
         raise BadInput(
             f"X is sparse, and as an array its {rows:,} rows of {columns:,} columns take {bytes_text(size)}, more than "
             f"half of the memory ({bytes_text(most)}). Give fewer rows, or fewer columns: those of the most values, or "

@@ -121,9 +121,8 @@ class Rows(nn.Module):
                 inputs.append(missing.index_select(1, self.gaps).to(rows.dtype))
             if self.goes_around:
                 angles = values.index_select(1, self.dated) * self.turns
-                known = ~angles.isnan()
-                angles = torch.where(known, angles, 0.0)
-                inputs += [angles.sin(), angles.cos() * known]
+                unknown = angles.isnan()
+                inputs += [torch.where(unknown, 0.0, one) for one in (angles.sin(), angles.cos())]
         if self.embedding is not None:
             codes = rows.index_select(1, self.nominals)
             # False for NaN, as every comparison with it is.
