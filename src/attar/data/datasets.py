@@ -123,8 +123,8 @@ def load(
         got = {key: value for key, value in given.items() if value}
         raise must("target, nominal and ignore", "load", "for tables in files alone", got, remedy)
     if ending != ".csv" and ending != ".tsv" and (encoding or decimal or not header):
-        said = {"encoding": encoding, "decimal": decimal, "header": None if header else False}
-        got = {key: value for key, value in said.items() if value is not None}
+        stated = {"encoding": encoding, "decimal": decimal, "header": None if header else False}
+        got = {key: value for key, value in stated.items() if value is not None}
         raise must("encoding, decimal and header", "load", "for .csv files alone", got, "Leave them out")
     photographed = is_gaze_folder(Path(text))
     if size is not None and not photographed:

@@ -141,14 +141,14 @@ def moment(value: object) -> np.datetime64 | None:
             return None
     if isinstance(value, datetime.datetime) and value == value:  # NaT of pandas is one, and unlike itself
         zone = value.utcoffset()
-        plain = value.replace(tzinfo=None, fold=0)
+        naive = value.replace(tzinfo=None, fold=0)
         try:
-            plain = plain if zone is None else plain - zone
+            naive = naive if zone is None else naive - zone
         except OverflowError:
             return None
-        return np.datetime64(datetime.datetime(*plain.timetuple()[:6], plain.microsecond), "us")
-    plain_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
-    return np.datetime64(value, "us") if plain_date else None
+        return np.datetime64(datetime.datetime(*naive.timetuple()[:6], naive.microsecond), "us")
+    only_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    return np.datetime64(value, "us") if only_date else None
 
 
 def moments(name: str, values: Any, missing: Any) -> Shaped[np.ndarray, " rows"]:

@@ -230,18 +230,18 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
 
 def _series_of_dates(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
     """A column of dates of pandas: with the unit and the zone of a type, or as objects where they were objects."""
-    plain = pandas.Series(one.typed())
+    naive = pandas.Series(one.typed())
     if dtype is None:
-        return plain
+        return naive
     zone = getattr(dtype, "tz", None)
     if zone is not None:
-        return plain.dt.tz_localize("UTC").dt.tz_convert(zone).astype(dtype)
+        return naive.dt.tz_localize("UTC").dt.tz_convert(zone).astype(dtype)
     if isinstance(dtype, np.dtype):
-        return plain.astype(dtype) if dtype.kind == "M" else pandas.Series(one.objects(), dtype=object)
+        return naive.astype(dtype) if dtype.kind == "M" else pandas.Series(one.objects(), dtype=object)
     pa = arrow("A column of pandas' own types")
     kind = getattr(dtype, "pyarrow_dtype", None)
     if kind is None:
-        return plain
+        return naive
     return pandas.Series(pandas.array(pa.array(one.typed()).cast(kind), dtype=dtype))
 
 
