@@ -91,7 +91,7 @@ def load(
         split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
         encoding: Of a ``.csv`` file, see `load_table`.
         decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
-        header: Whether the first line of a ``.csv`` file names the columns, see `load_table`.
+        header: Whether its first line names the columns, see `load_table`.
         max_bytes: Bytes that a file may take in memory; None for half of what there is.
         size: Height and width to which the photographs of a folder are scaled; see `load_gaze`.
         progress: Shown while something is downloaded, or many files are read.
@@ -122,10 +122,9 @@ def load(
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}
         raise must("target, nominal and ignore", "load", "for tables in files alone", got, remedy)
-    if ending != ".csv" and ending != ".tsv" and (encoding or decimal or not header):
-        stated = {"encoding": encoding, "decimal": decimal, "header": None if header else False}
-        got = {key: value for key, value in stated.items() if value is not None}
-        raise must("encoding, decimal and header", "load", "for .csv files alone", got, "Leave them out")
+    of_csv: Any = {"encoding": encoding, "decimal": decimal, "header": header}
+    if ending not in (".csv", ".tsv") and (encoding or decimal or not header):
+        raise must("encoding, decimal and header", "load", "for .csv files alone", of_csv, "Leave them out")
     photographed = is_gaze_folder(Path(text))
     if size is not None and not photographed:
         raise must("size", "load", "for the folders of MIT1003, CAT2000 and SALICON alone", size, "Leave it out")
@@ -142,9 +141,7 @@ def load(
             nominal=nominal,
             ignore=ignore,
             split=split,
-            encoding=encoding,
-            decimal=decimal,
-            header=header,
+            **of_csv,
             seed=seed,
             max_bytes=max_bytes,
             **shares,
