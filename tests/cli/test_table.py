@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from attar.cli.table import models_table, panel_table, verdict_line
-from attar.evidence.panel import Cell, Column, Table
+from attar.evidence.panel import AnyCell, Cell, Column, Table
 
 LONG = "best single model (forest,n_estimators=128,max_features=0.5,min_samples_leaf=1,criterion=gini)"
 
@@ -49,8 +49,11 @@ def test_a_baseline_that_ships_although_distillation_helped_on_test_is_explained
 @pytest.mark.parametrize("width", [40, 80])
 def test_what_is_too_wide_stands_below_each_other_and_no_word_is_broken(width: int) -> None:
     names = ["digits-four-bits-and-pruned", "digits-ternary-of-one-seed"]
-    columns = ["Run", *(Column(title=title, words=True) for title in ("Ships", "Quality", "Budget", "Data", "Task"))]
-    rows = [
+    columns: list[str | Column] = [
+        "Run",
+        *(Column(title=title, words=True) for title in ("Ships", "Quality", "Budget", "Data", "Task")),
+    ]
+    rows: list[list[AnyCell]] = [
         [name, "onnxruntime int8", Cell(text="67.7%", note="61.8 to 73.0%"), "met on validation only", *2 * ["images"]]
         for name in names
     ]
@@ -63,7 +66,7 @@ def test_what_is_too_wide_stands_below_each_other_and_no_word_is_broken(width: i
 
 
 def test_a_narrow_terminal_breaks_lines_between_words() -> None:
-    columns = ["Run", Column(title="Ships", words=True), "Quality"]
+    columns: list[str | Column] = ["Run", Column(title="Ships", words=True), "Quality"]
     quality = Cell(text="67.7%", note="F1 per example, 61.8 to 73.0%")
     table = Table(columns, [["tags", "baseline onnxruntime int8", quality]])
     text = io.StringIO()

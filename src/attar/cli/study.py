@@ -74,6 +74,8 @@ def study(
             progress=progress,
             command=command,
         )
+    from attar.cli.table import say
+
     for run in done.document["runs"]:
         print(f"{run['name']}: {run['headline']}")
     for warning in done.document["warnings"]:

@@ -93,12 +93,12 @@ def _raced(
             batch,
             threads=context.recipe.artifacts.threads,
             seconds=context.recipe.artifacts.seconds,
-            ratios=[(teacher, name) for name, teacher in against.items()],
+            ratios=[(slow, name) for name, slow in against.items()],
         )
         for name in timed:
             latency[name][str(batch)] = raced.latencies[name].to_json()
-        for name, teacher in against.items():
-            faster[name][str(batch)] = raced.ratio(teacher, name).to_json()
+        for name, slow in against.items():
+            faster[name][str(batch)] = raced.ratio(slow, name).to_json()
         advance(1)
     return latency, faster
 
