@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,14 @@ from numpy.typing import NDArray
 from attar.data import fashion_mnist
 from attar.data.arrays import from_arrays as from_arrays
 from attar.data.arrow_files import table_files
+from attar.data.digits import load_digits as load_digits
 from attar.data.division import divided, numbered
 from attar.data.files import TABLES, load_table
 from attar.data.files import load_npz as load_npz
 from attar.data.gaze_folders import is_gaze_folder, load_gaze
 from attar.data.glyphs import load_glyphs
+from attar.data.image_folder import is_image_folder
+from attar.data.image_folder import load_image_folder as load_image_folder
 from attar.data.letter import PROBLEMS, load_letter
 from attar.data.limits import existing, folder, is_file, is_folder, printable
 from attar.data.mnist import load_mnist
@@ -63,7 +65,8 @@ def load(
     decimal: Decimal | None = None,
     header: bool = True,
     max_bytes: int | None = None,
-    size: Sequence[int] | None = None,
+    size: int | Sequence[int] | None = None,
+    channels: int | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """The data set of a name, a file, a folder or a function.
@@ -72,8 +75,9 @@ def load(
         name: ``"digits"``, ``"fashion-mnist"``, ``"mnist"`` (where the user has it), ``"letter"``, ``"letter.p1"``,
             ``"letter.p2"``, ``"glyphs"``, ``"simulated-gaze"`` or ``"simulated-gaze-generated"``, a path that ends in
             ``.npz`` (see `load_npz`), ``.csv``, ``.parquet``, ``.arrow`` or ``.feather``, a folder of such files (see
-            `load_table`) or one that ``save_to_disk`` wrote (see `load_saved`), the folder of MIT1003, CAT2000 or
-            SALICON (see `load_gaze`), or ``"package.module:function"`` (see `load_function`).
+            `load_table`), of images (see `load_image_folder`) or one that ``save_to_disk`` wrote (see `load_saved`),
+            that of MIT1003, CAT2000 or SALICON (see `load_gaze`), or ``"package.module:function"`` (see
+            `load_function`).
         validation: What is taken from train for validation, stratified by class: a share (float) or a number of
             examples (int). Not used if the source has a validation split. Of a file or a function also the name of
             another one (str), whose rows it then is.
@@ -92,8 +96,11 @@ def load(
         encoding: Of a ``.csv`` file, see `load_table`.
         decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
         header: Whether its first line names the columns, see `load_table`.
-        max_bytes: Bytes that a file may take in memory; None for half of what there is.
-        size: Height and width to which the photographs of a folder are scaled; see `load_gaze`.
+        max_bytes: Bytes that a file may take in memory; None for half of what there is. The images of a folder lie in
+            none that counts.
+        size: Height and width to which the images of a folder are stretched, or one number for both; see
+            `load_image_folder` and `load_gaze`.
+        channels: Of the images of a folder, see `load_image_folder`.
         progress: Shown while something is downloaded, or many files are read.
 
     Raises:
@@ -125,13 +132,20 @@ def load(
     of_csv: Any = {"encoding": encoding, "decimal": decimal, "header": header}
     if ending not in (".csv", ".tsv") and (encoding or decimal or not header):
         raise must("encoding, decimal and header", "load", "for .csv files alone", of_csv, "Leave them out")
-    photographed = is_gaze_folder(Path(text))
-    if size is not None and not photographed:
-        raise must("size", "load", "for the folders of MIT1003, CAT2000 and SALICON alone", size, "Leave it out")
-    named = text in _NAMED or text in PROBLEMS or photographed or saved
-    if named and (split is not None or isinstance(validation, str) or isinstance(test, str)):
+    named = text in NAMED
+    photographed = not named and is_gaze_folder(Path(text))
+    images = not (named or photographed or saved or table or ending == ".npz") and is_image_folder(Path(text))
+    if size is not None and not (photographed or images):
+        raise must("size", "load", "for folders of images alone", size, "Leave it out")
+    if channels is not None and not images:
+        raise must("channels", "load", "for folders of images in one folder for each class", channels, "Leave it out")
+    if (named or photographed or saved or images) and (
+        split is not None or isinstance(validation, str) or isinstance(test, str)
+    ):
         rule = "left out or shares (0.2) for data sets that have their splits"
-        raise must("split, validation and test", "load", rule, {"split": split, "test": test}, "Name them for files")
+        remedy = "Put images into folders train, validation and test" if images else "Name them for files"
+        asked = {"split": split, "validation": validation, "test": test}
+        raise must("split, validation and test", "load", rule, asked, remedy)
     shares: Any = {"validation": validation, "test": test}
     if table and target is not None:
         dataset = load_table(
@@ -174,7 +188,10 @@ def load(
     elif text == "simulated-gaze-generated":
         dataset = generated()
     elif photographed:
-        dataset = load_gaze(Path(text), size=size, seed=seed, max_bytes=max_bytes, progress=progress, **shares)
+        both = [size, size] if isinstance(size, int) else size
+        dataset = load_gaze(Path(text), size=both, seed=seed, max_bytes=max_bytes, progress=progress, **shares)
+    elif images:
+        dataset = load_image_folder(Path(text), size=size, channels=channels, seed=seed, progress=progress, **shares)
     elif ":" in text and not any(one in text for one in "/\\"):
         dataset = load_function(text, seed=seed, task=task, split=split, **shares)
     else:
@@ -190,7 +207,8 @@ def load(
 FILES = ".npz, .csv, .parquet, .arrow or .feather"
 """Endings of the files that are read."""
 
-_NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated")
+NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated", *PROBLEMS)
+"""Data sets that have a name."""
 
 
 def _unknown(name: str | Path) -> BadInput:
@@ -201,41 +219,17 @@ def _unknown(name: str | Path) -> BadInput:
     if is_file(path):
         remedy = "Convert it, for instance with pandas or numpy.savez"
         return must("data", "load", f"an {FILES} file", printable(path.name), remedy)
-    names = [*_NAMED, *PROBLEMS]
-    if path.suffix or len(path.torch_sets) > 1:
+    names = [*NAMED]
+    if path.suffix or len(path.parts) > 1:
         try:
             existing(path, "data")
         except BadInput as error:
             return error
     rule = (
-        f"{', '.join(map(repr, names))}, a path to an {FILES} file, a folder of Parquet files or one that "
-        "save_to_disk wrote, the folder of MIT1003, CAT2000 or SALICON, or 'package.module:function'"
+        f"{', '.join(map(repr, names))}, a path to an {FILES} file, a folder of Parquet files, of images or one that "
+        "save_to_disk wrote, that of MIT1003, CAT2000 or SALICON, or 'package.module:function'"
     )
     return must("name", "load", rule, printable(text), near(text[:200], names))
-
-
-def load_digits(*, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0) -> Dataset:
-    """Handwritten digits of 8 x 8 pixels (float32, 0..1), 1797 of them; they come with scikit-learn.
-
-    References:
-        Alpaydin, Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; the
-        part for testing.
-    """
-    rows = torch.from_numpy(_digits())
-    images = rows[:, :64].float().div_(16.0).reshape(-1, 1, 8, 8)
-    everything = numbered(images, rows[:, 64].long(), Classification(tuple(map(str, range(10))), "int64"))
-    return divided("digits", "scikit-learn's digits", {"train": everything}, validation, test, seed)
-
-
-def _digits() -> NDArray[np.float64]:
-    """``[1797, 65]``: 64 pixels of 0..16 and a class, from scikit-learn's file: its loader takes 1.5 s to import."""
-    shipped = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
-    if shipped.is_file():
-        return np.loadtxt(shipped, delimiter=",")
-    from sklearn.datasets import load_digits as load
-
-    digits = load()
-    return np.column_stack([digits.data, digits.target])
 
 
 def load_fashion_mnist(

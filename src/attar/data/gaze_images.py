@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.data.image_files import pillow
 from attar.data.limits import printable
-from attar.errors import CorruptFile, missing_extra
+from attar.errors import CorruptFile
 
 T = TypeVar("T")
 
@@ -84,25 +85,20 @@ def _scaled(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple
     """An image ``[3, height, width]``, and what its height and width were."""
 
     def read(opened: Any) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        from PIL import Image
-
         own = (int(opened.height), int(opened.width))
         opened.draft("RGB", (_FINER * size[1], _FINER * size[0]))
-        found = opened.convert("RGB").resize((size[1], size[0]), Image.Resampling.BOX)
+        found = opened.convert("RGB").resize((size[1], size[0]), pillow("gaze", "Reading photographs").Resampling.BOX)
         return np.asarray(found).transpose(2, 0, 1), own
 
     return _read(path, read)
 
 
 def _read(path: Path, read: Callable[[Any], T]) -> T:
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise missing_extra("pillow", "gaze", "Reading photographs") from error
+    library = pillow("gaze", "Reading photographs")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # larger than any photograph
-            with Image.open(path) as opened:
+            warnings.simplefilter("error", library.DecompressionBombWarning)  # larger than any photograph
+            with library.open(path) as opened:
                 return read(opened)
     except MemoryError:
         raise

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from attar.errors import BadInput
 from attar.memory import installed
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
-"""How the names of pictures end."""
+IMAGE_ENDINGS = (
+    *(".png", ".jpg", ".jpeg"),
+    *(".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".jp2", ".ppm", ".pgm"),
+)
+"""How the names of images end, those first that are read."""
 
 DEFLATED = 1032
 """Bytes that deflate can make of one, at most."""
 
 _SEEN = 10_000
 """Names in a folder that are looked at, at most."""
+
+_DEPTH = 4
+"""Folders inside of each other in which images are looked for: the one that is named, splits, classes, one more."""
 
 
 def allowed(most: int | None = None) -> int:
@@ -75,21 +82,42 @@ def existing(path: Path | str, key: str) -> Path:
 
 
 def folder(path: Path, key: str) -> BadInput:
-    """The error for a folder where a file belongs: how pictures in it become an archive, where there are some."""
-    try:
-        names = [file.suffix.lower() for _, file in zip(range(_SEEN), path.rglob("*"), strict=False)]
-    except OSError:
-        names = []
+    """The error for a folder where a file belongs."""
     text = printable(path)
-    if not any(name in IMAGE_ENDINGS for name in names):
-        return BadInput(f"{key}: {text!r} is a folder without data that are read. Name a .npz, .csv or .parquet file.")
+    if not holds_images(path):
+        return BadInput(
+            f"{key}: {text!r} is a folder without data that are read. Name a .npz, .csv or .parquet file, or a folder "
+            "with PNG or JPEG images in one folder for each class."
+        )
     return BadInput(
-        f"{key}: {text!r} is a folder of pictures, which are not read yet. Make an archive of it and name that; here "
-        "for pictures of one size in one folder a class:\n"
-        f"    files = sorted(pathlib.Path({text!r}).glob('*/*.*')); names = sorted({{f.parent.name for f in files}})\n"
-        "    x = numpy.stack([numpy.asarray(PIL.Image.open(f).convert('RGB')).transpose(2, 0, 1) for f in files])\n"
-        "    numpy.savez('pictures.npz', x=x, y=[names.index(f.parent.name) for f in files], classes=names)"
+        f"{key}: {text!r} is a folder of images, which data.use alone takes. Name the folder above it there: images to "
+        "validate and to test lie in its folders validation and test, beside train."
     )
+
+
+def holds_images(path: Path | str) -> bool:
+    """Whether a folder holds images, itself or up to three folders below: as far as some thousand names tell."""
+    left, level = _SEEN, [os.fspath(path)]
+    for _ in range(_DEPTH):
+        below: list[str] = []
+        for one in level:
+            try:
+                with os.scandir(one) as entries:
+                    for entry in entries:
+                        left -= 1
+                        if left < 0:
+                            return False
+                        if entry.name.startswith("."):
+                            continue
+                        if entry.name.lower().endswith(IMAGE_ENDINGS):
+                            return True
+                        with suppress(OSError):  # a link that leads to itself
+                            if entry.is_dir():
+                                below.append(entry.path)
+            except (OSError, ValueError):
+                continue
+        level = below
+    return False
 
 
 def is_file(path: Path) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from attar.data.datasets import Dataset
-from attar.data.limits import is_file, printable
+from attar.data.limits import is_file, is_folder, printable
 from attar.deployment.backends import EAGER, RUNTIMES
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
@@ -59,12 +59,17 @@ def check_paths(recipe: Recipe) -> None:
     named |= {"transfer.unlabeled": [recipe.transfer.unlabeled or ""]}
     for key, values in named.items():
         for text in values:
-            if isinstance(text, str) and text and not is_file(Path(text)) and is_file(beside / text):
+            if isinstance(text, str) and text and not _is_there(Path(text)) and _is_there(beside / text):
+                kind = "folder" if is_folder(beside / text) else "file"
                 raise BadInput(
-                    f"{key} of the recipe: there is no file {printable(text)!r} in the working folder, and one beside "
-                    f"the recipe. Paths are relative to the working folder: run attar in {printable(beside)!r}, or "
-                    "write the path from here."
+                    f"{key} of the recipe: there is no {kind} {printable(text)!r} in the working folder, and one "
+                    "beside the recipe. Paths are relative to the working folder: run attar in "
+                    f"{printable(beside)!r}, or write the path from here."
                 )
+
+
+def _is_there(path: Path) -> bool:
+    return is_file(path) or is_folder(path)
 
 
 def check_networks(recipe: Recipe, dataset: Dataset) -> None:

@@ -134,6 +134,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         header=section.header,
         max_bytes=section.max_bytes,
         size=section.size,
+        channels=section.channels,
         progress=progress,
     )
     folder = recipe.teacher.transformers

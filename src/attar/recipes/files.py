@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from attar.data.limits import holds_images
 from attar.errors import BadInput, must, near, shown
 
 MOST_BYTES = 1_000_000
@@ -71,10 +74,10 @@ def named_after(name: str) -> str:
     """What a run is called after a file or a data set: what no folder may be called so gives way to hyphens.
 
     Example:
-        >>> named_after("my data"), named_after(".hidden"), named_after("letter.p1")
-        ('my-data', 'hidden', 'letter.p1')
+        >>> named_after("my data"), named_after(".hidden"), named_after("letter.p1"), named_after("images/")
+        ('my-data', 'hidden', 'letter.p1', 'images')
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "recipe"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-").rstrip("-") or "recipe"
 
 
 _COMPLETE = re.compile(r"^Cannot mutate immutable namespace \((.*)\) \(at .*\)$")
@@ -105,6 +108,13 @@ def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compr
         raise BadInput(f"{file} is {what}, and {verb} needs a recipe, which names it as {key}. {begin}.")
     if file.is_dir():
         inside = sorted(one.name for one in file.glob("*.toml"))[:3]
+        if not inside and holds_images(file):
+            if verb == "attar compress":
+                begin = f"Name data and teacher: attar compress {shlex.quote(str(file))} --teacher big.onnx"
+            key = f"data.use = {json.dumps(str(file))}"
+            raise BadInput(
+                f"{file} is a folder of images, and {verb} needs a recipe, which names it as {key}. {begin}."
+            )
         hint = f"It holds {' and '.join(map(repr, inside))}" if inside else begin
         raise BadInput(f"{file} is a folder, and {verb} needs a recipe, which is a TOML file. {hint}.")
     if not file.is_file():

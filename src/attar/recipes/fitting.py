@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import math
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attar.data.split import Split
 from attar.errors import BadInput, must
+from attar.formatting import grouped, size
+from attar.memory import installed
 from attar.tasks.labels import ABSENT
+
+_BLOCK = 4096
+"""Rows that are converted at once."""
 
 ESTIMATOR = "estimator.skops"
 """The file of a fitted estimator in its node."""
@@ -82,8 +89,9 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     assert train.labels is not None, "checked before anything is trained"
     values = train.task.target == "values"
     known = ~train.labels.isnan() if values else train.labels != ABSENT
-    labeled = train.rows(known.reshape(len(known), -1).all(1))
-    matrix = labeled.floats().double().flatten(1).numpy()
+    complete = known.reshape(len(known), -1).all(1)
+    labeled = train if bool(complete.all()) else train.rows(complete)
+    matrix = _matrix(labeled)
     rows: Any = matrix
     if labeled.columns is not None:
         frames = importlib.util.find_spec("pandas") is not None
@@ -109,3 +117,24 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     finally:
         np.random.set_state(before)
     return estimator
+
+
+def _matrix(split: Split) -> NDArray[np.float64]:
+    """The inputs of a split, ``[rows, values]``, converted in blocks: beside the matrix there is little.
+
+    Raises:
+        BadInput: If it would take more memory than this machine has.
+    """
+    values = math.prod(split.inputs.shape[1:])
+    total, there = 8 * len(split) * values, installed()
+    if total > there:
+        raise BadInput(
+            f"teacher.estimator of the recipe is fitted on float64, and {grouped(len(split))} rows of "
+            f"{grouped(values)} values would take {size(total)} of memory; this machine has {size(there)}. Set "
+            "data.limit, or a smaller data.size of images."
+        )
+    matrix = np.empty((len(split), values))
+    for start in range(0, len(split), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        matrix[rows] = split.floats(rows).flatten(1).numpy()
+    return matrix

@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from attar.data.datasets import NAMED
+from attar.data.limits import is_folder
 from attar.errors import BadInput, must, shown
 from attar.network.references import Trust, names_function
 from attar.recipes.files import named_after, usable
@@ -45,12 +47,14 @@ def recipe_from_data(
         remedy = "For live data use attar.fit, or save them with numpy.savez"
         raise must("data", "attar compress", "a path, or the name of a data set", given, remedy)
     text = str(usable(str(data), "DATA"))
+    if str(data).endswith("/") and text in NAMED:  # a folder that is called like a data set
+        text = f"./{text}"
     if Path(text).suffix.lower() == ".toml":
         raise BadInput(
             f"{shown(text)} is a recipe, which names its teacher itself. Leave the teacher out, or name data instead."
         )
     document: dict[str, Any] = {
-        "name": named_after(Path(text).stem if Path(text).suffix.lower() in _ROWS else text),
+        "name": _name_of(text),
         "data": {"use": text},
         "teacher": teacher_table(teacher),
     }
@@ -60,6 +64,14 @@ def recipe_from_data(
     if isinstance(student, Mapping) and "network" not in student:
         document.setdefault("search", {})
     return from_document(document, "attar compress", Trust(Path.cwd(), packages_of(allow)))
+
+
+def _name_of(data: str) -> str:
+    """What a run is called after its data."""
+    path = Path(data)
+    if is_folder(path):
+        return named_after(path.resolve().name)
+    return named_after(path.stem if path.suffix.lower() in _ROWS else data)
 
 
 def asked_recipe(

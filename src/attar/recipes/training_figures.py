@@ -21,6 +21,9 @@ from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.tasks.metrics.metric import Metric, validation_figure
 
+_MOST_SIDE = 96
+"""Pixels of an example's longer side that the evidence holds at most: more than the page shows."""
+
 _MOST_EPOCHS = 400
 """Epochs of one training that the evidence holds at most; more than a chart can show."""
 
@@ -139,9 +142,21 @@ def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
         pixels = pixels[place].reshape(shape)
     image: list[Any] | None = None
     if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
+        if train.task.label_kind not in ("map", "fixations"):  # whose maps are as large as the image
+            pixels = _at_most(pixels, _MOST_SIDE)
         image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()
     return {
         "image": image,
         "values": None if image is not None else pixels.flatten()[:64].tolist(),
         "id": int(train.ids[row]),
     }
+
+
+def _at_most(image: torch.Tensor, side: int) -> torch.Tensor:
+    """An image ``[channels, height, width]`` of at most so many pixels a side: a smaller one holds means of areas."""
+    height, width = image.shape[1:]
+    longer = max(height, width)
+    if longer <= side:
+        return image
+    size = (max(1, height * side // longer), max(1, width * side // longer))
+    return torch.nn.functional.adaptive_avg_pool2d(image, size)

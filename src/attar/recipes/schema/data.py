@@ -24,13 +24,25 @@ def _share_or_file(value: Any) -> float | str:
 ShareOrFile = Annotated[float | str, PlainValidator(_share_or_file)]
 
 
+def _size(value: Any) -> list[int]:
+    """Height and width, of one number for both or of two."""
+    pair = [value, value] if isinstance(value, int) else value
+    if isinstance(pair, list | tuple) and len(pair) == 2:
+        if all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in pair):
+            return list(pair)
+    raise ValueError(f"must be height and width in pixels, such as [48, 64], or 64 for both; got {shown(value)}")
+
+
+Size = Annotated[list[int], PlainValidator(_size)]
+
+
 class DataSection(Section):
     """Where examples come from."""
 
     use: str = Field(
         description="digits, fashion-mnist, mnist, glyphs, simulated-gaze, simulated-gaze-generated, letter, "
-        "letter.p1, letter.p2, a path to .npz, .csv, .parquet, .arrow or .feather, a folder of Parquet files or "
-        "one that save_to_disk wrote, the folder of MIT1003, CAT2000 or SALICON, or "
+        "letter.p1, letter.p2, a path to .npz, .csv, .parquet, .arrow or .feather, a folder of Parquet files, of "
+        "images in one folder for each class or one that save_to_disk wrote, that of MIT1003, CAT2000 or SALICON, or "
         "package.module:function"
     )
     target: str | list[str] | None = Field(
@@ -58,8 +70,13 @@ class DataSection(Section):
     max_bytes: Annotated[int, Field(gt=0)] | None = Field(
         None, description="bytes that the data may take in memory; half of it if left out"
     )
-    size: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="height and width of the photographs of a folder and of their densities; 48 x 64 if left out"
+    size: Size | None = Field(
+        None,
+        description="height and width to which the images of a folder are stretched, or one number for both; if left "
+        "out their own, or 48 x 64 of photographs with densities",
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="of the images of a folder: 1 is grey, 3 colors; if left out, colors where any has some"
     )
     classes: list[str] | None = Field(None, description="keep only these classes")
     limit: Annotated[int, Field(gt=0)] | None = Field(None, description="keep at most so many examples of each part")
