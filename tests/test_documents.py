@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 import torch
 import typer.main
+from PIL import Image
 from typer.exceptions import TyperException
 
 import attar
+from attar.cli import main as attar_main
 from attar.cli.main import app
 from attar.deployment.export import to_onnx
 from attar.network.architectures import convnet, mlp
@@ -257,6 +259,32 @@ def test_recipe_of_a_regression_runs(folder: Path) -> None:
     small = ["student.training.epochs=1", "transfer.synthesis.rows=50", "data.limit=60"]
     run = attar.compress(attar.read_recipe(ROOT / "examples/friedman.toml", [*QUICK, *small]), "out")
     assert run.artifact.classes == ("output",) and run.evidence["task"]["use"] == "regression"
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_folder_of_images_runs_as_the_page_says(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    text = (DOCS / "own-data.md").read_text(encoding="utf-8").partition("## Folders of images")[2]
+    paths = re.findall(r"images/\S+\.(?:png|jpg)", text)
+    assert len(paths) == 5, "two layouts"
+    draws = np.random.default_rng(0)
+    for path in paths[::2]:  # that with splits
+        for number in range(6):
+            place = folder / Path(path).parent / f"{number}{Path(path).suffix}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draws.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(place)
+    to_onnx(convnet(2, [4]), torch.zeros(2, 3, 32, 32), folder / "big.onnx")
+    (line,) = [one for one in re.findall(r"^attar compress .*$", text, re.MULTILINE) if "images/" in one]
+    quick = [*QUICK, "student.network=tiny", "student.training.epochs=1", "data.validation=2"]
+    arguments = [*shlex.split(line)[1:], *(one for change in quick for one in ("--set", change))]
+    assert attar_main(arguments) in (0, 3)
+    capsys.readouterr()
+    Image.fromarray(draws.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save(folder / "new.jpg")
+    (code,) = [block for block in _blocks(DOCS / "own-data.md", "python") if "PIL" in block]
+    _run([code], {}, "own-data.md")
+    assert capsys.readouterr().out.strip() in ("['cat']", "['dog']")
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
