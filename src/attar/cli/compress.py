@@ -18,7 +18,7 @@ RecipeOrDataArgument = Annotated[
     typer.Argument(
         metavar="RECIPE|DATA",
         help="A TOML file, or the name of a shipped recipe (see: attar recipes). With --teacher, data: an .npz, .csv "
-        "or .parquet file, or the name of a data set.",
+        "or .parquet file, a folder of images, or the name of a data set.",
     ),
 ]
 TeacherOption = Annotated[
