@@ -21,8 +21,8 @@ from PIL import Image
 from typer.exceptions import TyperException
 
 import attar
-from attar.cli import main as attar_main
 from attar.cli.main import app
+from attar.cli.main import run as attar_run
 from attar.deployment.export import to_onnx
 from attar.network.architectures import convnet, mlp
 from attar.network.spec import Spec
@@ -279,7 +279,7 @@ def test_a_folder_of_images_runs_as_the_page_says(
     (line,) = [one for one in re.findall(r"^attar compress .*$", text, re.MULTILINE) if "images/" in one]
     quick = [*QUICK, "student.network=tiny", "student.training.epochs=1", "data.validation=2"]
     arguments = [*shlex.split(line)[1:], *(one for change in quick for one in ("--set", change))]
-    assert attar_main(arguments) in (0, 3)
+    assert attar_run(arguments) in (0, 1, 3)
     capsys.readouterr()
     Image.fromarray(draws.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save(folder / "new.jpg")
     (code,) = [block for block in _blocks(DOCS / "own-data.md", "python") if "PIL" in block]

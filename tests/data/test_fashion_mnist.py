@@ -75,7 +75,7 @@ def server(monkeypatch) -> Iterator[Server]:
 def nowhere(monkeypatch, tmp_path):
     """A machine without the files; what is returned is its cache folder."""
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
-    monkeypatch.setattr(fashion_mnist, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(fashion_mnist, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("ATTAR_DATA", raising=False)
     return tmp_path / "cache" / "fashion-mnist"
 

@@ -107,7 +107,7 @@ def test_what_a_mac_puts_beside_photographs_is_none(tmp_path: Path):
 
 def test_without_a_size_images_are_48_by_64_and_sizes_are_for_these_folders_alone(tmp_path: Path):
     assert load(mit1003(tmp_path / "data"), validation=1, test=1).task.size == (48, 64)
-    with pytest.raises(BadInput, match=r"^size of load must be for the folders of MIT1003, CAT2000 and SALICON alone"):
+    with pytest.raises(BadInput, match=r"^size of load must be for folders of images alone"):
         load("digits", size=SIZE)
     with pytest.raises(BadInput, match=r"^size of a task of gaze must be height and width of densities"):
         load(tmp_path / "data", size=[1, 1])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attar.cli import main
+from attar.cli.main import run as attar_run
 from attar.data.split import Split
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput
@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_from_a_folder_to_predictions_in_the_names_of_its_folders(folder: Path) -> None:
     run = compress(recipe_from_data("images/", "big.onnx", [*QUICK, "data.size=8"]))
     assert run.folder == Path("runs/images") and run.artifact.classes == ("left", "right")
-    assert run.evidence["dataset"]["input_shape"] == [1, 8, 8]
+    assert run.evidence["task"]["input_shape"] == [1, 8, 8]
     teacher = next(one for one in run.evidence["models"] if one["kind"] == "teacher")
     assert teacher["quality"]["accuracy"] == 1
     page = run.report.read_text(encoding="utf-8")
@@ -87,12 +87,12 @@ def test_a_run_is_called_after_its_folder(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_images_without_a_teacher_say_what_to_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compress", "images/"]) == 2
+    assert attar_run(["compress", "images/"]) == 2
     assert (
         'images is a folder of images, and attar compress needs a recipe, which names it as data.use = "images". Name '
         "data and teacher: attar compress images --teacher big.onnx."
     ) in " ".join(capsys.readouterr().err.split())
-    assert main(["compress", "images/", "--teacher", "big.onnx"]) == 2
+    assert attar_run(["compress", "images/", "--teacher", "big.onnx"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "The images of 'images' must be of one size" in said and "--set data.size=[" in said
 
@@ -156,9 +156,7 @@ def test_estimators_are_fitted_on_the_same_whatever_the_blocks(monkeypatch: pyte
 
 def test_an_estimator_of_more_rows_than_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "installed", lambda: 8 * 10 * 12 - 1)
-    with pytest.raises(
-        BadInput, match=r"10 rows of 12 values would take 960 bytes of memory; this machine has 959 bytes"
-    ):
+    with pytest.raises(BadInput, match=r"10 rows of 12 values would take 960 B of memory; this machine has 959 B\."):
         fit_estimator(Remembering(), bytes_of(10), 0)
 
 
