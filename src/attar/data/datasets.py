@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from attar.data import fashion_mnist
 from attar.data.arrays import from_arrays as from_arrays
