@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import attar
 from attar.errors import BadInput
 from attar.named_inputs import EXACT, NamedInputs
 
@@ -67,3 +69,27 @@ def test_names_that_are_not_there_are_said() -> None:
 def test_a_document_that_is_none_is_refused(document: object) -> None:
     with pytest.raises(BadInput):
         NamedInputs.from_json(document)
+
+
+def test_named_inputs_of_rows_in_a_file_of_their_own(tmp_path: Path) -> None:
+    for name, rows in (("train", 40), ("test", 9)):
+        x = {"x.image": np.ones((rows, 1, 2, 2), np.uint8), "x.age": np.arange(rows) / 10}
+        np.savez(tmp_path / f"{name}.npz", y=np.arange(rows) % 2, **x)
+    data = attar.load_data(tmp_path / "train.npz", test=str(tmp_path / "test.npz"))
+    assert data.test is not None and data.named is not None and len(data.test) == 9
+    np.testing.assert_allclose(data.named.unpacked(data.test.inputs.numpy())["age"], np.arange(9) / 10, rtol=1e-6)
+
+
+def test_what_a_tokenizer_gives_is_data(tmp_path: Path) -> None:
+    ids = np.array([[5, 6, 0], [7, 0, 0]] * 20)
+    given = {"input_ids": ids, "attention_mask": (ids > 0).astype(int), "token_type_ids": ids * 0}
+    data = attar.from_arrays("texts", {**given, "y": np.arange(40) % 2})
+    ours = attar.from_arrays("texts", {"ids": ids, "mask": (ids > 0).astype(int), "y": np.arange(40) % 2})
+    assert data.tokens is not None and data.fingerprint() == ours.fingerprint()
+    np.savez(tmp_path / "texts.npz", **given, y=np.arange(40) % 2)
+    assert attar.load_data(tmp_path / "texts.npz").train.inputs.shape[1:] == (2, 3)
+    given["token_type_ids"] = ids
+    with pytest.raises(
+        BadInput, match=r"token_type_ids of texts must be left out, or 0 .* Name the arrays x\.input_ids"
+    ):
+        attar.from_arrays("texts", {**given, "y": np.arange(40) % 2})

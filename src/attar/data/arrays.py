@@ -53,7 +53,8 @@ def from_arrays(
             Sequences of tokens are ``ids`` in place of ``x`` (and ``ids_train``, ``ids_val``, ``ids_test``), whole
             numbers ``[n, length]``, and beside each ``mask`` of the same shape, 1 where a token counts and 0 for
             padding (all count without it); also ``words``, what each token is called, or ``vocabulary``, how many there
-            are (as many as the largest number in the data says, if both are left out).
+            are (as many as the largest number in the data says, if both are left out). ``input_ids`` and
+            ``attention_mask``, as tokenizers of Hugging Face call them, are the same.
             Several inputs are a dict of arrays ``[n, ...]`` in place of ``x`` (and ``x_train``, ...), or ``x.NAME``,
             by the names that ``forward`` of the networks has; see `attar.named_inputs.NamedInputs`.
         surplus: None: two arguments at most have no name.
@@ -79,7 +80,7 @@ def from_arrays(
             "arguments without a name. Call from_arrays(x, y), or from_arrays(name, {'x': x, 'y': y})."
         )
     name, given_arrays = _called(name, arrays, more)
-    tokens, given_arrays = _sequences(name, given_arrays)
+    tokens, given_arrays = _sequences(name, of_tokenizer(name, given_arrays))
     named, given_arrays = _named(name, given_arrays)
     pairs = {role: (f"x_{key}", f"y_{key}") for role, key in _KEYS.items()}
     if "x" in given_arrays:
@@ -142,6 +143,30 @@ def from_arrays(
 
 _BESIDE = {"classes", "columns", "ignore", "names", "nominal", "split", "task"}
 """What may stand beside inputs and labels."""
+
+
+def of_tokenizer(name: str, arrays: Mapping[str, object]) -> dict[str, object]:
+    """Arrays by our names where they are called as tokenizers of Hugging Face call them; others as they are.
+
+    Args:
+        name: What the data set is called; for messages.
+        arrays: By name.
+
+    Raises:
+        BadInput: If types of tokens stand beside them that tell sentences apart, which a sequence does not hold.
+    """
+    found = dict(arrays)
+    for ending in ("", *(f"_{key}" for key in _KEYS.values())):
+        if f"input_ids{ending}" not in found or f"{IDS}{ending}" in found:
+            continue
+        types = found.pop(f"token_type_ids{ending}", None)
+        if types is not None and np.any(_rows(types)):
+            remedy = "Name the arrays x.input_ids, x.attention_mask and x.token_type_ids, for networks of these inputs"
+            raise must(f"token_type_ids{ending}", name, "left out, or 0 everywhere", Words("others"), remedy)
+        found[f"{IDS}{ending}"] = found.pop(f"input_ids{ending}")
+        if f"attention_mask{ending}" in found:
+            found[f"{MASK}{ending}"] = found.pop(f"attention_mask{ending}")
+    return found
 
 
 def _sequences(name: str, arrays: dict[str, object]) -> tuple[Tokens | None, dict[str, object]]:
@@ -212,6 +237,10 @@ _SEQUENCES = {IDS, *(f"{IDS}_{key}" for key in _KEYS.values())}
 """What the numbers of tokens may be called."""
 
 
+_FIRST = {"x", "x_train", IDS, f"{IDS}_train", "input_ids", "input_ids_train"}
+"""By one of which a dict is known as one of arrays."""
+
+
 def _text_of(given: object) -> object:
     """A text also where an archive holds it as an array of one."""
     return given.item() if isinstance(given, np.ndarray) and given.size == 1 else given
@@ -226,7 +255,7 @@ def _called(name: object, arrays: object, more: Mapping[str, object]) -> tuple[s
                 "arrays", name, rule, Words(f"a {type(arrays).__name__}"), "Or leave the name out: from_arrays(x, y)"
             )
         return name, {**(arrays or {}), **more}
-    if arrays is None and isinstance(name, Mapping) and not {"x", "x_train", IDS, f"{IDS}_train"}.isdisjoint(name):
+    if arrays is None and isinstance(name, Mapping) and not _FIRST.isdisjoint(name):
         return "arrays", {**name, **more}
     if arrays is None and "y" not in more and "y_train" not in more:
         remedy = "Call from_arrays(x, y), or from_arrays(name, {'x': x, 'y': y})"

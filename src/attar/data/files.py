@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.data import arrow_files
-from attar.data.arrays import from_arrays
+from attar.data.arrays import from_arrays, of_tokenizer
 from attar.data.arrow_files import ArrowFiles, table_files
 from attar.data.csv_file import Table, read_csv
 from attar.data.division import rows_by_role
@@ -64,7 +64,7 @@ def load_npz(
         BadInput: If there is no such file, it is larger than allowed, or the arrays break a rule.
     """
     path = existing(path, "data")
-    arrays: dict[str, object] = dict(read_npz(path, max_bytes=max_bytes))
+    arrays = of_tokenizer(printable(path.stem), read_npz(path, max_bytes=max_bytes))
     if split is not None:
         if split not in arrays:
             raise must("split", printable(path.name), "the name of one of its arrays", split, near(split, arrays))
@@ -73,12 +73,14 @@ def load_npz(
         arrays["task"] = task
     for key, role, other in (("val", "validation", validation), ("test", "test", test)):
         if isinstance(other, str):
-            beside = read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes)
+            beside = of_tokenizer(printable(other), read_npz(existing(other, f"data.{role}"), max_bytes=max_bytes))
             x = IDS if IDS in arrays or f"{IDS}_train" in arrays else "x"
-            if missing := sorted({x, "y"} - beside.keys()):
+            inputs = [one for one in beside if one == x or one.startswith("x.")]
+            if missing := sorted({*(() if inputs else (x,)), "y"} - beside.keys()):
                 rule = f"an archive with {x} and y"
                 raise must(f"data.{role}", printable(other), rule, sorted(beside), f"Add {missing[0]}")
             arrays |= {f"{name}_{key}": beside[name] for name in (x, MASK, "y") if name in beside}
+            arrays |= {f"x_{key}.{name.removeprefix('x.')}": beside[name] for name in inputs if name != x}
     shares: dict[str, Any] = {
         role: 0.1 if isinstance(share, str) else share for role, share in (("validation", validation), ("test", test))
     }
