@@ -629,7 +629,7 @@ def test_settings_for_other_data_are_refused(tmp_path: Path):
     with pytest.raises(BadInput, match=r"^channels of animals must be 1 for grey or 3 for colors; got 4"):
         load(root, channels=4)
     with pytest.raises(
-        BadInput, match=r"^split, validation and test of load must be left out or shares \(0\.2\) for f"
+        BadInput, match=r"^split, validation and test of load must be left out or shares \(0\.2\) for d"
     ):
         load(root, test=str(root))
     with pytest.raises(BadInput, match=r"^target, nominal and ignore of load must be for tables in files alone"):

@@ -43,7 +43,7 @@ def test_a_folder_where_a_file_belongs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "animals" / "cat").mkdir(parents=True)
     with pytest.raises(
-        BadInput, match=r"^data: 'animals' is a folder\. Name a \.npz, .* file, or a folder with PNG or"
+        BadInput, match=r"^data: 'animals' is a folder without data that are read\. Name a \.npz, .* a folder with PNG"
     ):
         load("animals")
     (tmp_path / "animals" / "cat" / "1.JPG").write_bytes(b"")

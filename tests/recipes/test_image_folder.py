@@ -156,7 +156,7 @@ def test_estimators_are_fitted_on_the_same_whatever_the_blocks(monkeypatch: pyte
 
 def test_an_estimator_of_more_rows_than_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "installed", lambda: 8 * 10 * 12 - 1)
-    with pytest.raises(BadInput, match=r"10 rows of 12 values would take 960 B of memory; this machine has 959 B\."):
+    with pytest.raises(BadInput, match=r"10 rows of 12 values would take 960\sB of memory; this machine has 959\sB\."):
         fit_estimator(Remembering(), bytes_of(10), 0)
 
 
