@@ -125,7 +125,7 @@ def as_teacher(
         return Ensemble(members) if samples is None else SampledTeacher(Ensemble(members), samples)
     given, described = _loaded(given)
     change: Callable[[Tensor], Tensor] | None
-    change, mean, std = _change_of(given, described, size, channels, mean, std, whole=named is None)
+    change, mean, std = _change_of(given, described, size, channels, mean, std, only=named is None)
     if named is not None and change is not None:
         if not isinstance(change, Resize | ChangeImages):
             rule = "height and width where the data have several inputs"
@@ -161,11 +161,11 @@ def _change_of(
     mean: Statistic,
     std: Statistic,
     *,
-    whole: bool,
+    only: bool,
 ) -> tuple[Callable[[Tensor], Tensor] | None, Statistic, Statistic]:
     """What changes the inputs of a teacher, and the statistics that a network then has before it.
 
-    Where images are not the whole input, the statistics are a part of the change.
+    Where images are not the only input, the statistics are a part of the change.
     """
     if callable(size):
         return size, mean, std
@@ -175,10 +175,10 @@ def _change_of(
         if mean is None and std is None:
             mean, std = described.mean, described.std
         wanted = wanted.over(ImageInputs(size=described.size, channels=described.channels))
-    if (isinstance(given, str | Path) or not whole) and mean is not None and std is not None:
+    if (isinstance(given, str | Path) or not only) and mean is not None and std is not None:
         one, other = (tuple(torch.as_tensor(values).reshape(-1).tolist()) for values in (mean, std))
         wanted = wanted.over(ImageInputs(mean=one, std=other))
-        mean, std = (mean, std) if whole else (None, None)
+        mean, std = (mean, std) if only else (None, None)
     if not wanted:
         return None, mean, std
     return change_to(wanted), mean, std
