@@ -111,7 +111,7 @@ def test_fixed_batch_dimension(tmp_path):
 @pytest.mark.parametrize(
     ("spoiled", "match"),
     [
-        ({"inputs": 2}, r"'t.onnx' takes 2 inputs \('input', 'input1'\), and a teacher gets one tensor"),
+        ({"inputs": 2}, r"'t.onnx' takes 2 inputs \('input', 'input1'\), and the data have one"),
     ],
 )
 def test_file_of_another_form(tmp_path, spoiled, match):
