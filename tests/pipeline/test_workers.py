@@ -16,7 +16,7 @@ import pytest
 
 from attar.pipeline.worker import Job
 from attar.pipeline.workers import Workers, available
-from attar.training.progress import Progress, Told
+from attar.training.progress import Bar, Progress
 
 MODULE = """
 import os, time
@@ -73,7 +73,7 @@ class Noted(Recorded):
 
     @contextmanager
     def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        yield Told(lambda steps: None, self.notes.append)
+        yield Bar(lambda steps: None, self.notes.append)
 
 
 @pytest.fixture

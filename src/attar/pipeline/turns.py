@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attar.training.progress import Progress, Told, note
+from attar.training.progress import Bar, Progress, note
 
 _FILE, _GATE = "turns", "turns.next"
 
@@ -48,7 +48,7 @@ class Turns:
                     self._work_on()
 
                 with self.working():
-                    yield Told(between, lambda text: note(advance, text))
+                    yield Bar(between, lambda text: note(advance, text))
 
         return shared
 

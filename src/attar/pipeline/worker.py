@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from attar import interpreter
-from attar.training.progress import Told, note
+from attar.training.progress import Bar, note
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class _Reporting:
                 _answer(self.answers, advance=done - reported)
                 reported = done
 
-        yield Told(advance, lambda text: _answer(self.answers, note=text))
+        yield Bar(advance, lambda text: _answer(self.answers, note=text))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from attar.pipeline.worker import Job, Worker, WorkerEnded, WorkerProcess
-from attar.training.progress import Progress, Told, note
+from attar.training.progress import Bar, Progress, note
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class _Work:
         self.over = False
         self._done = 0
         self._shown: Callable[[int], None] | None = None
-        self.bar = Told(self.add, self.note)
+        self.bar = Bar(self.add, self.note)
         self._lock = threading.Lock()
 
     @contextmanager
@@ -211,7 +211,7 @@ def _one_bar(progress: Progress, title: str, works: Sequence[_Work]) -> Iterator
 
         try:
             for work in works:
-                work.show(Told(shown, noted))
+                work.show(Bar(shown, noted))
             yield
         finally:
             for work in works:

@@ -59,7 +59,7 @@ def note(bar: Callable[[int], None], text: str) -> None:
         bar.note(text)
 
 
-class Told:
+class Bar:
     """A bar made of two functions: one gets the steps, the other what shall stand beside it."""
 
     def __init__(self, advance: Callable[[int], None], say: Callable[[str], None]) -> None:
