@@ -245,7 +245,7 @@ def load_fashion_mnist(
         folder: The folder with the four files. None looks in ``$ATTAR_DATA/fashion-mnist``, ``$ATTAR_DATA``, the folder
             of the Debian package ``dataset-fashion-mnist`` and the user's cache.
         download: Whether to download what is not there.
-        progress: Bar the bytes as they arrive.
+        progress: Told the bytes as they arrive.
         validation: What is taken from train for validation: a share (float) or a number of examples (int).
         seed: Draws the validation split.
         addresses: Where to download from.

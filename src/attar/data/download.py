@@ -28,7 +28,7 @@ def fetch_gzip(address: str, path: Path, *, sha256: str, progress: Progress = si
         address: The URL of the file.
         path: Where it goes; folders are made. An interrupted or wrong download leaves nothing here.
         sha256: Hex digest of the decompressed content.
-        progress: Bar the bytes as they arrive.
+        progress: Told the bytes as they arrive.
 
     Raises:
         OSError: If the address cannot be reached, or the connection breaks off.

@@ -88,7 +88,7 @@ def find(
         download: Whether to download at all.
         addresses: Where from; the next one is tried when one cannot be reached.
         digests: File name to SHA-256 of the decompressed content.
-        progress: Bar the bytes as they arrive.
+        progress: Told the bytes as they arrive.
 
     Raises:
         BadInput: If no folder has the files and they cannot be or may not be downloaded.

@@ -85,7 +85,7 @@ def load_gaze(
         test: The same for test, where the data have none.
         seed: Draws the validation split.
         max_bytes: Bytes that the data may take in memory; None for half of what there is.
-        progress: Bar the images as they are read.
+        progress: Told the images as they are read.
 
     Raises:
         BadInput: If something is not there, or more than may be read.

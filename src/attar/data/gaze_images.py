@@ -58,7 +58,7 @@ def read_images(
     Args:
         images: Which.
         size: Height and width.
-        advance: Bar each image that is read.
+        advance: Told each image that is read.
 
     Raises:
         CorruptFile: If a file is no image, or damaged.

@@ -43,7 +43,7 @@ def outputs_of(
     Args:
         teacher: Whom to ask.
         inputs: ``[rows, ...]`` float32, at least one.
-        progress: Bar of every row.
+        progress: Told of every row.
         title: Of that work.
 
     Returns:

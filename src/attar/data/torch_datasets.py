@@ -57,7 +57,7 @@ def from_torch(
         task: What labels mean, as in `attar.from_arrays`.
         classes: Names of the classes; those of ``train.classes`` if left out.
         seed: As in `attar.load_data`.
-        progress: Bar the items as they are read.
+        progress: Told the items as they are read.
 
     Raises:
         BadInput: If a data set cannot be asked for its items by number, is empty, raises an error or gives items that
@@ -108,7 +108,7 @@ def items_of(dataset: Any, of: str, progress: Progress = silent) -> tuple[dict[s
     Args:
         dataset: The data set.
         of: What it is called in errors.
-        progress: Bar of every item.
+        progress: Told of every item.
 
     Raises:
         BadInput: See `from_torch`.

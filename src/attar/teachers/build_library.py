@@ -70,7 +70,7 @@ def build_library(
         nominal: ``[columns]`` bool, which columns hold codes of categories; None where none does.
         seed: Seed of all that is random.
         jobs: How many models are trained at the same time, each in a process of its own; None uses all cores.
-        progress: Bar about every model.
+        progress: Told about every model.
 
     Raises:
         BadInput: If a parameter breaks its rule, or the folder holds something else.

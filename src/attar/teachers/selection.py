@@ -120,7 +120,7 @@ def select(
         sizes: A size for each model, for ``tie="smallest"``.
         names: What each model is called; None calls them "model 0" and so on.
         seed: Which parts are drawn; part b depends on the seed and b alone.
-        progress: Bar about every step.
+        progress: Told about every step.
 
     Raises:
         BadInput: If a parameter breaks its rule, or the predictions or labels are not of the form above.

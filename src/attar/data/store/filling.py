@@ -67,7 +67,7 @@ def fill(
         source: Where they come from; named in the error.
         temperatures: At which to measure what is lost.
         of: Name of the function that the user called.
-        progress: Bar about every row of every view.
+        progress: Told about every row of every view.
         begin: Called before anything is written, where something is missing.
         ahead: Who may make blocks before it is their turn.
 
@@ -163,7 +163,7 @@ def block_of(
         outputs: ``[batch, classes, ...]`` float32, a batch at a time.
         source: Where they come from; named in the error.
         temperatures: At which to measure what is lost.
-        advance: Bar about every row.
+        advance: Told about every row.
 
     Raises:
         BadInput: If a logit cannot be kept.

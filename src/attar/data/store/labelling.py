@@ -98,7 +98,7 @@ class Labelling:
 
         Args:
             shard: Which.
-            progress: Bar about every example.
+            progress: Told about every example.
         """
         with progress("label a block", shard.rows) as advance:
             return block_of(
@@ -178,7 +178,7 @@ def label(
             pass began, the number of then holds.
         replace_stale: False raises `StaleStore` where the folder holds other targets, in place of deleting these. Files
             that `label` did not write are never deleted.
-        progress: Bar about every labelled example of every view.
+        progress: Told about every labelled example of every view.
         share: Who makes blocks before it is their turn; whoever does, the store is bit for bit the same.
 
     Raises:

@@ -58,7 +58,7 @@ def merge(
         temperature: As in `label`.
         batch_size: How many examples are averaged at once.
         rows_per_shard: As in `label`.
-        progress: Bar about every example of every view.
+        progress: Told about every example of every view.
 
     Raises:
         BadInput: If a parameter breaks its rule, a store is not finished, they differ in examples, views or classes, or

@@ -27,7 +27,7 @@ def marginal(
         matrix: The table.
         rows: How many rows to make.
         seed: Another seed, other rows; at least 0.
-        progress: Bar of every row.
+        progress: Told of every row.
 
     Raises:
         BadInput: If the table is empty or a value is out of its range.

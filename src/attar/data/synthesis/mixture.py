@@ -134,7 +134,7 @@ class Mixture:
         Args:
             rows: How many.
             seed: Another seed, other rows; at least 0.
-            progress: Bar of every row.
+            progress: Told of every row.
 
         Raises:
             BadInput: If ``rows`` or ``seed`` is out of its range.
@@ -224,7 +224,7 @@ def fit_mixture(
             times the column's own. Of a column of whole numbers it should not be much below the ``1 / sqrt(12)`` that
             rounding makes, lest components sit on single numbers.
         seed: Another seed, other rows to begin with and to hold out; at least 0.
-        progress: Bar of every cycle of EM.
+        progress: Told of every cycle of EM.
 
     Raises:
         BadInput: If there are fewer than two rows or no column, a value is infinite, or an argument is out of range.

@@ -84,7 +84,7 @@ def munge(
         nominal_weight: What a different nominal counts, at least 0.
         seed: Another seed, other rows; at least 0.
         threads: Rounds at work at the same time; as many as torch uses when None. Memory grows with it.
-        progress: Bar of every row.
+        progress: Told of every row.
 
     Returns:
         ``rows`` rows. Numbers may lie outside of the table's range, and whole numbers do not stay whole: see

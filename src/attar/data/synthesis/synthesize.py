@@ -124,7 +124,7 @@ class Synthesis:
             matrix: The original rows as ``columns.encode`` gives them.
             columns: What they are.
             seed: Another seed, other rows; at least 0.
-            progress: Bar of every row.
+            progress: Told of every row.
 
         Raises:
             BadInput: If the matrix is not one of these columns, something is left to be tuned, or the rows take more
@@ -244,7 +244,7 @@ def synthesize(
         clip: As there.
         include_original: As there.
         seed: Another seed, other rows; at least 0.
-        progress: Bar of every row.
+        progress: Told of every row.
 
     Returns:
         The rows in the form of ``data``, with its columns and their types.
@@ -293,7 +293,7 @@ def tune(
             teacher labels them, and measures it on validation rows.
         synthesis: What is to be tuned. A ``p`` or ``s`` that it has stays.
         grid: Pairs of ``p`` and ``s`` to try.
-        progress: Bar of every pair.
+        progress: Told of every pair.
 
     Returns:
         The synthesis with the best pair, the first one of equals; and every pair with its score, in order.
