@@ -33,8 +33,8 @@ WHAT = (
     "attar.load_data with its target named, 'train' attar.fit of a perceptron of the columns, one epoch of batches of "
     "8,192 rows, 'test' its accuracy on the test rows. 'resident' is the largest resident memory of the process until "
     "the end of it (Linux's VmHWM), 'anonymous' the largest of RssAnon, looked at every 20 ms. Bytes and seconds, of "
-    "one thread; the machine may do other work beside it. 'matrix' are the bytes of the encoded rows, which lie in a "
-    "file."
+    "one thread; the machine may do other work beside it. 'matrix' are the bytes of all encoded rows, of which "
+    "those of train lie in a file."
 )
 
 TABLE = """
