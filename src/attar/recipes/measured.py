@@ -82,9 +82,9 @@ def _raced(
     latency: dict[str, Any] = {name: {} for name in timed}
     faster: dict[str, Any] = {name: {} for name in timed}
     against = {
-        name: teacher.name
+        name: of.name
         for name, one in timed.items()
-        if one.kind not in ("teacher", "member") and (teacher := contenders.teacher_of(one)) is not None
+        if one.kind not in ("teacher", "member") and (of := contenders.teacher_of(one)) is not None
     }
     for batch in BATCHES:
         raced = race(
