@@ -53,7 +53,7 @@ def test_every_class_has_its_share_of_the_validation_rows() -> None:
     assert (_builder(validation=0.2, rare=10).validation_rows < 10).sum() == 2
 
 
-@pytest.mark.parametrize(("size", "asked", "synthetic"), [(100, None, 2250), (10_000, None, 100_000), (100, 7, 7)])
+@pytest.mark.parametrize(("size", "asked", "synthetic"), [(100, None, 2250), (10_000, None, 50_000), (100, 7, 7)])
 def test_how_many_rows_are_made_up(size: int, asked: int | None, synthetic: int) -> None:
     synthesis, trials = _builder(size, rows=asked, p=0.5, s=2.0).tuned()
     assert synthesis is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def nominal(size: int, missing: bool = False) -> dict[str, Any]:
 
 DATE = number(10.0, 5.0, missing=True, kind="date") | {"dates": {"origin": 0, "step": 1.0, "periods": [8.0, 1.0]}}
 MIXED = [nominal(3), number(10.0, 2.0), number(1.0, 0.5, missing=True, kind="integer"), nominal(2, missing=True)]
+CUT = [
+    nominal(2),
+    number() | {"knots": [-1.0, 0.5, 2.0, 4.0], "log": True},
+    number(missing=True) | {"knots": [0.0, 1.0, 3.0]},
+    number(1.0, 2.0),
+]
 ROWS = torch.tensor(
     [
         [2.0, 14.0, 0.0, 1.0],
@@ -72,6 +79,44 @@ def test_hand_worked():
     assert rows(ROWS).tolist() == expected
 
 
+def cut(*knots: float, log: bool = False, **more: Any) -> dict[str, Any]:
+    return number(**more) | {"knots": list(knots), "log": log}
+
+
+def test_long_tails_by_hand():
+    rows = Rows([number(1.0, 2.0) | {"log": True}, number(1.0, 2.0)])
+    features = rows(torch.tensor([[1.0, 1.0], [3.0, 3.0], [-7.0, -7.0], [NAN, NAN]]))
+    expected = torch.tensor([[0.0, 0.0], [math.log(2), 1.0], [-math.log(5), -4.0], [0.0, 0.0]])
+    torch.testing.assert_close(features, expected)
+
+
+def test_pieces_by_hand():
+    # Of two pieces and one: the second column has no second piece, and the nominal one none at all.
+    rows = Rows([cut(0.0, 2.0, 6.0), nominal(2), cut(1.0, 2.0)], curves=2)
+    assert rows.features == 2 + 2 + 2 * 2
+    assert rows.pieces is not None and rows.pieces.shape == (2, 2, 2)
+    with torch.no_grad():
+        rows.pieces.copy_(torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 10.0], [5.0, 5.0]]]))
+    features = rows(torch.tensor([[1.0, 0.0, 9.0], [5.0, 0.0, 0.0], [-3.0, 0.0, 1.25], [NAN, 0.0, NAN]]))[:, 4:]
+    assert features.tolist() == [[0, -1, 1, 10], [1, 0.5, -1, -10], [-1, -1, -0.5, -5], [0, 0, 0, 0]]
+
+
+def test_knots_count_where_curves_are_asked_for():
+    plain, described = Rows([number()]), Rows([cut(0.0, 1.0, 2.0)])
+    assert described.features == 1 and digest(described) == digest(plain)
+    assert list(described.state_dict()) == list(plain.state_dict())
+
+
+@pytest.mark.parametrize("knots", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, NAN], [0.0, 1e39], "01", [1.0, 1.0 + 1e-12]])
+def test_wrong_knots(knots: object):
+    with pytest.raises(BadInput, match=r"^knots of column 0 must be two or more finite numbers"):
+        Rows([number() | {"knots": knots}])
+    with pytest.raises(BadInput, match=r"^log of column 0 must be true or false"):
+        Rows([number() | {"log": "yes"}])
+    with pytest.raises(BadInput, match=r"^curves of Rows must be from 0 to"):
+        Rows([number()], curves=-1)
+
+
 def test_an_indicator_only_where_values_were_missing():
     rows = Rows([number(), number(missing=True)])
     assert rows(torch.tensor([[NAN, NAN], [1.0, 2.0]])).tolist() == [[0, 0, 1], [1, 2, 0]]
@@ -98,11 +143,13 @@ def test_every_entry_is_trained_by_its_own_rows():
     assert rows.embedding.weight.grad.tolist() == [[1] * 3, [0] * 3, [1] * 3]
 
 
-@pytest.mark.parametrize("columns", [[number(3.0)], [nominal(4)], MIXED], ids=["numbers", "nominals", "mixed"])
+@pytest.mark.parametrize(
+    "columns", [[number(3.0)], [nominal(4)], MIXED, CUT], ids=["numbers", "nominals", "mixed", "cut"]
+)
 @pytest.mark.parametrize("embed", [None, 3])
 def test_gradients_reach_everything_and_have_no_nan(columns: list[dict[str, Any]], embed: int | None):
     torch.manual_seed(0)  # with other weights no unit may be active
-    network = tabular(columns, 2, hidden=(4,), embed=embed)
+    network = tabular(columns, 2, hidden=(4,), embed=embed, curves=3)
     rows = torch.tensor([[NAN] * len(columns), [1.0] * len(columns), [0.0] * len(columns)])
     network(rows).square().sum().backward()
     for parameter in network.parameters():
@@ -112,11 +159,11 @@ def test_gradients_reach_everything_and_have_no_nan(columns: list[dict[str, Any]
 @pytest.mark.parametrize("embed", [None, 3])
 @pytest.mark.parametrize(
     "columns",
-    [MIXED, [number(1.0, 2.0)], [nominal(3)], [nominal(0), number(missing=True)], [DATE, nominal(3)]],
-    ids=["mixed", "number", "nominal", "empty", "date"],
+    [MIXED, [number(1.0, 2.0)], [nominal(3)], [nominal(0), number(missing=True)], [DATE, nominal(3)], CUT],
+    ids=["mixed", "number", "nominal", "empty", "date", "cut"],
 )
 def test_onnx_runtime_agrees(tmp_path: Path, columns: list[dict[str, Any]], embed: int | None):
-    network = tabular(columns, 3, hidden=(5,), embed=embed, activation="tanh")
+    network = tabular(columns, 3, hidden=(5,), embed=embed, activation="tanh", curves=2)
     to_onnx(network, torch.zeros(1, len(columns)), tmp_path / "rows.onnx")
     run = open_onnxruntime(tmp_path / "rows.onnx")
     draws = torch.randint(-1, 5, (7, len(columns)), generator=torch.Generator().manual_seed(0)).float()
@@ -204,7 +251,7 @@ def test_activations_and_dropout(activation: str, kind: type[nn.Module]):
 
 def test_an_unknown_activation():
     with pytest.raises(BadInput, match=r"^activation of tabular must be one that there is; got 'tahn'\. Did you mean"):
-        # Past the check of types in tests, which knows the three names.
+        # Past the check of types in tests, which knows the names.
         getattr(tabular, "__wrapped__", tabular)(MIXED, 2, activation="tahn")
 
 

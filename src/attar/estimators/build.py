@@ -30,6 +30,7 @@ from attar.pipeline.step import ByLoss, Result, TeacherTools, Tools
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.tuning import Tuning
 from attar.tables.columns import Columns
+from attar.tables.knots import curves_for, with_knots
 from attar.tasks.classification import Classification
 from attar.tasks.multilabel import MultiLabel
 from attar.tasks.regression import Regression
@@ -45,7 +46,7 @@ from attar.training.threads import threads_for, using_threads
 
 Matrix = Float64[np.ndarray, "rows columns"]
 
-MOST_ROWS, TIMES = 100_000, 25
+MOST_ROWS, TIMES = 50_000, 25
 """Synthetic rows by default: so many for each real one, and at most so many."""
 
 _STREAM = 11
@@ -115,8 +116,9 @@ class MimicBuilder:
         loss = _loss(plan, task, scale)
         self.objective = Objective({"distill": Term(loss=loss)})
         by_truth = ByLoss(loss=HardValues(scale=tuple(scale))) if units else "rmse"
-        arguments = {"columns": columns.to_json(), "outputs": task.shape[0], "hidden": list(plan.hidden)}
-        spec = Spec("attar.network.architectures:tabular", arguments | {"embed": plan.embed})
+        arguments = {"outputs": task.shape[0], "hidden": list(plan.hidden), "embed": plan.embed}
+        shown = shown_numbers(columns, self._matrix, plan.curves)
+        spec = Spec("attar.network.architectures:tabular", arguments | shown)
         self.model = fresh(spec, plan.seed, self._outputs if units else None)
         self.tools = Tools(
             dataset=self.dataset,
@@ -186,6 +188,20 @@ class MimicBuilder:
 
     def _threads(self, networks: Sequence[nn.Module], batch_size: int) -> AbstractContextManager[None]:
         return using_threads(threads_for(*networks, example=self.tools.example, batch_size=batch_size))
+
+
+def shown_numbers(columns: Columns, matrix: Matrix, curves: int | None = None) -> dict[str, Any]:
+    """The arguments by which a tabular network is shown the numbers of columns.
+
+    Args:
+        columns: What they are.
+        matrix: Encoded training rows.
+        curves: How many functions of each column training chooses; None for as many as are worth their bytes, 0 for the
+            standardized numbers alone.
+    """
+    if curves == 0:
+        return {"columns": columns.to_json()}
+    return {"columns": with_knots(columns, matrix), "curves": curves_for(columns) if curves is None else curves}
 
 
 def _set_aside(plan: Plan, strata: Tensor) -> Tensor:

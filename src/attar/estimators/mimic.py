@@ -106,8 +106,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         hidden: Sequence[int] = (256,),
         rows: int | None = None,
         method: Literal["munge", "random", "nbe"] = "munge",
-        p: float | None = None,
-        s: float | None = None,
+        p: float | None = 0.5,
+        s: float | None = 1.0,
         loss: Literal["kl_divergence", "squared_error", "logits"] = "kl_divergence",
         steps: int = 4000,
         batch_size: int = 256,
@@ -116,6 +116,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         nominal: Sequence[str | int] = (),
         unseen: Literal["error", "missing"] = "error",
         embed: int | None = None,
+        curves: int | None = None,
         include_original: bool = True,
         runtime: str = PORTABLE,
         random_state: Any = None,
@@ -126,7 +127,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             teacher: An estimator with ``predict_proba`` (or ``decision_function``, for two classes) or, for regression,
                 ``predict``; a ``Booster`` of LightGBM or XGBoost; or one of Attar's teachers.
             hidden: Width of each hidden layer.
-            rows: Synthetic rows; None for 25 for each real row and at most 100,000. 0 learns from the real rows alone.
+            rows: Synthetic rows; None for 25 for each real row and at most 50,000. 0 learns from the real rows alone.
             method: How rows are synthesized: ``munge``, or the baselines ``random`` and ``nbe``.
             p: Probability with which MUNGE changes a value; None tunes it on validation rows.
             s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
@@ -143,6 +144,9 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 or take it for ``missing``. A missing value counts as the column's middle where there was none when
                 fitted, and how many did is logged.
             embed: Width of learned embeddings of nominal columns; None for one input per value.
+            curves: Piecewise linear functions of each column of numbers that training chooses, which follow steps such
+                as those of trees; None for four (fewer of more than 64 columns), and 0 for numbers standardized alone,
+                where long tails stay as they are, too.
             include_original: Whether the network learns from the real rows too.
             runtime: What `save` writes for by default.
             random_state: Seed, generator or None: synthetic rows, first weights, order of the rows, validation rows.
@@ -161,6 +165,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.nominal = nominal
         self.unseen = unseen
         self.embed = embed
+        self.curves = curves
         self.include_original = include_original
         self.runtime = runtime
         self.random_state = random_state

@@ -41,6 +41,7 @@ class Plan:
     validation: float
     nominal: tuple[str | int, ...]
     embed: int | None
+    curves: int | None
     include_original: bool
     seed: int
 
@@ -83,6 +84,7 @@ def checked(*, seed: int, **given: Any) -> Plan:
             each if isinstance(each, str) else _integer("a position in nominal", each, least=0) for each in nominal
         ),
         embed=None if given["embed"] is None else _integer("embed", given["embed"], least=1),
+        curves=None if given["curves"] is None else _integer("curves", given["curves"], least=0),
         include_original=bool(given["include_original"]),
         seed=seed,
     )

@@ -309,6 +309,7 @@ def tabular(
     embed: int | None = None,
     activation: Literal["relu", "tanh", "sigmoid"] = "relu",
     dropout: float = 0.0,
+    curves: int = 0,
 ) -> nn.Module:
     """A perceptron on the rows of a table, which scales numbers and spreads out categories by itself (see `Rows`).
 
@@ -319,6 +320,8 @@ def tabular(
         embed: Numbers per nominal column that training chooses; None for one number per category, 1 or 0.
         activation: What hidden units compute: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
         dropout: Probability of dropping a hidden unit.
+        curves: Piecewise linear functions of each column of numbers that training chooses; columns must then come as
+            ``attar.tables.knots.with_knots`` says them. 0 for none.
 
     Raises:
         BadInput: If a column is described wrongly, or there is no such activation.
@@ -326,7 +329,7 @@ def tabular(
     if activation not in _ACTIVATIONS:
         raise must("activation", "tabular", "one that there is", activation, near(str(activation), _ACTIVATIONS))
     _check_widths("hidden", "tabular", hidden)
-    rows = Rows(columns, embed=embed)
+    rows = Rows(columns, embed=embed, curves=curves)
     layers: list[nn.Module] = [rows]
     width = rows.features
     for size in hidden:

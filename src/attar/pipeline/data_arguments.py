@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from attar.data.split import Dataset
 from attar.network.references import resolve
+from attar.tables.knots import with_knots
 
 
-def data_arguments(reference: str, dataset: Dataset) -> dict[str, Any]:
+def data_arguments(reference: str, dataset: Dataset, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Arguments of a network's function that follow from the data, as far as it takes them.
 
     Of sequences ``vocabulary``, ``length`` and ``outputs``; of a table ``columns`` and ``outputs``, where it takes
@@ -18,6 +20,7 @@ def data_arguments(reference: str, dataset: Dataset) -> dict[str, Any]:
     Args:
         reference: The function, as ``package.module:function``.
         dataset: The data.
+        given: The other arguments: with ``curves`` the columns come with knots.
 
     Raises:
         BadInput: If there is no such function.
@@ -31,4 +34,7 @@ def data_arguments(reference: str, dataset: Dataset) -> dict[str, Any]:
         return {name: value for name, value in found.items() if name in takes}
     if dataset.columns is None or "columns" not in takes:
         return {}
-    return {"columns": dataset.columns.to_json(), "outputs": dataset.task.shape[0]}
+    columns = dataset.columns.to_json()
+    if "curves" in takes and (given or {}).get("curves"):
+        columns = with_knots(dataset.columns, dataset.train.inputs.double().numpy())
+    return {"columns": columns, "outputs": dataset.task.shape[0]}

@@ -35,7 +35,7 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
 
     As ``outputs`` it gets the classes. Where the data have several named inputs, it takes them by their names.
     """
-    found = data_arguments(section.use, dataset)
+    found = data_arguments(section.use, dataset, section.arguments)
     if dataset.named is not None:
         unpack = UnpackInputs(dataset.named).to_json()
         rest = [edit for edit in section.edits or [] if edit != unpack]

@@ -1,0 +1,184 @@
+"""Tables that can be had without a network, for benchmarks: what they hold, and how they are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+
+MOST_TRAIN, MOST_TEST, TRAIN_SHARE = 6_000, 6_000, 0.6
+FEW = 690
+"""Tables of fewer rows are shown and not counted."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, what is to be told about them, and whether that is a class."""
+
+    name: str
+    rows: pd.DataFrame
+    truth: np.ndarray
+    classes: bool
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are enough rows to tell a difference."""
+        return len(self.rows) >= FEW
+
+    def divided(self, split: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
+        """Training rows, test rows, and the truth of each; classes by their shares."""
+        train = min(MOST_TRAIN, round(TRAIN_SHARE * len(self.rows)))
+        test = min(MOST_TEST, len(self.rows) - train)
+        strata = self.truth if self.classes else None
+        return tuple(  # type: ignore[return-value]
+            train_test_split(
+                self.rows, self.truth, train_size=train, test_size=test, random_state=split, stratify=strata
+            )
+        )
+
+
+def _of_sklearn(load: Callable[..., Any], classes: bool = True) -> Callable[[str], Table]:
+    def made(name: str) -> Table:
+        rows, truth = load(return_X_y=True, as_frame=True)
+        return Table(name, rows, truth.to_numpy(), classes)
+
+    return made
+
+
+def _generated(draw: Callable[[np.random.Generator], tuple[Any, Any]], classes: bool = True) -> Callable[[str], Table]:
+    def made(name: str) -> Table:
+        rows, truth = draw(np.random.default_rng(20260101))
+        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=_names(rows.shape[1]))
+        return Table(name, frame, np.asarray(truth), classes)
+
+    return made
+
+
+def _names(count: int) -> list[str]:
+    return [f"c{place}" for place in range(count)]
+
+
+def _tails(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Forty columns that are 0 for most rows and logarithmically normal for the others, as shares of words are."""
+    there = draws.random((4_500, 40)) < draws.uniform(0.1, 0.6, 40)
+    logs = draws.normal(0, 1.2, there.shape)
+    weights = draws.normal(0, 0.9, (2, 40)) * (draws.random((2, 40)) < 0.5)
+    score = there @ weights[0] + (there * np.tanh(logs)) @ weights[1]
+    score += 1.5 * (there[:, 0] & there[:, 1]) - 2.0 * (there[:, 2] & (logs[:, 2] > 0.5))
+    noise = draws.logistic(0, 0.7, len(score))
+    return np.where(there, np.exp(logs), 0.0).round(2), (score + noise > np.median(score)).astype(int)
+
+
+def _boxes(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Nine columns of whole numbers with long tails, and classes that lie in boxes, the first with most rows."""
+    rows = np.rint(draws.standard_t(2, (9_000, 9)) * draws.uniform(2, 60, 9) + draws.uniform(-5, 80, 9))
+    order = rows.argsort(0).argsort(0) / len(rows)
+    truth = np.zeros(len(rows), int)
+    for kind, (share, first, second) in enumerate(((0.45, 0, 1), (0.3, 2, 3), (0.25, 4, 0), (0.2, 5, 6)), 1):
+        truth[(order[:, first] > 1 - share) & (order[:, second] < 2 * share)] = kind
+    flip = draws.random(len(rows)) < 0.01
+    truth[flip] = draws.integers(0, 5, flip.sum())
+    return rows, truth
+
+
+def _names_and_numbers(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Ten columns of names, of 2 to 60 kinds, and three of numbers; three classes, some by names that go together."""
+    sizes, rows = (2, 2, 3, 4, 5, 7, 9, 12, 30, 60), 6_000
+    codes = np.stack([draws.choice(size, rows, p=draws.dirichlet(np.full(size, 2.0))) for size in sizes], 1)
+    numbers = np.stack([draws.normal(size=rows), draws.lognormal(3, 1, rows).round(1), draws.integers(17, 90, rows)], 1)
+    score = np.zeros((rows, 3))
+    for place, size in enumerate(sizes):
+        score += draws.normal(0, 0.5, (size, 3))[codes[:, place]]
+    for first, second in ((0, 3), (2, 5), (4, 8)):
+        score += draws.normal(0, 0.7, (sizes[first], sizes[second], 3))[codes[:, first], codes[:, second]]
+    score[:, 0] += np.where((numbers[:, 2] > 30) & (numbers[:, 2] < 55), 1.2, 0.0) + 0.4 * numbers[:, 0]
+    score[:, 1] += 0.8 * (np.log(numbers[:, 1]) - 3)
+    truth = (score + draws.gumbel(0, 0.5, score.shape)).argmax(1)
+    frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(len(sizes))})
+    return frame.assign(x=numbers[:, 0], pay=numbers[:, 1], age=numbers[:, 2].astype(int)), truth
+
+
+def _hastie(draws: np.random.Generator) -> tuple[Any, Any]:
+    rows, truth = datasets.make_hastie_10_2(6_000, random_state=1)
+    return rows, (truth > 0).astype(int)
+
+
+def _blobs(draws: np.random.Generator) -> tuple[Any, Any]:
+    return datasets.make_classification(
+        6_000, 20, n_informative=8, n_redundant=4, n_classes=4, n_clusters_per_class=3, flip_y=0.03, random_state=1
+    )
+
+
+def _friedman(number: int) -> Callable[[np.random.Generator], tuple[Any, Any]]:
+    if number == 1:
+        return lambda draws: datasets.make_friedman1(6_000, noise=1.0, random_state=1)
+    return lambda draws: datasets.make_friedman2(6_000, noise=125.0, random_state=1)
+
+
+R_TABLES: Mapping[str, tuple[str, str, str]] = {
+    "letter": ("mlbench", "LetterRecognition", "lettr"),
+    "dna": ("mlbench", "DNA", "Class"),
+    "vehicle": ("mlbench", "Vehicle", "Class"),
+    "sonar": ("mlbench", "Sonar", "Class"),
+    "glass": ("mlbench", "Glass", "Type"),
+    "breast": ("mlbench", "BreastCancer", "Class"),
+    "pima": ("mlbench", "PimaIndiansDiabetes", "diabetes"),
+    "votes": ("mlbench", "HouseVotes84", "Class"),
+    "boston": ("mlbench", "BostonHousing", "medv"),
+    "ozone": ("mlbench", "Ozone", "V4"),
+    "musk": ("kernlab", "musk", "Class"),
+    "ticdata": ("kernlab", "ticdata", "CARAVAN"),
+}
+"""Tables of Debian's r-cran-mlbench and r-cran-kernlab: package, name, and the column that is to be told."""
+
+OURS: Mapping[str, Callable[[str], Table]] = {
+    "digits": _of_sklearn(datasets.load_digits),
+    "breast_cancer": _of_sklearn(datasets.load_breast_cancer),
+    "wine": _of_sklearn(datasets.load_wine),
+    "diabetes": _of_sklearn(datasets.load_diabetes, classes=False),
+    "hastie": _generated(_hastie),
+    "blobs": _generated(_blobs),
+    "tails": _generated(_tails),
+    "boxes": _generated(_boxes),
+    "names": _generated(_names_and_numbers),
+    "friedman1": _generated(_friedman(1), classes=False),
+    "friedman2": _generated(_friedman(2), classes=False),
+}
+"""Tables of scikit-learn, and such as are drawn here."""
+
+NAMES = (*OURS, *R_TABLES)
+
+
+def load(name: str, r_files: Path | None) -> Table:
+    """One table.
+
+    Args:
+        name: One of `NAMES`.
+        r_files: The folder under which the files of mlbench and kernlab are (``*.rda``); they need pyreadr.
+    """
+    if name in OURS:
+        return OURS[name](name)
+    import pyreadr
+
+    if r_files is None:
+        raise SystemExit(f"{name} is a table of mlbench or kernlab. Say where their files are with --r-files.")
+    package, file, label = R_TABLES[name]
+    found = next(path for path in sorted(r_files.rglob(f"{file}.rda")) if package in path.parts)
+    frame = next(iter(pyreadr.read_r(str(found)).values()))
+    frame = frame.drop(columns=[one for one in frame.columns if one in ("Id",)])
+    frame = frame[frame[label].notna()].reset_index(drop=True)
+    truth = frame.pop(label)
+    if name == "breast":  # numbers that are declared as ordered levels
+        frame = frame.astype(float)
+    for column in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:
+        frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
+    frame.columns = [str(one) for one in frame.columns]
+    if name in ("boston", "ozone"):
+        return Table(name, frame, truth.to_numpy(float), classes=False)
+    return Table(name, frame, truth.astype(str).to_numpy(), classes=True)
