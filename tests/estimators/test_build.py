@@ -71,7 +71,7 @@ def test_tuning_is_that_of_recipes_in_a_tenth_of_the_steps(monkeypatch: pytest.M
     monkeypatch.setattr(Tuning, "best", best)
     monkeypatch.setattr(tuning, "TUNING_STEPS", 2000)  # other tests hurry all session long
     for steps in (100, 10_000, 100_000):
-        synthesis, _ = _builder(1000, s=3.0, steps=steps, batch_size=90).tuned()
+        synthesis, _ = _builder(1000, p=None, s=3.0, steps=steps, batch_size=90).tuned()
         assert synthesis is not None
         assert synthesis.rows == 22_500
     assert {one.synthesis.rows for one in seen} == {900 * tuning.TUNING_ROWS}

@@ -570,7 +570,8 @@ def test_report(mimic: Mimic, of_frame: Mimic) -> None:
     assert not report.teacher_fitted_here
     assert report.steps == 60
     assert report.epochs == 10
-    assert report.parameters == 2 * 8 + 8 + 8 * 3 + 3
+    # Two columns with four curves each of sixteen pieces.
+    assert report.parameters == 2 * 16 * 4 + (2 + 2 * 4) * 8 + 8 + 8 * 3 + 3
     assert set(report.seconds) == {"labelling", "tuning", "synthesis", "training"}
     assert "6 validation rows" in str(report)
     document = of_frame.report_.to_json()

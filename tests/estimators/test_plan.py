@@ -44,6 +44,7 @@ DEFAULTS = Mimic(LogisticRegression()).get_params(deep=False)
         ("nominal", "color", "a list of names or positions of columns"),
         ("nominal", [1.5], "a position in nominal"),
         ("embed", 0, "at least 1"),
+        ("curves", -1, "at least 0"),
     ],
 )
 def test_parameter_that_breaks_its_rule(name: str, value: Any, says: str) -> None:
@@ -69,5 +70,6 @@ def test_numbers_of_numpy_and_lists_are_welcome() -> None:
 def test_defaults_are_a_plan() -> None:
     plan = checked(seed=0, **DEFAULTS)
     assert plan.rows is None
-    assert plan.p is None
+    assert (plan.p, plan.s) == (0.5, 1.0)
+    assert plan.curves is None
     assert plan.validation == 0.1

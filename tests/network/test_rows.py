@@ -98,7 +98,7 @@ def test_pieces_by_hand():
     with torch.no_grad():
         rows.pieces.copy_(torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 10.0], [5.0, 5.0]]]))
     features = rows(torch.tensor([[1.0, 0.0, 9.0], [5.0, 0.0, 0.0], [-3.0, 0.0, 1.25], [NAN, 0.0, NAN]]))[:, 4:]
-    assert features.tolist() == [[0, -1, 1, 10], [1, 0.5, -1, -10], [-1, -1, -0.5, -5], [0, 0, 0, 0]]
+    assert features.tolist() == [[0, -1, 1, 10], [1, 0.5, -1, -10], [-1, -1, -0.5, -5], [-1, -1, -1, -10]]
 
 
 def test_knots_count_where_curves_are_asked_for():

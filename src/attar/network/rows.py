@@ -36,7 +36,7 @@ class Rows(nn.Module):
     ``sign(x) log(1 + |x|)`` of what it would be. Between its ``knots`` lie pieces, each of which is -1 below, 1 above,
     and rises from the one to the other in a straight line; so many weighted sums of them as ``curves`` says, which
     training chooses, are further features of the column, behind all others. They are piecewise linear functions of its
-    values. A missing value has 0 for all pieces.
+    values. A missing value counts as the center.
 
     Attributes:
         columns: Number of columns.
@@ -149,11 +149,12 @@ class Rows(nn.Module):
         if rows.dim() != 2 or rows.shape[1] != self.columns:
             remedy = "Encode them with the columns that the network was made with"
             raise must("rows", "Rows", f"[n, {self.columns}]", list(rows.shape), remedy)
-        inputs = []
+        inputs, values = [], rows
         if len(self.numbers):
             values = rows.index_select(1, self.numbers)
             missing = values.isnan()
-            scaled = torch.where(missing, 0.0, (values - self.center) / self.scale)
+            values = torch.where(missing, self.center, values)
+            scaled = (values - self.center) / self.scale
             if self.any_tailed:
                 scaled = torch.where(self.tailed, scaled.sign() * (1 + scaled.abs()).log(), scaled)
             inputs.append(scaled)
@@ -172,9 +173,8 @@ class Rows(nn.Module):
         elif len(self.sources):
             inputs.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
         if self.pieces is not None:
-            values = rows.index_select(1, self.numbers).index_select(1, self.cut).unsqueeze(2)
-            above = ((values - self.lows) / self.widths).clamp(0.0, 1.0) * 2 + self.below
-            above = torch.where(values.isnan(), 0.0, above)  # [n, columns, pieces]
+            those = values.index_select(1, self.cut).unsqueeze(2)
+            above = ((those - self.lows) / self.widths).clamp(0.0, 1.0) * 2 + self.below  # [n, columns, pieces]
             inputs.append(torch.bmm(above.transpose(0, 1), self.pieces).transpose(0, 1).flatten(1))
         return torch.cat(inputs, dim=1)
 
