@@ -109,7 +109,7 @@ class Pair:
         self.columns = Columns.infer(self.rows)
         self.matrix = self.columns.encode(self.rows)
         kind: Any = "classifier" if table.classes else "regressor"
-        classes = teachers.classes_of(self.teacher)
+        classes = teachers.classes_of(self.teacher) if table.classes else None
         self.wrapped = teachers.wrapped(self.teacher, kind, self.columns, self.rows[:1], classes)
         if table.classes:
             assert classes is not None
