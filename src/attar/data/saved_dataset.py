@@ -132,7 +132,9 @@ class _Saved:
         name = printable(folder.name)
         state, info = (_object(folder / one) for one in (_STATE, _INFO))
         listed, features = state.get("_data_files"), info.get("features")
-        names = [one.get("filename") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        names: list[Any] = []
+        if isinstance(listed, list):
+            names = [one.get("filename") for one in listed if isinstance(one, dict)]
         if not names or not all(isinstance(one, str) and one == Path(one).name for one in names):
             raise CorruptFile(f"{_STATE} of {name} must name files of Arrow in its folder; got {listed!r}. {_REMEDY}.")
         if not isinstance(features, dict):
@@ -216,7 +218,8 @@ def _targets(name: str, saved: _Saved, target: str | Sequence[str] | None) -> li
     names = saved.files.names
     if target is None:
         labels = [one for one in names if saved.classes(one) is not None]
-        labels = labels if len(labels) == 1 else [one for one in ("label", "labels") if one in names][:1]
+        if len(labels) != 1:
+            labels = [str(one) for one in ("label", "labels") if one in names][:1]
         if not labels:
             rule = f"the name of a column of {name}"
             raise must("target", "load", rule, None, f"Say which one holds the labels: {', '.join(names[:10])}")
@@ -274,11 +277,11 @@ def _inputs(
     if dropped := [one for one in left if one not in used]:
         log.warning("%s: the columns %s are not read", name, ", ".join(map(repr, dropped)))
     result: dict[str, dict[str, Any]] = {}
-    for role, one in splits.items():
+    for role, split in splits.items():
         if pair is not None:
-            result[role] = _sequences(one, pair, most)
+            result[role] = _sequences(split, pair, most)
             continue
-        arrays = {key: _values(one, key, most) for key in used}
+        arrays = {key: _values(split, key, most) for key in used}
         result[role] = {"x": next(iter(arrays.values())) if len(arrays) == 1 else arrays}
     return result
 

@@ -20,6 +20,7 @@ from attar.data.division import shares_of
 from attar.data.matrices import Growing
 from attar.data.split import Dataset, Split
 from attar.errors import BadInput
+from attar.tables.column import Column
 from attar.tables.columns import Columns, written
 from attar.tables.names import positions
 from attar.tables.notation import Decimal
@@ -124,7 +125,7 @@ def _columns_of(name: str, table: Any, train_rows: np.ndarray, naming: Naming) -
         _refuse_ids(name, looked, len(few), naming)
     open_ones = [one for one in table.texts if one not in skip]
     texts = written((table.select([one]).table() for one in open_ones), **how)
-    found = []
+    found: list[Column] = []
     for one in table.names:
         column = table.select([one]).table().take(train_rows)
         found += Columns.infer(column, nominal=[one] if one in skip else [], written=texts)

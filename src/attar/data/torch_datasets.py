@@ -142,8 +142,8 @@ def _tensors(dataset: Any) -> list[Tensor] | None:
 
 def _read(dataset: Any, count: int, of: str, progress: Progress) -> tuple[dict[str, Any] | Any, Any]:
     first = _item(dataset, 0, of)
-    again = _item(dataset, 0, of)
-    if any(not np.array_equal(one, again.get(key)) for key, one in first.items()):
+    again: dict[str, Any] = _item(dataset, 0, of)
+    if any(not np.array_equal(one, again.get(key, ())) for key, one in first.items()):
         log.warning(
             "%s come out differently each time that they are asked for, and are kept as they come out now: leave "
             "random changes of examples to views, which draw new ones in each epoch",
@@ -246,6 +246,6 @@ def _classes_of(dataset: Any) -> list[str] | None:
     """What a data set calls its classes, as those of torchvision do."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
-    names = getattr(dataset, "classes", None)
+    names: Any = getattr(dataset, "classes", None)
     usable = isinstance(names, list | tuple) and len(names) > 1 and all(isinstance(one, str) for one in names)
     return list(names) if usable and len(set(names)) == len(names) else None

@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Dates:
 
     def text(self, days: float) -> str:
         """One date for people."""
-        unit = "D" if self.step == _STEPS[0] else "m" if self.step >= 60 else "s"
+        unit: Literal["D", "m", "s"] = "D" if self.step == _STEPS[0] else "m" if self.step >= 60 else "s"
         return str(np.datetime_as_string(self.dates(np.array([days]))[0], unit=unit)).replace("T", " ")
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +133,8 @@ def moment(value: object) -> np.datetime64 | None:
             ISO 8601, such as ``2024-05-31`` or ``2024-05-31T12:00``.
     """
     if isinstance(value, np.datetime64):
-        return value.astype("datetime64[us]")
+        exact: np.datetime64 = value.astype("datetime64[us]")
+        return exact
     if isinstance(value, str):
         try:
             value = datetime.datetime.fromisoformat(value.strip())
@@ -147,8 +148,9 @@ def moment(value: object) -> np.datetime64 | None:
         except OverflowError:
             return None
         return np.datetime64(datetime.datetime(*naive.timetuple()[:6], naive.microsecond), "us")
-    only_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
-    return np.datetime64(value, "us") if only_date else None
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return np.datetime64(value, "us")
+    return None
 
 
 def moments(name: str, values: Any, missing: Any) -> Shaped[np.ndarray, " rows"]:
