@@ -205,9 +205,7 @@ class TestDigits:
 
     def test_they_are_the_same_where_the_file_lies_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = load_digits().fingerprint()
-        monkeypatch.setattr(
-            "attar.data.datasets.distribution", lambda _: SimpleNamespace(locate_file=lambda name: name)
-        )
+        monkeypatch.setattr("attar.data.digits.distribution", lambda _: SimpleNamespace(locate_file=lambda name: name))
         assert load_digits().fingerprint() == expected
 
     def test_every_row_is_in_one_split(self):
@@ -490,9 +488,8 @@ class TestFunction:
         ("name", "got"), [("nothing", "a NoneType"), ("triple", "a tuple of 3"), ("array", "a ndarray")]
     )
     def test_something_else_is_refused(self, module, name, got):
-        message = (
-            rf"^the result of mydata:{name} must be a Dataset, a dict of arrays, or a pair \(x, y\); got '{got}'\."
-        )
+        rule = r"a Dataset, a dict of arrays, a pair \(x, y\) or a data set of PyTorch"
+        message = rf"^the result of mydata:{name} must be {rule}; got '{got}'\."
         with pytest.raises(BadInput, match=message):
             load(f"mydata:{name}")
 
