@@ -146,6 +146,46 @@ def test_several_inputs_go_as_the_page_of_data_says(folder: Path, monkeypatch: p
     assert "onnxruntime fp32" in said and "272 parameters" in said
 
 
+@pytest.mark.usefixtures("hurried")
+def test_a_classifier_of_text_is_made_small_as_the_page_of_teachers_says(folder: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    words = ["(nothing)", "a", "the", "movie", "great", "fine", "dull", "awful"]
+    draw = np.random.default_rng(0)
+    ids = np.concatenate([draw.integers(1, 4, (300, 4)), draw.integers(4, 8, (300, 1))], 1)
+    texts = [" ".join(words[number] for number in row) for row in ids]
+    y = np.where(ids[:, 4] < 6, "good", "bad")
+
+    def tokenizer(texts: list[str], **_: object) -> dict[str, np.ndarray[Any, Any]]:
+        rows = [[words.index(word) for word in text.split()] for text in texts]
+        found = {name: np.zeros((len(rows), max(map(len, rows))), int) for name in ("input_ids", "attention_mask")}
+        for place, row in enumerate(rows):
+            found["input_ids"][place, : len(row)], found["attention_mask"][place, : len(row)] = row, 1
+        return {**found, "token_type_ids": found["input_ids"] * 0}
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    called = {"id2label": {0: "good", 1: "bad"}, "vocab_size": 8, "max_position_embeddings": 8}
+    bert = BertForSequenceClassification(BertConfig(**sizes, **called))
+    optimizer, labels = torch.optim.AdamW(bert.parameters(), 0.01), torch.from_numpy((y == "bad").astype(int))
+    for _ in range(40):
+        optimizer.zero_grad()
+        bert(input_ids=torch.from_numpy(ids), labels=labels).loss.backward()
+        optimizer.step()
+    bert.eval().save_pretrained("sentiment-bert")
+    first, last = (one for one in _blocks(DOCS / "own-teacher.md", "python") if "tokenizer(" in one)
+    names = {"tokenizer": tokenizer, "texts": texts, "y": y, "np": np, "attar": attar}
+    _run([first], names, "own-teacher.md")
+    (text,) = (one for one in _blocks(DOCS / "own-teacher.md", "toml") if "reviews.npz" in one)
+    shorter = 'student = { network = "tiny", training = { epochs = 8, learning_rate = 0.02 } }'
+    (folder / "reviews.toml").write_text(text.replace('student = "tiny"', shorter))
+    run = attar.compress(attar.read_recipe("reviews.toml", QUICK), "runs/reviews")
+    of = {one["name"]: one["quality"] for one in run.evidence["models"] if one.get("quality")}
+    assert all(quality["accuracy"] > 0.9 for quality in of.values()), of
+    _run([last], names, "own-teacher.md")
+    assert names["model"].predict(ids=ids[:5]).tolist() == y[:5].tolist()
+
+
 def test_the_page_of_recipes_has_every_limit() -> None:
     text = (DOCS / "recipes.md").read_text(encoding="utf-8")
     for limit in BudgetSection.model_fields:
@@ -288,7 +328,7 @@ def test_a_folder_of_images_runs_as_the_page_says(
             place = folder / Path(path).parent / f"{number}{Path(path).suffix}"
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draws.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(place)
-    to_onnx(convnet(2, [4], channels=3), torch.zeros(2, 3, 32, 32), folder / "big.onnx")
+    to_onnx(convnet(2, [4]), torch.zeros(2, 3, 32, 32), folder / "big.onnx")
     (line,) = [one for one in re.findall(r"^attar compress .*$", text, re.MULTILINE) if "images/" in one]
     quick = [*QUICK, "student.network=tiny", "student.training.epochs=1", "data.validation=0.2"]
     arguments = [*shlex.split(line)[1:], *(one for change in quick for one in ("--set", change))]

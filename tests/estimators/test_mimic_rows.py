@@ -1,7 +1,9 @@
-"""Sparse rows."""
+"""Rows of other kinds than numbers and names: sparse ones, and dates."""
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+import attar
 from attar.errors import BadInput
 from attar.estimators import mimic, rows
 from attar.estimators.mimic import Mimic
@@ -49,6 +52,36 @@ def test_sparse_rows_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rows, "dense", lambda block: taken.append(block.shape) or block.toarray())
     assert fitted.predict(scipy.sparse.csr_array(X)).shape == (120,)
     assert taken == [(33, 3), (33, 3), (33, 3), (21, 3)]
+
+
+class OfDates:
+    """A stranger that tells the months of summer from the others; it wants dates as they are."""
+
+    classes_ = np.array(["summer", "winter"])
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        assert str(frame["when"].dtype).startswith("datetime64") and (frame["when"].dt.minute == 0).all()
+        summer = frame["when"].dt.month.between(4, 9).to_numpy(float)
+        return np.c_[summer, 1 - summer]
+
+
+def test_dates_from_a_frame_to_the_deployed_file(tmp_path: Path):
+    hours = np.random.default_rng(0).integers(0, 4 * 365 * 24, 600)
+    frame = pd.DataFrame({"when": pd.Timestamp("2020-01-01") + pd.to_timedelta(hours, unit="h"), "noise": hours % 7})
+    fitted = Mimic(OfDates(), **{**QUICK, "steps": 400, "rows": 1000}).fit(frame)
+    assert str(fitted.columns_[0]).startswith("date from 2020-01-01")
+    # Later than all that it saw: a trend alone could not know the seasons of another year.
+    later = pd.DataFrame(
+        {"when": pd.to_datetime(["2024-01-15 00:00", "2024-07-15 12:00", "2025-02-01 00:00"]), "noise": [1, 2, 3]}
+    )
+    assert fitted.predict(later).tolist() == ["winter", "summer", "winter"]
+    fitted.save(tmp_path / "artifact")
+    model = attar.load(tmp_path / "artifact")
+    np.testing.assert_allclose(model.predict_proba(later), fitted.predict_proba(later), atol=1e-4)
+    for form in ("2024-07-15T12:00", datetime.datetime(2024, 7, 15, 12), pd.Timestamp("2024-07-15 12:00")):
+        assert list(model.predict({"when": form, "noise": 2})) == ["summer"]
+    with pytest.raises(BadInput, match=r"^column 'when' of the rows must be of dates"):
+        model.predict({"when": 3, "noise": 2})
 
 
 def test_a_frame_of_sparse_columns():
