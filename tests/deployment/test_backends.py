@@ -92,11 +92,12 @@ _PACKAGES = ("quiet", "get", "import_module", "import_untracked")
 
 _OF_ITS_OWN = {
     "teachers/onnx.py": {"onnxruntime"},
+    "cli/progress.py": {"torch"},
     "deployment/quiet.py": {"openvino"},
     "deployment/torch_needed.py": {"torch"},
     "evidence/layer_timer.py": {"onnxruntime"},
 }
-"""What runs files of its own and says so, what keeps a package quiet, what imports one, and what times layers in it."""
+"""What runs files of its own and says so, what waits for a package, what keeps a package quiet, what imports one, and what times layers in it."""
 
 
 _SUSPICIOUS = f"{'|'.join(set(RUNTIMES) - {EAGER})}|[\"']{EAGER}[\"']|deployment.backends"

@@ -39,6 +39,7 @@ MAKERS = (
     "redirector.gvt1.com",
     "safebrowsing.googleapis.com",
     "update.googleapis.com",
+    "www.google.com",
 )
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
