@@ -97,7 +97,8 @@ _OF_ITS_OWN = {
     "deployment/torch_needed.py": {"torch"},
     "evidence/layer_timer.py": {"onnxruntime"},
 }
-"""What runs files of its own and says so, what waits for a package, what keeps a package quiet, what imports one, and what times layers in it."""
+"""What runs files of its own and says so, what waits for a package, what keeps one quiet, what imports one, and what
+times layers in it."""
 
 
 _SUSPICIOUS = f"{'|'.join(set(RUNTIMES) - {EAGER})}|[\"']{EAGER}[\"']|deployment.backends"
