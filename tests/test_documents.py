@@ -328,7 +328,7 @@ def test_a_folder_of_images_runs_as_the_page_says(
             place = folder / Path(path).parent / f"{number}{Path(path).suffix}"
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draws.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(place)
-    to_onnx(convnet(2, [4]), torch.zeros(2, 3, 32, 32), folder / "big.onnx")
+    to_onnx(convnet(2, [4], channels=3), torch.zeros(2, 3, 32, 32), folder / "big.onnx")
     (line,) = [one for one in re.findall(r"^attar compress .*$", text, re.MULTILINE) if "images/" in one]
     quick = [*QUICK, "student.network=tiny", "student.training.epochs=1", "data.validation=0.2"]
     arguments = [*shlex.split(line)[1:], *(one for change in quick for one in ("--set", change))]
