@@ -291,7 +291,7 @@ class Example:
 
     title: str = ""
     note: str = ""
-    pixels: Sequence[Sequence[Number | tuple[Number, Number, Number]]] | None = None
+    pixels: Sequence[Sequence[Number | Sequence[Number]]] | None = None
     values: Sequence[Number] = ()
     bars: Sequence[tuple[str, Share, bool]] = ()
     rest: tuple[str, Share] | None = None
