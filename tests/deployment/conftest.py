@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pytest
@@ -9,9 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.evidence.machine import machine
 from attar.network.spec import Spec
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
+
+
+@pytest.fixture(scope="session")
+def saturating() -> frozenset[str]:
+    """Settings of int8 whose sums saturate on this processor: weights of 8 bits, without a dot product of bytes."""
+    flags = machine()["flags"]
+    exact = flags is None or any(re.search("vnni|amx_int8|asimddp|i8mm", flag) for flag in flags)  # type: ignore[attr-defined]
+    return frozenset() if exact else frozenset({"int8 u8", "int8 s8"})
 
 
 class Trained(NamedTuple):

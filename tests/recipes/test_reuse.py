@@ -58,7 +58,7 @@ def test_what_another_machine_measured_is_measured_again(
 ) -> None:
     run_of(tiny, tmp_path / "run")
     other = {**machine(), "cpu": "another processor"}
-    monkeypatch.setattr("attar.recipes.contenders.machine", lambda: other)
+    monkeypatch.setattr("attar.recipes.measured.machine", lambda: other)
     found = reused(run_of(tiny, tmp_path / "run"))
     assert [name for name, again in found.items() if not again] == ["measure"]
 

@@ -228,7 +228,7 @@ def _minutes(seconds: float) -> str:
     """Minutes and seconds, with hours where there are any.
 
     Example:
-        >>> _minutes(65.4), _minutes(3725)
+        >>> _minutes(65.4), _minutes(3725.0)
         ('1:05', '1:02:05')
     """
     minutes, rest = divmod(round(seconds), 60)

@@ -56,8 +56,8 @@ def in_words(score: float, scorer: Scorer) -> str:
     """A mean score on validation as people know it, with the name of its metric where it is that of one.
 
     Example:
-        >>> in_words(0.972, score_by(ACCURACY)), in_words(-0.25, lambda output, batch: output)
-        ('accuracy 97.2%', 'score -0.250')
+        >>> in_words(0.972, score_by(ACCURACY)), in_words(0.25, lambda output, batch: output)
+        ('accuracy 97.2%', 'score 0.250')
     """
     if not isinstance(scorer, _ByMetric):
         return f"score {significant(score)}"
