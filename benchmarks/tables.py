@@ -242,6 +242,10 @@ def holm(p_values: list[float], level: float = 0.05) -> list[bool]:
     return refused
 
 
+_FEWEST = 10
+"""Pairs with a gain to keep, of which a median is claimed."""
+
+
 def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Shares of the gain that are kept, by metric; and what is claimed."""
     found: dict[str, Any] = {}
@@ -277,7 +281,8 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
                 "aim": aim,
                 "reached": "no pair to count" if reached is None else reached,
                 "interval": None,
-                "met": reached is not None and reached >= aim,
+                # A median of fewer says nothing of tables in general.
+                "met": len(counted) >= _FEWEST and reached is not None and reached >= aim,
             },
             {
                 "claim": f"pairs of {len(pairs)} in which the mimic is worse than the net on labels, {metric}",
