@@ -82,3 +82,12 @@ def test_a_missing_extra_says_how_to_get_it():
     assert isinstance(error, MissingExtra)
     expected = "deploying to OpenVINO needs the package 'openvino', which is not installed. "
     assert str(error) == expected + "Run: pip install 'attar[openvino]'."
+
+
+def test_a_package_of_an_extra_can_be_had_alone():
+    told = str(missing_extra("xgboost", "tabular", "Reading model.ubj"))
+    assert told.endswith(
+        "Run: pip install 'attar[tabular]', or for this one alone pip install xgboost-cpu, which leaves out hundreds "
+        "of megabytes for GPUs."
+    )
+    assert "or for this one alone pip install lightgbm." in str(missing_extra("lightgbm", "tabular", "It"))

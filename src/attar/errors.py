@@ -213,4 +213,14 @@ _ELSEWHERE = {
 def missing_extra(package: str, extra: str | None, purpose: str) -> MissingExtra:
     """The error for a package that is not installed, naming the extra that brings it; None where Attar itself does."""
     wanted = "attar" if extra is None else f"'attar[{extra}]'"
-    return MissingExtra(f"{purpose} needs the package {package!r}, which is not installed. Run: pip install {wanted}.")
+    alone = f", or {_ALONE[package]}" if package in _ALONE else ""
+    return MissingExtra(
+        f"{purpose} needs the package {package!r}, which is not installed. Run: pip install {wanted}{alone}."
+    )
+
+
+_ALONE = {
+    "lightgbm": "for this one alone pip install lightgbm",
+    "xgboost": "for this one alone pip install xgboost-cpu, which leaves out hundreds of megabytes for GPUs",
+}
+"""How packages are got without the others of their extra."""

@@ -567,3 +567,32 @@ def test_other_files_are_told_before_their_columns_are_looked_for(tmp_path: Path
         BadInput, match=r"data of load must be an \.npz, \.csv, \.parquet, \.arrow or \.feather file; got 'it\.xlsx'"
     ):
         load(tmp_path / "it.xlsx", target="y")
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.parquet"])
+@pytest.mark.parametrize("task", [None, "multilabel"])
+def test_columns_of_bools_are_labels(tmp_path: Path, name: str, task: str | None):
+    bools = table(odd=[row % 2 == 1 for row in range(ROWS)], large=[row > 25 for row in range(ROWS)], kind=None)
+    dataset = load(written(tmp_path, bools, name), target=["odd", "large"], task=task)
+    assert dataset.task.use == "multilabel" and dataset.task.names == ("odd", "large")
+    for split in dataset.splits().values():
+        expected = torch.stack([split.ids % 2 == 1, split.ids > 25], 1).long()
+        assert split.labels is not None and torch.equal(split.labels, expected)
+
+
+def test_bools_beside_numbers_are_values(tmp_path: Path):
+    path = written(tmp_path, table(odd=[row % 2 == 1 for row in range(ROWS)], kind=None), "mine.parquet")
+    labels = load(path, target=["odd", "size"]).train.labels
+    assert labels is not None and set(labels[:, 0].tolist()) == {0.0, 1.0}
+    with pytest.raises(BadInput, match=r"target column 'color' of mine.parquet must be of numbers, or of true and fal"):
+        load(path, target=["odd", "color"], task="multilabel")
+
+
+def test_ids_that_float32_takes_for_one_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = written(tmp_path, table(count=[2**30 + row for row in range(ROWS)]))
+    load(path, target="kind")
+    (told,) = [one for one in caplog.messages if "float32" in one]
+    assert "column 'count' has numbers up to 1,073,741,86" in told and "of 40 different ones" in told
+    caplog.clear()
+    load(path, target="kind", ignore=["count"])
+    assert not caplog.messages

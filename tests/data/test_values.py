@@ -97,7 +97,9 @@ class TestTables:
 
     def test_names_are_no_values(self, tmp_path: Path):
         path = saved(tmp_path, color=["red", "blue"] * 30)
-        with pytest.raises(BadInput, match=r"target column 'color' of mine\.csv must be of numbers for a regression"):
+        with pytest.raises(
+            BadInput, match=r"target column 'color' of mine\.csv must be of numbers, or of true and false"
+        ):
             load(path, target="color", task="regression")
 
     def test_a_data_set_that_has_a_task_keeps_it(self):

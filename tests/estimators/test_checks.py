@@ -26,6 +26,9 @@ SMALL: dict[str, Any] = {
 EXPECTED = {
     "check_dtype_object": "it wants NumPy's TypeError for a dict among the values; a column of anything but bools, "
     "numbers and strings is refused with BadInput, a ValueError that names the column and the row",
+    "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is not the row twice to what is drawn by its "
+    "place: batches, rows set aside to judge by, synthetic rows",
+    "check_sample_weight_equivalence_on_sparse_data": "likewise",
     "check_estimators_nan_inf": "it wants an error for a missing value in a row that is to be predicted; one counts as "
     "the column's middle, as it does in artifacts, and how many did is logged",
 }

@@ -13,6 +13,7 @@ from attar.data.division import divided, numbered, rows_by_role
 from attar.data.split import Dataset, infinite_row
 from attar.data.tables import Naming, from_tables
 from attar.data.truth import truth_of
+from attar.data.weights import weights_of
 from attar.errors import BadInput, Words, must
 from attar.named_inputs import NamedInputs
 from attar.network.defaults import with_library_defaults
@@ -40,7 +41,8 @@ def from_arrays(
         arrays: Either ``x`` and ``y``, or ``x_train`` and ``y_train``, and, where they exist, ``x_val``, ``y_val``,
             ``x_test``, ``y_test``; also ``task``, what the labels mean (a name of `attar.tasks.known.TASKS`),
             ``classes``, their names, ``names``, those of the values of a regression, and ``split``, for each row of
-            ``x`` one of ``train``, ``validation`` and ``test``. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
+            ``x`` one of ``train``, ``validation`` and ``test``, and ``weights``, what each row of ``x`` (or
+            ``x_train``) counts in training. Inputs are ``[n, ...]`` floats, or uint8 pixels (one of
             ``[n, height, width]`` gets a channel axis); labels are ``[n]`` whole numbers from 0 (or from 1), bools or
             names, in train -1, NaN or None where unknown. Without names the classes are called by their labels. Of a
             regression they are ``[n]`` or ``[n, values]`` numbers, in train NaN where unknown; numbers with a fraction
@@ -127,6 +129,8 @@ def from_arrays(
             )
     roles = given_arrays.get("split")
     role_rows = None if roles is None else rows_by_role(name, "split", roles, len(labels["train"]), list(given))
+    counts = given_arrays.get("weights")
+    weights = None if counts is None else weights_of("weights", name, counts, len(labels["train"]))
     if tables:
         naming = Naming(
             _names("columns", name, given_arrays.get("columns")),
@@ -135,13 +139,18 @@ def from_arrays(
         )
         return from_tables(
             name, inputs, labels, task, naming, source=source, validation=validation, test=test, seed=seed,
-            role_rows=role_rows,
+            role_rows=role_rows, weights=weights,
         )  # fmt: skip
-    splits = {role: numbered(inputs[role], labels[role], task, tokens=tokens, named=named) for role in given}
+    splits = {
+        role: numbered(
+            inputs[role], labels[role], task, tokens=tokens, named=named, weights=weights if role == "train" else None
+        )
+        for role in given
+    }
     return divided(name, source, splits, validation, test, seed, role_rows)
 
 
-_BESIDE = {"classes", "columns", "ignore", "names", "nominal", "split", "task"}
+_BESIDE = {"classes", "columns", "ignore", "names", "nominal", "split", "task", "weights"}
 """What may stand beside inputs and labels."""
 
 

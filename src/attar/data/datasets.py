@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from attar.data import fashion_mnist
 from attar.data.arrays import from_arrays as from_arrays
@@ -23,26 +20,23 @@ from attar.data.image_folder import load_image_folder as load_image_folder
 from attar.data.letter import PROBLEMS, load_letter
 from attar.data.limits import existing, folder, is_file, is_folder, printable
 from attar.data.mnist import load_mnist
+from attar.data.narrowing import keep_classes as keep_classes
+from attar.data.narrowing import shrink as shrink
 from attar.data.saved_dataset import is_saved_dataset
 from attar.data.saved_dataset import load_saved as load_saved
 from attar.data.simulated_gaze import generated, photographs
 from attar.data.split import Dataset as Dataset
 from attar.data.split import Split as Split
 from attar.data.split import renamed as renamed
-from attar.data.stratify import stratified
 from attar.data.torch_datasets import from_torch as from_torch
 from attar.data.torch_datasets import is_torch_dataset
-from attar.data.truth import known_task, refused_classes
-from attar.errors import BadInput, NothingMatched, must, near
+from attar.data.truth import known_task
+from attar.errors import BadInput, Words, must, near
 from attar.network.defaults import with_library_defaults
 from attar.network.references import call
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
-from attar.tasks.labels import ABSENT
 from attar.training.progress import Progress, silent
-
-_LIMIT = -3
-"""Stream of the draw that makes a data set smaller."""
 
 
 @with_library_defaults
@@ -59,6 +53,7 @@ def load(
     nominal: Sequence[str] = (),
     ignore: Sequence[str] = (),
     split: str | None = None,
+    weights: str | None = None,
     encoding: str | None = None,
     decimal: Decimal | None = None,
     header: bool = True,
@@ -91,11 +86,13 @@ def load(
         nominal: Columns of which numbers are mere names; for tables in files alone.
         ignore: Columns to leave out; likewise.
         split: The column (or the array of an archive) that says for each row ``train``, ``validation`` or ``test``.
+        weights: The column (or the array) of what each row counts in training; for tables in files, archives and
+            functions.
         encoding: Of a ``.csv`` file, see `load_table`.
         decimal: What stands before fractions in a ``.csv`` file, where that could be either, see `load_table`.
         header: Whether its first line names the columns, see `load_table`.
-        max_bytes: Bytes that a file may take in memory; None for half of what there is. The images of a folder lie in
-            none that counts.
+        max_bytes: Bytes that a file may take in memory; None for half of what there is. Of Parquet and Arrow, which are
+            read in blocks, these are 64 for each row. The images of a folder lie in none that counts.
         size: Height and width to which the images of a folder are stretched, or one number for both; see
             `load_image_folder` and `load_gaze`.
         channels: Of the images of a folder, see `load_image_folder`.
@@ -144,6 +141,9 @@ def load(
         remedy = "Put images into folders train, validation and test" if images else "Name them for files"
         asked = {"split": split, "validation": validation, "test": test}
         raise must("split, validation and test", "load", rule, asked, remedy)
+    if weights is not None and (named or photographed or saved or images):
+        rule = "for tables in files, .npz files and functions alone"
+        raise must("weights", "load", rule, weights, "Leave it out")
     shares: Any = {"validation": validation, "test": test}
     if table and target is not None:
         dataset = load_table(
@@ -153,6 +153,7 @@ def load(
             nominal=nominal,
             ignore=ignore,
             split=split,
+            weights=weights,
             **of_csv,
             seed=seed,
             max_bytes=max_bytes,
@@ -170,7 +171,9 @@ def load(
             **shares,
         )
     elif ending == ".npz":
-        dataset = load_npz(Path(name), seed=seed, task=task, split=split, max_bytes=max_bytes, **shares)
+        dataset = load_npz(
+            Path(name), seed=seed, task=task, split=split, weights=weights, max_bytes=max_bytes, **shares
+        )
     elif text == "digits":
         dataset = load_digits(seed=seed, **shares)
     elif text == "fashion-mnist":
@@ -191,7 +194,7 @@ def load(
     elif images:
         dataset = load_image_folder(Path(text), size=size, channels=channels, seed=seed, progress=progress, **shares)
     elif ":" in text and not any(one in text for one in "/\\"):
-        dataset = load_function(text, seed=seed, task=task, split=split, **shares)
+        dataset = load_function(text, seed=seed, task=task, split=split, weights=weights, **shares)
     else:
         raise _unknown(name)
     if task is not None and dataset.task.use != task:
@@ -276,6 +279,7 @@ def load_function(
     seed: int = 0,
     task: str | None = None,
     split: str | None = None,
+    weights: str | None = None,
 ) -> Dataset:
     """The data set that a function of the user's gives.
 
@@ -288,11 +292,18 @@ def load_function(
         seed: As in `load`.
         task: What the labels mean, as in `load`; not of a `Dataset`, which says it itself.
         split: The array that says for each row ``train``, ``validation`` or ``test``; ``split`` if left out.
+        weights: The array of what each row counts in training; ``weights`` if left out.
 
     Raises:
         BadInput: If there is no such function, it returns something else, or the arrays break a rule.
     """
     result = call(reference)
+    if weights is not None and (
+        isinstance(result, Dataset) or not isinstance(result, Mapping) or weights not in result
+    ):
+        got = sorted(map(str, result)) if isinstance(result, Mapping) else Words(f"a {type(result).__name__}")
+        rule = f"a dict of arrays, {weights!r} among them, as data.weights names it"
+        raise must("the result", reference, rule, got, "Return such a dict, or leave weights out")
     torch_sets: Any = result if isinstance(result, Mapping) else {"train": result}
     if (
         torch_sets
@@ -318,6 +329,8 @@ def load_function(
         if split not in arrays:
             raise must("split", reference, "the name of one of its arrays", split, near(split, arrays))
         arrays["split"] = arrays.pop(split)
+    if weights is not None:
+        arrays["weights"] = arrays.pop(weights)
     for key, role in (("val", "validation"), ("test", "test")):
         share = shares[role]
         if isinstance(share, str):
@@ -340,53 +353,3 @@ def _arrays_of(reference: str, result: object) -> dict[str, object]:
         got = f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple) else "")
         raise must("the result", reference, rule, got, "Return one of these")
     return dict(result)
-
-
-def keep_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
-    """The examples of some classes only, numbered in the order given; unlabeled examples are left out.
-
-    Raises:
-        NothingMatched: If a class is not in the data set.
-        BadInput: If fewer than two classes are named, or one twice.
-    """
-    if dataset.task.label_kind != "class":
-        raise refused_classes(dataset.name, dataset.task.use)
-    for name in classes:
-        if name not in dataset.classes:
-            remedy = near(str(name), dataset.classes)
-            raise NothingMatched(str(must("classes", dataset.name, "classes of the data", name, remedy)))
-    assert isinstance(dataset.task, Classification), "the one task with a class for each example"
-    task = replace(dataset.task, classes=tuple(classes))
-    renumbered = torch.full((len(dataset.classes) + 1,), ABSENT)
-    for label, name in enumerate(task.classes):
-        renumbered[dataset.classes.index(name)] = label
-
-    def subset(split: Split) -> Split:
-        # The last entry is never renumbered: it is where the label -1 of an unknown class points.
-        labels = torch.full((len(split),), ABSENT) if split.labels is None else renumbered[split.labels]
-        rows = labels != ABSENT
-        return replace(split, inputs=split.inputs[rows], labels=labels[rows], ids=split.ids[rows], task=task)
-
-    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
-    return replace(dataset, train=train, validation=validation, test=test)
-
-
-def shrink(dataset: Dataset, limit: int) -> Dataset:
-    """At most ``limit`` examples of each split, stratified, with at least one of each class that is there.
-
-    Raises:
-        BadInput: If ``limit`` leaves no room for one of each class (and one unlabeled example, where there are some).
-    """
-
-    def subset(split: Split) -> Split:
-        strata = split.ids.new_zeros(len(split)) if split.labels is None else split.task.strata(split.labels)
-        least = int((strata.sort().values.diff() != 0).sum()) + 1
-        if limit < least:
-            rule = f"at least {least}, one for each class"
-            raise must("limit", dataset.name, rule, limit, "Use more, or fewer classes")
-        if len(split) <= limit:
-            return split
-        return split.rows(stratified(strata, split.ids, limit, seed=0, stream=_LIMIT, least=1))
-
-    train, validation, test = map(subset, (dataset.train, dataset.validation, dataset.test))
-    return replace(dataset, train=train, validation=validation, test=test)

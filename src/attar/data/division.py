@@ -80,9 +80,10 @@ def numbered(
     columns: Columns | None = None,
     tokens: Tokens | None = None,
     named: NamedInputs | None = None,
+    weights: Tensor | None = None,
 ) -> Split:
     """A split whose rows are numbered as they come."""
-    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens, named)
+    return Split(inputs, labels, torch.arange(len(inputs)), task, columns, tokens, named, weights)
 
 
 def divided(
@@ -95,6 +96,8 @@ def divided(
     role_rows: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
     """The data set of numbered splits; test and validation are taken from train where they are missing.
+
+    Weights stay with the examples of train and validation: what is reported counts every example once.
 
     Raises:
         BadInput: If a share leaves nothing, or the splits break a rule of `Dataset`.
@@ -109,10 +112,16 @@ def divided(
             inputs=gathered(splits[origin].inputs, rows),
             labels=labels[origin][rows],
             ids=splits[origin].ids[rows],
+            weights=weights_for(splits[origin].weights, role, rows),
         )
         for role, (origin, rows) in shares.items()
     }
     return Dataset(name=name, source=source, drawn=drawn, **taken)
+
+
+def weights_for(weights: Tensor | None, role: str, rows: Tensor) -> Tensor | None:
+    """What some rows count in training and where it chooses its best epoch; None for those of test."""
+    return None if weights is None or role == "test" else weights[rows]
 
 
 def shares_of(

@@ -9,31 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from attar.data import arrow_files
 from attar.data.arrays import from_arrays, of_tokenizer
 from attar.data.arrow_files import ArrowFiles, table_files
 from attar.data.csv_file import Table, read_csv
 from attar.data.division import rows_by_role
-from attar.data.label_arrays import label_rows
 from attar.data.limits import allowed, existing, printable, too_large
 from attar.data.npz import read_npz
 from attar.data.split import Dataset
+from attar.data.table_truth import in_memory, truth_of_table
 from attar.data.tables import Naming, from_tables
-from attar.data.truth import guessed, known_task
-from attar.data.values import columns_of_values, values_as_labels
-from attar.errors import BadInput, Words, must, near
+from attar.data.truth import known_task
+from attar.data.values import columns_of_values
+from attar.data.weights import weights_of
+from attar.errors import BadInput, must, near
 from attar.tables.names import distinct, positions
 from attar.tables.notation import Decimal
 from attar.tables.read import read_cells
 from attar.tables.rows import names_of
 from attar.tables.tokens import IDS, MASK
 from attar.tasks.known import TASKS
-from attar.tasks.labels import ABSENT
-from attar.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +42,7 @@ def load_npz(
     seed: int = 0,
     task: str | None = None,
     split: str | None = None,
+    weights: str | None = None,
     max_bytes: int | None = None,
 ) -> Dataset:
     """The data set in a NumPy archive.
@@ -57,6 +54,7 @@ def load_npz(
         seed: As in `load`.
         task: What the labels mean, as in `load`; the array ``task`` if left out.
         split: The array that says for each row whether it is for train, validation or test; ``split`` if left out.
+        weights: The array of what each row counts in training; ``weights`` if left out.
         max_bytes: As in `load`.
 
     Raises:
@@ -65,10 +63,11 @@ def load_npz(
     """
     path = existing(path, "data")
     arrays = of_tokenizer(printable(path.stem), read_npz(path, max_bytes=max_bytes))
-    if split is not None:
-        if split not in arrays:
-            raise must("split", printable(path.name), "the name of one of its arrays", split, near(split, arrays))
-        arrays["split"] = arrays.pop(split)
+    for key, named in (("split", split), ("weights", weights)):
+        if named is not None:
+            if named not in arrays:
+                raise must(key, printable(path.name), "the name of one of its arrays", named, near(named, arrays))
+            arrays[key] = arrays.pop(named)
     if task is not None:
         arrays["task"] = task
     for key, role, other in (("val", "validation", validation), ("test", "test", test)):
@@ -99,6 +98,7 @@ def load_table(
     nominal: Sequence[str] = (),
     ignore: Sequence[str] = (),
     split: str | None = None,
+    weights: str | None = None,
     encoding: str | None = None,
     decimal: Decimal | None = None,
     header: bool = True,
@@ -123,18 +123,21 @@ def load_table(
             are the classes. Rows in which it is missing are unlabeled and stay in train. Of a regression the name of
             the column of numbers, or several names.
         task: What the target means: ``classification``, ``multilabel`` (columns of 1 and 0, one for each label) or
-            ``regression``; None takes many different numbers with a fraction, and several columns, for values, and all
-            else for classes.
+            ``regression``; None takes many different numbers with a fraction, and several columns, for values, several
+            columns of bools for labels, and all else for classes.
         nominal: Names of columns of which numbers are mere names. Columns of strings and bools are nominal anyway.
         ignore: Names of columns to leave out.
         split: Name of the column that says for each row whether it is for train, validation or test.
+        weights: Name of the column of what each row counts in training and in choosing the best epoch, numbers of which
+            none is below 0. Rows of test, and those of another file, count once.
         encoding: Of a CSV file; None for UTF-8, or what its first bytes say.
         decimal: What stands before fractions, where a number could be read in two ways; None to tell by the others.
         header: Whether the first line of a CSV file names the columns; without it they are ``column_1`` and so on.
         validation: As in `load`; another file has the same columns.
         test: The same for test.
         seed: As in `load`.
-        max_bytes: As in `load`.
+        max_bytes: As in `load`: of a CSV file what its cells take, of Parquet and Arrow, which are read in blocks,
+            64 bytes for each row.
 
     Raises:
         CorruptFile: If the file cannot be read as what its name says.
@@ -156,44 +159,51 @@ def load_table(
         )
     if kind in ("map", "fixations"):
         raise BadInput(f"task of {name} is {use}, and a table holds no maps. Give an .npz file with arrays x and y.")
-    use = "regression" if len(targets) > 1 and use is None else use
+    several = len(targets) > 1 and use is None
     # A typo in a column of numbers is told when it is known to be one.
-    skip = (*nominal, *(() if use is not None and kind != "class" else targets))
+    skip = (*nominal, *(() if several or (use is not None and kind != "class") else targets))
     reader = _Reader(skip, encoding, decimal, header, max_bytes)
     first = reader.read(path)
     names = distinct(names_of(first.rows))
-    for key, column in (*(("target", one) for one in targets), ("split", split)):
+    for key, column in (*(("target", one) for one in targets), ("split", split), ("weights", weights)):
         if column is not None and column not in names:
             raise must(key, name, "one of its columns", column, first.doubt or near(column, names))
     if first.doubt is not None:
         log.warning("%s.", first.doubt)
     if both := [one for one in targets if one in nominal]:
         raise must("nominal", name, "columns other than the target", both[0], "Leave it out of nominal")
-    left = [one for one in names if one not in (*targets, split) and one not in ignore]
+    beside = (*targets, split, weights)
+    left = [one for one in names if one not in beside and one not in ignore]
     if not left:
         remedy = "Give columns to predict it from"
         raise must("columns", name, "more than the target", names, remedy)
-    if set(targets) & set(ignore) or split in ignore:
+    if set(beside) & set(ignore):
         remedy = "Leave it out of ignore"
-        raise must("ignore", name, "columns other than the target and the split", list(ignore), remedy)
+        raise must("ignore", name, "columns other than the target, the split and the weights", list(ignore), remedy)
+    if weights is not None and weights in (*targets, split):
+        raise must("weights", name, "a column other than the target and the split", weights, "Name another one")
     positions(ignore, names, "ignore")
-    truth = _truth(name, first, targets, use)
-    labels = truth.of(path, _some(first.rows, targets))
+    truth = truth_of_table(name, first, targets, use)
+    labels = truth.of(path, in_memory(first.rows, targets))
     tables, known = {"train": first.rows.select(left)}, {"train": labels}
     shares: dict[str, Any] = {"validation": validation, "test": test}
     for role, share in shares.items():
         if isinstance(share, str):
             other = _table_at(share, f"data.{role}")
             rows = reader.read(other, like=first.rows.schema).rows
-            known[role] = truth.of(other, _some(rows, [one for one in targets if one in names_of(rows)]))
+            known[role] = truth.of(other, in_memory(rows, [one for one in targets if one in names_of(rows)]))
             tables[role] = _same(other, rows, left)
             shares[role] = 0.1
     role_rows = None
     if split is not None:
-        (cells,) = read_cells(_some(first.rows, [split]))
+        (cells,) = read_cells(in_memory(first.rows, [split]))
         categories, codes = cells.nominals()
         roles = np.array([*categories, None], object)[codes]
         role_rows = rows_by_role(name, f"column {split!r}", roles, len(labels), list(tables))
+    counts = None
+    if weights is not None:
+        given = columns_of_values(name, in_memory(first.rows, [weights]), [weights], first.decimal, "weights")
+        counts = weights_of(f"column {weights!r}", name, given[:, 0], len(labels))
     return from_tables(
         printable(path.stem),
         tables,
@@ -203,6 +213,7 @@ def load_table(
         source=name,
         seed=seed,
         role_rows=role_rows,
+        weights=counts,
         **shares,
     )
 
@@ -210,12 +221,6 @@ def load_table(
 def _table_at(path: str | Path, key: str) -> Path:
     """A file that is there, or a folder with files of a table."""
     return Path(path) if table_files(Path(path)) else existing(path, key)
-
-
-def _some(table: Any, names: Sequence[str]) -> Any:
-    """Some columns, in memory."""
-    chosen = table.select(list(names))
-    return chosen.table() if isinstance(chosen, ArrowFiles) and names else chosen
 
 
 @dataclass(frozen=True)
@@ -267,135 +272,3 @@ def _same(path: Path, table: Any, names: Sequence[str]) -> Any:
         rule = f"those of the training data, {missing[0]!r} among them"
         raise must("columns", printable(path.name), rule, given, near(missing[0], given))
     return table.select(list(names))
-
-
-def _truth(name: str, first: Any, targets: Sequence[str], use: str | None) -> _Numbers | _Classes:
-    """How labels are read, once it is clear what they mean.
-
-    Raises:
-        BadInput: If the target is not what its task wants.
-    """
-    if use is None:
-        (column,) = read_cells(_some(first.rows, targets))
-        numbers = column.numbers() if column.kind == "number" else None
-        use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
-    kind = TASKS[use]
-    if kind.label_kind == "class":
-        return _Classes(kind, targets[0], tuple(_classes(name, _some(first.rows, targets), targets[0])))
-    return _Numbers(kind, tuple(targets), first.decimal)
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    """Columns of numbers: values, or 1 and 0 for labels of which any may hold."""
-
-    kind: type[Any]
-    targets: tuple[str, ...]
-    decimal: Decimal | None
-
-    @property
-    def task(self) -> Task:
-        """What these columns mean."""
-        task: Task = self.kind(self.targets)
-        return task
-
-    def of(self, path: Path, table: Any) -> Tensor:
-        """The labels of each row of a file."""
-        name = printable(path.name)
-        if self.kind.label_kind == "values":
-            return values_as_labels("the target", name, self.numbers(name, table))
-        labels, _ = label_rows(name, {"train": ("the target", self.numbers(name, table))}, self.targets)
-        return labels["train"]
-
-    def numbers(self, name: str, table: Any) -> NDArray[np.float64]:
-        """The numbers ``[rows, columns]`` of a file, NaN where one is missing."""
-        for target in self.targets:
-            if target not in table.column_names:
-                raise must("target", name, "one of its columns", target, near(target, table.column_names))
-        return columns_of_values(name, table, self.targets, self.decimal)
-
-
-@dataclass(frozen=True)
-class _Classes:
-    """A column of classes."""
-
-    kind: type[Any]
-    target: str
-    classes: tuple[Any, ...]
-
-    @property
-    def task(self) -> Task:
-        """Telling these classes apart."""
-        kinds = {type(value) for value in self.classes}
-        dtype = {int: "int64", bool: "bool"}.get(kinds.pop(), "str") if len(kinds) == 1 else "str"
-        task: Task = self.kind(tuple(str(value) for value in self.classes), dtype)
-        return task
-
-    def of(self, path: Path, table: Any) -> Tensor:
-        """The class of each row of a file."""
-        return _labels_of(path, table, self.target, self.classes)
-
-
-def _classes(name: str, table: Any, target: str) -> list[Any]:
-    """The classes, sorted by their values.
-
-    Raises:
-        BadInput: If the column holds no classes.
-    """
-    values, codes = _target(name, table, target)
-    seen = np.unique(codes[codes >= 0])
-    if len(seen) < 2:
-        got = Words(f"only {values[int(seen[0])]!r}" if len(seen) else "no values")
-        raise must(f"target column {target!r}", name, "of two or more classes", got, "Name another column")
-    labeled = int((codes >= 0).sum())
-    if len(seen) > labeled / 2:
-        got = Words(f"{len(seen)} different values in {labeled} rows")
-        remedy = "Name the column with the classes"
-        if not isinstance(values[int(seen[0])], str):
-            remedy += ', or set data.task = "regression" (task in Python) to predict numbers'
-        raise must(f"target column {target!r}", name, "of a few classes", got, remedy)
-    return [values[int(place)] for place in seen]
-
-
-def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:
-    """The different values of the target, sorted, and each row's place among them, -1 where missing."""
-    (column,) = read_cells(table.select([target]))
-    if column.kind == "date":
-        remedy = "Name the column with the classes, or save the dates as names"
-        raise must(
-            f"target column {target!r}", name, "classes: strings, whole numbers or bools", Words("dates"), remedy
-        )
-    if column.kind != "number":
-        return column.nominals()
-    numbers = column.numbers()
-    there = ~np.isnan(numbers)
-    if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
-        rule = "classes: strings, whole numbers or bools"
-        got = Words("numbers with a fraction" if there.any() else "no values")
-        remedy = 'Name the column with the classes, or set data.task = "regression" (task in Python) to predict numbers'
-        raise must(f"target column {target!r}", name, rule, got, remedy)
-    codes = np.full(len(numbers), -1, np.int64)
-    found, codes[there] = np.unique(numbers[there].astype(np.int64), return_inverse=True)
-    return tuple(found.tolist()), codes
-
-
-def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> Tensor:
-    """The class of each row of a further file.
-
-    Raises:
-        BadInput: If there is no such column, or a value is none of the classes.
-    """
-    name = printable(path.name)
-    if target not in table.column_names:
-        raise must("target", name, "one of its columns", target, near(target, table.column_names))
-    values, codes = _target(name, table, target)
-    # By their names: a file of whole numbers may have them as floats in the other.
-    places = {str(value): place for place, value in enumerate(classes)}
-    lookup = np.array([*(places.get(str(value), -2) for value in values), ABSENT], np.int64)
-    found = lookup[codes]
-    if (found == -2).any():
-        row = int(np.flatnonzero(found == -2)[0])
-        got = Words(f"{values[int(codes[row])]!r} in row {row}")
-        remedy = near(str(values[int(codes[row])]), places) if len(places) <= 20 else "Leave such rows out"
-        raise must(f"target column {target!r}", name, "of the classes in the training data", got, remedy)
-    return torch.from_numpy(found)

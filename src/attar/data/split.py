@@ -37,6 +37,8 @@ class Split:
             nominal values, and NaN where a value is missing. None for other data, in which NaN is an error.
         tokens: What the sequences hold; None for other data.
         named: What each row of ``inputs``, ``[n, width]`` float32, holds where there are several inputs; None for one.
+        weights: ``[n]`` float32, what each example counts in training and where that chooses its best epoch, none
+            below 0; None where all count the same. Evidence counts every example once.
 
     Raises:
         BadInput: If shapes, types or values break these rules, or an input is infinite.
@@ -49,6 +51,7 @@ class Split:
     columns: Columns | None = None
     tokens: Tokens | None = None
     named: NamedInputs | None = None
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.tokens is not None:
@@ -88,6 +91,14 @@ class Split:
             raise must("ids", "Split", "all different", Words(f"{repeated} repeated"), remedy)
         if self.labels is not None:
             self.task.check_labels(self.labels, len(self), "Split")
+        if self.weights is not None:
+            weights = self.weights
+            remedy = "Give one for each row, or leave weights out"
+            if weights.shape != (len(self),) or weights.dtype != torch.float32:
+                got = Words(f"{tuple(weights.shape)} {str(weights.dtype).removeprefix('torch.')}")
+                raise must("weights", "Split", f"[{len(self)}] float32", got, remedy)
+            if not bool((weights.isfinite() & (weights >= 0)).all()):
+                raise must("weights", "Split", "finite and at least 0", Words("others"), remedy)
 
     def __len__(self) -> int:
         return self.inputs.shape[0]
@@ -113,7 +124,8 @@ class Split:
             indices: Positions (int64, each at most once), a bool mask, or a slice.
         """
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, inputs=self.inputs[indices], labels=labels, ids=self.ids[indices])
+        weights = None if self.weights is None else self.weights[indices]
+        return replace(self, inputs=self.inputs[indices], labels=labels, ids=self.ids[indices], weights=weights)
 
     def floats(self, indices: Tensor | slice | None = None) -> Tensor:
         """The inputs as networks take them: float32, pixels scaled to 0..1; the numbers of tokens as they are.
@@ -140,6 +152,9 @@ class Split:
                 continue
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        if self.weights is not None:
+            digest.update(b"weights\n")
+            digest.update(self.weights.detach().cpu().contiguous().numpy().data)
         digest.update(json.dumps(self.task.to_json()).encode())
         for described in (self.columns, self.tokens, self.named):
             if described is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from attar.data.split import Split
 from attar.data.stratify import stratified
+from attar.data.synthesis.synthesize import Synthesis
 from attar.errors import BadInput, NothingMatched, must, near, shown
 from attar.tasks.labels import ABSENT
 
@@ -69,28 +71,43 @@ def subset_of(
     return split
 
 
-def joined(split: Split, inputs: Tensor, *, original: bool = True) -> Split:
+def joined(split: Split, inputs: Tensor, *, original: bool = True, origins: Tensor | None = None) -> Split:
     """Inputs as examples without labels, after those of a split or alone, with ids of their own.
 
     Args:
         split: The examples that are there.
         inputs: ``[n, ...]`` of the same shape and type.
         original: False leaves the examples of ``split`` out.
+        origins: ``[n]`` int64 positions in ``split``: which example each of the inputs was made from, whose weight it
+            has, too. None gives them the mean weight.
     """
     first = int(split.ids.max()) + 1 if len(split) else 0
     ids, labels = torch.arange(first, first + len(inputs)), split.task.unknown_labels(len(inputs))
-    if not original:
-        return Split(inputs, labels, ids, split.task, split.columns, split.tokens, split.named)
-    known = split.task.unknown_labels(len(split)) if split.labels is None else split.labels
-    return Split(
-        torch.cat([split.inputs, inputs]),
-        torch.cat([known, labels]),
-        torch.cat([split.ids, ids]),
-        split.task,
-        split.columns,
-        split.tokens,
-        split.named,
-    )
+    weights: Tensor | None = None
+    if split.weights is not None:
+        mean = split.weights.mean().expand(len(inputs))
+        weights = mean.clone() if origins is None else split.weights[origins]
+    if original:
+        known = split.task.unknown_labels(len(split)) if split.labels is None else split.labels
+        inputs, labels = torch.cat([split.inputs, inputs]), torch.cat([known, labels])
+        ids = torch.cat([split.ids, ids])
+        if weights is not None and split.weights is not None:
+            weights = torch.cat([split.weights, weights])
+    return replace(split, inputs=inputs, labels=labels, ids=ids, weights=weights)
+
+
+def with_made(split: Split, rows: Tensor, synthesis: Synthesis, *, seed: int, original: bool = True) -> Split:
+    """Synthetic rows after the ones that they were made from; one counts what the row that it was made from counts.
+
+    Args:
+        split: The original rows.
+        rows: What ``synthesis`` drew from all of them, as inputs of a split.
+        synthesis: How.
+        seed: With which seed.
+        original: False leaves the originals out.
+    """
+    origins = None if split.weights is None else synthesis.origins(len(split), seed=seed)
+    return joined(split, rows, original=original, origins=None if origins is None else torch.from_numpy(origins))
 
 
 def absent_classes(split: Split) -> list[int]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from attar.data.arrow_files import ArrowFiles
-from attar.data.division import shares_of
+from attar.data.division import shares_of, weights_for
 from attar.data.matrices import Growing
 from attar.data.split import Dataset, Split
 from attar.errors import BadInput
@@ -24,6 +24,7 @@ from attar.tables.column import Column
 from attar.tables.columns import Columns, written
 from attar.tables.names import positions
 from attar.tables.notation import Decimal
+from attar.tables.rounding import warn_of_rounding
 from attar.tables.rows import names_of, rereadable, take_rows
 from attar.tasks.task import Task
 
@@ -59,6 +60,7 @@ def from_tables(
     test: float | int = 0.2,
     seed: int = 0,
     role_rows: Mapping[str, Tensor] | None = None,
+    weights: Tensor | None = None,
 ) -> Dataset:
     """The data set of the rows of tables.
 
@@ -77,6 +79,7 @@ def from_tables(
         test: As in `load`.
         seed: As in `load`.
         role_rows: What `rows_by_role` gives; None where rows of train are drawn for the splits that are not there.
+        weights: What `weights_of` gives for the table of train.
 
     Raises:
         BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
@@ -98,7 +101,8 @@ def from_tables(
             raise type(error)(f"{error} (In the {given} rows of {name}.)") from error
         for role, rows in wanted.items():
             inputs = torch.from_numpy(matrices[role].array())
-            splits[role] = Split(inputs, labels[given][rows], rows, task, columns)
+            counts = weights_for(weights if given == "train" else None, role, rows)
+            splits[role] = Split(inputs, labels[given][rows], rows, task, columns, weights=counts)
     return Dataset(name=name, source=source, drawn=drawn, **splits)
 
 
@@ -149,6 +153,8 @@ def _encoded(columns: Columns, table: Any, wanted: Mapping[str, Tensor]) -> dict
     matrices = {role: Growing((len(rows), len(columns))) for role, rows in wanted.items()}
     start = 0
     for block in columns.encode_blocks(_blocks(table), unseen="missing"):
+        if not start:
+            warn_of_rounding(columns, block)
         here = role_of[start : start + len(block)]
         for place, role in enumerate(roles):
             own = here == place

@@ -96,6 +96,8 @@ class TargetsOfRows:
 class TransferSet:
     """A split as a source of batches for the loop: views, labels, and targets if there is a teacher.
 
+    Weights of the examples count relative to their mean, so that the learning rate need not follow them.
+
     In epoch e the examples are seen in view ``e % views.count``; the targets belong to exactly these pixels.
 
     Attributes:
@@ -152,6 +154,7 @@ class TransferSet:
             raise must("views", "TransferSet", rule, shape[1:], "Leave flip and shift out")
         if isinstance(targets, Live):
             check_target(targets.teacher, split.task)
+        self._weights = None if split.weights is None else split.weights / split.weights.mean().clamp_min(_TINY)
         self.split = split
         self.views = views
         self.targets = targets
@@ -186,14 +189,19 @@ class TransferSet:
         if labels is not None and self._moves:
             labels = self.views.of_maps(labels, ids, view)
         mask = None if labels is None else self.task.mask(labels)
+        weights = None if self._weights is None else self._weights.index_select(0, rows)
         if self.targets is None:
-            return Batch(inputs=inputs, labels=labels, ids=ids, mask=mask)
+            return Batch(inputs=inputs, labels=labels, ids=ids, mask=mask, weights=weights)
         targets = self.targets(inputs, rows, view)
         expected = (len(rows), *self.task.shape)
         if tuple(targets.shape) != expected:
             remedy = "Use a teacher of the same classes, in the same order"
             raise must("targets", "TransferSet", f"of shape {expected}, for {self.task}", tuple(targets.shape), remedy)
-        return Batch(inputs=inputs, labels=labels, targets=targets, ids=ids, mask=mask)
+        return Batch(inputs=inputs, labels=labels, targets=targets, ids=ids, mask=mask, weights=weights)
+
+
+_TINY = torch.finfo(torch.float32).tiny
+"""What a mean weight of 0, of rows that count nothing, is divided by."""
 
 
 def _check_stored(targets: Targets, split: Split, views: Views) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, Words, must
+from attar.tables.column import Column
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
 
@@ -70,26 +71,34 @@ def doubtful(key: str, name: str, task_key: str) -> BadInput:
     )
 
 
-def columns_of_values(name: str, table: Any, targets: Sequence[str], decimal: Decimal | None) -> NDArray[np.float64]:
-    """The numbers in some columns of a table, ``[rows, values]``, NaN where one is missing.
+def columns_of_values(
+    name: str, table: Any, targets: Sequence[str], decimal: Decimal | None, key: str = "target"
+) -> NDArray[np.float64]:
+    """The numbers in some columns of a table, ``[rows, values]``, NaN where one is missing; 1 for True and 0 for False.
 
     Args:
         name: What the table is called.
         table: With the columns.
         targets: Their names.
         decimal: What stands before fractions in texts that could be read in two ways.
+        key: What the columns are to the user.
 
     Raises:
-        BadInput: If a column holds no numbers.
+        BadInput: If a column holds neither numbers nor bools.
     """
     chosen = table.select(list(targets))
     columns = Columns.infer(chosen, written=written([chosen], digits=True, decimal=decimal))
     for column in columns:
-        if column.kind in ("nominal", "date"):
+        if column.kind in ("nominal", "date") and not _is_logical(column):
             names = ", ".join(map(repr, column.categories[:3]))
             got = Words("dates" if column.kind == "date" else names or "no values")
-            raise must(f"target column {column.name!r}", name, "of numbers for a regression", got, "Name another")
+            raise must(f"{key} column {column.name!r}", name, "of numbers, or of true and false", got, "Name another")
     return columns.encode(chosen)
+
+
+def _is_logical(column: Column) -> bool:
+    """Whether a column holds bools, whose codes are 0 and 1."""
+    return column.categories == (False, True) and isinstance(column.categories[0], bool)
 
 
 def values_as_labels(key: str, name: str, values: NDArray[Any]) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attar.data.in_memory import InMemory, outputs_of
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
-from attar.data.subset import joined
+from attar.data.subset import joined, with_made
 from attar.data.synthesis.synthesize import Synthesis
 from attar.data.views import UNCHANGED
 from attar.errors import BadInput
@@ -77,6 +77,7 @@ class MimicBuilder:
         outputs: Float32[Tensor, "rows outputs"],
         *,
         truth: Tensor | None = None,
+        weights: Tensor | None = None,
         by: Literal["teacher", "truth"] = "teacher",
         progress: Progress = silent,
     ) -> None:
@@ -90,6 +91,7 @@ class MimicBuilder:
             matrix: Encoded real rows.
             outputs: What `attar.data.in_memory.outputs_of` gives for them.
             truth: Their labels as the task has them, where known.
+            weights: ``[rows]`` float32, what each of them counts, to learn and to judge; None for 1.
             by: What judges an epoch.
             progress: Sees labelling, tuning and training.
 
@@ -98,6 +100,7 @@ class MimicBuilder:
         """
         self.plan, self.by = plan, by
         self._columns, self._teacher, self._progress = columns, teacher, progress
+        self._synthesis: Synthesis | None = None
         units, rows = has_units(task.target), len(matrix)
         outputs_as_labels = _as_labels(task, outputs)
         drawn = _set_aside(plan, task.strata(outputs_as_labels))
@@ -108,8 +111,9 @@ class MimicBuilder:
 
         inputs, ids = torch.from_numpy(matrix).float(), torch.arange(rows)
         labels = truth if truth is not None else outputs_as_labels
-        train = Split(inputs[rest], None, rest, task, columns)
-        judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns)
+        counts = (None, None) if weights is None else (weights[rest], weights[chosen])
+        train = Split(inputs[rest], None, rest, task, columns, weights=counts[0])
+        judged = Split(inputs[chosen], labels[chosen], ids[chosen], task, columns, weights=counts[1])
         self.dataset = Dataset("the rows of Mimic", train, judged, judged, "Mimic.fit")
 
         scale = center_and_scale(self._outputs)[1].tolist() if units else []
@@ -153,6 +157,7 @@ class MimicBuilder:
 
     def synthetic(self, synthesis: Synthesis | None) -> Matrix:
         """Synthetic rows, encoded; none without a synthesis."""
+        self._synthesis = synthesis
         if synthesis is None:
             return self._matrix[:0]
         return synthesis.draw(self._matrix, self._columns, seed=self.plan.seed, progress=self._progress)
@@ -166,7 +171,9 @@ class MimicBuilder:
         targets = outputs_of(self._teacher, rows, progress=self._progress, title="label synthetic rows")
         if original:
             targets = torch.cat([self._outputs, targets])
-        return joined(train, rows, original=original), InMemory(targets)
+        if self._synthesis is None:
+            return joined(train, rows, original=original), InMemory(targets)
+        return with_made(train, rows, self._synthesis, seed=self.plan.seed, original=original), InMemory(targets)
 
     def train(self, examples: Split, targets: InMemory) -> Result:
         """The network distilled."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import expit  # type: ignore[import-untyped]
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -39,10 +39,11 @@ from attar.estimators.rows import (
     head,
     is_frame,
     names_of,
-    warn_about_numbers_as_text,
+    sample_weights,
+    warn_about_columns,
 )
 from attar.estimators.tags import mimicked
-from attar.estimators.truth import numbered, truth_of
+from attar.estimators.truth import check_as_many, numbered, truth_of
 from attar.network.copying import copied
 from attar.network.defaults import with_library_defaults
 from attar.network.evaluating import evaluating
@@ -176,7 +177,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     # -- fitting -----------------------------------------------------------------------------------------------------
 
     @with_library_defaults
-    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Mimic:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, progress: Progress = silent) -> Mimic:
         """Train the network.
 
         Args:
@@ -185,6 +186,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             y: Labels, one for each row or in columns of 1 and 0; or values. They fit a teacher that is not fitted; of
                 one that is, they choose the best epoch, p and s in place of the teacher's own outputs, so give rows
                 that the teacher has not seen.
+            sample_weight: ``[rows]``, what each row, and each that MUNGE makes of it, counts in training (of a teacher
+                that is fitted here, too), and in choosing the best epoch; `report_` counts every row once.
             progress: Sees labelling, tuning and training.
 
         Raises:
@@ -209,16 +212,17 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             raise teachers.refuse_unfitted(self.teacher)
         given = self._table(X, reset=True)
         truth = truth_of(y, given, self.teacher, kind, ready)
+        weights = sample_weights(sample_weight, given)
         columns = Columns.infer(given, nominal=plan.nominal)
-        warn_about_numbers_as_text(given, columns, plan.nominal)
+        matrix = columns.encode(given)
+        warn_about_columns(given, columns, plan.nominal, matrix)
         clock = _Clock()
 
         if not ready:
             with clock("teacher"):
-                teacher = clone(self.teacher).fit(given, truth)
+                teacher = teachers.fitted(self.teacher, given, truth, sample_weight)
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = numbered(teacher, kind, truth)
-        matrix = columns.encode(given)
         with clock("labelling"):
             wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes)
             rows = torch.from_numpy(matrix).float()
@@ -226,11 +230,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
-        if kind == "labels" and labels is not None and labels.shape[1] != outputs.shape[1]:
-            raise BadInput(
-                f"y of Mimic.fit has {labels.shape[1]} columns, and the teacher, a {type(teacher).__name__}, tells "
-                f"{outputs.shape[1]} labels. Give one column for each of its labels."
-            )
+        if kind == "labels" and labels is not None:
+            check_as_many(labels, outputs, teacher)
         task = task_of(kind, classes, names_of(y, outputs.shape[1]), outputs.shape[1])
         known = labels if values is None else values.astype(np.float32)
         builder = MimicBuilder(
@@ -241,6 +242,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             matrix,
             outputs,
             truth=None if known is None else torch.from_numpy(known),
+            weights=weights,
             by=by,
             progress=progress,
         )

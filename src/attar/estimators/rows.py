@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -12,12 +13,16 @@ import numpy.typing as npt
 from scipy.sparse import issparse  # type: ignore[import-untyped]
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+from torch import Tensor
 
 from attar.data.limits import allowed
+from attar.data.weights import weights_of
 from attar.errors import BadInput, shown
 from attar.formatting import size as bytes_text
+from attar.tables.cells import as_python
 from attar.tables.columns import Columns
 from attar.tables.names import distinct
+from attar.tables.rounding import warn_of_rounding
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +121,39 @@ def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     labels: npt.NDArray[Any] = column_or_1d(given, warn=True)
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
+    if labels.dtype.kind == "O":
+        _refuse_unsortable(labels.tolist())
     check_classification_targets(labels)
     return labels
+
+
+def _refuse_unsortable(labels: list[Any]) -> None:
+    """See that labels given as objects are there, and of one type.
+
+    Raises:
+        BadInput: If one is missing, or they are of several types.
+    """
+    missing = [row for row, label in enumerate(labels) if _is_missing(label)]
+    if missing:
+        raise BadInput(
+            f"y of Mimic.fit must name the class of every row; got {labels[missing[0]]!r} in row {missing[0]}"
+            f"{f' and {len(missing) - 1} more such rows' if len(missing) > 1 else ''}. Leave them out; a teacher that "
+            "is fitted already needs no y at all."
+        )
+    kinds = {"a number" if isinstance(label, numbers.Number) else type(label).__name__: label for label in labels}
+    if len(kinds) > 1:
+        examples = " and ".join(f"{label!r} ({kind})" for kind, label in sorted(kinds.items())[:2])
+        raise BadInput(
+            f"y of Mimic.fit must hold classes of one type; got {examples}. Make all of them texts, or all numbers."
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether a label is None, NaN, or NA of pandas, which compares to nothing."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
 
 
 def is_several(given: Any) -> bool:
@@ -142,15 +178,19 @@ def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     dense = given.toarray() if hasattr(given, "toarray") else given
     labels: npt.NDArray[Any] = np.asarray(dense)
     if labels.dtype == object:  # a frame of columns of several types
-        labels = np.asarray(labels.tolist())
-    numbers = labels.dtype.kind in "bui" or (labels.dtype.kind == "f" and bool(np.isfinite(labels).all()))
-    wrong = ~np.isin(labels, (0, 1)) if numbers else np.ones(labels.shape, bool)
+        plain = np.asarray(labels.tolist())
+        labels = labels if plain.dtype.kind in "OUS" else plain
+    if labels.dtype.kind in "buif":
+        wrong = ~np.isin(labels, (0, 1))
+    else:
+        known = [not _is_missing(one) and not isinstance(one, str) and one in (0, 1) for one in labels.ravel().tolist()]
+        wrong = ~np.array(known, bool).reshape(labels.shape)
     if wrong.any():
         row, column = (int(one[0]) for one in wrong.nonzero())
         raise BadInput(
             f"y of Mimic.fit has {labels.shape[1]} columns, one for each of several labels, so that all of them must "
-            f"be 1 or 0; got {labels[row, column]!r} in row {row}, column {column}. Give one column of classes, or "
-            "make each class of a column a label of its own."
+            f"be 1 or 0; got {as_python(labels[row, column])!r} in row {row}, column {column}. Give one column of "
+            "classes, or make each class of a column a label of its own."
         )
     return labels
 
@@ -175,10 +215,27 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         ValueError: If they are not finite numbers, one (or one list) per row.
     """
     check_consistent_length(rows, given)
+    texts = np.asarray(given) if not hasattr(given, "toarray") else None
+    if texts is not None and texts.dtype.kind in "OUS":
+        wrong = [one for one in texts.ravel().tolist() if isinstance(one, str | bytes)]
+        if wrong:
+            raise BadInput(
+                f"y of Mimic.fit must hold numbers, as the teacher predicts values; got {wrong[0]!r}. Convert them, or "
+                "give a classifier as the teacher."
+            )
     values: npt.NDArray[np.float64] = check_array(given, dtype=np.float64, ensure_2d=False, input_name="y")
     if several and values.ndim == 2:
         return values
     return np.asarray(column_or_1d(values, warn=True))
+
+
+def sample_weights(given: Any, rows: Any) -> Tensor | None:
+    """What each row counts, as the user gives it to an estimator; None where all count the same.
+
+    Raises:
+        BadInput: If they are not one number per row, at least 0.
+    """
+    return None if given is None else weights_of("sample_weight", "Mimic.fit", given, int(rows.shape[0]))
 
 
 def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -198,8 +255,19 @@ def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np
     return np.array(found, dtype=np.int64)
 
 
-def warn_about_numbers_as_text(given: Any, columns: Columns, nominal: Sequence[str | int]) -> None:
-    """Log which columns are read as names though they are numbers in all but type: the teacher sees them so too."""
+def warn_about_columns(given: Any, columns: Columns, nominal: Sequence[str | int], matrix: Any) -> None:
+    """Log which columns may not be what the user thinks.
+
+    These are numbers that float32 does not tell apart, and columns that are read as names though they are numbers in
+    all but type: the teacher sees them so too.
+
+    Args:
+        given: The rows.
+        columns: What they were read as.
+        nominal: Which are names whatever they look like.
+        matrix: The rows, encoded.
+    """
+    warn_of_rounding(columns, matrix)
     if not any(column.kind == "nominal" for column in columns):
         return
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +18,7 @@ from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.teacher import Teacher, target_of
+from attar.teachers.weighted_fit import refuse_without_weights
 
 
 def tags_of(teacher: object) -> Tags | None:
@@ -74,6 +76,24 @@ def is_fitted(teacher: object) -> bool:
     except AttributeError:
         return True  # not of scikit-learn's kind, so that nothing tells whether it is fitted
     return True
+
+
+def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
+    """A clone of the teacher, fitted.
+
+    Args:
+        teacher: Not fitted.
+        rows: As they came.
+        truth: Labels or values.
+        weights: ``[rows]``, what each row counts, in the unit in which they came; None for 1.
+
+    Raises:
+        BadInput: If it takes no weights, and there are some.
+    """
+    if weights is None:
+        return clone(teacher).fit(rows, truth)
+    refuse_without_weights(teacher, "The teacher of Mimic", "sample_weight")
+    return clone(teacher).fit(rows, truth, sample_weight=np.asarray(weights, np.float64))
 
 
 def refuse_without_probabilities(teacher: object, classes: int | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from attar.errors import BadInput
 from attar.estimators import teachers
@@ -70,3 +71,16 @@ def numbered(
     if classes is None and truth is not None:
         classes = np.unique(truth)
     return classes, None if truth is None or classes is None else codes(truth, classes), None
+
+
+def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: object) -> None:
+    """See that there are as many labels as the teacher tells.
+
+    Raises:
+        BadInput: If there are not.
+    """
+    if labels.shape[1] != outputs.shape[1]:
+        raise BadInput(
+            f"y of Mimic.fit has {labels.shape[1]} columns, and the teacher, a {type(teacher).__name__}, tells "
+            f"{outputs.shape[1]} labels. Give one column for each of its labels."
+        )

@@ -129,6 +129,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
         nominal=section.nominal,
         ignore=section.ignore,
         split=section.split,
+        weights=section.weights,
         encoding=section.encoding,
         decimal=section.decimal,
         header=section.header,

@@ -15,6 +15,7 @@ from attar.errors import BadInput, must
 from attar.formatting import grouped, size
 from attar.memory import installed
 from attar.tasks.labels import ABSENT
+from attar.teachers.weighted_fit import refuse_without_weights
 
 _BLOCK = 4096
 """Rows that are converted at once."""
@@ -81,7 +82,8 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
 
     Rows of a table are a DataFrame (where pandas is there) with categories for names and NaN where values are missing;
     other inputs are float64 ``[rows, values]``. Labels are the numbers of the classes, or 1 and 0 ``[rows, labels]`` or
-    values float64 ``[rows]`` or ``[rows, values]``, where all of a row are known.
+    values float64 ``[rows]`` or ``[rows, values]``, where all of a row are known. Where rows have weights, these are
+    its ``sample_weight``.
 
     Raises:
         BadInput: If it cannot be fitted on these rows.
@@ -102,11 +104,15 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     if values:  # one value is a column to nobody
         truth = truth.astype(np.float64)
         truth = truth[:, 0] if truth.shape[1] == 1 else truth
+    counts: dict[str, Any] = {}
+    if labeled.weights is not None:
+        counts = {"sample_weight": labeled.weights.double().numpy()}
+        refuse_without_weights(fresh, "teacher.estimator of the recipe", "data.weights")
     estimator = copy.deepcopy(fresh)
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        estimator.fit(rows, truth)
+        estimator.fit(rows, truth, **counts)
     except Exception as error:  # estimators raise whatever their libraries do
         lines = str(error).strip().splitlines()
         raise BadInput(

@@ -29,6 +29,7 @@ class Batch:
         ids: ``[batch]`` int64, the identity of each example, the same in every epoch.
         mask: ``[batch]``, ``[batch, position]`` or ``[batch, height, width]`` bool, True where the loss counts; None
             counts everything.
+        weights: ``[batch]`` float32, what the losses of each example are multiplied by; None for 1.
         features: What hidden layers gave, for the one term that is computed; only the loop sets it.
     """
 
@@ -37,6 +38,7 @@ class Batch:
     targets: Tensor | TopK | None = None
     ids: Tensor | None = None
     mask: Tensor | None = None
+    weights: Tensor | None = None
     features: Features | None = None
 
     def __len__(self) -> int:
@@ -81,7 +83,7 @@ class Batch:
         return full(self.targets_for(term))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        names = ("inputs", "labels", "targets", "ids", "mask", "features")
+        names = ("inputs", "labels", "targets", "ids", "mask", "weights", "features")
         fields = {name: getattr(self, name) for name in names}
         changed: dict[str, Any] = {
             name: value.map(change) if isinstance(value, TopK | Features) else change(value)
@@ -123,3 +125,13 @@ def of_counted(values: Tensor, batch: Batch) -> Tensor:
     if values.dim() > dimensions:
         values = values.flatten(dimensions).mean(-1)
     return values if batch.mask is None else values[batch.mask]
+
+
+def weighted(values: Tensor, batch: Batch) -> Tensor:
+    """What `of_counted` gives, times what each example counts."""
+    if batch.weights is None:
+        return values
+    if batch.mask is None:
+        return values * batch.weights
+    weights = batch.weights.reshape(-1, *[1] * (batch.mask.dim() - 1)).expand(batch.mask.shape)
+    return values * weights[batch.mask]

@@ -361,7 +361,7 @@ class _Run:
         if self.processes > 1:
             numbers = self._added_up(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
         total, count = numbers
-        score = total / max(count, 1)
+        score = total / (count or 1.0)
         if not math.isfinite(score):
             raise must("the validation score", "fit", "finite", score, "Look at the metric, or lower learning_rate")
         return score

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, must
 from attar.network.layout import laid_out, lay_out_
-from attar.training.batch import Batch, of_counted
+from attar.training.batch import Batch, of_counted, weighted
 from attar.training.features import Features
 from attar.training.objective import Active
 from attar.training.prepare import check_labels
@@ -168,4 +168,4 @@ def _losses_of(term: Active, output: Tensor, batch: Batch) -> Tensor:
             tuple(losses.shape),
             "Do not reduce it: the loop sums and divides",
         )
-    return of_counted(losses, batch)
+    return weighted(of_counted(losses, batch), batch)

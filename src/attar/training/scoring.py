@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +17,7 @@ from attar.network.layout import laid_out
 from attar.tasks.classification import ACCURACY
 from attar.tasks.metrics.metric import Metric, validation_figure
 from attar.tasks.task import Task, metric_of
-from attar.training.batch import Batch, Source, of_counted
+from attar.training.batch import Batch, Source, of_counted, weighted
 
 Scorer = Callable[[Tensor, Batch], Tensor]
 """The student's output and the batch in, one value per example (or position) out."""
@@ -72,8 +72,8 @@ def usual_score(validation: Source | None) -> Scorer:
 
 def total_score(
     student: nn.Module, data: Source, rows: Tensor, score: Scorer, device: torch.device, channels_last: bool = False
-) -> tuple[float, int]:
-    """The sum of the scores of some examples, and how many of them count.
+) -> tuple[float, float]:
+    """The sum of the scores of some examples, and how many of them count: both by their weights, where they have some.
 
     Args:
         student: In evaluation mode, on the device.
@@ -83,7 +83,7 @@ def total_score(
         device: Where the student is.
         channels_last: Whether its images lie channels last.
     """
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     with torch.inference_mode():
         for some in torch.split(rows, _ROWS) if len(rows) else ():
             batch = data.batch(some, 0).to(device)
@@ -91,12 +91,10 @@ def total_score(
             values = score(forward(student, inputs, of="The student"), batch)
             if batch.mask is not None and values.dim() < batch.mask.dim():
                 # The score of a whole example counts once, of however many positions it is.
-                there = batch.mask.flatten(1).any(1)
-                total += float(values[there].sum())
-                count += int(there.sum())
-            else:
-                total += float(of_counted(values, batch).sum())
-                count += batch.count()
+                batch = replace(batch, mask=batch.mask.flatten(1).any(1))
+            counted = of_counted(values, batch)
+            total += float(weighted(counted, batch).sum())
+            count += batch.count() if batch.weights is None else float(weighted(torch.ones_like(counted), batch).sum())
     return total, count
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from attar import formatting
 from attar.data.synthesis.marginal import marginal_in_chunks
 from attar.data.synthesis.mixture import FLOOR, fit_mixture
-from attar.data.synthesis.munge import Distance, Neighbors, munge_in_rounds
+from attar.data.synthesis.munge import Distance, Neighbors, chosen_of_round, munge_in_rounds
 from attar.errors import BadInput, Words, must, near
 from attar.memory import installed
 from attar.tables.columns import Columns
@@ -137,6 +137,22 @@ class Synthesis:
                 "of the memory. Ask for fewer rows."
             )
         return np.concatenate(list(self.in_chunks(matrix, columns, seed=seed, progress=progress)))
+
+    def origins(self, count: int, *, seed: int = 0) -> Int64[np.ndarray, " made"] | None:
+        """Which original row each of the rows that `draw` gives was made from; None where a row is made from all.
+
+        Args:
+            count: How many original rows there are.
+            seed: As in `draw`.
+        """
+        if self.method != "munge":
+            return None
+        rounds = [np.arange(count)] * (self.rows // count)
+        if left := self.rows % count:
+            rounds.append(chosen_of_round(seed, self.rows // count, count, left))
+        before = [np.arange(count)] if self.include_original else []
+        found: NDArray[np.int64] = np.concatenate([np.zeros(0, np.int64), *before, *rounds])
+        return found
 
     def in_chunks(
         self,

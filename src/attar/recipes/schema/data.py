@@ -60,6 +60,10 @@ class DataSection(Section):
     split: str | None = Field(
         None, description="the column (or array) that says for each row train, validation or test"
     )
+    weights: str | None = Field(
+        None,
+        description="the column (or array) of what each row counts in training; evidence counts every row once",
+    )
     encoding: str | None = Field(None, description="of a .csv file that is not in UTF-8, such as cp1252")
     decimal: Literal[".", ","] | None = Field(
         None, description="what stands before fractions in a .csv file where the numbers leave it open"
@@ -68,7 +72,9 @@ class DataSection(Section):
         True, description="false for a .csv file whose first line is a row; its columns are column_1, column_2, ..."
     )
     max_bytes: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="bytes that the data may take in memory; half of it if left out"
+        None,
+        description="bytes that the data may take in memory (of Parquet and Arrow 64 for each row); half of it if left "
+        "out",
     )
     size: Size | None = Field(
         None,
