@@ -13,7 +13,7 @@ import torch
 
 from attar.data.datasets import from_arrays, keep_classes, load, shrink
 from attar.data.split import Dataset
-from attar.data.subset import joined, with_made
+from attar.data.subset import joined, with_synthetic
 from attar.data.synthesis.synthesize import Synthesis
 from attar.data.transfer_set import TransferSet
 from attar.data.weights import weights_of
@@ -73,7 +73,7 @@ def test_weights_of_any_unit_have_a_mean_of_one():
         ([[1.0, 1.0]], r"\[2\], one for each row"),
         ([1.0, -1.0], "finite and at least 0; got -1.0 in row 1"),
         ([1.0, float("nan")], "finite and at least 0; got nan in row 1"),
-        ([0, 0], "above 0 for a row at least; got 0 for all"),
+        ([0, 0], "above zero for a row at least; got 0 for all"),
         (["a", "b"], "numbers; got list of <U1"),
         (np.array([1, "b"], object), "numbers; got others"),
     ],
@@ -115,12 +115,12 @@ def test_a_row_that_is_made_of_another_counts_what_that_one_does(rows: int):
     synthesis = Synthesis(rows=rows, p=1e-12, s=1.0)  # changes nothing
     made = torch.from_numpy(synthesis.draw(train.inputs.double().numpy(), columns, seed=3)).float()
     assert len(train) == 29  # so that the last round is a part of one
-    both = with_made(train, made, synthesis, seed=3)
+    both = with_synthetic(train, made, synthesis, seed=3)
     assert both.weights is not None and len(both) == 29 + rows
     for row in range(rows):
         (origin,) = (train.inputs == made[row]).all(1).nonzero()[:, 0].tolist()
         assert both.weights[29 + row] == train.weights[origin]
-    alone = with_made(train, made, Synthesis(rows=rows, method="random"), seed=3, original=False).weights
+    alone = with_synthetic(train, made, Synthesis(rows=rows, method="random"), seed=3, original=False).weights
     assert alone is not None and torch.equal(alone, train.weights.mean().expand(rows))
     assert joined(from_arrays("d", {"x": X, "y": Y}).train, torch.zeros(3, 2)).weights is None
 

@@ -96,7 +96,7 @@ def joined(split: Split, inputs: Tensor, *, original: bool = True, origins: Tens
     return replace(split, inputs=inputs, labels=labels, ids=ids, weights=weights)
 
 
-def with_made(split: Split, rows: Tensor, synthesis: Synthesis, *, seed: int, original: bool = True) -> Split:
+def with_synthetic(split: Split, rows: Tensor, synthesis: Synthesis, *, seed: int, original: bool = True) -> Split:
     """Synthetic rows after the ones that they were made from; one counts what the row that it was made from counts.
 
     Args:

@@ -42,5 +42,7 @@ def weights_of(key: str, name: str, given: object, rows: int) -> Tensor:
         raise must(key, name, "finite and at least 0", Words(f"{float(weights[row])} in row {row}"), remedy)
     mean = float(weights.mean()) if rows else 0.0
     if mean <= 0:
-        raise must(key, name, "above 0 for a row at least", Words("0 for all"), "Leave it out, or give the rows weight")
+        raise must(
+            key, name, "above zero for a row at least", Words("0 for all"), "Leave it out, or give the rows weight"
+        )
     return torch.from_numpy((weights / mean).astype(np.float32))

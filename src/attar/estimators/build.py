@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attar.data.in_memory import InMemory, outputs_of
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
-from attar.data.subset import joined, with_made
+from attar.data.subset import joined, with_synthetic
 from attar.data.synthesis.synthesize import Synthesis
 from attar.data.views import UNCHANGED
 from attar.errors import BadInput
@@ -173,7 +173,7 @@ class MimicBuilder:
             targets = torch.cat([self._outputs, targets])
         if self._synthesis is None:
             return joined(train, rows, original=original), InMemory(targets)
-        return with_made(train, rows, self._synthesis, seed=self.plan.seed, original=original), InMemory(targets)
+        return with_synthetic(train, rows, self._synthesis, seed=self.plan.seed, original=original), InMemory(targets)
 
     def train(self, examples: Split, targets: InMemory) -> Result:
         """The network distilled."""

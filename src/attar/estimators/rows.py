@@ -178,8 +178,8 @@ def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     dense = given.toarray() if hasattr(given, "toarray") else given
     labels: npt.NDArray[Any] = np.asarray(dense)
     if labels.dtype == object:  # a frame of columns of several types
-        plain = np.asarray(labels.tolist())
-        labels = labels if plain.dtype.kind in "OUS" else plain
+        typed = np.asarray(labels.tolist())
+        labels = labels if typed.dtype.kind in "OUS" else typed
     if labels.dtype.kind in "buif":
         wrong = ~np.isin(labels, (0, 1))
     else:

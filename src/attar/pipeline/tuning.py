@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from attar.data.in_memory import InMemory, outputs_of
-from attar.data.subset import with_made
+from attar.data.subset import with_synthetic
 from attar.data.synthesis.synthesize import Synthesis, tune
 from attar.models.model import Model
 from attar.pipeline.step import TeacherTools, Tools
@@ -85,7 +85,7 @@ class Tuning:
             targets = InMemory(torch.cat([known, outputs_of(teacher, rows)]))
             trial = replace(
                 tools,
-                transfer=with_made(train, rows, synthesis, seed=tools.run_seed),
+                transfer=with_synthetic(train, rows, synthesis, seed=tools.run_seed),
                 teacher=TeacherTools(key={}, targets=targets),
                 progress=silent,
                 title=f"trial of p = {synthesis.p} and s = {synthesis.s}",

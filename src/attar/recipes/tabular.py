@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from attar.data.datasets import Split
-from attar.data.subset import with_made
+from attar.data.subset import with_synthetic
 from attar.data.synthesis.synthesize import Synthesis
 from attar.data.views import UNCHANGED
 from attar.pipeline.tuning import Tuning
@@ -148,7 +148,7 @@ def synthetic_rows(context: Context, teacher: Teacher) -> Synthetic | None:
     )
     rows = torch.from_numpy(np.load(node.folder / "rows.npy", allow_pickle=False))
     facts = {**_as_table(chosen), "tried": tried, "original": section.original, "seconds": node.seconds}
-    return Synthetic(with_made(train, rows, chosen, seed=seed, original=section.original), facts)
+    return Synthetic(with_synthetic(train, rows, chosen, seed=seed, original=section.original), facts)
 
 
 def _chosen(
