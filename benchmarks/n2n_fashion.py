@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,10 @@ from attar.recipes.schema.network import NetworkSection
 RECIPE = "papers/n2n-2017/fashion-mnist"
 CHANGES = ["threads=1", "baseline=false", "search.pareto=0"]
 STAGES: Mapping[str, list[str]] = {
-    "removal": ["search.strategy={use='n2n', stages=['removal']}", "budget.bytes=300 kB"],
+    "removal": [
+        "search.strategy={use='n2n', stages=['removal'], removal_rate=0.005, entropy=0.02}",
+        "budget.bytes=300 kB",
+    ],
     "removal-and-shrinkage": [],
     "random": ["search.strategy=random"],
 }
@@ -41,7 +44,7 @@ SMALLER, POINTS = 20.0, 0.5
 
 WHAT = (
     "A convolutional network of 468,000 parameters on Fashion-MNIST made small by N2N: with layers removed, and with "
-    "layers removed and the others made narrower. Students of the search are trained for 2 epochs on 18,000 images, "
+    "layers removed and the others made narrower. Students of the search are trained for an epoch on 18,000 images, "
     "begin with the teacher's weights and are scored on validation; what is found is trained with three seeds on all "
     "of them and measured on test, once. Beside it the teacher's network with all widths scaled by one factor to as "
     "many parameters, with the same training, targets and seeds."
@@ -56,28 +59,32 @@ def main() -> None:
     )
     parser.add_argument("--set", nargs="*", default=[], dest="changes", help="changes of the recipe")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--reuse", type=Path, nargs="*", default=[], help="run folders whose finished work serves")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--result", type=Path, default=RESULTS / "n2n_fashion.json")
     asked = parser.parse_args()
     raw: dict[str, Any] = json.loads(asked.result.read_text(encoding="utf-8"))["raw"] if asked.result.exists() else {}
     for stages in asked.stages:
-        raw[stages] = compared(stages, asked)
-        write(
-            asked.result,
-            what=WHAT,
-            seed=0,
-            settings={"changes": [*CHANGES, *asked.changes]},
-            claims=[claim for name, one in raw.items() for claim in claims(name, one)] + against_random(raw),
-            raw=raw,
-        )
+        for rows in compared(stages, asked):
+            raw[stages] = rows
+            write(
+                asked.result,
+                what=WHAT,
+                seed=0,
+                settings={"changes": [*CHANGES, *asked.changes]},
+                claims=[claim for name, one in raw.items() for claim in claims(name, one)] + against_random(raw),
+                raw=raw,
+            )
 
 
-def compared(stages: str, asked: argparse.Namespace) -> dict[str, Any]:
-    """What is found, and the scaled network."""
+def compared(stages: str, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is found, and then the scaled network with it."""
     recipe = read(RECIPE, [*CHANGES, *STAGES[stages], *asked.changes])
     first = asked.out / "removal-and-shrinkage"
     folder = asked.out / stages
-    run = compress(recipe, folder, workers=asked.workers, reuse_from=[] if folder == first else [first])
+    run = compress(
+        recipe, folder, workers=asked.workers, reuse_from=[*asked.reuse, *([] if folder == first else [first])]
+    )
     found = _row(run.evidence)
     search = run.evidence["search"]
     found |= {
@@ -92,17 +99,21 @@ def compared(stages: str, asked: argparse.Namespace) -> dict[str, Any]:
     }
     if stages == "random":
         print(stages, {key: found[key] for key in ("parameters", "bytes", "seeds", "teacher")}, flush=True)
-        return {"random": found}
+        yield {"random": found}
+        return
+    yield {"n2n": found}
     document = {key: table for key, table in recipe.document().items() if key != "search"}
     document["student"] = {
         **document["student"],
         "network": scaled(document["teacher"]["network"], found["parameters"]),
     }
-    narrower = compress(document, asked.out / f"{stages}-scaled", workers=asked.workers, reuse_from=[first])
+    narrower = compress(
+        document, asked.out / f"{stages}-scaled", workers=asked.workers, reuse_from=[*asked.reuse, first]
+    )
     rows = {"n2n": found, "scaled": _row(narrower.evidence)}
     for name, row in rows.items():
         print(stages, name, {key: row[key] for key in ("parameters", "macs", "fewer", "seeds", "teacher")}, flush=True)
-    return rows
+    yield rows
 
 
 def best_so_far(trials: Sequence[Mapping[str, Any]]) -> list[float | None]:
@@ -138,13 +149,13 @@ def scaled(network: Mapping[str, Any], parameters: int) -> dict[str, Any]:
 def _row(evidence: Mapping[str, Any]) -> dict[str, Any]:
     models = {one["name"]: one for one in evidence["models"]}
     student, teacher = models[evidence["winner"]], next(m for m in models.values() if m["kind"] == "teacher")
+    seeds = evidence["seeds"]  # None where nothing is within the budget
     return {
         "parameters": student["parameters"],
         "fewer": teacher["parameters"] / student["parameters"],
         "macs": student["macs"],
-        "teacher": evidence["seeds"]["teacher"],
-        "seeds": evidence["seeds"]["student"],
-        "on_labels": evidence["seeds"].get("baseline"),
+        "teacher": teacher["quality"] if seeds is None else seeds["teacher"],
+        "seeds": [student["quality"]] if seeds is None else seeds["student"],
         "bytes": student["size_bytes"],
         "faster": evidence["ratios"]["faster_batch1"],
         "network": evidence["recipe"]["student"]["network"],
@@ -155,12 +166,10 @@ def claims(stages: str, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Compression and loss against the aims, and accuracy against the scaled network."""
     if "n2n" not in rows:
         return []
-    found, narrow = rows["n2n"], rows["scaled"]
+    found = rows["n2n"]
     lost = [100 * (found["teacher"] - one) for one in found["seeds"]]
-    better = [100 * (a - b) for a, b in zip(found["seeds"], narrow["seeds"], strict=True)]
     within = list(spread(lost).interval or [])
-    over = list(spread(better).interval or [])
-    return [
+    made = [
         {
             "claim": f"{stages}: times fewer parameters than the teacher, with at most {POINTS} point of accuracy lost",
             "aim": SMALLER,
@@ -175,19 +184,25 @@ def claims(stages: str, rows: Mapping[str, Any]) -> list[dict[str, Any]]:
             "met": float(np.mean(lost)) <= POINTS,
         },
         {
-            "claim": f"{stages}: points of test accuracy above uniformly narrower networks of as many parameters",
-            "aim": 0.0,
-            "reached": float(np.mean(better)),
-            "interval": over or None,
-            "met": bool(over) and over[0] >= 0.0,
-        },
-        {
             "claim": f"{stages}: seconds of the search on one core, an hour on two at most",
             "aim": 7200.0,
             "reached": found["search_seconds"],
             "met": found["search_seconds"] <= 7200.0,
         },
     ]
+    if "scaled" in rows:
+        better = [100 * (a - b) for a, b in zip(found["seeds"], rows["scaled"]["seeds"], strict=True)]
+        over = list(spread(better).interval or [])
+        made.append(
+            {
+                "claim": f"{stages}: points of test accuracy above uniformly narrower networks of as many parameters",
+                "aim": 0.0,
+                "reached": float(np.mean(better)),
+                "interval": over or None,
+                "met": bool(over) and over[0] >= 0.0,
+            }
+        )
+    return made
 
 
 def against_random(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

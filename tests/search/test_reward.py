@@ -120,9 +120,18 @@ def test_each_figure_can_be_constrained(what: str) -> None:
 def test_the_score_can_be_constrained() -> None:
     reward = CompressionReward(least_score=0.85)
     assert reward(_figures(500, 0.85), TEACHER, 15) > 0
-    assert reward(_figures(500, 0.84), TEACHER, 15) == -1
-    both = CompressionReward(least_score=0.85, most={"parameters": 400.0})
-    assert both(_figures(500, 0.84), TEACHER, 15) == -1 < both(_figures(500, 0.86), TEACHER, 15)
+    # x is the share of the teacher's score that is missing: .09 of .9, .45 of .9.
+    low = CompressionReward(least_score=0.9)
+    assert low(_figures(500, 0.81), TEACHER, 15) == pytest.approx(0.5 / 1.1 - 1)
+    assert low(_figures(500, 0.45), TEACHER, 15) == pytest.approx(0.5 / 1.5 - 1)
+    errors = CompressionReward(least_score=-0.1)  # an RMSE with a minus, of a teacher with .08: .04 is a half of it
+    assert errors(_figures(500, -0.14), {**TEACHER, "score": -0.08}, 15) == pytest.approx(0.5 / 1.5 - 1)
+    both = CompressionReward(least_score=0.9, most={"parameters": 250.0})  # the worst counts: x = 1
+    assert both(_figures(500, 0.81), TEACHER, 15) == pytest.approx(0.5 / 2 - 1) == both(_figures(500), TEACHER, 15)
+
+
+def test_a_score_that_no_number_is_is_beyond_every_constraint() -> None:
+    assert CompressionReward(least_score=0.9)(_figures(500, float("nan")), TEACHER, 15) == -1
 
 
 def test_what_was_never_trained_has_no_quality() -> None:

@@ -49,9 +49,10 @@ class CompressionReward:
 
     Under constraints a trial that breaks one gets :math:`\epsilon R + (1 - \epsilon) P`, with :math:`\epsilon` falling
     from 1 to 0 over the first iterations: the strategy sees the way to the constraint before it is punished for it.
-    P is -1 where the score is too low. Where too much is used it is :math:`1 / (2 (1 + x)) - 1`, with x the share of
-    the constraint by which it is broken, of the worst: -1/2 for hardly, -1 for by far. So the way within can be learned
-    where everything is beyond. What was never trained has no R to be seen, and gets P at once.
+    P is :math:`1 / (2 (1 + x)) - 1`, with x the share by which the constraint is broken that is broken most, of what it
+    allows or, for the score, of the teacher's: -1/2 for hardly, -1 for by far. So the way within can be learned where
+    everything is beyond, as it is of short trainings where little may be lost. What was never trained has no R to be
+    seen, and gets P at once.
 
     Attributes:
         size: Which figure is the size.
@@ -128,23 +129,25 @@ class CompressionReward:
             reward = saved * (2 - saved) * kept**self.quality_power
         elif figures.get(self.size, 0.0) > of:
             return INVALID
-        excess = self._excess(figures)
+        excess = self._excess(figures, abs(best))
         if excess <= 0:
             return reward
         forgiven = max(0.0, 1 - iteration / self.annealed) ** 4 if "score" in figures else 0.0
         return forgiven * reward + (1 - forgiven) * (0.5 / (1 + excess) - 1)
 
-    def _excess(self, figures: Mapping[str, float]) -> float:
-        """By which share the constraint is broken that is broken most: 0 or less for none, infinite for the score.
+    def _excess(self, figures: Mapping[str, float], best: float) -> float:
+        """By which share the constraint is broken that is broken most: 0 or less for none, infinite for no score.
 
         What was never trained need not have all figures: what is known counts, and a score that is asked for is missing
         where nothing else is broken.
         """
         trained = "score" in figures
-        if self.least_score is not None and trained and not figures["score"] >= self.least_score:
-            return math.inf
+        lost = 0.0
+        if self.least_score is not None and trained:
+            lost = (self.least_score - figures["score"]) / best
         looked = [what for what in self.most if trained or what in figures]
-        excess = max((_figure(figures, what, "a trial") / self.most[what] - 1 for what in looked), default=0.0)
+        excess = max([_figure(figures, what, "a trial") / self.most[what] - 1 for what in looked], default=0.0)
+        excess = max(excess, lost)
         return math.inf if excess <= 0 and self.least_score is not None and not trained else excess
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,3 +128,22 @@ def test_nothing_to_choose_is_an_end() -> None:
         seed=0,
     )
     assert nothing.ended == "nothing" and nothing.advance({}) == []
+
+
+@pytest.mark.parametrize(("counts_as", "best"), [(6.0, 5.0), (2.0, 6.0)])
+def test_the_best_is_the_one_whose_figures_as_they_are_seen_are_worth_most(counts_as: float, best: float) -> None:
+    """With 3 at most, of one with 6 and one with 5 the smaller, unless the other is to be as small as it fits."""
+
+    def seen_as(trial: Trial) -> Trial:
+        large = trial.figures["parameters"] == 6.0
+        return replace(trial, figures={**trial.figures, "parameters": counts_as}) if large else trial
+
+    made = stage(8, CompressionReward(most={"parameters": 3.0}), trials=8, iterations=1, seen_as=seen_as)
+    known: dict[str, Trial] = {}
+    while batch := made.advance(known):
+        for one in batch:
+            figures = {"parameters": 5.0 + len(known) % 2, "score": 0.9}
+            known[one.key] = Trial(number=len(known), proposal=one, state="trained", figures=figures)
+    found = made.best(known)
+    assert found is not None
+    assert found.figures["parameters"] == best

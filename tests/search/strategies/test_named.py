@@ -123,10 +123,10 @@ def test_rules_of_n2n_have_names_or_are_a_table(given: dict[str, Any], rules: Ru
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [
-        ("papr", "rules of the strategy n2n must be known rules, or a table; got 'papr'. Did you mean 'paper'?"),
+        ("papr", "rules of the strategy n2n must be known rules, or a table; got 'papr'. Use 'usual', 'paper' or a"),
         (
             3,
-            "rules of the strategy n2n must be known rules, or a table; got 3. Choose from 'paper', 'usual', or a",
+            "rules of the strategy n2n must be known rules, or a table; got 3. Use 'usual', 'paper' or a",
         ),
         ({"fixd": ["0"]}, "a setting of the rules of n2n must be known; got 'fixd'. Did you mean 'fixed'?"),
         ({"tie": "all"}, "tie of the rules of n2n must be 'group' or 'inner'; got 'all'."),

@@ -21,6 +21,9 @@ Propose = Callable[[Spec, Mapping[str, Any]], Proposal]
 """From a network and what was chosen for it to what is tried."""
 
 
+SeenAs = Callable[[Trial], Trial]
+"""From a trial to the one by whose figures it is judged."""
+
 Ended = Literal["nothing", "trainings", "updates"]
 """What a stage ended by: nothing of the network was free, its trainings were spent, or its updates and what the policy
 drew after them."""
@@ -45,6 +48,7 @@ class Stage:
         size: Parameters of the first teacher, over which compression is counted.
         iterations: Updates at most.
         trials: Trainings at most; what is beyond the budget takes none.
+        seen_as: By whose figures a trial is judged; its own if left out.
         spends_all: Whether trainings that are left when the updates are over are spent on networks that the policy
             draws then and nobody has tried. It does not learn from them.
         seed: Of what is drawn.
@@ -64,12 +68,13 @@ class Stage:
         trials: int,
         spends_all: bool,
         seed: int,
+        seen_as: SeenAs = lambda trial: trial,
     ) -> None:
         self.policy, self.settings = policy, settings
         self.actions, self.propose = actions, propose
         self.reward, self.teacher, self.size = reward, teacher, size
         self.iterations, self.trials, self.seed = iterations, trials, seed
-        self.spends_all = spends_all
+        self.spends_all, self.seen_as = spends_all, seen_as
         self.records: list[dict[str, Any]] = []
         self._used: dict[str, tuple[str, Mapping[str, float]]] = {}
         self._learner = Learner(policy, settings)
@@ -124,7 +129,7 @@ class Stage:
         """
 
         def worth(trial: Trial) -> tuple[float, ...]:
-            return tuple(reward_of(trial, self.reward, self.teacher, at) or 0.0 for at in (self.iterations, 0))
+            return tuple(self._worth(trial, at) or 0.0 for at in (self.iterations, 0))
 
         trials = (known[key] for key in self._keys() if key in known)
         return max((trial for trial in trials if trial.score is not None), key=worth, default=None)
@@ -155,9 +160,7 @@ class Stage:
         """Tell the policy what its actions were worth, and keep a record of it."""
         iteration = len(self.records)
         trials = [known[one.key] if isinstance(one, Proposal) else None for one in drawn]
-        rewards = [
-            INVALID if trial is None else reward_of(trial, self.reward, self.teacher, iteration) for trial in trials
-        ]
+        rewards = [INVALID if trial is None else self._worth(trial, iteration) for trial in trials]
         record: dict[str, Any] = {
             "stage": self.policy.kind,
             "iteration": iteration,
@@ -177,6 +180,10 @@ class Stage:
             update = self._learner.update(self.actions.features, self.actions.mask, rollouts[rows], found)
             record |= {"mean": float(found.mean()), "baseline": update.baseline, "entropy": update.entropy}
         self.records.append(record)
+
+    def _worth(self, trial: Trial, iteration: int) -> float | None:
+        """The reward of a trial; None where nobody came to it."""
+        return reward_of(self.seen_as(trial), self.reward, self.teacher, iteration)
 
     def _compression(self, trial: Trial | None) -> float | None:
         """How many times fewer parameters a trial has than the first teacher; None where it is not known."""

@@ -17,6 +17,7 @@ from attar.search.n2n.describe import describe
 from attar.search.n2n.layers import FEATURES, Layers
 from attar.search.n2n.policy import MULTIPLIERS, RemovalPolicy, ShrinkagePolicy, load_policy, save_policy
 from attar.search.n2n.reinforce import Baseline, Credit, Reinforce
+from attar.search.n2n.shrunk import shrunk_share
 from attar.search.n2n.stage import Stage
 from attar.search.proposal import Proposal, Trial
 from attar.search.reward import CompressionReward, Reward, SizeFigure
@@ -42,8 +43,10 @@ class N2N:
         layers: The network to begin with, the teacher's as a rule.
         teacher: What the teacher takes and its score, by name, as a trial's figures; what the reward needs of these.
             Its parameters are those of ``layers`` where they are not there.
-        goal: The budget, whose limits are constraints of the reward; None for none. What may be used is one of the last
-            stage alone: what the first leaves is still to be shrunk, and is trained however large it is.
+        goal: The budget, whose limits are constraints of the reward; None for none. What the first of two stages leaves
+            is still to be shrunk: it is trained however large it is, and where the budget has a limit of what may be
+            used it is judged by what it would take then, see `attar.search.n2n.shrunk.shrunk_share`. So the second
+            begins with what it can bring within the budget.
         reward: What a trial is worth; any function of its figures, the teacher's, and the number of updates so far.
             None for `CompressionReward`.
         size: What counts as the size in that reward.
@@ -118,6 +121,7 @@ class N2N:
     policy: str | None = None
     seed: int = 0
     _reached: list[Stage] = field(default_factory=list, init=False, repr=False, compare=False)
+    _shares: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         counts = {"trials": self.trials, "epochs": self.epochs, "iterations": self.iterations}
@@ -228,7 +232,8 @@ class N2N:
             self._learning(kind),
             actions=self._actions(policy, layers),
             propose=propose,
-            reward=self._reward(last),
+            reward=self._reward(),
+            seen_as=(lambda trial: trial) if last else self._shrunk,
             teacher=against,
             size=self._taken()["parameters"],
             iterations=self.iterations,
@@ -275,15 +280,29 @@ class N2N:
         """Figures of the teacher."""
         return {"parameters": float(self.layers.parameters), **self.teacher}
 
-    def _reward(self, last: bool = True) -> Reward:
-        """What a trial is worth; what may be used is a constraint of the last stage, which the one before serves."""
+    def _shrunk(self, trial: Trial) -> Trial:
+        """A trial of the first stage as it is judged: under a budget by what it would take once shrunk."""
+        limits = self.goal.limits if self.goal is not None and self.constrained else ()
+        if self.reward is not None or all(limit.what == "quality_loss" for limit in limits):
+            return trial
+        key = trial.proposal.key
+        if key not in self._shares:
+            layers = _described(trial, self.layers)
+            self._shares[key] = 1.0 if layers is None else shrunk_share(layers, self.multipliers)
+        figures = {
+            name: value * self._shares[key] if name in get_args(SizeFigure) else value
+            for name, value in trial.figures.items()
+        }
+        return replace(trial, figures=figures)
+
+    def _reward(self) -> Reward:
+        """What a trial is worth."""
         if self.reward is not None:
             return self.reward
         shape: dict[str, Any] = {"size": self.size, "quality_power": self.quality_power}
         if self.goal is None or not self.constrained:
             return CompressionReward(**shape)
-        limits = [limit for limit in self.goal.limits if last or limit.what == "quality_loss"]
-        return CompressionReward.within(replace(self.goal, limits=limits), **shape)
+        return CompressionReward.within(self.goal, **shape)
 
     def _check(self) -> None:
         """See that all settings are right, the policies that were given are there, and there is something to choose."""

@@ -66,7 +66,7 @@ def rules_of(table: Mapping[str, Any]) -> Rules:
     if isinstance(given, Mapping):
         return Rules(**_valid(Rules, given, {one.name for one in dataclasses.fields(Rules)}, "the rules of n2n"))
     if not isinstance(given, str) or given not in RULES:
-        remedy = f'{near(str(given), RULES)}, or a table such as {{ fixed = ["first", "last"] }}'
+        remedy = f'Use {", ".join(map(repr, RULES))} or a table such as {{ fixed = ["first", "last"] }}'
         raise must("rules", "the strategy n2n", "known rules, or a table", given, remedy)
     return RULES[given]
 
