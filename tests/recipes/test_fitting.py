@@ -55,6 +55,21 @@ def test_the_same_rows_and_seed_give_the_same_estimator():
     assert float((teacher.predict(train.inputs).argmax(1) == train.labels)[train.labels >= 0].float().mean()) > 0.9
 
 
+def test_weights_of_rows_are_those_of_the_estimator():
+    train = dataset().train
+    weights = torch.linspace(0.0, 2.0, len(train))
+    weighted = replace(train, weights=weights / weights.mean())
+    fitted = fit_estimator(DummyClassifier(), weighted, 0)
+    assert train.labels is not None and weighted.weights is not None
+    known = train.labels >= 0
+    shares = [float(weighted.weights[known & (train.labels == one)].sum()) for one in (0, 1)]
+    assert fitted.class_prior_.tolist() == pytest.approx([one / sum(shares) for one in shares], rel=1e-5)
+    with pytest.raises(
+        BadInput, match=r"^teacher.estimator of the recipe, a Pipeline, takes no sample_weight .*data.wei"
+    ):
+        fit_estimator(pipeline(), weighted, 0)
+
+
 def test_only_labeled_training_rows_are_seen():
     train = dataset().train
     seen = fit_estimator(unfitted(DummyClassifier(), 0), train, 0)

@@ -16,6 +16,7 @@ from attar.estimators.rows import Kind, is_frame
 from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
+from attar.teachers.estimator_rows import classes_in, predicts_values
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.teacher import Teacher, target_of
 from attar.teachers.weighted_fit import refuse_without_weights
@@ -46,7 +47,7 @@ def kind_of(teacher: object) -> Kind | None:
     tags = tags_of(teacher)
     if tags is not None and tags.estimator_type in ("classifier", "regressor"):
         return "classifier" if tags.estimator_type == "classifier" else "regressor"
-    if _has(teacher, "predict_proba"):
+    if _has(teacher, "predict_proba") and not predicts_values(teacher):
         return "classifier"
     return "regressor" if _has(teacher, "predict") else None
 
@@ -120,7 +121,7 @@ def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
     """
     if is_attars(teacher):
         return np.unique(np.asarray(teacher.names)) if isinstance(teacher, EstimatorTeacher) else None
-    named = getattr(teacher, "classes_", None)
+    named: Any = classes_in(teacher)
     if named is None:
         raise BadInput(
             f"The teacher of Mimic, a {type(teacher).__name__}, has no classes_. Give a fitted classifier, which has "
@@ -212,7 +213,7 @@ class DecodingEstimator:
 
     def __getattr__(self, name: str) -> Any:
         if name == "classes_":
-            return self.estimator.classes_
+            return classes_in(self.estimator)
         if name not in ("predict", "predict_proba", "decision_function"):
             raise AttributeError(name)
         method = getattr(self.estimator, name)

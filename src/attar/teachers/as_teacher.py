@@ -17,6 +17,7 @@ from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
+from attar.teachers.estimator_rows import classes_in, predicts_values
 from attar.teachers.image_inputs import ChangeImages, ChangeOneImage, ImageInputs, change_to, wanted_by, wanted_in
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.model_file import FILES, is_model_file, read_model, refused_file
@@ -267,7 +268,7 @@ def estimator_teacher(
     if labels or gives_labels(given):
         return LabelsTeacher(given, columns=columns, labels=count)
     # By what they do: an estimator need not be of scikit-learn itself.
-    if _methods(given) == {"predict"} and getattr(given, "classes_", None) is None:
+    if predicts_values(given) or (_methods(given) == {"predict"} and classes_in(given) is None):
         return RegressorTeacher(given, columns=columns, outputs=1 if count is None else count)
     return EstimatorTeacher(given, columns=columns, classes=classes)
 
@@ -291,7 +292,7 @@ def _check_type(given: object) -> None:
         kind = get_tags(given).estimator_type
     except (AttributeError, TypeError, ValueError):  # not of scikit-learn's kind
         return
-    known = callable(getattr(given, "predict_proba", None)) and getattr(given, "classes_", None) is not None
+    known = callable(getattr(given, "predict_proba", None)) and classes_in(given) is not None
     if kind in ("classifier", "regressor") or (kind is None and known):
         return
     does = {"clusterer": "finds clusters", "outlier_detector": "finds outliers"}.get(

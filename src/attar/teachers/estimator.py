@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, Words, must, shown
 from attar.tables.columns import Columns
-from attar.teachers.estimator_rows import EstimatorRows, can, fingerprint_of, name_of
+from attar.teachers.estimator_rows import EstimatorRows, are_of_several, can, classes_in, fingerprint_of, name_of
 
 _ROUNDED = 1e-2
 """How far the sum of probabilities may be from 1: they may have been rounded, or be float16."""
@@ -58,7 +58,8 @@ class EstimatorTeacher:
         """Make a fitted classifier a teacher.
 
         Args:
-            estimator: Has ``classes_``, and ``predict_proba`` or (two classes only) ``decision_function``.
+            estimator: Has ``classes_`` (or ``class_labels``), and ``predict_proba`` or (two classes only)
+                ``decision_function``.
             columns: What the columns of the inputs are. With them, categories come back from their codes, unless
                 ``decode`` is off. None gives the estimator the numbers as they are; inputs of more than two
                 dimensions are laid out flat, one row per example.
@@ -73,8 +74,8 @@ class EstimatorTeacher:
         self.columns = columns
         self.decode = decode
         self._rows = EstimatorRows(estimator, columns, decode, repr(self))
-        known = getattr(estimator, "classes_", None)
-        if known is None or isinstance(known, list):  # a list of arrays: several targets at once
+        known: Any = classes_in(estimator)
+        if known is None or are_of_several(known):
             got = Words("no classes_" if known is None else "classes_ of several targets")
             other = "RegressorTeacher takes regressors" if known is None else "LabelsTeacher takes those of several"
             remedy = f"Give a fitted classifier of one target; {other}"

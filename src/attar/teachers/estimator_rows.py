@@ -27,7 +27,7 @@ class EstimatorRows:
         _check_fitted(estimator, teacher)
         self.estimator, self.columns, self.teacher = estimator, columns, teacher
         self.decoded = decode and columns is not None
-        fitted_on = getattr(estimator, "feature_names_in_", None)
+        fitted_on = _names_in(estimator)
         # Names were seen if the estimator says so. Where pandas is missing, nothing that needs them can be here.
         self.names = None if fitted_on is None or not _has_pandas() else [str(name) for name in fitted_on]
         self.by_name = False
@@ -96,6 +96,34 @@ def fingerprint_of(kind: str, rows: EstimatorRows, order: Sequence[int]) -> str:
     return digest([kind, estimator, columns, rows.decoded, list(order)])
 
 
+def classes_in(estimator: object) -> object:
+    """The classes of an estimator, as it or a predictor of AutoGluon names them; None where it does not."""
+    known: object = getattr(estimator, "classes_", None)
+    return getattr(estimator, "class_labels", None) if known is None else known
+
+
+def are_of_several(classes: object) -> bool:
+    """Whether classes are those of several targets at once: a list of arrays, and no plain list of names."""
+    return isinstance(classes, list) and any(np.ndim(one) > 0 for one in classes)
+
+
+def predicts_values(estimator: object) -> bool:
+    """Whether an estimator says so though it has ``predict_proba``, as predictors of AutoGluon do."""
+    return getattr(estimator, "problem_type", None) == "regression"
+
+
+def _names_in(estimator: object) -> Any:
+    """The names of the columns that an estimator was fitted on, as those of scikit-learn, predictors of AutoGluon and
+    models of CatBoost say them; None where it was fitted on a matrix.
+    """
+    for name in ("feature_names_in_", "original_features", "feature_names_"):
+        known: Any = getattr(estimator, name, None)
+        if known is not None and not callable(known) and len(known):
+            # CatBoost numbers what has no name.
+            return None if [str(one) for one in known] == [str(place) for place in range(len(known))] else known
+    return None
+
+
 def can(estimator: object, method: str) -> bool:
     """Whether a method is there: scikit-learn takes one away that does not apply, and says so by its absence."""
     return callable(getattr(estimator, method, None))
@@ -121,6 +149,8 @@ def _check_fitted(estimator: object, teacher: str) -> None:
         check_is_fitted(estimator)
     except NotFittedError as error:
         raise must("estimator", teacher, "fitted", name_of(estimator), "Call its fit first") from error
+    except (AttributeError, TypeError):  # not of scikit-learn's kind, so that nothing tells whether it is fitted
+        return
 
 
 def _has_pandas() -> bool:

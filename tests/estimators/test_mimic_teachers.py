@@ -1,0 +1,156 @@
+"""Teachers of other packages, by stand-ins: AutoGluon's, CatBoost's, and models that take few rows at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from attar.errors import BadInput
+from attar.estimators.mimic import Mimic
+from attar.recipes.compress import label
+from attar.tables.columns import Columns
+from attar.teachers import EstimatorTeacher, RegressorTeacher, as_teacher
+
+QUICK: dict[str, Any] = {"hidden": (8,), "rows": 200, "p": 0.5, "s": 1.0, "steps": 200, "random_state": 0}
+
+DRAWS = np.random.default_rng(0)
+FRAME = pd.DataFrame({"width": DRAWS.normal(size=120), "color": DRAWS.choice(["red", "blue"], 120)})
+HIGH = (FRAME["width"] + (FRAME["color"] == "red") > 0.5).to_numpy()
+
+
+class Predictor:
+    """What a ``TabularPredictor`` of AutoGluon is: no estimator of scikit-learn, with classes under another name."""
+
+    class_labels: list[str] | None = ["low", "high"]
+    original_features = ["color", "width"]
+    problem_type = "binary"
+
+    def fit(self, train_data: pd.DataFrame) -> Predictor:
+        raise AssertionError("it is fitted")
+
+    def _score(self, data: Any) -> Any:
+        if not isinstance(data, pd.DataFrame) or set(data.columns) != {"width", "color"}:
+            raise KeyError("1 required columns are missing")
+        return data["width"].astype(float) + (data["color"].astype(str) == "red") - 0.5
+
+    def predict_proba(self, data: pd.DataFrame) -> pd.DataFrame:
+        if self.problem_type == "regression":
+            raise AssertionError('`predict_proba` is only supported when problem_type is "binary" or "multiclass"')
+        high = 1 / (1 + np.exp(-3 * self._score(data)))
+        return pd.DataFrame({"low": 1 - high, "high": high})
+
+    def predict(self, data: pd.DataFrame) -> pd.Series:
+        score = self._score(data)
+        return score if self.problem_type == "regression" else pd.Series(np.where(score > 0, "high", "low"))
+
+
+class Regressor(Predictor):
+    """One for values, which has ``predict_proba`` all the same."""
+
+    problem_type = "regression"
+    class_labels = None
+
+
+class Trees(BaseEstimator, ClassifierMixin):
+    """What a fitted ``CatBoostClassifier`` is: names of columns under its own name, texts for categories."""
+
+    def __init__(self) -> None:
+        self.classes_ = np.array([False, True])
+        self.feature_names_ = ["color", "width"]
+
+    def fit(self, X: Any, y: Any) -> Trees:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        assert all(isinstance(one, str) for one in X["color"]), "cat_features must be integer or string"
+        high = 1 / (1 + np.exp(-3 * (X["width"].astype(float) + (X["color"] == "red") - 0.5).to_numpy()))
+        return np.stack([1 - high, high], axis=1)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return self.predict_proba(X)[:, 1] > 0.5
+
+
+@pytest.mark.parametrize("teacher", [Predictor(), Trees()])
+def test_classifiers_of_other_packages(teacher: Any):
+    fitted = Mimic(teacher, **QUICK).fit(FRAME)
+    assert np.mean(fitted.predict(FRAME) == np.asarray(teacher.predict(FRAME))) > 0.9
+    assert fitted.classes_.tolist() == sorted(fitted.classes_.tolist())
+    expected = teacher.predict_proba(FRAME)
+    columns = Columns.infer(FRAME)
+    wrapped = as_teacher(teacher, columns=columns)
+    assert isinstance(wrapped, EstimatorTeacher)
+    given = wrapped.predict(torch.from_numpy(columns.encode(FRAME)).float()).softmax(1).numpy()
+    np.testing.assert_allclose(given, np.asarray(expected), atol=1e-5)
+
+
+def test_a_regressor_that_has_probabilities_in_name_alone():
+    teacher = Regressor()
+    fitted = Mimic(teacher, **QUICK).fit(FRAME)
+    assert not hasattr(fitted, "classes_") and not hasattr(fitted, "predict_proba")
+    assert np.corrcoef(fitted.predict(FRAME), teacher.predict(FRAME))[0, 1] > 0.9
+    columns = Columns.infer(FRAME)
+    wrapped = as_teacher(teacher, columns=columns, classes=1)
+    assert isinstance(wrapped, RegressorTeacher)
+    given = wrapped.predict(torch.from_numpy(columns.encode(FRAME)).float())[:, 0]
+    np.testing.assert_allclose(given.numpy(), teacher.predict(FRAME), atol=1e-5)
+
+
+def test_other_columns_than_it_was_fitted_on_are_told():
+    with pytest.raises(
+        BadInput, match=r"those that the estimator was fitted on; got \['size'\] beside them, \['width'\]"
+    ):
+        as_teacher(Predictor(), columns=Columns.infer(FRAME.rename(columns={"width": "size"})))
+
+
+OF_FEW_ROWS = '''
+import numpy as np
+
+class Foundation:
+    """What a foundation model for tables is: at most 50 rows at once, each of them dear."""
+    classes_ = np.array(["high", "low"])
+    feature_names_in_ = ["width", "color"]
+    asked = []
+
+    def predict_proba(self, frame):
+        if len(frame) > 50:
+            raise MemoryError(f"{len(frame)} rows")
+        self.asked += frame["width"].tolist()
+        high = 1 / (1 + np.exp(-3 * (frame["width"].astype(float) + (frame["color"] == "red") - 0.5).to_numpy()))
+        return np.stack([high, 1 - high], axis=1)
+
+    def fingerprint(self):
+        return "of November 27"
+
+model = Foundation()
+
+def teacher():
+    return model
+'''
+
+
+def test_a_model_that_takes_few_rows_is_asked_once_about_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few_rows.py").write_text(OF_FEW_ROWS)
+    FRAME.assign(y=np.where(HIGH, "high", "low")).to_csv("rows.csv", index=False)
+    text = 'name = "few"\ndata.use = "rows.csv"\ndata.target = "y"\nteacher.estimator = "few_rows:teacher"\n'
+    Path("few.toml").write_text(text + "teacher.rows_at_once = 50\n")
+    stored = label("few.toml", "run")
+    import few_rows  # type: ignore[import-not-found]
+
+    asked = few_rows.model.asked
+    counts = {width: asked.count(width) for width in asked}
+    looked_at = sum(1 for count in counts.values() if count > 1)
+    assert len(counts) == len(stored) and looked_at <= 32, "beside a look at a few, each row is asked about once"
+    asked.clear()
+    again = label("few.toml", "run")
+    assert torch.equal(again(None, torch.arange(len(again)), 0), stored(None, torch.arange(len(stored)), 0))
+    assert len(set(asked)) <= 32, "what is in the store is not asked for again"
