@@ -149,13 +149,12 @@ def scaled(network: Mapping[str, Any], parameters: int) -> dict[str, Any]:
 def _row(evidence: Mapping[str, Any]) -> dict[str, Any]:
     models = {one["name"]: one for one in evidence["models"]}
     student, teacher = models[evidence["winner"]], next(m for m in models.values() if m["kind"] == "teacher")
-    seeds = evidence["seeds"]  # None where nothing is within the budget
     return {
         "parameters": student["parameters"],
         "fewer": teacher["parameters"] / student["parameters"],
         "macs": student["macs"],
-        "teacher": teacher["quality"] if seeds is None else seeds["teacher"],
-        "seeds": [student["quality"]] if seeds is None else seeds["student"],
+        "teacher": evidence["seeds"]["teacher"],
+        "seeds": evidence["seeds"]["student"],
         "bytes": student["size_bytes"],
         "faster": evidence["ratios"]["faster_batch1"],
         "network": evidence["recipe"]["student"]["network"],

@@ -37,30 +37,26 @@ def against_baseline(
         member: The same of its best single model, where it has several.
         warnings: Takes what there is to warn of.
     """
-    if trainings.baseline is None:
-        warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
-        return {"baseline": False, "verdict": None, "seeds": None}
-
     task = context.dataset.task
 
-    def measured(trained: Sequence[Trained]) -> tuple[NDArray[Any], list[float]]:
+    def measured(trained: Sequence[Trained]) -> tuple[list[NDArray[Any]], list[float]]:
         outputs = [predict_all(open_torch(one.network), context.dataset.test) for one in trained]
-        return np.stack([task.scores(one, labels) for one in outputs]), [_rmse(task, one, labels) for one in outputs]
+        return [task.scores(one, labels) for one in outputs], [_rmse(task, one, labels) for one in outputs]
 
-    (baselines, baseline_errors), (students, student_errors) = (
-        measured(trainings.baselines),
-        measured(trainings.students),
-    )
+    students, student_errors = measured(trainings.students)
+    baselines, baseline_errors = measured(trainings.baselines)
     wrong = baseline_errors, student_errors, _rmse(task, teacher_output, labels)
-    ruling = verdict(students, baselines)
     teacher = float(task.scores(teacher_output, labels).mean())
-    of_baselines, of_students = baselines.mean(axis=1).tolist(), students.mean(axis=1).tolist()
-    closed = gap_closed(of_baselines, of_students, teacher)
-    if closed is None:
+    of_baselines, of_students = ([float(one.mean()) for one in scores] for scores in (baselines, students))
+    ruling = verdict(np.stack(students), np.stack(baselines)) if baselines else None
+    closed = gap_closed(of_baselines, of_students, teacher) if baselines else None
+    if not baselines:
+        warnings.append("No baseline was trained, so whether distillation helped is not known (baseline = false).")
+    elif closed is None:
         warnings.append("The teacher is not better than the baseline on test: there is no gap to close.")
     return {
-        "baseline": True,
-        "verdict": ruling.to_json(),
+        "baseline": bool(baselines),
+        "verdict": None if ruling is None else ruling.to_json(),
         "seeds": {
             "baseline": of_baselines,
             "student": of_students,
@@ -78,7 +74,8 @@ def _rmse(task: Task, outputs: Logits, labels: NDArray[Any]) -> float:
 def _errors(baselines: list[float], students: list[float], teacher: float, member: float | None) -> dict[str, Any]:
     """Errors of the probabilities, and how much of the gap between baseline and teacher the students close."""
     # The share of a gap is the same for errors as for their opposites, which grow with quality as accuracies do.
-    closed = gap_closed([1 - one for one in baselines], [1 - one for one in students], 1 - teacher)
+    right, opposites = [1 - one for one in students], [1 - one for one in baselines]
+    closed = gap_closed(opposites, right, 1 - teacher) if baselines else None
     return {
         "baseline": baselines,
         "student": students,

@@ -300,6 +300,14 @@ def test_seeds_give_mean_and_spread_of_the_differences() -> None:
     assert list(table.foot[1])[1:] == ["1.41", "2.83", "1.41"]
 
 
+def test_seeds_without_a_baseline_show_the_students_where_there_are_several() -> None:
+    seeds = {"baseline": [], "student": [0.91, 0.95], "teacher": 0.97, "gap_closed": None, "rmse": None}
+    table = only(Table, panel("Seeds", seeds=seeds).blocks)
+    assert [list(row) for row in table.rows] == [["0", "91.00%"], ["1", "95.00%"]]
+    assert [row[-1] for row in table.foot] == ["93.00%", "2.83"]
+    assert "Seeds" not in [one.title for one in run_panels({"seeds": {**seeds, "student": [0.91]}})]
+
+
 @pytest.mark.parametrize(
     ("interval", "sentence"),
     [

@@ -50,8 +50,8 @@ def seeds(found: Figures, metric: Metric) -> list[Panel]:
         metric: The first one of the task; where it is no share, errors alone are figures that people know.
     """
     baseline, student = found.get("baseline", []), found.get("student", [])
-    if not baseline and not student:
-        return []
+    if not baseline:
+        return _students_alone(student, metric)
     if not metric.is_share:
         return [Panel("Seeds", [*_closed({**found, "teacher": None}), *_errors(found.get("rmse"), metric.title)])]
     pairs = [(_at(baseline, index), _at(student, index)) for index in range(max(len(baseline), len(student)))]
@@ -76,6 +76,17 @@ def seeds(found: Figures, metric: Metric) -> list[Panel]:
             [*_closed(found), Table(columns, rows, foot), *_errors(found.get("rmse"), "Error of the probabilities")],
         )
     ]
+
+
+def _students_alone(scores: Sequence[float], metric: Metric) -> list[Panel]:
+    """Students that no baseline was trained beside; none where there is one alone, which other panels show."""
+    if len(scores) < 2 or not metric.is_share:
+        return []
+    mean, sd = spread(scores)
+    rows = [[str(n), formatting.percent(one, _EXAMPLES)] for n, one in enumerate(scores)]
+    foot = [["Mean", known(formatting.percent, mean, _EXAMPLES)]]
+    foot.append([Cell(text="Standard deviation", note="points"), _deviation(sd)])  # type: ignore[list-item]
+    return [Panel("Seeds", [Table([Column(title="Seed"), Column(title="Student", dot="student")], rows, foot)])]
 
 
 def steps(found: Figures, metric: Metric) -> list[Panel]:
