@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_from_a_folder_to_predictions_in_the_names_of_its_folders(folder: Path) -> None:
+def test_from_a_folder_to_predictions_in_the_names_of_its_folders(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = compress(recipe_from_data("images/", "big.onnx", [*QUICK, "data.size=8"]))
     assert run.folder == Path("runs/images") and run.artifact.classes == ("left", "right")
     assert run.evidence["task"]["input_shape"] == [1, 8, 8]
@@ -73,6 +76,11 @@ def test_from_a_folder_to_predictions_in_the_names_of_its_folders(folder: Path) 
     assert answer.tolist()[0] in ("left", "right") and answer.dtype.kind == "U"
     again = read(run.folder / "recipe.toml")
     assert again.data.size == [8, 8] and again.data.use == "images"
+    capsys.readouterr()
+    assert attar_run(["measure", "runs/images/artifact", "--data", "images/", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)["quality"]  # its images are of several sizes, and nobody named one
+    (shipped,) = [one["quality"] for one in run.evidence["models"] if one["name"] == run.evidence["winner"]]
+    assert measured["accuracy"] == shipped["accuracy"] and measured["examples"] == 20
 
 
 def test_a_run_is_called_after_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

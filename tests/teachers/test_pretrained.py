@@ -17,7 +17,7 @@ from attar.recipes.from_data import teacher_table
 from attar.recipes.plan import plan
 from attar.teachers.as_teacher import as_teacher
 from attar.teachers.image_inputs import PREPROCESSOR
-from attar.teachers.pretrained import in_order, names_in, read_pretrained
+from attar.teachers.pretrained import in_order, names_in, parameters_in, read_pretrained
 
 ANIMALS = ["cat", "dog", "emu"]
 IMAGES = torch.randint(0, 256, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -67,6 +67,17 @@ def test_a_saved_model_in_a_recipe(folder: Path) -> None:
     nearest = (torch.cdist(logits.softmax(1), expected.softmax(1)).amin(1)).max()
     assert float(nearest) < 1e-3
     assert teacher_table("vit") == {"transformers": "vit"}
+
+
+def test_a_search_knows_the_size_of_a_saved_model(folder: Path) -> None:
+    numbers = sum(one.numel() for one in vit().state_dict().values())
+    assert parameters_in("vit") == numbers
+    asked = plan(recipe('teacher.transformers = "vit"\nbudget.bytes = "0.5x"\nsearch.proposals = 2'))
+    (where,) = [line for line in asked.search if line.startswith("in: ")]
+    assert where.endswith(f"to {numbers:,}"), "no student is larger than the teacher"
+    assert any("is 0.50x of the teacher's" in line for line in asked.search), asked.search
+    Path("vit/model.safetensors").write_bytes(b"damaged")
+    assert parameters_in("vit") is None
 
 
 def test_a_function_that_returns_a_model(folder: Path) -> None:

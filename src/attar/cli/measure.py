@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,8 +15,9 @@ def measure(
         str,
         typer.Option(
             "--data",
-            help="A data set such as digits, a path to .npz, package.module:function, or a recipe (.toml) that names "
-            "the data: RUN/recipe.toml names those of a run, tables too.",
+            help="A data set such as digits, a path to .npz, a folder of images, which get the size that the artifact "
+            "takes, package.module:function, or a recipe (.toml) that names the data: RUN/recipe.toml names those of a "
+            "run, tables too.",
         ),
     ],
     split: Annotated[
@@ -39,6 +40,7 @@ def measure(
 
     if not as_json or errors.is_terminal:
         announce(f"measure {artifact}")
+    from attar.data.arrow_files import table_files
     from attar.data.datasets import load as load_data
     from attar.data.files import TABLES
     from attar.deployment.artifact import load
@@ -54,7 +56,7 @@ def measure(
     if split not in splits:
         raise BadInput(f"--split of attar measure is {shown(split)}. Choose train, validation or test.")
     ending = Path(data).suffix.lower()
-    if ending in TABLES:
+    if ending in TABLES or table_files(Path(data)):
         raise BadInput(
             f"{data} does not say which of its columns holds the classes. Give --data the recipe that says it, such as "
             "the recipe.toml in the folder of the run."
@@ -72,7 +74,7 @@ def measure(
             with trusted(recipe):
                 dataset = data_of(recipe, progress)
         else:
-            dataset = load_data(data, progress=progress)
+            dataset = load_data(data, progress=progress, **_images(data, opened.manifest["input"]["shape"][1:]))
         chosen = dataset.splits()[split]
         what = "classes" if isinstance(chosen.task, OfClasses) else "values"
         if tuple(opened.classes) != chosen.task.names:
@@ -83,3 +85,17 @@ def measure(
         evidence = do(opened, chosen, threads=threads, allow=allowed, progress=progress)
     print(json.dumps(evidence.to_json(), indent=1) if as_json else evidence)
     return 0
+
+
+def _images(data: str, shape: list[int]) -> dict[str, Any]:
+    """How the images of a folder are read for an artifact that takes one of some shape; nothing for other data."""
+    from attar.data.gaze_folders import is_gaze_folder
+    from attar.data.image_folder import is_image_folder
+    from attar.data.saved_dataset import is_saved_dataset
+
+    place = Path(data)
+    if len(shape) != 3 or is_saved_dataset(place):
+        return {}
+    if is_gaze_folder(place):
+        return {"size": shape[1:]}
+    return {"size": shape[1:], "channels": shape[0]} if is_image_folder(place) else {}

@@ -29,9 +29,9 @@ from attar.recipes.artifacts import Deployed, artifact_of, refused
 from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.recipes.targets import outputs_on
-from attar.teachers.ensemble import Ensemble
 from attar.teachers.in_blocks import InBlocks
 from attar.teachers.onnx import OnnxTeacher
+from attar.teachers.onnx_files import onnx_files
 from attar.teachers.specialists.specialists import Specialists
 from attar.teachers.teacher import NetworkTeacher, Teacher, ask
 from attar.workspace import scratch
@@ -294,22 +294,18 @@ def _in_memory(context: Context, module: nn.Module, figures: Cost) -> Contender:
 def _as_it_is(context: Context, trainings: Trainings) -> Contender:
     """A teacher that is no network of ours: ONNX files, or whatever predicts."""
     teacher = trainings.teacher
-    members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
-    files = [member for member in members if isinstance(member, OnnxTeacher)]
-    only_files = len(files) == len(members)
-    runtime = OnnxTeacher.runtime if only_files else "python"
-    size_bytes = sum(file.size_bytes for file in files) if only_files else None
+    files = onnx_files(teacher)
+    runtime = OnnxTeacher.runtime if files else "python"
+    size_bytes = sum(file.size_bytes for file in files) or None
     if trainings.selected is not None:
         size_bytes = trainings.selected.teacher_bytes
     if isinstance(teacher, Specialists):
         networks = [teacher.generalist, *(one.teacher for one in teacher.specialists)]
         modules = [network.module for network in networks if isinstance(network, NetworkTeacher)]
         size_bytes = sum(_bytes_of(module, context.nodes.folder) for module in modules)
-    if only_files and len(files) == 1:
-        runner = files[0].runner(context.recipe.artifacts.threads)
-    else:
-        runner = _asking(teacher)
-    how, slow = "fp32" if only_files else "as it is", teacher if isinstance(teacher, InBlocks) else None
+    direct = isinstance(teacher, OnnxTeacher)
+    runner = files[0].runner(context.recipe.artifacts.threads) if direct else _asking(teacher)
+    how, slow = "fp32" if files else "as it is", teacher if isinstance(teacher, InBlocks) else None
     return Contender(f"teacher {runtime}", "teacher", runtime, how, runner, size_bytes, slow=slow)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from torch import nn
 
 from attar import formatting
 from attar.budget import What
@@ -14,9 +15,9 @@ from attar.recipes.context import Context
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, space_for, strategy_words, words_of
 from attar.recipes.search_time import epoch_seconds, final_seconds, is_limited, seconds_of, short_epochs
-from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
-from attar.teachers.teacher import NetworkTeacher, Teacher
+from attar.teachers.onnx_files import onnx_files
+from attar.teachers.teacher import Teacher
 
 _TIMED = 0.2
 """Seconds for which a given teacher is timed."""
@@ -73,13 +74,12 @@ def _limited(context: Context, typical: Recipe) -> str:
 
 def _taken(context: Context, teacher: Teacher) -> Mapping[What, float]:
     """What a given teacher takes, as far as that is soon known."""
-    if isinstance(teacher, NetworkTeacher):
-        counted = cost(teacher.module, context.example)
+    if isinstance(module := getattr(teacher, "module", None), nn.Module):
+        counted = cost(module, context.example)
         return {"macs": float(counted.macs), "bytes": 4.0 * counted.parameters}
-    files = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
     found: dict[What, float] = {}
-    if all(isinstance(one, OnnxTeacher) for one in files):
-        found["bytes"] = float(sum(one.size_bytes for one in files if isinstance(one, OnnxTeacher)))
+    if files := onnx_files(teacher):
+        found["bytes"] = float(sum(one.size_bytes for one in files))
     if isinstance(teacher, OnnxTeacher):
         threads, rows = context.recipe.artifacts.threads, np.ascontiguousarray(context.example.numpy())
         raced = race({"teacher": teacher.runner(threads)}, rows, 1, threads=threads, seconds=_TIMED)

@@ -27,6 +27,7 @@ from attar.search.spaces import FORMATS, PRUNING, default_space
 from attar.search.strategies.named import rules_of, strategy_of
 from attar.search.strategy import Strategy
 from attar.teachers.onnx_file import OnnxFile
+from attar.teachers.pretrained import parameters_in
 
 _SHARE, _OF_FINALISTS = 10, 3
 """One in so many epochs of the student's training is what a proposal gets, and what a finalist gets."""
@@ -173,6 +174,8 @@ def _teacher_size(recipe: Recipe, dataset: Dataset) -> tuple[Spec | None, int | 
         section = fitted_to(teacher.network, dataset)
         counted = cost(network_of(section, teacher.seed), dataset.train.floats(slice(0, 1))).parameters
         return (section.spec() if teacher.count == 1 else None), counted
+    if teacher.transformers is not None:
+        return None, parameters_in(teacher.transformers)
     files = [Path(name) for name in teacher.onnx]
     sizes = [OnnxFile.read(one).size_bytes for one in files if one.is_file()]
     return None, max(sizes) // _BYTES if sizes else None

@@ -6,6 +6,7 @@ The package is imported where a folder is read, and nowhere else.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, missing_extra, shown
@@ -97,6 +99,18 @@ def names_in(folder: str | Path) -> tuple[str, ...] | None:
         CorruptFile: If its configuration cannot be read.
     """
     return _names(_config_in(Path(folder)).get("id2label"))
+
+
+def parameters_in(folder: str | Path) -> int | None:
+    """How many numbers the weights of a saved model are, from the headers of its files; None where these say nothing."""
+    total = 0
+    for path in Path(folder).glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return None
+    return total or None
 
 
 def names_of(model: nn.Module) -> tuple[str, ...] | None:
