@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -225,6 +226,7 @@ def trials(
 def warm(runtimes: Sequence[str]) -> None:
     """Have everything imported and looked up in this process that each run would do again, and start no thread."""
     import torch
+    import torch._dynamo  # by the first optimizer, or to count multiply-adds: half the time of a run
     from torch.onnx._internal.exporter import _registration
 
     import attar.recipes.compress
@@ -243,6 +245,8 @@ def warm(runtimes: Sequence[str]) -> None:
             to_onnx(mlp(6, 3, [4]), torch.zeros(1, 6), Path(place) / "model.onnx")
     if "openvino" in runtimes:
         import openvino  # noqa: F401
+    gc.collect()
+    gc.freeze()  # a race begins with a collection of garbage, of which none is here
 
 
 def main() -> None:
