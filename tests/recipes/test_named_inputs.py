@@ -68,9 +68,15 @@ def recipe(folder: Path, *changes: str) -> Any:
     return attar.read_recipe(folder / "recipe.toml", list(changes), allow=["tests"])
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs whose page is not drawn, which takes longer than to train such networks."""
+    monkeypatch.setattr("attar.report.page.render", lambda _, path: path.write_text("a page", encoding="utf-8"))
+
+
 @pytest.mark.usefixtures("hurried")
-def test_named_inputs_go_from_arrays_to_an_artifact(tmp_path: Path) -> None:
-    run = attar.compress(recipe(tmp_path), tmp_path / "run")
+def test_named_inputs_go_from_arrays_to_an_artifact(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    run = attar.compress(recipe(tmp_path, "baseline=false"), tmp_path / "run")
     assert "a dict of ids, mask, image, age" in run.evidence["how_to_load"]
     refused = {one["name"]: one["refused"] for one in run.evidence["models"]}
     assert refused["onnxruntime fp32"] is None or "cannot" not in refused["onnxruntime fp32"]
@@ -88,7 +94,8 @@ def test_named_inputs_go_from_arrays_to_an_artifact(tmp_path: Path) -> None:
     assert [(one.name, one.shape[1:]) for one in taken] == [
         ("ids", [5]), ("mask", [5]), ("image", [1, 4, 4]), ("age", [])
     ]  # fmt: skip
-    again = attar.compress(recipe(tmp_path), tmp_path / "run")
+    request.getfixturevalue("undrawn")
+    again = attar.compress(recipe(tmp_path, "baseline=false"), tmp_path / "run")
     assert again.evidence["winner"] == run.evidence["winner"]
     with pytest.raises(BadInput, match="Add age"):
         artifact.logits({name: one for name, one in x.items() if name != "age"})
@@ -195,7 +202,7 @@ def test_pruned_and_quantized_and_gone_on_with_after_a_kill(tmp_path: Path, monk
         assert torch.equal(one, other)
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("hurried", "undrawn")
 @pytest.mark.parametrize("strategy", ["random", "n2n"])
 def test_a_search_finds_a_student_of_several_inputs(strategy: str, tmp_path: Path) -> None:
     space = "" if strategy == "n2n" else f', space={{use="{OF_WIDTH}", arguments={{width=[2, 4]}}}}'
