@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import resource
+import signal
 import struct
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -184,6 +188,13 @@ def test_other_kinds_of_files(mode: str, tmp_path: Path):
     assert all((one == pixels).all() for one in found)
 
 
+def test_colors_of_printing_become_red_green_and_blue(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    Image.new("CMYK", (3, 2), (0, 255, 255, 0)).save(tmp_path / "a" / "x.jpg")  # no cyan, all magenta and yellow
+    found = read_one(tmp_path / "a" / "x.jpg")
+    np.testing.assert_allclose(found, np.array([255, 0, 0])[:, None, None].repeat(2, 1).repeat(3, 2), atol=2)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_images_are_turned_as_the_camera_says(orientation: int, ending: str, tmp_path: Path):
@@ -350,6 +361,59 @@ def test_what_a_killed_process_left_counts_for_nothing(tmp_path: Path, cache: Pa
     (left / "images.npy").write_bytes(b"half of it")
     load(root, size=3)
     assert not left.exists()
+
+
+def in_a_fork(work: Callable[[], object]) -> int:
+    """How a process ends that does some work: 0, or less than 0 by a signal."""
+    process = os.fork()
+    if not process:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing_that_counts(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = two_classes(tmp_path / "animals")
+    original = image_cache._begin
+
+    def killed(file: BinaryIO, shape: Sequence[int]) -> None:
+        original(file, shape)
+        file.write(b"half of it")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_cache, "_begin", killed)
+        assert in_a_fork(lambda: load(root)) == -signal.SIGKILL
+    (left,) = cache.rglob("images.npy")
+    assert left.parent.name.startswith(".")
+    decoded = count_decoded(monkeypatch)
+    assert load(root).fingerprint() == load(root).fingerprint() and len(decoded) == 10 and not left.exists()
+
+
+def test_a_disk_that_fills_while_the_cache_is_written_is_said(tmp_path: Path, cache: Path):
+    root = two_classes(tmp_path / "animals")
+    said = tmp_path / "said.txt"
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            load(root, size=40)
+        except BadInput as error:
+            said.write_text(str(error))
+
+    assert in_a_fork(limited) == 0
+    assert re.fullmatch(
+        r"The pixels of '.*animals' cannot be kept in '.*' \(File too large\)\. Make room there, or set "
+        r"XDG_CACHE_HOME to another folder\.",
+        said.read_text(),
+    )
+    assert files_of(cache) == []
 
 
 def test_of_two_at_once_one_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -550,10 +614,16 @@ def transparent() -> bytes:
     return stream.getvalue()
 
 
-def moving() -> bytes:
+def moving(kind: str = "PNG") -> bytes:
     stream = io.BytesIO()
     frames = [Image.fromarray(shade(one)) for one in (1, 2)]
-    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+def one_frame(kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(shade(1)).save(stream, kind)
     return stream.getvalue()
 
 
@@ -561,7 +631,10 @@ UNUSABLE: dict[str, tuple[bytes, str, type[BadInput]]] = {
     "empty": (b"", "cannot be read as PNG or JPEG. Get such files again, or remove them", CorruptFile),
     "text": (b"no image", "cannot be read as PNG or JPEG", CorruptFile),
     "cut off": (cut_off(), "cannot be read as PNG or JPEG", CorruptFile),
-    "another format": (b"GIF89a" + bytes(30), "cannot be read as PNG or JPEG", CorruptFile),
+    "moving GIF": (moving("GIF"), "holds another format than PNG and JPEG, whatever its name says. Convert", BadInput),
+    "BMP": (one_frame("BMP"), "holds another format than PNG and JPEG", BadInput),
+    "TIFF": (one_frame("TIFF"), "holds another format than PNG and JPEG", BadInput),
+    "WebP": (b"RIFF\x10\0\0\0WEBPVP8 ", "holds another format than PNG and JPEG", BadInput),
     "16 bits": (png(3, 2, 16), "has 16 bits a channel, and 8 are read. Save such images with 8 bits", BadInput),
     "16 bits of color": (png(3, 2, 16, 2), "has 16 bits a channel", BadInput),
     "transparent": (transparent(), "has transparent pixels, and nothing says what is behind them. Save such", BadInput),

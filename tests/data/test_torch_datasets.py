@@ -80,12 +80,44 @@ def test_splits_images_and_names_of_classes():
     assert grey.train.inputs.shape == (29, 1, 4, 5)
 
 
+def test_images_of_a_palette_become_colors_and_black_and_white_becomes_grey():
+    image = PIL.Image.new("P", (5, 4), 1)
+    image.putpalette([0, 0, 0, 250, 20, 30])
+    found = from_torch(Items(lambda row: (image, row % 2)))
+    assert found.train.inputs.shape[1:] == (3, 4, 5) and found.train.inputs[0, :, 0, 0].tolist() == [250, 20, 30]
+    found = from_torch(Items(lambda row: (PIL.Image.new("1", (5, 4), 1), row % 2)))
+    assert found.train.inputs.dtype == torch.uint8 and found.train.inputs[0].unique().tolist() == [255]
+
+
+def test_short_floats_become_long_ones():
+    short = X.bfloat16()
+    for given in (TensorDataset(short, Y), Items(lambda row: (short[row], Y[row]))):
+        dataset = from_torch(given)
+        assert dataset.train.inputs.dtype == torch.float32
+        assert all(torch.equal(one, short[row].float()) for row, (one, _) in rows_of(dataset).items())
+
+
+class Length(Items):
+    """Items of which nobody knows how many there are."""
+
+    def __len__(self) -> int:
+        return -1
+
+
 def test_several_inputs_and_tokens():
     named = from_torch(Items(lambda row: {"image": X[row], "age": float(row), "labels": row % 3}))
     assert named.named is not None and named.named.names == ("image", "age")
     tokens = from_torch(Items(lambda row: {"input_ids": [row, 1, 0], "attention_mask": [1, 1, 0], "labels": row % 2}))
     assert tokens.tokens is not None and tokens.tokens.length == 3
     assert tokens.train.inputs[0].tolist() == [[int(tokens.train.ids[0]), 1, 0], [1, 1, 0]]
+    item = {"input_ids": [1, 2], "attention_mask": [1, 1], "token_type_ids": [0, 0], "label": 0}
+    typed = from_torch(Items(lambda row: item | {"label": row % 2}))
+    assert typed.tokens is not None and typed.tokens.length == 2
+    with pytest.raises(BadInput, match=r"^token_type_ids_train of data must be left out, or 0 everywhere"):
+        from_torch(Items(lambda row: item | {"token_type_ids": [0, 1], "label": row % 2}))
+    beside = from_torch(Items(lambda row: item | {"stars": float(row), "label": row % 2}))
+    assert beside.named is not None, "what stands beside tokens is not lost"
+    assert beside.named.names == ("input_ids", "attention_mask", "token_type_ids", "stars")
 
 
 def test_values_and_inputs_without_labels():
@@ -131,9 +163,17 @@ def _fails(row: int) -> Any:
         (Items(_fails), r"^Item 0 of the train items of data cannot be read: FileNotFoundError: no picture 0\. Repair"),
         (Items(lambda row: (X[row], object())), r"^what is read of item 0 of .+ must be tensors, .+got a object"),
         (Items(lambda row: (1, 2, 3)), r"^what is read of item 0 of .+ must be a pair .+; got 3 values"),
+        (Items(lambda row: (X[row], 1) if row else X[row]),
+         r"^the label of the train items of data must be there in all items, or in none; got one in"),
+        (Length(lambda row: X[row]), r"must be of a known length; got ValueError: __len__\(\) should return >= 0\."),
+        (Items(lambda row: (X[row].to_sparse(), 0)), r"^what is read of item 0 .+ must be tensors with all of their"),
+        (TensorDataset(X.to("meta"), Y), r"must be tensors with all .+; got a tensor of torch\.float64 on"),
+        (Subset(TensorDataset(X, Y), [0, 99]), r"^Item 1 of the train items of data cannot be read: IndexError: index"),
+        ({"train": TensorDataset(X, Y)}, r"must be a map-style .+; got a dict of train\. Give each by its name"),
         (Items(lambda row: {"label": 1}), r"^the inputs of item 0 of .+ must be there beside the label"),
     ],
-    ids=["stream", "number", "empty", "shapes", "names", "raises", "object", "three", "label alone"],
+    ids=["stream", "number", "empty", "shapes", "names", "raises", "object", "three", "labels of some",
+         "length", "sparse", "meta", "indices", "splits", "label alone"],
 )  # fmt: skip
 def test_what_is_refused(given: Any, message: str):
     with pytest.raises(BadInput, match=message):

@@ -91,6 +91,15 @@ def test_inputs_have_their_names(tmp_path: Path) -> None:
     assert_array_equal(artifact.predict(ids=ids, mask=mask), artifact.predict(rows))
     assert_array_equal(artifact(ids=[[1, 2]]), artifact(ids=[[1, 2, 8, 8]], mask=[[1, 1, 0, 0]]))
     assert artifact.predict_proba(ids=[[1, 2], [3]]).shape == (2, 2)
+    # What a tokenizer of Hugging Face gives is a call as it is.
+    tokens = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    assert_array_equal(artifact(tokens), expected)
+    assert_array_equal(artifact(**tokens), expected)
+    assert_array_equal(artifact(input_ids=[[1, 2]]), artifact(ids=[[1, 2]]))
+    with pytest.raises(BadInput, match=r"^token_type_ids of artifact must be left out, or 0 everywhere; got others"):
+        artifact(**tokens | {"token_type_ids": np.ones_like(ids)})
+    with pytest.raises(BadInput, match=r"must be ids and mask, .+; got ids, words\. Call it as model\(ids=ids"):
+        artifact(input_ids=ids, words=ids)
 
 
 @pytest.mark.parametrize(

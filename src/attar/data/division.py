@@ -172,7 +172,9 @@ def _taken(
     amount = round(share * len(labeled)) if is_share else share if type(share) is int else 0
     if not 0 < amount < len(labeled):
         rule = f"a share between 0 and 1, or a number of examples, that leaves some of the {len(labeled)} labeled ones"
-        raise must(role, name, rule, share, "Use 0.1 for a tenth")
+        few = is_share and amount == 0
+        remedy = "Give more examples, or write 1 for one of them" if few else "Use 0.1 for a tenth"
+        raise must(role, name, rule, share, remedy)
     mask = torch.zeros(len(labels), dtype=torch.bool)
     strata = task.strata(labels[labeled])
     mask[labeled[stratified(strata, ids[labeled], amount, seed=seed, stream=stream)]] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ _TURNED = (5, 6, 7, 8)
 
 _SIXTEEN_BITS = 16
 
+_FOREIGN = re.compile(rb"GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP|\0\0\0.ftyp|P[1-6]\s", re.DOTALL)
+"""How files of other formats begin: GIF, BMP, TIFF, WebP, AVIF and HEIC, and netpbm's."""
+
 _alone = threading.Lock()
 
 
@@ -40,6 +44,10 @@ class Fault(Enum):
     """Why an image cannot be used: what is wrong with it, and what to do."""
 
     UNREADABLE = ("cannot be read as PNG or JPEG", "Get such files again, or remove them")
+    FOREIGN = (
+        "holds another format than PNG and JPEG, whatever its name says",
+        "Convert such images, for instance with PIL.Image.open(...).convert('RGB').save('1.png')",
+    )
     MISSING = ("cannot be opened", "Remove links that lead nowhere, and give yourself the right to read all files")
     DEEP = ("has 16 bits a channel, and 8 are read", "Save such images with 8 bits a channel")
     TRANSPARENT = (
@@ -165,6 +173,8 @@ def _opened(path: str) -> Iterator[Any]:
             beginning = file.read(26)
             if beginning.startswith(b"\x89PNG") and beginning[24:25] == bytes([_SIXTEEN_BITS]):
                 raise UnusableImage(Fault.DEEP)
+            if _FOREIGN.match(beginning):
+                raise UnusableImage(Fault.FOREIGN)
             file.seek(0)
             with library.open(file, formats=FORMATS) as image:
                 if image.height * image.width > MOST_PIXELS:

@@ -82,11 +82,18 @@ class Growing:
         self._filled += len(rows)
 
     def array(self) -> Any:
-        """All rows, once they are there."""
+        """All rows, once they are there.
+
+        Raises:
+            BadInput: If the disk has no room left.
+        """
         assert self._filled == self._shape[0], "as many as were announced"
         if self._file is not None:
-            self._file.flush()
-            self._array = np.memmap(self._file, self._dtype, "r+", shape=self._shape)
+            try:
+                self._file.flush()  # the last of it may be what does not fit
+                self._array = np.memmap(self._file, self._dtype, "r+", shape=self._shape)
+            except OSError as error:
+                raise _no_room(error) from error
             self._file.close()
             self._file = None
         return self._array

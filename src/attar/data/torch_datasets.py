@@ -114,26 +114,34 @@ def items_of(dataset: Any, of: str, progress: Progress = silent) -> tuple[dict[s
         BadInput: See `from_torch`.
     """
     streams = isinstance(dataset, IterableDataset)
+    if isinstance(dataset, Mapping):
+        rule, got = "a map-style torch.utils.data.Dataset", Words(f"a dict of {', '.join(map(str, dataset))}")
+        remedy = "Give each by its name: from_torch(sets['train'], test=sets['test'])"
+        raise must("the data set", of, rule, got, remedy)
     if streams or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         got = Words(f"a {type(dataset).__name__}" + (", whose items come in a stream" if streams else ""))
         remedy = "Give one with __len__ and __getitem__, or its items as arrays: attar.from_arrays(x, y)"
         raise must("the data set", of, "a map-style torch.utils.data.Dataset", got, remedy)
     try:
         count = len(dataset)
-    except (TypeError, NotImplementedError) as error:
-        raise must("the data set", of, "of a known length", Words(str(error)), "Give it __len__") from error
+    except Exception as error:  # what the user's code raises can be anything
+        raise must("the data set", of, "of a known length", Words(_reason(error)), "Give it __len__") from error
     if count == 0:
         raise must("the data set", of, "of at least one item", Words("none"), "Give some")
-    tensors = _tensors(dataset)
+    try:
+        tensors = _tensors(dataset)
+    except (IndexError, TypeError, ValueError, RuntimeError):  # indices that are none: the item says which
+        tensors = None
     if tensors is not None and len(tensors) in (1, 2):
-        return tensors[0].numpy(), tensors[1].numpy() if len(tensors) == 2 else None
+        arrays = [_of_tensor(one, of) for one in tensors]
+        return arrays[0], arrays[1] if len(arrays) == 2 else None
     return _read(dataset, count, of, progress)
 
 
 def _tensors(dataset: Any) -> list[Tensor] | None:
     """The tensors that a data set consists of; None for all others."""
     if type(dataset) is TensorDataset:
-        return [one.detach().cpu() for one in dataset.tensors]
+        return list(dataset.tensors)
     if type(dataset) is Subset:
         tensors = _tensors(dataset.dataset)
         return None if tensors is None else [one[torch.as_tensor(list(dataset.indices))] for one in tensors]
@@ -178,9 +186,7 @@ def _item(dataset: Any, place: int, of: str) -> dict[str, Any]:
     except AttarError:
         raise
     except Exception as error:  # what the user's code raises can be anything
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
-        raise BadInput(f"Item {place} of {of} cannot be read: {reason}. Repair it, or leave it out.") from error
+        raise BadInput(f"Item {place} of {of} cannot be read: {_reason(error)}. Repair it, or leave it out.") from error
     where = f"item {place} of {of}"
     if isinstance(item, Mapping):
         labels = [key for key in _LABELS if key in item]
@@ -200,14 +206,44 @@ def _item(dataset: Any, place: int, of: str) -> dict[str, Any]:
 
 
 _SEQUENCE = ("ids", "input_ids")
+"""By which an input is a sequence of tokens also where it is the only one."""
+
+_SEQUENCES = (("ids", "mask"), ("input_ids", "attention_mask", "token_type_ids"))
+"""What a sequence of tokens has."""
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in the user's code, in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200].rstrip('.') if lines else 'no reason given'}"
+
+
+def _of_tensor(tensor: Tensor, where: str) -> Any:
+    """A tensor as an array; 16-bit floats of which NumPy has no type become float32.
+
+    Raises:
+        BadInput: If its numbers are not there, or not all of them.
+    """
+    try:
+        found = tensor.detach().cpu()
+        return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+    except (TypeError, NotImplementedError, RuntimeError) as error:
+        got = Words(f"a tensor of {tensor.dtype} on {tensor.device}, {tensor.layout}")
+        remedy = "Convert it, for instance with .to_dense() and .float()"
+        raise must("what is read", where, "tensors with all of their numbers", got, remedy) from error
+
+
+_AS_NUMBERS = ("L", "RGB", "RGBA", "I", "I;16", "F")
+"""Modes of Pillow in which the numbers of an image are its brightness or its colors, which are kept."""
 
 
 def _array(value: Any, where: str) -> Any:
     """A value of an item as an array; of an image ``[channels, height, width]``."""
     if isinstance(value, Tensor):
-        array = value.detach().cpu().numpy()
+        array = _of_tensor(value, where)
     elif hasattr(value, "getbands") and hasattr(value, "convert"):  # an image of Pillow
-        array = np.asarray(value)
+        kept = value.mode in _AS_NUMBERS  # of a palette the numbers are places in it
+        array = np.asarray(value if kept else value.convert("L" if value.mode in ("1", "LA") else "RGB"))
         array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     else:
         array = np.asarray(value)
@@ -219,7 +255,10 @@ def _array(value: Any, where: str) -> Any:
 
 
 def _check_alike(item: Mapping[str, Any], first: Mapping[str, Any], place: int, of: str) -> None:
-    """See that an item has what the first has, in its shape."""
+    """See that an item has what the first has, in its shape, and a label only where that has one."""
+    if _LABEL in item and _LABEL not in first:
+        got = Words(f"one in item {place} and none in item 0")
+        raise must(_LABEL, of, "there in all items, or in none", got, "Give -1 where it is unknown")
     for key, one in first.items():
         name = key if key in (_INPUT, _LABEL) else f"input {key}"
         if key not in item:
@@ -235,11 +274,9 @@ def _named(key: str, inputs: Any) -> dict[str, Any]:
     """Inputs as `from_arrays` takes them."""
     if not isinstance(inputs, dict):
         return {f"x_{key}": inputs}
-    ids = next((one for one in _SEQUENCE if one in inputs), None)
-    if ids is None:
-        return {f"x_{key}": inputs}
-    mask = next((one for one in ("mask", "attention_mask") if one in inputs), None)
-    return {f"ids_{key}": inputs[ids], **({} if mask is None else {f"mask_{key}": inputs[mask]})}
+    if not any(set(inputs) <= set(beside) for beside in _SEQUENCES):
+        return {f"x_{key}": inputs}  # what stands beside tokens is an input, too
+    return {f"{one}_{key}": values for one, values in inputs.items()}
 
 
 def _classes_of(dataset: Any) -> list[str] | None:

@@ -28,7 +28,7 @@ from attar.errors import CorruptFile, Words, must, shown
 from attar.formatting import size
 from attar.named_inputs import NamedInputs
 from attar.tables.columns import Columns
-from attar.tables.tokens import NAMES, Tokens
+from attar.tables.tokens import NAMES, Tokens, of_tokenizer
 from attar.tasks.target import Target
 
 if TYPE_CHECKING:
@@ -193,7 +193,8 @@ class Artifact:
             inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the manifest has a
                 ``scale``, as for images, also uint8 numbers, which are divided by it. Where the artifact takes rows of
                 a table also what `encode` takes. Where it takes sequences of tokens, a dict of ``ids`` and ``mask``,
-                whole numbers ``[batch, up to length]`` (without a mask all tokens count), or both of them stacked.
+                whole numbers ``[batch, up to length]`` (without a mask all tokens count), or both of them stacked;
+                ``input_ids`` and ``attention_mask``, as tokenizers give them, are the same.
             named: ``ids`` and ``mask``, or other inputs by their names, in place of ``inputs``, which may be a dict of
                 them.
 
@@ -246,8 +247,7 @@ class Artifact:
     def _sequences(self, tokens: Tokens, inputs: Any, named: Mapping[str, Any]) -> Inputs:
         """Sequences in any of the forms that a call takes, as the runtime's one array."""
         of = self.folder.name
-        given = dict(inputs) if isinstance(inputs, Mapping) else {}
-        given |= named
+        given = of_tokenizer({**(inputs if isinstance(inputs, Mapping) else {}), **named}, of)
         if (inputs is not None and not isinstance(inputs, Mapping)) or NAMES[0] not in given or given.keys() - NAMES:
             rows = np.asarray(inputs)
             if given or rows.dtype.kind not in "iu" or rows.shape[1:] != tokens.shape:
@@ -264,7 +264,7 @@ class Artifact:
 
         Args:
             inputs: As for a call of the artifact.
-            named: ``ids`` and ``mask``, in place of ``inputs``.
+            named: As for a call.
 
         Returns:
             The most probable of `classes`, ``[batch]``, in the type of the labels: texts, whole numbers, bools. Of

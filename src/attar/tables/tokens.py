@@ -15,6 +15,12 @@ IDS, MASK = "ids", "mask"
 NAMES = (IDS, MASK)
 """Of the two inputs of a sequence, in the order in which they are stacked along axis 1."""
 
+OF_TOKENIZERS = {"input_ids": IDS, "attention_mask": MASK}
+"""What tokenizers of Hugging Face call them."""
+
+TYPES = "token_type_ids"
+"""What these give beside them: which of two sentences a token is of, which a sequence does not hold."""
+
 _INEXACT = 2**53
 """From here on floats skip whole numbers; no token has such a number."""
 
@@ -152,6 +158,22 @@ class Tokens:
         """The tokens of one sequence ``[2, length]`` that count, in words or as numbers."""
         ids = [int(one) for one, counts in zip(row[0], row[1], strict=True) if counts]
         return " ".join(str(one) if self.words is None else self.words[one] for one in ids)
+
+
+def of_tokenizer(given: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """Inputs of a call by our names where they are called as tokenizers of Hugging Face call them.
+
+    Args:
+        given: By name.
+        of: What is called; for the message.
+
+    Raises:
+        BadInput: If types of tokens are among them that are not 0 everywhere.
+    """
+    found = {OF_TOKENIZERS.get(str(name), str(name)): values for name, values in given.items()}
+    if IDS in found and TYPES in found and np.any(np.asarray(found.pop(TYPES))):
+        raise must(TYPES, of, "left out, or 0 everywhere", Words("others"), "Give one text for each row, and no pairs")
+    return found
 
 
 def integers(name: str, of: str, values: object) -> NDArray[np.int64]:

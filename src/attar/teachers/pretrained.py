@@ -102,12 +102,12 @@ def names_in(folder: str | Path) -> tuple[str, ...] | None:
 
 
 def parameters_in(folder: str | Path) -> int | None:
-    """How many numbers the weights of a saved model are, from the headers of its files; None where these say nothing."""
+    """How many numbers the weights of a saved model are, by the headers of its files; None where these say nothing."""
     total = 0
     for path in Path(folder).glob("*.safetensors"):
         try:
             with safe_open(path, framework="numpy") as file:
-                total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+                total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())
         except (SafetensorError, OSError):
             return None
     return total or None
