@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, V
 
 from attar.errors import BadInput, CorruptFile
 from attar.recipes.compress import label
-from attar.recipes.from_data import teacher_table
+from attar.recipes.from_data import recipe_from_data, teacher_table
 from attar.recipes.plan import plan
 from attar.teachers.as_teacher import as_teacher
 from attar.teachers.image_inputs import PREPROCESSOR
@@ -92,6 +92,16 @@ def test_a_function_that_returns_a_model(folder: Path) -> None:
     logits = stored(None, torch.arange(len(stored)), 0)
     assert isinstance(logits, torch.Tensor)
     assert float(torch.cdist(logits.softmax(1), expected_of(vit(ANIMALS)).softmax(1)).amin(1).max()) < 1e-3
+
+
+def test_a_function_named_on_the_command_line_may_return_a_network(folder: Path) -> None:
+    (folder / "made.py").write_text(
+        "from torch import nn\n\n\ndef net():\n    made = nn.Sequential(nn.Flatten(), nn.Linear(768, 3))\n"
+        "    made.pretrained_cfg = {'input_size': (3, 16, 16), 'mean': (0.5, 0.5, 0.5), 'std': (0.2, 0.2, 0.2)}\n"
+        "    return made\n"
+    )
+    given = recipe_from_data("images.npz", "made:net", ["student.network=tiny"])
+    assert "sees images 16 x 16 pixels in 3 channels, less a mean of 0.5, 0.5, 0.5" in str(plan(given))
 
 
 def test_classes_in_another_order(tmp_path: Path) -> None:

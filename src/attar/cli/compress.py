@@ -18,7 +18,7 @@ RecipeOrDataArgument = Annotated[
     typer.Argument(
         metavar="RECIPE|DATA",
         help="A TOML file, or the name of a shipped recipe (see: attar recipes). With --teacher, data: an .npz, .csv "
-        "or .parquet file, a folder of images, or the name of a data set.",
+        "or .parquet file, a folder of images or of .parquet files, module:function, or the name of a data set.",
     ),
 ]
 TeacherOption = Annotated[
@@ -26,8 +26,8 @@ TeacherOption = Annotated[
     typer.Option(
         "--teacher",
         metavar="FILE",
-        help="An ONNX file, or module:function that returns a fitted estimator: makes it small on DATA, without a "
-        "recipe. Several are an ensemble.",
+        help="An ONNX file, one of a fitted model, the folder of a model of transformers, or module:function that "
+        "returns an estimator or a network: makes it small on DATA, without a recipe. Several files are an ensemble.",
     ),
 ]
 BudgetOption = Annotated[

@@ -140,7 +140,8 @@ def compress(
             recipe as plain values. Left out where data and teacher are given: then a student is looked for.
         out: The run folder; by default ``runs/NAME``.
         data: What ``data.use`` of a recipe takes, a file or the name of a data set; with ``teacher``.
-        teacher: An ONNX file, several as an ensemble, or ``package.module:function`` that returns a fitted estimator.
+        teacher: An ONNX file, several as an ensemble; a file of a fitted model, the folder of one of transformers; or
+            ``package.module:function`` that returns a fitted estimator or a network.
         student: With data and teacher: ``tiny``, ``small`` or ``medium``, and nothing is looked for.
         search: With data and teacher: what is other than usual in the table ``[search]``.
         budget: Limits that go over those of the recipe: ``"quality_loss<=1%, bytes<=50kB"``, or as in its table

@@ -34,8 +34,8 @@ def recipe_from_data(
     Args:
         data: What ``data.use`` takes: a file, a folder, a function, or the name of a data set.
         teacher: ONNX files, several as an ensemble; a file with a fitted model (`read_model`); the folder of a model of
-            transformers; or ``package.module:function`` that returns a fitted model. Functions may be in modules of the
-            working folder.
+            transformers; or ``package.module:function`` that returns a fitted model or a network. Functions may be in
+            modules of the working folder.
         changes: ``dotted.key=value`` each, as `attar.recipes.read.read` takes them.
         allow: Packages whose functions it may name besides.
 

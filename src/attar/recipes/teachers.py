@@ -61,8 +61,9 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
     device = context.device
     members: list[Teacher] = []
     trained: list[Trained] = []
-    if section.estimator is not None:
-        fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset)
+    given = given_model(context)
+    if section.estimator is not None and not isinstance(given, nn.Module):
+        fitted = fitted_here(context) if section.fit else estimator_of(context.recipe, context.dataset, given)
         return fitted if section.rows_at_once is None else InBlocks(fitted, section.rows_at_once), []
     for path in section.onnx:
         classes = context.dataset.task.shape[0]
@@ -70,8 +71,8 @@ def teacher_of(context: Context) -> tuple[Teacher, list[Trained]]:
         named = change.after if isinstance(change, ChangeOneImage) else context.dataset.named
         file = _onnx_of(path, context, classes, section.output, section.output_name, named)
         members.append(file if change is None else ResizedTeacher(file, change))
-    if section.transformers is not None or section.use is not None:
-        members.append(_module_of(context))
+    if given is not None:
+        members.append(_teacher_of_model(context, given))
     if section.network is not None:
         for index in range(section.count):
             if section.weights:
@@ -183,15 +184,29 @@ def _change(section: InputsSection | None, dataset: Dataset) -> Resize | ChangeI
     return change if dataset.named is None else ChangeOneImage(change, dataset.named)
 
 
-def _module_of(context: Context) -> Teacher:
-    """The teacher in a folder of transformers, or that the recipe's function returns.
+def given_model(context: Context) -> Any:
+    """The model that the recipe's function returns, or that lies in its file or folder; None where it names none.
 
     Raises:
-        BadInput: If there is none, or it is no teacher of these data.
+        BadInput: If there is no such function or file.
+    """
+    section = context.recipe.teacher
+    if section.estimator is not None and not section.fit:
+        in_file = not names_function(section.estimator)
+        return _estimator_in_file(context.recipe, context.dataset) if in_file else call(section.estimator)
+    if section.use is not None:
+        return call(section.use)
+    return None if section.transformers is None else read_pretrained(section.transformers)
+
+
+def _teacher_of_model(context: Context, given: Any) -> Teacher:
+    """The teacher that a model of transformers is, or what the recipe's function returns.
+
+    Raises:
+        BadInput: If it is no teacher of these data.
     """
     section, dataset = context.recipe.teacher, context.dataset
-    key = "transformers" if section.transformers is not None else "use"
-    given: Any = call(section.use) if section.use is not None else read_pretrained(str(section.transformers))
+    key = next(one for one in ("transformers", "use", "estimator") if getattr(section, one) is not None)
     if section.classes is not None:
         count = given.config.num_labels
         if len(section.classes) != count:
@@ -240,16 +255,19 @@ def inputs_of(teacher: Teacher | None) -> str:
     return inputs_of(inner)
 
 
-def estimator_of(recipe: Recipe, dataset: Dataset) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
-    """The fitted model in the recipe's file, or that its function returns.
+def estimator_of(recipe: Recipe, dataset: Dataset, found: Any) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
+    """The teacher that a fitted model is.
+
+    Args:
+        recipe: Names its file, or the function that returned it.
+        dataset: What it is to teach on.
+        found: The model.
 
     Raises:
-        BadInput: If there is no such file or function, or what is there is no fitted model of the data's classes or
-            values.
+        BadInput: If it is no fitted model of the data's classes or values.
     """
     assert recipe.teacher.estimator is not None
     verb = "returns" if names_function(recipe.teacher.estimator) else "holds"
-    found = _estimator_in_file(recipe, dataset) if verb == "holds" else call(recipe.teacher.estimator)
     try:
         known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
         labels = dataset.task.target == "log_odds"

@@ -147,8 +147,9 @@ class TeacherSection(Section):
     )
     estimator: Annotated[str, AfterValidator(_file_or_function)] | None = Field(
         None,
-        description="package.module:function that returns a model with predict_proba, fitted unless fit = true; or a "
-        "file with a fitted model: .skops, .txt of LightGBM, .json or .ubj of XGBoost, .cbm of CatBoost",
+        description="package.module:function that returns a model with predict_proba, fitted unless fit = true, or a "
+        "network with its weights; or a file with a fitted model: .skops, .txt of LightGBM, .json or .ubj of XGBoost, "
+        ".cbm of CatBoost",
     )
     transformers: str | None = Field(
         None, description="folder that a model of transformers was saved to: config.json and model.safetensors"
