@@ -118,11 +118,14 @@ def main() -> None:
 
 
 def done(data: str, seed: int, asked: argparse.Namespace) -> None:
-    """All ways of one seed."""
-    hand = None
+    """All ways of one seed; the student by hand may be there from an earlier time, or of the first seed."""
+    there = json.loads(asked.result.read_text(encoding="utf-8"))["raw"] if asked.result.is_file() else {}
+    hand = there.get(data, {}).get("by-hand", {}).get(str(0 if data in ONE_TEACHER else seed))
     for way in ("searched", "random", "by-hand", "in-its-place"):
         if way not in asked.ways or (way == "by-hand" and seed and data in ONE_TEACHER):
             continue
+        if way == "in-its-place" and hand is None:
+            raise SystemExit(f"{data} in-its-place is within the bytes of the student by hand: add by-hand to --ways.")
         folder = asked.out / f"{data}-{seed}"
         changes = ways(data, seed, hand)[way]
         recipe = read(f"{data}-budget", [*changes, *asked.changes])
