@@ -41,6 +41,7 @@ def test_each_is_a_backend_and_names_what_it_offers(name: str) -> None:
         tolerance = backend.tolerance(candidate)
         assert tolerance is None or 0 < tolerance < 1
         assert isinstance(backend.rebuilds(candidate), bool)
+        assert candidate.title.startswith(f"{backend.TITLES[runtime]}, ")
         assert not (backend.PORTABLE and backend.rebuilds(candidate))
 
 
@@ -51,6 +52,14 @@ def test_no_two_write_the_same_precision_for_one_runtime() -> None:
         assert "fp32" in precisions
     assert backend_of("torch", "w4") is None
     assert backend_of("tensorrt", "fp32") is None
+
+
+def test_no_two_candidates_have_one_title() -> None:
+    titles = [one.title for one in candidates()]
+    assert len(titles) == len(set(titles))
+    assert "ONNX Runtime, int8, 7-bit weights" in titles
+    assert Candidate("it", "onnxruntime", "w4").title == "ONNX Runtime, 4-bit weights"
+    assert Candidate("it", "torch", "packed").title == "PyTorch, packed low-bit weights"
 
 
 def test_what_others_need_to_know_of_runtimes_is_what_backends_say() -> None:

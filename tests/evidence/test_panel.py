@@ -43,6 +43,11 @@ PANELS = [
             panel.Examples(
                 [panel.Example(title="7", pixels=[[0.0, 1.0]], bars=[("7", 0.9, True)], rest=("9 others", 0.1))]
             ),
+            panel.Matrix(["7", "9"], [[3, 1], [0, 4]]),
+            panel.Examples([panel.Example(title="yes", facts=[("age", "7")])], color="student"),
+            panel.Table(
+                ["Model", panel.Column(title="Size", detail=True)], [["a", panel.Cell(value=2)]], sortable=True
+            ),
             panel.Histograms([panel.Histogram(title="w", note="2 bits", edges=[0.0, 1.0], counts=[3])]),
             panel.Folded("More", [panel.Beside([panel.Text("x = 1", "code")], small=True)], on_paper=True),
             panel.Table(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from attar.errors import BadInput
-from attar.evidence.panel import Panel, Table
+from attar.evidence.panel import Cell, Column, Matrix, Panel, Table
 from attar.evidence.panel_json import to_json
 from attar.report import png
 from attar.report.html import as_json
@@ -142,11 +142,14 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
     assert titles == [
         "Did distillation help?",
         "The winner",
+        "Use it",
         "Budget",
         "Frontier",
         "All models",
         "Refused",
         "Class by class",
+        "Confusion matrix",
+        "Where the student errs",
         "Learning",
         "Seeds",
         "Step by step",
@@ -157,7 +160,6 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
         "Soft against hard targets",
         "Stored targets",
         "Warnings",
-        "Use it",
         "Stages",
         "Machine and versions",
         "Recipe",
@@ -226,7 +228,7 @@ def test_any_figure_of_a_part_may_be_none(part: str, tmp_path: Path) -> None:
 def test_an_empty_document_is_an_honest_page(tmp_path: Path) -> None:
     parsed = shown({}, tmp_path)
     assert "Nothing was measured." in parsed.text
-    assert parsed.count("script") == 1, "without charts there is no need of the chart library"
+    assert parsed.count("script") == 2, "without charts there is no need of the chart library"
 
 
 def test_nan_is_shown_as_absent(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_only_the_scripts_of_the_page_may_run(whole: Path) -> None:
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-eval" not in policy and "unsafe-inline" not in policy.split("style-src")[0]
-    assert policy.count("sha256-") == 3
+    assert policy.count("sha256-") == 4
 
 
 def poison(value: Any) -> Any:
@@ -445,3 +447,78 @@ def test_the_page_follows_the_color_scheme(scheme: int, bright: bool, browse: Op
     # Of the first pixel of a picture, every PNG filter leaves the value as it is.
     red, green, blue = zlib.decompress(data)[1:4]
     assert (min(red, green, blue) > 200) is bright and (max(red, green, blue) < 60) is not bright
+
+
+# Tables in order, and cost
+
+
+def table_of(rows: int, name: str = "row") -> Panel:
+    heads = ["Model", Column(title="Size"), Column(title="Memory", detail=True)]
+    cells = [
+        [f"{name} {n}", Cell(text=f"{n} kB", value=(7 * n) % rows), Cell(text="1 MB", value=1)] for n in range(rows)
+    ]
+    return Panel("Models", [Table(heads, cells, sortable=True)])
+
+
+SORT = """
+<script>
+addEventListener("load", () => {
+  const head = [...document.querySelectorAll("th button")].find((one) => one.textContent === "Size");
+  const first = () => document.querySelector("tbody th").textContent.trim();
+  head.click(); document.documentElement.dataset.up = first();
+  head.click(); document.documentElement.dataset.down = first();
+});
+</script>
+"""
+
+
+@needs_browser
+def test_a_click_on_a_head_puts_the_rows_in_order(browse: Open, tmp_path: Path) -> None:
+    render({"panels": to_json([table_of(10)])}, tmp_path / "report.html")
+    html = re.sub("<meta http-equiv[^>]*>", "", (tmp_path / "report.html").read_text(encoding="utf-8"), count=1)
+    (tmp_path / "sorted.html").write_text(html.replace("</body>", f"{SORT}</body>"), encoding="utf-8")
+    root = root_of(browse(tmp_path / "sorted.html", "--dump-dom").stdout)
+    # 7 n modulo 10 is smallest for 0 and largest for 7.
+    assert "data-error" not in root
+    assert (root["data-up"], root["data-down"]) == ("row 0", "row 7")
+
+
+def test_columns_that_matter_less_are_behind_a_switch(tmp_path: Path) -> None:
+    render({"panels": to_json([table_of(3)])}, tmp_path / "report.html")
+    parsed = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Show 1 more column" in parsed.text
+    assert sum("detail" in (facts.get("class") or "") for tag, facts in parsed.elements if tag in ("td", "th")) == 4
+
+
+def test_a_page_costs_what_its_figures_cost(tmp_path: Path) -> None:
+    names = [f"{HOSTILE} {number}" for number in range(30)]
+    matrix = Panel("Confusion matrix", [Matrix(names, [[1] * 30 for _ in names])])
+    render({"panels": to_json([table_of(5000, "<b>row</b>"), matrix])}, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(html) < 3_000_000
+    parsed = Page(html)
+    assert parsed.count("tr") == 1 + 5000 + 1 + 30 and parsed.count("b") == 0
+    assert "<script>document" not in html
+
+
+def test_models_have_the_names_that_people_read(tmp_path: Path) -> None:
+    one, two = model("onnxruntime int8 u8 reduced"), model("onnxruntime int8 u8", refused="slower than torch fp32")
+    titles = {
+        one["name"]: "ONNX Runtime, int8, 7-bit weights",
+        two["name"]: "ONNX Runtime, int8",
+        "torch fp32": "PyTorch",
+    }
+    why = f"{one['name']} is the fastest."
+    text = shown({"models": [one, two], "winner": one["name"], "why": why, "titles": titles}, tmp_path).text
+    assert "ONNX Runtime, int8, 7-bit weights is the fastest." in text
+    assert "Slower than PyTorch." in text
+
+
+def test_the_contents_lead_to_every_section(whole: Path) -> None:
+    parsed = Page(whole.read_text(encoding="utf-8"))
+    wanted = [
+        facts["href"] for tag, facts in parsed.elements if tag == "a" and (facts.get("href") or "").startswith("#")
+    ]
+    ids = [facts["id"] for tag, facts in parsed.elements if tag == "section" and "id" in facts]
+    assert [one for one in wanted if one != "#warnings"] == [f"#{id}" for id in ids if id != "warnings"]
+    assert wanted[1] == "#use" and len(set(ids)) == len(ids)

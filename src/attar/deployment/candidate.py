@@ -65,5 +65,15 @@ class Candidate:
         """What its precision is."""
         return self.backend.PRECISIONS[self.precision]
 
+    @property
+    def title(self) -> str:
+        """What people call it: runtime, numbers, and what sets it apart.
+
+        Example:
+            >>> Candidate("onnxruntime int8 u8 reduced", "onnxruntime", "int8").title
+            'ONNX Runtime, int8, 7-bit weights'
+        """
+        return f"{self.backend.TITLES[self.runtime]}, {self.backend.title(self)}"
+
     def __str__(self) -> str:
         return self.name

@@ -6,13 +6,16 @@ are about. Texts are ready to print: only who measured a figure knows its unit a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-_AS_WRITTEN = ConfigDict(extra="forbid", allow_inf_nan=False)  # an unknown key is refused, and so is no number
+from attar.evidence.chart import AS_WRITTEN, Number, Share
+from attar.evidence.chart import Axis as Axis
+from attar.evidence.chart import Chart as Chart
+from attar.evidence.chart import Layer as Layer
 
 Tone = Literal["", "good", "bad", "partly", "faint"]
 """What a word is colored for: something reached, missed, reached in one respect only, or of no weight."""
@@ -23,14 +26,8 @@ Color = Annotated[str, Field(pattern=r"^[a-z]+(-[0-7])?$")]
 Shape = Literal["dot", "ring", "hollow", "diamond", "line", "dashed", "broad", "slender", "tick", "span", "zero"]
 """The signs of a legend."""
 
-FieldName = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 Link = Annotated[str, Field(pattern=r"^(https?://.*|[^/:\\][^:\\]*)?$")]
 """Where a browser may be sent: an address of the web, or a path from the page's own folder; no address is a script."""
-
-Number = Annotated[float | int, Field(ge=-1e80, le=1e80)]
-"""Large enough for squares of what float32 can hold: a regression is in any unit."""
-
-Share = Annotated[float | int, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +47,10 @@ class Cell:
         tag_tone: What that word is colored for.
         bar: Length of a bar instead of the text, as a share of the longest one.
         swing: The same to the left (below 0) or to the right of the middle, from -1 to 1.
+        value: The number that the text stands for, by which rows are sorted; None where the text is what counts.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     text: str = ""
     note: str = ""
@@ -66,6 +64,7 @@ class Cell:
     tag_tone: Tone = "good"
     bar: Share | None = None
     swing: Annotated[float | int, Field(ge=-1, le=1)] | None = None
+    value: Number | None = None
 
 
 AnyCell = str | Number | Cell | None
@@ -85,9 +84,10 @@ class Column:
         wraps: Whether its words may take several lines.
         quoted: Whether it holds what others published, and nobody measured here.
         ends: What the left and the right of a bar mean; such a column is broad.
+        detail: Whether it is seen only once all columns are asked for.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     title: str = ""
     note: str = ""
@@ -97,6 +97,7 @@ class Column:
     wraps: bool = False
     quoted: bool = False
     ends: tuple[str, str] | None = None
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,10 @@ class Table:
         ruled: Numbers of the rows above which something new begins.
         notes: What stands below it under the numbers 1, 2 and so on, the marks of its cells.
         dense: Whether it has many columns, which are then set in smaller type.
+        sortable: Whether a click on the head of a column puts the rows in its order.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     columns: Sequence[str | Column]
     rows: Sequence[Sequence[AnyCell]]
@@ -124,6 +126,7 @@ class Table:
     ruled: Sequence[int] = ()
     notes: Sequence[str] = ()
     dense: bool = False
+    sortable: bool = False
     kind: Literal["table"] = "table"
 
 
@@ -131,7 +134,7 @@ class Table:
 class Text:
     """Sentences: as usual, as a remark in small type, as what matters most, below a title, as a heading, or as code."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     text: str
     style: Literal["body", "note", "say", "below", "heading", "code"] = "note"
@@ -142,7 +145,7 @@ class Text:
 class Line:
     """Words beside each other; one with a tone is an outcome."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     words: Sequence[str | Cell]
     style: Literal["outcome", "facts"] = "facts"
@@ -153,7 +156,7 @@ class Line:
 class Items:
     """Sentences, one below the other; as alerts each has a colored mark."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     sentences: Sequence[str]
     alerts: bool = False
@@ -164,7 +167,7 @@ class Items:
 class Facts:
     """Names and what goes with each; reasons are longer than other values and stand below each other."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     pairs: Sequence[tuple[str, str]]
     style: Literal["facts", "settings", "reasons"] = "facts"
@@ -175,97 +178,17 @@ class Facts:
 class Legend:
     """What the signs of a chart mean: shape, color, words."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     entries: Sequence[tuple[Shape, Color, str]]
     kind: Literal["legend"] = "legend"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
-    """One axis of a chart.
-
-    Attributes:
-        title: What runs along it.
-        unit: What its figures are: "%", "accuracy" or "points" (of a fraction), "bytes", "ms", "s", "x"; any other is
-            a plain number.
-        log: Whether it is read by ratios; all figures are then above zero.
-        zero: Whether it begins at zero.
-        integer: Whether there is nothing between whole numbers.
-        names: Of an axis of names: these, from top to bottom.
-    """
-
-    __pydantic_config__ = _AS_WRITTEN
-
-    title: str = ""
-    unit: str = ""
-    log: bool = False
-    zero: bool = False
-    integer: bool = False
-    names: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """Rows that are drawn in one way.
-
-    Attributes:
-        name: Of these rows, no two alike in a chart.
-        mark: ``levels`` (lines across, at ``y`` or ``x``), ``region`` (one row: from the left edge to ``x``, from
-            ``y`` up, or ``down``), ``line`` and ``steps`` (through the rows of a ``series``), ``whiskers`` (``low`` to
-            ``high``), ``points``, ``rings`` around points, ``bars`` from zero to ``x``, or ``labels`` (``text`` above
-            ``x`` and ``y``, or ``under``, its side ``align`` there; without ``x`` at the edge of the chart).
-        rows: Besides these each may have a ``color``, a ``shape`` of its point, and what the tooltip shows.
-        tooltip: Names of what it shows, with a title each.
-        size: Of points, the width of lines, the height of bars, pixels by which labels are farther off than they need.
-        hollow: Whether points are filled with the color of the page.
-        dashed: Whether a line is.
-        points: How well the points of a line can be seen, which have its tooltip.
-        opacity: 0 can not be seen, but has a tooltip.
-    """
-
-    __pydantic_config__ = _AS_WRITTEN
-
-    name: str
-    mark: Literal["levels", "region", "line", "steps", "whiskers", "points", "rings", "bars", "labels"]
-    rows: Sequence[Mapping[str, str | Number | None]]
-    tooltip: Mapping[FieldName, str] = field(default_factory=dict)
-    size: Annotated[float | int, Field(gt=0, le=1000)] = 1.5
-    hollow: bool = False
-    dashed: bool = False
-    points: Share = 0.0
-    opacity: Share = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """Layers on two axes, the lowest first.
-
-    Attributes:
-        title: What is drawn; empty where a heading above it says so.
-        x: What runs to the right.
-        y: What runs up.
-        layers: What is drawn; those without rows are left out.
-        description: The chart in words, for those who do not see it.
-        height: In pixels.
-    """
-
-    __pydantic_config__ = _AS_WRITTEN
-
-    title: str
-    x: Axis
-    y: Axis
-    layers: Sequence[Layer]
-    description: str
-    height: Annotated[int, Field(ge=10, le=4000)] = 300
-    kind: Literal["chart"] = "chart"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Interval:
     """A difference with its interval on a line around zero, and what its left, middle and right mean."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     low: Number
     middle: Number
@@ -283,28 +206,47 @@ class Example:
         note: What else it is known by.
         pixels: ``[height, width]`` gray or ``[height, width, 3]`` colors from 0 to 1; None for what is no image.
         values: Of what is no image: its numbers, drawn up and down from zero.
+        facts: Of a row of a table: names of columns and what stands there.
         bars: Class, share, and whether it is the label.
         rest: What is left out, and its share.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     title: str = ""
     note: str = ""
     pixels: Sequence[Sequence[Number | Sequence[Number]]] | None = None
     values: Sequence[Number] = ()
+    facts: Sequence[tuple[str, str]] = ()
     bars: Sequence[tuple[str, Share, bool]] = ()
     rest: tuple[str, Share] | None = None
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples beside each other."""
+    """Examples beside each other, and the color of their bars."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     examples: Sequence[Example]
+    color: Color = "teacher"
     kind: Literal["examples"] = "examples"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """How often each of some names goes with each other one: a row and a column for each.
+
+    Attributes:
+        names: From top to bottom, and from left to right.
+        counts: ``[row][column]``.
+    """
+
+    __pydantic_config__ = AS_WRITTEN
+
+    names: Sequence[str]
+    counts: Sequence[Sequence[Annotated[int, Field(ge=0, le=10**18)]]]
+    kind: Literal["matrix"] = "matrix"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +262,7 @@ class Histogram:
         points: Numbers on a scale of their own, and what they are.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     title: str
     note: str
@@ -335,7 +277,7 @@ class Histogram:
 class Histograms:
     """Histograms beside each other."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     histograms: Sequence[Histogram]
     kind: Literal["histograms"] = "histograms"
@@ -345,7 +287,7 @@ class Histograms:
 class Beside:
     """Blocks beside each other: two of them, or as many small ones as fit."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     blocks: Sequence[Block]
     small: bool = False
@@ -356,7 +298,7 @@ class Beside:
 class Stack:
     """Blocks below each other that belong together: beside others they stay in one place."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     blocks: Sequence[Block]
     kind: Literal["stack"] = "stack"
@@ -366,7 +308,7 @@ class Stack:
 class Folded:
     """Blocks of which only a line is seen until they are asked for; on paper they are unfolded where they must be."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     summary: str
     blocks: Sequence[Block]
@@ -375,7 +317,20 @@ class Folded:
 
 
 Block = Annotated[
-    Table | Text | Line | Items | Facts | Legend | Chart | Interval | Examples | Histograms | Beside | Stack | Folded,
+    Table
+    | Text
+    | Line
+    | Items
+    | Facts
+    | Legend
+    | Chart
+    | Interval
+    | Examples
+    | Matrix
+    | Histograms
+    | Beside
+    | Stack
+    | Folded,
     Field(discriminator="kind"),
 ]
 """Each is known by its ``kind`` where it is a plain value."""
@@ -392,7 +347,7 @@ class Panel:
         name: Where a link of the page leads to; may be empty.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = AS_WRITTEN
 
     title: str
     blocks: Sequence[Block]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from attar.deployment.artifact import Artifact
-from attar.deployment.backends import EAGER, PORTABLE, RUNTIMES
+from attar.deployment.backends import BACKENDS, EAGER, PORTABLE, RUNTIMES
 from attar.deployment.backends.backend import Inputs, Runner
 from attar.deployment.candidate import Candidate
-from attar.deployment.candidates import candidates, full_precision
+from attar.deployment.candidates import candidate_of, candidates, full_precision
 from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError
 from attar.deployment.torch_runner import open_torch
-from attar.errors import AttarError, Words
+from attar.errors import AttarError, BadInput, Words
 from attar.evidence.compare import HELPED, verdict
 from attar.evidence.measure import Kind, labels_of, predict_all
 from attar.network.cost import Cost, cost
@@ -75,6 +75,17 @@ class Contender:
         return cls(name, kind, how.runtime, how.precision, built.runner, size_bytes, figures, built.artifact)
 
     @property
+    def title(self) -> str:
+        """What people call it: its part in the run unless it is the student, and how it is deployed."""
+        if self.kind == "member":
+            return self.name
+        words = [] if self.kind == "candidate" else [self.kind.capitalize()]
+        if self.artifact is not None:
+            return ", ".join([*words, self.artifact.candidate.title])
+        runtimes = {name: title for backend in BACKENDS.values() for name, title in backend.TITLES.items()}
+        return ", ".join([*words, *([runtimes[self.runtime]] if self.runtime in runtimes else [])]) or self.name
+
+    @property
     def form(self) -> str | None:
         """How it is deployed: what the candidates of student and baseline in one runtime and precision share."""
         return None if self.artifact is None else self.artifact.candidate.name
@@ -97,6 +108,17 @@ class Contenders:
     warnings: list[str] = field(default_factory=list)
     reference: str | None = None
     prepared: Mapping[str, Prepared] = field(default_factory=dict)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call each, by name; those that were refused are called as they are where they have no other."""
+        titles = {name: one.title for name, one in self.by_name.items()}
+        for name in self.refused:
+            try:
+                titles[name] = candidate_of(name).title
+            except BadInput:  # of what was left out together
+                titles[name] = name
+        return titles
 
     def candidates(self) -> list[Contender]:
         """Those that may ship: the student's and the baseline's."""

@@ -11,6 +11,7 @@ from typing import Any
 from attar.budget import asked as in_words
 from attar.data.datasets import Dataset
 from attar.deployment.packed.report import size_report
+from attar.deployment.snippet import without_attar
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.machine import machine
 from attar.evidence.measure import Evidence, labels_of, parity, predict_all
@@ -23,6 +24,7 @@ from attar.recipes.choose import Choice, judged_on_test
 from attar.recipes.contenders import Contenders, Logits
 from attar.recipes.context import Context, allowed
 from attar.recipes.guards import guarded
+from attar.recipes.mistakes import confusion, mistakes
 from attar.recipes.pareto_set import Other, figures_of
 from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.step_figures import bias_correction, step_figures, step_panels
@@ -92,6 +94,7 @@ def document(
             "tokens": None if dataset.tokens is None else dataset.tokens.to_json(),
         },
         "models": _models(context, contenders, validation_logits, tested, trainings, measured, choice),
+        "titles": contenders.titles,
         "winner": choice.winner,
         "why": choice.why,
         "alerts": list(choice.alerts),
@@ -118,6 +121,8 @@ def document(
         "steps": step_figures(context, trainings.students, trainings.baselines),
         "precision": size_report(contenders.prepared[shipped.kind]) if is_quantized(network) else None,
         "examples": examples(context, trainings),
+        "confusion": confusion(dataset.test, tested[choice.winner]),
+        "mistakes": mistakes(dataset.test, teacher_output, tested[choice.winner]),
         "temperature": recipe.temperature,
         "targets": stored(context, trainings),
         "warnings": warnings,
@@ -125,6 +130,7 @@ def document(
         "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
         "artifact": "artifact",
         "how_to_load": _how_to_load(allowed(recipe.network.use), dataset),
+        "without_attar": None if shipped.artifact is None else without_attar(shipped.artifact),
     }
     known: dict[str, Any] = finite(figures)
     return {**known, "panels": to_json(run_panels(known, step_panels(context, trainings.trained(shipped.kind))))}

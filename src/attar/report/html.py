@@ -74,9 +74,8 @@ def write(template: str, content: Mapping[str, Any], path: str | os.PathLike[str
         content: What it prints; ``charts`` are the Vega-Lite specifications, without which no library is put in.
         path: Where to write; folders on the way are made.
     """
-    scripts = (
-        [_source("watch.js"), _chart_library(), _source("draw.js")] if content["charts"] else [_source("watch.js")]
-    )
+    drawing = [_chart_library(), _source("draw.js")] if content["charts"] else []
+    scripts = [_source("watch.js"), *drawing, _source("tables.js")]
     html = (
         _environment()
         .get_template(template)

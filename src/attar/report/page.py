@@ -20,6 +20,7 @@ from attar.evidence.panel import (
     Column,
     Example,
     Folded,
+    Matrix,
     Panel,
     Stack,
     Table,
@@ -62,11 +63,16 @@ def content(panels: Sequence[Panel], **texts: str | None) -> dict[str, Any]:
     drawn = {id(chart): spec for chart in _charts(panels) if (spec := charts.draw(chart)) is not None}
     numbers = {chart: number for number, chart in enumerate(drawn)}
     alerts = next((panel for panel in below if panel.name == "warnings"), None)
+    sections = list(_rows(below))
+    names = {id(row[0]): row[0].name or f"section-{number}" for number, row in enumerate(sections)}
+    titled = [(names[id(row[0])], row[0].title) for row in sections if row[0].place != "half"]
     count = 0 if alerts is None else sum(len(getattr(block, "sentences", ())) for block in alerts.blocks)
     return {
         **texts,
         "head": head or Panel(texts.get("name") or "Report", (), place="head"),
-        "sections": list(_rows(below)),
+        "sections": sections,
+        "name_of": lambda panel: names[id(panel)],
+        "contents": titled if len(titled) > _FEW else [],
         "alerts": count,
         "number_of": lambda chart: numbers.get(id(chart)),
         "charts": list(drawn.values()),
@@ -74,7 +80,9 @@ def content(panels: Sequence[Panel], **texts: str | None) -> dict[str, Any]:
         "column_of": _column,
         "groups_of": _groups,
         "width_of": _width,
+        "details_of": _details,
         "image_of": _image,
+        "pairs_of": _pairs,
         "interval_of": drawings.interval,
         "stems_of": drawings.stems,
         "histogram_of": drawings.histogram,
@@ -153,6 +161,18 @@ def _width(table: Table) -> str:
 
 
 _FEW = 4
+
+
+def _details(table: Table) -> str:
+    """What the switch above a table shows: how many columns that are not seen at once; nothing where all are."""
+    more = sum(isinstance(column, Column) and column.detail for column in table.columns)
+    return "" if not more else f"{formatting.plural(more, 'more column')}"
+
+
+def _pairs(matrix: Matrix) -> list[tuple[str, list[tuple[int, float]]]]:
+    """Each row of a matrix by its name: its counts, and their shares of the row."""
+    of_rows = ((name, counts, sum(counts) or 1) for name, counts in zip(matrix.names, matrix.counts, strict=False))
+    return [(name, [(count, round(count / total, 3)) for count in counts]) for name, counts, total in of_rows]
 
 
 def _image(example: Example) -> str | None:

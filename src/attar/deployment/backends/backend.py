@@ -79,6 +79,20 @@ class Written(NamedTuple):
     network: nn.Module | None = None
 
 
+class Opened(NamedTuple):
+    """How a program of a user runs files that were written, with a package of its own and nothing else.
+
+    Attributes:
+        package: What it imports.
+        opening: The line that opens the files.
+        asking: The line that makes ``outputs`` of ``inputs``, a dict of arrays by name.
+    """
+
+    package: str
+    opening: str
+    asking: str
+
+
 @runtime_checkable
 class Backend(Protocol):
     """One way to write a student and to run what was written.
@@ -88,12 +102,14 @@ class Backend(Protocol):
         PACKAGES: Distributions whose versions change what is written or measured.
         PORTABLE: Whether every installation of Attar runs its files, without the code that built the student.
         PRECISIONS: Everything that it can write, by name.
+        TITLES: What people call its runtimes.
     """
 
     RUNTIMES: tuple[str, ...]
     PACKAGES: tuple[str, ...]
     PORTABLE: bool
     PRECISIONS: Mapping[str, Precision]
+    TITLES: Mapping[str, str]
 
     def precisions(self, student: Prepared | None) -> Precisions:
         """What is worth trying with a student; with None, what is for every student."""
@@ -139,6 +155,14 @@ class Backend(Protocol):
 
     def tolerance(self, candidate: Candidate) -> float | None:
         """How far outputs may be from those of torch, as a share of the largest; None for what only measuring tells."""
+        ...
+
+    def title(self, candidate: Candidate) -> str:
+        """What people call a candidate, behind its runtime: its numbers, and how it differs from its neighbors."""
+        ...
+
+    def without_attar(self, candidate: Candidate, folder: str) -> Opened | None:
+        """How a program without Attar runs files that lie in a folder; None where none can."""
         ...
 
 

@@ -21,6 +21,7 @@ from attar.deployment.backends.backend import (
     TOLERANCE,
     Array,
     Inputs,
+    Opened,
     Precision,
     Precisions,
     Runner,
@@ -58,6 +59,7 @@ _LOW_BITS = Precision(MODEL, {"accuracy_level": ACCURACY_LEVELS}, quantized=True
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 PACKAGES: tuple[str, ...] = ("onnxruntime",)
 PORTABLE = True
+TITLES: Mapping[str, str] = {"onnxruntime": "ONNX Runtime"}
 PRECISIONS: Mapping[str, Precision] = {
     "fp32": Precision(MODEL, exact=True, named=True),
     "int8": Precision(MODEL, {"activations": ("uint8", "int8"), "reduce_range": (True, False)}, calibrated=True),
@@ -121,6 +123,20 @@ def preload(candidate: Candidate) -> None:
 def tolerance(candidate: Candidate) -> float | None:
     """In low bits, blocks of a layer's inputs are rounded; in int8, everything."""
     return {"fp32": TOLERANCE, "int8": None}.get(candidate.precision, ROUNDED)
+
+
+def title(candidate: Candidate) -> str:
+    """Bits of weights, and the sign of what goes into layers where it is not the usual one."""
+    if candidate.precision == "int8":
+        words = ["int8", *(["7-bit weights"] if candidate.settings.get("reduce_range", True) else [])]
+        return ", ".join([*words, *(["signed inputs"] if candidate.settings.get("activations") == "int8" else [])])
+    return "float32" if candidate.precision == "fp32" else f"{candidate.precision[1:]}-bit weights"
+
+
+def without_attar(candidate: Candidate, folder: str) -> Opened | None:
+    """A session of ONNX Runtime."""
+    opening = f'session = onnxruntime.InferenceSession(\n    "{folder}/{MODEL}", providers=["CPUExecutionProvider"]\n)'
+    return Opened("onnxruntime", opening, "outputs = session.run(None, inputs)[0]")
 
 
 def open_onnxruntime(

@@ -16,6 +16,7 @@ from attar.deployment.backends.backend import (
     TOLERANCE,
     Array,
     Inputs,
+    Opened,
     Precision,
     Precisions,
     Runner,
@@ -40,6 +41,7 @@ GRID: Mapping[str, Mapping[str, Any]] = {"int8": {"preset": "mixed", "overflow_f
 RUNTIMES: tuple[str, ...] = ("openvino",)
 PACKAGES: tuple[str, ...] = ("openvino", "nncf")
 PORTABLE = False
+TITLES: Mapping[str, str] = {"openvino": "OpenVINO"}
 PRECISIONS: Mapping[str, Precision] = {
     "fp32": Precision(MODEL, exact=True),
     "int8": Precision(
@@ -87,6 +89,17 @@ def preload(candidate: Candidate) -> None:
 def tolerance(candidate: Candidate) -> float | None:
     """Arithmetic that is not int8 stays in float32."""
     return TOLERANCE if candidate.precision == "fp32" else None
+
+
+def title(candidate: Candidate) -> str:
+    """Float32 or int8."""
+    return {"fp32": "float32"}.get(candidate.precision, candidate.precision)
+
+
+def without_attar(candidate: Candidate, folder: str) -> Opened | None:
+    """A compiled model of OpenVINO."""
+    opening = f'model = openvino.compile_model("{folder}/{MODEL}", "CPU")'
+    return Opened("openvino", opening, "outputs = model(inputs)[0]")
 
 
 def open_openvino(path: Path, threads: int = 1, *, graph: bytes | None = None) -> Runner:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attar.deployment.backends import torch
-from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Precision, Precisions, Runner, Written
+from attar.deployment.backends import onnxruntime, openvino, torch
+from attar.deployment.backends.backend import ROUNDED, TOLERANCE, Opened, Precision, Precisions, Runner, Written
 from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.backends.openvino import open_openvino
 from attar.deployment.packed.settings import CODERS, FLOATS
@@ -30,6 +30,7 @@ _NOTE = (
     "neither memory nor time."
 )
 
+TITLES: Mapping[str, str] = {**torch.TITLES, **onnxruntime.TITLES, **openvino.TITLES}
 PRECISIONS: Mapping[str, Precision] = {
     "packed": Precision(
         PACKED,
@@ -115,3 +116,13 @@ _GRAPHS: Mapping[str, Callable[[Any, bytes, Path, int], Runner]] = {
 RUNTIMES: tuple[str, ...] = ("torch", *_GRAPHS)
 PACKAGES: tuple[str, ...] = ()
 PORTABLE = False
+
+
+def title(candidate: Candidate) -> str:
+    """Packed, however its codes are coded."""
+    return "packed low-bit weights"
+
+
+def without_attar(candidate: Candidate, folder: str) -> Opened | None:
+    """The codes are decoded by Attar."""
+    return None

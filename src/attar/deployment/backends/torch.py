@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attar.deployment.backends.backend import TOLERANCE, Precision, Precisions, Runner, Written
+from attar.deployment.backends.backend import TOLERANCE, Opened, Precision, Precisions, Runner, Written
 from attar.deployment.torch_needed import need_torch
 from attar.deployment.weight_files import WEIGHTS
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RUNTIMES: tuple[str, ...] = ("torch",)
 PACKAGES: tuple[str, ...] = ("torch",)
 PORTABLE = False
+TITLES: Mapping[str, str] = {"torch": "PyTorch"}
 PRECISIONS: Mapping[str, Precision] = {"fp32": Precision(WEIGHTS, exact=True, named=True)}
 
 
@@ -62,3 +63,13 @@ def preload(candidate: Candidate) -> None:
 def tolerance(candidate: Candidate) -> float | None:
     """The weights are the same, and so is the arithmetic but for the layout in memory."""
     return TOLERANCE
+
+
+def title(candidate: Candidate) -> str:
+    """Float32 alone."""
+    return "float32"
+
+
+def without_attar(candidate: Candidate, folder: str) -> Opened | None:
+    """The network is built again by Attar."""
+    return None

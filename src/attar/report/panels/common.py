@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -111,7 +113,8 @@ def known(function: Callable[..., str], value: Any, *arguments: Any) -> str:
 def quality_cell(quality: Figures, metric: Metric) -> Cell:
     """A figure of a model, with its interval below."""
     count = quality.get("examples")
-    return Cell(text=metric.text(quality.get(metric.name), count), note=metric.interval(quality.get("interval"), count))
+    value = quality.get(metric.name)
+    return Cell(text=metric.text(value, count), note=metric.interval(quality.get("interval"), count), value=value)
 
 
 def spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -145,6 +148,40 @@ def fact_lines(facts: Figures, prefix: str = "") -> list[tuple[str, str]]:
         else:
             lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
     return lines
+
+
+def titled(run: Figures) -> Figures:
+    """The same evidence with models under the names that people read, also in its sentences; ``key`` has the others.
+
+    Names that would become one are left as they are.
+
+    Example:
+        >>> of = {"models": [{"name": "a fp32"}], "titles": {"a fp32": "A, float32"}, "why": "a fp32 is the fastest."}
+        >>> titled(of)["models"], titled(of)["why"]
+        ([{'name': 'A, float32', 'key': 'a fp32'}], 'A, float32 is the fastest.')
+    """
+    given: Mapping[str, str] = run.get("titles", {})
+    times = Counter(given.values())
+    titles = {name: title for name, title in given.items() if times[title] == 1 and title != name}
+    if not titles:
+        return run
+    # The longest first: some names begin as others do.
+    any_name = "|".join(re.escape(name) for name in sorted(titles, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w-])({any_name})(?![\w-])")
+
+    def read(text: str) -> str:
+        return pattern.sub(lambda found: titles[found[0]], text)
+
+    def model(one: Figures) -> Figures:
+        name, refused = one.get("name"), one.get("refused")
+        more = {"name": titles[name], "key": name} if name in titles else {}
+        return {**one, **more, **({"refused": read(refused)} if isinstance(refused, str) else {})}
+
+    changes: dict[str, Any] = {"models": [model(one) for one in run.get("models", [])]}
+    changes |= {key: titles.get(run[key], run[key]) for key in ("winner",) if key in run}
+    changes |= {key: read(run[key]) for key in ("why",) if key in run}
+    changes |= {key: [read(one) for one in run[key]] for key in ("alerts", "warnings") if key in run}
+    return {**run, **changes}
 
 
 def without_none(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from attar import formatting
@@ -204,13 +205,13 @@ def table(
         *([Column(title=_capital(main.title), note="on validation")] if validated else []),
         Column(title=_capital(main.title), note="on test"),
         Column(title="Size", note="on disk"),
-        Column(title="Parameters"),
-        Column(title="MACs", note="per example"),
-        Column(title="Memory", note="peak"),
-        *(Column(title=f"Batch {batch}", note="median, p90") for batch in batches),
-        *([Column(title="Agreement", note="with teacher")] if agreeing else []),
-        *(_SHORT.get(metric.title, (Column(title=_capital(metric.title)), ""))[0] for metric in others),
-        Column(title="Parity", note="largest, top 1" if agreeing else "largest"),
+        *(Column(title=f"Latency, batch {batch}", note="median, p90", detail=batch > 1) for batch in batches),
+        Column(title="Parameters", detail=True),
+        Column(title="MACs", note="per example", detail=True),
+        Column(title="Memory", note="peak", detail=True),
+        *([Column(title="Agreement", note="with teacher", detail=True)] if agreeing else []),
+        *(replace(_short(metric), detail=True) for metric in others),
+        Column(title="Parity", note="largest, top 1" if agreeing else "largest", detail=True),
     ]
     rows = [_row(model, winner, main, others, batches, validated, same is None, agreeing) for model in models]
     chosen = [number for number, model in enumerate(models) if model is winner]
@@ -228,7 +229,7 @@ def table(
     )
     note += ", and the share of examples on which both name the same class." if agreeing else "."
     note += "".join(f" {_SHORT[metric.title][1]}" for metric in others if metric.title in _SHORT)
-    figures = Table(columns, rows, chosen=chosen, refused=refused, dense=True)
+    figures = Table(columns, rows, chosen=chosen, refused=refused, dense=True, sortable=True)
     return [Panel("All models", [figures, Text(note)])]
 
 
@@ -259,10 +260,11 @@ def _row(
     refused, won, count = "refused" in model, model is winner, examples(model)
     name = str(model.get("name", formatting.ABSENT))
     how = " ".join(str(model[key]) for key in ("runtime", "precision") if key in model and str(model[key]) not in name)
+    how, kind = str(model.get("key", how)), str(model.get("kind", ""))  # as the command line has it
     tag = " ".join([*(["nearest" if refused else "winner"] if won else []), *(["refused"] if refused else [])])
     named = Cell(
         text=name,
-        note=", ".join(filter(None, (model.get("kind"), how))),
+        note=", ".join(filter(None, ("" if how.startswith(kind) else kind, how))),
         dot=role(model),
         hollow=refused,
         tag=tag,
@@ -274,29 +276,40 @@ def _row(
         named,
         *([quality_cell(model.get("validation", {}), main)] if validated else []),
         quality_cell(quality, main),
-        known(formatting.size, model.get("size_bytes")),
-        known(formatting.count, model.get("parameters")),
-        known(formatting.count, model.get("macs")),
-        known(formatting.size, model.get("peak_memory_bytes")),
+        _number(formatting.size, model.get("size_bytes")),
         *(_latency(model.get("latency", {}).get(str(batch), {}), own_threads) for batch in batches),
-        *([known(formatting.percent, model.get("agreement_with_teacher"), count)] if agreeing else []),
+        _number(formatting.count, model.get("parameters")),
+        _number(formatting.count, model.get("macs")),
+        _number(formatting.size, model.get("peak_memory_bytes")),
+        *([_number(formatting.percent, model.get("agreement_with_teacher"), count)] if agreeing else []),
         *(_other(quality.get(metric.name), metric, count) for metric in others),
         Cell(
             text=known(formatting.small, parity.get("max_difference")),
             note="" if same is None else f"{formatting.percent(same, 10_000)} same",
+            value=parity.get("max_difference"),
         ),
     ]
 
 
-def _other(value: float | None, metric: Metric, count: int | None) -> str:
-    return metric.text(value, count) if metric.is_share or metric.unit == "target" else known(formatting.small, value)
+def _number(function: Callable[..., str], value: float | int | None, *arguments: Any) -> Cell:
+    return Cell(text=known(function, value, *arguments), value=value)
+
+
+def _other(value: float | None, metric: Metric, count: int | None) -> Cell:
+    usual = metric.is_share or metric.unit == "target"
+    return Cell(text=metric.text(value, count) if usual else known(formatting.small, value), value=value)
+
+
+def _short(metric: Metric) -> Column:
+    return _SHORT.get(metric.title, (Column(title=_capital(metric.title)), ""))[0]
 
 
 def _latency(latency: Figures, own_threads: bool) -> Cell:
     note = known(formatting.milliseconds, latency.get("p90_ms")) if "p90_ms" in latency else ""
     if note and own_threads and "threads" in latency:
         note += f", {latency['threads']} thr."
-    return Cell(text=known(formatting.milliseconds, latency.get("median_ms")), note=note)
+    median = latency.get("median_ms")
+    return Cell(text=known(formatting.milliseconds, median), note=note, value=median)
 
 
 def _point(model: Figures, cost: Cost, winner: str | None, metric: Metric, split: Split) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tomli_w
 
 from attar import formatting
-from attar.evidence.panel import AnyCell, Cell, Column, Facts, Folded, Items, Panel, Table, Text
+from attar.evidence.panel import AnyCell, Beside, Cell, Column, Facts, Folded, Items, Panel, Stack, Table, Text
 from attar.report.panels.common import Figures, fact_lines
 
 
@@ -16,9 +16,16 @@ def warnings(sentences: Sequence[str]) -> list[Panel]:
     return [Panel("Warnings", [Items(sentences, alerts=True)], name="warnings")] if sentences else []
 
 
-def use(how_to_load: str | None) -> list[Panel]:
-    """How to load what ships, as lines of code."""
-    return [Panel("Use it", [Text(how_to_load, "code")])] if how_to_load else []
+def use(how_to_load: str | None, without_attar: str | None = None) -> list[Panel]:
+    """How to run what ships, as lines of code.
+
+    Args:
+        how_to_load: With Attar.
+        without_attar: With the runtime and NumPy alone; None where only Attar can.
+    """
+    programs = (("With Attar", how_to_load), ("Without Attar", without_attar))
+    found = [Stack([Text(title, "heading"), Text(code, "code")]) for title, code in programs if code]
+    return [Panel("Use it", [Beside(found)], name="use")] if found else []
 
 
 def stages(found: Sequence[Figures]) -> list[Panel]:

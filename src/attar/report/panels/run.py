@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attar.evidence.panel import Panel
-from attar.report.panels import models, outcome, provenance, targets
+from attar.report.panels import mistakes, models, outcome, provenance, targets
 from attar.report.panels.classes import classes
-from attar.report.panels.common import Figures, first, metrics_of, without_none
+from attar.report.panels.common import Figures, first, metrics_of, titled, without_none
 from attar.report.panels.layers import layers
 from attar.report.panels.learning import curves, seeds, steps
 from attar.report.panels.low_bits import low_bits
@@ -25,7 +25,7 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
         evidence: All that was measured, as plain JSON values; what a run has not is absent or None, and has no panel.
         of_steps: What the steps of the student show of themselves.
     """
-    run: Figures = without_none(evidence)
+    run: Figures = titled(without_none(evidence))
     entries = run.get("models", [])
     winner = next((model for model in entries if model.get("name") == run.get("winner")), None)
     ordered = models.ordered(entries, winner)
@@ -37,11 +37,14 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
     return [
         outcome.head(run, winner, teacher),
         *outcome.answers(run, winner),
+        *provenance.use(run.get("how_to_load"), run.get("without_attar")),
         *outcome.budget(run),
         *models.frontier([*ordered, *measured(found)], winner, lines, metrics[0], split),
         *models.table(ordered, winner, student, metrics),
         *models.refusals(ordered),
         *classes(teacher, baseline, student),
+        *mistakes.confusion(run.get("confusion", {})),
+        *mistakes.mistakes(run.get("mistakes", {})),
         *search(found, metrics[0]),
         *pareto_set(found, winner, metrics[0]),
         *course(found, metrics[0]),
@@ -58,7 +61,6 @@ def run_panels(evidence: Mapping[str, Any], of_steps: Sequence[Panel] = ()) -> l
         *targets.synthesis(run.get("synthesis", {})),
         *targets.stored(run.get("targets", {})),
         *provenance.warnings(run.get("warnings", [])),
-        *provenance.use(run.get("how_to_load")),
         *provenance.stages(run.get("stages", [])),
         *provenance.machine(run.get("machine", {})),
         *provenance.recipe(run.get("recipe", {})),
