@@ -31,6 +31,7 @@ class Axis:
         zero: Whether it begins at zero.
         integer: Whether there is nothing between whole numbers.
         names: Of an axis of names: these, from top to bottom.
+        low: Where it begins, if what is drawn below is cut off.
     """
 
     __pydantic_config__ = AS_WRITTEN
@@ -41,6 +42,7 @@ class Axis:
     zero: bool = False
     integer: bool = False
     names: Sequence[str] | None = None
+    low: Number | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Layer:
         dashed: Whether a line is.
         points: How well the points of a line can be seen, which have its tooltip.
         opacity: 0 can not be seen, but has a tooltip.
+        clipped: Whether what is beyond an axis is cut off, of lines.
     """
 
     __pydantic_config__ = AS_WRITTEN
@@ -73,6 +76,7 @@ class Layer:
     dashed: bool = False
     points: Share = 0.0
     opacity: Share = 1.0
+    clipped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

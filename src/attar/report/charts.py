@@ -110,7 +110,8 @@ def _channel(kind: type[alt.X] | type[alt.Y], axis: Axis, values: Sequence[float
         scale = alt.Scale(type="log", domain=[low, high], nice=False)
         options |= {"values": log_ticks(low, high), "labelOverlap": "greedy"}
     elif kind is alt.Y or beside.names is not None:
-        scale = alt.Scale(zero=axis.zero, nice=True, padding=0 if axis.zero or kind is alt.Y else 12)
+        low = {} if axis.low is None else {"domainMin": axis.low, "clamp": False}
+        scale = alt.Scale(zero=axis.zero, nice=True, padding=0 if axis.zero or kind is alt.Y else 12, **low)
     else:
         scale = alt.Scale(zero=axis.zero, nice=False, padding=0 if axis.integer else 16)
     if axis.integer:
@@ -141,10 +142,10 @@ def _layer(layer: Layer, rows: list[dict[str, Any]], x: _Channel, y: _Channel, s
         yield on.mark_rect(opacity=layer.opacity).encode(**right, **up, fill=fill)
     elif layer.mark in ("line", "steps"):
         steps: dict[str, Any] = {"interpolate": "step-after"} if layer.mark == "steps" else {}
-        line = on.mark_line(strokeWidth=layer.size, opacity=layer.opacity, **dash, **steps)
+        line = on.mark_line(strokeWidth=layer.size, opacity=layer.opacity, clip=layer.clipped, **dash, **steps)
         yield line.encode(x=x("x"), y=y("y"), color=color, detail="series:N")
         if tooltip:
-            points = on.mark_point(size=60, filled=True, opacity=layer.points)
+            points = on.mark_point(size=60, filled=True, opacity=layer.points, clip=layer.clipped)
             yield points.encode(x=x("x"), y=y("y"), color=color, **more)
     elif layer.mark == "whiskers":
         ends = {"y": y("y"), "x": x("low"), "x2": "high"} if sideways else {"x": x("x"), "y": y("low"), "y2": "high"}

@@ -25,7 +25,7 @@ def curves(found: Mapping[str, Sequence[Figures]], metrics: Sequence[Metric]) ->
         metrics: Of the task, of which epochs may have been chosen by any.
     """
     rows = [row for name in found for row in _curve(name, found[name], metrics)]
-    judged = [_lines(rows, one.name, f"validation {one.title}", one.is_share, 280) for one in metrics]
+    judged = [_lines(rows, one.name, f"validation {one.title}", one.is_share, 280, of=one) for one in metrics]
     by_role = {role: [row for row in rows if row["color"] == role] for role in ROLES}
     losses = [
         _lines(some, "loss", "training loss", False, 170, f"Loss of the {role}") for role, some in by_role.items()
@@ -38,6 +38,10 @@ def curves(found: Mapping[str, Sequence[Figures]], metrics: Sequence[Metric]) ->
         "One thin line per seed or member. Losses of different objectives are not on one scale, so each role has its "
         "own axis."
     )
+    if any(layer.name == "best" for chart in large for layer in chart.layers):
+        note += " A dot is the best epoch of a line."
+    if any(chart.y.low is not None for chart in large):
+        note += " The chart above begins where the last half of each line does; beginnings that are worse are cut off."
     blocks: list[Block] = [Legend([("dot", role, role) for role in roles]), *large, Beside(small, small=True)]
     return [Panel("Learning", [*blocks, Text(note)])]
 
@@ -173,6 +177,8 @@ def _curve(name: str, epochs: Sequence[Figures], metrics: Sequence[Metric]) -> l
         return []
     who = name.split("/", 1)[0]
     step = math.ceil(len(epochs) / _POINTS_OF_A_CURVE)
+    shown = set(range((len(epochs) - 1) % step, len(epochs), step))
+    shown |= {best for one in metrics if (best := _best(epochs, f"validation_{one.name}", one)) is not None}
     return [
         {
             "series": name,
@@ -183,14 +189,41 @@ def _curve(name: str, epochs: Sequence[Figures], metrics: Sequence[Metric]) -> l
             "terms": ", ".join(f"{term} {formatting.small(value)}" for term, value in epoch.get("terms", {}).items()),
             "rate": known(formatting.small, epoch.get("learning_rate")),
         }
-        for epoch in epochs[(len(epochs) - 1) % step :: step]
+        for epoch in (epochs[place] for place in sorted(shown))
     ]
 
 
+def _best(epochs: Sequence[Mapping[str, Any]], key: str, metric: Metric) -> int | None:
+    """The place of the first of the best epochs; None where there is no such figure."""
+    known = [place for place, epoch in enumerate(epochs) if epoch.get(key) is not None]
+    sign = -1 if metric.higher_is_better else 1
+    return min(known, key=lambda place: (sign * epochs[place][key], place), default=None)
+
+
+def _start(series: Mapping[str, Sequence[float]], metric: Metric) -> float | None:
+    """Where an axis begins on which lines can be told apart; None where all of them is drawn.
+
+    From the worst figure of the last half of any line: what comes before is the same rise in all of them.
+    """
+    if not metric.higher_is_better:
+        return None
+    lowest = min(min(values) for values in series.values())
+    late = min(min(values[len(values) // 2 :]) for values in series.values())
+    highest = max(max(values) for values in series.values())
+    start = late - 0.05 * (highest - late)
+    return start if highest > late and highest - lowest > 1.5 * (highest - start) else None
+
+
 def _lines(
-    rows: Sequence[Mapping[str, Any]], field: str, title: str, is_share: bool, height: int, heading: str | None = None
+    rows: Sequence[Mapping[str, Any]],
+    field: str,
+    title: str,
+    is_share: bool,
+    height: int,
+    heading: str | None = None,
+    of: Metric | None = None,
 ) -> Chart | None:
-    """One line a run; None where no run has such a figure."""
+    """One line a run; None where no run has such a figure. Of a metric the best epoch of each line is marked."""
     points = [
         {
             **{key: row[key] for key in ("series", "color", "x", "terms", "rate")},
@@ -202,18 +235,32 @@ def _lines(
     ]
     if not points:
         return None
-    lengths: dict[str, int] = {}
+    series: dict[str, list[dict[str, Any]]] = {}
     for point in points:
-        lengths[point["series"]] = lengths.get(point["series"], 0) + 1
+        series.setdefault(point["series"], []).append(point)
+    low = None if of is None else _start({name: [one["y"] for one in some] for name, some in series.items()}, of)
+    best = (
+        [] if of is None else [some[place] for some in series.values() if (place := _best(some, "y", of)) is not None]
+    )
     # A run of one epoch has no line: its point must be seen. Elsewhere the points are there for the tooltips.
-    seen = 0.9 if min(lengths.values()) == 1 else 0.0
+    seen = 0.9 if min(map(len, series.values())) == 1 else 0.0
     tooltip = {"series": "run", "x": "epoch", "shown": title, "terms": "terms", "rate": "learning rate"}
     return Chart(
         title=heading or title[0].upper() + title[1:],
         x=Axis(title="epoch", integer=True),
-        y=Axis(title=title, unit="accuracy" if is_share else ""),
+        y=Axis(title=title, unit="accuracy" if is_share else "", low=low),
         layers=[
-            Layer(name="epochs", mark="line", rows=points, tooltip=tooltip, size=1.1, points=seen, opacity=0.8),
+            Layer(
+                name="epochs",
+                mark="line",
+                rows=points,
+                tooltip=tooltip,
+                size=1.1,
+                points=seen,
+                opacity=0.8,
+                clipped=low is not None,
+            ),
+            *([Layer(name="best", mark="points", rows=best, tooltip=tooltip, size=34)] if best else []),
         ],
         description=f"{title} by epoch, one line per run.",
         height=height,

@@ -239,7 +239,10 @@ def refusals(models: Iterable[Figures]) -> list[Panel]:
     for model in models:
         if "refused" in model:
             reasons.setdefault(str(model["refused"]), []).append(str(model.get("name", formatting.ABSENT)))
-    pairs = [(", ".join(names), sentence(reason)) for reason, names in reasons.items()]
+    pairs = [
+        (("; " if any("," in name for name in names) else ", ").join(names), sentence(reason))
+        for reason, names in reasons.items()
+    ]
     return [Panel("Refused", [Facts(pairs, "reasons")])] if pairs else []
 
 

@@ -72,7 +72,7 @@ def search(found: Figures, metric: Metric) -> list[Panel]:
     more = len(ordered) - _SHOWN
     blocks: list[Any] = [Text(sentence(found.get("why", "")), "say"), Text(f"{found.get('words', '')} {tried}".strip())]
     if charts:
-        blocks += [_legend(found, trials), Beside(charts), Text(_how_to_read(found, charts, metric))]
+        blocks += [_legend(found, trials, charts), Beside(charts), Text(_how_to_read(found, charts, metric))]
     blocks += [_table(found, ordered[:_SHOWN], metric)]
     if more > 0:
         blocks.append(Folded(f"{plural(more, 'more proposal')}", [_table(found, ordered[_SHOWN:], metric)]))
@@ -178,7 +178,7 @@ def _trained_again(finalist: Figures, metric: Metric, found: Figures) -> str:
     return f"Trained again, {plural(finalist['epochs'], 'epoch')}: {figures}: {last}"
 
 
-def _legend(found: Figures, trials: Sequence[Figures]) -> Legend:
+def _legend(found: Figures, trials: Sequence[Figures], charts: Sequence[Chart]) -> Legend:
     """The signs that are in the charts."""
     trained = [trial for trial in trials if _trained(trial)]
     finalists = {one["number"]: one for one in found.get("finalists", [])}
@@ -187,7 +187,8 @@ def _legend(found: Figures, trials: Sequence[Figures]) -> Legend:
     signs += [("hollow", "soft", "beyond")] if any(last) else []
     signs += [("ring", "student", "taken")] if any(one["number"] == found.get("winner") for one in trained) else []
     signs += [("diamond", "student", "finalist, trained again")] if finalists else []
-    return Legend([*signs, ("broad", "good", "the budget")] if found.get("limits") else signs)
+    drawn = any(layer.mark == "region" and layer.rows for chart in charts for layer in chart.layers)
+    return Legend([*signs, ("broad", "good", "the budget")] if drawn else signs)
 
 
 def _how_to_read(found: Figures, charts: Sequence[Chart], metric: Metric) -> str:
@@ -197,7 +198,10 @@ def _how_to_read(found: Figures, charts: Sequence[Chart], metric: Metric) -> str
     if any(layer.mark == "steps" and layer.rows for chart in charts for layer in chart.layers):
         text += " The stepped line joins those that no other beats in both respects."
     if any(layer.name == "longer" and layer.rows for chart in charts for layer in chart.layers):
-        text += " Finalists were trained again, for longer: a line leads there from their first training."
+        first = {trial["number"]: trial.get("epochs", found.get("epochs")) for trial in found["trials"]}
+        more = [one["epochs"] > (first.get(one["number"]) or 0) for one in found.get("finalists", [])]
+        again = "again, for longer" if more and all(more) else "again"
+        text += f" Finalists were trained {again}: a line leads there from their first training."
     for cost in _COSTS:
         limit = found.get("limits", {}).get(cost)
         costs = [amount for trial in found["trials"] if _trained(trial) and (amount := _of(trial, cost)) is not None]
