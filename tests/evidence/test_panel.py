@@ -110,7 +110,7 @@ def changed(path: tuple[Any, ...], to: Any, base: Any = PLAIN) -> Any:
 def test_panels_come_back_as_they_were() -> None:
     again = from_json(json.loads(json.dumps(PLAIN)), "the evidence")
     assert to_json(again) == PLAIN
-    assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 12
+    assert len({block["kind"] for one in PLAIN for block in one["blocks"]}) == 13
 
 
 def test_squares_of_large_values_are_figures() -> None:
