@@ -17,6 +17,7 @@ from attar.deployment.deploy import deploy
 from attar.deployment.snippet import without_attar
 from attar.named_inputs import NamedInputs
 from attar.network.spec import Spec
+from attar.network.unpacked import Unpacked
 from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
 from attar.tasks.classification import Classification
@@ -109,7 +110,7 @@ def test_several_inputs_by_their_names(tmp_path: Path) -> None:
     inputs = {"ids": np.array([[1, 2, 3]]), "age": np.array([0.5], np.float32)}
     named, rows = NamedInputs.of(inputs, "a test")
     given = {"example": torch.from_numpy(rows), "task": Classification(("no", "yes")), "named": named}
-    artifact = deploy(Two().eval(), "onnxruntime", tmp_path / "artifact", **given)
+    artifact = deploy(Unpacked(Two().eval(), named), "onnxruntime", tmp_path / "artifact", **given)
     zeros = {name: np.zeros_like(one) for name, one in inputs.items()}
     assert printed(artifact) == str(artifact.predict(zeros).tolist())
 

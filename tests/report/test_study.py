@@ -282,7 +282,7 @@ def test_without_points_nothing_is_drawn(tmp_path: Path) -> None:
         {"charts": [{"title": "C", "series": [{"name": "a"}], "levels": [{"name": "l", "y": 1.0}]}]},
         tmp_path,
     )
-    assert "Nothing to draw." in page.text and page.count("script") == 1
+    assert "Nothing to draw." in page.text and page.count("script") == 2
 
 
 # What may be absent
@@ -335,7 +335,7 @@ def test_any_part_may_be_absent_or_none(part: str, tmp_path: Path, monkeypatch: 
 
 def test_an_empty_document_is_a_page(tmp_path: Path) -> None:
     page = shown({}, tmp_path)
-    assert page.text.startswith("Study Study Study") and page.count("script") == 1
+    assert page.text.startswith("Study Study Study") and page.count("script") == 2
 
 
 def test_nan_is_absent_and_the_document_is_not_changed(tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_only_the_scripts_of_the_page_may_run(whole: Path) -> None:
         facts["content"] for _, facts in page.elements if facts.get("http-equiv") == "Content-Security-Policy"
     )
     assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert policy.count("sha256-") == 3 and "unsafe-eval" not in policy
+    assert policy.count("sha256-") == 4 and "unsafe-eval" not in policy
     for tag, facts in page.elements:
         assert tag not in ("link", "iframe", "object", "embed", "base", "form", "img") and "src" not in facts
 
