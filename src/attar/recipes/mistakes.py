@@ -80,7 +80,7 @@ def mistakes(test: Split, teacher: Logits, student: Logits, most: int = 6) -> di
     theirs, ours = (known & (logits.argmax(1) == labels) for logits in (teacher, student))
     rows = np.flatnonzero(theirs & ~ours)
     scores = torch.from_numpy(student[rows]).double().softmax(1).numpy()
-    surest = np.argsort(-scores.max(1), kind="stable")[:most] if len(rows) else []
+    surest = np.argsort(-scores.max(1), kind="stable")[:most]
     found = []
     for place in surest:
         row, label, shares = int(rows[place]), int(labels[rows[place]]), scores[place]
