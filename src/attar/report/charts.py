@@ -110,7 +110,7 @@ def _channel(kind: type[alt.X] | type[alt.Y], axis: Axis, values: Sequence[float
         scale = alt.Scale(type="log", domain=[low, high], nice=False)
         options |= {"values": log_ticks(low, high), "labelOverlap": "greedy"}
     elif kind is alt.Y or beside.names is not None:
-        least = {} if axis.low is None else {"domainMin": axis.low, "clamp": False}
+        least: dict[str, Any] = {} if axis.low is None else {"domainMin": axis.low, "clamp": False}
         scale = alt.Scale(zero=axis.zero, nice=True, padding=0 if axis.zero or kind is alt.Y else 12, **least)
     else:
         scale = alt.Scale(zero=axis.zero, nice=False, padding=0 if axis.integer else 16)
