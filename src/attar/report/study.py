@@ -44,6 +44,9 @@ _COLUMNS = 8
 
 _SPACE = "\N{NO-BREAK SPACE}"
 
+_UNREAD = {"memory": "from memory", "notes": "from notes"}
+"""What marks figures of a paper that were not read in it, by where they were found."""
+
 
 def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes the page of a study as one self-contained HTML file.
@@ -56,7 +59,8 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             ``created``, ``attar``, ``command``, ``seconds``, ``rule`` (how choices were made), ``remarks`` and
             ``warnings`` (lists of text), ``machine`` (as in the evidence of a run) and:
 
-            - ``paper``: ``citation``, ``address``, ``how_sure`` (how well its figures are known).
+            - ``paper``: ``citation``, ``address``, ``how_sure`` (how well its figures are known), ``source``
+              ("paper", "notes" or "memory": what was not read in the paper is marked).
             - ``tables``: each ``title``, ``caption``, ``columns`` (``key``, ``title``, ``unit``, ``better``: "lower",
               "higher" or None, which highlights nothing) and ``rows`` (``name`` and ``cells``: per key of a column
               ``mean``, ``sd``, ``n`` seeds, ``interval``, ``paper``, ``note``).
@@ -83,12 +87,13 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
 def _panels(document: Mapping[str, Any]) -> list[Panel]:
     """All that the page shows, in its order."""
     runs, tables = document.get("runs", []), document.get("tables", [])
-    curves = [_curve(chart) for chart in document.get("charts", [])]
+    unread = _UNREAD.get(document.get("paper", {}).get("source"), "")
+    curves = [_curve(chart, unread) for chart in document.get("charts", [])]
     sections: list[tuple[str, Sequence[Block]]] = [
-        ("Remarks", _sentences(document.get("remarks"))),
-        *((str(table.get("title") or "Figures"), _table(table)) for table in tables),
+        *((str(table.get("title") or "Figures"), _table(table, unread)) for table in tables),
         ("Curves", [Beside(curves)] if len(curves) > 1 else curves),
         ("Runs", [_runs(runs)] if runs else ()),
+        ("Remarks", _sentences(document.get("remarks"))),
         ("Warnings", _sentences(document.get("warnings"), alerts=True)),
         ("Machine and versions", [Facts(facts)] if (facts := fact_lines(document.get("machine", {}))) else ()),
     ]
@@ -148,7 +153,7 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows)
 
 
-def _table(table: Mapping[str, Any]) -> list[Block]:
+def _table(table: Mapping[str, Any], unread: str) -> list[Block]:
     """A table with its caption above and what its signs mean below."""
     columns, rows = table.get("columns", []), table.get("rows", [])
     caption: list[Block] = [Text(str(table["caption"]))] if table.get("caption") else []
@@ -166,7 +171,7 @@ def _table(table: Mapping[str, Any]) -> list[Block]:
         note = f"{better} is better" if better else ""
         laid.append(_ours(column, cells, marks, usual))
         if any("paper" in cell for cell in cells):
-            heads += [Column(title="ours", note=note, group=title), Column(title="paper", group=title, quoted=True)]
+            heads += [Column(title="ours", note=note, group=title), Column(title="paper", note=unread, group=title, quoted=True)]
             unit = column.get("unit", "")
             laid.append([quoted(cell["paper"], unit) if "paper" in cell else None for cell in cells])
         else:
@@ -233,7 +238,7 @@ def _ours(
     return shown
 
 
-def _curve(chart: Mapping[str, Any]) -> Stack:
+def _curve(chart: Mapping[str, Any], unread: str) -> Stack:
     """A line chart with its title, its legend and, folded, its numbers as a table."""
     x, y = chart.get("x", {}), chart.get("y", {})
     unit, log = y.get("unit", ""), bool(x.get("log"))
@@ -242,13 +247,13 @@ def _curve(chart: Mapping[str, Any]) -> Stack:
     entries: list[tuple[Shape, str, str]] = []
     heads: list[str | Column] = [str(x.get("title", "x"))]
     columns: list[dict[float, str]] = []
-    left_out = 0
+    left_out, origin = 0, ", ".join(filter(None, ("paper", unread)))
     for number, one in enumerate(chart.get("series", [])):
         name, paper = str(one.get("name", ABSENT)), one.get("source") == "paper"
         color = colors.setdefault(name, len(colors) % SERIES_COLORS)
         sign: Shape = "dashed" if paper else "line"
-        entries.append((sign, f"series-{color}", f"{name} (paper)" if paper else name))
-        heads.append(Column(title=name, note="paper" if paper else "", quoted=paper))
+        entries.append((sign, f"series-{color}", f"{name} ({origin})" if paper else name))
+        heads.append(Column(title=name, note=origin if paper else "", quoted=paper))
         known = sorted((p for p in one.get("points", []) if "x" in p and "y" in p), key=lambda point: point["x"])
         left_out += sum(log and point["x"] <= 0 for point in known)
         column: dict[float, str] = {}

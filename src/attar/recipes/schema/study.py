@@ -23,6 +23,9 @@ class PaperSection(Section):
     citation: str
     address: str | None = None
     how_sure: str | None = Field(None, description="how the figures were found, and what to think of them")
+    source: Literal["paper", "notes", "memory"] = Field(
+        "paper", description="where the figures were read; what was not read in the paper is marked wherever it shows"
+    )
 
 
 class RunSection(Section):
