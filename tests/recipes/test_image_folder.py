@@ -24,7 +24,7 @@ from attar.recipes.files import named_after
 from attar.recipes.fitting import fit_estimator
 from attar.recipes.from_data import recipe_from_data
 from attar.recipes.read import from_document, read
-from attar.recipes.training_figures import _at_most
+from attar.recipes.training_figures import at_most
 from attar.tasks.classification import Classification
 
 QUICK = [
@@ -170,8 +170,8 @@ def test_an_estimator_of_more_rows_than_fit_is_refused(monkeypatch: pytest.Monke
 
 def test_large_examples_are_shown_small() -> None:
     image = torch.arange(16.0).reshape(1, 4, 4)
-    assert torch.equal(_at_most(image, 4), image)
+    assert torch.equal(at_most(image, 4), image)
     # Means of 2 x 2: (0 + 1 + 4 + 5) / 4 = 2.5, and so on.
-    assert _at_most(image, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]
-    assert _at_most(torch.zeros(3, 400, 100), 96).shape == (3, 96, 24)
-    assert _at_most(torch.zeros(3, 1000, 1), 96).shape == (3, 96, 1)
+    assert at_most(image, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]
+    assert at_most(torch.zeros(3, 400, 100), 96).shape == (3, 96, 24)
+    assert at_most(torch.zeros(3, 1000, 1), 96).shape == (3, 96, 1)

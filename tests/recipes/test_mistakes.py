@@ -84,6 +84,14 @@ def test_a_row_of_a_table_is_shown_by_its_columns() -> None:
     ]
 
 
+def test_dates_are_dates_and_large_pictures_are_small() -> None:
+    columns = Columns.infer({"seen": np.array(["2024-02-28", "2024-03-01"], "datetime64[D]")})
+    found = mistakes(split(torch.tensor([[2.0]]), [0], columns=columns), sure_of([0]), sure_of([1]))
+    assert found is not None and found["examples"][0]["facts"] == [("seen", "2024-03-01")]
+    found = mistakes(split(torch.rand(1, 3, 300, 200), [0]), sure_of([0]), sure_of([1]))
+    assert found is not None and np.shape(found["examples"][0]["image"]) == (96, 64, 3)
+
+
 def test_other_tasks_have_neither() -> None:
     one = Split(torch.rand(3, 2), torch.rand(3, 1), torch.arange(3), Regression(("y",)))
     values = np.zeros((3, 1), np.float32)

@@ -113,11 +113,11 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
     assert re.findall(r"<h2>(.*?)</h2>", html) == [
         "The paper",
         "How it was measured",
-        "Remarks",
         "Table 2: error of the probabilities",
         "Tables 3 and 4: what it costs",
         "Curves",
         "Runs",
+        "Remarks",
         "Warnings",
         "Machine and versions",
     ]

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from attar.data.split import Split
 from attar.evidence.measure import labels_of
 from attar.formatting import ABSENT, trimmed
+from attar.recipes.training_figures import MOST_SIDE, at_most
+from attar.tables.column import Column
 
 _CLASSES = 30
 """Up to so many classes there is a figure for each pair of them."""
@@ -104,18 +106,24 @@ def _seen(test: Split, row: int) -> dict[str, Any]:
         return {**seen, "text": test.tokens.in_words(test.inputs[row].numpy())}
     if test.columns is not None:
         values = test.inputs[row].tolist()
-        shown = [(one.name, _in_words(one.categories, value)) for one, value in zip(test.columns, values, strict=True)]
+        shown = [(one.name, _in_words(one, value)) for one, value in zip(test.columns, values, strict=True)]
         return {**seen, "facts": shown[:_FACTS], "more_facts": max(len(shown) - _FACTS, 0)}
     pixels = test.floats(torch.tensor([row]))[0]
+    if test.named is not None and test.named.images == 1:
+        place, shape = test.named.image("Mistakes")
+        pixels = pixels[place].reshape(shape)
     if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
+        pixels = at_most(pixels, MOST_SIDE)
         return {**seen, "image": (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()}
     return {**seen, "values": pixels.flatten()[:_VALUES].tolist()}
 
 
-def _in_words(categories: tuple[Any, ...], value: float) -> str:
+def _in_words(column: Column, value: float) -> str:
     if math.isnan(value):
         return ABSENT
-    if not categories:
+    if column.dates is not None:
+        return column.dates.text(value)
+    if not column.categories:
         return trimmed(value, 4)
     code = int(value)
-    return str(categories[code]) if 0 <= code < len(categories) else ABSENT
+    return str(column.categories[code]) if 0 <= code < len(column.categories) else ABSENT

@@ -21,7 +21,7 @@ from attar.recipes.context import Context
 from attar.recipes.students import Trainings
 from attar.tasks.metrics.metric import Metric, validation_figure
 
-_MOST_SIDE = 96
+MOST_SIDE = 96
 """Pixels of an example's longer side that the evidence holds at most: more than the page shows."""
 
 _MOST_EPOCHS = 400
@@ -143,7 +143,7 @@ def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
     image: list[Any] | None = None
     if pixels.dim() == 3 and pixels.shape[0] in (1, 3):
         if train.task.label_kind not in ("map", "fixations"):  # whose maps are as large as the image
-            pixels = _at_most(pixels, _MOST_SIDE)
+            pixels = at_most(pixels, MOST_SIDE)
         image = (pixels[0] if pixels.shape[0] == 1 else pixels.permute(1, 2, 0)).tolist()
     return {
         "image": image,
@@ -152,7 +152,7 @@ def _seen(context: Context, train: Split, row: int) -> dict[str, Any]:
     }
 
 
-def _at_most(image: torch.Tensor, side: int) -> torch.Tensor:
+def at_most(image: torch.Tensor, side: int) -> torch.Tensor:
     """An image ``[channels, height, width]`` of at most so many pixels a side: a smaller one holds means of areas."""
     height, width = image.shape[1:]
     longer = max(height, width)

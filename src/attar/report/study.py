@@ -171,7 +171,10 @@ def _table(table: Mapping[str, Any], unread: str) -> list[Block]:
         note = f"{better} is better" if better else ""
         laid.append(_ours(column, cells, marks, usual))
         if any("paper" in cell for cell in cells):
-            heads += [Column(title="ours", note=note, group=title), Column(title="paper", note=unread, group=title, quoted=True)]
+            heads += [
+                Column(title="ours", note=note, group=title),
+                Column(title="paper", note=unread, group=title, quoted=True),
+            ]
             unit = column.get("unit", "")
             laid.append([quoted(cell["paper"], unit) if "paper" in cell else None for cell in cells])
         else:
