@@ -24,6 +24,8 @@ from attar.errors import BadInput
 from attar.estimators.plan import LOSSES, Plan
 from attar.estimators.rows import Kind
 from attar.models.fresh import fresh
+from attar.models.model import Model
+from attar.network.copying import copied
 from attar.network.scaled_outputs import center_and_scale
 from attar.network.spec import Spec
 from attar.pipeline.step import ByLoss, Result, TeacherTools, Tools
@@ -48,6 +50,15 @@ Matrix = Float64[np.ndarray, "rows columns"]
 
 MOST_ROWS, TIMES = 50_000, 25
 """Synthetic rows by default: so many for each real one, and at most so many."""
+
+ROUNDS, ROUNDS_ALONE = (2000, 2000, 4000), (1000, 1000, 2000)
+"""Optimizer steps of the rounds of a training whose length is not given, with synthetic rows and without."""
+
+CONVERGED = 0.03
+"""A round that takes less than this share off the loss on validation rows is the last one."""
+
+_LEAST = 1e-7
+"""A probability below this counts as that: forests give 0, and so do labels."""
 
 _STREAM = 11
 """Which use of the seed draws the validation rows."""
@@ -102,11 +113,13 @@ class MimicBuilder:
         self._columns, self._teacher, self._progress = columns, teacher, progress
         self._synthesis: Synthesis | None = None
         units, rows = has_units(task.target), len(matrix)
-        outputs_as_labels = _as_labels(task, outputs)
+        outputs_as_labels = as_labels(task, outputs)
         drawn = _set_aside(plan, task.strata(outputs_as_labels))
         chosen, rest = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
         self.validation_rows, self.training_rows = chosen.numpy(), rest.numpy()
         self._matrix: Matrix = matrix[self.training_rows]
+        if plan.labels and truth is not None:
+            outputs = mixed(task, outputs, truth, plan.labels)
         self._outputs = outputs[rest]
 
         inputs, ids = torch.from_numpy(matrix).float(), torch.arange(rows)
@@ -151,7 +164,8 @@ class MimicBuilder:
         wanted = Synthesis(method=plan.method, rows=rows, p=plan.p if munge else None, s=plan.s if munge else None)
         if wanted.tuned:
             return wanted, []
-        tuning = Tuning.of(wanted, self._training(count), count, most_steps=plan.steps // 10)
+        steps = sum(ROUNDS) if plan.steps is None else plan.steps
+        tuning = Tuning.of(wanted, self._training(count, steps), count, most_steps=steps // 10)
         best, trials = tuning.best(self.model, self.objective, self._teacher, self.tools)
         return replace(best, rows=rows), trials
 
@@ -162,33 +176,66 @@ class MimicBuilder:
             return self._matrix[:0]
         return synthesis.draw(self._matrix, self._columns, seed=self.plan.seed, progress=self._progress)
 
-    def transfer_set(self, synthetic: Matrix) -> tuple[Split, InMemory]:
-        """What the network learns from: synthetic rows after the real ones, and the teacher's outputs for them."""
+    def transfer_set(self, synthetic: Matrix, targets: Tensor | None = None) -> tuple[Split, InMemory]:
+        """What the network learns from: synthetic rows after the real ones, and what it is to say of them.
+
+        Args:
+            synthetic: Encoded rows.
+            targets: The teacher's outputs for them, where it was asked before.
+        """
         train, original = self.dataset.train, self.plan.include_original
         if not len(synthetic):
             return train, InMemory(self._outputs)
         rows = torch.from_numpy(synthetic).float()
-        targets = outputs_of(self._teacher, rows, progress=self._progress, title="label synthetic rows")
+        if targets is None:
+            targets = outputs_of(self._teacher, rows, progress=self._progress, title="label synthetic rows")
         if original:
             targets = torch.cat([self._outputs, targets])
         if self._synthesis is None:
             return joined(train, rows, original=original), InMemory(targets)
         return with_synthetic(train, rows, self._synthesis, seed=self.plan.seed, original=original), InMemory(targets)
 
-    def train(self, examples: Split, targets: InMemory) -> Result:
-        """The network distilled."""
-        step = Distill().completed(self.objective, self._training(len(examples)))
-        tools = replace(self.tools, transfer=examples, teacher=TeacherTools(key={}, targets=targets))
-        return step.run(self.model, tools)
+    def train(self, examples: Split, targets: InMemory, *, temperature: float = 1.0) -> Result:
+        """The network distilled: in the steps of the plan, or in rounds until one of them betters it no more.
 
-    def _training(self, examples: int) -> Training:
+        Args:
+            examples: What it learns from.
+            targets: What it is to say of them.
+            temperature: What its logits are divided by in the end, by its last layer.
+        """
+        tools = replace(self.tools, transfer=examples, teacher=TeacherTools(key={}, targets=targets))
+
+        def trained(model: Model, steps: int, rate: float) -> Result:
+            training = self._training(len(examples), steps, rate)
+            return Distill().completed(self.objective, training).run(model, tools)
+
+        rate = self.plan.learning_rate
+        if self.plan.steps is not None:
+            return cooled(trained(self.model, self.plan.steps, rate), temperature)
+        # What learns from few rows alone is soon as good as it gets.
+        first, *further = ROUNDS if len(examples) > len(self._matrix) else ROUNDS_ALONE
+        best = trained(self.model, first, rate)
+        done, history = int(best.facts["steps"]), list(best.history)
+        for steps in further:
+            epochs = len(history)
+            after = trained(best.model, steps, rate / 2)
+            done, history = done + int(after.facts["steps"]), [*history, *after.history]
+            gained = after.facts["score"] - best.facts["score"]
+            enough = gained > CONVERGED * abs(best.facts["score"])
+            if gained > 0:
+                best = replace(after, facts={**after.facts, "best_epoch": epochs + after.facts["best_epoch"]})
+            if not enough:
+                break
+        return cooled(replace(best, facts={**best.facts, "steps": done}, history=history), temperature)
+
+    def _training(self, examples: int, steps: int, rate: float | None = None) -> Training:
         """So many epochs that the steps come nearest to those asked for."""
-        epochs = max(1, round(self.plan.steps / math.ceil(examples / self.plan.batch_size)))
+        epochs = max(1, round(steps / math.ceil(examples / self.plan.batch_size)))
         return Training(
             epochs=epochs,
             batch_size=self.plan.batch_size,
             optimizer="adam",
-            learning_rate=self.plan.learning_rate,
+            learning_rate=rate or self.plan.learning_rate,
             schedule="one_cycle",
             seed=self.plan.seed,
         )
@@ -211,6 +258,41 @@ def shown_numbers(columns: Columns, matrix: Matrix, curves: int | None = None) -
     return {"columns": with_knots(columns, matrix), "curves": curves_for(columns) if curves is None else curves}
 
 
+def mixed(task: Task, outputs: Tensor, truth: Tensor, share: float) -> Tensor:
+    """What a teacher says of rows, mixed with what is true of them: probabilities, or values.
+
+    Args:
+        task: What outputs mean.
+        outputs: ``[rows, outputs]``.
+        truth: As the task has it.
+        share: Of the truth, from 0 to 1.
+
+    Returns:
+        ``[rows, outputs]``: logits, log-odds or values again. A probability below 1e-7 counts as that.
+    """
+    if task.target == "values":
+        return (1 - share) * outputs + share * truth
+    if task.target == "log_odds":
+        likely = (1 - share) * outputs.sigmoid() + share * truth
+        return likely.clamp(_LEAST, 1 - _LEAST).logit()
+    likely = (1 - share) * outputs.softmax(1)
+    likely += share * nn.functional.one_hot(truth, outputs.shape[1])
+    logs = likely.clamp(min=_LEAST).log()
+    return logs - logs.mean(1, keepdim=True)
+
+
+def cooled(result: Result, temperature: float) -> Result:
+    """A network whose logits are divided by a temperature, by the weights of its last layer."""
+    if temperature == 1.0:
+        return result
+    module = copied(result.model.module)
+    last = [one for one in module.modules() if isinstance(one, nn.Linear)][-1]
+    with torch.no_grad():
+        for each in last.parameters():
+            each.div_(temperature)
+    return replace(result, model=replace(result.model, module=module))
+
+
 def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
     """``[rows]`` bool: which rows are to judge by."""
     rows = len(strata)
@@ -223,7 +305,7 @@ def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
     return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
 
 
-def _as_labels(task: Task, outputs: Tensor) -> Tensor:
+def as_labels(task: Task, outputs: Tensor) -> Tensor:
     """What outputs say, as the task has its labels."""
     if task.target == "values":
         return outputs

@@ -6,9 +6,7 @@ like the data, let the big model label them, and train a small network on its ou
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +28,9 @@ from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
+from attar.estimators.choice import Given, chosen
 from attar.estimators.plan import checked
-from attar.estimators.report import Report, figures, softmax
+from attar.estimators.report import Clock, Report, figures, softmax
 from attar.estimators.rows import (
     LEAST,
     as_rows,
@@ -110,7 +109,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         p: float | None = 0.5,
         s: float | None = 1.0,
         loss: Literal["kl_divergence", "squared_error", "logits"] = "kl_divergence",
-        steps: int = 4000,
+        steps: int | None = None,
         batch_size: int = 256,
         learning_rate: float = 0.01,
         validation: float | int = 0.1,
@@ -118,6 +117,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         unseen: Literal["error", "missing"] = "error",
         embed: int | None = None,
         curves: int | None = None,
+        labels: float | None = None,
+        time: float | str | None = None,
         include_original: bool = True,
         runtime: str = PORTABLE,
         random_state: Any = None,
@@ -128,14 +129,16 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             teacher: An estimator with ``predict_proba`` (or ``decision_function``, for two classes) or, for regression,
                 ``predict``; a ``Booster`` of LightGBM or XGBoost; or one of Attar's teachers.
             hidden: Width of each hidden layer.
-            rows: Synthetic rows; None for 25 for each real row and at most 50,000. 0 learns from the real rows alone.
+            rows: Synthetic rows, and 0 learns from the real rows alone; None chooses between none, and 25 for each real
+                row, at most 50,000.
             method: How rows are synthesized: ``munge``, or the baselines ``random`` and ``nbe``.
             p: Probability with which MUNGE changes a value; None tunes it on validation rows.
             s: MUNGE's local variance parameter, larger for less; None tunes it likewise.
             loss: What is minimized: the Kullback-Leibler divergence from the teacher's probabilities, their
                 ``squared_error`` as in the paper, or the squared error of centered ``logits``. A regressor's mimic
                 always has the squared error of its values, and one of several labels the divergence of each of them.
-            steps: Optimizer steps; as many epochs are taken as come nearest to them, at least one.
+            steps: Optimizer steps; as many epochs are taken as come nearest to them, at least one. None trains in
+                rounds, of 8,000 steps together at most, until one of them betters the loss on validation rows no more.
             batch_size: Rows in a step.
             learning_rate: Peak step size of Adam.
             validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
@@ -146,8 +149,12 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 fitted, and how many did is logged.
             embed: Width of learned embeddings of nominal columns; None for one input per value.
             curves: Piecewise linear functions of each column of numbers that training chooses, which follow steps such
-                as those of trees; None for four (fewer of more than 64 columns), and 0 for numbers standardized alone,
-                where long tails stay as they are, too.
+                as those of trees, with logarithms of long tails; 0 for numbers standardized alone. None chooses between
+                four (fewer of more than 64 columns) and 0.
+            labels: Share of the labels in what the network learns of real rows; None chooses between 0 and, of real
+                rows alone, a half. Without y it is 0.
+            time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take four brief
+                trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
             runtime: What `save` writes for by default.
             random_state: Seed, generator or None: synthetic rows, first weights, order of the rows, validation rows.
@@ -167,6 +174,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.unseen = unseen
         self.embed = embed
         self.curves = curves
+        self.labels = labels
+        self.time = time
         self.include_original = include_original
         self.runtime = runtime
         self.random_state = random_state
@@ -216,7 +225,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         columns = Columns.infer(given, nominal=plan.nominal)
         matrix = columns.encode(given)
         warn_about_columns(given, columns, plan.nominal, matrix)
-        clock = _Clock()
+        clock = Clock()
 
         if not ready:
             with clock("teacher"):
@@ -234,17 +243,14 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             check_as_many(labels, outputs, teacher)
         task = task_of(kind, classes, names_of(y, outputs.shape[1]), outputs.shape[1])
         known = labels if values is None else values.astype(np.float32)
+        target = None if known is None else torch.from_numpy(known)
+        with clock("choice"):
+            about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
+            about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
+            choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
         builder = MimicBuilder(
-            plan,
-            task,
-            columns,
-            wrapped,
-            matrix,
-            outputs,
-            truth=None if known is None else torch.from_numpy(known),
-            weights=weights,
-            by=by,
-            progress=progress,
+            *(choice.plan, task, columns, wrapped, matrix, outputs),
+            **{"truth": target, "weights": weights, "by": by, "progress": progress},
         )
         with clock("tuning"):
             synthesis, trials = builder.tuned()
@@ -253,7 +259,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         with clock("labelling"):
             examples = builder.transfer_set(synthetic)
         with clock("training"):
-            fitted = builder.train(*examples)
+            fitted = builder.train(*examples, temperature=choice.temperature)
 
         if kind == "labels":
             self.classes_: Any = [np.array([0, 1]) for _ in task.names]
@@ -279,6 +285,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             p=None if synthesis is None else synthesis.p,
             s=None if synthesis is None else synthesis.s,
             trials=tuple(trials),
+            curves=fitted.model.spec.arguments.get("curves", 0),
+            **choice.facts,
             judged_by=by,
             parameters=sum(each.numel() for each in self.network_.parameters()),
             steps=fitted.facts["steps"],
@@ -385,16 +393,3 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def __sklearn_tags__(self) -> Tags:
         return mimicked(super().__sklearn_tags__(), self.teacher)
-
-
-class _Clock:
-    """Seconds spent on each phase of the work."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.spent[phase] = self.spent.get(phase, 0.0) + time.perf_counter() - start

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from attar.data.synthesis.synthesize import Method
+from attar.duration import read_duration
 from attar.errors import BadInput, must, near
 from attar.training.losses.outputs import CenteredLogits, SoftTargets, SquaredError
 from attar.training.objective import Loss
@@ -35,13 +36,15 @@ class Plan:
     p: float | None
     s: float | None
     loss: str
-    steps: int
+    steps: int | None
     batch_size: int
     learning_rate: float
     validation: float
     nominal: tuple[str | int, ...]
     embed: int | None
     curves: int | None
+    labels: float | None
+    time: float | None
     include_original: bool
     seed: int
 
@@ -76,7 +79,7 @@ def checked(*, seed: int, **given: Any) -> Plan:
         p=_p(given["p"]),
         s=None if given["s"] is None else _number("s", given["s"], "greater than 0, or None", least=0.0),
         loss=given["loss"],
-        steps=_integer("steps", given["steps"], least=1),
+        steps=None if given["steps"] is None else _integer("steps", given["steps"], least=1),
         batch_size=_integer("batch_size", given["batch_size"], least=1),
         learning_rate=_number("learning_rate", given["learning_rate"], "greater than 0", least=0.0),
         validation=share if share < 1 else float(_integer("validation", given["validation"], least=1)),
@@ -85,6 +88,8 @@ def checked(*, seed: int, **given: Any) -> Plan:
         ),
         embed=None if given["embed"] is None else _integer("embed", given["embed"], least=1),
         curves=None if given["curves"] is None else _integer("curves", given["curves"], least=0),
+        labels=_labels(given.get("labels"), given["loss"]),
+        time=_time(given.get("time")),
         include_original=bool(given["include_original"]),
         seed=seed,
     )
@@ -98,6 +103,33 @@ def _p(given: object) -> float | None:
     if p > 1:
         raise must("p", "Mimic", rule, given, "It is a probability")
     return p
+
+
+def _labels(given: object, loss: object) -> float | None:
+    if given is None:
+        return None
+    rule = "from 0 to 1, or None"
+    if not _is(given, numbers.Real) or not 0 <= given <= 1:  # type: ignore[operator]
+        raise must("labels", "Mimic", rule, given, "It is a share; leave it out to have it chosen")
+    if given and loss == "logits":
+        remedy = "Take kl_divergence, or leave labels out"
+        raise must("labels", "Mimic", "0 with the loss of logits, of which labels have none", given, remedy)
+    return float(given)  # type: ignore[arg-type]
+
+
+def _time(given: object) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        try:
+            return read_duration(given)
+        except ValueError as error:
+            raise BadInput(f"time of Mimic {error}.") from error
+    if not _is(given, numbers.Real) or not 0 <= given < math.inf:  # type: ignore[operator]
+        raise must(
+            "time", "Mimic", "seconds, or a text such as '2m'", given, "0 chooses nothing, None takes what it takes"
+        )
+    return float(given)  # type: ignore[arg-type]
 
 
 def _number(name: str, value: Any, rule: str, *, least: float) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +33,12 @@ class Report:
         p: Probability with which MUNGE changes a value; None for other methods.
         s: Its local variance parameter; None likewise.
         trials: What was tried while p and s were tuned, each with its score; empty where they were given.
+        curves: Functions of each column of numbers that training chose; 0 for standardized numbers.
+        labels: Share of the labels in what was learned of real rows.
+        temperature: What the logits were divided by, so that probabilities fit labels that neither the mimic nor a copy
+            of the teacher had seen; 1 where there are none.
+        candidates: What was tried on such rows, each with its curves, rows, labels, temperature and loss; empty where
+            nothing was chosen.
         judged_by: ``teacher``, or ``truth`` where labels were given that the teacher was not fitted on here.
         parameters: Numbers in the network.
         steps: Optimizer steps of the training.
@@ -51,6 +59,10 @@ class Report:
     p: float | None
     s: float | None
     trials: Sequence[Mapping[str, Any]]
+    curves: int
+    labels: float
+    temperature: float
+    candidates: Sequence[Mapping[str, Any]]
     judged_by: str
     parameters: int
     steps: int
@@ -75,7 +87,13 @@ class Report:
         if self.p is not None and self.s is not None:
             how = "tuned" if self.trials else "given"
             description += f", p = {self.p:g} and s = {self.s:g} ({how})"
+        if self.labels:
+            description += f", labels as {self.labels:.0%} of what real rows teach"
+        if self.temperature != 1:
+            description += f", temperature {self.temperature:.2f}"
         lines.append(description)
+        if self.candidates:
+            lines.append(f"chosen of {len(self.candidates)} on rows that a copy of the teacher had not seen")
         lines.append(
             f"{self.parameters:,} parameters, {self.steps:,} steps, epoch {self.best_epoch + 1} of {self.epochs} "
             "chosen; " + ", ".join(f"{name} {spent:.1f} s" for name, spent in self.seconds.items())
@@ -157,3 +175,16 @@ def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
     return probabilities
+
+
+class Clock:
+    """Seconds spent on each phase of the work."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.spent[phase] = self.spent.get(phase, 0.0) + time.perf_counter() - start

@@ -1,0 +1,330 @@
+"""What a mimic is shown and what it learns from, chosen on rows that neither it nor a copy of its teacher has seen.
+
+The teacher itself tells little about that: of rows that it was fitted on it knows the answer, and of rows near them
+too, so that whatever imitates it more closely seems better, and every mimic seems too cautious. So a copy of it is
+fitted on some of the rows, candidates imitate the copy in a brief training, and what they say of the others decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float64
+from sklearn.frozen import FrozenEstimator
+from torch import Tensor
+
+from attar.data.in_memory import outputs_of
+from attar.data.stratify import stratified
+from attar.estimators import teachers
+from attar.estimators.build import ROUNDS, MimicBuilder, as_labels
+from attar.estimators.plan import Plan
+from attar.estimators.rows import Kind, head
+from attar.network.evaluating import evaluating
+from attar.ops.divergence import cross_entropy
+from attar.tables.columns import Columns
+from attar.tasks.task import Task
+from attar.teachers.teacher import Teacher
+from attar.training.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+FEWEST = 200
+"""Real rows of which a choice is made; the rows held out of fewer tell nothing."""
+
+MOST = 10_000
+"""Real rows that are used for it at most."""
+
+STEPS, STEPS_ALONE, SYNTHETIC = 500, 250, 5_000
+"""Of a candidate's training, at most: steps with synthetic rows, and without; and those rows."""
+
+SHARE, FOLDS, MANY = 0.2, 2, 2_000
+"""Share of the rows that are held out, and how often others are: once of many rows."""
+
+TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
+
+_STREAM = 12
+"""Which use of the seed draws the rows that are held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        plan: The plan with what it left open.
+        temperature: What the network's logits are divided by once it is trained.
+        candidates: What was tried, each with its loss on the rows held out; empty where nothing was.
+    """
+
+    plan: Plan
+    temperature: float = 1.0
+    candidates: Sequence[dict[str, Any]] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the report says of it."""
+        return {"labels": self.plan.labels, "temperature": self.temperature, "candidates": tuple(self.candidates)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """The rows of which a choice is made, and what is known of them.
+
+    Attributes:
+        kind: What the teacher predicts.
+        columns: How rows are encoded.
+        rows: As the user gave them.
+        matrix: The same, encoded.
+        outputs: The teacher's for them.
+        task: What outputs mean.
+        classes: Of a classifier.
+        truth: What the copies are fitted on; None for what the teacher says, so that what it imitates is judged.
+        known: The same as the task has it.
+        weights: ``[rows]``, what each counts; None for 1.
+    """
+
+    kind: Kind
+    columns: Columns
+    rows: Any
+    matrix: Float64[np.ndarray, "rows columns"]
+    outputs: Tensor
+    task: Task
+    classes: npt.NDArray[Any] | None
+    truth: npt.NDArray[Any] | None
+    known: Tensor | None
+    weights: Tensor | None = None
+
+
+def usual(plan: Plan) -> Plan:
+    """What is left open as it is without a choice: teacher alone, synthetic rows, the curves that are worth it."""
+    return plan if plan.labels is not None else replace(plan, labels=0.0)
+
+
+def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silent) -> Choice:
+    """Fill in what a plan leaves open.
+
+    Args:
+        plan: With curves, rows or labels of None.
+        teacher: Fitted. Copies of it are fitted, where it is scikit-learn's and can be; else the usual is taken.
+        given: Rows, and what is known of them.
+        progress: Sees the trainings.
+    """
+    start = time.monotonic()
+    known = given.known is not None
+    first = encodings(plan)
+    if len(given.matrix) < FEWEST or plan.time == 0 or (len(first) == 1 and not lessons(first[0], plan, known)):
+        return Choice(plan=usual(plan))
+    said = as_labels(given.task, given.outputs) if given.known is None else given.known
+    pool = _drawn(given.task.strata(said), min(MOST, len(said)), plan.seed)
+    trials = []
+    left = pool
+    for _ in range(1 if len(pool) > MANY else FOLDS):
+        held = left[_drawn(given.task.strata(said[left]), round(SHARE * len(pool)), plan.seed)]
+        left = left[~torch.isin(left, held)]
+        trial = _Trial.of(plan, teacher, given, said, pool[~torch.isin(pool, held)], held)
+        if trial is None:
+            return Choice(plan=usual(plan))
+        trials.append(trial)
+    truth = torch.cat([said[one.held] for one in trials])
+    weights = None if given.weights is None else torch.cat([given.weights[one.held] for one in trials])
+
+    def judged(answers: Sequence[Tensor]) -> tuple[float, float]:
+        temperature, losses = cooled_losses(given.task, torch.cat(list(answers)), truth, fixed=not known)
+        return temperature, float(np.average(losses, weights=None if weights is None else weights.numpy()))
+
+    found: list[tuple[Plan, dict[str, Any]]] = []
+
+    def best() -> tuple[Plan, dict[str, Any]]:
+        return min(found, key=lambda one: float(one[1]["loss"]))
+
+    with progress("choose what the mimic learns from", len(first) + len(lessons(first[0], plan, known))) as advance:
+        for stage in (lambda: first, lambda: lessons(best()[0], plan, known)):
+            for candidate in stage():
+                spent = time.monotonic() - start
+                if plan.time is not None and found and spent * (1 + 1 / len(found)) > plan.time:
+                    log.info("%d candidates were tried in the time that there is", len(found))
+                    break
+                temperature, loss = judged([one.answers(candidate) for one in trials])
+                facts = {"curves": candidate.curves, "rows": candidate.rows, "labels": candidate.labels}
+                found.append((candidate, {**facts, "temperature": temperature, "loss": loss}))
+                advance(1)
+    winner, its = best()
+    log.info("chosen of %s: %s", [facts for _, facts in found], its)
+    if winner.labels == 1 and winner.rows == 0:
+        log.warning(
+            "on rows that it had not seen, a copy of the teacher helped the mimic less than the labels alone, from "
+            "which it has learned therefore; labels=0 has it learn from the teacher"
+        )
+    if winner.steps is None and winner.rows != 0 and judged([one.of_copy for one in trials])[1] >= its["loss"]:
+        winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
+    return Choice(plan=winner, temperature=its["temperature"], candidates=[facts for _, facts in found])
+
+
+def encodings(plan: Plan) -> list[Plan]:
+    """Plans that differ in how numbers are shown, the usual one first."""
+    curves = [None, 0] if plan.curves is None else [plan.curves]
+    return [replace(usual(plan), curves=one) for one in curves]
+
+
+def lessons(first: Plan, plan: Plan, known: bool) -> list[Plan]:
+    """Plans that learn from something else than the usual: real rows alone, and labels.
+
+    Args:
+        first: A plan of `encodings`.
+        plan: What is given in it stays.
+        known: Whether labels are known.
+    """
+    mixed = plan.labels is None and known and plan.loss != "logits" and plan.include_original
+    if plan.rows is None and plan.include_original:
+        return [replace(first, rows=0, labels=share) for share in ((0.5, 1.0) if mixed else (first.labels,))]
+    return [replace(first, labels=0.5)] if mixed else []
+
+
+def cooled_losses(
+    task: Task, answers: Tensor, truth: Tensor, *, fixed: bool = False
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """The temperature nearest to 1 at which log-loss is least but for its standard error; and each row's loss at it.
+
+    The copy of the teacher has learned from fewer rows and is surer of itself, so that the best one would be too high.
+    Of values it is 1.
+
+    Args:
+        task: What answers mean.
+        answers: ``[rows, outputs]`` logits, log-odds or values.
+        truth: As the task has it.
+        fixed: Whether it is 1 in any case.
+    """
+    plain = _losses(task, answers, truth)
+    if task.target == "values" or fixed:
+        return 1.0, plain
+    tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
+    best = min(tried, key=lambda one: float(one.mean()))
+    place = min(
+        (place for place, one in enumerate(tried) if not _worse(one, best)),
+        key=lambda place: abs(math.log(TEMPERATURES[place])),
+    )
+    return (float(TEMPERATURES[place]), tried[place]) if _worse(plain, best) else (1.0, plain)
+
+
+def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
+    """Whether losses of the same rows are larger by more than the standard error of the difference."""
+    apart = one - best
+    error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+    return bool(apart.mean() > error)
+
+
+def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
+    """``[rows]``: log-loss of classes, that of labels on average, or squared errors in units of the truth."""
+    answers = answers.double()
+    if task.target == "logits":
+        found = cross_entropy(answers, truth)
+    elif task.target == "log_odds":
+        given = truth.double()
+        found = torch.nn.functional.binary_cross_entropy_with_logits(answers, given, reduction="none").mean(1)
+    else:
+        spread = truth.double().std(0).clamp(min=1e-12) if len(truth) > 1 else 1.0
+        found = ((answers - truth.double()) / spread).square().mean(1)
+    return np.asarray(found.numpy(), np.float64)
+
+
+class _Trial:
+    """Brief trainings on the outputs of a copy of the teacher.
+
+    Attributes:
+        held: Positions of the rows that neither it nor they have seen.
+        of_copy: ``[held, outputs]``, what the copy says of these.
+    """
+
+    def __init__(self, plan: Plan, given: Given, teacher: Teacher, said: Tensor, learned: Tensor, held: Tensor) -> None:
+        self.given, self.teacher, self.held = given, teacher, held
+        self.rows, self.matrix = torch.from_numpy(given.matrix[held.numpy()]).float(), given.matrix[learned.numpy()]
+        self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), said[learned]
+        self.weights = None if given.weights is None else given.weights[learned]
+        self.of_copy = outputs_of(teacher, self.rows)
+        self.made: tuple[npt.NDArray[np.float64], Tensor] | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, teacher: Any, given: Given, said: Tensor, learned: Tensor, held: Tensor) -> _Trial | None:
+        """With a copy that is fitted on the rows learned; None where there can be none."""
+        rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
+        truth = _targets(said[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
+        copy = _copy_fitted(
+            teacher, rows, truth, given.classes, None if given.weights is None else given.weights[learned]
+        )
+        if copy is None:
+            return None
+        asked = teachers.wrapped(copy, given.kind, given.columns, head(given.rows), given.classes)
+        return cls(plan, given, asked, said, learned, held)
+
+    def answers(self, candidate: Plan) -> Tensor:
+        """``[held, outputs]`` of a candidate's mimic."""
+        steps = STEPS_ALONE if candidate.rows == 0 else STEPS
+        steps = steps if candidate.steps is None else min(steps, candidate.steps)
+        brief = replace(candidate, steps=steps, p=candidate.p or 0.5, s=candidate.s or 1.0)
+        builder = MimicBuilder(
+            brief,
+            self.given.task,
+            self.given.columns,
+            self.teacher,
+            self.matrix,
+            self.outputs,
+            truth=self.truth,
+            weights=self.weights,
+        )
+        synthesis = builder.tuned()[0]
+        if synthesis is None:
+            examples = builder.transfer_set(builder.synthetic(None))
+        else:
+            few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
+            made = builder.synthetic(few) if self.made is None else self.made[0]
+            targets = outputs_of(self.teacher, torch.from_numpy(made).float()) if self.made is None else self.made[1]
+            self.made = made, targets
+            examples = builder.transfer_set(made, targets)
+        network = builder.train(*examples).model.module
+        with evaluating(network):
+            answers: Tensor = network(self.rows)
+        return answers
+
+
+def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
+    """``[amount]`` positions, by strata."""
+    return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM).nonzero()[:, 0]
+
+
+def _targets(said: Tensor, classes: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """The same as an estimator is fitted on it."""
+    if classes is not None and said.dim() == 1:
+        named: npt.NDArray[Any] = classes[said.numpy()]
+        return named
+    values: npt.NDArray[Any] = said.numpy()
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _copy_fitted(
+    teacher: Any, rows: Any, truth: npt.NDArray[Any], classes: npt.NDArray[Any] | None, weights: Tensor | None
+) -> Any | None:
+    """A copy of an estimator fitted on rows; None where there can be none that knows the same classes."""
+    get: Any = getattr(teacher, "get_params", None)
+    if get is None or teachers.is_attars(teacher):
+        return None
+    parts = [teacher, *get(deep=True).values()]
+    if any(isinstance(one, FrozenEstimator) for one in parts):
+        return None  # its copy has seen the rows, too
+    try:
+        copy: Any = teachers.fitted(teacher, rows, truth, None if weights is None else weights.numpy())
+    except Exception as error:  # anything may be raised by a user's estimator, and the fit goes on without
+        log.warning("a copy of the teacher could not be fitted on fewer rows, and nothing is chosen by it: %s", error)
+        return None
+    if classes is not None:
+        theirs = teachers.classes_of(copy)
+        if theirs is None or theirs.tolist() != classes.tolist():
+            return None
+    return copy
