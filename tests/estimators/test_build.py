@@ -138,3 +138,33 @@ def test_learns_the_outputs_of_the_teacher_and_keeps_the_best_epoch(loss: str, b
     torch.testing.assert_close(probabilities, torch.sigmoid(2 * inputs[:, 0]), atol=tolerance, rtol=0)
     assert result.facts["score"] == max(entry["score"] for entry in result.history)
     assert len(result.history) == 60
+
+
+@pytest.mark.parametrize(
+    ("scores", "rounds", "best"),
+    [
+        ([-1.0, -0.99, -0.5], 2, 1),  # 1 % better: the last round, and it is taken
+        ([-1.0, -1.2, -0.5], 2, 0),  # worse: the last round, and it is not
+        ([-1.0, -0.9, -0.8], 3, 2),
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 60])
+def test_rounds_end_when_one_betters_the_mimic_no_more(
+    scores: list[float], rounds: int, best: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Distill] = []
+
+    def run(step: Distill, model: Model, _: Tools) -> Result:
+        place = len(seen)
+        seen.append(step)
+        facts = {"score": scores[place], "steps": 10 * (place + 1), "best_epoch": 1}
+        return Result(Model(model.module, model.spec, key=str(place)), facts, [{"score": scores[place]}] * 2)
+
+    monkeypatch.setattr(Distill, "run", run)
+    builder = _builder(p=0.5, s=1.0, rows=rows, batch_size=50)
+    result = builder.train(*builder.transfer_set(builder.synthetic(builder.tuned()[0])))
+    assert len(seen) == rounds
+    assert result.model.key == str(best)
+    assert result.facts["best_epoch"] == 2 * best + 1, "counted over all rounds"
+    assert (result.facts["steps"], len(result.history)) == (sum(range(10, 10 * rounds + 1, 10)), 2 * rounds)
+    assert seen[1].settings.learning_rate == seen[0].settings.learning_rate / 2

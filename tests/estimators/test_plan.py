@@ -45,6 +45,10 @@ DEFAULTS = Mimic(LogisticRegression()).get_params(deep=False)
         ("nominal", [1.5], "a position in nominal"),
         ("embed", 0, "at least 1"),
         ("curves", -1, "at least 0"),
+        ("labels", 1.5, "from 0 to 1, or None"),
+        ("labels", "half", "from 0 to 1, or None"),
+        ("time", -1, "seconds, or a text such as '2m'"),
+        ("time", "soon", "must be a time above nothing with its unit"),
     ],
 )
 def test_parameter_that_breaks_its_rule(name: str, value: Any, says: str) -> None:
@@ -57,6 +61,15 @@ def test_parameter_that_breaks_its_rule(name: str, value: Any, says: str) -> Non
 def test_nothing_to_learn_from() -> None:
     with pytest.raises(BadInput, match="nothing to learn from with rows=0 and include_original=False"):
         checked(seed=0, **DEFAULTS | {"rows": 0, "include_original": False})
+
+
+def test_logits_have_no_labels() -> None:
+    with pytest.raises(BadInput, match="labels of Mimic must be 0 with the loss of logits"):
+        checked(seed=0, **DEFAULTS | {"labels": 0.5, "loss": "logits"})
+
+
+def test_time_is_seconds_or_a_text() -> None:
+    assert [checked(seed=0, **DEFAULTS | {"time": one}).time for one in (None, 0, 90, "1m 30s")] == [None, 0, 90, 90]
 
 
 def test_numbers_of_numpy_and_lists_are_welcome() -> None:
@@ -72,4 +85,5 @@ def test_defaults_are_a_plan() -> None:
     assert plan.rows is None
     assert (plan.p, plan.s) == (0.5, 1.0)
     assert plan.curves is None
+    assert (plan.labels, plan.steps, plan.time) == (None, None, None)
     assert plan.validation == 0.1

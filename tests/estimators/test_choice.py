@@ -1,0 +1,200 @@
+"""What a mimic learns from is chosen on rows that a copy of its teacher has not seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from attar.estimators.build import as_labels, cooled, mixed
+from attar.estimators.choice import Choice, cooled_losses, encodings, lessons
+from attar.estimators.mimic import Mimic
+from attar.estimators.plan import Plan, checked
+from attar.models.fresh import fresh
+from attar.network.spec import Spec
+from attar.pipeline.step import Result
+from attar.tasks.classification import Classification
+from attar.tasks.multilabel import MultiLabel
+from attar.tasks.regression import Regression
+
+CLASSES, LABELS, VALUES = Classification(("a", "b")), MultiLabel(("a", "b")), Regression(("a",))
+SMALL: dict[str, Any] = {"hidden": (8,), "steps": 60, "batch_size": 64, "learning_rate": 0.03, "random_state": 0}
+
+
+def _plan(**given: Any) -> Plan:
+    return checked(seed=0, **Mimic(None).get_params(deep=False) | given)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> tuple[np.ndarray, np.ndarray]:
+    """The sign of the first of four columns, a third of the time the other one."""
+    draws = np.random.default_rng(0)
+    x = draws.normal(size=(800, 4))
+    return x, np.where(draws.random(800) < 1 / 3, x[:, 0] <= 0, x[:, 0] > 0).astype(int)
+
+
+# -- temperature -------------------------------------------------------------------------------------------------------
+
+
+def test_temperature_that_fits_the_labels() -> None:
+    """Three of four rows are of a class that is said to be e^4 times likelier: 3 times is right, so T = 4 / ln 3."""
+    sure = torch.tensor([[4.0, 0.0]] * 4000)
+    truth = torch.tensor([0, 0, 0, 1] * 1000)
+    temperature, losses = cooled_losses(CLASSES, sure, truth)
+    assert 0.9 * 4 / np.log(3) < temperature <= 4 / np.log(3) * np.exp(0.05)
+    assert losses.mean() == pytest.approx(0.75 * np.log(4 / 3) + 0.25 * np.log(4), abs=0.01)
+    # The rule is the same for labels each by itself.
+    of_each, _ = cooled_losses(LABELS, torch.tensor([[4.0, 4.0]] * 4000), (truth == 0).long()[:, None].expand(-1, 2))
+    assert of_each == temperature
+
+
+def test_temperature_is_one_where_it_is_no_better_than_by_chance() -> None:
+    right = torch.tensor([[float(np.log(3)), 0.0]] * 400)
+    assert cooled_losses(CLASSES, right, torch.tensor([0, 0, 0, 1] * 100))[0] == 1.0
+    few = torch.tensor([[2.0, 0.0]] * 4)
+    assert cooled_losses(CLASSES, few, torch.tensor([0, 0, 0, 1]))[0] == 1.0
+    sure = torch.tensor([[4.0, 0.0]] * 4000)
+    assert cooled_losses(CLASSES, sure, torch.tensor([0, 0, 0, 1] * 1000), fixed=True)[0] == 1.0
+
+
+def test_values_have_no_temperature_and_count_in_units_of_their_spread() -> None:
+    temperature, losses = cooled_losses(VALUES, torch.tensor([[3.0], [3.0]]), torch.tensor([[1.0], [5.0]]))
+    assert temperature == 1.0
+    np.testing.assert_allclose(losses, [0.5, 0.5])  # errors of 2, in a spread of the square root of 8
+
+
+def test_a_network_is_cooled_by_its_last_layer() -> None:
+    model = fresh(Spec("attar.network.architectures:mlp", {"inputs": 2, "classes": 3}), 0)
+    inputs = torch.randn(5, 2)
+    before = model.module(inputs)
+    after = cooled(Result(model, {}), 2.0).model
+    torch.testing.assert_close(after.module(inputs), before / 2)
+    torch.testing.assert_close(model.module(inputs), before)  # the other one stays as it was
+    assert after.spec == model.spec
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_mixed_into_what_the_teacher_says() -> None:
+    even = torch.zeros(1, 2)
+    torch.testing.assert_close(mixed(CLASSES, even, torch.tensor([0]), 0.5).softmax(1), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(mixed(LABELS, even, torch.tensor([[1, 0]]), 0.5).sigmoid(), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(mixed(VALUES, torch.tensor([[2.0]]), torch.tensor([[4.0]]), 0.25), torch.tensor([[2.5]]))
+    alone = mixed(CLASSES, even, torch.tensor([1]), 1.0)
+    assert alone.isfinite().all()
+    torch.testing.assert_close(alone.softmax(1)[0, 0], torch.tensor(1e-7), rtol=1e-3, atol=0)
+
+
+# -- what is tried -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "curves", "others"),
+    [
+        ({}, True, [None, 0], [(0, 0.5), (0, 1.0)]),
+        ({}, False, [None, 0], [(0, 0.0)]),
+        ({"curves": 3}, True, [3], [(0, 0.5), (0, 1.0)]),
+        ({"labels": 0.2}, True, [None, 0], [(0, 0.2)]),
+        ({"rows": 90}, True, [None, 0], [(90, 0.5)]),
+        ({"rows": 90}, False, [None, 0], []),
+        ({"loss": "logits"}, True, [None, 0], [(0, 0.0)]),
+        ({"include_original": False}, True, [None, 0], []),
+    ],
+)
+def test_what_is_given_is_not_chosen(given: dict[str, Any], known: bool, curves: list[Any], others: list[Any]) -> None:
+    plan = _plan(**given)
+    first = encodings(plan)
+    assert [one.curves for one in first] == curves
+    assert {(one.rows, one.labels) for one in first} == {(plan.rows, plan.labels or 0.0)}
+    assert [(one.rows, one.labels) for one in lessons(first[0], plan, known)] == others
+
+
+# -- the whole of it ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_teacher_that_knows_its_rows_by_heart_misleads_no_mimic(
+    fitted: bool, noisy: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """A full tree is right about each row that it has seen; of others it is as sure, and often wrong."""
+    (x, y), (new_x, new_y) = ([one[:240] for one in noisy], [one[400:] for one in noisy])
+    tree = DecisionTreeClassifier(random_state=0)
+    mimic = Mimic(tree.fit(x, y) if fitted else tree, **SMALL).fit(x, y)
+    assert mimic.teacher_.score(x, y) == 1.0
+    # 0.64 is the least there can be, and 0.69 that of not knowing; the tree's is that of its least probability.
+    assert -np.log(mimic.predict_proba(new_x)[np.arange(400), new_y]).mean() < 0.72
+    assert mimic.score(new_x, new_y) > mimic.teacher_.score(new_x, new_y)
+    tried = mimic.report_.candidates
+    assert len(tried) == 4
+    best = min(tried, key=lambda one: one["loss"])
+    assert (best["labels"], best["temperature"]) == (mimic.report_.labels, mimic.report_.temperature)
+    assert best["labels"] > 0 or best["temperature"] > 1
+    assert "chosen of 4" in str(mimic.report_)
+
+
+def test_the_same_mimic_from_the_same_seed_and_the_teacher_stays(noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = noisy[0][:240], noisy[1][:240]
+    tree = DecisionTreeClassifier(random_state=0).fit(x, y)
+    before = tree.tree_
+    one, other = (Mimic(tree, **SMALL).fit(x, y).predict_proba(x) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert tree.tree_ is before
+
+
+def test_values_are_chosen_too_and_rows_may_have_weights() -> None:
+    draws = np.random.default_rng(0)
+    x = draws.normal(size=(220, 3))
+    y = x[:, 0] + draws.normal(size=220)
+    forest = RandomForestRegressor(5, random_state=0)
+    report = Mimic(forest, **SMALL, curves=0).fit(x, y, sample_weight=draws.integers(1, 3, 220)).report_
+    assert [one["labels"] for one in report.candidates] == [0.0, 0.5, 1.0]
+    assert report.temperature == 1.0
+
+
+@pytest.mark.parametrize("why", ["few rows", "no time", "frozen", "not scikit-learn's", "nothing open"])
+def test_nothing_is_chosen_where_nothing_can_be(why: str, noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    count = 199 if why == "few rows" else 220
+    x, y = noisy[0][:count], noisy[1][:count]
+    teacher: Any = LogisticRegression().fit(x, y)
+    if why == "frozen":
+        teacher = FrozenEstimator(teacher)
+    elif why == "not scikit-learn's":
+        teacher = type("Other", (), {"predict_proba": teacher.predict_proba, "classes_": np.array([0, 1])})()
+    given = (
+        {"time": 0} if why == "no time" else {"curves": 0, "labels": 0.0, "rows": 50} if why == "nothing open" else {}
+    )
+    report = Mimic(teacher, **SMALL, **given).fit(x, y).report_
+    assert (report.candidates, report.temperature, report.labels) == ((), 1.0, 0.0)
+
+
+def test_time_ends_the_choice(noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = noisy[0][:220], noisy[1][:220]
+    tried = Mimic(LogisticRegression(), **SMALL, time="0.001 s").fit(x, y).report_.candidates
+    assert len(tried) == 1
+    assert (tried[0]["curves"], tried[0]["rows"]) == (None, None), "the usual comes first"
+
+
+def test_a_copy_that_cannot_be_fitted_is_told(
+    noisy: tuple[np.ndarray, np.ndarray], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Once(LogisticRegression):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            if len(X) < 220:
+                raise RuntimeError("too few rows for me")
+            return super().fit(X, y)
+
+    report = Mimic(Once(), **SMALL).fit(noisy[0][:220], noisy[1][:220]).report_
+    assert report.candidates == ()
+    assert "too few rows for me" in caplog.text
+
+
+def test_what_a_choice_says_of_itself() -> None:
+    assert Choice(plan=_plan(labels=0.25)).facts == {"labels": 0.25, "temperature": 1.0, "candidates": ()}
+    assert as_labels(LABELS, torch.tensor([[0.1, -0.1]])).tolist() == [[1, 0]]
