@@ -126,7 +126,8 @@ class Pair:
 
     def _net(self, mimic: Mimic) -> Any:
         """What the mimic's network, in as many steps at most, says when it learns from the labels alone."""
-        plan = checked(seed=self.split, **mimic.get_params(deep=False))
+        seed = int(np.random.RandomState(self.split).randint(2**31 - 1))  # the mimic's own
+        plan = checked(seed=seed, **mimic.get_params(deep=False))
         plan = dataclasses.replace(plan, curves=mimic.report_.curves, rows=0, labels=0.0)
         matrix = mimic.columns_.encode(self.rows)
         if self.table.classes:

@@ -42,11 +42,18 @@ FEWEST = 200
 MOST = 10_000
 """Real rows that are used for it at most."""
 
-STEPS, STEPS_ALONE, SYNTHETIC = 500, 250, 5_000
+STEPS, STEPS_ALONE, SYNTHETIC = 500, 400, 5_000
 """Of a candidate's training, at most: steps with synthetic rows, and without; and those rows."""
 
 SHARE, FOLDS, MANY = 0.2, 2, 2_000
 """Share of the rows that are held out, and how often others are: once of many rows."""
+
+ALONE = 500
+"""Steps of a mimic that learns from real rows alone, of which there are no more than `MANY`: as many as were tried, for
+the rows that were held out, too."""
+
+HALF = 0.5
+"""Share of the labels, where they are tried. Labels alone were never better on the tables that this was chosen on."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
 
@@ -158,13 +165,10 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 advance(1)
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
-    if winner.labels == 1 and winner.rows == 0:
-        log.warning(
-            "on rows that it had not seen, a copy of the teacher helped the mimic less than the labels alone, from "
-            "which it has learned therefore; labels=0 has it learn from the teacher"
-        )
     if winner.steps is None and winner.rows != 0 and judged([one.of_copy for one in trials])[1] >= its["loss"]:
         winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
+    if winner.steps is None and winner.rows == 0 and len(pool) <= MANY:
+        winner = replace(winner, steps=ALONE)  # few rows are soon known by heart
     return Choice(plan=winner, temperature=its["temperature"], candidates=[facts for _, facts in found])
 
 
@@ -184,8 +188,8 @@ def lessons(first: Plan, plan: Plan, known: bool) -> list[Plan]:
     """
     mixed = plan.labels is None and known and plan.loss != "logits" and plan.include_original
     if plan.rows is None and plan.include_original:
-        return [replace(first, rows=0, labels=share) for share in ((0.5, 1.0) if mixed else (first.labels,))]
-    return [replace(first, labels=0.5)] if mixed else []
+        return [replace(first, rows=0, labels=HALF if mixed else first.labels)]
+    return [replace(first, labels=HALF)] if mixed else []
 
 
 def cooled_losses(

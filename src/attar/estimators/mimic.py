@@ -153,7 +153,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 four (fewer of more than 64 columns) and 0.
             labels: Share of the labels in what the network learns of real rows; None chooses between 0 and, of real
                 rows alone, a half. Without y it is 0.
-            time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take four brief
+            time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take three brief
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
             runtime: What `save` writes for by default.
@@ -193,8 +193,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             X: Real rows: an array, a DataFrame, an Arrow table, or a sparse matrix of SciPy, which becomes an array.
                 The more of them, the better; labels are not needed.
             y: Labels, one for each row or in columns of 1 and 0; or values. They fit a teacher that is not fitted; of
-                one that is, they choose the best epoch, p and s in place of the teacher's own outputs, so give rows
-                that the teacher has not seen.
+                one that is, they choose the best epoch, p and s in place of the teacher's own outputs; best of rows
+                that the teacher has not seen. From 200 rows on they choose what is learned, and a temperature.
             sample_weight: ``[rows]``, what each row, and each that MUNGE makes of it, counts in training (of a teacher
                 that is fitted here, too), and in choosing the best epoch; `report_` counts every row once.
             progress: Sees labelling, tuning and training.
