@@ -572,7 +572,8 @@ def test_report(mimic: Mimic, of_frame: Mimic) -> None:
     assert report.epochs == 10
     # Two columns with four curves each of sixteen pieces.
     assert report.parameters == 2 * 16 * 4 + (2 + 2 * 4) * 8 + 8 + 8 * 3 + 3
-    assert set(report.seconds) == {"labelling", "tuning", "synthesis", "training"}
+    assert set(report.seconds) == {"labelling", "choice", "tuning", "synthesis", "training"}
+    assert (report.curves, report.labels, report.temperature, report.candidates) == (4, 0.0, 1.0, ())
     assert "6 validation rows" in str(report)
     document = of_frame.report_.to_json()
     assert document["teacher_fitted_here"]

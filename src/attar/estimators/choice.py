@@ -319,10 +319,9 @@ def _copy_fitted(
     get: Any = getattr(teacher, "get_params", None)
     if get is None or teachers.is_attars(teacher):
         return None
-    parts = [teacher, *get(deep=True).values()]
-    if any(isinstance(one, FrozenEstimator) for one in parts):
-        return None  # its copy has seen the rows, too
     try:
+        if any(isinstance(one, FrozenEstimator) for one in [teacher, *get(deep=True).values()]):
+            return None  # its copy has seen the rows, too
         copy: Any = teachers.fitted(teacher, rows, truth, None if weights is None else weights.numpy())
     except Exception as error:  # anything may be raised by a user's estimator, and the fit goes on without
         log.warning("a copy of the teacher could not be fitted on fewer rows, and nothing is chosen by it: %s", error)
