@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
@@ -156,6 +156,13 @@ def test_values_are_chosen_too_and_rows_may_have_weights() -> None:
     report = Mimic(forest, **SMALL, curves=0).fit(x, y, sample_weight=draws.integers(1, 3, 220)).report_
     assert [one["labels"] for one in report.candidates] == [0.0, 0.5]
     assert report.temperature == 1.0
+
+
+def test_several_labels_are_chosen_for_too(noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = noisy[0][:220], noisy[1][:220]
+    forest = RandomForestClassifier(5, random_state=0)
+    report = Mimic(forest, **SMALL, curves=0).fit(x, np.stack([y, (x[:, 1] > 0).astype(int)], 1)).report_
+    assert [one["labels"] for one in report.candidates] == [0.0, 0.5]
 
 
 @pytest.mark.parametrize("why", ["few rows", "no time", "frozen", "not scikit-learn's", "nothing open"])

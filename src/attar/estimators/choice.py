@@ -23,6 +23,7 @@ from torch import Tensor
 
 from attar.data.in_memory import outputs_of
 from attar.data.stratify import stratified
+from attar.errors import BadInput
 from attar.estimators import teachers
 from attar.estimators.build import ROUNDS, MimicBuilder, as_labels
 from attar.estimators.plan import Plan
@@ -136,7 +137,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     for _ in range(1 if len(pool) > MANY else FOLDS):
         held = left[_drawn(given.task.strata(said[left]), round(SHARE * len(pool)), plan.seed)]
         left = left[~torch.isin(left, held)]
-        trial = _Trial.of(plan, teacher, given, said, pool[~torch.isin(pool, held)], held)
+        trial = _Trial.of(teacher, given, said, pool[~torch.isin(pool, held)], held)
         if trial is None:
             return Choice(plan=usual(plan))
         trials.append(trial)
@@ -247,7 +248,7 @@ class _Trial:
         of_copy: ``[held, outputs]``, what the copy says of these.
     """
 
-    def __init__(self, plan: Plan, given: Given, teacher: Teacher, said: Tensor, learned: Tensor, held: Tensor) -> None:
+    def __init__(self, given: Given, teacher: Teacher, said: Tensor, learned: Tensor, held: Tensor) -> None:
         self.given, self.teacher, self.held = given, teacher, held
         self.rows, self.matrix = torch.from_numpy(given.matrix[held.numpy()]).float(), given.matrix[learned.numpy()]
         self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), said[learned]
@@ -256,7 +257,7 @@ class _Trial:
         self.made: tuple[npt.NDArray[np.float64], Tensor] | None = None
 
     @classmethod
-    def of(cls, plan: Plan, teacher: Any, given: Given, said: Tensor, learned: Tensor, held: Tensor) -> _Trial | None:
+    def of(cls, teacher: Any, given: Given, said: Tensor, learned: Tensor, held: Tensor) -> _Trial | None:
         """With a copy that is fitted on the rows learned; None where there can be none."""
         rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
         truth = _targets(said[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
@@ -265,8 +266,12 @@ class _Trial:
         )
         if copy is None:
             return None
-        asked = teachers.wrapped(copy, given.kind, given.columns, head(given.rows), given.classes)
-        return cls(plan, given, asked, said, learned, held)
+        try:
+            asked = teachers.wrapped(copy, given.kind, given.columns, head(given.rows), given.classes)
+            return cls(given, asked, said, learned, held)
+        except BadInput as error:  # of fewer rows it may know fewer labels
+            log.warning("a copy of the teacher cannot be asked, and nothing is chosen by it: %s", error)
+            return None
 
     def answers(self, candidate: Plan) -> Tensor:
         """``[held, outputs]`` of a candidate's mimic."""
