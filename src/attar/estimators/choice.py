@@ -127,6 +127,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     """
     start = time.monotonic()
     known = given.known is not None
+    plan = plan if known else replace(plan, labels=0.0)
     first = encodings(plan)
     if len(given.matrix) < FEWEST or plan.time == 0 or (len(first) == 1 and not lessons(first[0], plan, known)):
         return Choice(plan=usual(plan))
@@ -154,16 +155,19 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         return min(found, key=lambda one: float(one[1]["loss"]))
 
     with progress("choose what the mimic learns from", len(first) + len(lessons(first[0], plan, known))) as advance:
-        for stage in (lambda: first, lambda: lessons(best()[0], plan, known)):
-            for candidate in stage():
-                spent = time.monotonic() - start
-                if plan.time is not None and found and spent * (1 + 1 / len(found)) > plan.time:
-                    log.info("%d candidates were tried in the time that there is", len(found))
-                    break
-                temperature, loss = judged([one.answers(candidate) for one in trials])
-                facts = {"curves": candidate.curves, "rows": candidate.rows, "labels": candidate.labels}
-                found.append((candidate, {**facts, "temperature": temperature, "loss": loss}))
-                advance(1)
+        pending = list(first)
+        while pending:
+            spent = time.monotonic() - start
+            if plan.time is not None and found and spent * (1 + 1 / len(found)) > plan.time:
+                log.info("%d candidates were tried in the time that there is", len(found))
+                break
+            candidate = pending.pop(0)
+            temperature, loss = judged([one.answers(candidate) for one in trials])
+            facts = {"curves": candidate.curves, "rows": candidate.rows, "labels": candidate.labels}
+            found.append((candidate, {**facts, "temperature": temperature, "loss": loss}))
+            advance(1)
+            if len(found) == len(first):
+                pending = lessons(best()[0], plan, known)
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
     if winner.steps is None and winner.rows != 0 and judged([one.of_copy for one in trials])[1] >= its["loss"]:
