@@ -131,18 +131,18 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     first = encodings(plan)
     if len(given.matrix) < FEWEST or plan.time == 0 or (len(first) == 1 and not lessons(first[0], plan, known)):
         return Choice(plan=usual(plan))
-    said = as_labels(given.task, given.outputs) if given.known is None else given.known
-    pool = _drawn(given.task.strata(said), min(MOST, len(said)), plan.seed)
+    labels = as_labels(given.task, given.outputs) if given.known is None else given.known
+    pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), plan.seed)
     trials = []
     left = pool
     for _ in range(1 if len(pool) > MANY else FOLDS):
-        held = left[_drawn(given.task.strata(said[left]), round(SHARE * len(pool)), plan.seed)]
+        held = left[_drawn(given.task.strata(labels[left]), round(SHARE * len(pool)), plan.seed)]
         left = left[~torch.isin(left, held)]
-        trial = _Trial.of(teacher, given, said, pool[~torch.isin(pool, held)], held)
+        trial = _Trial.of(teacher, given, labels, pool[~torch.isin(pool, held)], held)
         if trial is None:
             return Choice(plan=usual(plan))
         trials.append(trial)
-    truth = torch.cat([said[one.held] for one in trials])
+    truth = torch.cat([labels[one.held] for one in trials])
     weights = None if given.weights is None else torch.cat([given.weights[one.held] for one in trials])
 
     def judged(answers: Sequence[Tensor]) -> tuple[float, float]:
@@ -211,16 +211,16 @@ def cooled_losses(
         truth: As the task has it.
         fixed: Whether it is 1 in any case.
     """
-    plain = _losses(task, answers, truth)
+    uncooled = _losses(task, answers, truth)
     if task.target == "values" or fixed:
-        return 1.0, plain
+        return 1.0, uncooled
     tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
     best = min(tried, key=lambda one: float(one.mean()))
     place = min(
         (place for place, one in enumerate(tried) if not _worse(one, best)),
         key=lambda place: abs(math.log(TEMPERATURES[place])),
     )
-    return (float(TEMPERATURES[place]), tried[place]) if _worse(plain, best) else (1.0, plain)
+    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best) else (1.0, uncooled)
 
 
 def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
@@ -252,19 +252,19 @@ class _Trial:
         of_copy: ``[held, outputs]``, what the copy says of these.
     """
 
-    def __init__(self, given: Given, teacher: Teacher, said: Tensor, learned: Tensor, held: Tensor) -> None:
+    def __init__(self, given: Given, teacher: Teacher, labels: Tensor, learned: Tensor, held: Tensor) -> None:
         self.given, self.teacher, self.held = given, teacher, held
         self.rows, self.matrix = torch.from_numpy(given.matrix[held.numpy()]).float(), given.matrix[learned.numpy()]
-        self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), said[learned]
+        self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), labels[learned]
         self.weights = None if given.weights is None else given.weights[learned]
         self.of_copy = outputs_of(teacher, self.rows)
-        self.made: tuple[npt.NDArray[np.float64], Tensor] | None = None
+        self.synthetic: tuple[npt.NDArray[np.float64], Tensor] | None = None
 
     @classmethod
-    def of(cls, teacher: Any, given: Given, said: Tensor, learned: Tensor, held: Tensor) -> _Trial | None:
+    def of(cls, teacher: Any, given: Given, labels: Tensor, learned: Tensor, held: Tensor) -> _Trial | None:
         """With a copy that is fitted on the rows learned; None where there can be none."""
         rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
-        truth = _targets(said[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
+        truth = _targets(labels[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
         copy = _copy_fitted(
             teacher, rows, truth, given.classes, None if given.weights is None else given.weights[learned]
         )
@@ -272,7 +272,7 @@ class _Trial:
             return None
         try:
             asked = teachers.wrapped(copy, given.kind, given.columns, head(given.rows), given.classes)
-            return cls(given, asked, said, learned, held)
+            return cls(given, asked, labels, learned, held)
         except BadInput as error:  # of fewer rows it may know fewer labels
             log.warning("a copy of the teacher cannot be asked, and nothing is chosen by it: %s", error)
             return None
@@ -297,10 +297,14 @@ class _Trial:
             examples = builder.transfer_set(builder.synthetic(None))
         else:
             few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
-            made = builder.synthetic(few) if self.made is None else self.made[0]
-            targets = outputs_of(self.teacher, torch.from_numpy(made).float()) if self.made is None else self.made[1]
-            self.made = made, targets
-            examples = builder.transfer_set(made, targets)
+            matrix = builder.synthetic(few) if self.synthetic is None else self.synthetic[0]
+            targets = (
+                outputs_of(self.teacher, torch.from_numpy(matrix).float())
+                if self.synthetic is None
+                else self.synthetic[1]
+            )
+            self.synthetic = matrix, targets
+            examples = builder.transfer_set(matrix, targets)
         network = builder.train(*examples).model.module
         with evaluating(network):
             answers: Tensor = network(self.rows)
@@ -312,12 +316,12 @@ def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
     return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM).nonzero()[:, 0]
 
 
-def _targets(said: Tensor, classes: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def _targets(labels: Tensor, classes: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     """The same as an estimator is fitted on it."""
-    if classes is not None and said.dim() == 1:
-        named: npt.NDArray[Any] = classes[said.numpy()]
+    if classes is not None and labels.dim() == 1:
+        named: npt.NDArray[Any] = classes[labels.numpy()]
         return named
-    values: npt.NDArray[Any] = said.numpy()
+    values: npt.NDArray[Any] = labels.numpy()
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
