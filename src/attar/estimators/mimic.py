@@ -248,10 +248,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
             choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
-        builder = MimicBuilder(
-            *(choice.plan, task, columns, wrapped, matrix, outputs),
-            **{"truth": target, "weights": weights, "by": by, "progress": progress},
-        )
+        beside: dict[str, Any] = {"truth": target, "weights": weights, "by": by, "progress": progress}
+        builder = MimicBuilder(choice.plan, task, columns, wrapped, matrix, outputs, **beside)
         with clock("tuning"):
             synthesis, trials = builder.tuned()
         with clock("synthesis"):
