@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor, nn
 
+from attar.data.division import VALIDATION
 from attar.data.in_memory import InMemory, outputs_of
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
@@ -59,9 +60,6 @@ CONVERGED = 0.03
 
 _LEAST = 1e-7
 """A probability below this counts as that: forests give 0, and so do labels."""
-
-_STREAM = 11
-"""Which use of the seed draws the validation rows."""
 
 
 class MimicBuilder:
@@ -302,7 +300,7 @@ def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
             f"validation of Mimic takes {amount} of the {rows} rows, and at least two must be left to learn from. "
             "Give more rows, or a smaller validation."
         )
-    return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=_STREAM)
+    return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=VALIDATION)
 
 
 def as_labels(task: Task, outputs: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from scipy.special import expit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -29,7 +29,7 @@ from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import Given, chosen
-from attar.estimators.plan import checked
+from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures, softmax
 from attar.estimators.rows import (
     LEAST,
@@ -157,7 +157,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
             runtime: What `save` writes for by default.
-            random_state: Seed, generator or None: synthetic rows, first weights, order of the rows, validation rows.
+            random_state: Seed (as of a recipe), generator or None: validation and synthetic rows, first weights, order.
         """
         self.teacher = teacher
         self.hidden = hidden
@@ -204,10 +204,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 probabilities, or knows one class only; labels are not among its classes; a number is infinite.
             ValueError: If rows and labels do not fit together, as scikit-learn finds.
         """
-        state, most = self.random_state, 2**31 - 1
-        fresh = isinstance(state, np.random.Generator)
-        seed = int(state.integers(most) if fresh else check_random_state(state).randint(most))
-        plan = checked(seed=seed, **self.get_params(deep=False))
+        plan = checked(seed=seed_of(self.random_state), **self.get_params(deep=False))
         candidate_of(self.runtime)
         teacher: Any = teachers.as_estimator(self.teacher)
         kind = teachers.kind_of(teacher)

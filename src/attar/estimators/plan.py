@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
+from sklearn.utils import check_random_state
+
 from attar.data.synthesis.synthesize import Method
 from attar.duration import read_duration
 from attar.errors import BadInput, must, near
@@ -47,6 +50,22 @@ class Plan:
     time: float | None
     include_original: bool
     seed: int
+
+
+def seed_of(state: Any) -> int:
+    """The seed of everything that is drawn: a number itself, as in a recipe, and one that a generator draws.
+
+    Args:
+        state: A number, a generator of NumPy or None, as scikit-learn's estimators take it.
+
+    Raises:
+        ValueError: If it is nothing of that, as scikit-learn finds.
+    """
+    most = 2**31 - 1
+    if isinstance(state, np.random.Generator):
+        return int(state.integers(most))
+    drawn = int(check_random_state(state).randint(most))
+    return int(state) if isinstance(state, numbers.Integral) else drawn
 
 
 def checked(*, seed: int, **given: Any) -> Plan:
