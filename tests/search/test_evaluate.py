@@ -83,6 +83,18 @@ def test_what_a_smaller_one_is_to_be_made_of_is_trained_however_large_it_is(tmp_
     assert own(perceptron(400, epochs=1)).state == "over_budget"
 
 
+def test_what_is_beyond_the_budget_once_it_is_trained_is_measured_in_everything(tmp_path: Path) -> None:
+    """By how much is what tells the nearest one: a limit whose figure is missing would be broken without a bound."""
+    goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("latency", "10 s")))
+    pruned = perceptron(200, epochs=1, steps=[{"use": "prune", "to": {"macs": "0.5x"}}])
+    outcome = evaluator(tmp_path, goal=goal)(pruned)
+    assert outcome.state == "trained" and outcome.figures["latency"] < 10_000
+    beyond = {
+        limit.what: share for limit, share in goal.beyond(outcome.figures).items() if limit.what != "quality_loss"
+    }
+    assert beyond == {"bytes": pytest.approx(outcome.figures["bytes"] / 20_000 - 1)}
+
+
 def test_what_is_counted_is_judged_before_anything_is_written(tmp_path: Path) -> None:
     goal = replace(GOAL, limits=(*GOAL.limits, Limit.read("macs", 1000)))
     outcome = evaluator(tmp_path, goal=goal)(perceptron(400))

@@ -172,11 +172,12 @@ class Evaluator:
     def _tried(self, proposal: Proposal, progress: Progress, train: bool) -> tuple[Outcome, Node | None]:
         """What came of a proposal, and the node of its network; raises NotFinished for a training it must not do."""
         tools = tools_of(self.tools_for(proposal), proposal, self.tools.seed, progress, self.meter.turns)
-        steps, first = self._steps(proposal), self.first(proposal)
-        spec = first.spec
-        for step in steps:
-            spec = step.check(spec, tools.dataset)
+        steps = self._steps(proposal)
         with self.meter.turns.working():
+            first = self.first(proposal)
+            spec = first.spec
+            for step in steps:
+                spec = step.check(spec, tools.dataset)
             untrained = None if any(step.slims for step in steps) else self._untrained(first, steps, tools)
         exempt = self._exempt(proposal)
         figures, seconds = self._taken(untrained, exempt, train)
@@ -190,7 +191,8 @@ class Evaluator:
         trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
         seconds += sum(node.seconds for node in aside.done if not node.reused)
         if len(steps) > 1:
-            after = self.meter.figures(trained.model, trained=True, complete=exempt)
+            # All of them: by how much it is beyond the budget is not known of what was not measured.
+            after = self.meter.figures(trained.model, trained=True, complete=True)
             figures, seconds = after.result["figures"], seconds + after.seconds
         scored = {**figures, "score": _judged(trained, tools)}
         teacher = self.goal.teacher.get("quality_loss")
