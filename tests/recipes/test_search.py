@@ -32,6 +32,7 @@ from attar.recipes.search_time import seconds_each
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.evaluate import Evaluator
+from attar.search.finalists import finalists
 from attar.search.goal import Goal
 from attar.search.n2n.describe import describe
 from attar.search.n2n.layers import Rules
@@ -39,7 +40,9 @@ from attar.search.n2n.surgery import student
 from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
+from attar.search.search import search
 from attar.search.strategies.n2n import N2N
+from attar.search.time_limit import TimeLimit
 from attar.training.progress import silent
 
 MLP = "attar.network.architectures:mlp"
@@ -172,6 +175,27 @@ def test_time_that_is_over_ends_the_search_with_a_model(
         one for one in plan(searching(tiny, time="1s")).search if "at most 1.0 s in all" in one.replace("\xa0", " ")
     ]
     assert "it is trained for fewer epochs then" in line
+
+
+def test_of_a_limited_time_some_is_kept_for_the_finalists(
+    tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three proposals for an epoch each, then two of them again: two fifths of the time are not for proposals."""
+    limits: dict[str, float] = {}
+
+    def seen(name: str, does: Any) -> Any:
+        def called(*given: Any, time: TimeLimit, **rest: Any) -> Any:
+            limits[name] = time.seconds
+            return does(*given, time=time, **rest)
+
+        return called
+
+    monkeypatch.setattr("attar.recipes.search.search", seen("search", search))
+    monkeypatch.setattr("attar.recipes.search.finalists", seen("finalists", finalists))
+    monkeypatch.setattr("attar.recipes.search.time_for_search", lambda *_: 3600.0)  # also where a machine is busy
+    with open_run(from_document(searching(tiny, time="50s")), tmp_path / "run", "cpu", silent, workers=1) as context:
+        assert len(found_student(context).figures["finalists"]) == 2
+    assert limits == {"search": pytest.approx(0.6 * 3600), "finalists": 3600}
 
 
 def test_policies_that_a_run_would_replace_are_no_beginning(tiny: Document, tmp_path: Path) -> None:

@@ -155,6 +155,14 @@ def test_what_is_trained_when_the_time_is_over_is_stopped(fake: Any, batches: An
     assert fake.clock.now == 45 and found.seconds == 45 and found.best is None
 
 
+def test_a_limit_without_a_share_is_over_sooner_by_the_same_clock(fake: Any) -> None:
+    time = TimeLimit(60.0, clock=fake.clock)
+    sooner = time.without(0.25)
+    fake.clock.now += 40
+    assert (sooner.left, time.left, sooner.spent) == (5, 20, 40)
+    assert TimeLimit().without(0.5).left == float("inf")
+
+
 def test_a_search_that_goes_on_has_the_time_that_was_left_and_finds_what_was_done(
     fake: Any, batches: Any, proposal: Make, goal: Goal, tmp_path: Path
 ) -> None:

@@ -33,7 +33,15 @@ from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
 from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
-from attar.recipes.search_time import final_settings, is_limited, seconds_each, seconds_of, shortened, time_for_search
+from attar.recipes.search_time import (
+    final_settings,
+    is_limited,
+    seconds_each,
+    seconds_of,
+    share_of_finalists,
+    shortened,
+    time_for_search,
+)
 from attar.recipes.stages import SEARCH, teacher_stage
 from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
 from attar.recipes.trackers import Trackers
@@ -117,7 +125,7 @@ def found_student(context: Context) -> Searched:
             goal,
             pool=pool,
             trainings=section.proposals,
-            time=limit,
+            time=limit.without(share_of_finalists(context)),
             seconds_each=each,
             progress=context.progress,
             title="search",

@@ -23,6 +23,9 @@ from attar.search.search import SecondsEach
 _FEWEST = 0.25
 """Share of the time that a search has at least, however long the rest may take."""
 
+_MOST_FOR_FINALISTS = 0.5
+"""Share of the time of a search that is kept for its finalists, at most."""
+
 _TIMES_EACH, _LEAST_EACH = 20.0, 300.0
 """How many times as long as one from the middle a proposal may be trained, and seconds that it may in any case."""
 
@@ -62,10 +65,23 @@ def seconds_of(context: Context, typical: Recipe) -> float:
         context: The run, its recipe with the search.
         typical: The recipe with a student that stands for all of them.
     """
+    return sum(_epochs(context)) * epoch_seconds(context, typical)
+
+
+def share_of_finalists(context: Context) -> float:
+    """Which share of the time of a search is kept for its finalists: that of their epochs, and a half at most.
+
+    Without it proposals would take all of a limited time, and one that was lucky in its short training would win.
+    """
+    proposals, again = _epochs(context)
+    return min(again / (proposals + again), _MOST_FOR_FINALISTS)
+
+
+def _epochs(context: Context) -> tuple[float, float]:
+    """Passes over all examples that the proposals of a search take together, and its finalists."""
     section = search_of(context.recipe)
-    epochs = section.proposals * short_epochs(context)
-    epochs += section.finalists * section.seeds * epochs_of_finalists(context.recipe)
-    return epochs * epoch_seconds(context, typical)
+    again = section.finalists * section.seeds * epochs_of_finalists(context.recipe)
+    return section.proposals * short_epochs(context), float(again)
 
 
 def short_epochs(context: Context) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 from attar.errors import must
@@ -51,6 +52,12 @@ class TimeLimit:
     def left(self) -> float:
         """Seconds; none or fewer once the time is over."""
         return self.seconds - self.spent
+
+    def without(self, share: float) -> TimeLimit:
+        """The same count, over sooner: a share of all of the time, from 0 to below 1, is left for what comes after."""
+        sooner = copy(self)
+        sooner.seconds = self.seconds * (1 - share)
+        return sooner
 
     def note(self, *, now: bool = False) -> None:
         """Keep the time that was spent, if that is some seconds ago.
