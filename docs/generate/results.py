@@ -89,9 +89,10 @@ def _study(name: str, document: Mapping[str, Any]) -> str:
     found = [f"### {today['title']}\n"]
     command = f"`attar study {document['name']}`"
     found.append(f"{command}; [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).\n")
+    names = {run["name"]: run.get("title", run["name"]) for run in today["runs"]}
     unread = False
     if paper is not None:
-        unread = "from memory" in paper.get("how_sure", "")
+        unread = paper.get("source") == "memory"
         address = f" {paper['address']}" if "address" in paper else ""
         mark = f" {FROM_MEMORY}" if unread else ""
         found.append(
@@ -99,12 +100,12 @@ def _study(name: str, document: Mapping[str, Any]) -> str:
         )
     for was, now in zip(document["tables"], today["tables"], strict=True):
         found.append(f"**{now['title']}.** {now.get('caption', '')}\n")
-        found.append(_table(was, [column["title"] for column in now["columns"]], unread))
+        found.append(_table(was, [column["title"] for column in now["columns"]], names, unread))
     found += [f"- {remark}" for remark in today.get("remarks", [])]
     return "\n".join(found) + "\n"
 
 
-def _table(measured: Mapping[str, Any], titles: list[str], unread: bool) -> str:
+def _table(measured: Mapping[str, Any], titles: list[str], names: Mapping[str, str], unread: bool) -> str:
     columns = measured["columns"]
     assert len(columns) == len(titles), "a result of another study: make it again"
     shown = [
@@ -113,7 +114,7 @@ def _table(measured: Mapping[str, Any], titles: list[str], unread: bool) -> str:
         if any(row["cells"][column["key"]]["mean"] is not None for row in measured["rows"])
     ]
     rows = [
-        (row["name"], *(_cell(row["cells"][column["key"]], column["unit"], unread) for column, _ in shown))
+        (names[row["name"]], *(_cell(row["cells"][column["key"]], column["unit"], unread) for column, _ in shown))
         for row in measured["rows"]
     ]
     return table(("run", *(title for _, title in shown)), rows)

@@ -32,7 +32,7 @@ from attar.recipes.shipped import studies
 from attar.recipes.stages import OfRun, stages_to_students
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_students
-from attar.recipes.study_tables import at, figure, tables_of
+from attar.recipes.study_tables import at, figure, run_figures, tables_of
 from attar.training.progress import Progress, silent
 from attar.workspace import write_file
 
@@ -205,12 +205,14 @@ def study(
         found["runs"].append(
             {
                 "name": run.name,
+                "title": run.title,
+                **run_figures(done.evidence),
                 "headline": headline(done.evidence),
                 "report": str(done.report.relative_to(folder)),
                 "outcome": done.outcome,
             }
         )
-        found["warnings"] += [f"{run.name}: {text}" for text in done.evidence["warnings"]]
+        found["warnings"] += [f"{run.title or run.name}: {text}" for text in done.evidence["warnings"]]
         found["tables"] = list(tables_of(asked, [one for one in runs if one.name in evidences], evidences))
         written()
     for sweep in asked.sweeps:

@@ -9,6 +9,7 @@ import numpy as np
 
 from attar.evidence.compare import gap_closed, spread
 from attar.recipes.schema.study import ColumnSection, RunSection, Study
+from attar.report.panels.common import metrics_of
 
 
 def tables_of(
@@ -30,10 +31,39 @@ def tables_of(
             for column in table.columns:
                 ours = figure(_cell(run.name, column, evidences))
                 cells[column.key] = {**ours, "paper": run.paper.get(column.key), "note": None}
-            rows.append({"name": run.name, "cells": cells})
+            titled = {} if run.title is None else {"title": run.title}
+            rows.append({"name": run.name, **titled, "cells": cells})
         if rows:
             columns = [column.model_dump(include={"key", "title", "unit", "better"}) for column in table.columns]
             yield {"title": table.title, "caption": table.caption, "columns": columns, "rows": rows}
+
+
+def run_figures(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run ships and what it is held against: names, bytes, quality on test, and how many times less it costs.
+
+    Args:
+        evidence: Of the run.
+    """
+    models, titles = {model["name"]: model for model in evidence["models"]}, evidence.get("titles", {})
+    ships = models[evidence["winner"]]
+    teachers = [model for model in evidence["models"] if model["kind"] == "teacher"]
+    teacher = next((one for one in teachers if one["runtime"] == ships["runtime"]), teachers[0])
+    metric, ratios = metrics_of(evidence)[0], evidence["ratios"]
+    faster = ratios["faster_batch1"]
+    keys = ("name", "title", "unit", "higher_is_better")
+
+    def shown(model: Mapping[str, Any]) -> dict[str, Any]:
+        quality = {key: model["quality"].get(key) for key in (metric.name, "interval", "examples")}
+        name = titles.get(model["name"], model["name"])
+        return {"name": name, "size_bytes": model.get("size_bytes"), "quality": quality}
+
+    return {
+        "metric": {key: getattr(metric, key) for key in keys},
+        "ships": shown(ships),
+        "teacher": shown(teacher),
+        "smaller": ratios["smaller"],
+        "faster": faster["ratio"] if faster else None,
+    }
 
 
 def _cell(run: str, column: ColumnSection, evidences: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from attar import formatting
 from attar.evidence.panel import (
@@ -33,9 +32,9 @@ from attar.evidence.panel import (
     Text,
 )
 from attar.formatting import ABSENT, plural
-from attar.report import html
+from attar.report import html, study_runs
 from attar.report.page import content
-from attar.report.panels.common import TONES, fact_lines, without_none
+from attar.report.panels.common import fact_lines, without_none
 from attar.report.study_charts import SERIES_COLORS, series
 from attar.report.study_figures import decimals_of, figure_text, interval_text, quoted, spread_text
 
@@ -62,12 +61,14 @@ def render_study(document: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             - ``paper``: ``citation``, ``address``, ``how_sure`` (how well its figures are known), ``source``
               ("paper", "notes" or "memory": what was not read in the paper is marked).
             - ``tables``: each ``title``, ``caption``, ``columns`` (``key``, ``title``, ``unit``, ``better``: "lower",
-              "higher" or None, which highlights nothing) and ``rows`` (``name`` and ``cells``: per key of a column
-              ``mean``, ``sd``, ``n`` seeds, ``interval``, ``paper``, ``note``).
+              "higher" or None, which highlights nothing) and ``rows`` (``name``, ``title`` and ``cells``: per key of a
+              column ``mean``, ``sd``, ``n`` seeds, ``interval``, ``paper``, ``note``).
             - ``charts``: each ``title``, ``caption``, ``x`` (``title``, ``log``), ``y`` (``title``, ``unit``),
               ``series`` (``name``, ``source``: "ours" or "paper", ``points``: ``x``, ``y``, ``sd``, ``n``) and
               ``levels`` (``name``, ``y``).
-            - ``runs``: each ``name``, ``headline``, ``report`` (relative path) and ``outcome``.
+            - ``runs``: each ``name``, ``title`` (what people call it), ``headline``, ``report`` (relative path),
+              ``outcome``, ``metric`` (``name``, ``title``, ``unit``, ``higher_is_better``), ``ships`` and ``teacher``
+              (``name``, ``size_bytes``, ``quality``, as in the evidence of a run), ``smaller`` and ``faster`` (ratios).
 
             Figures with the unit "%", "accuracy" or "points" are fractions, as all evidence is; "x" are ratios,
             "bytes", "ms" and "s" are scaled to what is readable, "rmse" and "" are plain, and any other unit is written
@@ -90,16 +91,17 @@ def _panels(document: Mapping[str, Any]) -> list[Panel]:
     unread = _UNREAD.get(document.get("paper", {}).get("source"), "")
     curves = [_curve(chart, unread) for chart in document.get("charts", [])]
     sections: list[tuple[str, Sequence[Block]]] = [
+        ("Size and quality", study_runs.chart(runs)),
         *((str(table.get("title") or "Figures"), _table(table, unread)) for table in tables),
         ("Curves", [Beside(curves)] if len(curves) > 1 else curves),
-        ("Runs", [_runs(runs)] if runs else ()),
+        ("Runs", [study_runs.table(runs)] if runs else ()),
         ("Remarks", _sentences(document.get("remarks"))),
         ("Warnings", _sentences(document.get("warnings"), alerts=True)),
         ("Machine and versions", [Facts(facts)] if (facts := fact_lines(document.get("machine", {}))) else ()),
     ]
     title = str(document.get("title") or document.get("name") or "Study")
     return [
-        Panel(title, (), place="head"),
+        Panel(title, [Text(found, "say")] if (found := study_runs.finding(runs)) else (), place="head"),
         *_answers(document, len(runs)),
         *(Panel(of, blocks, name="warnings" if of == "Warnings" else "") for of, blocks in sections if blocks),
     ]
@@ -132,27 +134,6 @@ def _address(address: object) -> str:
     return str(address) if str(address).startswith(("https://", "http://")) else ""
 
 
-def _runs(runs: Sequence[Mapping[str, Any]]) -> Table:
-    """What became of each run, and where its report is."""
-    columns: list[str | Column] = [
-        "Run",
-        Column(title="Result", words=True, wraps=True),
-        Column(title="Outcome", words=True),
-        Column(title="Report", words=True),
-    ]
-    rows: list[Sequence[AnyCell]] = []
-    for run in runs:
-        report, outcome = run.get("report"), run.get("outcome")
-        outcome = outcome if isinstance(outcome, str) else None
-        # Quoted, a colon makes no scheme of what stands before it; a slash at the beginning would leave the folder.
-        relative = isinstance(report, str) and not report.startswith("/") and "://" not in report
-        link = quote(report, errors="replace") if report and relative else ""
-        cell = Cell(text="report" if link else report, link=link) if report else None
-        colored = Cell(text=outcome or ABSENT, tone=TONES.get(outcome, "faint"))
-        rows.append([str(run.get("name", ABSENT)), run.get("headline"), colored, cell])
-    return Table(columns, rows)
-
-
 def _table(table: Mapping[str, Any], unread: str) -> list[Block]:
     """A table with its caption above and what its signs mean below."""
     columns, rows = table.get("columns", []), table.get("rows", [])
@@ -179,7 +160,7 @@ def _table(table: Mapping[str, Any], unread: str) -> list[Block]:
             laid.append([quoted(cell["paper"], unit) if "paper" in cell else None for cell in cells])
         else:
             heads.append(Column(title=title, note=note))
-    named = [str(row.get("name", ABSENT)) for row in rows]
+    named = [study_runs.title_of(row) for row in rows]
     lines: list[list[AnyCell]] = [[name, *cells] for name, *cells in zip(named, *laid, strict=True)]
     known = [cell for cells in given for cell in cells if cell.get("mean") is not None]
     signs = _signs(

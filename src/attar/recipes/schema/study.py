@@ -32,6 +32,7 @@ class RunSection(Section):
     """One whole run, a row of the table."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    title: str | None = Field(None, description="what people call it; its name if left out")
     recipe: str
     changes: list[str] = Field(default_factory=list, description="dotted.key=value each")
     paper: dict[str, Number] = Field(default_factory=dict, description="the paper's figures, by the key of the column")

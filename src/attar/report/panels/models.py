@@ -331,7 +331,7 @@ def _point(model: Figures, cost: Cost, winner: str | None, metric: Metric, split
         "name": str(model.get("name")),
         "color": role(model),
         "kind": model.get("kind"),
-        "short": None if "number" not in model else f"#{model['number']}",
+        "short": model.get("short", None if "number" not in model else f"#{model['number']}"),
         "x": float(x),
         "y": float(reached),
         "low": low,
