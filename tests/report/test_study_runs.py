@@ -29,7 +29,7 @@ def test_the_finding_names_the_smallest_and_the_best_within_the_budget() -> None
     found = study_runs.finding(RUNS)
     assert (
         found.startswith("Smallest: In four bits, 2")
-        and "(50\N{MULTIPLICATION SIGN} smaller than its teacher)" in found
+        and "(50.0\N{MULTIPLICATION SIGN} smaller than its teacher)" in found
     )
     assert "Highest accuracy on test: Only pruned, 10" in found and "95.0% against 98.0%" in found
     assert found.endswith("1 of 3 runs did not keep within the budget.") and "Tiny" not in found
@@ -59,5 +59,7 @@ def test_figures_are_columns_and_sentences_stay_where_there_are_none() -> None:
     heads = [one.title if isinstance(one, Column) else one for one in table.columns]
     assert heads[1:6] == ["Ships", "Accuracy", "Teacher", "Size", "Smaller"] and "Result" in heads
     texts = [[one.text if isinstance(one, Cell) else one for one in row] for row in table.rows]
-    assert texts[1][:3] == ["In four bits", "PyTorch, float32", "91.0%"] and texts[1][5] == "50\N{MULTIPLICATION SIGN}"
+    assert (
+        texts[1][:3] == ["In four bits", "PyTorch, float32", "91.0%"] and texts[1][5] == "50.0\N{MULTIPLICATION SIGN}"
+    )
     assert texts[3][0] == "stopped" and "Ran out of time." in texts[3]
