@@ -61,6 +61,12 @@ def test_a_node_is_done_once(tmp_path: Path) -> None:
     assert second.seconds == first.seconds  # of the work, not of finding it
 
 
+def test_the_time_of_a_node_counts_once_however_often_it_is_asked_for(tmp_path: Path) -> None:
+    nodes, work = Nodes(tmp_path), Work()
+    found = [nodes.node("one", {}, work), nodes.node("one", {}, work), nodes.node("two", {}, work)]
+    assert nodes.seconds == pytest.approx(found[0].seconds + found[2].seconds)
+
+
 def test_all_that_a_node_depends_on_is_in_its_key(tmp_path: Path) -> None:
     work, nodes = Work(), Nodes(tmp_path)
     parent = nodes.node("parent", {}, work)

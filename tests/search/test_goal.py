@@ -105,3 +105,12 @@ def test_of_those_within_it_is_the_preferred_one(prefer: Prefer, best: int, prop
 def test_of_equals_the_first_is_the_best(proposal: Make) -> None:
     trials = [trial(proposal, 0), trial(proposal, 1)]
     assert GOAL.best(trials) is trials[0]
+
+
+def test_a_score_that_is_no_number_is_the_worst_of_those_within(proposal: Make) -> None:
+    goal = Goal(limits=(), prefer="quality", teacher={})
+    nan = float("nan")
+    for order in (0.1, nan), (nan, 0.1):
+        trials = [trial(proposal, number, score=score) for number, score in enumerate(order)]
+        found = goal.best(trials)
+        assert found is not None and found.score == 0.1

@@ -107,6 +107,11 @@ class Nodes:
         self._progress = progress
         self._finished_only = False
 
+    @property
+    def seconds(self) -> float:
+        """How long all that is done took, each piece of it once, however often it was asked for."""
+        return sum({(node.name, node.key): node.seconds for node in self.done}.values())
+
     def node(
         self,
         name: str,

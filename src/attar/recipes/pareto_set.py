@@ -178,8 +178,7 @@ def _in_time(context: Context, aside: Context, most: float | None) -> bool:
         return True
 
     def work(_: Path) -> dict[str, Any]:
-        spent = sum(node.seconds for node in context.nodes.done)
-        return {"in_time": spent + final_seconds(aside, aside.recipe) <= most}
+        return {"in_time": context.nodes.seconds + final_seconds(aside, aside.recipe) <= most}
 
     inputs = {"student": aside.recipe.document()["student"], "time": most}
     return bool(context.nodes.node("search/time-left", inputs, work).result["in_time"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from attar.recipes.search_time import (
     is_limited,
     seconds_each,
     seconds_of,
+    settings_key,
     share_of_finalists,
     shortened,
     time_for_search,
@@ -54,7 +54,7 @@ from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
 from attar.search.search import SearchResult, search
-from attar.search.strategies.n2n import N2N, policies_of
+from attar.search.strategies.n2n import N2N
 from attar.search.time_limit import TimeLimit
 from attar.workspace import write_file
 
@@ -111,7 +111,7 @@ def found_student(context: Context) -> Searched:
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
-    before = sum(node.seconds for node in context.nodes.done)
+    before = context.nodes.seconds
     if section.time is not None and before >= section.time:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
@@ -194,13 +194,8 @@ def _count(context: Context) -> int:
 
 
 def _time_file(context: Context) -> Path:
-    """Where the time is kept that a search with these settings has spent, and that begins with these policies."""
-    document = {key: table for key, table in context.recipe.document().items() if key != "track"}
-    policy = search_of(context.recipe).strategy.get("policy")
-    if policy is not None:
-        document["policies"] = policies_of(Path(policy))
-    text = json.dumps(document, sort_keys=True)
-    return context.nodes.folder / "times" / f"search-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    """Where the time is kept that a search with these settings has spent."""
+    return context.nodes.folder / "times" / f"search-{settings_key(context.recipe)}.json"
 
 
 def found_recipe(recipe: Recipe, dataset: Dataset, proposal: Proposal, trials: Sequence[Trial] = ()) -> Recipe:

@@ -110,13 +110,8 @@ def _trial(one: Trial, goal: Goal) -> dict[str, Any]:
         "figures": dict(one.figures),
         "reason": one.reason,
         "seconds": one.seconds,
-        **_judged(one, goal),
+        "beyond": "" if one.score is None else excess(one.figures, goal),
     }
-
-
-def _judged(one: Trial, goal: Goal) -> dict[str, str]:
-    """By how much it is beyond the budget, in words; empty for one that is within."""
-    return {"beyond": "" if one.score is None else excess(one.figures, goal)}
 
 
 def excess(figures: Mapping[str, float], goal: Goal) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of
 from attar.search.evaluate import lasting
 from attar.search.proposal import Proposal
 from attar.search.search import SecondsEach
+from attar.search.strategies.n2n import policies_of
 
 _FEWEST = 0.25
 """Share of the time that a search has at least, however long the rest may take."""
@@ -110,6 +113,15 @@ def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
     return most
 
 
+def settings_key(recipe: Recipe) -> str:
+    """What a search is known by: all that its recipe says but who tracks it, and the policies that it begins with."""
+    document = {key: table for key, table in recipe.document().items() if key != "track"}
+    policy = search_of(recipe).strategy.get("policy")
+    if policy is not None:
+        document["policies"] = policies_of(Path(policy))
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def final_seconds(context: Context, found: Recipe) -> float:
     """About how long it takes to train a student with its baselines, and to deploy and measure it."""
     runs = found.student.seeds * (1 + found.baseline)
@@ -139,7 +151,7 @@ def time_for_search(context: Context, typical: Recipe, before: float) -> float |
         return {"seconds": max(most - before - final_seconds(context, typical), _FEWEST * most)}
 
     # Kept, as another moment would find another time.
-    return float(context.nodes.node("search/time", {"time": most}, work).result["seconds"])
+    return float(context.nodes.node("search/time", {"search": settings_key(context.recipe)}, work).result["seconds"])
 
 
 def final_settings(context: Context, most: float | None, spent: float) -> Recipe:

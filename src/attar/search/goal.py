@@ -65,11 +65,12 @@ class Goal:
         """
         if trial.score is None:
             return (2.0, self.worst(trial.figures)) if trial.state == "over_budget" else (3.0,)
+        score = -math.inf if math.isnan(trial.score) else trial.score  # no number is better or worse than another
         broken = self.beyond(trial.figures)
         if broken:
-            return (1.0, max(broken.values()), -trial.score)
-        preferred = -trial.score if self.prefer == "quality" else trial.figures.get(self.prefer, math.inf)
-        return (0.0, preferred, -trial.score)
+            return (1.0, max(broken.values()), -score)
+        preferred = -score if self.prefer == "quality" else trial.figures.get(self.prefer, math.inf)
+        return (0.0, preferred, -score)
 
     def best(self, trials: Sequence[Trial]) -> Trial | None:
         """The best of some trials, the first of equals; None where none was trained."""

@@ -30,8 +30,9 @@ class Reinforce:
     r"""How a policy learns from rewards.
 
     The gradient of the expected reward is estimated by the mean over rollouts of
-    :math:`\sum_t \nabla \log \pi(a_t) (R - b)`. No baseline changes what that is on average, as none depends on the
-    rollout's own actions; it changes how far the estimate scatters.
+    :math:`\sum_t \nabla \log \pi(a_t) (R - b)`. No baseline that does not depend on the rollout's own
+    actions changes what that is on average; it changes how far the estimate scatters. Only where each update has one
+    rollout the first has no other than its own reward, and learns nothing.
 
     Attributes:
         rollouts: Sequences of actions for each update.
