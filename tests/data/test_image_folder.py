@@ -397,7 +397,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_that_counts(
 
 def test_a_disk_that_fills_while_the_cache_is_written_is_said(tmp_path: Path, cache: Path):
     root = two_classes(tmp_path / "animals")
-    said = tmp_path / "said.txt"
+    message = tmp_path / "message.txt"
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -405,13 +405,13 @@ def test_a_disk_that_fills_while_the_cache_is_written_is_said(tmp_path: Path, ca
         try:
             load(root, size=40)
         except BadInput as error:
-            said.write_text(str(error))
+            message.write_text(str(error))
 
     assert in_a_fork(limited) == 0
     assert re.fullmatch(
         r"The pixels of '.*animals' cannot be kept in '.*' \(File too large\)\. Make room there, or set "
         r"XDG_CACHE_HOME to another folder\.",
-        said.read_text(),
+        message.read_text(),
     )
     assert files_of(cache) == []
 

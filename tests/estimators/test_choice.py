@@ -43,7 +43,7 @@ def noisy() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_temperature_that_fits_the_labels() -> None:
-    """Three of four rows are of a class that is said to be e^4 times likelier: 3 times is right, so T = 4 / ln 3."""
+    """Three of four rows are of a class that the answers call e^4 times likelier: 3 times is right, so T = 4 / ln 3."""
     sure = torch.tensor([[4.0, 0.0]] * 4000)
     truth = torch.tensor([0, 0, 0, 1] * 1000)
     temperature, losses = cooled_losses(CLASSES, sure, truth)

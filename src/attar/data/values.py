@@ -115,16 +115,32 @@ def values_as_labels(key: str, name: str, values: NDArray[Any]) -> Tensor:
     return torch.from_numpy(numbers if numbers is not values else numbers.copy())
 
 
-def _numbers(key: str, name: str, values: object) -> Tensor:
+def numbers_of(key: str, name: str, values: object, rule: str, remedy: str) -> NDArray[Any]:
+    """What the user gives as an array of numbers, of any shape.
+
+    Args:
+        key: What the user calls it.
+        name: What it is of.
+        values: An array, a tensor, a list.
+        rule: What it must be, for the error.
+        remedy: What to do otherwise.
+
+    Raises:
+        BadInput: If they are no numbers.
+    """
     array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise must(key, name, "numbers, as it is a regression", Words(f"others ({error})"), _REMEDY) from error
+            raise must(key, name, rule, Words(f"others ({error})"), remedy) from error
     if array.dtype.kind not in "biuf":
-        got = Words(f"{type(values).__name__} of {array.dtype}")
-        raise must(key, name, "numbers, as it is a regression", got, _REMEDY)
+        raise must(key, name, rule, Words(f"{type(values).__name__} of {array.dtype}"), remedy)
+    return array
+
+
+def _numbers(key: str, name: str, values: object) -> Tensor:
+    array = numbers_of(key, name, values, "numbers, as it is a regression", _REMEDY)
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise must(key, name, "[n] or [n, values]", tuple(array.shape), "Flatten what is one value of many axes")
     return values_as_labels(key, name, array.reshape(len(array), -1))

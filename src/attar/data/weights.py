@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from attar.data.values import numbers_of
 from attar.errors import Words, must
 
 
@@ -24,15 +22,8 @@ def weights_of(key: str, name: str, given: object, rows: int) -> Tensor:
     Raises:
         BadInput: If they are anything else, or all of them are 0.
     """
-    array: NDArray[Any] = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     remedy = "Give one number for each row, 1 for what counts as usual"
-    if array.dtype.kind == "O":
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise must(key, name, "numbers", Words(f"others ({error})"), remedy) from error
-    if array.dtype.kind not in "biuf":
-        raise must(key, name, "numbers", Words(f"{type(given).__name__} of {array.dtype}"), remedy)
+    array = numbers_of(key, name, given, "numbers", remedy)
     if array.shape != (rows,):
         raise must(key, name, f"[{rows}], one for each row", tuple(array.shape), remedy)
     weights = array.astype(np.float64)

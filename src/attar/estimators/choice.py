@@ -297,14 +297,10 @@ class _Trial:
             examples = builder.transfer_set(builder.synthetic(None))
         else:
             few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
-            matrix = builder.synthetic(few) if self.synthetic is None else self.synthetic[0]
-            targets = (
-                outputs_of(self.teacher, torch.from_numpy(matrix).float())
-                if self.synthetic is None
-                else self.synthetic[1]
-            )
-            self.synthetic = matrix, targets
-            examples = builder.transfer_set(matrix, targets)
+            if self.synthetic is None:
+                matrix = builder.synthetic(few)
+                self.synthetic = matrix, outputs_of(self.teacher, torch.from_numpy(matrix).float())
+            examples = builder.transfer_set(*self.synthetic)
         network = builder.train(*examples).model.module
         with evaluating(network):
             answers: Tensor = network(self.rows)
