@@ -22,7 +22,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -209,16 +209,29 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seconds["apart"].append(apart(strategy, asked.workers, Path(folder)))
         print(f"round {round_}, apart: {seconds['apart'][-1]:.1f} s", flush=True)
+        same = all(one == trials[0] for one in trials)
+        print(f"written to {keep(asked, seconds, same)}", flush=True)
+
+
+def keep(asked: argparse.Namespace, seconds: Mapping[str, Sequence[float]], same: bool) -> Path:
+    """Write the result of the rounds that are over.
+
+    Args:
+        asked: What the command was asked for.
+        seconds: By way, of each round.
+        same: Whether all ways have come to the same trials.
+    """
+    ways = [way for way in seconds if way not in ("alone", "apart")]
     efficiency = {
         way: [alone / (asked.workers * taken) for alone, taken in zip(seconds["alone"], seconds[way], strict=True)]
-        for way in [*ways[1:], "apart"]
+        for way in [*ways, "apart"]
     }
-    same = all(one == trials[0] for one in trials)
-    path = write(
+    return write(
         asked.out,
         what=WHAT,
         seed=asked.seed,
-        settings={name: getattr(asked, name) for name in ("proposals", "epochs", "workers", "rounds", "ray")},
+        settings={name: getattr(asked, name) for name in ("proposals", "epochs", "workers", "ray")}
+        | {"rounds": len(seconds["alone"])},
         claims=[
             *(
                 {
@@ -240,7 +253,6 @@ def main() -> None:
         },
         raw={"seconds": seconds, "load_average": os.getloadavg()[0]},
     )
-    print(f"written to {path}")
 
 
 if __name__ == "__main__":
