@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from attar.models.model import MODEL, save_model
 from attar.network.weights import read_tensors
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import TeacherTools
-from attar.search.on_cluster import Train
+from attar.pipeline.worker import Job, WorkerEnded
+from attar.search.on_cluster import Train, _Here
 from attar.teachers.teacher import NetworkTeacher
 from attar.training.progress import silent
 
@@ -49,3 +52,62 @@ def test_a_teacher_that_is_asked_live_stays_where_it_is(tmp_path: Path) -> None:
         BadInput, match=r"^transfer\.cached must be true for a search on a Ray cluster: workers get the"
     ):
         Train.of(replace(own, tools=replace(own.tools, teacher=teacher)))
+
+
+class _Beginning:
+    """A process that is killed while it begins: as soon as it is there, whoever asked has gone."""
+
+    def __init__(self) -> None:
+        self.killed, self.did = threading.Event(), list[Job]()
+        self.thread = threading.Thread(target=_Beginning.gone, daemon=True)
+        self.thread.start()
+        self.thread.join(0.2)
+
+    gone: Callable[[], None]
+
+    @property
+    def alive(self) -> bool:
+        return not self.killed.is_set()
+
+    def ready(self) -> None:
+        if self.killed.wait(5):
+            raise WorkerEnded
+
+    def do(self, job: Job, advance: Callable[[int], None]) -> str | None:
+        self.did.append(job)
+        return None
+
+    def kill(self) -> None:
+        self.killed.set()
+
+    def end(self) -> None:
+        self.kill()
+
+
+def test_one_that_nobody_wants_any_more_is_killed_also_while_its_process_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("attar.search.on_cluster.WorkerProcess", _Beginning)
+    here, job, wanted = _Here(), Job("one", "a:b", {}, 1), [True]
+
+    def gone() -> None:
+        wanted[0] = False
+        here.kill("me")
+
+    monkeypatch.setattr(_Beginning, "gone", staticmethod(gone), raising=False)
+    with pytest.raises(WorkerEnded):
+        here.do(job, "me", lambda: wanted[0])
+    first = here._worker
+    assert isinstance(first, _Beginning) and not first.did
+    with pytest.raises(WorkerEnded):
+        here.do(job, "me", lambda: False)
+    assert here._worker is first, "none is started for one that nobody wants"
+    monkeypatch.setattr(_Beginning, "gone", staticmethod(lambda: here.kill("me")))
+    monkeypatch.setattr(_Beginning, "ready", lambda _: None)
+    assert here.do(job, "other", lambda: True) is None, "it is not the one that is killed"
+    second = here._worker
+    assert isinstance(second, _Beginning) and second.alive and second.did == [job]
+    here.kill("other")
+    assert second.alive, "it does nothing for anybody"
+    here.end()
+    assert not second.alive

@@ -162,16 +162,15 @@ class Evaluator:
             trained = [step for step in self._steps(proposal) if isinstance(step, TrainingStep)]
         except BadInput:
             return 1
-        tools = self.tools_for(proposal)
+        tools = self._tools_of(proposal, silent)
         return max(1, sum(step.steps_per_epoch(tools) * step.settings.epochs for step in trained))
 
-    def tools_for(self, proposal: Proposal) -> Tools:
-        """What its trainings use."""
-        return self.tools if proposal.on_all or self.subset is None else self.subset
+    def _tools_of(self, proposal: Proposal, progress: Progress) -> Tools:
+        return tools_of(proposal, self.tools, self.subset, progress, self.meter.turns)
 
     def _tried(self, proposal: Proposal, progress: Progress, train: bool) -> tuple[Outcome, Node | None]:
         """What came of a proposal, and the node of its network; raises NotFinished for a training it must not do."""
-        tools = tools_of(self.tools_for(proposal), proposal, self.tools.seed, progress, self.meter.turns)
+        tools = self._tools_of(proposal, progress)
         steps = self._steps(proposal)
         with self.meter.turns.working():
             first = self.first(proposal)
@@ -322,17 +321,18 @@ def steps_of(proposal: Proposal, objective: Objective, training: Training) -> li
     return [step.completed(objective, lasting(training, proposal.epochs)) for step in (Distill(), *given)]
 
 
-def tools_of(tools: Tools, proposal: Proposal, seed: int, progress: Progress, turns: Turns | None) -> Tools:
+def tools_of(proposal: Proposal, tools: Tools, subset: Tools | None, progress: Progress, turns: Turns | None) -> Tools:
     """What the steps of one proposal may use.
 
     Args:
-        tools: What its trainings use.
         proposal: Which.
-        seed: Of the search.
+        tools: Of the search, with all examples.
+        subset: With a part of them, for what need not see all; None for all of them.
         progress: Sees its trainings.
         turns: By which they let others measure.
     """
-    return replace(tools, seed=seed + proposal.seed, progress=progress, threads=None, turns=turns)
+    seen = tools if proposal.on_all or subset is None else subset
+    return replace(seen, seed=tools.seed + proposal.seed, progress=progress, threads=None, turns=turns)
 
 
 def begin_with_(network: nn.Module, start: nn.Module, example: Tensor) -> nn.Module:

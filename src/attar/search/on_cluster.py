@@ -86,8 +86,7 @@ class Train:
     ) -> None:
         """Train one proposal, beginning with the weights that came with it."""
         proposal = Proposal.from_json(arguments["proposal"], self.allow)
-        tools = self.tools if proposal.on_all or self.subset is None else self.subset
-        tools = tools_of(tools, proposal, self.tools.seed, progress, turns)
+        tools = tools_of(proposal, self.tools, self.subset, progress, turns)
         with scratch(nodes.folder) as folder:
             (folder / MODEL).write_bytes(given[MODEL])
             first = load_model(folder, self.allow, seed=tools.seed)
@@ -138,7 +137,7 @@ class _Here:
     """The one process on this machine that measures, for one proposal after the other."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._turn, self._changing = threading.Lock(), threading.Lock()
         self._asked_by: object = None
         self._worker: WorkerProcess | None = None
 
@@ -149,27 +148,33 @@ class _Here:
             WorkerEnded: If it ended meanwhile, or it is not wanted any more.
         """
         with self._turn:
-            if not wanted():
-                raise WorkerEnded
-            self._asked_by = asked_by
+            with self._changing:  # what is not wanted any more when this is over is killed
+                if not wanted():
+                    raise WorkerEnded
+                worker, is_new = self._worker, self._worker is None or not self._worker.alive
+                if worker is None or is_new:
+                    if worker is not None:
+                        worker.end()
+                    worker = self._worker = WorkerProcess()
+                self._asked_by = asked_by
             try:
-                if self._worker is None or not self._worker.alive:
-                    self.end()
-                    self._worker = WorkerProcess()
-                    self._worker.ready()
-                return self._worker.do(job, lambda steps: None)
+                if is_new:
+                    worker.ready()
+                return worker.do(job, lambda steps: None)
             finally:
-                self._asked_by = None
+                with self._changing:
+                    self._asked_by = None
 
     def kill(self, asked_by: object) -> None:
-        """End it, if it does something for this one."""
-        worker = self._worker
-        if self._asked_by is asked_by and worker is not None:
-            worker.kill()
+        """End it, if it does something for this one, which must not want that any more."""
+        with self._changing:
+            if self._asked_by is asked_by and self._worker is not None:
+                self._worker.kill()
 
     def end(self) -> None:
-        """End it, and let go of it."""
-        worker, self._worker = self._worker, None
+        """End it, and let go of it; nobody may want anything any more."""
+        with self._changing:
+            worker, self._worker = self._worker, None
         if worker is not None:
             worker.end()
 

@@ -16,6 +16,7 @@ from attar.search.n2n.policy import RemovalPolicy, ShrinkagePolicy, generator
 from attar.search.n2n.reinforce import Learner, Reinforce
 from attar.search.proposal import Proposal, Trial
 from attar.search.reward import INVALID, Reward, reward_of
+from attar.search.strategies.history import trained
 
 Propose = Callable[[Spec, Mapping[str, Any]], Proposal]
 """From a network and what was chosen for it to what is tried."""
@@ -119,8 +120,7 @@ class Stage:
 
     def trained(self, known: Mapping[str, Trial]) -> int:
         """How many trainings were spent on what was drawn so far; those that failed count."""
-        trials = (known[key] for key in self._keys() if key in known)
-        return sum(trial.state in ("trained", "failed") for trial in trials)
+        return trained(known[key] for key in self._keys() if key in known)
 
     def best(self, known: Mapping[str, Trial]) -> Trial | None:
         """The trained trial of the highest reward, as it is after the last iteration; the first of equals.
