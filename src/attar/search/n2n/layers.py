@@ -38,6 +38,11 @@ LayerKind = Literal[
 
 KINDS: tuple[LayerKind, ...] = get_args(LayerKind)
 
+WEIGHTLESS: frozenset[LayerKind] = frozenset(
+    ("activation", "softmax", "max_pool", "average_pool", "dropout", "flatten")
+)
+"""Kinds whose layers have no weights: a network without one of them is no smaller."""
+
 FEATURES = len(KINDS) + 6
 """Numbers by which a policy knows a layer; as many for every network, so that a policy serves for another one."""
 

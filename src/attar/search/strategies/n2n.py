@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
+
 from attar.errors import BadInput, must
 from attar.network.defaults import with_library_defaults
 from attar.network.spec import Spec
 from attar.search.goal import Goal
 from attar.search.n2n.actions import Actions, Removal, Shrinkage, Shrunk
 from attar.search.n2n.describe import describe
-from attar.search.n2n.layers import FEATURES, Layers
+from attar.search.n2n.layers import FEATURES, WEIGHTLESS, Layers
 from attar.search.n2n.policy import MULTIPLIERS, RemovalPolicy, ShrinkagePolicy, load_policy, save_policy
 from attar.search.n2n.reinforce import Baseline, Credit, Reinforce
 from attar.search.n2n.shrunk import shrunk_share
@@ -313,17 +315,28 @@ class N2N:
             rule = f"a folder with {' or '.join(_file(Path(), stage).name for stage in self.stages)}"
             raise must("policy", "the strategy n2n", rule, self.policy, "Leave it out for new policies")
         if not any([self._free(stage) for stage in self.stages]):
-            verb = "removed" if "removal" in self.stages else "shrunk"
-            raise BadInput(
-                f"No layer of the network can be {verb}, so that there is nothing to search. Use both stages, fix "
-                "fewer layers, or use another strategy."
-            )
+            raise BadInput(_nothing_free(self.layers, self.stages))
 
     def _free(self, kind: StageName) -> bool:
         """Whether a stage can change anything of the network to begin with."""
         self._learning(kind)
         policy = self._policy(kind)
-        return bool(self._actions(policy, self.layers).mask.any())
+        mask, states = self._actions(policy, self.layers).mask, self.layers.states
+        if kind == "removal" and self.layers.rules.smaller:  # without what has no weights alone it is no smaller
+            mask = mask & torch.tensor([state.kind not in WEIGHTLESS for state in states])
+        return bool(mask.any())
+
+
+def _nothing_free(layers: Layers, stages: Sequence[StageName]) -> str:
+    """That nothing is free, and what to do."""
+    verbs = {"removal": "removed", "shrinkage": "made narrower"}
+    can = f"can be {' or '.join(verbs[stage] for stage in stages)}, so that there is nothing to search."
+    if "linear" in (*layers.rules.fixed, *layers.rules.fixed_widths):
+        return (
+            f"The rules of n2n leave linear layers as they are, and no other layer of the network with weights {can} "
+            'Leave rules out, or "linear" out of its fixed and fixed_widths; or use another strategy.'
+        )
+    return f"No layer of the network with weights {can} Use both stages, fix fewer layers, or use another strategy."
 
 
 def _described(trial: Trial, layers: Layers) -> Layers | None:
