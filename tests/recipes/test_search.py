@@ -229,6 +229,10 @@ def test_rules_say_which_layers_a_policy_leaves_alone(tiny: Document, tmp_path: 
     assert searched({"min_channels": 3}).layers.rules == Rules(min_channels=3)
     with pytest.raises(BadInput, match=r"^No layer of the network can be removed or get narrower: "):
         searched({"fixed": ["first", "last", "*"], "fixed_widths": ["*"]})
+    with pytest.raises(
+        BadInput, match=r"^The rules of n2n leave linear layers as they are, and no other .* Leave rules"
+    ):
+        searched("paper")
     with pytest.raises(BadInput, match=r"^fixed must fit a layer of the network; 'convv' fits none\."):
         searched({"fixed": ["convv"]})
     with pytest.raises(BadInput, match=r"^rules of the strategy n2n must be known rules, or a table; got 'papr'\."):
@@ -348,6 +352,9 @@ def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp
     ) and "\nstudent   one from the middle of what is searched\n" in str(planned)
     assert not (tmp_path / "run").exists()
     tiny["student"]["network"] = "small"
+    halved = plan(searching(tiny, strategy="halving", proposals=9), tmp_path / "run").search
+    assert ", of which 3 go on to 3 epochs in all, 1 to 4, what is beyond the budget for none" in halved[0]
+    assert halved[2].startswith("the best 2 again for 3 to 4 epochs from 1 seed, ")
     parts = plan(searching(tiny, examples=12), tmp_path / "run")
     assert parts.search[0].startswith("3 proposals by random, each trained for 1 epoch on 12 of the examples (about ")
 
@@ -393,7 +400,9 @@ def test_a_proposal_that_hangs_is_given_up_long_after_it_should_be_over(
         most = seconds_each(context, context.recipe)
         assert (most(one), most(three)) == (20 * 60, 3 * 20 * 60)
         monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 0.01)
-        assert seconds_each(context, context.recipe)(three) == 300
+        assert seconds_each(context, context.recipe)(three) == 3 * 20 * 60, "one that goes on decides as it did"
+        other = replace(context, recipe=from_document(searching(tiny, proposals=2)))
+        assert seconds_each(other, other.recipe)(three) == 300
         given = replace(context, recipe=from_document(searching(tiny, epochs=2, time_each="90 s")))
         assert [seconds_each(given, given.recipe)(proposal) for proposal in (one, three)] == [90, 135]
 

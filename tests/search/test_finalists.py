@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,9 +26,27 @@ def test_the_best_are_trained_for_longer_with_each_seed(fake: Any, batches: Any,
     found = finalists(trials, fake, goal, epochs=3, count=2, seeds=3)
     assert fake.evaluated == [10, 20, 10, 20, 10, 20]  # each width once, however long it was trained
     assert [one.trial.number for one in found] == [0, 3]
-    assert [(one.proposal.epochs, one.proposal.seed) for one in found[0].again] == [(3, 0), (3, 1), (3, 2)]
-    assert found[0].figures["score"] == pytest.approx(0.901) and found[0].spread == pytest.approx(0.001)
+    assert [(one.proposal.epochs, one.proposal.seed) for one in found[0].again] == [(3, 1), (3, 2), (3, 3)]
+    assert found[0].figures["score"] == pytest.approx(0.902) and found[0].spread == pytest.approx(0.001)
     assert found[0].proposal.epochs == 3
+
+
+def test_no_training_of_the_search_counts_and_those_that_went_on_begin_where_the_first_of_them_did(
+    fake: Any, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    first, other = replace(proposal(10), start="teacher"), proposal(20, 5)
+    second = replace(proposal(10, 2), start=first.key)
+    third = replace(proposal(10, 6), start=second.key)
+    child = replace(proposal(30), start=third.key)  # another student, which has begun with the weights of this one
+    trials = search(batches([first, other], [second], [third], [child]), fake, goal).trials
+    found = finalists([*trials[2:], *trials[:2]], fake, goal, epochs=5, count=3, seeds=2)
+    again = {one.trial.proposal.choices["width"]: [other.proposal for other in one.again] for one in found}
+    assert [(one.epochs, one.seed, one.start) for one in again[10]] == [(5, 1, "teacher"), (5, 2, "teacher")]
+    assert [(one.epochs, one.seed, one.start) for one in again[20]] == [(5, 1, None), (5, 2, None)]
+    assert [(one.epochs, one.seed, one.start) for one in again[30]] == [(5, 1, third.key), (5, 2, third.key)]
+    assert not {one.key for every in again.values() for one in every} & {one.proposal.key for one in trials}
+    (longest,) = finalists(trials[3:4], fake, goal, epochs=5, count=1, seeds=1)
+    assert (longest.proposal.epochs, longest.proposal.start) == (6, second.key), "the others are not known"
 
 
 def test_one_that_is_within_the_budget_by_luck_does_not_win(

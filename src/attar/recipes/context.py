@@ -37,7 +37,20 @@ from attar.training.threads import threads_for, using_threads
 
 @dataclass(frozen=True)
 class Context:
-    """What every node of one run shares."""
+    """What every node of one run shares.
+
+    Attributes:
+        recipe: Completed by the data.
+        dataset: The data.
+        fingerprint: Of the data.
+        nodes: Where results are kept.
+        device: Where networks are trained.
+        progress: Sees every long step.
+        workers: Processes that train beside this one; None where this one does everything alone.
+        trackers: Where figures go besides the folder of the run.
+        cluster: A Ray cluster; None where there is none.
+        stages: What whoever watches is told of.
+    """
 
     recipe: Recipe
     dataset: Dataset

@@ -71,6 +71,7 @@ def pareto_set(
     recipes: Mapping[int, Recipe],
     most: float | None,
     memory: Mapping[str, int | None],
+    search: str,
 ) -> list[Other]:
     """Train the others from one seed, without baselines, deploy and measure them, or find that done.
 
@@ -82,6 +83,7 @@ def pareto_set(
         recipes: By number of the trial.
         most: Seconds of everything; what would not end in time is not begun. None for no limit.
         memory: What was measured beside the winner, by name, of which the teachers' holds for these, too.
+        search: What the search is known by, see `attar.recipes.search_time.settings_key`.
 
     Raises:
         OSError: If files cannot be written.
@@ -96,7 +98,7 @@ def pareto_set(
             trackers=Trackers(),
         )
         try:
-            if not _in_time(context, aside, most):
+            if not _in_time(context, aside, most, search):
                 found.append(replace(one, why_not="There was no time left for it."))
                 continue
             found.append(_done(aside, prepared, one, memory))
@@ -172,7 +174,7 @@ def _once(recipe: Recipe) -> Recipe:
     )
 
 
-def _in_time(context: Context, aside: Context, most: float | None) -> bool:
+def _in_time(context: Context, aside: Context, most: float | None, search: str) -> bool:
     """Whether one would be done before the time is over; kept, as another moment would find another time."""
     if most is None:
         return True
@@ -180,7 +182,7 @@ def _in_time(context: Context, aside: Context, most: float | None) -> bool:
     def work(_: Path) -> dict[str, Any]:
         return {"in_time": context.nodes.seconds + final_seconds(aside, aside.recipe) <= most}
 
-    inputs = {"student": aside.recipe.document()["student"], "time": most}
+    inputs = {"student": aside.recipe.document()["student"], "time": most, "search": search}
     return bool(context.nodes.node("search/time-left", inputs, work).result["in_time"])
 
 

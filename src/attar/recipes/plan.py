@@ -20,6 +20,7 @@ from attar.network.cost import cost
 from attar.network.defaults import with_library_defaults
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Step
+from attar.pipeline.workers import Workers
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
 from attar.recipes.context import Context, data_of, with_threads
@@ -204,7 +205,8 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     network = check_steps(checked, dataset)
     check_room(recipe, dataset, folder)
     notes: list[str] = []
-    context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress)
+    # No worker is started, but it is known how many there would be.
+    context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress, Workers())
     given = teacher_of(context)[0] if recipe.teacher.given else None
     if given is not None:
         check_teacher(given, dataset)

@@ -30,7 +30,15 @@ from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
-from attar.recipes.search_space import by_policy, epochs_of_finalists, middle_of, search_of, space_for, strategy_for
+from attar.recipes.search_space import (
+    by_policy,
+    epochs_of_finalist,
+    middle_of,
+    search_of,
+    space_for,
+    strategy_for,
+    trainings_for,
+)
 from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import (
     final_settings,
@@ -116,7 +124,8 @@ def found_student(context: Context) -> Searched:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
     limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
-    there, each = _count(context), seconds_each(context, typical)
+    each = seconds_each(context, typical)
+    there = _count(context)
     strategy = strategy_for(recipe, context.dataset, space, goal)
     with _pool(context, evaluator, typical) as pool:
         result = search(
@@ -124,7 +133,7 @@ def found_student(context: Context) -> Searched:
             evaluator,
             goal,
             pool=pool,
-            trainings=section.proposals,
+            trainings=sum(one.networks for one in trainings_for(recipe)),
             time=limit.without(share_of_finalists(context)),
             seconds_each=each,
             progress=context.progress,
@@ -134,7 +143,7 @@ def found_student(context: Context) -> Searched:
             result.trials,
             evaluator,
             goal,
-            epochs=epochs_of_finalists(recipe),
+            epochs=epochs_of_finalist(recipe),
             count=section.finalists,
             seeds=section.seeds,
             on_all=evaluator.subset is not None,
@@ -147,7 +156,8 @@ def found_student(context: Context) -> Searched:
     context.nodes.done.append(spent)
     winner = _winner(result, best, goal)
     found = found_recipe(recipe, context.dataset, winner.proposal, result.trials)
-    in_time = final_settings(replace(context, recipe=found), section.time, before + limit.spent)
+    known_by = settings_key(recipe)
+    in_time = final_settings(replace(context, recipe=found), section.time, before + limit.spent, known_by)
     found, note = in_time, shortened(found, in_time)
     check_networks(found, context.dataset)
     check_steps(found, context.dataset)

@@ -13,8 +13,16 @@ from attar.evidence.latency import race
 from attar.network.cost import cost
 from attar.recipes.context import Context
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, space_for, strategy_words, words_of
-from attar.recipes.search_time import epoch_seconds, final_seconds, is_limited, seconds_of, short_epochs
+from attar.recipes.search_space import (
+    epochs_of,
+    epochs_of_finalists,
+    search_of,
+    space_for,
+    strategy_words,
+    trainings_for,
+    words_of,
+)
+from attar.recipes.search_time import epoch_seconds, final_seconds, is_limited, seconds_of, share_seen
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.onnx_files import onnx_files
 from attar.teachers.teacher import Teacher
@@ -32,16 +40,18 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
         teacher: A given one; None for one that is yet to be trained.
     """
     recipe, section = context.recipe, search_of(context.recipe)
-    each, again = epochs_of(recipe), epochs_of_finalists(recipe)
+    each, again = epochs_of(recipe), sorted({*epochs_of_finalists(recipe)})
     epoch = epoch_seconds(context, typical)
     proposals, trained = formatting.plural(section.proposals, "proposal"), formatting.plural(each, "epoch")
-    longer, seeds = formatting.plural(again, "epoch"), formatting.plural(section.seeds, "seed")
+    longer, seeds = formatting.plural(again[-1], "epoch"), formatting.plural(section.seeds, "seed")
+    longer = longer if len(again) == 1 else f"{again[0]} to {longer}"
     others = formatting.plural(section.pareto, "other")
     beside = f", beside up to {others} of the Pareto set" if section.pareto else ""
     some = "" if section.examples is None else f" on {formatting.grouped(section.examples)} of the examples"
     lines = [
         f"{proposals} by {strategy_words(section)}, each trained for {trained}{some} (about "
-        f"{formatting.seconds(short_epochs(context) * epoch)}), what is beyond the budget for none",
+        f"{formatting.seconds(each * share_seen(context) * epoch)}){_going_on(recipe)}, what is beyond the budget for "
+        "none",
         f"in: {words_of(space_for(recipe, context.dataset))}",
         f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student{beside}",
         f"about {formatting.seconds(seconds_of(context, typical))} on one core" + _limited(context, typical),
@@ -56,6 +66,17 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
             share = formatting.significant(at / takes, 2)
             lines.append(f"{limit.shown(at)} {limit.after()} is {share}x of the teacher's {limit.shown(takes)}")
     return lines
+
+
+def _going_on(recipe: Recipe) -> str:
+    """Which of the networks are trained again for longer; empty where none is."""
+    _, *above = trainings_for(recipe)
+    if not above:
+        return ""
+    first, *others = above
+    goes = "goes" if first.networks == 1 else "go"
+    words = f"{first.networks} {goes} on to {formatting.plural(first.total, 'epoch')} in all"
+    return ", of which " + ", ".join([words, *(f"{one.networks} to {one.total}" for one in others)])
 
 
 def _limited(context: Context, typical: Recipe) -> str:

@@ -24,7 +24,8 @@ from attar.search.proposal import Proposal
 from attar.search.ranges import space_of
 from attar.search.space import Choice, Dimension, Space
 from attar.search.spaces import FORMATS, PRUNING, default_space
-from attar.search.strategies.named import rules_of, strategy_of
+from attar.search.strategies.halving import Rung
+from attar.search.strategies.named import rules_of, strategy_of, trainings_of
 from attar.search.strategy import Strategy
 from attar.teachers.onnx_file import OnnxFile
 from attar.teachers.pretrained import parameters_in
@@ -94,9 +95,23 @@ def epochs_of(recipe: Recipe) -> int:
     return search_of(recipe).epochs or max(1, round(recipe.student.training.epochs / _SHARE))
 
 
-def epochs_of_finalists(recipe: Recipe) -> int:
-    """Epochs of the training of a finalist, which is longer."""
+def trainings_for(recipe: Recipe) -> list[Rung]:
+    """The trainings of a search, at most, those of halving that go on as well: how many, and for how long."""
+    section, most = search_of(recipe), recipe.student.training.epochs
+    return trainings_of(section.strategy, section.proposals, epochs_of(recipe), most)
+
+
+def epochs_of_finalist(recipe: Recipe) -> int:
+    """Epochs of the training of a finalist, which is longer, if the search did not train it for longer still."""
     return max(epochs_of(recipe), round(recipe.student.training.epochs / _OF_FINALISTS))
+
+
+def epochs_of_finalists(recipe: Recipe) -> list[int]:
+    """Epochs of each finalist, if they are those that the search trained for longest."""
+    rungs = trainings_for(recipe)
+    stayed = [one.networks - above for one, above in zip(rungs, [*(r.networks for r in rungs[1:]), 0], strict=True)]
+    longest = [one.total for one, count in zip(rungs[::-1], stayed[::-1], strict=True) for _ in range(count)]
+    return [max(epochs_of_finalist(recipe), one) for one in longest[: search_of(recipe).finalists]]
 
 
 def space_for(recipe: Recipe, dataset: Dataset) -> Space | None:
@@ -156,6 +171,7 @@ def strategy_for(recipe: Recipe, dataset: Dataset, space: Space | None, goal: Go
         "goal": goal,
         "trials": section.proposals,
         "epochs": epochs_of(recipe),
+        "most": recipe.student.training.epochs,  # longer than in earnest none need be trained
         "seed": recipe.seed,
     }
     if by_policy(recipe):

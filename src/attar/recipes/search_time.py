@@ -11,13 +11,12 @@ from typing import Any
 from attar import formatting
 from attar.deployment.candidates import candidates
 from attar.pipeline.section import training_table
-from attar.pipeline.workers import available
 from attar.recipes.context import Context
 from attar.recipes.estimate import seconds_per_step, stored
 from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of
+from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, trainings_for
 from attar.search.evaluate import lasting
 from attar.search.proposal import Proposal
 from attar.search.search import SecondsEach
@@ -82,15 +81,15 @@ def share_of_finalists(context: Context) -> float:
 
 def _epochs(context: Context) -> tuple[float, float]:
     """Passes over all examples that the proposals of a search take together, and its finalists."""
-    section = search_of(context.recipe)
-    again = section.finalists * section.seeds * epochs_of_finalists(context.recipe)
-    return section.proposals * short_epochs(context), float(again)
+    again = search_of(context.recipe).seeds * sum(epochs_of_finalists(context.recipe))
+    short = sum(one.networks * one.epochs for one in trainings_for(context.recipe))
+    return short * share_seen(context), float(again)
 
 
-def short_epochs(context: Context) -> float:
-    """For how many passes over all examples a proposal is trained: less than it has epochs, where it sees a part."""
+def share_seen(context: Context) -> float:
+    """Which share of all examples a proposal sees in an epoch."""
     seen, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
-    return epochs_of(context.recipe) * (1.0 if seen is None else min(1.0, seen / of))
+    return 1.0 if seen is None else min(1.0, seen / of)
 
 
 def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
@@ -103,7 +102,13 @@ def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
         typical: The recipe with a student that stands for all of them.
     """
     given, short = search_of(context.recipe).time_each, epochs_of(context.recipe)
-    epoch = epoch_seconds(context, typical) if given is None else given / short
+
+    def work(_: Path) -> dict[str, Any]:
+        return {"seconds": epoch_seconds(context, typical)}
+
+    # Kept, as another moment would find another time, and give up what this one does not.
+    known = {"search": settings_key(context.recipe)}
+    epoch = context.nodes.node("search/epoch", known, work).result["seconds"] if given is None else given / short
 
     def most(proposal: Proposal) -> float:
         if given is None:
@@ -154,13 +159,14 @@ def time_for_search(context: Context, typical: Recipe, before: float) -> float |
     return float(context.nodes.node("search/time", {"search": settings_key(context.recipe)}, work).result["seconds"])
 
 
-def final_settings(context: Context, most: float | None, spent: float) -> Recipe:
+def final_settings(context: Context, most: float | None, spent: float, search: str) -> Recipe:
     """The recipe of what was found, with as many seeds and epochs as there is time for; kept for a run that goes on.
 
     Args:
         context: The run, its recipe with the student that was found.
         most: Seconds of everything; None for no limit.
         spent: How many are over.
+        search: What the search is known by, see `settings_key`.
     """
     found = context.recipe
     if most is None:
@@ -178,7 +184,7 @@ def final_settings(context: Context, most: float | None, spent: float) -> Recipe
         return {"seeds": 1, "epochs": max(1, epochs)}
 
     inputs = {"network": found.network.known_by(), "steps": found.document()["student"].get("steps"), "time": most}
-    inputs |= {"seeds": found.student.seeds, "training": training_table(found.student.training)}
+    inputs |= {"seeds": found.student.seeds, "training": training_table(found.student.training), "search": search}
     chosen = context.nodes.node("search/final", inputs, work).result
     training = lasting(found.student.training, int(chosen["epochs"]))
     document = found.document()
@@ -220,5 +226,5 @@ def exceeded(most: float | None, before: float, spent: float) -> list[str]:
 
 def _at_once(context: Context, runs: int) -> int:
     """How many trainings take place at once."""
-    count = available() if context.workers is None else context.workers.count
+    count = 1 if context.workers is None else context.workers.count
     return max(1, min(count, runs))

@@ -1,4 +1,7 @@
-"""The best of a search trained again, longer and with several seeds, so that none wins by luck."""
+"""The best of a search trained afresh, longer and with several seeds, so that none wins by luck.
+
+The training by which one was selected is none of these: its score is too good by chance, as that of the best of many.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def finalists(
         goal: As there.
         epochs: For how long they are trained, if the search did not train them for longer.
         count: How many trials, of different students.
-        seeds: How often each is trained.
+        seeds: How often each is trained: with seeds that the search did not use, and from where it began, also where
+            the search went on with its weights.
         on_all: Whether on all examples, where the search has trained on a part of them.
         pool: As there.
         time: As there: what would not end in time is left out.
@@ -89,10 +93,12 @@ def finalists(
         if value < 1:
             raise must(name, "finalists", "at least 1", value, "Use 3")
     best = _different(sorted((one for one in trials if one.score is not None), key=goal.rank))[:count]
+    by_key = {one.proposal.key: one.proposal for one in trials}
+    first = [_from_the_beginning(one.proposal, by_key) for one in best]
     wanted = [
-        replace(one.proposal, epochs=max(epochs, one.proposal.epochs), seed=one.proposal.seed + seed, on_all=on_all)
-        for seed in range(seeds)  # every finalist once before any of them again
-        for one in best
+        replace(one, epochs=max(epochs, one.epochs), seed=one.seed + seed, on_all=on_all)
+        for seed in range(1, seeds + 1)  # every finalist once before any of them again
+        for one in first
     ]
     if not wanted:
         return []
@@ -122,6 +128,14 @@ class _AllAtOnce:
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         return self.proposals[len(history) :]
+
+
+def _from_the_beginning(proposal: Proposal, by_key: Mapping[str, Proposal]) -> Proposal:
+    """One training in the place of several that went on with each other's weights: what they had together."""
+    epochs, begins = proposal.epochs, proposal
+    while (before := by_key.get(begins.start or "")) is not None and before.student == proposal.student:
+        epochs, begins = epochs + before.epochs, before
+    return replace(proposal, epochs=epochs, start=begins.start)
 
 
 def _different(trials: Sequence[Trial]) -> list[Trial]:

@@ -49,6 +49,15 @@ def test_it_ends_after_the_rungs_it_was_given() -> None:
     assert [len(rung) for rung in rungs_of(Halving(space=SPACE, goal=GOAL, trials=8, eta=2, rungs=2))] == [8, 4]
 
 
+def test_none_is_trained_for_longer_than_the_most() -> None:
+    rungs = rungs_of(Halving(space=SPACE, goal=GOAL, trials=27, epochs=4, most=40))
+    assert [len(rung) for rung in rungs] == [27, 9, 3, 1]
+    # 4 in all, then 12 and 36, and of the 108 that would follow 40.
+    assert [rung[0].proposal.epochs for rung in rungs] == [4, 8, 24, 4]
+    assert [len(rung) for rung in rungs_of(Halving(space=SPACE, goal=GOAL, trials=27, epochs=4, most=12))] == [27, 9]
+    assert [len(rung) for rung in rungs_of(Halving(space=SPACE, goal=GOAL, trials=27, epochs=4, most=3))] == [27]
+
+
 def test_what_is_beyond_the_budget_is_drawn_for_again_and_what_failed_is_not() -> None:
     strategy = Halving(space=SPACE, goal=GOAL, trials=9)
     history = [trial(place, one) for place, one in enumerate(strategy.propose([]))]

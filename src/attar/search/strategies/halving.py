@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from attar.errors import must
 from attar.search.goal import Goal
@@ -12,12 +13,53 @@ from attar.search.space import Space
 from attar.search.strategies.history import FREE, check_counts, drawn, random_of, students_of, trained
 
 
+@dataclass(frozen=True)
+class Rung:
+    """Networks that are trained for as long.
+
+    Attributes:
+        networks: How many.
+        epochs: Of each there: by so many it has been trained for longer than on the rung below.
+        total: Epochs of each in all, when the rung is done.
+    """
+
+    networks: int
+    epochs: int
+    total: int
+
+
+def rungs_of(
+    trials: int, epochs: int, *, eta: int = 3, rungs: int | None = None, most: int | None = None
+) -> list[Rung]:
+    """The rungs of a halving in which nothing fails.
+
+    Args:
+        trials: As `Halving` has them, like the others.
+        epochs: Of the first rung.
+        eta: One of so many goes on, for so many times as many epochs in all.
+        rungs: At most.
+        most: Epochs of a network in all; the rung that comes to them is the last.
+
+    Example:
+        >>> [(one.networks, one.epochs, one.total) for one in rungs_of(27, 4, most=40)]
+        [(27, 4, 4), (9, 8, 12), (3, 24, 36), (1, 4, 40)]
+    """
+    found = [Rung(trials, epochs, epochs)]
+    while (rungs is None or len(found) < rungs) and (below := found[-1]).networks > 1:
+        total = below.total * eta if most is None else min(below.total * eta, most)
+        if total <= below.total:
+            break
+        found.append(Rung(max(1, below.networks // eta), total - below.total, total))
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Halving:
     """Trains many networks for a little; of each rung the best go on, from their own weights, to so many times more.
 
     A network of rung k (from 0) has been trained for ``epochs * eta**k`` epochs in all when the rung is done. With 27
-    trials, eta 3 and 1 epoch: 27 networks for 1 epoch, 9 of these for 2 more, 3 for 6 more, and 1 for 18 more.
+    trials, eta 3 and 1 epoch: 27 networks for 1 epoch, 9 of these for 2 more, 3 for 6 more, and 1 for 18 more. None is
+    trained for longer than ``most`` epochs in all: see `rungs_of`.
 
     Attributes:
         space: What the networks of the first rung are drawn from.
@@ -26,6 +68,8 @@ class Halving:
         eta: One of so many goes on, at least one; and for how many times as many epochs, in all.
         epochs: Of the first rung.
         rungs: At most; None until one network is left.
+        most: Epochs of a network in all, at most, such as those of the training that the best one gets afterwards; None
+            for as many as the rungs have.
         seed: Another seed, other draws.
 
     Raises:
@@ -42,11 +86,13 @@ class Halving:
     eta: int = 3
     epochs: int = 1
     rungs: int | None = None
+    most: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rungs = 1 if self.rungs is None else self.rungs
-        check_counts("the strategy halving", seed=self.seed, trials=self.trials, epochs=self.epochs, rungs=rungs)
+        given = {"rungs": self.rungs, "most": self.most}
+        counts = {name: 1 if count is None else count for name, count in given.items()}
+        check_counts("the strategy halving", seed=self.seed, trials=self.trials, epochs=self.epochs, **counts)
         if self.eta < 2:
             raise must("eta", "the strategy halving", "at least 2", self.eta, "Of 3, every third network goes on")
 
@@ -58,23 +104,25 @@ class Halving:
             new = drawn(self.space, random_of(self.seed, history), students_of(history), missing, self.epochs)
             if new:
                 return new
-        level = 0
-        while self.rungs is None or level + 1 < self.rungs:
+        for above in self._rungs[1:]:
             finished = [trial for trial in rung if trial.score is not None]
             if len(finished) < 2:
                 break
             best = sorted(finished, key=lambda trial: (*self.goal.rank(trial), trial.number))
             promoted = [trial.proposal for trial in best[: max(1, len(finished) // self.eta)]]
-            level += 1
             started = {trial.proposal.start for trial in history}
-            waiting = [self._longer(one, level) for one in promoted if one.key not in started]
+            waiting = [
+                self.space.proposal(one.choices, epochs=above.epochs, start=one.key)
+                for one in promoted
+                if one.key not in started
+            ]
             if waiting:
                 return waiting
             keys = {one.key for one in promoted}
             rung = [trial for trial in history if trial.proposal.start in keys]
         return []
 
-    def _longer(self, proposal: Proposal, level: int) -> Proposal:
-        """A proposal that goes on for the epochs that a rung has more than the one below it."""
-        more = self.epochs * self.eta ** (level - 1) * (self.eta - 1)
-        return self.space.proposal(proposal.choices, epochs=more, start=proposal.key)
+    @cached_property
+    def _rungs(self) -> list[Rung]:
+        """The rungs that there are, if nothing fails."""
+        return rungs_of(self.trials, self.epochs, eta=self.eta, rungs=self.rungs, most=self.most)

@@ -14,7 +14,7 @@ from attar.search.n2n.layers import RULES, Rules
 from attar.search.strategies.evolutionary import Evolutionary
 from attar.search.strategies.given import Given
 from attar.search.strategies.grid import Grid
-from attar.search.strategies.halving import Halving
+from attar.search.strategies.halving import Halving, Rung, rungs_of
 from attar.search.strategies.n2n import N2N
 from attar.search.strategies.random import Random
 from attar.search.strategies.tpe import TPE
@@ -47,6 +47,27 @@ def settings_of(use: str) -> set[str]:
         use: A name of `STRATEGIES`.
     """
     return {one.name for one in dataclasses.fields(STRATEGIES[use]) if one.init} - _GIVEN | set(_BEFORE.get(use, ()))
+
+
+def trainings_of(table: Mapping[str, Any], trials: int, epochs: int, most: int) -> list[Rung]:
+    """What a strategy trains, at most: how many networks, for how long; with halving those that go on as well.
+
+    Args:
+        table: Of the strategy.
+        trials: Networks that it begins with.
+        epochs: Of each of these.
+        most: Epochs of a network in all, unless the table says so.
+
+    Example:
+        >>> sum(one.networks * one.epochs for one in trainings_of({"use": "halving"}, 27, 4, 40))
+        256
+        >>> sum(one.networks * one.epochs for one in trainings_of({"use": "random"}, 27, 4, 40))
+        108
+    """
+    if table["use"] != "halving":
+        return [Rung(trials, epochs, epochs)]
+    given = {"most": most, **{name: table[name] for name in ("eta", "rungs", "most") if name in table}}
+    return rungs_of(trials, epochs, **given)
 
 
 def rules_of(table: Mapping[str, Any]) -> Rules:
