@@ -7,6 +7,7 @@ nothing, and whoever next uses their folder under its lock sweeps them away.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -22,6 +23,9 @@ TEMPORARY = ".unfinished-"
 
 _SCRATCH = f"{TEMPORARY}scratch-"
 """The same of folders that are gone afterwards; no name that is being written has it, as a number stands there."""
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
+"""What the system says of a folder that cannot be written, or a disk that is full."""
 
 LOCK = ".lock"
 """Name of the file that is locked by whoever writes into its folder; it is there only as long."""

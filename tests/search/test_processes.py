@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from attar.errors import AttarError
+from attar.errors import AttarError, CorruptFile
 from attar.pipeline.worker import Job, WorkerProcess
 from attar.search.goal import Goal
 from attar.search.processes import Processes
@@ -42,6 +42,11 @@ def evaluate(folder, key, width, progress):
         time.sleep(600)
     if width == 4:
         raise ValueError("on purpose")
+    if width == 5:
+        raise OSError(28, "on purpose", "a file")
+    if width == 6:
+        from attar.errors import CorruptFile
+        raise CorruptFile("A node is damaged. Delete it.")
     with progress("train", 10) as advance:
         for _ in range(10):
             advance(1)
@@ -107,6 +112,18 @@ def test_those_that_die_hang_or_raise_cost_nobody_else_anything(
     }
     assert [len(in_folder.begun(width)) for width in (3, 1, 10, 2, 4, 20, 30)] == [2, 2, 1, 2, 2, 1, 1]
     assert not any(psutil.pid_exists(one) for width in (3, 4, 20, 30) for one in in_folder.begun(width))
+
+
+@pytest.mark.parametrize(
+    ("width", "error", "said"), [(5, OSError, "No space left on device"), (6, CorruptFile, r"^A node is damaged\. Del")]
+)
+def test_a_folder_that_cannot_be_used_ends_the_search_and_is_no_fault_of_a_proposal(
+    width: int, error: type[Exception], said: str, in_folder: InFolder, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    with Processes(1, in_folder.job) as pool, pytest.raises(error, match=said):
+        search(batches([proposal(width)]), in_folder, goal, pool=pool)
+    assert not in_folder.given_up and len(in_folder.begun(width)) == 1
+    assert not any(psutil.pid_exists(one) for one in in_folder.begun(width))
 
 
 def test_when_the_time_is_over_what_runs_is_ended(

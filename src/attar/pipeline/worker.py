@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from attar import interpreter
+from attar.errors import CorruptFile
 from attar.training.progress import Bar, note
+from attar.workspace import UNWRITABLE
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,18 @@ _BEGINS = 300.0
 
 class WorkerEnded(Exception):
     """A worker's process ended before it had done what it was asked for; why, as far as that is known."""
+
+
+class FolderError(Exception):
+    """The folder of the run cannot be written, or a file in it is damaged: nobody can go on.
+
+    Attributes:
+        error: What whoever asked is to raise.
+    """
+
+    def __init__(self, error: OSError | CorruptFile) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @runtime_checkable
@@ -79,6 +93,7 @@ class Worker(Protocol):
 
         Raises:
             WorkerEnded: If it ended meanwhile.
+            FolderError: If it cannot use the folder of the run.
         """
         ...
 
@@ -134,6 +149,7 @@ class WorkerProcess:
 
         Raises:
             WorkerEnded: If the process ended meanwhile.
+            FolderError: If it cannot use the folder of the run.
             OSError: If it cannot be reached; with others, if what it answers makes no sense.
         """
         self._stdin.write(json.dumps({"function": job.function, "arguments": dict(job.arguments)}) + "\n")
@@ -142,6 +158,10 @@ class WorkerProcess:
             answer = json.loads(line)
             if "ready" in answer:
                 continue
+            if answer.get("damaged"):
+                raise FolderError(CorruptFile(str(answer["damaged"])))
+            if answer.get("errno") in UNWRITABLE:
+                raise FolderError(OSError(answer["errno"], os.strerror(answer["errno"])))
             if "ended" in answer:
                 raised: str | None = answer["ended"]
                 return raised
@@ -181,12 +201,16 @@ def main() -> None:
     while True:
         job = json.loads(lines.get())
         module, _, name = str(job["function"]).partition(":")
+        ended, of_folder = None, dict[str, Any]()
         try:
             getattr(importlib.import_module(module), name)(**job["arguments"], progress=_Reporting(answers))
-            ended = None
         except Exception as error:
             ended = f"{type(error).__name__}: {error}"
-        _answer(answers, ended=ended)
+            if isinstance(error, OSError):
+                of_folder = {"errno": error.errno}
+            elif isinstance(error, CorruptFile):
+                of_folder = {"damaged": str(error)}
+        _answer(answers, ended=ended, **of_folder)
 
 
 def _read_jobs(lines: queue.SimpleQueue[str]) -> None:

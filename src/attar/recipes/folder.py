@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import tomllib
 from collections.abc import Iterator
@@ -15,14 +14,12 @@ from attar.errors import BadInput, CorruptFile, must
 from attar.processes import rank
 from attar.recipes.files import usable
 from attar.recipes.schema.recipe import Recipe
-from attar.workspace import LOCK, is_temporary, locked, sweep, write_file
+from attar.workspace import LOCK, UNWRITABLE, is_temporary, locked, sweep, write_file
 
 log = logging.getLogger(__name__)
 
 RECIPE = "recipe.toml"
 """The resolved recipe: written before all else, and once more with what was found."""
-
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 
 
 def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
@@ -59,7 +56,7 @@ def opened(path: Path, recipe: Recipe, *, write_recipe: bool = True) -> Iterator
                     write_file(path / RECIPE, tomli_w.dumps(recipe.document()))
         yield
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if error.errno not in UNWRITABLE:
             raise
         raise unwritable(path, error) from error
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attar.errors import AttarError
-from attar.pipeline.worker import Job, Worker, WorkerEnded, WorkerProcess
+from attar.errors import AttarError, CorruptFile
+from attar.pipeline.worker import FolderError, Job, Worker, WorkerEnded, WorkerProcess
 from attar.search.pool import TOO_LONG, Assignment, Work
 from attar.search.proposal import Proposal
+from attar.workspace import UNWRITABLE
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +76,11 @@ class _Steps:
 
 @dataclass(frozen=True)
 class _Over:
-    """It did what it was asked for, or why not; whether it can be asked again."""
+    """It did what it was asked for, or why not; whether it can be asked again; what nobody can go on with."""
 
     why: str | None
     lives: bool
+    ends_all: OSError | CorruptFile | None = None
 
 
 _News = tuple[Worker, _Ready | _Steps | _Over]
@@ -195,6 +197,8 @@ class Processes:
             self._running[worker].begin(self._clock())
             work.advance(self._running[worker].assignment, news.count)
         elif isinstance(news, _Over):
+            if news.ends_all is not None:
+                raise news.ends_all
             running = self._running.pop(worker)
             if news.lives:
                 self._idle.append(worker)
@@ -234,16 +238,20 @@ def _begin(worker: Worker, news: queue.SimpleQueue[_News]) -> None:
 
 def _do(worker: Worker, job: Job, news: queue.SimpleQueue[_News]) -> None:
     """Have a worker do a job, and tell of it; a worker that makes no sense is ended."""
-    lives = False
+    lives, ends_all = False, None
     try:
         raised = worker.do(job, lambda steps: news.put((worker, _Steps(steps))))
         why, lives = None if raised is None else f"its process raised {raised}", True
-    except (WorkerEnded, OSError):
+    except FolderError as error:
+        why, ends_all = str(error), error.error
+    except (WorkerEnded, OSError) as error:
         why = "the process that worked on it ended"
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:  # what it made cannot be kept
+            ends_all = error
     except Exception as error:
         why = f"its process answered nonsense ({error})"
     if not lives:
         worker.kill()
     if why is not None:
         log.info("a worker did not finish %s: %s", job.name, why)
-    news.put((worker, _Over(why, lives)))
+    news.put((worker, _Over(why, lives, ends_all)))

@@ -65,7 +65,9 @@ class N2N:
             are new.
         steps: What is done after the training, as in a recipe.
         removal_rate: Learning rate of the first stage's policy. The paper's 0.003 needs the hundreds of updates that it
-            has; twice the default can end at whatever was good first.
+            has: where many layers can go the trainings are spent before such a policy has learned anything. Where few
+            can, most of what is drawn is known, so that updates are many and it is soon sure of what was good first:
+            there 0.005, with an ``entropy`` of 0.02, keeps it trying.
         shrinkage_rate: Learning rate of the second stage's policy; the paper has 0.01.
         rollouts: Networks that are drawn for each update.
         baseline: What is taken from a reward, see `attar.search.n2n.reinforce.Reinforce`.
