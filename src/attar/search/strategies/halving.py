@@ -59,7 +59,7 @@ class Halving:
 
     A network of rung k (from 0) has been trained for ``epochs * eta**k`` epochs in all when the rung is done. With 27
     trials, eta 3 and 1 epoch: 27 networks for 1 epoch, 9 of these for 2 more, 3 for 6 more, and 1 for 18 more. None is
-    trained for longer than ``most`` epochs in all: see `rungs_of`.
+    trained for longer than ``most`` epochs in all.
 
     Attributes:
         space: What the networks of the first rung are drawn from.
