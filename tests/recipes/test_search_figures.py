@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from attar.budget import Limit
 from attar.network.spec import Spec
 from attar.recipes.search_figures import _why, stages_in_words
 from attar.search.goal import Goal
@@ -29,7 +30,31 @@ def trial(number: int) -> Trial:
 def test_why_a_student_was_taken(count: int, again: int, said: str) -> None:
     trials = [trial(number) for number in range(count)]
     result = SearchResult(trials=trials, best=trials[0], pareto=trials[:1], ended="strategy", seconds=1.0)
-    assert _why(GOAL, result, again, trials[0]).endswith(said)
+    assert _why(GOAL, result, again, trials[0], final_epochs=1).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("size", "final_epochs", "more"),
+    [
+        (
+            900.0,
+            12,
+            " This is after 4 epochs of training; it is now trained for 12, which may bring it within.",
+        ),
+        (900.0, 4, ""),  # all that it gets
+        (1100.0, 12, ""),  # no training makes it smaller
+    ],
+)
+def test_who_loses_too_much_after_a_short_training_may_yet_be_within(size: float, final_epochs: int, more: str) -> None:
+    limits = (Limit("quality_loss", 0.03), Limit("bytes", 1000.0))
+    goal = Goal(limits=limits, prefer="bytes", teacher={"quality_loss": 0.94})
+    proposal = Proposal(spec=Spec("a:b", {}), epochs=4)
+    figures = {"score": 0.9, "quality_loss": 0.04, "bytes": size}
+    winner = Trial(number=10, proposal=proposal, state="trained", figures=figures)
+    result = SearchResult(trials=[winner], best=None, pareto=[], ended="strategy", seconds=1.0)
+    why = _why(goal, result, 1, winner, final_epochs)
+    assert why.startswith("No student that was tried is within the budget; #10 comes nearest: ")
+    assert ("now trained" in why) == bool(more) and why.endswith(more)
 
 
 def test_what_stages_spent_is_said_in_a_sentence_each() -> None:

@@ -163,7 +163,9 @@ def found_student(context: Context) -> Searched:
     check_steps(found, context.dataset)
     with writing(context.nodes.folder):
         write_file(context.nodes.folder / FOUND, tomli_w.dumps(found.document()))
-    figures = search_figures(recipe, evaluator.tools, space, goal, result, best, winner, note)
+    figures = search_figures(
+        recipe, evaluator.tools, space, goal, result, best, winner, found.student.training.epochs, note
+    )
     figures["layers"] = _layers_of(context, evaluator, winner)
     if by_policy(recipe):
         assert isinstance(strategy, N2N), "named so"

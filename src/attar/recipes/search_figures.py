@@ -26,6 +26,7 @@ def search_figures(
     result: SearchResult,
     best: Sequence[Finalist],
     winner: Trial,
+    final_epochs: int,
     note: str = "",
 ) -> dict[str, Any]:
     """All trials with their figures, states and reasons, which of them nobody beats, and why one was taken.
@@ -38,13 +39,16 @@ def search_figures(
         result: What came of it.
         best: Those that were trained again.
         winner: What was taken.
+        final_epochs: For how long it is trained next.
         note: What else has to be known.
     """
     section = search_of(recipe)
     ranked = sorted(
         (one for one in result.trials if one.score is not None), key=lambda one: (*goal.rank(one), one.number)
     )
-    decided = next((replace(one.trial, figures=one.figures) for one in best if one.trial is winner), winner)
+    finalist = next((one for one in best if one.trial is winner), None)
+    decided = winner if finalist is None else replace(winner, proposal=finalist.proposal, figures=finalist.figures)
+    why = _why(goal, result, sum(bool(one.again) for one in best), decided, final_epochs)
     return {
         "strategy": dict(section.strategy),
         "space": words_of(space),
@@ -75,7 +79,7 @@ def search_figures(
         "fewer_parameters": _fewer(goal, decided),
         "within": not goal.beyond(decided.figures) and decided.score is not None,
         "words": _words(recipe, space, result),
-        "why": f"{_why(goal, result, sum(bool(one.again) for one in best), decided)} {note}".strip(),
+        "why": f"{why} {note}".strip(),
     }
 
 
@@ -160,7 +164,7 @@ def stages_in_words(stages: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(found)
 
 
-def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
+def _why(goal: Goal, result: SearchResult, again: int, winner: Trial, final_epochs: int) -> str:
     """Why it was taken."""
     # Of what was taken the longer training counts, as in the sentence about it.
     of_all = [winner if one.number == winner.number else one for one in result.trials]
@@ -177,7 +181,7 @@ def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
     if goal.beyond(winner.figures):
         beyond = excess(winner.figures, goal)
         text = f"No student that was tried is within the budget; #{winner.number} comes nearest: {beyond}."
-        return f"{text} {binding(goal, tried)}".strip()
+        return f"{text} {binding(goal, tried)} {_to_come(goal, winner, final_epochs)}".strip()
     what = PREFERRED[goal.prefer]
     others = f", trained again with {again - 1} other{'' if again == 2 else 's'} of the best" if again > 1 else ""
     if not within:
@@ -185,6 +189,17 @@ def _why(goal: Goal, result: SearchResult, again: int, winner: Trial) -> str:
     if len(within) == 1:
         return f"{name} is the only one that was found within the budget{others}."
     return f"{name} is {what} of {formatting.grouped(len(within))} that were found within the budget{others}."
+
+
+def _to_come(goal: Goal, winner: Trial, final_epochs: int) -> str:
+    """That what was taken may yet lose less, where only its short training keeps it out of the budget."""
+    tried = winner.proposal.epochs
+    if tried >= final_epochs or any(limit.what != "quality_loss" for limit in goal.beyond(winner.figures)):
+        return ""
+    return (
+        f"This is after {formatting.plural(tried, 'epoch')} of training; it is now trained for "
+        f"{formatting.grouped(final_epochs)}, which may bring it within."
+    )
 
 
 def binding(goal: Goal, tried: Sequence[Trial]) -> str:
