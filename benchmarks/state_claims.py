@@ -18,6 +18,7 @@ from attar.records import CHECKSUM, to_text
 
 AFTER = "the aim was written after the measurement"
 PAPERS = "the aim is the paper's figure, on other data, and was written after the measurement"
+REMEMBERED = "the aim is the paper's figure from memory, on other data, and was written after the measurement"
 
 Claim = dict[str, Any]
 
@@ -137,7 +138,7 @@ def quantization(study: Mapping[str, Any]) -> Iterator[Claim]:
                 continue
             lost = _mean(cells, "float") - _mean(cells, column)
             paper = round(cells["float"]["paper"] - cells[column]["paper"], 6)
-            yield claim(f"{name}, {when}: accuracy lost against float", lost, paper, at_most=True, note=PAPERS)
+            yield claim(f"{name}, {when}: accuracy lost against float", lost, paper, at_most=True, note=REMEMBERED)
     buckets = _cells(study, "Bits, in buckets and over whole tensors")
     for name in ("buckets-4-bits", "buckets-2-bits"):
         gain = _mean(buckets[name], "trained") - _mean(buckets[name], "control_trained")

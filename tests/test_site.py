@@ -103,14 +103,14 @@ def test_a_key_says_its_type_bounds_and_default(generate: ModuleType) -> None:
 
 
 def test_claims_and_papers_are_those_of_the_results(generate: ModuleType) -> None:
-    claims = generate.PARTS["claims"]()
+    claims, plain = generate.PARTS["claims"](), importlib.import_module("generate.markdown").plain
     results = {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks/results").glob("*.json")
     }
     for name, document in results.items():
         assert f"### {name}\n" in claims
         for claim in document["claims"]:
-            assert claim["claim"].replace("|", r"\|") in claims, claim["claim"]
+            assert plain(claim["claim"]).replace("|", r"\|") in claims, claim["claim"]
     assert claims.count("| **no** |") == sum(
         one["met"] is False for document in results.values() for one in document["claims"]
     )
@@ -120,6 +120,17 @@ def test_figures_from_memory_are_marked(generate: ModuleType) -> None:
     studies = generate.PARTS["studies"]()
     assert "93.02% ± 0.05 (88.00%†)" in studies, "of the paper of 2018, which was not read"
     assert "90.19% ± 0.08 (99.26%)" in studies, "of the paper of 2015, which was"
+    rows = [row for row in generate.PARTS["claims"]().splitlines() if "from memory" in row]
+    assert len(rows) > 10 and all("†" in row.split(" | ")[1] for row in rows), "aims that are figures of a paper"
+
+
+def test_text_of_results_is_no_markup(generate: ModuleType) -> None:
+    results = importlib.import_module("generate.results")
+    hostile = "<script>alert(1)</script> `a` *b* [c](javascript:d) \"e\" & | f"
+    row = results.table(("claim",), [results._claim({"claim": hostile, "note": hostile, "aim": 1, "reached": 1, "met": True})])
+    html = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table").render(row)
+    assert "<script" not in html and "<a " not in html and "<code" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; `a` *b* [c](javascript:d)") == 2
 
 
 def test_a_part_that_does_not_exist_is_an_error(generate: ModuleType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 
 _ROLE = re.compile(r":math:`([^`]*)`")
 _SECTION = re.compile(r"^(Args|Arguments|Attributes|Returns|Raises|Example|Examples|References|Note|Yields):$")
@@ -14,6 +15,16 @@ def code(text: str) -> str:
     """Text in the letters of code."""
     ticks = "``" if "`" in text else "`"
     return f"{ticks}{text}{ticks}"
+
+
+def plain(text: str) -> str:
+    """Text of a result or a recipe, none of whose signs Markdown or a browser takes for its own.
+
+    Example:
+        >>> plain("<b> a_1, b*")
+        '&lt;b&gt; a\\\\_1, b\\\\*'
+    """
+    return re.sub(r"([\\`*_\[\]$])", r"\\\1", escape(text, quote=False))
 
 
 def prose(text: str) -> str:

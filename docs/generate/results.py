@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from attar.formatting import grouped
-from generate.markdown import table
+from generate.markdown import plain, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 STUDIES = ROOT / "src" / "attar" / "recipes"
 
-FROM_MEMORY = "†"
-"""Stands behind a figure of a paper that was not read in the paper."""
+UNREAD = "†"
+"""Stands behind a figure of a paper that was not read in the paper, but is from memory or notes."""
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -47,16 +47,18 @@ def _what(document: Mapping[str, Any]) -> str:
     if isinstance(about, Mapping):
         about = "; ".join(str(one) for one in about.values())
     about = about or document.get("recipe", {}).get("title", "")
-    return f"{about.rstrip('.')}." if about else ""
+    return f"{plain(about.rstrip('.'))}." if about else ""
 
 
 def _claim(claim: Mapping[str, Any]) -> tuple[str, ...]:
-    note = f" *({claim['note']})*" if claim.get("note") else ""
+    why = claim.get("note") or ""
+    note = f" *({plain(why)})*" if why else ""
+    mark = UNREAD if "from memory" in why else ""
     interval = claim.get("interval")
     verdict = {True: "yes", False: "**no**", None: ""}[claim["met"]]
     return (
-        f"{claim['claim']}{note}",
-        "" if claim["aim"] is None else number(claim["aim"]),
+        f"{plain(claim['claim'])}{note}",
+        "" if claim["aim"] is None else f"{number(claim['aim'])}{mark}",
         number(claim["reached"]),
         f"{number(interval[0])} to {number(interval[1])}" if interval else "",
         verdict,
@@ -78,7 +80,7 @@ def number(value: Any) -> str:
 
 
 def studies() -> str:
-    """Tables of the studies, the paper's figures in parentheses and marked where they are from memory."""
+    """Tables of the studies, the paper's figures in parentheses and marked where they were not read in it."""
     return "\n".join(_study(name, document) for name, document in documents() if "tables" in document)
 
 
@@ -86,22 +88,21 @@ def _study(name: str, document: Mapping[str, Any]) -> str:
     toml = STUDIES / document["name"] / "study.toml"
     today = tomllib.loads(toml.read_text(encoding="utf-8"))
     paper = today.get("paper")
-    found = [f"### {today['title']}\n"]
+    found = [f"### {plain(today['title'])}\n"]
     command = f"`attar study {document['name']}`"
     found.append(f"{command}; [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).\n")
-    names = {run["name"]: run.get("title", run["name"]) for run in today["runs"]}
+    names = {run["name"]: plain(run.get("title", run["name"])) for run in today["runs"]}
     unread = False
     if paper is not None:
-        unread = paper.get("source") == "memory"
+        unread = paper.get("source", "paper") != "paper"
         address = f" {paper['address']}" if "address" in paper else ""
-        mark = f" {FROM_MEMORY}" if unread else ""
-        found.append(
-            f"In parentheses the figures of {paper['citation']}.{address} These are {paper['how_sure']}.{mark}\n"
-        )
+        mark = f" {UNREAD}" if unread else ""
+        whose = f"In parentheses the figures of {plain(paper['citation'])}.{address}"
+        found.append(f"{whose} These are {plain(paper['how_sure'])}.{mark}\n")
     for was, now in zip(document["tables"], today["tables"], strict=True):
-        found.append(f"**{now['title']}.** {now.get('caption', '')}\n")
-        found.append(_table(was, [column["title"] for column in now["columns"]], names, unread))
-    found += [f"- {remark}" for remark in today.get("remarks", [])]
+        found.append(f"**{plain(now['title'])}.** {plain(now.get('caption', ''))}\n")
+        found.append(_table(was, [plain(column["title"]) for column in now["columns"]], names, unread))
+    found += [f"- {plain(remark)}" for remark in today.get("remarks", [])]
     return "\n".join(found) + "\n"
 
 
@@ -125,7 +126,7 @@ def _cell(cell: Mapping[str, Any], unit: str, unread: bool) -> str:
     if cell["sd"] is not None:
         text += f" ± {_figure(cell['sd'], unit).rstrip('%')}"
     if cell["paper"] is not None:
-        text += f" ({_figure(cell['paper'], unit)}{FROM_MEMORY if unread else ''})"
+        text += f" ({_figure(cell['paper'], unit)}{UNREAD if unread else ''})"
     return text.strip()
 
 

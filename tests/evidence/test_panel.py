@@ -49,7 +49,7 @@ PANELS = [
                 ["Model", panel.Column(title="Size", detail=True)], [["a", panel.Cell(value=2)]], sortable=True
             ),
             panel.Histograms([panel.Histogram(title="w", note="2 bits", edges=[0.0, 1.0], counts=[3])]),
-            panel.Folded("More", [panel.Beside([panel.Text("x = 1", "code")], small=True)], on_paper=True),
+            panel.Folded("More", [panel.Beside([panel.Text("x = 1", "code")], small=True)]),
             panel.Table(
                 [
                     "",

@@ -52,6 +52,8 @@ def test_a_chart_has_each_run_and_a_teacher_once() -> None:
     (chart,) = (block for block in stack.blocks if isinstance(block, Chart))
     points = {row["name"]: row["x"] for layer in chart.layers if layer.mark == "points" for row in layer.rows}
     assert points == {"Only pruned": 10_000.0, "In four bits": 2_000.0, "Tiny": 500.0, "teacher": 100_000.0}
+    named = [row["text"] for layer in chart.layers if layer.mark == "labels" for row in layer.rows]
+    assert set(named) >= {"In four bits", "Only pruned", "teacher"}
 
 
 def test_figures_are_columns_and_sentences_stay_where_there_are_none() -> None:

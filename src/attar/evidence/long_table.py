@@ -30,5 +30,5 @@ def long_table(
     blocks: list[Block] = [Table(heads, rows[:SEEN], dense=dense)]
     if rest := rows[SEEN:]:
         summary = f"{len(rest)} more {one if len(rest) == 1 else many}"
-        blocks.append(Folded(summary, [Table(heads, rest, dense=dense)], on_paper=True))
+        blocks.append(Folded(summary, [Table(heads, rest, dense=dense)]))
     return blocks

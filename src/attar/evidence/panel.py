@@ -306,13 +306,12 @@ class Stack:
 
 @dataclass(frozen=True)
 class Folded:
-    """Blocks of which only a line is seen until they are asked for; on paper they are unfolded where they must be."""
+    """Blocks of which only a line is seen until they are asked for; on paper all are seen."""
 
     __pydantic_config__ = AS_WRITTEN
 
     summary: str
     blocks: Sequence[Block]
-    on_paper: bool = False
     kind: Literal["folded"] = "folded"
 
 

@@ -26,13 +26,12 @@ def finding(runs: Runs) -> str:
     Runs whose budget was not met are counted, and are neither. Runs of different metrics are not compared.
     """
     measured = _measured(runs)
-    missed = sum(run.get("outcome") == "not met" for run in runs)
-    standing = [run for run in measured if run.get("outcome") != "not met"]
+    missed = sum(map(_missed, runs))
+    standing = [run for run in measured if not _missed(run)]
     if not standing:
         return ""
     metric = _metric(standing[0])
-    smallest = min(standing, key=_bytes)
-    best = (max if metric.higher_is_better else min)(standing, key=lambda run: _quality(run, metric))
+    smallest, best = _foremost(standing, metric)
     sentences = [f"Smallest: {_in_words(smallest, metric)}."]
     if best is not smallest:
         superlative = "Highest" if metric.higher_is_better else "Lowest"
@@ -47,21 +46,21 @@ def finding(runs: Runs) -> str:
 def chart(runs: Runs) -> list[Block]:
     """Bytes against quality, a point for each run beside their teachers; none of fewer than two.
 
-    Runs that keep within the budget have their names beside them where there is room.
+    Names stand beside them where there is room: of the smallest and the best first, of those beyond the budget last.
     """
     measured = _measured(runs)
     if len(measured) < _FEWEST:
         return []
     metric = _metric(measured[0])
+    smallest, best = _foremost(measured, metric)
     models: list[dict[str, Any]] = []
-    for run in measured:
+    # There is not room for all names on a narrow page: the first ones come first.
+    for run in sorted(measured, key=lambda run: (_missed(run), run is not smallest, run is not best)):
         teacher = run.get("teacher")
         if teacher and not any(_same(teacher, one) for one in models):
             models.append({**teacher, "name": "teacher", "kind": "teacher"})
-        # There is not room for all names on a narrow page: those that keep within the budget come first.
-        missed = run.get("outcome") == "not met"
-        more = {"refused": "the budget was not met"} if missed else {"short": title_of(run)}
-        models.append({**run["ships"], **more, "name": title_of(run), "kind": "candidate"})
+        more = {"refused": "the budget was not met"} if _missed(run) else {}
+        models.append({**run["ships"], **more, "short": title_of(run), "name": title_of(run), "kind": "candidate"})
     drawn = against(models, "bytes", None, {}, metric)
     if drawn is None:
         return []
@@ -145,6 +144,17 @@ def _is_measured(run: Figures, metric: Metric | None) -> bool:
     ships = run.get("ships", {})
     known = metric is not None and _metric(run) == metric and ships.get("quality", {}).get(metric.name) is not None
     return bool(known and ships.get("size_bytes"))
+
+
+def _missed(run: Figures) -> bool:
+    return run.get("outcome") == "not met"
+
+
+def _foremost(runs: Runs, metric: Metric) -> tuple[Figures, Figures]:
+    """The smallest and the best of some runs: of those that keep within the budget, where any does."""
+    standing = [run for run in runs if not _missed(run)] or runs
+    best = (max if metric.higher_is_better else min)(standing, key=lambda run: _quality(run, metric))
+    return min(standing, key=_bytes), best
 
 
 def _metric(run: Figures) -> Metric:

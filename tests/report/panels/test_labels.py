@@ -50,3 +50,8 @@ def test_each_point_has_one_name_at_most_and_the_first_always_has_one(places: li
     points = [point(x, y, f"#{number}") for number, (x, y) in enumerate(places)]
     texts = [str(row["text"]) for layer in names(points, points) for row in layer.rows]
     assert len(texts) == len(set(texts)) and "#0" in texts
+
+
+def test_a_long_name_stays_in_the_chart_and_none_lies_on_the_axis() -> None:
+    rows = [point(1.0, 0.5, ""), point(1.5, 0.0, "four bits, then pruned"), point(1.5, 0.0, "another"), point(10.0, 1.0, "")]
+    assert shown(rows[1:3], rows) == {"four bits, then pruned": ("left", False)}

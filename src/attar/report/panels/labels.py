@@ -64,7 +64,10 @@ def names(
             (align, under): _box(place(row["x"], bottom if under else top), row["text"], align, under, apart)
             for align, under in _ways(across)
         }
-        free = [way for way, box in boxes.items() if not any(_meet(box, other) for other in placed)]
+        # Under the lowest of what is drawn are the figures of the axis; a long name may leave the chart.
+        above = {way: box for way, box in boxes.items() if box[2] >= 0}
+        inside = {way: box for way, box in above.items() if box[0] >= 0 and box[1] <= 1}
+        free = [way for way, box in (inside or above).items() if not any(_meet(box, other) for other in placed)]
         clear = [way for way in free if not any(_meet(boxes[way], other) for other in points)]
         for align, under in (clear or free)[:1]:
             placed.append(boxes[align, under])

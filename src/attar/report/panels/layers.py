@@ -91,7 +91,7 @@ def _rows_of(
     if rest:
         later = [one - _SHOWN for one in refused if one >= _SHOWN]
         table = Table(columns, rest, refused=later, dense=dense)
-        blocks.append(Folded(f"{plural(len(rest), 'more layer')}", [table], on_paper=True))
+        blocks.append(Folded(f"{plural(len(rest), 'more layer')}", [table]))
     return blocks
 
 

@@ -24,3 +24,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// What is wider than its frame says so: it fades where it goes on, and the keyboard scrolls it.
+for (const frame of document.querySelectorAll(".scroll, pre")) {
+  const look = () => {
+    const beyond = frame.scrollWidth - frame.clientWidth;
+    frame.classList.toggle("wide", beyond > 1);
+    frame.classList.toggle("goes-on", beyond - frame.scrollLeft > 1);
+    if (beyond > 1) frame.tabIndex = 0;
+    else frame.removeAttribute("tabindex");
+  };
+  frame.addEventListener("scroll", look, { passive: true });
+  // The window may change, and so may the table: a switch shows more of it.
+  const sizes = new ResizeObserver(look);
+  for (const one of [frame, ...frame.children]) sizes.observe(one);
+}
