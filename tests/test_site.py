@@ -103,14 +103,14 @@ def test_a_key_says_its_type_bounds_and_default(generate: ModuleType) -> None:
 
 
 def test_claims_and_papers_are_those_of_the_results(generate: ModuleType) -> None:
-    claims, plain = generate.PARTS["claims"](), importlib.import_module("generate.markdown").plain
+    claims, escaped = generate.PARTS["claims"](), importlib.import_module("generate.markdown").escaped
     results = {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks/results").glob("*.json")
     }
     for name, document in results.items():
         assert f"### {name}\n" in claims
         for claim in document["claims"]:
-            assert plain(claim["claim"]).replace("|", r"\|") in claims, claim["claim"]
+            assert escaped(claim["claim"]).replace("|", r"\|") in claims, claim["claim"]
     assert claims.count("| **no** |") == sum(
         one["met"] is False for document in results.values() for one in document["claims"]
     )

@@ -17,11 +17,11 @@ def code(text: str) -> str:
     return f"{ticks}{text}{ticks}"
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Text of a result or a recipe, none of whose signs Markdown or a browser takes for its own.
 
     Example:
-        >>> plain("<b> a_1, b*")
+        >>> escaped("<b> a_1, b*")
         '&lt;b&gt; a\\\\_1, b\\\\*'
     """
     return re.sub(r"([\\`*_\[\]$])", r"\\\1", escape(text, quote=False))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.formatting import grouped
-from generate.markdown import plain, table
+from generate.markdown import escaped, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -47,17 +47,17 @@ def _what(document: Mapping[str, Any]) -> str:
     if isinstance(about, Mapping):
         about = "; ".join(str(one) for one in about.values())
     about = about or document.get("recipe", {}).get("title", "")
-    return f"{plain(about.rstrip('.'))}." if about else ""
+    return f"{escaped(about.rstrip('.'))}." if about else ""
 
 
 def _claim(claim: Mapping[str, Any]) -> tuple[str, ...]:
     why = claim.get("note") or ""
-    note = f" *({plain(why)})*" if why else ""
+    note = f" *({escaped(why)})*" if why else ""
     mark = UNREAD if "from memory" in why else ""
     interval = claim.get("interval")
     verdict = {True: "yes", False: "**no**", None: ""}[claim["met"]]
     return (
-        f"{plain(claim['claim'])}{note}",
+        f"{escaped(claim['claim'])}{note}",
         "" if claim["aim"] is None else f"{number(claim['aim'])}{mark}",
         number(claim["reached"]),
         f"{number(interval[0])} to {number(interval[1])}" if interval else "",
@@ -88,21 +88,21 @@ def _study(name: str, document: Mapping[str, Any]) -> str:
     toml = STUDIES / document["name"] / "study.toml"
     today = tomllib.loads(toml.read_text(encoding="utf-8"))
     paper = today.get("paper")
-    found = [f"### {plain(today['title'])}\n"]
+    found = [f"### {escaped(today['title'])}\n"]
     command = f"`attar study {document['name']}`"
     found.append(f"{command}; [benchmarks/results/{name}.json](../benchmarks/results/{name}.json).\n")
-    names = {run["name"]: plain(run.get("title", run["name"])) for run in today["runs"]}
+    names = {run["name"]: escaped(run.get("title", run["name"])) for run in today["runs"]}
     unread = False
     if paper is not None:
         unread = paper.get("source", "paper") != "paper"
         address = f" {paper['address']}" if "address" in paper else ""
         mark = f" {UNREAD}" if unread else ""
-        whose = f"In parentheses the figures of {plain(paper['citation'])}.{address}"
-        found.append(f"{whose} These are {plain(paper['how_sure'])}.{mark}\n")
+        whose = f"In parentheses the figures of {escaped(paper['citation'])}.{address}"
+        found.append(f"{whose} These are {escaped(paper['how_sure'])}.{mark}\n")
     for was, now in zip(document["tables"], today["tables"], strict=True):
-        found.append(f"**{plain(now['title'])}.** {plain(now.get('caption', ''))}\n")
-        found.append(_table(was, [plain(column["title"]) for column in now["columns"]], names, unread))
-    found += [f"- {plain(remark)}" for remark in today.get("remarks", [])]
+        found.append(f"**{escaped(now['title'])}.** {escaped(now.get('caption', ''))}\n")
+        found.append(_table(was, [escaped(column["title"]) for column in now["columns"]], names, unread))
+    found += [f"- {escaped(remark)}" for remark in today.get("remarks", [])]
     return "\n".join(found) + "\n"
 
 
