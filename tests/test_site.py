@@ -117,7 +117,7 @@ def test_claims_and_papers_are_those_of_the_results(generate: ModuleType) -> Non
 
 
 def test_figures_from_memory_are_marked(generate: ModuleType) -> None:
-    studies = generate.PARTS["studies"]()
+    studies = generate.PARTS["studies"]().replace("\N{NO-BREAK SPACE}", " ")
     assert "93.02% ± 0.05 (88.00%†)" in studies, "of the paper of 2018, which was not read"
     assert "90.19% ± 0.08 (99.26%)" in studies, "of the paper of 2015, which was"
     rows = [row for row in generate.PARTS["claims"]().splitlines() if "from memory" in row]

@@ -95,9 +95,9 @@ def _study(name: str, document: Mapping[str, Any]) -> str:
     unread = False
     if paper is not None:
         unread = paper.get("source", "paper") != "paper"
-        address = f" {paper['address']}" if "address" in paper else ""
+        address = f" (<{paper['address']}>)" if "address" in paper else ""
         mark = f" {UNREAD}" if unread else ""
-        whose = f"In parentheses the figures of {escaped(paper['citation'])}.{address}"
+        whose = f"In parentheses the figures of {escaped(paper['citation'])}{address}."
         found.append(f"{whose} These are {escaped(paper['how_sure'])}.{mark}\n")
     for was, now in zip(document["tables"], today["tables"], strict=True):
         found.append(f"**{escaped(now['title'])}.** {escaped(now.get('caption', ''))}\n")
@@ -124,7 +124,7 @@ def _table(measured: Mapping[str, Any], titles: list[str], names: Mapping[str, s
 def _cell(cell: Mapping[str, Any], unit: str, unread: bool) -> str:
     text = "" if cell["mean"] is None else _figure(cell["mean"], unit)
     if cell["sd"] is not None:
-        text += f" ± {_figure(cell['sd'], unit).rstrip('%')}"
+        text += f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{_figure(cell['sd'], unit).rstrip('%')}"
     if cell["paper"] is not None:
         text += f" ({_figure(cell['paper'], unit)}{UNREAD if unread else ''})"
     return text.strip()

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from attar.errors import BadInput
-from attar.evidence.panel import Cell, Column, Matrix, Panel, Table
+from attar.evidence.panel import Cell, Column, Folded, Matrix, Panel, Table, Text
 from attar.evidence.panel_json import to_json
 from attar.report import png
 from attar.report.html import as_json
@@ -522,3 +522,51 @@ def test_the_contents_lead_to_every_section(whole: Path) -> None:
     ids = [facts["id"] for tag, facts in parsed.elements if tag == "section" and "id" in facts]
     assert [one for one in wanted if one != "#warnings"] == [f"#{id}" for id in ids if id != "warnings"]
     assert wanted[1] == "#use" and len(set(ids)) == len(ids)
+
+
+def styles(path: Path, medium: str) -> str:
+    """The rules of a page for one medium."""
+    css = path.read_text(encoding="utf-8").split("<style>")[1].split("</style>")[0]
+    return "".join(re.findall(rf"@media {medium} \{{\n(.*?)\n\}}", css, re.DOTALL))
+
+
+def test_on_paper_all_is_unfolded_and_bright(whole: Path) -> None:
+    rules = styles(whole, "print")
+    assert "--paper: #ffffff" in rules and "color-scheme: light" in rules, "whatever the screen has"
+    assert "details::details-content { content-visibility: visible" in rules
+    assert ".scroll { overflow: visible" in rules and "nav, .switch { display: none; }" in rules
+    # What hides the columns behind the switch, and the sign that a table goes on, are of the screen alone.
+    screen = styles(whole, "screen")
+    assert ".detail { display: none; }" in screen and ".scroll.wide::before" in screen
+    assert "figure { margin: 0; min-width: 0; break-inside: avoid; }" in whole.read_text(encoding="utf-8")
+
+
+FRAMES = """
+<script>
+addEventListener("load", () => setTimeout(() => {
+  const [frame] = document.querySelectorAll(".scroll");
+  const more = () => [frame.classList.contains("wide"), frame.classList.contains("goes-on"), frame.tabIndex].join();
+  document.documentElement.dataset.before = more();
+  frame.style.width = "100px";
+  setTimeout(() => {
+    document.documentElement.dataset.narrow = more();
+    window.dispatchEvent(new Event("beforeprint"));
+    document.documentElement.dataset.open = document.querySelectorAll("details:not([open])").length;
+    window.dispatchEvent(new Event("afterprint"));
+    document.documentElement.dataset.closed = document.querySelectorAll("details:not([open])").length;
+  }, 500);
+}, 500));
+</script>
+"""
+
+
+@needs_browser
+def test_a_table_says_that_it_goes_on_and_paper_unfolds(browse: Open, tmp_path: Path) -> None:
+    folded = Panel("Folded", [Folded("more", [Text("x = 1", "code")])])
+    render({"panels": to_json([table_of(3), folded])}, tmp_path / "report.html")
+    html = re.sub("<meta http-equiv[^>]*>", "", (tmp_path / "report.html").read_text(encoding="utf-8"), count=1)
+    (tmp_path / "framed.html").write_text(html.replace("</body>", f"{FRAMES}</body>"), encoding="utf-8")
+    root = root_of(browse(tmp_path / "framed.html", "--dump-dom").stdout)
+    assert "data-error" not in root, root
+    assert (root["data-before"], root["data-narrow"]) == ("false,false,-1", "true,true,0")
+    assert (root["data-open"], root["data-closed"]) == ("0", "1")

@@ -153,7 +153,7 @@ def race(
     seconds: float = 2.0,
     rounds: int = 30,
     ratios: Iterable[tuple[str, str]] = (),
-    narrow: float = 0.05,
+    narrow: float = 0.04,
     clock: Callable[[], float] = time.perf_counter,
     resolution: float | None = None,
 ) -> Race:

@@ -147,7 +147,11 @@ def fact_lines(facts: Figures, prefix: str = "") -> list[tuple[str, str]]:
             lines.append((f"{prefix}{key.removesuffix('_bytes')}".replace("_", " "), formatting.size(value)))
         else:
             lines.append((f"{prefix}{key}".replace("_", " "), str(value)))
-    return lines
+    return [(_SPELLED.get(name, name), value) for name, value in lines]
+
+
+_SPELLED = {"cpu": "CPU", "os": "OS"}
+"""Names of facts that are no words."""
 
 
 def titled(run: Figures) -> Figures:

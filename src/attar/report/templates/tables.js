@@ -34,7 +34,7 @@ for (const frame of document.querySelectorAll(".scroll, pre")) {
     else frame.removeAttribute("tabindex");
   };
   frame.addEventListener("scroll", look, { passive: true });
-  // The window may change, and so may the table: a switch shows more of it.
-  const sizes = new ResizeObserver(look);
+  // The window may change, and so may the table: a switch shows more of it. An observer must not change what it observes.
+  const sizes = new ResizeObserver(() => requestAnimationFrame(look));
   for (const one of [frame, ...frame.children]) sizes.observe(one);
 }
