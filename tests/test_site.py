@@ -126,8 +126,10 @@ def test_figures_from_memory_are_marked(generate: ModuleType) -> None:
 
 def test_text_of_results_is_no_markup(generate: ModuleType) -> None:
     results = importlib.import_module("generate.results")
-    hostile = "<script>alert(1)</script> `a` *b* [c](javascript:d) \"e\" & | f"
-    row = results.table(("claim",), [results._claim({"claim": hostile, "note": hostile, "aim": 1, "reached": 1, "met": True})])
+    hostile = '<script>alert(1)</script> `a` *b* [c](javascript:d) "e" & | f'
+    row = results.table(
+        ("claim",), [results._claim({"claim": hostile, "note": hostile, "aim": 1, "reached": 1, "met": True})]
+    )
     html = importlib.import_module("markdown_it").MarkdownIt("commonmark").enable("table").render(row)
     assert "<script" not in html and "<a " not in html and "<code" not in html
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; `a` *b* [c](javascript:d)") == 2

@@ -548,13 +548,13 @@ addEventListener("load", () => setTimeout(() => {
   const more = () => [frame.classList.contains("wide"), frame.classList.contains("goes-on"), frame.tabIndex].join();
   document.documentElement.dataset.before = more();
   frame.style.width = "100px";
-  setTimeout(() => {
-    document.documentElement.dataset.narrow = more();
-    window.dispatchEvent(new Event("beforeprint"));
-    document.documentElement.dataset.open = document.querySelectorAll("details:not([open])").length;
-    window.dispatchEvent(new Event("afterprint"));
-    document.documentElement.dataset.closed = document.querySelectorAll("details:not([open])").length;
-  }, 500);
+  // What dumps a page draws no frames, in which sizes are observed; one that is scrolled looks at once.
+  frame.dispatchEvent(new Event("scroll"));
+  document.documentElement.dataset.narrow = more();
+  window.dispatchEvent(new Event("beforeprint"));
+  document.documentElement.dataset.open = document.querySelectorAll("details:not([open])").length;
+  window.dispatchEvent(new Event("afterprint"));
+  document.documentElement.dataset.closed = document.querySelectorAll("details:not([open])").length;
 }, 500));
 </script>
 """

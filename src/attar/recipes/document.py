@@ -278,7 +278,7 @@ def _how_to_load(allow: Sequence[str], dataset: Dataset) -> str:
     call = "maps = model.logits(inputs)" if task.label_kind == "fixations" else f"{what} = model.predict(inputs)"
     return (
         "import attar\n\n"
-        f'model = attar.load("artifact"{trust})  # checks every file, unpickles nothing\n'
+        f'model = attar.load("artifact"{trust})  # every file is checked\n'
         f"{call}  # {given}\n"
         f"{'' if task.label_kind == 'fixations' else more}"
     ).rstrip() + "\n"

@@ -46,7 +46,7 @@ def finding(runs: Runs) -> str:
 def chart(runs: Runs) -> list[Block]:
     """Bytes against quality, a point for each run beside their teachers; none of fewer than two.
 
-    Names stand beside them where there is room: of the smallest and the best first, of those beyond the budget last.
+    Those within the budget have their names beside them where there is room, the smallest and the best first.
     """
     measured = _measured(runs)
     if len(measured) < _FEWEST:
@@ -54,13 +54,13 @@ def chart(runs: Runs) -> list[Block]:
     metric = _metric(measured[0])
     smallest, best = _foremost(measured, metric)
     models: list[dict[str, Any]] = []
-    # There is not room for all names on a narrow page: the first ones come first.
+    # There is not room for all names on a narrow page: what the finding names comes first.
     for run in sorted(measured, key=lambda run: (_missed(run), run is not smallest, run is not best)):
         teacher = run.get("teacher")
         if teacher and not any(_same(teacher, one) for one in models):
             models.append({**teacher, "name": "teacher", "kind": "teacher"})
-        more = {"refused": "the budget was not met"} if _missed(run) else {}
-        models.append({**run["ships"], **more, "short": title_of(run), "name": title_of(run), "kind": "candidate"})
+        more = {"refused": "the budget was not met"} if _missed(run) else {"short": title_of(run)}
+        models.append({**run["ships"], **more, "name": title_of(run), "kind": "candidate"})
     drawn = against(models, "bytes", None, {}, metric)
     if drawn is None:
         return []

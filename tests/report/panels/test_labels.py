@@ -53,5 +53,11 @@ def test_each_point_has_one_name_at_most_and_the_first_always_has_one(places: li
 
 
 def test_a_long_name_stays_in_the_chart_and_none_lies_on_the_axis() -> None:
-    rows = [point(1.0, 0.5, ""), point(1.5, 0.0, "four bits, then pruned"), point(1.5, 0.0, "another"), point(10.0, 1.0, "")]
-    assert shown(rows[1:3], rows) == {"four bits, then pruned": ("left", False)}
+    rows = [
+        point(1.0, 0.5, ""),
+        point(1.5, 0.0, "four bits, then pruned"),
+        point(1.5, 0.0, "another"),
+        point(10.0, 1.0, ""),
+    ]
+    found = shown(rows[1:3], rows)
+    assert found == {"four bits, then pruned": ("left", False), "another": ("right", False)}

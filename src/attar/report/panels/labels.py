@@ -64,11 +64,10 @@ def names(
             (align, under): _box(place(row["x"], bottom if under else top), row["text"], align, under, apart)
             for align, under in _ways(across)
         }
-        # Under the lowest of what is drawn are the figures of the axis; a long name may leave the chart.
-        above = {way: box for way, box in boxes.items() if box[2] >= 0}
-        inside = {way: box for way, box in above.items() if box[0] >= 0 and box[1] <= 1}
-        free = [way for way, box in (inside or above).items() if not any(_meet(box, other) for other in placed)]
-        clear = [way for way in free if not any(_meet(boxes[way], other) for other in points)]
+        # A long name may leave the chart, and under the lowest of what is drawn are the figures of the axis.
+        inside = {way: box for way, box in boxes.items() if box[0] >= 0 and box[1] <= 1 and box[2] >= 0}
+        free = [way for way in (*inside, *boxes) if not any(_meet(boxes[way], other) for other in placed)]
+        clear = [way for way in free if way in inside and not any(_meet(boxes[way], other) for other in points)]
         for align, under in (clear or free)[:1]:
             placed.append(boxes[align, under])
             name = {"x": row["x"], "y": bottom if under else top, "text": row["text"], "color": row["color"]}
