@@ -147,7 +147,7 @@ def _is_measured(run: Figures, metric: Metric | None) -> bool:
 
 
 def _missed(run: Figures) -> bool:
-    return run.get("outcome") == "not met"
+    return bool(run.get("outcome") == "not met")
 
 
 def _foremost(runs: Runs, metric: Metric) -> tuple[Figures, Figures]:
