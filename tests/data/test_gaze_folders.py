@@ -263,3 +263,15 @@ def test_without_h5py_what_brings_it_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(AttarError, match=r"needs the package 'h5py', which is not installed\. Run: pip install 'attar"):
         load(tmp_path)
+
+
+def test_a_photograph_that_is_a_program_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(*_: object, **__: object) -> None:
+        raise AssertionError("Pillow would start Ghostscript, which runs PostScript")
+
+    folder = mit1003(tmp_path / "m")
+    Image.new("RGB", (8, 6)).save(folder / "ALLSTIMULI" / "i0.jpeg", format="EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
+    with pytest.raises(CorruptFile, match=r"i0\.jpeg' cannot be read as an image") as caught:
+        load_gaze(folder, size=SIZE)
+    assert not isinstance(caught.value.__cause__, AssertionError)

@@ -137,6 +137,9 @@ def test_what_changes_each_time_is_told(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         from_torch(Items(lambda row: (X[row] + next(draws), row % 2)))
     assert "the train items of data come out differently each time" in caplog.text
+    caplog.clear()
+    from_torch(Items(lambda row: (X[row], float("nan") if row == 0 else row + 0.5)))
+    assert not caplog.records, "a value that is not known is the same each time"
 
 
 class Stream(IterableDataset):

@@ -17,14 +17,9 @@ from attar.data.datasets import Split
 from attar.deployment.artifact import Artifact
 from attar.deployment.deploy import deploy
 from attar.errors import AttarError, BadInput
+from attar.evidence.evidence import Evidence, Parity
 from attar.evidence.latency import Latency
-from attar.evidence.measure import (
-    Evidence,
-    Parity,
-    measure,
-    parity,
-    predict_all,
-)
+from attar.evidence.measure import measure, parity, predict_all
 from attar.tasks.classification import Classification, ClassificationQuality, ClassQuality
 
 CLASSES = ("ant", "bee", "cat")

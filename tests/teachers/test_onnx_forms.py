@@ -246,6 +246,16 @@ def outside(folder: Path, location: str | None = None) -> Path:
     return path
 
 
+def test_a_graph_that_goes_round_or_lacks_inputs_is_refused(tmp_path):
+    for nodes in (
+        [node("Identity", "back", "logits"), node("Identity", "logits", "back")],
+        [helper.make_node("Identity", [], ["logits"])],
+        [helper.make_node("ZipMap", [], ["logits"], domain="ai.onnx.ml")],
+    ):
+        with pytest.raises(CorruptFile, match=r"is no file that ONNX Runtime can read"):
+            OnnxTeacher(written(tmp_path / "t.onnx", nodes))
+
+
 def test_weights_beside_the_graph_count(tmp_path):
     path = outside(tmp_path / "a")
     teacher = as_teacher(path)

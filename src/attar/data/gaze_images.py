@@ -23,6 +23,9 @@ SIZE = (48, 64)
 _FINER = 4
 """Of a JPEG no more is read than so many times the size that is wanted."""
 
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Formats that are read, as Pillow calls them. PostScript it would run."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -98,7 +101,7 @@ def _read(path: Path, read: Callable[[Any], T]) -> T:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", library.DecompressionBombWarning)  # larger than any photograph
-            with library.open(path) as opened:
+            with library.open(path, formats=_FORMATS) as opened:
                 return read(opened)
     except MemoryError:
         raise

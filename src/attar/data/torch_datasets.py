@@ -150,8 +150,8 @@ def _tensors(dataset: Any) -> list[Tensor] | None:
 
 def _read(dataset: Any, count: int, of: str, progress: Progress) -> tuple[dict[str, Any] | Any, Any]:
     first = _item(dataset, 0, of)
-    again: dict[str, Any] = _item(dataset, 0, of)
-    if any(not np.array_equal(one, again.get(key, ())) for key, one in first.items()):
+    again = _item(dataset, 0, of)
+    if {key: one.tobytes() for key, one in first.items()} != {key: one.tobytes() for key, one in again.items()}:
         log.warning(
             "%s come out differently each time that they are asked for, and are kept as they come out now: leave "
             "random changes of examples to views, which draw new ones in each epoch",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,13 +21,14 @@ from numpy.typing import NDArray
 from attar import notebook
 from attar.deployment.backends.backend import Array, Inputs, Runner
 from attar.deployment.candidate import Candidate
+from attar.deployment.inputs import ArtifactInputs
 from attar.deployment.manifest import MANIFEST, read_manifest, verify
 from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
 from attar.formatting import size
 from attar.named_inputs import NamedInputs
 from attar.tables.columns import Columns
-from attar.tables.tokens import NAMES, Tokens, of_tokenizer
+from attar.tables.tokens import Tokens
 from attar.tasks.target import Target
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ class Artifact:
 
     def examples(self, count: int) -> Inputs:
         """Inputs that it can be run on, though they mean nothing, of the shape and the type that it takes."""
-        if self.tokens is not None:  # of token 0
-            return np.stack((np.zeros((count, self.tokens.length), int), np.ones((count, self.tokens.length), int)), 1)
-        return np.zeros((count, *self.manifest["input"]["shape"][1:]), np.float32)
+        return self._inputs.examples(count)
 
     def _check_outputs(self, outputs: Array) -> None:
         if list(outputs.shape[1:]) != self.manifest["output"]["shape"][1:]:
@@ -152,22 +150,23 @@ class Artifact:
         return network_of(self.folder, self.manifest["network"], self._network, self._allow)
 
     @cached_property
+    def _inputs(self) -> ArtifactInputs:
+        return ArtifactInputs(self.folder.name, self.manifest["input"])
+
+    @property
     def columns(self) -> Columns | None:
         """The columns of the table whose rows it takes; None for anything but tables."""
-        described = self.manifest["input"].get("columns")
-        return None if described is None else Columns.from_json(described)
+        return self._inputs.columns
 
-    @cached_property
+    @property
     def tokens(self) -> Tokens | None:
         """What the sequences of tokens hold that it takes; None for anything else."""
-        described = self.manifest["input"].get("tokens")
-        return None if described is None else Tokens.from_json(described)
+        return self._inputs.tokens
 
-    @cached_property
+    @property
     def named(self) -> NamedInputs | None:
         """What its inputs are where it takes several; None for one."""
-        described = self.manifest["input"].get("named")
-        return None if described is None else NamedInputs.from_json(described)
+        return self._inputs.named
 
     def encode(self, table: Any) -> Array:
         """Rows of a table as the runtime takes them: float32 ``[rows, columns]``, names as codes, NaN where missing.
@@ -181,10 +180,7 @@ class Artifact:
         Raises:
             BadInput: If the artifact does not take rows of a table, or the columns differ.
         """
-        if self.columns is None:
-            remedy = "Give an array of numbers"
-            raise must("inputs", self.folder.name, "an array or a tensor", type(table).__name__, remedy)
-        return self.columns.encode(table, unseen=self.manifest["input"]["unseen"]).astype(np.float32)
+        return self._inputs.encoded(table)
 
     def __call__(self, inputs: Any = None, **named: Any) -> Array:
         """Logits of inputs ``[batch, ...]`` as the student was trained on them.
@@ -205,37 +201,7 @@ class Artifact:
         Raises:
             BadInput: If the shape or the type is not that of the manifest.
         """
-        if self.tokens is not None:
-            return self._run(self._sequences(self.tokens, inputs, named))
-        if self.named is not None:
-            if inputs is not None and not isinstance(inputs, Mapping):
-                rule, got = f"a dict of {', '.join(self.named.names)}", Words(f"a {type(inputs).__name__}")
-                raise must("inputs", self.folder.name, rule, got, "Give each input by its name")
-            return self._run(self.named.packed({**(inputs or {}), **named}, self.folder.name))
-        if named:
-            remedy = "Give one array: model(inputs)"
-            raise must("inputs", self.folder.name, "one array", Words(f"some named {', '.join(named)}"), remedy)
-        torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
-        if torch is not None and isinstance(inputs, torch.Tensor):
-            rows = inputs.detach().cpu().numpy()
-        elif isinstance(inputs, np.ndarray | list | tuple) and np.asarray(inputs).dtype.kind in "biuf":
-            rows = np.asarray(inputs)
-        else:
-            rows = self.encode(inputs)
-        scale = self.manifest["input"].get("scale")
-        if rows.dtype == np.uint8 and scale is not None:
-            rows = rows.astype(np.float32) / np.float32(scale)
-        elif rows.dtype.kind in "iu" and self.columns is not None:
-            rows = rows.astype(np.float32)
-        shape = tuple(self.manifest["input"]["shape"][1:])
-        if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
-            rule = f"of shape (batch, {', '.join(map(str, shape))})"
-            raise must("inputs", self.folder.name, rule, rows.shape, _brought_to(shape, rows.shape))
-        if not np.issubdtype(rows.dtype, np.floating):
-            pixels = "Scale as in training first: pixels are divided by 255"
-            hint = pixels if scale is None else f"Give uint8, or divide by {scale:g} first"
-            raise must("inputs", self.folder.name, "floating numbers", str(rows.dtype), hint)
-        return self._run(np.ascontiguousarray(rows, dtype=np.float32))
+        return self._run(self._inputs.array(inputs, named))
 
     def _run(self, rows: Inputs) -> Array:
         if not self._opened:
@@ -243,21 +209,6 @@ class Artifact:
         outputs = self._opened[0](rows)
         self._check_outputs(outputs)
         return outputs
-
-    def _sequences(self, tokens: Tokens, inputs: Any, named: Mapping[str, Any]) -> Inputs:
-        """Sequences in any of the forms that a call takes, as the runtime's one array."""
-        of = self.folder.name
-        given = of_tokenizer({**(inputs if isinstance(inputs, Mapping) else {}), **named}, of)
-        if (inputs is not None and not isinstance(inputs, Mapping)) or NAMES[0] not in given or given.keys() - NAMES:
-            rows = np.asarray(inputs)
-            if given or rows.dtype.kind not in "iu" or rows.shape[1:] != tokens.shape:
-                got = Words(f"{list(rows.shape)} {rows.dtype}" if not given else f"{', '.join(map(str, given))}")
-                rule = f"ids and mask, whole numbers [batch, up to {tokens.length}] each"
-                raise must("inputs", of, rule, got, "Call it as model(ids=ids, mask=mask)")
-            rows = np.ascontiguousarray(rows, dtype=np.int64)
-            tokens.check(rows, of)
-            return rows
-        return tokens.stacked(given[NAMES[0]], given.get(NAMES[1]), of)
 
     def predict(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
         """What it takes inputs for, in the words of the labels that it was trained on.
@@ -320,11 +271,6 @@ class Artifact:
             raise must("the artifact", method, "a classifier", Words("a regression"), remedy)
 
     @property
-    def _takes(self) -> str:
-        shape = ", ".join(map(str, self.manifest["input"]["shape"][1:]))
-        return f"{self.manifest['input']['dtype']} [batch, {shape}]"
-
-    @property
     def _gives(self) -> str:
         target: Target = self.manifest["output"]["kind"]
         one, many = {"logits": ("class", "classes"), "log_odds": ("label", "labels"), "values": ("value", "values")}[
@@ -334,13 +280,13 @@ class Artifact:
 
     def __repr__(self) -> str:
         name = self.manifest["candidate"]
-        return f"Artifact({name}: {size(self.size_bytes)}, {self._takes} -> {self._gives}, {str(self.folder)!r})"
+        return f"Artifact({name}: {size(self.size_bytes)}, {self._inputs} -> {self._gives}, {str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
         """What it is, for notebooks."""
         names = ", ".join(map(str, self.classes[:_SHOWN])) + (", ..." if len(self.classes) > _SHOWN else "")
         rows = [
-            ["takes", self._takes],
+            ["takes", str(self._inputs)],
             ["gives", f"{self._gives}: {names}"],
             ["size", f"{size(self.size_bytes)} in {', '.join(self.files)}"],
             ["folder", str(self.folder)],
@@ -351,24 +297,8 @@ class Artifact:
         aside = self.candidate.kind.aside
         return (
             f"{self.manifest['candidate']}: {self.size_bytes:,} bytes in {', '.join(self.files)}"
-            f"{f' ({aside})' if aside else ''}; {self._takes} -> {self._gives}; {self.folder}"
+            f"{f' ({aside})' if aside else ''}; {self._inputs} -> {self._gives}; {self.folder}"
         )
-
-
-def _brought_to(shape: tuple[int, ...], given: tuple[int, ...]) -> str:
-    """What to do with inputs of another shape than one input's ``shape`` and a batch before it."""
-    if given == shape:
-        return "Add the batch dimension: inputs[None]"
-    last = (*shape[1:], shape[0])
-    if len(shape) > 1 and given == last:
-        return "Put its channels first and add the batch dimension: np.moveaxis(inputs, -1, 0)[None]"
-    if len(shape) > 1 and given[1:] == last:
-        return "Its channels come first, and those of the inputs last: give np.moveaxis(inputs, -1, 1)"
-    if len(shape) == 3 and shape[0] == 1 and given[1:] == shape[1:]:
-        return "Add the one channel: inputs[:, None]"
-    if math.prod(given[1:]) == math.prod(shape) and len(given) == 2:
-        return f"Give its rows their form: inputs.reshape(-1, {', '.join(map(str, shape))})"
-    return "Give inputs as in training"
 
 
 def load(

@@ -22,7 +22,8 @@ from attar.deployment.refused import DeploymentError
 from attar.deployment.torch_runner import open_torch
 from attar.errors import AttarError, BadInput, Words
 from attar.evidence.compare import HELPED, verdict
-from attar.evidence.measure import Kind, labels_of, predict_all
+from attar.evidence.evidence import Kind
+from attar.evidence.measure import labels_of, predict_all
 from attar.network.cost import Cost, cost
 from attar.network.weights import save_weights
 from attar.recipes.artifacts import Deployed, artifact_of, refused

@@ -12,7 +12,8 @@ from typing import Any
 import tomli_w
 
 from attar.errors import AttarError
-from attar.evidence.measure import Evidence, labels_of, predict_all
+from attar.evidence.evidence import Evidence
+from attar.evidence.measure import labels_of, predict_all
 from attar.outcome import sentence
 from attar.pipeline.nodes import Node, Nodes
 from attar.recipes.checks import check_networks, check_steps

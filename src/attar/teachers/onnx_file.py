@@ -79,7 +79,7 @@ class OnnxFile:
             maps={
                 value.name: (producer[value.name].input[0], _labels(producer[value.name]))
                 for value in model.graph.output
-                if value.name in producer and producer[value.name].op_type == "ZipMap"
+                if value.name in producer and producer[value.name].op_type == "ZipMap" and producer[value.name].input
             },
         )
 
@@ -94,9 +94,11 @@ def not_readable(path: Path, why: str) -> CorruptFile:
 
 def _kind(name: str, producer: dict[str, onnx.NodeProto]) -> Kind | None:
     """What an output is by the operator that makes it."""
-    node = producer.get(name)
-    while node is not None and node.op_type in _ON_THE_WAY:
-        node = producer.get(node.input[0])
+    node, seen = producer.get(name), set[str]()
+    while node is not None and node.op_type in _ON_THE_WAY and node.input and name not in seen:  # a file may go round
+        seen.add(name)
+        name = node.input[0]
+        node = producer.get(name)
     if node is None or node.domain not in ("", "ai.onnx"):
         return None
     if node.op_type == "Sigmoid":

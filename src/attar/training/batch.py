@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -107,6 +109,15 @@ class Source(Protocol):
         It must depend on its arguments alone, so that a resumed run sees what the uninterrupted one saw.
         """
         ...
+
+
+def micro_batches(batch: Batch, size: int | None) -> list[Batch]:
+    """A batch in pieces of even sizes, of ``size`` examples at most; in one where that is None."""
+    if size is None or size >= len(batch):
+        return [batch]
+    count = math.ceil(len(batch) / size)
+    cuts = [len(batch) * piece // count for piece in range(count + 1)]
+    return [batch.rows(start, stop) for start, stop in itertools.pairwise(cuts)]
 
 
 def of_counted(values: Tensor, batch: Batch) -> Tensor:

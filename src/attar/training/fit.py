@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must
 from attar.network.copying import copied
 from attar.network.defaults import with_library_defaults
-from attar.network.layout import lay_out_
-from attar.network.weights import digest
-from attar.training.batch import Batch, Source
+from attar.training.batch import Batch, Source, micro_batches
 from attar.training.callbacks import AfterValidation, Callback, Edit, Hook, Hooks, TrainState
 from attar.training.checkpoint import load_state, save_state
+from attar.training.collectives import Collectives
 from attar.training.fabric import make_fabric
-from attar.training.forward_pass import ForwardPass
 from attar.training.job import Job, check_kinds
+from attar.training.learner import Learner
 from attar.training.loop_state import LoopState
 from attar.training.objective import Active, Objective
-from attar.training.prepare import check_student, check_suited, learn_channels_last, prepared, probed
+from attar.training.prepare import check_student, check_suited
 from attar.training.progress import Progress, note, silent
 from attar.training.randomness import own_randomness, random_state, seed_torch, set_random_state
-from attar.training.rebuild import rebuild_
 from attar.training.results import Epoch, Fitted
 from attar.training.scoring import OfTask, Scorer, in_words, total_score, usual_score
-from attar.training.settings import MakeOptimizer, Training, make_schedule, settings_optimizer
-from attar.training.train_module import FeatureTeacher, TrainModule, feature_taps
+from attar.training.settings import MakeOptimizer, Training
+from attar.training.train_module import TrainModule
 
 
 @with_library_defaults
@@ -132,57 +127,30 @@ class _Run:
     """One training under way."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.settings, self.fabric = job, job.settings, job.fabric
-        self.device = self.fabric.device
-        self.processes, self.rank = self.fabric.world_size, self.fabric.global_rank
+        self.job, self.settings = job, job.settings
+        self.device = job.fabric.device
+        self.together = Collectives(job.fabric)
         self.hooks = Hooks.of(job.callbacks)
         self.steps_per_epoch = math.ceil(len(job.data) / self.settings.batch_size)
-        if (smallest := len(job.data) // self.steps_per_epoch) < self.processes:
+        processes = self.together.processes
+        if (smallest := len(job.data) // self.steps_per_epoch) < processes:
             # A process without an example would leave the others waiting for its gradient.
-            rule = f"at least one example for each of the {self.processes} processes"
+            rule = f"at least one example for each of the {processes} processes"
             raise must("the smallest step", "fit", rule, smallest, "Raise batch_size, or use fewer processes")
-        taps = feature_taps(job.objective, job.student, job.teacher, job.feature_teacher)
-        live_teacher = None if job.teacher is None else prepared(job.teacher, job.data, "The teacher")
-        self.train_module = TrainModule(prepared(job.student, job.data, "The student"), live_teacher)
-        self.train_module.feature_taps = taps
-        self.feature_teacher: FeatureTeacher | None = None
-        if job.feature_teacher is not None:
-            fingerprint = digest(job.feature_teacher) if job.checkpoint_file else ""
-            self.feature_teacher = FeatureTeacher(copied(job.feature_teacher), fingerprint)
-        if taps:
-            self.train_module.add_projectors_(job.objective, self.feature_teacher, probed(job.data))
-        channels_last = learn_channels_last(self.train_module.networks, job.data)
-        if channels_last:
-            lay_out_(self.train_module)
-        if self.train_module.teacher is not None:
-            # It learns, also one that was frozen where it comes from.
-            self.train_module.teacher.requires_grad_(True)
-        self.optimizer = (job.make_optimizer or settings_optimizer(self.settings))(self.train_module.parameters())
-        self.schedule = make_schedule(self.optimizer, self.settings, self.steps_per_epoch)
-        self.forward_pass = ForwardPass(
-            self.train_module,
-            self.feature_teacher,
-            self.fabric,
-            channels_last=channels_last,
-            detach_teacher=job.detach_teacher,
-        )
-        self.average: AveragedModel | None = None
-        if self.settings.ema_decay is not None:
-            average: Any = get_ema_multi_avg_fn(self.settings.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.train_module, multi_avg_fn=average)
-        self.parameters = list(self.train_module.parameters())
+        self.learner = Learner(job, self.steps_per_epoch)
+        self.train_module = self.learner.train_module
         self.edits: list[Edit] = []
-        self.identity = self._identity()
+        self.identity = {**job.identity(), **self.learner.identity()}
         self.loop = LoopState()
         self._terms: list[Active] = []
         self._terms_epoch = -1
 
     def go(self, progress: Progress, title: str) -> Fitted:
         file = self.job.checkpoint_file
-        if file is not None and self._agreed(file.exists()):
+        if file is not None and self.together.agreed(file.exists()):
             self._resume(file)
         saved = time.monotonic()
-        stopped = self._out_of_patience()
+        stopped = self.loop.out_of_patience(self.settings.patience)
         self._call(self.hooks.on_start)
         self._rebuild()
         with progress(title, self.settings.epochs * self.steps_per_epoch) as advance:
@@ -198,48 +166,40 @@ class _Run:
                 self._finish_epoch()
                 if (score := self.loop.history[-1].score) is not None:
                     note(advance, in_words(score, self.job.metric))
-                stopped = self._out_of_patience()
+                stopped = self.loop.out_of_patience(self.settings.patience)
         return self._result(stopped)
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def _step(self, rows: Tensor) -> None:
-        loop, settings = self.loop, self.settings
+        loop, settings, learner = self.loop, self.settings, self.learner
         if not (self.train_module.training and self.train_module.student.training):  # to set it anew takes a while
             self.train_module.train()
         batch = self._batch(rows)
         terms = self._active_terms()
         if loop.step == 0:
             check_student(self.train_module.student, batch, [term.loss for term in terms if term.of == "student"])
-        count = self._total(batch.count())
+        count = self.together.total(batch.count())
         # The one place that divides: by what counts in all micro-batches and processes. Processes average gradients,
         # hence their number.
-        share = self.processes / max(count, 1)
-        pieces = self._pieces(batch)
+        share = self.together.processes / max(count, 1)
+        pieces = micro_batches(batch, settings.micro_batch_size)
         sums: list[Tensor] = []
-        for parameter in self.parameters:
-            parameter.grad = None  # as the optimizer's zero_grad does, which takes ten times as long
+        learner.clear_gradients()
         for number, piece in enumerate(pieces, 1):
-            with self.forward_pass.synchronized(last=number == len(pieces)):
+            with learner.forward_pass.synchronized(last=number == len(pieces)):
                 losses = self._losses(piece, terms)
-                self.forward_pass.backward(losses, terms, share)
+                learner.forward_pass.backward(losses, terms, share)
             added = [each.detach().sum().float() for each in losses[: len(terms)]]
             sums = [one + other for one, other in zip(sums, added, strict=True)] if sums else added
         self._note(terms, sums, count)
         if self.hooks.before_step:
             self._call(self.hooks.before_step, batch, count)
         if settings.max_gradient_norm is not None:
-            parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
-            norm = nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-            if not bool(norm.isfinite()):
-                raise self._diverged(f"the gradient became {float(norm)}", loop.step)
-        self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
-        if settings.max_norm is not None:
-            _shorten_(self.train_module, settings.max_norm)
-        if self.average is not None:
-            self.average.update_parameters(self.train_module)
+            norm = learner.clip_gradients(settings.max_gradient_norm)
+            if not math.isfinite(norm):
+                raise self._diverged(f"the gradient became {norm}", loop.step)
+        learner.step()
         loop.step += 1
         loop.step_in_epoch += 1
         if self.hooks.after_step:
@@ -249,10 +209,11 @@ class _Run:
 
     def _batch(self, rows: Tensor) -> Batch:
         """The examples of a step, or this process's even part of them, on its device."""
-        if self.processes > 1:
+        processes, rank = self.together.processes, self.together.rank
+        if processes > 1:
             # From the step alone, so that a resumed process drops the same units; each process drops others.
-            seed_torch((self.settings.seed * 1_000_003 + self.loop.step) * self.processes + self.rank, self.device)
-            rows = rows.tensor_split(self.processes)[self.rank]
+            seed_torch((self.settings.seed * 1_000_003 + self.loop.step) * processes + rank, self.device)
+            rows = rows.tensor_split(processes)[rank]
         batch = self.job.data.batch(rows, self.loop.epoch)
         on_cpu = self.device.type == "cpu" and batch.inputs.device == self.device
         return batch if on_cpu else batch.to(self.device)
@@ -265,18 +226,9 @@ class _Run:
             self._terms_epoch = epoch
         return self._terms
 
-    def _pieces(self, batch: Batch) -> Sequence[Batch]:
-        """The micro-batches of a batch, of even sizes."""
-        size = self.settings.micro_batch_size
-        if size is None or size >= len(batch):
-            return (batch,)
-        count = math.ceil(len(batch) / size)
-        cuts = [len(batch) * piece // count for piece in range(count + 1)]
-        return [batch.rows(start, stop) for start, stop in itertools.pairwise(cuts)]
-
     def _losses(self, batch: Batch, terms: Sequence[Active]) -> list[Tensor]:
         try:
-            return self.forward_pass.losses(batch, terms)
+            return self.learner.forward_pass.losses(batch, terms)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -288,8 +240,8 @@ class _Run:
 
     def _note(self, terms: Sequence[Active], sums: Sequence[Tensor], count: int) -> None:
         """Add the losses of a step to those of the epoch."""
-        if self.processes > 1:
-            sums = self._added_up(torch.stack(list(sums))).unbind()
+        if self.together.processes > 1:
+            sums = self.together.added_up(torch.stack(list(sums))).unbind()
         loop = self.loop
         for term, each in zip(terms, sums, strict=True):
             value = each.item()
@@ -319,59 +271,42 @@ class _Run:
                 raise self._diverged(f"weights {name!r} were NaN or infinite", loop.step - 1)
         self._call(self.hooks.after_epoch)
         self._rebuild()
-        self._share_buffers()
-        score = self._score(self._candidate())
+        self.together.share_buffers((self.train_module, self.learner.average))
+        score = self._score(self.learner.candidate)
         if loop.best_is_edited:
             if loop.best and self.settings.checkpoint == "best":
                 edited = copied(self.train_module)
                 edited.load_state_dict(loop.best)
                 loop.best_score = self._score(edited)
             loop.best_is_edited = False
-        means = {name: value / max(loop.counts[name], 1) for name, value in loop.sums.items()}
-        rate = float(self.optimizer.param_groups[0]["lr"])
-        loop.history.append(Epoch(loop.epoch, loop.total / max(loop.counted, 1), means, score, rate))
         better = score is not None and (loop.best_score is None or score > loop.best_score)
+        loop.history.append(loop.epoch_so_far(score, self.learner.learning_rate))
         if better or score is None or self.settings.checkpoint == "last":
+            weights = self.learner.candidate.state_dict()
             loop.best_epoch, loop.best_score = loop.epoch, score
-            loop.best = {name: tensor.detach().cpu().clone() for name, tensor in self._candidate().state_dict().items()}
+            loop.best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
         if self.hooks.after_validation:
             seen = tuple(loop.history)
             self._call([partial(_with_history, hook, seen) for hook in self.hooks.after_validation])
-        loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
-        loop.total, loop.counted, loop.sums, loop.counts = 0.0, 0, {}, {}
-
-    def _candidate(self) -> TrainModule:
-        """The weights that would be returned now: the average where there is one."""
-        if self.average is None:
-            return self.train_module
-        averaged = self.average.module
-        assert isinstance(averaged, TrainModule)
-        return averaged
+        loop.begin_epoch(loop.epoch + 1)
 
     def _score(self, module: TrainModule) -> float | None:
         """The mean score of a student on all validation data, of which each process scores a part."""
-        job = self.job
+        job, together = self.job, self.together
         if job.validation is None:
             return None
-        mine = torch.arange(len(job.validation)).tensor_split(self.processes)[self.rank]
-        channels_last = self.forward_pass.channels_last
+        mine = torch.arange(len(job.validation)).tensor_split(together.processes)[together.rank]
+        channels_last = self.learner.forward_pass.channels_last
         numbers: Sequence[float] = total_score(
             module.eval().student, job.validation, mine, job.metric, self.device, channels_last
         )
-        if self.processes > 1:
-            numbers = self._added_up(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
+        if together.processes > 1:
+            numbers = together.added_up(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
         total, count = numbers
         score = total / (count or 1.0)
         if not math.isfinite(score):
             raise must("the validation score", "fit", "finite", score, "Look at the metric, or lower learning_rate")
         return score
-
-    def _out_of_patience(self) -> bool:
-        patience, loop = self.settings.patience, self.loop
-        if patience is None or loop.best_score is None:
-            return False
-        scores = [one.score for one in loop.history if one.score is not None and one.epoch >= loop.shape_epoch]
-        return bool(scores) and len(scores) - 1 - max(range(len(scores)), key=scores.__getitem__) >= patience
 
     def _result(self, stopped: bool) -> Fitted:
         loop = self.loop
@@ -394,7 +329,7 @@ class _Run:
         """Call one hook of all callbacks."""
         loop, student = self.loop, self.train_module.student
         state = TrainState(
-            student, self.optimizer, loop.epoch, loop.step, self.steps_per_epoch, batch, count, self.edits
+            student, self.learner.optimizer, loop.epoch, loop.step, self.steps_per_epoch, batch, count, self.edits
         )
         for hook in hooks:
             hook(state)
@@ -403,56 +338,22 @@ class _Run:
         """Give the student the shapes that callbacks asked for; all that goes with its weights follows."""
         if not self.edits:
             return
-        for edit in self.edits:
-            self.loop.best = rebuild_(edit, self.train_module, self.optimizer, self.average, self.loop.best)
+        self.loop.best = self.learner.rebuild(self.edits, self.loop.best)
         self.edits.clear()
         self.loop.best_is_edited, self.loop.shape_epoch = True, self.loop.epoch
-        self.parameters = list(self.train_module.parameters())
-        self.forward_pass.follow_shapes()
         self._call(self.hooks.after_rebuild)
-
-    # -- several processes -------------------------------------------------------------------------------------------
-
-    def _total(self, count: int) -> int:
-        """The sum over the processes of what each of them counts."""
-        return count if self.processes == 1 else int(self._added_up(torch.tensor(count, device=self.device)))
-
-    def _added_up(self, values: Tensor) -> Tensor:
-        added = self.fabric.all_reduce(values, reduce_op="sum")
-        assert isinstance(added, Tensor)
-        return added
-
-    def _agreed(self, value: bool) -> bool:
-        """What the first process finds."""
-        return value if self.processes == 1 else self.fabric.broadcast(value)
-
-    def _share_buffers(self) -> None:
-        """Give all processes the first one's buffers: batch normalization has seen other examples in each."""
-        if self.processes > 1:
-            for buffer in [*self.train_module.buffers(), *(self.average.buffers() if self.average else ())]:
-                buffer.copy_(self.fabric.broadcast(buffer))
 
     # -- surviving a crash -------------------------------------------------------------------------------------------
 
-    def _identity(self) -> dict[str, str]:
-        """What a checkpoint must be of, so that this training may continue from it."""
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.train_module.state_dict().items()}
-        teacher = {} if self.feature_teacher is None else {"feature_teacher": self.feature_teacher.fingerprint}
-        optimizer = type(self.optimizer).__qualname__
-        return {**self.job.identity(), **teacher, "network": repr(shapes), "optimizer": optimizer}
-
     def _save(self, path: Path) -> None:
         """Write a checkpoint, by the first process alone: the others are in the same state but for random numbers."""
-        if self.rank != 0:
+        if self.together.rank != 0:
             return
         save_state(
             {
                 "identity": self.identity,
                 "callbacks": [callback.state_dict() for callback in self.job.kept_callbacks],
-                "train_module": self.train_module.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": None if self.schedule is None else self.schedule.state_dict(),
+                **self.learner.state_dict(),
                 "random": random_state(self.device),
                 "loop": self.loop.to_state(),
             },
@@ -473,29 +374,10 @@ class _Run:
             callback.load_state_dict(its)
         self.edits += self.hooks.rebuild
         self._rebuild()
-        try:
-            self.train_module.load_state_dict(state["train_module"])
-        except RuntimeError as error:
-            raise BadInput(
-                f"The weights in {path} have other shapes than the student has after its callbacks rebuilt it. Let "
-                "their rebuild() repeat every edit that they had asked for, or delete the checkpoint."
-            ) from error
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
+        self.learner.load_state_dict(state, path)
         self.loop = LoopState.from_state(state["loop"])
         set_random_state(state["random"], self.device)
 
 
 def _with_history(hook: AfterValidation, history: Sequence[Epoch], state: TrainState) -> None:
     hook(state, history)
-
-
-def _shorten_(module: nn.Module, longest: float) -> None:
-    """Bring the weights into each unit to a length of ``longest`` at most."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1 and parameter.requires_grad:
-                parameter.copy_(parameter.renorm(2, 0, longest))

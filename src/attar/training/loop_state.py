@@ -52,3 +52,25 @@ class LoopState:
     def from_state(cls, state: dict[str, Any]) -> LoopState:
         """What `to_state` gave."""
         return cls(**{**state, "history": [Epoch(**entry) for entry in state["history"]]})
+
+    def epoch_so_far(self, score: float | None, learning_rate: float) -> Epoch:
+        """What the history says of the epoch under way.
+
+        Args:
+            score: Of validation.
+            learning_rate: Of the next step.
+        """
+        means = {name: value / max(self.counts[name], 1) for name, value in self.sums.items()}
+        return Epoch(self.epoch, self.total / max(self.counted, 1), means, score, learning_rate)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Go on with an epoch of which no step was taken."""
+        self.epoch, self.step_in_epoch = epoch, 0
+        self.total, self.counted, self.sums, self.counts = 0.0, 0, {}, {}
+
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether so many epochs are over since the best one of the student's present shape; never if None."""
+        if patience is None or self.best_score is None:
+            return False
+        scores = [one.score for one in self.history if one.score is not None and one.epoch >= self.shape_epoch]
+        return bool(scores) and len(scores) - 1 - max(range(len(scores)), key=scores.__getitem__) >= patience
