@@ -133,15 +133,9 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         return Choice(plan=usual(plan))
     labels = as_labels(given.task, given.outputs) if given.known is None else given.known
     pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), plan.seed)
-    trials = []
-    left = pool
-    for _ in range(1 if len(pool) > MANY else FOLDS):
-        held = left[_drawn(given.task.strata(labels[left]), round(SHARE * len(pool)), plan.seed)]
-        left = left[~torch.isin(left, held)]
-        trial = _Trial.of(teacher, given, labels, pool[~torch.isin(pool, held)], held)
-        if trial is None:
-            return Choice(plan=usual(plan))
-        trials.append(trial)
+    trials = _trials(teacher, given, labels, pool, plan.seed)
+    if not trials:
+        return Choice(plan=usual(plan))
     truth = torch.cat([labels[one.held] for one in trials])
     weights = None if given.weights is None else torch.cat([given.weights[one.held] for one in trials])
 
@@ -305,6 +299,20 @@ class _Trial:
         with evaluating(network):
             answers: Tensor = network(self.rows)
         return answers
+
+
+def _trials(teacher: Any, given: Given, labels: Tensor, pool: Tensor, seed: int) -> list[_Trial]:
+    """One for each fold of the rows ``pool``; none where a copy of the teacher cannot be had."""
+    trials: list[_Trial] = []
+    left = pool
+    for _ in range(1 if len(pool) > MANY else FOLDS):
+        held = left[_drawn(given.task.strata(labels[left]), round(SHARE * len(pool)), seed)]
+        left = left[~torch.isin(left, held)]
+        trial = _Trial.of(teacher, given, labels, pool[~torch.isin(pool, held)], held)
+        if trial is None:
+            return []
+        trials.append(trial)
+    return trials
 
 
 def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
