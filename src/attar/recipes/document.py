@@ -13,8 +13,8 @@ from attar.data.datasets import Dataset
 from attar.deployment.packed.report import size_report
 from attar.deployment.snippet import without_attar
 from attar.deployment.torch_runner import open_torch
-from attar.evidence.machine import machine
 from attar.evidence.evidence import Evidence
+from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, parity, predict_all
 from attar.evidence.panel_json import to_json
 from attar.formatting import compared, significant
