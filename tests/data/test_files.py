@@ -596,3 +596,55 @@ def test_ids_that_float32_takes_for_one_are_told(tmp_path: Path, caplog: pytest.
     caplog.clear()
     load(path, target="kind", ignore=["count"])
     assert not caplog.messages
+
+
+def csv(folder: Path, head: str, row: str, name: str = "mine.csv") -> Path:
+    """A file of forty rows, in which ``{n}`` is the number of a row, and ``{y}`` its class."""
+    lines = [row.format(n=number, y=("yes", "no")[number % 2]) for number in range(ROWS)]
+    (folder / name).write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "names"),
+    [
+        (",a,kind", "{n},1{n}.5,{y}", ["a"]),  # as pandas writes it with its index
+        ("a;kind;;", "1{n},5;{y};;", ["a"]),  # as Excel writes it where cells were used once
+        (",a,kind", "7,1{n}.5,{y}", ["", "a"]),  # no index: one number for all
+        ('"a, b, c, d";kind', "1{n},5;{y}", ["a, b, c, d"]),
+    ],
+)
+def test_what_writing_a_file_adds_to_its_columns(tmp_path: Path, head: str, row: str, names: list[str]):
+    columns = load(csv(tmp_path, head, row), target="kind").columns
+    assert columns is not None and list(columns.names) == names
+    assert columns[names[-1]].kind == "number"
+
+
+def test_a_target_that_is_written_with_a_comma_is_of_values(tmp_path: Path):
+    dataset = load(csv(tmp_path, "a;price", "{n};10{n},25 EUR"), target="price")
+    assert dataset.task.use == "regression" and dataset.train.labels is not None
+    rows = dict(zip(dataset.train.ids.tolist(), dataset.train.labels[:, 0].tolist(), strict=True))
+    assert all(value == float(f"10{row}.25") for row, value in rows.items())
+    few = load(csv(tmp_path, "a;rate;kind", "{n};2,5%;{y}"), target="kind")
+    assert few.task.use == "classification"
+
+
+def test_classes_that_differ_in_spaces_alone_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = csv(tmp_path, "a,kind", "1{n},{y}")
+    path.write_text(path.read_text(encoding="utf-8").replace("12,yes", "12,yes ").replace("14,yes", "14,yes "), "utf-8")
+    load(path, target="kind")
+    assert "has the classes 'yes' and 'yes ', which are two" in caplog.text
+
+
+def test_labels_of_minus_one_are_told(caplog: pytest.LogCaptureFixture):
+    x = np.zeros((30, 2), np.float32)
+    from_arrays(x, np.arange(30) % 3)
+    assert not caplog.records
+    from_arrays(x, np.arange(30) % 3 - 1)
+    assert "10 of the 30 labels in y of arrays are -1, which says that they are unknown" in caplog.text
+
+
+def test_lists_of_different_lengths_are_no_array():
+    for arrays in ({"x": [[1.0, 2.0], [3.0]] * 9, "y": [0, 1] * 9}, {"x": np.zeros((2, 2)), "y": [[0], [1, 2]]}):
+        with pytest.raises(BadInput, match=r"must be of one shape; got lists of different lengths\. Pad or cut them"):
+            from_arrays("mine", arrays)

@@ -272,6 +272,6 @@ def test_a_photograph_that_is_a_program_is_not_run(tmp_path: Path, monkeypatch: 
     folder = mit1003(tmp_path / "m")
     Image.new("RGB", (8, 6)).save(folder / "ALLSTIMULI" / "i0.jpeg", format="EPS")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
-    with pytest.raises(CorruptFile, match=r"i0\.jpeg' cannot be read as an image") as caught:
+    with pytest.raises(CorruptFile, match=r"i0\.jpeg cannot be read as an image") as caught:
         load_gaze(folder, size=SIZE)
     assert not isinstance(caught.value.__cause__, AssertionError)

@@ -515,9 +515,10 @@ def test_nothing_in_deployment_can_unpickle() -> None:
         (np.zeros((2, 8, 8), np.float32), r"got \(2, 8, 8\). Add the one channel: inputs\[:, None\]"),
         (np.zeros((2, 64), np.float32), r"got \(2, 64\). .* inputs.reshape\(-1, 1, 8, 8\)"),
         (np.zeros((2, 1, 8, 8), np.uint8), "floating numbers; got 'uint8'. Scale"),
+        ([[1.0, 2.0], [3.0]], r"of one shape; got lists of different lengths. Pad"),
     ],
 )
-def test_inputs_of_another_form_are_refused(built: dict[str, Path], inputs: np.ndarray, message: str) -> None:
+def test_inputs_of_another_form_are_refused(built: dict[str, Path], inputs: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         load(built["torch"])(inputs)
 

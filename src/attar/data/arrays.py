@@ -17,6 +17,7 @@ from attar.data.weights import weights_of
 from attar.errors import BadInput, Words, must
 from attar.named_inputs import NamedInputs
 from attar.network.defaults import with_library_defaults
+from attar.regular_arrays import regular_array
 from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
 
@@ -101,6 +102,9 @@ def from_arrays(
             f"{', '.join(sorted(_BESIDE))}"
         )
         raise must("arrays", name, rule, unknown, f"Leave out {' and '.join(map(repr, unknown))}")
+    for _, y in given.values():
+        if isinstance(given_arrays[y], list | tuple):
+            given_arrays[y] = regular_array(given_arrays[y], y, name)
     first = given_arrays[given["train"][0]]
     labels_given: Any = given_arrays[given["train"][1]]
     if np.shape(labels_given)[:1] == (0,):
@@ -276,7 +280,7 @@ def _rows(values: object) -> Any:
     """The rows of a table in a form that `Columns` takes."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    return rereadable(values) if is_table(values) else np.asarray(values)
+    return rereadable(values) if is_table(values) else regular_array(values, "inputs", "the data")
 
 
 def _names(key: str, name: str, given: object) -> list[str] | None:
@@ -317,7 +321,7 @@ def _tensor(key: str, name: str, values: object) -> Tensor:
     """An array or tensor as a tensor on the CPU, without a copy where possible."""
     if isinstance(values, Tensor):
         return values.detach().cpu()
-    array = np.asarray(values)
+    array = regular_array(values, key, name)
     if array.dtype.kind not in "biuf":
         raise must(
             key,

@@ -37,6 +37,9 @@ _BOMS = {
 _STATED = re.compile(rb"sep=([,;\t|])\r?\n")
 """What Excel writes before the header."""
 
+_QUOTED = re.compile(rb'"[^"]*(?:"|$)')
+"""What stands in quotes in a line, where separators separate nothing."""
+
 _PACKED = {b"PK\x03\x04": "a zip archive, as .xlsx files are", b"\x1f\x8b": "compressed by gzip"}
 """How files begin that are no text, and what they are."""
 
@@ -74,7 +77,8 @@ def read_csv(
     The separator is the one of comma, semicolon, tab and bar that the first line has most of, or what a line of
     Excel's before it says (``sep=;``). What a comma in a number is,
     where that could be either, is decided by the other columns, and else by the separator: in a file with semicolons it
-    stands before the fraction, otherwise between thousands.
+    stands before the fraction, otherwise between thousands. Columns without a name are left out where they are empty,
+    or an index as pandas writes it before the others.
 
     Args:
         path: The file.
@@ -96,11 +100,14 @@ def read_csv(
     if stated := _STATED.match(content):
         content = content[stated.end() :]
     first = content[: 1 << 20].split(b"\n", 1)[0]
-    separator = stated[1].decode() if stated else max((",", ";", "\t", "|"), key=lambda one: first.count(one.encode()))
+    outside = _QUOTED.sub(b"", first)
+    separator = (
+        stated[1].decode() if stated else max((",", ";", "\t", "|"), key=lambda one: outside.count(one.encode()))
+    )
     usual: Decimal = "," if separator == ";" else "."
     forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
     names = None if header else _numbered(content, separator)
-    table = _parsed(path, content, separator, forced, names)
+    table = _named_columns(_parsed(path, content, separator, forced, names))
     doubt = _doubt(path, table) if header else None
     try:
         distinct(table.column_names)
@@ -114,6 +121,7 @@ def read_csv(
     if any(one.notation != DEFAULT for one in read.values()) and floats:
         # A point in them may stand between thousands, if in other columns a comma stands before the fraction.
         texts = _parsed(path, content, separator, forced | {name: pa.string() for name in floats}, names)
+        texts = texts.select(table.column_names)
         read = _readings(texts, skip, decimal, usual)
         for name in floats:
             if name in read and read[name].notation.group == ".":
@@ -128,6 +136,24 @@ def _numbered(content: bytes, separator: str) -> list[str]:
     start = io.StringIO(content[: 1 << 20].decode("utf-8", "replace"), newline="")
     first = next(csv.reader(start, delimiter=separator), [])
     return [f"column_{place + 1}" for place in range(len(first))]
+
+
+def _named_columns(table: Any) -> Any:
+    """A table less what stands in it by the way of writing: an index of pandas, and what follows a last separator.
+
+    These are nameless: whole numbers that are all different, in the first column, and columns that are empty.
+    """
+
+    def is_index(column: Any) -> bool:
+        return bool(pa.types.is_integer(column.type) and column.null_count == 0 and len(column.unique()) == len(column))
+
+    names = table.column_names
+    left = [
+        place
+        for place, name in enumerate(names)
+        if name or not (table.column(place).null_count == len(table) or (place == 0 and is_index(table.column(place))))
+    ]
+    return table if len(left) == len(names) else table.select(left)
 
 
 def _doubt(path: Path, table: Any) -> str | None:

@@ -42,6 +42,8 @@ def numbered_labels(
         BadInput: If labels are none of these, or there are not two classes or more that train has all.
     """
     arrays = {role: (key, _array(key, name, labels)) for role, (key, labels) in given.items()}
+    if classes is None:
+        _warn_of_absent(name, *arrays["train"])
     kinds = {role: "text" if labels.dtype.kind in "UO" else "number" for role, (_, labels) in arrays.items()}
     if len(set(kinds.values())) > 1:
         remedy = "Use the same labels in every split"
@@ -58,6 +60,17 @@ def numbered_labels(
     labels_by_role = {role: (key, _integers(key, name, labels, role)) for role, (key, labels) in arrays.items()}
     logical = all(labels.dtype.kind == "b" for _, labels in arrays.values())
     return _of_numbers(name, labels_by_role, names, logical)
+
+
+def _warn_of_absent(name: str, key: str, labels: NDArray[Any]) -> None:
+    """Log that -1 says that a label is unknown, where some are -1 and others tell classes apart."""
+    if labels.dtype.kind not in "if" or not (unknown := int((labels == ABSENT).sum())):
+        return
+    if len(np.unique(labels[labels >= 0])) > 1:
+        log.warning(
+            "%d of the %d labels in %s of %s are -1, which says that they are unknown: where -1 is a class, give y + 1",
+            unknown, len(labels), key, name,
+        )  # fmt: skip
 
 
 def label_dtype(key: str, name: str, values: object, classes: object = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ from attar.data.arrow_files import ArrowFiles
 from attar.data.label_arrays import label_rows
 from attar.data.limits import printable
 from attar.data.truth import guessed
-from attar.data.values import columns_of_values, values_as_labels
-from attar.errors import Words, must, near
+from attar.data.values import are_values, columns_of_values, values_as_labels
+from attar.errors import BadInput, Words, must, near
 from attar.tables.notation import Decimal
 from attar.tables.read import read_cells
 from attar.tasks.known import TASKS
 from attar.tasks.labels import ABSENT
 from attar.tasks.task import Task
+
+log = logging.getLogger(__name__)
 
 
 def in_memory(table: Any, names: Sequence[str]) -> Any:
@@ -48,12 +51,21 @@ def truth_of_table(name: str, first: Any, targets: Sequence[str], use: str | Non
         use = "multilabel" if logical else "regression"
     if use is None:
         (column,) = read_cells(in_memory(first.rows, targets))
-        numbers = column.numbers() if column.kind == "number" else None
+        numbers = column.numbers() if column.kind == "number" else _written_numbers(name, first, targets)
         use = guessed(name, f"target column {targets[0]!r}", numbers, "data.task (task in Python)")
     kind = TASKS[use]
     if kind.label_kind == "class":
         return Classes(kind, targets[0], tuple(_classes(name, in_memory(first.rows, targets), targets[0])))
     return Numbers(kind, tuple(targets), first.decimal)
+
+
+def _written_numbers(name: str, first: Any, targets: Sequence[str]) -> NDArray[np.float64] | None:
+    """Values in a column that people wrote as texts, such as "1.234,50"; None where they may be names of classes."""
+    try:
+        numbers = columns_of_values(name, in_memory(first.rows, targets), targets, first.decimal)[:, 0]
+    except BadInput:
+        return None
+    return numbers if are_values(numbers) else None
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,20 @@ def _classes(name: str, table: Any, target: str) -> list[Any]:
         if not isinstance(values[int(seen[0])], str):
             remedy += ', or set data.task = "regression" (task in Python) to predict numbers'
         raise must(f"target column {target!r}", name, "of a few classes", got, remedy)
-    return [values[int(place)] for place in seen]
+    found = [values[int(place)] for place in seen]
+    _warn_of_alike(name, target, found)
+    return found
+
+
+def _warn_of_alike(name: str, target: str, classes: Sequence[Any]) -> None:
+    """Log classes that differ in the spaces around them, or in capitals, alone."""
+    first: dict[str, str] = {}
+    for one in classes:
+        if isinstance(one, str) and (other := first.setdefault(one.strip().casefold(), one)) != one:
+            log.warning(
+                "target column %r of %s has the classes %r and %r, which are two: if they are meant as one, write them "
+                "alike", target, name, other, one,
+            )  # fmt: skip
 
 
 def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:

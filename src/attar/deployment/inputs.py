@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attar.deployment.backends.backend import Array, Inputs
 from attar.errors import Words, must
 from attar.named_inputs import NamedInputs
+from attar.regular_arrays import regular_array
 from attar.tables.columns import Columns
 from attar.tables.tokens import NAMES, Tokens, of_tokenizer
 
@@ -95,14 +97,14 @@ class ArtifactInputs:
             raise must("inputs", self.of, "one array", Words(f"some named {', '.join(named)}"), remedy)
         torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
         if torch is not None and isinstance(inputs, torch.Tensor):
-            rows = inputs.detach().cpu().numpy()
-        elif isinstance(inputs, np.ndarray | list | tuple) and np.asarray(inputs).dtype.kind in "biuf":
-            rows = np.asarray(inputs)
-        else:
-            rows = self.encoded(inputs)
-        return self._floats(rows)
+            return self._floats(inputs.detach().cpu().numpy())
+        if isinstance(inputs, np.ndarray | list | tuple):
+            rows = regular_array(inputs, "inputs", self.of)
+            if rows.dtype.kind in "biuf":
+                return self._floats(rows)
+        return self._floats(self.encoded(inputs))
 
-    def _floats(self, rows: Array) -> Inputs:
+    def _floats(self, rows: NDArray[Any]) -> Array:
         """Numbers of any type as float32 of the right shape."""
         scale = self.about.get("scale")
         if rows.dtype == np.uint8 and scale is not None:

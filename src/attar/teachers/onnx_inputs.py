@@ -143,7 +143,7 @@ class FileInputs:
     def batch(self) -> int | None:
         """The one size of a batch that the file takes; None if it takes any."""
         sizes = (one.shape[0] for one in self.inputs if one.shape)
-        return next((size for size in sizes if isinstance(size, int)), None)
+        return next((size for size in sizes if isinstance(size, int) and size > 0), None)  # to some exporters 0 is free
 
     @property
     def of_half_precision(self) -> bool:
