@@ -10,6 +10,7 @@ import pytest
 from attar import read_recipe
 from attar.errors import BadInput
 from attar.recipes.check_task import check_task
+from attar.recipes.from_data import recipe_from_data
 from attar.recipes.plan import plan
 from attar.tasks.dense import Dense
 from attar.tasks.multilabel import MultiLabel
@@ -86,7 +87,7 @@ def test_what_is_for_values_is_refused_where_there_are_classes():
         plan(read_recipe(Path("mine.toml"), changes))
 
 
-def test_an_estimator_teaches_classes_labels_and_values_and_no_maps():
+def test_an_estimator_teaches_classes_labels_and_values_and_no_maps(folder: Path):
     recipe = read_recipe(
         Path("mine.toml"), ["teacher={estimator='mine:forest'}", "objective.soft={use='binary_targets'}"]
     )
@@ -94,7 +95,27 @@ def test_an_estimator_teaches_classes_labels_and_values_and_no_maps():
     recipe = read_recipe(
         Path("mine.toml"), ["teacher={estimator='mine:forest'}", "objective.soft={use='soft_targets'}"]
     )
-    with pytest.raises(
-        BadInput, match=r"teacher.estimator of the recipe is for classes, labels or values of each example"
-    ):
-        check_task(recipe, Dense(("disc", "square"), (4, 4)))
+    maps = Dense(("disc", "square"), (4, 4))
+    check_task(recipe, maps)  # the function may return a network
+    (folder / "forest.skops").write_bytes(b"")
+    for estimator in ("estimator='mine:forest', fit=true", "estimator='forest.skops'"):
+        fitted = read_recipe(Path("mine.toml"), [f"teacher={{{estimator}}}", "objective.soft={use='soft_targets'}"])
+        with pytest.raises(
+            BadInput, match=r"teacher.estimator of the recipe is for classes, labels or values of each example"
+        ):
+            check_task(fitted, maps)
+
+
+def test_a_function_named_on_the_command_line_may_return_a_network_of_maps(folder: Path):
+    rng = np.random.default_rng(0)
+    np.savez("maps.npz", x=rng.integers(0, 255, (60, 4, 4), dtype=np.uint8), y=rng.integers(0, 3, (60, 4, 4)))
+    (folder / "of_maps.py").write_text(
+        "from torch import nn\nfrom sklearn.naive_bayes import GaussianNB\n"
+        "def net():\n    return nn.Conv2d(1, 3, 3, padding=1)\n"
+        "def model():\n    return GaussianNB().fit([[0] * 16, [1] * 16], [0, 1])\n",
+        encoding="utf-8",
+    )
+    changes = ["student='tiny'"]
+    assert "maps" in plan(recipe_from_data("maps.npz", "of_maps:net", changes)).data
+    with pytest.raises(BadInput, match=r"returns a GaussianNB, which is for classes, .*task is dense\. Give a network"):
+        plan(recipe_from_data("maps.npz", "of_maps:model", changes))

@@ -48,7 +48,7 @@ FILES = {"onnx": ["big.onnx"]}
 @pytest.mark.parametrize(
     ("limit", "teacher", "runtimes", "said"),
     [
-        ({"bytes": "0.1x"}, ESTIMATOR, ["torch"], "nothing is known of the size of an estimator"),
+        ({"bytes": "0.1x"}, ESTIMATOR, ["torch"], "nothing is known of the size of what a function returns"),
         (
             {"macs": "0.1x"},
             FILES,

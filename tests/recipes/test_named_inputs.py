@@ -9,16 +9,18 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 from torch import Tensor, nn
 
 import attar
 from attar.data.views import Views
 from attar.errors import BadInput
+from attar.recipes.plan import plan
 from attar.recipes.start import open_run
 from attar.recipes.students import Trainings, train_all
 from attar.training import fit as fitting
 
-NETWORK, OF_WIDTH = f"{__name__}:both", f"{__name__}:of_width"
+NETWORK, OF_WIDTH, FOREST = f"{__name__}:both", f"{__name__}:of_width", f"{__name__}:forest"
 
 
 class Both(nn.Module):
@@ -36,6 +38,10 @@ class Both(nn.Module):
 
 def both() -> nn.Module:
     return Both()
+
+
+def forest() -> GaussianNB:
+    return GaussianNB().fit([[0.0], [1.0]], [0, 1])
 
 
 def of_width(width: int = 8) -> nn.Module:
@@ -105,7 +111,11 @@ def test_named_inputs_go_from_arrays_to_an_artifact(tmp_path: Path, request: pyt
     ("change", "said"),
     [
         ("transfer.views.shift=4", "shift of the recipe (transfer.views) must be less than the 4 x 4 pixels"),
-        (f'teacher={{estimator="{NETWORK}"}}', "teacher.estimator of the recipe must be left out where the data have"),
+        (f'teacher={{estimator="{FOREST}"}}', "teacher.estimator of the recipe must be a network where the data have"),
+        (
+            f'teacher={{estimator="{FOREST}", fit=true}}',
+            "teacher.estimator of the recipe must be left out where the data have",
+        ),
         ("student.network.mean=[0.0]", "mean"),
         ('student.network.use="attar.network.architectures:mlp"', "mlp"),
     ],
@@ -117,6 +127,10 @@ def test_what_is_not_for_several_inputs_is_refused_before_anything_is_trained(
         attar.compress(recipe(tmp_path, change), tmp_path / "run")
     assert said in str(caught.value)
     assert not list((tmp_path / "run").glob("nodes/*"))
+
+
+def test_a_function_that_is_called_an_estimator_may_return_a_network_of_several_inputs(tmp_path: Path) -> None:
+    assert plan(recipe(tmp_path, f'teacher={{estimator="{NETWORK}"}}')).teacher_macs
 
 
 def test_a_dict_of_arrays_is_data() -> None:

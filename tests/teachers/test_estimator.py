@@ -156,6 +156,10 @@ def test_columns_that_the_estimator_does_not_have():
     frame = pd.DataFrame(MATRIX, columns=list("abcd"))
     with pytest.raises(BadInput, match=r"must be those that the estimator was fitted on; got .*'e'.*'d'"):
         EstimatorTeacher(GaussianNB().fit(frame, LABELS), columns=Columns.infer(frame.rename(columns={"d": "e"})))
+    with pytest.raises(
+        BadInput, match=r"got \['id'\] beside them\. Leave out the others; .* data\.ignore = \[\"id\"\]"
+    ):
+        EstimatorTeacher(GaussianNB().fit(frame, LABELS), columns=Columns.infer(frame.assign(id=np.arange(60.0))))
 
 
 def test_pictures_are_laid_flat():

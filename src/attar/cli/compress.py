@@ -121,7 +121,7 @@ def compress(
     """Distill a teacher into a small student, deploy it, measure it, and write the report.
 
     What to do says a recipe, or data with --teacher: then a student is looked for that keeps within --budget. A recipe
-    that names no student has one looked for, too.
+    with a table [search] looks for one, too; without it and without a student it takes a small usual one.
 
     The run folder then holds the artifact (load it with attar.load), evidence.json and report.html. The same command
     continues a run that was stopped, however it was stopped.

@@ -32,7 +32,7 @@ def check_task(recipe: Recipe, task: Task) -> None:
             raise BadInput(f"{key} of the recipe is {use_of(term.loss)}, which {why}")
     for key in () if task.label_kind == "class" else _of_one_class(recipe):
         estimator = key == "teacher.estimator"
-        if not estimator or len(task.shape) > 1:
+        if not estimator or (len(task.shape) > 1 and not recipe.teacher.may_be_network):
             what = "classes, labels or values of each example" if estimator else "one class of each example"
             raise BadInput(f"{key} of the recipe is for {what}, and the task is {task.use}. Leave it out.")
     for key in () if has_probabilities(task.target) else _of_probabilities(recipe):

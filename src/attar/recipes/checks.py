@@ -134,7 +134,8 @@ def check_budget(recipe: Recipe) -> None:
         elif not limit.relative or limit.what == "quality_loss":
             continue
         elif limit.what == "bytes" and (teacher.estimator or teacher.use) is not None:
-            what = "an estimator" if teacher.use is None else "what a function returns"
+            returned = teacher.use is not None or teacher.may_be_network
+            what = "what a function returns" if returned else "an estimator"
             why = f"nothing is known of the size of {what}. Write it in bytes, such as '50 kB'"
         elif limit.what == "macs" and not network:
             why = "the multiply-adds of a teacher are known only where it is a torch network. Write them, such as '3 M'"
@@ -216,7 +217,7 @@ def check_named(recipe: Recipe) -> None:
         BadInput: Naming the key of the recipe.
     """
     given = {
-        "teacher.estimator": recipe.teacher.estimator,
+        "teacher.estimator": None if recipe.teacher.may_be_network else recipe.teacher.estimator,
         "teacher.library": recipe.teacher.library,
         "teacher.each": recipe.teacher.each,
         "transfer.synthesis": recipe.transfer.synthesis,

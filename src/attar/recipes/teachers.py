@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from attar.data.datasets import Dataset
-from attar.errors import BadInput, must
+from attar.errors import BadInput, Words, must
 from attar.models.model import Model
 from attar.named_inputs import NamedInputs
 from attar.network.references import call, findable, names_function
@@ -268,6 +268,15 @@ def estimator_of(recipe: Recipe, dataset: Dataset, found: Any) -> EstimatorTeach
     """
     assert recipe.teacher.estimator is not None
     verb = "returns" if names_function(recipe.teacher.estimator) else "holds"
+    if dataset.named is not None:
+        rule, got = "a network where the data have several named inputs", Words(f"a {type(found).__name__}")
+        remedy = "Give a network, a model of transformers or an ONNX file as the teacher"
+        raise must("teacher.estimator", "the recipe", rule, got, remedy)
+    if len(dataset.task.shape) > 1:
+        raise BadInput(
+            f"teacher.estimator of the recipe {verb} a {type(found).__name__}, which is for classes, labels or values "
+            f"of each example, and the task is {dataset.task.use}. Give a network."
+        )
     try:
         known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
         labels = dataset.task.target == "log_odds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,8 +42,11 @@ class EstimatorRows:
         if self.names is not None and not nameless:
             missing, more = sorted({*self.names} - {*columns.names}), sorted({*columns.names} - {*self.names})
             if missing or more:
-                got = Words(f"{shown(more, 60)} beside them, {shown(missing, 60)} not among them")
+                found = ((more, "beside them"), (missing, "not among them"))
+                got = Words(", ".join(f"{shown(names, 60)} {where}" for names, where in found if names))
                 remedy = "Give the columns that the estimator was fitted on"
+                if not missing:
+                    remedy = f"Leave out the others; in a recipe, data.ignore = {json.dumps(more, ensure_ascii=False)}"
                 raise must("columns", teacher, "those that the estimator was fitted on", got, remedy)
             self.by_name = True
         elif width is not None and int(width) != self.width:

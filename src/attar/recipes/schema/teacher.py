@@ -251,6 +251,11 @@ class TeacherSection(Section):
         return bool(known or (self.estimator is not None and not self.fit))
 
     @property
+    def may_be_network(self) -> bool:
+        """Whether what is called an estimator is a function, of which only its call tells that it returns a network."""
+        return self.estimator is not None and not self.fit and not is_model_file(self.estimator)
+
+    @property
     def trained_here(self) -> bool:
         """Whether its networks are trained in the run, before the students."""
         return self.network is not None and not self.weights and not self.learns
