@@ -14,14 +14,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import altair as alt
+import jsonschema
 import numpy as np
 import pytest
 
 from attar.errors import BadInput
 from attar.evidence.panel import Cell, Column, Folded, Matrix, Panel, Table, Text
-from attar.evidence.panel_json import to_json
+from attar.evidence.panel_json import from_json, to_json
 from attar.report import png
 from attar.report.html import as_json
+from attar.report.page import content as content_of
 from attar.report.page import render
 from attar.report.panels.run import run_panels
 
@@ -125,6 +128,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # What it says
+
+
+def test_every_chart_keeps_to_the_schema_of_vega_lite() -> None:
+    """It is not held against it when it is drawn."""
+    charts = content_of(from_json(with_panels(sample())["panels"], "a test"))["charts"]
+    assert len(charts) > 2
+    for chart in charts:
+        alt.LayerChart.validate(chart)
+    with pytest.raises(jsonschema.ValidationError):
+        alt.LayerChart.validate({**charts[0], "height": "tall"})
 
 
 def test_the_headline_says_what_came_out_and_what_was_asked(whole: Path) -> None:
