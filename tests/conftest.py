@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
 import gc
 import inspect
+import os
+import subprocess
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -32,37 +38,70 @@ def _has_shapes(hint: Any) -> bool:
 
 
 def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What decorates Attar's functions under test: shapes are remembered only where a function speaks of any.
+    """What decorates Attar's functions under test: types are checked once a call, and shapes remembered for those alone
+    that speak of any.
 
-    To bind the arguments of a call and to remember the shapes of its arrays takes seven times as long as to check the
-    types, and most functions have no arrays.
+    What jaxtyping puts there itself binds the arguments of each call and checks them twice, before it and with what it
+    gives, and needs two more functions for each.
     """
 
     def decorate(thing: Any) -> Any:
         if inspect.isclass(thing):
             start = vars(thing).get("__init__")
             generated = isinstance(start, types.FunctionType) and start.__code__.co_filename == "<string>"
-            return jaxtyped(thing, typechecker=typechecker) if generated else thing
+            if generated and dataclasses.is_dataclass(thing):
+                thing.__init__ = checked(start, off=True)
+            return thing
         # An estimator checks its settings in fit. That its __init__ is left alone is written behind it, where jaxtyped
         # alone finds it.
         if not isinstance(thing, types.FunctionType) or thing.__module__ == "attar.estimators.mimic":
             return jaxtyped(thing, typechecker=typechecker)
+        return checked(thing)
+
+    def checked(function: types.FunctionType, off: bool = False) -> Any:
         try:
-            hints = typing.get_type_hints(thing, include_extras=True)
+            hints = typing.get_type_hints(function, include_extras=True)
         except NameError:  # a name that is defined later, or is there for the type checker alone
-            return jaxtyped(thing, typechecker=typechecker)
-        if any(map(_has_shapes, hints.values())):
-            return jaxtyped(thing, typechecker=typechecker)
-        written, thing.__annotations__ = thing.__annotations__, hints
-        checked = typechecker(thing)
-        checked.__annotations__ = thing.__annotations__ = written
-        return checked
+            return jaxtyped(function, typechecker=typechecker)
+        shapes = any(map(_has_shapes, hints.values()))
+        if shapes and inspect.isgeneratorfunction(function):  # it runs when the call is long over
+            return jaxtyped(function, typechecker=typechecker)
+        written, function.__annotations__ = function.__annotations__, hints
+        strict = typechecker(function)
+        strict.__annotations__ = function.__annotations__ = written
+        if not shapes and not off:
+            return strict
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if jaxtyping.config.jaxtyping_disable:
+                return function(*args, **kwargs)
+            with jaxtyped("context") if shapes else _NOTHING:
+                return strict(*args, **kwargs)
+
+        return call
 
     return decorate
 
 
+_NOTHING = contextlib.nullcontext()
+
 # The import hook writes this name above every function of a module, which is imported after this file.
 jaxtyping.jaxtyped = _checked
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end no process is left alone with one, while the others wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: no collection of garbage need go through them again, as each race would."""
+    gc.collect()
+    gc.freeze()
+
 
 FEATURES, CLASSES = 6, ("ant", "bee", "cat")
 
@@ -123,6 +162,66 @@ def tiny_file(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
     path.write_text(tomli_w.dumps(_document(blobs)), encoding="utf-8")
     return path
+
+
+RANKS = """
+import os, runpy, socket, sys, traceback
+from importlib import import_module
+
+import torch.distributed
+
+preload, alone, *sys.argv = sys.argv[1:]
+for module in preload.split():
+    import_module(module)
+
+
+def started(**environment):
+    process = os.fork()
+    if process:
+        return process
+    code = 70
+    try:
+        os.environ.update(environment)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = str(free.getsockname()[1])
+torchrun = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+processes = [started(**torchrun, RANK=rank, LOCAL_RANK=rank) for rank in "01"] + ([started()] if alone else [])
+codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+sys.exit(0 if not any(codes) else f"exit codes {codes}")
+"""
+
+
+TRAINING = "attar.training.fit torch._dynamo"
+"""What a training imports, half of it with its first optimizer."""
+
+
+def _in_ranks(script: Path, *arguments: str, alone: bool = False, preload: str = TRAINING) -> None:
+    command = [sys.executable, "-c", RANKS, preload, "alone" if alone else "", str(script), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def in_ranks() -> Callable[..., None]:
+    """Runs a script as the two processes that torchrun would start, and with ``alone`` as one more that is by itself.
+
+    All are forked from one interpreter, which has imported what ``preload`` names: that takes longer than what they
+    do. torchrun itself is run by the test of a whole run.
+    """
+    return _in_ranks
 
 
 @pytest.fixture(scope="session")

@@ -52,11 +52,9 @@ def test_an_environment_without_numbers_is_refused(monkeypatch):
         rank()
 
 
-def test_two_processes_wait_for_each_other_and_agree(tmp_path):
+def test_two_processes_wait_for_each_other_and_agree(tmp_path, in_ranks):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run([*torchrun, str(script), str(tmp_path)], capture_output=True, text=True, timeout=90)
-    assert done.returncode == 0, done.stderr
+    in_ranks(script, str(tmp_path), preload="")
     for one in (0, 1):
         assert json.loads((tmp_path / f"{one}.json").read_text()) == [one, 2, 2, True, 0, True, None]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -42,9 +39,8 @@ def network(*middle):
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(4, 6), *middle, nn.Tanh(), nn.Linear(6, 3)).double()
 
-processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-fabric = make_fabric()
-assert fabric.world_size == processes
+folder, fabric = Path(sys.argv[1]), make_fabric()
+processes = fabric.world_size
 objective = Objective({"soft": Term(loss=SoftTargets()), "hard": Term(loss=HardLabels(), weight=0.5)})
 settings = Training(
     epochs=4, batch_size=7, micro_batch_size=2, learning_rate=0.1, checkpoint="last", max_gradient_norm=0.5
@@ -88,26 +84,10 @@ save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetenso
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one(tmp_path, in_ranks):
     script = tmp_path / "training.py"
     script.write_text(SCRIPT)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    runs = [
-        subprocess.Popen(
-            [sys.executable, *launcher, str(script), str(count), str(tmp_path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for launcher, count in (([], 1), (torchrun, 2))
-    ]
-    try:
-        for run in runs:
-            seen, _ = run.communicate(timeout=90)
-            assert run.returncode == 0, seen
-    finally:
-        for run in runs:
-            run.kill()
+    in_ranks(script, str(tmp_path), alone=True)
     one, first, second = (read_tensors(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     for name, value in one[0].items():
         torch.testing.assert_close(first[0][name], value, rtol=1e-9, atol=1e-12)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -430,8 +428,7 @@ def network(width, seed):
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 3)).double()
 
-processes, folder = int(sys.argv[1]), Path(sys.argv[2])
-fabric = make_fabric()
+folder, fabric = Path(sys.argv[1]), make_fabric()
 hint = HiddenMatch(student_layer="1", teacher_layer="1")
 # An epoch of layers alone, one of both, one in which a projector waits, and one without any layers.
 objective = Objective({
@@ -441,20 +438,16 @@ objective = Objective({
 })
 settings = Training(epochs=4, batch_size=7, micro_batch_size=2, learning_rate=0.1, weight_decay=0.01, checkpoint="last")
 fitted = fit(network(6, 1), objective, Rows(20), settings=settings, fabric=fabric, feature_teacher=network(9, 2))
-save_weights(fitted.model, folder / f"{processes}-{fabric.global_rank}.safetensors",
+save_weights(fitted.model, folder / f"{fabric.world_size}-{fabric.global_rank}.safetensors",
              {"history": [entry.to_json() for entry in fitted.history]})
 """
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one(tmp_path, in_ranks):
     script = tmp_path / "training.py"
     script.write_text(SCRIPT)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    for launcher, count in (([], 1), (torchrun, 2)):
-        command = [sys.executable, *launcher, str(script), str(count), str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90)
-        assert done.returncode == 0, done.stdout + done.stderr
+    in_ranks(script, str(tmp_path), alone=True)
     one, first, second = (read_tensors(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     for name, value in one[0].items():
         torch.testing.assert_close(first[0][name], value, rtol=1e-9, atol=1e-12)

@@ -1,7 +1,5 @@
 """Signals in the loop that trains: micro-batches, what counts, maps, a crash, and several processes."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -223,13 +221,10 @@ write_tensors(scores_of_ten(fabric=fabric), Path(sys.argv[1]) / f"{fabric.global
 
 
 @pytest.mark.slow
-def test_two_processes_see_what_one_sees(tmp_path, request):
+def test_two_processes_see_what_one_sees(tmp_path, request, in_ranks):
     script = tmp_path / "training.py"
     script.write_text(SCRIPT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*torchrun, str(script), str(tmp_path), str(request.path.parent)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=90)
-    assert run.returncode == 0, run.stderr
+    in_ranks(script, str(tmp_path), str(request.path.parent))
     first, second = (read_tensors(tmp_path / f"{rank}.safetensors")[0] for rank in range(2))
     for name, value in scores_of_ten().items():
         torch.testing.assert_close(first[name], value, rtol=1e-8, atol=0.0)
