@@ -50,9 +50,9 @@ collect: $(TESTABLE)
 	@$(BIN)/pytest --collect-only -qqq >/dev/null || true
 
 # One process for each core and one thread for each process: torch's threads wait by spinning. The tests of a file stay
-# together, since they share what is dear to make.
+# together, since they share what is dear to make, and come in the order of tests/conftest.py.
 unit: $(TESTABLE)
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(TESTABLE)
 	$(BIN)/ruff format .

@@ -24,6 +24,7 @@ import attar
 from attar.cli.main import app
 from attar.cli.main import run as attar_run
 from attar.deployment.export import to_onnx
+from attar.evidence.latency import race
 from attar.network.architectures import convnet, mlp
 from attar.network.spec import Spec
 from attar.network.weights import save_weights
@@ -60,9 +61,10 @@ def _relative(path: Path) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working folder; examples may seed torch, so its state is put back."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurried: None) -> Iterator[Path]:
+    """An empty working folder; examples may seed torch, so its state is put back. What they time is timed briefly."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("attar.evidence.measure.race", lambda *given, **rest: race(*given, **{**rest, "seconds": 0.01}))
     before = torch.random.get_rng_state()
     yield tmp_path
     torch.random.set_rng_state(before)
@@ -78,7 +80,6 @@ def _run(blocks: list[str], names: dict[str, Any], of: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.usefixtures("hurried")
 def test_python_of_the_readme_runs(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +147,6 @@ def test_several_inputs_go_as_the_page_of_data_says(folder: Path, monkeypatch: p
     assert "onnxruntime fp32" in said and "272 parameters" in said
 
 
-@pytest.mark.usefixtures("hurried")
 def test_a_classifier_of_text_is_made_small_as_the_page_of_teachers_says(folder: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -192,6 +192,7 @@ def test_the_page_of_recipes_has_every_limit() -> None:
         assert f"`{limit}`" in text, limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=_relative)
 def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = runpy.run_path(str(path), run_name="__main__")
@@ -200,7 +201,6 @@ def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().out.strip(), "an example shows something"
 
 
-@pytest.mark.usefixtures("hurried")
 def test_recipe_of_the_pages_runs(folder: Path) -> None:
     (recipe,) = _blocks(DOCS / "recipes.md", "toml")
     (steps,) = _blocks(DOCS / "methods.md", "toml")
@@ -222,7 +222,6 @@ def test_recipe_of_the_pages_runs(folder: Path) -> None:
     assert list(run.evidence["steps"]["student"]) == ["1-distill", "2-quantize", "3-distill"]
 
 
-@pytest.mark.usefixtures("hurried")
 def test_recipe_of_pruning_runs_with_steps_of_its_page(folder: Path) -> None:
     recipe, longer, sparse = _blocks(DOCS / "pruning.md", "toml")
     data = attar.load_data("digits", limit=200)
@@ -248,7 +247,6 @@ def test_python_of_pruning_runs(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "Conv2d(1, 4, kernel_size=(3, 3)" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("hurried")
 def test_python_of_the_search_runs(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,21 +298,18 @@ def _files_of_a_run() -> list[str]:
     return [name for row in rows for name in re.findall("`([^`]+)`", row)]
 
 
-@pytest.mark.usefixtures("hurried")
 def test_recipe_of_an_own_model_runs(folder: Path) -> None:
     small = ["teacher.training.epochs=1", "student.training.epochs=1", "teacher.members=1", "data.limit=100"]
     run = attar.compress(attar.read_recipe(ROOT / "examples/own_model.toml", [*QUICK, *small]), "out")
     assert run.artifact.classes == ("near", "far")
 
 
-@pytest.mark.usefixtures("hurried")
 def test_recipe_of_a_regression_runs(folder: Path) -> None:
     small = ["student.training.epochs=1", "transfer.synthesis.rows=50", "data.limit=60"]
     run = attar.compress(attar.read_recipe(ROOT / "examples/friedman.toml", [*QUICK, *small]), "out")
     assert run.artifact.classes == ("output",) and run.evidence["task"]["use"] == "regression"
 
 
-@pytest.mark.usefixtures("hurried")
 def test_a_folder_of_images_runs_as_the_page_says(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -39,6 +40,7 @@ def _expected(estimator: BaseEstimator) -> dict[str, str]:
     return EXPECTED
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [Mimic(LogisticRegression(), **SMALL), Mimic(Ridge(), **SMALL)], expected_failed_checks=_expected
 )

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
 
 
+@pytest.mark.slow
 def test_killed_runs_and_pairs_come_to_the_same(tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     line = [sys.executable, str(BENCHMARK), "--runtimes", "torch", "--kills", "3", "--pairs", "1", "--halves", "1"]

@@ -88,6 +88,7 @@ def told(run: Run) -> list[Any]:
     return [plain(run.evidence["search"][part]) for part in ("trials", "finalists")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried", "undrawn")
 def test_a_search_gives_the_trials_of_one_process_though_a_worker_dies(
     address: str, searching: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

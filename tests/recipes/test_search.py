@@ -431,6 +431,7 @@ def test_of_a_search_with_a_limit_a_process_evaluates_that_can_be_ended(
         assert any("hangs between two steps" in line for line in search_lines(on, typical, None)) == (device == "cuda")
 
 
+@pytest.mark.slow
 def test_two_workers_come_to_the_same_decisions_as_none(tiny: Document, tmp_path: Path) -> None:
     """What a strategy does next hangs on what came of the proposals before, not on whatever was over first."""
     strategy = {"use": "evolutionary", "population": 1, "batch": 2}

@@ -181,6 +181,7 @@ def test_a_shipped_recipe_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> N
     assert set(run.evidence["curves"]) == {*members, "student/0", "baseline/0"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("name", SEARCHED)
 def test_a_shipped_recipe_that_looks_for_its_student_runs_when_it_is_shrunk(name: str, tmp_path: Path) -> None:

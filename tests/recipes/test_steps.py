@@ -542,6 +542,7 @@ def shrunk(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Iterator[Ca
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("study", "name", "recipe", "changes"), STUDIES, ids=[f"{s[0]}-{s[1]}" for s in STUDIES])
 def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
     study: str, name: str, recipe: str, changes: tuple[str, ...], shrunk: Callable[[Recipe], Recipe], tmp_path: Path

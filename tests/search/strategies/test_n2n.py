@@ -202,6 +202,7 @@ def test_actions_that_lead_to_no_network_are_punished_and_nothing_is_tried(
     assert course[0]["invalid"] == ["It is too small."] * 5
 
 
+@pytest.mark.slow
 def test_it_finds_what_chance_does_not() -> None:
     # What costs the score when it goes are activations, and what costs parameters are linear layers: the best
     # networks keep all of the ones and none of the others, which chance does once in millions of draws.
