@@ -234,3 +234,15 @@ def test_an_index_of_pandas_is_left_out(tmp_path: Path):
     frame.to_parquet(tmp_path / "mine.parquet", index=True)
     assert "size" in str(load(tmp_path / "mine.parquet", target="kind").columns)
     assert "index" not in str(load(tmp_path / "mine.parquet", target="kind").columns)
+
+
+def test_a_text_that_is_in_the_file_once_and_used_often_is_not_written_out(tmp_path: Path):
+    count, text = 2_000, "x" * 1_000_000
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text]))
+    path = tmp_path / "long.parquet"
+    # Without the schema of Arrow it is a column of texts.
+    pyarrow.parquet.write_table(pa.table({"text": texts, "y": np.arange(count) % 2}), path, store_schema=False)
+    assert path.stat().st_size < 3 * len(text)
+    found = r"got 2,000,000,000 in 2,000 rows\. Leave the column out"
+    with pytest.raises(BadInput, match=rf"^column 'text' of long\.parquet .* at most 1,073,741,824 bytes .*; {found}"):
+        load(path, target="y")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from attar.data.csv_file import corrupt
@@ -21,6 +22,9 @@ ENDINGS = (".parquet", ".arrow", ".feather")
 
 BLOCK = 1 << 17
 """Rows of a block, at most: enough for the work on it to be quick, few enough for its memory."""
+
+MOST_TEXT = 1 << 30
+"""Bytes of the texts that a column may have in one block: a file names a text once, however often it is used."""
 
 _INDEX = re.compile(r"__index_level_\d+__")
 
@@ -128,7 +132,7 @@ class ArrowFiles:
     def _batches(self) -> Iterator[Any]:
         for path, rows in zip(self.paths, self.sizes, strict=True):
             found = 0
-            for batch in _guarded(path, lambda path=path: _read(path, self.stored)):  # type: ignore[misc]
+            for batch in _guarded(path, lambda path=path: self._read(path)):  # type: ignore[misc]
                 columns = [batch.column(batch.schema.get_field_index(one)) for one in self.stored]
                 found += len(batch)
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
@@ -136,6 +140,18 @@ class ArrowFiles:
                 raise CorruptFile(
                     f"{printable(path.name)} must be of {rows:,} rows, as it says; got {found:,}. Write it again."
                 )
+
+    def _read(self, path: Path) -> Iterator[Any]:
+        if path.suffix.lower() != ".parquet":
+            with _opened(path) as reader:
+                yield from _ipc_batches(reader)
+            return
+        stored = dict(zip(self.schema.names, self.stored, strict=True))
+        texts = {stored[one]: self.schema.field(one).type for one in self.texts}
+        with pyarrow.parquet.ParquetFile(path, memory_map=True, read_dictionary=list(texts)) as file:
+            # Ahead of need, threads would fill the memory with what comes later.
+            for batch in file.iter_batches(BLOCK, columns=list(self.stored), use_threads=False):
+                yield _written_out(path, batch, texts)
 
 
 def table_files(path: Path) -> list[Path]:
@@ -204,14 +220,25 @@ def _ipc_batches(reader: Any) -> Iterator[Any]:
     return iter(reader)
 
 
-def _read(path: Path, names: Sequence[str]) -> Iterator[Any]:
-    if path.suffix.lower() == ".parquet":
-        with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-            # Ahead of need, threads would fill the memory with what comes later.
-            yield from file.iter_batches(BLOCK, columns=list(names), use_threads=False)
-        return
-    with _opened(path) as reader:
-        yield from _ipc_batches(reader)
+def _written_out(path: Path, batch: Any, texts: Mapping[str, Any]) -> Any:
+    """A block whose columns of texts, by name, have each text where it is used.
+
+    Raises:
+        BadInput: If that takes more than `MOST_TEXT`.
+    """
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name, kind in texts.items():
+        column = columns[name]
+        if not pa.types.is_dictionary(column.type):
+            continue
+        column.validate(full=True)
+        taken = pc.sum(pc.take(pc.cast(pc.binary_length(column.dictionary), pa.int64()), column.indices)).as_py() or 0
+        if taken > MOST_TEXT:
+            found = Words(f"{taken:,} in {len(column):,} rows")
+            rule = f"at most {MOST_TEXT:,} bytes of text for {BLOCK:,} rows"
+            raise must(f"column {name!r}", printable(path.name), rule, found, "Leave the column out, or shorten it")
+        columns[name] = column.dictionary_decode().cast(kind)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _guarded(path: Path, batches: Callable[[], Iterator[Any]]) -> Iterator[Any]:
