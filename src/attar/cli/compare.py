@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +42,8 @@ def compare(
     for warning in compared.warnings:
         say(errors, f"warning: {warning}")
     if html is not None:
+        from importlib.metadata import version
+
         from attar.evidence.panel_json import to_json
         from attar.report.page import render
 

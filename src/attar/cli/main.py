@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
-from importlib.metadata import version
 from inspect import getdoc
 from pathlib import Path
 
@@ -62,6 +61,8 @@ for _verb in (
 @app.callback(invoke_without_command=True)
 def _root(show_version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if show_version:
+        from importlib.metadata import version  # a sixth of the time that a short command takes
+
         print(version("attar"))
         raise typer.Exit
 
