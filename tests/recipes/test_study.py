@@ -261,7 +261,13 @@ def test_what_is_wrong_with_a_study_is_said(tmp_path: Path) -> None:
         read_study("papers/model-compresion-2006")
     path = tmp_path / "study.toml"
     path.write_text("name = 'x'\nruns = []\n", encoding="utf-8")
-    with pytest.raises(BadInput, match=r"study\.toml: title"):
+    with pytest.raises(BadInput, match=r"study\.toml: key title is missing\. Add it\.$"):
+        read_study(path)
+    path.write_text("name = 'x'\ntitle = 'X'\ntables = []\nrun = []\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"study\.toml: (key runs is missing|unknown key run\. Did you mean 'runs'\?)"):
+        read_study(path)
+    path.write_text("name = 'x'\ntitle = 3\nruns = []\ntables = []\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"study\.toml: title must be a text; got 3"):
         read_study(path)
     path.write_text("name = ", encoding="utf-8")
     with pytest.raises(BadInput, match="must be a TOML file"):

@@ -178,15 +178,21 @@ def from_document(document: Mapping[str, Any], where: str = "the recipe", trust:
         return recipe if trust is None else recipe.trusting(trust)
     except ValidationError as error:
         problems = error.errors()
-        text = _message(problems[0], where)
+        text = problem_in(Recipe, problems[0], where)
         # What may be one of several types is a problem of each of them, at one place.
         more = len({tuple(_path(problem)) for problem in problems}) - 1
         raise BadInput(text + (f" ({more} more like this.)" if more else "")) from error
 
 
-def _message(problem: Any, where: str) -> str:
-    """One sentence for one problem that pydantic found."""
-    model, path = _resolved_path(_path(problem))
+def problem_in(document: type[BaseModel], problem: Any, where: str) -> str:
+    """One sentence for one problem that pydantic found.
+
+    Args:
+        document: What was read, as the schema has it.
+        problem: One of the problems of a `ValidationError`.
+        where: The file, or what errors call it.
+    """
+    model, path = _resolved_path(document, _path(problem))
     key = ".".join(map(_name, path))
     place = f"{where}: {key}" if key else where
     if problem["type"] == "extra_forbidden":
@@ -224,10 +230,10 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else sentence + "."
 
 
-def _resolved_path(path: Sequence[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
+def _resolved_path(document: type[BaseModel], path: Sequence[Any]) -> tuple[type[BaseModel] | None, list[Any]]:
     """The table in which a path ends, if it is one of the schema, and the path as the file has it."""
-    models: list[type[BaseModel]] = [Recipe]
-    table: type[BaseModel] | None = Recipe
+    models: list[type[BaseModel]] = [document]
+    table: type[BaseModel] | None = document
     shown_path: list[Any] = []
     for key in path:
         chosen = [model for model in models if _use(model) == key]

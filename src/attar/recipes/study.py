@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from attar.deployment.torch_runner import open_torch
-from attar.errors import BadInput, must, near, rule_of
+from attar.errors import BadInput, must, near
 from attar.evidence.compare import spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
@@ -25,7 +25,7 @@ from attar.recipes.context import Context
 from attar.recipes.document import finite, headline
 from attar.recipes.files import check_recipe_file, check_values, parsed, usable
 from attar.recipes.plan import Plan, plan
-from attar.recipes.read import read
+from attar.recipes.read import problem_in, read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.study import PointSection, RunSection, SeriesSection, Study, SweepSection
 from attar.recipes.shipped import studies
@@ -79,9 +79,7 @@ def read_study(path: str | Path) -> Study:
     try:
         return Study.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the study"
-        raise BadInput(f"{path}: {key} {rule_of(first)}. Correct that place.") from error
+        raise BadInput(problem_in(Study, error.errors()[0], str(path))) from error
 
 
 def _checked(
