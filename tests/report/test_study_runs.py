@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attar.evidence.panel import Cell, Chart, Column, Stack
+from attar.evidence.panel import Cell, Chart, Column, Stack, Text
 from attar.report import study_runs
 
 
@@ -28,7 +28,7 @@ RUNS = [run("only-pruned", 10_000, 0.95), run("in-four-bits", 2_000, 0.91), run(
 def test_the_finding_names_the_smallest_and_the_best_within_the_budget() -> None:
     found = study_runs.finding(RUNS)
     assert (
-        found.startswith("Smallest: In four bits, 2")
+        found.startswith("Smallest within its budget: In four bits, 2")
         and "(50.0\N{MULTIPLICATION SIGN} smaller than its teacher)" in found
     )
     assert "Highest accuracy on test: Only pruned, 10" in found and "95.0% against 98.0%" in found
@@ -54,6 +54,19 @@ def test_a_chart_has_each_run_and_a_teacher_once() -> None:
     assert points == {"Only pruned": 10_000.0, "In four bits": 2_000.0, "Tiny": 500.0, "teacher": 100_000.0}
     named = [row["text"] for layer in chart.layers if layer.mark == "labels" for row in layer.rows]
     assert set(named) >= {"In four bits", "Only pruned", "teacher"}
+
+
+def test_a_run_far_below_is_at_the_lower_edge_of_all_that_is_drawn() -> None:
+    runs = [run("good", 10_000, 0.95), run("fair", 9_000, 0.93, "not met"), run("bad", 500, 0.1, "not met")]
+    (stack,) = study_runs.chart(runs)
+    assert isinstance(stack, Stack)
+    (chart,) = (block for block in stack.blocks if isinstance(block, Chart))
+    points = {row["name"]: row for layer in chart.layers if layer.mark == "points" for row in layer.rows}
+    assert points["Bad"]["shape"] == "triangle-down" and points["Fair"]["shape"] == "circle"
+    drawn = [row[key] for row in points.values() for key in ("y", "low", "high") if row[key] is not None]
+    assert points["Bad"]["y"] == min(drawn)
+    (note,) = (block.text for block in stack.blocks if isinstance(block, Text))
+    assert note.endswith("Runs far below all others are drawn as triangles at the lower edge.")
 
 
 def test_figures_are_columns_and_sentences_stay_where_there_are_none() -> None:

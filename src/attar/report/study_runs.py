@@ -10,7 +10,7 @@ from attar import formatting
 from attar.evidence.panel import AnyCell, Block, Cell, Column, Legend, Shape, Stack, Table, Text
 from attar.formatting import ABSENT, plural
 from attar.report.panels.common import TONES, Figures, Metric
-from attar.report.panels.models import against
+from attar.report.panels.models import against, lifted
 
 Runs = Sequence[Figures]
 
@@ -32,12 +32,13 @@ def finding(runs: Runs) -> str:
         return ""
     metric = _metric(standing[0])
     smallest, best = _foremost(standing, metric)
-    sentences = [f"Smallest: {_in_words(smallest, metric)}."]
+    within = " within its budget" if missed else ""
+    sentences = [f"Smallest{within}: {_in_words(smallest, metric)}."]
     if best is not smallest:
         superlative = "Highest" if metric.higher_is_better else "Lowest"
         sentences.append(f"{superlative} {metric.title} on test: {_in_words(best, metric)}.")
     elif len(standing) > 1:
-        sentences[0] = f"Smallest, and best: {_in_words(smallest, metric)}."
+        sentences[0] = f"Smallest{within}, and best: {_in_words(smallest, metric)}."
     if missed:
         sentences.append(f"{missed} of {plural(len(runs), 'run')} did not keep within the budget.")
     return " ".join(sentences)
@@ -70,6 +71,7 @@ def chart(runs: Runs) -> list[Block]:
     up = "up" if metric.higher_is_better else "down"
     note = f"What each run ships, on test; {up} and to the left is better. Whiskers are 95% intervals; the line "
     note += "joins what no other beats in both respects."
+    note = " ".join([note, *lifted("Runs", [drawn], metric)])
     return [Stack([Legend(signs), drawn, Text(note)])]
 
 

@@ -116,10 +116,16 @@ def frontier(
     )
     limited = any(layer.rows for chart in charts for layer in chart.layers if layer.mark == "levels")
     note += "; dotted lines are the limits of the budget." if limited else "."
-    if any("triangle" in str(row.get("shape")) for chart in charts for layer in chart.layers for row in layer.rows):
-        far, edge = ("below", "lower") if metric.higher_is_better else ("above", "upper")
-        note += f" Models far {far} all others are drawn as triangles at the {edge} edge."
+    note = " ".join([note, *lifted("Models", charts, metric)])
     return [Panel("Frontier", [Legend(signs), Beside(charts), Text(note)])]
+
+
+def lifted(names: str, charts: Sequence[Chart], metric: Metric) -> list[str]:
+    """A sentence about those that are drawn as triangles; none where none is."""
+    if not any("triangle" in str(row.get("shape")) for chart in charts for layer in chart.layers for row in layer.rows):
+        return []
+    far, edge = ("below", "lower") if metric.higher_is_better else ("above", "upper")
+    return [f"{names} far {far} all others are drawn as triangles at the {edge} edge."]
 
 
 def against(
@@ -353,9 +359,12 @@ def _lift(rows: list[dict[str, Any]], limit: float | None, metric: Metric) -> No
     seen = [better * value for row in good for value in (row["y"], row["low"], row["high"]) if value is not None]
     seen += [] if limit is None else [better * limit]
     edge = min(seen) - 0.1 * max(max(seen) - min(seen), 0.01)
-    for row in rows:
-        if better * row["y"] < edge - (max(seen) - edge):
-            row.update(y=better * edge, low=None, high=None, shape=f"triangle-{'down' if better > 0 else 'up'}")
+    far = [row for row in rows if better * row["y"] < edge - (max(seen) - edge)]
+    others = [row for row in rows if not any(row is one for one in far)]
+    seen = [better * value for row in others for value in (row["y"], row["low"], row["high"]) if value is not None]
+    edge = min([edge, *seen])  # of what is refused but not far off, too
+    for row in far:
+        row.update(y=better * edge, low=None, high=None, shape=f"triangle-{'down' if better > 0 else 'up'}")
 
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
