@@ -20,17 +20,17 @@ def trial(number: int) -> Trial:
 
 
 @pytest.mark.parametrize(
-    ("count", "again", "said"),
+    ("count", "again", "sentence"),
     [
         (1, 1, "Student #0 is the only one that was found within the budget."),
         (2, 1, "Student #0 is the smallest of 2 that were found within the budget."),
         (3, 2, "is the smallest of 3 that were found within the budget, trained again with 1 other of the best."),
     ],
 )
-def test_why_a_student_was_taken(count: int, again: int, said: str) -> None:
+def test_why_a_student_was_taken(count: int, again: int, sentence: str) -> None:
     trials = [trial(number) for number in range(count)]
     result = SearchResult(trials=trials, best=trials[0], pareto=trials[:1], ended="strategy", seconds=1.0)
-    assert _why(GOAL, result, again, trials[0], final_epochs=1).endswith(said)
+    assert _why(GOAL, result, again, trials[0], final_epochs=1).endswith(sentence)
 
 
 @pytest.mark.parametrize(

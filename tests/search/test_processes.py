@@ -115,12 +115,13 @@ def test_those_that_die_hang_or_raise_cost_nobody_else_anything(
 
 
 @pytest.mark.parametrize(
-    ("width", "error", "said"), [(5, OSError, "No space left on device"), (6, CorruptFile, r"^A node is damaged\. Del")]
+    ("width", "error", "message"),
+    [(5, OSError, "No space left on device"), (6, CorruptFile, r"^A node is damaged\. Del")],
 )
 def test_a_folder_that_cannot_be_used_ends_the_search_and_is_no_fault_of_a_proposal(
-    width: int, error: type[Exception], said: str, in_folder: InFolder, batches: Any, proposal: Make, goal: Goal
+    width: int, error: type[Exception], message: str, in_folder: InFolder, batches: Any, proposal: Make, goal: Goal
 ) -> None:
-    with Processes(1, in_folder.job) as pool, pytest.raises(error, match=said):
+    with Processes(1, in_folder.job) as pool, pytest.raises(error, match=message):
         search(batches([proposal(width)]), in_folder, goal, pool=pool)
     assert not in_folder.given_up and len(in_folder.begun(width)) == 1
     assert not any(psutil.pid_exists(one) for one in in_folder.begun(width))
