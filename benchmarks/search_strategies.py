@@ -4,7 +4,7 @@
     python benchmarks/search_strategies.py digits --seeds 1 --units 9 --out runs/try --result try.json
     python benchmarks/search_strategies.py digits --only transfer --out runs/strategies
 
-The first takes some 35 minutes on one core: of each seed about 700 units of training, a third of them those of the
+The first takes some 90 minutes on one core: of each seed about 700 units of training, a third of them those of the
 published procedure. What is found is a line of raw.jsonl in the folder as it comes; the same command goes on after the
 last of them, and what is in the folder is not trained again.
 
