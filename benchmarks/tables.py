@@ -268,8 +268,8 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
         reached, fresh = medians["mimic"], sum(one["table"] not in CHOSEN_ON for one in counted)
         claims += [
             {
-                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(counted)} pairs, {fresh} of "
-                "them of tables on which no default was chosen",
+                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(counted)} pairs, "
+                f"{fresh} of them of tables on which no default was chosen",
                 "aim": aim,
                 "reached": "no pair to count" if reached is None else reached,
                 "interval": None,
