@@ -61,7 +61,7 @@ for _verb in (
 @app.callback(invoke_without_command=True)
 def _root(show_version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if show_version:
-        from importlib.metadata import version  # a sixth of the time that a short command takes
+        from importlib.metadata import version  # no other command waits for it
 
         print(version("attar"))
         raise typer.Exit
