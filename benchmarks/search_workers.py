@@ -108,7 +108,7 @@ class Drawn:
     count: int
     epochs: int
     seed: int
-    batch: int = 8
+    batch: int | None = None
     first: int = 0
     step: int = 1
 

@@ -104,6 +104,50 @@ def _names_and_numbers(draws: np.random.Generator) -> tuple[Any, Any]:
     return frame.assign(x=numbers[:, 0], pay=numbers[:, 1], age=numbers[:, 2].astype(int)), truth
 
 
+def _checkers(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Twelve columns of which three make a board of uneven fields, each with a class of its own and 5% of others."""
+    rows = np.concatenate([draws.random((6_000, 6)), draws.normal(size=(6_000, 6))], 1)
+    cuts = [np.sort(draws.uniform(0.1, 0.9, 3)), np.sort(draws.uniform(0.1, 0.9, 2)), np.sort(draws.normal(0, 1, 2))]
+    fields = [np.searchsorted(cut, rows[:, column]) for cut, column in zip(cuts, (0, 3, 8), strict=True)]
+    truth = draws.integers(0, 3, (4, 3, 3))[tuple(fields)]
+    others = draws.random(len(rows)) < 0.05
+    truth[others] = draws.integers(0, 3, others.sum())
+    return rows, truth
+
+
+def _rules(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Five columns of names and seven of numbers, and four classes by the votes of 40 rules of two or three columns."""
+    rows, sizes = 6_000, (2, 3, 5, 8, 12)
+    codes = np.stack([draws.integers(0, size, rows) for size in sizes], 1)
+    numbers = np.stack([draws.gamma(2, 10, rows), draws.poisson(4, rows), *draws.normal(size=(5, rows))], 1)
+    score = draws.gumbel(0, 0.3, (rows, 4))
+    for _ in range(40):
+        holds = np.ones(rows, bool)
+        for column in draws.choice(12, draws.integers(2, 4), replace=False):
+            if column < 5:
+                holds &= draws.random(sizes[column])[codes[:, column]] < 0.5
+            else:
+                values = numbers[:, column - 5]
+                holds &= (values > np.quantile(values, draws.uniform(0.2, 0.8))) ^ (draws.random() < 0.5)
+        score[:, draws.integers(4)] += 1.5 * holds
+    frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(len(sizes))})
+    return pd.concat([frame, pd.DataFrame(numbers, columns=_names(7))], axis=1), score.argmax(1)
+
+
+def _steps(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Ten columns, and a value that is a sum of 30 steps of one or two of them, with noise."""
+    rows = draws.normal(size=(6_000, 10)) * draws.lognormal(0, 1, 10)
+    order = rows.argsort(0).argsort(0) / len(rows)
+    value = draws.normal(0, 0.3, len(rows))
+    for _ in range(30):
+        first, second = draws.choice(8, 2, replace=False)
+        holds = order[:, first] > draws.uniform(0.1, 0.9)
+        if draws.random() < 0.6:
+            holds &= order[:, second] < draws.uniform(0.2, 0.9)
+        value += draws.normal(0, 1) * holds
+    return rows, value
+
+
 def _hastie(draws: np.random.Generator) -> tuple[Any, Any]:
     rows, truth = datasets.make_hastie_10_2(6_000, random_state=1)
     return rows, (truth > 0).astype(int)
@@ -147,6 +191,9 @@ OURS: Mapping[str, Callable[[str], Table]] = {
     "tails": _generated(_tails),
     "boxes": _generated(_boxes),
     "names": _generated(_names_and_numbers),
+    "checkers": _generated(_checkers),
+    "rules": _generated(_rules),
+    "steps": _generated(_steps, classes=False),
     "friedman1": _generated(_friedman(1), classes=False),
     "friedman2": _generated(_friedman(2), classes=False),
 }

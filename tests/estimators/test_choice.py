@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators.build import as_labels, cooled, mixed
-from attar.estimators.choice import Choice, cooled_losses, encodings, lessons
+from attar.estimators.choice import HALF, Choice, cooled_losses, encodings, lessons, without_teacher
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
 from attar.models.fresh import fresh
@@ -116,7 +118,23 @@ def test_what_is_given_is_not_chosen(given: dict[str, Any], known: bool, curves:
     assert [(one.rows, one.labels) for one in lessons(first[0], plan, known)] == others
 
 
+def test_labels_alone_are_tried_where_half_of_them_was_the_best() -> None:
+    plan = _plan()
+    best = replace(plan, curves=0, rows=0, labels=HALF)
+    assert without_teacher(best, plan) == [replace(best, labels=1.0)]
+    assert without_teacher(replace(best, labels=0.0), plan) == []
+    assert without_teacher(best, _plan(labels=HALF)) == []  # what is given is not chosen
+
+
 # -- the whole of it ---------------------------------------------------------------------------------------------------
+
+
+def test_of_a_teacher_that_knows_nothing_nothing_is_learned(noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    (x, y), (new_x, new_y) = ([one[:240] for one in noisy], [one[400:] for one in noisy])
+    mimic = Mimic(DummyClassifier(strategy="prior"), **SMALL).fit(x, y)
+    assert [one["labels"] for one in mimic.report_.candidates] == [0.0, 0.0, 0.5, 1.0]
+    assert mimic.report_.labels == 1.0
+    assert mimic.score(new_x, new_y) > mimic.teacher_.score(new_x, new_y)
 
 
 @pytest.mark.parametrize("fitted", [True, False])

@@ -54,7 +54,8 @@ ALONE = 500
 the rows that were held out, too."""
 
 HALF = 0.5
-"""Share of the labels, where they are tried. Labels alone were never better on the tables that this was chosen on."""
+"""Share of the labels, where they are tried; where that is better than the teacher alone, all of them are tried, too: of
+a teacher that is far worse than the network there is nothing to learn."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
 
@@ -148,7 +149,8 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     def best() -> tuple[Plan, dict[str, Any]]:
         return min(found, key=lambda one: float(one[1]["loss"]))
 
-    with progress("choose what the mimic learns from", len(first) + len(lessons(first[0], plan, known))) as advance:
+    most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known)
+    with progress("choose what the mimic learns from", most) as advance:
         pending = list(first)
         while pending:
             spent = time.monotonic() - start
@@ -162,6 +164,9 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best()[0], plan, known)
+            elif not pending and found[-1][0].labels != 1:
+                pending = without_teacher(best()[0], plan)
+        advance(most - len(found))
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
     if winner.steps is None and winner.rows != 0 and judged([one.of_copy for one in trials])[1] >= its["loss"]:
@@ -189,6 +194,16 @@ def lessons(first: Plan, plan: Plan, known: bool) -> list[Plan]:
     if plan.rows is None and plan.include_original:
         return [replace(first, rows=0, labels=HALF if mixed else first.labels)]
     return [replace(first, labels=HALF)] if mixed else []
+
+
+def without_teacher(best: Plan, plan: Plan) -> list[Plan]:
+    """The plan that learns from labels alone, where real rows and half of their labels were the best so far.
+
+    Args:
+        best: Of those that were tried.
+        plan: What is given in it stays.
+    """
+    return [replace(best, labels=1.0)] if plan.labels is None and best.labels == HALF and best.rows == 0 else []
 
 
 def cooled_losses(

@@ -250,7 +250,6 @@ def _width(slow: list[NDArray[np.float64]], fast: list[NDArray[np.float64]]) -> 
 def _undisturbed(threads: int) -> Iterator[None]:
     """Torch held to some threads and no garbage collection, both as before afterwards."""
     threads_before, collecting = torch.get_num_threads(), gc.isenabled()
-    gc.collect()
     gc.disable()
     torch.set_num_threads(threads)
     try:

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _UNSURE = 1.3
 """How far apart the ends of the interval of a ratio may be before it is taken again."""
 
+_RATIO = ("student", "reference")
+
 _CALIBRATION = 256
 """Training examples by which low-bit forms are written."""
 
@@ -164,8 +166,8 @@ class Meter:
         """How many times as long a call takes, and whether that is sure."""
         runners = {"student": runner, "reference": open_reference(self.threads)}
         with self.turns.alone():
-            raced = race(runners, self._rows, 1, threads=self.threads, seconds=self.seconds)
-        ratio = raced.ratio("student", "reference")
+            raced = race(runners, self._rows, 1, threads=self.threads, seconds=self.seconds, ratios=[_RATIO])
+        ratio = raced.ratio(*_RATIO)
         return ratio.ratio, ratio.interval[1] <= _UNSURE * ratio.interval[0]
 
     @cached_property

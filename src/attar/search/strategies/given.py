@@ -23,7 +23,6 @@ class Given:
         students: Of each, its choices by name: all that the space has.
         trials: Students that may be tried; None for as many as there are.
         epochs: Of each training.
-        batch: Proposals that are made at once.
 
     Raises:
         BadInput: If there are none or too many, one is not of the space, or a number is below 1.
@@ -33,11 +32,10 @@ class Given:
     students: Sequence[Mapping[str, Any]]
     trials: int | None = None
     epochs: int = 1
-    batch: int = 8
 
     def __post_init__(self) -> None:
         trials = 1 if self.trials is None else self.trials
-        check_counts("the strategy given", trials=trials, epochs=self.epochs, batch=self.batch)
+        check_counts("the strategy given", trials=trials, epochs=self.epochs)
         if not self.students:
             remedy = "Name what is chosen of each, such as { width = 8, depth = 2 }"
             raise must("students", "the strategy given", "a list of at least one", list(self.students), remedy)
@@ -49,7 +47,7 @@ class Given:
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """The next of them that have not been tried."""
         done = students_of(history)
-        return [one for student, one in self._all.items() if student not in done][: self.batch]
+        return [one for student, one in self._all.items() if student not in done]
 
     @cached_property
     def _all(self) -> Mapping[str, Proposal]:

@@ -22,7 +22,6 @@ class Grid:
         points: Numbers of each range, evenly spaced from end to end, or of some by name.
         trials: Networks that may be tried; None for as many as there are.
         epochs: Of each training.
-        batch: Proposals that are made at once.
 
     Raises:
         BadInput: If a number is below 1, or the grid has too many points: a part of it would say nothing of the rest.
@@ -32,11 +31,10 @@ class Grid:
     points: int | Mapping[str, int] = 3
     trials: int | None = None
     epochs: int = 1
-    batch: int = 8
 
     def __post_init__(self) -> None:
         trials = 1 if self.trials is None else self.trials
-        check_counts("the strategy grid", trials=trials, epochs=self.epochs, batch=self.batch)
+        check_counts("the strategy grid", trials=trials, epochs=self.epochs)
         next(self.space.grid(self.points))
         if self.trials is not None and (count := len(self._all)) > self.trials:
             rule = f"so few that {formatting.plural(self.trials, 'proposal')} are enough"
@@ -46,7 +44,7 @@ class Grid:
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """The next points whose networks have not been tried."""
         done = students_of(history)
-        return [one for student, one in self._all.items() if student not in done][: self.batch]
+        return [one for student, one in self._all.items() if student not in done]
 
     @cached_property
     def _all(self) -> Mapping[str, Proposal]:

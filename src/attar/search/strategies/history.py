@@ -30,15 +30,16 @@ def trained(history: Iterable[Trial]) -> int:
     return sum(trial.state in ("trained", "failed") for trial in history)
 
 
-def left(history: Sequence[Trial], trials: int, batch: int) -> int:
+def left(history: Sequence[Trial], trials: int, batch: int | None = None) -> int:
     """How many proposals the next batch may have.
 
     Args:
         history: All trials so far.
         trials: Trainings in all; `FREE` times as many proposals are the end as well.
-        batch: Proposals at most.
+        batch: Proposals at most; left out, whatever is left: whoever waits for a batch has workers that idle.
     """
-    return max(0, min(batch, trials - trained(history), FREE * trials - len(history)))
+    count = min(trials - trained(history), FREE * trials - len(history))
+    return max(0, count if batch is None else min(batch, count))
 
 
 def random_of(seed: int, history: Sequence[Trial]) -> np.random.Generator:

@@ -18,7 +18,6 @@ class Random:
         space: What is drawn from.
         trials: Trainings in all. What is beyond the budget takes none.
         epochs: Of each training.
-        batch: Proposals that are made at once.
         seed: Another seed, other draws.
 
     Raises:
@@ -28,13 +27,12 @@ class Random:
     space: Space
     trials: int = 40
     epochs: int = 1
-    batch: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts("the strategy random", seed=self.seed, trials=self.trials, epochs=self.epochs, batch=self.batch)
+        check_counts("the strategy random", seed=self.seed, trials=self.trials, epochs=self.epochs)
 
     def propose(self, history: Sequence[Trial]) -> Sequence[Proposal]:
         """New draws, which follow from the seed and from how many there were before; none when all was drawn."""
-        count = left(history, self.trials, self.batch)
+        count = left(history, self.trials)
         return drawn(self.space, random_of(self.seed, history), students_of(history), count, self.epochs)
