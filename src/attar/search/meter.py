@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 _UNSURE = 1.3
 """How far apart the ends of the interval of a ratio may be before it is taken again."""
 
-_RATIO = ("student", "reference")
+_RATIO, _NARROW = ("student", "reference"), 0.15
+"""What is measured, and how wide its interval may be for timing to end early: all others stand still meanwhile."""
 
 _CALIBRATION = 256
 """Training examples by which low-bit forms are written."""
@@ -166,7 +167,15 @@ class Meter:
         """How many times as long a call takes, and whether that is sure."""
         runners = {"student": runner, "reference": open_reference(self.threads)}
         with self.turns.alone():
-            raced = race(runners, self._rows, 1, threads=self.threads, seconds=self.seconds, ratios=[_RATIO])
+            raced = race(
+                runners,
+                self._rows,
+                1,
+                threads=self.threads,
+                seconds=self.seconds,
+                ratios=[_RATIO],
+                narrow=_NARROW,
+            )
         ratio = raced.ratio(*_RATIO)
         return ratio.ratio, ratio.interval[1] <= _UNSURE * ratio.interval[0]
 
