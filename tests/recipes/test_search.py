@@ -261,8 +261,8 @@ def _raising(*_: Any, **__: Any) -> None:
         ),
         ({"strategy": 5}, "search.strategy must be the name of a strategy, or a table with use; got 5."),
         (
-            {"strategy": {"use": "random", "batchh": 2}},
-            "search.strategy must have settings of random; got 'batchh'. Did you mean 'batch'?",
+            {"strategy": {"use": "tpe", "batchh": 2}},
+            "search.strategy must have settings of tpe; got 'batchh'. Did you mean 'batch'?",
         ),
         ({"time": "20"}, "search.time must be a time above nothing with its unit, at most a year; got '20'. Write for"),
         ({"time": "5m 1h"}, "search.time must be a time above nothing"),
@@ -291,7 +291,7 @@ def test_what_is_wrong_in_the_table_is_named_by_its_key(search: Document, said: 
             "student.network of the recipe gives 4 logits for 4 examples of the data, which have 3 classes",
         ),
         ({"strategy": "n2n"}, "search.space of the recipe is not for n2n, which begins with the teacher's network."),
-        ({"strategy": {"use": "random", "batch": "two"}}, "batch of the strategy random must be a whole number"),
+        ({"strategy": {"use": "tpe", "batch": "two"}}, "batch of the strategy tpe must be a whole number"),
     ],
 )
 def test_what_the_data_show_is_told_before_anything_is_trained(
