@@ -54,8 +54,8 @@ ALONE = 500
 the rows that were held out, too."""
 
 HALF = 0.5
-"""Share of the labels, where they are tried; where that is better than the teacher alone, all of them are tried, too: of
-a teacher that is far worse than the network there is nothing to learn."""
+"""Share of the labels, where they are tried. Where that is better than the teacher alone, labels alone are tried: a
+network may learn nothing from a teacher that is far worse."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
 
