@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -140,9 +140,14 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     truth = torch.cat([labels[one.held] for one in trials])
     weights = None if given.weights is None else torch.cat([given.weights[one.held] for one in trials])
 
-    def judged(answers: Sequence[Tensor]) -> tuple[float, float]:
-        temperature, losses = cooled_losses(given.task, torch.cat(list(answers)), truth, fixed=not known)
-        return temperature, float(np.average(losses, weights=None if weights is None else weights.numpy()))
+    def mean(each: npt.NDArray[np.float64]) -> float:
+        return float(np.average(each, weights=None if weights is None else weights.numpy()))
+
+    def judged(answers: Sequence[Tensor]) -> tuple[float, float, float]:
+        """A temperature, the loss at it, and the share of errors, or that of values again."""
+        told = torch.cat(list(answers))
+        temperature, losses = cooled_losses(given.task, told, truth, fixed=not known)
+        return temperature, mean(losses), mean(_errors(given.task, told, truth, losses))
 
     found: list[tuple[Plan, dict[str, Any]]] = []
 
@@ -158,9 +163,9 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 log.info("%d candidates were tried in the time that there is", len(found))
                 break
             candidate = pending.pop(0)
-            temperature, loss = judged([one.answers(candidate) for one in trials])
+            temperature, loss, errors = judged([one.answers(candidate) for one in trials])
             facts = {"curves": candidate.curves, "rows": candidate.rows, "labels": candidate.labels}
-            found.append((candidate, {**facts, "temperature": temperature, "loss": loss}))
+            found.append((candidate, {**facts, "temperature": temperature, "loss": loss, "errors": errors}))
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best()[0], plan, known)
@@ -169,11 +174,26 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         advance(most - len(found))
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
-    if winner.steps is None and winner.rows != 0 and judged([one.of_copy for one in trials])[1] >= its["loss"]:
-        winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
+    if winner.steps is None and winner.rows != 0:
+        _, loss, errors = judged([one.of_copy for one in trials])
+        if loss >= its["loss"] and errors >= its["errors"]:
+            winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
     if winner.steps is None and winner.rows == 0 and len(pool) <= MANY:
         winner = replace(winner, steps=ALONE)  # few rows are soon known by heart
     return Choice(plan=winner, temperature=its["temperature"], candidates=[facts for _, facts in found])
+
+
+def judge(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
+    """What judges an epoch: the labels, where something is learned from them.
+
+    A teacher has been fitted on the rows to judge by as well. Where rows are alike, what it says of others tells their
+    labels, and a network that knows the others by heart would seem to get ever better.
+
+    Args:
+        plan: With a share of labels.
+        usual: What judges where it is 0.
+    """
+    return "truth" if plan.labels else usual
 
 
 def encodings(plan: Plan) -> list[Plan]:
@@ -253,6 +273,15 @@ def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float6
     return np.asarray(found.numpy(), np.float64)
 
 
+def _errors(task: Task, answers: Tensor, truth: Tensor, losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """``[rows]``: whether the likeliest class is wrong, the share of labels that are, or the losses of values."""
+    if task.target == "logits":
+        return np.asarray((answers.argmax(1) != truth).double().numpy())
+    if task.target == "log_odds":
+        return np.asarray(((answers > 0) != (truth > 0)).double().mean(1).numpy())
+    return losses
+
+
 class _Trial:
     """Brief trainings on the outputs of a copy of the teacher.
 
@@ -300,6 +329,7 @@ class _Trial:
             self.outputs,
             truth=self.truth,
             weights=self.weights,
+            by=judge(candidate, "teacher"),
         )
         synthesis = builder.tuned()[0]
         if synthesis is None:

@@ -28,7 +28,7 @@ from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
-from attar.estimators.choice import Given, chosen
+from attar.estimators.choice import Given, chosen, judge
 from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures, softmax
 from attar.estimators.rows import (
@@ -245,6 +245,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
             choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
+        by = judge(choice.plan, by)
         beside: dict[str, Any] = {"truth": target, "weights": weights, "by": by, "progress": progress}
         builder = MimicBuilder(choice.plan, task, columns, wrapped, matrix, outputs, **beside)
         with clock("tuning"):

@@ -37,9 +37,10 @@ class Report:
         labels: Share of the labels in what was learned of real rows.
         temperature: What the logits were divided by, so that probabilities fit labels that neither the mimic nor a copy
             of the teacher had seen; 1 where there are none.
-        candidates: What was tried on such rows, each with its curves, rows, labels, temperature and loss; empty where
-            nothing was chosen.
-        judged_by: ``teacher``, or ``truth`` where labels were given that the teacher was not fitted on here.
+        candidates: What was tried on such rows, each with its curves, rows, labels, temperature, loss and
+            errors; empty where nothing was chosen.
+        judged_by: ``truth`` where something was learned from labels, or they were given and the teacher was not fitted on
+            them here; else ``teacher``.
         parameters: Numbers in the network.
         steps: Optimizer steps of the training.
         best_epoch: Epoch whose weights were taken, from 0.
