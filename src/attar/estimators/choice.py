@@ -50,8 +50,9 @@ SHARE, FOLDS, MANY = 0.2, 2, 2_000
 """Share of the rows that are held out, and how often others are: once of many rows."""
 
 ALONE = 500
-"""Steps of a mimic that learns from real rows alone, of which there are no more than `MANY`: as many as were tried, for
-the rows that were held out, too."""
+"""Steps of a mimic that learns from real rows alone and knows them by heart soon: of few rows, and where it was worse
+after a longer training: as many as were tried, for the rows that were held out, too. Its own rows to judge by do not
+tell: what its teacher has learned of them shows in what it says of rows that are alike."""
 
 HALF = 0.5
 """Share of the labels, where they are tried. Where that is better than the teacher alone, labels alone are tried: a
@@ -178,16 +179,18 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         _, loss, errors = judged([one.of_copy for one in trials])
         if loss >= its["loss"] and errors >= its["errors"]:
             winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
-    if winner.steps is None and winner.rows == 0 and len(pool) <= MANY:
-        winner = replace(winner, steps=ALONE)  # few rows are soon known by heart
+    if winner.steps is None and winner.rows == 0:
+        no_time = plan.time is not None and time.monotonic() - start > plan.time / 2
+        longer = None if no_time or len(pool) <= MANY else judged([one.answers(winner, brief=False) for one in trials])
+        if longer is None or longer[1] > its["loss"]:
+            winner = replace(winner, steps=ALONE)
+        else:
+            its = {**its, "temperature": longer[0]}
     return Choice(plan=winner, temperature=its["temperature"], candidates=[facts for _, facts in found])
 
 
 def judge(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
     """What judges an epoch: the labels, where something is learned from them.
-
-    A teacher has been fitted on the rows to judge by as well. Where rows are alike, what it says of others tells their
-    labels, and a network that knows the others by heart would seem to get ever better.
 
     Args:
         plan: With a share of labels.
@@ -315,13 +318,13 @@ class _Trial:
             log.warning("a copy of the teacher cannot be asked, and nothing is chosen by it: %s", error)
             return None
 
-    def answers(self, candidate: Plan) -> Tensor:
-        """``[held, outputs]`` of a candidate's mimic."""
-        steps = STEPS_ALONE if candidate.rows == 0 else STEPS
-        steps = steps if candidate.steps is None else min(steps, candidate.steps)
-        brief = replace(candidate, steps=steps, p=candidate.p or 0.5, s=candidate.s or 1.0)
+    def answers(self, candidate: Plan, *, brief: bool = True) -> Tensor:
+        """``[held, outputs]`` of a candidate's mimic, which is trained briefly, or as the candidate has it."""
+        most = STEPS_ALONE if candidate.rows == 0 else STEPS
+        steps = min(most, candidate.steps or most) if brief else candidate.steps
+        plan = replace(candidate, steps=steps, p=candidate.p or 0.5, s=candidate.s or 1.0)
         builder = MimicBuilder(
-            brief,
+            plan,
             self.given.task,
             self.given.columns,
             self.teacher,

@@ -39,8 +39,8 @@ class Report:
             of the teacher had seen; 1 where there are none.
         candidates: What was tried on such rows, each with its curves, rows, labels, temperature, loss and
             errors; empty where nothing was chosen.
-        judged_by: ``truth`` where something was learned from labels, or they were given and the teacher was not fitted on
-            them here; else ``teacher``.
+        judged_by: ``truth`` where something was learned from labels, or the teacher was not fitted on those given; else
+            ``teacher``.
         parameters: Numbers in the network.
         steps: Optimizer steps of the training.
         best_epoch: Epoch whose weights were taken, from 0.
