@@ -7,7 +7,7 @@ import pytest
 
 from attar.network.rows import Rows
 from attar.tables.columns import Columns
-from attar.tables.knots import PIECES, curves_for, knots_of, with_knots
+from attar.tables.knots import curves_for, knots_of, pieces_for, with_knots
 
 DRAWS = np.random.default_rng(0)
 
@@ -40,12 +40,13 @@ def test_what_a_network_is_told() -> None:
         axis=1,
     )
     columns = Columns.infer(table)
+    assert pieces_for(rows, 5) == 31
     normal, long, two, constant, gaps = with_knots(columns, columns.encode(table))
-    assert normal | {"knots": 0} == columns[0].to_json() | {"knots": 0} and len(normal["knots"]) == PIECES + 1
+    assert normal | {"knots": 0} == columns[0].to_json() | {"knots": 0} and len(normal["knots"]) == 32
     assert long["log"] and long["center"] == 0 and long["scale"] == pytest.approx(1, rel=0.2)
     assert long["knots"][0] == 0 < long["knots"][1] < 1
     assert two == columns[2].to_json() and constant == columns[3].to_json()
-    assert gaps["missing"] and len(gaps["knots"]) == PIECES + 1 and "log" not in gaps
+    assert gaps["missing"] and len(gaps["knots"]) == 32 and "log" not in gaps
     assert Rows([normal, long, two, constant, gaps], curves=2).features == 5 + 1 + 3 * 2
 
 

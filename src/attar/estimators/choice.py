@@ -55,8 +55,8 @@ after a longer training: as many as were tried, for the rows that were held out,
 tell: what its teacher has learned of them shows in what it says of rows that are alike."""
 
 HALF = 0.5
-"""Share of the labels, where they are tried. Where that is better than the teacher alone, labels alone are tried: a
-network may learn nothing from a teacher that is far worse."""
+"""Share of the labels, where they are tried. Where that is better than the teacher alone, and there are many
+rows, labels alone are tried: a network may learn nothing from a teacher that is far worse."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
 
@@ -155,7 +155,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     def best() -> tuple[Plan, dict[str, Any]]:
         return min(found, key=lambda one: float(one[1]["loss"]))
 
-    most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known)
+    most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known and len(pool) > MANY)
     with progress("choose what the mimic learns from", most) as advance:
         pending = list(first)
         while pending:
@@ -170,7 +170,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best()[0], plan, known)
-            elif not pending and found[-1][0].labels != 1:
+            elif not pending and found[-1][0].labels != 1 and len(pool) > MANY:
                 pending = without_teacher(best()[0], plan)
         advance(most - len(found))
     winner, its = best()
