@@ -19,15 +19,18 @@ INSTALLED := $(VENV)/.installed
 TESTABLE := $(VENV)/.testable
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test docs install check types collect unit format clean
+.PHONY: demo test tested docs install check types collect unit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/attar compress digits --out runs/digits
 
-# Neither the type checker nor the collection of tests can use two cores; so they share them.
+# The type checker uses one core, and tests wait now and then: for a lock, for a process that begins. So it goes on beside
+# them, after the checks that are over in seconds.
 test: $(TESTABLE)
 	$(MAKE) check
-	$(MAKE) --jobs=2 types collect
+	$(MAKE) --jobs=2 types tested
+
+tested: collect
 	$(MAKE) unit
 
 docs: $(TESTABLE)
@@ -61,16 +64,21 @@ format: $(TESTABLE)
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build site
 
+define NEW_ENVIRONMENT
+@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Attar needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+@echo "Installing Attar and what it needs into $(VENV): some minutes, once."
+@$(PYTHON) -m venv $(VENV)
+endef
+
 $(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Attar needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "Installing Attar and what it needs into $(VENV): some minutes, once."
-	@$(PYTHON) -m venv $(VENV)
+	$(NEW_ENVIRONMENT)
 	@$(PIP_INSTALL) --editable '.[openvino]'
 	@touch $@
 
-# Dependency groups need pip 25.1, and Python brings an older one.
-$(TESTABLE): $(INSTALLED)
-	@echo "Installing the test tools into $(VENV)."
+# All at once, as what is installed at a time is chosen and looked up together. Dependency groups need pip 25.1, and
+# Python brings an older one.
+$(TESTABLE): pyproject.toml
+	$(NEW_ENVIRONMENT)
 	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(PIP_INSTALL) --group dev
-	@touch $@
+	@$(PIP_INSTALL) --editable '.[openvino]' --group dev
+	@touch $(INSTALLED) $@

@@ -59,16 +59,27 @@ def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return checked(thing)
 
     def checked(function: types.FunctionType, off: bool = False) -> Any:
-        try:
-            hints = typing.get_type_hints(function, include_extras=True)
-        except NameError:  # a name that is defined later, or is there for the type checker alone
-            return jaxtyped(function, typechecker=typechecker)
-        shapes = any(map(_has_shapes, hints.values()))
-        if shapes and inspect.isgeneratorfunction(function):  # it runs when the call is long over
-            return jaxtyped(function, typechecker=typechecker)
-        written, function.__annotations__ = function.__annotations__, hints
-        strict = typechecker(function)
-        strict.__annotations__ = function.__annotations__ = written
+        # To prepare the checks takes a millisecond or two, and an inner function is made anew each time that the one
+        # around it is called: a sixth of the time of a whole run.
+        inner = None
+        if not off and "<locals>" in function.__qualname__:
+            inner = function.__module__, function.__qualname__, function.__code__
+        if inner in _PREPARED:
+            prepared, shapes = _PREPARED[inner]
+            strict = function if prepared is None else _for_another(prepared, function)
+        else:
+            try:
+                hints = typing.get_type_hints(function, include_extras=True)
+            except NameError:  # a name that is defined later, or is there for the type checker alone
+                return jaxtyped(function, typechecker=typechecker)
+            shapes = any(map(_has_shapes, hints.values()))
+            if shapes and inspect.isgeneratorfunction(function):  # it runs when the call is long over
+                return jaxtyped(function, typechecker=typechecker)
+            written, function.__annotations__ = function.__annotations__, hints
+            strict = typechecker(function)
+            strict.__annotations__ = function.__annotations__ = written
+            if inner is not None:
+                _PREPARED[inner] = None if strict is function else strict, shapes
         if not shapes and not off:
             return strict
 
@@ -85,10 +96,32 @@ def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+def _for_another(prepared: types.FunctionType, function: types.FunctionType) -> Any:
+    """What beartype made of an inner function, for the one that another call made of the same code."""
+    again = types.FunctionType(prepared.__code__, prepared.__globals__, prepared.__name__)
+    again.__kwdefaults__ = {**prepared.__kwdefaults__, "__beartype_func": function}
+    again.__dict__.update(prepared.__dict__)
+    return functools.update_wrapper(again, function)
+
+
+_PREPARED: dict[Any, tuple[types.FunctionType | None, bool]] = {}
+"""Inner functions that were made before: with their checks (None without any), and whether shapes are among these."""
+
 _NOTHING = contextlib.nullcontext()
 
 # The import hook writes this name above every function of a module, which is imported after this file.
 jaxtyping.jaxtyped = _checked
+
+if sys.version_info < (3, 12):  # it works out the attributes of a protocol each time that something is held against it
+    typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
+
+
+def _as_if_flushed(file: Any) -> None:
+    """Nothing of a test outlives the machine: to wait for the disk, a hundred times a run, would show nothing."""
+    os.fstat(file if isinstance(file, int) else file.fileno())
+
+
+os.fsync = _as_if_flushed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -224,19 +257,25 @@ def in_ranks() -> Callable[..., None]:
     return _in_ranks
 
 
+@pytest.fixture
+def briefly_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mimic chooses what it learns from by trainings of some steps; what it chooses has tests of its own."""
+    for name, value in (("STEPS", 20), ("STEPS_ALONE", 20), ("SYNTHETIC", 200)):
+        monkeypatch.setattr(f"attar.estimators.choice.{name}", value)
+
+
 @pytest.fixture(scope="session")
 def hurried() -> Iterator[None]:
     """Runs without what takes long and has tests of its own.
 
     Peak memory is measured in fresh interpreters, which take seconds each; settings of a synthesis are chosen by a
-    dozen trainings, which may be short here; and a race begins with a collection of
-    garbage, which goes through everything that pytest and the libraries hold unless that is set aside.
+    dozen trainings, which may be short here; and a race begins with a collection of garbage, which goes through
+    everything that pytest and the libraries hold.
     """
-    gc.collect()
-    gc.freeze()
+    uncollected = types.SimpleNamespace(collect=lambda: 0, isenabled=gc.isenabled, enable=gc.enable, disable=gc.disable)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("attar.evidence.latency.gc", uncollected)
         for place in ("attar.recipes.measured", "attar.evidence.measure"):
             patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
         patch.setattr("attar.pipeline.tuning.TUNING_STEPS", 20)
         yield
-    gc.unfreeze()

@@ -8,7 +8,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,12 @@ from attar.recipes import from_data
 from attar.recipes.plan import plan
 from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.schema.search import SearchSection
+from attar.search.evaluate import lasting
 from attar.search.n2n.layers import Rules
 from attar.search.spaces import FORMATS, PRUNING
 from attar.search.strategies.named import STRATEGIES, rules_of
+from attar.training import fit as fitting
+from attar.training.job import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -70,6 +73,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurried: None) -> It
     torch.random.set_rng_state(before)
 
 
+@pytest.fixture
+def brief(folder: Path, briefly_chosen: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, and every training is of two epochs: that the code runs is what is seen, not what it teaches."""
+    run = fitting._Run
+
+    def brief_run(job: Job) -> fitting._Run:
+        return run(replace(job, settings=lasting(job.settings, min(2, job.settings.epochs))))
+
+    monkeypatch.setattr(fitting, "_Run", brief_run)
+    return folder
+
+
 # -- code --------------------------------------------------------------------------------------------------------------
 
 
@@ -100,18 +115,18 @@ def _my_files(folder: Path, limit: int = 100) -> np.ndarray[Any, Any]:
     return x
 
 
-def test_python_step_by_step_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_step_by_step_runs_from_top_to_bottom(brief: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = _blocks(DOCS / "python.md", "python")
     assert len(blocks) == 3
     names = _run([blocks[0], *blocks], {}, "python.md")  # the first one twice, as a cell of a notebook is
     said = capsys.readouterr().out
     assert "onnxruntime fp32" in said, "the evidence is printed"
     assert re.search(r"\[\d( \d){4}\]|\['\d'( '\d'){4}\]", said), "and five classes"
-    assert names["model"].folder.samefile(folder / "artifact")
+    assert names["model"].folder.samefile(brief / "artifact")
     assert names["packed"].size_bytes < names["artifact"].size_bytes
 
 
-def test_python_of_the_methods_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_of_the_methods_runs(brief: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _run(_blocks(DOCS / "methods.md", "python"), {}, "methods.md")
     assert len(capsys.readouterr().out.split()) == 2, "two scores"
     assert attar.load("forest").predict_proba(np.zeros((1, 30))).shape == (1, 2)
@@ -194,7 +209,7 @@ def test_the_page_of_recipes_has_every_limit() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=_relative)
-def test_example_runs(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_runs(path: Path, brief: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = runpy.run_path(str(path), run_name="__main__")
     assert names["__doc__"], "an example says what it shows"
     if not path.with_suffix(".toml").exists():  # one with a recipe only defines what that names

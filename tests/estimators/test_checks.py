@@ -41,6 +41,7 @@ def _expected(estimator: BaseEstimator) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("briefly_chosen")
 @parametrize_with_checks(
     [Mimic(LogisticRegression(), **SMALL), Mimic(Ridge(), **SMALL)], expected_failed_checks=_expected
 )

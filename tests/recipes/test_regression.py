@@ -49,7 +49,7 @@ seconds = 0.01
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, hurried: None) -> Run:
     """Images whose mean brightness and position of it, in units of very different size, are the values."""
     folder = tmp_path_factory.mktemp("regression")
     x = np.random.default_rng(0).integers(0, 256, (500, 6, 6)).astype("uint8")

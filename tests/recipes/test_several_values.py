@@ -22,6 +22,7 @@ FRAME = pd.DataFrame({"width": DRAWS.normal(size=300), "color": DRAWS.choice([0.
 VALUES = np.column_stack([FRAME["width"] * FRAME["color"], 1000 * FRAME["width"].abs()])
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_file_of_skops_with_two_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     model = MultiOutputRegressor(DecisionTreeRegressor(max_depth=6, random_state=0)).fit(FRAME, VALUES)

@@ -529,6 +529,7 @@ def shrunk(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Iterator[Ca
             document[who]["network"] = {**network, "arguments": {"inputs": 6, "classes": 3, "hidden": hidden}}
             document[who]["training"] |= {"epochs": 1, "batch_size": 64}
         document["teacher"] |= {"members": 1, "views": {}}
+        document["name"] = "shrunk"
         document["student"]["seeds"] = 1
         for step in document["student"]["steps"]:
             if step["use"] == "prune":
@@ -542,14 +543,20 @@ def shrunk(tmp_path_factory: pytest.TempPathFactory, blobs: Path) -> Iterator[Ca
     return made
 
 
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all these runs: a teacher or a first step that several have alike is trained once."""
+    return tmp_path_factory.mktemp("papers") / "run"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("study", "name", "recipe", "changes"), STUDIES, ids=[f"{s[0]}-{s[1]}" for s in STUDIES])
 def test_every_run_of_the_papers_goes_through_when_it_is_shrunk(
-    study: str, name: str, recipe: str, changes: tuple[str, ...], shrunk: Callable[[Recipe], Recipe], tmp_path: Path
+    study: str, name: str, recipe: str, changes: tuple[str, ...], shrunk: Callable[[Recipe], Recipe], papers: Path
 ) -> None:
     asked = read(recipe, list(changes))
     steps = [step.use for step in asked.student.all_steps]
-    run = compress(shrunk(asked), tmp_path / "run")
+    run = compress(shrunk(asked), papers)
     assert list(run.evidence["steps"]["student"]) == [f"{place}-{use}" for place, use in enumerate(steps, start=1)]
     figures = {
         column.path
