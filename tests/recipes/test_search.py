@@ -359,7 +359,9 @@ def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp
     assert parts.search[0].startswith("3 proposals by random, each trained for 1 epoch on 12 of the examples (about ")
 
 
-def test_short_trainings_may_see_a_part_of_the_examples(tiny: Document, tmp_path: Path, hurried: None) -> None:
+def test_short_trainings_may_see_a_part_of_the_examples(
+    tiny: Document, tmp_path: Path, undrawn: None, hurried: None
+) -> None:
     run = compress(searching(tiny, examples=12), tmp_path / "run", workers=1)
     assert ", 1 epoch each on 12 of the examples, in: " in run.evidence["search"]["words"]
     assert run.evidence["search"]["finalists"] and run.evidence["search"]["examples_each"] == 12

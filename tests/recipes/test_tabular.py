@@ -17,7 +17,7 @@ from attar.recipes.read import from_document
 
 Document = dict[str, Any]
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = pytest.mark.usefixtures("hurried", "undrawn")
 
 
 def rows(count: int = 240) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from attar.network.spec import Spec
 from attar.pipeline.deploying import deploy_for
 from attar.search.evaluate import Evaluator, begin_with_, lasting
 from attar.search.proposal import Proposal
+from attar.search.search import SearchResult
 from attar.training.settings import Training
 
 
@@ -209,10 +210,15 @@ def test_settings_for_other_epochs_keep_their_proportions() -> None:
     assert lasting(training, 1).milestones == (1,)
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """The whole search by this process, undisturbed."""
+    return tiny_search.run(tmp_path_factory.mktemp("search") / "alone")
+
+
 @pytest.mark.slow
-def test_a_worker_comes_to_the_same_trials_as_this_process(tmp_path: Path) -> None:
+def test_a_worker_comes_to_the_same_trials_as_this_process(tmp_path: Path, alone: SearchResult) -> None:
     """One: that two come to the same decisions, whoever is over first, is a test of recipes."""
-    alone = tiny_search.run(tmp_path / "alone")
     assert [one.state for one in alone.trials] == ["trained", "over_budget", "failed", "trained", "trained", "trained"]
     assert told(tiny_search.run(tmp_path / "there", workers=1)) == told(alone)
     assert (
@@ -220,7 +226,7 @@ def test_a_worker_comes_to_the_same_trials_as_this_process(tmp_path: Path) -> No
     )  # found, all of them
 
 
-def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path) -> None:
+def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path, alone: SearchResult) -> None:
     folder, script = tmp_path / "killed", Path(tiny_search.__file__)
     environment = interpreter.environment()
     ended = subprocess.run([sys.executable, str(script), str(folder), "175"], env=environment, capture_output=True)
@@ -230,6 +236,6 @@ def test_a_search_that_was_killed_goes_on_to_the_same_trials(tmp_path: Path) -> 
     before = {path: path.stat().st_mtime_ns for path in (*outcomes, *trained)}
     assert len(outcomes) == 3 and len(trained) == 1  # of the fourth, half of the training
     went_on = tiny_search.run(folder)
-    assert told(went_on) == told(tiny_search.run(tmp_path / "whole"))
+    assert told(went_on) == told(alone)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(folder.glob("nodes/search/*/model.safetensors"))) == 4  # each once
