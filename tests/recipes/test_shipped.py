@@ -103,7 +103,9 @@ def shrunk(name: str, folder: Path) -> list[str]:
     elif asked.teacher.members == 1:
         changes = [change for change in changes if not change.startswith("teacher.members")]
     # Narrow networks, as most of the time went into how fast the wide ones are; these are built by a test of their own.
-    for who, network in networks_of(asked).items():
+    # Where a policy takes away from each layer it has little to take from narrow ones, and they stay.
+    by_policy = asked.search is not None and asked.search.strategy["use"] == "n2n"
+    for who, network in ({} if by_policy else networks_of(asked)).items():
         for key in sorted(network.arguments.keys() & {"widths", "hidden"}):
             narrow = [max(4, width // 8) for width in network.arguments[key]]
             changes.append(f"{who}.network.arguments.{key}={narrow}")
