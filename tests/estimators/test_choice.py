@@ -16,7 +16,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators import choice
 from attar.estimators.build import as_labels, cooled, mixed
-from attar.estimators.choice import HALF, Choice, cooled_losses, encodings, lessons, without_teacher
+from attar.estimators.choice import HALF, Choice, encodings, lessons, without_teacher
+from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
 from attar.models.fresh import fresh

@@ -8,9 +8,8 @@ fitted on some of the rows, candidates imitate the copy in a brief training, and
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,10 +25,10 @@ from attar.data.stratify import stratified
 from attar.errors import BadInput
 from attar.estimators import teachers
 from attar.estimators.build import ROUNDS, MimicBuilder, as_labels
+from attar.estimators.judging import cooled_losses, errors_of
 from attar.estimators.plan import Plan
 from attar.estimators.rows import Kind, head
 from attar.network.evaluating import evaluating
-from attar.ops.divergence import cross_entropy
 from attar.tables.columns import Columns
 from attar.tasks.task import Task
 from attar.teachers.teacher import Teacher
@@ -58,7 +57,7 @@ HALF = 0.5
 """Share of the labels, where they are tried. Where that is better than the teacher alone, and there are many
 rows, labels alone are tried: a network may learn nothing from a teacher that is far worse."""
 
-TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
+_Judged = Callable[[Sequence[Tensor]], tuple[float, float, float]]
 
 _STREAM = 12
 """Which use of the seed draws the rows that are held out."""
@@ -146,9 +145,9 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
 
     def judged(answers: Sequence[Tensor]) -> tuple[float, float, float]:
         """A temperature, the loss at it, and the share of errors, or that of values again."""
-        told = torch.cat(list(answers))
-        temperature, losses = cooled_losses(given.task, told, truth, fixed=not known)
-        return temperature, mean(losses), mean(_errors(given.task, told, truth, losses))
+        joined = torch.cat(list(answers))
+        temperature, losses = cooled_losses(given.task, joined, truth, fixed=not known)
+        return temperature, mean(losses), mean(errors_of(given.task, joined, truth, losses))
 
     found: list[tuple[Plan, dict[str, Any]]] = []
 
@@ -175,18 +174,38 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         advance(most - len(found))
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
-    if winner.steps is None and winner.rows != 0:
+    few, hurried = len(pool) <= MANY, plan.time is not None and time.monotonic() - start > plan.time / 2
+    winner, temperature = _lasting(winner, its, trials, judged, few=few, hurried=hurried)
+    return Choice(plan=winner, temperature=temperature, candidates=[facts for _, facts in found])
+
+
+def _lasting(
+    winner: Plan, its: Mapping[str, Any], trials: Sequence[_Trial], judged: _Judged, *, few: bool, hurried: bool
+) -> tuple[Plan, float]:
+    """The plan with how long it is trained, where that is not as long as it gets better; and the temperature then.
+
+    Args:
+        winner: Of what was tried.
+        its: What was found of it.
+        trials: By which it was found.
+        judged: A temperature, the loss at it, and the share of errors, of what was answered in the trials.
+        few: Whether there are no more than `MANY` rows.
+        hurried: Whether no time is left to try longer.
+    """
+    temperature = float(its["temperature"])
+    if winner.steps is not None:
+        return winner, temperature
+    if winner.rows != 0:
         _, loss, errors = judged([one.of_copy for one in trials])
-        if loss >= its["loss"] and errors >= its["errors"]:
-            winner = replace(winner, steps=ROUNDS[0])  # to come closer to a teacher that is worse leads nowhere
-    if winner.steps is None and winner.rows == 0:
-        no_time = plan.time is not None and time.monotonic() - start > plan.time / 2
-        longer = None if no_time or len(pool) <= MANY else judged([one.answers(winner, brief=False) for one in trials])
-        if longer is None or longer[1] > its["loss"]:
-            winner = replace(winner, steps=ALONE)
-        else:
-            its = {**its, "temperature": longer[0]}
-    return Choice(plan=winner, temperature=its["temperature"], candidates=[facts for _, facts in found])
+        # To come closer to a teacher that is worse leads nowhere.
+        worse = loss >= its["loss"] and errors >= its["errors"]
+        return (replace(winner, steps=ROUNDS[0]) if worse else winner), temperature
+    if few:
+        return replace(winner, steps=ALONE), temperature
+    if hurried:
+        return winner, temperature
+    then, loss, _ = judged([one.answers(winner, brief=False) for one in trials])
+    return (winner, then) if loss <= its["loss"] else (replace(winner, steps=ALONE), temperature)
 
 
 def judge(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
@@ -227,62 +246,6 @@ def without_teacher(best: Plan, plan: Plan) -> list[Plan]:
         plan: What is given in it stays.
     """
     return [replace(best, labels=1.0)] if plan.labels is None and best.labels == HALF and best.rows == 0 else []
-
-
-def cooled_losses(
-    task: Task, answers: Tensor, truth: Tensor, *, fixed: bool = False
-) -> tuple[float, npt.NDArray[np.float64]]:
-    """The temperature nearest to 1 at which log-loss is least but for its standard error; and each row's loss at it.
-
-    The copy of the teacher has learned from fewer rows and is surer of itself, so that the best one would be too high.
-    Of values it is 1.
-
-    Args:
-        task: What answers mean.
-        answers: ``[rows, outputs]`` logits, log-odds or values.
-        truth: As the task has it.
-        fixed: Whether it is 1 in any case.
-    """
-    uncooled = _losses(task, answers, truth)
-    if task.target == "values" or fixed:
-        return 1.0, uncooled
-    tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
-    best = min(tried, key=lambda one: float(one.mean()))
-    place = min(
-        (place for place, one in enumerate(tried) if not _worse(one, best)),
-        key=lambda place: abs(math.log(TEMPERATURES[place])),
-    )
-    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best) else (1.0, uncooled)
-
-
-def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
-    """Whether losses of the same rows are larger by more than the standard error of the difference."""
-    apart = one - best
-    error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
-    return bool(apart.mean() > error)
-
-
-def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
-    """``[rows]``: log-loss of classes, that of labels on average, or squared errors in units of the truth."""
-    answers = answers.double()
-    if task.target == "logits":
-        found = cross_entropy(answers, truth)
-    elif task.target == "log_odds":
-        given = truth.double()
-        found = torch.nn.functional.binary_cross_entropy_with_logits(answers, given, reduction="none").mean(1)
-    else:
-        spread = truth.double().std(0).clamp(min=1e-12) if len(truth) > 1 else 1.0
-        found = ((answers - truth.double()) / spread).square().mean(1)
-    return np.asarray(found.numpy(), np.float64)
-
-
-def _errors(task: Task, answers: Tensor, truth: Tensor, losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``[rows]``: whether the likeliest class is wrong, the share of labels that are, or the losses of values."""
-    if task.target == "logits":
-        return np.asarray((answers.argmax(1) != truth).double().numpy())
-    if task.target == "log_odds":
-        return np.asarray(((answers > 0) != (truth > 0)).double().mean(1).numpy())
-    return losses
 
 
 class _Trial:

@@ -1,0 +1,78 @@
+"""How good what a mimic says is against the truth: its losses at the temperature that suits it, and its errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from attar.ops.divergence import cross_entropy
+from attar.tasks.task import Task
+
+TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
+
+
+def cooled_losses(
+    task: Task, answers: Tensor, truth: Tensor, *, fixed: bool = False
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """The temperature nearest to 1 at which log-loss is least but for its standard error; and each row's loss at it.
+
+    The copy of the teacher has learned from fewer rows and is surer of itself, so that the best one would be too high.
+    Of values it is 1.
+
+    Args:
+        task: What answers mean.
+        answers: ``[rows, outputs]`` logits, log-odds or values.
+        truth: As the task has it.
+        fixed: Whether it is 1 in any case.
+    """
+    uncooled = _losses(task, answers, truth)
+    if task.target == "values" or fixed:
+        return 1.0, uncooled
+    tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
+    best = min(tried, key=lambda one: float(one.mean()))
+    place = min(
+        (place for place, one in enumerate(tried) if not _worse(one, best)),
+        key=lambda place: abs(math.log(TEMPERATURES[place])),
+    )
+    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best) else (1.0, uncooled)
+
+
+def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
+    """Whether losses of the same rows are larger by more than the standard error of the difference."""
+    apart = one - best
+    error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+    return bool(apart.mean() > error)
+
+
+def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
+    """``[rows]``: log-loss of classes, that of labels on average, or squared errors in units of the truth."""
+    answers = answers.double()
+    if task.target == "logits":
+        found = cross_entropy(answers, truth)
+    elif task.target == "log_odds":
+        given = truth.double()
+        found = torch.nn.functional.binary_cross_entropy_with_logits(answers, given, reduction="none").mean(1)
+    else:
+        spread = truth.double().std(0).clamp(min=1e-12) if len(truth) > 1 else 1.0
+        found = ((answers - truth.double()) / spread).square().mean(1)
+    return np.asarray(found.numpy(), np.float64)
+
+
+def errors_of(task: Task, answers: Tensor, truth: Tensor, losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Whether the likeliest class is wrong, the share of labels that are, or the losses of values, ``[rows]``.
+
+    Args:
+        task: What answers mean.
+        answers: ``[rows, outputs]`` logits, log-odds or values.
+        truth: As the task has it.
+        losses: ``[rows]``, of values.
+    """
+    if task.target == "logits":
+        return np.asarray((answers.argmax(1) != truth).double().numpy())
+    if task.target == "log_odds":
+        return np.asarray(((answers > 0) != (truth > 0)).double().mean(1).numpy())
+    return losses
