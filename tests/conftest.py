@@ -268,13 +268,10 @@ def briefly_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 def hurried() -> Iterator[None]:
     """Runs without what takes long and has tests of its own.
 
-    Peak memory is measured in fresh interpreters, which take seconds each; settings of a synthesis are chosen by a
-    dozen trainings, which may be short here; and a race begins with a collection of garbage, which goes through
-    everything that pytest and the libraries hold.
+    Peak memory is measured in fresh interpreters, which take seconds each, and settings of a synthesis are chosen by a
+    dozen trainings, which may be short here.
     """
-    uncollected = types.SimpleNamespace(collect=lambda: 0, isenabled=gc.isenabled, enable=gc.enable, disable=gc.disable)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attar.evidence.latency.gc", uncollected)
         for place in ("attar.recipes.measured", "attar.evidence.measure"):
             patch.setattr(f"{place}.peak_memory", lambda *_, **__: 123_456)
         patch.setattr("attar.pipeline.tuning.TUNING_STEPS", 20)
