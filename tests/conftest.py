@@ -131,7 +131,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end: no collection of garbage need go through them again, as each race would."""
+    """Modules and tests stay to the end: no collection of garbage need go through them again."""
     gc.collect()
     gc.freeze()
 
