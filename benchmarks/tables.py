@@ -47,33 +47,23 @@ TEACHERS = ("forest", "lightgbm", "stack", "xgboost", "hist")
 LARGEST_LOG_LOSS = -math.log(1e-7)
 """A probability below 1e-7 counts as that: forests give 0."""
 
-CHOSEN_ON = (
-    "boxes",
-    "tails",
-    "friedman1",
-    "friedman2",
-    "names",
-    "pima",
-    "vehicle",
-    "breast",
-    "hastie",
-    "ticdata",
-    "steps",
-)
-"""Tables on which the defaults of Mimic were chosen, or on which a failure was seen that changed them."""
+CHOSEN_ON = ("boxes", "tails", "friedman1", "friedman2", "names", "pima", "vehicle", "breast")
+SEEN = ("hastie", "ticdata", "steps", "checkers")
+"""Tables on which defaults of Mimic were chosen, on other splits; and those whose figures led to a change of them."""
 
 WHAT = (
     "For each table, teacher and split: the teacher, fitted on the training rows; 'mimic', what Mimic gives with "
     "its defaults for the teacher, not fitted, and the rows and labels; 'net', the mimic's network on these labels "
     "alone, in as many steps at most and its best epoch chosen on a tenth of them; and, where measured, "
     "'without_labels', what Mimic gives for the fitted teacher and the rows. All on the same test rows. The share "
-    "of the gain that is kept is (mimic - net) / (teacher - net), in accuracy, log-loss and RMSE, where the teacher "
-    "is better than the net by more than chance: McNemar's test, or the normal test of the mean difference over "
+    "of the gain that is kept is (mimic - net) / (teacher - net), in accuracy, log-loss and RMSE, where the teacher"
+    " is better than the net by more than chance: McNemar's test, or the normal test of the mean difference over "
     "rows, with Holm's correction over the pairs of a metric. Tables of fewer than 690 rows are shown and not "
-    "counted. The defaults were chosen on the tables that 'settings' names, so that only the others say how they do "
-    "elsewhere. 'cpu_s' is the process's CPU time for the mimic, but for the fit of the teacher (that of its copy "
-    "is in it). 'deployed', where measured, has bytes on disk (ONNX Runtime; joblib for the teacher) and "
-    "milliseconds of CPU time per call on DataFrames, medians of calls in turns."
+    "counted. The defaults were chosen on some of the tables, or changed for what was seen of them, as 'settings' "
+    "names them, so that only the others say how they do elsewhere. 'cpu_s' is the process's CPU time for the "
+    "mimic, but for the fit of the teacher (that of its copy is in it). 'deployed', where measured, has bytes on "
+    "disk (ONNX Runtime; joblib for the teacher) and milliseconds of CPU time per call on DataFrames, medians of "
+    "calls in turns."
 )
 
 
@@ -245,7 +235,7 @@ def holm(p_values: list[float], level: float = 0.05) -> list[bool]:
 
 
 _FEWEST = 10
-"""Pairs with a gain to keep, of tables on which no default was chosen, for a claim to be met."""
+"""Pairs with a gain to keep, of tables that changed no default, for a claim to be met."""
 
 
 def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -277,16 +267,18 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
             "median_share": medians,
             "worse_than_net": [f"{one['table']}, {one['teacher']}, split {one['split']}" for one in worse],
         }
-        reached, fresh = medians["mimic"], sum(one["table"] not in CHOSEN_ON for one in counted)
+        pairs_and_shares = zip(counted, shares["mimic"], strict=True)
+        fresh = [share for one, share in pairs_and_shares if one["table"] not in (*CHOSEN_ON, *SEEN)]
+        reached = float(np.median(fresh)) if fresh else None
         claims += [
             {
-                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(counted)} pairs, "
-                f"{fresh} of them of tables on which no default was chosen",
+                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(fresh)} pairs of tables "
+                f"that changed no default, of {len(counted)} pairs with such a gain",
                 "aim": aim,
                 "reached": "no pair to count" if reached is None else reached,
                 "interval": None,
                 # A median of fewer says nothing of tables in general.
-                "met": fresh >= _FEWEST and reached is not None and reached >= aim,
+                "met": len(fresh) >= _FEWEST and reached is not None and reached >= aim,
             },
             {
                 "claim": f"pairs of {len(pairs)} in which the mimic is worse than the net on labels, {metric}",
@@ -326,7 +318,7 @@ def main() -> None:
                     raw.write(json.dumps(one) + "\n")
                 print(name, teacher, split, json.dumps(one["figures"]), flush=True)
     found, claims = summary(records)
-    settings = {"pairs": len(records), "chosen_on": CHOSEN_ON}
+    settings = {"pairs": len(records), "chosen_on": CHOSEN_ON, "seen": SEEN}
     packages = ("scikit-learn", "lightgbm", "xgboost")
     write(given.out, what=WHAT, seed=0, packages=packages, settings=settings, summary=found, claims=claims, raw=records)
 
