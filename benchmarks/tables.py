@@ -272,8 +272,8 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
         reached = float(np.median(fresh)) if fresh else None
         claims += [
             {
-                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(fresh)} pairs of tables "
-                f"that changed no default, of {len(counted)} pairs with such a gain",
+                "claim": f"median share of the teacher's gain that a mimic keeps, {metric}, {len(fresh)} pairs of "
+                f"tables that changed no default, of {len(counted)} pairs with such a gain",
                 "aim": aim,
                 "reached": "no pair to count" if reached is None else reached,
                 "interval": None,
