@@ -89,6 +89,15 @@ def test_help_ends_with_an_example_whose_verb_and_flags_exist(verb: str, capsys:
         read(arguments[0], changes)  # the recipe is there, and so are the keys
 
 
+@pytest.mark.parametrize("verb", sorted(FLAGS))
+def test_no_word_of_a_help_is_lost_as_markup(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    texts = [COMMANDS[verb].help, *(getattr(parameter, "help", None) or "" for parameter in COMMANDS[verb].params)]
+    written = {word for text in texts for word in re.findall(r"\[\w[^\]]*\]", text)}
+    assert {word for word in written if word not in shown} == set()
+
+
 def test_paragraphs_of_help_are_as_wide_as_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,8 @@ BudgetOption = Annotated[
         "--budget",
         metavar="LIMITS",
         help='What may be lost and used: "quality_loss<=1%, bytes<=50kB, latency<=1ms", also memory<=20MB, macs<=3M, '
-        "or 0.05x of the teacher's; prefer=bytes says what decides among those within. May be repeated.",
+        "or 0.05x of the teacher's; prefer=bytes says what decides among those within. Where a student is "
+        "looked for, quality_loss is 1% unless it is named. May be repeated.",
     ),
 ]
 StudentOption = Annotated[
@@ -121,7 +122,7 @@ def compress(
     """Distill a teacher into a small student, deploy it, measure it, and write the report.
 
     What to do says a recipe, or data with --teacher: then a student is looked for that keeps within --budget. A recipe
-    with a table [search] looks for one, too; without it and without a student it takes a small usual one.
+    that has a table named search looks for one, too; without it and without a student it takes a small usual one.
 
     The run folder then holds the artifact (load it with attar.load), evidence.json and report.html. The same command
     continues a run that was stopped, however it was stopped.
