@@ -110,9 +110,10 @@ def judged(
 
 
 def raced(
-    contenders: Mapping[str, Contender], example: Rows, batch: int, seconds: float
+    contenders: Mapping[str, Contender], example: Rows, batch: int, seconds: float, against: str = MIMIC
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Latencies by both clocks: a summary for each contender, and the raw rounds."""
+    ratio = f"times_as_long_as_{against.removeprefix('attar ')}"
     runners = {name: each.predict for name, each in contenders.items()}
     summary: dict[str, Any] = {name: {} for name in runners}
     raw: dict[str, Any] = {}
@@ -120,8 +121,8 @@ def raced(
         found = race(runners, example, batch, seconds=seconds, rounds=20, clock=tick)
         for name, latency in found.latencies.items():
             summary[name] |= {f"{clock}_ms": latency.median_ms, f"{clock}_p90_ms": latency.p90_ms}
-            if clock == "cpu" and MIMIC in runners and name != MIMIC:
-                summary[name]["times_as_long_as_mimic"] = found.ratio(name, MIMIC).to_json()
+            if clock == "cpu" and against in runners and name != against:
+                summary[name][ratio] = found.ratio(name, against).to_json()
         raw[clock] = {name: np.round(rounds, 5).tolist() for name, rounds in found.rounds_ms.items()}
     return summary, raw
 

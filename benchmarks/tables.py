@@ -117,11 +117,14 @@ class Pair:
         given = {"unseen": "missing", "random_state": self.split}
         mimic = Mimic(made(self.name, self.rows, self.table.classes), **given).fit(self.rows, self.truth)
         spent = time.process_time() - clock - fitting
-        answers = {"teacher": self._asked(teacher), "mimic": self._asked(mimic), "net": self._net(mimic)}
+        answers = {"teacher": self._asked(teacher), "mimic": self._asked(mimic)}
+        clock = time.process_time()
+        answers["net"] = self._net(mimic)
+        net = time.process_time() - clock
         if unlabelled:
             answers["without_labels"] = self._asked(Mimic(teacher, **given).fit(self.rows))
         report = mimic.report_
-        facts: dict[str, Any] = {"cpu_s": spent, "teacher_cpu_s": fitting}
+        facts: dict[str, Any] = {"cpu_s": spent, "teacher_cpu_s": fitting, "net_cpu_s": net}
         for name in ("synthetic_rows", "parameters", "steps", "curves", "labels", "temperature"):
             facts[name] = getattr(report, name)
         return answers, facts | {"mimic": mimic, "teacher": teacher}
@@ -210,14 +213,15 @@ def record(table: Table, teacher: str, split: int, unlabelled: bool, deploy: boo
             figures = {name: math.sqrt(value) for name, value in figures.items()}
         found["figures"][metric] = figures
         found["p_values"][metric] = {
-            name: _p_value(metric, losses[name][metric], losses["net"][metric]) for name in losses if name != "net"
+            name: p_value(metric, losses[name][metric], losses["net"][metric]) for name in losses if name != "net"
         }
     if deploy:
         found["deployed"] = pair.deployed(mimic, its)
     return found
 
 
-def _p_value(metric: str, one: Any, other: Any) -> float:
+def p_value(metric: str, one: Any, other: Any) -> float:
+    """Of losses ``[rows]`` of two on the same rows: McNemar's test of errors, the normal test of mean differences."""
     if metric == "accuracy":
         return mcnemar(one == 0, other == 0).p_value
     apart = one - other
