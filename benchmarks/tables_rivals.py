@@ -61,11 +61,12 @@ WHAT = (
     "most, so that its files and times are the mimic's. scikit-learn's MLPClassifier is as wide and stops early. "
     "'LightGBM of the same bytes' has at most the mimic's bytes in its text file; its leaves, learning rate and "
     "rounds were chosen on a tenth of the training rows. m2cgen's C of the teacher's trees is compiled by gcc, with "
-    "-O2 and, where that takes more CPU time than 'settings' says, with -O0; it and Hummingbird (torch.jit, onnx) are "
-    "given rows by the teacher's own preprocessing, which is timed with them. AutoGluon's distill() (SPUNGE) takes "
-    "AutoGluon's own predictors alone as teachers: a model of the same kind with as many trees, fitted on the same "
-    "rows; of its students the one that its validation score prefers. deepbridge-distillation is its "
-    "KnowledgeDistillation with XGBoost as the student and ten trials. Accuracy (Wilson's 95% interval) and log-loss "
+    "-O2 and, where that takes more CPU time than 'settings' says or 8 GB of memory, with -O0; it and Hummingbird "
+    "(torch.jit, onnx) are given rows by the teacher's own preprocessing, which is timed with them. AutoGluon's "
+    "distill() (SPUNGE) takes AutoGluon's own predictors alone as teachers: a model of the same kind with as many "
+    "trees, fitted on the same rows; of its students the one that its validation score prefers. deepbridge- "
+    "distillation is its KnowledgeDistillation with XGBoost as the student and ten trials; it fits the student on "
+    "labels, and what the teacher says only chooses its parameters. Accuracy (Wilson's 95% interval) and log-loss "
     "(mean and its 95% interval) are on the same test rows, read once; 'against_mimic' is what is lost on a row (log- "
     "loss; for accuracy, 1 for an error) minus what the mimic loses on it: mean, 95% interval, p-value (of accuracy, "
     "McNemar's). All are asked on DataFrames, as users ask them, where not said otherwise: ', a dict' is one row as a "
@@ -73,9 +74,10 @@ WHAT = (
     "Milliseconds are per call of one thread. Every group of contenders ran in a process of its own, since their "
     "packages do not go together, and was timed in turns with the same teacher, fitted anew there: "
     "'times_as_long_as_teacher' (CPU time; median over rounds with its 95% interval) can be compared between groups, "
-    "milliseconds cannot. 'bytes' is what is needed on disk: joblib's file for models of scikit-learn, else what each "
-    "library writes, without the preprocessing; 'deflated_bytes' the same under zlib. 'build' has the CPU seconds "
-    "from the fitted teacher, or from the rows for what learns without it, to the files, gcc's included."
+    "milliseconds cannot. 'bytes' is what is on disk: the mimic's whole folder (its ONNX file, its manifest, and its "
+    "weights once more, from which the network can be built again), joblib's file for models of scikit-learn, else "
+    "what each library writes, without the preprocessing; 'deflated_bytes' the same under zlib. 'build' has the CPU "
+    "seconds from the fitted teacher, or from the rows for what learns without it, to the files, gcc's included."
 )
 
 Ask = Callable[[Any], Any]
@@ -380,8 +382,9 @@ def brought(group: str, pair: Pair, asked: argparse.Namespace) -> tuple[dict[str
     stem = asked.raw / f"{pair.table.name}-{pair.name}-{pair.split}-{group}"
     python = dict([("attar", sys.executable), *(one.split("=", 1) for one in asked.python)]).get(group)
     if not stem.with_suffix(".json").exists():
-        if python is None:
-            return {"contenders": {}, "failed": {group: "no environment was given for it"}}, {}
+        if python is None or asked.gather:
+            why = "not run on this pair" if asked.gather else "no environment was given for it"
+            return {"contenders": {}, "failed": {group: why}}, {}
         handed = [f"--seconds={asked.seconds}", f"--raw={asked.raw}"]
         handed += [f"--gcc-seconds={asked.gcc_seconds}", f"--distill-seconds={asked.distill_seconds}"]
         handed += ["--r-files", str(asked.r_files)] if asked.r_files else []
@@ -408,7 +411,8 @@ def compared(pair: Pair, asked: argparse.Namespace) -> dict[str, Any]:
     for group, found in losses.items():
         for name, its in found.items():
             line = documents[group]["contenders"][name]
-            line |= judged(answers[group][name], truth) | {"log_loss": _mean(its["log_loss"])}
+            beside = answers[group][TEACHER] if name != TEACHER else None
+            line |= judged(answers[group][name], truth, beside, TEACHER) | {"log_loss": _mean(its["log_loss"])}
             if name != MIMIC:
                 line["against_mimic"] = {
                     metric: {**_mean(one - mimic[metric]), "p_value": p_value(metric, one, mimic[metric])}
@@ -449,7 +453,7 @@ def claims(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             found.append(claim(words, beside / took["ratio"], least, interval=interval, note=None))
     for rival in RIVALS:
         lines = [
-            document["contenders"][rival]["against_mimic"]
+            {"mimic_bytes": one["groups"]["attar"]["contenders"][MIMIC]["bytes"], **document["contenders"][rival]}
             for one in pairs
             for document in one["groups"].values()
             if rival in document["contenders"]
@@ -461,9 +465,14 @@ def claims(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _not_worse(rival: str, metric: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """In how many pairs the mimic is worse than a rival by more than chance."""
-    sure = holm([one[metric]["p_value"] for one in lines])
-    worse = sum(yes and one[metric]["mean"] < 0 for yes, one in zip(sure, lines, strict=True))
-    words = f"pairs of {len(lines)} in which the mimic is worse than {rival} by more than chance, {metric}"
+    apart = [one["against_mimic"][metric] for one in lines]
+    sure = holm([one["p_value"] for one in apart])
+    worse = sum(yes and one["mean"] < 0 for yes, one in zip(sure, apart, strict=True))
+    sizes = [one["bytes"] / one["mimic_bytes"] for one in lines]
+    words = (
+        f"pairs of {len(lines)} in which the mimic is worse than {rival} ({min(sizes):.2g} to {max(sizes):.2g} times "
+        f"its bytes) by more than chance, {metric}"
+    )
     return claim(words, worse, 0, at_most=True, note=None)
 
 
@@ -478,6 +487,7 @@ def main() -> None:
     parser.add_argument("--distill-seconds", type=float, default=40.0, help="wall time for AutoGluon's distill()")
     parser.add_argument("--r-files", type=Path, help="as of tables.py")
     parser.add_argument("--raw", type=Path, default=Path("tables_rivals"), help="folder for what each group found")
+    parser.add_argument("--gather", action="store_true", help="make the result of what --raw holds, and run nothing")
     parser.add_argument("--out", type=Path, default=RESULTS / "tables_rivals.json")
     parser.add_argument("--work", choices=list(GROUPS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
