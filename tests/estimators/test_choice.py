@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators import choice
 from attar.estimators.build import as_labels, cooled, mixed
-from attar.estimators.choice import HALF, Choice, encodings, lessons, without_teacher
+from attar.estimators.choice import HALF, Choice, encodings, judge, lessons, without_teacher
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
@@ -126,6 +126,38 @@ def test_labels_alone_are_tried_where_half_of_them_was_the_best() -> None:
     assert without_teacher(best, plan) == [replace(best, labels=1.0)]
     assert without_teacher(replace(best, labels=0.0), plan) == []
     assert without_teacher(best, _plan(labels=HALF)) == []  # what is given is not chosen
+
+
+def test_what_is_learned_from_judges_an_epoch() -> None:
+    assert judge(_plan(labels=0.0), "teacher") == "teacher"
+    assert judge(_plan(labels=0.0), "truth") == "truth"
+    assert judge(_plan(labels=HALF), "teacher") == "truth"
+    assert judge(_plan(labels=1.0), "truth") == "teacher", "by the loss, as the labels have replaced what it says"
+
+
+@pytest.mark.parametrize(
+    ("labels", "few", "hurried", "steps", "temperature"),
+    [
+        (0.5, False, False, choice.ALONE, 1.1),  # the longer training was worse
+        (0.5, True, False, choice.ALONE, 1.1),
+        (0.5, False, True, None, 1.1),
+        (1.0, False, False, None, 3.0),  # rows that no teacher has learned tell when to stop
+        (1.0, True, False, None, 3.0),
+        (1.0, False, True, None, 1.1),
+    ],
+)
+def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to_stop(
+    labels: float, few: bool, hurried: bool, steps: int | None, temperature: float
+) -> None:
+    class Trial:
+        def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
+            assert candidate.labels == labels and not brief
+            return torch.zeros(1)
+
+    winner, its = replace(_plan(), rows=0, labels=labels), {"loss": 0.3, "errors": 0.1, "temperature": 1.1}
+    trials: Any = [Trial()]
+    plan, then = choice._lasting(winner, its, trials, lambda _: (3.0, 0.4, 0.2), few=few, hurried=hurried)
+    assert (plan, then) == (replace(winner, steps=steps), temperature)
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------

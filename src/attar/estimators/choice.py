@@ -51,7 +51,7 @@ SHARE, FOLDS, MANY = 0.2, 2, 2_000
 ALONE = 500
 """Steps of a mimic that learns from real rows alone and knows them by heart soon: of few rows, and where it was worse
 after a longer training: as many as were tried, for the rows that were held out, too. Its own rows to judge by do not
-tell: what its teacher has learned of them shows in what it says of rows that are alike."""
+tell: what its teacher has learned of them shows in what it says of rows that are alike. Of labels alone they do."""
 
 HALF = 0.5
 """Share of the labels, where they are tried. Where that is better than the teacher alone, and there are many
@@ -200,21 +200,26 @@ def _lasting(
         # To come closer to a teacher that is worse leads nowhere.
         worse = loss >= its["loss"] and errors >= its["errors"]
         return (replace(winner, steps=ROUNDS[0]) if worse else winner), temperature
-    if few:
+    labels_alone = winner.labels == 1
+    if few and not labels_alone:
         return replace(winner, steps=ALONE), temperature
     if hurried:
         return winner, temperature
     then, loss, _ = judged([one.answers(winner, brief=False) for one in trials])
-    return (winner, then) if loss <= its["loss"] else (replace(winner, steps=ALONE), temperature)
+    lasting = labels_alone or loss <= its["loss"]
+    return (winner, then) if lasting else (replace(winner, steps=ALONE), temperature)
 
 
 def judge(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
-    """What judges an epoch: the labels, where something is learned from them.
+    """What judges an epoch: the labels, where something is learned from them; by the loss that is learned from, where
+    nothing else is.
 
     Args:
         plan: With a share of labels.
         usual: What judges where it is 0.
     """
+    if plan.labels == 1:
+        return "teacher"  # whose outputs the labels then replace
     return "truth" if plan.labels else usual
 
 
