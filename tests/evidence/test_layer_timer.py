@@ -55,7 +55,7 @@ def test_a_layer_is_timed(shape: LayerShape):
 
 
 def test_a_network_is_timed_in_parts(tmp_path: Path):
-    # The layer takes many times as long as a call does, however the processor is disturbed in the moments of the timing.
+    # The layer takes many times as long as a call does, whatever disturbs the processor while both are timed.
     graph, rows = layer_graph(replace(CONV, size=(60, 50)), 32, 32, batch=2, copies=1)
     model = onnx.load_from_string(graph)
     model.graph.node.append(onnx.helper.make_node("Sigmoid", ["z0"], ["end"]))
