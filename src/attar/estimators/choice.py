@@ -200,14 +200,14 @@ def _lasting(
         # To come closer to a teacher that is worse leads nowhere.
         worse = loss >= its["loss"] and errors >= its["errors"]
         return (replace(winner, steps=ROUNDS[0]) if worse else winner), temperature
-    labels_alone = winner.labels == 1
-    if few and not labels_alone:
+    if winner.labels == 1:
+        return winner, 1.0  # its own rows to judge by tell when it is sure enough of itself
+    if few:
         return replace(winner, steps=ALONE), temperature
     if hurried:
         return winner, temperature
     then, loss, _ = judged([one.answers(winner, brief=False) for one in trials])
-    lasting = labels_alone or loss <= its["loss"]
-    return (winner, then) if lasting else (replace(winner, steps=ALONE), temperature)
+    return (winner, then) if loss <= its["loss"] else (replace(winner, steps=ALONE), temperature)
 
 
 def judge(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
