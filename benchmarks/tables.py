@@ -313,7 +313,7 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
                 "met": len(fresh) >= _FEWEST and reached is not None and reached >= aim,
             },
             {
-                "claim": f"pairs of {len(pairs)} in which the mimic is worse than the net on labels and than such nets of "
+                "claim": f"pairs of {len(pairs)} in which the mimic is worse than the net on labels and than those of "
                 f"{NETS} other seeds, {metric}",
                 "aim": 0,
                 "reached": len(worse),
