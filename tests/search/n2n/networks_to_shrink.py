@@ -124,6 +124,25 @@ def upward() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(12 * 16, 3))
 
 
+class Projected(nn.Module):
+    """One branch beside another, which is called last; and a layer that is called by training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 12, 1)
+        self.inner = nn.Sequential(nn.Conv2d(12, 14, 3, padding=1), nn.BatchNorm2d(14), nn.ReLU())
+        self.shortcut = nn.Sequential(nn.Conv2d(12, 14, 1), nn.BatchNorm2d(14))
+        self.after, self.last, self.unused = nn.ReLU(), nn.Linear(14, 4), nn.Linear(14, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.first(x)
+        return self.last(self.after(self.inner(seen) + self.shortcut(seen)).mean((2, 3)))
+
+
+def projected() -> nn.Module:
+    return Projected()
+
+
 class Opaque(nn.Module):
     """Computes all by itself."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from networks_to_shrink import IMAGE
 
 from attar.network.spec import Spec
 from attar.search.n2n.actions import Removal
@@ -41,3 +42,15 @@ def test_the_activations_of_a_layer_that_stays_stay() -> None:
     assert blocks.choices(torch.zeros(len(layers.states), dtype=torch.int64))["removed"] == [
         state.name for state in layers.states[-3:-1]
     ]
+
+
+def test_what_takes_a_sum_follows_none_of_its_terms() -> None:
+    """The last layer that is called before it is that of the shortcut, which may go and leave the activation."""
+    layers = describe(Spec("networks_to_shrink:projected"), IMAGE)
+    blocks = Removal(layers, blocks=True)
+    names = [state.name for state in layers.states]
+    actions = torch.ones(len(names), dtype=torch.int64)
+    actions[names.index("shortcut.0")] = 0
+    assert names[names.index("shortcut.0") :][:3] == ["shortcut.0", "shortcut.1", "after"]
+    assert blocks.choices(actions) == {"removed": ["shortcut.0", "shortcut.1"]}
+    assert bool(blocks.mask[names.index("after")])

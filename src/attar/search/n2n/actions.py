@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -49,13 +50,13 @@ class Removal:
     Args:
         layers: The network.
         blocks: Whether normalization, activation and dropout have no action of their own, and stay or go with the layer
-            before them whose outputs they take.
+            before them whose outputs they take. What takes a sum of branches has one.
     """
 
     def __init__(self, layers: Layers, blocks: bool = False) -> None:
         self._layers = layers
         self.features = layers.features().double()
-        self._led_by = _led_by(layers.states) if blocks else list(range(len(layers.states)))
+        self._led_by = _led_by(layers) if blocks else list(range(len(layers.states)))
         pairs = zip(layers.states, self._led_by, strict=True)
         self.mask = torch.tensor([state.removable and led_by == place for place, (state, led_by) in enumerate(pairs)])
 
@@ -73,13 +74,22 @@ class Removal:
         return ((actions == KEEP) | ~self.mask)[self._led_by].tolist()
 
 
-def _led_by(states: Sequence[LayerState]) -> list[int]:
+def _led_by(layers: Layers) -> list[int]:
     """For each layer the place of the one whose action it follows; its own where it has an action."""
+    terms: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)  # of which sums a layer is in which term
+    for place, one in enumerate(layers.sums):
+        for side, names in enumerate((one.branch, one.beside)):
+            for name in names:
+                terms[name].add((place, side))
     found: list[int] = []
-    for place, state in enumerate(states):
-        before = states[place - 1] if place else None
-        same = before is not None and (before.skip_start, before.skip_end) == (state.skip_start, state.skip_end)
-        follows = same and state.kind in _FOLLOWING and (before is None or before.kind in (*_LEADING, *_FOLLOWING))
+    for place, state in enumerate(layers.states):
+        before = layers.states[place - 1] if place else None
+        follows = (
+            before is not None
+            and state.kind in _FOLLOWING
+            and before.kind in (*_LEADING, *_FOLLOWING)
+            and terms[before.name] == terms[state.name]
+        )
         found.append(found[-1] if follows else place)
     return found
 
