@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,6 @@ from attar.budget import Limit
 from attar.models.fresh import fresh
 from attar.network.copying import copied
 from attar.network.spec import Spec
-from attar.pipeline.deploying import deploy_for
 from attar.search.evaluate import Evaluator, begin_with_, lasting
 from attar.search.proposal import Proposal
 from attar.search.search import SearchResult
@@ -162,19 +162,24 @@ def test_what_fits_in_int8_alone_is_trained_where_it_may_ship_so(tmp_path: Path)
     assert in_int8(perceptron(400)).state == "over_budget"
 
 
-def test_nobody_measures_while_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["meter.cost", "meter.deploy_for", "evaluate._judged"])
+def test_nobody_measures_while_a_network_runs_or_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     seen: list[bool] = []
+    module, name = what.split(".")
+    own = getattr(importlib.import_module(f"attar.search.{module}"), name)
 
-    def deployed(*arguments: Any, **rest: Any) -> Any:
+    def watched(*arguments: Any, **rest: Any) -> Any:
         with (tmp_path / "times" / "turns").open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 seen.append(True)
-        return deploy_for(*arguments, **rest)
+        return own(*arguments, **rest)
 
-    monkeypatch.setattr("attar.search.meter.deploy_for", deployed)
-    assert evaluator(tmp_path)(perceptron(400)).state == "over_budget" and seen == [True]
+    monkeypatch.setattr(f"attar.search.{what}", watched)
+    assert evaluator(tmp_path)(perceptron(8, epochs=1)).state == "trained" and seen == [True]
 
 
 def test_a_runtime_that_ships(tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ class Evaluator:
             # All of them: by how much it is beyond the budget is not known of what was not measured.
             after = self.meter.figures(trained.model, trained=True, complete=True)
             figures, seconds = after.result["figures"], seconds + after.seconds
-        scored = {**figures, "score": _judged(trained, tools)}
+        with self.meter.turns.working():
+            scored = {**figures, "score": _judged(trained, tools)}
         teacher = self.goal.teacher.get("quality_loss")
         if teacher is not None:
             scored["quality_loss"] = teacher - scored["score"]

@@ -186,7 +186,8 @@ class Meter:
     def _measured(self, model: Model, complete: bool, folder: Path) -> dict[str, Any]:
         example = self.dataset.train.floats(slice(0, 1))
         with scratch(folder) as aside, prepared(model.module, example, aside) as ready:
-            counted = cost(ready.floats.network, example)
+            with self.turns.working():
+                counted = cost(ready.floats.network, example)
             figures: dict[str, float] = {"parameters": float(counted.parameters), "macs": float(counted.macs)}
             if not complete and self.goal.beyond(figures, so_far=True):
                 return {"figures": figures, "form": ""}
