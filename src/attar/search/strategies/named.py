@@ -63,7 +63,11 @@ def trainings_of(table: Mapping[str, Any], trials: int, epochs: int, most: int) 
         256
         >>> sum(one.networks * one.epochs for one in trainings_of({"use": "random"}, 27, 4, 40))
         108
+        >>> trainings_of({"use": "given", "students": [{"width": 8}, {"width": 64}]}, 27, 4, 40)
+        [Rung(networks=2, epochs=4, total=4)]
     """
+    if table["use"] == "given":
+        trials = min(trials, len(table["students"]))
     if table["use"] != "halving":
         return [Rung(trials, epochs, epochs)]
     given = {"most": most, **{name: table[name] for name in ("eta", "rungs", "most") if name in table}}

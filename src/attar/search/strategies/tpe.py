@@ -26,7 +26,9 @@ _HUGE = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class TPE:
-    """Models where good and where other trials lie, all dimensions together, and draws where the ratio is largest.
+    """Models where good and where other trials lie, and draws where the ratio is largest.
+
+    Dimensions are modelled together; with several objectives each for itself, as Optuna does unless it is told.
 
     The study is made anew from the trials for each batch, so that it is a function of these. Within a batch what has
     been proposed counts as bad until it is known, which spreads the batch out. What breaks a limit counts less than
