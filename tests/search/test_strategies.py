@@ -214,6 +214,18 @@ def regret(strategy: Strategy, best: float) -> float:
     return best - found.score
 
 
+def test_children_begin_with_weights_of_what_was_trained_alone() -> None:
+    """What is beyond the budget may have children, too, of which none has weights to begin with."""
+    strategy = Evolutionary(space=SPACE, goal=GOAL, trials=40, population=8, inherit=True)
+    history = searched(strategy)
+    trained = {one.proposal.key for one in history if one.state == "trained"}
+    begun = [one.proposal.start for one in history if one.proposal.start is not None]
+    assert len(trained) < len(history) and len(begun) > 20 and {*begun} <= trained
+    beyond = [replace(one, state="over_budget", figures={"bytes": 10000.0 + one.number}) for one in history]
+    children = strategy.propose(beyond)
+    assert children and all(child.start is None for child in children)
+
+
 @pytest.mark.parametrize(("name", "trials"), [("tpe", 60), ("evolutionary", 80)])
 def test_it_comes_nearer_to_the_best_than_random_draws(name: str, trials: int) -> None:
     usual = {"rate": 0.03, "kind": "residual", "dropout": 0.1, "decay": 1e-4}

@@ -34,7 +34,8 @@ class Evolutionary:
         spread: Standard deviation of a changed number, as a share of its range.
         epochs: Of each training.
         batch: Proposals that are made at once.
-        inherit: Whether children begin with the weights of their first parent, as far as they fit.
+        inherit: Whether children begin with the weights of their first parent, as far as they fit. Where that was beyond
+            the budget, and so never trained, they begin with new ones.
         seed: Another seed, other draws.
 
     Raises:
@@ -87,14 +88,16 @@ class Evolutionary:
     def _child(self, parents: Sequence[Trial], random: np.random.Generator, taken: set[str]) -> list[Proposal]:
         """A child that is new; nothing where none was found."""
         for _ in range(_ATTEMPTS):
-            first, second = (parents[min(random.integers(len(parents), size=2))].proposal for _ in range(2))
+            first, second = (parents[min(random.integers(len(parents), size=2))] for _ in range(2))
             choices = {
-                name: (first if random.random() < 0.5 else second).choices[name] for name in self.space.dimensions
+                name: (first if random.random() < 0.5 else second).proposal.choices[name]
+                for name in self.space.dimensions
             }
             for name, dimension in self.space.dimensions.items():
                 if random.random() < 1 / len(self.space.dimensions):
                     choices[name] = _changed(dimension, choices[name], self.spread, random)
-            child = self.space.proposal(choices, epochs=self.epochs, start=first.key if self.inherit else None)
+            start = first.proposal.key if self.inherit and first.state == "trained" else None
+            child = self.space.proposal(choices, epochs=self.epochs, start=start)
             if child.student not in taken:
                 taken.add(child.student)
                 return [child]
