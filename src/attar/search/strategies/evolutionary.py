@@ -34,8 +34,8 @@ class Evolutionary:
         spread: Standard deviation of a changed number, as a share of its range.
         epochs: Of each training.
         batch: Proposals that are made at once.
-        inherit: Whether children begin with the weights of their first parent, as far as they fit. Where that was beyond
-            the budget, and so never trained, they begin with new ones.
+        inherit: Whether children begin with the weights of their first parent, as far as they fit; with new ones
+            where that was beyond the budget, and so never trained.
         seed: Another seed, other draws.
 
     Raises:
