@@ -1,7 +1,7 @@
 """Ensembles on tables, their mimics, and what others make of the same ensembles and rows, side by side.
 
     python benchmarks/tables_rivals.py --python trees=/tmp/trees/bin/python --python autogluon=/tmp/tables/bin/python \\
-        --python deepbridge=/tmp/deepbridge/bin/python      # environments: see README.md
+        --python deepbridge=/tmp/deepbridge/bin/python --python pytabkit=/tmp/nets/bin/python     # see README.md
     python benchmarks/tables_rivals.py --tables hastie --teachers lightgbm --out quick.json
 
 Each group of contenders works in a process of its own, by the Python that it is given, and leaves what it found in the
@@ -48,7 +48,7 @@ from tables_bank import load
 
 TEACHER, MIMIC, NET = "teacher", "mimic", "net on labels"
 SAME_BYTES = "LightGBM of the same bytes"
-RIVALS = (NET, "scikit-learn's MLP", SAME_BYTES, "AutoGluon distill", "deepbridge-distillation")
+RIVALS = (NET, "scikit-learn's MLP", SAME_BYTES, "AutoGluon distill", "deepbridge-distillation", "RealMLP", "TabM")
 """Those that say something else than the teacher does, so that their quality is held against the mimic's."""
 ENCODED, DICT = "encoded rows", "a dict"
 BATCHES = (1, 1000)
@@ -66,7 +66,8 @@ WHAT = (
     "distill() (SPUNGE) takes AutoGluon's own predictors alone as teachers: a model of the same kind with as many "
     "trees, fitted on the same rows; of its students the one that its validation score prefers. deepbridge- "
     "distillation is its KnowledgeDistillation with XGBoost as the student and ten trials; it fits the student on "
-    "labels, and what the teacher says only chooses its parameters. Accuracy (Wilson's 95% interval) and log-loss "
+    "labels, and what the teacher says only chooses its parameters. RealMLP and TabM, with pytabkit's defaults, learn "
+    "from the labels. Accuracy (Wilson's 95% interval) and log-loss "
     "(mean and its 95% interval) are on the same test rows, read once; 'against_mimic' is what is lost on a row (log- "
     "loss; for accuracy, 1 for an error) minus what the mimic loses on it: mean, 95% interval, p-value (of accuracy, "
     "McNemar's). All are asked on DataFrames, as users ask them, where not said otherwise: ', a dict' is one row as a "
@@ -327,10 +328,30 @@ def deepbridge(pair: Pair, folder: Path, asked: argparse.Namespace) -> Found:
     return found
 
 
+def pytabkit(pair: Pair, folder: Path, asked: argparse.Namespace) -> Found:
+    """RealMLP and TabM with their defaults, on the labels: networks that win on tables."""
+    from pytabkit import RealMLP_TD_Classifier, TabM_D_Classifier
+
+    found = Found({TEACHER: of_teacher(fitted(pair), folder)})
+    for name, kind in (("RealMLP", RealMLP_TD_Classifier), ("TabM", TabM_D_Classifier)):
+        build: dict[str, float] = {}
+        try:
+            with clocked(build), contextlib.redirect_stdout(None):
+                net = kind(device="cpu", n_threads=1, random_state=pair.split).fit(pair.rows, pair.truth)
+                files = dumped(net, folder, name)
+            net.predict_proba(pair.rows.iloc[:2])
+        except Exception as error:  # a rival that fails is a result
+            found.failed[name] = errors(error)
+            continue
+        found.contenders[name] = Contender(net.predict_proba, files, build)
+    return found
+
+
 GROUPS: Mapping[str, tuple[Callable[[Pair, Path, argparse.Namespace], Found], Sequence[str]]] = {
     "attar": (ours, ("scikit-learn", "lightgbm", "pandas")),
     "trees": (compilers, ("scikit-learn", "lightgbm", "m2cgen", "hummingbird-ml", "onnxruntime", "torch")),
     "autogluon": (autogluon, ("scikit-learn", "lightgbm", "autogluon.tabular", "catboost")),
+    "pytabkit": (pytabkit, ("scikit-learn", "lightgbm", "pytabkit", "torch")),
     "deepbridge": (deepbridge, ("scikit-learn", "lightgbm", "deepbridge", "deepbridge-distillation", "xgboost-cpu")),
 }
 """What each group makes, and the packages whose versions matter. All but the first need an environment of their own."""
