@@ -18,15 +18,16 @@ import xgboost
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_blobs
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 import attar
 from attar.data.synthesis.synthesize import Synthesis
@@ -458,6 +459,20 @@ def test_a_failed_fit_leaves_nothing_that_looks_fitted(blobs: tuple[Rows, Rows])
         mimic.fit(*blobs)
     with pytest.raises(NotFittedError):
         mimic.predict(blobs[0])
+
+
+def test_a_stack_knows_when_it_is_fitted_whether_it_gives_probabilities(blobs: tuple[Rows, Rows]) -> None:
+    models = [("tree", DecisionTreeClassifier(max_depth=2)), ("linear", LogisticRegression())]
+    stack = StackingClassifier(models, cv=2)
+    assert not hasattr(stack, "predict_proba")
+    mimic = Mimic(make_pipeline(StandardScaler(), stack), **SMALL).fit(*blobs)
+    assert mimic.score(*blobs) > 0.9
+    with pytest.raises(BadInput, match="a Pipeline, gives no probabilities"):
+        Mimic(make_pipeline(StackingClassifier(models, RidgeClassifier(), cv=2)), **SMALL).fit(
+            np.tile(blobs[0], (2, 1)), np.tile(np.arange(3), 40)
+        )
+    with pytest.raises(BadInput, match="a Pipeline, gives no probabilities"):
+        Mimic(make_pipeline(StandardScaler(), LinearSVC()), **SMALL).fit(blobs[0], np.tile(np.arange(3), 20))
 
 
 def test_no_probabilities(blobs: tuple[Rows, Rows]) -> None:

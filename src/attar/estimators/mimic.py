@@ -227,6 +227,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not ready:
             with clock("teacher"):
                 teacher = teachers.fitted(self.teacher, given, truth, sample_weight)
+            if kind == "classifier" and truth is not None:
+                teachers.refuse_without_probabilities(teacher, len(np.unique(truth)) if truth.ndim == 1 else None)
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = numbered(teacher, kind, truth)
         with clock("labelling"):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -100,6 +101,12 @@ def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
 def refuse_without_probabilities(teacher: object, classes: int | None) -> None:
     """Refuse a classifier that gives class names alone, before time is spent on fitting it.
 
+    One that is made of others may know only when it is fitted what it gives, as a stack does: then it is asked again.
+
+    Args:
+        teacher: Fitted, or to be.
+        classes: How many there are; None if that is not known.
+
     Raises:
         BadInput: If it has no ``predict_proba`` nor, for two classes, ``decision_function``.
     """
@@ -107,10 +114,20 @@ def refuse_without_probabilities(teacher: object, classes: int | None) -> None:
         return
     if _has(teacher, "decision_function") and classes in (None, 2):
         return
+    if not is_fitted(teacher) and _is_of_others(teacher):
+        return
     raise BadInput(
         f"The teacher of Mimic, a {type(teacher).__name__}, gives no probabilities: it has neither predict_proba nor, "
         "for two classes, decision_function. Wrap it in CalibratedClassifierCV, which gives it predict_proba."
     )
+
+
+def _is_of_others(teacher: Any) -> bool:
+    """Whether a scikit-learn estimator, or the last step of a pipeline, is made of other estimators."""
+    while isinstance(teacher, Pipeline):
+        teacher = teacher.steps[-1][1]
+    get = getattr(teacher, "get_params", None)
+    return get is not None and any(_has(one, "fit") for one in get(deep=True).values())
 
 
 def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
