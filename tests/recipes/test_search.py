@@ -28,7 +28,7 @@ from attar.recipes.search import FOUND, POLICIES, _pool, _time_file, found_recip
 from attar.recipes.search_figures import binding
 from attar.recipes.search_plan import search_lines
 from attar.recipes.search_space import middle_of, space_for, strategy_for, words_of
-from attar.recipes.search_time import seconds_each
+from attar.recipes.search_time import seconds_each, time_for_search
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.evaluate import Evaluator
@@ -180,7 +180,7 @@ def test_time_that_is_over_ends_the_search_with_a_model(
 def test_of_a_limited_time_some_is_kept_for_the_finalists(
     tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three proposals for an epoch each, then two of them again: two fifths of the time are not for proposals."""
+    """Two finalists for an epoch of 5 s each: twice what they should take is not for proposals."""
     limits: dict[str, float] = {}
 
     def seen(name: str, does: Any) -> Any:
@@ -192,10 +192,43 @@ def test_of_a_limited_time_some_is_kept_for_the_finalists(
 
     monkeypatch.setattr("attar.recipes.search.search", seen("search", search))
     monkeypatch.setattr("attar.recipes.search.finalists", seen("finalists", finalists))
-    monkeypatch.setattr("attar.recipes.search.time_for_search", lambda *_: 3600.0)  # also where a machine is busy
-    with open_run(from_document(searching(tiny, time="50s")), tmp_path / "run", "cpu", silent, workers=1) as context:
-        assert len(found_student(context).figures["finalists"]) == 2
-    assert limits == {"search": pytest.approx(0.6 * 3600), "finalists": 3600}
+    monkeypatch.setattr("attar.recipes.search.seconds_before", lambda *_: 0.0)
+    monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 5.0)
+    monkeypatch.setattr("attar.recipes.search_time.final_seconds", lambda *_: 40.0)
+    with open_run(from_document(searching(tiny, time="100s")), tmp_path / "run", "cpu", silent, workers=1) as context:
+        found_student(context)
+    assert limits == {"search": 60 - 20, "finalists": 60}
+
+
+@pytest.mark.parametrize(
+    ("before", "seeds", "proposals", "expected"),
+    [
+        (0.0, 1, 3, (3600, 2 * 2 * 100)),
+        (0.0, 1, 400, (3600, 2 * 2 * 100)),  # of which so many never begin
+        (0.0, 6, 3, (3600, 1800)),  # a half at most
+        (3200.0, 1, 3, (400, 200)),  # a tenth of all at least
+        (3600.0, 1, 3, (400, 200)),
+        (5000.0, 1, 3, (400, 200)),
+        (2000.0, 1, 3, (1600, 400)),
+    ],
+)
+def test_the_time_of_a_search_is_what_the_others_leave(
+    before: float,
+    seeds: int,
+    proposals: int,
+    expected: tuple[float, float],
+    tiny: Document,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 4000 s 400 are for the student itself; two finalists have an epoch of 100 s each from each seed."""
+    monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 100.0)
+    monkeypatch.setattr("attar.recipes.search_time.final_seconds", lambda *_: 400.0)
+    asked = from_document(searching(tiny, time="4000s", seeds=seeds, proposals=proposals))
+    with open_run(asked, tmp_path / "run", "cpu", silent, workers=1) as context:
+        of_search = time_for_search(context, asked, before)
+        assert (of_search.seconds, of_search.finalists) == expected
+        assert time_for_search(context, asked, 0.0) == of_search, "one that goes on has the time that it had"
 
 
 def test_policies_that_a_run_would_replace_are_no_beginning(tiny: Document, tmp_path: Path) -> None:

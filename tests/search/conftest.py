@@ -52,20 +52,26 @@ class Clock:
 class Fake:
     """An evaluation: of a width w the score is 1 - 1/w, and it has 10 w bytes; each step takes a second of the clock.
 
+    What measures a width, once, takes ``measuring`` seconds before.
+
     Attributes:
         clock: Moved on.
         known: What was evaluated, by key.
         evaluated: Widths, as they were.
         steps: Of a training, by width; 10 for those that are not named.
+        measuring: Seconds.
     """
 
     clock: Clock = field(default_factory=Clock)
     known: dict[str, Outcome] = field(default_factory=dict)
     evaluated: list[int] = field(default_factory=list)
     steps: dict[int, int] = field(default_factory=dict)
+    measuring: float = 0.0
 
     def __call__(self, proposal: Proposal, progress: Progress) -> Outcome:
         width = proposal.choices["width"]
+        measuring = 0.0 if width in self.evaluated else self.measuring
+        self.clock.now += measuring
         self.evaluated.append(width)
         figures = {"bytes": 10.0 * width, "latency": 1.0 + width % 3}
         if width > 200:
@@ -77,7 +83,10 @@ class Fake:
                 advance(1)
         score = 1 - 1 / width + 0.001 * proposal.seed
         figures |= {"score": score, "quality_loss": 0.95 - score}
-        self.known[proposal.key] = Outcome(state="trained", figures=figures, seconds=float(self.size(proposal)))
+        training = float(self.size(proposal))
+        self.known[proposal.key] = Outcome(
+            state="trained", figures=figures, seconds=measuring + training, training_seconds=training
+        )
         return self.known[proposal.key]
 
     def found(self, proposal: Proposal) -> Outcome | None:

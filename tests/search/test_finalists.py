@@ -78,6 +78,17 @@ def test_when_the_time_is_over_what_the_search_found_counts(
     assert found[1].again == [] and found[1].figures == trials[1].figures and found[1].proposal.epochs == 1
 
 
+def test_what_measured_them_in_the_search_is_not_expected_of_finalists(
+    fake: Any, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    """They took 1010 seconds for 10 steps, of which 1000 measured them: 30 steps take 30 seconds."""
+    fake.measuring = 1000.0
+    trials = search(batches([proposal(10), proposal(20)]), fake, goal).trials
+    time = TimeLimit(65.0, clock=fake.clock)
+    found = finalists(trials, fake, goal, epochs=3, seeds=2, pool=Here(fake, clock=fake.clock), time=time)
+    assert fake.evaluated == [10, 20, 10, 20] and [len(one.again) for one in found] == [1, 1]
+
+
 def test_without_a_trained_one_there_are_none(fake: Any, batches: Any, proposal: Make, goal: Goal) -> None:
     trials = search(batches([proposal(300)]), fake, goal).trials
     assert finalists(trials, fake, goal, epochs=3) == []

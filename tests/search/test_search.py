@@ -146,6 +146,18 @@ def test_what_would_not_end_in_time_is_not_begun_and_the_search_ends_with_what_i
     assert found.ended == "time" and found.best is found.trials[0] and len(strategy.asked) == 1
 
 
+def test_what_measures_a_proposal_takes_as_long_however_long_it_is_trained(
+    fake: Any, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    """Of 10 steps and 20 seconds besides one of 30 steps takes 50 seconds, and not three times 30."""
+    fake.measuring = 20.0
+    given = [proposal(10), proposal(20, 3), proposal(30)]
+    time = TimeLimit(85.0, clock=fake.clock)
+    found = search(batches(given), fake, goal, pool=Here(fake, clock=fake.clock), time=time)
+    assert fake.evaluated == [10, 20] and fake.clock.now == 30 + 50
+    assert found.trials[2].reason.replace("\xa0", " ") == "Not begun: it takes about 30.0 s, and 5.0 s were left."
+
+
 def test_what_is_trained_when_the_time_is_over_is_stopped(fake: Any, batches: Any, proposal: Make, goal: Goal) -> None:
     fake.steps = {30: 50}
     time = TimeLimit(45.0, clock=fake.clock)
@@ -155,12 +167,12 @@ def test_what_is_trained_when_the_time_is_over_is_stopped(fake: Any, batches: An
     assert fake.clock.now == 45 and found.seconds == 45 and found.best is None
 
 
-def test_a_limit_without_a_share_is_over_sooner_by_the_same_clock(fake: Any) -> None:
+def test_a_limit_without_some_seconds_is_over_sooner_by_the_same_clock(fake: Any) -> None:
     time = TimeLimit(60.0, clock=fake.clock)
-    sooner = time.without(0.25)
+    sooner = time.without(15.0)
     fake.clock.now += 40
     assert (sooner.left, time.left, sooner.spent) == (5, 20, 40)
-    assert TimeLimit().without(0.5).left == float("inf")
+    assert TimeLimit().without(5.0).left == float("inf")
 
 
 def test_a_search_that_goes_on_has_the_time_that_was_left_and_finds_what_was_done(

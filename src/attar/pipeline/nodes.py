@@ -93,7 +93,7 @@ class Nodes:
 
     Attributes:
         folder: The folder of the run; nodes lie in its folder ``nodes``.
-        done: What this process did or found so far, in order.
+        done: What this process did or found so far, in order, as often as it was asked for.
         reuse_from: Folders of other runs, from which finished nodes are taken over instead of being made again.
         from_workers: Names of nodes, and of folders of nodes, that were made for this process: none of them counts
             as reused.
@@ -108,9 +108,17 @@ class Nodes:
         self._finished_only = False
 
     @property
+    def pieces(self) -> list[Node]:
+        """What is done, each piece of work once, as it was when it was first asked for."""
+        first: dict[tuple[str, str], Node] = {}
+        for node in self.done:
+            first.setdefault((node.name, node.key), node)
+        return list(first.values())
+
+    @property
     def seconds(self) -> float:
-        """How long all that is done took, each piece of it once, however often it was asked for."""
-        return sum({(node.name, node.key): node.seconds for node in self.done}.values())
+        """How long all that is done took."""
+        return sum(node.seconds for node in self.pieces)
 
     def node(
         self,

@@ -128,7 +128,7 @@ def document(
         "targets": stored(context, trainings),
         "warnings": warnings,
         "machine": machine(),
-        "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.done],
+        "stages": [{"name": s.name, "seconds": s.seconds, "reused": s.reused} for s in context.nodes.pieces],
         "artifact": "artifact",
         "how_to_load": _how_to_load(allowed(recipe.network.use), dataset),
         "without_attar": None if shipped.artifact is None else without_attar(shipped.artifact),

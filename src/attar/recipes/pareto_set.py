@@ -225,6 +225,6 @@ def _in_their_moment(other: Other, one: Contender, latency: Mapping[str, Any]) -
 def _spent(context: Context, aside: Context, number: int) -> Node:
     """All that was done for one of them, as one piece of work."""
     known = {node.key for node in context.nodes.done}
-    new = [node for node in aside.nodes.done if node.key not in known]
+    new = [node for node in aside.nodes.pieces if node.key not in known]
     seconds, reused = sum((node.seconds for node in new), 0.0), all(node.reused for node in new)
     return Node(f"{PARETO}/student-{number}", "", context.nodes.folder, {}, seconds, reused)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import tomli_w
@@ -43,10 +45,10 @@ from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import (
     final_settings,
     is_limited,
+    seconds_before,
     seconds_each,
     seconds_of,
     settings_key,
-    share_of_finalists,
     shortened,
     time_for_search,
 )
@@ -63,6 +65,7 @@ from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
 from attar.search.search import SearchResult, search
 from attar.search.strategies.n2n import N2N
+from attar.search.strategy import Strategy
 from attar.search.time_limit import TimeLimit
 from attar.workspace import write_file
 
@@ -111,7 +114,7 @@ def found_student(context: Context) -> Searched:
             "A search trains in worker processes of its own, and torchrun started several. Run it without torchrun, "
             "with --workers."
         )
-    recipe = context.recipe
+    recipe, began = context.recipe, perf_counter()
     context.stages.begin(teacher_stage(recipe))
     train_at_once(context, ("teacher",), train_one)
     prepared = prepare_teacher(context)
@@ -119,11 +122,12 @@ def found_student(context: Context) -> Searched:
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
-    before = context.nodes.seconds
+    before = seconds_before(context.nodes, perf_counter() - began)
     if section.time is not None and before >= section.time:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
-    limit = TimeLimit(time_for_search(context, typical, before), _time_file(context))
+    of_search = time_for_search(context, typical, before)
+    limit = TimeLimit(of_search.seconds, _time_file(context))
     each = seconds_each(context, typical)
     there = _count(context)
     strategy = strategy_for(recipe, context.dataset, space, goal)
@@ -134,11 +138,12 @@ def found_student(context: Context) -> Searched:
             goal,
             pool=pool,
             trainings=sum(one.networks for one in trainings_for(recipe)),
-            time=limit.without(share_of_finalists(context)),
+            time=limit.without(of_search.finalists),
             seconds_each=each,
             progress=context.progress,
             title="search",
         )
+        result = replace(result, seconds=_took(context, limit))
         best = finalists(
             result.trials,
             evaluator,
@@ -154,10 +159,11 @@ def found_student(context: Context) -> Searched:
         )
     spent = Node("search", "", context.nodes.folder, {}, limit.spent, _count(context) == there)
     context.nodes.done.append(spent)
-    winner = _winner(result, best, goal)
+    winner = _winner(result, best, goal, strategy)
     found = found_recipe(recipe, context.dataset, winner.proposal, result.trials)
     known_by = settings_key(recipe)
-    in_time = final_settings(replace(context, recipe=found), section.time, before + limit.spent, known_by)
+    spent_so_far, pace = before + limit.spent, _pace(best, winner, evaluator)
+    in_time = final_settings(replace(context, recipe=found), section.time, spent_so_far, known_by, pace)
     found, note = in_time, shortened(found, in_time)
     check_networks(found, context.dataset)
     check_steps(found, context.dataset)
@@ -203,6 +209,22 @@ def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
 def _count(context: Context) -> int:
     """How many pieces of work of searches are in the folder of the run."""
     return sum(1 for _ in (context.nodes.folder / FOLDER / "search").rglob(RECORD))
+
+
+def _took(context: Context, limit: TimeLimit) -> float:
+    """Seconds of a search that is over, in all of its attempts: whoever finds it done adds nothing to them."""
+
+    def work(_: Path) -> dict[str, Any]:
+        return {"seconds": limit.spent}
+
+    aside = Nodes(context.nodes.folder, context.nodes.reuse_from)  # it is a part of what `search` takes
+    return float(aside.node("search/took", {"search": settings_key(context.recipe)}, work).result["seconds"])
+
+
+def _pace(best: Sequence[Finalist], winner: Trial, evaluator: Evaluator) -> float:
+    """Seconds of an optimizer step of the winner, in its longest trainings; 0 where it was not trained."""
+    again = [one for finalist in best if finalist.trial is winner for one in finalist.again] or [winner]
+    return median(one.training_seconds / evaluator.size(one.proposal) for one in again)
 
 
 def _time_file(context: Context) -> Path:
@@ -328,13 +350,20 @@ def _layers_of(context: Context, evaluator: Evaluator, winner: Trial) -> dict[st
         return {}
 
 
+def _nothing_proposed(strategy: Strategy) -> str:
+    """Why a strategy proposed nothing, in a sentence."""
+    drawn = strategy.course([]) if isinstance(strategy, N2N) else []
+    why = next((reason for record in drawn for reason in record["invalid"]), "")
+    return f"Nothing that its policies drew is a network. {why}" if why else "The strategy proposed nothing."
+
+
 def _known(trials: Sequence[Trial], best: Sequence[Finalist]) -> list[Trial]:
     """Trials with what is known of them now: longer trainings tell more of those that were trained again."""
     again = {one.trial.number: one.figures for one in best}
     return [replace(one, figures=again.get(one.number, one.figures)) for one in trials]
 
 
-def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal) -> Trial:
+def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal, strategy: Strategy) -> Trial:
     """The trial that was found best: the best finalist, or else the one that is nearest to the budget.
 
     Raises:
@@ -344,6 +373,7 @@ def _winner(result: SearchResult, best: Sequence[Finalist], goal: Goal) -> Trial
         return best[0].trial
     left = [one for one in result.trials if one.state != "failed"]
     if not left:
-        why = result.trials[0].reason if result.trials else "The strategy proposed nothing."
-        raise AttarError(f"No student could be tried: {why} Give student.network, or another search.space.")
+        why = result.trials[0].reason if result.trials else _nothing_proposed(strategy)
+        another = "search.strategy" if isinstance(strategy, N2N) else "search.space"
+        raise AttarError(f"No student could be tried: {why} Give student.network, or another {another}.")
     return min(left, key=lambda one: (one.state == "skipped", goal.worst(one.figures)))

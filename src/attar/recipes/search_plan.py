@@ -22,7 +22,14 @@ from attar.recipes.search_space import (
     trainings_for,
     words_of,
 )
-from attar.recipes.search_time import epoch_seconds, final_seconds, is_limited, seconds_of, share_seen
+from attar.recipes.search_time import (
+    epoch_seconds,
+    final_seconds,
+    is_limited,
+    measuring_seconds,
+    seconds_of,
+    share_seen,
+)
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.onnx_files import onnx_files
 from attar.teachers.teacher import Teacher
@@ -85,11 +92,14 @@ def _limited(context: Context, typical: Recipe) -> str:
     if most is None:
         return ""
     time, about = formatting.seconds(most), formatting.seconds(final)
+    learned = "" if context.recipe.teacher.given else "the teacher's training and "
+    first = f"; {learned}its labels come first, and are not cut short"
     if final < most:
-        return f"; at most {time} in all, of which about {about} are for the student itself"
+        return f"; at most {time} in all, of which about {about} are for the student itself{first}"
+    longer = ", and all of it takes longer than that" if measuring_seconds(typical) >= most else ""
     return (
         f"; at most {time} in all, and about {about} are for the student itself alone: it is trained for fewer epochs "
-        "then, and all of it takes longer than that"
+        f"then{longer}{first}"
     )
 
 

@@ -13,6 +13,7 @@ from attar.deployment.backends import PORTABLE
 from attar.evidence.machine import machine
 from attar.evidence.memory import peak_memory
 from attar.models.model import Model
+from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Tools
 from attar.pipeline.turns import Turns
 from attar.recipes.contenders import BATCHES, Contender, teacher_contenders
@@ -57,7 +58,8 @@ def goal_of(context: Context, prepared: PreparedTeacher, tools: Tools) -> Goal:
     budget, score = context.recipe.budget, judged_by(context.dataset.task)
     limits, metric = [limit.of(score) for limit in budget.limits], first_metric(context.dataset.task)
     trainings = Trainings(prepared.teacher, prepared.members, [], [], prepared)
-    meter = meter_of(context, Goal(limits=(), prefer=budget.prefer, teacher={}), ())
+    aside = replace(context, nodes=Nodes(context.nodes.folder, context.nodes.reuse_from))  # a part of what this takes
+    meter = meter_of(aside, Goal(limits=(), prefer=budget.prefer, teacher={}), ())
     measured = {limit.what for limit in limits if limit.relative}
 
     teacher = next(iter(teacher_contenders(context, trainings, meter.runtimes)[0].values()))

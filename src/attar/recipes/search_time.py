@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attar import formatting
 from attar.deployment.candidates import candidates
+from attar.pipeline.nodes import Nodes
 from attar.pipeline.section import training_table
 from attar.recipes.context import Context
 from attar.recipes.estimate import seconds_per_step, stored
@@ -22,16 +24,18 @@ from attar.search.proposal import Proposal
 from attar.search.search import SecondsEach
 from attar.search.strategies.n2n import policies_of
 
-_FEWEST = 0.25
-"""Share of the time that a search has at least, however long the rest may take."""
+_FEWEST, _LEAST = 0.25, 0.1
+"""Shares that a search has at least: of what teacher and targets left, however long the student itself may take, and of
+all of the time, where they left next to nothing."""
 
-_MOST_FOR_FINALISTS = 0.5
-"""Share of the time of a search that is kept for its finalists, at most."""
+_MOST_FOR_FINALISTS, _FREELY = 0.5, 2.0
+"""Share of the time of a search that is kept for its finalists, at most, and how many times what they should take:
+beside other trainings they take longer, and what they leave is not lost."""
 
 _TIMES_EACH, _LEAST_EACH = 20.0, 300.0
 """How many times as long as one from the middle a proposal may be trained, and seconds that it may in any case."""
 
-_WORTH_A_PROCESS = 60.0
+_WORTH_A_PROCESS = 120.0
 """Seconds of all of a run from which on a process that evaluates is worth its start."""
 
 _PER_CANDIDATE, _BESIDE = 4.0, 10.0
@@ -41,22 +45,33 @@ _PER_CANDIDATE, _BESIDE = 4.0, 10.0
 def is_limited(recipe: Recipe) -> bool:
     """Whether the time of a proposal is limited, so that one that hangs has to be ended.
 
-    A limit on all of the run counts from a minute on: with less, a process that can be ended costs too much of it.
+    A limit on all of the run counts from two minutes on: with less, a process that can be ended costs too much of it.
     """
     section = search_of(recipe)
     return section.time_each is not None or (section.time or 0.0) >= _WORTH_A_PROCESS
 
 
-def epoch_seconds(context: Context, recipe: Recipe) -> float:
+def seconds_before(nodes: Nodes, elapsed: float) -> float:
+    """How long data, teacher and targets took: in this attempt, and what is found of earlier ones.
+
+    Args:
+        nodes: What was done and found so far.
+        elapsed: Seconds of this attempt since the data were there, what was done at once counted once.
+    """
+    return elapsed + sum(one.seconds for one in nodes.pieces if one.reused or one.name == "data")
+
+
+def epoch_seconds(context: Context, recipe: Recipe, pace: float = 0.0) -> float:
     """About how long an epoch of a recipe's student takes, on one core.
 
     Args:
         context: The run.
         recipe: With a student.
+        pace: Seconds of an optimizer step at least, where that was seen.
     """
     training = recipe.student.training
     network = network_of(fitted_to(recipe.network, context.dataset), recipe.seed)
-    one = seconds_per_step(network, context.dataset, training) or 0.0
+    one = max(seconds_per_step(network, context.dataset, training) or 0.0, pace)
     return one * math.ceil(stored(recipe, context.dataset).examples / training.batch_size)
 
 
@@ -67,23 +82,9 @@ def seconds_of(context: Context, typical: Recipe) -> float:
         context: The run, its recipe with the search.
         typical: The recipe with a student that stands for all of them.
     """
-    return sum(_epochs(context)) * epoch_seconds(context, typical)
-
-
-def share_of_finalists(context: Context) -> float:
-    """Which share of the time of a search is kept for its finalists: that of their epochs, and a half at most.
-
-    Without it proposals would take all of a limited time, and one that was lucky in its short training would win.
-    """
-    proposals, again = _epochs(context)
-    return min(again / (proposals + again), _MOST_FOR_FINALISTS)
-
-
-def _epochs(context: Context) -> tuple[float, float]:
-    """Passes over all examples that the proposals of a search take together, and its finalists."""
-    again = search_of(context.recipe).seeds * sum(epochs_of_finalists(context.recipe))
     short = sum(one.networks * one.epochs for one in trainings_for(context.recipe))
-    return short * share_seen(context), float(again)
+    again = search_of(context.recipe).seeds * sum(epochs_of_finalists(context.recipe))
+    return (short * share_seen(context) + again) * epoch_seconds(context, typical)
 
 
 def share_seen(context: Context) -> float:
@@ -140,26 +141,48 @@ def measuring_seconds(found: Recipe) -> float:
     return (2 * found.artifacts.seconds + _PER_CANDIDATE) * count + _BESIDE
 
 
-def time_for_search(context: Context, typical: Recipe, before: float) -> float | None:
-    """Seconds of the search, out of those that the recipe has for everything; None for no limit.
+@dataclass(frozen=True)
+class SearchTime:
+    """What of a run's time is its search's.
+
+    Attributes:
+        seconds: Of the search with its finalists; None for no limit.
+        finalists: Of these, what is kept for its finalists: without it proposals would take all of a limited time, and
+            one that was lucky in its short training would win.
+    """
+
+    seconds: float | None
+    finalists: float = 0.0
+
+
+def time_for_search(context: Context, typical: Recipe, before: float) -> SearchTime:
+    """The time of the search, out of that which the recipe has for everything.
 
     Args:
         context: The run.
         typical: The recipe with a student that stands for the one that will be found.
         before: Seconds that the teacher and its targets took.
     """
-    most = search_of(context.recipe).time
-    if most is None:
-        return None
+    section = search_of(context.recipe)
+    if section.time is None:
+        return SearchTime(None)
+    most = section.time
 
     def work(_: Path) -> dict[str, Any]:
-        return {"seconds": max(most - before - final_seconds(context, typical), _FEWEST * most)}
+        left = most - before
+        seconds = max(left - final_seconds(context, typical), _FEWEST * left, _LEAST * most)
+        again = epochs_of_finalists(context.recipe)
+        need = section.seeds * sum(again) * epoch_seconds(context, typical)
+        need /= _at_once(context, section.seeds * len(again))
+        return {"seconds": seconds, "finalists": min(_FREELY * need, _MOST_FOR_FINALISTS * seconds)}
 
     # Kept, as another moment would find another time.
-    return float(context.nodes.node("search/time", {"search": settings_key(context.recipe)}, work).result["seconds"])
+    known = {"search": settings_key(context.recipe)}
+    found = context.nodes.node("search/time", known, work, version=2).result
+    return SearchTime(float(found["seconds"]), float(found["finalists"]))
 
 
-def final_settings(context: Context, most: float | None, spent: float, search: str) -> Recipe:
+def final_settings(context: Context, most: float | None, spent: float, search: str, pace: float = 0.0) -> Recipe:
     """The recipe of what was found, with as many seeds and epochs as there is time for; kept for a run that goes on.
 
     Args:
@@ -167,6 +190,8 @@ def final_settings(context: Context, most: float | None, spent: float, search: s
         most: Seconds of everything; None for no limit.
         spent: How many are over.
         search: What the search is known by, see `settings_key`.
+        pace: Seconds that a step of its training has taken so far: a few steps that are made for a look tell little of
+            what one takes beside other trainings.
     """
     found = context.recipe
     if most is None:
@@ -174,7 +199,7 @@ def final_settings(context: Context, most: float | None, spent: float, search: s
 
     def work(_: Path) -> dict[str, Any]:
         left = most - spent - measuring_seconds(found)
-        one = epoch_seconds(context, found) * sum(training.epochs for _, training in found.trainings)
+        one = epoch_seconds(context, found, pace) * sum(training.epochs for _, training in found.trainings)
         for seeds in dict.fromkeys((found.student.seeds, 1)):
             runs = seeds * (1 + found.baseline)
             seconds = one * math.ceil(runs / _at_once(context, runs))

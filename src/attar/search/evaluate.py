@@ -188,7 +188,8 @@ class Evaluator:
             aside = aside.finished_only()
             aside.from_workers.add(f"{FOLDER}/{proposal.key}")
         trained = run_steps(steps, first, tools, aside, name=f"{FOLDER}/{proposal.key}", allow=self.allow)
-        seconds += sum(node.seconds for node in aside.done if not node.reused)
+        training = sum(node.seconds for node in aside.done)
+        seconds += training
         if len(steps) > 1:
             # All of them: by how much it is beyond the budget is not known of what was not measured.
             after = self.meter.figures(trained.model, trained=True, complete=True)
@@ -198,7 +199,8 @@ class Evaluator:
         teacher = self.goal.teacher.get("quality_loss")
         if teacher is not None:
             scored["quality_loss"] = teacher - scored["score"]
-        return Outcome(state="trained", figures=scored, seconds=seconds), aside.done[-1]
+        outcome = Outcome(state="trained", figures=scored, seconds=seconds, training_seconds=training)
+        return outcome, aside.done[-1]
 
     def _exempt(self, proposal: Proposal) -> bool:
         """Whether limits on what may be used let it pass, which would have kept it from being trained."""
@@ -290,7 +292,7 @@ class Evaluator:
 
     def _node(self, nodes: Nodes, key: str, exempt: bool, work: Callable[[Path], Mapping[str, Any]]) -> Node:
         inputs = {"proposal": key, **({"exempt": True} if exempt else {}), **self._about}
-        return nodes.node(f"{FOLDER}/{key}/outcome", inputs, work)
+        return nodes.node(f"{FOLDER}/{key}/outcome", inputs, work, version=2)
 
     def _found(self, key: str, exempt: bool) -> Node | None:
         try:
@@ -305,6 +307,7 @@ class Evaluator:
                 "figures": dict(outcome.figures),
                 "reason": outcome.reason,
                 "seconds": outcome.seconds,
+                "training_seconds": outcome.training_seconds,
                 "model": None if model is None else model.folder.relative_to(self.nodes.folder).as_posix(),
                 "proposal": proposal.to_json(),
             }
@@ -391,7 +394,11 @@ def _judged(trained: Trained, tools: Tools) -> float:
 def _outcome(result: Mapping[str, Any]) -> Outcome:
     figures = {str(name): float(value) for name, value in result["figures"].items()}
     return Outcome(
-        state=result["state"], figures=figures, reason=str(result["reason"]), seconds=float(result["seconds"])
+        state=result["state"],
+        figures=figures,
+        reason=str(result["reason"]),
+        seconds=float(result["seconds"]),
+        training_seconds=float(result["training_seconds"]),
     )
 
 

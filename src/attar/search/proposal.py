@@ -92,12 +92,14 @@ class Outcome:
             ``memory``, ``macs``, ``parameters``.
         reason: Why it was not trained, in a sentence; empty for a trained one.
         seconds: How long it took; of what was killed and gone on with, the last attempt.
+        training_seconds: How long of these its training took, without what measured it.
     """
 
     state: State
     figures: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
+    training_seconds: float = 0.0
 
     @property
     def score(self) -> float | None:

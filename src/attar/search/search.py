@@ -88,11 +88,13 @@ def search(
     time = TimeLimit() if time is None else time
     pool = Here(evaluate) if pool is None else pool
     trials: list[Trial] = []
-    paces = [one.seconds / evaluate.size(one.proposal) for one in earlier if one.state == "trained"]
+    pace = _Pace()
+    for one in earlier:
+        pace.add(one, evaluate.size(one.proposal), measured=True)
     ended: Ended = "strategy"
     with search_progress(progress, title, goal, time, trainings) as bar:
         while batch := strategy.propose(tuple(trials)):
-            work = _Batch(batch, evaluate, paces, time, seconds_each, bar)
+            work = _Batch(batch, evaluate, pace, time, seconds_each, bar)
             bar.begin(trials, batch, work.size)
             outcomes = work.evaluated(pool)
             for proposal, outcome in zip(batch, outcomes, strict=True):
@@ -104,6 +106,31 @@ def search(
     return SearchResult(trials=trials, best=goal.best(trials), pareto=pareto(trials), ended=ended, seconds=time.spent)
 
 
+class _Pace:
+    """How long proposals take, as those tell that were trained."""
+
+    def __init__(self) -> None:
+        self._steps: list[float] = []
+        self._besides: list[float] = []
+
+    def add(self, outcome: Outcome, size: int, *, measured: bool = False) -> None:
+        """One more.
+
+        Args:
+            outcome: What came of it; of one that was not trained nothing is learned.
+            size: Its optimizer steps.
+            measured: Whether those to come were measured when this one was, and need only be trained.
+        """
+        if outcome.state == "trained":
+            self._steps.append(outcome.training_seconds / size)
+            if not measured:
+                self._besides.append(outcome.seconds - outcome.training_seconds)
+
+    def expected(self, size: int) -> float:
+        """Seconds of one of so many optimizer steps, measuring included; 0 where nothing is known."""
+        return (median(self._steps) * size if self._steps else 0.0) + (median(self._besides) if self._besides else 0.0)
+
+
 class _Batch:
     """The work of one batch: proposals that are equal are one piece of it."""
 
@@ -111,7 +138,7 @@ class _Batch:
         self,
         batch: Sequence[Proposal],
         evaluate: Evaluate,
-        paces: list[float],
+        pace: _Pace,
         time: TimeLimit,
         seconds_each: SecondsEach | None,
         bar: SearchProgress,
@@ -121,7 +148,7 @@ class _Batch:
         Args:
             batch: What there is to evaluate.
             evaluate: See `search`.
-            paces: Seconds of an optimizer step, of each training so far; those of this batch are added.
+            pace: Of all so far; those of this batch are added.
             time: See `search`.
             seconds_each: Likewise.
             bar: Is told how it goes.
@@ -131,7 +158,7 @@ class _Batch:
         self._attempts: Counter[str] = Counter()
         self._outcomes: dict[str, Outcome] = {}
         self._sizes = {one.key: evaluate.size(one) for one in batch}
-        self._paces = paces
+        self._pace = pace
 
     @property
     def size(self) -> int:
@@ -162,13 +189,14 @@ class _Batch:
             return None
         proposal = self._waiting.popleft()
         self._attempts[proposal.key] += 1
+        self._time.note(now=True)  # a search that is killed while it is evaluated has spent all that was before it
         most = math.inf if self._each is None else self._each(proposal)
         return Assignment(proposal, most, self._time.left)
 
     def _too_late(self, proposal: Proposal) -> str:
         """Why a proposal is not begun any more, in a sentence; empty where it is."""
         left = self._time.left
-        expected = median(self._paces) * self._sizes[proposal.key] if self._paces else 0.0
+        expected = self._pace.expected(self._sizes[proposal.key])
         if left <= 0:
             return "Not begun: the time was over."
         if expected > left:
@@ -186,6 +214,7 @@ class _Batch:
         """One is over: what came of it is found, or it is tried once more, or given up."""
         proposal = assignment.proposal
         outcome = self._evaluate.found(proposal)
+        self._time.note(now=True)
         if outcome is None and self._time.left <= 0:
             self._skip(proposal, "Stopped when the time was over.")
         elif outcome is None and self._attempts[proposal.key] < _ATTEMPTS:
@@ -200,10 +229,8 @@ class _Batch:
 
     def _take_in(self, proposal: Proposal, outcome: Outcome) -> None:
         size = self._sizes[proposal.key]
-        if outcome.state == "trained":
-            self._paces.append(outcome.seconds / size)
+        self._pace.add(outcome, size)
         self._outcomes[proposal.key] = outcome
-        self._time.note()
         self._bar.over(proposal, outcome, size)
 
     def _skip(self, proposal: Proposal, reason: str) -> None:

@@ -17,7 +17,11 @@ _KEEP = 5.0
 
 
 class TimeLimit:
-    """The time that is left. What an attempt that was killed had spent counts, to within some seconds."""
+    """The time that is left.
+
+    What an attempt that was killed had spent counts, but for what came after its last note: the last seconds of what it
+    was doing when it was killed.
+    """
 
     def __init__(
         self, seconds: float | None = None, file: Path | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -53,10 +57,10 @@ class TimeLimit:
         """Seconds; none or fewer once the time is over."""
         return self.seconds - self.spent
 
-    def without(self, share: float) -> TimeLimit:
-        """The same count, over sooner: a share of all of the time, from 0 to below 1, is left for what comes after."""
+    def without(self, seconds: float) -> TimeLimit:
+        """The same count, over sooner: so many seconds, fewer than all of them, are left for what comes after."""
         sooner = copy(self)
-        sooner.seconds = self.seconds * (1 - share)
+        sooner.seconds = self.seconds - seconds
         return sooner
 
     def note(self, *, now: bool = False) -> None:

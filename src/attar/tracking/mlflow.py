@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attar.errors import BadInput, MissingExtra
+from attar.errors import BadInput, missing_extra
 from attar.tracking.tracker import Tracker, why
 
 _LONGEST = 500
@@ -77,11 +77,9 @@ class MLflow(Tracker):
         Raises:
             MissingExtra: If not.
         """
-        if any(find_spec(name) is None for name in ("mlflow", "sqlalchemy", "alembic")):
-            raise MissingExtra(
-                "Tracking by MLflow needs the extra \"mlflow\". Install it with: pip install 'attar[mlflow]', or leave "
-                "mlflow out of track."
-            )
+        for name in ("mlflow", "sqlalchemy", "alembic"):
+            if find_spec(name) is None:
+                raise missing_extra(name, "mlflow", "Tracking by MLflow")
 
     def _write_parameters(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import Param

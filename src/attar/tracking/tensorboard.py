@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attar.errors import MissingExtra
+from attar.errors import missing_extra
 from attar.tracking.tracker import Tracker
 
 _ENDING = ".attar"
@@ -50,10 +50,7 @@ class TensorBoard(Tracker):
             MissingExtra: If not.
         """
         if find_spec("tensorboard") is None:
-            raise MissingExtra(
-                'Tracking by TensorBoard needs the extra "tensorboard". Install it with: pip install '
-                "'attar[tensorboard]', or leave tensorboard out of track."
-            )
+            raise missing_extra("tensorboard", "tensorboard", "Tracking by TensorBoard")
 
     def _write_parameters(self, values: Mapping[str, str]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata

@@ -25,7 +25,7 @@ from attar.pruning.groups import find_groups
 from attar.pruning.layers import ends
 from attar.search.n2n.fitting import Unfit, fit_
 from attar.search.n2n.layers import LayerKind, Layers, LayerState, Rules
-from attar.search.n2n.surgery import built, taken_out
+from attar.search.n2n.surgery import built, least_of, taken_out
 from attar.search.n2n.trace import Sum, layers_of, run, traced
 
 _NAMED_RULES = ("first", "last", "strided", "linear", "average_pool")
@@ -187,7 +187,10 @@ def _full(
     if rules.tie == "inner" and others:
         other = first if name != first else others[0]
         return f"its channels are added to those of {other!r}"
-    return "" if name == first else f"it gets narrower with {first!r}"
+    if name != first:
+        return f"it gets narrower with {first!r}"
+    least = least_of(group, rules)
+    return f"it has {group.units}, and rules let no fewer than {least} stay" if group.units <= least else ""
 
 
 def _skip(name: str, sums: Iterable[Sum], places: Mapping[str, int]) -> tuple[int, int]:

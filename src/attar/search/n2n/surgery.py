@@ -16,11 +16,11 @@ from attar.network.forward import forward
 from attar.network.spec import Spec
 from attar.pruning.attention import open_attention_
 from attar.pruning.edit import prune
-from attar.pruning.group import Groups
+from attar.pruning.group import Group, Groups
 from attar.pruning.groups import find_groups
 from attar.pruning.resize import Number, Resize
 from attar.search.n2n.fitting import Sizes, Unfit, check_output, fit_
-from attar.search.n2n.layers import Invalid, Layers
+from attar.search.n2n.layers import Invalid, Layers, Rules
 from attar.search.n2n.trace import Sum, layers_of
 
 
@@ -163,8 +163,7 @@ def _shrink_(network: nn.Module, groups: Groups, layers: Layers, shares: Sequenc
         tied = len(group.producers) > 1 and layers.rules.tie == "inner"
         if share == 1 or tied or any(group_of.get(name) not in free for name in group.producers):
             continue
-        least = 1 if group.kind == "heads" else layers.rules.min_channels
-        count = max(min(least, group.units), round(share * group.units))
+        count = max(min(least_of(group, layers.rules), group.units), round(share * group.units))
         if count < group.units:
             removed[group.name] = range(count, group.units)
     if not removed:
@@ -178,6 +177,11 @@ def _shrink_(network: nn.Module, groups: Groups, layers: Layers, shares: Sequenc
             shape[one.axis] = one.count
         shapes[name] = tuple(shape)
     sizes.change_(network, Resize(numbers=dict(cut.sizes), shapes=shapes))
+
+
+def least_of(group: Group, rules: Rules) -> int:
+    """How many units of a group stay at least, where it has as many."""
+    return 1 if group.kind == "heads" else rules.min_channels
 
 
 def _tried(layers: Layers, spec: Spec) -> Spec | Invalid:

@@ -338,7 +338,12 @@ def _nothing_free(layers: Layers, stages: Sequence[StageName]) -> str:
             f"The rules of n2n leave linear layers as they are, and no other layer of the network with weights {can} "
             'Leave rules out, or "linear" out of its fixed and fixed_widths; or use another strategy.'
         )
-    return f"No layer of the network with weights {can} Use both stages, fix fewer layers, or use another strategy."
+    least = layers.rules.min_channels
+    narrow = any(0 < state.outputs <= least and state.group for state in layers.states)
+    fewer = f"let fewer than {least} channels stay (min_channels of its rules), " if narrow else ""
+    return (
+        f"No layer of the network with weights {can} Use both stages, fix fewer layers, {fewer}or use another strategy."
+    )
 
 
 def _described(trial: Trial, layers: Layers) -> Layers | None:
