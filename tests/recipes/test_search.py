@@ -18,6 +18,7 @@ from attar.models.rebuild import spec_from_json
 from attar.network.architectures import mlp
 from attar.network.spec import Spec
 from attar.network.weights import read_tensors
+from attar.pipeline.nodes import Node, Nodes
 from attar.pruning.edit import prune
 from attar.pruning.groups import find_groups
 from attar.recipes.compress import Run, compress
@@ -28,14 +29,14 @@ from attar.recipes.search import FOUND, POLICIES, _pool, _time_file, found_recip
 from attar.recipes.search_figures import binding
 from attar.recipes.search_plan import search_lines
 from attar.recipes.search_space import middle_of, space_for, strategy_for, words_of
-from attar.recipes.search_time import seconds_each, time_for_search
+from attar.recipes.search_time import final_settings, seconds_before, seconds_each, shortened, time_for_search
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.evaluate import Evaluator
 from attar.search.finalists import finalists
 from attar.search.goal import Goal
 from attar.search.n2n.describe import describe
-from attar.search.n2n.layers import Rules
+from attar.search.n2n.layers import Invalid, Rules
 from attar.search.n2n.surgery import student
 from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
@@ -168,7 +169,7 @@ def test_time_that_is_over_ends_the_search_with_a_model(
     found = run.evidence["search"]
     assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
     assert all(one["why_not"] == "There was no time left for it." for one in found["pareto"])
-    assert len(found["trials"]) <= 40 and "For lack of time it is trained for 1 of 4 epochs." in found["why"]
+    assert len(found["trials"]) <= 40 and "For lack of time it is trained for 1 of 4 epochs" in found["why"]
     (late,) = [text for text in run.evidence["warnings"] if text.startswith("The run took ")]
     assert " more than search.time allows: teacher and targets alone took " in late
     (line,) = [
@@ -226,9 +227,51 @@ def test_the_time_of_a_search_is_what_the_others_leave(
     monkeypatch.setattr("attar.recipes.search_time.final_seconds", lambda *_: 400.0)
     asked = from_document(searching(tiny, time="4000s", seeds=seeds, proposals=proposals))
     with open_run(asked, tmp_path / "run", "cpu", silent, workers=1) as context:
-        of_search = time_for_search(context, asked, before)
+        of_search = time_for_search(context, asked, lambda: before)
         assert (of_search.seconds, of_search.finalists) == expected
-        assert time_for_search(context, asked, 0.0) == of_search, "one that goes on has the time that it had"
+        assert time_for_search(context, asked, lambda: 0.0) == of_search, "one that goes on has the time that it had"
+
+
+@pytest.mark.parametrize(
+    ("spent", "expected", "note"),
+    [
+        (0.0, (3, 4, 1.0), ""),  # 58 s for six trainings of 4 s
+        (50.0, (1, 4, 0.2), "trained from 1 of 3 seeds and timed for 0.2 s in each of its forms"),  # 20.8 s
+        (
+            80.0,
+            (1, 2, 0.2),
+            "trained for 2 of 4 epochs, from 1 of 3 seeds and timed for 0.2 s in each of its forms",
+        ),  # 5 s
+        (120.0, (1, 1, 0.2), "trained for 1 of 4 epochs, from 1 of 3 seeds and timed for 0.2 s in each of its forms"),
+    ],
+)
+def test_what_was_found_is_trained_for_as_long_as_there_is_time(
+    spent: float,
+    expected: tuple[int, int, float],
+    note: str,
+    tiny: Document,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 100 s eight forms take 10 + 8 (2 + 2), or 29.2 if timed for 0.2 s; a quarter of the rest is the student's."""
+    monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 1.0)
+    monkeypatch.setattr("attar.recipes.search_time.candidates", lambda *_: range(4))
+    tiny["artifacts"] = {"seconds": 1.0}
+    tiny["student"]["seeds"] = 3
+    asked = from_document(tiny)
+    with open_run(asked, tmp_path / "run", "cpu", silent, workers=1) as context:
+        found = final_settings(context, 100.0, spent, "a search")
+    assert (found.student.seeds, found.student.training.epochs, found.artifacts.seconds) == expected
+    assert shortened(asked, found).replace("\xa0", " ") == (f"For lack of time it is {note}." if note else "")
+
+
+def test_what_was_over_before_the_search_counts_by_the_clock_and_what_is_found_as_long_as_it_took(
+    tmp_path: Path,
+) -> None:
+    nodes = Nodes(tmp_path)
+    for name, seconds, found in (("data", 2.0, False), ("teacher/0", 300.0, True), ("targets", 30.0, False)):
+        nodes.done += [Node(name, "", tmp_path, {}, seconds, found), Node(name, "", tmp_path, {}, seconds, True)]
+    assert seconds_before(nodes, 45.0) == 45 + 2 + 300
 
 
 def test_policies_that_a_run_would_replace_are_no_beginning(tiny: Document, tmp_path: Path) -> None:
@@ -263,6 +306,10 @@ def test_rules_say_which_layers_a_policy_leaves_alone(tiny: Document, tmp_path: 
     with pytest.raises(BadInput, match=r"^No layer of the network can be removed or get narrower: "):
         searched({"fixed": ["first", "last", "*"], "fixed_widths": ["*"]})
     with pytest.raises(
+        BadInput, match=r"let fewer than 24 channels stay \(min_channels of its rules\), or use another"
+    ):
+        searched({"min_channels": 24})
+    with pytest.raises(
         BadInput, match=r"^The rules of n2n leave linear layers as they are, and no other .* Leave rules"
     ):
         searched("paper")
@@ -279,6 +326,20 @@ def test_of_what_failed_the_first_reason_is_told(tiny: Document, tmp_path: Path,
         patch.setattr("attar.search.evaluate.run_steps", _raising)
         with pytest.raises(AttarError, match=r"^No student could be tried: It raised no training here"):
             compress(document, tmp_path / "run", workers=1)
+
+
+def test_where_policies_draw_no_network_the_first_reason_is_told(
+    tiny: Document, tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = searching(tiny, strategy={"use": "n2n", "iterations": 1})
+    del document["search"]["space"]
+    monkeypatch.setattr("attar.search.n2n.actions.student", lambda *_: Invalid("It is too small."))
+    with pytest.raises(
+        AttarError,
+        match=r"^No student could be tried: Nothing that its policies drew is a network\. It is too small\. Give "
+        r"student\.network, or another search\.strategy\.$",
+    ):
+        compress(document, tmp_path / "run", workers=1)
 
 
 def _raising(*_: Any, **__: Any) -> None:

@@ -122,11 +122,11 @@ def found_student(context: Context) -> Searched:
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
+    of_search = time_for_search(context, typical, lambda: seconds_before(context.nodes, perf_counter() - began))
     before = seconds_before(context.nodes, perf_counter() - began)
     if section.time is not None and before >= section.time:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
-    of_search = time_for_search(context, typical, before)
     limit = TimeLimit(of_search.seconds, _time_file(context))
     each = seconds_each(context, typical)
     there = _count(context)

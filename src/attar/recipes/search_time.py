@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from attar.search.strategies.n2n import policies_of
 
 _FEWEST, _LEAST = 0.25, 0.1
 """Shares that a search has at least: of what teacher and targets left, however long the student itself may take, and of
-all of the time, where they left next to nothing."""
+all of the time, where they left next to nothing. The first one is the student's, too, of what the search left."""
 
 _MOST_FOR_FINALISTS, _FREELY = 0.5, 2.0
 """Share of the time of a search that is kept for its finalists, at most, and how many times what they should take:
@@ -38,8 +39,11 @@ _TIMES_EACH, _LEAST_EACH = 20.0, 300.0
 _WORTH_A_PROCESS = 120.0
 """Seconds of all of a run from which on a process that evaluates is worth its start."""
 
-_PER_CANDIDATE, _BESIDE = 4.0, 10.0
+_PER_CANDIDATE, _BESIDE = 2.0, 10.0
 """Seconds that a candidate takes besides its timing, and what everything else takes, about."""
+
+_SHORTEST = 0.2
+"""Seconds for which a candidate is timed at least, per batch size, where all of the time is short."""
 
 
 def is_limited(recipe: Recipe) -> bool:
@@ -135,10 +139,15 @@ def final_seconds(context: Context, found: Recipe) -> float:
     return epochs * epoch_seconds(context, found) * math.ceil(runs / _at_once(context, runs)) + measuring_seconds(found)
 
 
-def measuring_seconds(found: Recipe) -> float:
-    """About how long it takes to deploy and measure what was trained."""
+def measuring_seconds(found: Recipe, timed: float | None = None) -> float:
+    """About how long it takes to deploy and measure what was trained.
+
+    Args:
+        found: With the forms that are deployed.
+        timed: Seconds for which each is timed; what the recipe says if left out.
+    """
     count = len(candidates(found.artifacts.runtimes, found.artifacts.int8, None)) * (1 + found.baseline)
-    return (2 * found.artifacts.seconds + _PER_CANDIDATE) * count + _BESIDE
+    return (2 * (found.artifacts.seconds if timed is None else timed) + _PER_CANDIDATE) * count + _BESIDE
 
 
 @dataclass(frozen=True)
@@ -155,13 +164,13 @@ class SearchTime:
     finalists: float = 0.0
 
 
-def time_for_search(context: Context, typical: Recipe, before: float) -> SearchTime:
+def time_for_search(context: Context, typical: Recipe, before: Callable[[], float]) -> SearchTime:
     """The time of the search, out of that which the recipe has for everything.
 
     Args:
         context: The run.
         typical: The recipe with a student that stands for the one that will be found.
-        before: Seconds that the teacher and its targets took.
+        before: Tells the seconds that all took so far, teacher and targets above all.
     """
     section = search_of(context.recipe)
     if section.time is None:
@@ -169,10 +178,11 @@ def time_for_search(context: Context, typical: Recipe, before: float) -> SearchT
     most = section.time
 
     def work(_: Path) -> dict[str, Any]:
-        left = most - before
-        seconds = max(left - final_seconds(context, typical), _FEWEST * left, _LEAST * most)
+        final, epoch = final_seconds(context, typical), epoch_seconds(context, typical)  # seconds where torch is new
+        left = most - before()
+        seconds = max(left - final, _FEWEST * left, _LEAST * most)
         again = epochs_of_finalists(context.recipe)
-        need = section.seeds * sum(again) * epoch_seconds(context, typical)
+        need = section.seeds * sum(again) * epoch
         need /= _at_once(context, section.seeds * len(again))
         return {"seconds": seconds, "finalists": min(_FREELY * need, _MOST_FOR_FINALISTS * seconds)}
 
@@ -184,6 +194,8 @@ def time_for_search(context: Context, typical: Recipe, before: float) -> SearchT
 
 def final_settings(context: Context, most: float | None, spent: float, search: str, pace: float = 0.0) -> Recipe:
     """The recipe of what was found, with as many seeds and epochs as there is time for; kept for a run that goes on.
+
+    A share of the time is the student's in any case. What is deployed is timed for shorter where that helps.
 
     Args:
         context: The run, its recipe with the student that was found.
@@ -198,33 +210,41 @@ def final_settings(context: Context, most: float | None, spent: float, search: s
         return found
 
     def work(_: Path) -> dict[str, Any]:
-        left = most - spent - measuring_seconds(found)
+        fewest, timed = _FEWEST * (most - spent), found.artifacts.seconds
+        if most - spent - measuring_seconds(found) < fewest:
+            timed = min(timed, _SHORTEST)
+        left = max(most - spent - measuring_seconds(found, timed), fewest)
         one = epoch_seconds(context, found, pace) * sum(training.epochs for _, training in found.trainings)
         for seeds in dict.fromkeys((found.student.seeds, 1)):
             runs = seeds * (1 + found.baseline)
             seconds = one * math.ceil(runs / _at_once(context, runs))
             if seconds <= left:
-                return {"seeds": seeds, "epochs": found.student.training.epochs}
+                return {"seeds": seeds, "epochs": found.student.training.epochs, "timed": timed}
         epochs = math.floor(found.student.training.epochs * max(left, 0.0) / seconds)
-        return {"seeds": 1, "epochs": max(1, epochs)}
+        return {"seeds": 1, "epochs": max(1, epochs), "timed": timed}
 
     inputs = {"network": found.network.known_by(), "steps": found.document()["student"].get("steps"), "time": most}
     inputs |= {"seeds": found.student.seeds, "training": training_table(found.student.training), "search": search}
-    chosen = context.nodes.node("search/final", inputs, work).result
+    chosen = context.nodes.node("search/final", inputs, work, version=2).result
     training = lasting(found.student.training, int(chosen["epochs"]))
     document = found.document()
     document["student"] |= {"seeds": int(chosen["seeds"]), "training": training_table(training)}
+    document["artifacts"] |= {"seconds": float(chosen["timed"])}
     return from_document(document, "the student that was found", found.trust)
 
 
 def shortened(before: Recipe, after: Recipe) -> str:
     """What was left out for lack of time, in a sentence; empty where nothing was."""
-    epochs, seeds = after.student.training.epochs, after.student.seeds
-    if (epochs, seeds) == (before.student.training.epochs, before.student.seeds):
-        return ""
-    all_seeds = before.student.seeds
-    of_seeds = "" if seeds == all_seeds else f", from {seeds} of {all_seeds} seeds"
-    return f"For lack of time it is trained for {epochs} of {before.student.training.epochs} epochs{of_seeds}."
+    epochs, all_epochs = after.student.training.epochs, before.student.training.epochs
+    seeds, all_seeds = after.student.seeds, before.student.seeds
+    timed = after.artifacts.seconds
+    trained = f"trained for {epochs} of {all_epochs} epochs" if epochs != all_epochs else ""
+    if seeds != all_seeds:
+        trained += f"{', ' if trained else 'trained '}from {seeds} of {all_seeds} seeds"
+    what = [trained] if trained else []
+    if timed != before.artifacts.seconds:
+        what.append(f"timed for {formatting.seconds(timed)} in each of its forms")
+    return f"For lack of time it is {' and '.join(what)}." if what else ""
 
 
 def exceeded(most: float | None, before: float, spent: float) -> list[str]:

@@ -303,11 +303,8 @@ class Evaluator:
     def _kept(self, proposal: Proposal, outcome: Outcome, model: Node | None) -> Outcome:
         def work(_: Path) -> dict[str, Any]:
             return {
-                "state": outcome.state,
+                **vars(outcome),
                 "figures": dict(outcome.figures),
-                "reason": outcome.reason,
-                "seconds": outcome.seconds,
-                "training_seconds": outcome.training_seconds,
                 "model": None if model is None else model.folder.relative_to(self.nodes.folder).as_posix(),
                 "proposal": proposal.to_json(),
             }
@@ -393,13 +390,9 @@ def _judged(trained: Trained, tools: Tools) -> float:
 
 def _outcome(result: Mapping[str, Any]) -> Outcome:
     figures = {str(name): float(value) for name, value in result["figures"].items()}
-    return Outcome(
-        state=result["state"],
-        figures=figures,
-        reason=str(result["reason"]),
-        seconds=float(result["seconds"]),
-        training_seconds=float(result["training_seconds"]),
-    )
+    seconds, training = float(result["seconds"]), float(result["training_seconds"])
+    reason = str(result["reason"])
+    return Outcome(state=result["state"], figures=figures, reason=reason, seconds=seconds, training_seconds=training)
 
 
 def _never(_: Path) -> NoReturn:

@@ -38,6 +38,12 @@ def test_a_perceptron_is_its_layers_in_order() -> None:
     assert layers.parameters == 16 * 24 + 24 + 24 * 16 + 16 + 16 * 12 + 12 + 12 * 4 + 4
 
 
+def test_what_is_as_narrow_as_rules_let_it_be_is_not_narrowed() -> None:
+    layers = describe(*NETWORKS["mlp"], Rules(min_channels=16))
+    assert [one.name for one in layers.states if one.shrinkable] == ["1"], "of 24 units; the others have 16 and 12"
+    assert state(layers, "3").full == "it has 16, and rules let no fewer than 16 stay"
+
+
 def test_kernels_strides_paddings_and_skips_are_seen() -> None:
     layers = described("bottlenecks")
     names = [one.name for one in layers.states]
