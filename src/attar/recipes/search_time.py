@@ -27,7 +27,7 @@ from attar.search.strategies.n2n import policies_of
 
 _FEWEST, _LEAST = 0.25, 0.1
 """Shares that a search has at least: of what teacher and targets left, however long the student itself may take, and of
-all of the time, where they left next to nothing. The first one is the student's, too, of what the search left."""
+all of the time, where they left next to nothing. Likewise the student has them, of what the search left and of all."""
 
 _MOST_FOR_FINALISTS, _FREELY = 0.5, 2.0
 """Share of the time of a search that is kept for its finalists, at most, and how many times what they should take:
@@ -210,7 +210,7 @@ def final_settings(context: Context, most: float | None, spent: float, search: s
         return found
 
     def work(_: Path) -> dict[str, Any]:
-        fewest, timed = _FEWEST * (most - spent), found.artifacts.seconds
+        fewest, timed = max(_FEWEST * (most - spent), _LEAST * most), found.artifacts.seconds
         if most - spent - measuring_seconds(found) < fewest:
             timed = min(timed, _SHORTEST)
         left = max(most - spent - measuring_seconds(found, timed), fewest)
