@@ -83,12 +83,13 @@ def digits() -> Dataset:
 def evaluator(folder: Path, epochs: int) -> Evaluator:
     """Evaluates in a folder."""
     dataset, nodes = digits(), Nodes(folder)
+    key = dataset.fingerprint()
     return Evaluator(
-        tools=Tools(dataset=dataset, dataset_key=dataset.fingerprint(), views=UNCHANGED),
+        tools=Tools(dataset=dataset, dataset_key=key, views=UNCHANGED),
         objective=usual_objective(dataset.task),
         training=Training(epochs=epochs, batch_size=64, learning_rate=0.1),
         goal=GOAL,
-        meter=Meter(dataset=dataset, goal=GOAL, nodes=nodes, turns=Turns(folder / "times")),
+        meter=Meter(dataset=dataset, dataset_key=key, goal=GOAL, nodes=nodes, turns=Turns(folder / "times")),
         nodes=nodes,
     )
 

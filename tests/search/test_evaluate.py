@@ -20,6 +20,7 @@ from tiny_search import GOAL, evaluator, perceptron, told
 
 from attar import interpreter
 from attar.budget import Limit
+from attar.data.split import Dataset
 from attar.models.fresh import fresh
 from attar.network.copying import copied
 from attar.network.spec import Spec
@@ -180,6 +181,18 @@ def test_nobody_measures_while_a_network_runs_or_is_written(
 
     monkeypatch.setattr(f"attar.search.{what}", watched)
     assert evaluator(tmp_path)(perceptron(8, epochs=1)).state == "trained" and seen == [True]
+
+
+def test_what_a_network_takes_is_measured_anew_of_other_data(tmp_path: Path) -> None:
+    """One that takes images of any size does less with smaller ones."""
+    meter = evaluator(tmp_path).meter
+    splits = [replace(one, inputs=one.inputs[:, :, :4, :4]) for one in meter.dataset.splits().values()]
+    smaller = replace(meter, dataset=Dataset("smaller", *splits, meter.dataset.source), dataset_key="smaller")
+    arguments = {"classes": 10, "widths": [4, 4], "pools": [1, 2]}
+    model = fresh(Spec("attar.network.architectures:convnet", arguments), 0)
+    large, small = (one.figures(model, trained=False).result["figures"] for one in (meter, smaller))
+    assert small["parameters"] == large["parameters"] and small["macs"] < 0.3 * large["macs"]
+    assert smaller.figures(model, trained=False).reused
 
 
 def test_a_runtime_that_ships(tmp_path: Path) -> None:

@@ -55,7 +55,15 @@ def evaluator(folder: Path, runtimes: Sequence[str] = ("torch",), goal: Goal = G
         objective=usual_objective(dataset.task),
         training=Training(epochs=10, batch_size=32, learning_rate=0.1),
         goal=goal,
-        meter=Meter(dataset=dataset, goal=goal, nodes=nodes, turns=turns, runtimes=runtimes, seconds=0.01),
+        meter=Meter(
+            dataset=dataset,
+            dataset_key="a few digits",
+            goal=goal,
+            nodes=nodes,
+            turns=turns,
+            runtimes=runtimes,
+            seconds=0.01,
+        ),
         nodes=nodes,
         **rest,
     )

@@ -36,6 +36,7 @@ def meter_of(context: Context, goal: Goal, allow: tuple[str, ...]) -> Meter:
     runtimes = [PORTABLE] if PORTABLE in settings.runtimes else settings.runtimes[:1]
     return Meter(
         dataset=context.dataset,
+        dataset_key=context.fingerprint,
         goal=goal,
         nodes=context.nodes,
         turns=Turns(context.nodes.folder / "times"),

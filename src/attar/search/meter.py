@@ -65,6 +65,7 @@ class Meter:
 
     Attributes:
         dataset: What students are for.
+        dataset_key: Its fingerprint: of other data the same network may take something else.
         goal: Whose budget says where measuring may end: what is beyond it in one thing is not measured in the next.
         nodes: Where what was measured is kept.
         turns: By which others wait while something is timed.
@@ -78,6 +79,7 @@ class Meter:
     """
 
     dataset: Dataset
+    dataset_key: str
     goal: Goal
     nodes: Nodes
     turns: Turns
@@ -91,8 +93,12 @@ class Meter:
     @property
     def settings(self) -> Mapping[str, Any]:
         """How it measures, as plain values."""
-        settings = {"runtimes": list(self.runtimes), "threads": self.threads, "seconds": self.seconds}
-        return {**settings, "int8": True} if self.int8 else settings
+        return {
+            "runtimes": list(self.runtimes),
+            "threads": self.threads,
+            "seconds": self.seconds,
+            "int8": self.int8,
+        }
 
     def figures(self, model: Model, *, trained: bool, complete: bool = False) -> Node:
         """What a model takes.
@@ -113,6 +119,7 @@ class Meter:
         inputs = {
             "spec": model.spec.to_json(),
             "weights": digest(model.module) if trained else None,
+            "data": self.dataset_key,
             **self.settings,
             "seed": self.seed,
             "bounds": {
@@ -121,7 +128,7 @@ class Meter:
                 if limit.what in TAKES
             },
             "prefer": self.goal.prefer,
-            **({"whole": True} if complete else {}),
+            "complete": complete,
             **self._conditions,
         }
         name = hashlib.sha256(json.dumps(model.spec.to_json(), sort_keys=True).encode()).hexdigest()[:12]
