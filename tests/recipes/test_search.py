@@ -548,7 +548,7 @@ def test_two_workers_come_to_the_same_decisions_as_none(tiny: Document, tmp_path
     assert len(found[0][0]) == 4
 
 
-def test_the_time_that_is_spent_is_that_of_a_search_with_these_policies(tiny: Document, tmp_path: Path) -> None:
+def test_the_time_that_is_spent_is_that_of_one_search(tiny: Document, tmp_path: Path) -> None:
     """Other files in the folder are another search, which has all of its time."""
     with open_run(from_document(searching(tiny)), tmp_path / "run", "cpu", silent, workers=1) as context:
         (tmp_path / "removal.safetensors").write_bytes(b"one")
@@ -560,6 +560,8 @@ def test_the_time_that_is_spent_is_that_of_a_search_with_these_policies(tiny: Do
         assert _time_file(begun) != one
         (tmp_path / "removal.safetensors").write_bytes(b"one")
         assert _time_file(begun) == one
+        for other in ("fingerprint", "teacher_fingerprint"):  # the same names of files, and others in them
+            assert _time_file(replace(begun, **{other: "another"})) != one
 
 
 def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from attar.recipes.pareto_set import Other, pareto_set, publish
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search import Searched, found_student
-from attar.recipes.search_time import exceeded, settings_key
+from attar.recipes.search_time import exceeded
 from attar.recipes.stages import DEPLOY, MEASURE, PARETO, PREDICT, REPORT, stages_of, stages_to_targets
 from attar.recipes.start import ENVIRONMENT, open_run
 from attar.recipes.students import Trainings, prepare_teacher, train_all
@@ -210,8 +210,7 @@ def _evaluated(
     others: list[Other] = []
     if searched is not None:
         context.stages.begin(PARETO)
-        known_by = settings_key(recipe)
-        others = pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"], known_by)
+        others = pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"], searched.known_by)
         spent = searched.spent + perf_counter() - began
         contenders.warnings.extend(exceeded(most, searched.before, spent))
     context.stages.begin(REPORT)

@@ -49,6 +49,7 @@ class Context:
         workers: Processes that train beside this one; None where this one does everything alone.
         trackers: Where figures go besides the folder of the run.
         cluster: A Ray cluster; None where there is none.
+        teacher_fingerprint: Of the teacher, once a search begins; empty before.
         stages: What whoever watches is told of.
     """
 
@@ -61,6 +62,7 @@ class Context:
     workers: Workers | None = None
     trackers: Trackers = field(default_factory=Trackers)
     cluster: Cluster | None = None
+    teacher_fingerprint: str = ""
     stages: Stages = field(default_factory=Stages)
 
     @property

@@ -84,7 +84,7 @@ def pareto_set(
         recipes: By number of the trial.
         most: Seconds of everything; what would not end in time is not begun. None for no limit.
         memory: What was measured beside the winner, by name, of which the teachers' holds for these, too.
-        search: What the search is known by, see `attar.recipes.search_time.settings_key`.
+        search: What the search is known by, see `attar.recipes.search_time.search_key`.
 
     Raises:
         OSError: If files cannot be written.

@@ -45,10 +45,10 @@ from attar.recipes.search_teacher import goal_of, meter_of, start_of
 from attar.recipes.search_time import (
     final_settings,
     is_limited,
+    search_key,
     seconds_before,
     seconds_each,
     seconds_of,
-    settings_key,
     shortened,
     time_for_search,
 )
@@ -92,6 +92,7 @@ class Searched:
         spent: Seconds with those of the search.
         figures: What there is to know of the search, as plain values.
         pareto: Others of the Pareto set: number of the trial, and the recipe with it as its student.
+        known_by: What the search is known by, see `attar.recipes.search_time.search_key`.
     """
 
     context: Context
@@ -100,6 +101,7 @@ class Searched:
     spent: float
     figures: Mapping[str, Any]
     pareto: Mapping[int, Recipe]
+    known_by: str
 
 
 def found_student(context: Context) -> Searched:
@@ -118,6 +120,7 @@ def found_student(context: Context) -> Searched:
     context.stages.begin(teacher_stage(recipe))
     train_at_once(context, ("teacher",), train_one)
     prepared = prepare_teacher(context)
+    context = replace(context, teacher_fingerprint=prepared.teacher.fingerprint())
     context.stages.begin(SEARCH)
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
@@ -161,7 +164,7 @@ def found_student(context: Context) -> Searched:
     context.nodes.done.append(spent)
     winner = _winner(result, best, goal, strategy)
     found = found_recipe(recipe, context.dataset, winner.proposal, result.trials)
-    known_by = settings_key(recipe)
+    known_by = search_key(context)
     spent_so_far, pace = before + limit.spent, _pace(best, winner, evaluator)
     in_time = final_settings(replace(context, recipe=found), section.time, spent_so_far, known_by, pace)
     found, note = in_time, shortened(found, in_time)
@@ -182,7 +185,7 @@ def found_student(context: Context) -> Searched:
     known = _known(result.trials, best)
     others = beside(known, known[winner.number], goal, section.pareto)
     recipes = {one.number: found_recipe(recipe, context.dataset, one.proposal, result.trials) for one in others}
-    return Searched(replace(context, recipe=found), prepared, before, before + limit.spent, figures, recipes)
+    return Searched(replace(context, recipe=found), prepared, before, before + limit.spent, figures, recipes, known_by)
 
 
 def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
@@ -218,7 +221,7 @@ def _took(context: Context, limit: TimeLimit) -> float:
         return {"seconds": limit.spent}
 
     aside = Nodes(context.nodes.folder, context.nodes.reuse_from)  # it is a part of what `search` takes
-    return float(aside.node("search/took", {"search": settings_key(context.recipe)}, work).result["seconds"])
+    return float(aside.node("search/took", {"search": search_key(context)}, work).result["seconds"])
 
 
 def _pace(best: Sequence[Finalist], winner: Trial, evaluator: Evaluator) -> float:
@@ -228,8 +231,8 @@ def _pace(best: Sequence[Finalist], winner: Trial, evaluator: Evaluator) -> floa
 
 
 def _time_file(context: Context) -> Path:
-    """Where the time is kept that a search with these settings has spent."""
-    return context.nodes.folder / "times" / f"search-{settings_key(context.recipe)}.json"
+    """Where the time is kept that this search has spent."""
+    return context.nodes.folder / "times" / f"search-{search_key(context)}.json"
 
 
 def found_recipe(recipe: Recipe, dataset: Dataset, proposal: Proposal, trials: Sequence[Trial] = ()) -> Recipe:

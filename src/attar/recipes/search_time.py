@@ -112,7 +112,7 @@ def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
         return {"seconds": epoch_seconds(context, typical)}
 
     # Kept, as another moment would find another time, and give up what this one does not.
-    known = {"search": settings_key(context.recipe)}
+    known = {"search": search_key(context)}
     epoch = context.nodes.node("search/epoch", known, work).result["seconds"] if given is None else given / short
 
     def most(proposal: Proposal) -> float:
@@ -123,10 +123,14 @@ def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
     return most
 
 
-def settings_key(recipe: Recipe) -> str:
-    """What a search is known by: all that its recipe says but who tracks it, and the policies that it begins with."""
-    document = {key: table for key, table in recipe.document().items() if key != "track"}
-    policy = search_of(recipe).strategy.get("policy")
+def search_key(context: Context) -> str:
+    """What a search is known by: its data, its teacher, what its recipe says, and the policies that it begins with.
+
+    Who tracks it is no part of it.
+    """
+    document = {key: table for key, table in context.recipe.document().items() if key != "track"}
+    document |= {"data_fingerprint": context.fingerprint, "teacher_fingerprint": context.teacher_fingerprint}
+    policy = search_of(context.recipe).strategy.get("policy")
     if policy is not None:
         document["policies"] = policies_of(Path(policy))
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
@@ -187,7 +191,7 @@ def time_for_search(context: Context, typical: Recipe, before: Callable[[], floa
         return {"seconds": seconds, "finalists": min(_FREELY * need, _MOST_FOR_FINALISTS * seconds)}
 
     # Kept, as another moment would find another time.
-    known = {"search": settings_key(context.recipe)}
+    known = {"search": search_key(context)}
     found = context.nodes.node("search/time", known, work, version=2).result
     return SearchTime(float(found["seconds"]), float(found["finalists"]))
 
@@ -201,7 +205,7 @@ def final_settings(context: Context, most: float | None, spent: float, search: s
         context: The run, its recipe with the student that was found.
         most: Seconds of everything; None for no limit.
         spent: How many are over.
-        search: What the search is known by, see `settings_key`.
+        search: What the search is known by, see `search_key`.
         pace: Seconds that a step of its training has taken so far: a few steps that are made for a look tell little of
             what one takes beside other trainings.
     """
