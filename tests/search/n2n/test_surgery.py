@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks_to_shrink import ANY_SIZE, NETWORKS, described, noise
+from networks_to_shrink import ANY_SIZE, IMAGE, NETWORKS, described, noise
 from torch import nn
 
 from attar.errors import BadInput
@@ -161,6 +161,22 @@ def test_attention_without_anything_left_is_passed_by() -> None:
     heads = network(without(layers, shares={"encoder.layers.0.self_attn": 0.5}))
     assert heads.encoder.layers[0].self_attn.num_heads == 2
     assert heads.encoder.layers[0].self_attn.in_proj_weight.shape == (3 * 8, 16)
+
+
+def test_a_linear_layer_that_takes_more_than_rules_let_through_may_take_less() -> None:
+    """Of 900 inputs at first, and 300 at most: 400 are fewer, and no reason to refuse the network."""
+    spec = Spec("attar.network.architectures:mlp", {"inputs": 16, "classes": 4, "hidden": [400, 900]})
+    layers = describe(spec, noise(1, 16), Rules(most_inputs=300))
+    last = layers.states[-1].name
+    assert shapes(without(layers, "3"))[f"{last}.weight"] == (4, 400)
+
+
+def test_layers_that_nobody_calls_stay_as_they_are() -> None:
+    """Such as a second classifier, which training alone has a use for."""
+    layers = describe(Spec("networks_to_shrink:projected"), IMAGE)
+    assert "unused" not in {state.name for state in layers.states}
+    found = shapes(without(layers, "shortcut.0", "shortcut.1"))
+    assert "shortcut.0.weight" not in found and found["unused.weight"] == (9, 14)
 
 
 def test_a_branch_makes_as_many_channels_as_what_it_is_added_to() -> None:

@@ -104,7 +104,8 @@ class Rules:
             of the first of these layers says; ``"inner"`` lets only others get fewer, such as those inside of residual
             blocks.
         min_channels: So many channels or units stay of each layer that has as many.
-        most_inputs: A linear layer takes no more inputs once others are removed, unless its teacher's does.
+        most_inputs: A linear layer takes no more inputs once others are removed, or no more than its teacher's where
+            that takes more.
         least_inputs: Likewise no fewer.
         smaller: Whether a network with as many parameters as its teacher, or more, is none.
     """

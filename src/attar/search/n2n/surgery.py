@@ -204,17 +204,18 @@ def _check_inputs(network: nn.Module, layers: Layers) -> None:
     Raises:
         Unfit: If one does.
     """
-    rules = layers.rules
-    before = {state.name: state.inputs for state in layers.states}
-    for name, module in layers_of(network).items():
-        if not isinstance(module, nn.Linear) or module.in_features == before[name]:
+    rules, modules = layers.rules, layers_of(network)
+    for state in layers.states:
+        module = modules.get(state.name)
+        if not isinstance(module, nn.Linear):
             continue
-        if module.in_features > rules.most_inputs:
-            end = f"{module.in_features:,} inputs, and at most {rules.most_inputs:,} are let through."
-            raise Unfit(f"Layer {name!r} would take {end}")
-        if module.in_features < rules.least_inputs:
-            end = f"{module.in_features} inputs, and at least {rules.least_inputs} are asked for."
-            raise Unfit(f"Layer {name!r} would take {end}")
+        most, least = max(rules.most_inputs, state.inputs), min(rules.least_inputs, state.inputs)
+        if module.in_features > most:
+            end = f"{module.in_features:,} inputs, and at most {most:,} are let through."
+            raise Unfit(f"Layer {state.name!r} would take {end}")
+        if module.in_features < least:
+            end = f"{module.in_features} inputs, and at least {least} are asked for."
+            raise Unfit(f"Layer {state.name!r} would take {end}")
 
 
 def _smaller(layers: Layers, spec: Spec, parameters: int) -> Spec | Invalid:
