@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from whole_runs import assert_same_weights, reused
 
@@ -594,6 +595,9 @@ def test_of_a_table_it_begins_with_the_teachers_weights_too(tmp_path: Path) -> N
     biases = {name: set(one.tolist()) for name, one in teacher.module.state_dict().items() if name.endswith("bias")}
     kept = {name: one.tolist() for name, one in begun.module.state_dict().items() if name in biases}
     assert sorted(map(len, kept.values())) == [2, 12, 12] and all(set(kept[name]) <= biases[name] for name in kept)
+    new = found_recipe(asked, dataset, Proposal(spec=replace(first.spec, edits=()), epochs=1))
+    assert new.student.start == "fresh" and new.network.arguments == {"hidden": [24, 24]}
+    assert from_document(tomllib.loads(tomli_w.dumps(new.document()))) == new
 
 
 @pytest.mark.parametrize(("budget", "low"), [({}, "1,000"), ({"bytes": "8 kB"}, "200"), ({"macs": "500"}, "50")])

@@ -43,6 +43,13 @@ def fitted_to(section: NetworkSection, dataset: Dataset) -> NetworkSection:
     return section.model_copy(update={"arguments": {**found, **section.arguments}}) if found else section
 
 
+def unfitted(section: NetworkSection, dataset: Dataset) -> NetworkSection:
+    """The network without what `fitted_to` adds: a recipe says what the data do not, and its file has no nulls."""
+    found = data_arguments(section.use, dataset, section.arguments)
+    rest = {key: value for key, value in section.arguments.items() if key not in found or value != found[key]}
+    return section.model_copy(update={"arguments": rest})
+
+
 def network_of(section: NetworkSection, seed: int) -> nn.Module:
     """A fresh network, its first weights drawn from the seed; raw inputs go in."""
     return fresh_model(section.spec(), seed).module

@@ -25,7 +25,7 @@ from attar.processes import world_size
 from attar.recipes.checks import check_networks, check_steps
 from attar.recipes.context import Context, allowed
 from attar.recipes.folder import writing
-from attar.recipes.networks import fitted_to
+from attar.recipes.networks import fitted_to, unfitted
 from attar.recipes.parallel import WORTHWHILE, run_as_arguments, train_at_once
 from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
@@ -256,6 +256,8 @@ def found_recipe(recipe: Recipe, dataset: Dataset, proposal: Proposal, trials: S
     )
     if of_teacher and teacher is not None:
         network = teacher.model_copy(update={"edits": network.edits})  # what the data tell it, they tell both
+    else:
+        network = unfitted(network, dataset)
     student = {**document["student"], "network": network.model_dump(exclude_none=True)}
     student["training"] = training_table(recipe.student.training)
     if proposal.steps:
