@@ -452,6 +452,9 @@ def test_the_dry_run_says_what_is_searched_and_what_it_takes(tiny: Document, tmp
     assert halved[2].startswith("the best 2 again for 3 to 4 epochs from 1 seed, ")
     parts = plan(searching(tiny, examples=12), tmp_path / "run")
     assert parts.search[0].startswith("3 proposals by random, each trained for 1 epoch on 12 of the examples (about ")
+    given = {"use": "given", "students": [{"hidden": [2]}]}
+    listed = plan(searching(tiny, strategy=given, proposals=9), tmp_path / "run").search
+    assert listed[0].startswith("1 proposal by given ") and listed[2].startswith("the best 1 again for 1 epoch ")
 
 
 def test_short_trainings_may_see_a_part_of_the_examples(

@@ -47,9 +47,10 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
         teacher: A given one; None for one that is yet to be trained.
     """
     recipe, section = context.recipe, search_of(context.recipe)
-    each, again = epochs_of(recipe), sorted({*epochs_of_finalists(recipe)})
-    epoch = epoch_seconds(context, typical)
-    proposals, trained = formatting.plural(section.proposals, "proposal"), formatting.plural(each, "epoch")
+    each, of_finalists = epochs_of(recipe), epochs_of_finalists(recipe)
+    again, epoch = sorted({*of_finalists}), epoch_seconds(context, typical)
+    proposals = formatting.plural(trainings_for(recipe)[0].networks, "proposal")
+    trained = formatting.plural(each, "epoch")
     longer, seeds = formatting.plural(again[-1], "epoch"), formatting.plural(section.seeds, "seed")
     longer = longer if len(again) == 1 else f"{again[0]} to {longer}"
     others = formatting.plural(section.pareto, "other")
@@ -60,7 +61,7 @@ def search_lines(context: Context, typical: Recipe, teacher: Teacher | None) -> 
         f"{formatting.seconds(each * share_seen(context) * epoch)}){_going_on(recipe)}, what is beyond the budget for "
         "none",
         f"in: {words_of(space_for(recipe, context.dataset))}",
-        f"the best {section.finalists} again for {longer} from {seeds}, one of them then as the student{beside}",
+        f"the best {len(of_finalists)} again for {longer} from {seeds}, one of them then as the student{beside}",
         f"about {formatting.seconds(seconds_of(context, typical))} on one core" + _limited(context, typical),
     ]
     if is_limited(recipe) and context.device != "cpu":
