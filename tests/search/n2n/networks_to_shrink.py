@@ -143,6 +143,13 @@ def projected() -> nn.Module:
     return Projected()
 
 
+def kernels() -> nn.Module:
+    """Of several shapes, and with several things around their maps."""
+    first = [nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(12, 12, (5, 1), padding=(2, 0))]
+    others = [nn.Conv2d(12, 12, 3, padding=1, padding_mode="reflect"), nn.Conv2d(12, 12, 3, 2, 1), nn.Conv2d(12, 12, 2)]
+    return nn.Sequential(*first, *others, nn.Flatten(), nn.Linear(12 * 9, 4))
+
+
 class Opaque(nn.Module):
     """Computes all by itself."""
 

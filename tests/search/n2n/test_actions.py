@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from networks_to_shrink import IMAGE
+from torch import nn
 
 from attar.network.spec import Spec
-from attar.search.n2n.actions import Removal
+from attar.search.n2n.actions import Removal, Shrinkage
 from attar.search.n2n.describe import describe
-from attar.search.n2n.layers import Invalid
+from attar.search.n2n.layers import FEATURES, Invalid
+from attar.search.n2n.policy import ShrinkagePolicy
+from attar.search.n2n.surgery import student
 
 CONVNET = "attar.network.architectures:convnet"
 
@@ -54,3 +57,15 @@ def test_what_takes_a_sum_follows_none_of_its_terms() -> None:
     assert names[names.index("shortcut.0") :][:3] == ["shortcut.0", "shortcut.1", "after"]
     assert blocks.choices(actions) == {"removed": ["shortcut.0", "shortcut.1"]}
     assert bool(blocks.mask[names.index("after")])
+
+
+def test_only_kernels_that_can_get_smaller_have_an_action() -> None:
+    """Neither even ones do, nor those with a stride, or with something other than zeros around their maps."""
+    layers = describe(Spec("networks_to_shrink:kernels"), IMAGE)
+    policy = ShrinkagePolicy(FEATURES + 1, seed=0)
+    mask = Shrinkage(layers, policy, ["kernels"]).mask.tolist()
+    assert [state.name for state, free in zip(layers.states, mask, strict=True) if free] == ["0", "1"]
+    halved = student(layers, [True] * len(mask), (), [0.5] * len(mask))
+    assert not isinstance(halved, Invalid)
+    sides = {name: one.kernel_size for name, one in halved.build().named_modules() if isinstance(one, nn.Conv2d)}
+    assert sides == {"0": (1, 1), "1": (3, 1), "2": (3, 3), "3": (3, 3), "4": (2, 2)}

@@ -132,8 +132,4 @@ class Shrinkage:
 
 def _shrinks(state: LayerState, size: Shrunk) -> bool:
     """Whether a share decides on a size of a layer."""
-    if size == "outputs":
-        return state.shrinkable
-    return (
-        state.kind in ("convolution", "depthwise") and state.kernel > 1 and state.stride == 1 and not state.skip_start
-    )
+    return state.shrinkable if size == "outputs" else state.kernel_shrinks

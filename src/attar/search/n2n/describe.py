@@ -88,7 +88,15 @@ def describe(spec: Spec, example: Tensor, rules: Rules | None = None, *, some_go
         group = by_maker[name].name if name in by_maker else ""
         start, end = _skip(name, sums, places)
         states.append(
-            replace(state_of(name, module), skip_start=start, skip_end=end, group=group, stays=stays, full=full)
+            replace(
+                state_of(name, module),
+                skip_start=start,
+                skip_end=end,
+                group=group,
+                stays=stays,
+                full=full,
+                kernel_shrinks=not start and _kernel_shrinks(module),
+            )
         )
     if not any(state.removable or state.shrinkable for state in states):
         raise BadInput(_nothing(states))
@@ -200,6 +208,14 @@ def _skip(name: str, sums: Iterable[Sum], places: Mapping[str, int]) -> tuple[in
         return 0, 0
     inner = [places[one] for one in min(around, key=len)]
     return min(inner), max(inner)
+
+
+def _kernel_shrinks(module: nn.Module) -> bool:
+    """Whether maps keep their sizes with a smaller kernel of a layer, and less around them."""
+    if not isinstance(module, _ConvNd) or module.transposed or module.padding_mode != "zeros":
+        return False
+    odd = all(side % 2 for side in module.kernel_size)
+    return odd and max(module.kernel_size) > 1 and set(module.stride) == {1}
 
 
 def _unknown(module: nn.Module) -> str | None:

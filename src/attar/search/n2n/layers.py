@@ -65,6 +65,8 @@ class LayerState:
         group: Name of the group of coupled channels that it makes; empty where it makes none that can get fewer.
         stays: Why it cannot be removed, as the end of a sentence; empty where it can.
         full: Why its width stays, or what it gets narrower with, as the end of a sentence; empty where a share decides.
+        kernel_shrinks: Whether a share of its kernel's sides can be chosen: of a convolution in no branch, with odd
+            sides, a stride of 1, and zeros around its maps.
     """
 
     name: str
@@ -79,6 +81,7 @@ class LayerState:
     group: str = ""
     stays: str = ""
     full: str = ""
+    kernel_shrinks: bool = False
 
     @property
     def removable(self) -> bool:

@@ -133,9 +133,7 @@ def _shrink_kernels_(network: nn.Module, layers: Layers, kernels: Sequence[float
     modules = layers_of(network)
     for state, share in zip(layers.states, kernels, strict=False):
         module = modules.get(state.name)
-        if not isinstance(module, _ConvNd) or state.skip_start or share == 1 or set(module.stride) != {1}:
-            continue
-        if module.transposed or module.padding_mode != "zeros" or any(side % 2 == 0 for side in module.kernel_size):
+        if not isinstance(module, _ConvNd) or not state.kernel_shrinks or share == 1:
             continue
         sides = tuple(2 * round((side * share - 1) / 2 - 1e-9) + 1 for side in module.kernel_size)
         sides = tuple(max(1, min(side, old)) for side, old in zip(sides, module.kernel_size, strict=True))
