@@ -128,7 +128,9 @@ def test_python_step_by_step_runs_from_top_to_bottom(brief: Path, capsys: pytest
 
 def test_python_of_the_methods_runs(brief: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _run(_blocks(DOCS / "methods.md", "python"), {}, "methods.md")
-    assert len(capsys.readouterr().out.split()) == 2, "two scores"
+    out = capsys.readouterr().out
+    assert len(out.partition("\n")[0].split()) == 2, "two scores"
+    assert "mimic against teacher" in out and re.search(r"169 examples.*calibration error", out)
     assert attar.load("forest").predict_proba(np.zeros((1, 30))).shape == (1, 2)
 
 
@@ -276,7 +278,7 @@ def test_python_of_the_search_runs(
 
 
 def test_recipes_of_the_search_say_what_is_usual(folder: Path) -> None:
-    recipe, layers, space = _blocks(SEARCH, "toml")
+    recipe, _, layers, space = _blocks(SEARCH, "toml")
     (folder / "mine.toml").write_text(recipe, encoding="utf-8")
     assert attar.read_recipe("mine.toml").search == SearchSection()
     (folder / "mine.toml").write_text(f"{recipe}\n{space}", encoding="utf-8")
@@ -285,6 +287,17 @@ def test_recipes_of_the_search_say_what_is_usual(folder: Path) -> None:
     (folder / "mine.toml").write_text(recipe.partition("[search]")[0] + layers, encoding="utf-8")
     found = attar.read_recipe("mine.toml").search
     assert found is not None and rules_of(found.strategy).tie == "inner"
+    assert found.strategy["policy"] == "runs/small/policies", "what the recipe above it leaves"
+
+
+def test_recipe_of_n2n_is_complete(folder: Path) -> None:
+    _my_files(folder)
+    make = "from attar.network.architectures import convnet\n\n\ndef net():\n    return convnet(10, [4, 8])\n"
+    (folder / "mine.py").write_text(make, encoding="utf-8")
+    save_weights(convnet(10, [4, 8]), folder / "big.safetensors")
+    (folder / "small.toml").write_text(_blocks(SEARCH, "toml")[1], encoding="utf-8")
+    lines = str(plan("small.toml"))
+    assert "60 proposals by n2n" in lines and "the teacher's network with fewer and narrower layers" in lines
 
 
 def test_the_page_of_the_search_has_every_key_and_strategy() -> None:

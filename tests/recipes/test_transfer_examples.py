@@ -99,6 +99,9 @@ def test_inputs_without_labels_are_imitated_too(tiny: Document, blobs: Path, tmp
     tiny["transfer"] = {"unlabeled": str(tmp_path / "none.npz")}
     with pytest.raises(BadInput, match="existing file"):
         run_of(tiny, tmp_path / "run")
+    tiny["transfer"] = {"unlabeled": "more.csv"}
+    with pytest.raises(BadInput, match=r"transfer\.unlabeled .* got 'more\.csv'.* an empty cell"):
+        run_of(tiny, tmp_path / "run")
 
 
 def test_labels_of_the_unchanged_examples_are_warned_of(tiny: Document, tmp_path: Path) -> None:

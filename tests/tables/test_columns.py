@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 from typed_tables import frame, table
 
 from attar.errors import BadInput
@@ -212,6 +213,7 @@ class TestInfer:
                 [[1, 2]],
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a list",
             ),
+            (scipy.sparse.eye_array(2).tocsr(), r"got a csr_array\. Make them dense with toarray\(\)"),
             (
                 pd.Series([1, 2]),
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a Series",

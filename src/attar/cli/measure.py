@@ -27,7 +27,9 @@ def measure(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow", metavar="PACKAGE", help="A package that may build a torch artifact's network. May be repeated."
+            "--allow",
+            metavar="PACKAGE",
+            help="A package whose functions the recipe in --data or a torch artifact may name. May be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

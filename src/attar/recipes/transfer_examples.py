@@ -18,7 +18,7 @@ from attar.data.split import Split
 from attar.data.subset import absent_classes, joined, subset_of
 from attar.data.torch_datasets import is_torch_dataset, items_of
 from attar.errors import BadInput, CorruptFile, must
-from attar.network.references import call
+from attar.network.references import call, names_function
 from attar.pipeline.steps.correct import Correct
 from attar.recipes.schema.recipe import Recipe
 
@@ -104,6 +104,9 @@ def _with_labels_of(split: Split, labeled: Split) -> Split:
     return replace(split, labels=torch.where(there, split.labels, split.task.unknown_labels(len(split))))
 
 
+_ROWS = "Rows of a table go into the table itself, with an empty cell in the column of the target"
+
+
 def _inputs(source: str, train: Split) -> Tensor:
     """Inputs from a file or a function, in the form of the training examples."""
     found: Any
@@ -120,6 +123,8 @@ def _inputs(source: str, train: Split) -> Tensor:
                 "Write it anew."
             ) from error
     else:
+        if not names_function(source):
+            raise must("transfer.unlabeled", "the recipe", "an .npz file, or package.module:function", source, _ROWS)
         found = call(source)
         if is_torch_dataset(found):
             found, _ = items_of(found, f"the items of {source}")
@@ -128,7 +133,9 @@ def _inputs(source: str, train: Split) -> Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         got = f"{type(found).__name__} of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
         rule = "an array of numbers, or a function that returns one"
-        raise must("transfer.unlabeled", "the recipe", rule, got, "Bring the inputs into that form") from error
+        raise must(
+            "transfer.unlabeled", "the recipe", rule, got, f"Bring the inputs into that form. {_ROWS}"
+        ) from error
     shape = tuple(train.inputs.shape[1:])
     if inputs.dim() == len(shape) and shape[:1] == (1,) and tuple(inputs.shape[1:]) == shape[1:]:
         inputs = inputs[:, None]

@@ -145,9 +145,9 @@ def as_arrow(rows: Any) -> Any:
     lists = by_name(rows)
     rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
     if lists is None and not callable(getattr(rows, "__arrow_c_stream__", None)) and not _is_batch(rows):
-        raise must(
-            "rows", "a table", rule, Words(f"a {type(rows).__name__}"), "Convert them, for instance with numpy.asarray"
-        )
+        dense = "Make them dense with toarray()" if callable(getattr(rows, "toarray", None)) else None
+        remedy = dense or "Convert them, for instance with numpy.asarray"
+        raise must("rows", "a table", rule, Words(f"a {type(rows).__name__}"), remedy)
     pa = arrow("Reading an Arrow table")
     if isinstance(rows, pa.Table):
         return rows
