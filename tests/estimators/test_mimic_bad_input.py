@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import scipy.sparse
+from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -85,3 +90,71 @@ def test_a_teacher_that_takes_no_weights_is_told():
         Mimic(KNeighborsClassifier(), **QUICK).fit(X, NAMES, np.ones(60))
     with pytest.raises(BadInput, match=r"sample_weight of Mimic.fit must be \[60\], one for each row; got \(59,\)"):
         Mimic(KNeighborsClassifier(), **QUICK).fit(X, NAMES, np.ones(59))
+
+
+def test_rows_without_weight_are_as_if_they_were_not_there():
+    labels = (X[:, 0] > 0).astype(int)
+    counts = np.where(np.arange(60) < 40, 2.0, 0.0)
+    frame, half = pd.DataFrame(X, columns=["a", "b"]), pd.DataFrame(X[:40], columns=["a", "b"])
+    weighted = Mimic(LogisticRegression(), **QUICK).fit(frame, labels, counts)
+    alone = Mimic(LogisticRegression(), **QUICK).fit(half, labels[:40], counts[:40])
+    np.testing.assert_array_equal(weighted.teacher_.coef_, alone.teacher_.coef_)
+    np.testing.assert_array_equal(weighted.predict_proba(frame), alone.predict_proba(frame))
+    assert weighted.report_.rows == 40
+    with pytest.raises(
+        BadInput, match=r"sample_weight of Mimic.fit must be above zero for 3 rows at least; got 2 of 60"
+    ):
+        Mimic(LogisticRegression(), **QUICK).fit(X, labels, np.arange(60) < 2)
+
+
+def test_what_is_neither_yes_nor_no_is_told():
+    with pytest.raises(BadInput, match="include_original of Mimic must be True or False; got 'no'"):
+        Mimic(LogisticRegression(), **QUICK, include_original="no").fit(X, NAMES)
+    with pytest.raises(BadInput, match="rows_at_once of Mimic must be a whole number, at least 1; got 0"):
+        Mimic(LogisticRegression(), **QUICK, rows_at_once=0).fit(X, NAMES)
+
+
+@pytest.mark.parametrize("teacher", [KMeans(2), IsolationForest(n_estimators=2)])
+def test_numbers_of_clusters_and_of_outliers_are_no_values(teacher: Any):
+    with pytest.raises(BadInput, match="Give a classifier or regressor with predict_proba or predict"):
+        Mimic(teacher.fit(X), **QUICK).fit(X)
+
+
+def test_numbers_near_the_end_of_float32_are_told():
+    rows = np.column_stack([X, np.where(X[:, 0] > 0, 1.0, -np.finfo(np.float32).max)])
+    told = r"column 'column 2' of the rows must be from -1e38 to 1e38; got -3.4\S+ in row \d+. Leave it empty where"
+    with pytest.raises(BadInput, match=told):
+        Mimic(LinearRegression().fit(X, X), **QUICK).fit(rows)
+
+
+def test_values_that_float32_does_not_hold_are_told_as_they_are():
+    class Huge:
+        def predict(self, rows: Any) -> Any:
+            return np.full(len(rows), 2e39)
+
+    with pytest.raises(BadInput, match=r"must be finite in float32, also for row 0; got \[2e\+39\]"):
+        Mimic(Huge(), **QUICK).fit(X)
+
+
+def test_forms_that_are_no_rows_and_forms_that_are(tmp_path: Path):
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    fitted = Mimic(LogisticRegression().fit(frame, NAMES), **QUICK).fit(pa.RecordBatchReader.from_stream(frame))
+    expected = fitted.predict_proba(frame)
+    artifact = fitted.save(tmp_path / "artifact")
+    for model in (fitted, artifact):
+        np.testing.assert_allclose(model.predict_proba(pa.RecordBatchReader.from_stream(frame)), expected, atol=1e-5)
+        with pytest.raises(BadInput, match=r"got a Series. Convert them, for instance with to_frame\(\)"):
+            model.predict(frame["a"])
+    with pytest.raises(BadInput, match=r"got a csr_array. Make them dense with toarray\(\)"):
+        artifact.predict(scipy.sparse.csr_array(X))
+    extended = frame.astype({"a": np.longdouble})
+    np.testing.assert_allclose(fitted.predict_proba(extended.iloc[:1]), expected[:1], atol=1e-9)
+    sparse = scipy.sparse.dok_matrix(np.where(X > 0, X, 0))
+    of_sparse = Mimic(LogisticRegression().fit(sparse, NAMES), **QUICK).fit(sparse)
+    assert of_sparse.predict_proba(sparse).tolist() == of_sparse.predict_proba(sparse.toarray()).tolist()
+
+
+def test_bools_are_told_apart_in_a_deployed_file_too(tmp_path: Path):
+    fitted = Mimic(LogisticRegression().fit(X > 0, NAMES), **QUICK).fit(X > 0)
+    artifact = fitted.save(tmp_path / "artifact")
+    np.testing.assert_allclose(artifact.predict_proba(X > 0), fitted.predict_proba(X > 0), atol=1e-6)

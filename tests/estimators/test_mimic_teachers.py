@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from attar.tables.columns import Columns
 from attar.teachers import EstimatorTeacher, RegressorTeacher, as_teacher
 
 QUICK: dict[str, Any] = {"hidden": (8,), "rows": 200, "p": 0.5, "s": 1.0, "steps": 200, "random_state": 0}
+
+BRIEF = QUICK | {"steps": 20}
 
 DRAWS = np.random.default_rng(0)
 FRAME = pd.DataFrame({"width": DRAWS.normal(size=120), "color": DRAWS.choice(["red", "blue"], 120)})
@@ -154,3 +157,48 @@ def test_a_model_that_takes_few_rows_is_asked_once_about_each(tmp_path: Path, mo
     again = label("few.toml", "run")
     assert torch.equal(again(None, torch.arange(len(again)), 0), stored(None, torch.arange(len(stored)), 0))
     assert len(set(asked)) <= 32, "what is in the store is not asked for again"
+
+
+class FewAtOnce:
+    """At most 25 rows at once, and it remembers which."""
+
+    classes_ = np.array([0, 1])
+    unfit_for_more: int = 25
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def predict_proba(self, rows: np.ndarray) -> list[list[float]]:
+        if len(rows) > self.unfit_for_more:
+            raise MemoryError(f"{len(rows)} rows")
+        self.asked += rows[:, 0].tolist()
+        return [[1 / (1 + np.exp(one)), 1 / (1 + np.exp(-one))] for one in 3 * rows[:, 0]]
+
+
+def test_mimic_asks_about_as_many_rows_at_once_as_suit_its_teacher_and_once_about_each():
+    rows, teacher = DRAWS.normal(size=(60, 2)), FewAtOnce()
+    with pytest.raises(MemoryError, match="60 rows") as raised:
+        Mimic(teacher, **BRIEF).fit(rows)
+    assert raised.value.__notes__ == [
+        "EstimatorTeacher(FewAtOnce) was asked about 60 rows; rows_at_once asks about fewer at once."
+    ]
+    fitted = Mimic(teacher, **BRIEF, rows_at_once=25).fit(rows)
+    assert len(teacher.asked) == 60 + 200
+    teacher.unfit_for_more = 1000
+    np.testing.assert_array_equal(Mimic(teacher, **BRIEF).fit(rows).predict_proba(rows), fitted.predict_proba(rows))
+
+
+def test_values_may_be_objects_and_probabilities_lists():
+    class Objects:
+        def predict(self, rows: np.ndarray) -> Any:
+            return [Fraction(round(1000 * one), 1000) for one in rows[:, 0]]
+
+    rows = DRAWS.normal(size=(60, 2))
+    assert Mimic(Objects(), **BRIEF).fit(rows).report_.fidelity["r2"] > 0
+
+    class Short(FewAtOnce):
+        def predict_proba(self, rows: np.ndarray) -> list[list[float]]:
+            return super().predict_proba(rows)[1:]
+
+    with pytest.raises(BadInput, match=r"must be \[20, 2\]; got \[19, 2\]. Let predict_proba give a row for each"):
+        Mimic(Short(), **BRIEF).fit(rows[:20])

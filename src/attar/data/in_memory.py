@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from attar.data.store import round_through_store
+from attar.teachers.in_blocks import InBlocks
 from attar.teachers.teacher import Teacher, ask, target_of
 from attar.training.progress import Progress, silent
 
@@ -52,9 +53,9 @@ def outputs_of(
     Raises:
         BadInput: If a number is not finite, or a logit does not fit float16.
     """
-    outputs = []
+    outputs, size = [], min(_CHUNK, teacher.rows) if isinstance(teacher, InBlocks) else _CHUNK
     with progress(title, len(inputs)) as advance:
-        for some in torch.split(inputs, _CHUNK):
+        for some in torch.split(inputs, size):
             outputs.append(round_through_store(ask(teacher, some), target_of(teacher)))
             advance(len(some))
     return torch.cat(outputs)

@@ -109,7 +109,7 @@ class ArtifactInputs:
         scale = self.about.get("scale")
         if rows.dtype == np.uint8 and scale is not None:
             rows = rows.astype(np.float32) / np.float32(scale)
-        elif rows.dtype.kind in "iu" and self.columns is not None:
+        elif rows.dtype.kind in "biu" and self.columns is not None:
             rows = rows.astype(np.float32)
         shape = self.shape
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:

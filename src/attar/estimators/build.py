@@ -27,7 +27,7 @@ from attar.estimators.rows import Kind
 from attar.models.fresh import fresh
 from attar.models.model import Model
 from attar.network.copying import copied
-from attar.network.scaled_outputs import center_and_scale
+from attar.network.scaled_outputs import ScaledOutputs, center_and_scale
 from attar.network.spec import Spec
 from attar.pipeline.step import ByLoss, Result, TeacherTools, Tools
 from attar.pipeline.steps.distill import Distill
@@ -57,6 +57,11 @@ ROUNDS, ROUNDS_ALONE = (2000, 2000, 4000), (1000, 1000, 2000)
 
 CONVERGED = 0.03
 """A round that takes less than this share off the loss on validation rows is the last one."""
+
+FEWEST_TO_JUDGE = 6
+"""Rows that choose the best epoch; of fewer the last one is taken, as chance would choose. In 10 of 12 tries with 2 to
+5 of them (20 to 50 rows in all, forests) mimics agreed with their teachers about more new rows at the last epoch than
+at the best one. The worst of the best, which had learned nothing yet, agreed about 36 in 100, of the last about 64."""
 
 _LEAST = 1e-7
 """A probability below this counts as that: forests give 0, and so do labels."""
@@ -203,13 +208,16 @@ class MimicBuilder:
         """
         tools = replace(self.tools, transfer=examples, teacher=TeacherTools(key={}, targets=targets))
 
+        def finished(result: Result) -> Result:
+            return settled(cooled(result, temperature), targets.outputs)
+
         def trained(model: Model, steps: int, rate: float) -> Result:
             training = self._training(len(examples), steps, rate)
             return Distill().completed(self.objective, training).run(model, tools)
 
         rate = self.plan.learning_rate
         if self.plan.steps is not None:
-            return cooled(trained(self.model, self.plan.steps, rate), temperature)
+            return finished(trained(self.model, self.plan.steps, rate))
         # What learns from few rows alone is soon as good as it gets.
         first, *further = ROUNDS if len(examples) > len(self._matrix) else ROUNDS_ALONE
         best = trained(self.model, first, rate)
@@ -224,7 +232,7 @@ class MimicBuilder:
                 best = replace(after, facts={**after.facts, "best_epoch": epochs + after.facts["best_epoch"]})
             if not enough:
                 break
-        return cooled(replace(best, facts={**best.facts, "steps": done}, history=history), temperature)
+        return finished(replace(best, facts={**best.facts, "steps": done}, history=history))
 
     def _training(self, examples: int, steps: int, rate: float | None = None) -> Training:
         """So many epochs that the steps come nearest to those asked for."""
@@ -235,6 +243,7 @@ class MimicBuilder:
             optimizer="adam",
             learning_rate=rate or self.plan.learning_rate,
             schedule="one_cycle",
+            checkpoint="best" if len(self.validation_rows) >= FEWEST_TO_JUDGE else "last",
             seed=self.plan.seed,
         )
 
@@ -288,6 +297,21 @@ def cooled(result: Result, temperature: float) -> Result:
     with torch.no_grad():
         for each in last.parameters():
             each.div_(temperature)
+    return replace(result, model=replace(result.model, module=module))
+
+
+def settled(result: Result, targets: Tensor) -> Result:
+    """A network that gives what never varies as it is, and not nearly so.
+
+    Args:
+        result: Of a training.
+        targets: ``[rows, outputs]``, what it learned from.
+    """
+    still = (targets == targets[:1]).all(0)
+    if not isinstance(result.model.module, ScaledOutputs) or not bool(still.any()):
+        return result
+    module = copied(result.model.module)
+    module.scale[still] = 0.0
     return replace(result, model=replace(result.model, module=module))
 
 

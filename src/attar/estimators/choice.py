@@ -98,6 +98,7 @@ class Given:
         truth: What the copies are fitted on; None for what the teacher says, so that what it imitates is judged.
         known: The same as the task has it.
         weights: ``[rows]``, what each counts; None for 1.
+        rows_at_once: About how many rows a teacher is asked at once; None for as many as there are.
     """
 
     kind: Kind
@@ -110,6 +111,7 @@ class Given:
     truth: npt.NDArray[Any] | None
     known: Tensor | None
     weights: Tensor | None = None
+    rows_at_once: int | None = None
 
 
 def usual(plan: Plan) -> Plan:
@@ -280,7 +282,9 @@ class _Trial:
         if copy is None:
             return None
         try:
-            asked = teachers.wrapped(copy, given.kind, given.columns, head(given.rows), given.classes)
+            asked = teachers.wrapped(
+                copy, given.kind, given.columns, head(given.rows), given.classes, given.rows_at_once
+            )
             return cls(given, asked, labels, learned, held)
         except BadInput as error:  # of fewer rows it may know fewer labels
             log.warning("a copy of the teacher cannot be asked, and nothing is chosen by it: %s", error)

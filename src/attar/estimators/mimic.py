@@ -35,6 +35,7 @@ from attar.estimators.rows import (
     LEAST,
     as_rows,
     blocks_of,
+    counted,
     head,
     is_frame,
     names_of,
@@ -120,6 +121,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         labels: float | None = None,
         time: float | str | None = None,
         include_original: bool = True,
+        rows_at_once: int | None = None,
         runtime: str = PORTABLE,
         random_state: Any = None,
     ) -> None:
@@ -141,8 +143,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 rounds, of 8,000 steps together at most, until one of them betters the loss on validation rows no more.
             batch_size: Rows in a step.
             learning_rate: Peak step size of Adam.
-            validation: Share (below 1) or number of the real rows that the network does not learn from; they choose the
-                best epoch, p and s.
+            validation: Share (below 1) or number of the real rows that the network does not learn from; they choose p
+                and s, and from six of them on the best epoch, which is the last one else.
             nominal: Columns whose numbers are mere names, by name or position; strings always are.
             unseen: What to do when predicting on a nominal value that its column did not have when fitted: ``error``,
                 or take it for ``missing``. A missing value counts as the column's middle where there was none when
@@ -156,6 +158,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take up to five
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
+            rows_at_once: About how many rows the teacher is asked at once, at most, as some take few; 4,096 if None. It
+                is asked once about each row, real or synthetic.
             runtime: What `save` writes for by default.
             random_state: Seed (as of a recipe), generator or None: validation and synthetic rows, first weights, order.
         """
@@ -177,6 +181,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.labels = labels
         self.time = time
         self.include_original = include_original
+        self.rows_at_once = rows_at_once
         self.runtime = runtime
         self.random_state = random_state
 
@@ -196,7 +201,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 one that is, they choose the best epoch, p and s in place of the teacher's own outputs; best of rows
                 that the teacher has not seen. From 200 rows on they choose what is learned, and a temperature.
             sample_weight: ``[rows]``, what each row, and each that MUNGE makes of it, counts in training (of a teacher
-                that is fitted here, too), and in choosing the best epoch; `report_` counts every row once.
+                that is fitted here, too), and in choosing the best epoch; `report_` counts every row once, but for
+                those of weight 0, which are left out.
             progress: Sees labelling, tuning and training.
 
         Raises:
@@ -218,6 +224,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             raise teachers.refuse_unfitted(self.teacher)
         given = self._table(X, reset=True)
         truth = truth_of(y, given, self.teacher, kind, ready)
+        given, truth, sample_weight = counted(given, truth, sample_weight)
         weights = sample_weights(sample_weight, given)
         columns = Columns.infer(given, nominal=plan.nominal)
         matrix = columns.encode(given)
@@ -232,7 +239,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = numbered(teacher, kind, truth)
         with clock("labelling"):
-            wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes)
+            wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes, plan.rows_at_once)
             rows = torch.from_numpy(matrix).float()
             outputs = outputs_of(wrapped, rows, progress=progress, title="label real rows")
         if kind == "classifier" and classes is None:
@@ -246,6 +253,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
+            about |= {"rows_at_once": plan.rows_at_once}
             choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
         by = judge(choice.plan, by)
         beside: dict[str, Any] = {"truth": target, "weights": weights, "by": by, "progress": progress}
@@ -301,10 +309,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not reset and by_name(X) is not None:
             return X
         given = as_rows(X, self, least=LEAST if reset else 1)
-        if reset and not hasattr(given, "shape"):
-            raise BadInput(
-                f"X, a {type(given).__name__}, does not tell its number of rows and columns. Give an Arrow table."
-            )
         if reset or not is_frame(given):
             return validate_data(self, given, skip_check_array=True, reset=reset)
         if not hasattr(self, "feature_names_in_"):

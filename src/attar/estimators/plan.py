@@ -49,6 +49,7 @@ class Plan:
     labels: float | None
     time: float | None
     include_original: bool
+    rows_at_once: int | None
     seed: int
 
 
@@ -87,7 +88,10 @@ def checked(*, seed: int, **given: Any) -> Plan:
         raise must("hidden", "Mimic", "a list of widths", hidden, "(256,) is one hidden layer")
     if isinstance(nominal, str) or not hasattr(nominal, "__len__"):
         raise must("nominal", "Mimic", "a list of names or positions of columns", nominal, "For example [0, 3]")
-    rows = None if given["rows"] is None else _integer("rows", given["rows"], least=0)
+    if not isinstance(given["include_original"], bool | np.bool_):
+        remedy = "True learns from the real rows too"
+        raise must("include_original", "Mimic", "True or False", given["include_original"], remedy)
+    rows = _integer_or_none("rows", given["rows"], least=0)
     if rows == 0 and not given["include_original"]:
         raise BadInput("Mimic has nothing to learn from with rows=0 and include_original=False. Change one of the two.")
     share = _number("validation", given["validation"], "a share below 1, or a number of rows", least=0.0)
@@ -98,18 +102,19 @@ def checked(*, seed: int, **given: Any) -> Plan:
         p=_p(given["p"]),
         s=None if given["s"] is None else _number("s", given["s"], "greater than 0, or None", least=0.0),
         loss=given["loss"],
-        steps=None if given["steps"] is None else _integer("steps", given["steps"], least=1),
+        steps=_integer_or_none("steps", given["steps"], least=1),
         batch_size=_integer("batch_size", given["batch_size"], least=1),
         learning_rate=_number("learning_rate", given["learning_rate"], "greater than 0", least=0.0),
         validation=share if share < 1 else float(_integer("validation", given["validation"], least=1)),
         nominal=tuple(
             each if isinstance(each, str) else _integer("a position in nominal", each, least=0) for each in nominal
         ),
-        embed=None if given["embed"] is None else _integer("embed", given["embed"], least=1),
-        curves=None if given["curves"] is None else _integer("curves", given["curves"], least=0),
+        embed=_integer_or_none("embed", given["embed"], least=1),
+        curves=_integer_or_none("curves", given["curves"], least=0),
         labels=_labels(given.get("labels"), given["loss"]),
         time=_time(given.get("time")),
         include_original=bool(given["include_original"]),
+        rows_at_once=_integer_or_none("rows_at_once", given.get("rows_at_once"), least=1),
         seed=seed,
     )
 
@@ -161,6 +166,10 @@ def _integer(name: str, value: Any, *, least: int) -> int:
     if not _is(value, numbers.Real) or value != value // 1 or value < least:
         raise must(name, "Mimic", f"a whole number, at least {least}", value, f"{least} or more will do")
     return int(value)
+
+
+def _integer_or_none(name: str, value: Any, *, least: int) -> int | None:
+    return None if value is None else _integer(name, value, least=least)
 
 
 def _is(value: object, kind: type) -> bool:

@@ -17,17 +17,21 @@ from torch import Tensor
 
 from attar.data.limits import allowed
 from attar.data.weights import weights_of
-from attar.errors import BadInput, shown
+from attar.errors import BadInput, Words, must, shown
 from attar.formatting import size as bytes_text
 from attar.tables.cells import as_python
 from attar.tables.columns import Columns
 from attar.tables.names import distinct
 from attar.tables.rounding import warn_of_rounding
+from attar.tables.rows import as_arrow, take_rows
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["classifier", "labels", "regressor"]
 """What a teacher tells: one class of several, of several labels whether each holds, or values."""
+
+Truth = npt.NDArray[Any] | None
+"""Labels or values, where they are known."""
 
 LEAST = 3
 """Two rows that can be neighbors, and one to judge by."""
@@ -52,10 +56,14 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         ValueError: If the array is not two-dimensional, is complex, or has too few rows or no columns.
     """
     if is_frame(given):
+        if len(getattr(given, "shape", ())) != 2:  # a stream of Arrow tells no shape
+            given = as_arrow(given)
         distinct(str(one) for one in getattr(given, "column_names", given.columns))
         count = int(given.shape[0])
         if count < least:
-            raise BadInput(f"X must have at least {least} rows; got {count} sample(s). Give more rows.")
+            raise BadInput(
+                f"X must have at least {least} row{'s' * (least > 1)}; got {count} sample(s). Give more rows."
+            )
         return given
     if issparse(given):
         given = dense(given)
@@ -236,6 +244,30 @@ def sample_weights(given: Any, rows: Any) -> Tensor | None:
         BadInput: If they are not one number per row, at least 0.
     """
     return None if given is None else weights_of("sample_weight", "Mimic.fit", given, int(rows.shape[0]))
+
+
+def counted(rows: Any, truth: Truth, given: Any) -> tuple[Any, Truth, Any]:
+    """The rows that count, what is true of them, and their weights.
+
+    A row of weight 0 is as one that is not there: among the rows to judge by it would tell nothing.
+
+    Args:
+        rows: All of them.
+        truth: Of each; None for nothing.
+        given: What each row counts, as the user gives it to an estimator; None for 1.
+
+    Raises:
+        BadInput: If weights are not one number per row, at least 0, or too few are above it.
+    """
+    weights = sample_weights(given, rows)
+    if weights is None or bool(weights.all()):
+        return rows, truth, given
+    places = weights.nonzero()[:, 0].numpy()
+    if len(places) < LEAST:
+        got = Words(f"{len(places)} of {len(weights)}")
+        remedy = "Leave it out, or give more rows weight"
+        raise must("sample_weight", "Mimic.fit", f"above zero for {LEAST} rows at least", got, remedy)
+    return take_rows(rows, places), None if truth is None else truth[places], np.asarray(given)[places]
 
 
 def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_rows import classes_in, predicts_values
+from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.teacher import Teacher, target_of
 from attar.teachers.weighted_fit import refuse_without_weights
@@ -46,8 +47,9 @@ def kind_of(teacher: object) -> Kind | None:
     if isinstance(teacher, Teacher) and is_attars(teacher):
         return "regressor" if target_of(teacher) == "values" else "classifier"
     tags = tags_of(teacher)
-    if tags is not None and tags.estimator_type in ("classifier", "regressor"):
-        return "classifier" if tags.estimator_type == "classifier" else "regressor"
+    if tags is not None and tags.estimator_type is not None:  # numbers of clusters and of outliers are no values
+        kinds: dict[str, Kind] = {"classifier": "classifier", "regressor": "regressor"}
+        return kinds.get(tags.estimator_type)
     if _has(teacher, "predict_proba") and not predicts_values(teacher):
         return "classifier"
     return "regressor" if _has(teacher, "predict") else None
@@ -152,7 +154,14 @@ def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
     return classes
 
 
-def wrapped(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Teacher:
+def wrapped(
+    teacher: Any,
+    kind: Kind,
+    columns: Columns,
+    like: Any,
+    classes: npt.NDArray[Any] | None,
+    rows_at_once: int | None = None,
+) -> Teacher:
     """The teacher as one that takes encoded rows.
 
     Args:
@@ -161,10 +170,17 @@ def wrapped(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.
         columns: How the rows are encoded.
         like: A row or more in the form in which estimators get them back.
         classes: In the order of the outputs; None for a regressor, or where the teacher does not name them.
+        rows_at_once: About how many it is asked at once, at most; None for any number.
 
     Raises:
         BadInput: If the teacher is not fitted, has other columns or classes, or gives no probabilities.
     """
+    asked = _of_encoded(teacher, kind, columns, like, classes)
+    return asked if rows_at_once is None else InBlocks(asked, rows_at_once)
+
+
+def _of_encoded(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Teacher:
+    """What `wrapped` gives for any number of rows."""
     if is_attars(teacher):
         return _ordered(teacher, classes)
     estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher

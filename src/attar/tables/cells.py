@@ -26,8 +26,8 @@ EXACT = 2**53
 
 _KINDS = {"f": "number", "i": "integer", "u": "integer", "M": "date"}
 
-LARGEST = float(np.finfo(np.float32).max)
-"""Networks compute in float32: what is larger is infinite there."""
+LARGEST = 1e38
+"""Networks compute in float32, where what is larger is infinite, or its distance to another number is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class Cells:
         """The values, NaN where missing.
 
         Raises:
-            BadInput: If they are no numbers, are not finite in float32, or are whole and not exact in float64.
+            BadInput: If they are no numbers, are not finite in float32, are above 1e38, or are whole and not exact in
+                float64.
         """
         if self.problem is not None:
             raise self.problem
@@ -85,7 +86,9 @@ class Cells:
         with np.errstate(over="ignore"):
             numbers = self.values.astype(np.float64)
         numbers[self.missing] = np.nan
-        self._refuse(abs(numbers) > LARGEST, "finite in float32", "Remove or repair such rows")
+        self._refuse(abs(numbers) > np.finfo(np.float32).max, "finite in float32", "Remove or repair such rows")
+        remedy = "Leave it empty where it stands for a number that is not known"
+        self._refuse(abs(numbers) > LARGEST, "from -1e38 to 1e38", remedy)
         return numbers
 
     def nominals(self) -> tuple[tuple[Scalar, ...], Int64[np.ndarray, " rows"]]:
@@ -145,4 +148,6 @@ class Cells:
 
 def as_python(value: Any) -> Any:
     """A NumPy scalar as the Python object that it stands for."""
+    if isinstance(value, np.longdouble):  # whose item is itself
+        return float(value)
     return value.item() if isinstance(value, np.generic) else value

@@ -137,7 +137,7 @@ class Column:
                 return float(value)
             return math.nan if value != value else None
         if isinstance(value, np.integer | np.floating):
-            return self.code(value.item())
+            return self.code(float(value) if isinstance(value, np.longdouble) else value.item())
         return math.nan if value is None else None
 
     def codes(self, given: Cells, unseen: Unseen = "error") -> Float64[np.ndarray, " rows"]:

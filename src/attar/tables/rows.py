@@ -30,7 +30,7 @@ def by_name(rows: object) -> dict[str, Sequence[Any]] | None:
     if pandas is not None and isinstance(rows, pandas.Series) and all(isinstance(name, str) for name in rows.index):
         names = distinct(map(str, rows.index))
         return {name: [value] for name, value in zip(names, rows.tolist(), strict=True)}
-    if isinstance(rows, Mapping):
+    if isinstance(rows, Mapping) and not hasattr(rows, "toarray"):  # some of SciPy's sparse matrices are dicts
         distinct(map(str, rows))
         if not any(_is_list(value) for value in rows.values()):
             return {str(name): [value] for name, value in rows.items()}
@@ -121,7 +121,7 @@ def few_rows(rows: Any, most: int) -> tuple[Any, list[Sequence[Any]]] | None:
         return rows.index, [rows.tolist()]
     if type(rows) is np.ndarray:
         return (None, rows.tolist()) if rows.ndim == 2 and 0 < len(rows) <= most else None
-    if isinstance(rows, dict):
+    if isinstance(rows, dict) and not hasattr(rows, "toarray"):
         if not any(_is_list(value) for value in rows.values()):
             return tuple(rows), [list(rows.values())]
         if not all(isinstance(value, list) and len(value) == 1 for value in rows.values()):
@@ -144,9 +144,10 @@ def as_arrow(rows: Any) -> Any:
     """
     lists = by_name(rows)
     rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
-    if lists is None and not callable(getattr(rows, "__arrow_c_stream__", None)) and not _is_batch(rows):
+    streamed = callable(getattr(rows, "__arrow_c_stream__", None)) and not _is_series(rows)
+    if lists is None and not streamed and not _is_batch(rows):
         dense = "Make them dense with toarray()" if callable(getattr(rows, "toarray", None)) else None
-        remedy = dense or "Convert them, for instance with numpy.asarray"
+        remedy = dense or f"Convert them, for instance with {'to_frame()' if _is_series(rows) else 'numpy.asarray'}"
         raise must("rows", "a table", rule, Words(f"a {type(rows).__name__}"), remedy)
     pa = arrow("Reading an Arrow table")
     if isinstance(rows, pa.Table):

@@ -103,11 +103,10 @@ class EstimatorTeacher:
         outputs = self._rows.ask(str(self._method), inputs)
         if self._method == "decision_function":
             outputs = _two_classes(np.asarray(outputs, np.float64))
-        given = np.empty(0) if isinstance(outputs, list) else _numbers(outputs, self._names, repr(self))
+        given = _numbers(outputs, self._names, repr(self))
         if given.shape != (len(inputs), self.classes):
-            got = "a list" if isinstance(outputs, list) else list(given.shape)
-            remedy = "Give a classifier of one target"
-            raise must("output", repr(self), f"[{len(inputs)}, {self.classes}]", got, remedy)
+            remedy = f"Let {self._method} give a row for each that it is asked about, and in it a number for each class"
+            raise must("output", repr(self), f"[{len(inputs)}, {self.classes}]", list(given.shape), remedy)
         wrong = ~((given >= -1e-6) & (given <= 1 + 1e-6)).all(axis=1)
         wrong |= ~(given.sum(axis=1) > 0)
         if wrong.any():
@@ -187,19 +186,20 @@ class RegressorTeacher:
             BadInput: If the inputs have another number of columns than the estimator, or it gives anything but finite
                 numbers ``[batch, outputs]``.
         """
-        given = np.asarray(self._rows.ask("predict", inputs))
+        given = _plain(np.asarray(self._rows.ask("predict", inputs)))
         values = given.reshape(-1, 1) if given.ndim == 1 else given
         if values.shape != (len(inputs), self.classes) or values.dtype.kind not in "fiub":
             got = Words(f"{values.dtype} {list(given.shape)}")
             remedy = "Pass outputs=, the number of values it predicts; EstimatorTeacher takes classifiers"
             raise must("output", repr(self), f"numbers [{len(inputs)}, {self.classes}]", got, remedy)
-        values = values.astype(np.float32)
-        wrong = ~np.isfinite(values).all(axis=1)
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)
+        wrong = ~np.isfinite(single).all(axis=1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            remedy = "Check that it was fitted on rows like these"
-            raise must("output", repr(self), f"finite, also for row {row}", values[row].tolist(), remedy)
-        return torch.from_numpy(values).to(inputs.device)
+            rule, remedy = f"finite in float32, also for row {row}", "Check that it was fitted on rows like these"
+            raise must("output", repr(self), rule, values[row].tolist(), remedy)
+        return torch.from_numpy(single).to(inputs.device)
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that the estimator holds, and the columns."""
@@ -207,6 +207,14 @@ class RegressorTeacher:
 
     def __repr__(self) -> str:
         return f"RegressorTeacher({name_of(self.estimator)})"
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that came as objects as numbers; anything else as it is."""
+    try:
+        return values.astype(np.float64) if values.dtype == object else values
+    except (TypeError, ValueError):
+        return values
 
 
 def _numbers(outputs: Any, names: Sequence[object], teacher: str) -> NDArray[np.float64]:

@@ -66,7 +66,13 @@ class EstimatorRows:
             rule = f"[batch, {self.width if self.width is not None else 'columns'}]"
             remedy = "Give the rows as the estimator was fitted on them"
             raise must("inputs", self.teacher, rule, list(inputs.shape), remedy)
-        return getattr(self.estimator, method)(self._laid_out(matrix))
+        try:
+            return getattr(self.estimator, method)(self._laid_out(matrix))
+        except Exception as error:
+            error.add_note(
+                f"{self.teacher} was asked about {len(matrix):,} rows; rows_at_once asks about fewer at once."
+            )
+            raise
 
     def _laid_out(self, matrix: NDArray[np.float64]) -> Any:
         """The rows in the form that the estimator was fitted on."""
