@@ -132,7 +132,7 @@ def test_values_that_float32_does_not_hold_are_told_as_they_are():
         def predict(self, rows: Any) -> Any:
             return np.full(len(rows), 2e39)
 
-    with pytest.raises(BadInput, match=r"must be finite in float32, also for row 0; got \[2e\+39\]"):
+    with pytest.raises(BadInput, match=r"must be finite, also for row 0, in float32; got \[2e\+39\]"):
         Mimic(Huge(), **QUICK).fit(X)
 
 

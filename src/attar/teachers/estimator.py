@@ -186,7 +186,7 @@ class RegressorTeacher:
             BadInput: If the inputs have another number of columns than the estimator, or it gives anything but finite
                 numbers ``[batch, outputs]``.
         """
-        given = _plain(np.asarray(self._rows.ask("predict", inputs)))
+        given = _numeric(np.asarray(self._rows.ask("predict", inputs)))
         values = given.reshape(-1, 1) if given.ndim == 1 else given
         if values.shape != (len(inputs), self.classes) or values.dtype.kind not in "fiub":
             got = Words(f"{values.dtype} {list(given.shape)}")
@@ -197,7 +197,7 @@ class RegressorTeacher:
         wrong = ~np.isfinite(single).all(axis=1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            rule, remedy = f"finite in float32, also for row {row}", "Check that it was fitted on rows like these"
+            rule, remedy = f"finite, also for row {row}, in float32", "Check that it was fitted on rows like these"
             raise must("output", repr(self), rule, values[row].tolist(), remedy)
         return torch.from_numpy(single).to(inputs.device)
 
@@ -209,7 +209,7 @@ class RegressorTeacher:
         return f"RegressorTeacher({name_of(self.estimator)})"
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
+def _numeric(values: NDArray[Any]) -> NDArray[Any]:
     """Numbers that came as objects as numbers; anything else as it is."""
     try:
         return values.astype(np.float64) if values.dtype == object else values
