@@ -545,7 +545,7 @@ CASES: list[Case] = [
     ("weights cut", weights_cut, ("weights.safetensors", "whole safetensors file")),
     ("weights of another width", weights_of_another, ("other.safetensors", "of shape")),
     ("weights of another network", weights_of_another_kind, ("other.safetensors", "tensor names")),
-    ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "There is no ONNX file")),
+    ("ONNX missing", lambda p: as_onnx(p, "no.onnx"), ("no.onnx", "there is no file")),
     ("ONNX that is none", lambda p: as_onnx(p, p.file("x.onnx")), ("x.onnx", "ONNX Runtime can read")),
     # pruning
     ("a target of nothing", pruning, ("student.steps.1.to", "must name one of latency, macs", "got none")),

@@ -48,12 +48,12 @@ def test_what_only_lists_imports_nothing_that_takes_long() -> None:
 
 
 def test_the_first_line_comes_before_torch(tmp_path: Path) -> None:
-    long = "d" * 100 + ".npz"
+    long = "d" * 100 + ":rows"
     first = {
         "digits: loading PyTorch and the data": ["compress", "digits"],
         "side-by-side: loading PyTorch and the data": ["study", "side-by-side"],
         "measure artifact: loading PyTorch and the data": ["measure", "artifact", "--data", "digits"],
-        f"{long[:78]}\N{HORIZONTAL ELLIPSIS}": ["compress", long, "--teacher", "big.onnx"],
+        f"{long[:78]}\N{HORIZONTAL ELLIPSIS}": ["compress", long, "--teacher", "mine:forest"],
     }
     missing = str(tmp_path / "mine.toml")
     *found, (told, code) = watched_commands(*first.values(), ["compress", missing])
@@ -61,6 +61,21 @@ def test_the_first_line_comes_before_torch(tmp_path: Path) -> None:
         assert lines[0] == line and lines[1].startswith("import ") and lines[-1] == "code 130"
         assert len(line) < 80
     assert f"got '{missing}'. There is no such file" in told and code == "code 2", "at once, without a first line"
+
+
+def test_files_that_are_missing_are_told_before_torch(tmp_path: Path) -> None:
+    data, teacher, recipe = tmp_path / "rows.npz", tmp_path / "big.onnx", tmp_path / "mine.toml"
+    data.write_bytes(b"")
+    recipe.write_text(f'data.use = "{tmp_path}/row.npz"\n[teacher]\nonnx = "big.onnx"\n', encoding="utf-8")
+    found = watched_commands(
+        ["compress", str(tmp_path / "row.npz"), "--teacher", str(teacher)],
+        ["compress", str(data), "--teacher", str(tmp_path / "small.onnx"), "--dry-run"],
+        ["compress", str(recipe)],
+        ["compress", str(recipe), "--set", f"data.use={data}", "--set", f"teacher.onnx=['{tmp_path}/small.onnx']"],
+    )
+    for lines, key, alike in zip(found, ("data.use", "teacher.onnx") * 2, ("'rows.npz'", "") * 2, strict=True):
+        assert len(lines) == 2 and lines[1] == "code 2", "neither a first line nor an import of torch"
+        assert lines[0].startswith(f"attar: {key}: there is no file ") and alike in lines[0]
 
 
 class Terminal:

@@ -30,7 +30,8 @@ def test_a_file_beside_the_recipe_and_not_here_is_found(
     folder = tmp_path / "beside"
     folder.mkdir()
     (folder / "mine.toml").write_text(RECIPE, encoding="utf-8")
-    (folder / file).write_bytes(b"")
+    for name in ("mine.npz", "big.onnx"):
+        (folder / name if name == file else tmp_path / name).write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     recipe = read("beside/mine.toml")
     with pytest.raises(
@@ -38,6 +39,8 @@ def test_a_file_beside_the_recipe_and_not_here_is_found(
     ):
         check_paths(recipe)
     monkeypatch.chdir(folder)
+    for name in ("mine.npz", "big.onnx"):
+        (folder / name).write_bytes(b"")
     check_paths(read("mine.toml"))
 
 

@@ -110,6 +110,7 @@ def test_a_folder_beside_the_recipe_is_said(
 ) -> None:
     (folder / "mine.toml").write_text('data.use = "images"\n[teacher]\nonnx = ["big.onnx"]\n', encoding="utf-8")
     recipe = read(folder / "mine.toml")
+    (folder / "big.onnx").write_bytes(b"")
     check_paths(recipe)
     (folder / "elsewhere").mkdir()
     monkeypatch.chdir(folder / "elsewhere")

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import BadInput
-from attar.recipes.read import apply, from_document, read
+from attar.recipes.changes import apply
+from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.shipped import shipped
 

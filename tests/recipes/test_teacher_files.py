@@ -90,5 +90,7 @@ def test_what_cannot_be(table: dict[str, object], message: str) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(BadInput, match=r"^There is no file 'model.txt' where a fitted model is to be read"):
+    with pytest.raises(
+        BadInput, match=r"^teacher\.estimator: there is no file 'model\.txt' in the working folder\. Check the path\."
+    ):
         plan(recipe('teacher.estimator = "model.txt"'))

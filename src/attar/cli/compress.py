@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -137,19 +138,8 @@ def compress(
     from attar.cli.outcome import code
     from attar.cli.progress import announce, errors, watched
     from attar.recipes.limits import limits_of
-    from attar.recipes.shipped import file_of
 
     limits = limits_of(budget)
-    if not teacher:
-        file_of(recipe)  # a name that is none is told at once
-    if not as_json or errors.is_terminal:
-        announce(recipe)
-    from attar.cli.table import COLORS, budget_line, models_table, say, verdict_line
-    from attar.recipes.compress import compress as do
-    from attar.recipes.document import headline, reason
-    from attar.recipes.from_data import recipe_from_data
-    from attar.recipes.read import read
-
     all_changes = [
         *(changes or []),
         *(f"budget.{name}={limit}" for name, limit in limits.items()),
@@ -164,6 +154,15 @@ def compress(
             if value is not None
         ),
     ]
+    check_names(recipe, teacher, all_changes)
+    if not as_json or errors.is_terminal:
+        announce(recipe)
+    from attar.cli.table import COLORS, budget_line, models_table, say, verdict_line
+    from attar.recipes.compress import compress as do
+    from attar.recipes.document import headline, reason
+    from attar.recipes.from_data import recipe_from_data
+    from attar.recipes.read import read
+
     if teacher:
         chosen = recipe_from_data(recipe, teacher, all_changes, allow=allow or [])
     else:
@@ -199,3 +198,26 @@ def compress(
         console.print(f"Artifact: {run.folder / 'artifact'}", soft_wrap=True, markup=False)
         console.print(f"Report:   {run.report}", soft_wrap=True, markup=False)
     return code([run.outcome])
+
+
+def check_names(recipe: str, teacher: Sequence[str] | None, changes: Sequence[str]) -> None:
+    """See that the recipe is there, and the files that it or the command names: at once, without PyTorch.
+
+    Args:
+        recipe: Or data, where a teacher is given.
+        teacher: Its files; None for a recipe.
+        changes: Of the recipe, ``dotted.key=value`` each.
+    """
+    from attar.recipes.changes import apply
+    from attar.recipes.files import parsed
+    from attar.recipes.paths import check_paths
+    from attar.recipes.shipped import file_of
+
+    if teacher:
+        document, beside = {"data": {"use": recipe}, "teacher": {"onnx": [*teacher]}}, None
+    else:
+        file, _ = file_of(recipe)
+        document, beside = parsed(file), file.parent
+    for change in changes:
+        apply(document, change)
+    check_paths(document, beside)

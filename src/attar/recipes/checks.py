@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from attar.data.datasets import Dataset
-from attar.data.limits import is_file, is_folder, printable
 from attar.deployment.backends import EAGER, RUNTIMES
 from attar.errors import BadInput, must, near
 from attar.evidence.memory import measurable
+from attar.recipes import paths
 from attar.recipes.check_task import check_task
 from attar.recipes.networks import check_network, fitted_to, fresh, network_of, spec_of
 from attar.recipes.schema.recipe import Recipe
@@ -22,7 +21,6 @@ from attar.recipes.transfer_examples import without_synthesis
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.outputs import stated_output
-from attar.teachers.pretrained import CONFIG
 from attar.teachers.teacher import NetworkTeacher
 from attar.training import device as devices
 from attar.training.train_module import feature_taps, reads_layers
@@ -39,37 +37,8 @@ def check_device(recipe: Recipe, device: str) -> None:
 
 
 def check_paths(recipe: Recipe) -> None:
-    """See that no file is missing that lies beside the recipe: paths are relative to the working folder.
-
-    Raises:
-        BadInput: Naming the key, and where the file is.
-    """
-    beside = recipe.trust.beside
-    if beside is None:
-        return
-    data, teacher = recipe.data, recipe.teacher
-    named: dict[str, list[object]] = {
-        "data.use": [data.use],
-        "data.validation": [data.validation],
-        "data.test": [data.test],
-    }
-    named |= {"teacher.onnx": [*teacher.onnx], "teacher.weights": [*teacher.weights]}
-    named |= {"teacher.estimator": [teacher.estimator]}
-    named |= {"teacher.transformers": [f"{teacher.transformers}/{CONFIG}" if teacher.transformers else None]}
-    named |= {"transfer.unlabeled": [recipe.transfer.unlabeled or ""]}
-    for key, values in named.items():
-        for text in values:
-            if isinstance(text, str) and text and not _is_there(Path(text)) and _is_there(beside / text):
-                kind = "folder" if is_folder(beside / text) else "file"
-                raise BadInput(
-                    f"{key} of the recipe: there is no {kind} {printable(text)!r} in the working folder, and one "
-                    "beside the recipe. Paths are relative to the working folder: run attar in "
-                    f"{printable(beside)!r}, or write the path from here."
-                )
-
-
-def _is_there(path: Path) -> bool:
-    return is_file(path) or is_folder(path)
+    """See that no file is missing that the recipe names, see `attar.recipes.paths.check_paths`."""
+    paths.check_paths(recipe.document(), recipe.trust.beside)
 
 
 def check_networks(recipe: Recipe, dataset: Dataset) -> None:

@@ -11,8 +11,10 @@ from attar.data.datasets import NAMED
 from attar.data.limits import is_folder
 from attar.errors import BadInput, must, shown
 from attar.network.references import Trust, names_function
+from attar.recipes.changes import apply
 from attar.recipes.files import named_after, usable
-from attar.recipes.read import apply, from_document, packages_of, recipe_of, with_budget
+from attar.recipes.paths import ROWS
+from attar.recipes.read import from_document, packages_of, recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
 from attar.teachers.model_file import is_model_file, refused_file
 from attar.teachers.pretrained import is_saved_model
@@ -22,8 +24,6 @@ Models = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 Limits = str | Sequence[str] | Mapping[str, Any]
 """See `attar.recipes.limits.limits_of`."""
-
-_ROWS = (".npz", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 
 
 def recipe_from_data(
@@ -71,7 +71,7 @@ def _name_of(data: str) -> str:
     path = Path(data)
     if is_folder(path):
         return named_after(path.resolve().name)
-    return named_after(path.stem if path.suffix.lower() in _ROWS else data)
+    return named_after(path.stem if path.suffix.lower() in ROWS else data)
 
 
 def asked_recipe(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -14,15 +12,8 @@ from pydantic import BaseModel, ValidationError
 from attar.errors import BadInput, must, near, rule_of, shown
 from attar.network.references import Trust
 from attar.pipeline.steps import STEPS
-from attar.recipes.files import (
-    DEEPEST,
-    DIGITS,
-    DIGITS_RULE,
-    MOST_BYTES,
-    check_values,
-    named_after,
-    parsed,
-)
+from attar.recipes.changes import apply
+from attar.recipes.files import check_values, named_after, parsed
 from attar.recipes.limits import limits_of
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.shipped import file_of
@@ -111,54 +102,6 @@ def with_budget(recipe: Recipe, budget: str | Sequence[str] | Mapping[str, Any] 
         return recipe
     document = recipe.document()
     return from_document({**document, "budget": {**document["budget"], **limits}}, "the recipe", recipe.trust)
-
-
-def apply(document: Document, change: str) -> None:
-    """Set one value of a recipe's document in place, from ``dotted.key=value``.
-
-    Example:
-        >>> recipe = {"budget": {"quality_loss": "1%"}}
-        >>> apply(recipe, "budget.quality_loss=2%")
-        >>> recipe
-        {'budget': {'quality_loss': '2%'}}
-
-    A number counts the tables of a list, from 0: ``student.steps.1.weights.bits=2``.
-    """
-    key, equals, text = change.partition("=")
-    names = [name.strip() for name in key.split(".")]
-    if len(names) > DEEPEST:
-        raise must("--set", "attar compress", f"of at most {DEEPEST} keys", change, "Shorten the key")
-    if not equals or not all(names):
-        raise must(
-            "--set", "attar compress", "written dotted.key=value", change, "For example --set student.training.epochs=5"
-        )
-    if len(change) > MOST_BYTES:
-        raise must(
-            "--set", "attar compress", f"at most {MOST_BYTES:,} characters long", change, "Write it into the recipe"
-        )
-    try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except RecursionError as error:
-        raise must("--set", "attar compress", "less deeply nested", change, "Flatten the value") from error
-    except ValueError as error:
-        if DIGITS in str(error):
-            raise must("--set", "attar compress", f"without a {DIGITS_RULE}", change, "Shorten it") from error
-        value = text.strip()
-    table: Any = document
-    for name, below in itertools.pairwise(names):
-        table = table[int(name)] if isinstance(table, list) else table.setdefault(name, {})
-        if isinstance(table, list) and not _counts(table, below):
-            rule = f"a number from 0 to {len(table) - 1} after {name!r}, which is a list"
-            raise must("--set", "attar compress", rule, change, "Count from 0")
-        if not isinstance(table, dict | list):
-            raise must(
-                "--set", "attar compress", f"a key below a table; {name!r} is a value", change, "Shorten the key"
-            )
-    table[int(names[-1]) if isinstance(table, list) else names[-1]] = value
-
-
-def _counts(table: Sequence[Any], name: str) -> bool:
-    return name.isascii() and name.isdecimal() and int(name) < len(table)
 
 
 def from_document(document: Mapping[str, Any], where: str = "the recipe", trust: Trust | None = None) -> Recipe:
