@@ -43,3 +43,19 @@ def test_wrong_arguments_name_the_function():
 def test_a_function_that_returns_something_else_is_refused():
     with pytest.raises(BadInput, match=r"network of builtins:dict must be a torch.nn.Module; got 'dict'"):
         Spec("builtins:dict").build()
+
+
+def test_a_width_that_is_a_slip_is_refused_before_it_takes_memory():
+    with pytest.raises(
+        BadInput, match=r"^arguments of torch\.nn:Linear are for 1,000,001,000,000 weights, .* of the memory"
+    ):
+        Spec("torch.nn:Linear", {"in_features": 10**6, "out_features": 10**6}).build()
+
+
+def looking(width: int) -> nn.Module:
+    """A network whose function looks at a value, which nothing on the meta device has."""
+    return nn.Linear(width, int(torch.ones(1).sum()))
+
+
+def test_a_function_that_cannot_be_called_without_memory_is_called_with_it():
+    assert Spec(f"{__name__}:looking", {"width": 5000}).build().in_features == 5000
