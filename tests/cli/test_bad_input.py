@@ -535,7 +535,7 @@ CASES: list[Case] = [
     (
         "weights missing",
         lambda p: p.changed("teacher", "weights", to=["no.safetensors"]),
-        ("no.safetensors", "existing"),
+        ("no.safetensors", "there is no file"),
     ),
     (
         "weights of torch.save",

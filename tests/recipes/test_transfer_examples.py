@@ -97,10 +97,11 @@ def test_inputs_without_labels_are_imitated_too(tiny: Document, blobs: Path, tmp
     with pytest.raises(CorruptFile, match="array x"):
         run_of(tiny, tmp_path / "run")
     tiny["transfer"] = {"unlabeled": str(tmp_path / "none.npz")}
-    with pytest.raises(BadInput, match="existing file"):
+    with pytest.raises(BadInput, match="there is no file"):
         run_of(tiny, tmp_path / "run")
-    tiny["transfer"] = {"unlabeled": "more.csv"}
-    with pytest.raises(BadInput, match=r"transfer\.unlabeled .* got 'more\.csv'.* an empty cell"):
+    (tmp_path / "more.csv").write_text("a\n1\n")
+    tiny["transfer"] = {"unlabeled": str(tmp_path / "more.csv")}
+    with pytest.raises(BadInput, match=r"transfer\.unlabeled .*more\.csv'.* an empty cell"):
         run_of(tiny, tmp_path / "run")
 
 

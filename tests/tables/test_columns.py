@@ -213,7 +213,7 @@ class TestInfer:
                 [[1, 2]],
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a list",
             ),
-            (scipy.sparse.eye_array(2).tocsr(), r"got a csr_array\. Make them dense with toarray\(\)"),
+            (scipy.sparse.eye_array(2).tocsr(), r".*; got a csr_array\. Make them dense with toarray\(\)"),
             (
                 pd.Series([1, 2]),
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a Series",
