@@ -201,6 +201,6 @@ def test_what_never_varies_is_given_as_it_is() -> None:
     values = np.stack([rows[:, 0], np.full(60, 7.0), np.zeros(60)], axis=1)
     linear = LinearRegression().fit(rows, values)
     linear.coef_[1:] = 0.0
-    said = Mimic(linear, hidden=(8,), rows=100, steps=20, random_state=0).fit(rows).predict(rows)
-    assert (said[:, 1] == np.float32(linear.intercept_[1])).all() and (said[:, 2] == linear.intercept_[2]).all()
-    assert said[:, 0].std() > 0.1
+    answers = Mimic(linear, hidden=(8,), rows=100, steps=20, random_state=0).fit(rows).predict(rows)
+    assert (answers[:, 1] == np.float32(linear.intercept_[1])).all() and (answers[:, 2] == linear.intercept_[2]).all()
+    assert answers[:, 0].std() > 0.1
