@@ -1,7 +1,7 @@
 """Ensembles on tables, their mimics, and what others make of the same ensembles and rows, side by side.
 
-    python benchmarks/tables_rivals.py --python trees=/tmp/trees/bin/python --python autogluon=/tmp/tables/bin/python \\
-        --python deepbridge=/tmp/deepbridge/bin/python --python pytabkit=/tmp/nets/bin/python     # see README.md
+    python benchmarks/tables_rivals.py --python trees=../trees/bin/python --python autogluon=../tables/bin/python \\
+        --python deepbridge=../deepbridge/bin/python --python pytabkit=../nets/bin/python     # see README.md
     python benchmarks/tables_rivals.py --tables hastie --teachers lightgbm --out quick.json
 
 Each group of contenders works in a process of its own, by the Python that it is given, and leaves what it found in the
