@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from attar.deployment.backends.onnxruntime import open_onnxruntime
+from attar.deployment.deploy import deploy
 from attar.deployment.export import to_onnx
 from attar.errors import BadInput
 from attar.models.rebuild import spec_from_json
@@ -26,6 +27,7 @@ from attar.network.rows import Rows
 from attar.network.spec import Spec
 from attar.network.weights import digest, load_weights, save_weights
 from attar.tables.columns import Columns
+from attar.tasks.classification import Classification
 
 NAN = float("nan")
 
@@ -88,6 +90,40 @@ def test_long_tails_by_hand():
     features = rows(torch.tensor([[1.0, 1.0], [3.0, 3.0], [-7.0, -7.0], [NAN, NAN]]))
     expected = torch.tensor([[0.0, 0.0], [math.log(2), 1.0], [-math.log(5), -4.0], [0.0, 0.0]])
     torch.testing.assert_close(features, expected)
+
+
+HUGE = [1e38, 3e38, float("inf")]
+
+
+def test_numbers_beyond_all_others_count_as_a_million_scales():
+    tailed = number(1.0, 1e-3) | {"log": True, "knots": [0.0, 1.0, 2.0]}
+    rows = Rows([number(5.0, 0.01), tailed, DATE, cut(0.0, 1.0)], curves=1)
+    for features in (rows, rows.double()):
+        far = features(torch.tensor([[one] * 4 for one in HUGE], dtype=features.center.dtype))
+        assert far.isfinite().all()
+        assert far[:, 0].tolist() == [1e6] * 3 and far[:, 3].tolist() == [1e6] * 3
+        assert ((far[:, 1] > 80) & (far[:, 1] < 95)).all()  # about log(1e38 / 1e-3), or of what is just finite
+        low = features(torch.tensor([[-one] * 4 for one in HUGE], dtype=features.center.dtype))
+        torch.testing.assert_close(low[:, :4], -far[:, :4])
+        assert rows.pieces is not None  # the first column with knots has two pieces, the second one
+        ends = torch.stack([rows.pieces[0, :, 0].sum(), rows.pieces[1, 0, 0]]).expand(3, 2)
+        torch.testing.assert_close(far[:, -2:], ends)
+        torch.testing.assert_close(low[:, -2:], -ends)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_artifacts_give_numbers_for_whatever_is_finite_or_infinite(tmp_path: Path, runtime: str):
+    columns = [number(5.0, 0.01), cut(-1.0, 0.5, 2.0, log=True), number(missing=True)]
+    spec = Spec("attar.network.architectures:tabular", {"columns": columns, "outputs": 2, "hidden": [8], "curves": 2})
+    network = spec.build()
+    artifact = deploy(network, runtime, tmp_path, task=Classification(("a", "b")), example=torch.zeros(1, 3), spec=spec)
+    rows = torch.tensor([[sign * one] * 3 for one in HUGE for sign in (1, -1)])
+    with evaluating(network):
+        expected = network(rows).numpy()
+    assert np.isfinite(expected).all()
+    assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
+    with evaluating(network.double()):
+        assert_allclose(network(rows.double()).numpy()[:2], expected[:2], rtol=1e-4)
 
 
 def test_pieces_by_hand():

@@ -18,8 +18,15 @@ _KINDS = ("number", "integer", "nominal", "date")
 
 _MOST_CURVES = 1024
 
-_LARGEST = 1e38
+_LARGEST = float(np.float32(1e38))
 """Numbers that are no more than this can be told apart from infinity in float32, and so can their differences."""
+
+_FURTHEST = 1e6
+"""A number that is more scales than this from its center counts as so far: no row of a training is (of n rows none is
+more than sqrt(n) standard deviations from the mean), and what layers make of it stays finite in float32."""
+
+_LAST_DAY = 4e6
+"""Days from one date to another, at most; sines of what is much larger differ between runtimes."""
 
 
 class Rows(nn.Module):
@@ -31,7 +38,8 @@ class Rows(nn.Module):
     column one feature per
     category, 1 for that of the row and 0 elsewhere, so that all are 0 where the value is missing or no category. With
     ``embed`` a nominal column has that many features instead, which training chooses for each category, and also for
-    missing, where it begins with zeros.
+    missing, where it begins with zeros. A number that is further than a million scales from its center counts as that
+    far, and so does infinity: features are finite whatever the numbers are.
 
     A column of numbers may come with more, as `attar.tables.knots.with_knots` gives it. One with ``log`` becomes
     ``sign(x) log(1 + |x|)`` of what it would be. Between its ``knots`` lie pieces, each of which is -1 below, 1 above,
@@ -157,12 +165,13 @@ class Rows(nn.Module):
             values = torch.where(missing, self.center, values)
             scaled = (values - self.center) / self.scale
             if self.any_tailed:
-                scaled = torch.where(self.tailed, scaled.sign() * (1 + scaled.abs()).log(), scaled)
-            inputs.append(scaled)
+                tails = scaled.clamp(-_LARGEST, _LARGEST)
+                scaled = torch.where(self.tailed, tails.sign() * (1 + tails.abs()).log(), scaled)
+            inputs.append(scaled.clamp(-_FURTHEST, _FURTHEST))
             if len(self.gaps):
                 inputs.append(missing.index_select(1, self.gaps).to(rows.dtype))
             if self.goes_around:
-                angles = values.index_select(1, self.dated) * self.turns
+                angles = values.index_select(1, self.dated).clamp(-_LAST_DAY, _LAST_DAY) * self.turns
                 unknown = missing.index_select(1, self.dated)
                 inputs += [torch.where(unknown, 0.0, one) for one in (angles.sin(), angles.cos())]
         if self.embedding is not None:
@@ -174,7 +183,7 @@ class Rows(nn.Module):
         elif len(self.sources):
             inputs.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
         if self.pieces is not None:
-            those = values.index_select(1, self.cut).unsqueeze(2)
+            those = values.index_select(1, self.cut).clamp(-_LARGEST, _LARGEST).unsqueeze(2)
             above = ((those - self.lows) / self.widths).clamp(0.0, 1.0) * 2 + self.below  # [n, columns, pieces]
             inputs.append(torch.bmm(above.transpose(0, 1), self.pieces).transpose(0, 1).flatten(1))
         return torch.cat(inputs, dim=1)
