@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators import choice
-from attar.estimators.build import as_labels, cooled, mixed
+from attar.estimators.build import ROUNDS, as_labels, cooled, mixed
 from attar.estimators.choice import HALF, Choice, encodings, judge, lessons, without_teacher
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
@@ -158,6 +158,43 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
     trials: Any = [Trial()]
     plan, then = choice._lasting(winner, its, trials, lambda _: (3.0, 0.4, 0.2), few=few, hurried=hurried)
     assert (plan, then) == (replace(winner, steps=steps), temperature)
+
+
+@pytest.mark.parametrize(
+    ("copy", "then", "hurried", "steps", "rows", "temperature"),
+    [
+        ((0.2, 0.2), None, False, None, None, 1.1),  # the teacher has something to teach yet, by one measure
+        ((0.4, 0.05), None, False, None, None, 1.1),
+        ((0.4, 0.2), None, True, ROUNDS[0], None, 1.1),
+        ((0.4, 0.2), 0.25, False, ROUNDS[0], None, 3.0),
+        ((0.4, 0.2), 0.35, False, choice.STEPS, choice.SYNTHETIC, 1.1),  # the longer training was worse
+    ],
+)
+def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
+    copy: tuple[float, float],
+    then: float | None,
+    hurried: bool,
+    steps: int | None,
+    rows: int | None,
+    temperature: float,
+) -> None:
+    class Trial:
+        of_copy = torch.zeros(1)
+
+        def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
+            assert then is not None and not brief and candidate.steps == ROUNDS[0]
+            return torch.ones(1)
+
+    def judged(answers: Any) -> tuple[float, float, float]:
+        return (3.0, then or 0.0, 0.1) if answers[0] else (2.0, *copy)
+
+    winner, its = replace(_plan(), rows=None, labels=0.0), {"loss": 0.3, "errors": 0.1, "temperature": 1.1}
+    trials: Any = [Trial()]
+    found = choice._lasting(winner, its, trials, judged, few=False, hurried=hurried)
+    assert found == (replace(winner, steps=steps, rows=rows), temperature)
+    mine = replace(winner, rows=700)
+    plan, _ = choice._lasting(mine, its, trials, judged, few=False, hurried=hurried)
+    assert plan == replace(mine, steps=steps), "rows that are given stay"
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------

@@ -199,9 +199,16 @@ def _lasting(
         return winner, temperature
     if winner.rows != 0:
         _, loss, errors = judged([one.of_copy for one in trials])
-        # To come closer to a teacher that is worse leads nowhere.
-        worse = loss >= its["loss"] and errors >= its["errors"]
-        return (replace(winner, steps=ROUNDS[0]) if worse else winner), temperature
+        if loss < its["loss"] or errors < its["errors"]:
+            return winner, temperature
+        # To come closer to a teacher that is worse leads nowhere; what it says of many rows may drown the real ones.
+        longer = replace(winner, steps=ROUNDS[0])
+        if hurried:
+            return longer, temperature
+        then, loss, _ = judged([one.answers(longer, brief=False) for one in trials])
+        if loss <= its["loss"]:
+            return longer, then
+        return replace(winner, steps=STEPS, rows=SYNTHETIC if winner.rows is None else winner.rows), temperature
     if winner.labels == 1:
         return winner, 1.0  # its own rows to judge by tell when it is sure enough of itself
     if few:
@@ -307,8 +314,8 @@ class _Trial:
             by=judge(candidate, "teacher"),
         )
         synthesis = builder.tuned()[0]
-        if synthesis is None:
-            examples = builder.transfer_set(builder.synthetic(None))
+        if synthesis is None or not brief:
+            examples = builder.transfer_set(builder.synthetic(synthesis))
         else:
             few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
             if self.synthetic is None:
