@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -128,6 +129,23 @@ def test_what_it_raises_is_what_comes_of_it(ready: Evaluator) -> None:
     own = replace(ready, allow=("attar", "tiny_search"))(Proposal(spec=Spec("tiny_search:broken")))
     assert own.state == "failed" and "on purpose" in own.reason
     assert ready.found(perceptron(-1)) == no_width
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("it makes no sense", "ValueError: width must be even"),
+        ("it reads a file", "FileNotFoundError: [Errno 2] No such file or directory: 'table.bin'"),
+        ("it asks for too much", "MemoryError"),
+        ("it ends the process", "SystemExit: 3"),
+    ],
+)
+def test_whatever_a_network_raises_in_its_training_is_told_with_its_place(
+    ready: Evaluator, kind: str, told: str
+) -> None:
+    own = replace(ready, allow=("attar", "tiny_search"))(Proposal(spec=Spec("tiny_search:raising", {"kind": kind})))
+    assert own.state == "failed"
+    assert re.fullmatch(rf"It raised {re.escape(told)} \(in \S+tiny_search\.py, line \d+\)\.", own.reason), own.reason
 
 
 def test_a_full_disk_is_nothing_that_comes_of_a_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from attar.budget import Limit
 from attar.data.datasets import load
@@ -78,6 +81,30 @@ def perceptron(*hidden: int, **rest: Any) -> Proposal:
 def broken() -> None:
     """A network that is none."""
     raise RuntimeError("on purpose")
+
+
+class Raising(nn.Sequential):
+    """A network that raises in its training."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 10))
+        self.error = error
+
+    def forward(self, inputs: Any) -> Any:
+        if self.training:
+            raise self.error
+        return super().forward(inputs)
+
+
+def raising(kind: str) -> nn.Module:
+    """A network that raises so in its training."""
+    errors = {
+        "it makes no sense": ValueError("width must be even"),
+        "it reads a file": FileNotFoundError(errno.ENOENT, "No such file or directory", "table.bin"),
+        "it asks for too much": MemoryError(),
+        "it ends the process": SystemExit(3),
+    }
+    return Raising(errors[kind])
 
 
 class Wider:

@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from attar.deployment.refused import telling
 from attar.errors import AttarError, BadInput, CorruptFile, must, near, rule_of
 from attar.models.fresh import fresh
 from attar.models.model import Model, load_model
 from attar.network.copying import copied
+from attar.network.references import folders_of, located, place_of, summary
 from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs, center_and_scale
 from attar.network.weights import digest
 from attar.pipeline.nodes import Node, Nodes, NotFinished
@@ -108,7 +108,7 @@ class Evaluator:
         """Evaluate a proposal, or find it evaluated.
 
         Raises:
-            OSError: If files cannot be written; whatever else is raised meanwhile is the outcome.
+            OSError: If files of the run cannot be written; whatever else is raised meanwhile is the outcome.
         """
         outcome = self._evaluated(proposal, progress, train=True)
         assert outcome is not None, "what is trained has an outcome"
@@ -134,11 +134,13 @@ class Evaluator:
                 outcome, model = self._tried(proposal, progress, train)
         except NotFinished:
             return None
-        except (OSError, CorruptFile):
+        except CorruptFile:
             raise
-        except Exception as error:  # a network of the user's may raise anything, and the search goes on
+        except (Exception, SystemExit) as error:  # a network of the user's may raise anything, and the search goes on
+            if isinstance(error, OSError) and place_of(error, folders_of([proposal.spec.reference])) is None:
+                raise  # of the folder of the run, by no fault of the proposal
             log.info("%s of the search failed", proposal.key, exc_info=error)
-            why = str(error) if isinstance(error, AttarError) else f"It raised {telling(error)}."
+            why = str(error) if isinstance(error, AttarError) else f"It raised {summary(error)}{located(error)}."
             outcome, model = Outcome(state="failed", reason=why), None
         return self._kept(proposal, outcome, model)
 
@@ -170,8 +172,7 @@ class Evaluator:
 
     def _tried(self, proposal: Proposal, progress: Progress, train: bool) -> tuple[Outcome, Node | None]:
         """What came of a proposal, and the node of its network; raises NotFinished for a training it must not do."""
-        tools = self._tools_of(proposal, progress)
-        steps = self._steps(proposal)
+        tools, steps = self._tools_of(proposal, progress), self._steps(proposal)
         with self.meter.turns.working():
             first = self.first(proposal)
             spec = first.spec
