@@ -45,6 +45,19 @@ def test_a_function_that_returns_something_else_is_refused():
         Spec("builtins:dict").build()
 
 
+def narrow(width: int) -> nn.Module:
+    """A network whose function raises for what is no whole number."""
+    return nn.Linear(width, 2)
+
+
+def test_what_a_function_raises_is_told_with_the_arguments_that_it_was_given():
+    with pytest.raises(BadInput) as found:
+        Spec(f"{__name__}:narrow", {"width": 6.5}).build()
+    told = str(found.value)
+    assert told.startswith(f"{__name__}:narrow failed with {{'width': 6.5}}: TypeError: "), told
+    assert "test_spec.py, line " in told and told.endswith("). Correct it there, or give other arguments."), told
+
+
 def test_a_width_that_is_a_slip_is_refused_before_it_takes_memory():
     with pytest.raises(
         BadInput, match=r"^arguments of torch\.nn:Linear are for 1,000,001,000,000 weights, .* of the memory"

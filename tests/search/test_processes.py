@@ -23,11 +23,14 @@ from attar.search.time_limit import TimeLimit
 Make = Callable[..., Proposal]
 
 MODULE = """
-import json, os, time
+import fcntl, json, os, time
 from pathlib import Path
 
 def evaluate(folder, key, width, progress):
     folder = Path(folder)
+    turn = (folder / "turn").open("w")
+    if width == 3:
+        fcntl.flock(turn, fcntl.LOCK_EX)
     begun = folder / f"{width}.begun"
     first = not begun.exists()
     with begun.open("a") as file:
@@ -40,6 +43,11 @@ def evaluate(folder, key, width, progress):
         os._exit(1)
     if width == 3:
         time.sleep(600)
+    if width == 7:  # it measures something in turn, once somebody else lets it
+        while not (folder / "3.begun").exists():
+            time.sleep(0.01)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        time.sleep(0.1)
     if width == 4:
         raise ValueError("on purpose")
     if width == 5:
@@ -112,6 +120,15 @@ def test_those_that_die_hang_or_raise_cost_nobody_else_anything(
     }
     assert [len(in_folder.begun(width)) for width in (3, 1, 10, 2, 4, 20, 30)] == [2, 2, 1, 2, 2, 1, 1]
     assert not any(psutil.pid_exists(one) for width in (3, 4, 20, 30) for one in in_folder.begun(width))
+
+
+def test_one_that_waits_for_another_that_hangs_does_not_pay_for_it(
+    in_folder: InFolder, batches: Any, proposal: Make, goal: Goal
+) -> None:
+    with Processes(2, in_folder.job) as pool:
+        found = search(batches([proposal(3), proposal(7)]), in_folder, goal, pool=pool, seconds_each=lambda _: 1.0)
+    assert [one.state for one in found.trials] == ["failed", "trained"]
+    assert [len(in_folder.begun(width)) for width in (3, 7)] == [2, 1]
 
 
 @pytest.mark.parametrize(

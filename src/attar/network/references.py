@@ -228,10 +228,21 @@ def call(reference: str, **arguments: Any) -> Any:
         raise raised(reference, error) from error
 
 
-def raised(reference: str, error: BaseException, what: str = "failed") -> BadInput:
-    """The error for code of the user's that raised: what it was, where, and what it said; its traceback is logged."""
+def raised(
+    reference: str, error: BaseException, what: str = "failed", arguments: Mapping[str, Any] | None = None
+) -> BadInput:
+    """The error for code of the user's that raised: what it was, where, and what it said; its traceback is logged.
+
+    Args:
+        reference: Of the code.
+        error: What it raised.
+        what: What became of it.
+        arguments: With which it was called, if a file says them: they may be what is wrong.
+    """
     log.error("%s %s", reference, what, exc_info=error)
-    return BadInput(f"{reference} {what}: {summary(error)}{located(error)}. Correct it there.")
+    given = f" with {shown(dict(arguments))}" if arguments else ""
+    remedy = "Correct it there, or give other arguments" if arguments else "Correct it there"
+    return BadInput(f"{reference} {what}{given}: {summary(error)}{located(error)}. {remedy}.")
 
 
 def summary(error: BaseException) -> str:

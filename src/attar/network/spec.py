@@ -109,7 +109,7 @@ class Spec:
             # own code says may be about anything.
             module = self.reference.partition(":")[0]
             if module != ARCHITECTURES and _takes(make, self.arguments):
-                raise raised(self.reference, error) from error
+                raise raised(self.reference, error, arguments=self.arguments) from error
             raise must(
                 "arguments", self.reference, "what the function takes", dict(self.arguments), summary(error)
             ) from error

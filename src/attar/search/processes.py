@@ -59,7 +59,12 @@ class _Running:
     def begin(self, now: float) -> None:
         """Count from now on, if there was no news before."""
         if not self.started:
-            self.started, self.end = True, min(now + self.assignment.seconds, self.over)
+            self.started = True
+            self.restart(now)
+
+    def restart(self, now: float) -> None:
+        """Give it all of its time from now on."""
+        self.end = min(now + self.assignment.seconds, self.over)
 
 
 @dataclass(frozen=True)
@@ -186,10 +191,7 @@ class Processes:
             longest = _LOOKS_AGAIN if self._running else _ASKS_AGAIN
             worker, news = self._news.get(timeout=min(max(0.0, soonest - self._clock()), longest))
         except queue.Empty:
-            for worker, running in self._running.items():
-                if not running.too_long and running.end <= self._clock():
-                    running.too_long = True
-                    worker.kill()  # of which its thread will tell
+            self._stop_late()
             return
         if worker in self._starting:
             self._welcome(worker, news)
@@ -205,6 +207,17 @@ class Processes:
             else:
                 worker.end()
             work.over(running.assignment, TOO_LONG if running.too_long else news.why)
+
+    def _stop_late(self) -> None:
+        """End those whose time is over. All others have all of theirs anew: they may have waited for a turn to measure
+        something, which whoever hangs does not give away."""
+        late = [worker for worker, one in self._running.items() if not one.too_long and one.end <= self._clock()]
+        for worker in late:
+            self._running[worker].too_long = True
+            worker.kill()  # of which its thread will tell
+        for one in self._running.values():
+            if late and one.started and not one.too_long:
+                one.restart(self._clock())
 
     def _welcome(self, worker: Worker, news: _Ready | _Steps | _Over) -> None:
         self._starting.remove(worker)
