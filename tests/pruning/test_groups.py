@@ -68,7 +68,10 @@ class Case:
 
 
 OUT = "its units are outputs of the network"
-MIXED = "each of its units acts on all that the next layer takes, as a normalization across them makes it"
+MIXED = (
+    "each of its units acts on all that the next layer takes, as a normalization across them, or a multiplication "
+    "outside of layers, makes it"
+)
 WRONG = "without some of its units the network gives something else than with a mask on them"
 BROKEN = "the network cannot be computed without some of its units"
 

@@ -263,7 +263,10 @@ def _reason(
         return None
     if max(source.units for source, _ in acting) == 1:
         return "it has one unit only"
-    return "each of its units acts on all that the next layer takes, as a normalization across them makes it"
+    return (
+        "each of its units acts on all that the next layer takes, as a normalization across them, or a multiplication "
+        "outside of layers, makes it"
+    )
 
 
 def _group(units: Sequence[_Unit], acting: Sequence[tuple[Source, Influence]], layers: dict[str, nn.Module]) -> Group:

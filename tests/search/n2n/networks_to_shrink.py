@@ -118,6 +118,27 @@ def mobile() -> nn.Module:
     return Mobile()
 
 
+def in_groups() -> nn.Module:
+    """The second convolution takes its channels in groups of eight, of which all go or none."""
+    layers = [nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1, groups=4), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(32, 12, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4))
+
+
+class Recurrent(nn.Module):
+    """Of a recurrent layer nothing is known but that it is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps, self.last = nn.GRU(6, 24, batch_first=True), nn.Linear(24, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.steps(x)[0][:, -1])
+
+
+def recurrent() -> nn.Module:
+    return Recurrent()
+
+
 def upward() -> nn.Module:
     """Makes maps larger, and then looks at much of them at once."""
     layers = [nn.Conv2d(2, 12, 1), nn.ConvTranspose2d(12, 12, 2, 2), nn.Conv2d(12, 12, 5), nn.Flatten()]

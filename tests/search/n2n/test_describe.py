@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from networks_to_shrink import IMAGE, NETWORKS, described, noise
+from torch import nn
 
 from attar.errors import BadInput, NothingMatched
 from attar.network.spec import Spec
@@ -42,6 +43,25 @@ def test_what_is_as_narrow_as_rules_let_it_be_is_not_narrowed() -> None:
     layers = describe(*NETWORKS["mlp"], Rules(min_channels=16))
     assert [one.name for one in layers.states if one.shrinkable] == ["1"], "of 24 units; the others have 16 and 12"
     assert state(layers, "3").full == "it has 16, and rules let no fewer than 16 stay"
+
+
+def test_of_channels_that_go_in_groups_as_many_groups_stay_as_have_the_channels_that_have_to() -> None:
+    layers = describe(Spec("networks_to_shrink:in_groups"), IMAGE)
+    assert state(layers, "0").shrinkable  # of 4 groups of 8, of which 2 have the 10 that stay
+    shares = [0.1 if one.name == "0" else 1.0 for one in layers.states]
+    small = student(layers, [True] * len(layers.states), shares)
+    assert isinstance(small, Spec)
+    network = small.build()
+    assert isinstance(network, nn.Sequential)
+    assert [(one.in_channels, one.out_channels, one.groups) for one in network if isinstance(one, nn.Conv2d)] == [
+        (3, 16, 1),
+        (16, 16, 2),
+        (16, 12, 1),
+    ]
+    assert network(IMAGE).shape == (1, 4)
+    assert state(describe(layers.spec, IMAGE, Rules(min_channels=25)), "0").full == (
+        "it has 4, and rules let no fewer than 4 stay"
+    )
 
 
 def test_kernels_strides_paddings_and_skips_are_seen() -> None:
@@ -118,6 +138,12 @@ def test_a_network_that_cannot_be_described_is_named_with_the_layer_and_what_to_
         BadInput, match=r"^No layer of the network can be removed .*: the network stays, as .*Opaque do"
     ):
         describe(Spec("networks_to_shrink:opaque"), noise(1, 8))
+    with pytest.raises(
+        BadInput,
+        match=r"layer 'steps' stays, as the rule 'first' fixes it; its width stays, as nothing is known of the sizes "
+        r"of GRU\. Build .*, fix fewer of its layers, or use another strategy\.$",
+    ):
+        describe(Spec("networks_to_shrink:recurrent"), noise(1, 5, 6))
     with pytest.raises(BadInput, match="example of describe must be what the network runs on; got RuntimeError"):
         describe(NETWORKS["mlp"][0], IMAGE)
     with pytest.raises(BadInput, match=r"^network of describe must be one whose layers know their sizes; got one that"):

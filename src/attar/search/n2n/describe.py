@@ -127,7 +127,8 @@ def _nothing(states: Sequence[LayerState]) -> str:
     name = f"layer {worst.name!r}" if worst.name else "the network"
     return (
         f"No layer of the network can be removed or get narrower: {name} stays, as {worst.stays}; its width stays, as "
-        f"{worst.full}. Build the network of torch's layers, or fix fewer of them."
+        f"{worst.full}. Build the network of torch's convolutions, linear layers and attention, fix fewer of its "
+        "layers, or use another strategy."
     )
 
 

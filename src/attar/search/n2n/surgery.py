@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -178,8 +179,19 @@ def _shrink_(network: nn.Module, groups: Groups, layers: Layers, shares: Sequenc
 
 
 def least_of(group: Group, rules: Rules) -> int:
-    """How many units of a group stay at least, where it has as many."""
-    return 1 if group.kind == "heads" else rules.min_channels
+    """How many units of a group stay at least, where it has as many: those that have the channels which have to stay.
+
+    One unit of what a convolution in groups takes are all channels of one of these.
+    """
+    if group.kind == "heads":
+        return 1
+    made = (one for one in group.sizes if one.layer in group.producers and one.attribute in _MADE)
+    channels = max(1, min((min(one.counts) for one in made), default=1))
+    return math.ceil(rules.min_channels / channels)
+
+
+_MADE = ("out_channels", "out_features")
+"""What layers call the number of channels or units that they make."""
 
 
 def _tried(layers: Layers, spec: Spec) -> Spec | Invalid:
