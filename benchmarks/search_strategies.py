@@ -32,7 +32,7 @@ from result import RESULTS, write
 
 from attar.evidence.compare import spread
 from attar.recipes.read import from_document
-from attar.recipes.search import evaluator_of
+from attar.recipes.search_pool import evaluator_of
 from attar.recipes.search_space import space_for
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher, train_one

@@ -26,11 +26,12 @@ from attar.recipes.compress import Run, compress
 from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
-from attar.recipes.search import FOUND, POLICIES, _pool, _time_file, found_recipe, found_student
+from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe, found_student
 from attar.recipes.search_figures import binding
 from attar.recipes.search_plan import search_lines
-from attar.recipes.search_space import middle_of, space_for, strategy_for, words_of
-from attar.recipes.search_time import final_settings, seconds_before, seconds_each, shortened, time_for_search
+from attar.recipes.search_pool import pool_for, seconds_each
+from attar.recipes.search_space import middle_of, space_for, strategy_for, untried_of, words_of
+from attar.recipes.search_time import final_settings, in_fewer_views, seconds_before, shortened, time_for_search
 from attar.recipes.start import open_run
 from attar.recipes.teachers import first_model, teacher_model
 from attar.search.evaluate import Evaluator
@@ -43,8 +44,10 @@ from attar.search.pool import Here, Pool
 from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
 from attar.search.search import search
+from attar.search.space import IntRange, Space
 from attar.search.strategies.n2n import N2N
 from attar.search.time_limit import TimeLimit
+from attar.teachers.teacher import NetworkTeacher
 from attar.training.progress import silent
 
 MLP = "attar.network.architectures:mlp"
@@ -170,13 +173,17 @@ def test_time_that_is_over_ends_the_search_with_a_model(
     found = run.evidence["search"]
     assert run.artifact(torch.zeros(1, 6)).shape == (1, 3)
     assert all(one["why_not"] == "There was no time left for it." for one in found["pareto"])
-    assert len(found["trials"]) <= 40
+    assert [trial["state"] for trial in found["trials"]][-1] == "skipped" and found["winner"] < len(
+        found["trials"]
+    ) <= 41
+    assert run.evidence["recipe"]["student"]["network"]["arguments"]["hidden"] == [4], "from the middle"
+    assert not run.evidence["recipe"]["baseline"] and " not held against a baseline" in found["why"]
     (late,) = [text for text in run.evidence["warnings"] if text.startswith("The run took ")]
     assert " more than search.time allows: teacher and targets alone took " in late
     (line,) = [
         one for one in plan(searching(tiny, time="1s")).search if "at most 1.0 s in all" in one.replace("\xa0", " ")
     ]
-    assert "it is trained for fewer epochs then" in line
+    assert "it is then trained for fewer epochs, and less of it is measured" in line
 
 
 def test_of_a_limited_time_some_is_kept_for_the_finalists(
@@ -208,9 +215,11 @@ def test_of_a_limited_time_some_is_kept_for_the_finalists(
         (0.0, 1, 3, (3600, 2 * 2 * 100)),
         (0.0, 1, 400, (3600, 2 * 2 * 100)),  # of which so many never begin
         (0.0, 6, 3, (3600, 1800)),  # a half at most
-        (3200.0, 1, 3, (400, 200)),  # a tenth of all at least
-        (3600.0, 1, 3, (400, 200)),
-        (5000.0, 1, 3, (400, 200)),
+        (3200.0, 1, 3, (400, 200)),
+        (3380.0, 1, 3, (220, 110)),
+        (3450.0, 1, 3, (150, 0)),  # of which a half would not do for one proposal
+        (3600.0, 1, 3, (0, 0)),  # a quarter of the rest, in which not one would end
+        (5000.0, 1, 3, (0, 0)),
         (2000.0, 1, 3, (1600, 400)),
     ],
 )
@@ -223,7 +232,7 @@ def test_the_time_of_a_search_is_what_the_others_leave(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 4000 s 400 are for the student itself; two finalists have an epoch of 100 s each from each seed."""
+    """Of 4000 s 400 are for the student itself; a proposal takes 100 s, and so does each seed of two finalists."""
     monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 100.0)
     monkeypatch.setattr("attar.recipes.search_time.final_seconds", lambda *_: 400.0)
     asked = from_document(searching(tiny, time="4000s", seeds=seeds, proposals=proposals))
@@ -234,36 +243,77 @@ def test_the_time_of_a_search_is_what_the_others_leave(
 
 
 @pytest.mark.parametrize(
-    ("spent", "epoch", "expected", "note"),
+    ("spent", "epoch", "busy", "expected", "note"),
     [
-        (0.0, 2.0, (3, 4, 1.0), ""),  # 58 s for six trainings of 8 s
-        (50.0, 2.0, (1, 4, 0.2), "trained from 1 of 3 seeds and timed"),  # 20.8 s
-        (80.0, 2.0, (1, 2, 0.2), "trained for 2 of 4 epochs, from 1 of 3 seeds and timed"),  # 10 s
-        (120.0, 2.0, (1, 2, 0.2), "trained for 2 of 4 epochs, from 1 of 3 seeds and timed"),
-        (120.0, 9.0, (1, 1, 0.2), "trained for 1 of 4 epochs, from 1 of 3 seeds and timed"),
+        (0.0, 2.0, 1.0, (3, 4, 1.0, True), ""),  # 58 s for six trainings of 8 s
+        (50.0, 2.0, 1.0, (1, 4, 0.2, True), "trained from 1 of 3 seeds and"),  # 20.8 s
+        (50.0, 2.0, 2.0, (1, 4, 0.2, False), "trained from 1 of 3 seeds, LESS,"),  # 12.5 s
+        (80.0, 2.0, 1.0, (1, 4, 0.2, False), "trained from 1 of 3 seeds, LESS,"),  # 10 s
+        (120.0, 2.0, 1.0, (1, 4, 0.2, False), "trained from 1 of 3 seeds, LESS,"),
+        (120.0, 5.0, 1.0, (1, 2, 0.2, False), "trained for 2 of 4 epochs, trained from 1 of 3 seeds, LESS,"),
+        (120.0, 99.0, 1.0, (1, 1, 0.2, False), "trained for 1 of 4 epochs, trained from 1 of 3 seeds, LESS,"),
     ],
 )
 def test_what_was_found_is_trained_for_as_long_as_there_is_time(
     spent: float,
     epoch: float,
-    expected: tuple[int, int, float],
+    busy: float,
+    expected: tuple[int, int, float, bool],
     note: str,
     tiny: Document,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 100 s eight forms take 10 + 8 (2 + 2), or 29.2 if timed for 0.2 s; 10 are the student's in any case."""
+    """Of 100 s eight forms take 10 + 8 (2 + 2), or 29.2 if timed for 0.2 s, and four of them 19.6.
+
+    A quarter of what the search left is the student's, and 10 s in any case.
+    """
     monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: epoch)
-    monkeypatch.setattr("attar.recipes.search_time.candidates", lambda *_: range(4))
+    monkeypatch.setattr("attar.recipes.search_estimate.candidates", lambda *_: range(4))
     tiny["artifacts"] = {"seconds": 1.0}
     tiny["student"]["seeds"] = 3
     asked = from_document(tiny)
     with open_run(asked, tmp_path / "run", "cpu", silent, workers=1) as context:
-        found = final_settings(context, 100.0, spent, "a search")
-    assert (found.student.seeds, found.student.training.epochs, found.artifacts.seconds) == expected
+        found = final_settings(context, 100.0, spent, "a search", busy=busy)
+    settings = found.artifacts
+    assert (found.student.seeds, found.student.training.epochs, settings.seconds, found.baseline) == expected
+    assert (settings.runtimes == ["onnxruntime"], settings.int8) == (not found.baseline, found.baseline)
+    less = "deployed in 1 of 3 runtimes, not tried in int8, not held against a baseline"
     assert shortened(asked, found).replace("\xa0", " ") == (
-        f"For lack of time it is {note} for 0.2 s in each of its forms." if note else ""
+        f"For lack of time it is {note.replace('LESS,', less + ' and')} timed for 0.2 s in each form." if note else ""
     )
+
+
+@pytest.mark.parametrize(
+    ("time", "before", "views"), [("1h", 0.0, 3), ("1h", 3600.0, 1), ("1h", 9999.0, 1), (None, 9999.0, 3)]
+)
+def test_labels_take_a_share_of_a_limited_time(
+    time: str | None, before: float, views: int, tiny: Document, tmp_path: Path
+) -> None:
+    document = searching(tiny, **({"time": time} if time else {}))
+    document["transfer"] = {"views": {"count": 3, "noise": 0.1}}
+    with open_run(from_document(document), tmp_path / "run", "cpu", silent, workers=1) as context:
+        teacher = NetworkTeacher(mlp(6, 3, [24]), classes=3)
+        found = in_fewer_views(context, teacher, None, lambda: before)
+        assert found.transfer.views.model_dump() == {**context.recipe.transfer.views.model_dump(), "count": views}
+        assert in_fewer_views(context, teacher, None, lambda: 0.0) == found, "one that goes on decides as it did"
+        if views == 1:
+            assert shortened(context.recipe, found) == "For lack of time it is trained on 1 of 3 views."
+
+
+@pytest.mark.parametrize(("limit", "hidden"), [({}, 33), ({"bytes": 700}, 13), ({"macs": 5}, 33)])
+def test_what_is_taken_untried_is_one_from_the_middle_or_a_smaller_one_within_the_budget(
+    limit: Document, hidden: int, tiny: Document
+) -> None:
+    """Of 6 inputs and 3 classes: 10 h + 3 parameters of four bytes."""
+    asked = from_document(searching(tiny))
+    space = Space(
+        dimensions={"hidden": IntRange(1, 64)},
+        build=lambda chosen: (Spec(MLP, {"inputs": 6, "classes": 3, "hidden": [chosen["hidden"]]}), ()),
+    )
+    goal = Goal(limits=[Limit.read(what, most) for what, most in limit.items()], prefer="latency", teacher={})
+    found = untried_of(asked, data_of(asked, silent), space, goal)
+    assert found.spec.arguments["hidden"] == [hidden]
 
 
 def test_what_was_over_before_the_search_counts_by_the_clock_and_what_is_found_as_long_as_it_took(
@@ -494,12 +544,12 @@ def test_a_found_student_with_edits_is_written_read_and_begins_with_what_was_kep
 def test_a_proposal_that_hangs_is_given_up_long_after_it_should_be_over(
     tiny: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 60.0)
+    monkeypatch.setattr("attar.recipes.search_pool.epoch_seconds", lambda *_: 60.0)
     one, three = (Proposal(spec=Spec(MLP), epochs=epochs) for epochs in (1, 3))
     with open_run(from_document(searching(tiny)), tmp_path / "run", "cpu", silent, workers=1) as context:
         most = seconds_each(context, context.recipe)
         assert (most(one), most(three)) == (20 * 60, 3 * 20 * 60)
-        monkeypatch.setattr("attar.recipes.search_time.epoch_seconds", lambda *_: 0.01)
+        monkeypatch.setattr("attar.recipes.search_pool.epoch_seconds", lambda *_: 0.01)
         assert seconds_each(context, context.recipe)(three) == 3 * 20 * 60, "one that goes on decides as it did"
         other = replace(context, recipe=from_document(searching(tiny, proposals=2)))
         assert seconds_each(other, other.recipe)(three) == 300
@@ -523,7 +573,7 @@ def test_of_a_search_with_a_limit_a_process_evaluates_that_can_be_ended(
     """One that hangs is stopped with one worker, too; on a GPU, where it is not, the dry run says so."""
     with open_run(from_document(searching(tiny, **search)), tmp_path / "run", "cpu", silent, workers=1) as context:
         on = replace(context, device=device)
-        with _pool(on, Evaluator.__new__(Evaluator), context.recipe) as found:
+        with pool_for(on, Evaluator.__new__(Evaluator), context.recipe) as found:
             assert type(found) is pool and found.count == 1
         typical = found_recipe(
             context.recipe, context.dataset, Proposal(spec=Spec(MLP, SPACE["arguments"] | {"hidden": [4]}))

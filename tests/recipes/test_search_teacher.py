@@ -12,7 +12,7 @@ from attar.evidence.measure import labels_of
 from attar.models.model import load_model
 from attar.network.spec import Spec
 from attar.recipes.read import from_document
-from attar.recipes.search import evaluator_of
+from attar.recipes.search_pool import evaluator_of
 from attar.recipes.start import open_run
 from attar.recipes.students import prepare_teacher
 from attar.recipes.winner import score_of

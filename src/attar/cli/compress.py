@@ -57,7 +57,7 @@ TimeOption = Annotated[
         "--time",
         metavar="TIME",
         help="How long all of it may take, for example 20m: the search is stopped in time for the best student by then "
-        "to be trained and to ship. Only a teacher that is trained first, and its labels, take what they take.",
+        "to be trained and to ship. Only a teacher that is trained first takes what it takes.",
     ),
 ]
 SetOption = Annotated[

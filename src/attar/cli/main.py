@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import logging
 import os
@@ -69,7 +70,9 @@ def _root(show_version: bool = typer.Option(False, "--version", help="Print the 
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # a second or two would go on looking, once more, through all that ends with the process
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

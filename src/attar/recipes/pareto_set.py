@@ -24,7 +24,7 @@ from attar.recipes.folder import RECIPE
 from attar.recipes.measured import measure
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_time import final_seconds
+from attar.recipes.search_estimate import final_seconds
 from attar.recipes.students import PreparedTeacher, Trainings, train_students
 from attar.recipes.trackers import Trackers
 from attar.recipes.winner import chosen, score_of
@@ -84,7 +84,7 @@ def pareto_set(
         recipes: By number of the trial.
         most: Seconds of everything; what would not end in time is not begun. None for no limit.
         memory: What was measured beside the winner, by name, of which the teachers' holds for these, too.
-        search: What the search is known by, see `attar.recipes.search_time.search_key`.
+        search: What the search is known by, see `attar.recipes.search_space.search_key`.
 
     Raises:
         OSError: If files cannot be written.

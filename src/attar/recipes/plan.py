@@ -213,8 +213,8 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
         notes = remarks(given)
     lines, looking = list[str](), 0.0
     if recipe.search is not None:
+        from attar.recipes.search_estimate import seconds_of
         from attar.recipes.search_plan import search_lines
-        from attar.recipes.search_time import seconds_of
 
         lines, looking = search_lines(context, checked, given), seconds_of(context, checked)
     recipe = checked

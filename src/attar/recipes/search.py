@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -20,48 +18,36 @@ from attar.errors import AttarError, BadInput, must
 from attar.network.scaled_outputs import ScaleOutputs
 from attar.pipeline.nodes import FOLDER, RECORD, Node, Nodes
 from attar.pipeline.section import training_table
-from attar.pipeline.worker import Job
 from attar.processes import world_size
 from attar.recipes.checks import check_networks, check_steps
-from attar.recipes.context import Context, allowed
+from attar.recipes.context import Context
 from attar.recipes.folder import writing
 from attar.recipes.networks import fitted_to, unfitted
-from attar.recipes.parallel import WORTHWHILE, run_as_arguments, train_at_once
+from attar.recipes.parallel import train_at_once
 from attar.recipes.read import from_document
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.search_figures import search_figures, stages_in_words
 from attar.recipes.search_layers import layers_side_by_side
+from attar.recipes.search_pool import evaluator_of, pool_for, seconds_each
 from attar.recipes.search_space import (
     by_policy,
     epochs_of_finalist,
     middle_of,
+    search_key,
     search_of,
     space_for,
     strategy_for,
     trainings_for,
+    untried_of,
 )
-from attar.recipes.search_teacher import goal_of, meter_of, start_of
-from attar.recipes.search_time import (
-    final_settings,
-    is_limited,
-    search_key,
-    seconds_before,
-    seconds_each,
-    seconds_of,
-    shortened,
-    time_for_search,
-)
+from attar.recipes.search_time import final_settings, in_fewer_views, seconds_before, shortened, time_for_search
 from attar.recipes.stages import SEARCH, teacher_stage
-from attar.recipes.students import PreparedTeacher, prepare_teacher, teacher_tools, tools_of, train_one
-from attar.recipes.trackers import Trackers
+from attar.recipes.students import PreparedTeacher, frozen_teacher, prepare_teacher, train_one
 from attar.search.evaluate import TEACHER, Evaluator
 from attar.search.finalists import Finalist, finalists
 from attar.search.goal import Goal
-from attar.search.on_cluster import on_cluster
 from attar.search.pareto import beside
-from attar.search.pool import Here, Pool
-from attar.search.processes import Processes
 from attar.search.proposal import Proposal, Trial
 from attar.search.search import SearchResult, search
 from attar.search.strategies.n2n import N2N
@@ -77,9 +63,6 @@ FOUND = "found.toml"
 POLICIES = "policies"
 """The folder of the policies that N2N taught: another search may begin with them."""
 
-_EVALUATE = "attar.recipes.worker:evaluate"
-"""What a worker is asked to do."""
-
 
 @dataclass(frozen=True)
 class Searched:
@@ -92,7 +75,7 @@ class Searched:
         spent: Seconds with those of the search.
         figures: What there is to know of the search, as plain values.
         pareto: Others of the Pareto set: number of the trial, and the recipe with it as its student.
-        known_by: What the search is known by, see `attar.recipes.search_time.search_key`.
+        known_by: What the search is known by, see `attar.recipes.search_space.search_key`.
     """
 
     context: Context
@@ -116,17 +99,24 @@ def found_student(context: Context) -> Searched:
             "A search trains in worker processes of its own, and torchrun started several. Run it without torchrun, "
             "with --workers."
         )
-    recipe, began = context.recipe, perf_counter()
-    context.stages.begin(teacher_stage(recipe))
+    asked, began = context.recipe, perf_counter()
+
+    def so_far() -> float:
+        return seconds_before(context.nodes, perf_counter() - began)
+
+    context.stages.begin(teacher_stage(asked))
     train_at_once(context, ("teacher",), train_one)
-    prepared = prepare_teacher(context)
-    context = replace(context, teacher_fingerprint=prepared.teacher.fingerprint())
+    frozen = frozen_teacher(context)
+    context = replace(context, teacher_fingerprint=frozen.teacher.fingerprint())
+    recipe = in_fewer_views(context, frozen.teacher, frozen.examples.transfer, so_far)
+    context = replace(context, recipe=recipe)
+    prepared = prepare_teacher(context, frozen)
     context.stages.begin(SEARCH)
     evaluator, space = evaluator_of(context, prepared), space_for(recipe, context.dataset)
     goal, section = evaluator.goal, search_of(recipe)
     typical = found_recipe(recipe, context.dataset, middle_of(recipe, context.dataset, space))
-    of_search = time_for_search(context, typical, lambda: seconds_before(context.nodes, perf_counter() - began))
-    before = seconds_before(context.nodes, perf_counter() - began)
+    of_search = time_for_search(context, typical, so_far)
+    before = so_far()
     if section.time is not None and before >= section.time:
         took, most = formatting.seconds(before), formatting.seconds(section.time)
         log.warning("teacher and targets took %s, and search.time is %s for all of the run", took, most)
@@ -134,7 +124,7 @@ def found_student(context: Context) -> Searched:
     each = seconds_each(context, typical)
     there = _count(context)
     strategy = strategy_for(recipe, context.dataset, space, goal)
-    with _pool(context, evaluator, typical) as pool:
+    with pool_for(context, evaluator, typical, of_search.seconds) as pool:
         result = search(
             strategy,
             evaluator,
@@ -162,12 +152,22 @@ def found_student(context: Context) -> Searched:
         )
     spent = Node("search", "", context.nodes.folder, {}, limit.spent, _count(context) == there)
     context.nodes.done.append(spent)
-    winner = _winner(result, best, goal, strategy)
+    if result.best is None and result.ended == "time" and space is not None:
+        winner = _untried(len(result.trials), untried_of(recipe, context.dataset, space, goal))
+        result = replace(result, trials=[*result.trials, winner])
+    else:
+        winner = _winner(result, best, goal, strategy)
     found = found_recipe(recipe, context.dataset, winner.proposal, result.trials)
     known_by = search_key(context)
-    spent_so_far, pace = before + limit.spent, _pace(best, winner, evaluator)
-    in_time = final_settings(replace(context, recipe=found), section.time, spent_so_far, known_by, pace)
-    found, note = in_time, shortened(found, in_time)
+    found = final_settings(
+        replace(context, recipe=found),
+        section.time,
+        before + limit.spent,
+        known_by,
+        pace=_pace(best, winner, evaluator),
+        busy=of_search.busy,
+    )
+    note = shortened(asked, found)
     check_networks(found, context.dataset)
     check_steps(found, context.dataset)
     with writing(context.nodes.folder):
@@ -188,25 +188,9 @@ def found_student(context: Context) -> Searched:
     return Searched(replace(context, recipe=found), prepared, before, before + limit.spent, figures, recipes, known_by)
 
 
-def evaluator_of(context: Context, prepared: PreparedTeacher) -> Evaluator:
-    """What evaluates the proposals of a run's search."""
-    recipe, examples = context.recipe, search_of(context.recipe).examples
-    context = replace(context, trackers=Trackers())  # what is tried is no training of the run
-    tools = tools_of(context, 0, teacher_tools(context, prepared), prepared.examples)
-    goal, allow = goal_of(context, prepared, tools), _allowed(recipe)
-    # What is done of the run is one piece of work, however many trials it has.
-    aside = replace(context, nodes=Nodes(context.nodes.folder, context.nodes.reuse_from))
-    return Evaluator(
-        tools=tools,
-        objective=recipe.terms,
-        training=recipe.student.training,
-        goal=goal,
-        meter=meter_of(aside, goal, allow),
-        nodes=aside.nodes,
-        teacher=start_of(context, prepared),
-        subset=None if examples is None else tools.subset(examples),
-        allow=allow,
-    )
+def _untried(number: int, proposal: Proposal) -> Trial:
+    """What is taken of a search whose time was over before anything was trained."""
+    return Trial(number=number, proposal=proposal, state="skipped", reason="Not begun: the time was over.")
 
 
 def _count(context: Context) -> int:
@@ -299,50 +283,6 @@ def _root(proposal: Proposal, trials: Sequence[Trial]) -> str | None:
         seen.add(proposal.start)
         proposal = by_key[proposal.start]
     return proposal.start
-
-
-def _allowed(recipe: Recipe) -> tuple[str, ...]:
-    """The packages of whose functions proposals may be built."""
-    section, teacher = search_of(recipe), recipe.teacher.network
-    named = [one.use for one in (section.space, teacher) if one is not None]
-    return tuple(sorted({package for use in named for package in allowed(use)} | {"attar"}))
-
-
-@contextmanager
-def _pool(context: Context, evaluator: Evaluator, typical: Recipe) -> Iterator[Pool]:
-    """Where proposals are evaluated: on a cluster, in worker processes where it pays to start several, or here.
-
-    Of a search whose time is limited at least one process evaluates them, as only another process can be ended that
-    hangs. Those are of the CPU alone.
-    """
-    arguments = run_as_arguments(context)
-
-    def job_of(proposal: Proposal) -> Job:
-        text = json.dumps(proposal.to_json())
-        return Job(f"search/{proposal.key}", _EVALUATE, {**arguments, "proposal": text}, evaluator.size(proposal))
-
-    def measured(proposal: Proposal) -> Job:
-        job = job_of(proposal)
-        return replace(job, arguments={**job.arguments, "train": False})
-
-    if context.cluster is not None:
-        with on_cluster(context.cluster, evaluator, measured, context.beside) as pool:
-            yield pool
-        return
-    count = _worthwhile(context, typical)
-    if context.device != "cpu" or (count == 1 and not is_limited(context.recipe)):
-        yield Here(evaluator)
-        return
-    with Processes(count, job_of) as pool:
-        yield pool
-
-
-def _worthwhile(context: Context, typical: Recipe) -> int:
-    """How many worker processes are worth their start, which takes some seconds."""
-    workers = context.workers
-    if workers is None or (workers.only_if_worthwhile and seconds_of(context, typical) < WORTHWHILE):
-        return 1
-    return workers.count
 
 
 def _layers_of(context: Context, evaluator: Evaluator, winner: Trial) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from attar.evidence.latency import race
 from attar.network.cost import cost
 from attar.recipes.context import Context
 from attar.recipes.schema.recipe import Recipe
+from attar.recipes.search_estimate import epoch_seconds, final_seconds, seconds_of, share_seen
+from attar.recipes.search_pool import is_limited
 from attar.recipes.search_space import (
     epochs_of,
     epochs_of_finalists,
@@ -21,14 +23,6 @@ from attar.recipes.search_space import (
     strategy_words,
     trainings_for,
     words_of,
-)
-from attar.recipes.search_time import (
-    epoch_seconds,
-    final_seconds,
-    is_limited,
-    measuring_seconds,
-    seconds_of,
-    share_seen,
 )
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.onnx_files import onnx_files
@@ -93,14 +87,12 @@ def _limited(context: Context, typical: Recipe) -> str:
     if most is None:
         return ""
     time, about = formatting.seconds(most), formatting.seconds(final)
-    learned = "" if context.recipe.teacher.given else "the teacher's training and "
-    first = f"; {learned}its labels come first, and are not cut short"
+    first = "" if context.recipe.teacher.given else "; the teacher's training comes first, and is not cut short"
     if final < most:
         return f"; at most {time} in all, of which about {about} are for the student itself{first}"
-    longer = ", and all of it takes longer than that" if measuring_seconds(typical) >= most else ""
     return (
-        f"; at most {time} in all, and about {about} are for the student itself alone: it is trained for fewer epochs "
-        f"then{longer}{first}"
+        f"; at most {time} in all, and the student itself takes about {about}: it is then trained for fewer epochs, "
+        f"and less of it is measured{first}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from attar.errors import BadInput
 from attar.network.cost import cost
 from attar.network.spec import Spec
 from attar.pipeline.data_arguments import data_arguments
+from attar.recipes.context import Context
 from attar.recipes.networks import check_network, fitted_to, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
@@ -25,6 +28,7 @@ from attar.search.ranges import space_of
 from attar.search.space import Choice, Dimension, Space
 from attar.search.spaces import FORMATS, PRUNING, default_space
 from attar.search.strategies.halving import Rung
+from attar.search.strategies.n2n import policies_of
 from attar.search.strategies.named import rules_of, strategy_of, trainings_of
 from attar.search.strategy import Strategy
 from attar.teachers.onnx_file import OnnxFile
@@ -36,6 +40,9 @@ _SHARE, _OF_FINALISTS = 10, 3
 _OTHERS = 20
 """Students that are tried in the place of the one in the middle, if that is none."""
 
+_SHARES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
+"""Of the way through each range: where a student is looked for that is taken untried."""
+
 _BYTES = 4
 """Of a parameter, by which those of a file are counted."""
 
@@ -44,6 +51,19 @@ def search_of(recipe: Recipe) -> SearchSection:
     """The table of a recipe that has one."""
     assert recipe.search is not None, "asked of a recipe with a search"
     return recipe.search
+
+
+def search_key(context: Context) -> str:
+    """What a search is known by: its data, its teacher, what its recipe says, and the policies that it begins with.
+
+    Who tracks it is no part of it.
+    """
+    document = {key: table for key, table in context.recipe.document().items() if key != "track"}
+    document |= {"data_fingerprint": context.fingerprint, "teacher_fingerprint": context.teacher_fingerprint}
+    policy = search_of(context.recipe).strategy.get("policy")
+    if policy is not None:
+        document["policies"] = policies_of(Path(policy))
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def by_policy(recipe: Recipe) -> bool:
@@ -79,6 +99,26 @@ def middle_of(recipe: Recipe, dataset: Dataset, space: Space | None) -> Proposal
         return next((one for one in others if _can_be_built(one, recipe, dataset)), middle)
     assert recipe.teacher.network is not None, "a policy begins with one"
     return Proposal(spec=fitted_to(recipe.teacher.network, dataset).spec())
+
+
+def untried_of(recipe: Recipe, dataset: Dataset, space: Space, goal: Goal) -> Proposal:
+    """A student for when there is no time to try any: one from the middle, or a smaller one that may keep the budget.
+
+    What it takes is counted: its multiply-adds, and four bytes for each of its parameters.
+    """
+    example = dataset.train.floats(slice(0, 1))
+    for share in _SHARES:
+        chosen = {
+            name: one.at(0.5 if isinstance(one, Choice) and not one.ordered else share)
+            for name, one in space.dimensions.items()
+        }
+        proposal = space.proposal(chosen)
+        if _can_be_built(proposal, recipe, dataset):
+            counted = cost(network_of(NetworkSection.of(proposal.spec), recipe.seed), example)
+            figures = {"macs": float(counted.macs), "bytes": float(_BYTES * counted.parameters)}
+            if not goal.beyond(figures, so_far=True):
+                return proposal
+    return middle_of(recipe, dataset, space)
 
 
 def _can_be_built(proposal: Proposal, recipe: Recipe, dataset: Dataset) -> bool:

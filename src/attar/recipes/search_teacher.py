@@ -18,6 +18,7 @@ from attar.pipeline.step import Tools
 from attar.pipeline.turns import Turns
 from attar.recipes.contenders import BATCHES, Contender, teacher_contenders
 from attar.recipes.context import Context
+from attar.recipes.schema.recipe import ArtifactsSection, Runtime
 from attar.recipes.students import PreparedTeacher, Trainings
 from attar.recipes.teachers import teacher_model
 from attar.recipes.winner import judged_by
@@ -30,17 +31,21 @@ _AT_ONCE = 512
 """Examples of one call of a teacher."""
 
 
+def measured_runtimes(settings: ArtifactsSection) -> list[Runtime]:
+    """In which of the runtimes that may ship a student its proposals are measured."""
+    return [PORTABLE] if PORTABLE in settings.runtimes else settings.runtimes[:1]
+
+
 def meter_of(context: Context, goal: Goal, allow: tuple[str, ...]) -> Meter:
     """Measures students for a goal, in a runtime that may ship them."""
     settings = context.recipe.artifacts
-    runtimes = [PORTABLE] if PORTABLE in settings.runtimes else settings.runtimes[:1]
     return Meter(
         dataset=context.dataset,
         dataset_key=context.fingerprint,
         goal=goal,
         nodes=context.nodes,
         turns=Turns(context.nodes.folder / "times"),
-        runtimes=runtimes,
+        runtimes=measured_runtimes(settings),
         int8=settings.int8,
         threads=settings.threads,
         seed=context.recipe.seed,

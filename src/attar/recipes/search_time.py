@@ -1,58 +1,56 @@
-"""How long a search may last, so that what it finds can be trained, deployed and measured before the time is over."""
+"""What a limit on the time of a run does.
+
+What comes before the student itself is held to shares of the time: the labels of the teacher (`in_fewer_views`), then
+the search and its finalists (`time_for_search`). The student has what is left (`final_settings`): where that is little
+it is deployed in fewer forms, has no baseline, and is trained for fewer epochs. What was decided by the clock is a node
+of the run, so that a run that goes on decides the same. If all of it takes longer, a warning says so (`exceeded`).
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 from attar import formatting
-from attar.deployment.candidates import candidates
+from attar.data.split import Split
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.section import training_table
 from attar.recipes.context import Context
-from attar.recipes.estimate import seconds_per_step, stored
-from attar.recipes.networks import fitted_to, network_of
 from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_of, trainings_for
+from attar.recipes.search_estimate import (
+    PER_MEASUREMENT,
+    at_once,
+    epoch_seconds,
+    final_seconds,
+    measuring_seconds,
+    share_seen,
+)
+from attar.recipes.search_space import epochs_of, epochs_of_finalists, search_key, search_of
+from attar.recipes.search_teacher import measured_runtimes
 from attar.search.evaluate import lasting
-from attar.search.proposal import Proposal
-from attar.search.search import SecondsEach
-from attar.search.strategies.n2n import policies_of
+from attar.teachers.teacher import Teacher, ask
+
+_LABELS, _ASKED = 0.25, 64
+"""Share of the time that labels may take, and examples by which it is seen how long one takes."""
 
 _FEWEST, _LEAST = 0.25, 0.1
-"""Shares that a search has at least: of what teacher and targets left, however long the student itself may take, and of
-all of the time, where they left next to nothing. Likewise the student has them, of what the search left and of all."""
+"""Share of what teacher and labels left that a search has at least, if all else can be done in the rest; and shares
+that the student's training has at least: of what the search left, and of all."""
 
 _MOST_FOR_FINALISTS, _FREELY = 0.5, 2.0
 """Share of the time of a search that is kept for its finalists, at most, and how many times what they should take:
 beside other trainings they take longer, and what they leave is not lost."""
 
-_TIMES_EACH, _LEAST_EACH = 20.0, 300.0
-"""How many times as long as one from the middle a proposal may be trained, and seconds that it may in any case."""
-
-_WORTH_A_PROCESS = 120.0
-"""Seconds of all of a run from which on a process that evaluates is worth its start."""
-
-_PER_CANDIDATE, _BESIDE = 2.0, 10.0
-"""Seconds that a candidate takes besides its timing, and what everything else takes, about."""
+_SEEN = 0.1
+"""Seconds of computing by which it is seen how busy a machine is; of less a single moment would decide."""
 
 _SHORTEST = 0.2
 """Seconds for which a candidate is timed at least, per batch size, where all of the time is short."""
-
-
-def is_limited(recipe: Recipe) -> bool:
-    """Whether the time of a proposal is limited, so that one that hangs has to be ended.
-
-    A limit on all of the run counts from two minutes on: with less, a process that can be ended costs too much of it.
-    """
-    section = search_of(recipe)
-    return section.time_each is not None or (section.time or 0.0) >= _WORTH_A_PROCESS
 
 
 def seconds_before(nodes: Nodes, elapsed: float) -> float:
@@ -65,93 +63,32 @@ def seconds_before(nodes: Nodes, elapsed: float) -> float:
     return elapsed + sum(one.seconds for one in nodes.pieces if one.reused or one.name == "data")
 
 
-def epoch_seconds(context: Context, recipe: Recipe, pace: float = 0.0) -> float:
-    """About how long an epoch of a recipe's student takes, on one core.
-
-    Args:
-        context: The run.
-        recipe: With a student.
-        pace: Seconds of an optimizer step at least, where that was seen.
-    """
-    training = recipe.student.training
-    network = network_of(fitted_to(recipe.network, context.dataset), recipe.seed)
-    one = max(seconds_per_step(network, context.dataset, training) or 0.0, pace)
-    return one * math.ceil(stored(recipe, context.dataset).examples / training.batch_size)
-
-
-def seconds_of(context: Context, typical: Recipe) -> float:
-    """About how long all trainings of a search take, on one core.
+def in_fewer_views(context: Context, teacher: Teacher, split: Split | None, before: Callable[[], float]) -> Recipe:
+    """The recipe with as many views as can be labelled in the share of its time that labels have.
 
     Args:
         context: The run, its recipe with the search.
-        typical: The recipe with a student that stands for all of them.
+        teacher: Frozen.
+        split: The transfer set; the training examples if left out.
+        before: Tells the seconds that all took so far.
     """
-    short = sum(one.networks * one.epochs for one in trainings_for(context.recipe))
-    again = search_of(context.recipe).seeds * sum(epochs_of_finalists(context.recipe))
-    return (short * share_seen(context) + again) * epoch_seconds(context, typical)
-
-
-def share_seen(context: Context) -> float:
-    """Which share of all examples a proposal sees in an epoch."""
-    seen, of = search_of(context.recipe).examples, stored(context.recipe, context.dataset).examples
-    return 1.0 if seen is None else min(1.0, seen / of)
-
-
-def seconds_each(context: Context, typical: Recipe) -> SecondsEach:
-    """For how long a proposal may be trained: many times as long as one from the middle takes, or as the recipe says.
-
-    A training of more epochs may take as much longer.
-
-    Args:
-        context: The run, its recipe with the search.
-        typical: The recipe with a student that stands for all of them.
-    """
-    given, short = search_of(context.recipe).time_each, epochs_of(context.recipe)
+    recipe, most = context.recipe, search_of(context.recipe).time
+    transfer, rows = recipe.transfer, context.dataset.train if split is None else split
+    if most is None or transfer.views.count == 1 or not (transfer.cached and transfer.label_views):
+        return recipe
 
     def work(_: Path) -> dict[str, Any]:
-        return {"seconds": epoch_seconds(context, typical)}
+        some = rows.floats(slice(0, _ASKED))
+        ask(teacher, some)  # the first call may take longer
+        began = perf_counter()
+        ask(teacher, some)
+        one = (perf_counter() - began) / len(some) * len(rows)
+        return {"views": min(max(1, math.floor(_LABELS * (most - before()) / one)), transfer.views.count)}
 
-    # Kept, as another moment would find another time, and give up what this one does not.
-    known = {"search": search_key(context)}
-    epoch = context.nodes.node("search/epoch", known, work).result["seconds"] if given is None else given / short
-
-    def most(proposal: Proposal) -> float:
-        if given is None:
-            return max(_TIMES_EACH * epoch * proposal.epochs, _LEAST_EACH)
-        return epoch * max(proposal.epochs, short)
-
-    return most
-
-
-def search_key(context: Context) -> str:
-    """What a search is known by: its data, its teacher, what its recipe says, and the policies that it begins with.
-
-    Who tracks it is no part of it.
-    """
-    document = {key: table for key, table in context.recipe.document().items() if key != "track"}
-    document |= {"data_fingerprint": context.fingerprint, "teacher_fingerprint": context.teacher_fingerprint}
-    policy = search_of(context.recipe).strategy.get("policy")
-    if policy is not None:
-        document["policies"] = policies_of(Path(policy))
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def final_seconds(context: Context, found: Recipe) -> float:
-    """About how long it takes to train a student with its baselines, and to deploy and measure it."""
-    runs = found.student.seeds * (1 + found.baseline)
-    epochs = sum(training.epochs for _, training in found.trainings)
-    return epochs * epoch_seconds(context, found) * math.ceil(runs / _at_once(context, runs)) + measuring_seconds(found)
-
-
-def measuring_seconds(found: Recipe, timed: float | None = None) -> float:
-    """About how long it takes to deploy and measure what was trained.
-
-    Args:
-        found: With the forms that are deployed.
-        timed: Seconds for which each is timed; what the recipe says if left out.
-    """
-    count = len(candidates(found.artifacts.runtimes, found.artifacts.int8, None)) * (1 + found.baseline)
-    return (2 * (found.artifacts.seconds if timed is None else timed) + _PER_CANDIDATE) * count + _BESIDE
+    views = context.nodes.node("search/views", {"search": search_key(context)}, work).result["views"]
+    document = recipe.document()
+    document["transfer"] |= {"views": {**transfer.views.model_dump(), "count": int(views)}}
+    return from_document(document, "the recipe", recipe.trust)
 
 
 @dataclass(frozen=True)
@@ -159,13 +96,15 @@ class SearchTime:
     """What of a run's time is its search's.
 
     Attributes:
-        seconds: Of the search with its finalists; None for no limit.
+        seconds: Of the search with its finalists; None for no limit, 0 where not one proposal would end in it.
         finalists: Of these, what is kept for its finalists: without it proposals would take all of a limited time, and
             one that was lucky in its short training would win.
+        busy: How many times as long things take as they would on cores of their own.
     """
 
     seconds: float | None
     finalists: float = 0.0
+    busy: float = 1.0
 
 
 def time_for_search(context: Context, typical: Recipe, before: Callable[[], float]) -> SearchTime:
@@ -182,73 +121,101 @@ def time_for_search(context: Context, typical: Recipe, before: Callable[[], floa
     most = section.time
 
     def work(_: Path) -> dict[str, Any]:
+        began, computed = perf_counter(), process_time()
         final, epoch = final_seconds(context, typical), epoch_seconds(context, typical)  # seconds where torch is new
+        busy = max(1.0, (perf_counter() - began) / max(process_time() - computed, _SEEN))
         left = most - before()
-        seconds = max(left - final, _FEWEST * left, _LEAST * most)
+        lean = measuring_seconds(list(_leaner(typical))[-1], busy)
+        seconds = max(left - final, min(_FEWEST * left, (1 - _FEWEST) * left - lean), 0.0)
         again = epochs_of_finalists(context.recipe)
-        need = section.seeds * sum(again) * epoch
-        need /= _at_once(context, section.seeds * len(again))
-        return {"seconds": seconds, "finalists": min(_FREELY * need, _MOST_FOR_FINALISTS * seconds)}
+        need = section.seeds * sum(again) * epoch / at_once(context, section.seeds * len(again))
+        finalists = min(_FREELY * need, _MOST_FOR_FINALISTS * seconds)
+        one = epochs_of(context.recipe) * share_seen(context) * epoch + busy * PER_MEASUREMENT
+        if one > seconds - finalists:
+            seconds, finalists = (seconds, 0.0) if one <= seconds else (0.0, 0.0)
+        return {"seconds": seconds, "finalists": finalists, "busy": busy}
 
     # Kept, as another moment would find another time.
-    known = {"search": search_key(context)}
-    found = context.nodes.node("search/time", known, work, version=2).result
-    return SearchTime(float(found["seconds"]), float(found["finalists"]))
+    found = context.nodes.node("search/time", {"search": search_key(context)}, work, version=3).result
+    return SearchTime(float(found["seconds"]), float(found["finalists"]), float(found["busy"]))
 
 
-def final_settings(context: Context, most: float | None, spent: float, search: str, pace: float = 0.0) -> Recipe:
-    """The recipe of what was found, with as many seeds and epochs as there is time for; kept for a run that goes on.
-
-    A share of the time is the student's in any case. What is deployed is timed for shorter where that helps.
+def final_settings(
+    context: Context, most: float | None, spent: float, search: str, *, pace: float = 0.0, busy: float = 1.0
+) -> Recipe:
+    """The recipe of what was found, with as much of all that it asks for as there is time for.
 
     Args:
         context: The run, its recipe with the student that was found.
         most: Seconds of everything; None for no limit.
         spent: How many are over.
-        search: What the search is known by, see `search_key`.
+        search: What the search is known by, see `attar.recipes.search_space.search_key`.
         pace: Seconds that a step of its training has taken so far: a few steps that are made for a look tell little of
             what one takes beside other trainings.
+        busy: How many times as long things take as they would on cores of their own.
     """
     found = context.recipe
     if most is None:
         return found
 
     def work(_: Path) -> dict[str, Any]:
-        fewest, timed = max(_FEWEST * (most - spent), _LEAST * most), found.artifacts.seconds
-        if most - spent - measuring_seconds(found) < fewest:
-            timed = min(timed, _SHORTEST)
-        left = max(most - spent - measuring_seconds(found, timed), fewest)
-        one = epoch_seconds(context, found, pace) * sum(training.epochs for _, training in found.trainings)
+        fewest = max(_FEWEST * (most - spent), _LEAST * most)
+        for one in _leaner(found):
+            left = most - spent - measuring_seconds(one, busy)
+            if left >= fewest:
+                break
+        left = max(left, fewest)
+        seconds = epoch_seconds(context, found, pace) * sum(training.epochs for _, training in found.trainings)
+        all_epochs = found.student.training.epochs
+        chosen = {"baseline": one.baseline, "artifacts": one.artifacts.model_dump()}
         for seeds in dict.fromkeys((found.student.seeds, 1)):
-            runs = seeds * (1 + found.baseline)
-            seconds = one * math.ceil(runs / _at_once(context, runs))
-            if seconds <= left:
-                return {"seeds": seeds, "epochs": found.student.training.epochs, "timed": timed}
-        epochs = math.floor(found.student.training.epochs * max(left, 0.0) / seconds)
-        return {"seeds": 1, "epochs": max(1, epochs), "timed": timed}
+            runs = seeds * (1 + one.baseline)
+            taken = seconds * math.ceil(runs / at_once(context, runs))
+            if taken <= left:
+                return {**chosen, "seeds": seeds, "epochs": all_epochs}
+        return {**chosen, "seeds": 1, "epochs": max(1, math.floor(all_epochs * left / taken))}
 
     inputs = {"network": found.network.known_by(), "steps": found.document()["student"].get("steps"), "time": most}
     inputs |= {"seeds": found.student.seeds, "training": training_table(found.student.training), "search": search}
-    chosen = context.nodes.node("search/final", inputs, work, version=2).result
+    chosen = context.nodes.node("search/final", inputs, work, version=3).result
     training = lasting(found.student.training, int(chosen["epochs"]))
-    document = found.document()
+    document = found.document() | {"baseline": chosen["baseline"], "artifacts": chosen["artifacts"]}
     document["student"] |= {"seeds": int(chosen["seeds"]), "training": training_table(training)}
-    document["artifacts"] |= {"seconds": float(chosen["timed"])}
     return from_document(document, "the student that was found", found.trust)
+
+
+def _leaner(recipe: Recipe) -> Iterator[Recipe]:
+    """A recipe with a student, then the same with less and less to deploy and to measure.
+
+    Candidates are timed for shorter, then deployed only where the search measured students, in full precision, and then
+    there is no baseline.
+    """
+    yield recipe
+    settings = recipe.artifacts
+    settings = settings.model_copy(update={"seconds": min(settings.seconds, _SHORTEST)})
+    yield recipe.model_copy(update={"artifacts": settings})
+    settings = settings.model_copy(update={"runtimes": measured_runtimes(settings), "int8": False})
+    yield recipe.model_copy(update={"artifacts": settings})
+    yield recipe.model_copy(update={"artifacts": settings, "baseline": False})
 
 
 def shortened(before: Recipe, after: Recipe) -> str:
     """What was left out for lack of time, in a sentence; empty where nothing was."""
-    epochs, all_epochs = after.student.training.epochs, before.student.training.epochs
-    seeds, all_seeds = after.student.seeds, before.student.seeds
-    timed = after.artifacts.seconds
-    trained = f"trained for {epochs} of {all_epochs} epochs" if epochs != all_epochs else ""
-    if seeds != all_seeds:
-        trained += f"{', ' if trained else 'trained '}from {seeds} of {all_seeds} seeds"
-    what = [trained] if trained else []
-    if timed != before.artifacts.seconds:
-        what.append(f"timed for {formatting.seconds(timed)} in each of its forms")
-    return f"For lack of time it is {' and '.join(what)}." if what else ""
+    pairs = [
+        ("trained for {} of {} epochs", after.student.training.epochs, before.student.training.epochs),
+        ("trained on {} of {} views", after.transfer.views.count, before.transfer.views.count),
+        ("trained from {} of {} seeds", after.student.seeds, before.student.seeds),
+        ("deployed in {} of {} runtimes", len(after.artifacts.runtimes), len(before.artifacts.runtimes)),
+    ]
+    what = [words.format(fewer, of) for words, fewer, of in pairs if fewer != of]
+    if after.artifacts.int8 != before.artifacts.int8:
+        what.append("not tried in int8")
+    if after.baseline != before.baseline:
+        what.append("not held against a baseline")
+    if after.artifacts.seconds != before.artifacts.seconds:
+        what.append(f"timed for {formatting.seconds(after.artifacts.seconds)} in each form")
+    *first, last = what or [""]
+    return f"For lack of time it is {', '.join(first)}{' and ' if first else ''}{last}." if what else ""
 
 
 def exceeded(most: float | None, before: float, spent: float) -> list[str]:
@@ -256,7 +223,7 @@ def exceeded(most: float | None, before: float, spent: float) -> list[str]:
 
     Args:
         most: Seconds of everything.
-        before: Seconds that teacher and targets took, of which nothing can be left out.
+        before: Seconds that teacher and targets took.
         spent: Seconds that everything took.
 
     Example:
@@ -271,9 +238,3 @@ def exceeded(most: float | None, before: float, spent: float) -> list[str]:
     alone = f"teacher and targets alone took {formatting.seconds(before)}"
     why = alone if before >= most else f"{alone}, and a short training has to be deployed and measured, too"
     return [f"The run took {total}, {more} more than search.time allows: {why}."]
-
-
-def _at_once(context: Context, runs: int) -> int:
-    """How many trainings take place at once."""
-    count = 1 if context.workers is None else context.workers.count
-    return max(1, min(count, runs))

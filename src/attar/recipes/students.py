@@ -165,10 +165,10 @@ def frozen_teacher(context: Context) -> FrozenTeacher:
     return FrozenTeacher(teacher, members, selected, transfer_examples_of(context, teacher), specialized)
 
 
-def prepare_teacher(context: Context) -> PreparedTeacher:
-    """Bring the teacher about, and its targets."""
+def prepare_teacher(context: Context, frozen: FrozenTeacher | None = None) -> PreparedTeacher:
+    """Bring the teacher about, unless it is given, and its targets."""
     context.stages.begin(teacher_stage(context.recipe))
-    frozen = frozen_teacher(context)
+    frozen = frozen or frozen_teacher(context)
     context.stages.begin(TARGETS)
     source, views, store = targets_of(context, frozen.teacher, frozen.examples.transfer)
     return PreparedTeacher(**vars(frozen), source=source, views=views, store=store)

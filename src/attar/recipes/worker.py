@@ -18,7 +18,7 @@ from attar.pipeline.nodes import Nodes
 from attar.recipes.context import Context
 from attar.recipes.parallel import Role
 from attar.recipes.read import from_document
-from attar.recipes.search import evaluator_of
+from attar.recipes.search_pool import evaluator_of
 from attar.recipes.start import open_run
 from attar.recipes.students import PreparedTeacher, frozen_teacher, prepare_teacher, train_one
 from attar.recipes.targets import labelling_of

@@ -34,11 +34,11 @@ class TimeLimit:
             clock: Seconds that only grow.
 
         Raises:
-            BadInput: If the seconds are not above 0.
+            BadInput: If the seconds are below 0.
             CorruptFile: If the file is damaged.
         """
-        if seconds is not None and not seconds > 0:
-            raise must("seconds", "the search", "greater than 0", seconds, "Leave it out for no limit")
+        if seconds is not None and not seconds >= 0:
+            raise must("seconds", "the search", "at least 0", seconds, "Leave it out for no limit")
         self.seconds = math.inf if seconds is None else seconds
         self._file, self._clock = file, clock
         self._before = 0.0
