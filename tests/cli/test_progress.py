@@ -72,7 +72,10 @@ def test_files_that_are_missing_are_told_before_torch(tmp_path: Path) -> None:
         ["compress", str(data), "--teacher", str(tmp_path / "small.onnx"), "--dry-run"],
         ["compress", str(recipe)],
         ["compress", str(recipe), "--set", f"data.use={data}", "--set", f"teacher.onnx=['{tmp_path}/small.onnx']"],
+        ["compress", "digitz", "--teacher", str(teacher)],
     )
+    *found, (told, code) = found
+    assert "got 'digitz'. Did you mean 'digits'" in told and code == "code 2", "a name that has no ending, too"
     for lines, key, alike in zip(found, ("data.use", "teacher.onnx") * 2, ("'rows.npz'", "") * 2, strict=True):
         assert len(lines) == 2 and lines[1] == "code 2", "neither a first line nor an import of torch"
         assert lines[0].startswith(f"attar: {key}: there is no file ") and alike in lines[0]

@@ -18,8 +18,9 @@ from attar.data.glyphs import load_glyphs
 from attar.data.image_folder import is_image_folder
 from attar.data.image_folder import load_image_folder as load_image_folder
 from attar.data.letter import PROBLEMS, load_letter
-from attar.data.limits import existing, folder, is_file, is_folder, printable
+from attar.data.limits import is_file
 from attar.data.mnist import load_mnist
+from attar.data.named import NAMED, unknown
 from attar.data.narrowing import keep_classes as keep_classes
 from attar.data.narrowing import shrink as shrink
 from attar.data.saved_dataset import is_saved_dataset
@@ -31,7 +32,7 @@ from attar.data.split import renamed as renamed
 from attar.data.torch_datasets import from_torch as from_torch
 from attar.data.torch_datasets import is_torch_dataset
 from attar.data.truth import known_task
-from attar.errors import BadInput, Words, must, near
+from attar.errors import Words, must, near
 from attar.network.defaults import with_library_defaults
 from attar.network.references import call
 from attar.tables.notation import Decimal
@@ -112,14 +113,14 @@ def load(
     saved = is_saved_dataset(Path(name))
     table = not saved and (ending in TABLES or bool(table_files(Path(name))))
     if not table and ending and target is not None and not is_file(Path(name)):
-        raise _unknown(name)
+        raise unknown(name)
     if table and target is None:
         raise must(
             "target", "load", f"the name of a column of {text}", None, "Say which one holds what is to be predicted"
         )
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
     if ending and not table and ending != ".npz" and is_file(Path(name)):
-        raise _unknown(name)
+        raise unknown(name)
     if not (table or saved) and any(given.values()):
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}
@@ -196,41 +197,13 @@ def load(
     elif ":" in text and not any(one in text for one in "/\\"):
         dataset = load_function(text, seed=seed, task=task, split=split, weights=weights, **shares)
     else:
-        raise _unknown(name)
+        raise unknown(name)
     if task is not None and dataset.task.use != task:
         known_task(task, dataset.name)
         raise must("task", dataset.name, f"left out or {dataset.task.use!r}", task, "Its labels mean nothing else")
     if classes is not None:
         dataset = keep_classes(dataset, classes)
     return dataset if limit is None else shrink(dataset, limit)
-
-
-FILES = ".npz, .csv, .parquet, .arrow or .feather"
-"""Endings of the files that are read."""
-
-NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated", *PROBLEMS)
-"""Data sets that have a name."""
-
-
-def _unknown(name: str | Path) -> BadInput:
-    """The error for what is no data set: which file or which name is near."""
-    path, text = Path(name), str(name)
-    if is_folder(path):
-        return folder(path, "data")
-    if is_file(path):
-        remedy = "Convert it, for instance with pandas or numpy.savez"
-        return must("data", "load", f"an {FILES} file", printable(path.name), remedy)
-    names = [*NAMED]
-    if path.suffix or len(path.parts) > 1:
-        try:
-            existing(path, "data")
-        except BadInput as error:
-            return error
-    rule = (
-        f"{', '.join(map(repr, names))}, a path to an {FILES} file, a folder of Parquet files, of images or one that "
-        "save_to_disk wrote, that of MIT1003, CAT2000 or SALICON, or 'package.module:function'"
-    )
-    return must("name", "load", rule, printable(text), near(text[:200], names))
 
 
 def load_fashion_mnist(

@@ -7,8 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from attar.data.datasets import NAMED
 from attar.data.limits import is_folder
+from attar.data.named import NAMED
 from attar.errors import BadInput, must, shown
 from attar.network.references import Trust, names_function
 from attar.recipes.changes import apply

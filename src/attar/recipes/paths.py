@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.data.limits import existing, is_file, is_folder, printable
+from attar.data.named import NAMED, unknown
 from attar.errors import BadInput
 from attar.network.references import names_function
 from attar.recipes.files import unusable
@@ -62,8 +63,12 @@ def _check(text: str, key: str, beside: Path | None) -> None:
             "recipe. Paths are relative to the working folder: run attar in "
             f"{printable(beside)!r}, or write the path from here."
         )
-    if not names_function(text) and Path(text).suffix.lower() in ROWS + _MODELS:
+    if names_function(text):
+        return
+    if Path(text).suffix.lower() in ROWS + _MODELS:
         existing(text, key)
+    if key == "data.use" and not Path(text).suffix and text not in NAMED:
+        raise unknown(text)
 
 
 def _is_there(path: Path) -> bool:

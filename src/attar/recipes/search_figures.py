@@ -10,7 +10,7 @@ from attar import formatting
 from attar.budget import PREFERRED
 from attar.pipeline.step import Tools
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.search_space import epochs_of, search_of, strategy_words, words_of
+from attar.recipes.search_space import epochs_of, search_of, strategy_words, trainings_for, words_of
 from attar.search.finalists import Finalist
 from attar.search.goal import Goal
 from attar.search.proposal import Trial
@@ -132,9 +132,12 @@ def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
         "strategy": "",
         "time": " The time was over before all of them were tried.",
     }
-    epochs, examples = epochs_of(recipe), search_of(recipe).examples
+    first, *above = trainings_for(recipe)
+    epochs, examples = first.total, search_of(recipe).examples
     some = "" if examples is None else f" on {formatting.grouped(examples)} of the examples"
     each = f"{formatting.plural(epochs, 'epoch')} each{some}"
+    if above:  # networks that go on
+        each = f"{epochs} to {formatting.plural(above[-1].total, 'epoch')} each{some}"
     return f"Looked for by {strategy_words(search_of(recipe))}, {each}, in: {words_of(space)}.{ends[result.ended]}"
 
 

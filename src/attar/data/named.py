@@ -1,0 +1,37 @@
+"""Data sets that have a name, and what is none: known before PyTorch is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attar.data.limits import existing, folder, is_file, is_folder, printable
+from attar.errors import BadInput, must, near
+
+NAMED = (
+    *("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated"),
+    *("letter", "letter.p1", "letter.p2"),
+)
+"""Data sets that have a name."""
+
+_FILES = ".npz, .csv, .parquet, .arrow or .feather"
+"""Endings of the files that are read."""
+
+
+def unknown(name: str | Path) -> BadInput:
+    """The error for what is no data set: which file or which name is near."""
+    path, text = Path(name), str(name)
+    if is_folder(path):
+        return folder(path, "data")
+    if is_file(path):
+        remedy = "Convert it, for instance with pandas or numpy.savez"
+        return must("data", "load", f"an {_FILES} file", printable(path.name), remedy)
+    if path.suffix or len(path.parts) > 1:
+        try:
+            existing(path, "data")
+        except BadInput as error:
+            return error
+    rule = (
+        f"{', '.join(map(repr, NAMED))}, a path to an {_FILES} file, a folder of Parquet files, of images or one that "
+        "save_to_disk wrote, that of MIT1003, CAT2000 or SALICON, or 'package.module:function'"
+    )
+    return must("name", "load", rule, printable(text), near(text[:200], NAMED))
