@@ -55,7 +55,13 @@ def answers(network: nn.Module, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
             ) from error
         if expected.shape != (len(rows), *shape):
             got = tuple(expected.shape)
-            raise must("logits", name, f"of shape {(len(rows), *shape)}", got, "Give the task that it was trained for")
+            raise must(
+                "logits",
+                name,
+                f"of shape {(len(rows), *shape)}",
+                got,
+                "Let the network give that, or give the task that it was trained for",
+            )
         _check(lambda some: forward(network, some), _varied(network, rows), name, tolerance_of(network))
     return expected
 
