@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attar.errors import BadInput
-from attar.network.references import Trust, call, resolve
+from attar.network.references import Trust, call, folders_of, own_code, place_of, resolve
 
 WHERE = "data.use of the recipe"
 
@@ -197,3 +197,28 @@ def test_a_misspelt_function_is_told_the_near_ones():
 def test_what_cannot_be_called_is_refused():
     with pytest.raises(BadInput, match=r"must be callable; got 'math:pi'\. It is a float\."):
         resolve("math:pi")
+
+
+def test_own_code_is_known_by_the_bytes_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "alone_r.py").write_text("x = 1\n")
+    (tmp_path / "package_r").mkdir()
+    for name in ("__init__.py", "inner.py"):
+        (tmp_path / "package_r" / name).write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = ("attar", "numpy", "json", "alone_r", "package_r.inner", "no_such_r")
+    first = own_code(modules)
+    assert first.keys() == {"alone_r", "package_r"} and own_code(modules) == first
+    (tmp_path / "package_r" / "inner.py").write_text("x = 2\n")
+    assert own_code(modules)["package_r"] != first["package_r"] and own_code(modules)["alone_r"] == first["alone_r"]
+
+
+def test_what_lies_in_a_package_has_its_place_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "package_s").mkdir()
+    (tmp_path / "package_s" / "__init__.py").write_text("")
+    (tmp_path / "package_s" / "inner.py").write_text("def net():\n    raise OSError('on purpose')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = resolve("package_s.inner:net")
+    with pytest.raises(OSError, match="on purpose") as found:
+        function()
+    place = place_of(found.value, folders_of(["package_s.inner:net"]))
+    assert place == f"{tmp_path / 'package_s' / 'inner.py'}, line 2"

@@ -148,6 +148,24 @@ def test_whatever_a_network_raises_in_its_training_is_told_with_its_place(
     assert re.fullmatch(rf"It raised {re.escape(told)} \(in \S+tiny_search\.py, line \d+\)\.", own.reason), own.reason
 
 
+def test_what_failed_is_tried_again_once_the_code_of_its_network_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, runs = tmp_path / "corrected_later.py", tmp_path / "run"
+    module.write_text("def net(width):\n    raise RuntimeError('not yet')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    proposal = Proposal(spec=Spec("corrected_later:net", {"width": 4}))
+
+    def opened() -> Evaluator:
+        return evaluator(runs, allow=("attar", "corrected_later"))
+
+    outcome = opened()(proposal)
+    assert outcome.state == "failed" and "not yet" in outcome.reason
+    assert opened().found(proposal) == outcome
+    module.write_text("from torch import nn\n\ndef net(width):\n    return nn.Linear(64, 10)\n", encoding="utf-8")
+    assert opened().found(proposal) is None
+
+
 def test_a_full_disk_is_nothing_that_comes_of_a_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried again where there is room; of what has failed nobody tries it again."""
     evaluate, proposal = evaluator(tmp_path, ("onnxruntime",)), perceptron(4)

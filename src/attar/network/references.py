@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import logging
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.errors import AttarError, BadInput, must, near, shown
+from attar.workspace import digest_of
 
 log = logging.getLogger(__name__)
 
@@ -260,6 +262,30 @@ def folders_of(references: Collection[str]) -> list[Path]:
     return [place for spec in loaded if spec is not None for place in _places(spec)]
 
 
+def own_code(modules: Collection[str]) -> dict[str, str]:
+    """Digests of the user's own modules as their files are now, by name: of packages all of their Python files.
+
+    Args:
+        modules: By name; Attar's and those that are installed are left out.
+    """
+    found: dict[str, str] = {}
+    for top in sorted({name.partition(".")[0] for name in modules} - {"attar"}):
+        spec = sys.modules[top].__spec__ if top in sys.modules else _installed(top)
+        places = [] if spec is None else _places(spec)
+        own = [place for place in places if not any(place.is_relative_to(one) for one in _libraries())]
+        files = [file for place in own for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
+        if files:
+            digests = "".join(digest_of(file) for file in files if file.is_file())
+            found[top] = hashlib.sha256(digests.encode()).hexdigest()
+    return found
+
+
+def _libraries() -> list[Path]:
+    """Where what is installed lies, and Attar."""
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+    return [*installed, Path(__file__).resolve().parents[1]]
+
+
 def place_of(error: BaseException, folders: Collection[Path]) -> str | None:
     """File and line of the last frame of an exception that lies in one of these files and folders."""
     roots = [folder.resolve() for folder in folders]
@@ -274,8 +300,7 @@ def located(error: BaseException) -> str:
     """`` (in FILE, line N)``, of the last frame that is neither Attar's nor a library's; empty where there is none."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f" (in {error.filename}, line {error.lineno})"
-    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
-    libraries.append(Path(__file__).resolve().parents[1])
+    libraries = _libraries()
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_absolute() and not any(path.resolve().is_relative_to(one) for one in libraries):
@@ -298,8 +323,10 @@ def _installed(top: str) -> ModuleSpec | None:
 
 
 def _places(spec: ModuleSpec) -> list[Path]:
-    """Files and folders of a module."""
-    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    """The file of a module, or the folders of a package."""
+    places = list(spec.submodule_search_locations or ())
+    if not places and spec.has_location and spec.origin:
+        places = [spec.origin]
     return [Path(one).resolve() for one in places]
 
 

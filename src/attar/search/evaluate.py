@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from attar.errors import AttarError, BadInput, CorruptFile, must, near, rule_of
+from attar.errors import AttarError, BadInput, CorruptFile
 from attar.models.fresh import fresh
 from attar.models.model import Model, load_model
 from attar.network.copying import copied
-from attar.network.references import folders_of, located, place_of, summary
+from attar.network.references import folders_of, located, own_code, place_of, summary
 from attar.network.scaled_outputs import ScaledOutputs, ScaleOutputs, center_and_scale
 from attar.network.weights import digest
 from attar.pipeline.nodes import Node, Nodes, NotFinished
 from attar.pipeline.objective import known_labels
 from attar.pipeline.runner import fields_of, run_steps
 from attar.pipeline.step import Step, Tools
-from attar.pipeline.steps import STEPS, AnyStep
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.steps.quantize import Quantize
 from attar.pipeline.trained import Trained
@@ -35,6 +34,7 @@ from attar.pruning.groups import find_groups
 from attar.search.goal import Goal
 from attar.search.meter import TAKES, Meter
 from attar.search.proposal import Outcome, Proposal
+from attar.search.proposed_step import step_of
 from attar.search.warm_start import warm_start
 from attar.tasks.target import has_units
 from attar.tasks.task import first_metric
@@ -291,15 +291,23 @@ class Evaluator:
             "teacher": None if self.teacher is None else digest(self.teacher.module),
         }
 
-    def _node(self, nodes: Nodes, key: str, exempt: bool, work: Callable[[Path], Mapping[str, Any]]) -> Node:
+    @cached_property
+    def _code(self) -> Mapping[str, str]:
+        """The user's own code as it is now, by which networks are built: corrected, it may raise no more."""
+        return own_code(self.allow)
+
+    def _node(
+        self, nodes: Nodes, key: str, exempt: bool, failed: bool, work: Callable[[Path], Mapping[str, Any]]
+    ) -> Node:
         inputs = {"proposal": key, **({"exempt": True} if exempt else {}), **self._about}
+        inputs |= {"failed": True, "code": dict(self._code)} if failed else {}
         return nodes.node(f"{FOLDER}/{key}/outcome", inputs, work, version=2)
 
     def _found(self, key: str, exempt: bool) -> Node | None:
-        try:
-            return self._node(self.nodes.finished_only(), key, exempt, _never)
-        except NotFinished:
-            return None
+        for failed in (False, True):
+            with suppress(NotFinished):
+                return self._node(self.nodes.finished_only(), key, exempt, failed, _never)
+        return None
 
     def _kept(self, proposal: Proposal, outcome: Outcome, model: Node | None) -> Outcome:
         def work(_: Path) -> dict[str, Any]:
@@ -310,7 +318,8 @@ class Evaluator:
                 "proposal": proposal.to_json(),
             }
 
-        return _outcome(self._node(self.nodes, proposal.key, self._exempt(proposal), work).result)
+        failed = outcome.state == "failed"
+        return _outcome(self._node(self.nodes, proposal.key, self._exempt(proposal), failed, work).result)
 
 
 def steps_of(proposal: Proposal, objective: Objective, training: Training) -> list[Step]:
@@ -319,7 +328,7 @@ def steps_of(proposal: Proposal, objective: Objective, training: Training) -> li
     Raises:
         BadInput: If a step of it is none.
     """
-    given = [_step(table) for table in proposal.steps]
+    given = [step_of(table) for table in proposal.steps]
     return [step.completed(objective, lasting(training, proposal.epochs)) for step in (Distill(), *given)]
 
 
@@ -360,25 +369,6 @@ def lasting(training: Training, epochs: int) -> Training:
     share = epochs / training.epochs
     milestones = sorted({max(1, round(one * share)) for one in training.milestones})
     return replace(training, epochs=epochs, warmup_epochs=training.warmup_epochs * share, milestones=tuple(milestones))
-
-
-_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
-
-_OF = "a step of a proposal"
-
-
-def _step(table: Mapping[str, Any]) -> Step:
-    try:
-        return _STEP.validate_python(dict(table))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(key) for key in first["loc"][1:])
-        if first["type"].startswith("union_tag"):
-            raise must("use", _OF, "one of the steps", table.get("use"), near(str(table.get("use")), STEPS)) from error
-        if first["type"] == "extra_forbidden":
-            raise BadInput(f"A step of a proposal has the unknown key {key!r}. Leave it out.") from error
-        what = f"{key} of {_OF}" if key else f"The step {table['use']} of a proposal:"
-        raise BadInput(f"{what} {rule_of(first)}.") from error
 
 
 def _judged(trained: Trained, tools: Tools) -> float:
