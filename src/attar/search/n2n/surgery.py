@@ -185,12 +185,12 @@ def least_of(group: Group, rules: Rules) -> int:
     """
     if group.kind == "heads":
         return 1
-    made = (one for one in group.sizes if one.layer in group.producers and one.attribute in _MADE)
-    channels = max(1, min((min(one.counts) for one in made), default=1))
+    outputs = (one for one in group.sizes if one.layer in group.producers and one.attribute in _OUTPUTS)
+    channels = max(1, min((min(one.counts) for one in outputs), default=1))
     return math.ceil(rules.min_channels / channels)
 
 
-_MADE = ("out_channels", "out_features")
+_OUTPUTS = ("out_channels", "out_features")
 """What layers call the number of channels or units that they make."""
 
 
