@@ -27,6 +27,7 @@ from attar.recipes.context import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe, found_student
+from attar.recipes.search_estimate import measuring_seconds
 from attar.recipes.search_figures import binding
 from attar.recipes.search_plan import search_lines
 from attar.recipes.search_pool import pool_for, seconds_each
@@ -314,6 +315,16 @@ def test_what_is_taken_untried_is_one_from_the_middle_or_a_smaller_one_within_th
     goal = Goal(limits=[Limit.read(what, most) for what, most in limit.items()], prefer="latency", teacher={})
     found = untried_of(asked, data_of(asked, silent), space, goal)
     assert found.spec.arguments["hidden"] == [hidden]
+
+
+def test_on_a_busy_machine_deploying_takes_longer_and_a_timing_does_not(
+    tiny: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight forms, each 2 s and twice 3 s of timing, and 10 s besides."""
+    monkeypatch.setattr("attar.recipes.search_estimate.candidates", lambda *_: range(4))
+    tiny["artifacts"]["seconds"] = 3.0
+    recipe = from_document(tiny)
+    assert [measuring_seconds(recipe, busy) for busy in (1.0, 4.0)] == [48 + 26, 48 + 4 * 26]
 
 
 def test_what_was_over_before_the_search_counts_by_the_clock_and_what_is_found_as_long_as_it_took(

@@ -210,7 +210,8 @@ def _evaluated(
     others: list[Other] = []
     if searched is not None:
         context.stages.begin(PARETO)
-        others = pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"], searched.known_by)
+        known_by, busy = searched.known_by, searched.busy
+        others = pareto_set(context, searched.prepared, searched.pareto, most, measured["memory"], known_by, busy)
         spent = searched.spent + perf_counter() - began
         contenders.warnings.extend(exceeded(most, searched.before, spent))
     context.stages.begin(REPORT)

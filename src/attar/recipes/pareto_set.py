@@ -73,6 +73,7 @@ def pareto_set(
     most: float | None,
     memory: Mapping[str, int | None],
     search: str,
+    busy: float = 1.0,
 ) -> list[Other]:
     """Train the others from one seed, without baselines, deploy and measure them, or find that done.
 
@@ -85,6 +86,7 @@ def pareto_set(
         most: Seconds of everything; what would not end in time is not begun. None for no limit.
         memory: What was measured beside the winner, by name, of which the teachers' holds for these, too.
         search: What the search is known by, see `attar.recipes.search_space.search_key`.
+        busy: How many times as long things take as they would on cores of their own.
 
     Raises:
         OSError: If files cannot be written.
@@ -99,7 +101,7 @@ def pareto_set(
             trackers=Trackers(),
         )
         try:
-            if not _in_time(context, aside, most, search):
+            if not _in_time(context, aside, most, search, busy):
                 found.append(replace(one, why_not="There was no time left for it."))
                 continue
             found.append(_done(aside, prepared, one, memory))
@@ -175,13 +177,13 @@ def _once(recipe: Recipe) -> Recipe:
     )
 
 
-def _in_time(context: Context, aside: Context, most: float | None, search: str) -> bool:
+def _in_time(context: Context, aside: Context, most: float | None, search: str, busy: float) -> bool:
     """Whether one would be done before the time is over; kept, as another moment would find another time."""
     if most is None:
         return True
 
     def work(_: Path) -> dict[str, Any]:
-        return {"in_time": context.nodes.seconds + final_seconds(aside, aside.recipe) <= most}
+        return {"in_time": context.nodes.seconds + final_seconds(aside, aside.recipe, busy) <= most}
 
     inputs = {"student": aside.recipe.document()["student"], "time": most, "search": search}
     return bool(context.nodes.node("search/time-left", inputs, work).result["in_time"])

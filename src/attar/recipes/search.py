@@ -76,6 +76,7 @@ class Searched:
         figures: What there is to know of the search, as plain values.
         pareto: Others of the Pareto set: number of the trial, and the recipe with it as its student.
         known_by: What the search is known by, see `attar.recipes.search_space.search_key`.
+        busy: How many times as long things take as they would on cores of their own.
     """
 
     context: Context
@@ -85,6 +86,7 @@ class Searched:
     figures: Mapping[str, Any]
     pareto: Mapping[int, Recipe]
     known_by: str
+    busy: float = 1.0
 
 
 def found_student(context: Context) -> Searched:
@@ -185,7 +187,8 @@ def found_student(context: Context) -> Searched:
     known = _known(result.trials, best)
     others = beside(known, known[winner.number], goal, section.pareto)
     recipes = {one.number: found_recipe(recipe, context.dataset, one.proposal, result.trials) for one in others}
-    return Searched(replace(context, recipe=found), prepared, before, before + limit.spent, figures, recipes, known_by)
+    context, spent_so_far = replace(context, recipe=found), before + limit.spent
+    return Searched(context, prepared, before, spent_so_far, figures, recipes, known_by, of_search.busy)
 
 
 def _untried(number: int, proposal: Proposal) -> Trial:

@@ -50,11 +50,18 @@ def share_seen(context: Context) -> float:
     return 1.0 if seen is None else min(1.0, seen / of)
 
 
-def final_seconds(context: Context, found: Recipe) -> float:
-    """About how long it takes to train a student with its baselines, and to deploy and measure it."""
+def final_seconds(context: Context, found: Recipe, busy: float = 1.0) -> float:
+    """About how long it takes to train a student with its baselines, and to deploy and measure it.
+
+    Args:
+        context: The run.
+        found: With the student.
+        busy: See `measuring_seconds`.
+    """
     runs = found.student.seeds * (1 + found.baseline)
     epochs = sum(training.epochs for _, training in found.trainings)
-    return epochs * epoch_seconds(context, found) * math.ceil(runs / at_once(context, runs)) + measuring_seconds(found)
+    training = epochs * epoch_seconds(context, found) * math.ceil(runs / at_once(context, runs))
+    return training + measuring_seconds(found, busy)
 
 
 def measuring_seconds(found: Recipe, busy: float = 1.0) -> float:

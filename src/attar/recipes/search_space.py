@@ -78,7 +78,7 @@ def by_policy(recipe: Recipe) -> bool:
     if recipe.teacher.network is None or recipe.teacher.count != 1 or recipe.teacher.specialists is not None:
         raise BadInput(
             "search.strategy of the recipe: n2n takes layers of the teacher's network away, and the teacher is not one "
-            "network. Give teacher.network, or use another strategy."
+            "network. Write a recipe with teacher.network and teacher.weights, or use another strategy."
         )
     if section.space is not None:
         raise BadInput(
