@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from attar.data.datasets import from_arrays, load
+from attar.data.values import values_as_labels
 from attar.errors import BadInput
 from attar.tasks.regression import Regression
 
@@ -109,3 +110,21 @@ class TestTables:
     def test_classes_cannot_be_chosen(self, tmp_path: Path):
         with pytest.raises(BadInput, match="classes of mine are named, and the task is regression"):
             load(saved(tmp_path), target="price", classes=["1", "2"])
+
+
+def test_values_that_float32_hardly_tells_apart_are_told(caplog: pytest.LogCaptureFixture):
+    spread = np.linspace(-10.0, 10.0, 50).reshape(-1, 1)
+    with pytest.raises(BadInput) as raised:
+        values_as_labels("the target", "mine.csv", 1e9 + spread)
+    assert str(raised.value) == (
+        "the target of mine.csv must be values that float32, in which networks compute, tells apart; got some around "
+        "1000000000, with a standard deviation of 5.89, of which float32 keeps steps of 64. Subtract a number such as "
+        "999999990 from all of them first, and add it to what the model gives."
+    )
+    assert not caplog.records
+    assert values_as_labels("the target", "mine.csv", 1e7 + spread).shape == (50, 1)
+    assert "keeps steps of 1. Subtract a number such as 9999990" in caplog.text
+    caplog.clear()
+    for fine in (1e5 + spread, 1e-30 * spread, 1e30 * spread, np.full((50, 1), 0.1), 1e9 + spread[:5]):
+        values_as_labels("the target", "mine.csv", fine)
+    assert not caplog.records

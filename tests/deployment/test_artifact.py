@@ -322,8 +322,8 @@ def test_an_odd_manifest_is_refused(edit: Callable[..., Path], change: Callable[
 
 def test_a_manifest_of_the_future_is_refused(edit: Callable[..., Path]) -> None:
     with pytest.raises(BadInput, match="Install a newer Attar"):
-        load(edit(lambda m: m.update(format=5)))
-    with pytest.raises(BadInput, match=r"format of .*manifest\.json must be 4; got 3\. Deploy again"):
+        load(edit(lambda m: m.update(format=6)))
+    with pytest.raises(BadInput, match=r"format of .*manifest\.json must be 4 or 5; got 3\. Deploy again"):
         load(edit(lambda m: m.update(format=3), "onnxruntime"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.errors import BadInput, Words, must
+from attar.formatting import significant
 from attar.tables.column import Column
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
@@ -19,6 +21,12 @@ FEW_VALUES = 20
 """So many different numbers with a fraction may be grades, or mistakes among classes; more of them are values."""
 
 _REMEDY = "Give numbers, NaN where one is not known"
+
+_ROUNDED, _LOST = 0.01, 0.1
+"""What rounding to float32 changes a value by at most, as a share of their standard deviation: from which on that is
+told, and from which on they are refused."""
+
+log = logging.getLogger(__name__)
 
 
 def values_of(
@@ -105,14 +113,38 @@ def values_as_labels(key: str, name: str, values: NDArray[Any]) -> Tensor:
     """Numbers ``[n, values]`` as labels of a regression.
 
     Raises:
-        BadInput: If one is infinite in float32.
+        BadInput: If one is infinite in float32, or that tells them hardly apart; where it loses less, that is logged.
     """
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(values, dtype=np.float32)
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers).any(axis=1))[0])
         raise must(key, name, "finite in float32, NaN where not known", Words(f"infinity in row {row}"), _REMEDY)
+    _check_rounding(key, name, values, numbers)
     return torch.from_numpy(numbers if numbers is not values else numbers.copy())
+
+
+def _check_rounding(key: str, name: str, values: NDArray[Any], rounded: NDArray[np.float32]) -> None:
+    """See that large values that differ by little stay apart in float32, in which networks compute."""
+    for given, column in zip(values.T, rounded.T, strict=True):
+        known = ~np.isnan(column)
+        exact = given[known].astype(np.float64)
+        if len(exact) < FEW_VALUES or exact.min() == exact.max():
+            continue
+        lost, spread = float(np.abs(column[known] - exact).max()), float(exact.std())
+        if lost <= _ROUNDED * spread:
+            continue
+        step = float(np.spacing(np.float32(np.abs(exact).max())))
+        found = (
+            f"some around {exact.mean():.15g}, with a standard deviation of {significant(spread)}, of which float32 "
+        )
+        found += f"keeps steps of {step:g}"
+        remedy = (
+            f"Subtract a number such as {exact.min():.15g} from all of them first, and add it to what the model gives"
+        )
+        if lost > _LOST * spread:
+            raise must(key, name, "values that float32, in which networks compute, tells apart", Words(found), remedy)
+        log.warning("%s of %s holds %s. %s", key, name, found, remedy)
 
 
 def numbers_of(key: str, name: str, values: object, rule: str, remedy: str) -> NDArray[Any]:

@@ -96,7 +96,7 @@ class Artifact:
         return sum((self.folder / name).stat().st_size for name in self.files)
 
     def open(self, threads: int | None = None) -> Runner:
-        """A fresh runner: logits of float32 ``[batch, ...]`` arrays, with nothing checked.
+        """A fresh runner: outputs of float32 ``[batch, ...]`` arrays, with nothing checked.
 
         Args:
             threads: Threads inside one operation; by default those of the artifact.
@@ -116,13 +116,15 @@ class Artifact:
                     f"({shown(str(error).strip())}). Deploy again."
                 ) from error
             self._check_outputs(outputs)
-        return run
+        if (origin := self.manifest["output"].get("origin")) is None:
+            return run
+        return lambda inputs: run(inputs) + np.asarray(origin, np.float64)
 
     def examples(self, count: int) -> Inputs:
         """Inputs that it can be run on, though they mean nothing, of the shape and the type that it takes."""
         return self._inputs.examples(count)
 
-    def _check_outputs(self, outputs: Array) -> None:
+    def _check_outputs(self, outputs: NDArray[Any]) -> None:
         if list(outputs.shape[1:]) != self.manifest["output"]["shape"][1:]:
             raise CorruptFile(
                 f"{self.folder} gives outputs of shape {list(outputs.shape)}, and its {MANIFEST} has "
@@ -130,7 +132,7 @@ class Artifact:
             )
 
     def runner(self, threads: int | None = None) -> Runner:
-        """What `open` gives, without asking it about one input first."""
+        """The runtime itself: it is not asked about one input first, and values are counted from their origin."""
         candidate = self.candidate
         count = self.threads if threads is None else threads
         return candidate.backend.open(self.folder, candidate, count, self.network)
@@ -182,7 +184,7 @@ class Artifact:
         """
         return self._inputs.encoded(table)
 
-    def __call__(self, inputs: Any = None, **named: Any) -> Array:
+    def __call__(self, inputs: Any = None, **named: Any) -> NDArray[Any]:
         """Logits of inputs ``[batch, ...]`` as the student was trained on them.
 
         Args:
@@ -195,7 +197,8 @@ class Artifact:
                 them.
 
         Returns:
-            Logits, or the values of a regression, float32 ``[batch, classes]``; of maps ``[batch, classes, height,
+            Logits, or the values of a regression, float32 ``[batch, classes]`` (float64 where the manifest has an
+            ``origin``, as float32 does not tell the values apart); of maps ``[batch, classes, height,
             width]``.
 
         Raises:
@@ -203,7 +206,7 @@ class Artifact:
         """
         return self._run(self._inputs.array(inputs, named))
 
-    def _run(self, rows: Inputs) -> Array:
+    def _run(self, rows: Inputs) -> NDArray[Any]:
         if not self._opened:
             self._opened.append(self.open())
         outputs = self._opened[0](rows)
@@ -220,8 +223,8 @@ class Artifact:
         Returns:
             The most probable of `classes`, ``[batch]``, in the type of the labels: texts, whole numbers, bools. Of
             several labels ``[batch, labels]``, 1 where one is probable; of maps the number of the class of each
-            position, int64 ``[batch, height, width]``; of a regression its values, float32 ``[batch]``, or
-            ``[batch, values]`` where there are several.
+            position, int64 ``[batch, height, width]``; of a regression its values as a call gives them, ``[batch]``,
+            or ``[batch, values]`` where there are several.
 
         Raises:
             BadInput: If the shape or the type of the inputs is not that of the manifest, or the artifact's maps have no

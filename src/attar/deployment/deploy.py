@@ -11,7 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -22,7 +24,7 @@ from attar.deployment.candidate import Candidate
 from attar.deployment.candidates import candidate_of
 from attar.deployment.checked import answers, checked, tolerance_of
 from attar.deployment.interface import Interface
-from attar.deployment.manifest import FORMAT, MANIFEST, described
+from attar.deployment.manifest import FORMAT, FORMAT_WITH_ORIGIN, MANIFEST, described
 from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError, refused, telling
 from attar.errors import AttarError, BadInput, CorruptFile, must
@@ -59,6 +61,7 @@ def deploy(
     named: NamedInputs | None = None,
     unseen: Unseen = "error",
     scale: float | int | None = None,
+    origin: NDArray[np.float64] | None = None,
 ) -> Artifact:
     """Write a student as files that one runtime executes, and make sure that it does.
 
@@ -89,6 +92,8 @@ def deploy(
         unseen: What the artifact does with a name that ``columns`` do not have: an error, or as if it were missing.
         scale: What uint8 numbers were divided by in training, 255 for pixels. The artifact then takes such numbers,
             too, and divides them itself; None where it is to take nothing but what the student takes.
+        origin: ``[values]``, of a regression, what its values are counted from. The artifact adds it to what the
+            student gives, in float64, as float32 does not tell large numbers that differ by little apart.
 
     Raises:
         BadInput: If an argument breaks its rule.
@@ -97,7 +102,8 @@ def deploy(
             the rest of the batch; the message has the size of the difference.
     """
     _check_task(task)
-    interface = Interface(task=task, columns=columns, tokens=tokens, named=named, unseen=unseen, scale=scale)
+    beside: dict[str, Any] = {"tokens": tokens, "named": named, "unseen": unseen, "scale": scale, "origin": origin}
+    interface = Interface(task=task, columns=columns, **beside)
     chosen = _chosen(candidate)
     with ExitStack() as stack:
         if not isinstance(student, Prepared):
@@ -145,7 +151,7 @@ def _deployed(
         weights = form.keep(unfinished) if written.weights is None else written.weights
         network = form.as_kept if written.network is None else written.network
         manifest: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMAT if interface.origin is None else FORMAT_WITH_ORIGIN,
             "attar": version("attar"),
             "candidate": chosen.name,
             "runtime": chosen.runtime,

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.deployment.export import INPUT, OUTPUT
@@ -32,6 +34,8 @@ _OF_NAMED = (
     "'shape' is that of all their numbers in one row."
 )
 
+_OF_ORIGIN = "Add 'origin' to what the model gives, in float64: it counts its values from there."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
@@ -43,15 +47,21 @@ class Interface:
     named: NamedInputs | None = None
     unseen: Unseen = "error"
     scale: float | int | None = None
+    origin: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be deployed whatever the student is.
 
         Raises:
-            BadInput: If the scale is no positive number.
+            BadInput: If the scale is no positive number, or the origin is not one finite number for each value.
         """
         if self.scale is not None and not 0 < self.scale < math.inf:
             raise must("scale", "deploy", "a positive number", self.scale, "Pass 255 for pixels")
+        origin = self.origin
+        fits = origin is None or (origin.shape == self.task.shape and bool(np.isfinite(origin).all()))
+        if not fits or (origin is not None and self.task.target != "values"):
+            remedy = "Leave it out where float32 tells the values apart"
+            raise must("origin", "deploy", "one finite number for each value of a regression", origin, remedy)
 
     def check(self, example: Tensor, calibration: Tensor | None) -> None:
         """See that inputs are what the artifact takes.
@@ -117,7 +127,8 @@ class Interface:
 
     def output_document(self) -> dict[str, Any]:
         """What the manifest says of outputs."""
-        return {
+        origin = {} if self.origin is None else {"origin": self.origin.tolist(), "note": _OF_ORIGIN}
+        return origin | {
             "name": OUTPUT,
             "shape": ["batch", *self.task.shape],
             "dtype": "float32",

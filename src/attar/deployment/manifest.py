@@ -25,6 +25,9 @@ MANIFEST = "manifest.json"
 FORMAT = 4
 """Version of the manifest; raised when an older reader would misread a newer one. 4 has the edits of the network."""
 
+FORMAT_WITH_ORIGIN = 5
+"""Of an artifact that counts its values from an origin, which a reader has to add."""
+
 LARGEST = 2**26
 """Bytes of a manifest at most; one of 100,000 classes and 10,000 columns has a tenth of it."""
 
@@ -33,6 +36,8 @@ _LABEL_DTYPES = ("str", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for b
 """NumPy's names of the types that labels may have."""
 
 _REMEDY = "Restore it, or deploy again."
+
+_FORMATS = (FORMAT, FORMAT_WITH_ORIGIN)
 
 
 def described(path: Path, needed: bool) -> dict[str, Any]:
@@ -49,11 +54,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not os.path.lexists(path):
         raise must("path", "load", f"a folder with a {MANIFEST}", folder, _meant(folder))
     manifest = read_json(path, _REMEDY, follow=False, largest=LARGEST)
-    if isinstance(manifest, dict) and type(manifest.get("format")) is int and manifest["format"] != FORMAT:
+    if isinstance(manifest, dict) and type(manifest.get("format")) is int and manifest["format"] not in _FORMATS:
         remedy = (
-            "Install a newer Attar" if manifest["format"] > FORMAT else "Deploy again: this one is of an older Attar"
+            "Install a newer Attar"
+            if manifest["format"] > max(_FORMATS)
+            else "Deploy again: this one is of an older Attar"
         )
-        raise must("format", str(path), str(FORMAT), manifest["format"], remedy)
+        raise must("format", str(path), f"{FORMAT} or {FORMAT_WITH_ORIGIN}", manifest["format"], remedy)
     manifest = unsealed(manifest, str(path), _REMEDY)
     problem = _problem(manifest)
     if problem:
@@ -122,6 +129,11 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
         return f"'output.kind' is none of {', '.join(map(repr, get_args(Target)))}"
     if manifest["output"].get("label_dtype", "str") not in _LABEL_DTYPES:
         return "'output.label_dtype' is no type of labels"
+    origin = manifest["output"].get("origin")
+    if origin is not None or manifest["format"] == FORMAT_WITH_ORIGIN:
+        numbers = isinstance(origin, list) and all(type(one) is float and math.isfinite(one) for one in origin)
+        if not numbers or len(origin) != len(classes) or manifest["output"]["kind"] != "values":
+            return "'output.origin' is not a finite number for each value"
     if not _positive(manifest["checked"].get("tolerance")):
         return "'checked.tolerance' is no positive number"
     scale = manifest["input"].get("scale")

@@ -76,7 +76,8 @@ def _answer(output: Mapping[str, Any], folder: str) -> list[str]:
     if kind == "log_odds":
         return ["print(outputs > 0)  # of each label, whether it holds"]
     if kind == "values" or (maps and output["shape"][1] == 1):
-        return ["print(outputs)"]
+        origin = output.get("origin")
+        return [f"print(outputs + np.array({origin}))" if origin else "print(outputs)"]
     if maps:
         return ["print(outputs.argmax(axis=1))  # the number of the class of each position"]
     return [

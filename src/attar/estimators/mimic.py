@@ -29,6 +29,7 @@ from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import Given, chosen, judge
+from attar.estimators.origin import counted_from, origin_of
 from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures, softmax
 from attar.estimators.rows import (
@@ -43,7 +44,7 @@ from attar.estimators.rows import (
     warn_about_columns,
 )
 from attar.estimators.tags import mimicked
-from attar.estimators.truth import check_as_many, numbered, truth_of
+from attar.estimators.truth import as_target, check_as_many, numbered, truth_of
 from attar.network.copying import copied
 from attar.network.defaults import with_library_defaults
 from attar.network.evaluating import evaluating
@@ -67,7 +68,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     `fit` synthesizes rows that look like the data, has the teacher label them, and trains the network on that. A
     teacher that is fitted already is used as it is, and then rows need no labels; another one is first fitted (a clone
     of it) on the rows and labels given, as scikit-learn's meta-estimators do. Note that `sklearn.base.clone`, and so
-    cross- validation and searches, clone the teacher too, which forgets its fit: wrap it in
+    cross-validation and searches, clone the teacher too, which forgets its fit: wrap it in
     `sklearn.frozen.FrozenEstimator` to keep it.
 
     A mimic of a classifier is a classifier and a mimic of a regressor a regressor. It may have several values, or
@@ -238,18 +239,18 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 teachers.refuse_without_probabilities(teacher, len(np.unique(truth)) if truth.ndim == 1 else None)
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = numbered(teacher, kind, truth)
+        origin = origin_of(kind, values, teacher, columns, given, plan.rows_at_once)
+        truth, values = counted_from(origin, truth), counted_from(origin, values)
         with clock("labelling"):
-            wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes, plan.rows_at_once)
-            rows = torch.from_numpy(matrix).float()
-            outputs = outputs_of(wrapped, rows, progress=progress, title="label real rows")
+            wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes, plan.rows_at_once, origin)
+            outputs = outputs_of(wrapped, torch.from_numpy(matrix).float(), progress=progress, title="label real rows")
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
         if kind == "labels" and labels is not None:
             check_as_many(labels, outputs, teacher)
         task = task_of(kind, classes, names_of(y, outputs.shape[1]), outputs.shape[1])
-        known = labels if values is None else values.astype(np.float32)
-        target = None if known is None else torch.from_numpy(known)
+        target = as_target(labels, values)
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
@@ -273,7 +274,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
         self.network_, self.spec_ = fitted.model.module, fitted.model.spec
-        self._task, self._flat = task, truth is None or truth.ndim == 1
+        self._task, self._flat, self._origin = task, truth is None or truth.ndim == 1, origin
         self._label_type = np.dtype(np.int64) if truth is None else truth.dtype
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
         validation_rows = builder.validation_rows
@@ -327,6 +328,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             return predicted
         if self._task.target == "log_odds":
             return (outputs > 0).astype(self._label_type)
+        outputs = outputs if self._origin is None else outputs + self._origin
         return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
 
     @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
@@ -391,6 +393,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             spec=self.spec_,
             columns=self.columns_,
             unseen=self.unseen,
+            origin=self._origin,
         )
 
     def __sklearn_tags__(self) -> Tags:

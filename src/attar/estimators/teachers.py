@@ -13,7 +13,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from attar.errors import BadInput, shown
-from attar.estimators.rows import Kind, is_frame
+from attar.estimators.rows import Kind, head, is_frame
 from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
@@ -161,6 +161,7 @@ def wrapped(
     like: Any,
     classes: npt.NDArray[Any] | None,
     rows_at_once: int | None = None,
+    origin: npt.NDArray[np.float64] | None = None,
 ) -> Teacher:
     """The teacher as one that takes encoded rows.
 
@@ -171,25 +172,33 @@ def wrapped(
         like: A row or more in the form in which estimators get them back.
         classes: In the order of the outputs; None for a regressor, or where the teacher does not name them.
         rows_at_once: About how many it is asked at once, at most; None for any number.
+        origin: ``[outputs]``, what is taken off the values of a regressor, as `attar.estimators.origin` says it.
 
     Raises:
         BadInput: If the teacher is not fitted, has other columns or classes, or gives no probabilities.
     """
-    asked = _of_encoded(teacher, kind, columns, like, classes)
+    asked = _of_encoded(teacher, kind, columns, like, classes, origin)
     return asked if rows_at_once is None else InBlocks(asked, rows_at_once)
 
 
-def _of_encoded(teacher: Any, kind: Kind, columns: Columns, like: Any, classes: npt.NDArray[Any] | None) -> Teacher:
+def _of_encoded(
+    teacher: Any,
+    kind: Kind,
+    columns: Columns,
+    like: Any,
+    classes: npt.NDArray[Any] | None,
+    origin: npt.NDArray[np.float64] | None,
+) -> Teacher:
     """What `wrapped` gives for any number of rows."""
     if is_attars(teacher):
         return _ordered(teacher, classes)
     estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
     decoded_by = None if is_frame(like) else columns
     if kind == "regressor":
-        outputs = np.asarray(_predicted(teacher, columns, like)).reshape(1, -1).shape[1]
-        return RegressorTeacher(estimator, columns=decoded_by, outputs=outputs)
+        outputs = np.asarray(predicted(teacher, columns, head(like))).reshape(1, -1).shape[1]
+        return RegressorTeacher(estimator, columns=decoded_by, outputs=outputs, origin=origin)
     if kind == "labels":
-        labels = int(_predicted(teacher, columns, like).shape[1]) if _has(teacher, "predict") else None
+        labels = int(predicted(teacher, columns, head(like)).shape[1]) if _has(teacher, "predict") else None
         return LabelsTeacher(estimator, columns=decoded_by, labels=labels)
     return EstimatorTeacher(estimator, columns=decoded_by, classes=None if classes is None else classes.tolist())
 
@@ -223,14 +232,13 @@ def kind_when_fitted(teacher: Any, kind: Kind, columns: Columns, like: Any) -> K
         return "labels"
     if not _has(teacher, "predict") or tags_of(teacher) is None:  # of one that is not of scikit-learn's kind
         return kind
-    predicted = _predicted(teacher, columns, like)
-    shape: tuple[int, ...] = getattr(predicted, "shape", ())
+    shape: tuple[int, ...] = getattr(predicted(teacher, columns, head(like)), "shape", ())
     return "labels" if len(shape) == 2 and shape[1] >= 2 else kind
 
 
-def _predicted(teacher: Any, columns: Columns, like: Any) -> Any:
-    """What a teacher predicts for one row: an array, or a sparse matrix."""
-    return teacher.predict(columns.decode(columns.encode(like, unseen="missing")[:1], like=like))
+def predicted(teacher: Any, columns: Columns, rows: Any) -> Any:
+    """What a teacher predicts for rows in the form of the user's: an array, or a sparse matrix."""
+    return teacher.predict(columns.decode(columns.encode(rows, unseen="missing"), like=rows))
 
 
 class DecodingEstimator:

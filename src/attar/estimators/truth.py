@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from attar.errors import BadInput
@@ -71,6 +72,13 @@ def numbered(
     if classes is None and truth is not None:
         classes = np.unique(truth)
     return classes, None if truth is None or classes is None else codes(truth, classes), None
+
+
+def as_target(labels: npt.NDArray[np.int64] | None, values: npt.NDArray[np.float64] | None) -> Tensor | None:
+    """What `numbered` gives as a task has it: numbers of classes, or float32 values; None where nothing is known."""
+    if values is not None:
+        return torch.from_numpy(values.astype(np.float32))
+    return None if labels is None else torch.from_numpy(labels)
 
 
 def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: object) -> None:

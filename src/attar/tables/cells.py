@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import fractions
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -147,7 +150,15 @@ class Cells:
 
 
 def as_python(value: Any) -> Any:
-    """A NumPy scalar as the Python object that it stands for."""
-    if isinstance(value, np.longdouble):  # whose item is itself
+    """A NumPy scalar as the Python object that it stands for; decimals and fractions as floats, spans of time too."""
+    if isinstance(value, np.longdouble | decimal.Decimal | fractions.Fraction):  # the first one's item is itself
         return float(value)
+    if isinstance(value, datetime.timedelta | np.timedelta64):
+        return float(seconds(np.array([value], "timedelta64"))[0])
     return value.item() if isinstance(value, np.generic) else value
+
+
+def seconds(spans: Shaped[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
+    """Spans of time, such as timedeltas, as numbers of seconds; NaN where there is none."""
+    found: Float64[np.ndarray, " rows"] = spans / np.timedelta64(1, "s")
+    return found

@@ -136,6 +136,8 @@ class Column:
             if -EXACT <= value <= EXACT:
                 return float(value)
             return math.nan if value != value else None
+        if isinstance(value, np.timedelta64):  # to NumPy an integer, of any unit
+            return None
         if isinstance(value, np.integer | np.floating):
             return self.code(float(value) if isinstance(value, np.longdouble) else value.item())
         return math.nan if value is None else None
@@ -216,17 +218,17 @@ class Column:
         Raises:
             BadInput: If it is none.
         """
-        number = (self.notation or DEFAULT).number(value) if isinstance(value, str) else self.code(as_python(value))
+        value = as_python(value)
+        number = (self.notation or DEFAULT).number(value) if isinstance(value, str) else self.code(value)
         if number is not None:
             return number
-        missing = value is None or not isinstance(value, bool | int | float | np.generic | str)
-        if missing:
+        if not isinstance(value, bool | int | float | np.generic | str):  # None, and NA of pandas
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         how = "" if self.notation is None else f" (written {self.notation.how})"
         remedy = "Convert it: these were numbers when the columns were inferred"
-        got = Words(f"{as_python(value)!r} in row {row}")
+        got = Words(f"{value!r} in row {row}")
         raise must(f"column {self.name!r}", "the rows", f"of numbers{how}", got, remedy)
 
     def __str__(self) -> str:

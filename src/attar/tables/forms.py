@@ -144,6 +144,8 @@ def write_numpy(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     if kinds == {"M"} and (like is None or like.dtype.kind == "M"):
         return np.stack(columns, axis=1).astype("datetime64[us]" if like is None else like.dtype)
     wanted = None if like is None else like.dtype.kind
+    if wanted == "m" and kinds <= {"i", "f"}:
+        return _spans(np.stack(columns, axis=1)).astype(like.dtype)
     if wanted != "O" and kinds <= {"i", "u", "f"}:
         stacked = np.stack(columns, axis=1)
         return stacked if like is None else _narrowed(stacked, like.dtype)
@@ -187,6 +189,14 @@ WRITERS: Mapping[str, Callable[[Sequence[DecodedColumn], Any], Any]] = {
 }
 
 
+def _spans(seconds: Any) -> Any:
+    """Numbers of seconds as spans of time, to the microsecond; NaT where one is NaN."""
+    missing = np.isnan(seconds)
+    micro = np.rint(np.where(missing, 0.0, seconds) * 1e6).astype("timedelta64[us]")
+    micro[missing] = np.timedelta64("NaT")
+    return micro
+
+
 def _narrowed(numbers: Any, dtype: Any) -> Any:
     """Numbers in a type, unless it cannot hold them."""
     if dtype.kind == "f":
@@ -217,7 +227,12 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
         if dtype.kind == "O":
             return pandas.Series(one.objects(), dtype=object)
         typed = one.typed()
+        if dtype.kind == "m":
+            return pandas.Series(_spans(typed)).astype(dtype)
         return pandas.Series(_narrowed(typed, dtype) if typed.dtype.kind in "iuf" else typed)
+    kind = getattr(dtype, "pyarrow_dtype", None)
+    if kind is not None and str(kind).startswith("duration"):
+        return pandas.Series(pandas.array(_array(one, kind), dtype=dtype))
     objects = one.objects()
     objects[one.missing] = None
     pyarrow = sys.modules.get("pyarrow")
@@ -262,6 +277,8 @@ def _array(one: DecodedColumn, kind: Any) -> Any:
         return natural
     if pa.types.is_null(kind) and one.missing.all():
         return pa.nulls(len(one.values))
+    if pa.types.is_duration(kind):
+        return pa.array(_spans(one.values)).cast(kind, safe=False)
     decoded = natural.dictionary_decode() if isinstance(natural, pa.DictionaryArray) else natural
     try:
         if pa.types.is_dictionary(kind):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import fractions
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import BadInput, MissingExtra, Words, must
-from attar.tables.cells import EXACT, Cells
+from attar.tables.cells import EXACT, Cells, as_python, seconds
 from attar.tables.dates import moments
 from attar.tables.names import distinct
 from attar.tables.rows import arrow, as_arrow, by_name
@@ -29,7 +31,7 @@ def read_cells(rows: Any) -> list[Cells]:
 
     Raises:
         BadInput: If it is none of these, has no column or no row, has two columns of one name, or a column holds
-            something else than bools, numbers, strings or dates.
+            something else than bools, numbers (spans of time are numbers of seconds), strings or dates.
     """
     pandas = sys.modules.get("pandas")
     if (lists := by_name(rows)) is not None:
@@ -49,11 +51,15 @@ def read_cells(rows: Any) -> list[Cells]:
 
 
 def _from_numpy(rows: Any) -> list[Cells]:
+    if rows.dtype.names is not None:
+        got = Words(f"an array of records of {', '.join(map(repr, rows.dtype.names))}")
+        raise must("rows", "a table", "[rows, columns]", got, "Give pandas.DataFrame(rows), which keeps the names")
     if rows.ndim != 2:
         raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
     if isinstance(rows, np.ma.MaskedArray):
         masked, rows = np.ma.getmaskarray(rows), np.ma.getdata(rows).astype(object)
         rows[masked] = None
+    rows = np.asarray(rows)  # a column of a matrix would be a matrix
     return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
 
 
@@ -62,6 +68,8 @@ def _from_array(name: str, values: Any) -> Cells:
     kind = values.dtype.kind
     if kind == "O":
         return _from_objects(name, values)
+    if kind == "m":
+        kind, values = "f", seconds(values)
     if kind not in "biufUM":
         raise _unfit(name, str(values.dtype))
     if kind == "M":
@@ -118,6 +126,10 @@ def _of_one_type(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]
     family = "float" if "float" in first or not first else next(iter(first))
     if family == "date":
         return moments(name, present, np.zeros(len(present), bool)), missing
+    if family == "span":
+        spans = np.array([as_python(value) for value in present], np.float64)
+        missing[~missing] = np.isnan(spans)  # NaT of NumPy is such a span
+        return spans[~np.isnan(spans)], missing
     if "int" in first:
         largest = max((int(value) for value in present if families[type(value)] == "int"), key=abs)
         if abs(largest) > (EXACT if family == "float" else 2**63 - 1):
@@ -137,8 +149,9 @@ def _family(kind: type) -> str | None:
 
 _FAMILIES: dict[str, tuple[type, ...]] = {
     "bool": (bool, np.bool_),  # first: to Python a bool is an int
+    "span": (datetime.timedelta, np.timedelta64),  # to NumPy one is an integer
     "int": (int, np.integer),
-    "float": (float, np.floating),
+    "float": (float, np.floating, decimal.Decimal, fractions.Fraction),
     "str": (str,),
     "date": (datetime.date, np.datetime64),  # a datetime is a date, and so is a Timestamp of pandas
 }
@@ -187,6 +200,11 @@ def _from_arrow(name: str, column: Any) -> Cells:
         # Half floats have no fill_null.
         values = (column.cast(pa.float32()) if kind.bit_width == 16 else column).fill_null(float("nan")).to_numpy()
         return Cells(name, values, np.isnan(values))
+    if pa.types.is_decimal(kind):
+        return _from_arrow(name, column.cast(pa.float64()))
+    if pa.types.is_duration(kind):
+        values = seconds(column.to_numpy())
+        return Cells(name, values, np.isnan(values))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
         if len(column) <= _FEW_ROWS:
             texts = column.to_pylist()
@@ -218,8 +236,17 @@ def _declared(name: str, categories: Any, codes: Int64[np.ndarray, " rows"]) -> 
     return Cells(name, renumbered, renumbered < 0, tuple(ordered), declared=True)
 
 
+_REMEDIES = {
+    "period": "Convert it to dates with .dt.to_timestamp()",
+    "interval": "Convert it to names with .astype(str), or to the middles of the intervals",
+    "complex": "Give the real part and the imaginary one as two columns",
+}
+"""What to do about a column of a type that has this in its name."""
+
+
 def _unfit(name: str, got: str) -> BadInput:
-    remedy = "Convert it, for instance to numbers, or leave it out"
+    kind = next((one for one in _REMEDIES if one in got.lower()), None)
+    remedy = "Convert it, for instance to numbers, or leave it out" if kind is None else _REMEDIES[kind]
     return must(f"column {name!r}", "the rows", "of bools, numbers, strings or dates", got, remedy)
 
 

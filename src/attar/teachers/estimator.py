@@ -147,10 +147,17 @@ class RegressorTeacher:
         estimator: The regressor, as it was handed over.
         columns: What the columns of the inputs are; None for plain numbers.
         classes: How many numbers it predicts for each row: the size of its output, as with any other teacher.
+        origin: ``[outputs]``, what is taken off what it predicts; None for nothing.
     """
 
     def __init__(
-        self, estimator: object, *, columns: Columns | None = None, outputs: int = 1, decode: bool = True
+        self,
+        estimator: object,
+        *,
+        columns: Columns | None = None,
+        outputs: int = 1,
+        decode: bool = True,
+        origin: NDArray[np.float64] | None = None,
     ) -> None:
         """Make a fitted regressor a teacher.
 
@@ -159,6 +166,8 @@ class RegressorTeacher:
             columns: As for `EstimatorTeacher`.
             outputs: How many numbers it predicts for each row.
             decode: False where the estimator was fitted on codes rather than categories.
+            origin: ``[outputs]``, what is taken off its values before they are rounded to float32, which tells large
+                numbers that differ by little not apart. None for nothing.
 
         Raises:
             BadInput: If the estimator is not fitted or has no ``predict``, or ``outputs`` is below 1.
@@ -172,7 +181,7 @@ class RegressorTeacher:
             )
         if outputs < 1:
             raise must("outputs", "RegressorTeacher", "at least 1", outputs, "Count the numbers it predicts for a row")
-        self.classes = outputs
+        self.classes, self.origin = outputs, origin
 
     @property
     def target(self) -> Literal["values"]:
@@ -193,7 +202,7 @@ class RegressorTeacher:
             remedy = "Pass outputs=, the number of values it predicts; EstimatorTeacher takes classifiers"
             raise must("output", repr(self), f"numbers [{len(inputs)}, {self.classes}]", got, remedy)
         with np.errstate(over="ignore"):
-            single = values.astype(np.float32)
+            single = (values if self.origin is None else values - self.origin).astype(np.float32)
         wrong = ~np.isfinite(single).all(axis=1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -203,7 +212,8 @@ class RegressorTeacher:
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that the estimator holds, and the columns."""
-        return fingerprint_of("regressor", self._rows, [self.classes])
+        origin = () if self.origin is None else self.origin.tolist()
+        return fingerprint_of("regressor", self._rows, [self.classes, *origin])
 
     def __repr__(self) -> str:
         return f"RegressorTeacher({name_of(self.estimator)})"

@@ -91,7 +91,7 @@ class EstimatorRows:
         return rows
 
 
-def fingerprint_of(kind: str, rows: EstimatorRows, order: Sequence[int]) -> str:
+def fingerprint_of(kind: str, rows: EstimatorRows, order: Sequence[int | float]) -> str:
     """SHA-256 over everything that an estimator holds, its columns and the order of its outputs.
 
     Args:
