@@ -108,7 +108,7 @@ def test_those_that_die_hang_or_raise_cost_nobody_else_anything(
     strategy = batches([proposal(width) for width in (3, 1, 10, 2, 4, 20)], [proposal(30)])
     with Processes(2, in_folder.job) as pool:
         found = search(strategy, in_folder, goal, pool=pool, seconds_each=lambda _: 1.0)
-    died, hung = "the process that worked on it ended", "it took longer than 1.0\xa0s"
+    died, hung = "the process that worked on it ended", "it took longer than the 1.0\xa0s of search.time_each"
     assert {one.proposal.choices["width"]: one.reason for one in found.trials} == {
         3: f"Given up after 2 attempts: {hung}.",
         1: f"Given up after 2 attempts: {died}.",

@@ -123,7 +123,7 @@ def test_one_that_takes_longer_than_each_may_is_stopped_and_given_up(
     found = search(batches([proposal(20), proposal(10)]), fake, goal, pool=pool, seconds_each=lambda _: 30.0)
     assert [one.state for one in found.trials] == ["failed", "trained"] and fake.clock.now == 70
     reason = found.trials[0].reason.replace("\xa0", " ")
-    assert reason == "Given up after 2 attempts: it took longer than 30.0 s."
+    assert reason == "Given up after 2 attempts: it took longer than the 30.0 s of search.time_each."
     longer = search(
         batches([proposal(30, epochs=2)]), fake, goal, pool=pool, seconds_each=lambda one: 60.0 * one.epochs
     )

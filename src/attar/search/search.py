@@ -221,7 +221,7 @@ class _Batch:
             self._waiting.appendleft(proposal)
         elif outcome is None:
             if why == TOO_LONG:
-                why = f"it took longer than {formatting.seconds(assignment.seconds)}"
+                why = f"it took longer than the {formatting.seconds(assignment.seconds)} of search.time_each"
             reason = f"Given up after {_ATTEMPTS} attempts: {why or 'it left no result'}."
             self._take_in(proposal, self._evaluate.give_up(proposal, reason))
         else:

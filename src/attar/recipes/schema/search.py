@@ -82,8 +82,8 @@ class SearchSection(Section):
     time: Duration | None = Field(None, description="for all of the run, such as 20m; no limit if left out")
     time_each: Duration | None = Field(
         None,
-        description="for the training of a proposal, such as 5m; if left out, 20 times what one from the middle "
-        "should take, and 5 minutes at least",
+        description="for a proposal, all that is measured before its training included, such as 5m; if left out, 20 "
+        "times what the training of one from the middle should take, and 5 minutes at least",
     )
     space: SpaceSection | None = Field(
         None, description="what is chosen from; if left out, networks that suit the data, up to the teacher's size"
