@@ -244,5 +244,5 @@ def test_it_is_seen_with_its_best_so_far_and_what_is_left(fake: Any, batches: An
 
 
 def test_numbers_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(BadInput, match="seconds of the search must be greater than 0"):
+    with pytest.raises(BadInput, match="seconds of the search must be at least 0"):
         TimeLimit(-1.0)
