@@ -59,8 +59,9 @@ def origin_of(
             truth = given.astype(np.float64).reshape(len(given), -1)
         except (TypeError, ValueError):  # the teacher is refused with its words when it is asked
             return None
-    step = np.spacing(np.abs(truth).max(0).astype(np.float32)).astype(np.float64)
-    coarse = step * _FINE > truth.std(0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 does not hold is refused when it is asked
+        step = np.spacing(np.abs(truth).max(0).astype(np.float32)).astype(np.float64)
+        coarse = step * _FINE > truth.std(0)
     origin: Origin = np.where(coarse & (truth != truth[:1]).any(0), truth.min(0), 0.0)
     return origin if bool(origin.any()) else None
 
