@@ -120,12 +120,16 @@ def test_what_is_given_is_not_chosen(given: dict[str, Any], known: bool, curves:
     assert [(one.rows, one.labels) for one in lessons(first[0], plan, known)] == others
 
 
-def test_labels_alone_are_tried_where_half_of_them_was_the_best() -> None:
+def test_labels_alone_are_tried_where_half_of_them_was_the_best_or_the_teacher_is_worse() -> None:
     plan = _plan()
     best = replace(plan, curves=0, rows=0, labels=HALF)
-    assert without_teacher(best, plan) == [replace(best, labels=1.0)]
-    assert without_teacher(replace(best, labels=0.0), plan) == []
-    assert without_teacher(best, _plan(labels=HALF)) == []  # what is given is not chosen
+    alone = replace(best, labels=1.0)
+    assert without_teacher(best, plan, lambda: False) == [alone]
+    of_teacher = replace(best, rows=None, labels=0.0)
+    assert without_teacher(of_teacher, plan, lambda: False) == []
+    assert without_teacher(of_teacher, plan, lambda: True) == [alone]
+    for given in ({"labels": HALF}, {"rows": 700}, {"loss": "logits"}):  # what is given is not chosen
+        assert without_teacher(of_teacher, _plan(**given), lambda: True) == []
 
 
 def test_what_is_learned_from_judges_an_epoch() -> None:
@@ -155,46 +159,38 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
             return torch.zeros(1)
 
     winner, its = replace(_plan(), rows=0, labels=labels), {"loss": 0.3, "errors": 0.1, "temperature": 1.1}
-    trials: Any = [Trial()]
-    plan, then = choice._lasting(winner, its, trials, lambda _: (3.0, 0.4, 0.2), few=few, hurried=hurried)
+    trials = [Trial()]
+    given: Any = (winner, its, trials, lambda _: (3.0, 0.4, 0.2), lambda: False)
+    plan, then = choice._lasting(*given, few=few, hurried=hurried)
     assert (plan, then) == (replace(winner, steps=steps), temperature)
 
 
 @pytest.mark.parametrize(
-    ("copy", "then", "hurried", "steps", "rows", "temperature"),
+    ("outdone", "then", "hurried", "steps", "rows", "temperature"),
     [
-        ((0.2, 0.2), None, False, None, None, 1.1),  # the teacher has something to teach yet, by one measure
-        ((0.4, 0.05), None, False, None, None, 1.1),
-        ((0.4, 0.2), None, True, ROUNDS[0], None, 1.1),
-        ((0.4, 0.2), 0.25, False, ROUNDS[0], None, 3.0),
-        ((0.4, 0.2), 0.35, False, choice.STEPS, choice.SYNTHETIC, 1.1),  # the longer training was worse
+        (False, None, False, None, None, 1.1),  # the teacher has something to teach yet
+        (True, None, True, ROUNDS[0], None, 1.1),
+        (True, 0.25, False, ROUNDS[0], None, 3.0),
+        (True, 0.35, False, choice.STEPS, choice.SYNTHETIC, 1.1),  # the longer training was worse
     ],
 )
 def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
-    copy: tuple[float, float],
-    then: float | None,
-    hurried: bool,
-    steps: int | None,
-    rows: int | None,
-    temperature: float,
+    outdone: bool, then: float | None, hurried: bool, steps: int | None, rows: int | None, temperature: float
 ) -> None:
     class Trial:
-        of_copy = torch.zeros(1)
-
         def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
             assert then is not None and not brief and candidate.steps == ROUNDS[0]
             return torch.ones(1)
 
-    def judged(answers: Any) -> tuple[float, float, float]:
-        return (3.0, then or 0.0, 0.1) if answers[0] else (2.0, *copy)
+    def lasting(winner: Plan) -> tuple[Plan, float]:
+        its, trials = {"loss": 0.3, "errors": 0.1, "temperature": 1.1}, [Trial()]
+        given: Any = (winner, its, trials, lambda _: (3.0, then, 0.1), lambda: outdone)
+        return choice._lasting(*given, few=False, hurried=hurried)
 
-    winner, its = replace(_plan(), rows=None, labels=0.0), {"loss": 0.3, "errors": 0.1, "temperature": 1.1}
-    trials: Any = [Trial()]
-    found = choice._lasting(winner, its, trials, judged, few=False, hurried=hurried)
-    assert found == (replace(winner, steps=steps, rows=rows), temperature)
+    winner = replace(_plan(), rows=None, labels=0.0)
+    assert lasting(winner) == (replace(winner, steps=steps, rows=rows), temperature)
     mine = replace(winner, rows=700)
-    plan, _ = choice._lasting(mine, its, trials, judged, few=False, hurried=hurried)
-    assert plan == replace(mine, steps=steps), "rows that are given stay"
+    assert lasting(mine)[0] == replace(mine, steps=steps), "rows that are given stay"
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------

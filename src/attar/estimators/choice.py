@@ -54,8 +54,9 @@ after a longer training: as many as were tried, for the rows that were held out,
 tell: what its teacher has learned of them shows in what it says of rows that are alike. Of labels alone they do."""
 
 HALF = 0.5
-"""Share of the labels, where they are tried. Where that is better than the teacher alone, and there are many
-rows, labels alone are tried: a network may learn nothing from a teacher that is far worse."""
+"""Share of the labels, where they are tried. Where that is better than the teacher alone, or the teacher is worse than
+what imitates it, and there are many rows, labels alone are tried, in as long a training as they will have: a network
+may learn nothing from a teacher that is far worse."""
 
 _Judged = Callable[[Sequence[Tensor]], tuple[float, float, float]]
 
@@ -156,6 +157,12 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     def best() -> tuple[Plan, dict[str, Any]]:
         return min(found, key=lambda one: float(one[1]["loss"]))
 
+    def outdone() -> bool:
+        """Whether the copies of the teacher are worse than the best candidate, by both measures."""
+        _, loss, errors = judged([one.of_copy for one in trials])
+        its = best()[1]
+        return loss >= float(its["loss"]) and errors >= float(its["errors"])
+
     most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known and len(pool) > MANY)
     with progress("choose what the mimic learns from", most) as advance:
         pending = list(first)
@@ -165,24 +172,31 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 log.info("%d candidates were tried in the time that there is", len(found))
                 break
             candidate = pending.pop(0)
-            temperature, loss, errors = judged([one.answers(candidate) for one in trials])
+            temperature, loss, errors = judged([one.answers(candidate, brief=candidate.labels != 1) for one in trials])
             facts = {"curves": candidate.curves, "rows": candidate.rows, "labels": candidate.labels}
             found.append((candidate, {**facts, "temperature": temperature, "loss": loss, "errors": errors}))
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best()[0], plan, known)
             elif not pending and found[-1][0].labels != 1 and len(pool) > MANY:
-                pending = without_teacher(best()[0], plan)
+                pending = without_teacher(best()[0], plan, outdone)
         advance(most - len(found))
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
     few, hurried = len(pool) <= MANY, plan.time is not None and time.monotonic() - start > plan.time / 2
-    winner, temperature = _lasting(winner, its, trials, judged, few=few, hurried=hurried)
+    winner, temperature = _lasting(winner, its, trials, judged, outdone, few=few, hurried=hurried)
     return Choice(plan=winner, temperature=temperature, candidates=[facts for _, facts in found])
 
 
 def _lasting(
-    winner: Plan, its: Mapping[str, Any], trials: Sequence[_Trial], judged: _Judged, *, few: bool, hurried: bool
+    winner: Plan,
+    its: Mapping[str, Any],
+    trials: Sequence[_Trial],
+    judged: _Judged,
+    outdone: Callable[[], bool],
+    *,
+    few: bool,
+    hurried: bool,
 ) -> tuple[Plan, float]:
     """The plan with how long it is trained, where that is not as long as it gets better; and the temperature then.
 
@@ -191,6 +205,7 @@ def _lasting(
         its: What was found of it.
         trials: By which it was found.
         judged: A temperature, the loss at it, and the share of errors, of what was answered in the trials.
+        outdone: Whether the copies of the teacher are worse than the winner.
         few: Whether there are no more than `MANY` rows.
         hurried: Whether no time is left to try longer.
     """
@@ -198,8 +213,7 @@ def _lasting(
     if winner.steps is not None:
         return winner, temperature
     if winner.rows != 0:
-        _, loss, errors = judged([one.of_copy for one in trials])
-        if loss < its["loss"] or errors < its["errors"]:
+        if not outdone():
             return winner, temperature
         # To come closer to a teacher that is worse leads nowhere; what it says of many rows may drown the real ones.
         longer = replace(winner, steps=ROUNDS[0])
@@ -252,14 +266,17 @@ def lessons(first: Plan, plan: Plan, known: bool) -> list[Plan]:
     return [replace(first, labels=HALF)] if mixed else []
 
 
-def without_teacher(best: Plan, plan: Plan) -> list[Plan]:
-    """The plan that learns from labels alone, where real rows and half of their labels were the best so far.
+def without_teacher(best: Plan, plan: Plan, outdone: Callable[[], bool]) -> list[Plan]:
+    """The plan that learns from labels alone, where half of them were the best so far, or the teacher itself is worse.
 
     Args:
         best: Of those that were tried.
         plan: What is given in it stays.
+        outdone: Whether copies of the teacher are worse than the best.
     """
-    return [replace(best, labels=1.0)] if plan.labels is None and best.labels == HALF and best.rows == 0 else []
+    if plan.labels is not None or plan.loss == "logits" or not plan.include_original or plan.rows not in (None, 0):
+        return []
+    return [replace(best, rows=0, labels=1.0)] if best.labels == HALF or outdone() else []
 
 
 class _Trial:
