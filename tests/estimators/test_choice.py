@@ -166,7 +166,7 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
 
 
 @pytest.mark.parametrize(
-    ("outdone", "then", "hurried", "steps", "rows", "temperature"),
+    ("dominated", "then", "hurried", "steps", "rows", "temperature"),
     [
         (False, None, False, None, None, 1.1),  # the teacher has something to teach yet
         (True, None, True, ROUNDS[0], None, 1.1),
@@ -175,7 +175,7 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
     ],
 )
 def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
-    outdone: bool, then: float | None, hurried: bool, steps: int | None, rows: int | None, temperature: float
+    dominated: bool, then: float | None, hurried: bool, steps: int | None, rows: int | None, temperature: float
 ) -> None:
     class Trial:
         def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
@@ -184,7 +184,7 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
         its, trials = {"loss": 0.3, "errors": 0.1, "temperature": 1.1}, [Trial()]
-        given: Any = (winner, its, trials, lambda _: (3.0, then, 0.1), lambda: outdone)
+        given: Any = (winner, its, trials, lambda _: (3.0, then, 0.1), lambda: dominated)
         return choice._lasting(*given, few=False, hurried=hurried)
 
     winner = replace(_plan(), rows=None, labels=0.0)

@@ -157,7 +157,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     def best() -> tuple[Plan, dict[str, Any]]:
         return min(found, key=lambda one: float(one[1]["loss"]))
 
-    def outdone() -> bool:
+    def dominated() -> bool:
         """Whether the copies of the teacher are worse than the best candidate, by both measures."""
         _, loss, errors = judged([one.of_copy for one in trials])
         its = best()[1]
@@ -179,12 +179,12 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
             if len(found) == len(first):
                 pending = lessons(best()[0], plan, known)
             elif not pending and found[-1][0].labels != 1 and len(pool) > MANY:
-                pending = without_teacher(best()[0], plan, outdone)
+                pending = without_teacher(best()[0], plan, dominated)
         advance(most - len(found))
     winner, its = best()
     log.info("chosen of %s: %s", [facts for _, facts in found], its)
     few, hurried = len(pool) <= MANY, plan.time is not None and time.monotonic() - start > plan.time / 2
-    winner, temperature = _lasting(winner, its, trials, judged, outdone, few=few, hurried=hurried)
+    winner, temperature = _lasting(winner, its, trials, judged, dominated, few=few, hurried=hurried)
     return Choice(plan=winner, temperature=temperature, candidates=[facts for _, facts in found])
 
 
@@ -193,7 +193,7 @@ def _lasting(
     its: Mapping[str, Any],
     trials: Sequence[_Trial],
     judged: _Judged,
-    outdone: Callable[[], bool],
+    dominated: Callable[[], bool],
     *,
     few: bool,
     hurried: bool,
@@ -205,7 +205,7 @@ def _lasting(
         its: What was found of it.
         trials: By which it was found.
         judged: A temperature, the loss at it, and the share of errors, of what was answered in the trials.
-        outdone: Whether the copies of the teacher are worse than the winner.
+        dominated: Whether the copies of the teacher are worse than the winner.
         few: Whether there are no more than `MANY` rows.
         hurried: Whether no time is left to try longer.
     """
@@ -213,7 +213,7 @@ def _lasting(
     if winner.steps is not None:
         return winner, temperature
     if winner.rows != 0:
-        if not outdone():
+        if not dominated():
             return winner, temperature
         # To come closer to a teacher that is worse leads nowhere; what it says of many rows may drown the real ones.
         longer = replace(winner, steps=ROUNDS[0])
@@ -266,17 +266,17 @@ def lessons(first: Plan, plan: Plan, known: bool) -> list[Plan]:
     return [replace(first, labels=HALF)] if mixed else []
 
 
-def without_teacher(best: Plan, plan: Plan, outdone: Callable[[], bool]) -> list[Plan]:
+def without_teacher(best: Plan, plan: Plan, dominated: Callable[[], bool]) -> list[Plan]:
     """The plan that learns from labels alone, where half of them were the best so far, or the teacher itself is worse.
 
     Args:
         best: Of those that were tried.
         plan: What is given in it stays.
-        outdone: Whether copies of the teacher are worse than the best.
+        dominated: Whether copies of the teacher are worse than the best.
     """
     if plan.labels is not None or plan.loss == "logits" or not plan.include_original or plan.rows not in (None, 0):
         return []
-    return [replace(best, rows=0, labels=1.0)] if best.labels == HALF or outdone() else []
+    return [replace(best, rows=0, labels=1.0)] if best.labels == HALF or dominated() else []
 
 
 class _Trial:
