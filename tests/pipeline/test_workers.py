@@ -156,13 +156,15 @@ def test_what_is_for_later_is_begun_by_others_and_waited_for_when_it_is_asked_fo
 
 
 def test_what_fails_here_ends_the_work(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
+    begun = tmp_path / "1.txt"
+
     def fails(job: Job, progress: Progress) -> None:
-        wait_until((tmp_path / "1.txt").exists)
+        wait_until(lambda: begun.exists() and bool(begun.read_text()))
         raise ValueError("on purpose")
 
     with Workers(2) as workers, pytest.raises(ValueError, match="on purpose"):
         workers.do(jobs("write", "sleep"), fails, Recorded(), "all")
-    worker = int((tmp_path / "1.txt").read_text())
+    worker = int(begun.read_text())
     assert not psutil.pid_exists(worker)
 
 
