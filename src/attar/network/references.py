@@ -233,7 +233,7 @@ def call(reference: str, **arguments: Any) -> Any:
 def raised(
     reference: str, error: BaseException, what: str = "failed", arguments: Mapping[str, Any] | None = None
 ) -> BadInput:
-    """The error for code of the user's that raised: what it was, where, and what it said; its traceback is logged.
+    """The error for code of the user's that raised: its type, its place and its message; its traceback is logged.
 
     Args:
         reference: Of the code.
@@ -268,11 +268,11 @@ def own_code(modules: Collection[str]) -> dict[str, str]:
     Args:
         modules: By name; Attar's and those that are installed are left out.
     """
-    found: dict[str, str] = {}
+    found, libraries = dict[str, str](), _libraries()
     for top in sorted({name.partition(".")[0] for name in modules} - {"attar"}):
         spec = sys.modules[top].__spec__ if top in sys.modules else _installed(top)
         places = [] if spec is None else _places(spec)
-        own = [place for place in places if not any(place.is_relative_to(one) for one in _libraries())]
+        own = [place for place in places if not any(place.is_relative_to(one) for one in libraries)]
         files = [file for place in own for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
         if files:
             digests = "".join(digest_of(file) for file in files if file.is_file())
