@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from attar.data.datasets import load
-from attar.data.letter import FILE, NAMES, PROBLEMS, load_letter, read
-from attar.data.named import NAMED
+from attar.data.letter import FILE, NAMES, load_letter, read
 from attar.errors import BadInput, CorruptFile
 
 
@@ -66,10 +65,6 @@ def test_the_seed_draws_train_and_validation_and_never_test():
     assert one.test.ids.equal(other.test.ids)
     assert not one.train.ids.equal(other.train.ids) and not one.validation.ids.equal(other.validation.ids)
     assert load("letter.p1", seed=1).fingerprint() == other.fingerprint() != one.fingerprint()
-
-
-def test_each_problem_is_a_data_set_that_has_a_name():
-    assert PROBLEMS.keys() == {name for name in NAMED if name.startswith("letter")}
 
 
 def test_problems_have_the_same_rows():

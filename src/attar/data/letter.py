@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from attar.data.division import TEST, VALIDATION
+from attar.data.named import LETTER
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
 from attar.errors import CorruptFile, must, near
@@ -37,11 +38,17 @@ NAMES = (
 )
 """What the publisher calls the columns."""
 
-PROBLEMS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "letter": (tuple(ascii_uppercase), tuple(ascii_uppercase)),
-    "letter.p1": (("not O", "O"), tuple("O" if letter == "O" else "not O" for letter in ascii_uppercase)),
-    "letter.p2": (("N-Z", "A-M"), tuple("A-M" if letter <= "M" else "N-Z" for letter in ascii_uppercase)),
-}
+PROBLEMS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = dict(
+    zip(
+        LETTER,
+        (
+            (tuple(ascii_uppercase), tuple(ascii_uppercase)),
+            (("not O", "O"), tuple("O" if letter == "O" else "not O" for letter in ascii_uppercase)),
+            (("N-Z", "A-M"), tuple("A-M" if letter <= "M" else "N-Z" for letter in ascii_uppercase)),
+        ),
+        strict=True,
+    )
+)
 """Name of a problem to its classes, and the class of each letter."""
 
 FILE = Path(__file__).with_name("letter.npz")

@@ -7,10 +7,10 @@ from pathlib import Path
 from attar.data.limits import existing, folder, is_file, is_folder, printable
 from attar.errors import BadInput, must, near
 
-NAMED = (
-    *("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated"),
-    *("letter", "letter.p1", "letter.p2"),
-)
+LETTER = ("letter", "letter.p1", "letter.p2")
+"""The problems on the rows of Letter Recognition, see `attar.data.letter`."""
+
+NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated", *LETTER)
 """Data sets that have a name."""
 
 _FILES = ".npz, .csv, .parquet, .arrow or .feather"

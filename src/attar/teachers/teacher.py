@@ -33,8 +33,8 @@ from attar.teachers.pretrained import config_key
 class Teacher(Protocol):
     """A frozen source of targets. Anything with these three is one; there is nothing to inherit.
 
-    A teacher of a regression has ``gives = "values"`` besides: its numbers are no logits, and nobody may shift them.
-    One of labels of which any may hold has ``gives = "log_odds"``. One of maps predicts ``[batch, classes, height,
+    A teacher of a regression has ``target = "values"`` besides: its numbers are no logits, and nobody may shift them.
+    One of labels of which any may hold has ``target = "log_odds"``. One of maps predicts ``[batch, classes, height,
     width]``.
     """
 
