@@ -73,6 +73,16 @@ def test_values_have_no_temperature_and_count_in_units_of_their_spread() -> None
     np.testing.assert_allclose(losses, [0.5, 0.5])  # errors of 2, in a spread of the square root of 8
 
 
+def test_a_value_that_does_not_vary_does_not_decide_alone() -> None:
+    both = Regression(("a", "b"))
+    truth = torch.tensor([[1.0, 0.1], [5.0, 0.1], [3.0, 0.1]])
+    off = truth + torch.tensor([2.0, 0.01])
+    np.testing.assert_allclose(cooled_losses(both, off, truth)[1], [(1 + 0.01**2) / 2] * 3, rtol=1e-6)  # a's spread is 2
+    np.testing.assert_allclose(cooled_losses(VALUES, truth[:1, :1], off[:1, :1])[1], [4.0])
+    tiny = cooled_losses(VALUES, 1e-30 * off[:, :1], 1e-30 * truth[:, :1])[1]
+    np.testing.assert_allclose(tiny, [1.0] * 3, rtol=1e-6)
+
+
 def test_a_network_is_cooled_by_its_last_layer() -> None:
     model = fresh(Spec("attar.network.architectures:mlp", {"inputs": 2, "classes": 3}), 0)
     inputs = torch.randn(5, 2)

@@ -442,6 +442,8 @@ class TestTexts:
         assert np.array_equal(columns.encode(rows)[:, 0], [3, 4, 5.5, NAN, NAN, NAN, NAN], equal_nan=True)
         with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 1"):
             columns.encode(pd.DataFrame({"age": [3.0, "x", 1.0, 1.0, 1.0]}, dtype=object))
+        with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 2"):
+            columns.encode(pd.DataFrame({"age": ["3", None, "x", "old", "3", "x"]}))
 
     def test_all_tables_must_agree(self):
         other = pd.DataFrame({"price": ["cheap"], "color": ["red"], "code": ["1"]})

@@ -68,8 +68,9 @@ def test_dates_in_every_form_of_a_row():
         assert columns.encode({"when": form, "a": 1.0}).tolist() == [[2.5, 1.0]], form
         assert columns.encode([{"when": form, "a": 1.0}] * 9)[:, 0].tolist() == [2.5] * 9, form
     assert columns.encode({"when": datetime.date(2024, 1, 3), "a": 1.0}).tolist() == [[2.0, 1.0]]
-    mixed = columns.encode([{"when": form, "a": 1.0} for form in (noon, "2024-01-03", None, pd.NaT)])
-    assert mixed[:, 0].tolist() == pytest.approx([2.5, 2.0, np.nan, np.nan], nan_ok=True, abs=0)
+    for first in (noon, "2024-01-03 12:00"):
+        given = columns.encode([{"when": form, "a": 1.0} for form in (first, "2024-01-03", None, pd.NaT, "", "NA")])
+        assert given[:, 0].tolist() == pytest.approx([2.5, 2.0, *[np.nan] * 4], nan_ok=True, abs=0)
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "soon", True])
@@ -78,6 +79,13 @@ def test_what_is_no_date(value: Any):
     for rows in ({"when": value}, [{"when": value}] * 9, [{"when": "2024-01-01"}, {"when": value}]):
         with pytest.raises(BadInput, match=r"^column 'when' of the rows must be of dates, such as 2024-05-31"):
             columns.encode(rows)
+
+
+def test_what_is_no_date_is_told_of_the_first_row():
+    columns = Columns.infer(pd.DataFrame({"when": pd.date_range("2024-01-01", periods=4)}))
+    texts = ["2024-01-02", None, "soon", "never", "2024-01-02", "never", "soon"]
+    with pytest.raises(BadInput, match=r"got 'soon' in row 2\."):
+        columns.encode(pd.DataFrame({"when": texts}))
 
 
 def test_dates_are_neither_numbers_nor_names():

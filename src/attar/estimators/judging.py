@@ -49,7 +49,10 @@ def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
 
 
 def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:
-    """``[rows]``: log-loss of classes, that of labels on average, or squared errors in units of the truth."""
+    """``[rows]``: log-loss of classes, that of labels on average, or squared errors in units of the truth's spread.
+
+    Values that do not vary count in their own units: divided by next to nothing, they alone would decide.
+    """
     answers = answers.double()
     if task.target == "logits":
         found = cross_entropy(answers, truth)
@@ -57,8 +60,10 @@ def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float6
         given = truth.double()
         found = torch.nn.functional.binary_cross_entropy_with_logits(answers, given, reduction="none").mean(1)
     else:
-        spread = truth.double().std(0).clamp(min=1e-12) if len(truth) > 1 else 1.0
-        found = ((answers - truth.double()) / spread).square().mean(1)
+        values = truth.double()
+        varies = (values != values[:1]).any(0)
+        spread = torch.where(varies, values.std(0, correction=min(1, len(values) - 1)), 1.0)
+        found = ((answers - values) / spread).square().mean(1)
     return np.asarray(found.numpy(), np.float64)
 
 

@@ -20,8 +20,8 @@ from attar.data.weights import weights_of
 from attar.errors import BadInput, Words, must, shown
 from attar.formatting import size as bytes_text
 from attar.tables.cells import as_python
-from attar.tables.columns import Columns
-from attar.tables.names import distinct
+from attar.tables.columns import Columns, written
+from attar.tables.names import distinct, positions
 from attar.tables.rounding import warn_of_rounding
 from attar.tables.rows import as_arrow, take_rows
 
@@ -302,20 +302,20 @@ def warn_about_columns(given: Any, columns: Columns, nominal: Sequence[str | int
     warn_of_rounding(columns, matrix)
     if not any(column.kind == "nominal" for column in columns):
         return
+    skip = [columns.names[place] for place in positions(nominal, columns.names)]
     try:
-        read = Columns.infer(given, nominal=nominal, texts=True)
+        numbers = written([given], skip=skip)
     except BadInput as error:
         log.warning("%s", error)
         return
-    for column, other in zip(columns, read, strict=True):
-        if column.kind != other.kind:
-            log.warning(
-                "column %r is read as names, %d of them, though its values are written like numbers (%s): convert it "
-                "to numbers before the teacher is fitted, or name it in nominal",
-                column.name,
-                len(column.categories),
-                other.notation,
-            )
+    for name, reading in numbers.items():
+        log.warning(
+            "column %r is read as names, %d of them, though its values are written like numbers (%s): convert it "
+            "to numbers before the teacher is fitted, or name it in nominal",
+            name,
+            len(columns[name].categories),
+            reading.notation,
+        )
 
 
 def head(given: Any) -> Any:

@@ -12,11 +12,11 @@ import numpy as np
 
 from attar.errors import BadInput, Words, must, near, shown
 from attar.tables.cells import EXACT, LARGEST, MISSING, Cells, Kind, Scalar, as_python
-from attar.tables.dates import Dates, moments, not_a_date
+from attar.tables.dates import Dates, moment_in, moments, not_a_date
 from attar.tables.notation import DEFAULT, Notation, Reading
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
-    from jaxtyping import Float64
+    from jaxtyping import Float64, Int64
 
 Unseen = Literal["error", "missing"]
 
@@ -188,11 +188,14 @@ class Column:
             return dates.days(given.values)
         if given.kind == "nominal" and given.problem is None:
             categories, codes = given.nominals()
-            texts = np.array([*categories, None], object)[codes]
-            missing = np.array([one is None or one in MISSING for one in texts.tolist()])
-            return dates.days(moments(self.name, texts, missing))
+            lookup = np.full(len(categories) + 1, np.datetime64("NaT"), "datetime64[us]")
+            for row, code in _first_rows(codes):
+                if categories[code] not in MISSING:
+                    lookup[code] = moment_in(self.name, categories[code], row)
+            return dates.days(lookup[codes])
         if given.problem is not None:
-            return dates.days(moments(self.name, given.values, given.missing))
+            marks = [isinstance(one, str) and one in MISSING for one in given.values.tolist()]
+            return dates.days(moments(self.name, given.values, given.missing | np.array(marks)))
         row = int(np.flatnonzero(~given.missing)[0])
         raise not_a_date(self.name, as_python(given.values[row]), row)
 
@@ -207,9 +210,10 @@ class Column:
         categories, codes = given.nominals()
         if not all(isinstance(value, str) for value in categories):
             return given.numbers()  # which refuses it
-        first = {int(code): row for row, code in reversed(list(enumerate(codes)))} if len(categories) else {}
-        lookup = [self._read(value, first[code]) if code in first else np.nan for code, value in enumerate(categories)]
-        values = np.array([*lookup, np.nan])[codes]
+        lookup = np.full(len(categories) + 1, np.nan)
+        for row, code in _first_rows(codes):
+            lookup[code] = self._read(categories[code], row)
+        values = lookup[codes]
         return Cells(given.name, values, np.isnan(values)).numbers()
 
     def _read(self, value: Any, row: int) -> float:
@@ -295,6 +299,12 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "center": (float, int),
     "scale": (float, int),
 }
+
+
+def _first_rows(codes: Int64[np.ndarray, " rows"]) -> list[tuple[int, int]]:
+    """The first row of each code but -1, with the code, in the order of the rows: errors name the first that is wrong."""
+    found, rows = np.unique(codes, return_index=True)
+    return sorted((row, code) for row, code in zip(rows.tolist(), found.tolist(), strict=True) if code >= 0)
 
 
 def _numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:

@@ -161,12 +161,20 @@ def moments(name: str, values: Any, missing: Any) -> Shaped[np.ndarray, " rows"]
     """
     found = np.full(len(values), np.datetime64("NaT"), "datetime64[us]")
     for row, value in enumerate(values):
-        if missing[row]:
-            continue
-        one = moment(value)
-        if one is None:
-            raise not_a_date(name, value, row)
-        found[row] = one
+        if not missing[row]:
+            found[row] = moment_in(name, value, row)
+    return found
+
+
+def moment_in(name: str, value: object, row: int) -> np.datetime64:
+    """What `moment` gives for a value of a column.
+
+    Raises:
+        BadInput: Naming the row, if it is no date.
+    """
+    found = moment(value)
+    if found is None:
+        raise not_a_date(name, value, row)
     return found
 
 

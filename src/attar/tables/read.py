@@ -251,8 +251,5 @@ def _unfit(name: str, got: str) -> BadInput:
 
 
 def _objects(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
-    """Values as an array of Python objects."""
-    array = np.empty(len(values), object)
-    for place, value in enumerate(values):  # at once, NumPy would unpack lists
-        array[place] = value
-    return array
+    """Values as an array of Python objects; at once, NumPy would unpack lists."""
+    return np.fromiter(values, object, len(values))
