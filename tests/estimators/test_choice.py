@@ -77,7 +77,8 @@ def test_a_value_that_does_not_vary_does_not_decide_alone() -> None:
     both = Regression(("a", "b"))
     truth = torch.tensor([[1.0, 0.1], [5.0, 0.1], [3.0, 0.1]])
     off = truth + torch.tensor([2.0, 0.01])
-    np.testing.assert_allclose(cooled_losses(both, off, truth)[1], [(1 + 0.01**2) / 2] * 3, rtol=1e-6)  # a's spread is 2
+    in_units = (2 / 2, 0.01)  # of the spread of a, which is 2, and of b itself
+    np.testing.assert_allclose(cooled_losses(both, off, truth)[1], [np.square(in_units).mean()] * 3, rtol=1e-6)
     np.testing.assert_allclose(cooled_losses(VALUES, truth[:1, :1], off[:1, :1])[1], [4.0])
     tiny = cooled_losses(VALUES, 1e-30 * off[:, :1], 1e-30 * truth[:, :1])[1]
     np.testing.assert_allclose(tiny, [1.0] * 3, rtol=1e-6)

@@ -133,10 +133,10 @@ def _is_of_others(teacher: Any) -> bool:
 
 
 def classes_of(teacher: Any) -> npt.NDArray[Any] | None:
-    """The classes of a fitted classifier, sorted; None where it does not name them.
+    """The classes of a fitted classifier, sorted; None for one of Attar's teachers that does not name them.
 
     Raises:
-        BadInput: If there are fewer than two, or it does not name them.
+        BadInput: If there are fewer than two, or an estimator does not name them.
     """
     if is_attars(teacher):
         return np.unique(np.asarray(teacher.names)) if isinstance(teacher, EstimatorTeacher) else None

@@ -35,11 +35,10 @@ class Rows(nn.Module):
     The features are, in this order: ``(value - center) / scale`` of each column of numbers or dates, 0 where missing;
     for each of these in which values were missing, 1 where missing and 0 elsewhere; of the circles that dates go
     around (year, week, day) the sines, and then the cosines, of the places on them, 0 where missing; for each nominal
-    column one feature per
-    category, 1 for that of the row and 0 elsewhere, so that all are 0 where the value is missing or no category. With
-    ``embed`` a nominal column has that many features instead, which training chooses for each category, and also for
-    missing, where it begins with zeros. A number that is further than a million scales from its center counts as that
-    far, and so does infinity: features are finite whatever the numbers are.
+    column one feature per category, 1 for that of the row and 0 elsewhere, so that all are 0 where the value is missing
+    or no category. With ``embed`` a nominal column has that many features instead, which training chooses for each
+    category, and also for missing, where it begins with zeros. A number that is further than a million scales from its
+    center counts as that far, and so does infinity: features are finite whatever the numbers are.
 
     A column of numbers may come with more, as `attar.tables.knots.with_knots` gives it. One with ``log`` becomes
     ``sign(x) log(1 + |x|)`` of what it would be. Between its ``knots`` lie pieces, each of which is -1 below, 1 above,
@@ -92,8 +91,8 @@ class Rows(nn.Module):
             curves: Features of each column of numbers with knots, besides its first.
 
         Raises:
-            BadInput: If a column is described wrongly, there are no features at all, or ``embed`` is not positive,
-                or ``curves`` is negative.
+            BadInput: If a column is described wrongly, there are no features at all, ``embed`` is not positive, or
+                ``curves`` is negative or above 1,024.
         """
         super().__init__()
         given = [_checked(place, column) for place, column in enumerate(columns)]

@@ -302,7 +302,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 
 
 def _first_rows(codes: Int64[np.ndarray, " rows"]) -> list[tuple[int, int]]:
-    """The first row of each code but -1, with the code, in the order of the rows: errors name the first that is wrong."""
+    """The first row of each code but -1, with the code, by rows: so that an error names the first row that is wrong."""
     found, rows = np.unique(codes, return_index=True)
     return sorted((row, code) for row, code in zip(rows.tolist(), found.tolist(), strict=True) if code >= 0)
 
