@@ -291,7 +291,10 @@ if not TYPE_CHECKING:  # a checker that saw this would take every misspelt name 
             module, _, there = _HOMES[name].partition(":")
             value = getattr(import_module(module), there or name)
         else:
-            raise AttributeError(f"module 'attar' has no attribute {name!r}")
+            from attar.renamed import FUNCTIONS
+
+            now = f" any more. Write attar.{FUNCTIONS[name]} in its place." if name in FUNCTIONS else ""
+            raise AttributeError(f"module 'attar' has no attribute {name!r}{now}")
         globals()[name] = value
         return value
 

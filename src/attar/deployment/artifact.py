@@ -27,6 +27,7 @@ from attar.deployment.torch_needed import need_torch
 from attar.errors import CorruptFile, Words, must, shown
 from attar.formatting import size
 from attar.named_inputs import NamedInputs
+from attar.renamed import Renamed
 from attar.tables.columns import Columns
 from attar.tables.tokens import Tokens
 from attar.tasks.target import Target
@@ -61,6 +62,8 @@ class Artifact:
     _network: nn.Module | None = field(default=None, repr=False)
     _allow: tuple[str, ...] = field(default=("attar",), repr=False)
     _opened: list[Runner] = field(default_factory=list, repr=False, compare=False)
+
+    predict_classes = Renamed("predict")
 
     @property
     def candidate(self) -> Candidate:

@@ -7,12 +7,15 @@ error where a number underflows. What Attar computes does not depend on them.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
+
+from attar.renamed import unknown_argument
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -41,10 +44,19 @@ def library_defaults() -> Iterator[None]:
 
 
 def with_library_defaults(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """The same function, which works with `library_defaults`."""
+    """The same function, which works with `library_defaults`, and refuses unknown keyword arguments with what to write.
+
+    Raises:
+        BadInput: From the function: if it has no such argument.
+    """
+    parameters = inspect.signature(function).parameters
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
 
     @functools.wraps(function)
     def working(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        for name in kwargs:
+            if name not in parameters and not takes_any:
+                raise unknown_argument(function.__name__, name, [one for one in parameters if one != "self"])
         with library_defaults():
             return function(*args, **kwargs)
 

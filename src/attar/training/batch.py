@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.ops.top_k import TopK, full
+from attar.renamed import Renamed
 from attar.training.features import Features
 
 
@@ -42,6 +43,9 @@ class Batch:
     mask: Tensor | None = None
     weights: Tensor | None = None
     features: Features | None = None
+
+    dense_targets = Renamed("full_targets")
+    values = Renamed("labels")
 
     def __len__(self) -> int:
         return self.inputs.shape[0]

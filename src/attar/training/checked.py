@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from attar.errors import BadInput, must, near, shown
+from attar.renamed import unknown_argument
 
 Settings = TypeVar("Settings", bound=type)
 
@@ -27,8 +28,7 @@ def named(kind: Settings) -> Settings:
             raise BadInput(f"{kind.__name__} takes its settings by name; got {first}. Write {names[0]}=... instead.")
         for name in settings:
             if name not in names:
-                close = near(name, names)
-                raise BadInput(f"{kind.__name__} has no {name!r}. {close}{'' if close.endswith('?') else '.'}")
+                raise unknown_argument(kind.__name__, name, names)
         missing = [
             one.name for one in dataclasses.fields(settings_class) if _required(one) and one.name not in settings
         ]
