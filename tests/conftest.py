@@ -261,7 +261,7 @@ def in_ranks() -> Callable[..., None]:
 def briefly_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mimic chooses what it learns from by trainings of some steps; what it chooses has tests of its own."""
     for name, value in (("STEPS", 20), ("STEPS_ALONE", 20), ("SYNTHETIC", 200), ("FOLDS", 1)):
-        monkeypatch.setattr(f"attar.estimators.choice.{name}", value)
+        monkeypatch.setattr(f"attar.estimators.trials.{name}", value)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from attar.estimators import choice
-from attar.estimators.build import ROUNDS, as_labels, cooled, mixed
-from attar.estimators.choice import HALF, Choice, encodings, judge, lessons, without_teacher
+from attar.estimators import choice, trials
+from attar.estimators.build import ROUNDS, as_labels, cooled, judge_of, mixed
+from attar.estimators.choice import HALF, Choice, chosen, encodings, lessons, no_longer_than_it_helps, without_teacher
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
+from attar.estimators.trials import Score, Trials
 from attar.models.fresh import fresh
 from attar.network.spec import Spec
 from attar.pipeline.step import Result
@@ -65,6 +67,16 @@ def test_temperature_is_one_where_it_is_no_better_than_by_chance() -> None:
     assert cooled_losses(CLASSES, few, torch.tensor([0, 0, 0, 1]))[0] == 1.0
     sure = torch.tensor([[4.0, 0.0]] * 4000)
     assert cooled_losses(CLASSES, sure, torch.tensor([0, 0, 0, 1] * 1000), fixed=True)[0] == 1.0
+
+
+def test_temperature_fits_what_rows_count() -> None:
+    sure, truth = torch.tensor([[4.0, 0.0]] * 4000), torch.tensor([0, 1] * 2000)
+    temperature, _ = cooled_losses(CLASSES, sure, truth, np.array([3.0, 1.0] * 2000, np.float32))
+    assert 0.9 * 4 / np.log(3) < temperature <= 4 / np.log(3) * np.exp(0.05), "as of three rows to one"
+    assert cooled_losses(CLASSES, sure, truth)[0] > 1.2 * temperature, "half of them are of the other class"
+    heavy = np.array([1e9] * 4000, np.float32)
+    alike = cooled_losses(CLASSES, sure, torch.tensor([0, 0, 0, 1] * 1000), heavy)
+    assert alike[0] == cooled_losses(CLASSES, sure, torch.tensor([0, 0, 0, 1] * 1000))[0]
 
 
 def test_values_have_no_temperature_and_count_in_units_of_their_spread() -> None:
@@ -135,19 +147,19 @@ def test_labels_alone_are_tried_where_half_of_them_was_the_best_or_the_teacher_i
     plan = _plan()
     best = replace(plan, curves=0, rows=0, labels=HALF)
     alone = replace(best, labels=1.0)
-    assert without_teacher(best, plan, lambda: False) == [alone]
+    assert without_teacher(best, plan, dominated=False) == [alone]
     of_teacher = replace(best, rows=None, labels=0.0)
-    assert without_teacher(of_teacher, plan, lambda: False) == []
-    assert without_teacher(of_teacher, plan, lambda: True) == [alone]
+    assert without_teacher(of_teacher, plan, dominated=False) == []
+    assert without_teacher(of_teacher, plan, dominated=True) == [alone]
     for given in ({"labels": HALF}, {"rows": 700}, {"loss": "logits"}):  # what is given is not chosen
-        assert without_teacher(of_teacher, _plan(**given), lambda: True) == []
+        assert without_teacher(of_teacher, _plan(**given), dominated=True) == []
 
 
 def test_what_is_learned_from_judges_an_epoch() -> None:
-    assert judge(_plan(labels=0.0), "teacher") == "teacher"
-    assert judge(_plan(labels=0.0), "truth") == "truth"
-    assert judge(_plan(labels=HALF), "teacher") == "truth"
-    assert judge(_plan(labels=1.0), "truth") == "teacher", "by the loss, as the labels have replaced what it says"
+    assert judge_of(_plan(labels=0.0), "teacher") == "teacher"
+    assert judge_of(_plan(labels=0.0), "truth") == "truth"
+    assert judge_of(_plan(labels=HALF), "teacher") == "truth"
+    assert judge_of(_plan(labels=1.0), "truth") == "teacher", "by the loss, as the labels have replaced what it says"
 
 
 @pytest.mark.parametrize(
@@ -164,16 +176,14 @@ def test_what_is_learned_from_judges_an_epoch() -> None:
 def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to_stop(
     labels: float, few: bool, hurried: bool, steps: int | None, temperature: float
 ) -> None:
-    class Trial:
-        def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
-            assert candidate.labels == labels and not brief
-            return torch.zeros(1)
+    def score(candidate: Plan, *, brief: bool) -> Score:
+        assert candidate == winner and not brief
+        return Score(3.0, 0.4, 0.2)
 
-    winner, its = replace(_plan(), rows=0, labels=labels), {"loss": 0.3, "errors": 0.1, "temperature": 1.1}
-    trials = [Trial()]
-    given: Any = (winner, its, trials, lambda _: (3.0, 0.4, 0.2), lambda: False)
-    plan, then = choice._lasting(*given, few=few, hurried=hurried)
-    assert (plan, then) == (replace(winner, steps=steps), temperature)
+    winner = replace(_plan(), rows=0, labels=labels)
+    tried: Any = SimpleNamespace(few=few, score=score)
+    found = no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
+    assert found == (replace(winner, steps=steps), temperature)
 
 
 @pytest.mark.parametrize(
@@ -182,26 +192,44 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
         (False, None, False, None, None, 1.1),  # the teacher has something to teach yet
         (True, None, True, ROUNDS[0], None, 1.1),
         (True, 0.25, False, ROUNDS[0], None, 3.0),
-        (True, 0.35, False, choice.STEPS, choice.SYNTHETIC, 1.1),  # the longer training was worse
+        (True, 0.35, False, trials.STEPS, trials.SYNTHETIC, 1.1),  # the longer training was worse
     ],
 )
 def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
     dominated: bool, then: float | None, hurried: bool, steps: int | None, rows: int | None, temperature: float
 ) -> None:
-    class Trial:
-        def answers(self, candidate: Plan, *, brief: bool) -> torch.Tensor:
-            assert then is not None and not brief and candidate.steps == ROUNDS[0]
-            return torch.ones(1)
+    def score(candidate: Plan, *, brief: bool) -> Score:
+        assert then is not None and not brief and candidate.steps == ROUNDS[0]
+        return Score(3.0, then, 0.1)
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
-        its, trials = {"loss": 0.3, "errors": 0.1, "temperature": 1.1}, [Trial()]
-        given: Any = (winner, its, trials, lambda _: (3.0, then, 0.1), lambda: dominated)
-        return choice._lasting(*given, few=False, hurried=hurried)
+        of_copies = Score(1.0, 0.3, 0.1 if dominated else 0.09)
+        tried: Any = SimpleNamespace(few=False, score=score, of_copies=of_copies)
+        return no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
 
     winner = replace(_plan(), rows=None, labels=0.0)
     assert lasting(winner) == (replace(winner, steps=steps, rows=rows), temperature)
     mine = replace(winner, rows=700)
     assert lasting(mine)[0] == replace(mine, steps=steps), "rows that are given stay"
+
+
+def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_will_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[int | None, float | None, bool]] = []
+
+    def score(candidate: Plan, *, brief: bool) -> Score:
+        seen.append((candidate.rows, candidate.labels, brief))
+        return Score(1.0, 1.0 - len(seen) / 10, 0.1)
+
+    tried = SimpleNamespace(few=False, score=score, of_copies=Score(1.0, 0.0, 0.0))
+    monkeypatch.setattr(Trials, "of", lambda *_: tried)
+    given: Any = SimpleNamespace(known=torch.zeros(300), matrix=np.zeros((300, 1)))
+    assert chosen(_plan(curves=0), None, given).plan.labels == 1
+    assert seen == [(None, 0.0, True), (0, HALF, True), (0, 1.0, False)]
+    seen.clear()
+    assert chosen(_plan(curves=0, labels=1.0, steps=9), None, given).plan.rows == 0
+    assert seen == [(None, 1.0, True), (0, 1.0, False)], "with synthetic rows it is no training of labels alone"
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------
@@ -210,7 +238,7 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
 def test_of_a_teacher_that_knows_nothing_nothing_is_learned(
     noisy: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "MANY", 200)
+    monkeypatch.setattr(trials, "MANY", 200)
     x, new_x = noisy[0][:240], noisy[0][400:]
     y, new_y = (x[:, 0] > 0).astype(int), (new_x[:, 0] > 0).astype(int)
     mimic = Mimic(DummyClassifier(strategy="prior"), **SMALL).fit(x, y)

@@ -106,13 +106,13 @@ class MimicBuilder:
             outputs: What `attar.data.in_memory.outputs_of` gives for them.
             truth: Their labels as the task has them, where known.
             weights: ``[rows]`` float32, what each of them counts, to learn and to judge; None for 1.
-            by: What judges an epoch.
+            by: What judges an epoch, where nothing is learned from labels.
             progress: Sees labelling, tuning and training.
 
         Raises:
             BadInput: If too few rows are left to learn from, or the truth is not of the task.
         """
-        self.plan, self.by = plan, by
+        self.plan, self.by = plan, judge_of(plan, by)
         self._columns, self._teacher, self._progress = columns, teacher, progress
         self._synthesis: Synthesis | None = None
         units, rows = has_units(task.target), len(matrix)
@@ -145,7 +145,7 @@ class MimicBuilder:
             dataset_key="",  # nothing is kept to be found again
             views=UNCHANGED,
             with_labels=False,
-            choose_by=by_truth if by == "truth" else ByLoss(loss=loss, targets=InMemory(outputs[chosen])),
+            choose_by=by_truth if self.by == "truth" else ByLoss(loss=loss, targets=InMemory(outputs[chosen])),
             seed=plan.seed,
             run_seed=plan.seed,
             threads=self._threads,
@@ -249,6 +249,19 @@ class MimicBuilder:
 
     def _threads(self, networks: Sequence[nn.Module], batch_size: int) -> AbstractContextManager[None]:
         return using_threads(threads_for(*networks, example=self.tools.example, batch_size=batch_size))
+
+
+def judge_of(plan: Plan, usual: Literal["teacher", "truth"]) -> Literal["teacher", "truth"]:
+    """What judges an epoch: the labels, where something is learned from them; by the loss that is learned from, where
+    nothing else is.
+
+    Args:
+        plan: With a share of labels.
+        usual: What judges where it is 0.
+    """
+    if plan.labels == 1:
+        return "teacher"  # whose outputs the labels then replace
+    return "truth" if plan.labels else usual
 
 
 def shown_numbers(columns: Columns, matrix: Matrix, curves: int | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
 
 
 def cooled_losses(
-    task: Task, answers: Tensor, truth: Tensor, *, fixed: bool = False
+    task: Task, answers: Tensor, truth: Tensor, weights: npt.NDArray[Any] | None = None, *, fixed: bool = False
 ) -> tuple[float, npt.NDArray[np.float64]]:
     """The temperature nearest to 1 at which log-loss is least but for its standard error; and each row's loss at it.
 
@@ -27,25 +28,28 @@ def cooled_losses(
         task: What answers mean.
         answers: ``[rows, outputs]`` logits, log-odds or values.
         truth: As the task has it.
+        weights: ``[rows]``, what each counts; None for 1.
         fixed: Whether it is 1 in any case.
     """
     uncooled = _losses(task, answers, truth)
     if task.target == "values" or fixed:
         return 1.0, uncooled
     tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
-    best = min(tried, key=lambda one: float(one.mean()))
+    best = min(tried, key=lambda one: float(np.average(one, weights=weights)))
     place = min(
-        (place for place, one in enumerate(tried) if not _worse(one, best)),
+        (place for place, one in enumerate(tried) if not _worse(one, best, weights)),
         key=lambda place: abs(math.log(TEMPERATURES[place])),
     )
-    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best) else (1.0, uncooled)
+    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best, weights) else (1.0, uncooled)
 
 
-def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
-    """Whether losses of the same rows are larger by more than the standard error of the difference."""
-    apart = one - best
-    error = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
-    return bool(apart.mean() > error)
+def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64], weights: npt.NDArray[Any] | None) -> bool:
+    """Whether losses of the same rows are larger by more than the standard error of the (weighted) mean difference."""
+    apart, rows = one - best, len(one)
+    mean = np.average(apart, weights=weights)
+    shares = 1.0 if weights is None else weights.astype(np.float64) * rows / weights.sum(dtype=np.float64)
+    error = math.sqrt(np.square(shares * (apart - mean)).sum() / (rows - 1)) / math.sqrt(rows) if rows > 1 else 0.0
+    return bool(mean > error)
 
 
 def _losses(task: Task, answers: Tensor, truth: Tensor) -> npt.NDArray[np.float64]:

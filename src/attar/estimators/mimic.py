@@ -28,7 +28,7 @@ from attar.deployment.deploy import deploy
 from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
-from attar.estimators.choice import Given, chosen, judge
+from attar.estimators.choice import chosen
 from attar.estimators.origin import counted_from, origin_of
 from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures, softmax
@@ -44,6 +44,7 @@ from attar.estimators.rows import (
     warn_about_columns,
 )
 from attar.estimators.tags import mimicked
+from attar.estimators.trials import Given
 from attar.estimators.truth import as_target, check_as_many, numbered, truth_of
 from attar.network.copying import copied
 from attar.network.defaults import with_library_defaults
@@ -256,7 +257,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
             about |= {"rows_at_once": plan.rows_at_once}
             choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
-        by = judge(choice.plan, by)
         beside: dict[str, Any] = {"truth": target, "weights": weights, "by": by, "progress": progress}
         builder = MimicBuilder(choice.plan, task, columns, wrapped, matrix, outputs, **beside)
         with clock("tuning"):
@@ -294,7 +294,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             trials=tuple(trials),
             curves=fitted.model.spec.arguments.get("curves", 0),
             **choice.facts,
-            judged_by=by,
+            judged_by=builder.by,
             parameters=sum(each.numel() for each in self.network_.parameters()),
             steps=fitted.facts["steps"],
             best_epoch=fitted.facts["best_epoch"],

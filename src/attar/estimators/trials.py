@@ -1,0 +1,255 @@
+"""Trials of how a mimic is built: brief trainings on the outputs of a copy of the teacher, judged on rows held out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float64
+from sklearn.frozen import FrozenEstimator
+from torch import Tensor
+
+from attar.data.in_memory import outputs_of
+from attar.data.stratify import stratified
+from attar.errors import BadInput
+from attar.estimators import teachers
+from attar.estimators.build import MimicBuilder, as_labels
+from attar.estimators.judging import cooled_losses, errors_of
+from attar.estimators.plan import Plan
+from attar.estimators.rows import Kind, head
+from attar.network.evaluating import evaluating
+from attar.tables.columns import Columns
+from attar.tasks.task import Task
+from attar.teachers.teacher import Teacher
+
+log = logging.getLogger(__name__)
+
+MOST = 10_000
+"""Real rows that are used for it at most."""
+
+STEPS, STEPS_ALONE, SYNTHETIC = 500, 400, 5_000
+"""Of a candidate's training, at most: steps with synthetic rows, and without; and those rows."""
+
+SHARE, FOLDS, MANY = 0.2, 2, 2_000
+"""Share of the rows that are held out, and how often others are: once of many rows."""
+
+_STREAM = 12
+"""Which use of the seed draws the rows that are held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """The rows of which a choice is made, and what is known of them.
+
+    Attributes:
+        kind: What the teacher predicts.
+        columns: How rows are encoded.
+        rows: As the user gave them.
+        matrix: The same, encoded.
+        outputs: The teacher's for them.
+        task: What outputs mean.
+        classes: Of a classifier.
+        truth: What the copies are fitted on; None for what the teacher says, so that what it imitates is judged.
+        known: The same as the task has it.
+        weights: ``[rows]``, what each counts; None for 1.
+        rows_at_once: About how many rows a teacher is asked at once; None for as many as there are.
+    """
+
+    kind: Kind
+    columns: Columns
+    rows: Any
+    matrix: Float64[np.ndarray, "rows columns"]
+    outputs: Tensor
+    task: Task
+    classes: npt.NDArray[Any] | None
+    truth: npt.NDArray[Any] | None
+    known: Tensor | None
+    weights: Tensor | None = None
+    rows_at_once: int | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good what is said of the rows held out is, against what is true of them.
+
+    Attributes:
+        temperature: What the outputs were divided by.
+        loss: Mean loss then, as `attar.estimators.judging.cooled_losses` has it.
+        errors: Share of errors; of values the loss again.
+    """
+
+    temperature: float
+    loss: float
+    errors: float
+
+    def dominated_by(self, other: Score) -> bool:
+        """Whether it is worse than the other, or no better, by both measures."""
+        return self.loss >= other.loss and self.errors >= other.errors
+
+
+class Trials:
+    """Folds of the rows, on which plans are tried.
+
+    Attributes:
+        few: Whether there are no more than `MANY` rows.
+    """
+
+    def __init__(self, folds: Sequence[_Fold], given: Given, labels: Tensor, *, few: bool) -> None:
+        """Judge by the rows that the folds hold out.
+
+        Args:
+            folds: One or more.
+            given: The rows.
+            labels: What is true of them, as the task has it.
+            few: Whether there are no more than `MANY` of them.
+        """
+        self._folds, self._task, self.few = folds, given.task, few
+        self._truth = torch.cat([labels[one.held] for one in folds])
+        self._weights = None if given.weights is None else torch.cat([given.weights[one.held] for one in folds]).numpy()
+        self._uncooled = given.known is None
+
+    @classmethod
+    def of(cls, teacher: Any, given: Given, seed: int) -> Trials | None:
+        """Trials on the rows, or on `MOST` of them; None where a copy of the teacher cannot be had.
+
+        Args:
+            teacher: Fitted.
+            given: Rows, and what is known of them.
+            seed: Draws those that are used, and those that are held out.
+        """
+        labels = as_labels(given.task, given.outputs) if given.known is None else given.known
+        pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), seed)
+        few = len(pool) <= MANY
+        folds: list[_Fold] = []
+        left = pool
+        for _ in range(FOLDS if few else 1):
+            held = left[_drawn(given.task.strata(labels[left]), round(SHARE * len(pool)), seed)]
+            left = left[~torch.isin(left, held)]
+            fold = _Fold.of(teacher, given, labels, pool[~torch.isin(pool, held)], held)
+            if fold is None:
+                return None
+            folds.append(fold)
+        return cls(folds, given, labels, few=few)
+
+    def score(self, candidate: Plan, *, brief: bool = True) -> Score:
+        """How good a candidate's mimics are, which are trained briefly, or as the candidate has it."""
+        return self._judged([one.answers(candidate, brief=brief) for one in self._folds])
+
+    @cached_property
+    def of_copies(self) -> Score:
+        """How good the copies of the teacher are."""
+        return self._judged([one.of_copy for one in self._folds])
+
+    def _judged(self, answers: Sequence[Tensor]) -> Score:
+        outputs = torch.cat(list(answers))
+        temperature, losses = cooled_losses(self._task, outputs, self._truth, self._weights, fixed=self._uncooled)
+        errors = errors_of(self._task, outputs, self._truth, losses)
+        loss, share = (float(np.average(one, weights=self._weights)) for one in (losses, errors))
+        return Score(temperature, loss, share)
+
+
+class _Fold:
+    """Brief trainings on the outputs of a copy of the teacher.
+
+    Attributes:
+        held: Positions of the rows that neither it nor they have seen.
+        of_copy: ``[held, outputs]``, what the copy says of these.
+    """
+
+    def __init__(self, given: Given, teacher: Teacher, labels: Tensor, learned: Tensor, held: Tensor) -> None:
+        self.given, self.teacher, self.held = given, teacher, held
+        self.rows, self.matrix = torch.from_numpy(given.matrix[held.numpy()]).float(), given.matrix[learned.numpy()]
+        self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), labels[learned]
+        self.weights = None if given.weights is None else given.weights[learned]
+        self.of_copy = outputs_of(teacher, self.rows)
+        self.synthetic: tuple[npt.NDArray[np.float64], Tensor] | None = None
+
+    @classmethod
+    def of(cls, teacher: Any, given: Given, labels: Tensor, learned: Tensor, held: Tensor) -> _Fold | None:
+        """With a copy that is fitted on the rows learned; None where there can be none."""
+        rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
+        truth = _targets(labels[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
+        copy = _copy_fitted(
+            teacher, rows, truth, given.classes, None if given.weights is None else given.weights[learned]
+        )
+        if copy is None:
+            return None
+        try:
+            asked = teachers.wrapped(
+                copy, given.kind, given.columns, head(given.rows), given.classes, given.rows_at_once
+            )
+            return cls(given, asked, labels, learned, held)
+        except BadInput as error:  # of fewer rows it may know fewer labels
+            log.warning("a copy of the teacher cannot be asked, and nothing is chosen by it: %s", error)
+            return None
+
+    def answers(self, candidate: Plan, *, brief: bool = True) -> Tensor:
+        """``[held, outputs]`` of a candidate's mimic, which is trained briefly, or as the candidate has it."""
+        most = STEPS_ALONE if candidate.rows == 0 else STEPS
+        steps = min(most, candidate.steps or most) if brief else candidate.steps
+        plan = replace(candidate, steps=steps, p=candidate.p or 0.5, s=candidate.s or 1.0)
+        builder = MimicBuilder(
+            plan,
+            self.given.task,
+            self.given.columns,
+            self.teacher,
+            self.matrix,
+            self.outputs,
+            truth=self.truth,
+            weights=self.weights,
+        )
+        synthesis = builder.tuned()[0]
+        if synthesis is None or not brief:
+            examples = builder.transfer_set(builder.synthetic(synthesis))
+        else:
+            few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
+            if self.synthetic is None:
+                matrix = builder.synthetic(few)
+                self.synthetic = matrix, outputs_of(self.teacher, torch.from_numpy(matrix).float())
+            examples = builder.transfer_set(*self.synthetic)
+        network = builder.train(*examples).model.module
+        with evaluating(network):
+            answers: Tensor = network(self.rows)
+        return answers
+
+
+def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
+    """``[amount]`` positions, by strata."""
+    return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM).nonzero()[:, 0]
+
+
+def _targets(labels: Tensor, classes: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """The same as an estimator is fitted on it."""
+    if classes is not None and labels.dim() == 1:
+        named: npt.NDArray[Any] = classes[labels.numpy()]
+        return named
+    values: npt.NDArray[Any] = labels.numpy()
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _copy_fitted(
+    teacher: Any, rows: Any, truth: npt.NDArray[Any], classes: npt.NDArray[Any] | None, weights: Tensor | None
+) -> Any | None:
+    """A copy of an estimator fitted on rows; None where there can be none that knows the same classes."""
+    get: Any = getattr(teacher, "get_params", None)
+    if get is None or teachers.is_attars(teacher):
+        return None
+    try:
+        if any(isinstance(one, FrozenEstimator) for one in [teacher, *get(deep=True).values()]):
+            return None  # its copy has seen the rows, too
+        copy: Any = teachers.fitted(teacher, rows, truth, None if weights is None else weights.numpy())
+    except Exception as error:  # anything may be raised by a user's estimator, and the fit goes on without
+        log.warning("a copy of the teacher could not be fitted on fewer rows, and nothing is chosen by it: %s", error)
+        return None
+    if classes is not None:
+        theirs = teachers.classes_of(copy)
+        if theirs is None or theirs.tolist() != classes.tolist():
+            log.warning("a copy of the teacher knows fewer classes, of fewer rows, and nothing is chosen by it")
+            return None
+    return copy
