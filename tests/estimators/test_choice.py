@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from attar.estimators.choice import HALF, Choice, chosen, encodings, lessons, no
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
-from attar.estimators.trials import Score, Trials
+from attar.estimators.trials import Given, Score, Trials
 from attar.models.fresh import fresh
 from attar.network.spec import Spec
 from attar.pipeline.step import Result
@@ -35,6 +34,13 @@ SMALL: dict[str, Any] = {"hidden": (8,), "steps": 60, "batch_size": 64, "learnin
 
 def _plan(**given: Any) -> Plan:
     return checked(seed=0, **Mimic(None).get_params(deep=False) | given)
+
+
+def _with(kind: type, **attributes: Any) -> Any:
+    """An object of a class, with these attributes and methods alone."""
+    made = object.__new__(kind)
+    made.__dict__.update(attributes)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +187,7 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
         return Score(3.0, 0.4, 0.2)
 
     winner = replace(_plan(), rows=0, labels=labels)
-    tried: Any = SimpleNamespace(few=few, score=score)
+    tried = _with(Trials, few=few, score=score)
     found = no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
     assert found == (replace(winner, steps=steps), temperature)
 
@@ -204,7 +210,7 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
         of_copies = Score(1.0, 0.3, 0.1 if dominated else 0.09)
-        tried: Any = SimpleNamespace(few=False, score=score, of_copies=of_copies)
+        tried = _with(Trials, few=False, score=score, of_copies=of_copies)
         return no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
 
     winner = replace(_plan(), rows=None, labels=0.0)
@@ -222,9 +228,9 @@ def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_wi
         seen.append((candidate.rows, candidate.labels, brief))
         return Score(1.0, 1.0 - len(seen) / 10, 0.1)
 
-    tried = SimpleNamespace(few=False, score=score, of_copies=Score(1.0, 0.0, 0.0))
+    tried = _with(Trials, few=False, score=score, of_copies=Score(1.0, 0.0, 0.0))
     monkeypatch.setattr(Trials, "of", lambda *_: tried)
-    given: Any = SimpleNamespace(known=torch.zeros(300), matrix=np.zeros((300, 1)))
+    given = _with(Given, known=torch.zeros(300), matrix=np.zeros((300, 1)))
     assert chosen(_plan(curves=0), None, given).plan.labels == 1
     assert seen == [(None, 0.0, True), (0, HALF, True), (0, 1.0, False)]
     seen.clear()
