@@ -93,6 +93,8 @@ def rule_of(problem: Mapping[str, Any]) -> str:
         "must be a whole number; got '3'. Leave the quotes out"
         >>> rule_of({"type": "greater_than_equal", "msg": "", "input": -1, "ctx": {"ge": 0}})
         'must be at least 0; got -1'
+        >>> rule_of({"type": "string_type", "msg": "", "input": 5})
+        'must be a text; got 5. Write "5", with the quotes, if that is its name'
         >>> rule_of({"type": "value_error", "msg": "Value error, names need letters.", "input": "1"})
         'names need letters'
     """
@@ -120,6 +122,8 @@ def _shortest(bound: object) -> str:
 
 def _as_written(kind: str, given: object) -> str:
     """How a value is written that stands there in another form; empty where that is not known."""
+    if kind == "string_type" and isinstance(given, int | float) and not isinstance(given, bool):
+        return f'Write "{given}", with the quotes, if that is its name'
     if not isinstance(given, str) or len(given) > 60:
         return ""
     if kind in ("list_type", "sequence_str"):
@@ -174,13 +178,23 @@ def near(name: str, valid: Iterable[str]) -> str:
         "Did you mean 'learning_rate'?"
         >>> near("x", ["temperature", "weight"])
         "Choose from 'temperature', 'weight'"
+        >>> near("Weight", ["temperature", "weight"])
+        "Did you mean 'weight'?"
     """
     choices = sorted(valid)
     close = [one for one in choices if name.lower() in _ELSEWHERE.get(one, ())]
+    lowered = name[:100].strip().casefold()
+    close = close or [one for one in choices if one.strip().casefold() == lowered][:2]
     close = close or difflib.get_close_matches(name[:100], choices, n=2)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    return f"Choose from {', '.join(map(repr, choices))}"
+    left = len(choices) - _LISTED
+    more = f", ... ({left} more)" if left > 0 else ""
+    return f"Choose from {', '.join(map(repr, choices[:_LISTED]))}{more}"
+
+
+_LISTED = 40
+"""Names that a remedy lists, at most: a table may have thousands of columns."""
 
 
 _ELSEWHERE = {

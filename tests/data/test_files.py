@@ -302,8 +302,53 @@ def test_a_parquet_file_that_cannot_be_read(tmp_path: Path, content: bytes | Non
 
 
 def test_a_table_needs_a_target(tmp_path: Path):
-    with pytest.raises(BadInput, match=r"^target of load must be the name of a column of .*mine\.csv; got None\. Say"):
+    with pytest.raises(BadInput, match=r"^target of load must be the name of a column of .*mine\.csv; got None\. Set"):
         load(written(tmp_path, table()))
+
+
+def test_a_file_of_test_rows_without_the_target_says_which_columns_it_has(tmp_path: Path):
+    written(tmp_path, table().drop_columns("kind"), "test.csv")
+    rule = (
+        r"^target of test\.csv must be one of its columns; got 'kind'\. Choose from 'color', 'count', 'size', 'zip'\.$"
+    )
+    with pytest.raises(BadInput, match=rule):
+        load(written(tmp_path, table()), target="kind", test=str(tmp_path / "test.csv"))
+
+
+def test_a_table_in_which_nothing_differs_teaches_nothing(tmp_path: Path):
+    same: dict[str, Any] = {"size": [1.0] * ROWS, "color": ["red"] * ROWS, "count": None, "zip": [10] * ROWS}
+    with pytest.raises(BadInput, match=r"^None of the columns of mine differs between training rows \('size', 'color'"):
+        load(written(tmp_path, table(**same)), target="kind")
+    same["size"] = [None if row % 2 else 1.0 for row in range(ROWS)]
+    assert load(written(tmp_path, table(**same)), target="kind").columns is not None
+
+
+def test_names_that_are_dates_are_told_when_they_are_refused_as_ids(tmp_path: Path):
+    days = [f"{row % 28 + 1:02}/{row // 28 + 1:02}/2024" for row in range(ROWS)]
+    with pytest.raises(BadInput, match=r"Dates \('color'\) are read as such where all are written 2024-05-31\.$"):
+        load(written(tmp_path, table(color=days)), target="kind")
+
+
+def test_a_folder_of_csv_files_is_told_for_what_it_is(tmp_path: Path):
+    written(tmp_path, table())
+    for arguments in ({}, {"target": "kind"}):
+        with pytest.raises(BadInput, match=r"is a folder of \.csv or \.tsv files, of which one alone is read"):
+            load(tmp_path, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("ending", "remedy"), [(".csv.gz", "Unpack it"), (".txt", "rename it to"), (".json", "Convert it")]
+)
+def test_files_of_other_endings_say_what_to_do(tmp_path: Path, ending: str, remedy: str):
+    (tmp_path / f"mine{ending}").write_bytes(b"a,y")
+    with pytest.raises(BadInput, match=rf"got 'mine{ending}'\. .*{remedy}"):
+        load(tmp_path / f"mine{ending}", target="y")
+
+
+def test_values_too_small_for_float32_are_to_be_multiplied(tmp_path: Path):
+    values = [row * 1e-299 for row in range(ROWS)]
+    with pytest.raises(BadInput, match=r"Multiply all of them by a number such as 1e298 first"):
+        load(written(tmp_path, table(count=None, kind=values)), target="kind", task="regression")
 
 
 @pytest.mark.parametrize("arguments", [{"target": "y"}, {"nominal": ["a"]}])
@@ -564,7 +609,8 @@ def test_separators_are_found(tmp_path: Path, text: str) -> None:
 def test_other_files_are_told_before_their_columns_are_looked_for(tmp_path: Path) -> None:
     (tmp_path / "it.xlsx").write_bytes(b"PK")
     with pytest.raises(
-        BadInput, match=r"data of load must be an \.npz, \.csv, \.parquet, \.arrow or \.feather file; got 'it\.xlsx'"
+        BadInput,
+        match=r"data of load must be an \.npz, \.csv, \.tsv, \.parquet, \.arrow or \.feather file; got 'it\.xlsx'",
     ):
         load(tmp_path / "it.xlsx", target="y")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,28 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from attar.data.datasets import Dataset, from_arrays
+from attar.data.datasets import Dataset, from_arrays, load
 from attar.errors import BadInput
+from attar.recipes.context import data_of
+from attar.recipes.data_guards import (
+    dates_among_names,
+    either,
+    many_names,
+    numbers_among_names,
+    of_data,
+    repeated_rows,
+    row_numbers,
+    seen_by_teacher,
+)
 from attar.recipes.fitting import fit_estimator, unfitted
-from attar.recipes.guards import either, many_names, numbers_among_names, row_numbers, seen_by_teacher
+from attar.recipes.read import recipe_of
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.teacher import TeacherSection
 from attar.tables.column import Column
 from attar.tables.columns import Columns
 from attar.teachers.digest import digest
 from attar.teachers.estimator import EstimatorTeacher
+from attar.training.progress import silent
 
 
 def dataset() -> Dataset:
@@ -154,6 +167,62 @@ def test_a_column_that_counts_the_rows_is_told():
     assert "'Unnamed: 0' counts the rows of the file" in str(row_numbers(column, ids + 1.0, ids))
     assert row_numbers(column, ids[:5] + 1.0, ids[:5]) is None
     assert row_numbers(column, ids.flip(0) + 1.0, ids) is None
+
+
+def test_dates_that_are_not_read_as_dates_are_told():
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({
+        "us": days.strftime("%m/%d/%Y"),
+        "mixed": [*days.strftime("%Y-%m-%d")[:39], "soon"],
+        "version": [f"1.{place}.13" for place in range(40)],
+    })  # fmt: skip
+    us, mixed, version = Columns.infer(frame)
+    assert "taken for 40 names, which are dates such as '01/01/2024'. Write all" in str(dates_among_names(us))
+    assert "dates such as '2024-01-01' but for 'soon'." in str(dates_among_names(mixed))
+    assert dates_among_names(version) is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (lambda draw: {"a": draw.normal(size=100)}, None),
+        (lambda draw: {"a": np.tile(draw.normal(size=50), 2), "b": np.zeros(100)}, True),
+        (lambda draw: {"a": draw.integers(0, 3, 100), "b": draw.integers(0, 3, 100)}, None),
+    ],
+    ids=["new", "copies", "few values"],
+)
+def test_rows_that_are_in_train_and_in_test_are_told(frame: Any, told: bool | None):
+    draw = np.random.default_rng(0)
+    dataset = from_arrays(pd.DataFrame(frame(draw)), np.arange(100) % 2)
+    found = repeated_rows(dataset)
+    if told is None:
+        assert found is None
+        return
+    train = set(dataset.train.inputs[:, 0].tolist())
+    both = sum(one in train for one in dataset.test.inputs[:, 0].tolist())
+    assert both > 10 and f"Of the 20 test rows {both} stand among the training rows" in str(found)
+
+
+def test_a_file_of_test_rows_that_are_the_training_rows_is_told(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    few = pd.DataFrame({"a": draw.integers(0, 3, 80), "b": draw.integers(0, 3, 80), "y": np.arange(80) % 2})
+    few.to_csv(tmp_path / "few.csv", index=False)
+    same = load(tmp_path / "few.csv", target="y", test=str(tmp_path / "few.csv"))
+    assert "Of the 80 test rows 80 stand among the training rows" in str(repeated_rows(same))
+
+
+def test_what_is_said_while_data_are_read_is_among_the_warnings(tmp_path: Path):
+    rows = pd.DataFrame({"id": 10**12 + np.arange(80), "y": ["yes", " yes"] * 40})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    data = {"use": str(tmp_path / "rows.csv"), "target": "y"}
+    recipe = recipe_of({"name": "rows", "data": data, "teacher": {"estimator": "mine:forest", "fit": True}})
+    dataset = data_of(recipe, silent)
+    first, second = dataset.remarks
+    assert first.startswith("Target column 'y' of rows.csv has the classes ' yes' and 'yes', which are two")
+    assert second.startswith("Column 'id' has numbers up to 1,000,000,000,0") and second.endswith("are names.")
+    assert of_data(recipe, dataset)[:2] == [first, second]
+    logging.getLogger("attar.data").warning("later")
+    assert len(dataset.remarks) == 2
 
 
 @pytest.mark.parametrize("value", ["rows.csv", 0.3])

@@ -18,7 +18,7 @@ from attar.data.glyphs import load_glyphs
 from attar.data.image_folder import is_image_folder
 from attar.data.image_folder import load_image_folder as load_image_folder
 from attar.data.letter import PROBLEMS, load_letter
-from attar.data.limits import is_file
+from attar.data.limits import holds_images, is_file, is_folder
 from attar.data.mnist import load_mnist
 from attar.data.named import NAMED, unknown
 from attar.data.narrowing import keep_classes as keep_classes
@@ -116,12 +116,18 @@ def load(
         raise unknown(name)
     if table and target is None:
         raise must(
-            "target", "load", f"the name of a column of {text}", None, "Say which one holds what is to be predicted"
+            "target",
+            "load",
+            f"the name of a column of {text}",
+            None,
+            "Set data.target (target in Python) to the one that holds what is to be predicted",
         )
     given = {"target": target, "nominal": list(nominal), "ignore": list(ignore)}
     if ending and not table and ending != ".npz" and is_file(Path(name)):
         raise unknown(name)
     if not (table or saved) and any(given.values()):
+        if is_folder(Path(name)) and not (holds_images(name) or is_gaze_folder(Path(name))):
+            raise unknown(name)
         remedy = "Leave them out; in an .npz file, nominal and ignore are arrays of names"
         got = {key: value for key, value in given.items() if value}
         raise must("target, nominal and ignore", "load", "for tables in files alone", got, remedy)

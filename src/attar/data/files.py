@@ -191,7 +191,10 @@ def load_table(
         if isinstance(share, str):
             other = _table_at(share, f"data.{role}")
             rows = reader.read(other, like=first.rows.schema).rows
-            known[role] = truth.of(other, in_memory(rows, [one for one in targets if one in names_of(rows)]))
+            for one in targets:
+                if one not in names_of(rows):
+                    raise must("target", printable(other.name), "one of its columns", one, near(one, names_of(rows)))
+            known[role] = truth.of(other, in_memory(rows, targets))
             tables[role] = _same(other, rows, left)
             shares[role] = 0.1
     role_rows = None

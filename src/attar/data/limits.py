@@ -85,6 +85,11 @@ def folder(path: Path, key: str) -> BadInput:
     """The error for a folder where a file belongs."""
     text = printable(path)
     if not holds_images(path):
+        if any(one.suffix.lower() in (".csv", ".tsv") for one in path.iterdir()):
+            return BadInput(
+                f"{key}: {text!r} is a folder of .csv or .tsv files, of which one alone is read. Put all rows into one "
+                "file, or save each as .parquet, of which a folder is one table."
+            )
         return BadInput(
             f"{key}: {text!r} is a folder without data that are read. Name a .npz, .csv or .parquet file, or a folder "
             "with PNG or JPEG images in one folder for each class."

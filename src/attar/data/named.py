@@ -13,8 +13,16 @@ LETTER = ("letter", "letter.p1", "letter.p2")
 NAMED = ("digits", "fashion-mnist", "mnist", "glyphs", "simulated-gaze", "simulated-gaze-generated", *LETTER)
 """Data sets that have a name."""
 
-_FILES = ".npz, .csv, .parquet, .arrow or .feather"
+_FILES = ".npz, .csv, .tsv, .parquet, .arrow or .feather"
 """Endings of the files that are read."""
+
+_REMEDIES = {
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip"), "Unpack it"),
+    **dict.fromkeys((".txt", ".data", ".dat"), "If it is a table of texts, rename it to .csv"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save its sheet as .csv"),
+    **dict.fromkeys((".pq", ".parq"), "If it is in Parquet, rename it to .parquet"),
+}
+"""What to do about files of other endings."""
 
 
 def unknown(name: str | Path) -> BadInput:
@@ -23,7 +31,7 @@ def unknown(name: str | Path) -> BadInput:
     if is_folder(path):
         return folder(path, "data")
     if is_file(path):
-        remedy = "Convert it, for instance with pandas or numpy.savez"
+        remedy = _REMEDIES.get(path.suffix.lower(), "Convert it, for instance with pandas or numpy.savez")
         return must("data", "load", f"an {_FILES} file", printable(path.name), remedy)
     if path.suffix or len(path.parts) > 1:
         try:

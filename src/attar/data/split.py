@@ -194,6 +194,7 @@ class Dataset:
         source: Where the data came from, in words.
         drawn: Which of validation and test were drawn by chance out of one set of rows: nothing says what models from
             elsewhere have seen of them.
+        remarks: What a user should know of how the data were read, a sentence each.
 
     Raises:
         BadInput: If the splits do not fit each other, or a class has no example to learn from.
@@ -205,6 +206,7 @@ class Dataset:
     test: Split
     source: str
     drawn: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = (tuple(self.train.inputs.shape[1:]), str(self.train.inputs.dtype))

@@ -92,9 +92,6 @@ class Numbers:
 
     def numbers(self, name: str, table: Any) -> NDArray[np.float64]:
         """The numbers ``[rows, columns]`` of a file, NaN where one is missing."""
-        for target in self.targets:
-            if target not in table.column_names:
-                raise must("target", name, "one of its columns", target, near(target, table.column_names))
         return columns_of_values(name, table, self.targets, self.decimal)
 
 
@@ -179,11 +176,9 @@ def _labels_of(path: Path, table: Any, target: str, classes: Sequence[Any]) -> T
     """The class of each row of a further file.
 
     Raises:
-        BadInput: If there is no such column, or a value is none of the classes.
+        BadInput: If a value is none of the classes.
     """
     name = printable(path.name)
-    if target not in table.column_names:
-        raise must("target", name, "one of its columns", target, near(target, table.column_names))
     values, codes = _target(name, table, target)
     # By their names: a file of whole numbers may have them as floats in the other.
     places = {str(value): place for place, value in enumerate(classes)}

@@ -22,6 +22,7 @@ from attar.data.split import Dataset, Split
 from attar.errors import BadInput
 from attar.tables.column import Column
 from attar.tables.columns import Columns, written
+from attar.tables.dates import is_date_text
 from attar.tables.names import positions
 from attar.tables.notation import Decimal
 from attar.tables.rounding import warn_of_rounding
@@ -82,8 +83,8 @@ def from_tables(
         weights: What `weights_of` gives for the table of train.
 
     Raises:
-        BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, or a column has nearly as many
-            names as rows and is not named as nominal.
+        BadInput: If tables or labels break a rule of `Columns`, `Split` or `Dataset`, a column has nearly as many
+            names as rows and is not named as nominal, or no column differs between training rows.
     """
     shares, drawn = shares_of(name, task, labels, validation, test, seed, role_rows)
     if naming.ignore:
@@ -92,7 +93,13 @@ def from_tables(
         naming = replace(naming, names=left)
     train_rows = shares["train"][1]
     columns = _columns_of(name, tables["train"], train_rows.numpy(), naming)
-    splits = {}
+    if not any(map(_varies, columns)):
+        names = ", ".join(repr(one.name) for one in list(columns)[:FEW_NAMES])
+        raise BadInput(
+            f"None of the columns of {name} differs between training rows ({names}): nothing can be learned from them. "
+            "Give a column that does."
+        )
+    splits: Any = {}
     for given, table in tables.items():
         wanted = {role: rows for role, (origin, rows) in shares.items() if origin == given}
         try:
@@ -191,6 +198,12 @@ def _without(name: str, table: Any, naming: Naming) -> Any:
     )
 
 
+def _varies(column: Column) -> bool:
+    """Whether there are two different values, of which a missing one may be one."""
+    values = len(column.categories) if column.kind == "nominal" else len({column.low, column.high} - {None})
+    return values + column.missing > 1
+
+
 def _refuse_ids(name: str, columns: Columns, rows: int, naming: Naming) -> None:
     """See that no column of texts tells every row from every other.
 
@@ -210,10 +223,13 @@ def _refuse_ids(name: str, columns: Columns, rows: int, naming: Naming) -> None:
         return
     listed = ", ".join(f"{one.name!r} ({len(one.categories)} different names in {rows} rows)" for one in ids)
     names = [one.name for one in ids]
+    left = "them" if len(ids) > 1 else "it"
+    dates = ", ".join(repr(one.name) for one in ids if all(map(is_date_text, map(str, one.categories[:FEW_NAMES]))))
+    write = f" Dates ({dates}) are read as such where all are written 2024-05-31." if dates else ""
     raise BadInput(
         f"{'Columns' if len(ids) > 1 else 'Column'} {listed} of {name}: names that tell every row from the others "
-        f"teach nothing about new rows. Leave {'them' if len(ids) > 1 else 'it'} out with data.ignore = "
-        f"{json.dumps(names)}, or list in data.nominal what is to be taken as it is (ignore and nominal in Python)."
+        f"teach nothing about new rows. Leave {left} out with data.ignore = {json.dumps(names)}, or list in "
+        f"data.nominal what is to be taken as it is (ignore and nominal in Python).{write}"
     )
 
 

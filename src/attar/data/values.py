@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -124,6 +125,10 @@ def values_as_labels(key: str, name: str, values: NDArray[Any]) -> Tensor:
     return torch.from_numpy(numbers if numbers is not values else numbers.copy())
 
 
+_TINY = 1e-30
+"""Standard deviation of values below which they need another unit, and no other zero."""
+
+
 def _check_rounding(key: str, name: str, values: NDArray[Any], rounded: NDArray[np.float32]) -> None:
     """See that large values that differ by little stay apart in float32, in which networks compute."""
     for given, column in zip(values.T, rounded.T, strict=True):
@@ -142,6 +147,9 @@ def _check_rounding(key: str, name: str, values: NDArray[Any], rounded: NDArray[
         remedy = (
             f"Subtract a number such as {exact.min():.15g} from all of them first, and add it to what the model gives"
         )
+        if spread < _TINY:
+            factor = f"1e{-math.floor(math.log10(np.abs(exact).max()))}"
+            remedy = f"Multiply all of them by a number such as {factor} first, and divide what the model gives by it"
         if lost > _LOST * spread:
             raise must(key, name, "values that float32, in which networks compute, tells apart", Words(found), remedy)
         log.warning("%s of %s holds %s. %s", key, name, found, remedy)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -129,34 +130,66 @@ def allowed(reference: str) -> list[str]:
 
 
 def data_of(recipe: Recipe, progress: Progress) -> Dataset:
-    """The recipe's data set; classes that only have numbers are called as a teacher of transformers calls them."""
+    """The recipe's data set; classes that only have numbers are called as a teacher of transformers calls them.
+
+    What is logged as a warning while the data are read is among the remarks of the data set.
+    """
     check_paths(recipe)
     section = recipe.data
-    dataset = load_data(
-        section.use,
-        validation=section.validation,
-        test=section.test,
-        seed=recipe.seed,
-        classes=section.classes,
-        limit=section.limit,
-        target=section.target,
-        task=section.task,
-        nominal=section.nominal,
-        ignore=section.ignore,
-        split=section.split,
-        weights=section.weights,
-        encoding=section.encoding,
-        decimal=section.decimal,
-        header=section.header,
-        max_bytes=section.max_bytes,
-        size=section.size,
-        channels=section.channels,
-        progress=progress,
-    )
+    with _remarks() as remarks:
+        dataset = load_data(
+            section.use,
+            validation=section.validation,
+            test=section.test,
+            seed=recipe.seed,
+            classes=section.classes,
+            limit=section.limit,
+            target=section.target,
+            task=section.task,
+            nominal=section.nominal,
+            ignore=section.ignore,
+            split=section.split,
+            weights=section.weights,
+            encoding=section.encoding,
+            decimal=section.decimal,
+            header=section.header,
+            max_bytes=section.max_bytes,
+            size=section.size,
+            channels=section.channels,
+            progress=progress,
+        )
+    dataset = replace(dataset, remarks=tuple(dict.fromkeys(remarks)))
     folder = recipe.teacher.transformers
     names = None if folder is None else recipe.teacher.classes or names_in(folder)
     known = isinstance(dataset.task, Classification) and only_numbers(dataset.task.names)
     return dataset if names is None or not known or len(names) != dataset.task.shape[0] else renamed(dataset, names)
+
+
+@contextmanager
+def _remarks() -> Iterator[list[str]]:
+    """Within it, what is logged as a warning of data and tables, as sentences."""
+    found: list[str] = []
+    handler = _Kept(found)
+    loggers = [logging.getLogger(one) for one in ("attar.data", "attar.tables")]
+    for one in loggers:
+        one.addHandler(handler)
+    try:
+        yield found
+    finally:
+        for one in loggers:
+            one.removeHandler(handler)
+
+
+class _Kept(logging.Handler):
+    """Keeps warnings as sentences."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        self._found.append(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attar.budget import ACCURACY, Score
-from attar.data.split import Dataset, Split
+from attar.data.split import Split
 from attar.data.store.fidelity import distributions
 from attar.data.subset import subset_of
-from attar.data.tables import FEW_NAMES, MANY
 from attar.data.unaugmented import UnaugmentedTargets
 from attar.deployment.torch_runner import open_torch
 from attar.evidence.measure import labels_of, predict_all
@@ -23,17 +21,14 @@ from attar.ops.divergence import forward_kl
 from attar.ops.top_k import TopK, full
 from attar.pipeline.training_step import TrainingStep
 from attar.recipes.context import Context
+from attar.recipes.data_guards import of_data
 from attar.recipes.doubts import doubts
 from attar.recipes.schema.recipe import Recipe
-from attar.recipes.schema.teacher import TeacherSection
 from attar.recipes.schema.transfer import TransferSection
 from attar.recipes.students import Trainings
 from attar.recipes.winner import judged_by, score_of
-from attar.tables.column import Column
-from attar.tables.notation import is_number
 from attar.tasks.labels import ABSENT
 from attar.tasks.target import has_probabilities
-from attar.teachers.model_file import is_model_file
 from attar.teachers.teacher import ask
 from attar.teachers.trial import remarks
 from attar.training.objective import softening
@@ -46,9 +41,6 @@ SAMPLE = 1024
 
 CERTAIN = 0.99
 """Mean probability of the likeliest class from which on targets say hardly more than labels."""
-
-FEW_NUMBERS = 4
-"""Fewer different values than these are names, such as grades, whatever they look like."""
 
 SHOWN = 10
 """Names of classes in a guard's sentence, at most."""
@@ -135,98 +127,6 @@ def lost_classes(
     return (
         f"{key} = {share:g} keeps {len(after)} training examples, and none of {len(lost)} of {len(had)} "
         f"classes: {shown}. Raise it, or name the classes in transfer.without if they shall be left out."
-    )
-
-
-def of_data(recipe: Recipe, dataset: Dataset) -> list[str]:
-    """Warnings about the data before anything is trained.
-
-    Args:
-        recipe: The recipe.
-        dataset: Its data.
-    """
-    found = [seen_by_teacher(recipe.teacher, dataset)]
-    if dataset.columns is not None:
-        found += [many_names(column, len(dataset.train)) for column in dataset.columns]
-        found += [either(column) for column in dataset.columns]
-        named = recipe.data.nominal or ()
-        found += [numbers_among_names(column) for column in dataset.columns if column.name not in named]
-        found += [
-            row_numbers(column, dataset.train.inputs[:, place], dataset.train.ids)
-            for place, column in enumerate(dataset.columns)
-        ]
-    return [text for text in found if text is not None]
-
-
-def seen_by_teacher(teacher: TeacherSection, dataset: Dataset) -> str | None:
-    """A given teacher scores too well on rows that it was fitted on, and nothing may say which these are."""
-    if not teacher.given or not dataset.drawn:
-        return None
-    returned = teacher.estimator is not None and not is_model_file(teacher.estimator)
-    fit = ", or let the run fit it with teacher.fit = true" if returned else ""
-    if "test" not in dataset.drawn:
-        return (
-            "Nothing says whether the given teacher has seen the validation rows: they were drawn by chance, it scores "
-            "too well on those that it was fitted on, and what ships is held against it there. Name rows that it has "
-            f"not seen, with data.validation as a file or with data.split as a column{fit}."
-        )
-    return (
-        "Nothing says which rows the given teacher has seen: the test rows were drawn by chance, and it scores too "
-        "well on those that it was fitted on, in test and in validation, where what ships is held against it. Name "
-        f"rows that it has not seen, with data.test and data.validation as files or with data.split as a column{fit}."
-    )
-
-
-def many_names(column: Column, rows: int) -> str | None:
-    """A column of nearly as many names as rows says little about new ones."""
-    names = len(column.categories)
-    if names <= FEW_NAMES or names < MANY * rows:
-        return None
-    return (
-        f"Column {column.name!r} has {names} different values in {rows} training rows, so that most new rows have one "
-        "that was never seen. Leave it out with data.ignore, unless it is to be so."
-    )
-
-
-def row_numbers(column: Column, values: Tensor, ids: Tensor) -> str | None:
-    """A column that counts the rows of its file tells how the file was sorted, which new rows do not share.
-
-    Args:
-        column: What it holds.
-        values: ``[rows]``, of the training rows.
-        ids: ``[rows]``, their places in the file.
-    """
-    offsets = values.double() - ids
-    if column.kind != "integer" or len(ids) <= FEW_NAMES or not bool((offsets == offsets[0]).all()):
-        return None
-    return (
-        f"Column {column.name!r} counts the rows of the file, so that it says how the file was sorted and nothing "
-        f"about new rows. Leave it out with data.ignore = [{json.dumps(column.name)}]."
-    )
-
-
-def numbers_among_names(column: Column) -> str | None:
-    """A column of numbers is one of names where a few of its values are no numbers, or are written in another way."""
-    texts = [one for one in column.categories if isinstance(one, str)]
-    others = [one for one in texts if not is_number(one)]
-    if len(texts) < FEW_NUMBERS or 2 * len(others) > len(texts):
-        return None
-    one = next(text for text in texts if text not in others)
-    but = "in more than one way" if not others else f"but for {', '.join(map(repr, others[:3]))}"
-    but += ", ..." if len(others) > 3 else ""
-    return (
-        f"Column {column.name!r} is taken for {len(texts)} names, which are numbers such as {one!r} {but}. Repair such "
-        "values, or list the column in data.nominal if they are names."
-    )
-
-
-def either(column: Column) -> str | None:
-    """Numbers such as 1,234 can be read in two ways."""
-    if column.notation is None or column.notation.sure:
-        return None
-    return (
-        f"The numbers of column {column.name!r} could be read in two ways and are taken for {column}. If that is "
-        "wrong, set data.decimal to what stands before fractions."
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,6 +152,37 @@ def moment(value: object) -> np.datetime64 | None:
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return np.datetime64(value, "us")
     return None
+
+
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+
+_TIME = re.compile(r"[T ,]+\d{1,2}:\d\d.*", re.ASCII)
+"""What follows a date that has a time."""
+
+_ORDERS = (
+    re.compile(r"(\d{1,2})([./ -])(\d{1,2})\2\d{4}", re.ASCII),
+    re.compile(r"(\d{1,2})([/ -])(\d{1,2})\2\d\d", re.ASCII),
+    re.compile(r"(\d\d)(\.)(\d\d)\.\d\d", re.ASCII),  # 1.2.13 is a version rather
+    re.compile(r"\d{4}([./ -])(\d{1,2})\1(\d{1,2})", re.ASCII),
+    re.compile(rf"\d{{1,2}}[. -]{{1,2}}{_MONTH}[., -]{{1,2}}(?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
+    re.compile(rf"{_MONTH}\.? \d{{1,2}},? (?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
+)
+"""Day, month and year in the orders in which people write them."""
+
+
+def is_date_text(text: str) -> bool:
+    """Whether a text is a date as people write it, in whatever order of day, month and year.
+
+    Example:
+        >>> [is_date_text(one) for one in ("05/31/2024", "31.05.24 12:00", "31 May 2024", "1.2.13", "40/1/24")]
+        [True, True, True, False, False]
+    """
+    date = _TIME.sub("", text.strip()[:60])
+    found = next(filter(None, (one.fullmatch(date) for one in _ORDERS)), None)
+    if found is None:
+        return False
+    numbers = sorted(int(one) for one in found.groups() if one.isdecimal())
+    return not numbers or (1 <= numbers[0] <= 12 and numbers[1] <= 31)
 
 
 def moments(name: str, values: Any, missing: Any) -> Shaped[np.ndarray, " rows"]:
