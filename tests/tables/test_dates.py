@@ -73,6 +73,19 @@ def test_dates_in_every_form_of_a_row():
         assert given[:, 0].tolist() == pytest.approx([2.5, 2.0, *[np.nan] * 4], nan_ok=True, abs=0)
 
 
+def test_one_date_as_many():
+    dates = (
+        pd.date_range("1931-05-01 03:04:05.678901", "2060-01-01", freq="1234567s").to_numpy().astype("datetime64[us]")
+    )
+    column = Column("a", "date", dates=Dates.of(dates))
+    assert column.dates is not None
+    days = column.dates.days(dates).tolist()
+    for one in (dates, dates.astype(object), list(map(str, dates)), list(pd.Series(dates))):
+        assert [column.code(value) for value in one] == days, "to the last bit, and without a closer look"
+    assert all(np.isnan(column.code(value) or 0) for value in (None, "", "NA", np.datetime64("NaT")))
+    assert column.code("soon") is None and column.code(3) is None
+
+
 @pytest.mark.parametrize("value", [3, 2.5, "soon", True])
 def test_what_is_no_date(value: Any):
     columns = Columns.infer(pd.DataFrame({"when": pd.date_range("2024-01-01", periods=4)}))

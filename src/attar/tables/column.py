@@ -12,7 +12,7 @@ import numpy as np
 
 from attar.errors import BadInput, Words, must, near, shown
 from attar.tables.cells import EXACT, LARGEST, MISSING, Cells, Kind, Scalar, as_python
-from attar.tables.dates import Dates, moment_in, moments, not_a_date
+from attar.tables.dates import Dates, moment, moment_in, moments, not_a_date
 from attar.tables.notation import DEFAULT, Notation, Reading
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
@@ -128,7 +128,10 @@ class Column:
                 return None
             return math.nan if missing else None
         if self.dates is not None:
-            return math.nan if value is None else None  # of the others `codes` knows more
+            if value is None or (isinstance(value, str) and value in MISSING):
+                return math.nan
+            date = moment(value)
+            return None if date is None else self.dates.day(date)
         if isinstance(value, str):
             number = (self.notation or DEFAULT).number(value)
             return number if number is None or not abs(number) > LARGEST else None
