@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from typing import Any
 
@@ -442,6 +443,11 @@ class TestTexts:
         assert np.array_equal(columns.encode(rows)[:, 0], [3, 4, 5.5, NAN, NAN, NAN, NAN], equal_nan=True)
         with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 1"):
             columns.encode(pd.DataFrame({"age": [3.0, "x", 1.0, 1.0, 1.0]}, dtype=object))
+        for date in (datetime.date(2024, 5, 31), pd.Timestamp("2024-05-31")):
+            with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got .*2024.* in row 1"):
+                columns.encode(pd.DataFrame({"age": [3.0, date, 1.0, 1.0, 1.0]}, dtype=object))
+        gaps = pd.DataFrame({"age": [3.0, pd.NA, None, pd.NaT, "4"]}, dtype=object)
+        assert np.array_equal(columns.encode(gaps)[:, 0], [3, NAN, NAN, NAN, 4], equal_nan=True)
         with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 2"):
             columns.encode(pd.DataFrame({"age": ["3", None, "x", "old", "3", "x"]}))
 

@@ -32,6 +32,11 @@ class TestRowsByName:
     def test_one_row(self, row: Any):
         assert self.COLUMNS.encode(row).tolist() == [[3.0, 1.0, 1.0]]
 
+    @pytest.mark.parametrize("nothing", [None, pd.NA, pd.NaT])
+    def test_what_is_not_there_needs_no_closer_look(self, nothing: Any):
+        assert np.isnan([column.code(nothing) or 0 for column in self.COLUMNS]).all()
+        assert np.isnan(self.COLUMNS.encode({"age": nothing, "color": nothing, "old": nothing})).all()
+
     @pytest.mark.parametrize("count", [2, 4, 5, 40])
     def test_a_few_rows_as_many(self, count: int):
         rows = [

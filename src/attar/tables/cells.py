@@ -149,6 +149,11 @@ class Cells:
             raise must(f"column {self.name!r}", "the rows", rule, got, remedy)
 
 
+def is_null(kind: type) -> bool:
+    """Whether a type is that of None, or of NA or NaT of pandas, which stand for a value that is not there."""
+    return kind is type(None) or (kind.__name__ in ("NAType", "NaTType") and kind.__module__.startswith("pandas."))
+
+
 def as_python(value: Any) -> Any:
     """A NumPy scalar as the Python object that it stands for; decimals and fractions as floats, spans of time too."""
     if isinstance(value, np.longdouble | decimal.Decimal | fractions.Fraction):  # the first one's item is itself

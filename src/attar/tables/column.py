@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from attar.errors import BadInput, Words, must, near, shown
-from attar.tables.cells import EXACT, LARGEST, MISSING, Cells, Kind, Scalar, as_python
+from attar.tables.cells import EXACT, LARGEST, MISSING, Cells, Kind, Scalar, as_python, is_null
 from attar.tables.dates import Dates, moment, moment_in, moments, not_a_date
 from attar.tables.notation import DEFAULT, Notation, Reading
 
@@ -118,17 +118,18 @@ class Column:
 
     def code(self, value: Any) -> float | None:
         """One value as `codes` gives it; None where only that can tell what it is, or what is wrong with it."""
+        if is_null(type(value)):
+            return math.nan
         if self.kind == "nominal":
             try:
                 code = self._codes.get(value)
                 if code is not None:
                     return code
-                missing = value is None or bool(value != value) or value in MISSING
-            except TypeError:  # what has no hash, and NA of pandas
+                return math.nan if bool(value != value) or value in MISSING else None
+            except (TypeError, ValueError):  # what has no hash, or is several values
                 return None
-            return math.nan if missing else None
         if self.dates is not None:
-            if value is None or (isinstance(value, str) and value in MISSING):
+            if isinstance(value, str) and value in MISSING:
                 return math.nan
             date = moment(value)
             return None if date is None else self.dates.day(date)
@@ -143,7 +144,7 @@ class Column:
             return None
         if isinstance(value, np.integer | np.floating):
             return self.code(float(value) if isinstance(value, np.longdouble) else value.item())
-        return math.nan if value is None else None
+        return None
 
     def codes(self, given: Cells, unseen: Unseen = "error") -> Float64[np.ndarray, " rows"]:
         """Cells as numbers: nominal values by their codes, NaN where missing.
@@ -229,8 +230,6 @@ class Column:
         number = (self.notation or DEFAULT).number(value) if isinstance(value, str) else self.code(value)
         if number is not None:
             return number
-        if not isinstance(value, bool | int | float | np.generic | str):  # None, and NA of pandas
-            return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         how = "" if self.notation is None else f" (written {self.notation.how})"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import BadInput, MissingExtra, Words, must
-from attar.tables.cells import EXACT, Cells, as_python, seconds
+from attar.tables.cells import EXACT, Cells, as_python, is_null, seconds
 from attar.tables.dates import moments
 from attar.tables.names import distinct
 from attar.tables.rows import arrow, as_arrow, by_name
@@ -142,7 +142,7 @@ def _of_one_type(name: str, values: Any) -> tuple[Any, Bool[np.ndarray, " rows"]
 
 def _family(kind: type) -> str | None:
     """What values of a type are; None for a type that is none of it."""
-    if kind is type(None) or (kind.__name__ in ("NAType", "NaTType") and kind.__module__.startswith("pandas.")):
+    if is_null(kind):
         return "missing"
     return next((family for family, types in _FAMILIES.items() if issubclass(kind, types)), None)
 
