@@ -446,6 +446,10 @@ class TestTexts:
         for date in (datetime.date(2024, 5, 31), pd.Timestamp("2024-05-31")):
             with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got .*2024.* in row 1"):
                 columns.encode(pd.DataFrame({"age": [3.0, date, 1.0, 1.0, 1.0]}, dtype=object))
+        with pytest.raises(
+            BadInput, match=r"^column 'age' of the rows must be from -2\*\*53 .*; got 9007199254740993 in"
+        ):
+            columns.encode(pd.DataFrame({"age": ["3", 2**53 + 1]}, dtype=object))
         gaps = pd.DataFrame({"age": [3.0, pd.NA, None, pd.NaT, "4"]}, dtype=object)
         assert np.array_equal(columns.encode(gaps)[:, 0], [3, NAN, NAN, NAN, 4], equal_nan=True)
         with pytest.raises(BadInput, match=r"^column 'age' of the rows must be of numbers; got 'x' in row 2"):

@@ -73,6 +73,17 @@ def test_dates_in_every_form_of_a_row():
         assert given[:, 0].tolist() == pytest.approx([2.5, 2.0, *[np.nan] * 4], nan_ok=True, abs=0)
 
 
+@pytest.mark.parametrize("nothing", [None, pd.NaT, pd.NA, np.nan])
+def test_a_date_that_is_missing_among_objects_is_no_date(nothing: Any):
+    """As databases give them, in a column of objects."""
+    rows = pd.DataFrame({"when": [nothing, *(datetime.date(2024, 1, day) for day in range(1, 9))]}, dtype=object)
+    columns = Columns.infer(rows)
+    assert columns[0].missing and columns[0].center == 3.5
+    for form in (rows, rows.to_dict("records"), rows.to_dict("list"), rows.to_numpy()):
+        named = form if not isinstance(form, np.ndarray) else pd.DataFrame(form, columns=["when"])
+        assert np.array_equal(columns.encode(named)[:, 0], [np.nan, *range(8)], equal_nan=True)
+
+
 def test_one_date_as_many():
     dates = (
         pd.date_range("1931-05-01 03:04:05.678901", "2060-01-01", freq="1234567s").to_numpy().astype("datetime64[us]")

@@ -12,6 +12,8 @@ import pytest
 from attar.errors import BadInput
 from attar.tables.columns import Columns
 
+NAN = float("nan")
+
 
 class TestRowsByName:
     COLUMNS = Columns.infer(pd.DataFrame({"age": [1.5, 2.5], "color": ["red", "blue"], "old": [True, False]}))
@@ -31,6 +33,14 @@ class TestRowsByName:
     )
     def test_one_row(self, row: Any):
         assert self.COLUMNS.encode(row).tolist() == [[3.0, 1.0, 1.0]]
+
+    @pytest.mark.parametrize("count", [1, 2, 4, 5, 40])
+    def test_names_of_another_type_that_are_the_same_in_any_number_of_rows(self, count: int):
+        row = {"age": 3, "color": "red", "old": True}
+        rows = [row | {"old": ("", 1, np.True_)[place % 3]} for place in range(count)]
+        assert np.array_equal(self.COLUMNS.encode(rows)[:, 2], ([NAN, 1, 1] * count)[:count], equal_nan=True)
+        with pytest.raises(BadInput, match=r"column 'old' of the rows must be of one type|one of the values"):
+            self.COLUMNS.encode([row | {"old": "yes"}, *[row] * (count - 1)])
 
     @pytest.mark.parametrize("nothing", [None, pd.NA, pd.NaT])
     def test_what_is_not_there_needs_no_closer_look(self, nothing: Any):

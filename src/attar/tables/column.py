@@ -100,7 +100,7 @@ class Column:
             return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()))
         elif kind == "date" and not given.empty:
             dates = Dates.of(given.values[~given.missing])
-            numbers = dates.days(given.values)
+            numbers = _days(given, dates)
         elif kind == "date":
             kind, numbers = "number", given.numbers()
         else:
@@ -157,6 +157,11 @@ class Column:
             return self._days(given, self.dates)
         if self.kind != "nominal":
             return self._numbers(given)
+        if given.problem is not None:
+            known = [self.code(value) for value in given.values]
+            if any(one is None for one in known):
+                raise given.problem
+            return np.array(known, np.float64)
         categories, codes = given.nominals()
         lookup = np.array([*(self._place(value) for value in categories), -1], np.int64)
         found = lookup[codes]
@@ -189,7 +194,7 @@ class Column:
         if given.empty:
             return np.full(len(given.values), np.nan)
         if given.kind == "date":
-            return dates.days(given.values)
+            return _days(given, dates)
         if given.kind == "nominal" and given.problem is None:
             categories, codes = given.nominals()
             lookup = np.full(len(categories) + 1, np.datetime64("NaT"), "datetime64[us]")
@@ -230,8 +235,11 @@ class Column:
         number = (self.notation or DEFAULT).number(value) if isinstance(value, str) else self.code(value)
         if number is not None:
             return number
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+        if isinstance(value, float):
+            return value  # `Cells.numbers` says what is wrong with it
+        if isinstance(value, int) and not isinstance(value, bool):
+            rule, got = "from -2**53 to 2**53", Words(f"{value} in row {row}")
+            raise must(f"column {self.name!r}", "the rows", rule, got, "Leave it out, or convert it to a float")
         how = "" if self.notation is None else f" (written {self.notation.how})"
         remedy = "Convert it: these were numbers when the columns were inferred"
         got = Words(f"{value!r} in row {row}")
@@ -307,6 +315,13 @@ def _first_rows(codes: Int64[np.ndarray, " rows"]) -> list[tuple[int, int]]:
     """The first row of each code but -1, with the code, by rows: so that an error names the first row that is wrong."""
     found, rows = np.unique(codes, return_index=True)
     return sorted((row, code) for row, code in zip(rows.tolist(), found.tolist(), strict=True) if code >= 0)
+
+
+def _days(given: Cells, dates: Dates) -> Float64[np.ndarray, " rows"]:
+    """Cells of dates as days, NaN where missing: of objects any date stands there."""
+    found = dates.days(given.values)
+    found[given.missing] = np.nan
+    return found
 
 
 def _numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:
