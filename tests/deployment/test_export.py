@@ -172,6 +172,25 @@ def test_the_logits_of_several_outputs_are_what_a_graph_gives(
     assert_array_equal(open_onnxruntime(tmp_path / "m.onnx")(rows.numpy()), rows[:, :5].numpy())
 
 
+class Starred(nn.Module):
+    """A forward that takes whatever comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, *inputs: Tensor, **others: Tensor) -> Tensor:
+        logits: Tensor = self.layer(inputs[0])
+        return logits
+
+
+def test_a_forward_of_any_arguments_is_written(tmp_path: Path) -> None:
+    student, rows = Starred().eval(), torch.randn(3, 2)
+    to_onnx(student, rows[:1], tmp_path / "model.onnx")
+    answers = open_onnxruntime(tmp_path / "model.onnx")(rows.numpy())
+    assert_allclose(answers, student(rows).detach().numpy(), atol=1e-6)
+
+
 def test_outputs_without_logits_are_refused(tmp_path: Path) -> None:
     network = Several(lambda logits, features: {"scores": logits, "features": features})
     with pytest.raises(DeploymentError, match=r"Several cannot be deployed to ONNX: .* without an entry 'logits'"):

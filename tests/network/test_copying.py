@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
 import warnings
 
 import pytest
 import torch
 from torch import nn
 
+from attar.errors import BadInput
 from attar.network.copying import copied
 
 ROWS = torch.tensor([[1.0, -2.0]])
@@ -40,3 +42,17 @@ def test_shared_weights_stay_shared() -> None:
     other = copied(network)
     assert other[1].weight is other[0].weight
     assert other[0].weight is not network[0].weight
+
+
+class Locked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.layer.lock = threading.Lock()  # type: ignore[assignment]
+
+
+def test_what_cannot_be_copied_is_named() -> None:
+    with pytest.raises(BadInput, match=r"Locked cannot be copied: cannot pickle '_thread\.lock' object, which is in"):
+        copied(Locked())
+    with pytest.raises(BadInput, match=r"in its 'layer\.lock'\. Make that where it is used, or give the class a __"):
+        copied(Locked())

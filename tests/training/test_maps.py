@@ -81,6 +81,6 @@ def test_a_network_learns_a_map_and_is_chosen_by_the_iou_of_images():
 
 def test_a_network_that_gives_no_map_is_told():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(HEIGHT * WIDTH, CLASSES))
-    message = r"outputs of shape \[4, 3\] for 4 rows, where \[4, 3 or more, 4, 5\] is needed: one logit for each"
+    message = r"outputs of shape \[4, 3\] for 4 rows, where \[4, 3, 4, 5\] is needed: one logit for each"
     with pytest.raises(BadInput, match=message):
         fit(flat, Objective({"hard": Term(loss=HardLabels())}), TransferSet(split_of()))

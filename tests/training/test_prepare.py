@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attar.data.split import Split
+from attar.data.transfer_set import TransferSet
 from attar.errors import BadInput
 from attar.network.forward import forward
+from attar.tasks.classification import Classification
 from attar.training.batch import Batch
 from attar.training.fit import fit
 from attar.training.losses.features import HiddenMatch
@@ -143,7 +146,7 @@ def test_weights_of_16_bits_that_only_run_as_such_are_refused(kind: str) -> None
         fit(student, HARD, rows_of(4), settings=ONCE)
     student.layer.requires_grad_(False)
     head = nn.Sequential(student, nn.Flatten(), nn.Linear(3, 3))
-    with pytest.raises(RuntimeError, match="dtype"):  # the network's own error
+    with pytest.raises(BadInput, match=r"Sequential cannot be run .*: RuntimeError: .*dtype"):
         fit(head, HARD, rows_of(4), settings=ONCE)
 
 
@@ -340,6 +343,23 @@ def test_answers_of_another_shape_are_refused_with_the_shape_that_is_needed(
     assert f"outputs of shape {found} for 4 rows, where {wanted} is needed: one logit for each class" in str(
         refused.value
     )
+
+
+def test_more_logits_than_the_task_has_classes_are_refused_before_anything_is_trained() -> None:
+    split = Split(torch.randn(6, 4), torch.arange(6) % 3, torch.arange(6), Classification(("a", "b", "c")))
+    student = Otherwise(lambda output, _: output, outputs=5)
+    with pytest.raises(BadInput, match=r"outputs of shape \[4, 5\] for 4 rows, where \[4, 3\] is needed: one logit"):
+        fit(student, HARD, TransferSet(split), settings=ONCE)
+
+
+def failing(output: Tensor, inputs: Tensor) -> Tensor:
+    raise KeyError("lengths")
+
+
+def test_a_student_that_raises_is_refused_with_what_it_raised() -> None:
+    message = r"student Otherwise cannot be run in evaluation mode on inputs of shape \[4, 4\]: KeyError: 'lengths'\."
+    with pytest.raises(BadInput, match=message):
+        fit(Otherwise(failing), HARD, rows_of(4), settings=ONCE)
 
 
 class Targeted(Rows):

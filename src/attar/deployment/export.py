@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -59,7 +60,7 @@ def to_onnx(module: nn.Module, example: Tensor, path: Path, *, fold: bool = True
                 module,
                 tuple(one.contiguous() for one in given),
                 dynamo=True,
-                dynamic_shapes=free if _unpacked_in(module) is None else (free,),
+                dynamic_shapes=(free,) if _takes_any(module) else free,
                 input_names=names,
                 output_names=[OUTPUT],
                 verbose=False,
@@ -113,6 +114,12 @@ def _called_by_name(module: nn.Module) -> Iterator[None]:
 def _unpacked_in(module: nn.Module) -> Unpacked | None:
     """The part of a network that takes rows of named inputs apart; None where it has none."""
     return next((one for one in module.modules() if isinstance(one, Unpacked)), None)
+
+
+def _takes_any(module: nn.Module) -> bool:
+    """Whether a forward takes its inputs as ``*args``, of which a tracer makes one argument."""
+    first = next(iter(inspect.signature(module.forward).parameters.values()), None)
+    return first is not None and first.kind is inspect.Parameter.VAR_POSITIONAL
 
 
 def _inputs_of(module: nn.Module, rows: Tensor) -> tuple[tuple[Tensor, ...], list[str]]:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from attar.errors import AttarError, BadInput
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -20,6 +22,9 @@ def copied(network: Network) -> Network:
     Args:
         network: Any module; not changed.
 
+    Raises:
+        BadInput: If it holds something that cannot be copied, such as a lock.
+
     Example:
         >>> layer = nn.Linear(2, 1)
         >>> layer.doubled = 2 * layer.weight
@@ -31,7 +36,29 @@ def copied(network: Network) -> Network:
         for value in chain(vars(module).values(), module._buffers.values()):
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(network, memo)
+    try:
+        return copy.deepcopy(network, memo)
+    except (AttarError, MemoryError):
+        raise
+    except Exception as error:  # whatever the attributes of a user's module raise
+        raise _not_copied(network, error) from error
+
+
+def _not_copied(network: nn.Module, error: Exception) -> BadInput:
+    """The error for a network with something in it that cannot be copied, such as a lock or an open file."""
+    place = ""
+    for name, module in network.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute in ("_parameters", "_buffers", "_modules"):
+                continue
+            try:
+                copy.deepcopy(value)
+            except Exception:  # what it is does not matter: it is here
+                place = place or f", which is in its {f'{name}.{attribute}' if name else attribute!r}"
+    return BadInput(
+        f"The network {type(network).__name__} cannot be copied: {str(error).rstrip('.')}{place}. Make that where it "
+        "is used, or give the class a __deepcopy__."
+    )
 
 
 def without_memory(network: Network) -> Network:

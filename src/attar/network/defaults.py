@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from attar.errors import BadInput
 from attar.renamed import unknown_argument
 
 _Given = ParamSpec("_Given")
@@ -43,13 +44,34 @@ def library_defaults() -> Iterator[None]:
         yield
 
 
+def _call(name: str, signature: inspect.Signature) -> str:
+    """How a function is called: what it takes by place, and what by name."""
+    parameters = [one for one in signature.parameters.values() if one.name != "self"]
+    by_place = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_name = [one for one in parameters if one.kind == one.KEYWORD_ONLY]
+    needed = [one.name for one in by_name if one.default is one.empty]
+    listed = [*(one.name for one in by_place), *(f"{one}=..." for one in needed)]
+    rest = [f"{one.name}=..." for one in by_name if one.name not in needed]
+    more = f", and by name {', '.join(rest[:6])}{', ...' if len(rest) > 6 else ''}" if rest else ""
+    return f"{name} takes ({', '.join(listed)}){more}"
+
+
+def _words(args: tuple[object, ...], kwargs: dict[str, object], error: TypeError) -> str:
+    """What was given that does not fit."""
+    text = str(error)
+    if text.startswith("missing a required"):
+        return f"no {text.partition(': ')[2]}"
+    return f"{len(args)} values by place" if text.startswith("too many") else text
+
+
 def with_library_defaults(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """The same function, which works with `library_defaults`, and refuses unknown keyword arguments with what to write.
+    """The same function, which works with `library_defaults`, and says what it takes where it is called otherwise.
 
     Raises:
-        BadInput: From the function: if it has no such argument.
+        BadInput: From the function: if it has no such argument, one is missing, or too many are given by place.
     """
-    parameters = inspect.signature(function).parameters
+    signature = inspect.signature(function)
+    parameters = signature.parameters
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
 
     @functools.wraps(function)
@@ -57,6 +79,10 @@ def with_library_defaults(function: Callable[_Given, _Result]) -> Callable[_Give
         for name in kwargs:
             if name not in parameters and not takes_any:
                 raise unknown_argument(function.__name__, name, [one for one in parameters if one != "self"])
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:  # too many by their places, or one missing
+            raise BadInput(f"{_call(function.__name__, signature)}; got {_words(args, kwargs, error)}.") from error
         with library_defaults():
             return function(*args, **kwargs)
 

@@ -252,7 +252,13 @@ class Classification:
         count = len(self.classes)
         if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape[:1]:
             got = (logits.shape, labels.shape)
-            raise must("logits and labels", "quality", f"[n, {count}] and [n]", got, "Judge the split that was run")
+            raise must(
+                "logits and labels",
+                "quality",
+                f"[n, {count}] and [n]",
+                got,
+                "Give the model as many outputs, and judge the split that was run",
+            )
         if len(labels) and not ABSENT <= labels.min() <= labels.max() < count:
             ends = (int(labels.min()), int(labels.max()))
             raise must("labels", "quality", f"from 0 to {count - 1}, or -1 for not known", ends, "Check the data")

@@ -277,7 +277,13 @@ class Dense:
         if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
             got = (logits.shape, labels.shape)
             rule = f"[n, {', '.join(map(str, self.shape))}] and [n, {', '.join(map(str, self.size))}]"
-            raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
+            raise must(
+                "logits and labels",
+                "quality",
+                rule,
+                got,
+                "Give the model as many outputs, and judge the split that was run",
+            )
         return np.asarray((labels != ABSENT).any(axis=(1, 2)))
 
 

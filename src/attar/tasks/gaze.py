@@ -271,5 +271,11 @@ class Gaze:
         """
         if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
             got, rule = (logits.shape, labels.shape), f"[n, {self.shape[0]}] and [n, {self.size[0]}, {self.size[1]}]"
-            raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
+            raise must(
+                "logits and labels",
+                "quality",
+                rule,
+                got,
+                "Give the model as many outputs, and judge the split that was run",
+            )
         return np.asarray((labels > 0).any(axis=(1, 2)))

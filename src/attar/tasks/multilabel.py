@@ -268,7 +268,13 @@ class MultiLabel:
         count = len(self.classes)
         if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape:
             got, rule = (logits.shape, labels.shape), f"[n, {count}] each"
-            raise must("logits and labels", "quality", rule, got, "Judge the split that was run")
+            raise must(
+                "logits and labels",
+                "quality",
+                rule,
+                got,
+                "Give the model as many outputs, and judge the split that was run",
+            )
         return np.asarray((labels != ABSENT).any(axis=1))
 
 

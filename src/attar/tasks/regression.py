@@ -215,7 +215,13 @@ class Regression:
         count = len(self.names)
         if outputs.ndim != 2 or outputs.shape[1] != count or labels.shape != outputs.shape:
             got = (outputs.shape, labels.shape)
-            raise must("outputs and labels", "quality", f"[n, {count}] both", got, "Judge the split that was run")
+            raise must(
+                "outputs and labels",
+                "quality",
+                f"[n, {count}] both",
+                got,
+                "Give the model as many outputs, and judge the split that was run",
+            )
         return np.asarray(~np.isnan(labels).all(axis=1))
 
 

@@ -178,7 +178,8 @@ class _Run:
         batch = self._batch(rows)
         terms = self._active_terms()
         if loop.step == 0:
-            check_student(self.train_module.student, batch, [term.loss for term in terms if term.of == "student"])
+            task = self.job.data.task if isinstance(self.job.data, OfTask) else None
+            check_student(self.train_module.student, batch, [term.loss for term in terms if term.of == "student"], task)
         count = self.together.total(batch.count())
         # The one place that divides: by what counts in all micro-batches and processes. Processes average gradients,
         # hence their number.

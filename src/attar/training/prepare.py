@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from attar.errors import BadInput
+from attar.errors import AttarError, BadInput
 from attar.network.consistency import check_consistent
 from attar.network.copying import copied
 from attar.network.evaluating import evaluating
@@ -106,7 +106,7 @@ def learn_channels_last(networks: Sequence[nn.Module], data: Source) -> bool:
     return all(suits_channels_last(network, rows, learns=True) for network in networks)
 
 
-def check_student(student: nn.Module, batch: Batch, losses: Sequence[Loss]) -> None:
+def check_student(student: nn.Module, batch: Batch, losses: Sequence[Loss], task: Task | None = None) -> None:
     """See on a few rows that a student can be trained under some losses, and deployed after its training.
 
     Where it ends in a softmax or a sigmoid, and a loss takes logits, a warning says so.
@@ -115,16 +115,17 @@ def check_student(student: nn.Module, batch: Batch, losses: Sequence[Loss]) -> N
         student: It is asked in evaluation mode and not changed.
         batch: At least one row, on its device; a few are used.
         losses: Those that judge it.
+        task: What outputs mean, where that is known: how many classes there are.
 
     Raises:
-        BadInput: If its answers depend on chance or on the rest of the batch, or have another shape than the losses
-            that come with Attar need.
+        BadInput: If it cannot be run, its answers depend on chance or on the rest of the batch, or have another shape
+            than the losses that come with Attar need.
     """
     rows = batch.inputs[:_ROWS]
     with evaluating(student), torch.random.fork_rng(devices=[rows.device] if rows.is_cuda else []):
+        output = _first_output(student, rows)
         check_consistent(lambda some: forward(student, some), rows, of="The student", tolerance=_TOLERANCE)
-        output = forward(student, rows)
-        _check_shape(output, batch, losses)
+        _check_shape(output, batch, losses, task)
         if any(_takes_logits(loss) for loss in losses) and output.dim() == 2:
             kind = last_layer(student) or found_kind(lambda some: forward(student, some), rows, output)
             if kind in ("probabilities", "sigmoids"):
@@ -188,7 +189,26 @@ def check_labels(output: Tensor, labels: Tensor | None, of: str) -> None:
     )
 
 
-def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
+def _first_output(student: nn.Module, rows: Tensor) -> Tensor:
+    """What the student gives for the first rows.
+
+    Raises:
+        BadInput: If it raises anything of its own.
+    """
+    try:
+        return forward(student, rows)
+    except (AttarError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever the code of a user raises
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        message = f"{type(error).__name__}{': ' + lines[0] if lines else ''}".rstrip(".")
+        raise BadInput(
+            f"The student {type(student).__name__} cannot be run in evaluation mode on inputs of shape "
+            f"{list(rows.shape)}: {message}. Let its forward run on the inputs of a batch alone, in this mode too."
+        ) from error
+
+
+def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss], task: Task | None) -> None:
     """Raise unless the student's answers to the first rows have the shape that the losses need."""
     count = min(_ROWS, len(batch))
     for loss in losses:
@@ -201,9 +221,10 @@ def _check_shape(output: Tensor, batch: Batch, losses: Sequence[Loss]) -> None:
             if label_kinds(loss) == {"fixations"}:  # labels are counts, and each pixel has a logit
                 wanted = (count, batch.labels[0].numel())
             elif "logits" in suits(loss):  # labels are numbers of classes
-                least = max(1, int(batch.labels.max()) + 1)
+                classes = None if task is None or task.target != "logits" else task.shape[0]
+                least = 0 if classes else max(1, int(batch.labels.max()) + 1)
                 given = classes_last(output)
-                width = given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0
+                width = classes or (given.shape[-1] if given.dim() == batch.labels.dim() + 1 else 0)
                 # A map has its classes first.
                 at = 1 if len(wanted) == 3 else len(wanted)
                 wanted = (*wanted[:at], max(least, width), *wanted[at:])
