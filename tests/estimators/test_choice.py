@@ -195,7 +195,7 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
 @pytest.mark.parametrize(
     ("dominated", "then", "hurried", "steps", "rows", "temperature"),
     [
-        (False, None, False, None, None, 1.1),  # the teacher has something to teach yet
+        (False, None, False, None, None, 2.0),  # it comes as close to its teacher as it can, and needs what that needs
         (True, None, True, ROUNDS[0], None, 1.1),
         (True, 0.25, False, ROUNDS[0], None, 3.0),
         (True, 0.35, False, trials.STEPS, trials.SYNTHETIC, 1.1),  # the longer training was worse
@@ -209,7 +209,7 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
         return Score(3.0, then, 0.1)
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
-        of_copies = Score(1.0, 0.3, 0.1 if dominated else 0.09)
+        of_copies = Score(2.0, 0.3, 0.1 if dominated else 0.09)
         tried = _with(Trials, few=False, score=score, of_copies=of_copies)
         return no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
 
@@ -217,6 +217,11 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
     assert lasting(winner) == (replace(winner, steps=steps, rows=rows), temperature)
     mine = replace(winner, rows=700)
     assert lasting(mine)[0] == replace(mine, steps=steps), "rows that are given stay"
+    given = {steps: lasting(replace(winner, steps=steps)) for steps in (trials.STEPS, trials.STEPS + 1)}
+    assert [(one.steps, temperature) for one, temperature in given.values()] == [
+        (trials.STEPS, 1.1),  # no longer than it was tried
+        (trials.STEPS + 1, 2.0),
+    ]
 
 
 def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_will_be(

@@ -129,11 +129,12 @@ def no_longer_than_it_helps(winner: Plan, score: Score, trials: Trials, *, hurri
         trials: By which it was found.
         hurried: Whether no time is left to try longer.
     """
-    if winner.steps is not None:
+    if winner.steps is not None and (winner.rows == 0 or winner.steps <= STEPS):
         return winner, score.temperature
     if winner.rows != 0:
-        if not trials.of_copies.dominated_by(score):
-            return winner, score.temperature
+        if winner.steps is not None or not trials.of_copies.dominated_by(score):
+            # In time it becomes as sure of itself as its teacher, which after a brief training it is not yet.
+            return winner, trials.of_copies.temperature
         # To come closer to a teacher that is worse leads nowhere; what it says of many rows may drown the real ones.
         longer = replace(winner, steps=ROUNDS[0])
         if hurried:

@@ -21,7 +21,7 @@ def cooled_losses(
 ) -> tuple[float, npt.NDArray[np.float64]]:
     """The temperature nearest to 1 at which log-loss is least but for its standard error; and each row's loss at it.
 
-    The copy of the teacher has learned from fewer rows and is surer of itself, so that the best one would be too high.
+    A copy of the teacher has learned from fewer rows and is surer of itself, so that the best one would be too high.
     Of values it is 1.
 
     Args:
