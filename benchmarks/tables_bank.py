@@ -148,6 +148,75 @@ def _steps(draws: np.random.Generator) -> tuple[Any, Any]:
     return rows, value
 
 
+def _led(draws: np.random.Generator) -> tuple[Any, Any]:
+    """The seven segments of digits on a display, each wrong in a tenth of the rows, and 17 columns of chance.
+
+    As in *Classification and Regression Trees* (Breiman et al. 1984), section 2.6.1.
+    """
+    segments = "1110111 0010010 1011101 1011011 0111010 1101011 1101111 1010010 1111111 1111011"
+    lit = np.array([[int(one) for one in digit] for digit in segments.split()])
+    truth = draws.integers(0, 10, 6_000)
+    shown = lit[truth] ^ (draws.random((6_000, 7)) < 0.1)
+    return np.concatenate([shown, draws.integers(0, 2, (6_000, 17))], 1), truth
+
+
+def _loans(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Nine columns of people who ask for a loan, and two classes by their age, salary and loan; one in twenty is wrong.
+
+    After function 5 of *Database Mining: A Performance Perspective* (Agrawal et al. 1993).
+    """
+    rows = 6_000
+    salary, age, loan = draws.uniform(20, 150, rows), draws.integers(20, 81, rows), draws.uniform(0, 500, rows)
+    commission = np.where(salary >= 75, 0, draws.uniform(10, 75, rows))
+    area = draws.integers(0, 9, rows)
+    house = draws.uniform(50, 150, rows) * (9 - area)
+    good = np.zeros(rows, bool)
+    groups = ((age < 40, 50, 100), ((age >= 40) & (age < 60), 75, 125), (age >= 60, 25, 75))
+    for place, (of_age, low, high) in enumerate(groups):
+        within = (salary >= low) & (salary <= high)
+        least = np.where(within, (100, 200, 300)[place], (200, 300, 100)[place])
+        good |= of_age & (loan >= least) & (loan <= least + 200)
+    good ^= draws.random(rows) < 0.05
+    frame = pd.DataFrame({"salary": salary.round(2), "commission": commission.round(2), "age": age})
+    frame["education"], frame["car"] = draws.integers(0, 5, rows), [f"make{one}" for one in draws.integers(1, 21, rows)]
+    frame["area"], frame["house"] = [f"zip{one}" for one in area], house.round(1)
+    return frame.assign(years=draws.integers(1, 31, rows), loan=loan.round(2)), good.astype(int)
+
+
+def _grown(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Five columns of names, five of numbers, and three classes: those of the leaves of a tree that chance has grown.
+
+    After *Mining High-Speed Data Streams* (Domingos and Hulten 2000), section 4.1; one row in twenty is wrong.
+    """
+    rows = 6_000
+    codes, numbers = draws.integers(0, 4, (rows, 5)), draws.random((rows, 5))
+    truth = np.zeros(rows, int)
+
+    def grow(reached: Any, depth: int) -> None:
+        if depth == 8 or reached.sum() < 100 or (depth > 3 and draws.random() < 0.15):
+            truth[reached] = draws.integers(0, 3)
+            return
+        column = draws.integers(10)
+        if column < 5:
+            left = draws.random(4)[codes[:, column]] < 0.5
+        else:
+            left = numbers[:, column - 5] < np.quantile(numbers[reached, column - 5], draws.uniform(0.25, 0.75))
+        grow(reached & left, depth + 1)
+        grow(reached & ~left, depth + 1)
+
+    grow(np.ones(rows, bool), 0)
+    others = draws.random(rows) < 0.05
+    truth[others] = draws.integers(0, 3, others.sum())
+    frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(5)})
+    return pd.concat([frame, pd.DataFrame(numbers.round(4), columns=_names(5))], axis=1), truth
+
+
+def _needles(draws: np.random.Generator) -> tuple[Any, Any]:
+    return datasets.make_classification(
+        6_000, 50, n_informative=5, n_redundant=5, n_clusters_per_class=8, class_sep=1.5, flip_y=0.02, random_state=2
+    )
+
+
 def _hastie(draws: np.random.Generator) -> tuple[Any, Any]:
     rows, truth = datasets.make_hastie_10_2(6_000, random_state=1)
     return rows, (truth > 0).astype(int)
@@ -194,6 +263,10 @@ OURS: Mapping[str, Callable[[str], Table]] = {
     "checkers": _generated(_checkers),
     "rules": _generated(_rules),
     "steps": _generated(_steps, classes=False),
+    "led": _generated(_led),
+    "loans": _generated(_loans),
+    "grown": _generated(_grown),
+    "needles": _generated(_needles),
     "friedman1": _generated(_friedman(1), classes=False),
     "friedman2": _generated(_friedman(2), classes=False),
 }
