@@ -11,6 +11,7 @@ from typing import NoReturn
 from attar.errors import BadInput, near
 
 ARGUMENTS = {
+    "SquaredError": {"of": "kind=..."},
     "Training": {"keep": "checkpoint=..."},
     "compress": {"lenders": "reuse_from=[...]"},
     "deploy": {

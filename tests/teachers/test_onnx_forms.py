@@ -103,6 +103,29 @@ def test_what_a_file_gives_is_found_out(tmp_path, name, rows):
     assert teacher.fingerprint() != "" and bool(teacher.output_reader.remarks) == (kind != "log_probabilities")
 
 
+def test_percentages_are_probabilities_in_other_units(tmp_path):
+    nodes = [node("Softmax", "z", "p", axis=1), node("Mul", "p", "hundred", "logits")]
+    weights = {"hundred": np.array(100.0, np.float32)}
+    teacher = as_teacher(written(tmp_path / "t.onnx", nodes, weights=weights))
+    torch.testing.assert_close(teacher.predict(ROWS).softmax(1), LOGITS.softmax(1), rtol=1e-4, atol=1e-6)
+    assert teacher.output_reader.remarks[0].startswith("'t.onnx' gives probabilities times 100, and not logits: ")
+    torch.testing.assert_close(teacher.predict(ROWS[:2]).softmax(1), LOGITS[:2].softmax(1), rtol=1e-4, atol=1e-6)
+
+
+def test_logits_that_add_up_to_the_same_for_some_rows_stay_logits(tmp_path):
+    rows = torch.tensor([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]).repeat(4, 1)
+    assert as_teacher(torch.nn.Identity(), classes=2).predict(rows).equal(rows)
+
+
+def test_a_softmax_over_an_axis_of_one_is_warned_of(tmp_path, caplog):
+    nodes = [node("Unsqueeze", "z", "two", "u"), node("Softmax", "u", "logits", axis=2)]
+    path = written(
+        tmp_path / "t.onnx", nodes, outputs=[("logits", FLOAT, ["batch", 3, 1])], weights={"two": np.array([2])}
+    )
+    trial(as_teacher(path), ROWS)
+    assert "The teacher 't.onnx' gives the same for all of the 12 rows that it was asked about: there is" in caplog.text
+
+
 def test_a_softmax_over_another_axis_is_none_of_the_classes(tmp_path):
     file = OnnxFile.read(written(tmp_path / "t.onnx", [node("Softmax", "z", "logits", axis=0)]))
     assert file.kinds == {"logits": None}
@@ -218,6 +241,27 @@ def test_a_failure_of_onnx_runtime_is_one_sentence(tmp_path):
     assert ".cc" not in said and ".h:" not in said and "\n" not in said
 
 
+def test_a_file_that_onnx_runtime_refuses_is_one_sentence_without_its_sources(tmp_path):
+    path = written(tmp_path / "t.onnx")
+    model = onnx.load(path)
+    model.ir_version = 99
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        CorruptFile, match=r"is no file that ONNX Runtime can read: Unsupported model IR version: 99, max"
+    ):
+        as_teacher(path)
+
+
+def test_a_file_without_an_input_is_refused(tmp_path):
+    nodes = [node("Identity", "fixed", "logits")]
+    path = written(tmp_path / "t.onnx", nodes, weights={"fixed": WEIGHT})
+    model = onnx.load(path)
+    del model.graph.input[:], model.graph.node[0]
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadInput, match=r"'t\.onnx' takes no input, so that it gives the same for every row\."):
+        as_teacher(path)
+
+
 def test_chance_in_a_file_is_refused_or_averaged(tmp_path):
     nodes = [node("RandomNormalLike", "z", "noise"), node("Add", "z", "noise", "logits")]
     path = written(tmp_path / "t.onnx", nodes)
@@ -232,16 +276,17 @@ def test_chance_in_a_file_is_refused_or_averaged(tmp_path):
 # Weights beside the graph
 
 
-def outside(folder: Path, location: str | None = None) -> Path:
-    """A file whose weights lie beside it, or wherever it says."""
+def outside(folder: Path, location: str | None = None, **entries: str) -> Path:
+    """A file whose weights lie beside it, or wherever it says, and as it says."""
     folder.mkdir(exist_ok=True)
     path = written(folder / "t.onnx")
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="t.onnx.data", size_threshold=0)
-    if location is not None:
+    if location is not None or entries:
+        entries |= {} if location is None else {"location": location}
         model = onnx.load(path, load_external_data=False)
         for tensor in model.graph.initializer:
             for entry in tensor.external_data:
-                entry.value = location if entry.key == "location" else entry.value
+                entry.value = entries.get(entry.key, entry.value)
         path.write_bytes(model.SerializeToString())
     return path
 
@@ -279,4 +324,32 @@ def test_weights_that_are_missing(tmp_path):
     path = outside(tmp_path / "a")
     path.with_name("t.onnx.data").unlink()
     with pytest.raises(CorruptFile, match=r"needs the file of weights 't.onnx.data', which is not beside it"):
+        OnnxTeacher(path)
+
+
+@pytest.mark.parametrize(
+    ("location", "entries", "message"),
+    [
+        (
+            None,
+            {"offset": "4096"},
+            r"needs 4,168 bytes of the file of weights 't\.onnx\.data', for its tensor 'weight', and",
+        ),
+        (None, {"length": "9" * 15}, r"and there are 72\. It was cut short, or is of another graph: copy both files"),
+        (None, {"offset": "-8"}, r"the tensor 'weight' has '72' bytes from '-8' on, which are no numbers"),
+        (None, {"length": "9" * 10_000}, r"has '99999999999999999999' bytes from '0' on, which are no numbers"),
+        ("t.onnx", {}, r"it names itself as the file of its weights"),
+    ],
+)
+def test_weights_that_are_not_where_the_graph_says(tmp_path, location, entries, message):
+    with pytest.raises(CorruptFile, match=message):
+        OnnxTeacher(outside(tmp_path / "a", location, **entries))
+
+
+def test_a_file_of_weights_that_was_cut_short(tmp_path):
+    path = outside(tmp_path / "a")
+    path.with_name("t.onnx.data").write_bytes(WEIGHT.tobytes()[:40])
+    with pytest.raises(
+        CorruptFile, match=r"needs 72 bytes of the file of weights .* and there are 40\. It was cut short"
+    ):
         OnnxTeacher(path)

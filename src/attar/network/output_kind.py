@@ -18,6 +18,9 @@ were made of."""
 TOLERANCES = {torch.float16: 5e-3, torch.bfloat16: 3e-2}
 """How far the sum of probabilities in coarse numbers may be from 1."""
 
+_ENOUGH = 8
+"""Rows from which on it is no accident that all add up to the same."""
+
 _PROBES = 32
 """Rows of noise at each of two scales that a model is asked about where the rows at hand leave open what it gives."""
 
@@ -45,6 +48,31 @@ def recognized(
         return "sigmoids" if few or bool((rows.amax(dim=0) - rows.amin(dim=0) > tolerance).any()) else "logits"
     logs = rows.shape[1] > 1 and bool((rows <= tolerance).all())
     return "log_probabilities" if logs and bool((rows.logsumexp(dim=1).abs() <= tolerance).all()) else "logits"
+
+
+def constant_total(numbers: Float[Tensor, "rows width *size"]) -> float | None:
+    """What each row adds up to, where none has a number below 0 and all add up to the same; None otherwise.
+
+    Such rows are probabilities in other units: percentages add up to 100. Fewer than eight rows may do so by chance,
+    and rows that are all alike say nothing.
+
+    Args:
+        numbers: What a model gave; of maps each position is a row.
+
+    Example:
+        >>> constant_total(torch.tensor([[25.0, 75.0], [50.0, 50.0]]).repeat(4, 1))
+        100.0
+    """
+    rows = numbers.detach().double().movedim(1, -1).flatten(0, -2)
+    if len(rows) < _ENOUGH or rows.shape[1] < 2 or not bool((rows >= 0).all()):
+        return None
+    if bool((rows == rows[:1]).all()):
+        return None
+    sums = rows.sum(dim=1)
+    total = float(sums.mean())
+    apart = float((sums - total).abs().max())
+    # Coarser than the numbers are: a total of 100.00001 is meant to be 100.
+    return float(f"{total:.4g}") if 0 < total < float("inf") and apart <= 1e-4 * total else None
 
 
 def found_kind(

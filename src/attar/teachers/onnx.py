@@ -297,13 +297,19 @@ def useful_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
+    text = re.sub(r"^(Deserialize tensor \S+ failed\. ?)?\w+\.(?:h|cc):\d+ \w+ ", "", text)
     node = re.search(r"Name:'([^']*)'", text)
     if "Status Message: " in text:
         text = text.split("Status Message: ")[-1]
-        # A path of its sources, a line, and a function stand before the words.
-        text = re.sub(r"^\S+\.(?:h|cc|cpp|hpp):\d+ .*?\) ?(?:const )?(?=\S)", "", text) or text
+        text = _without_source(text)
         text = f"{text.rstrip('. ')}" + (f" (node {node[1]!r})" if node else "")
-    return text.rstrip(". ")[:400]
+    return _without_source(text).rstrip(". ")[:400]
+
+
+def _without_source(text: str) -> str:
+    """What stands behind a path of its sources, a line, and a function."""
+    return re.sub(r"^\S+\.(?:h|cc|cpp|hpp):\d+ .*?\) ?(?:const )?(?=\S)", "", text) or text
 
 
 def _open(file: OnnxFile, threads: int) -> Any:

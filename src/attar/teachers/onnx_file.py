@@ -70,7 +70,7 @@ class OnnxFile:
         producer = {name: node for node in model.graph.node for name in node.output}
         return cls(
             path=path,
-            beside=tuple(_beside(path, location) for location in sorted(_locations(model))),
+            beside=_all_beside(path, _outside(model)),
             kinds={value.name: _kind(value.name, producer) for value in model.graph.output},
             chance=tuple(
                 sorted(one for one in every if one.startswith("Random") or one in ("Bernoulli", "Multinomial"))
@@ -130,8 +130,8 @@ def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
                 yield from _all_nodes(graph.node)
 
 
-def _locations(model: onnx.ModelProto) -> set[str]:
-    """Where the tensors that are not in the file say they are."""
+def _outside(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """The tensors whose numbers are not in the file."""
     import onnx
 
     def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -144,8 +144,35 @@ def _locations(model: onnx.ModelProto) -> set[str]:
     graphs = [model.graph, *(graph for one in attributes for graph in (one.g, *one.graphs))]
     found = [tensor for graph in graphs for tensor in tensors(graph)]
     found += [tensor for one in attributes for tensor in (one.t, *one.tensors)]
-    outside = [tensor for tensor in found if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    return {entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"}
+    return [tensor for tensor in found if tensor.data_location == onnx.TensorProto.EXTERNAL]
+
+
+def _all_beside(path: Path, tensors: Iterable[onnx.TensorProto]) -> tuple[Path, ...]:
+    """The files that hold tensors of a graph, sorted, each once.
+
+    Raises:
+        BadInput: If one lies elsewhere.
+        CorruptFile: If there is no such file, or it ends before a tensor does.
+    """
+    files: dict[Path, Path] = {}
+    for tensor in tensors:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        if "location" not in place:
+            raise not_readable(path, f"the tensor {tensor.name!r} is in another file, and which one is not said")
+        file = _beside(path, place["location"])
+        files.setdefault(file.resolve(), file)
+        offset, length = place.get("offset", "0"), place.get("length", "0")
+        if not (offset.isdecimal() and length.isdecimal()) or len(offset + length) > 40:
+            what = f"the tensor {tensor.name!r} has {length[:20]!r} bytes from {offset[:20]!r} on, which are no numbers"
+            raise not_readable(path, what)
+        end, size = int(offset) + int(length), file.stat().st_size
+        if end > size:
+            raise CorruptFile(
+                f"{str(path)!r} needs {end:,} bytes of the file of weights {file.name!r}, for its tensor "
+                f"{tensor.name!r}, and there are {size:,}. It was cut short, or is of another graph: copy both files "
+                "together again."
+            )
+    return tuple(sorted(files.values()))
 
 
 def _beside(path: Path, location: str) -> Path:
@@ -168,4 +195,6 @@ def _beside(path: Path, location: str) -> Path:
         raise CorruptFile(
             f"{str(path)!r} needs the file of weights {location!r}, which is not beside it. Copy both files together."
         )
+    if (folder / location).samefile(path):
+        raise not_readable(path, "it names itself as the file of its weights")
     return path.parent / location

@@ -108,6 +108,8 @@ class FileInputs:
                 f"{of} takes {' and '.join(pair)} of types {' and '.join(one.type for one in inputs)}. Export it with "
                 "two int64 inputs [batch, length]."
             )
+        if not inputs:
+            raise BadInput(f"{of} takes no input, so that it gives the same for every row. Export the network itself.")
         if len(inputs) != 1:
             raise BadInput(
                 f"{of} takes {len(inputs)} inputs ({listed}), and the data have one. Give data with these inputs by "

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from attar.errors import BadInput
-from attar.network.output_kind import TOLERANCES, Kind, found_kind, recognized
+from attar.network.output_kind import TOLERANCES, Kind, constant_total, found_kind, recognized
 from attar.tasks.target import Target
 from attar.teachers.outputs import MASKED, Output, as_logits, check_output
 
@@ -55,6 +55,7 @@ class OutputReader:
             self.kind = None if known is None else "sigmoids" if known == "sigmoids" else "log_odds"
         elif output == "probabilities":  # of all classes together, or of each by itself: the numbers show it
             self.kind = None
+        self._total = 1.0  # what its probabilities add up to: 100 where they are percentages
         self.remarks: list[str] = []
         self._of, self._precision = of, precision or torch.float32
         if self.kind is not None:
@@ -70,7 +71,9 @@ class OutputReader:
     @property
     def mark(self) -> str:
         """What it adds to a fingerprint: nothing where logits are used as they are."""
-        return "" if self.kind in (None, "logits", "log_probabilities", "log_odds") else f"from {self.kind}"
+        if self.kind in (None, "logits", "log_probabilities", "log_odds"):
+            return ""
+        return f"from {self.kind}" + (f" that add up to {self._total:g}" if self._total != 1.0 else "")
 
     def logits(
         self,
@@ -92,6 +95,8 @@ class OutputReader:
         """
         if self.kind is None and len(numbers):
             self._find_out(numbers, inputs, again)
+        if self._total != 1.0:
+            numbers = numbers / self._total
         self._check_stated(numbers)
         kind = self.kind or "logits"
         if kind != "values" and numbers.numel() and float(numbers.amin()) == -torch.inf:
@@ -130,12 +135,18 @@ class OutputReader:
             self.kind = "sigmoids" if found in ("sigmoids", "probabilities") else "log_odds"
         else:
             self.kind = found_kind(again, inputs, numbers, self._precision)
+            if self.kind == "logits" and (total := constant_total(numbers)) is not None:
+                kind = found_kind(lambda some: again(some) / total, inputs, numbers / total, self._precision)
+                if kind == "probabilities":
+                    self.kind, self._total = kind, total
         self._remark_on_kind()
 
     def _remark_on_kind(self) -> None:
         if self.kind in _REMARKS and self.output != "log_odds":
             stated = "" if self.output else ' (state output = "logits" if that is wrong)'
-            self.remark(f"{self._of} {_REMARKS[self.kind]}{stated}")
+            times = "" if self._total == 1.0 else f" times {self._total:g}"
+            remark = _REMARKS[self.kind].replace("probabilities,", f"probabilities{times},", 1)
+            self.remark(f"{self._of} {remark}{stated}")
 
     def remark(self, text: str) -> None:
         """Give the user a remark, once.

@@ -74,6 +74,13 @@ def trial(teacher: Teacher, rows: Tensor) -> None:
             "mean over the batch. Let it treat every row by itself."
         )
     _check_meaning(teacher, logits)
+    if len(few) >= _ENOUGH and bool((logits == logits[:1]).all()) and not bool((few == few[:1]).all()):
+        _log.warning(
+            "%s gives the same for all of the %d rows that it was asked about: there is nothing to learn from it. "
+            "Check that inputs are prepared as in its training, and that a softmax at its end is over the classes.",
+            named(teacher),
+            len(few),
+        )
 
 
 def settle(teacher: Teacher, rows: Tensor) -> None:

@@ -118,6 +118,7 @@ class CenteredLogits:
         return centered_squared_error(classes_last(output), classes_last(targets))
 
 
+@named
 @dataclass(frozen=True, kw_only=True)
 class SquaredError:
     """Mean squared difference to what the teacher gave: of probabilities, or of values in a regression.
