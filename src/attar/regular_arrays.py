@@ -21,8 +21,26 @@ def regular_array(values: object, what: str, of: str) -> NDArray[Any]:
     Raises:
         BadInput: If lists in it differ in length.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        return unmasked(values)
     try:
         return np.asarray(values)
     except ValueError as error:
         got = Words("lists of different lengths")
         raise must(what, of, "of one shape", got, "Pad or cut them to one length") from error
+
+
+def unmasked(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """A masked array as one without a mask: where it was masked floats are NaN, and anything else is None.
+
+    Example:
+        >>> unmasked(np.ma.array([1.0, 2.0], mask=[False, True])).tolist()
+        [1.0, nan]
+        >>> unmasked(np.ma.array([1, 2], mask=[False, True])).tolist()
+        [1, None]
+    """
+    masked, data = np.ma.getmaskarray(values), np.asarray(np.ma.getdata(values))
+    if masked.any():
+        data = data.copy() if data.dtype.kind == "f" else data.astype(object)
+        data[masked] = np.nan if data.dtype.kind == "f" else None
+    return data

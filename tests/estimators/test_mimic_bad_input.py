@@ -158,3 +158,45 @@ def test_bools_are_told_apart_in_a_deployed_file_too(tmp_path: Path):
     fitted = Mimic(LogisticRegression().fit(X > 0, NAMES), **QUICK).fit(X > 0)
     artifact = fitted.save(tmp_path / "artifact")
     np.testing.assert_allclose(artifact.predict_proba(X > 0), fitted.predict_proba(X > 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (np.zeros(60, [("a", float), ("b", float)]), r"an array of records of 'a', 'b'. Give pandas.DataFrame\(rows\)"),
+        ([[1, 2], [3]] * 30, "X of Mimic must be of one shape; got lists of different lengths"),
+        (
+            {"a": [1, 2, 3], "b": [1, 2, 3]},
+            r"X of Mimic must be an array, .*; got a dict by name. Give pandas.DataFrame",
+        ),
+        ([{"a": 1, "b": 2}] * 60, "got a list by name. Give pandas.DataFrame"),
+    ],
+)
+def test_forms_that_cannot_be_fitted_on_are_told(rows: Any, told: str):
+    with pytest.raises(BadInput, match=told):
+        Mimic(LogisticRegression(), **QUICK).fit(rows, NAMES)
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.array(X, mask=X > 1)
+    fitted = Mimic(DecisionTreeClassifier(max_depth=2), **QUICK).fit(masked, NAMES)
+    holes = np.where(X > 1, np.nan, X)
+    assert (fitted.predict_proba(masked) == fitted.predict_proba(holes)).all()
+    assert [column.missing for column in fitted.columns_] == [True, True]
+    with pytest.raises(BadInput, match="must be finite and at least 0; got nan in row 1"):
+        Mimic(LogisticRegression(), **QUICK).fit(X, NAMES, np.ma.array(np.ones(60), mask=np.arange(60) == 1))
+
+
+def test_one_class_among_the_rows_that_count_is_told():
+    with pytest.raises(BadInput, match="1 class only among the rows whose weight is above 0, and a classifier needs"):
+        Mimic(LogisticRegression(), **QUICK).fit(X, NAMES, NAMES == "yes")
+
+
+def test_values_come_in_the_form_in_which_the_teacher_gives_them():
+    column = X[:, :1]
+    line, tree = LinearRegression().fit(X, column), DecisionTreeRegressor(max_depth=2)
+    frame = pd.DataFrame({"y": X[:, 0]})
+    for teacher, truth in ((line, None), (line, column), (line, X[:, 0]), (tree, frame), (tree, X[:, 0])):
+        fitted = Mimic(teacher, **QUICK).fit(X, truth)
+        expected = fitted.teacher_.predict(X).shape if truth is None or truth.ndim == 2 else (60,)
+        assert fitted.predict(X).shape == expected

@@ -27,6 +27,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from attar.errors import BadInput
 from attar.estimators.mimic import Mimic
+from attar.estimators.rows import as_labels, as_values
 from attar.teachers.teacher import NetworkTeacher
 
 SMALL: dict[str, Any] = {
@@ -156,3 +157,34 @@ def _checks() -> list[tuple[BaseEstimator, Callable[[BaseEstimator], None]]]:
 def test_checks_of_scikit_learn() -> None:
     for estimator, check in _checks():
         check(estimator)
+
+
+CLASSES = np.where(X[:, 0] > 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "classes", "dtype"),
+    [
+        (CLASSES.astype(object), [0, 1], "int64"),
+        (np.array([bool(one) if row % 2 else one for row, one in enumerate(CLASSES)], object), [0, 1], "int64"),
+        ((CLASSES == 1).astype(object), [False, True], "bool"),
+        (np.array([float(one) if row % 2 else one for row, one in enumerate(CLASSES)], object), [0.0, 1.0], "float64"),
+        (pd.Series(CLASSES, dtype="Int64"), [0, 1], "int64"),
+        (pd.DataFrame({"y": pd.array(CLASSES, dtype="UInt8")}), [0, 1], "uint8"),
+        (pd.Series(CLASSES == 1, dtype="boolean"), [False, True], "bool"),
+        (pd.Series(CLASSES, dtype="int64[pyarrow]", index=range(len(CLASSES), 0, -1)), [0, 1], "int64"),
+        (np.array([np.str_(one) if row % 2 else str(one) for row, one in enumerate(CLASSES)], object), ["0", "1"], "O"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_classes_keep_their_type(given: Any, classes: list[Any], dtype: str) -> None:
+    labels = as_labels(given, X)
+    assert np.unique(labels).tolist() == classes and labels.dtype == dtype
+    assert (labels.astype(float) == CLASSES).all()
+
+
+def test_classes_that_are_masked_are_missing() -> None:
+    with pytest.raises(BadInput, match="must name the class of every row; got None in row 2"):
+        as_labels(np.ma.array(CLASSES, mask=np.arange(len(CLASSES)) == 2), X)
+    with pytest.raises(ValueError, match="NaN"):
+        as_values(np.ma.array(CLASSES * 1.0, mask=np.arange(len(CLASSES)) == 2), X, several=False)

@@ -94,6 +94,25 @@ def test_which_values_need_an_origin():
     assert found(0.0, 1.0) is None and found(1e9, 2e9) is None and found(1e-12, 2e-12) is None
     assert found(1e9, 1e9) is None, "what never varies is a constant of the network"
     assert origin_of("classifier", np.array([[1e9], [1e9 + 1]]), None, None, None) is None
-    one = np.array([3.0])
-    assert counted_from(None, one) is one and counted_from(np.array([2.0]), one) == [1.0]
-    assert counted_from(np.array([2.0]), np.array([[3.0]])) == [[1.0]] and counted_from(one, None) is None
+    one = np.array([[3.0]])
+    assert counted_from(None, one) is one and counted_from(np.array([2.0]), one) == [[1.0]]
+    assert counted_from(np.array([2.0]), None) is None
+
+
+@pytest.mark.parametrize("known", ["fitted here", "labels beside", "teacher alone"])
+def test_copies_are_fitted_on_whole_values(known: str, caplog: pytest.LogCaptureFixture):
+    rows, values = np.tile(ROWS, (2, 1)), 1e9 + 10 * np.tile(SHAPE, 2)
+
+    class Positive(LinearRegression):
+        """As with a gamma loss, or a logarithm of its values: less their origin these are 0 and below."""
+
+        def fit(self, rows: Any, values: Any) -> Any:
+            assert np.min(values) > 0.9e9
+            return super().fit(rows, values)
+
+    teacher = Positive() if known == "fitted here" else Positive().fit(rows, values)
+    hurried = SMALL | {"rows": 0, "steps": 30, "time": 1e-6}
+    mimic = Mimic(teacher, **hurried).fit(rows, None if known == "teacher alone" else values)
+    (tried,) = mimic.report_.candidates
+    assert tried["loss"] < 2 and "could not be fitted" not in caplog.text
+    assert apart(mimic.predict(rows), values) < 1

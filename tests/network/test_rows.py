@@ -26,6 +26,8 @@ from attar.network.evaluating import evaluating
 from attar.network.rows import Rows
 from attar.network.spec import Spec
 from attar.network.weights import digest, load_weights, save_weights
+from attar.quantization.formats.uniform import Uniform
+from attar.quantization.quantize import quantize
 from attar.tables.columns import Columns
 from attar.tasks.classification import Classification
 
@@ -124,6 +126,19 @@ def test_artifacts_give_numbers_for_whatever_is_finite_or_infinite(tmp_path: Pat
     assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
     with evaluating(network.double()):
         assert_allclose(network(rows.double()).numpy()[:2], expected[:2], rtol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime packed"])
+def test_so_do_artifacts_of_plain_arrays(tmp_path: Path, runtime: str):
+    arguments = {"inputs": 3, "classes": 2, "hidden": [8]}
+    spec = Spec("attar.network.architectures:mlp", arguments, mean=(0.5,), std=(0.01,))
+    network = quantize(spec.build(), weights=Uniform(8)) if "packed" in runtime else spec.build()
+    artifact = deploy(network, runtime, tmp_path, task=Classification(("a", "b")), example=torch.zeros(1, 3), spec=spec)
+    rows = torch.tensor([[sign * one] * 3 for one in HUGE for sign in (1, -1)])
+    with evaluating(network):
+        expected = network(rows).numpy()
+    assert np.isfinite(expected).all()
+    assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
 
 
 def test_pieces_by_hand():

@@ -66,3 +66,9 @@ def test_what_varies_by_rounding_alone_does_not_vary() -> None:
     values = torch.stack([one, torch.nextafter(one, one + 1), one])[:, None]
     assert center_and_scale(values)[1].tolist() == [1.0]
     assert center_and_scale(values * torch.tensor([[1.0], [1.0], [1.1]]))[1].item() > 40
+
+
+def test_a_spread_that_float32_cannot_divide_by_is_told():
+    with pytest.raises(BadInput, match=r"of a standard deviation of at least 1.2e-38, or 0; got 1e-40. Multiply them"):
+        center_and_scale(torch.tensor([[1e-40], [-1e-40]]))
+    assert center_and_scale(torch.zeros(2, 1))[1].tolist() == [1.0]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from attar.errors import BadInput
-from attar.network.standardize import Standardize
+from attar.network.standardize import FURTHEST, Standardize
 
 
 def test_hand_worked_value_per_channel():
@@ -59,3 +59,10 @@ def test_bad_statistics(mean, std, match):
 def test_wrong_number_of_channels():
     with pytest.raises(BadInput, match=r"inputs of Standardize must be \[batch, 3, ...\].*got \[2, 1, 4, 4\]"):
         Standardize(nn.Identity(), [0.0] * 3, [1.0] * 3)(torch.zeros(2, 1, 4, 4))
+
+
+def test_what_is_far_from_the_mean_stays_finite():
+    inputs = torch.tensor([[3e38, -1e38, 1e30, 5.0], [torch.inf, -torch.inf, -0.0, 1e-45]])
+    out = Standardize(nn.Identity(), mean=0.0, std=0.01)(inputs)
+    assert out.tolist() == [[FURTHEST, -FURTHEST, FURTHEST, 500.0], [FURTHEST, -FURTHEST, 0.0, pytest.approx(0.0)]]
+    assert Standardize(nn.Identity(), 0.0, 0.01)(torch.tensor([[torch.nan]])).isnan().all()

@@ -351,8 +351,11 @@ class TestEncode:
 
     def test_unseen_values_of_another_type(self):
         columns = Columns.infer(np.array([["1"], ["2"]]))
-        with pytest.raises(BadInput, match=r"^column 'column 0' of the rows must be one .*; got 1 in row 0"):
+        told = r"^column 'column 0' of the rows must be one .*; got 1 in row 0. Its values were of type str then, and"
+        with pytest.raises(BadInput, match=told + " this is of type int: convert it"):
             columns.encode(np.array([[1]]))
+        with pytest.raises(BadInput, match=r"got 'x{39} \.\.\. x{14}' in row 0"):
+            columns.encode(np.array([["x" * 1000]], object))
 
     def test_unseen_values_where_there_were_many_or_none(self):
         many = Columns.infer(np.array([[f"{number:03d}"] for number in range(99)]))

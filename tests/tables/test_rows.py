@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from attar.errors import BadInput
 from attar.tables.columns import Columns
+from attar.tables.rows import by_name
 
 NAN = float("nan")
 
@@ -85,3 +87,11 @@ class TestRowsByName:
     def test_a_table_can_be_inferred_from_them(self):
         rows = [{"age": 1.5, "color": "red", "old": True}, {"age": 2.5, "color": "blue", "old": False}]
         assert Columns.infer(rows) == self.COLUMNS
+
+
+def test_values_without_axes_are_values():
+    row = {"a": np.array(1.5), "b": torch.tensor(2), "c": np.float32(3.0), "d": "x"}
+    assert by_name(row) == {"a": [1.5], "b": [2], "c": [3.0], "d": ["x"]}
+    assert by_name([row]) == by_name(row)
+    rows = Columns.infer({"a": [1.0, 2.0], "b": [1, 2], "c": [1.0, 2.0], "d": ["x", "y"]})
+    assert rows.encode(row).tolist() == [[1.5, 2.0, 3.0, 0.0]] == rows.encode([row]).tolist()

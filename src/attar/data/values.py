@@ -14,6 +14,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, Words, must
 from attar.formatting import significant
+from attar.regular_arrays import unmasked
 from attar.tables.column import Column
 from attar.tables.columns import Columns, written
 from attar.tables.notation import Decimal
@@ -62,7 +63,7 @@ def are_values(values: object) -> bool | None:
     Args:
         values: Labels of any kind.
     """
-    array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array: NDArray[Any] = _as_array(values)
     if array.dtype.kind != "f" or not array.size:
         return False
     finite = array[np.isfinite(array)]
@@ -168,7 +169,7 @@ def numbers_of(key: str, name: str, values: object, rule: str, remedy: str) -> N
     Raises:
         BadInput: If they are no numbers.
     """
-    array: NDArray[Any] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array: NDArray[Any] = _as_array(values)
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
@@ -177,6 +178,13 @@ def numbers_of(key: str, name: str, values: object, rule: str, remedy: str) -> N
     if array.dtype.kind not in "biuf":
         raise must(key, name, rule, Words(f"{type(values).__name__} of {array.dtype}"), remedy)
     return array
+
+
+def _as_array(values: object) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        tensor: NDArray[Any] = values.detach().cpu().numpy()
+        return tensor
+    return unmasked(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
 
 
 def _numbers(key: str, name: str, values: object) -> Tensor:

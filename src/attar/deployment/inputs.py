@@ -73,7 +73,8 @@ class ArtifactInputs:
         if self.columns is None:
             remedy = "Give an array of numbers"
             raise must("inputs", self.of, "an array or a tensor", type(table).__name__, remedy)
-        return self.columns.encode(table, unseen=self.about["unseen"]).astype(np.float32)
+        with np.errstate(over="ignore"):  # what float32 does not hold is infinite in it
+            return self.columns.encode(table, unseen=self.about["unseen"]).astype(np.float32)
 
     def array(self, inputs: Any, named: Mapping[str, Any]) -> Inputs:
         """What the runtime gets for what a user gives.
@@ -102,6 +103,8 @@ class ArtifactInputs:
             rows = regular_array(inputs, "inputs", self.of)
             if rows.dtype.kind in "biuf":
                 return self._floats(rows)
+            if not isinstance(inputs, np.ndarray) and rows.ndim == 2 and rows.shape[1] > 0 and self.columns is not None:
+                inputs = np.array(inputs, object)  # lists of cells, of which NumPy would make texts
         return self._floats(self.encoded(inputs))
 
     def _floats(self, rows: NDArray[Any]) -> Array:
@@ -119,7 +122,8 @@ class ArtifactInputs:
             pixels = "Scale as in training first: pixels are divided by 255"
             hint = pixels if scale is None else f"Give uint8, or divide by {scale:g} first"
             raise must("inputs", self.of, "floating numbers", str(rows.dtype), hint)
-        return np.ascontiguousarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(rows, dtype=np.float32)
 
     def _sequences(self, tokens: Tokens, inputs: Any, named: Mapping[str, Any]) -> Inputs:
         """Sequences in any of the forms that a call takes."""

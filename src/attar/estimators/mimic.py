@@ -30,6 +30,7 @@ from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import chosen
 from attar.estimators.origin import counted_from, origin_of
+from attar.estimators.outputs import outputs_for
 from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures, softmax
 from attar.estimators.rows import (
@@ -45,16 +46,11 @@ from attar.estimators.rows import (
 )
 from attar.estimators.tags import mimicked
 from attar.estimators.trials import Given
-from attar.estimators.truth import as_target, check_as_many, numbered, truth_of
-from attar.network.copying import copied
+from attar.estimators.truth import as_target, check_as_many, numbered, refuse_one_class, truth_of
 from attar.network.defaults import with_library_defaults
-from attar.network.evaluating import evaluating
 from attar.tables.columns import Columns
 from attar.tables.rows import by_name
 from attar.training.progress import Progress, silent
-
-_CHUNK = 16_384
-"""Rows in one batch when predicting."""
 
 _BLOCK = 1 << 24
 """Values of a sparse matrix that are in memory at once when predicting, as an array of 128 MB."""
@@ -224,9 +220,13 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         ready = teachers.is_fitted(teacher)
         if not ready and y is None:
             raise teachers.refuse_unfitted(self.teacher)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit: if this one fails, they are of other rows
         given = self._table(X, reset=True)
         truth = truth_of(y, given, self.teacher, kind, ready)
         given, truth, sample_weight = counted(given, truth, sample_weight)
+        if not ready and kind == "classifier" and truth is not None and truth.ndim == 1:
+            refuse_one_class(truth, " among the rows whose weight is above 0")
         weights = sample_weights(sample_weight, given)
         columns = Columns.infer(given, nominal=plan.nominal)
         matrix = columns.encode(given)
@@ -241,7 +241,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         kind = teachers.kind_when_fitted(teacher, kind, columns, head(given))
         classes, labels, values = numbered(teacher, kind, truth)
         origin = origin_of(kind, values, teacher, columns, given, plan.rows_at_once)
-        truth, values = counted_from(origin, truth), counted_from(origin, values)
+        values = counted_from(origin, values)
         with clock("labelling"):
             wrapped = teachers.wrapped(teacher, kind, columns, head(given), classes, plan.rows_at_once, origin)
             outputs = outputs_of(wrapped, torch.from_numpy(matrix).float(), progress=progress, title="label real rows")
@@ -255,7 +255,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}
-            about |= {"rows_at_once": plan.rows_at_once}
+            about |= {"rows_at_once": plan.rows_at_once, "origin": origin}
             choice = chosen(plan, teacher, Given(known=target, **about), progress=progress)
         beside: dict[str, Any] = {"truth": target, "weights": weights, "by": by, "progress": progress}
         builder = MimicBuilder(choice.plan, task, columns, wrapped, matrix, outputs, **beside)
@@ -274,13 +274,14 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
         self.network_, self.spec_ = fitted.model.module, fitted.model.spec
-        self._task, self._flat, self._origin = task, truth is None or truth.ndim == 1, origin
+        self._task, self._origin = task, origin
+        self._flat = (truth is not None and truth.ndim == 1) or teachers.gives_one_axis(teacher, columns, head(given))
         self._label_type = np.dtype(np.int64) if truth is None else truth.dtype
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
         validation_rows = builder.validation_rows
         found = figures(
             kind,
-            self._outputs(matrix[validation_rows]),
+            outputs_for(self.network_, matrix[validation_rows]),
             outputs[validation_rows].double().numpy(),
             None if labels is None else labels[validation_rows],
             None if values is None else values[validation_rows],
@@ -351,25 +352,10 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
         check_is_fitted(self, "network_")
         outputs = [
-            self._outputs(self.columns_.encode(self._table(block, reset=False), unseen=self.unseen))
+            outputs_for(self.network_, self.columns_.encode(self._table(block, reset=False), unseen=self.unseen))
             for block in blocks_of(X, _BLOCK)
         ]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-
-    @with_library_defaults
-    def _outputs(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Logits or values of encoded rows, float64.
-
-        Rows are rounded to float32, which is what artifacts take; beyond that the arithmetic is float64, so that the
-        output for a row does not depend on the rows beside it.
-        """
-        network = copied(self.network_).double()
-        rows = torch.from_numpy(matrix.astype(np.float32)).double()
-        with evaluating(network):
-            outputs: npt.NDArray[np.float64] = torch.cat(
-                [network(chunk) for chunk in torch.split(rows, _CHUNK)]
-            ).numpy()
-        return outputs
 
     def save(self, path: Path | str, runtime: str | None = None) -> Artifact:
         """Write the mimic as files that a runtime executes; `attar.load` reads them, and needs no scikit-learn.

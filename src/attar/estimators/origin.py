@@ -67,5 +67,5 @@ def origin_of(
 
 
 def counted_from(origin: Origin | None, values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-    """Values less their origin, ``[rows]`` or ``[rows, outputs]`` as they come; others as they are."""
-    return values if origin is None or values is None else values - origin.reshape(values.shape[1:])
+    """Values ``[rows, outputs]`` less their origin; as they are where there is none."""
+    return values if origin is None or values is None else values - origin

@@ -19,11 +19,13 @@ from attar.data.limits import allowed
 from attar.data.weights import weights_of
 from attar.errors import BadInput, Words, must, shown
 from attar.formatting import size as bytes_text
+from attar.regular_arrays import regular_array, unmasked
 from attar.tables.cells import as_python
 from attar.tables.columns import Columns, written
 from attar.tables.names import distinct, positions
+from attar.tables.read import refuse_records
 from attar.tables.rounding import warn_of_rounding
-from attar.tables.rows import as_arrow, take_rows
+from attar.tables.rows import as_arrow, by_name, take_rows
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         least: How many rows there must be.
 
     Raises:
-        BadInput: If a frame has too few rows, or a sparse matrix would take more than half of the memory.
+        BadInput: If a frame has too few rows, lists differ in length, the rows are records or dicts, or a sparse matrix
+            would take more than half of the memory.
         ValueError: If the array is not two-dimensional, is complex, or has too few rows or no columns.
     """
     if is_frame(given):
@@ -67,10 +70,20 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         return given
     if issparse(given):
         given = dense(given)
+    if by_name(given) is not None:
+        rule, got = (
+            "an array, a DataFrame, an Arrow table or a sparse matrix",
+            Words(f"a {type(given).__name__} by name"),
+        )
+        raise must("X", type(estimator).__name__, rule, got, "Give pandas.DataFrame(X)")
     if not hasattr(given, "dtype") and not hasattr(given, "__array__") and not hasattr(given, "__array_interface__"):
         # NumPy would make strings of numbers that stand beside strings.
-        array = np.asarray(given) if _is_regular(given) else np.asarray(given, dtype=object)
+        array = regular_array(given, "X", type(estimator).__name__)
         given = array if array.dtype.kind not in "USO" else np.asarray(given, dtype=object)
+    if isinstance(given, np.ndarray):
+        refuse_records(given)
+    if isinstance(given, np.ma.MaskedArray):
+        given = unmasked(given)
     return check_array(
         given,
         dtype=None,
@@ -110,29 +123,37 @@ def blocks_of(given: Any, values: int) -> Iterator[Any]:
         yield by_row[start : start + size]
 
 
-def _is_regular(given: Any) -> bool:
-    """Whether nested lists have one shape; NumPy refuses those that have not."""
-    try:
-        np.asarray(given)
-    except ValueError:
-        return False
-    return True
-
-
 def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
-    """Class labels ``[rows]``, as they are.
+    """Class labels ``[rows]``, as they are; objects that are all bools, or all numbers, in the type that holds them.
 
     Raises:
+        BadInput: If one is missing, or they are of several types.
         ValueError: If they are not one class per row, or are the values of a regression.
     """
     check_consistent_length(rows, given)
-    labels: npt.NDArray[Any] = column_or_1d(given, warn=True)
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
+    labels: npt.NDArray[Any] = column_or_1d(_in_numpy_types(given), warn=True)
     if labels.dtype.kind == "O":
         _refuse_unsortable(labels.tolist())
+        if all(isinstance(one, bool | int | float | np.bool_ | np.number) for one in labels.tolist()):
+            labels = np.asarray(labels.tolist())
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def _in_numpy_types(given: Any) -> Any:
+    """Labels without a mask, and those of pandas' own whole numbers and bools in the type of NumPy.
+
+    Scikit-learn would leave the mask out, and make floats of them.
+    """
+    if isinstance(given, np.ma.MaskedArray):
+        return unmasked(given)
+    single = hasattr(given, "dtypes") and len(getattr(given, "shape", ())) == 2 and given.shape[1] == 1
+    dtype = getattr(given.dtypes.iloc[0] if single else getattr(given, "dtype", None), "numpy_dtype", None)
+    if dtype is None or dtype.kind not in "biu" or bool(np.any(given.isna())):
+        return given
+    return given.astype(dtype)
 
 
 def _refuse_unsortable(labels: list[Any]) -> None:
@@ -148,12 +169,19 @@ def _refuse_unsortable(labels: list[Any]) -> None:
             f"{f' and {len(missing) - 1} more such rows' if len(missing) > 1 else ''}. Leave them out; a teacher that "
             "is fitted already needs no y at all."
         )
-    kinds = {"a number" if isinstance(label, numbers.Number) else type(label).__name__: label for label in labels}
+    kinds = {_kind_of(label): label for label in labels}
     if len(kinds) > 1:
         examples = " and ".join(f"{label!r} ({kind})" for kind, label in sorted(kinds.items())[:2])
         raise BadInput(
             f"y of Mimic.fit must hold classes of one type; got {examples}. Make all of them texts, or all numbers."
         )
+
+
+def _kind_of(label: Any) -> str:
+    """What a label is among those that it can be sorted with: NumPy's texts are texts, and bools numbers."""
+    if isinstance(label, numbers.Number | np.bool_):
+        return "a number"
+    return "str" if isinstance(label, str) else type(label).__name__
 
 
 def _is_missing(label: Any) -> bool:
@@ -183,7 +211,7 @@ def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
         BadInput: If one is neither 1 nor 0.
     """
     check_consistent_length(rows, given)
-    dense = given.toarray() if hasattr(given, "toarray") else given
+    dense = given.toarray() if hasattr(given, "toarray") else _in_numpy_types(given)
     labels: npt.NDArray[Any] = np.asarray(dense)
     if labels.dtype == object:  # a frame of columns of several types
         typed = np.asarray(labels.tolist())
@@ -223,6 +251,7 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         ValueError: If they are not finite numbers, one (or one list) per row.
     """
     check_consistent_length(rows, given)
+    given = unmasked(given) if isinstance(given, np.ma.MaskedArray) else given
     texts = np.asarray(given) if not hasattr(given, "toarray") else None
     if texts is not None and texts.dtype.kind in "OUS":
         wrong = [one for one in texts.ravel().tolist() if isinstance(one, str | bytes)]

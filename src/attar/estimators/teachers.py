@@ -241,6 +241,17 @@ def predicted(teacher: Any, columns: Columns, rows: Any) -> Any:
     return teacher.predict(columns.decode(columns.encode(rows, unseen="missing"), like=rows))
 
 
+def gives_one_axis(teacher: Any, columns: Columns, like: Any) -> bool:
+    """Whether a regressor predicts ``[rows]``, and not ``[rows, 1]``; any other teacher, and one of Attar's, does.
+
+    Args:
+        teacher: Fitted.
+        columns: How rows are encoded.
+        like: A row in the form in which estimators get them back.
+    """
+    return kind_of(teacher) != "regressor" or is_attars(teacher) or np.ndim(predicted(teacher, columns, like)) == 1
+
+
 class DecodingEstimator:
     """An estimator of encoded rows, which it gets in the form, and with the types, that it was fitted on.
 

@@ -21,6 +21,7 @@ from attar.errors import BadInput
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, as_labels
 from attar.estimators.judging import cooled_losses, errors_of
+from attar.estimators.origin import Origin
 from attar.estimators.plan import Plan
 from attar.estimators.rows import Kind, head
 from attar.network.evaluating import evaluating
@@ -59,6 +60,8 @@ class Given:
         known: The same as the task has it.
         weights: ``[rows]``, what each counts; None for 1.
         rows_at_once: About how many rows a teacher is asked at once; None for as many as there are.
+        origin: ``[outputs]``, what is taken off the teacher's values in ``outputs`` and ``known``; None for nothing.
+            The ``truth`` is whole: copies are fitted on it, of which some have a loss that takes positive values alone.
     """
 
     kind: Kind
@@ -72,6 +75,7 @@ class Given:
     known: Tensor | None
     weights: Tensor | None = None
     rows_at_once: int | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -174,15 +178,19 @@ class _Fold:
     def of(cls, teacher: Any, given: Given, labels: Tensor, learned: Tensor, held: Tensor) -> _Fold | None:
         """With a copy that is fitted on the rows learned; None where there can be none."""
         rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
-        truth = _targets(labels[learned], given.classes) if given.truth is None else given.truth[learned.numpy()]
+        if given.truth is None:
+            truth = _targets(labels[learned], given.classes, given.origin)
+        else:
+            truth = given.truth[learned.numpy()]
         copy = _copy_fitted(
             teacher, rows, truth, given.classes, None if given.weights is None else given.weights[learned]
         )
         if copy is None:
             return None
         try:
+            form = head(given.rows)
             asked = teachers.wrapped(
-                copy, given.kind, given.columns, head(given.rows), given.classes, given.rows_at_once
+                copy, given.kind, given.columns, form, given.classes, given.rows_at_once, given.origin
             )
             return cls(given, asked, labels, learned, held)
         except BadInput as error:  # of fewer rows it may know fewer labels
@@ -224,12 +232,12 @@ def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
     return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM).nonzero()[:, 0]
 
 
-def _targets(labels: Tensor, classes: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-    """The same as an estimator is fitted on it."""
+def _targets(labels: Tensor, classes: npt.NDArray[Any] | None, origin: Origin | None) -> npt.NDArray[Any]:
+    """The same as an estimator is fitted on it; values whole."""
     if classes is not None and labels.dim() == 1:
         named: npt.NDArray[Any] = classes[labels.numpy()]
         return named
-    values: npt.NDArray[Any] = labels.numpy()
+    values: npt.NDArray[Any] = labels.numpy() if origin is None else labels.double().numpy() + origin
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 

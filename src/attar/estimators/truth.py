@@ -38,12 +38,26 @@ def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.ND
         return several_labels
     labels = None if y is None else as_labels(y, rows)
     found = None if ready or labels is None else len(np.unique(labels))
-    if found == 1:
-        raise BadInput(
-            "y of Mimic.fit has 1 class only, and a classifier needs at least two. Give rows of all classes."
-        )
+    if not ready:
+        refuse_one_class(labels)
     teachers.refuse_without_probabilities(teachers.as_estimator(teacher), found)
     return labels
+
+
+def refuse_one_class(labels: npt.NDArray[Any] | None, where: str = "") -> None:
+    """See that a classifier has something to tell apart.
+
+    Args:
+        labels: ``[rows]`` classes; anything else, such as values, is left alone by who calls.
+        where: Among which rows; empty for all.
+
+    Raises:
+        BadInput: If all of them are one.
+    """
+    if labels is not None and len(np.unique(labels)) == 1:
+        raise BadInput(
+            f"y of Mimic.fit has 1 class only{where}, and a classifier needs at least two. Give rows of all classes."
+        )
 
 
 def numbered(

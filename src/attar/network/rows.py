@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attar.errors import must
+from attar.network.standardize import bounded
 
 _KINDS = ("number", "integer", "nominal", "date")
 
@@ -20,10 +21,6 @@ _MOST_CURVES = 1024
 
 _LARGEST = float(np.float32(1e38))
 """Numbers that are no more than this can be told apart from infinity in float32, and so can their differences."""
-
-_FURTHEST = 1e6
-"""A number that is more scales than this from its center counts as so far: no row of a training is (of n rows none is
-more than sqrt(n) standard deviations from the mean), and what layers make of it stays finite in float32."""
 
 _LAST_DAY = 4e6
 """Days from one date to another, at most; sines of what is much larger differ between runtimes."""
@@ -166,7 +163,7 @@ class Rows(nn.Module):
             if self.any_tailed:
                 tails = scaled.clamp(-_LARGEST, _LARGEST)
                 scaled = torch.where(self.tailed, tails.sign() * (1 + tails.abs()).log(), scaled)
-            inputs.append(scaled.clamp(-_FURTHEST, _FURTHEST))
+            inputs.append(bounded(scaled))
             if len(self.gaps):
                 inputs.append(missing.index_select(1, self.gaps).to(rows.dtype))
             if self.goes_around:

@@ -120,7 +120,7 @@ def center_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
         values: ``[n, outputs]``, NaN where not known.
 
     Raises:
-        BadInput: If a value is known nowhere.
+        BadInput: If a value is known nowhere, or varies by less than float32 can divide by.
     """
     known = ~values.isnan()
     counts = known.sum(0)
@@ -129,5 +129,10 @@ def center_and_scale(values: Tensor) -> tuple[Tensor, Tensor]:
     numbers = torch.where(known, values, 0.0).double()
     center = numbers.sum(0) / counts
     spread = (torch.where(known, numbers - center, 0.0).square().sum(0) / counts).sqrt()
+    smallest = torch.finfo(torch.float32).tiny
+    if bool(((spread > 0) & (spread < smallest)).any()):
+        place = int(((spread > 0) & (spread < smallest)).nonzero()[0])
+        rule, got = f"of a standard deviation of at least {smallest:.2g}, or 0", Words(f"{spread[place]:.2g}")
+        raise must("values", "center_and_scale", rule, got, "Multiply them by a power of ten: float32 divides by it")
     least = 2 * torch.finfo(torch.float32).eps * center.abs()
     return center.float(), torch.where(spread > least, spread, 1.0).float()

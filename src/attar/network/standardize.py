@@ -10,9 +10,25 @@ from torch import Tensor, nn
 
 from attar.errors import must
 
+FURTHEST = 1e6
+"""A number that is more deviations than this from its mean counts as so far: no example of a training is (of n none is
+more than sqrt(n) standard deviations from the mean), and what layers make of it stays finite in float32."""
+
+
+def bounded(standardized: Tensor) -> Tensor:
+    """Standardized numbers, none of them further than `FURTHEST` from 0; infinity counts as that far, NaN stays.
+
+    Example:
+        >>> bounded(torch.tensor([0.5, -torch.inf, 1e38]))
+        tensor([ 5.0000e-01, -1.0000e+06,  1.0000e+06])
+    """
+    return standardized.clamp(-FURTHEST, FURTHEST)
+
 
 class Standardize(nn.Module):
     """A network behind ``(inputs - mean) / std``, per channel (dimension 1).
+
+    An input that is further than a million deviations from its mean counts as that far, and so does infinity.
 
     Attributes:
         network: The network that sees standardized inputs.
@@ -73,7 +89,8 @@ class Standardize(nn.Module):
                 "Use the statistics of the data the network was trained on",
             )
         behind = [1] * (inputs.dim() - 2)
-        return self.network((inputs - self.mean.reshape(-1, *behind)) / self.std.reshape(-1, *behind))
+        standardized = (inputs - self.mean.reshape(-1, *behind)) / self.std.reshape(-1, *behind)
+        return self.network(bounded(standardized))
 
 
 def _per_channel(name: str, value: Tensor | Sequence[float] | float | int) -> Tensor:

@@ -169,11 +169,14 @@ class Column:
             row = int(np.flatnonzero(found == -2)[0])
             value = categories[int(codes[row])]
             remedy = near(str(value), map(str, self.categories)) if self.categories else "It had no value then"
+            if str(value) in map(str, self.categories):
+                then, now = (type(one).__name__ for one in (self.categories[0], value))
+                remedy = f"Its values were of type {then} then, and this is of type {now}: convert it"
             if len(self.categories) > 20 and remedy.startswith("Choose"):
                 remedy = f"There are {len(self.categories)} values, such as {self.categories[0]!r}"
             remedy += "" if remedy.endswith("?") else "."
             remedy += " With unseen='missing', deploy and Mimic take it for missing"
-            got = Words(f"{value!r} in row {row}")
+            got = Words(f"{shown(value, 60)} in row {row}")
             rule = "one of the values that were there when the columns were inferred"
             raise must(
                 f"column {self.name!r}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import BadInput, MissingExtra, Words, must
+from attar.regular_arrays import unmasked
 from attar.tables.cells import EXACT, Cells, as_python, is_null, seconds
 from attar.tables.dates import moments
 from attar.tables.names import distinct
@@ -51,16 +52,23 @@ def read_cells(rows: Any) -> list[Cells]:
 
 
 def _from_numpy(rows: Any) -> list[Cells]:
+    refuse_records(rows)
+    if rows.ndim != 2:
+        raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
+    # A column of a matrix would be a matrix.
+    rows = unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
+    return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
+
+
+def refuse_records(rows: Any) -> None:
+    """See that an array is not of records.
+
+    Raises:
+        BadInput: If it is.
+    """
     if rows.dtype.names is not None:
         got = Words(f"an array of records of {', '.join(map(repr, rows.dtype.names))}")
         raise must("rows", "a table", "[rows, columns]", got, "Give pandas.DataFrame(rows), which keeps the names")
-    if rows.ndim != 2:
-        raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
-    if isinstance(rows, np.ma.MaskedArray):
-        masked, rows = np.ma.getmaskarray(rows), np.ma.getdata(rows).astype(object)
-        rows[masked] = None
-    rows = np.asarray(rows)  # a column of a matrix would be a matrix
-    return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
 
 
 def _from_array(name: str, values: Any) -> Cells:

@@ -33,7 +33,7 @@ def by_name(rows: object) -> dict[str, Sequence[Any]] | None:
     if isinstance(rows, Mapping) and not hasattr(rows, "toarray"):  # some of SciPy's sparse matrices are dicts
         distinct(map(str, rows))
         if not any(_is_list(value) for value in rows.values()):
-            return {str(name): [value] for name, value in rows.items()}
+            return {str(name): [_single(value)] for name, value in rows.items()}
         lists = {
             str(name): value.tolist() if hasattr(value, "tolist") else list(value) if _is_list(value) else value
             for name, value in rows.items()
@@ -53,12 +53,18 @@ def by_name(rows: object) -> dict[str, Sequence[Any]] | None:
             raise must(
                 "columns", "the rows", rule, Words(f"{got[0]!r} not in both row 0 and row {place}"), "Name all in each"
             )
-    return {name: [row[key] for row in rows] for name, key in zip(names, list(rows[0]), strict=True)}
+    return {name: [_single(row[key]) for row in rows] for name, key in zip(names, list(rows[0]), strict=True)}
 
 
 def _is_list(value: object) -> bool:
-    """Whether it is several values; a text is one."""
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, str | bytes)
+    """Whether it is several values; a text is one, and so is an array or a tensor without axes."""
+    several = hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, str | bytes)
+    return several and getattr(value, "ndim", 1) != 0
+
+
+def _single(value: Any) -> Any:
+    """A value as it is, and that of an array or a tensor without axes."""
+    return value.item() if getattr(value, "ndim", 1) == 0 and not isinstance(value, np.generic) else value
 
 
 def is_table(rows: object) -> bool:
