@@ -370,11 +370,19 @@ def test_value_that_was_not_there_in_training(tmp_path: Path) -> None:
         assert artifact.manifest["input"]["unseen"] == mimic.unseen
 
 
-def test_numbers_that_are_names(blobs: tuple[Rows, Rows]) -> None:
-    x = np.column_stack([blobs[0], np.arange(60) % 4])
+def test_numbers_that_are_names(blobs: tuple[Rows, Rows], tmp_path: Path) -> None:
+    x = np.column_stack([blobs[0], np.arange(60) % 4 + 1])
     mimic = Mimic(LogisticRegression(), nominal=[2], embed=2, **SMALL).fit(x, blobs[1])
     assert mimic.columns_.mask.tolist() == [False, False, True]
     assert mimic.score(x, blobs[1]) > 0.9
+    artifact = mimic.save(tmp_path / "artifact")
+    for rows in (x, x.astype(np.float32), torch.from_numpy(x), x.tolist()):
+        with pytest.raises(
+            BadInput, match=r"^column 'column 2' of artifact must be a code .*; got 4\.0 in row 3\. Give"
+        ):
+            artifact.predict(rows)
+    for rows in (artifact.encode(x), torch.from_numpy(artifact.encode(x)), x.astype(object)):
+        assert (artifact.predict(rows) == mimic.predict(x)).all()
     with pytest.raises(BadInput, match="nominal"):
         Mimic(LogisticRegression(), nominal=[3], **SMALL).fit(x, blobs[1])
 

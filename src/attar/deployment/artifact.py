@@ -193,9 +193,10 @@ class Artifact:
         Args:
             inputs: Floating numbers, array or tensor; anything but float32 is converted to it. Where the manifest has a
                 ``scale``, as for images, also uint8 numbers, which are divided by it. Where the artifact takes rows of
-                a table also what `encode` takes. Where it takes sequences of tokens, a dict of ``ids`` and ``mask``,
-                whole numbers ``[batch, up to length]`` (without a mask all tokens count), or both of them stacked;
-                ``input_ids`` and ``attention_mask``, as tokenizers give them, are the same.
+                a table also what `encode` takes; in an array of numbers, names are codes. Where it takes sequences of
+                tokens, a dict of ``ids`` and ``mask``, whole numbers ``[batch, up to length]`` (without a mask all
+                tokens count), or both of them stacked; ``input_ids`` and ``attention_mask``, as tokenizers give them,
+                are the same.
             named: ``ids`` and ``mask``, or other inputs by their names, in place of ``inputs``, which may be a dict of
                 them.
 

@@ -84,7 +84,7 @@ class ArtifactInputs:
             named: Inputs by their names.
 
         Raises:
-            BadInput: If the shape or the type is another one.
+            BadInput: If the shape or the type is another one, or a name in an array of numbers is no code.
         """
         if self.tokens is not None:
             return self._sequences(self.tokens, inputs, named)
@@ -98,11 +98,11 @@ class ArtifactInputs:
             raise must("inputs", self.of, "one array", Words(f"some named {', '.join(named)}"), remedy)
         torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
         if torch is not None and isinstance(inputs, torch.Tensor):
-            return self._floats(inputs.detach().cpu().numpy())
+            return self._checked(self._floats(inputs.detach().cpu().numpy()))
         if isinstance(inputs, np.ndarray | list | tuple):
             rows = regular_array(inputs, "inputs", self.of)
             if rows.dtype.kind in "biuf":
-                return self._floats(rows)
+                return self._checked(self._floats(rows))
             if not isinstance(inputs, np.ndarray) and rows.ndim == 2 and rows.shape[1] > 0 and self.columns is not None:
                 inputs = np.array(inputs, object)  # lists of cells, of which NumPy would make texts
         return self._floats(self.encoded(inputs))
@@ -124,6 +124,32 @@ class ArtifactInputs:
             raise must("inputs", self.of, "floating numbers", str(rows.dtype), hint)
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(rows, dtype=np.float32)
+
+    @cached_property
+    def _sizes(self) -> tuple[list[int], list[int]]:
+        """Which columns hold names, and how many."""
+        nominal = [(place, one) for place, one in enumerate(self.columns or ()) if one.kind == "nominal"]
+        return [place for place, _ in nominal], [len(one.categories) for _, one in nominal]
+
+    def _checked(self, rows: Array) -> Array:
+        """The same rows, if what stands for names are codes: numbers that are names themselves would be taken for some.
+
+        Raises:
+            BadInput: If one is no code.
+        """
+        places, sizes = self._sizes
+        if not places:
+            return rows
+        codes = rows[:, places]
+        wrong = ~(np.isnan(codes) | ((codes >= 0) & (codes < sizes) & (codes == np.floor(codes))))
+        if wrong.any():
+            row, which = (int(one) for one in np.argwhere(wrong)[0])
+            column = self.about["columns"][places[which]]["name"]
+            rule = f"a code in an array of numbers, a place among its {sizes[which]} names from 0, or NaN"
+            got = Words(f"{float(codes[row, which])} in row {row}")
+            remedy = "Give rows as they are with model.encode(rows), as a DataFrame, or as an array of objects"
+            raise must(f"column {column!r}", self.of, rule, got, remedy)
+        return rows
 
     def _sequences(self, tokens: Tokens, inputs: Any, named: Mapping[str, Any]) -> Inputs:
         """Sequences in any of the forms that a call takes."""
