@@ -17,6 +17,8 @@ from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -34,6 +36,7 @@ from attar.recipes.data_guards import (
     seen_by_teacher,
 )
 from attar.recipes.fitting import fit_estimator, unfitted
+from attar.recipes.plan import plan
 from attar.recipes.read import recipe_of
 from attar.recipes.schema.data import DataSection
 from attar.recipes.schema.teacher import TeacherSection
@@ -77,10 +80,32 @@ def test_weights_of_rows_are_those_of_the_estimator():
     known = train.labels >= 0
     shares = [float(weighted.weights[known & (train.labels == one)].sum()) for one in (0, 1)]
     assert fitted.class_prior_.tolist() == pytest.approx([one / sum(shares) for one in shares], rel=1e-5)
+    encoded = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
+    for outer in (
+        make_pipeline(encoded, DummyClassifier()),
+        make_pipeline(encoded, make_pipeline(DummyClassifier())),
+        GridSearchCV(make_pipeline(encoded, DummyClassifier()), {}, cv=2),
+    ):
+        inner = getattr(fit_estimator(outer, weighted, 0), "best_estimator_", None) or fit_estimator(outer, weighted, 0)
+        while hasattr(inner, "steps"):
+            inner = inner.steps[-1][1]
+        assert inner.class_prior_.tolist() == pytest.approx(fitted.class_prior_.tolist())
     with pytest.raises(
         BadInput, match=r"^teacher.estimator of the recipe, a Pipeline, takes no sample_weight .*data.wei"
     ):
-        fit_estimator(pipeline(), weighted, 0)
+        fit_estimator(make_pipeline(encoded, KNeighborsClassifier()), weighted, 0)
+
+
+def test_what_is_to_be_fitted_is_looked_at_in_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"a": np.arange(40) * 1.5, "w": 1.0, "y": ["no", "yes"] * 20}).to_csv("rows.csv", index=False)
+    Path("mine.py").write_text(
+        "from sklearn.neighbors import KNeighborsClassifier\n\n\ndef near():\n    return KNeighborsClassifier()\n"
+    )
+    text = 'name = "mine"\nteacher = { estimator = "mine:near", fit = true }\n'
+    Path("mine.toml").write_text(f'{text}data = {{ use = "rows.csv", target = "y", weights = "w" }}\n')
+    with pytest.raises(BadInput, match=r"a KNeighborsClassifier, takes no sample_weight when it is fitted"):
+        plan("mine.toml")
 
 
 def test_only_labeled_training_rows_are_seen():
@@ -237,7 +262,6 @@ def test_other_parts_are_refused(value: object):
 
 
 def test_a_recipe_fits_and_tells_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from attar.recipes.plan import plan
 
     (tmp_path / "rows.csv").write_text(
         "a;y\n" + "".join(f"{place},5;{('no', 'yes')[place % 2]}\n" for place in range(60))

@@ -53,8 +53,25 @@ def test_a_booster_whose_classes_are_numbers() -> None:
     assert float((logits.argmax(1) == train.labels).float().mean()) > 0.9
     with pytest.raises(BadInput, match=r"^teacher.classes of the recipe must be one name for each of the 2 classes of"):
         plan(recipe('teacher.estimator = "model.txt"\nteacher.classes = ["yes", "no", "maybe"]'))
-    with pytest.raises(BadInput, match=r"lacks \['no', 'yes'\]"):
+    rule = (
+        r"^teacher.classes of the recipe must be the classes of the data, \['no', 'yes'\]; got \['Yes', 'No'\]\. Name"
+    )
+    with pytest.raises(BadInput, match=rule):
         plan(recipe('teacher.estimator = "model.txt"\nteacher.classes = ["Yes", "No"]'))
+
+
+def test_an_estimator_of_a_function_whose_classes_are_numbers(folder: Path) -> None:
+    Path("mine.py").write_text(
+        "import pandas as pd\nfrom sklearn.linear_model import LogisticRegression\n\n\ndef numbered():\n"
+        "    rows = pd.read_csv('rows.csv')\n"
+        "    return LogisticRegression().fit(rows[['width', 'height']], (rows.paid == 'no').astype(int))\n"
+    )
+    with pytest.raises(BadInput, match=r"say which is which: in a recipe by teacher.classes, such as"):
+        plan(recipe('teacher.estimator = "mine:numbered"'))
+    stored = label(recipe('teacher.estimator = "mine:numbered"\nteacher.classes = ["yes", "no"]'), "run")
+    train = load("rows.csv", target="paid", validation=0.1, test=0.2, seed=0).train
+    agreed = stored(None, torch.arange(len(stored)), 0).argmax(1) == train.labels
+    assert float(agreed.float().mean()) > 0.9
 
 
 def test_a_file_of_skops_with_a_class_of_the_users(folder: Path) -> None:
@@ -79,8 +96,8 @@ def test_a_file_of_skops_with_a_class_of_the_users(folder: Path) -> None:
         ({"estimator": "model"}, r"must be a file \(.skops, .txt, .json, .ubj, .cbm\) or package.module:function"),
         ({"estimator": "model.txt", "fit": True}, "a file holds a fitted model"),
         (
-            {"estimator": "mine:make", "classes": ["a", "b"]},
-            "classes are for transformers, and for an estimator in a file",
+            {"estimator": "mine:make", "classes": ["a", "b"], "fit": True},
+            "classes are for transformers, and for an estimator that is not fitted here",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from attar.teachers.estimator_rows import classes_in, predicts_values
 from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher, gives_labels
 from attar.teachers.teacher import Teacher, target_of
-from attar.teachers.weighted_fit import refuse_without_weights
+from attar.teachers.weighted_fit import weight_argument
 
 
 def tags_of(teacher: object) -> Tags | None:
@@ -96,8 +96,8 @@ def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
     """
     if weights is None:
         return clone(teacher).fit(rows, truth)
-    refuse_without_weights(teacher, "The teacher of Mimic", "sample_weight")
-    return clone(teacher).fit(rows, truth, sample_weight=np.asarray(weights, np.float64))
+    name = weight_argument(teacher, "The teacher of Mimic", "sample_weight")
+    return clone(teacher).fit(rows, truth, **{name: np.asarray(weights, np.float64)})
 
 
 def refuse_without_probabilities(teacher: object, classes: int | None) -> None:

@@ -14,14 +14,32 @@ from attar.data.split import Split
 from attar.errors import BadInput, must
 from attar.formatting import grouped, size
 from attar.memory import installed
+from attar.network.references import call
+from attar.recipes.schema.teacher import TeacherSection
 from attar.tasks.labels import ABSENT
-from attar.teachers.weighted_fit import refuse_without_weights
+from attar.teachers.weighted_fit import weight_argument
 
 _BLOCK = 4096
 """Rows that are converted at once."""
 
+_ESTIMATOR = "teacher.estimator of the recipe"
+
 ESTIMATOR = "estimator.skops"
 """The file of a fitted estimator in its node."""
+
+
+def to_fit(section: TeacherSection, train: Split) -> Any:
+    """What the recipe's function returns, to be fitted: a copy that has not seen any row.
+
+    Raises:
+        BadInput: If there is no such function, or it returns what cannot be fitted on such rows.
+    """
+    assert section.estimator is not None
+    kind: Literal["classifier", "regressor"] = "regressor" if train.task.target == "values" else "classifier"
+    fresh = unfitted(call(section.estimator), section.seed, kind)
+    if train.weights is not None:
+        weight_argument(fresh, _ESTIMATOR, "data.weights")
+    return fresh
 
 
 def unfitted(given: Any, seed: int, kind: Literal["classifier", "regressor"] = "classifier") -> Any:
@@ -106,8 +124,8 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
         truth = truth[:, 0] if truth.shape[1] == 1 else truth
     counts: dict[str, Any] = {}
     if labeled.weights is not None:
-        counts = {"sample_weight": labeled.weights.double().numpy()}
-        refuse_without_weights(fresh, "teacher.estimator of the recipe", "data.weights")
+        name = weight_argument(fresh, _ESTIMATOR, "data.weights")
+        counts = {name: labeled.weights.double().numpy()}
     estimator = copy.deepcopy(fresh)
     before = np.random.get_state()
     np.random.seed(seed)

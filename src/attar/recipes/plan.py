@@ -24,10 +24,11 @@ from attar.pipeline.workers import Workers
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
 from attar.recipes.context import Context, data_of, with_threads
+from attar.recipes.data_guards import of_data
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
+from attar.recipes.fitting import to_fit
 from attar.recipes.folder import run_folder
-from attar.recipes.guards import of_data
 from attar.recipes.networks import check_teacher, fitted_to, network_of
 from attar.recipes.read import recipe_of, with_budget
 from attar.recipes.schema.recipe import Recipe
@@ -208,6 +209,8 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     # No worker is started, but it is known how many there would be.
     context = Context(recipe, dataset, dataset.fingerprint(), Nodes(folder), device, progress, Workers())
     given = teacher_of(context)[0] if recipe.teacher.given else None
+    if recipe.teacher.fit:
+        to_fit(recipe.teacher, dataset.train)
     if given is not None:
         check_teacher(given, dataset)
         notes = remarks(given)

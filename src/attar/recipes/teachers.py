@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -23,15 +22,15 @@ from attar.pipeline.runner import run_steps
 from attar.pipeline.steps.distill import Distill
 from attar.pipeline.trained import Trained
 from attar.recipes.context import Context, allowed
-from attar.recipes.fitting import ESTIMATOR, fit_estimator, unfitted
+from attar.recipes.fitting import ESTIMATOR, fit_estimator, to_fit
 from attar.recipes.networks import check_network, fitted_to, fresh, network_of
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import InputsSection, MemberSection
+from attar.recipes.teacher_classes import classes_of_data
 from attar.search.evaluate import begin_with_
 from attar.tasks.task import OfClasses
 from attar.teachers.as_teacher import as_teacher, estimator_teacher
-from attar.teachers.boosters import BoosterClassifier
 from attar.teachers.digest import digest as estimator_digest
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
@@ -207,6 +206,9 @@ def _teacher_of_model(context: Context, given: Any) -> Teacher:
     """
     section, dataset = context.recipe.teacher, context.dataset
     key = next(one for one in ("transformers", "use", "estimator") if getattr(section, one) is not None)
+    if section.classes is not None and section.transformers is None:
+        rule, got = "left out for a network", Words(f"{section.classes} for a {type(given).__name__}")
+        raise must("teacher.classes", "the recipe", rule, got, "Its outputs are in the order of the data's classes")
     if section.classes is not None:
         count = given.config.num_labels
         if len(section.classes) != count:
@@ -278,7 +280,7 @@ def estimator_of(recipe: Recipe, dataset: Dataset, found: Any) -> EstimatorTeach
             f"of each example, and the task is {dataset.task.use}. Give a network."
         )
     try:
-        known = dataset.task.names if isinstance(dataset.task, OfClasses) else dataset.task.shape[0]
+        known = classes_of_data(recipe.teacher, found, dataset.task)
         labels = dataset.task.target == "log_odds"
         teacher = estimator_teacher(found, columns=dataset.columns, classes=known, labels=labels)
     except BadInput as error:
@@ -292,13 +294,13 @@ def estimator_of(recipe: Recipe, dataset: Dataset, found: Any) -> EstimatorTeach
         ) from error
     if not isinstance(teacher, RegressorTeacher) and dataset.task.target == "values":
         raise BadInput(
-            f"teacher.estimator of the recipe {verb} {found!r}, which predicts classes, and the task is "
+            f"teacher.estimator of the recipe {verb} a {type(found).__name__}, which predicts classes, and the task is "
             f"{dataset.task.use}. Give a fitted regressor."
         )
     if isinstance(teacher, RegressorTeacher) and dataset.task.target != "values":
         raise BadInput(
-            f"teacher.estimator of the recipe {verb} {found!r}, which predicts values, and the data have classes. "
-            "Give a fitted classifier."
+            f"teacher.estimator of the recipe {verb} a {type(found).__name__}, which predicts values, and the data "
+            "have classes. Give a fitted classifier."
         )
     return teacher
 
@@ -308,17 +310,7 @@ def _estimator_in_file(recipe: Recipe, dataset: Dataset) -> Any:
     section, trust = recipe.teacher, recipe.trust
     columns = () if dataset.columns is None else dataset.columns.names
     with findable([trust.beside, Path.cwd() if trust.packages else None]):
-        found = read_model(str(section.estimator), columns, trust.trusts)
-    if section.classes is None:
-        return found
-    if not isinstance(found, BoosterClassifier):
-        rule = "left out for a model that names its classes itself, or has none"
-        raise must("teacher.classes", "the recipe", rule, section.classes, "Leave them out")
-    if len(section.classes) != len(found.classes_):
-        rule = f"one name for each of the {len(found.classes_)} classes of {found!r}"
-        raise must("teacher.classes", "the recipe", rule, section.classes, "Name them in the order of its numbers")
-    found.classes_ = np.array(section.classes, object)
-    return found
+        return read_model(str(section.estimator), columns, trust.trusts)
 
 
 def fitted_here(context: Context) -> EstimatorTeacher | LabelsTeacher | RegressorTeacher:
@@ -328,9 +320,7 @@ def fitted_here(context: Context) -> EstimatorTeacher | LabelsTeacher | Regresso
         BadInput: If there is no such function, or what it returns cannot be fitted on these rows.
     """
     section, dataset = context.recipe.teacher, context.dataset
-    assert section.estimator is not None
-    values = dataset.task.target == "values"
-    first = unfitted(call(section.estimator), section.seed, "regressor" if values else "classifier")
+    first = to_fit(section, dataset.train)
 
     def work(folder: Path) -> dict[str, Any]:
         estimator = fit_estimator(first, dataset.train, section.seed)
@@ -347,7 +337,7 @@ def fitted_here(context: Context) -> EstimatorTeacher | LabelsTeacher | Regresso
         estimator = from_bytes(path.read_bytes(), str(path), boosters=True)
     else:
         estimator = fit_estimator(first, dataset.train, section.seed)
-    if values:
+    if dataset.task.target == "values":
         return RegressorTeacher(estimator, columns=dataset.columns, outputs=dataset.task.shape[0])
     if dataset.task.target == "log_odds":
         return LabelsTeacher(estimator, columns=dataset.columns, labels=dataset.task.shape[0])

@@ -262,7 +262,9 @@ def estimator_teacher(
         decode = given.trees.categories
         if isinstance(given, BoosterRegressor):
             return RegressorTeacher(given, columns=columns, decode=decode, outputs=1 if count is None else count)
-        numbers = given.classes_.dtype.kind in "iu" and count == len(given.classes_)
+        # Its numbers may be given in an order of their own; names are numbered in theirs.
+        ordered = isinstance(classes, Sequence) and set(classes) == set(given.classes_.tolist())
+        numbers = given.classes_.dtype.kind in "iu" and count == len(given.classes_) and not ordered
         return EstimatorTeacher(given, columns=columns, classes=count if numbers else classes, decode=decode)
     _check_type(given)
     if labels or gives_labels(given):

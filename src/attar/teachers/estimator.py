@@ -258,7 +258,8 @@ def _order(own: list[object], classes: Sequence[object] | int | None, teacher: s
     only, lacking = [value for value in own if value not in wanted], [value for value in wanted if value not in own]
     raise BadInput(
         f"classes of {teacher} must be the data's; the estimator has {shown(only, 80)} besides, and lacks "
-        f"{shown(lacking, 80)}. Fit it on these classes, or pass classes={len(own)} if it was fitted on class numbers."
+        f"{shown(lacking, 80)}. Fit it on these classes. If it was fitted on their numbers, say which is which: in a "
+        f'recipe by teacher.classes, such as ["no", "yes"], in Python by classes={len(own)}.'
     )
 
 

@@ -207,8 +207,10 @@ class TeacherSection(Section):
             raise ValueError('fit = true is for an estimator; leave it out, or give estimator = "module:function"')
         if self.fit and is_model_file(str(self.estimator)):
             raise ValueError("fit = true is for a function; a file holds a fitted model. Leave it out")
-        if self.classes is not None and not is_model_file(str(self.estimator)) and self.transformers is None:
-            raise ValueError("classes are for transformers, and for an estimator in a file; leave them out")
+        if self.classes is not None and (self.fit or (self.estimator is None and self.transformers is None)):
+            raise ValueError(
+                "classes are for transformers, and for an estimator that is not fitted here; leave them out"
+            )
         if self.inputs is not None and not (self.onnx or self.transformers or self.use):
             raise ValueError("inputs are for onnx, transformers and use; with network, write [[teacher.each]]")
         for name in ("estimator", "library", "transformers", "use"):
