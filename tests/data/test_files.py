@@ -278,11 +278,22 @@ def test_a_missing_file(tmp_path: Path, name: str):
         load(tmp_path / name, target="kind")
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n3\n", b"a,b\n1,2,3\n"], ids=["empty", "short", "long"])
-def test_a_csv_file_that_cannot_be_read(tmp_path: Path, content: bytes):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"^mine\.csv must be a CSV file in UTF-8 whose first line .*; got: .+Write"),
+        (b"a,b\n1,2\n3\n", r"^mine\.csv has 1 value in line 3 \('3'\), where its first line has 2, separated by ','"),
+        (
+            b"a,b\n1,2,3\n",
+            r"^mine\.csv has 3 values in line 2 \('1,2,3'\), where its first line has 2, separated by ','",
+        ),
+    ],
+    ids=["empty", "short", "long"],
+)
+def test_a_csv_file_that_cannot_be_read(tmp_path: Path, content: bytes, message: str):
     (tmp_path / "mine.csv").write_bytes(content)
-    with pytest.raises(CorruptFile, match=r"^mine\.csv must be a CSV file in UTF-8 whose first line .*; got: .+Write"):
-        load(tmp_path / "mine.csv", target="a")
+    with pytest.raises(CorruptFile, match=message):
+        load(tmp_path / "mine.csv", target="b")
 
 
 def test_a_csv_file_in_another_encoding(tmp_path: Path):
@@ -694,3 +705,46 @@ def test_lists_of_different_lengths_are_no_array():
     for arrays in ({"x": [[1.0, 2.0], [3.0]] * 9, "y": [0, 1] * 9}, {"x": np.zeros((2, 2)), "y": [[0], [1, 2]]}):
         with pytest.raises(BadInput, match=r"must be of one shape; got lists of different lengths\. Pad or cut them"):
             from_arrays("mine", arrays)
+
+
+def _csv(path: Path, head: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([head, *rows, ""]))
+    return path
+
+
+ROWS_OF_CSV = [f"{row * 7 % 11}.5,{'red' if row % 3 else 'blue'},{'yes' if row % 2 else 'no'}" for row in range(40)]
+
+
+def test_rows_that_end_in_a_separator_have_no_further_column(tmp_path: Path) -> None:
+    ends = _csv(tmp_path / "t.csv", "a,b,y", [f"{row}," for row in ROWS_OF_CSV])
+    plain = _csv(tmp_path / "u.csv", "a,b,y", ROWS_OF_CSV)
+    one, other = load(ends, target="y"), load(plain, target="y")
+    assert one.columns is not None and [*one.columns.names] == ["a", "b"]
+    assert torch.equal(one.train.inputs, other.train.inputs)
+
+
+@pytest.mark.parametrize(
+    ("place", "row", "message"),
+    [
+        (20, "1,red,yes,x", r"t\.csv has 4 values in line 22 \('1,red,yes,x'\), where its first line has 3, separated"),
+        (20, "1,2", r"t\.csv has 2 values in line 22 \('1,2'\), .* a value with ',' in it stands in quotes\.$"),
+        (20, '"1,red,yes', r"^t\.csv has a quotation mark in line 22 that is never closed\. Close or remove it\.$"),
+        (
+            0,
+            "1,red,yes,",
+            r"has 4 values in line 2 .* If the names of the columns stand below the first line, remove what",
+        ),
+    ],
+)
+def test_rows_of_other_lengths_are_named_by_their_line(tmp_path: Path, place: int, row: str, message: str) -> None:
+    path = _csv(tmp_path / "t.csv", "a,b,y", [*ROWS_OF_CSV[:place], row, *ROWS_OF_CSV[place:]])
+    with pytest.raises(CorruptFile, match=message):
+        load(path, target="y")
+
+
+def test_a_number_that_is_infinite_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
+    rows = ROWS_OF_CSV[:]
+    for place in range(15, 25):
+        rows[place] = f"1e400{rows[place][rows[place].index(',') :]}"
+    with pytest.raises(BadInput, match=r"column 'a' .*; got inf in row (1[5-9]|2[0-4])\."):
+        load(_csv(tmp_path / "t.csv", "a,b,y", rows), target="y")

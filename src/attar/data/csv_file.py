@@ -43,6 +43,9 @@ _QUOTED = re.compile(rb'"[^"]*(?:"|$)')
 _PACKED = {b"PK\x03\x04": "a zip archive, as .xlsx files are", b"\x1f\x8b": "compressed by gzip"}
 """How files begin that are no text, and what they are."""
 
+_LOOKED_AT = 100
+"""Rows by which it is told whether all end in a separator."""
+
 _NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 """Encodings of Python that are none of files."""
 
@@ -107,6 +110,9 @@ def read_csv(
     usual: Decimal = "," if separator == ";" else "."
     forced = {} if like is None else {field.name: pa.string() for field in like if pa.types.is_string(field.type)}
     names = None if header else _numbered(content, separator)
+    if header and _rows_end_in_separator(content, separator):
+        end = len(first.rstrip(b"\r"))
+        content = content[:end] + separator.encode() + content[end:]
     table = _named_columns(_parsed(path, content, separator, forced, names))
     doubt = _doubt(path, table) if header else None
     try:
@@ -223,7 +229,43 @@ def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any]
             ),
         )
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise corrupt(path, RULE, error) from error
+        raise _uneven(path, content, separator) or corrupt(path, RULE, error) from error
+
+
+def _rows_end_in_separator(content: bytes, separator: str) -> bool:
+    """Whether the first rows have one value more than there are names, and that one empty: no name was left out."""
+    start = io.StringIO(content[: 1 << 20].decode("utf-8", "replace"), newline="")
+    try:
+        lines = [
+            line for line, _ in zip(csv.reader(start, delimiter=separator), range(_LOOKED_AT), strict=False) if line
+        ]
+    except csv.Error:
+        return False
+    return len(lines) > 1 and all(len(line) == len(lines[0]) + 1 and not line[-1] for line in lines[1:])
+
+
+def _uneven(path: Path, content: bytes, separator: str) -> CorruptFile | None:
+    """The error for a file of rows of different length: which line it is, and what stands there."""
+    reader = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""), delimiter=separator, strict=True)
+    width, name, line = 0, printable(path.name), 1
+    try:
+        for row in reader:
+            width = width or len(row)
+            if row and len(row) != width:
+                shown = printable(separator.join(row)[:80])
+                above = " If the names of the columns stand below the first line, remove what is above them." * (
+                    line == 2
+                )
+                many = f"{len(row)} value{'s' if len(row) > 1 else ''}"
+                return CorruptFile(
+                    f"{name} has {many} in line {line} ({shown!r}), where its first line has {width}, separated by "
+                    f"{separator!r}. Repair that line: a value with {separator!r} in it stands in quotes.{above}"
+                )
+            line = reader.line_num + 1
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            return CorruptFile(f"{name} has a quotation mark in line {line} that is never closed. Close or remove it.")
+    return None
 
 
 def _utf8(path: Path, encoding: str | None) -> bytes:

@@ -7,7 +7,9 @@ what it holds, and then block after block is encoded: what stays is the matrix, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,7 +128,8 @@ def _columns_of(name: str, table: Any, train_rows: np.ndarray, naming: Naming) -
     if not isinstance(table, ArrowFiles):
         train = take_rows(table, train_rows)
         texts = written([table], names=naming.names, skip=skip, **how)
-        columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
+        with _rows_as_given(train_rows):
+            columns = Columns.infer(train, nominal=naming.nominal, names=naming.names, written=texts)
         _refuse_ids(name, columns, len(train), naming)
         return columns
     positions(skip, table.names)
@@ -139,10 +142,25 @@ def _columns_of(name: str, table: Any, train_rows: np.ndarray, naming: Naming) -
     found: list[Column] = []
     for one in table.names:
         column = table.select([one]).table().take(train_rows)
-        found += Columns.infer(column, nominal=[one] if one in skip else [], written=texts)
+        with _rows_as_given(train_rows):
+            found += Columns.infer(column, nominal=[one] if one in skip else [], written=texts)
     columns = Columns(tuple(found))
     _refuse_ids(name, columns, len(train_rows), naming)
     return columns
+
+
+@contextmanager
+def _rows_as_given(train_rows: np.ndarray) -> Iterator[None]:
+    """Errors about a row among those for training name its place among all rows, from 0, where the user finds it.
+
+    Args:
+        train_rows: Places of the rows for training among all.
+    """
+    try:
+        yield
+    except BadInput as error:
+        message = re.sub(r"\bin row (\d+)", lambda found: f"in row {train_rows[int(found[1])]}", str(error))
+        raise type(error)(message) from error
 
 
 def _encoded(columns: Columns, table: Any, wanted: Mapping[str, Tensor]) -> dict[str, Growing]:
