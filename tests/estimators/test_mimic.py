@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -655,9 +656,10 @@ def test_columns_of_one_name_are_told():
         Mimic(LogisticRegression()).fit(rows, [0, 1, 0] * 3)
 
 
-def test_a_runtime_that_is_none_is_told_before_anything_is_fitted():
-    with pytest.raises(BadInput, match=r"must be a known name; got 'onnx'"):
-        Mimic(LogisticRegression(), runtime="onnx").fit(np.ones((9, 2)), [0, 1, 0] * 3)
+@pytest.mark.parametrize("runtime", ["onnx", None, ["torch"]])
+def test_a_runtime_that_is_none_is_told_before_anything_is_fitted(runtime: Any):
+    with pytest.raises(BadInput, match=rf"must be a known name; got {re.escape(repr(runtime))}"):
+        Mimic(LogisticRegression(), runtime=runtime).fit(np.ones((9, 2)), [0, 1, 0] * 3)
 
 
 def test_more_rows_than_there_is_room_for_are_told():

@@ -48,7 +48,7 @@ def candidates(
     return found
 
 
-def candidate_of(name: str) -> Candidate:
+def candidate_of(name: object) -> Candidate:
     """The candidate that a name means: of one for every student, or of a precision for those that `quantize` made.
 
     Args:
@@ -61,8 +61,8 @@ def candidate_of(name: str) -> Candidate:
     for runtime in RUNTIMES:
         every = [*_offered(runtime, None), *_quantized(runtime)]
         known |= {candidate.name: candidate for candidate in every} | {runtime: every[0]}
-    if name not in known:
-        raise must("candidate", "deploy", "a known name", name, near(name, known))
+    if not isinstance(name, str) or name not in known:
+        raise must("candidate", "deploy", "a known name", name, near(str(name), known))
     return known[name]
 
 
