@@ -41,6 +41,8 @@ def test_no_limits() -> None:
         "bytes=1,000",
         "bytes<=8,5 kB",
         "bytes<=5,",
+        "bytes<=0.05x latency<=1ms",
+        "bytes=50kB latency=1ms",
     ],
 )
 def test_what_is_no_limit_is_one_sentence(given: str) -> None:

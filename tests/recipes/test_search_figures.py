@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from attar.budget import Limit
 from attar.network.spec import Spec
-from attar.recipes.search_figures import _why, stages_in_words
+from attar.recipes.search_figures import _end, _why, stages_in_words
 from attar.search.goal import Goal
-from attar.search.proposal import Proposal, Trial
-from attar.search.search import SearchResult
+from attar.search.proposal import Proposal, State, Trial
+from attar.search.search import Ended, SearchResult
 
 GOAL = Goal(limits=(), prefer="bytes", teacher={})
 
@@ -71,3 +73,17 @@ def test_what_stages_spent_is_said_in_a_sentence_each() -> None:
     )
     nothing = {**removal, "trainings": 0, "of": 1, "ended": "nothing"}
     assert stages_in_words([nothing]) == "Of 1 training the stage removal took 0, as there was nothing to choose."
+
+
+@pytest.mark.parametrize(
+    ("states", "ended", "sentence"),
+    [
+        (["trained", "skipped"], "time", " The time was over before all of them were tried."),
+        (["skipped", "skipped"], "time", " The time was over before any of them was tried."),
+        ([], "time", " The time was over before any of them was tried."),
+        (["trained", "over_budget"], "strategy", ""),
+    ],
+)
+def test_how_far_a_search_came_before_its_time_was_over(states: list[State], ended: Ended, sentence: str) -> None:
+    trials = [dataclasses.replace(trial(number), state=state) for number, state in enumerate(states)]
+    assert _end(SearchResult(trials=trials, best=None, pareto=[], ended=ended, seconds=1.0)) == sentence

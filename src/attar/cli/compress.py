@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -137,6 +135,7 @@ def compress(
     """
     from attar.cli.outcome import code
     from attar.cli.progress import announce, errors, watched
+    from attar.cli.typed import as_typed
     from attar.recipes.limits import limits_of
 
     limits = limits_of(budget)
@@ -174,11 +173,7 @@ def compress(
             planned = plan(chosen, out, device=device, progress=progress)
         print(json.dumps(planned.to_json(), indent=1) if as_json else planned)
         return 0
-    command = (
-        shlex.join(["attar", *sys.argv[1:]])
-        if sys.argv and Path(sys.argv[0]).stem == "attar"
-        else f"attar compress {recipe}"
-    )
+    command = as_typed() or f"attar compress {recipe}"
     with watched(terminal_only=as_json) as progress:
         run = do(chosen, out, device=device, progress=progress, command=command, workers=workers, ray=ray)
     if as_json:

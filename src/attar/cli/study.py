@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +42,7 @@ def study(
         return 0
     from attar.cli.outcome import code
     from attar.cli.progress import announce, errors, watched
+    from attar.cli.typed import as_typed
 
     announce(name)
     from attar.recipes.study import plans, read_study
@@ -60,8 +59,7 @@ def study(
         sweeps = f"{len(asked.sweeps) or 'no'} sweep{'' if len(asked.sweeps) == 1 else 's'}"
         print(f"{sweeps} besides, in none of these figures")
         return 0
-    typed = sys.argv and Path(sys.argv[0]).stem == "attar"
-    command = shlex.join(["attar", *sys.argv[1:]]) if typed else f"attar study {name}"
+    command = as_typed() or f"attar study {name}"
     with watched() as progress:
         done = do(
             read_study(name),

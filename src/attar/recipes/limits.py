@@ -8,7 +8,8 @@ from typing import Any
 
 from attar.errors import BadInput, Words, must, shown
 
-_ONE = re.compile(r"\s*(\w+)\s*(?:<=|=|\N{LESS-THAN OR EQUAL TO})\s*([^<>=\s].*?)\s*", re.DOTALL)
+_LIMIT = r"[^<>=\N{LESS-THAN OR EQUAL TO}]"  # not one with the next limit in it, where the comma was forgotten
+_ONE = re.compile(rf"\s*(\w+)\s*(?:<=|=|\N{{LESS-THAN OR EQUAL TO}})\s*((?!\s){_LIMIT}+?)\s*")
 
 _EXAMPLE = 'For example "quality_loss<=1%, bytes<=50kB, prefer=bytes"'
 

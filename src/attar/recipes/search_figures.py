@@ -128,17 +128,22 @@ def excess(figures: Mapping[str, float], goal: Goal) -> str:
 
 def _words(recipe: Recipe, space: Space | None, result: SearchResult) -> str:
     """What was searched, in a sentence."""
-    ends = {
-        "strategy": "",
-        "time": " The time was over before all of them were tried.",
-    }
     first, *above = trainings_for(recipe)
     epochs, examples = first.total, search_of(recipe).examples
     some = "" if examples is None else f" on {formatting.grouped(examples)} of the examples"
     each = f"{formatting.plural(epochs, 'epoch')} each{some}"
     if above:  # networks that go on
         each = f"{epochs} to {formatting.plural(above[-1].total, 'epoch')} each{some}"
-    return f"Looked for by {strategy_words(search_of(recipe))}, {each}, in: {words_of(space)}.{ends[result.ended]}"
+    by = strategy_words(search_of(recipe))
+    return f"Looked for by the strategy {by}, {each}, in: {words_of(space)}.{_end(result)}"
+
+
+def _end(result: SearchResult) -> str:
+    """What a search ended by that was not done, in a sentence."""
+    if result.ended == "strategy":
+        return ""
+    tried = any(one.state != "skipped" for one in result.trials)
+    return f" The time was over before {'all of them were' if tried else 'any of them was'} tried."
 
 
 def stages_in_words(stages: Sequence[Mapping[str, Any]]) -> str:
