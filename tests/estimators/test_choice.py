@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators import choice, trials
-from attar.estimators.build import ROUNDS, as_labels, cooled, judge_of, mixed
+from attar.estimators.build import ROUNDS, cooled, judge_of, labels_in, mixed
 from attar.estimators.choice import HALF, Choice, chosen, encodings, lessons, no_longer_than_it_helps, without_teacher
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
@@ -343,4 +343,4 @@ def test_a_copy_that_cannot_be_fitted_is_told(
 
 def test_what_a_choice_says_of_itself() -> None:
     assert Choice(plan=_plan(labels=0.25)).facts == {"labels": 0.25, "temperature": 1.0, "candidates": ()}
-    assert as_labels(LABELS, torch.tensor([[0.1, -0.1]])).tolist() == [[1, 0]]
+    assert labels_in(LABELS, torch.tensor([[0.1, -0.1]])).tolist() == [[1, 0]]

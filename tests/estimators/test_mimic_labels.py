@@ -26,8 +26,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from attar.errors import BadInput
+from attar.estimators.labels import as_labels, as_values
 from attar.estimators.mimic import Mimic
-from attar.estimators.rows import as_labels, as_values
 from attar.teachers.teacher import NetworkTeacher
 
 SMALL: dict[str, Any] = {

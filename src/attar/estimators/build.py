@@ -116,7 +116,7 @@ class MimicBuilder:
         self._columns, self._teacher, self._progress = columns, teacher, progress
         self._synthesis: Synthesis | None = None
         units, rows = has_units(task.target), len(matrix)
-        outputs_as_labels = as_labels(task, outputs)
+        outputs_as_labels = labels_in(task, outputs)
         drawn = _set_aside(plan, task.strata(outputs_as_labels))
         chosen, rest = drawn.nonzero()[:, 0], (~drawn).nonzero()[:, 0]
         self.validation_rows, self.training_rows = chosen.numpy(), rest.numpy()
@@ -340,7 +340,7 @@ def _set_aside(plan: Plan, strata: Tensor) -> Tensor:
     return stratified(strata, torch.arange(rows), amount, seed=plan.seed, stream=VALIDATION)
 
 
-def as_labels(task: Task, outputs: Tensor) -> Tensor:
+def labels_in(task: Task, outputs: Tensor) -> Tensor:
     """What outputs say, as the task has its labels."""
     if task.target == "values":
         return outputs

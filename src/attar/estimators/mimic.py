@@ -29,6 +29,7 @@ from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import chosen
+from attar.estimators.labels import names_of
 from attar.estimators.origin import counted_from, origin_of
 from attar.estimators.outputs import outputs_for
 from attar.estimators.plan import checked, seed_of
@@ -40,7 +41,6 @@ from attar.estimators.rows import (
     counted,
     head,
     is_frame,
-    names_of,
     sample_weights,
     warn_about_columns,
 )
@@ -157,7 +157,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
             rows_at_once: About how many rows the teacher is asked at once, at most, as some take few; 4,096 if None. It
-                is asked once about each row, real or synthetic.
+                is asked once about each row, real or synthetic, after up to 100 that show what it gives.
             runtime: What `save` writes for by default.
             random_state: Seed (as of a recipe), generator or None: validation and synthetic rows, first weights, order.
         """

@@ -19,7 +19,7 @@ from attar.data.in_memory import outputs_of
 from attar.data.stratify import stratified
 from attar.errors import BadInput
 from attar.estimators import teachers
-from attar.estimators.build import MimicBuilder, as_labels
+from attar.estimators.build import MimicBuilder, labels_in
 from attar.estimators.judging import cooled_losses, errors_of
 from attar.estimators.origin import Origin
 from attar.estimators.plan import Plan
@@ -127,7 +127,7 @@ class Trials:
             given: Rows, and what is known of them.
             seed: Draws those that are used, and those that are held out.
         """
-        labels = as_labels(given.task, given.outputs) if given.known is None else given.known
+        labels = labels_in(given.task, given.outputs) if given.known is None else given.known
         pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), seed)
         few = len(pool) <= MANY
         folds: list[_Fold] = []

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from attar.errors import BadInput
 from attar.estimators import teachers
-from attar.estimators.rows import Kind, as_labels, as_several_labels, as_values, codes, is_several
+from attar.estimators.labels import as_labels, as_several_labels, as_values, codes, is_several
+from attar.estimators.rows import Kind
 
 
 def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
