@@ -38,7 +38,7 @@ def _plan(**given: Any) -> Plan:
 
 def _with(kind: type, **attributes: Any) -> Any:
     """An object of a class, with these attributes and methods alone."""
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made.__dict__.update(attributes)
     return made
 
