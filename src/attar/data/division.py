@@ -116,7 +116,7 @@ def divided(
         )
         for role, (origin, rows) in shares.items()
     }
-    return Dataset(name=name, source=source, drawn=drawn, **taken)
+    return Dataset(name, taken["train"], taken["validation"], taken["test"], source, drawn)
 
 
 def weights_for(weights: Tensor | None, role: str, rows: Tensor) -> Tensor | None:

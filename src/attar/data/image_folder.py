@@ -88,7 +88,7 @@ def load_image_folder(
         source += f", where {printable(listing.others[0])}"
         source += f" and {grouped(len(listing.others) - 1)} other files are" if len(listing.others) > 1 else " is"
         source += " left out"
-    return Dataset(name=name, source=source, drawn=drawn, **splits)
+    return Dataset(name, splits["train"], splits["validation"], splits["test"], source, drawn)
 
 
 def _checked_size(size: object, name: str) -> tuple[int, int] | None:

@@ -116,8 +116,8 @@ def load_letter(
         )
         for role, chosen in rows.items()
     }
-    by_chance = ("validation", "test")
-    return Dataset(problem, source="Letter Recognition, UCI", drawn=by_chance, **splits)
+    source, by_chance = "Letter Recognition, UCI", ("validation", "test")
+    return Dataset(problem, splits["train"], splits["validation"], splits["test"], source, by_chance)
 
 
 def read(path: Path = FILE) -> tuple[np.ndarray, np.ndarray]:
