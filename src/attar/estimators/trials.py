@@ -80,7 +80,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Score:
-    """How good what is said of the rows held out is, against what is true of them.
+    """How good answers for the rows held out are, against the truth.
 
     Attributes:
         temperature: What the outputs were divided by.

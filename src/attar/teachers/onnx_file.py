@@ -158,7 +158,7 @@ def _all_beside(path: Path, tensors: Iterable[onnx.TensorProto]) -> tuple[Path, 
     for tensor in tensors:
         place = {entry.key: entry.value for entry in tensor.external_data}
         if "location" not in place:
-            raise not_readable(path, f"the tensor {tensor.name!r} is in another file, and which one is not said")
+            raise not_readable(path, f"the tensor {tensor.name!r} is in another file, and nothing names it")
         file = _beside(path, place["location"])
         files.setdefault(file.resolve(), file)
         offset, length = place.get("offset", "0"), place.get("length", "0")
