@@ -31,8 +31,11 @@ import torch
 from result import RESULTS, write
 from scipy.stats import norm
 from sklearn import ensemble, linear_model
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tables_bank import NAMES, Table, load
@@ -42,16 +45,19 @@ from attar.estimators.mimic import Mimic
 from attar.estimators.plan import checked
 from attar.evidence.compare import mcnemar
 from attar.network.evaluating import evaluating
+from attar.teachers.ensemble_selection import EnsembleSelection
 
-TEACHERS = ("forest", "lightgbm", "stack", "xgboost", "hist")
 LARGEST_LOG_LOSS = -math.log(1e-7)
 """A probability below 1e-7 counts as that: forests give 0."""
+
+ROWS, SECONDS = 10_000, 60.0
+"""Tables of so many rows at most are aimed to have their mimic in so many seconds of CPU time."""
 
 LEVEL, NETS = 0.05, 5
 """Of significance; and how many networks on labels a mimic is measured against where it is worse than the first."""
 
 CHOSEN_ON = ("boxes", "tails", "friedman1", "friedman2", "names", "pima", "vehicle", "breast")
-SEEN = ("hastie", "ticdata", "steps", "checkers", "rules", "dna", "blobs")
+SEEN = ("hastie", "ticdata", "steps", "checkers", "rules", "dna", "blobs", "led")
 """Tables on which defaults of Mimic were chosen, on other splits; and those whose figures led to a change of them."""
 
 WHAT = (
@@ -84,6 +90,8 @@ def made(name: str, rows: pd.DataFrame, classes: bool) -> Any:
     forest = ensemble.RandomForestClassifier if classes else ensemble.RandomForestRegressor
     boosted = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
     light: dict[str, Any] = {"learning_rate": 0.06, "verbose": -1, "n_jobs": 1, "random_state": 0}
+    if name == "selected":
+        return make_pipeline(first, Selected())
     if name == "forest":
         return make_pipeline(first, forest(300, random_state=0))
     if name == "lightgbm":
@@ -104,6 +112,43 @@ def made(name: str, rows: pd.DataFrame, classes: bool) -> Any:
         return make_pipeline(first, kind(n_estimators=200, learning_rate=0.1, n_jobs=1))
     kind = ensemble.HistGradientBoostingClassifier if classes else ensemble.HistGradientBoostingRegressor
     return make_pipeline(first, kind(max_iter=200, random_state=0))
+
+
+class Selected(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An ensemble selected from a library of models, on a fifth of the rows that they do not learn from."""
+
+    def fit(self, rows: Any, truth: Any) -> Selected:
+        """Fit the models, and select."""
+        import lightgbm
+
+        learned, held, of_learned, of_held = train_test_split(
+            rows, truth, test_size=0.2, random_state=0, stratify=truth
+        )
+        models: dict[str, Any] = {}
+        for leaf in (1, 3, 10):
+            models[f"forest {leaf}"] = ensemble.RandomForestClassifier(100, min_samples_leaf=leaf, random_state=0)
+            models[f"extra {leaf}"] = ensemble.ExtraTreesClassifier(100, min_samples_leaf=leaf, random_state=0)
+        for leaves in (7, 31):
+            for rate in (0.03, 0.1):
+                models[f"boosted {leaves} {rate}"] = lightgbm.LGBMClassifier(
+                    num_leaves=leaves, learning_rate=rate, verbose=-1, n_jobs=1, random_state=0
+                )
+        for strength in (0.01, 1.0):
+            models[f"linear {strength}"] = linear_model.LogisticRegression(C=strength, max_iter=1000)
+        for count in (5, 25):
+            models[f"near {count}"] = make_pipeline(StandardScaler(), KNeighborsClassifier(count))
+        fitted = [(name, model.fit(learned, of_learned)) for name, model in models.items()]
+        self.selected_ = EnsembleSelection(fitted).fit(held, of_held)
+        self.classes_ = self.selected_.classes_
+        return self
+
+    def predict_proba(self, rows: Any) -> Any:
+        """``[rows, classes]``."""
+        return self.selected_.predict_proba(rows)
+
+    def predict(self, rows: Any) -> Any:
+        """``[rows]``."""
+        return self.selected_.predict(rows)
 
 
 class Pair:
@@ -321,6 +366,18 @@ def summary(records: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[st
                 "met": not worse,
             },
         ]
+    few = [one["cpu_s"] for one in records if one["train"] <= ROWS]
+    found["cpu_s"] = {"pairs": len(few), "median": float(np.median(few)), "most": max(few)}
+    claims.append(
+        {
+            "claim": f"seconds of CPU time that a mimic takes at most, of {len(few)} pairs of at most {ROWS:,} rows, "
+            "without the fit of the teacher",
+            "aim": SECONDS,
+            "reached": max(few),
+            "interval": None,
+            "met": max(few) <= SECONDS,
+        }
+    )
     return found, claims
 
 

@@ -211,6 +211,77 @@ def _grown(draws: np.random.Generator) -> tuple[Any, Any]:
     return pd.concat([frame, pd.DataFrame(numbers.round(4), columns=_names(5))], axis=1), truth
 
 
+def _leaves(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Four columns of names, six of numbers, and a value: that of the leaf of a tree that chance has grown, and noise.
+
+    As `_grown`, but for values.
+    """
+    rows = 6_000
+    codes, numbers = draws.integers(0, 5, (rows, 4)), draws.gamma(2, 3, (rows, 6))
+    value = draws.normal(0, 0.3, rows)
+
+    def grow(reached: Any, depth: int) -> None:
+        if depth == 8 or reached.sum() < 100:
+            value[reached] += draws.normal(0, 1)
+            return
+        column = draws.integers(10)
+        if column < 4:
+            left = draws.random(5)[codes[:, column]] < 0.5
+        else:
+            left = numbers[:, column - 4] < np.quantile(numbers[reached, column - 4], draws.uniform(0.25, 0.75))
+        grow(reached & left, depth + 1)
+        grow(reached & ~left, depth + 1)
+
+    grow(np.ones(rows, bool), 0)
+    frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(4)})
+    return pd.concat([frame, pd.DataFrame(numbers.round(3), columns=_names(6))], axis=1), value
+
+
+def _mixed(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Ten columns of names and numbers that depend on each other, and a value by rules of them, without noise.
+
+    After Torgo's table "mv artificial domain", which is handed on with his collection of regressions.
+    """
+    rows = 6_000
+    first, second = draws.uniform(-5, 5, rows), draws.uniform(-15, -10, rows)
+    color = np.where(first > 0, "green", np.where(draws.random(rows) < 0.4, "red", "brown"))
+    of_red = np.where(draws.random(rows) < 0.3, first / 2, second / 2)
+    fourth = np.where(color == "green", first + 2 * second, np.where(color == "red", of_red, first / 3))
+    fifth = draws.uniform(-1, 1, rows)
+    sixth = fourth * draws.uniform(0, 5, rows)
+    known = np.where(draws.random(rows) < 0.3, "yes", "no")
+    size = np.where(fifth < 0.5, "normal", "large")
+    frame = pd.DataFrame({"x1": first, "x2": second, "color": color, "x4": fourth, "x5": fifth, "x6": sixth})
+    frame = frame.assign(known=known, size=size, x9=draws.uniform(100, 500, rows), x10=draws.integers(1000, 1201, rows))
+    near = np.abs(fourth) <= 2
+    far = np.where(near, 3.0, fourth)  # so that nothing is divided by 0
+    others = np.where(known == "yes", 3 - first / far, np.where(size == "normal", sixth + first, first / 2))
+    return frame, np.where(second > -11, 35 - 0.5 * fourth, np.where(near, 10 - 2 * first, others))
+
+
+def _waves(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Forty columns of which 21 are a mix of two of three waves with noise; the class says which two.
+
+    As in *Classification and Regression Trees* (Breiman et al. 1984), section 2.6.2.
+    """
+    rows, places = 6_000, np.arange(1, 22)
+    waves = np.stack([np.maximum(6 - np.abs(places - center), 0) for center in (7, 15, 11)])
+    truth, share = draws.integers(0, 3, rows), draws.random((rows, 1))
+    first, second = waves[np.array([0, 0, 1])[truth]], waves[np.array([1, 2, 2])[truth]]
+    seen = share * first + (1 - share) * second
+    return draws.normal(size=(rows, 40)) + np.pad(seen, ((0, 0), (0, 19))), truth
+
+
+def _rings(draws: np.random.Generator) -> tuple[Any, Any]:
+    """Twenty columns, and two normal distributions: a wide one around zero, and a narrow one a little off.
+
+    As in *Bias, Variance, and Arcing Classifiers* (Breiman 1996): "ringnorm".
+    """
+    truth = draws.integers(0, 2, 6_000)
+    rows = draws.normal(size=(6_000, 20))
+    return np.where(truth[:, None] == 0, 2 * rows, rows + 2 / np.sqrt(20)), truth
+
+
 def _needles(draws: np.random.Generator) -> tuple[Any, Any]:
     return datasets.make_classification(
         6_000, 50, n_informative=5, n_redundant=5, n_clusters_per_class=8, class_sep=1.5, flip_y=0.02, random_state=2
@@ -267,6 +338,10 @@ OURS: Mapping[str, Callable[[str], Table]] = {
     "loans": _generated(_loans),
     "grown": _generated(_grown),
     "needles": _generated(_needles),
+    "leaves": _generated(_leaves, classes=False),
+    "mixed": _generated(_mixed, classes=False),
+    "waves": _generated(_waves),
+    "rings": _generated(_rings),
     "friedman1": _generated(_friedman(1), classes=False),
     "friedman2": _generated(_friedman(2), classes=False),
 }

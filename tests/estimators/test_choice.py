@@ -16,7 +16,16 @@ from sklearn.tree import DecisionTreeClassifier
 
 from attar.estimators import choice, trials
 from attar.estimators.build import ROUNDS, cooled, judge_of, labels_in, mixed
-from attar.estimators.choice import HALF, Choice, chosen, encodings, lessons, no_longer_than_it_helps, without_teacher
+from attar.estimators.choice import (
+    HALF,
+    Candidate,
+    Choice,
+    chosen,
+    encodings,
+    lessons,
+    no_longer_than_it_helps,
+    without_teacher,
+)
 from attar.estimators.judging import cooled_losses
 from attar.estimators.mimic import Mimic
 from attar.estimators.plan import Plan, checked
@@ -34,6 +43,11 @@ SMALL: dict[str, Any] = {"hidden": (8,), "steps": 60, "batch_size": 64, "learnin
 
 def _plan(**given: Any) -> Plan:
     return checked(seed=0, **Mimic(None).get_params(deep=False) | given)
+
+
+def _score(temperature: float, loss: float, errors: float, apart: float = 0.0) -> Score:
+    """With losses of four rows, each so far from their mean."""
+    return Score(temperature, loss, errors, loss + apart * np.array([1.0, -1.0, 1.0, -1.0]))
 
 
 def _with(kind: type, **attributes: Any) -> Any:
@@ -184,12 +198,12 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
 ) -> None:
     def score(candidate: Plan, *, brief: bool) -> Score:
         assert candidate == winner and not brief
-        return Score(3.0, 0.4, 0.2)
+        return _score(3.0, 0.4, 0.2)
 
     winner = replace(_plan(), rows=0, labels=labels)
     tried = _with(Trials, few=few, score=score)
-    found = no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
-    assert found == (replace(winner, steps=steps), temperature)
+    found = no_longer_than_it_helps(Candidate(plan=winner, score=_score(1.1, 0.3, 0.1)), tried, hurried=hurried)
+    assert (found.plan, found.score.temperature) == (replace(winner, steps=steps), temperature)
 
 
 @pytest.mark.parametrize(
@@ -206,12 +220,13 @@ def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
 ) -> None:
     def score(candidate: Plan, *, brief: bool) -> Score:
         assert then is not None and not brief and candidate.steps == ROUNDS[0]
-        return Score(3.0, then, 0.1)
+        return _score(3.0, then, 0.1)
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
-        of_copies = Score(2.0, 0.3, 0.1 if dominated else 0.09)
+        of_copies = _score(2.0, 0.3, 0.1 if dominated else 0.09)
         tried = _with(Trials, few=False, score=score, of_copies=of_copies)
-        return no_longer_than_it_helps(winner, Score(1.1, 0.3, 0.1), tried, hurried=hurried)
+        found = no_longer_than_it_helps(Candidate(plan=winner, score=_score(1.1, 0.3, 0.1)), tried, hurried=hurried)
+        return found.plan, found.score.temperature
 
     winner = replace(_plan(), rows=None, labels=0.0)
     assert lasting(winner) == (replace(winner, steps=steps, rows=rows), temperature)
@@ -231,16 +246,47 @@ def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_wi
 
     def score(candidate: Plan, *, brief: bool) -> Score:
         seen.append((candidate.rows, candidate.labels, brief))
-        return Score(1.0, 1.0 - len(seen) / 10, 0.1)
+        return _score(1.0, losses[seen[-1]], 0.1)
 
-    tried = _with(Trials, few=False, score=score, of_copies=Score(1.0, 0.0, 0.0))
+    losses = {(None, 0.0, True): 0.9, (0, HALF, True): 0.8, (0, 1.0, False): 0.7, (0, HALF, False): 0.75}
+    losses[None, 1.0, True], losses[0, 1.0, True] = 0.9, 0.8
+
+    tried = _with(Trials, few=False, score=score, of_copies=_score(1.0, 0.0, 0.0))
     monkeypatch.setattr(Trials, "of", lambda *_: tried)
     given = _with(Given, known=torch.zeros(300), matrix=np.zeros((300, 1)))
     assert chosen(_plan(curves=0), None, given).plan.labels == 1
-    assert seen == [(None, 0.0, True), (0, HALF, True), (0, 1.0, False)]
+    assert seen == [(None, 0.0, True), (0, HALF, True), (0, 1.0, False), (0, HALF, False)]
+    losses[0, HALF, False] = 0.65
+    assert chosen(_plan(curves=0), None, given).plan.labels == HALF, "which was tried for as long, too"
     seen.clear()
     assert chosen(_plan(curves=0, labels=1.0, steps=9), None, given).plan.rows == 0
     assert seen == [(None, 1.0, True), (0, 1.0, False)], "with synthetic rows it is no training of labels alone"
+
+
+@pytest.mark.parametrize(
+    ("copies", "of_labels", "apart", "safer"),
+    [
+        (0.5, 0.32, 0.1, True),  # worse by less than the standard error of the difference, .058
+        (0.5, 0.32, 0.02, False),  # .012
+        (0.5, 0.3, 0.0, True),
+        (0.2, 0.32, 0.1, False),  # of a good teacher there is much to learn
+        (0.2, 0.28, 0.1, True),
+    ],
+)
+def test_a_teacher_that_is_worse_than_its_mimic_is_followed_only_where_that_is_surely_better(
+    copies: float, of_labels: float, apart: float, safer: bool
+) -> None:
+    mimic = Candidate(plan=_plan(), score=_score(1.0, 0.3, 0.1))
+    alone = Candidate(plan=_plan(), score=_score(1.0, of_labels, 0.1, apart))
+    assert alone.is_safer_than(mimic, _score(1.0, copies, 0.2)) is safer
+
+
+def test_numbers_that_cannot_be_shown_otherwise_are_not_tried_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two values each there is nothing between them that a network could be shown."""
+    draws = np.random.default_rng(0)
+    x = draws.integers(0, 2, (220, 4)).astype(float)
+    report = Mimic(LogisticRegression(), **SMALL).fit(x, x[:, 0].astype(int)).report_
+    assert [(one["curves"], one["rows"]) for one in report.candidates] == [(None, None), (None, 0)]
 
 
 # -- the whole of it ---------------------------------------------------------------------------------------------------

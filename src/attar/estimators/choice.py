@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attar.estimators.build import ROUNDS
 from attar.estimators.plan import Plan
 from attar.estimators.trials import STEPS, SYNTHETIC, Given, Score, Trials
+from attar.tables.knots import with_knots
 from attar.training.progress import Progress, silent
 
 log = logging.getLogger(__name__)
@@ -56,16 +57,27 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Candidate:
+class Candidate:
     """A plan that was tried, and how good it was."""
 
     plan: Plan
     score: Score
 
+    def is_safer_than(self, other: Candidate, copies: Score) -> bool:
+        """Whether it, which learns from labels alone, is to be taken rather than one that learns from the teacher.
+
+        Of a teacher that is worse than what imitates it there is little to learn, and in rows held out chance shows
+        some of it often: there the other one must be better by more than that.
+        """
+        if copies.dominated_by(other.score):
+            return not self.score.surely_worse_than(other.score)
+        return self.score.loss < other.score.loss
+
     @property
     def facts(self) -> dict[str, Any]:
-        plan = self.plan
-        return {"curves": plan.curves, "rows": plan.rows, "labels": plan.labels, **asdict(self.score)}
+        plan, score = self.plan, self.score
+        found = {"curves": plan.curves, "rows": plan.rows, "labels": plan.labels}
+        return found | {"temperature": score.temperature, "loss": score.loss, "errors": score.errors}
 
 
 def usual(plan: Plan) -> Plan:
@@ -91,9 +103,11 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     trials = Trials.of(teacher, given, plan.seed)
     if trials is None:
         return Choice(plan=usual(plan))
-    found: list[_Candidate] = []
+    if len(first) > 1 and not any("knots" in one for one in with_knots(given.columns, given.matrix)):
+        first = first[:1]  # the other one is the same network
+    found: list[Candidate] = []
 
-    def best() -> _Candidate:
+    def best() -> Candidate:
         return min(found, key=lambda one: one.score.loss)
 
     most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known and not trials.few)
@@ -106,53 +120,57 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 break
             candidate = pending.pop(0)
             of_labels_alone = candidate.labels == 1 and candidate.rows == 0
-            found.append(_Candidate(plan=candidate, score=trials.score(candidate, brief=not of_labels_alone)))
+            found.append(Candidate(plan=candidate, score=trials.score(candidate, brief=not of_labels_alone)))
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best().plan, plan, known)
             elif not pending and candidate.labels != 1 and not trials.few:
                 pending = without_teacher(best().plan, plan, dominated=trials.of_copies.dominated_by(best().score))
         advance(most - len(found))
-    candidates, winner = [one.facts for one in found], best()
-    log.info("chosen of %s: %s", candidates, winner.facts)
+    candidates = [one.facts for one in found]
+    log.info("tried: %s", candidates)
+    of_labels = [found.pop()] if plan.labels is None and found[-1].plan.labels == 1 else []
     hurried = plan.time is not None and time.monotonic() - start > plan.time / 2
-    chosen_plan, temperature = no_longer_than_it_helps(winner.plan, winner.score, trials, hurried=hurried)
-    return Choice(plan=chosen_plan, temperature=temperature, candidates=candidates)
+    lasting = no_longer_than_it_helps(best(), trials, hurried=hurried)
+    if of_labels and of_labels[0].is_safer_than(lasting, trials.of_copies):
+        lasting = no_longer_than_it_helps(of_labels[0], trials, hurried=hurried)
+    return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
 
 
-def no_longer_than_it_helps(winner: Plan, score: Score, trials: Trials, *, hurried: bool) -> tuple[Plan, float]:
-    """The plan with how long it is trained, where that is not as long as it gets better; and the temperature then.
+def no_longer_than_it_helps(winner: Candidate, trials: Trials, *, hurried: bool) -> Candidate:
+    """A plan with how long it is trained, where that is not as long as it gets better; and how good it is then.
 
     Args:
         winner: Of what was tried.
-        score: Of it.
         trials: By which it was found.
         hurried: Whether no time is left to try longer.
     """
-    if winner.steps is not None and (winner.rows == 0 or winner.steps <= STEPS):
-        return winner, score.temperature
-    if winner.rows != 0:
-        if winner.steps is not None or not trials.of_copies.dominated_by(score):
+    plan, score = winner.plan, winner.score
+    if plan.steps is not None and (plan.rows == 0 or plan.steps <= STEPS):
+        return winner
+    if plan.rows != 0:
+        if plan.steps is not None or not trials.of_copies.dominated_by(score):
             # In time it becomes as sure of itself as its teacher, which after a brief training it is not yet.
-            return winner, trials.of_copies.temperature
+            return Candidate(plan=plan, score=replace(score, temperature=trials.of_copies.temperature))
         # To come closer to a teacher that is worse leads nowhere; what it says of many rows may drown the real ones.
-        longer = replace(winner, steps=ROUNDS[0])
+        longer = replace(plan, steps=ROUNDS[0])
         if hurried:
-            return longer, score.temperature
+            return Candidate(plan=longer, score=score)
         then = trials.score(longer, brief=False)
         if then.loss <= score.loss:
-            return longer, then.temperature
-        rows = SYNTHETIC if winner.rows is None else winner.rows
-        return replace(winner, steps=STEPS, rows=rows), score.temperature
-    if winner.labels == 1:
-        return winner, 1.0  # its own rows to judge by tell when it is sure enough of itself
-    brief = replace(winner, steps=ALONE)
+            return Candidate(plan=longer, score=then)
+        rows = SYNTHETIC if plan.rows is None else plan.rows
+        return Candidate(plan=replace(plan, steps=STEPS, rows=rows), score=score)
+    if plan.labels == 1:
+        # Its own rows to judge by tell when it is sure enough of itself.
+        return Candidate(plan=plan, score=replace(score, temperature=1.0))
+    brief = Candidate(plan=replace(plan, steps=ALONE), score=score)
     if trials.few:
-        return brief, score.temperature
+        return brief
     if hurried:
-        return winner, score.temperature
-    then = trials.score(winner, brief=False)
-    return (winner, then.temperature) if then.loss <= score.loss else (brief, score.temperature)
+        return winner
+    then = trials.score(plan, brief=False)
+    return Candidate(plan=plan, score=then) if then.loss <= score.loss else brief
 
 
 def encodings(plan: Plan) -> list[Plan]:

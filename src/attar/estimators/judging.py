@@ -37,15 +37,17 @@ def cooled_losses(
     tried = [_losses(task, answers / float(one), truth) for one in TEMPERATURES]
     best = min(tried, key=lambda one: float(np.average(one, weights=weights)))
     place = min(
-        (place for place, one in enumerate(tried) if not _worse(one, best, weights)),
+        (place for place, one in enumerate(tried) if not worse(one, best, weights)),
         key=lambda place: abs(math.log(TEMPERATURES[place])),
     )
-    return (float(TEMPERATURES[place]), tried[place]) if _worse(uncooled, best, weights) else (1.0, uncooled)
+    return (float(TEMPERATURES[place]), tried[place]) if worse(uncooled, best, weights) else (1.0, uncooled)
 
 
-def _worse(one: npt.NDArray[np.float64], best: npt.NDArray[np.float64], weights: npt.NDArray[Any] | None) -> bool:
+def worse(
+    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], weights: npt.NDArray[Any] | None = None
+) -> bool:
     """Whether losses of the same rows are larger by more than the standard error of the (weighted) mean difference."""
-    apart, rows = one - best, len(one)
+    apart, rows = one - other, len(one)
     mean = np.average(apart, weights=weights)
     shares = 1.0 if weights is None else weights.astype(np.float64) * rows / weights.sum(dtype=np.float64)
     error = math.sqrt(np.square(shares * (apart - mean)).sum() / (rows - 1)) / math.sqrt(rows) if rows > 1 else 0.0

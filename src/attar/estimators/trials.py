@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from attar.data.stratify import stratified
 from attar.errors import BadInput
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, labels_in
-from attar.estimators.judging import cooled_losses, errors_of
+from attar.estimators.judging import cooled_losses, errors_of, worse
 from attar.estimators.origin import Origin
 from attar.estimators.plan import Plan
 from attar.estimators.rows import Kind, head
@@ -86,15 +86,23 @@ class Score:
         temperature: What the outputs were divided by.
         loss: Mean loss then, as `attar.estimators.judging.cooled_losses` has it.
         errors: Share of errors; of values the loss again.
+        losses: ``[rows]``, of which ``loss`` is the mean.
+        weights: ``[rows]``, what each counts; None for 1.
     """
 
     temperature: float
     loss: float
     errors: float
+    losses: npt.NDArray[np.float64] = field(repr=False, compare=False)
+    weights: npt.NDArray[Any] | None = field(default=None, repr=False, compare=False)
 
     def dominated_by(self, other: Score) -> bool:
         """Whether it is worse than the other, or no better, by both measures."""
         return self.loss >= other.loss and self.errors >= other.errors
+
+    def surely_worse_than(self, other: Score) -> bool:
+        """Whether its loss is larger by more than the standard error of the difference."""
+        return worse(self.losses, other.losses, self.weights)
 
 
 class Trials:
@@ -155,7 +163,7 @@ class Trials:
         temperature, losses = cooled_losses(self._task, outputs, self._truth, self._weights, fixed=self._uncooled)
         errors = errors_of(self._task, outputs, self._truth, losses)
         loss, share = (float(np.average(one, weights=self._weights)) for one in (losses, errors))
-        return Score(temperature, loss, share)
+        return Score(temperature, loss, share, losses, self._weights)
 
 
 class _Fold:
