@@ -269,11 +269,12 @@ def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_wi
         (0.5, 0.32, 0.1, True),  # worse by less than the standard error of the difference, .058
         (0.5, 0.32, 0.02, False),  # .012
         (0.5, 0.3, 0.0, True),
+        (0.33, 0.32, 0.1, False),  # the teacher is worse than labels alone, but not by more than that
         (0.2, 0.32, 0.1, False),  # of a good teacher there is much to learn
         (0.2, 0.28, 0.1, True),
     ],
 )
-def test_a_teacher_that_is_worse_than_its_mimic_is_followed_only_where_that_is_surely_better(
+def test_a_teacher_that_is_surely_worse_than_labels_is_followed_only_where_that_is_surely_better(
     copies: float, of_labels: float, apart: float, safer: bool
 ) -> None:
     mimic = Candidate(plan=_plan(), score=_score(1.0, 0.3, 0.1))

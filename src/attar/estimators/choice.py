@@ -66,10 +66,10 @@ class Candidate:
     def is_safer_than(self, other: Candidate, copies: Score) -> bool:
         """Whether it, which learns from labels alone, is to be taken rather than one that learns from the teacher.
 
-        Of a teacher that is worse than what imitates it there is little to learn, and in rows held out chance shows
-        some of it often: there the other one must be better by more than that.
+        Of a teacher that is surely worse than it there is little to learn, and on few rows held out chance shows some of
+        that often: there the other one must be better by more than chance, too.
         """
-        if copies.dominated_by(other.score):
+        if copies.dominated_by(self.score) and copies.surely_worse_than(self.score):
             return not self.score.surely_worse_than(other.score)
         return self.score.loss < other.score.loss
 
@@ -129,11 +129,11 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
         advance(most - len(found))
     candidates = [one.facts for one in found]
     log.info("tried: %s", candidates)
-    of_labels = [found.pop()] if plan.labels is None and found[-1].plan.labels == 1 else []
+    of_labels = found.pop() if plan.labels is None and found[-1].plan.labels == 1 else None
     hurried = plan.time is not None and time.monotonic() - start > plan.time / 2
     lasting = no_longer_than_it_helps(best(), trials, hurried=hurried)
-    if of_labels and of_labels[0].is_safer_than(lasting, trials.of_copies):
-        lasting = no_longer_than_it_helps(of_labels[0], trials, hurried=hurried)
+    if of_labels is not None and of_labels.is_safer_than(lasting, trials.of_copies):
+        lasting = no_longer_than_it_helps(of_labels, trials, hurried=hurried)
     return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
 
 
