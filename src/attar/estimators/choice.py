@@ -66,8 +66,8 @@ class Candidate:
     def is_safer_than(self, other: Candidate, copies: Score) -> bool:
         """Whether it, which learns from labels alone, is to be taken rather than one that learns from the teacher.
 
-        Of a teacher that is surely worse than it there is little to learn, and on few rows held out chance shows some of
-        that often: there the other one must be better by more than chance, too.
+        Of a teacher that is surely worse than it there is little to learn, and on few rows held out chance often shows
+        some of that: there the other one must be better by more than chance, too.
         """
         if copies.dominated_by(self.score) and copies.surely_worse_than(self.score):
             return not self.score.surely_worse_than(other.score)
