@@ -374,6 +374,17 @@ def test_time_ends_the_choice(noisy: tuple[np.ndarray, np.ndarray]) -> None:
     assert (tried[0]["curves"], tried[0]["rows"]) == (None, None), "the usual comes first"
 
 
+def test_a_class_of_few_rows_among_many_stops_no_choice(
+    noisy: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 800 rows 240 are used, by their shares none of a class of one."""
+    monkeypatch.setattr(trials, "MOST", 240)
+    x, y = noisy[0], noisy[1].copy()
+    y[0] = 2
+    report = Mimic(DecisionTreeClassifier(max_depth=3), **SMALL, curves=0).fit(x, y).report_
+    assert [one["labels"] for one in report.candidates][:2] == [0.0, 0.5]
+
+
 def test_a_copy_that_cannot_be_fitted_is_told(
     noisy: tuple[np.ndarray, np.ndarray], caplog: pytest.LogCaptureFixture
 ) -> None:

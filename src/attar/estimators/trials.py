@@ -136,7 +136,7 @@ class Trials:
             seed: Draws those that are used, and those that are held out.
         """
         labels = labels_in(given.task, given.outputs) if given.known is None else given.known
-        pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), seed)
+        pool = _drawn(given.task.strata(labels), min(MOST, len(labels)), seed, of_each=True)
         few = len(pool) <= MANY
         folds: list[_Fold] = []
         left = pool
@@ -235,9 +235,10 @@ class _Fold:
         return answers
 
 
-def _drawn(strata: Tensor, amount: int, seed: int) -> Tensor:
-    """``[amount]`` positions, by strata."""
-    return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM).nonzero()[:, 0]
+def _drawn(strata: Tensor, amount: int, seed: int, *, of_each: bool = False) -> Tensor:
+    """``[amount]`` positions, by strata; where there can be, at least one ``of_each``, however few it is of all."""
+    least = int(of_each and len(strata.unique()) <= amount)
+    return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM, least=least).nonzero()[:, 0]
 
 
 def _targets(labels: Tensor, classes: npt.NDArray[Any] | None, origin: Origin | None) -> npt.NDArray[Any]:
