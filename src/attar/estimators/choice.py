@@ -32,8 +32,8 @@ tell: what its teacher has learned of them shows in what it says of rows that ar
 
 HALF = 0.5
 """Share of the labels, where they are tried. Where that is better than the teacher alone, or the teacher is worse than
-what imitates it, and there are many rows, labels alone are tried, in as long a training as they will have: a network
-may learn nothing from a teacher that is far worse."""
+what imitates it, labels alone are tried, in as long a training as they will have: a network may learn nothing from a
+teacher that is far worse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     def best() -> Candidate:
         return min(found, key=lambda one: one.score.loss)
 
-    most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known and not trials.few)
+    most = len(first) + len(lessons(first[0], plan, known)) + (plan.labels is None and known)
     with progress("choose what the mimic learns from", most) as advance:
         pending = list(first)
         while pending:
@@ -124,7 +124,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best().plan, plan, known)
-            elif not pending and candidate.labels != 1 and not trials.few:
+            elif not pending and candidate.labels != 1:
                 pending = without_teacher(best().plan, plan, dominated=trials.of_copies.dominated_by(best().score))
         advance(most - len(found))
     candidates = [one.facts for one in found]
