@@ -237,7 +237,7 @@ class _Fold:
 
 def _drawn(strata: Tensor, amount: int, seed: int, *, of_each: bool = False) -> Tensor:
     """``[amount]`` positions, by strata; where there can be, at least one ``of_each``, however few it is of all."""
-    least = int(of_each and len(strata.unique()) <= amount)
+    least = int(of_each and len(torch.unique(strata)) <= amount)
     return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM, least=least).nonzero()[:, 0]
 
 
