@@ -198,11 +198,6 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
             {"target": "kind"},
             "column 'size' of the rows must be finite in float32; got inf in row 0",
         ),
-        (
-            {"size": ["12:30:00"] * ROWS},
-            {"target": "kind"},
-            "column 'size' of the rows must be of bools, numbers, strings or dates; got 'time32",
-        ),
         ({}, {"target": "kind", "test": 0.0}, "test of mine must be a share between 0 and 1"),
         (
             {"kind": [str(row) for row in range(ROWS)]},
@@ -668,6 +663,7 @@ def csv(folder: Path, head: str, row: str, name: str = "mine.csv") -> Path:
         (",a,kind", "{n},1{n}.5,{y}", ["a"]),  # as pandas writes it with its index
         ("a;kind;;", "1{n},5;{y};;", ["a"]),  # as Excel writes it where cells were used once
         (",a,kind", "7,1{n}.5,{y}", ["", "a"]),  # no index: one number for all
+        ('"","a","kind"', '"Mazda {n}",1{n}.5,"{y}"', ["a"]),  # as R writes it with the names of rows
         ('"a, b, c, d";kind', "1{n},5;{y}", ["a, b, c, d"]),
     ],
 )
@@ -675,6 +671,35 @@ def test_what_writing_a_file_adds_to_its_columns(tmp_path: Path, head: str, row:
     columns = load(csv(tmp_path, head, row), target="kind").columns
     assert columns is not None and list(columns.names) == names
     assert columns[names[-1]].kind == "number"
+
+
+def test_a_time_of_day_is_the_text_that_it_is_in_the_file(tmp_path: Path):
+    rows = [f"{row},{('09:30', '14:05')[row % 2]},{('yes', 'no')[row // 2 % 2]}" for row in range(ROWS)]
+    (tmp_path / "flights.csv").write_text("\n".join(["a,departure,kind", *rows]))
+    columns = load(tmp_path / "flights.csv", target="kind").columns
+    assert columns is not None and columns["departure"].categories == ("09:30", "14:05")
+
+
+def test_a_first_line_that_names_too_few_columns(tmp_path: Path):
+    with pytest.raises(
+        BadInput, match=r"^The first line of mine\.csv names 1 of 3 columns \(Sales of May, , \)\. Name"
+    ):
+        load(csv(tmp_path, "Sales of May,,", "1{n},2,{y}"), target="kind")
+    with pytest.raises(CorruptFile, match=r"where its first line has 2, .* write it with row\.names = FALSE\."):
+        load(csv(tmp_path, '"a","kind"', '"{n}",1{n}.5,"{y}"', "r.csv"), target="kind")
+
+
+def test_prices_that_are_taken_for_classes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    rows = [f"{row},{100_000 + 500 * (row // 3)}" for row in range(90)]
+    (tmp_path / "houses.csv").write_text("\n".join(["area,price", *rows]))
+    load(tmp_path / "houses.csv", target="price")
+    found = "target column 'price' of houses.csv has 30 different whole numbers from 100000 to 114500, which are taken"
+    assert [one for one in caplog.messages if one.startswith(found)]
+    caplog.clear()
+    rows = [f"{row},{row // 3}" for row in range(90)]  # numbers of classes have no gaps
+    (tmp_path / "letters.csv").write_text("\n".join(["area,letter", *rows]))
+    load(tmp_path / "letters.csv", target="letter")
+    assert not caplog.messages
 
 
 def test_a_target_that_is_written_with_a_comma_is_of_values(tmp_path: Path):

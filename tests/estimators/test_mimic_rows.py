@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 import attar
@@ -88,3 +92,25 @@ def test_a_frame_of_sparse_columns():
     frame = pd.DataFrame.sparse.from_spmatrix(scipy.sparse.csr_matrix(X), columns=list("abc"))
     teacher = DecisionTreeClassifier(max_depth=2).fit(pd.DataFrame(X, columns=list("abc")), Y)
     assert Mimic(teacher, **QUICK).fit(frame).predict(frame).shape == (120,)
+
+
+def test_gaps_among_objects_reach_an_imputer_as_they_are():
+    names = np.where(X[:, 0] > 0, "few", "many").astype(object)
+    names[::7] = np.nan  # which the imputer takes for the name that most rows have
+    rows, labels = np.c_[names, X[:, 1]], (names == "few").astype(int)
+    encoded = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
+    teacher = make_pipeline(make_column_transformer((encoded, [0]), remainder="passthrough"), DecisionTreeClassifier())
+    fitted = Mimic(teacher, **QUICK).fit(rows, labels)
+    assert fitted.report_.teacher == {"accuracy": 1.0, "rmse": pytest.approx(0.0, abs=1e-6)}
+
+
+def test_a_teacher_that_adds_columns_to_what_it_is_given():
+    def with_sum(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["sum"] = frame["a"] + frame["b"] + frame["c"]
+        return frame
+
+    frame = pd.DataFrame(X, columns=list("abc"))
+    teacher = make_pipeline(FunctionTransformer(with_sum), DecisionTreeClassifier(max_depth=1))
+    fitted = Mimic(teacher, **QUICK).fit(frame, Y)
+    assert list(frame.columns) == list("abc") and fitted.n_features_in_ == 3
+    assert fitted.report_.teacher["accuracy"] == 1.0

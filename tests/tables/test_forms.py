@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from typing import Any
 
@@ -80,6 +81,23 @@ class TestDecode:
         matrix = columns.encode(rows)
         assert np.array_equal(columns.encode(columns.decode(matrix, like=form)), matrix, equal_nan=True)
         assert np.array_equal(columns.encode(columns.decode(matrix, like=rows)), matrix, equal_nan=True)
+
+    @pytest.mark.parametrize("nothing", [None, NAN], ids=["None", "NaN"])
+    def test_objects_come_back_as_they_were(self, nothing: float | None):
+        # To an imputer of scikit-learn None is no gap where gaps are NaN, and a date has no distance from a datetime.
+        leap, noon = datetime.date(2024, 2, 29), datetime.datetime(2024, 3, 1, 12)
+        rows = np.array([["u", leap, noon, True], [nothing, leap, noon, nothing], ["v", None, noon, False]], object)
+        columns = Columns.infer(rows)
+        assert repr(columns.decode(columns.encode(rows), like=rows).tolist()) == repr(rows.tolist())
+        frame = pd.DataFrame({f"c{place}": pd.Series(rows[:, place], dtype=object) for place in range(4)})
+        columns = Columns.infer(frame)
+        back = columns.decode(columns.encode(frame), like=frame)
+        assert repr(back.to_numpy().tolist()) == repr(rows.tolist())
+
+    def test_dates_that_are_all_missing_stay_dates(self):
+        frame = pd.DataFrame({"when": pd.Series([pd.NaT, pd.NaT], dtype="datetime64[s]"), "x": [1.0, 2.0]})
+        columns = Columns.infer(frame)
+        pd.testing.assert_frame_equal(columns.decode(columns.encode(frame), like=frame), frame)
 
     def test_frames_of_every_type_come_back(self):
         columns = Columns.infer(frame())

@@ -105,3 +105,22 @@ def test_types_that_have_a_remedy_of_their_own(values: pd.Series, remedy: str):
 def test_records_of_numpy_are_told():
     with pytest.raises(BadInput, match=r"an array of records of 'a', 'b'\. Give pandas\.DataFrame\(rows\)"):
         read_cells(np.array([(1, 2.5)], dtype=[("a", int), ("b", float)]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pd.Series([b"yes", b"no"]), "got 'bytes in row 0'. Decode it to texts with .str.decode('utf-8')"),
+        (pd.Series([datetime.time(14, 30)] * 2), "got 'time in row 0'. Convert it to a span of time, or to a number"),
+        (pd.Series([0, 1], dtype=pd.ArrowDtype(pa.time32("s"))), "got 'time32[s]'. Convert it to a span of time, or"),
+        (
+            pd.Series(pd.Categorical(pd.to_datetime(["2024-05-31", "2024-06-01"]))),
+            "must be of names, as it has categories; got dates. Convert it to a column of dates, or its categories",
+        ),
+    ],
+    ids=["bytes", "times", "times of Arrow", "dates as categories"],
+)
+def test_what_to_do_about_a_type_that_is_not_read(values: pd.Series, message: str):
+    with pytest.raises(BadInput) as error:
+        read_cells(pd.DataFrame({"x": values}))
+    assert message in str(error.value)

@@ -81,7 +81,7 @@ def read_csv(
     Excel's before it says (``sep=;``). What a comma in a number is,
     where that could be either, is decided by the other columns, and else by the separator: in a file with semicolons it
     stands before the fraction, otherwise between thousands. Columns without a name are left out where they are empty,
-    or an index as pandas writes it before the others.
+    or tell every row from the others and stand before all columns, as pandas and R write an index.
 
     Args:
         path: The file.
@@ -115,6 +115,7 @@ def read_csv(
         content = content[:end] + separator.encode() + content[end:]
     table = _named_columns(_parsed(path, content, separator, forced, names))
     doubt = _doubt(path, table) if header else None
+    _refuse_nameless(path, table, doubt)
     try:
         distinct(table.column_names)
     except BadInput as error:
@@ -147,11 +148,12 @@ def _numbered(content: bytes, separator: str) -> list[str]:
 def _named_columns(table: Any) -> Any:
     """A table less what stands in it by the way of writing: an index of pandas, and what follows a last separator.
 
-    These are nameless: whole numbers that are all different, in the first column, and columns that are empty.
+    These are nameless: whole numbers or texts that are all different, in the first column, and columns that are empty.
     """
 
     def is_index(column: Any) -> bool:
-        return bool(pa.types.is_integer(column.type) and column.null_count == 0 and len(column.unique()) == len(column))
+        exact = pa.types.is_integer(column.type) or pa.types.is_string(column.type)
+        return exact and column.null_count == 0 and len(column.unique()) == len(column)
 
     names = table.column_names
     left = [
@@ -160,6 +162,30 @@ def _named_columns(table: Any) -> Any:
         if name or not (table.column(place).null_count == len(table) or (place == 0 and is_index(table.column(place))))
     ]
     return table if len(left) == len(names) else table.select(left)
+
+
+def _refuse_nameless(path: Path, table: Any, doubt: str | None) -> None:
+    """See that no more than one of the columns is without a name.
+
+    Args:
+        path: The file.
+        table: What was read of it.
+        doubt: What `_doubt` says of its first line.
+
+    Raises:
+        BadInput: Naming their places in what is left of the table.
+    """
+    names = table.column_names
+    if names.count("") > 1:
+        raise BadInput(
+            f"The first line of {printable(path.name)} names {len(names) - names.count('')} of {len(names)} columns "
+            f"({', '.join(map(printable, names))[:80]}). "
+            + (
+                "Name all of them there; if the names of the columns stand below, remove what is above them."
+                if doubt is None
+                else f"{doubt}."
+            )
+        )
 
 
 def _doubt(path: Path, table: Any) -> str | None:
@@ -214,7 +240,7 @@ def _refuse_wrong(path: Path, table: Any, read: Mapping[str, Reading]) -> None:
 def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any], names: Sequence[str] | None) -> Any:
     """The table of a file, with these names of its columns; None where its first line has them."""
     try:
-        return pyarrow.csv.read_csv(
+        table = pyarrow.csv.read_csv(
             pa.BufferReader(content),
             # Types are inferred from the first block: all of it, as far as a block can be.
             read_options=pyarrow.csv.ReadOptions(
@@ -230,6 +256,9 @@ def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any]
         )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _uneven(path, content, separator) or corrupt(path, RULE, error) from error
+    # A time of day, such as 14:30, is no type of a column: it stays the text that it is in the file.
+    times = {field.name: pa.string() for field in table.schema if pa.types.is_time(field.type)}
+    return _parsed(path, content, separator, {**types, **times}, names) if times else table
 
 
 def _rows_end_in_separator(content: bytes, separator: str) -> bool:
@@ -253,9 +282,10 @@ def _uneven(path: Path, content: bytes, separator: str) -> CorruptFile | None:
             width = width or len(row)
             if row and len(row) != width:
                 shown = printable(separator.join(row)[:80])
-                above = " If the names of the columns stand below the first line, remove what is above them." * (
-                    line == 2
-                )
+                above = " If the names of the columns stand below the first line, remove what is above them."
+                if len(row) == width + 1 and row[-1]:
+                    above = " If R wrote the names of rows without a name above them, write it with row.names = FALSE."
+                above *= line == 2
                 many = f"{len(row)} value{'s' if len(row) > 1 else ''}"
                 return CorruptFile(
                     f"{name} has {many} in line {line} ({shown!r}), where its first line has {width}, separated by "

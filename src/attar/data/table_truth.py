@@ -17,7 +17,7 @@ from attar.data.arrow_files import ArrowFiles
 from attar.data.label_arrays import label_rows
 from attar.data.limits import printable
 from attar.data.truth import guessed
-from attar.data.values import are_values, columns_of_values, values_as_labels
+from attar.data.values import FEW_VALUES, are_values, columns_of_values, values_as_labels
 from attar.errors import BadInput, Words, must, near
 from attar.tables.notation import Decimal
 from attar.tables.read import read_cells
@@ -136,6 +136,7 @@ def _classes(name: str, table: Any, target: str) -> list[Any]:
         raise must(f"target column {target!r}", name, "of a few classes", got, remedy)
     found = [values[int(place)] for place in seen]
     _warn_of_alike(name, target, found)
+    _warn_of_values(name, target, found)
     return found
 
 
@@ -148,6 +149,21 @@ def _warn_of_alike(name: str, target: str, classes: Sequence[Any]) -> None:
                 "target column %r of %s has the classes %r and %r, which are two: if they are meant as one, write them "
                 "alike", target, name, other, one,
             )  # fmt: skip
+
+
+def _warn_of_values(name: str, target: str, classes: Sequence[Any]) -> None:
+    """Log classes that are many whole numbers with gaps between them, as prices have and numbers of classes do not."""
+    if len(classes) <= FEW_VALUES or not isinstance(classes[0], int) or classes[-1] - classes[0] < len(classes):
+        return
+    log.warning(
+        "target column %r of %s has %d different whole numbers from %d to %d, which are taken for classes: where they "
+        'are values, set data.task = "regression" (task in Python)',
+        target,
+        name,
+        len(classes),
+        classes[0],
+        classes[-1],
+    )
 
 
 def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.ndarray]:

@@ -94,6 +94,8 @@ def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
     Raises:
         BadInput: If it takes no weights, and there are some.
     """
+    if hasattr(rows, "iloc"):  # a step of a pipeline may add columns to what it is given, and these are the user's
+        rows = rows.copy(deep=False)
     if weights is None:
         return clone(teacher).fit(rows, truth)
     name = weight_argument(teacher, "The teacher of Mimic", "sample_weight")

@@ -45,6 +45,8 @@ class Cells:
         categories: The values that can occur, of one type, sorted, each once; None where they are not known.
         declared: Whether it was the table that named the categories, and not its rows.
         problem: What is wrong with values of several types, which then stand there as they came; None for all others.
+        nan: Whether objects that are missing are NaN, as pandas has them, and not None.
+        days: Whether objects are dates of Python that have no time.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Cells:
     categories: tuple[Scalar, ...] | None = None
     declared: bool = False
     problem: BadInput | None = None
+    nan: bool = False
+    days: bool = False
 
     @property
     def kind(self) -> Kind:

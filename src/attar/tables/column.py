@@ -39,6 +39,8 @@ class Column:
             and for a nominal column.
         notation: How numbers that came as texts were written; None where they came as numbers.
         dates: How a column of dates is written as numbers, which ``low``, ``high`` and ``center`` are; None of others.
+        nan: As of `Cells`, by which objects come back from numbers as they were. No document says these two.
+        days: Likewise.
 
     Raises:
         BadInput: If these do not go together.
@@ -54,6 +56,8 @@ class Column:
     scale: float = 1.0
     notation: Notation | None = None
     dates: Dates | None = None
+    nan: bool = field(default=False, compare=False)
+    days: bool = field(default=False, compare=False)
     _codes: dict[Any, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +101,7 @@ class Column:
             numbers = _numbers(given, notation)
         elif nominal or kind == "nominal":
             categories, codes = given.nominals()
-            return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()))
+            return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()), nan=given.nan)
         elif kind == "date" and not given.empty:
             dates = Dates.of(given.values[~given.missing])
             numbers = _days(given, dates)
@@ -114,7 +118,7 @@ class Column:
         # The step below the largest: above it there may be none.
         step = float(np.spacing(np.nextafter(np.float32(max(abs(low), abs(high))), np.float32(0))))
         scale = max(float(seen.std()), step, float(np.finfo(np.float32).tiny)) if low < high else 1.0
-        return cls(given.name, kind, (), low, high, gaps, center, scale, notation, dates)
+        return cls(given.name, kind, (), low, high, gaps, center, scale, notation, dates, days=given.days)
 
     def code(self, value: Any) -> float | None:
         """One value as `codes` gives it; None where only that can tell what it is, or what is wrong with it."""

@@ -221,7 +221,13 @@ class Columns(Sequence[Column]):
             raise must("matrix", "decode", f"[rows, {len(self)}]", tuple(matrix.shape), remedy)
         decoded = [
             forms.DecodedColumn(
-                column.name, column.kind, column.categories, matrix[:, place].astype(np.float64), column.dates
+                column.name,
+                column.kind,
+                column.categories,
+                matrix[:, place].astype(np.float64),
+                column.dates,
+                nan=column.nan,
+                days=column.days,
             )
             for place, column in enumerate(self.columns)
         ]

@@ -30,6 +30,8 @@ class DecodedColumn:
         categories: What the codes of a nominal column stand for.
         values: Numbers or codes, NaN where missing.
         dates: How dates are written as numbers; None for all else.
+        nan: Whether a missing text or bool among objects is NaN, and not None.
+        days: Whether dates among objects have no time.
 
     Raises:
         BadInput: If a code is none.
@@ -40,6 +42,8 @@ class DecodedColumn:
     categories: tuple[Scalar, ...]
     values: Float64[np.ndarray, " rows"]
     dates: Dates | None = None
+    nan: bool = False
+    days: bool = False
 
     def __post_init__(self) -> None:
         if self.kind != "nominal":
@@ -90,13 +94,14 @@ class DecodedColumn:
             return objects.astype(np.uint64)
 
     def objects(self) -> Shaped[np.ndarray, " rows"]:
-        """The values as Python objects; where missing None, and NaN among numbers."""
+        """The values as Python objects; where missing None, and NaN among numbers or where `nan` says so."""
         if self.dates is not None:
-            return self.dates.dates(self.values).astype(object)
+            dates = self.dates.dates(self.values)
+            return (dates.astype("datetime64[D]") if self.days else dates).astype(object)
         if self.kind == "nominal":
             named = bool(self.categories) and not isinstance(self.categories[0], bool | str)
             lookup = np.empty(len(self.categories) + 1, object)
-            lookup[:] = [*self.categories, np.nan if named else None]
+            lookup[:] = [*self.categories, np.nan if named or self.nan else None]
             found: Shaped[np.ndarray, " rows"] = lookup[self.codes]
             return found
         objects = self.values.astype(object)
@@ -229,6 +234,8 @@ def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
         typed = one.typed()
         if dtype.kind == "m":
             return pandas.Series(_spans(typed)).astype(dtype)
+        if dtype.kind == "M" and one.missing.all():
+            return pandas.Series(np.full(len(typed), np.datetime64("NaT"), dtype))
         return pandas.Series(_narrowed(typed, dtype) if typed.dtype.kind in "iuf" else typed)
     kind = getattr(dtype, "pyarrow_dtype", None)
     if kind is not None and str(kind).startswith("duration"):

@@ -97,7 +97,9 @@ def _from_objects(name: str, values: Any) -> Cells:
         present = present[~np.isnat(present)]
     filled = np.full(len(values), np.nan) if missing.all() else np.full(len(values), present[0], present.dtype)
     filled[~missing] = present
-    return Cells(name, filled, missing)
+    nan = any(isinstance(one, float | np.floating) for one in values[missing])
+    days = present.dtype.kind == "M" and {*map(type, values[~missing])} == {datetime.date}
+    return Cells(name, filled, missing, nan=nan, days=days)
 
 
 class _Mixed(BadInput):
@@ -235,6 +237,9 @@ def _from_arrow(name: str, column: Any) -> Cells:
 def _declared(name: str, categories: Any, codes: Int64[np.ndarray, " rows"]) -> Cells:
     """The cells of a column that declares its categories, in any order."""
     present, missing = _of_one_type(name, categories)
+    if present.dtype.kind == "M":
+        remedy = "Convert it to a column of dates, or its categories to strings, which are names"
+        raise must(f"column {name!r}", "the rows", "of names, as it has categories", Words("dates"), remedy)
     values = present.tolist()
     ordered = sorted(set(values))
     places = {value: place for place, value in enumerate(ordered)}
@@ -248,6 +253,11 @@ _REMEDIES = {
     "period": "Convert it to dates with .dt.to_timestamp()",
     "interval": "Convert it to names with .astype(str), or to the middles of the intervals",
     "complex": "Give the real part and the imaginary one as two columns",
+    "bytes": "Decode it to texts with .str.decode('utf-8')",
+    "binary": "Cast it to texts",
+    "time in row": "Convert it to a span of time, or to a number of hours",
+    "time32": "Convert it to a span of time, or to a number of hours",
+    "time64": "Convert it to a span of time, or to a number of hours",
 }
 """What to do about a column of a type that has this in its name."""
 
