@@ -89,6 +89,48 @@ def check_every_class(labels: Tensor, classes: Sequence[str], of: str, remedy: s
         raise must("labels", f"the train split of {of}", "of every class", Words(f"none of {some}"), remedy)
 
 
+def is_size(given: Any) -> bool:
+    """Whether it is a height and a width, whole numbers from 1 on."""
+    return isinstance(given, tuple) and len(given) == 2 and all(type(one) is int and one >= 1 for one in given)
+
+
+def check_shapes(
+    outputs: Floats, labels: NDArray[Any], shape: tuple[int, ...], label_shape: tuple[int, ...], what: str = "logits"
+) -> None:
+    """See that there are an output and a label of the right shapes for each example.
+
+    Args:
+        outputs: ``[n, *shape]``.
+        labels: ``[n, *label_shape]``.
+        shape: Of one output.
+        label_shape: Of one label; empty for a number.
+        what: What outputs are called.
+
+    Raises:
+        BadInput: If not.
+    """
+    if outputs.shape[1:] != shape or labels.shape != (len(outputs), *label_shape):
+        rule = " and ".join(f"[{', '.join(map(str, ('n', *one)))}]" for one in (shape, label_shape))
+        remedy = "Give the model as many outputs, and judge the split that was run"
+        raise must(f"{what} and labels", "quality", rule, (outputs.shape, labels.shape), remedy)
+
+
+def check_comparable(outputs_a: Floats, outputs_b: Floats, axes: Sequence[str]) -> None:
+    """See that the outputs of two models have one shape, of so many axes, and that there are some.
+
+    Args:
+        outputs_a: Of one model.
+        outputs_b: Of the other one.
+        axes: What the axes are called.
+
+    Raises:
+        BadInput: If not.
+    """
+    if outputs_a.ndim != len(axes) or outputs_a.shape != outputs_b.shape or not outputs_a.size:
+        rule = f"two [{', '.join(axes)}] arrays of one shape"
+        raise must("logits", "agreement", rule, (outputs_a.shape, outputs_b.shape), "Run both on the same split")
+
+
 def check_judged(outputs: Floats, known: NDArray[np.bool_], what: str) -> None:
     """See that something is known of an example at least, and that outputs are finite where it is.
 

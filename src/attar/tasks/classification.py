@@ -18,7 +18,15 @@ from torch import Tensor
 from attar.errors import must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import LEVEL, judged
-from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
+from attar.tasks.checks import (
+    check_class_numbers,
+    check_comparable,
+    check_every_class,
+    check_integers,
+    check_judged,
+    check_names,
+    check_shapes,
+)
 from attar.tasks.intervals import wilson
 from attar.tasks.labels import ABSENT, LabelKind
 from attar.tasks.metrics.classification import brier_scores, calibration_error, is_right, log_losses
@@ -202,9 +210,7 @@ class Classification:
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of examples on which two models name the same class."""
-        if outputs_a.ndim != 2 or outputs_a.shape != outputs_b.shape or not outputs_a.size:
-            got = (outputs_a.shape, outputs_b.shape)
-            raise must("logits", "agreement", "two [n, classes] arrays of one shape", got, "Run both on the same split")
+        check_comparable(outputs_a, outputs_b, ("n", "classes"))
         return float((outputs_a.argmax(axis=1) == outputs_b.argmax(axis=1)).mean())
 
     def best_constant(self, labels: NDArray[Any]) -> Constant:
@@ -243,22 +249,14 @@ class Classification:
         """The name of the class."""
         return "unknown" if int(label) == ABSENT else self.classes[int(label)]
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def _known(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """``[n]``, the class of which examples is known.
 
         Raises:
-            BadInput: If logits and labels do not fit each other or the classes.
+            BadInput: If outputs and labels do not fit each other or the classes.
         """
+        check_shapes(outputs, labels, self.shape, ())
         count = len(self.classes)
-        if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape[:1]:
-            got = (logits.shape, labels.shape)
-            raise must(
-                "logits and labels",
-                "quality",
-                f"[n, {count}] and [n]",
-                got,
-                "Give the model as many outputs, and judge the split that was run",
-            )
         if len(labels) and not ABSENT <= labels.min() <= labels.max() < count:
             ends = (int(labels.min()), int(labels.max()))
             raise must("labels", "quality", f"from 0 to {count - 1}, or -1 for not known", ends, "Check the data")

@@ -16,7 +16,16 @@ from torch import Tensor
 from attar.errors import must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
-from attar.tasks.checks import check_class_numbers, check_every_class, check_integers, check_judged, check_names
+from attar.tasks.checks import (
+    check_class_numbers,
+    check_comparable,
+    check_every_class,
+    check_integers,
+    check_judged,
+    check_names,
+    check_shapes,
+    is_size,
+)
 from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, LabelKind, rarest
 from attar.tasks.metrics import dense as metrics
@@ -142,9 +151,8 @@ class Dense:
 
     def __post_init__(self) -> None:
         check_names(self.classes, "classes", "a task of dense maps", "class")
-        size: Any = self.size
-        is_size = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
-        if not is_size or len(self.classes) * size[0] * size[1] > _MOST:
+        size = self.size
+        if not is_size(size) or len(self.classes) * size[0] * size[1] > _MOST:
             rule = f"height and width of maps, with at most {_MOST} numbers for all classes"
             raise must("size", "a task of dense maps", rule, size, "Write (height, width)")
 
@@ -230,9 +238,7 @@ class Dense:
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of all positions at which two models name the same class."""
-        if outputs_a.ndim != 4 or outputs_a.shape != outputs_b.shape or not outputs_a.size:
-            got, rule = (outputs_a.shape, outputs_b.shape), "two [n, classes, height, width] arrays of one shape"
-            raise must("logits", "agreement", rule, got, "Run both on the same split")
+        check_comparable(outputs_a, outputs_b, ("n", "classes", "height", "width"))
         return float((metrics.class_maps(outputs_a) == metrics.class_maps(outputs_b)).mean())
 
     def best_constant(self, labels: NDArray[Any]) -> Constant:
@@ -268,22 +274,13 @@ class Dense:
         order = counts.argsort(descending=True, stable=True).tolist()
         return ", ".join(f"{self.classes[one]} {int(counts[one]) / len(known):.0%}" for one in order if counts[one])
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def _known(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """``[n]``, of which images something is known. A copy of logits would take as much memory as they do.
 
         Raises:
-            BadInput: If logits and labels do not fit each other or the classes.
+            BadInput: If outputs and labels do not fit each other or the classes.
         """
-        if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
-            got = (logits.shape, labels.shape)
-            rule = f"[n, {', '.join(map(str, self.shape))}] and [n, {', '.join(map(str, self.size))}]"
-            raise must(
-                "logits and labels",
-                "quality",
-                rule,
-                got,
-                "Give the model as many outputs, and judge the split that was run",
-            )
+        check_shapes(outputs, labels, self.shape, self.size)
         return np.asarray((labels != ABSENT).any(axis=(1, 2)))
 
 

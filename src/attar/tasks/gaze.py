@@ -18,7 +18,7 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.formatting import percent, significant
 from attar.tasks.chance import against_chance
-from attar.tasks.checks import check_integers, check_judged
+from attar.tasks.checks import check_integers, check_judged, check_shapes, is_size
 from attar.tasks.intervals import student_interval
 from attar.tasks.labels import ABSENT, LabelKind
 from attar.tasks.metrics import gaze as metrics
@@ -127,9 +127,8 @@ class Gaze:
     center: Center | None = None
 
     def __post_init__(self) -> None:
-        size: Any = self.size
-        is_size = isinstance(size, tuple) and len(size) == 2 and all(type(one) is int and one >= 1 for one in size)
-        if not is_size or not 2 <= size[0] * size[1] <= _MOST:
+        size = self.size
+        if not is_size(size) or not 2 <= size[0] * size[1] <= _MOST:
             rule = f"height and width of densities, of 2 to {_MOST} pixels"
             raise must("size", "a task of gaze", rule, size, "Predict coarser maps of larger images")
         center: Any = self.center
@@ -263,19 +262,11 @@ class Gaze:
         gains: NDArray[np.float64] = ((densities - self._center_bias) * shares).sum(axis=1) / math.log(2)
         return gains
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def _known(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """``[n]``, which images have a fixation.
 
         Raises:
-            BadInput: If logits and labels do not fit each other or the size.
+            BadInput: If outputs and labels do not fit each other or the size.
         """
-        if logits.shape[1:] != self.shape or labels.shape != (len(logits), *self.size):
-            got, rule = (logits.shape, labels.shape), f"[n, {self.shape[0]}] and [n, {self.size[0]}, {self.size[1]}]"
-            raise must(
-                "logits and labels",
-                "quality",
-                rule,
-                got,
-                "Give the model as many outputs, and judge the split that was run",
-            )
+        check_shapes(outputs, labels, self.shape, self.size)
         return np.asarray((labels > 0).any(axis=(1, 2)))

@@ -16,7 +16,7 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.formatting import percent, percent_interval, significant
 from attar.tasks.chance import against_chance
-from attar.tasks.checks import check_integers, check_judged, check_names
+from attar.tasks.checks import check_comparable, check_integers, check_judged, check_names, check_shapes
 from attar.tasks.intervals import mean_interval
 from attar.tasks.labels import ABSENT, LabelKind, rarest
 from attar.tasks.metrics import multilabel as metrics
@@ -227,9 +227,7 @@ class MultiLabel:
 
     def agreement(self, outputs_a: Floats, outputs_b: Floats) -> float:
         """Share of all labels about which two models say the same."""
-        if outputs_a.ndim != 2 or outputs_a.shape != outputs_b.shape or not outputs_a.size:
-            got = (outputs_a.shape, outputs_b.shape)
-            raise must("logits", "agreement", "two [n, labels] arrays of one shape", got, "Run both on the same split")
+        check_comparable(outputs_a, outputs_b, ("n", "labels"))
         return float(((outputs_a > 0) == (outputs_b > 0)).mean())
 
     def best_constant(self, labels: NDArray[Any]) -> Constant:
@@ -259,22 +257,13 @@ class MultiLabel:
             return "unknown"
         return ", ".join(name for name, value in zip(self.classes, label.tolist(), strict=True) if value == 1) or "none"
 
-    def _known(self, logits: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def _known(self, outputs: Floats, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """``[n]``, of which examples something is known.
 
         Raises:
-            BadInput: If logits and labels do not fit each other or the names.
+            BadInput: If outputs and labels do not fit each other or the names.
         """
-        count = len(self.classes)
-        if logits.ndim != 2 or logits.shape[1] != count or labels.shape != logits.shape:
-            got, rule = (logits.shape, labels.shape), f"[n, {count}] each"
-            raise must(
-                "logits and labels",
-                "quality",
-                rule,
-                got,
-                "Give the model as many outputs, and judge the split that was run",
-            )
+        check_shapes(outputs, labels, self.shape, self.shape)
         return np.asarray((labels != ABSENT).any(axis=1))
 
 

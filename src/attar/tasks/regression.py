@@ -18,7 +18,7 @@ from torch import Tensor
 from attar.errors import Words, must
 from attar.formatting import significant
 from attar.tasks.chance import LEVEL, is_larger, judged
-from attar.tasks.checks import check_judged, check_names
+from attar.tasks.checks import check_judged, check_names, check_shapes
 from attar.tasks.intervals import root_mean_interval
 from attar.tasks.labels import LabelKind
 from attar.tasks.metrics.metric import Floats, Metric
@@ -212,16 +212,7 @@ class Regression:
         Raises:
             BadInput: If outputs and labels do not fit each other or the names.
         """
-        count = len(self.names)
-        if outputs.ndim != 2 or outputs.shape[1] != count or labels.shape != outputs.shape:
-            got = (outputs.shape, labels.shape)
-            raise must(
-                "outputs and labels",
-                "quality",
-                f"[n, {count}] both",
-                got,
-                "Give the model as many outputs, and judge the split that was run",
-            )
+        check_shapes(outputs, labels, self.shape, self.shape, "outputs")
         return np.asarray(~np.isnan(labels).all(axis=1))
 
 
