@@ -54,12 +54,3 @@ def test_a_former_attribute_is_told_the_one_of_today() -> None:
     assert hasattr(Batch, "full_targets")
     assert not hasattr(Artifact, "predict_classes")
     assert hasattr(Artifact, "predict")
-
-
-def test_a_call_that_does_not_fit_is_told_what_the_function_takes() -> None:
-    quantize: Any = attar.quantize
-    with pytest.raises(BadInput, match=r"^quantize takes \(student\), and by name weights=.*; got 2 values by place"):
-        quantize(torch.nn.Linear(2, 2), attar.Uniform(bits=4))
-    deploy: Any = attar.deploy
-    with pytest.raises(BadInput, match=r"^deploy takes \(student, candidate, folder, task=\.\.\.\), .*; got no 'task'"):
-        deploy(torch.nn.Linear(2, 2), "onnxruntime", "folder")

@@ -16,7 +16,7 @@ from attar.data.truth import truth_of
 from attar.data.weights import weights_of
 from attar.errors import BadInput, Words, must
 from attar.named_inputs import NamedInputs
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.regular_arrays import regular_array
 from attar.tables.rows import is_table, rereadable
 from attar.tables.tokens import IDS, MASK, Tokens, integers
@@ -24,7 +24,7 @@ from attar.tables.tokens import IDS, MASK, Tokens, integers
 _KEYS = {"train": "train", "validation": "val", "test": "test"}
 
 
-@with_library_defaults
+@entry_point
 def from_arrays(
     name: object,
     arrays: object = None,

@@ -33,14 +33,14 @@ from attar.data.torch_datasets import from_torch as from_torch
 from attar.data.torch_datasets import is_torch_dataset
 from attar.data.truth import known_task
 from attar.errors import Words, must, near
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.network.references import call
 from attar.tables.notation import Decimal
 from attar.tasks.classification import Classification
 from attar.training.progress import Progress, silent
 
 
-@with_library_defaults
+@entry_point
 def load(
     name: str | Path,
     *,

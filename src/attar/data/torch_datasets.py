@@ -16,7 +16,7 @@ from attar.data.arrays import from_arrays
 from attar.data.matrices import Growing
 from attar.data.split import Dataset
 from attar.errors import AttarError, BadInput, Words, must
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.training.progress import Progress, silent
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _TOGETHER = 256
 """Items that are put into an array at once."""
 
 
-@with_library_defaults
+@entry_point
 def from_torch(
     train: Any,
     *,

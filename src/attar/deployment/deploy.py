@@ -29,7 +29,7 @@ from attar.deployment.prepared import Prepared, prepared
 from attar.deployment.refused import DeploymentError, refused, telling
 from attar.errors import AttarError, BadInput, CorruptFile, must
 from attar.named_inputs import NamedInputs
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.network.spec import Spec
 from attar.network.standardize import Standardize
 from attar.network.weights import digest
@@ -46,7 +46,7 @@ _CHECKED_ROWS = 256
 """How many calibration rows a deployment is run on before it counts as written."""
 
 
-@with_library_defaults
+@entry_point
 def deploy(
     student: nn.Module | Prepared,
     candidate: Candidate | str,

@@ -47,7 +47,7 @@ from attar.estimators.rows import (
 from attar.estimators.tags import mimicked
 from attar.estimators.trials import Given
 from attar.estimators.truth import as_target, check_as_many, numbered, refuse_one_class, truth_of
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.tables.columns import Columns
 from attar.tables.rows import by_name
 from attar.training.progress import Progress, silent
@@ -188,7 +188,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
-    @with_library_defaults
+    @entry_point
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, progress: Progress = silent) -> Mimic:
         """Train the network.
 

@@ -24,7 +24,7 @@ from scipy.special import bdtr  # type: ignore[import-untyped]
 from attar.deployment.backends.backend import Inputs, Runner
 from attar.errors import must, near
 from attar.formatting import milliseconds, times
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 
 FEWEST_ROUNDS = 6
 """The fewest rounds that give the median a distribution-free 95% interval: 1 - 2 * 0.5**6 = 96.9%."""
@@ -143,7 +143,7 @@ def _ratio(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Ratio:
     return Ratio(math.exp(float(np.median(logs))), interval, rounds)
 
 
-@with_library_defaults
+@entry_point
 def race(
     runners: Mapping[str, Runner],
     example: Inputs,

@@ -29,7 +29,7 @@ from attar.evidence.latency import race
 from attar.evidence.memory import peak_memory
 from attar.network.consistency import check_consistent
 from attar.network.cost import cost
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.network.evaluating import evaluating
 from attar.tasks.task import Task
 from attar.training.progress import Progress, silent
@@ -125,7 +125,7 @@ def predict_all(
     return np.concatenate(batches)
 
 
-@with_library_defaults
+@entry_point
 def measure(
     model: Artifact | nn.Module | Runner,
     split: Split,

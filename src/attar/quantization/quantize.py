@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from attar.errors import BadInput, NothingMatched, Words, must, near
 from attar.network.copying import copied
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.ops.grid import check_finite
 from attar.quantization.activations import INPUT, InputFormat, attach_input_, calibrate_
 from attar.quantization.attach import WeightFormat, attach_, is_quantized
@@ -63,7 +63,7 @@ class _Place:
         return f"{self.layer}.{self.attribute}" if self.layer else self.attribute
 
 
-@with_library_defaults
+@entry_point
 def quantize(
     student: nn.Module,
     *,

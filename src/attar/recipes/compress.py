@@ -21,7 +21,7 @@ from attar.deployment.artifact import Artifact, load
 from attar.errors import must
 from attar.evidence.document import EVIDENCE, EvidenceDocument
 from attar.evidence.machine import machine
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.outcome import Outcome
 from attar.processes import alone, barrier, rank
 from attar.recipes.contenders import deploy_candidates
@@ -112,7 +112,7 @@ class Run:
         return f"{headline(self.evidence)} {reason(self.evidence)} Report: {self.report}"
 
 
-@with_library_defaults
+@entry_point
 def compress(
     recipe: Recipe | Mapping[str, Any] | Path | str | None = None,
     out: Path | str | None = None,
@@ -232,7 +232,7 @@ def _evaluated(
     return evidence
 
 
-@with_library_defaults
+@entry_point
 def label(
     recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,

@@ -17,7 +17,7 @@ from attar.data.datasets import Dataset
 from attar.deployment.candidates import candidates
 from attar.formatting import count, grouped, plural, seconds, size
 from attar.network.cost import cost
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.pipeline.nodes import Nodes
 from attar.pipeline.step import Step
 from attar.pipeline.workers import Workers
@@ -159,7 +159,7 @@ class Plan:
         )
 
 
-@with_library_defaults
+@entry_point
 def plan(
     recipe: Recipe | Mapping[str, Any] | Path | str,
     out: Path | str | None = None,

@@ -18,7 +18,7 @@ from attar.errors import BadInput, must, near
 from attar.evidence.compare import spread
 from attar.evidence.machine import machine
 from attar.evidence.measure import labels_of, predict_all
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.pipeline.trained import Trained
 from attar.recipes.compress import compress
 from attar.recipes.context import Context
@@ -97,7 +97,7 @@ def _checked(
     return Path(out) if out is not None else Path("runs") / asked.name, runs, recipes
 
 
-@with_library_defaults
+@entry_point
 def plans(
     asked: Study,
     out: Path | str | None = None,
@@ -129,7 +129,7 @@ def plans(
     return [plan(recipes[run.name], folder / "runs" / run.name, device=device, progress=progress) for run in runs]
 
 
-@with_library_defaults
+@entry_point
 def study(
     asked: Study,
     out: Path | str | None = None,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput, must, shown
 from attar.named_inputs import NamedInputs
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.network.unpacked import UnpackInputs
 from attar.tables.columns import Columns
 from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
@@ -31,7 +31,7 @@ from attar.teachers.subset import SubsetTeacher
 from attar.teachers.teacher import NetworkTeacher, Teacher
 
 
-@with_library_defaults
+@entry_point
 def as_teacher(
     given: object,
     *,

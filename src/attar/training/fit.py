@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from attar.errors import BadInput, CorruptFile, Diverged, must
 from attar.network.copying import copied
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.training.batch import Batch, Source, micro_batches
 from attar.training.callbacks import AfterValidation, Callback, Edit, Hook, Hooks, TrainState
 from attar.training.checkpoint import load_state, save_state
@@ -33,7 +33,7 @@ from attar.training.settings import MakeOptimizer, Training
 from attar.training.train_module import TrainModule
 
 
-@with_library_defaults
+@entry_point
 def fit(
     student: nn.Module,
     objective: Objective,

@@ -16,7 +16,7 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.targets import Targets
 from attar.data.views import UNCHANGED, Views
 from attar.errors import BadInput, Words, must
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.teachers.teacher import Teacher, ask, called, check_target, named, target_of
 from attar.teachers.trial import settle, trial
 from attar.training.progress import Progress, silent
@@ -133,7 +133,7 @@ def unshared(labelling: Labelling, missing: Sequence[Shard]) -> Found:
     return lambda shard: None
 
 
-@with_library_defaults
+@entry_point
 def label(
     teacher: Teacher,
     split: Split,

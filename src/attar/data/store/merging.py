@@ -16,13 +16,13 @@ from attar.data.store.manifest import Manifest, Shard
 from attar.data.store.parquet import ShardData, read_shard
 from attar.data.store.targets import Targets
 from attar.errors import BadInput, must
-from attar.network.defaults import with_library_defaults
+from attar.network.entry_point import entry_point
 from attar.ops.top_k import full
 from attar.teachers.ensemble import averaged, fingerprint_of, mean_for, shares
 from attar.training.progress import Progress, silent
 
 
-@with_library_defaults
+@entry_point
 def merge(
     stores: Sequence[str | Path | Targets],
     folder: str | Path,
