@@ -123,8 +123,13 @@ def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     return labels
 
 
-def names_of(labels: Any, count: int) -> tuple[str, ...]:
-    """What several labels are called: as the columns of a frame are, else by their places."""
+def label_names(labels: Any, count: int) -> tuple[str, ...]:
+    """What several labels are called: as the columns of a frame are, else by their places.
+
+    Args:
+        labels: As the user gave them; None for nothing.
+        count: How many there are.
+    """
     columns = getattr(labels, "columns", None)
     names = () if columns is None else tuple(map(str, columns))
     distinct = len(set(names)) == len(names) == count and all(names)
@@ -159,7 +164,7 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
 
 
 def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The position of each label among the classes.
+    """The position of each label ``[rows]`` among the classes ``[classes]``.
 
     Raises:
         BadInput: If a label is none of them.

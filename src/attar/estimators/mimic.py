@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit, softmax  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
@@ -29,11 +29,11 @@ from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import chosen
-from attar.estimators.labels import names_of
+from attar.estimators.labels import label_names
 from attar.estimators.origin import counted_from, origin_of
 from attar.estimators.outputs import outputs_for
 from attar.estimators.plan import checked, seed_of
-from attar.estimators.report import Clock, Report, figures, softmax
+from attar.estimators.report import Clock, Report, figures
 from attar.estimators.rows import (
     LEAST,
     as_rows,
@@ -219,7 +219,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             )
         ready = teachers.is_fitted(teacher)
         if not ready and y is None:
-            raise teachers.refuse_unfitted(self.teacher)
+            raise teachers.not_fitted(self.teacher)
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # of an earlier fit: if this one fails, they are of other rows
         given = self._table(X, reset=True)
@@ -250,7 +250,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
         if kind == "labels" and labels is not None:
             check_as_many(labels, outputs, teacher)
-        task = task_of(kind, classes, names_of(y, outputs.shape[1]), outputs.shape[1])
+        task = task_of(kind, classes, label_names(y, outputs.shape[1]), outputs.shape[1])
         target = as_target(labels, values)
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
@@ -336,7 +336,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``; ``[rows, labels]``, of each."""
         outputs = self._outputs_of(X)
-        return np.asarray(expit(outputs)) if self._task.target == "log_odds" else softmax(outputs)
+        return np.asarray(expit(outputs) if self._task.target == "log_odds" else softmax(outputs, axis=1))
 
     @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
     def logits(self, X: Any) -> npt.NDArray[np.float64]:

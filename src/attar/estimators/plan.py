@@ -111,10 +111,10 @@ def checked(*, seed: int, **given: Any) -> Plan:
         ),
         embed=_integer_or_none("embed", given["embed"], least=1),
         curves=_integer_or_none("curves", given["curves"], least=0),
-        labels=_labels(given.get("labels"), given["loss"]),
-        time=_time(given.get("time")),
+        labels=_labels(given["labels"], given["loss"]),
+        time=_time(given["time"]),
         include_original=bool(given["include_original"]),
-        rows_at_once=_integer_or_none("rows_at_once", given.get("rows_at_once"), least=1),
+        rows_at_once=_integer_or_none("rows_at_once", given["rows_at_once"], least=1),
         seed=seed,
     )
 
@@ -133,7 +133,7 @@ def _labels(given: object, loss: object) -> float | None:
     if given is None:
         return None
     rule = "from 0 to 1, or None"
-    if not _is(given, numbers.Real) or not 0 <= given <= 1:  # type: ignore[operator]
+    if not _is_number(given) or not 0 <= given <= 1:  # type: ignore[operator]
         raise must("labels", "Mimic", rule, given, "It is a share; leave it out to have it chosen")
     if given and loss == "logits":
         remedy = "Take kl_divergence, or leave labels out"
@@ -149,7 +149,7 @@ def _time(given: object) -> float | None:
             return read_duration(given)
         except ValueError as error:
             raise BadInput(f"time of Mimic {error}.") from error
-    if not _is(given, numbers.Real) or not 0 <= given < math.inf:  # type: ignore[operator]
+    if not _is_number(given) or not 0 <= given < math.inf:  # type: ignore[operator]
         raise must(
             "time", "Mimic", "seconds, or a text such as '2m'", given, "0 chooses nothing, None takes what it takes"
         )
@@ -157,13 +157,13 @@ def _time(given: object) -> float | None:
 
 
 def _number(name: str, value: Any, rule: str, *, least: float) -> float:
-    if not _is(value, numbers.Real) or not least < value < math.inf:
+    if not _is_number(value) or not least < value < math.inf:
         raise must(name, "Mimic", rule, value, "Leave it out for its default")
     return float(value)
 
 
 def _integer(name: str, value: Any, *, least: int) -> int:
-    if not _is(value, numbers.Real) or value != value // 1 or value < least:
+    if not _is_number(value) or value != value // 1 or value < least:
         raise must(name, "Mimic", f"a whole number, at least {least}", value, f"{least} or more will do")
     return int(value)
 
@@ -172,5 +172,5 @@ def _integer_or_none(name: str, value: Any, *, least: int) -> int | None:
     return None if value is None else _integer(name, value, least=least)
 
 
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

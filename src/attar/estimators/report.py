@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64, Int64
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from attar.estimators.rows import Kind
 from attar.tasks.metrics import multilabel
@@ -164,18 +164,11 @@ def figures(
         agreement = float(((mine > 0) == (its > 0)).mean())
         return {"fidelity": {"agreement": agreement, "rmse": apart}, "mimic": judged[0], "teacher": judged[1]}
     if kind == "classifier":
-        mine, its = softmax(mine), softmax(its)
+        mine, its = softmax(mine, axis=1), softmax(its, axis=1)
         judged = [of_labels(one, labels) if labels is not None else None for one in (mine, its)]
         return {"fidelity": of_probabilities(mine, its), "mimic": judged[0], "teacher": judged[1]}
     judged = [of_values(one, values) if values is not None else None for one in (mine, its)]
     return {"fidelity": of_values(mine, its), "mimic": judged[0], "teacher": judged[1]}
-
-
-def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Probabilities of ``[rows, classes]`` logits."""
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 class Clock:

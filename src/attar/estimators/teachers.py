@@ -277,7 +277,7 @@ class DecodingEstimator:
         return f"{type(self.estimator).__name__} in its own form"
 
 
-def refuse_unfitted(teacher: object) -> BadInput:
+def not_fitted(teacher: object) -> BadInput:
     """The error for a teacher that is not fitted and cannot be, for want of labels."""
     return BadInput(
         f"The teacher of Mimic, a {type(teacher).__name__}, is not fitted, and there is no y to fit it on. This Mimic "

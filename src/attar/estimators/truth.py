@@ -25,6 +25,9 @@ def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.ND
         kind: What it predicts.
         ready: Whether it is fitted.
 
+    Returns:
+        ``[rows]`` classes, ``[rows, labels]`` of 1 and 0, or values ``[rows]`` or ``[rows, outputs]``; None without y.
+
     Raises:
         BadInput: If there is one class only, or the teacher gives no probabilities.
         ValueError: If rows and labels do not fit together, as scikit-learn finds.
@@ -66,6 +69,11 @@ def numbered(
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None, npt.NDArray[np.float64] | None]:
     """The classes, where the teacher names them; the truth as their numbers, or as values ``[rows, outputs]``.
 
+    Args:
+        teacher: Fitted.
+        kind: What it predicts.
+        truth: What `truth_of` gives.
+
     Raises:
         BadInput: If the truth is of one label and the teacher of several, or the other way around.
     """
@@ -98,6 +106,11 @@ def as_target(labels: npt.NDArray[np.int64] | None, values: npt.NDArray[np.float
 
 def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: object) -> None:
     """See that there are as many labels as the teacher tells.
+
+    Args:
+        labels: ``[rows, labels]`` of 1 and 0.
+        outputs: ``[rows, outputs]``, the teacher's.
+        teacher: For the message.
 
     Raises:
         BadInput: If there are not.

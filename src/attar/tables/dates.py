@@ -25,9 +25,10 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows o
 YEAR, WEEK, DAY = 365.2425, 7.0, 1.0
 """Periods in days: the mean year of the Gregorian calendar, so that a date is at most a day from its place in it."""
 
-_SECONDS = 86_400
+_MICROSECONDS = 86_400_000_000
+"""In a day."""
 
-_STEPS = (float(_SECONDS), 3600.0, 60.0, 1.0, 1e-6)
+_STEPS = (86_400.0, 3600.0, 60.0, 1.0, 1e-6)
 """How fine times can be, in seconds, the coarsest first."""
 
 _FURTHEST = 3_652_059
@@ -69,10 +70,9 @@ class Dates:
         several.
         """
         numbers = dates.astype("datetime64[us]").astype(np.int64)
-        day = _SECONDS * 1_000_000
-        origin, span = int(numbers.min() // day), int(numbers.max() - numbers.min()) / day
+        origin, span = int(numbers.min() // _MICROSECONDS), int(numbers.max() - numbers.min()) / _MICROSECONDS
         step = next(one for one in _STEPS if one == _STEPS[-1] or not (numbers % round(one * 1e6)).any())
-        times = len(np.unique(numbers % day)) > 1
+        times = len(np.unique(numbers % _MICROSECONDS)) > 1
         circles = ((YEAR, span >= YEAR / 2), (WEEK, span >= 2 * WEEK), (DAY, times))
         return cls(origin, step, tuple(period for period, wanted in circles if wanted))
 
@@ -80,8 +80,7 @@ class Dates:
         """Days since the origin, NaN where a date is missing."""
         missing = np.isnat(dates)
         micro = np.where(missing, np.datetime64(self.origin, "D"), dates).astype("datetime64[us]").astype(np.int64)
-        day = _SECONDS * 1_000_000
-        found: Float64[np.ndarray, " rows"] = (micro - self.origin * day) / day
+        found: Float64[np.ndarray, " rows"] = (micro - self.origin * _MICROSECONDS) / _MICROSECONDS
         found[missing] = np.nan
         return found
 
@@ -89,17 +88,15 @@ class Dates:
         """What `days` gives for one date, ``datetime64[us]``, as quickly as a deployed network answers."""
         if np.isnat(moment):
             return math.nan
-        day = _SECONDS * 1_000_000
-        return float(int(moment.astype(np.int64)) - self.origin * day) / float(day)  # as NumPy divides whole numbers
+        micro = int(moment.astype(np.int64)) - self.origin * _MICROSECONDS
+        return float(micro) / float(_MICROSECONDS)  # as NumPy divides whole numbers
 
     def dates(self, days: Float64[np.ndarray, " rows"]) -> Shaped[np.ndarray, " rows"]:
         """The dates that numbers of days are, to the nearest step, ``datetime64[us]``; NaT where one is NaN."""
         missing = np.isnan(days)
         micro = round(self.step * 1e6)
-        steps = np.rint(np.where(missing, 0.0, days) * (_SECONDS * 1e6 / micro)).astype(np.int64)
-        found: Shaped[np.ndarray, " rows"] = (steps * micro + self.origin * _SECONDS * 1_000_000).astype(
-            "datetime64[us]"
-        )
+        steps = np.rint(np.where(missing, 0.0, days) * (float(_MICROSECONDS) / micro)).astype(np.int64)
+        found: Shaped[np.ndarray, " rows"] = (steps * micro + self.origin * _MICROSECONDS).astype("datetime64[us]")
         found[missing] = np.datetime64("NaT")
         return found
 
@@ -161,37 +158,6 @@ def moment(value: object) -> np.datetime64 | None:
     return None
 
 
-_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-
-_TIME = re.compile(r"[T ,]+\d{1,2}:\d\d.*", re.ASCII)
-"""What follows a date that has a time."""
-
-_ORDERS = (
-    re.compile(r"(\d{1,2})([./ -])(\d{1,2})\2\d{4}", re.ASCII),
-    re.compile(r"(\d{1,2})([/ -])(\d{1,2})\2\d\d", re.ASCII),
-    re.compile(r"(\d\d)(\.)(\d\d)\.\d\d", re.ASCII),  # 1.2.13 is a version rather
-    re.compile(r"\d{4}([./ -])(\d{1,2})\1(\d{1,2})", re.ASCII),
-    re.compile(rf"\d{{1,2}}[. -]{{1,2}}{_MONTH}[., -]{{1,2}}(?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
-    re.compile(rf"{_MONTH}\.? \d{{1,2}},? (?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
-)
-"""Day, month and year in the orders in which people write them."""
-
-
-def is_date_text(text: str) -> bool:
-    """Whether a text is a date as people write it, in whatever order of day, month and year.
-
-    Example:
-        >>> [is_date_text(one) for one in ("05/31/2024", "31.05.24 12:00", "31 May 2024", "1.2.13", "40/1/24")]
-        [True, True, True, False, False]
-    """
-    date = _TIME.sub("", text.strip()[:60])
-    found = next(filter(None, (one.fullmatch(date) for one in _ORDERS)), None)
-    if found is None:
-        return False
-    numbers = sorted(int(one) for one in found.groups() if one.isdecimal())
-    return not numbers or (1 <= numbers[0] <= 12 and numbers[1] <= 31)
-
-
 def moments(name: str, values: Any, missing: Any) -> Shaped[np.ndarray, " rows"]:
     """Objects as ``datetime64[us]``, NaT where missing.
 
@@ -222,3 +188,34 @@ def not_a_date(name: str, value: object, row: int) -> BadInput:
     remedy = "Convert it: these were dates when the columns were inferred"
     rule = "of dates, such as 2024-05-31 or 2024-05-31T12:00"
     return must(f"column {name!r}", "the rows", rule, Words(f"{value!r} in row {row}"), remedy)
+
+
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+
+_TIME = re.compile(r"[T ,]+\d{1,2}:\d\d.*", re.ASCII)
+"""What follows a date that has a time."""
+
+_ORDERS = (
+    re.compile(r"(\d{1,2})([./ -])(\d{1,2})\2\d{4}", re.ASCII),
+    re.compile(r"(\d{1,2})([/ -])(\d{1,2})\2\d\d", re.ASCII),
+    re.compile(r"(\d\d)(\.)(\d\d)\.\d\d", re.ASCII),  # 1.2.13 is a version rather
+    re.compile(r"\d{4}([./ -])(\d{1,2})\1(\d{1,2})", re.ASCII),
+    re.compile(rf"\d{{1,2}}[. -]{{1,2}}{_MONTH}[., -]{{1,2}}(?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
+    re.compile(rf"{_MONTH}\.? \d{{1,2}},? (?:\d\d|\d{{4}})", re.ASCII | re.IGNORECASE),
+)
+"""Day, month and year in the orders in which people write them."""
+
+
+def is_date_text(text: str) -> bool:
+    """Whether a text is a date as people write it, in whatever order of day, month and year.
+
+    Example:
+        >>> [is_date_text(one) for one in ("05/31/2024", "31.05.24 12:00", "31 May 2024", "1.2.13", "40/1/24")]
+        [True, True, True, False, False]
+    """
+    date = _TIME.sub("", text.strip()[:60])
+    found = next(filter(None, (one.fullmatch(date) for one in _ORDERS)), None)
+    if found is None:
+        return False
+    numbers = sorted(int(one) for one in found.groups() if one.isdecimal())
+    return not numbers or (1 <= numbers[0] <= 12 and numbers[1] <= 31)

@@ -47,7 +47,7 @@ def with_knots(columns: Columns, matrix: Float64[np.ndarray, "rows columns"]) ->
         values = matrix[::step, place].astype(np.float32).astype(np.float64)
         values = values[~np.isnan(values)]
         if column.kind != "nominal" and len(values):
-            document |= _seen(values, pieces)
+            document |= _shown(values, pieces)
         documents.append(document)
     return documents
 
@@ -75,7 +75,8 @@ def pieces_for(rows: int, columns: int) -> int:
     return max(_FEWEST, min(PIECES, _MOST_PIECES // max(columns, 1), rows // _ROWS))
 
 
-def _seen(values: NDArray[np.float64], pieces: int) -> dict[str, Any]:
+def _shown(values: NDArray[np.float64], pieces: int) -> dict[str, Any]:
+    """What `with_knots` adds to one column of numbers, of which none is missing."""
     knots = knots_of(values, pieces)
     if len(knots) < 3:
         return {}

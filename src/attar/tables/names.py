@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attar.errors import BadInput, Words, must, near
+from attar.errors import BadInput, must, near
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -18,14 +18,19 @@ def distinct(names: Iterable[str]) -> list[str]:
         first: dict[str, int] = {}
         for place, name in enumerate(names):
             if name in first:
-                got = Words(f"{name!r} at positions {first[name]} and {place}")
-                raise BadInput(f"Two columns of the rows have one name: {got}. Rename one of them.")
+                at = f"{name!r} at positions {first[name]} and {place}"
+                raise BadInput(f"Two columns of the rows have one name: {at}. Rename one of them.")
             first[name] = place
     return names
 
 
 def positions(chosen: Sequence[str | int], names: Sequence[str], parameter: str = "nominal") -> list[int]:
     """Where columns are that are called by name or by number.
+
+    Args:
+        chosen: Names, or places from 0.
+        names: Of all columns; of two of one name the first counts.
+        parameter: What errors call the choice.
 
     Raises:
         BadInput: If there is no such column.
