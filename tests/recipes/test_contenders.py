@@ -26,7 +26,8 @@ from attar.pipeline.trained import Trained
 from attar.recipes import contenders
 from attar.recipes.artifacts import artifact_of
 from attar.recipes.contenders import Contender, Contenders, deploy_candidates
-from attar.recipes.context import Context, data_of
+from attar.recipes.context import Context
+from attar.recipes.data import data_of
 from attar.recipes.read import from_document
 from attar.recipes.students import Trainings
 from attar.teachers.teacher import NetworkTeacher

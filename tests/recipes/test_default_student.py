@@ -14,7 +14,7 @@ from whole_runs import reused, run_of
 
 from attar.errors import BadInput
 from attar.recipes.completed import completed
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read, with_budget
 from attar.recipes.schema.network import NetworkSection

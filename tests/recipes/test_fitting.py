@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from attar.data.datasets import Dataset, from_arrays, load
 from attar.errors import BadInput
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.data_guards import (
     dates_among_names,
     either,

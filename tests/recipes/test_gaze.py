@@ -13,7 +13,7 @@ from attar.errors import BadInput
 from attar.network.architectures import gaze_network
 from attar.recipes.check_task import check_task
 from attar.recipes.compress import compress
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.read import read
 from attar.tasks.gaze import Gaze
 from attar.training.progress import silent

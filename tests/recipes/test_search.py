@@ -23,7 +23,7 @@ from attar.pipeline.nodes import Node, Nodes
 from attar.pruning.edit import prune
 from attar.pruning.groups import find_groups
 from attar.recipes.compress import Run, compress
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.search import FOUND, POLICIES, _time_file, found_recipe, found_student

@@ -27,7 +27,7 @@ from attar.quantization.formats.codebook import Codebook
 from attar.quantization.formats.named import FORMATS, from_table, to_table
 from attar.quantization.formats.uniform import Uniform
 from attar.recipes.compress import Run, compress
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.plan import plan
 from attar.recipes.read import from_document, read
 from attar.recipes.schema.recipe import Recipe

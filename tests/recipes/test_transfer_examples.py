@@ -11,7 +11,7 @@ from whole_runs import Document, assert_same_weights, reused, run_of, weights_of
 
 from attar.deployment.artifact import load
 from attar.errors import BadInput, CorruptFile
-from attar.recipes.context import data_of
+from attar.recipes.data import data_of
 from attar.recipes.read import from_document
 from attar.recipes.transfer_examples import without_synthesis
 from attar.tasks.labels import ABSENT

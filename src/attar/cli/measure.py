@@ -49,7 +49,7 @@ def measure(
     from attar.errors import BadInput, shown
     from attar.evidence.measure import measure as do
     from attar.network.references import findable, folder_of, names_function
-    from attar.recipes.context import data_of
+    from attar.recipes.data import data_of
     from attar.recipes.read import packages_of, read
     from attar.recipes.trusted import trusted
     from attar.tasks.task import OfClasses

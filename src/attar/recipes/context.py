@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from attar.data.datasets import Dataset, renamed
-from attar.data.datasets import load as load_data
+from attar.data.datasets import Dataset
 from attar.data.transfer_set import TransferSet
 from attar.data.views import Views
 from attar.errors import must
@@ -23,15 +21,12 @@ from attar.pipeline.step import Tools
 from attar.pipeline.turns import Turns
 from attar.pipeline.workers import Workers
 from attar.quantization.attach import dequantize, is_quantized
-from attar.recipes.checks import check_paths
 from attar.recipes.networks import fitted_to
 from attar.recipes.schema.network import NetworkSection
 from attar.recipes.schema.recipe import Recipe
 from attar.recipes.trackers import Trackers
-from attar.tasks.classification import Classification
 from attar.tasks.metrics.metric import Metric
 from attar.tasks.task import metric_of
-from attar.teachers.pretrained import names_in, only_numbers
 from attar.training.progress import Progress, Stages
 from attar.training.threads import threads_for, using_threads
 
@@ -127,69 +122,6 @@ class Context:
 def allowed(reference: str) -> list[str]:
     """The packages from which a run may build a network that its recipe names."""
     return sorted({"attar", reference.partition(":")[0].partition(".")[0]})
-
-
-def data_of(recipe: Recipe, progress: Progress) -> Dataset:
-    """The recipe's data set; classes that only have numbers are called as a teacher of transformers calls them.
-
-    What is logged as a warning while the data are read is among the remarks of the data set.
-    """
-    check_paths(recipe)
-    section = recipe.data
-    with _remarks() as remarks:
-        dataset = load_data(
-            section.use,
-            validation=section.validation,
-            test=section.test,
-            seed=recipe.seed,
-            classes=section.classes,
-            limit=section.limit,
-            target=section.target,
-            task=section.task,
-            nominal=section.nominal,
-            ignore=section.ignore,
-            split=section.split,
-            weights=section.weights,
-            encoding=section.encoding,
-            decimal=section.decimal,
-            header=section.header,
-            max_bytes=section.max_bytes,
-            size=section.size,
-            channels=section.channels,
-            progress=progress,
-        )
-    dataset = replace(dataset, remarks=tuple(dict.fromkeys(remarks)))
-    folder = recipe.teacher.transformers
-    names = None if folder is None else recipe.teacher.classes or names_in(folder)
-    known = isinstance(dataset.task, Classification) and only_numbers(dataset.task.names)
-    return dataset if names is None or not known or len(names) != dataset.task.shape[0] else renamed(dataset, names)
-
-
-@contextmanager
-def _remarks() -> Iterator[list[str]]:
-    """Within it, what is logged as a warning of data and tables, as sentences."""
-    found: list[str] = []
-    handler = _Kept(found)
-    loggers = [logging.getLogger(one) for one in ("attar.data", "attar.tables")]
-    for one in loggers:
-        one.addHandler(handler)
-    try:
-        yield found
-    finally:
-        for one in loggers:
-            one.removeHandler(handler)
-
-
-class _Kept(logging.Handler):
-    """Keeps warnings as sentences."""
-
-    def __init__(self, found: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._found = found
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        self._found.append(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from attar.pipeline.step import Step
 from attar.pipeline.workers import Workers
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
-from attar.recipes.context import Context, data_of, with_threads
+from attar.recipes.context import Context, with_threads
+from attar.recipes.data import data_of
 from attar.recipes.data_guards import of_data
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored

@@ -21,7 +21,8 @@ from attar.pipeline.workers import Workers
 from attar.processes import rank
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
-from attar.recipes.context import Context, data_of, with_threads
+from attar.recipes.context import Context, with_threads
+from attar.recipes.data import data_of
 from attar.recipes.estimate import check_room
 from attar.recipes.folder import RECIPE, opened, run_folder, writing
 from attar.recipes.schema.recipe import Recipe
