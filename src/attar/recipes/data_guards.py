@@ -99,15 +99,15 @@ def row_numbers(column: Column, values: Tensor, ids: Tensor) -> str | None:
 def numbers_among_names(column: Column) -> str | None:
     """A column of numbers is one of names where a few of its values are no numbers, or are written in another way."""
     texts = [one for one in column.categories if isinstance(one, str)]
-    others = [one for one in texts if not is_number(one)]
-    if len(texts) < FEW_NUMBERS or 2 * len(others) > len(texts):
+    numbers = [one for one in texts if is_number(one)]
+    if len(texts) < FEW_NUMBERS or 2 * len(numbers) < len(texts):
         return None
-    one = next(text for text in texts if text not in others)
+    others = _others(texts, numbers)
     but = "in more than one way" if not others else f"but for {', '.join(map(repr, others[:3]))}"
     but += ", ..." if len(others) > 3 else ""
     return (
-        f"Column {column.name!r} is taken for {len(texts)} names, which are numbers such as {one!r} {but}. Repair such "
-        "values, or list the column in data.nominal if they are names."
+        f"Column {column.name!r} is taken for {len(texts)} names, which are numbers such as {numbers[0]!r} {but}. "
+        "Repair such values, or list the column in data.nominal if they are names."
     )
 
 
@@ -127,13 +127,19 @@ def dates_among_names(column: Column) -> str | None:
     dates = [one for one in texts if is_date_text(one)]
     if len(dates) < FEW_NUMBERS or 2 * len(dates) < len(texts):
         return None
-    others = [one for one in texts if one not in set(dates)][:3]
-    but = f" but for {', '.join(map(repr, others))}" if others else ""
+    others = _others(texts, dates)
+    but = f" but for {', '.join(map(repr, others[:3]))}" if others else ""
     return (
         f"Column {column.name!r} is taken for {len(texts)} names, which are dates such as {dates[0]!r}{but}. Write all "
         "of them as 2024-05-31 to have them read as dates, nothing where one is not known, or list the column in "
         "data.nominal if they are names."
     )
+
+
+def _others(texts: list[str], some: list[str]) -> list[str]:
+    """The texts that are none of some of them."""
+    known = set(some)
+    return [one for one in texts if one not in known]
 
 
 def repeated_rows(dataset: Dataset) -> str | None:
@@ -145,19 +151,20 @@ def repeated_rows(dataset: Dataset) -> str | None:
     train = row_hashes(dataset.train.inputs)
     for role in ("test", "validation"):
         inputs = dataset.splits()[role].inputs
-        own = row_hashes(inputs)
+        own, drawn = row_hashes(inputs), role in dataset.drawn
         both = int(torch.isin(own, train).sum())
-        different = len(torch.unique(own))
         if both < REPEATED * len(own) or both < 2:
             continue
-        every = both == len(own) and role not in dataset.drawn and len(own) > FEW_NAMES
-        if (
-            every
-            or max(len(torch.unique(inputs[:, place])) for place in range(inputs.shape[1])) >= DISTINCT * different
-        ):
-            remedy = "Leave repeated rows out" if role in dataset.drawn else "Leave them out of one of the two"
+        every = both == len(own) and not drawn and len(own) > FEW_NAMES
+        if every or _most_values(inputs) >= DISTINCT * len(torch.unique(own)):
+            remedy = "Leave repeated rows out" if drawn else "Leave them out of one of the two"
             return (
                 f"Of the {grouped(len(own))} {role} rows {grouped(both)} stand among the training rows, too, the same "
                 f"in every column: on these every model is better than on new rows. {remedy}."
             )
     return None
+
+
+def _most_values(inputs: Tensor) -> int:
+    """How many different values the column of ``[rows, columns]`` has that has most."""
+    return max(len(torch.unique(inputs[:, place])) for place in range(inputs.shape[1]))
