@@ -56,8 +56,8 @@ def selected_of(context: Context) -> Selected:
     from attar.teachers.build_library import build_library
     from attar.teachers.library import Library
 
-    section, dataset = context.recipe.teacher.library, context.dataset
-    assert section is not None and dataset.columns is not None, "checked before anything is trained"
+    section, dataset, columns = context.recipe.teacher.library, context.dataset, context.dataset.columns
+    assert section is not None and columns is not None, "checked before anything is trained"
     classes = dataset.task.shape[0]
     train, validation = _labelled(dataset.train), _labelled(dataset.validation)
     matrix, labels = _matrix(train)
@@ -70,9 +70,9 @@ def selected_of(context: Context) -> Selected:
             folder / "library",
             families=section.families,
             size=section.size,
-            nominal=dataset.columns.mask if dataset.columns is not None else None,
+            nominal=columns.mask,
             seed=context.recipe.teacher.seed,
-            jobs=_jobs(),
+            jobs=torch.get_num_threads(),  # as many cores as this run may use
             progress=context.progress,
         )
         return {"models": len(library), "size_bytes": sum(library.sizes)}
@@ -101,9 +101,9 @@ def selected_of(context: Context) -> Selected:
         names=library.names,
     )
     # Timed models run with one thread; what only asks the teacher may use all of the run's.
-    teacher = library.ensemble(selection, columns=dataset.columns, threads=1)
+    teacher = library.ensemble(selection, columns=columns, threads=1)
     best = library.names[selection.best]
-    member = EstimatorTeacher(library.load(best), columns=dataset.columns, classes=classes, decode=False)
+    member = EstimatorTeacher(library.load(best), columns=columns, classes=classes, decode=False)
     facts = {
         "models": len(library),
         "library_bytes": sum(library.sizes),
@@ -195,8 +195,3 @@ def _matrix(split: Split) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Rows and labels as estimators take them."""
     assert split.labels is not None
     return split.inputs.double().numpy(), split.labels.numpy()
-
-
-def _jobs() -> int:
-    """One process per core that this run may use."""
-    return max(1, torch.get_num_threads())
