@@ -195,14 +195,7 @@ def _blocks(table: Any) -> Iterator[Any]:
 def _without(name: str, table: Any, naming: Naming) -> Any:
     """A table in memory less the columns to leave out."""
     table_cells = rereadable(table)
-    names = naming.names
-    if names is None:
-        names = (
-            [f"column {place}" for place in range(table_cells.shape[1])]
-            if isinstance(table_cells, np.ndarray)
-            else None
-        )
-    names = names_of(table_cells) if names is None else list(names)
+    names = names_of(table_cells) if naming.names is None else list(naming.names)
     places = set(positions(naming.ignore, names, "ignore"))
     left = [place for place in range(len(names)) if place not in places]
     if not left:

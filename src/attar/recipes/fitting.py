@@ -16,6 +16,7 @@ from attar.formatting import grouped, size
 from attar.memory import installed
 from attar.network.references import call
 from attar.recipes.schema.teacher import TeacherSection
+from attar.tables.names import by_place
 from attar.tasks.labels import ABSENT
 from attar.teachers.weighted_fit import weight_argument
 
@@ -115,7 +116,7 @@ def fit_estimator(fresh: Any, train: Split, seed: int) -> Any:
     rows: Any = matrix
     if labeled.columns is not None:
         frames = importlib.util.find_spec("pandas") is not None
-        nameless = all(name == f"column {place}" for place, name in enumerate(labeled.columns.names))
+        nameless = list(labeled.columns.names) == by_place(len(labeled.columns))
         rows = labeled.columns.decode(matrix, like="pandas" if frames and not nameless else "numpy")
     assert labeled.labels is not None
     truth: Any = labeled.labels.numpy()

@@ -98,13 +98,13 @@ class Column:
         dates: Dates | None = None
         if reading is not None:
             notation, kind = reading.notation, "integer" if reading.integral else "number"
-            numbers = _numbers(given, notation)
+            numbers = _as_numbers(given, notation)
         elif nominal or kind == "nominal":
             categories, codes = given.nominals()
             return cls(given.name, "nominal", categories, missing=bool((codes < 0).any()), nan=given.nan)
         elif kind == "date" and not given.empty:
             dates = Dates.of(given.values[~given.missing])
-            numbers = _days(given, dates)
+            numbers = _as_days(given, dates)
         elif kind == "date":
             kind, numbers = "number", given.numbers()
         else:
@@ -171,24 +171,7 @@ class Column:
         found = lookup[codes]
         if unseen == "error" and (found == -2).any():
             row = int(np.flatnonzero(found == -2)[0])
-            value = categories[int(codes[row])]
-            remedy = near(str(value), map(str, self.categories)) if self.categories else "It had no value then"
-            if str(value) in map(str, self.categories):
-                then, now = (type(one).__name__ for one in (self.categories[0], value))
-                remedy = f"Its values were of type {then} then, and this is of type {now}: convert it"
-            if len(self.categories) > 20 and remedy.startswith("Choose"):
-                remedy = f"There are {len(self.categories)} values, such as {self.categories[0]!r}"
-            remedy += "" if remedy.endswith("?") else "."
-            remedy += " With unseen='missing', deploy and Mimic take it for missing"
-            got = Words(f"{shown(value, 60)} in row {row}")
-            rule = "one of the values that were there when the columns were inferred"
-            raise must(
-                f"column {self.name!r}",
-                "the rows",
-                rule,
-                got,
-                remedy,
-            )
+            raise self._not_seen(categories[int(codes[row])], row)
         return np.where(found < 0, np.nan, found.astype(np.float64))
 
     def _place(self, value: Scalar) -> int:
@@ -196,12 +179,25 @@ class Column:
         code = self._codes.get(value)
         return int(code) if code is not None else -1 if isinstance(value, str) and value in MISSING else -2
 
+    def _not_seen(self, value: Scalar, row: int) -> BadInput:
+        """The error for a value that was not there when a nominal column was inferred."""
+        remedy = near(str(value), map(str, self.categories)) if self.categories else "It had no value then"
+        if str(value) in map(str, self.categories):
+            then, now = (type(one).__name__ for one in (self.categories[0], value))
+            remedy = f"Its values were of type {then} then, and this is of type {now}: convert it"
+        if len(self.categories) > 20 and remedy.startswith("Choose"):
+            remedy = f"There are {len(self.categories)} values, such as {self.categories[0]!r}"
+        remedy += "" if remedy.endswith("?") else "."
+        remedy += " With unseen='missing', deploy and Mimic take it for missing"
+        rule = "one of the values that were there when the columns were inferred"
+        return must(f"column {self.name!r}", "the rows", rule, Words(f"{shown(value, 60)} in row {row}"), remedy)
+
     def _days(self, given: Cells, dates: Dates) -> Float64[np.ndarray, " rows"]:
         """Cells as days since the first, some or all of which may be written as texts."""
         if given.empty:
             return np.full(len(given.values), np.nan)
         if given.kind == "date":
-            return _days(given, dates)
+            return _as_days(given, dates)
         if given.kind == "nominal" and given.problem is None:
             categories, codes = given.nominals()
             lookup = np.full(len(categories) + 1, np.datetime64("NaT"), "datetime64[us]")
@@ -324,14 +320,14 @@ def _first_rows(codes: Int64[np.ndarray, " rows"]) -> list[tuple[int, int]]:
     return sorted((row, code) for row, code in zip(rows.tolist(), found.tolist(), strict=True) if code >= 0)
 
 
-def _days(given: Cells, dates: Dates) -> Float64[np.ndarray, " rows"]:
+def _as_days(given: Cells, dates: Dates) -> Float64[np.ndarray, " rows"]:
     """Cells of dates as days, NaN where missing: of objects any date stands there."""
     found = dates.days(given.values)
     found[given.missing] = np.nan
     return found
 
 
-def _numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:
+def _as_numbers(given: Cells, notation: Notation) -> Float64[np.ndarray, " rows"]:
     """The numbers that texts are; numbers stay what they are."""
     if given.kind != "nominal" or given.empty:
         return given.numbers()

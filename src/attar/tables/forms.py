@@ -13,7 +13,7 @@ import numpy as np
 from attar.errors import MissingExtra, must
 from attar.tables.cells import EXACT, Kind, Scalar
 from attar.tables.dates import Dates
-from attar.tables.names import distinct
+from attar.tables.names import by_place, distinct
 from attar.tables.rows import arrow, as_arrow
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
@@ -134,7 +134,7 @@ class Pattern:
         if isinstance(rows, np.ndarray):
             if rows.ndim != 2:
                 raise must("like", "decode", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a row")
-            return cls("numpy", [f"column {place}" for place in range(rows.shape[1])], rows)
+            return cls("numpy", by_place(rows.shape[1]), rows)
         pandas = sys.modules.get("pandas")
         if pandas is not None and isinstance(rows, pandas.DataFrame):
             return cls("pandas", distinct(map(str, rows.columns)), rows)

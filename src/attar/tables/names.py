@@ -24,6 +24,16 @@ def distinct(names: Iterable[str]) -> list[str]:
     return names
 
 
+def by_place(count: int) -> list[str]:
+    """What the columns of an array are called, which have no names.
+
+    Example:
+        >>> by_place(2)
+        ['column 0', 'column 1']
+    """
+    return [f"column {place}" for place in range(count)]
+
+
 def positions(chosen: Sequence[str | int], names: Sequence[str], parameter: str = "nominal") -> list[int]:
     """Where columns are that are called by name or by number.
 

@@ -16,7 +16,7 @@ from attar.errors import BadInput, MissingExtra, Words, must
 from attar.regular_arrays import unmasked
 from attar.tables.cells import EXACT, Cells, as_python, is_null, seconds
 from attar.tables.dates import moments
-from attar.tables.names import distinct
+from attar.tables.names import by_place, distinct
 from attar.tables.rows import arrow, as_arrow, by_name
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
@@ -57,7 +57,7 @@ def _from_numpy(rows: Any) -> list[Cells]:
         raise must("rows", "a table", "[rows, columns]", tuple(rows.shape), "Use .reshape(1, -1) for a single row")
     # A column of a matrix would be a matrix.
     rows = unmasked(rows) if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
-    return [_from_array(f"column {place}", rows[:, place]) for place in range(rows.shape[1])]
+    return [_from_array(name, rows[:, place]) for place, name in enumerate(by_place(rows.shape[1]))]
 
 
 def refuse_records(rows: Any) -> None:

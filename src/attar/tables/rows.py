@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import MissingExtra, Words, must
-from attar.tables.names import distinct
+from attar.tables.names import by_place, distinct
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows of tables runs without it
     from jaxtyping import Int64
@@ -103,7 +103,9 @@ def take_rows(rows: Any, places: Int64[np.ndarray, " chosen"]) -> Any:
 
 
 def names_of(rows: Any) -> list[str]:
-    """What a DataFrame, an Arrow table, or anything else with a schema, calls its columns."""
+    """What a DataFrame, an Arrow table, or anything else with a schema, calls its columns; of an array `by_place`."""
+    if isinstance(rows, np.ndarray):
+        return by_place(rows.shape[1])
     return list(map(str, rows.columns if hasattr(rows, "iloc") else rows.schema.names))
 
 

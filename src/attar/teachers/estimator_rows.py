@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
+from attar.tables.names import by_place
 from attar.teachers.digest import digest
 
 
@@ -38,7 +39,7 @@ class EstimatorRows:
             return
         self.width = len(columns)
         # Columns of a matrix are called by their places; there, place is what counts.
-        nameless = all(column.name == f"column {place}" for place, column in enumerate(columns))
+        nameless = list(columns.names) == by_place(len(columns))
         if self.names is not None and not nameless:
             missing, more = sorted({*self.names} - {*columns.names}), sorted({*columns.names} - {*self.names})
             if missing or more:
