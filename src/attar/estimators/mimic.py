@@ -152,7 +152,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 as those of trees, with logarithms of long tails; 0 for numbers standardized alone. None chooses between
                 four (fewer of more than 64 columns) and 0.
             labels: Share of the labels in what the network learns of real rows; None chooses between 0 and, of real
-                rows alone, a half, or all where there are more than 2,000. Without y it is 0.
+                rows alone, a half or all. Without y it is 0.
             time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take up to five
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.

@@ -220,15 +220,7 @@ class Columns(Sequence[Column]):
             remedy = "Use the columns that the matrix was encoded with"
             raise must("matrix", "decode", f"[rows, {len(self)}]", tuple(matrix.shape), remedy)
         decoded = [
-            forms.DecodedColumn(
-                column.name,
-                column.kind,
-                column.categories,
-                matrix[:, place].astype(np.float64),
-                column.dates,
-                nan=column.nan,
-                days=column.days,
-            )
+            forms.DecodedColumn(column, matrix[:, place].astype(np.float64))
             for place, column in enumerate(self.columns)
         ]
         if isinstance(like, str):

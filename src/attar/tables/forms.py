@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import MissingExtra, must
-from attar.tables.cells import EXACT, Kind, Scalar
-from attar.tables.dates import Dates
+from attar.tables.cells import EXACT
+from attar.tables.column import Column
 from attar.tables.names import by_place, distinct
 from attar.tables.rows import arrow, as_arrow
 
@@ -25,35 +25,25 @@ class DecodedColumn:
     """One column of a matrix, to be written.
 
     Attributes:
-        name: What it is called.
-        kind: Kind of column.
-        categories: What the codes of a nominal column stand for.
+        column: What it holds.
         values: Numbers or codes, NaN where missing.
-        dates: How dates are written as numbers; None for all else.
-        nan: Whether a missing text or bool among objects is NaN, and not None.
-        days: Whether dates among objects have no time.
 
     Raises:
         BadInput: If a code is none.
     """
 
-    name: str
-    kind: Kind
-    categories: tuple[Scalar, ...]
+    column: Column
     values: Float64[np.ndarray, " rows"]
-    dates: Dates | None = None
-    nan: bool = False
-    days: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind != "nominal":
+        if self.column.kind != "nominal":
             return
         there = self.values[~self.missing]
-        right = (there == np.rint(there)) & (there >= 0) & (there < len(self.categories))
+        right = (there == np.rint(there)) & (there >= 0) & (there < len(self.column.categories))
         if not right.all():
-            rule = f"codes, whole numbers from 0 to {len(self.categories) - 1}, or NaN"
+            rule = f"codes, whole numbers from 0 to {len(self.column.categories) - 1}, or NaN"
             got = float(there[~right][0])
-            raise must(f"column {self.name!r}", "the matrix", rule, got, "Do no arithmetic on nominal columns")
+            raise must(f"column {self.column.name!r}", "the matrix", rule, got, "Do no arithmetic on nominal columns")
 
     @property
     def missing(self) -> Bool[np.ndarray, " rows"]:
@@ -67,25 +57,30 @@ class DecodedColumn:
         return np.where(self.missing, -1, self.values).astype(np.int64)
 
     @property
+    def logical(self) -> bool:
+        """Whether its categories are bools."""
+        return bool(self.column.categories) and isinstance(self.column.categories[0], bool)
+
+    @property
     def integral(self) -> bool:
         """Whether it holds whole numbers, as an ``integer`` column or as the values of a nominal one."""
-        if self.kind == "nominal":
-            return bool(self.categories) and type(self.categories[0]) is int
+        if self.column.kind == "nominal":
+            return bool(self.column.categories) and type(self.column.categories[0]) is int
         there = self.values[~self.missing]
-        return self.kind == "integer" and bool(((there == np.rint(there)) & (abs(there) <= EXACT)).all())
+        return self.column.kind == "integer" and bool(((there == np.rint(there)) & (abs(there) <= EXACT)).all())
 
     def typed(self) -> Shaped[np.ndarray, " rows"]:
         """The values in the type that fits best: int64, float64 (NaN: missing), bool, datetime64, or objects."""
-        if self.dates is not None:
-            return self.dates.dates(self.values)
-        if self.kind == "nominal" and (not self.categories or isinstance(self.categories[0], bool | str)):
+        if self.column.dates is not None:
+            return self.column.dates.dates(self.values)
+        categories = self.column.categories
+        if self.column.kind == "nominal" and (not categories or isinstance(categories[0], bool | str)):
             objects = self.objects()
-            logical = bool(self.categories) and isinstance(self.categories[0], bool)
-            return objects.astype(bool) if logical and not self.missing.any() else objects
+            return objects.astype(bool) if self.logical and not self.missing.any() else objects
         if self.missing.any() or not self.integral:
-            if self.kind != "nominal":
+            if self.column.kind != "nominal":
                 return self.values
-            numbers: Float64[np.ndarray, " categories"] = np.array([*self.categories, np.nan], np.float64)[self.codes]
+            numbers: Float64[np.ndarray, " rows"] = np.array([*categories, np.nan], np.float64)[self.codes]
             return numbers
         objects = self.objects()
         try:
@@ -94,14 +89,15 @@ class DecodedColumn:
             return objects.astype(np.uint64)
 
     def objects(self) -> Shaped[np.ndarray, " rows"]:
-        """The values as Python objects; where missing None, and NaN among numbers or where `nan` says so."""
-        if self.dates is not None:
-            dates = self.dates.dates(self.values)
-            return (dates.astype("datetime64[D]") if self.days else dates).astype(object)
-        if self.kind == "nominal":
-            named = bool(self.categories) and not isinstance(self.categories[0], bool | str)
-            lookup = np.empty(len(self.categories) + 1, object)
-            lookup[:] = [*self.categories, np.nan if named or self.nan else None]
+        """The values as Python objects; where missing None, and NaN among numbers or where the column says so."""
+        if self.column.dates is not None:
+            dates = self.column.dates.dates(self.values)
+            return (dates.astype("datetime64[D]") if self.column.days else dates).astype(object)
+        if self.column.kind == "nominal":
+            categories = self.column.categories
+            named = bool(categories) and not isinstance(categories[0], bool | str)
+            lookup = np.empty(len(categories) + 1, object)
+            lookup[:] = [*categories, np.nan if named or self.column.nan else None]
             found: Shaped[np.ndarray, " rows"] = lookup[self.codes]
             return found
         objects = self.values.astype(object)
@@ -176,7 +172,7 @@ def write_pandas(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     dtypes = [None] * len(decoded) if like is None else list(like.dtypes)
     columns = {place: _series(pandas, one, dtypes[place]) for place, one in enumerate(decoded)}
     frame = pandas.DataFrame(columns)
-    frame.columns = [one.name for one in decoded] if like is None else like.columns
+    frame.columns = [one.column.name for one in decoded] if like is None else like.columns
     return frame
 
 
@@ -184,7 +180,7 @@ def write_arrow(decoded: Sequence[DecodedColumn], like: Any = None) -> Any:
     """An Arrow table with the types of ``like``, else with dictionaries for what is nominal; null where missing."""
     types = [None] * len(decoded) if like is None else like.schema.types
     arrays = [_array(one, kind) for one, kind in zip(decoded, types, strict=True)]
-    return arrow("Decoding to an Arrow table").table(arrays, names=[one.name for one in decoded])
+    return arrow("Decoding to an Arrow table").table(arrays, names=[one.column.name for one in decoded])
 
 
 WRITERS: Mapping[str, Callable[[Sequence[DecodedColumn], Any], Any]] = {
@@ -215,16 +211,15 @@ def _narrowed(numbers: Any, dtype: Any) -> Any:
 
 def _series(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
     """A column of pandas."""
-    if one.kind == "nominal" and (dtype is None or isinstance(dtype, pandas.CategoricalDtype)):
-        logical = dtype is None and bool(one.categories) and isinstance(one.categories[0], bool)
-        if not logical:
+    if one.column.kind == "nominal" and (dtype is None or isinstance(dtype, pandas.CategoricalDtype)):
+        if dtype is not None or not one.logical:
             chosen: Any = dtype
-            if chosen is None or not set(one.categories) <= set(chosen.categories):
-                chosen = pandas.CategoricalDtype(list(one.categories))
-            places = [chosen.categories.get_loc(value) for value in one.categories]
+            if chosen is None or not set(one.column.categories) <= set(chosen.categories):
+                chosen = pandas.CategoricalDtype(list(one.column.categories))
+            places = [chosen.categories.get_loc(value) for value in one.column.categories]
             return pandas.Series(pandas.Categorical.from_codes(np.array([*places, -1])[one.codes], dtype=chosen))
         dtype = "boolean" if one.missing.any() else None
-    if one.dates is not None:
+    if one.column.dates is not None:
         return _series_of_dates(pandas, one, dtype)
     if dtype is None:
         return pandas.Series(one.typed())
@@ -270,12 +265,11 @@ def _series_of_dates(pandas: Any, one: DecodedColumn, dtype: Any) -> Any:
 def _array(one: DecodedColumn, kind: Any) -> Any:
     """A column of Arrow."""
     pa = arrow("Decoding to an Arrow table")
-    if one.kind == "nominal":
+    if one.column.kind == "nominal":
         codes = pa.array(one.codes, mask=one.missing).cast(pa.int32())
-        dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(one.categories)))
-        logical = bool(one.categories) and isinstance(one.categories[0], bool)
-        natural = dictionary.dictionary_decode() if logical else dictionary
-    elif one.dates is not None:
+        dictionary = pa.DictionaryArray.from_arrays(codes, pa.array(list(one.column.categories)))
+        natural = dictionary.dictionary_decode() if one.logical else dictionary
+    elif one.column.dates is not None:
         natural = pa.array(one.typed())
     else:
         values = np.where(one.missing, 0, one.values)
