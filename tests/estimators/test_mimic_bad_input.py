@@ -46,6 +46,17 @@ def test_labels_that_cannot_be_sorted(labels: Any, told: str, fitted: bool):
         Mimic(teacher.fit(X, NAMES) if fitted else teacher, **QUICK).fit(X, labels)
 
 
+def test_dates_and_spans_of_time_are_no_labels():
+    # As numbers they are in whatever unit they are stored in.
+    dates, spans = pd.Series(pd.date_range("2024-05-31", periods=60)), pd.to_timedelta(np.arange(60), unit="h")
+    told = r"^y of Mimic.fit must hold classes; got dates \(datetime64\[[a-z]+\]\)\. Make them texts"
+    with pytest.raises(BadInput, match=told):
+        Mimic(DecisionTreeClassifier(), **QUICK).fit(X, dates)
+    told = r"^y of Mimic.fit must hold numbers; got spans of time \(timedelta64\[[a-z]+\]\)\. Give the days or seconds"
+    with pytest.raises(BadInput, match=told):
+        Mimic(DecisionTreeRegressor(), **QUICK).fit(X, spans)
+
+
 def test_texts_are_no_values():
     with pytest.raises(BadInput, match="must hold numbers, as the teacher predicts values; got 'yes'"):
         Mimic(DecisionTreeRegressor(), **QUICK).fit(X, NAMES)

@@ -114,3 +114,13 @@ def test_a_teacher_that_adds_columns_to_what_it_is_given():
     fitted = Mimic(teacher, **QUICK).fit(frame, Y)
     assert list(frame.columns) == list("abc") and fitted.n_features_in_ == 3
     assert fitted.report_.teacher["accuracy"] == 1.0
+
+
+def test_columns_that_are_called_by_numbers_are_found_by_name():
+    frame = pd.DataFrame(X)
+    fitted = Mimic(DecisionTreeClassifier(max_depth=2), **QUICK).fit(frame, Y)
+    expected = fitted.predict_proba(frame)
+    assert (fitted.predict_proba(frame[[2, 0, 1]]) == expected).all()  # as the deployed file finds them
+    assert (fitted.predict_proba(X) == expected).all()
+    with pytest.raises(BadInput, match=r"^The rows have no column '0'"):
+        fitted.predict(frame.set_axis([3, 4, 5], axis=1))

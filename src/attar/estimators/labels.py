@@ -23,6 +23,7 @@ def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
         ValueError: If they are not one class per row, or are the values of a regression.
     """
     check_consistent_length(rows, given)
+    _refuse_times(given, "classes", "Make them texts with astype(str)")
     labels: npt.NDArray[Any] = column_or_1d(_in_numpy_types(given), warn=True)
     if labels.dtype.kind == "O":
         _refuse_unsortable(labels.tolist())
@@ -46,6 +47,20 @@ def _in_numpy_types(given: Any) -> Any:
     if dtype is None or dtype.kind not in "biu" or bool(np.any(given.isna())):
         return given
     return given.astype(dtype)
+
+
+def _refuse_times(given: Any, rule: str, remedy: str) -> None:
+    """See that labels are no dates or spans of time, which are numbers of whatever unit they are stored in.
+
+    Raises:
+        BadInput: If they are.
+    """
+    kind = getattr(getattr(given, "dtype", None), "kind", "")
+    if kind in ("M", "m"):
+        raise BadInput(
+            f"y of Mimic.fit must hold {rule}; got {'dates' if kind == 'M' else 'spans of time'} ({given.dtype}). "
+            f"{remedy}."
+        )
 
 
 def _refuse_unsortable(labels: list[Any]) -> None:
@@ -148,6 +163,7 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         ValueError: If they are not finite numbers, one (or one list) per row.
     """
     check_consistent_length(rows, given)
+    _refuse_times(given, "numbers", "Give the days or seconds that they are")
     given = unmasked(given) if isinstance(given, np.ma.MaskedArray) else given
     texts = np.asarray(given) if not hasattr(given, "toarray") else None
     if texts is not None and texts.dtype.kind in "OUS":

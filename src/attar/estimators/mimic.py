@@ -274,7 +274,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             self.classes_ = classes
         self.teacher_, self.columns_, self.synthesis_ = teacher, columns, synthesis
         self.network_, self.spec_ = fitted.model.module, fitted.model.spec
-        self._task, self._origin = task, origin
+        self._task, self._origin, self._by_name = task, origin, is_frame(given)
         self._flat = (truth is not None and truth.ndim == 1) or teachers.gives_one_axis(teacher, columns, head(given))
         self._label_type = np.dtype(np.int64) if truth is None else truth.dtype
         self._seen = torch.from_numpy(matrix[builder.training_rows[:_CALIBRATION_ROWS]].astype(np.float32))
@@ -313,8 +313,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         given = as_rows(X, self, least=LEAST if reset else 1)
         if reset or not is_frame(given):
             return validate_data(self, given, skip_check_array=True, reset=reset)
-        if not hasattr(self, "feature_names_in_"):
-            # Fitted on an array: what counts is the position, and scikit-learn warns that there were no names.
+        if not self._by_name:  # what counts is the position, and scikit-learn warns that there were no names
             validate_data(self, given, skip_check_array=True, reset=False)
             return np.asarray(given)
         return given
