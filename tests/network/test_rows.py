@@ -13,8 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attar.deployment.artifact import Artifact
 from attar.deployment.backends.onnxruntime import open_onnxruntime
 from attar.deployment.deploy import deploy
 from attar.deployment.export import to_onnx
@@ -113,17 +115,23 @@ def test_numbers_beyond_all_others_count_as_a_million_scales():
         torch.testing.assert_close(low[:, -2:], -ends)
 
 
+def finite_alike(network: nn.Module, artifact: Artifact) -> tuple[Tensor, NDArray[np.float32]]:
+    """Rows of three huge numbers, and what a network and its artifact both give for them."""
+    rows = torch.tensor([[sign * one] * 3 for one in HUGE for sign in (1, -1)])
+    with evaluating(network):
+        expected = network(rows).numpy()
+    assert np.isfinite(expected).all()
+    assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
+    return rows, expected
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_artifacts_give_numbers_for_whatever_is_finite_or_infinite(tmp_path: Path, runtime: str):
     columns = [number(5.0, 0.01), cut(-1.0, 0.5, 2.0, log=True), number(missing=True)]
     spec = Spec("attar.network.architectures:tabular", {"columns": columns, "outputs": 2, "hidden": [8], "curves": 2})
     network = spec.build()
     artifact = deploy(network, runtime, tmp_path, task=Classification(("a", "b")), example=torch.zeros(1, 3), spec=spec)
-    rows = torch.tensor([[sign * one] * 3 for one in HUGE for sign in (1, -1)])
-    with evaluating(network):
-        expected = network(rows).numpy()
-    assert np.isfinite(expected).all()
-    assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
+    rows, expected = finite_alike(network, artifact)
     with evaluating(network.double()):
         assert_allclose(network(rows.double()).numpy()[:2], expected[:2], rtol=1e-4)
 
@@ -134,11 +142,7 @@ def test_so_do_artifacts_of_plain_arrays(tmp_path: Path, runtime: str):
     spec = Spec("attar.network.architectures:mlp", arguments, mean=(0.5,), std=(0.01,))
     network = quantize(spec.build(), weights=Uniform(8)) if "packed" in runtime else spec.build()
     artifact = deploy(network, runtime, tmp_path, task=Classification(("a", "b")), example=torch.zeros(1, 3), spec=spec)
-    rows = torch.tensor([[sign * one] * 3 for one in HUGE for sign in (1, -1)])
-    with evaluating(network):
-        expected = network(rows).numpy()
-    assert np.isfinite(expected).all()
-    assert_allclose(artifact(rows.numpy()), expected, rtol=1e-4)
+    finite_alike(network, artifact)
 
 
 def test_pieces_by_hand():

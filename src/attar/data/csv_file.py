@@ -282,10 +282,11 @@ def _uneven(path: Path, content: bytes, separator: str) -> CorruptFile | None:
             width = width or len(row)
             if row and len(row) != width:
                 shown = printable(separator.join(row)[:80])
-                above = " If the names of the columns stand below the first line, remove what is above them."
-                if len(row) == width + 1 and row[-1]:
+                above = ""
+                if line == 2 and len(row) == width + 1 and row[-1]:
                     above = " If R wrote the names of rows without a name above them, write it with row.names = FALSE."
-                above *= line == 2
+                elif line == 2:
+                    above = " If the names of the columns stand below the first line, remove what is above them."
                 many = f"{len(row)} value{'s' if len(row) > 1 else ''}"
                 return CorruptFile(
                     f"{name} has {many} in line {line} ({shown!r}), where its first line has {width}, separated by "
