@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from attar.errors import BadInput
 from attar.estimators.mimic import Mimic
@@ -202,3 +204,85 @@ def test_values_may_be_objects_and_probabilities_lists():
 
     with pytest.raises(BadInput, match=r"must be \[20, 2\]; got \[19, 2\]. Let predict_proba give a row for each"):
         Mimic(Short(), **BRIEF).fit(rows[:20])
+
+
+class AgainstRest(BaseEstimator, ClassifierMixin):
+    """What LightGBM and CatBoost give where each class was told apart from all others: no sum of 1."""
+
+    def __init__(self, objective: str = "multiclassova") -> None:
+        self.objective = objective
+
+    classes_ = np.array([0, 1, 2])
+
+    def fit(self, X: Any, y: Any) -> AgainstRest:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return np.tile([0.6, 0.6, 0.3], (len(X), 1))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return np.zeros(len(X), int)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_probabilities_of_one_class_against_the_rest_are_divided_by_their_sum(wrapped: bool):
+    teacher = make_pipeline(StandardScaler().fit(np.eye(3)), AgainstRest()) if wrapped else AgainstRest()
+    given = EstimatorTeacher(teacher).predict(torch.eye(3)).softmax(1)
+    np.testing.assert_allclose(given, np.tile([0.4, 0.4, 0.2], (3, 1)), rtol=1e-6)
+    with pytest.raises(BadInput, match=r"probabilities that sum to 1, also for row 0; got .*, which sum to 1\.5"):
+        EstimatorTeacher(AgainstRest("multiclass")).predict(torch.eye(3))
+
+
+class Quantiles(BaseEstimator, RegressorMixin):
+    """Three quantiles of one value, as CatBoost's and XGBoost's regressors give them."""
+
+    def fit(self, X: Any, y: Any) -> Quantiles:
+        self.middle_ = float(np.mean(y))
+        assert np.ndim(y) == 1
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, :1] + self.middle_ + np.array([[-1.0, 0.0, 1.0]])
+
+
+def test_quantiles_of_a_value_are_judged_by_the_teacher(caplog: pytest.LogCaptureFixture):
+    rows = DRAWS.normal(size=(60, 2))
+    values = rows[:, 0] + DRAWS.normal(size=60)
+    for teacher in (Quantiles(), Quantiles().fit(rows, values)):
+        caplog.clear()
+        mimic = Mimic(teacher, **QUICK).fit(rows, values)
+        assert mimic.predict(rows).shape == (60, 3) and mimic.report_.judged_by == "teacher"
+        assert "a Quantiles, predicts 3 numbers for the one value of each row, such as its quantiles" in caplog.text
+    far = Mimic(Quantiles(), **BRIEF).fit(rows, values + 1e9)
+    assert np.abs(far.predict(rows) - 1e9).max() < 100, "each is counted from the same number"
+
+
+def test_other_values_than_the_teacher_predicts_are_refused():
+    class Three:
+        def predict(self, rows: np.ndarray) -> np.ndarray:
+            return rows[:, :1] + np.arange(3.0)
+
+    class Fitted(Quantiles):
+        def __sklearn_tags__(self) -> Any:
+            tags = super().__sklearn_tags__()
+            tags.target_tags.multi_output = True
+            return tags
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
+
+        predict = Three.predict  # type: ignore[assignment]
+
+    with pytest.raises(BadInput, match=r"y of Mimic.fit has 2 columns, and the teacher, a Fitted, predicts 3 values"):
+        Mimic(Fitted(), **BRIEF).fit(DRAWS.normal(size=(60, 2)), DRAWS.normal(size=(60, 2)))
+
+
+def test_rows_in_a_form_of_another_package_are_named():
+    class Pool:
+        shape = (60, 2)
+
+    with pytest.raises(BadInput, match=r"X of Mimic must be an array, .*; got a Pool. Give the rows themselves"):
+        Mimic(Quantiles(), **BRIEF).fit(Pool(), np.zeros(60))

@@ -20,9 +20,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.preprocessing import FunctionTransformer
 
 from attar.errors import BadInput, CorruptFile, MissingExtra
+from attar.estimators.mimic import Mimic
 from attar.tables.columns import Columns
 from attar.teachers.as_teacher import as_teacher
 from attar.teachers.estimator_checks import check_lightgbm, check_model, check_xgboost
+from attar.teachers.labels import LabelsTeacher
 from attar.teachers.model_file import read_model
 
 DRAWS = np.random.default_rng(0)
@@ -198,17 +200,45 @@ class _CatBoost:
 
     feature_names_ = ["color", "petal width"]
     classes_ = np.array(["no", "yes"], object)
+    goal = "Logloss"
+    names = [0]
 
     def load_model(self, path: str, format: str) -> None:
         assert format == "cbm" and Path(path).read_bytes() == b"CBM1"
 
-    def get_all_params(self) -> dict[str, str]:
-        return {"loss_function": "Logloss"}
+    def save_model(self, path: str) -> None:
+        Path(path).write_bytes(b"CBM1")
 
-    def predict_proba(self, frame: pd.DataFrame) -> Any:
-        assert list(frame.columns) == self.feature_names_ and set(frame["color"]) == {"red", "green", "blue"}
-        yes = np.where(frame["color"] == "red", 0.1, 0.7)
+    def is_fitted(self) -> bool:
+        return bool(self.goal)
+
+    def get_all_params(self) -> dict[str, str]:
+        return {"loss_function": self.goal}
+
+    def get_cat_feature_indices(self) -> list[int]:
+        return self.names
+
+    def predict(self, rows: Any, prediction_type: str) -> Any:
+        self.asked = rows
+        if prediction_type == "RawFormulaVal":
+            return np.arange(len(rows), dtype=np.float64)
+        assert prediction_type == "Probability"
+        if self.goal == "MultiLogloss":
+            return np.tile([0.9, 0.2, 0.7], (len(rows), 1))
+        if self.goal == "MultiClassOneVsAll":
+            return np.tile([0.8, 0.8], (len(rows), 1))
+        assert list(rows.columns) == self.feature_names_ and set(rows["color"]) == {"red", "green", "blue"}
+        yes = np.where(rows["color"] == "red", 0.1, 0.7)
         return np.stack([1 - yes, yes], axis=1)
+
+
+@pytest.fixture
+def catboost(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The package, with one kind of model, which is changed back."""
+    package = ModuleType("catboost")
+    package.CatBoost = type("CatBoost", (_CatBoost,), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "catboost", package)
+    return package
 
 
 def test_catboost_by_a_model_that_has_its_manners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,11 +247,62 @@ def test_catboost_by_a_model_that_has_its_manners(tmp_path: Path, monkeypatch: p
     with pytest.raises(MissingExtra, match=r"needs the package 'catboost', which is not installed. Run: pip install"):
         read_model(tmp_path / "model.cbm")
     package = ModuleType("catboost")
-    for name in ("CatBoost", "CatBoostClassifier", "CatBoostRegressor"):
-        setattr(package, name, _CatBoost)
+    package.CatBoost = _CatBoost  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "catboost", package)
     table = TABLE[["petal width", "color"]]
     columns = Columns.infer(table)
     teacher = as_teacher(tmp_path / "model.cbm", columns=columns, classes=["yes", "no"])
     given = teacher.predict(torch.from_numpy(columns.encode(table)).float()).softmax(1)[:, 0]
     np.testing.assert_allclose(given.numpy(), np.where(table["color"] == "red", 0.1, 0.7), rtol=1e-5)
+
+
+def test_catboost_takes_for_names_what_it_was_fitted_on(tmp_path: Path, catboost: Any) -> None:
+    catboost.CatBoost.feature_names_ = ["flag", "branch", "width", "color"]
+    catboost.CatBoost.names = [0, 1, 3]
+    catboost.CatBoost.goal = "RMSE"
+    (tmp_path / "model.cbm").write_bytes(b"CBM1")
+    table = pd.DataFrame({
+        "flag": [True, False, True], "branch": [7.0, 12.0, None], "width": [0.5, 2.0, 3.0],
+        "color": ["red", None, "blue"],
+    })  # fmt: skip
+    model = read_model(tmp_path / "model.cbm")
+    rows = Columns.infer(table).decode(Columns.infer(table).encode(table), like="pandas")
+    np.testing.assert_array_equal(model.predict(rows), [0.0, 1.0, 2.0])
+    assert model.trees.model.asked["flag"].tolist() == ["1", "0", "1"], "a bool is 1 or 0 to CatBoost, and not True"
+    assert model.trees.model.asked["branch"].tolist() == ["7", "12", "nan"]
+    assert model.trees.model.asked["color"].tolist() == ["red", "nan", "blue"]
+    assert model.trees.model.asked["width"].tolist() == [0.5, 2.0, 3.0]
+    model.predict(table.to_numpy(object))
+    assert model.trees.model.asked.tolist() == [
+        ["1", "7", 0.5, "red"],
+        ["0", "12", 2.0, "nan"],
+        ["1", "nan", 3.0, "blue"],
+    ]
+
+
+def test_catboost_of_rows_without_names(tmp_path: Path, catboost: Any) -> None:
+    catboost.CatBoost.feature_names_, catboost.CatBoost.names = ["0", "1"], []
+    (tmp_path / "model.cbm").write_bytes(b"CBM1")
+    catboost.CatBoost.goal = "RMSE"
+    values = as_teacher(tmp_path / "model.cbm").predict(torch.ones(3, 2))
+    assert values.tolist() == [[0.0], [1.0], [2.0]]
+    catboost.CatBoost.goal = "MultiClassOneVsAll"
+    logits = as_teacher(tmp_path / "model.cbm").predict(torch.ones(3, 2))
+    np.testing.assert_allclose(logits.softmax(1), np.full((3, 2), 0.5), rtol=1e-6)
+    catboost.CatBoost.goal = "MultiLogloss"
+    catboost.CatBoost.classes_ = np.arange(3)
+    labels = as_teacher(tmp_path / "model.cbm")
+    assert isinstance(labels, LabelsTeacher) and labels.classes == 3
+    np.testing.assert_allclose(labels.predict(torch.ones(2, 2)).sigmoid(), [[0.9, 0.2, 0.7]] * 2, rtol=1e-5)
+
+
+def test_what_catboost_train_gives_is_a_teacher(catboost: Any) -> None:
+    catboost.CatBoost.feature_names_, catboost.CatBoost.names = ["0", "1"], []
+    catboost.CatBoost.goal, catboost.CatBoost.classes_ = "MultiLogloss", np.arange(3)
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    mimic = Mimic(catboost.CatBoost(), hidden=(4,), rows=20, steps=20, random_state=0, curves=0).fit(rows)
+    assert mimic.predict_proba(rows).shape == (30, 3)
+    assert as_teacher(catboost.CatBoost()).fingerprint() == as_teacher(catboost.CatBoost()).fingerprint()
+    catboost.CatBoost.goal = ""
+    with pytest.raises(BadInput, match=r"The CatBoost model is not fitted. Call its fit first, or catboost.train"):
+        as_teacher(catboost.CatBoost())

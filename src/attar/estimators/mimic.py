@@ -46,7 +46,14 @@ from attar.estimators.rows import (
 )
 from attar.estimators.tags import mimicked
 from attar.estimators.trials import Given
-from attar.estimators.truth import as_target, check_as_many, numbered, refuse_one_class, truth_of
+from attar.estimators.truth import (
+    as_target,
+    check_as_many,
+    numbered,
+    refuse_one_class,
+    truth_of,
+    values_to_judge_by,
+)
 from attar.network.entry_point import entry_point
 from attar.tables.columns import Columns
 from attar.tables.rows import by_name
@@ -247,11 +254,13 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             outputs = outputs_of(wrapped, torch.from_numpy(matrix).float(), progress=progress, title="label real rows")
         if kind == "classifier" and classes is None:
             classes = np.arange(outputs.shape[1])
-        by: Literal["teacher", "truth"] = "truth" if ready and truth is not None else "teacher"
         if kind == "labels" and labels is not None:
             check_as_many(labels, outputs, teacher)
+        values = values_to_judge_by(values, outputs, teacher)
+        origin = None if origin is None else np.resize(origin, outputs.shape[1])
         task = task_of(kind, classes, label_names(y, outputs.shape[1]), outputs.shape[1])
         target = as_target(labels, values)
+        by: Literal["teacher", "truth"] = "truth" if ready and target is not None else "teacher"
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
             about |= {"kind": kind, "rows": given, "classes": classes, "truth": truth, "weights": weights}

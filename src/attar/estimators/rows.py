@@ -76,6 +76,9 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
     if not hasattr(given, "dtype") and not hasattr(given, "__array__") and not hasattr(given, "__array_interface__"):
         # NumPy would make strings of numbers that stand beside strings.
         array = regular_array(given, "X", type(estimator).__name__)
+        if array.ndim == 0 and array.dtype == object:  # such as a Pool of CatBoost, a DMatrix or a Dataset
+            rule, got = "an array, a DataFrame, an Arrow table or a sparse matrix", Words(f"a {type(given).__name__}")
+            raise must("X", type(estimator).__name__, rule, got, "Give the rows themselves")
         given = array if array.dtype.kind not in "USO" else np.asarray(given, dtype=object)
     if isinstance(given, np.ndarray):
         refuse_records(given)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
@@ -20,7 +19,9 @@ from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_rows import classes_in, predicts_values
 from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher, gives_labels
+from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import Teacher, target_of
+from attar.teachers.unfitted_copy import unfitted_copy
 from attar.teachers.weighted_fit import weight_argument
 
 
@@ -83,7 +84,7 @@ def is_fitted(teacher: object) -> bool:
 
 
 def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
-    """A clone of the teacher, fitted.
+    """An unfitted copy of the teacher, fitted.
 
     Args:
         teacher: Not fitted.
@@ -97,9 +98,9 @@ def fitted(teacher: Any, rows: Any, truth: Any, weights: Any) -> Any:
     if hasattr(rows, "iloc"):  # a step of a pipeline may add columns to what it is given, and these are the user's
         rows = rows.copy(deep=False)
     if weights is None:
-        return clone(teacher).fit(rows, truth)
+        return unfitted_copy(teacher).fit(rows, truth)
     name = weight_argument(teacher, "The teacher of Mimic", "sample_weight")
-    return clone(teacher).fit(rows, truth, **{name: np.asarray(weights, np.float64)})
+    return unfitted_copy(teacher).fit(rows, truth, **{name: np.asarray(weights, np.float64)})
 
 
 def refuse_without_probabilities(teacher: object, classes: int | None) -> None:
@@ -193,7 +194,7 @@ def _of_encoded(
 ) -> Teacher:
     """What `wrapped` gives for any number of rows."""
     if is_attars(teacher):
-        return _ordered(teacher, classes)
+        return _ordered(teacher, classes, columns)
     estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
     decoded_by = None if is_frame(like) else columns
     if kind == "regressor":
@@ -205,8 +206,8 @@ def _of_encoded(
     return EstimatorTeacher(estimator, columns=decoded_by, classes=None if classes is None else classes.tolist())
 
 
-def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None) -> Teacher:
-    """A teacher of tensors, once its classes are known to be the data's."""
+def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None, columns: Columns) -> Teacher:
+    """A teacher of tensors, once its classes are known to be the data's; of an ONNX file one of their columns."""
     if classes is not None and teacher.classes != len(classes):
         raise BadInput(
             f"The teacher of Mimic has {teacher.classes} classes, and y has {len(classes)}. Give rows of all of its "
@@ -214,7 +215,7 @@ def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None) -> Teacher:
         )
     if isinstance(teacher, EstimatorTeacher) and classes is not None:
         return EstimatorTeacher(teacher.estimator, columns=teacher.columns, classes=classes.tolist())
-    return teacher
+    return teacher.of_columns(columns) if isinstance(teacher, OnnxTeacher) else teacher
 
 
 def kind_when_fitted(teacher: Any, kind: Kind, columns: Columns, like: Any) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from attar.errors import BadInput
 from attar.estimators import teachers
 from attar.estimators.labels import as_labels, as_several_labels, as_values, codes, is_several
 from attar.estimators.rows import Kind
+
+log = logging.getLogger(__name__)
 
 
 def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
@@ -120,3 +123,34 @@ def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: objec
             f"y of Mimic.fit has {labels.shape[1]} columns, and the teacher, a {type(teacher).__name__}, tells "
             f"{outputs.shape[1]} labels. Give one column for each of its labels."
         )
+
+
+def values_to_judge_by(
+    values: npt.NDArray[np.float64] | None, outputs: Tensor, teacher: object
+) -> npt.NDArray[np.float64] | None:
+    """Values ``[rows, outputs]`` as a teacher predicts them; None where it says other numbers of one value.
+
+    Such are several quantiles of it, or its mean and its deviation, which the value itself does not tell.
+
+    Args:
+        values: ``[rows, values]``; None for nothing.
+        outputs: ``[rows, outputs]``, what the teacher says.
+        teacher: It.
+
+    Raises:
+        BadInput: If there are several values, and others than the teacher predicts.
+    """
+    if values is None or values.shape[1] == outputs.shape[1]:
+        return values
+    if values.shape[1] > 1:
+        raise BadInput(
+            f"y of Mimic.fit has {values.shape[1]} columns, and the teacher, a {type(teacher).__name__}, predicts "
+            f"{outputs.shape[1]} values. Give one column for each of its values."
+        )
+    log.warning(
+        "the teacher, a %s, predicts %d numbers for the one value of each row, such as its quantiles: the mimic is "
+        "judged by these alone, and not by y",
+        type(teacher).__name__,
+        outputs.shape[1],
+    )
+    return None

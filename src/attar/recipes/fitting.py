@@ -18,6 +18,7 @@ from attar.network.references import call
 from attar.recipes.schema.teacher import TeacherSection
 from attar.tables.names import by_place
 from attar.tasks.labels import ABSENT
+from attar.teachers.unfitted_copy import unfitted_copy
 from attar.teachers.weighted_fit import weight_argument
 
 _BLOCK = 4096
@@ -58,10 +59,8 @@ def unfitted(given: Any, seed: int, kind: Literal["classifier", "regressor"] = "
         got = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
         remedy = "Return one, such as RandomForestClassifier(), or set fit = false for a function of another kind"
         raise must("teacher.estimator", "the recipe", "a function that returns an estimator with fit", got, remedy)
-    from sklearn.base import clone  # scikit-learn takes a second, and most runs do without
-
     _check_type(given, kind)
-    fresh = clone(given) if hasattr(given, "get_params") else copy.deepcopy(given)
+    fresh = unfitted_copy(given) if hasattr(given, "get_params") else copy.deepcopy(given)
     if hasattr(fresh, "get_params"):
         states = {
             name: seed

@@ -140,6 +140,7 @@ def _onnx_of(
         output_name=output_name,
         names=context.dataset.task.names if isinstance(context.dataset.task, OfClasses) else None,
         named=named,
+        columns=context.dataset.columns,
     )
 
 

@@ -14,7 +14,13 @@ from attar.named_inputs import NamedInputs
 from attar.network.entry_point import entry_point
 from attar.network.unpacked import UnpackInputs
 from attar.tables.columns import Columns
-from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, estimator_of_booster, is_booster
+from attar.teachers.boosters import (
+    BoosterClassifier,
+    BoosterLabels,
+    BoosterRegressor,
+    estimator_of_booster,
+    is_booster,
+)
 from attar.teachers.ensemble import Ensemble
 from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_rows import classes_in, predicts_values
@@ -61,7 +67,8 @@ def as_teacher(
         classes: How many classes it has, where that cannot be read off it, or the names of the data's classes in the
             data's order, into which an estimator's are brought.
         example: ``[n, ...]`` inputs to count the classes of a network with.
-        columns: What the columns of the inputs of an estimator are; None where they are plain numbers.
+        columns: What the columns of the inputs of an estimator are, or of an ONNX file that takes them by their names;
+            None where they are plain numbers.
         mean: Per-channel mean for networks and ONNX files that want standardized inputs; goes with ``std``.
         std: Per-channel deviation.
         device: Where networks compute.
@@ -206,7 +213,9 @@ def _network_or_estimator(
         return NetworkTeacher(given, classes=count, example=example, mean=mean, std=std, device=device, output=output)
     if isinstance(given, str | Path) and Path(given).suffix.lower() == ".onnx":
         names = None if isinstance(classes, int) else classes
-        return OnnxTeacher(given, classes=count, output=output, output_name=output_name, names=names, named=named)
+        return OnnxTeacher(
+            given, classes=count, output=output, output_name=output_name, names=names, named=named, columns=columns
+        )
     if isinstance(given, list | tuple):
         return Ensemble(
             [
@@ -257,11 +266,13 @@ def estimator_teacher(
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if is_booster(given):
         given = estimator_of_booster(given, () if columns is None else columns.names)
-    if isinstance(given, BoosterClassifier | BoosterRegressor):
+    if isinstance(given, BoosterClassifier | BoosterLabels | BoosterRegressor):
         # Most boosters were trained on numbers: categories come as their codes where they know no names.
         decode = given.trees.categories
         if isinstance(given, BoosterRegressor):
             return RegressorTeacher(given, columns=columns, decode=decode, outputs=1 if count is None else count)
+        if isinstance(given, BoosterLabels):
+            return LabelsTeacher(given, columns=columns, decode=decode, labels=count)
         # Its numbers may be given in an order of their own; names are numbered in theirs.
         ordered = isinstance(classes, Sequence) and set(classes) == set(given.classes_.tolist())
         numbers = given.classes_.dtype.kind in "iu" and count == len(given.classes_) and not ordered

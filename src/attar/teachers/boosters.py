@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import BadInput
+from attar.teachers.catboost_rows import as_catboost_takes
 
 _BINARY = ("binary", "cross_entropy", "xentropy", "binary:logistic", "binary:logitraw", "reg:logistic")
 _MANY = ("multiclass", "multiclassova", "multi:softprob", "multi:softmax")
@@ -18,26 +21,48 @@ _VALUES = ("regression", "regression_l1", "regression_l2", "huber", "fair", "poi
 _VALUES_TOO = ("tweedie", "reg:squarederror", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror")
 _VALUES_LAST = ("reg:quantileerror", "reg:gamma", "reg:tweedie", "count:poisson")
 
+_CATBOOST_CLASSES = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
+_CATBOOST_LABELS = ("MultiLogloss", "MultiCrossEntropy")
+_CATBOOST_ANSWERS = {
+    **dict.fromkeys((*_CATBOOST_CLASSES, *_CATBOOST_LABELS), "Probability"),
+    **dict.fromkeys(("Poisson", "Tweedie"), "Exponent"),
+    "RMSEWithUncertainty": "RMSEWithUncertainty",
+}
+"""What CatBoost's estimators ask its models for, by objective; else it is the number as it is."""
+
 
 def is_booster(given: object) -> bool:
-    """Whether it is a bare ``Booster`` of LightGBM or XGBoost; neither package is imported for that."""
+    """Whether it is a bare ``Booster`` of LightGBM or XGBoost, or ``CatBoost``; no package is imported for that."""
     for name in ("lightgbm", "xgboost"):
         package = sys.modules.get(name)
         if package is not None and isinstance(given, package.Booster):
             return True
-    return False
+    return _is_catboost(given)
 
 
-def estimator_of_booster(booster: Any, columns: Sequence[str] = ()) -> BoosterClassifier | BoosterRegressor:
+def _is_catboost(given: object) -> bool:
+    """Whether it is what ``catboost.train`` gives: no ``CatBoostClassifier`` nor any other of CatBoost's estimators."""
+    package = sys.modules.get("catboost")
+    return package is not None and type(given) is package.CatBoost
+
+
+def estimator_of_booster(
+    booster: Any, columns: Sequence[str] = ()
+) -> BoosterClassifier | BoosterLabels | BoosterRegressor:
     """A booster in the form of an estimator, by the objective that it was trained for.
 
     Args:
-        booster: Of LightGBM or XGBoost.
+        booster: Of LightGBM, XGBoost or CatBoost.
         columns: What the columns of its rows are called, as LightGBM writes names in another way.
 
     Raises:
-        BadInput: If it is neither a classifier of one target nor a regressor, as far as its objective says.
+        BadInput: If it is neither a classifier of one target nor a regressor, as far as its objective says; or a model
+            of CatBoost that is not fitted.
     """
+    if _is_catboost(booster):
+        if not booster.is_fitted():
+            raise BadInput("The CatBoost model is not fitted. Call its fit first, or catboost.train.")
+        return estimator_of_catboost(booster)
     light = type(booster).__module__.startswith("lightgbm")
     trees = _LightGbm(booster, columns) if light else _XgBoost(booster)
     if trees.objective in _BINARY:
@@ -51,6 +76,23 @@ def estimator_of_booster(booster: Any, columns: Sequence[str] = ()) -> BoosterCl
         f"The {trees.package} Booster was trained for {goal}, which gives neither probabilities nor values. Train it "
         "with an objective for classification or regression, or give an object with classes_ and predict_proba."
     )
+
+
+def estimator_of_catboost(
+    model: Any, data: bytes | None = None
+) -> BoosterClassifier | BoosterLabels | BoosterRegressor:
+    """A fitted ``catboost.CatBoost`` in the form of an estimator.
+
+    Args:
+        model: It.
+        data: The bytes of the file that it was read from; None where it has none.
+    """
+    trees = _CatBoost(model, data)
+    if trees.objective in _CATBOOST_CLASSES:
+        return BoosterClassifier(trees, np.asarray(model.classes_))
+    if trees.objective in _CATBOOST_LABELS:
+        return BoosterLabels(trees, np.asarray(model.classes_))
+    return BoosterRegressor(trees)
 
 
 class Trees:
@@ -75,6 +117,13 @@ class Trees:
     def state(self) -> bytes:
         """All that predictions depend on."""
         raise NotImplementedError
+
+    def laid_out(self, rows: Any) -> Any:
+        """Rows ``[n, columns]``, an array or a frame, in the form in which `ask` takes them."""
+        if self.categories and hasattr(rows, "dtypes"):  # numbers are floats to boosters, whatever a frame has
+            numbers = rows.select_dtypes(exclude=["category"]).columns
+            return rows.astype(dict.fromkeys(numbers, np.float64))
+        return np.asarray(rows, np.float64)
 
     def ask(self, matrix: Any) -> NDArray[np.float64]:
         """Probabilities or values, ``[n]`` or ``[n, classes]``."""
@@ -139,6 +188,41 @@ class _XgBoost(Trees):
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
 
 
+class _CatBoost(Trees):
+    """A model of CatBoost, known by the bytes of its file."""
+
+    package = "CatBoost"
+    categories = True
+
+    def __init__(self, model: Any, data: bytes | None = None) -> None:
+        """Take a fitted model.
+
+        Args:
+            model: A ``catboost.CatBoost``.
+            data: The bytes of its file; None where it has none.
+        """
+        self.model, self.data = model, data
+        self.objective = str(model.get_all_params().get("loss_function", "")).partition(":")[0]
+        self.names = [str(one) for one in model.feature_names_]
+        self.width = len(self.names)
+        if self.names == [str(place) for place in range(self.width)]:
+            self.names = None
+
+    def state(self) -> bytes:
+        if self.data is None:
+            with tempfile.TemporaryDirectory() as folder:
+                self.model.save_model(str(Path(folder) / "model.cbm"))
+                self.data = (Path(folder) / "model.cbm").read_bytes()
+        return self.data
+
+    def laid_out(self, rows: Any) -> Any:
+        return as_catboost_takes(rows, self.model.get_cat_feature_indices())
+
+    def ask(self, matrix: Any) -> NDArray[np.float64]:
+        answer = _CATBOOST_ANSWERS.get(self.objective, "RawFormulaVal")
+        return np.asarray(self.model.predict(matrix, prediction_type=answer), np.float64)
+
+
 class _Booster:
     """What both kinds of boosters share; what they hold is the text or bytes that the package would write."""
 
@@ -152,10 +236,7 @@ class _Booster:
         return {"package": self.trees.package, "model": self.trees.state()}
 
     def _asked(self, rows: Any) -> NDArray[np.float64]:
-        if self.trees.categories and hasattr(rows, "dtypes"):  # numbers are floats to boosters, whatever a frame has
-            numbers = rows.select_dtypes(exclude=["category"]).columns
-            return self.trees.ask(rows.astype(dict.fromkeys(numbers, np.float64)))
-        return self.trees.ask(np.asarray(rows, np.float64))
+        return self.trees.ask(self.trees.laid_out(rows))
 
     def __repr__(self) -> str:
         return f"{self.trees.package} Booster ({self.trees.objective})"
@@ -184,6 +265,34 @@ class BoosterClassifier(_Booster):
         numbers = np.stack([1 - numbers, numbers], axis=1) if numbers.ndim == 1 else numbers
         # The classes of one against the rest do not sum to 1.
         return np.asarray(numbers / numbers.sum(axis=1, keepdims=True), np.float64)
+
+
+class BoosterLabels(_Booster):
+    """A booster trained for several labels, any of which may hold.
+
+    Attributes:
+        classes_: ``[labels]``, what they are called.
+    """
+
+    multilabel_ = True
+
+    def __init__(self, trees: Trees, classes: NDArray[Any]) -> None:
+        """Take its predictions for a probability of each.
+
+        Args:
+            trees: The booster.
+            classes: What the labels are called.
+        """
+        super().__init__(trees)
+        self.classes_ = classes
+
+    def predict_proba(self, matrix: Any) -> NDArray[np.float64]:
+        """The probability of each label, ``[n, labels]``, of rows ``[n, columns]``, an array or a frame."""
+        return self._asked(matrix)
+
+    def predict(self, matrix: Any) -> NDArray[np.int64]:
+        """1 where a label is probable, ``[n, labels]``."""
+        return (self._asked(matrix) > 0.5).astype(np.int64)
 
 
 class BoosterRegressor(_Booster):

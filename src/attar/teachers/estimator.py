@@ -22,6 +22,10 @@ from attar.teachers.estimator_rows import EstimatorRows, are_of_several, can, cl
 _ROUNDED = 1e-2
 """How far the sum of probabilities may be from 1: they may have been rounded, or be float16."""
 
+_ONE_AGAINST_REST = {"multiclassova", "multiclass_ova", "ova", "ovr", "MultiClassOneVsAll"}
+"""Objectives of LightGBM and of CatBoost whose probabilities do not sum to 1; as those of their files they are divided
+by their sum, as scikit-learn's `OneVsRestClassifier` does it."""
+
 _SMALLEST = 1e-7
 """Probabilities below this count as this: a tree that says 0 has seen few rows, and the log of 0 helps nobody."""
 
@@ -114,13 +118,25 @@ class EstimatorTeacher:
             remedy = "Check that it was fitted on rows like these"
             raise must("output", repr(self), f"probabilities, also for row {row}", given[row].tolist(), remedy)
         apart = np.abs(given.sum(axis=1) - 1)
-        if (apart > _ROUNDED).any():
+        if (apart > _ROUNDED).any() and self._is_one_against_rest():
+            given = given / given.sum(axis=1, keepdims=True)
+        elif (apart > _ROUNDED).any():
             row = int(apart.argmax())
             rule = f"probabilities that sum to 1, also for row {row}"
             got = Words(f"{shown(given[row].tolist(), 60)}, which sum to {given[row].sum():.4g}")
             remedy = 'Divide them by their sum, or set data.task = "multilabel" if several classes may hold'
             raise must("output", repr(self), rule, got, remedy)
         return given[:, self._order]
+
+    def _is_one_against_rest(self) -> bool:
+        """Whether it says that each class was told apart from all others, as LightGBM and CatBoost can do it."""
+        last = self.estimator
+        while steps := getattr(last, "steps", None):  # of a pipeline
+            last = steps[-1][1]
+        get = getattr(last, "get_params", None)
+        known: dict[str, Any] = get() if callable(get) else {}
+        goals = {str(known.get(name)).partition(":")[0] for name in ("objective", "loss_function")}
+        return bool(goals & _ONE_AGAINST_REST)
 
     def predict(self, inputs: Tensor) -> Float32[Tensor, "batch classes"]:
         """Logs of probabilities of ``[batch, columns]`` inputs, on the device of the inputs.

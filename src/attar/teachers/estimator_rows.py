@@ -14,6 +14,7 @@ from torch import Tensor
 from attar.errors import Words, must, shown
 from attar.tables.columns import Columns
 from attar.tables.names import by_place
+from attar.teachers.catboost_rows import as_catboost_takes
 from attar.teachers.digest import digest
 
 
@@ -86,10 +87,9 @@ class EstimatorRows:
         else:
             return matrix
         if self.names is not None:
-            if self.by_name:
-                return rows[self.names]
-            return rows.set_axis(self.names, axis=1)
-        return rows
+            rows = rows[self.names] if self.by_name else rows.set_axis(self.names, axis=1)
+        names: Any = getattr(self.estimator, "get_cat_feature_indices", None)  # of CatBoost
+        return as_catboost_takes(rows, names()) if callable(names) else rows
 
 
 def fingerprint_of(kind: str, rows: EstimatorRows, order: Sequence[int | float]) -> str:

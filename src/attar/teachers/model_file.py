@@ -7,11 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from attar.errors import BadInput, CorruptFile, MissingExtra, missing_extra, shown
-from attar.teachers.boosters import BoosterClassifier, BoosterRegressor, Trees, estimator_of_booster
+from attar.teachers.boosters import estimator_of_booster, estimator_of_catboost
 from attar.teachers.estimator_checks import check_lightgbm, check_lightgbm_sizes, check_lightgbm_text, check_xgboost
 from attar.teachers.estimator_file import from_user
 
@@ -20,9 +17,6 @@ FILES = (".skops", ".txt", ".json", ".ubj", ".cbm")
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".sav")
 _OF_TORCH = (".pt", ".pth", ".ckpt", ".bin")
-
-_CLASSES = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
-"""What CatBoost trains classifiers for."""
 
 
 def is_model_file(text: str) -> bool:
@@ -140,30 +134,6 @@ def _is_catboost(path: Path, name: str) -> bool:
     raise CorruptFile(f"{name} is no model of XGBoost or CatBoost: {why}. Save it with save_model.")
 
 
-class _CatBoost(Trees):
-    """A model of CatBoost, known by the bytes of its file."""
-
-    package = "CatBoost"
-    categories = True
-
-    def __init__(self, model: Any, objective: str, data: bytes) -> None:
-        self.model, self.objective, self.data = model, objective, data
-        self.names = [str(one) for one in model.feature_names_]
-        self.width = len(self.names)
-        if self.names == [str(place) for place in range(self.width)]:
-            self.names = None
-
-    def state(self) -> bytes:
-        return self.data
-
-    def ask(self, matrix: Any) -> NDArray[np.float64]:
-        # Its categories are texts, of which none may be missing.
-        named = {name: str for name in matrix.columns[[str(one) == "category" for one in matrix.dtypes]]}
-        rows = matrix.astype(named)
-        asked = self.model.predict_proba if self.objective in _CLASSES else self.model.predict
-        return np.asarray(asked(rows), np.float64)
-
-
 def _catboost(path: Path, form: str) -> Any:
     try:
         import catboost
@@ -174,13 +144,6 @@ def _catboost(path: Path, form: str) -> Any:
     try:
         model = catboost.CatBoost()
         model.load_model(str(path), format=form)
-        objective = str(model.get_all_params().get("loss_function", "")).partition(":")[0]
-        kind = catboost.CatBoostClassifier if objective in _CLASSES else catboost.CatBoostRegressor
-        model = kind()
-        model.load_model(str(path), format=form)
+        return estimator_of_catboost(model, path.read_bytes())
     except Exception as error:
         raise _damaged(repr(path.name), "CatBoost", error) from error
-    trees = _CatBoost(model, objective, path.read_bytes())
-    if objective not in _CLASSES:
-        return BoosterRegressor(trees)
-    return BoosterClassifier(trees, np.asarray(model.classes_))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from attar.errors import BadInput, CorruptFile, must, near
 from attar.named_inputs import NamedInputs
+from attar.tables.columns import Columns
 from attar.tasks.target import Target
 from attar.teachers.onnx_file import OnnxFile, not_readable
 from attar.teachers.onnx_inputs import FLOATS, FileInputs
@@ -33,10 +35,11 @@ class OnnxTeacher:
 
     The file must take one tensor of numbers ``[batch, ...]``, or two named inputs of whole numbers, ``ids`` and
     ``mask`` (or ``input_ids`` and ``attention_mask``), which are sequences of tokens; or, of data of several named
-    inputs, some of them by these names. Of its outputs the one counts that holds a number for each class, or one number
-    where there are two classes; what it is, logits or probabilities, shows in the operators that it ends in, or in the
-    numbers for many rows. Files that scikit-learn's converters write, with labels beside probabilities, are taken as
-    well.
+    inputs, some of them by these names; or columns of a table, each by its name, of which names are texts.
+
+    Of its outputs the one counts that holds a number for each class, or one number where there are two classes; what it
+    is, logits or probabilities, shows in the operators that it ends in, or in the numbers for many rows. Files that
+    scikit-learn's converters write, with labels beside probabilities, are taken as well, also those of several labels.
 
     Attributes:
         path: The file.
@@ -60,6 +63,7 @@ class OnnxTeacher:
         output_name: str | None = None,
         names: Sequence[object] | None = None,
         named: NamedInputs | None = None,
+        columns: Columns | None = None,
     ) -> None:
         """Open an ONNX file.
 
@@ -71,6 +75,8 @@ class OnnxTeacher:
             output_name: Which of its outputs, where it has several that could be meant.
             names: Names of the data's classes, into whose order those of the file are brought, where it names its own.
             named: What rows of the data hold, where these have several inputs (``named`` of a data set).
+            columns: What the columns of the rows are, where these are of a table: a file that takes texts, or several
+                inputs, gets the columns by their names, with names as texts.
 
         Raises:
             BadInput: If there is no such file, its input or output is not of the form above, it names files outside of
@@ -83,7 +89,7 @@ class OnnxTeacher:
         self.file = OnnxFile.read(self.path)
         self.threads = threads
         self._session = _open(self.file, threads)
-        self.inputs = FileInputs.read(self._session, repr(self.path.name), named)
+        self.inputs = FileInputs.read(self._session, repr(self.path.name), named, columns)
         self._name, width = self._which_output(classes, output_name)
         self._type = next(value.type for value in self._session.get_outputs() if value.name == self._name)
         self._order = self._class_order(names)
@@ -126,6 +132,19 @@ class OnnxTeacher:
         self.inputs.check(inputs.shape)
         return self.output_reader.logits(self._numbers(inputs), self.classes, inputs, self._numbers).to(inputs.device)
 
+    def of_columns(self, columns: Columns) -> OnnxTeacher:
+        """The same for rows of other columns, or of the same ones with other codes; itself where it takes a matrix.
+
+        Raises:
+            BadInput: If there is no such column as it takes.
+        """
+        if self.inputs.columns is None:
+            return self
+        other = object.__new__(OnnxTeacher)
+        other.__dict__.update(self.__dict__)
+        other.inputs = FileInputs.read(self._session, repr(self.path.name), None, columns)
+        return other
+
     def runner(self, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
         """The teacher as a function on arrays, for timing: where it gives logits, ONNX Runtime and nothing else.
 
@@ -137,7 +156,7 @@ class OnnxTeacher:
         other.threads, other._session = threads, _open(self.file, threads)
         session, first, wanted = other._session, self.inputs.first, [self._name]
         output = next(value for value in session.get_outputs() if value.name == self._name)
-        alone = len(self.inputs.inputs) == 1 and self.inputs.named is None and len(output.shape) in (2, 4)
+        alone = len(self.inputs.inputs) == 1 and self.inputs.plain and len(output.shape) in (2, 4)
         alone = alone and first.type == output.type == "tensor(float)"
         bare = self.output_reader.kind in ("logits", "log_probabilities", "values") and not self.output_reader.remarks
         if alone and bare and self._order is None and output.shape[1] == self.classes:
@@ -191,6 +210,7 @@ class OnnxTeacher:
         read += [] if self._name == first else [f"output {self._name}"]
         read += [] if self._order is None else [f"order {self._order}"]
         read += [] if self.inputs.named is None else [f"inputs {self.inputs.named}"]
+        read += [] if self.inputs.columns is None else [f"columns {json.dumps(self.inputs.columns.to_json())}"]
         if read:
             total.update("|".join(read).encode())
         return total.hexdigest()
@@ -218,8 +238,9 @@ class OnnxTeacher:
                 f"ONNX Runtime cannot run {self.path.name!r} on inputs of shape {list(array.shape)}: "
                 f"{useful_line(error)}. Give inputs as the file takes them, or export it again with a free batch size."
             ) from error
-        if isinstance(found, list):  # dictionaries, one for each row
+        if isinstance(found, list) and isinstance(found[0], dict):  # one for each row
             found = np.array([list(row.values()) for row in found], np.float32)
+        found = _of_labels(found, batch)
         numbers = torch.from_numpy(np.ascontiguousarray(found).astype(np.float32, copy=False))
         return rows_of(numbers, batch=batch, classes=getattr(self, "classes", None), of=repr(self.path.name))
 
@@ -231,6 +252,8 @@ class OnnxTeacher:
                 del outputs[mapped]
                 name = tensor if name == mapped else name
         widths = {value.name: self._width(value) for value in outputs.values() if _is_numbers(value)}
+        if not widths:
+            widths = {value.name: classes for value in outputs.values() if _is_of_labels(value, classes)}
         if name is not None:
             if name not in widths:
                 raise must("output_name", repr(self), "an output of numbers", name, near(name, widths or ["(none)"]))
@@ -245,6 +268,11 @@ class OnnxTeacher:
         if len(fitting) == 1:
             return fitting[0], widths[fitting[0]]
         listed = ", ".join(f"{value.name!r}, {value.type} {list(value.shape)}" for value in outputs.values())
+        if len(widths) == classes and all(len(outputs[one].shape) == 1 for one in widths):
+            raise BadInput(
+                f"{self.path.name!r} gives a number for each class as an output of its own ({listed}). Export it with "
+                "one output for all of them (skl2onnx: options={'zipmap': False})."
+            )
         if fitting:
             raise BadInput(
                 f"{self.path.name!r} has {len(outputs)} outputs ({listed}), and more than one of them could be the "
@@ -275,6 +303,25 @@ class OnnxTeacher:
 
     def __repr__(self) -> str:
         return f"OnnxTeacher({self.path.name!r})"
+
+
+def _of_labels(found: Any, batch: int) -> npt.NDArray[Any]:
+    """Probabilities ``[batch, labels]``, where it gives those of no and yes, ``[batch, 2]``, one label after the other.
+
+    So do forests and `MultiOutputClassifier` of scikit-learn for several labels.
+    """
+    numbers: npt.NDArray[Any] = np.asarray(found)
+    if numbers.ndim == 3 and numbers.shape[1:] == (batch, 2):
+        return numbers[:, :, 1].T
+    return numbers
+
+
+def _is_of_labels(output: Any, labels: int | None) -> bool:
+    """Whether an output may be what `_of_labels` takes: ``[labels, batch, 2]``, or a list of ``[batch, 2]``."""
+    if output.type == "seq(tensor(float))":
+        return True
+    first, *rest = output.shape or [None]
+    return isinstance(first, int) and labels in (None, first) and len(rest) == 2 and rest[1] == 2 and rest[0] != first
 
 
 def _is_numbers(output: Any) -> bool:

@@ -1,7 +1,11 @@
-"""What an ONNX file takes: one tensor, the two of a sequence of tokens, or several by the names that the data have."""
+"""What an ONNX file takes: one tensor, the two of a sequence of tokens, or several by the names that the data have.
+
+A pipeline of scikit-learn as its converter writes it takes the columns of a table, each by its name.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,15 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attar.errors import BadInput
+from attar.errors import BadInput, shown
 from attar.named_inputs import NamedInputs
 from attar.network.named import PAIRS
+from attar.tables.columns import Columns
 
 FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 """Floats that a file may take or give, as ONNX Runtime calls them."""
 
 _INTEGERS = {f"tensor({name})": np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8", "uint16")}
 _BOOL = "tensor(bool)"
+_TEXT = "tensor(string)"
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,16 @@ class FileInputs:
         inputs: The tensors that it takes.
         of: The file, for messages.
         named: What the rows of the data hold; None where they are one input, or stacked along axis 1.
+        columns: Of the table that the rows are of, where the file takes names as texts, or each column by its name.
     """
 
     inputs: tuple[FileInput, ...]
     of: str
     named: NamedInputs | None = None
+    columns: Columns | None = None
 
     @classmethod
-    def read(cls, session: Any, of: str, named: NamedInputs | None) -> FileInputs:
+    def read(cls, session: Any, of: str, named: NamedInputs | None, columns: Columns | None = None) -> FileInputs:
         """What an open file takes.
 
         Args:
@@ -85,14 +93,24 @@ class FileInputs:
             of: The file, for messages.
             named: What rows of the data hold, where they have several inputs. Those that the file does not take are
                 left out: whoever exports a network drops what it does not use.
+            columns: What the columns of the rows are, where these are of a table; None for plain numbers.
 
         Raises:
             BadInput: If data cannot be fed to it.
         """
         inputs = tuple(FileInput(one.name, one.type, tuple(one.shape)) for one in session.get_inputs())
         listed = ", ".join(repr(one.name) for one in inputs[:8]) + (", ..." if len(inputs) > 8 else "")
+        known = {*FLOATS, *_INTEGERS, _BOOL}
+        if columns is not None and (len(inputs) > 1 or (inputs and inputs[0].type == _TEXT)):
+            if all(one.type in {*known, _TEXT} for one in inputs):
+                return cls(inputs, of, columns=columns)._by_column()
         for one in inputs:
-            if one.type not in {*FLOATS, *_INTEGERS, _BOOL}:
+            if one.type == _TEXT:
+                raise BadInput(
+                    f"{of} takes texts ({listed}), and the data are numbers. Give a table, whose columns it gets by "
+                    "their names; in Python, as_teacher takes columns, those of a data set."
+                )
+            if one.type not in known:
                 kind = "an input" if len(inputs) == 1 else f"{one.name!r}"
                 raise BadInput(
                     f"{of} takes {kind} of type {one.type}, which the data cannot be converted to. Export it with one "
@@ -136,10 +154,35 @@ class FileInputs:
                 )
         return self
 
+    def _by_column(self) -> FileInputs:
+        """These, where the table has columns of the same names; or as many as one matrix of texts."""
+        assert self.columns is not None, "seen to before"
+        names, places = self.columns.names, _places(self.columns)
+        if len(self.inputs) == 1 and self.first.name not in places and not self.first.misses((1, len(names))):
+            return self
+        missing = [one.name for one in self.inputs if one.name not in places]
+        if missing:
+            raise BadInput(
+                f"{self.of} takes {shown([one.name for one in self.inputs], 80)}, and the table has no column "
+                f"{shown(missing, 80)}, but {shown(list(names), 80)}. Give the columns the names of the file's inputs."
+            )
+        for one in self.inputs:
+            if one.misses((1, 1)) and one.misses((1,)):
+                raise BadInput(
+                    f"{self.of} takes {one}, and a column of a table is one value for each row. Export it with an "
+                    "input [None, 1] for each column."
+                )
+        return self
+
     @property
     def first(self) -> FileInput:
         """The one input, or the first of several."""
         return self.inputs[0]
+
+    @property
+    def plain(self) -> bool:
+        """Whether rows are fed as they are."""
+        return self.named is None and self.columns is None
 
     @property
     def batch(self) -> int | None:
@@ -166,6 +209,10 @@ class FileInputs:
             BadInput: If they cannot, but for a fixed batch.
         """
         given = list(shape)
+        if self.columns is not None:
+            if given[1:] != [len(self.columns)]:
+                raise BadInput(f"{self.of} takes rows of {len(self.columns)} columns, and gets {given[1:]}.")
+            return
         if self.named is not None:
             if given[1:] != [self.named.width]:
                 raise BadInput(f"{self.of} takes rows of {self.named}, and gets inputs of shape {given[1:]}.")
@@ -195,6 +242,8 @@ class FileInputs:
         Raises:
             BadInput: If a type of the file does not hold the numbers.
         """
+        if self.columns is not None:
+            return self._fed_by_column(array)
         if self.named is not None:
             arrays = self.named.unpacked(array)
             found = {}
@@ -209,3 +258,43 @@ class FileInputs:
             one.name: np.ascontiguousarray(one.converted(array[:, place], self.of))
             for place, one in enumerate(self.inputs)
         }
+
+    def _fed_by_column(self, array: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Rows of a table, each column in the type that the file takes; a text that is missing is an empty one."""
+        assert self.columns is not None, "seen to before"
+        table, places = np.asarray(self.columns.decode(array), object), _places(self.columns)
+        if self.first.name not in places:  # one matrix of all
+            return {self.first.name: np.array([[_text(one) for one in row] for row in table.tolist()], object)}
+        found = {}
+        for one in self.inputs:
+            values = table[:, places[one.name]]
+            if one.type == _TEXT:
+                column = np.array([_text(value) for value in values.tolist()], object)
+            else:
+                try:
+                    numbers = values.astype(np.float64)
+                except (TypeError, ValueError) as error:
+                    held = self.columns[places[one.name]]
+                    raise BadInput(
+                        f"{self.of} takes {one}, and the column of the table is {held}. Export it with an input of "
+                        "texts for this column, or read the column as numbers."
+                    ) from error
+                column = one.converted(numbers, f"{self.of} for {one.name}")
+            found[one.name] = column if len(one.shape) == 1 else column[:, None]
+        return found
+
+
+def _places(columns: Columns) -> dict[str, int]:
+    """Where each column stands, by its name, and by what scikit-learn's converter makes of this for an input."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(columns.names):
+        spelt = re.sub(r"[^\w+]", "_", name)
+        places.setdefault(f"_{spelt}" if spelt[:1].isdigit() else spelt, place)
+    return places | {name: place for place, name in enumerate(columns.names)}
+
+
+def _text(value: Any) -> str:
+    """A cell as a pipeline was fitted on it: whole numbers without a fraction."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
