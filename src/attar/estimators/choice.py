@@ -63,18 +63,9 @@ class Candidate:
     plan: Plan
     score: Score
 
-    def is_safer_than(self, other: Candidate, copies: Score) -> bool:
-        """Whether it, which learns from labels alone, is to be taken rather than one that learns from the teacher.
-
-        Of a teacher that is surely worse than it there is little to learn, and on few rows held out chance often shows
-        some of that: there the other one must be better by more than chance, too.
-        """
-        if copies.dominated_by(self.score) and copies.surely_worse_than(self.score):
-            return not self.score.surely_worse_than(other.score)
-        return self.score.loss < other.score.loss
-
     @property
     def facts(self) -> dict[str, Any]:
+        """What the report says of it."""
         plan, score = self.plan, self.score
         found = {"curves": plan.curves, "rows": plan.rows, "labels": plan.labels}
         return found | {"temperature": score.temperature, "loss": score.loss, "errors": score.errors}
@@ -98,13 +89,13 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     known = given.known is not None
     plan = plan if known else replace(plan, labels=0.0)
     first = encodings(plan)
+    if len(first) > 1 and not any("knots" in one for one in with_knots(given.columns, given.matrix)):
+        first = first[:1]  # the other one is the same network
     if len(given.matrix) < FEWEST or plan.time == 0 or (len(first) == 1 and not lessons(first[0], plan, known)):
         return Choice(plan=usual(plan))
     trials = Trials.of(teacher, given, plan.seed)
     if trials is None:
         return Choice(plan=usual(plan))
-    if len(first) > 1 and not any("knots" in one for one in with_knots(given.columns, given.matrix)):
-        first = first[:1]  # the other one is the same network
     found: list[Candidate] = []
 
     def best() -> Candidate:
@@ -132,9 +123,25 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     of_labels = found.pop() if plan.labels is None and found[-1].plan.labels == 1 else None
     hurried = plan.time is not None and time.monotonic() - start > plan.time / 2
     lasting = no_longer_than_it_helps(best(), trials, hurried=hurried)
-    if of_labels is not None and of_labels.is_safer_than(lasting, trials.of_copies):
+    if of_labels is not None and is_better_alone(of_labels.score, lasting.score, trials.of_copies):
         lasting = no_longer_than_it_helps(of_labels, trials, hurried=hurried)
     return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
+
+
+def is_better_alone(of_labels: Score, taught: Score, copies: Score) -> bool:
+    """Whether a mimic is better without its teacher.
+
+    Of a teacher that is surely worse than labels alone, and makes no fewer errors, there is little to learn, and on few
+    rows held out chance often shows some of that: there a mimic of it must be better by more than chance, too.
+
+    Args:
+        of_labels: Of the mimic that learned from labels alone.
+        taught: Of the best one that learned from the teacher.
+        copies: Of the teacher's copies.
+    """
+    if copies.dominated_by(of_labels) and copies.surely_worse_than(of_labels):
+        return not of_labels.surely_worse_than(taught)
+    return of_labels.loss < taught.loss
 
 
 def no_longer_than_it_helps(winner: Candidate, trials: Trials, *, hurried: bool) -> Candidate:

@@ -14,6 +14,7 @@ from attar.ops.divergence import cross_entropy
 from attar.tasks.task import Task
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.5, 51))
+"""What logits are divided by in tries, each 5% more than the one before."""
 
 
 def cooled_losses(
@@ -46,7 +47,13 @@ def cooled_losses(
 def worse(
     one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], weights: npt.NDArray[Any] | None = None
 ) -> bool:
-    """Whether losses of the same rows are larger by more than the standard error of the (weighted) mean difference."""
+    """Whether losses of the same rows are larger by more than the standard error of the (weighted) mean difference.
+
+    Args:
+        one: ``[rows]`` losses.
+        other: ``[rows]``, of the same rows.
+        weights: ``[rows]``, what each counts; None for 1.
+    """
     apart, rows = one - other, len(one)
     mean = np.average(apart, weights=weights)
     shares = 1.0 if weights is None else weights.astype(np.float64) * rows / weights.sum(dtype=np.float64)

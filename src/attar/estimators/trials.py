@@ -187,7 +187,7 @@ class _Fold:
         """With a copy that is fitted on the rows learned; None where there can be none."""
         rows = given.columns.decode(given.matrix[learned.numpy()], like=given.rows)
         if given.truth is None:
-            truth = _targets(labels[learned], given.classes, given.origin)
+            truth = _fitted_on(labels[learned], given.classes, given.origin)
         else:
             truth = given.truth[learned.numpy()]
         copy = _copy_fitted(
@@ -241,7 +241,7 @@ def _drawn(strata: Tensor, amount: int, seed: int, *, of_each: bool = False) -> 
     return stratified(strata, torch.arange(len(strata)), amount, seed=seed, stream=_STREAM, least=least).nonzero()[:, 0]
 
 
-def _targets(labels: Tensor, classes: npt.NDArray[Any] | None, origin: Origin | None) -> npt.NDArray[Any]:
+def _fitted_on(labels: Tensor, classes: npt.NDArray[Any] | None, origin: Origin | None) -> npt.NDArray[Any]:
     """The same as an estimator is fitted on it; values whole."""
     if classes is not None and labels.dim() == 1:
         named: npt.NDArray[Any] = classes[labels.numpy()]
