@@ -128,7 +128,7 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
 
 
-def is_better_alone(of_labels: Score, taught: Score, copies: Score) -> bool:
+def is_better_alone(of_labels: Score, imitator: Score, copies: Score) -> bool:
     """Whether a mimic is better without its teacher.
 
     Of a teacher that is surely worse than labels alone, and makes no fewer errors, there is little to learn, and on few
@@ -136,12 +136,12 @@ def is_better_alone(of_labels: Score, taught: Score, copies: Score) -> bool:
 
     Args:
         of_labels: Of the mimic that learned from labels alone.
-        taught: Of the best one that learned from the teacher.
+        imitator: Of the best one that learned from the teacher.
         copies: Of the teacher's copies.
     """
     if copies.dominated_by(of_labels) and copies.surely_worse_than(of_labels):
-        return not of_labels.surely_worse_than(taught)
-    return of_labels.loss < taught.loss
+        return not of_labels.surely_worse_than(imitator)
+    return of_labels.loss < imitator.loss
 
 
 def no_longer_than_it_helps(winner: Candidate, trials: Trials, *, hurried: bool) -> Candidate:
