@@ -45,5 +45,5 @@ def _text(value: Any) -> str:
         return value
     if value is None or value != value:
         return "nan"
-    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float) and value.is_integer())
-    return str(int(value)) if whole else str(value)
+    integer = isinstance(value, bool | np.bool_) or (isinstance(value, float) and value.is_integer())
+    return str(int(value)) if integer else str(value)

@@ -156,7 +156,7 @@ class OnnxTeacher:
         other.threads, other._session = threads, _open(self.file, threads)
         session, first, wanted = other._session, self.inputs.first, [self._name]
         output = next(value for value in session.get_outputs() if value.name == self._name)
-        alone = len(self.inputs.inputs) == 1 and self.inputs.plain and len(output.shape) in (2, 4)
+        alone = len(self.inputs.inputs) == 1 and self.inputs.is_fed_as_given and len(output.shape) in (2, 4)
         alone = alone and first.type == output.type == "tensor(float)"
         bare = self.output_reader.kind in ("logits", "log_probabilities", "values") and not self.output_reader.remarks
         if alone and bare and self._order is None and output.shape[1] == self.classes:

@@ -180,7 +180,7 @@ class FileInputs:
         return self.inputs[0]
 
     @property
-    def plain(self) -> bool:
+    def is_fed_as_given(self) -> bool:
         """Whether rows are fed as they are."""
         return self.named is None and self.columns is None
 
