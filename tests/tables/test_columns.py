@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,8 @@ class TestInfer:
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a list",
             ),
             (scipy.sparse.eye_array(2).tocsr(), r".*; got a csr_array\. Make them dense with toarray\(\)"),
+            ("new.csv", r".*; got a str\. Read the file before, for instance with pandas\.read_csv"),
+            (Path("new.csv"), r".*; got a PosixPath\. Read the file before"),
             (
                 pd.Series([1, 2]),
                 "rows of a table must be a NumPy array, a DataFrame, an Arrow table.*; got a Series",
@@ -348,6 +351,19 @@ class TestEncode:
         assert np.array_equal(
             columns.encode(np.array([["red"], ["rad"]]), unseen="missing"), [[1], [NAN]], equal_nan=True
         )
+
+    def test_bools_and_numbers_that_are_names_may_come_as_texts(self):
+        columns = Columns.infer(
+            pd.DataFrame({"branch": [101, 205], "paid": [False, True], "size": [0.5, 2.0]}), nominal=["branch", "size"]
+        )
+        texts = {"branch": ["205", "101", ""], "paid": ["True", "false", "True"], "size": ["0.5", "2", "0.5"]}
+        expected = [[1, 1, 0], [0, 0, 1], [NAN, 1, 0]]
+        assert np.array_equal(columns.encode(pd.DataFrame(texts)), expected, equal_nan=True)
+        rows = [dict(zip(texts, cells, strict=True)) for cells in zip(*texts.values(), strict=True)]
+        for row, codes in zip(rows, expected, strict=True):
+            assert np.array_equal(columns.encode(row), [codes], equal_nan=True), "one row has a path of its own"
+        with pytest.raises(BadInput, match=r"column 'branch' of the rows must be one of .*; got '7' in row 0"):
+            columns.encode({"branch": "7", "paid": "true", "size": "2"})
 
     def test_unseen_values_of_another_type(self):
         columns = Columns.infer(np.array([["1"], ["2"]]))

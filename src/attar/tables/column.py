@@ -20,6 +20,8 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows o
 
 Unseen = Literal["error", "missing"]
 
+_BOOLS = {"true": True, "false": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -126,7 +128,7 @@ class Column:
             return math.nan
         if self.kind == "nominal":
             try:
-                code = self._codes.get(value)
+                code = self._known(value)
                 if code is not None:
                     return code
                 return math.nan if bool(value != value) or value in MISSING else None
@@ -174,9 +176,17 @@ class Column:
             raise self._not_seen(categories[int(codes[row])], row)
         return np.where(found < 0, np.nan, found.astype(np.float64))
 
+    def _known(self, value: Any) -> float | None:
+        """The code of a category, also of a bool or number that comes as a text, as a reader of CSV files gives it."""
+        code = self._codes.get(value)
+        if code is not None or not isinstance(value, str) or not self.categories or isinstance(self.categories[0], str):
+            return code
+        read = _BOOLS.get(value.lower()) if isinstance(self.categories[0], bool) else DEFAULT.number(value)
+        return self._codes.get(read)
+
     def _place(self, value: Scalar) -> int:
         """The code of a category; -1 for a missing one, -2 for one that is not known."""
-        code = self._codes.get(value)
+        code = self._known(value)
         return int(code) if code is not None else -1 if isinstance(value, str) and value in MISSING else -2
 
     def _not_seen(self, value: Scalar, row: int) -> BadInput:

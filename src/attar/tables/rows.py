@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,8 +155,11 @@ def as_arrow(rows: Any) -> Any:
     rule = "a NumPy array, a DataFrame, an Arrow table, a dict or a list of dicts"
     streamed = callable(getattr(rows, "__arrow_c_stream__", None)) and not _is_series(rows)
     if lists is None and not streamed and not _is_batch(rows):
-        dense = "Make them dense with toarray()" if callable(getattr(rows, "toarray", None)) else None
-        remedy = dense or f"Convert them, for instance with {'to_frame()' if _is_series(rows) else 'numpy.asarray'}"
+        remedy = f"Convert them, for instance with {'to_frame()' if _is_series(rows) else 'numpy.asarray'}"
+        if callable(getattr(rows, "toarray", None)):
+            remedy = "Make them dense with toarray()"
+        elif isinstance(rows, str | PathLike):
+            remedy = "Read the file before, for instance with pandas.read_csv"
         raise must("rows", "a table", rule, Words(f"a {type(rows).__name__}"), remedy)
     pa = arrow("Reading an Arrow table")
     if isinstance(rows, pa.Table):
