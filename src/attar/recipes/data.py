@@ -1,4 +1,4 @@
-"""The data of a recipe, and what is said of them while they are read."""
+"""Reads the data of a recipe, and keeps the warnings that reading them logs."""
 
 from __future__ import annotations
 
