@@ -46,6 +46,27 @@ def test_labels_that_cannot_be_sorted(labels: Any, told: str, fitted: bool):
         Mimic(teacher.fit(X, NAMES) if fitted else teacher, **QUICK).fit(X, labels)
 
 
+class Quantiles:
+    """Three numbers for one value."""
+
+    def predict(self, rows: Any) -> Any:
+        return np.asarray(rows)[:, :1] + np.array([-1.0, 0.0, 1.0])
+
+
+def test_a_share_of_labels_that_there_are_not_is_refused():
+    teacher = LogisticRegression().fit(X, NAMES)
+    told = r"^labels of Mimic must be 0 or None where fit gets no y; got 0\.5\. Pass y to fit, or leave labels out\.$"
+    with pytest.raises(BadInput, match=told):
+        Mimic(teacher, labels=0.5, **QUICK).fit(X)
+    assert Mimic(teacher, labels=0, **QUICK).fit(X).report_.labels == 0
+    assert Mimic(teacher, labels=0.5, **QUICK).fit(X, NAMES).report_.labels == 0.5
+    told = (
+        "^labels of Mimic must be 0 or None of a teacher that predicts 3 numbers for the one value of each row; got 1"
+    )
+    with pytest.raises(BadInput, match=told):
+        Mimic(Quantiles(), labels=1, **QUICK).fit(X, X[:, 0])
+
+
 def test_dates_and_spans_of_time_are_no_labels():
     # As numbers they are in whatever unit they are stored in.
     dates, spans = pd.Series(pd.date_range("2024-05-31", periods=60)), pd.to_timedelta(np.arange(60), unit="h")

@@ -68,6 +68,12 @@ def test_logits_have_no_labels() -> None:
         checked(seed=0, **DEFAULTS | {"labels": 0.5, "loss": "logits"})
 
 
+def test_synthetic_rows_have_no_labels() -> None:
+    with pytest.raises(BadInput, match="labels of Mimic must be 0 with include_original=False, as synthetic rows have"):
+        checked(seed=0, **DEFAULTS | {"labels": 0.5, "include_original": False})
+    assert checked(seed=0, **DEFAULTS | {"labels": 0, "include_original": False}).labels == 0
+
+
 def test_time_is_seconds_or_a_text() -> None:
     assert [checked(seed=0, **DEFAULTS | {"time": one}).time for one in (None, 0, 90, "1m 30s")] == [None, 0, 90, 90]
 

@@ -50,6 +50,7 @@ from attar.estimators.truth import (
     as_target,
     check_as_many,
     numbered,
+    refuse_labels_of_nothing,
     refuse_one_class,
     truth_of,
     values_to_judge_by,
@@ -158,8 +159,8 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             curves: Piecewise linear functions of each column of numbers that training chooses, which follow steps such
                 as those of trees, with logarithms of long tails; 0 for numbers standardized alone. None chooses between
                 four (fewer of more than 64 columns) and 0.
-            labels: Share of the labels in what the network learns of real rows; None chooses between 0 and, of real
-                rows alone, a half or all. Without y it is 0.
+            labels: Share of the labels in what the network learns of real rows, above 0 with y alone; None chooses
+                between 0 and, of real rows alone, a half or all, and is 0 without y.
             time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take up to five
                 trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
             include_original: Whether the network learns from the real rows too.
@@ -217,6 +218,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """
         plan = checked(seed=seed_of(self.random_state), **self.get_params(deep=False))
         candidate_of(self.runtime)
+        refuse_labels_of_nothing(plan.labels, y)
         teacher: Any = teachers.as_estimator(self.teacher)
         kind = teachers.kind_of(teacher)
         if kind is None:
@@ -256,7 +258,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             classes = np.arange(outputs.shape[1])
         if kind == "labels" and labels is not None:
             check_as_many(labels, outputs, teacher)
-        values = values_to_judge_by(values, outputs, teacher)
+        values = values_to_judge_by(values, outputs, teacher, plan.labels)
         origin = None if origin is None else np.resize(origin, outputs.shape[1])
         task = task_of(kind, classes, label_names(y, outputs.shape[1]), outputs.shape[1])
         target = as_target(labels, values)

@@ -111,7 +111,7 @@ def checked(*, seed: int, **given: Any) -> Plan:
         ),
         embed=_integer_or_none("embed", given["embed"], least=1),
         curves=_integer_or_none("curves", given["curves"], least=0),
-        labels=_labels(given["labels"], given["loss"]),
+        labels=_labels(given["labels"], given["loss"], given["include_original"]),
         time=_time(given["time"]),
         include_original=bool(given["include_original"]),
         rows_at_once=_integer_or_none("rows_at_once", given["rows_at_once"], least=1),
@@ -129,7 +129,7 @@ def _p(given: object) -> float | None:
     return p
 
 
-def _labels(given: object, loss: object) -> float | None:
+def _labels(given: object, loss: object, real: object) -> float | None:
     if given is None:
         return None
     rule = "from 0 to 1, or None"
@@ -138,6 +138,9 @@ def _labels(given: object, loss: object) -> float | None:
     if given and loss == "logits":
         remedy = "Take kl_divergence, or leave labels out"
         raise must("labels", "Mimic", "0 with the loss of logits, of which labels have none", given, remedy)
+    if given and not real:
+        rule = "0 with include_original=False, as synthetic rows have no labels"
+        raise must("labels", "Mimic", rule, given, "Leave one of the two out")
     return float(given)  # type: ignore[arg-type]
 
 

@@ -10,12 +10,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from attar.errors import BadInput
+from attar.errors import BadInput, must
 from attar.estimators import teachers
 from attar.estimators.labels import as_labels, as_several_labels, as_values, codes, is_several
 from attar.estimators.rows import Kind
 
 log = logging.getLogger(__name__)
+
+
+def refuse_labels_of_nothing(share: float | None, y: Any) -> None:
+    """See that there are labels where a share of them is to be learned.
+
+    Args:
+        share: Of the labels, as the user gave it; None where it is chosen.
+        y: What the user gave; None for nothing.
+
+    Raises:
+        BadInput: If there are none.
+    """
+    if share and y is None:
+        raise must("labels", "Mimic", "0 or None where fit gets no y", share, "Pass y to fit, or leave labels out")
 
 
 def truth_of(y: Any, rows: Any, teacher: Any, kind: Kind, ready: bool) -> npt.NDArray[Any] | None:
@@ -126,7 +140,7 @@ def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: objec
 
 
 def values_to_judge_by(
-    values: npt.NDArray[np.float64] | None, outputs: Tensor, teacher: object
+    values: npt.NDArray[np.float64] | None, outputs: Tensor, teacher: object, share: float | None = None
 ) -> npt.NDArray[np.float64] | None:
     """Values ``[rows, outputs]`` as a teacher predicts them; None where it says other numbers of one value.
 
@@ -136,9 +150,10 @@ def values_to_judge_by(
         values: ``[rows, values]``; None for nothing.
         outputs: ``[rows, outputs]``, what the teacher says.
         teacher: It.
+        share: Of the values, in what is to be learned, as the user gave it; None where it is chosen.
 
     Raises:
-        BadInput: If there are several values, and others than the teacher predicts.
+        BadInput: If there are several values, and others than the teacher predicts; or such a one is to be learned.
     """
     if values is None or values.shape[1] == outputs.shape[1]:
         return values
@@ -147,6 +162,9 @@ def values_to_judge_by(
             f"y of Mimic.fit has {values.shape[1]} columns, and the teacher, a {type(teacher).__name__}, predicts "
             f"{outputs.shape[1]} values. Give one column for each of its values."
         )
+    if share:
+        rule = f"0 or None of a teacher that predicts {outputs.shape[1]} numbers for the one value of each row"
+        raise must("labels", "Mimic", rule, share, "Leave it out: a value does not tell what such numbers should be")
     log.warning(
         "the teacher, a %s, predicts %d numbers for the one value of each row, such as its quantiles: the mimic is "
         "judged by these alone, and not by y",
