@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +50,7 @@ def _plan(**given: Any) -> Plan:
 
 def _score(temperature: float, loss: float, errors: float, apart: float = 0.0) -> Score:
     """With losses of four rows, each so far from their mean."""
-    return Score(temperature, loss, errors, loss + apart * np.array([1.0, -1.0, 1.0, -1.0]))
+    return Score(temperature, loss, errors, loss + apart * np.array([1.0, -1.0, 1.0, -1.0]), None, torch.zeros(4, 1))
 
 
 def _with(kind: type, **attributes: Any) -> Any:
@@ -197,8 +199,8 @@ def test_what_is_learned_from_judges_an_epoch() -> None:
 def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to_stop(
     labels: float, few: bool, hurried: bool, steps: int | None, temperature: float
 ) -> None:
-    def score(candidate: Plan, *, brief: bool) -> Score:
-        assert candidate == winner and not brief
+    def score(candidate: Plan, *, brief: bool, best: Score) -> Score:
+        assert candidate == winner and not brief and best.loss == 0.3
         return _score(3.0, 0.4, 0.2)
 
     winner = replace(_plan(), rows=0, labels=labels)
@@ -219,8 +221,8 @@ def test_real_rows_are_learned_from_for_long_where_rows_to_judge_by_tell_when_to
 def test_a_teacher_that_is_worse_than_its_mimic_is_not_followed_for_long(
     dominated: bool, then: float | None, hurried: bool, steps: int | None, rows: int | None, temperature: float
 ) -> None:
-    def score(candidate: Plan, *, brief: bool) -> Score:
-        assert then is not None and not brief and candidate.steps == ROUNDS[0]
+    def score(candidate: Plan, *, brief: bool, best: Score) -> Score:
+        assert then is not None and not brief and candidate.steps == ROUNDS[0] and best.loss == 0.3
         return _score(3.0, then, 0.1)
 
     def lasting(winner: Plan) -> tuple[Plan, float]:
@@ -245,7 +247,9 @@ def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_wi
 ) -> None:
     seen: list[tuple[int | None, float | None, bool]] = []
 
-    def score(candidate: Plan, *, brief: bool) -> Score:
+    def score(candidate: Plan, *, brief: bool, best: Score | None) -> Score:
+        before = [losses[one] for one in seen]
+        assert best is None if not before else best is not None and best.loss == min(before[:2])
         seen.append((candidate.rows, candidate.labels, brief))
         return _score(1.0, losses[seen[-1]], 0.1)
 
@@ -258,10 +262,42 @@ def test_half_of_the_labels_is_tried_briefly_and_labels_alone_as_long_as_they_wi
     assert chosen(_plan(curves=0), None, given).plan.labels == 1
     assert seen == [(None, 0.0, True), (0, HALF, True), (0, 1.0, False), (0, HALF, False)]
     losses[0, HALF, False] = 0.65
+    seen.clear()
     assert chosen(_plan(curves=0), None, given).plan.labels == HALF, "which was tried for as long, too"
     seen.clear()
     assert chosen(_plan(curves=0, labels=1.0, steps=9), None, given).plan.rows == 0
     assert seen == [(None, 1.0, True), (0, 1.0, False)], "with synthetic rows it is no training of labels alone"
+
+
+def test_what_is_surely_worse_on_the_first_rows_held_out_is_not_tried_on_the_others() -> None:
+    def tried(name: str) -> Callable[..., torch.Tensor]:
+        def answers(candidate: Plan, *, brief: bool) -> torch.Tensor:
+            seen.append((name, candidate.labels))
+            apart = torch.tensor(logits[name, candidate.labels])
+            return torch.stack([apart, torch.zeros(4)], 1)
+
+        return answers
+
+    sure, unsure, wrong = [5.0] * 4, [1.0] * 4, [5.0, 5.0, 5.0, -5.0]  # the truth is the first class
+    logits = {("first", 0.0): unsure, ("second", 0.0): sure, ("first", 0.5): wrong, ("second", 0.5): sure}
+    logits |= {("first", 1.0): [0.0] * 4, ("second", 1.0): sure}
+    folds = [_with(trials._Fold, held=torch.arange(4), answers=tried("first"))]
+    folds += [_with(trials._Fold, held=torch.arange(4, 8), answers=tried("second"))]
+    given: Any = _with(Given, task=CLASSES, weights=None, known=None)
+    found = Trials(folds, given, torch.zeros(8, dtype=torch.long), few=True)
+    seen: list[tuple[str, float | None]] = []
+    first = found.score(_plan(labels=0.0))
+    assert seen == [("first", 0.0), ("second", 0.0)] and first.complete
+
+    half = found.score(_plan(labels=0.5), best=first)
+    assert seen[2:] == [("first", 0.5), ("second", 0.5)] and half.complete, "its one error may be by chance"
+
+    alone = found.score(_plan(labels=1.0), best=first)
+    assert seen[4:] == [("first", 1.0)] and not alone.complete
+    of_unsure, of_sure, of_none = math.log1p(math.exp(-1)), math.log1p(math.exp(-5)), math.log(2)
+    assert first.loss == pytest.approx((of_unsure + of_sure) / 2)
+    assert alone.loss == pytest.approx(first.loss + of_none - of_unsure), "as much worse on all rows"
+    assert (alone.errors, len(alone.losses)) == (0.0, 4)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,9 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 break
             candidate = pending.pop(0)
             of_labels_alone = candidate.labels == 1 and candidate.rows == 0
-            found.append(Candidate(plan=candidate, score=trials.score(candidate, brief=not of_labels_alone)))
+            rival = best().score if found else None
+            score = trials.score(candidate, brief=not of_labels_alone, best=rival)
+            found.append(Candidate(plan=candidate, score=score))
             advance(1)
             if len(found) == len(first):
                 pending = lessons(best().plan, plan, known)
@@ -123,7 +125,11 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     of_labels = found.pop() if plan.labels is None and found[-1].plan.labels == 1 else None
     hurried = plan.time is not None and time.monotonic() - start > plan.time / 2
     lasting = no_longer_than_it_helps(best(), trials, hurried=hurried)
-    if of_labels is not None and is_better_alone(of_labels.score, lasting.score, trials.of_copies):
+    if (
+        of_labels is not None
+        and of_labels.score.complete
+        and is_better_alone(of_labels.score, lasting.score, trials.of_copies)
+    ):
         lasting = no_longer_than_it_helps(of_labels, trials, hurried=hurried)
     return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
 
@@ -163,7 +169,7 @@ def no_longer_than_it_helps(winner: Candidate, trials: Trials, *, hurried: bool)
         longer = replace(plan, steps=ROUNDS[0])
         if hurried:
             return Candidate(plan=longer, score=score)
-        then = trials.score(longer, brief=False)
+        then = trials.score(longer, brief=False, best=score)
         if then.loss <= score.loss:
             return Candidate(plan=longer, score=then)
         rows = SYNTHETIC if plan.rows is None else plan.rows
@@ -176,7 +182,7 @@ def no_longer_than_it_helps(winner: Candidate, trials: Trials, *, hurried: bool)
         return brief
     if hurried:
         return winner
-    then = trials.score(plan, brief=False)
+    then = trials.score(plan, brief=False, best=score)
     return Candidate(plan=plan, score=then) if then.loss <= score.loss else brief
 
 

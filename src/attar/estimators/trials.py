@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 MOST = 10_000
 """Real rows that are used for it at most."""
 
-STEPS, STEPS_ALONE, SYNTHETIC = 500, 400, 5_000
-"""Of a candidate's training, at most: steps with synthetic rows, and without; and those rows."""
+STEPS, STEPS_ALONE, SYNTHETIC, SYNTHETIC_AT_LENGTH = 500, 400, 5_000, 20_000
+"""Of a candidate's training, at most: steps with synthetic rows, and without; those rows, of a brief training, and of
+one that is as long as it will be: to ask a large teacher about more takes longer than all trainings."""
 
 SHARE, FOLDS, MANY = 0.2, 2, 2_000
 """Share of the rows that are held out, and how often others are: once of many rows."""
@@ -88,13 +89,17 @@ class Score:
         errors: Share of errors; of values the loss again.
         losses: ``[rows]``, of which ``loss`` is the mean.
         weights: ``[rows]``, what each counts; None for 1.
+        answers: ``[rows, outputs]``.
+        complete: Whether it was tried on all folds, and not only on the first ones, where it was worse.
     """
 
     temperature: float
     loss: float
     errors: float
     losses: npt.NDArray[np.float64] = field(repr=False, compare=False)
-    weights: npt.NDArray[Any] | None = field(default=None, repr=False, compare=False)
+    weights: npt.NDArray[Any] | None = field(repr=False, compare=False)
+    answers: Tensor = field(repr=False, compare=False)
+    complete: bool = True
 
     def dominated_by(self, other: Score) -> bool:
         """Whether it is worse than the other, or no better, by both measures."""
@@ -149,21 +154,39 @@ class Trials:
             folds.append(fold)
         return cls(folds, given, labels, few=few)
 
-    def score(self, candidate: Plan, *, brief: bool = True) -> Score:
-        """How good a candidate's mimics are, which are trained briefly, or as the candidate has it."""
-        return self._judged([one.answers(candidate, brief=brief) for one in self._folds])
+    def score(self, candidate: Plan, *, brief: bool = True, best: Score | None = None) -> Score:
+        """How good a candidate's mimics are.
+
+        Args:
+            candidate: What is tried.
+            brief: Whether they are trained briefly, or as the candidate has it.
+            best: Of those that were tried before. What is surely worse on the rows that the first fold holds out is not
+                tried on the others, and counts as so much worse on all rows.
+        """
+        answers: list[Tensor] = []
+        for fold in self._folds:
+            answers.append(fold.answers(candidate, brief=brief))
+            if best is not None and len(answers) < len(self._folds):
+                found = self._judged(torch.cat(answers))
+                there = self._judged(best.answers[: len(found.answers)])
+                if found.surely_worse_than(there):
+                    loss, errors = best.loss + found.loss - there.loss, best.errors + found.errors - there.errors
+                    return replace(found, loss=loss, errors=max(0.0, errors), complete=False)
+        return self._judged(torch.cat(answers))
 
     @cached_property
     def of_copies(self) -> Score:
         """How good the copies of the teacher are."""
-        return self._judged([one.of_copy for one in self._folds])
+        return self._judged(torch.cat([one.of_copy for one in self._folds]))
 
-    def _judged(self, answers: Sequence[Tensor]) -> Score:
-        outputs = torch.cat(list(answers))
-        temperature, losses = cooled_losses(self._task, outputs, self._truth, self._weights, fixed=self._uncooled)
-        errors = errors_of(self._task, outputs, self._truth, losses)
-        loss, share = (float(np.average(one, weights=self._weights)) for one in (losses, errors))
-        return Score(temperature, loss, share, losses, self._weights)
+    def _judged(self, answers: Tensor) -> Score:
+        """Of the first of the rows that are held out, as many as there are answers."""
+        truth = self._truth[: len(answers)]
+        weights = None if self._weights is None else self._weights[: len(answers)]
+        temperature, losses = cooled_losses(self._task, answers, truth, weights, fixed=self._uncooled)
+        errors = errors_of(self._task, answers, truth, losses)
+        loss, share = (float(np.average(one, weights=weights)) for one in (losses, errors))
+        return Score(temperature, loss, share, losses, weights, answers)
 
 
 class _Fold:
@@ -180,7 +203,7 @@ class _Fold:
         self.outputs, self.truth = outputs_of(teacher, torch.from_numpy(self.matrix).float()), labels[learned]
         self.weights = None if given.weights is None else given.weights[learned]
         self.of_copy = outputs_of(teacher, self.rows)
-        self.synthetic: tuple[npt.NDArray[np.float64], Tensor] | None = None
+        self.synthetic: dict[int, tuple[npt.NDArray[np.float64], Tensor]] = {}
 
     @classmethod
     def of(cls, teacher: Any, given: Given, labels: Tensor, learned: Tensor, held: Tensor) -> _Fold | None:
@@ -221,14 +244,14 @@ class _Fold:
             weights=self.weights,
         )
         synthesis = builder.tuned()[0]
-        if synthesis is None or not brief:
-            examples = builder.transfer_set(builder.synthetic(synthesis))
+        if synthesis is None:
+            examples = builder.transfer_set(builder.synthetic(None))
         else:
-            few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC))
-            if self.synthetic is None:
+            few = replace(synthesis, rows=min(synthesis.rows, SYNTHETIC if brief else SYNTHETIC_AT_LENGTH))
+            if few.rows not in self.synthetic:
                 matrix = builder.synthetic(few)
-                self.synthetic = matrix, outputs_of(self.teacher, torch.from_numpy(matrix).float())
-            examples = builder.transfer_set(*self.synthetic)
+                self.synthetic[few.rows] = matrix, outputs_of(self.teacher, torch.from_numpy(matrix).float())
+            examples = builder.transfer_set(*self.synthetic[few.rows])
         network = builder.train(*examples).model.module
         with evaluating(network):
             answers: Tensor = network(self.rows)

@@ -180,7 +180,8 @@ class Rows(nn.Module):
             inputs.append((rows.index_select(1, self.sources) == self.codes).to(rows.dtype))
         if self.pieces is not None:
             those = values.index_select(1, self.cut).clamp(-_LARGEST, _LARGEST).unsqueeze(2)
-            above = ((those - self.lows) / self.widths).clamp(0.0, 1.0) * 2 + self.below  # [n, columns, pieces]
+            # In place, as it is most of what is computed: [n, columns, pieces].
+            above = (those - self.lows).div_(self.widths).clamp_(0.0, 1.0).mul_(2).add_(self.below)
             inputs.append(torch.bmm(above.transpose(0, 1), self.pieces).transpose(0, 1).flatten(1))
         return torch.cat(inputs, dim=1)
 
