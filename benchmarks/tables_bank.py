@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,23 +192,39 @@ def _grown(draws: np.random.Generator) -> tuple[Any, Any]:
     codes, numbers = draws.integers(0, 4, (rows, 5)), draws.random((rows, 5))
     truth = np.zeros(rows, int)
 
-    def grow(reached: Any, depth: int) -> None:
-        if depth == 8 or reached.sum() < 100 or (depth > 3 and draws.random() < 0.15):
-            truth[reached] = draws.integers(0, 3)
-            return
-        column = draws.integers(10)
-        if column < 5:
-            left = draws.random(4)[codes[:, column]] < 0.5
-        else:
-            left = numbers[:, column - 5] < np.quantile(numbers[reached, column - 5], draws.uniform(0.25, 0.75))
-        grow(reached & left, depth + 1)
-        grow(reached & ~left, depth + 1)
-
-    grow(np.ones(rows, bool), 0)
+    for leaf in _leaves_of_a_tree(draws, codes, numbers, early=0.15):
+        truth[leaf] = draws.integers(0, 3)
     others = draws.random(rows) < 0.05
     truth[others] = draws.integers(0, 3, others.sum())
     frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(5)})
     return pd.concat([frame, pd.DataFrame(numbers.round(4), columns=_names(5))], axis=1), truth
+
+
+def _leaves_of_a_tree(draws: np.random.Generator, codes: Any, numbers: Any, early: float = 0.0) -> Iterator[Any]:
+    """The rows of each leaf of a tree that chance grows, ``[rows]`` bool; what is drawn for a leaf comes in between.
+
+    Args:
+        draws: Of columns and thresholds.
+        codes: ``[rows, names]``.
+        numbers: ``[rows, numbers]``.
+        early: Probability with which a branch ends below its fourth split.
+    """
+    names, categories = codes.shape[1], codes.max() + 1
+
+    def grow(reached: Any, depth: int) -> Iterator[Any]:
+        if depth == 8 or reached.sum() < 100 or (early and depth > 3 and draws.random() < early):
+            yield reached
+            return
+        column = draws.integers(names + numbers.shape[1])
+        if column < names:
+            left = draws.random(categories)[codes[:, column]] < 0.5
+        else:
+            values = numbers[:, column - names]
+            left = values < np.quantile(values[reached], draws.uniform(0.25, 0.75))
+        yield from grow(reached & left, depth + 1)
+        yield from grow(reached & ~left, depth + 1)
+
+    yield from grow(np.ones(len(codes), bool), 0)
 
 
 def _leaves(draws: np.random.Generator) -> tuple[Any, Any]:
@@ -220,19 +236,8 @@ def _leaves(draws: np.random.Generator) -> tuple[Any, Any]:
     codes, numbers = draws.integers(0, 5, (rows, 4)), draws.gamma(2, 3, (rows, 6))
     value = draws.normal(0, 0.3, rows)
 
-    def grow(reached: Any, depth: int) -> None:
-        if depth == 8 or reached.sum() < 100:
-            value[reached] += draws.normal(0, 1)
-            return
-        column = draws.integers(10)
-        if column < 4:
-            left = draws.random(5)[codes[:, column]] < 0.5
-        else:
-            left = numbers[:, column - 4] < np.quantile(numbers[reached, column - 4], draws.uniform(0.25, 0.75))
-        grow(reached & left, depth + 1)
-        grow(reached & ~left, depth + 1)
-
-    grow(np.ones(rows, bool), 0)
+    for leaf in _leaves_of_a_tree(draws, codes, numbers):
+        value[leaf] += draws.normal(0, 1)
     frame = pd.DataFrame({f"name{place}": [f"v{code}" for code in codes[:, place]] for place in range(4)})
     return pd.concat([frame, pd.DataFrame(numbers.round(3), columns=_names(6))], axis=1), value
 
