@@ -301,22 +301,23 @@ def test_what_is_surely_worse_on_the_first_rows_held_out_is_not_tried_on_the_oth
 
 
 @pytest.mark.parametrize(
-    ("copies", "of_labels", "apart", "better"),
+    ("copies", "of_labels", "apart", "few", "better"),
     [
-        (0.5, 0.32, 0.1, True),  # worse by less than the standard error of the difference, .058
-        (0.5, 0.32, 0.02, False),  # .012
-        (0.5, 0.3, 0.0, True),
-        (0.33, 0.32, 0.1, False),  # the teacher is worse than labels alone, but not by more than that
-        (0.2, 0.32, 0.1, False),  # of a good teacher there is much to learn
-        (0.2, 0.28, 0.1, True),
+        ((0.5, 0.2), 0.32, 0.1, True, True),  # worse by less than the standard error of the difference, .058
+        ((0.5, 0.2), 0.32, 0.02, True, False),  # .012
+        ((0.5, 0.2), 0.3, 0.0, True, True),
+        ((0.5, 0.05), 0.32, 0.1, True, False),  # on few rows a teacher that makes fewer errors is no worse one
+        ((0.5, 0.05), 0.32, 0.1, False, True),
+        ((0.33, 0.2), 0.32, 0.1, False, False),  # it is worse than labels alone, but not by more than that
+        ((0.2, 0.2), 0.32, 0.1, False, False),  # of a good teacher there is much to learn
+        ((0.2, 0.2), 0.28, 0.1, False, True),
     ],
 )
 def test_a_teacher_that_is_surely_worse_than_labels_is_followed_only_where_that_is_surely_better(
-    copies: float, of_labels: float, apart: float, better: bool
+    copies: tuple[float, float], of_labels: float, apart: float, few: bool, better: bool
 ) -> None:
-    assert (
-        is_better_alone(_score(1.0, of_labels, 0.1, apart), _score(1.0, 0.3, 0.1), _score(1.0, copies, 0.2)) is better
-    )
+    alone, imitator = _score(1.0, of_labels, 0.1, apart), _score(1.0, 0.3, 0.1)
+    assert is_better_alone(alone, imitator, _score(1.0, *copies), few=few) is better
 
 
 def test_numbers_that_cannot_be_shown_otherwise_are_not_tried_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,24 +128,26 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
     if (
         of_labels is not None
         and of_labels.score.complete
-        and is_better_alone(of_labels.score, lasting.score, trials.of_copies)
+        and is_better_alone(of_labels.score, lasting.score, trials.of_copies, few=trials.few)
     ):
         lasting = no_longer_than_it_helps(of_labels, trials, hurried=hurried)
     return Choice(plan=lasting.plan, temperature=lasting.score.temperature, candidates=candidates)
 
 
-def is_better_alone(of_labels: Score, imitator: Score, copies: Score) -> bool:
+def is_better_alone(of_labels: Score, imitator: Score, copies: Score, *, few: bool) -> bool:
     """Whether a mimic is better without its teacher.
 
-    Of a teacher that is surely worse than labels alone, and makes no fewer errors, there is little to learn, and on few
-    rows held out chance often shows some of that: there a mimic of it must be better by more than chance, too.
+    Of a teacher that is surely worse than labels alone there is little to learn, and on rows held out chance often
+    shows some of that: there a mimic of it must be better by more than chance, too.
 
     Args:
         of_labels: Of the mimic that learned from labels alone.
         imitator: Of the best one that learned from the teacher.
         copies: Of the teacher's copies.
+        few: Whether there are few rows: on them the teacher's likelihoods may be worse by chance, and it must not make
+            fewer errors.
     """
-    if copies.dominated_by(of_labels) and copies.surely_worse_than(of_labels):
+    if copies.surely_worse_than(of_labels) and not (few and copies.errors < of_labels.errors):
         return not of_labels.surely_worse_than(imitator)
     return of_labels.loss < imitator.loss
 
