@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -175,8 +175,9 @@ def readings(
 
     A column is of numbers if all of its texts, but for marks of missing values, are numbers in one notation, with one
     unit at most; or nearly all of them, of which the others are then `Reading.wrong`. Digits that begin with a needless
-    zero are no number but a code. "1,234" alone can be read in two ways. What decides is, in this order: another value
-    of the column that can be read in one way only, ``decimal``, the other columns, ``usual``.
+    zero are no number but a code, and so is all of a column of digits that has one (`are_codes`). "1,234" alone can be
+    read in two ways. What decides is, in this order: another value of the column that can be read in one way only,
+    ``decimal``, the other columns, ``usual``.
 
     Args:
         texts: By the name of the column, its different texts.
@@ -193,6 +194,29 @@ def readings(
     elected: Decimal = most[0][0] if most and (len(most) == 1 or most[0][1] > most[1][1]) else usual  # type: ignore[assignment]
     read = {name: column.reading(decimal or elected) for name, column in columns.items()}
     return {name: reading for name, reading in read.items() if reading is not None}
+
+
+def are_codes(texts: Iterable[str]) -> bool:
+    """Whether texts of digits are codes, as of some the zeros in front would be lost; so are hexadecimal numbers.
+
+    Args:
+        texts: Of one column, in which marks of missing values do not count.
+
+    Example:
+        >>> are_codes(["01234", "90210"]), are_codes(["0", "10"]), are_codes(["01", "1.5"]), are_codes(["0x1F"])
+        (True, False, False, True)
+    """
+    padded = False
+    for text in texts:
+        if (found := _CODE.fullmatch(text.strip())) is not None:
+            padded = padded or found["padded"] is not None
+        elif not is_mark(text):
+            return False
+    return padded
+
+
+_CODE = re.compile(r"(?P<padded>0[0-9]+|0[xX][0-9a-fA-F]+)|[0-9]+")
+"""Digits, and what shows that they are no number."""
 
 
 def is_number(text: str) -> bool:
@@ -288,6 +312,8 @@ class _Column:
         step = max(1, len(texts) // 64)
         sample = [text for text in texts[::step] if not is_mark(text)]
         if sum(_tokens(text) is not None for text in sample) < min(LIKELY, 0.5) * len(sample):
+            return None
+        if are_codes(texts):
             return None
         marks = [is_mark(text) for text in texts]
         tokens = [None if mark else _tokens(text) for text, mark in zip(texts, marks, strict=True)]
