@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import BadInput
+from attar.tables.columns import Columns
 from attar.tables.notation import DEFAULT, Notation, is_mark, readings
 
 
@@ -64,6 +65,13 @@ def test_columns_by_hand(texts: list[str], said: str, values: list[float] | None
 )
 def test_names_stay_names(texts: list[str]):
     assert readings({"a": texts}) == {}
+
+
+def test_zeros_in_front_change_no_number_of_a_column_of_numbers():
+    """A file's 01234 is read as 1234, and so is the same text that `csv.DictReader` gives of it later."""
+    assert [Notation().number(text) for text in ("01234", "00", "-007", "00.5", "0x1F")] == [1234, 0, -7, 0.5, None]
+    assert Notation(",", ".").number("001.234,5") == 1234.5
+    assert Columns.infer({"code": [501, 90210]}).encode([{"code": "01234"}]).tolist() == [[1234.0]]
 
 
 class TestWhatCouldBeEither:

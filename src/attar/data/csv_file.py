@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,17 +14,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from attar.data.limits import allowed, printable, too_large
 from attar.errors import BadInput, CorruptFile, Words, must
 from attar.tables.cells import MISSING, Cells
 from attar.tables.names import distinct
-from attar.tables.notation import DEFAULT, Decimal, Reading, are_codes, readings
+from attar.tables.notation import DEFAULT, Decimal, Reading, readings
 from attar.tables.read import read_cells
-
-log = logging.getLogger(__name__)
 
 RULE = "a CSV file in UTF-8 whose first line names the columns"
 
@@ -43,9 +39,6 @@ _STATED = re.compile(rb"sep=([,;\t|])\r?\n")
 
 _QUOTED = re.compile(rb'"[^"]*(?:"|$)')
 """What stands in quotes in a line, where separators separate nothing."""
-
-_PADDED = re.compile(rb'(?:^|[\s,;|"])0[0-9xX]')
-"""What begins a value that may be a code."""
 
 _PACKED = {b"PK\x03\x04": "a zip archive, as .xlsx files are", b"\x1f\x8b": "compressed by gzip"}
 """How files begin that are no text, and what they are."""
@@ -78,7 +71,6 @@ def read_csv(
     encoding: str | None = None,
     decimal: Decimal | None = None,
     skip: Sequence[str] = (),
-    numbers: Sequence[str] = (),
     like: Any = None,
     header: bool = True,
     max_bytes: int | None = None,
@@ -89,16 +81,14 @@ def read_csv(
     Excel's before it says (``sep=;``). What a comma in a number is,
     where that could be either, is decided by the other columns, and else by the separator: in a file with semicolons it
     stands before the fraction, otherwise between thousands. Columns without a name are left out where they are empty,
-    or tell every row from the others and stand before all columns, as pandas and R write an index. Columns of digits
-    of which some begin with a needless zero are codes, which stay texts.
+    or tell every row from the others and stand before all columns, as pandas and R write an index.
 
     Args:
         path: The file.
         encoding: How its text is encoded; None for UTF-8, or what its first bytes say.
         decimal: What stands before fractions, where that could be either.
         skip: Columns that are no numbers, whatever their texts look like.
-        numbers: Columns that are no codes, whatever their digits begin with.
-        like: A `pyarrow.Schema` of a table read before: columns that are texts there are texts here, others no codes.
+        like: A `pyarrow.Schema` of a table read before: columns that are texts there are texts here.
         header: Whether the first line names the columns; without it they are ``column_1``, ``column_2`` and so on.
         max_bytes: Bytes that the file may have; None for half of the memory.
 
@@ -133,17 +123,6 @@ def read_csv(
     if table.num_rows == 0:
         remedy = "Give rows below its header"
         raise must("the file", printable(path.name), "a table with rows", Words("a header alone"), remedy)
-    known = numbers if like is None else like.names
-    open_ones = [
-        one.name
-        for one in table.schema
-        if (pa.types.is_integer(one.type) or pa.types.is_floating(one.type)) and one.name not in known
-    ]
-    if open_ones and _PADDED.search(content):
-        codes = _codes(_parsed(path, content, separator, dict.fromkeys(open_ones, pa.string()), names), open_ones)
-        for name, column in codes.items():
-            table = table.set_column(table.column_names.index(name), name, column)
-        _say_codes(path, {name: column for name, column in codes.items() if name not in skip})
     read = _readings(table, skip, decimal, usual)
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     if any(one.notation != DEFAULT for one in read.values()) and floats:
@@ -157,33 +136,6 @@ def read_csv(
     _refuse_wrong(path, table, read)
     votes = Counter(one.notation.decimal for one in read.values())
     return Table(table, decimal or (votes.most_common(1)[0][0] if votes else usual), doubt)
-
-
-def _codes(texts: Any, names: Sequence[str]) -> dict[str, Any]:
-    """The columns of texts, among some that can be read as numbers, that are codes."""
-    found = {}
-    for name in names:
-        column = texts.column(name)
-        if pc.any(pc.match_substring_regex(column, r"^\s*0[0-9xX]")).as_py() and are_codes(_different(column)):
-            found[name] = column
-    return found
-
-
-def _different(column: Any) -> list[str]:
-    return [one for one in column.unique().to_pylist() if one is not None]
-
-
-def _say_codes(path: Path, codes: Mapping[str, Any]) -> None:
-    """Log that columns of digits are taken for names: elsewhere they may have been read as numbers."""
-    shown = {name: next(one for one in _different(column) if are_codes([one])) for name, column in codes.items()}
-    if shown:
-        log.warning(
-            "%s of %s: digits that begin with 0 are taken for names, zeros and all. A teacher that learned numbers, as "
-            "pandas.read_csv gives them, is asked about something else: write them without these zeros for it; if they "
-            "are meant as names, list them in data.nominal (nominal in Python)",
-            ", ".join(f"column {name!r} ({printable(one)!r})" for name, one in [*shown.items()][:10]),
-            printable(path.name),
-        )  # fmt: skip
 
 
 def _numbered(content: bytes, separator: str) -> list[str]:

@@ -162,8 +162,7 @@ def load_table(
     several = len(targets) > 1 and use is None
     # A typo in a column of numbers is told when it is known to be one.
     skip = (*nominal, *(() if several or (use is not None and kind != "class") else targets))
-    numbers = [one for one in (*targets, weights) if one is not None and one not in skip]
-    reader = _Reader(skip, tuple(numbers), encoding, decimal, header, max_bytes)
+    reader = _Reader(skip, encoding, decimal, header, max_bytes)
     first = reader.read(path)
     names = distinct(names_of(first.rows))
     for key, column in (*(("target", one) for one in targets), ("split", split), ("weights", weights)):
@@ -232,7 +231,6 @@ class _Reader:
     """How all files of one data set are read."""
 
     skip: tuple[str, ...]
-    numbers: tuple[str, ...]
     encoding: str | None
     decimal: Decimal | None
     header: bool
@@ -256,7 +254,6 @@ class _Reader:
             encoding=self.encoding,
             decimal=self.decimal,
             skip=self.skip,
-            numbers=self.numbers,
             like=like,
             header=self.header,
             max_bytes=self.max_bytes,

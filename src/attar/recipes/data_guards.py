@@ -15,7 +15,7 @@ from attar.recipes.schema.recipe import Recipe
 from attar.recipes.schema.teacher import TeacherSection
 from attar.tables.column import Column
 from attar.tables.dates import is_date_text
-from attar.tables.notation import are_codes, is_number
+from attar.tables.notation import is_number
 from attar.teachers.model_file import is_model_file
 
 FEW_NUMBERS = 4
@@ -100,7 +100,7 @@ def numbers_among_names(column: Column) -> str | None:
     """A column of numbers is one of names where a few of its values are no numbers, or are written in another way."""
     texts = [one for one in column.categories if isinstance(one, str)]
     numbers = [one for one in texts if is_number(one)]
-    if len(texts) < FEW_NUMBERS or 2 * len(numbers) < len(texts) or are_codes(texts):
+    if len(texts) < FEW_NUMBERS or 2 * len(numbers) < len(texts):
         return None
     others = _others(texts, numbers)
     but = "in more than one way" if not others else f"but for {', '.join(map(repr, others[:3]))}"

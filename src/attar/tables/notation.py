@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -79,10 +79,13 @@ class Notation:
             raise must("decimal and group", "Notation", "two different separators", got, "Use '.' and ','")
 
     def number(self, text: str) -> float | None:
-        """The number that a text stands for: NaN where it says that there is none, None if it is no such number."""
+        """The number that a text stands for: NaN where it says that there is none, None if it is no such number.
+
+        Zeros in front change nothing: that the column is one of numbers has been decided.
+        """
         if is_mark(text):
             return math.nan
-        tokens = _tokens(text)
+        tokens = _tokens(text, padded=True)
         return None if tokens is None else self._number(tokens)
 
     def _number(self, tokens: _Tokens) -> float | None:
@@ -175,9 +178,8 @@ def readings(
 
     A column is of numbers if all of its texts, but for marks of missing values, are numbers in one notation, with one
     unit at most; or nearly all of them, of which the others are then `Reading.wrong`. Digits that begin with a needless
-    zero are no number but a code, and so is all of a column of digits that has one (`are_codes`). "1,234" alone can be
-    read in two ways. What decides is, in this order: another value of the column that can be read in one way only,
-    ``decimal``, the other columns, ``usual``.
+    zero are no number but a code. "1,234" alone can be read in two ways. What decides is, in this order: another value
+    of the column that can be read in one way only, ``decimal``, the other columns, ``usual``.
 
     Args:
         texts: By the name of the column, its different texts.
@@ -194,29 +196,6 @@ def readings(
     elected: Decimal = most[0][0] if most and (len(most) == 1 or most[0][1] > most[1][1]) else usual  # type: ignore[assignment]
     read = {name: column.reading(decimal or elected) for name, column in columns.items()}
     return {name: reading for name, reading in read.items() if reading is not None}
-
-
-def are_codes(texts: Iterable[str]) -> bool:
-    """Whether texts of digits are codes, as of some the zeros in front would be lost; so are hexadecimal numbers.
-
-    Args:
-        texts: Of one column, in which marks of missing values do not count.
-
-    Example:
-        >>> are_codes(["01234", "90210"]), are_codes(["0", "10"]), are_codes(["01", "1.5"]), are_codes(["0x1F"])
-        (True, False, False, True)
-    """
-    padded = False
-    for text in texts:
-        if (found := _CODE.fullmatch(text.strip())) is not None:
-            padded = padded or found["padded"] is not None
-        elif not is_mark(text):
-            return False
-    return padded
-
-
-_CODE = re.compile(r"(?P<padded>0[0-9]+|0[xX][0-9a-fA-F]+)|[0-9]+")
-"""Digits, and what shows that they are no number."""
 
 
 def is_number(text: str) -> bool:
@@ -239,8 +218,13 @@ class _Tokens:
     unit: str
 
 
-def _tokens(text: str) -> _Tokens | None:
-    """A text taken apart; None if it is no number in any notation."""
+def _tokens(text: str, *, padded: bool = False) -> _Tokens | None:
+    """A text taken apart; None if it is no number in any notation, as digits that begin with a needless zero are none.
+
+    Args:
+        text: What is written.
+        padded: Whether such digits are one.
+    """
     if len(text) > LONGEST:
         return None
     match = _WRITTEN.fullmatch(text.strip())
@@ -252,7 +236,7 @@ def _tokens(text: str) -> _Tokens | None:
     if match["sign"] and match["inner"]:
         return None
     body = re.sub(r"\s", " ", match["body"]).replace("\u2019", "'")
-    if re.match(r"0[0-9]", body):
+    if not padded and re.match(r"0[0-9]", body):
         return None
     sign = match["sign"] or match["inner"] or ""
     return _Tokens(
@@ -312,8 +296,6 @@ class _Column:
         step = max(1, len(texts) // 64)
         sample = [text for text in texts[::step] if not is_mark(text)]
         if sum(_tokens(text) is not None for text in sample) < min(LIKELY, 0.5) * len(sample):
-            return None
-        if are_codes(texts):
             return None
         marks = [is_mark(text) for text in texts]
         tokens = [None if mark else _tokens(text) for text, mark in zip(texts, marks, strict=True)]
