@@ -112,12 +112,28 @@ def rule_of(problem: Mapping[str, Any]) -> str:
     if not rule:
         return f"is not right: {message[:1].lower()}{message[1:]}; got {shown(given)}"
     close = near(given, names) if names and isinstance(given, str) else ""
-    hint = close if close.endswith("?") else _as_written(kind, given)
+    hint = close if close.endswith("?") else as_share(given) if about.get("le", about.get("lt")) == 1 else ""
+    hint = hint or _as_written(kind, given)
     return f"must be {rule}; got {shown(given)}{'. ' if hint else ''}{hint}"
 
 
 def _shortest(bound: object) -> str:
     return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def as_share(given: object) -> str:
+    """What to write for a share of 1 that is given in percent; empty for what is none.
+
+    Example:
+        >>> as_share(20), as_share(0.2), as_share("12.5 %"), as_share((80, 20)), as_share(250)
+        ('Write 0.2 for 20%', '', 'Write 0.125 for 12.5%', '', '')
+    """
+    if isinstance(given, str):
+        found = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?)\s*%\s*", given, re.ASCII)
+        percent = float(found[1]) if found else 0.0
+    else:
+        percent = float(given) if isinstance(given, int | float) and 1 < given < 100 else 0.0
+    return f"Write {percent / 100:.12g} for {percent:.12g}%" if percent else ""
 
 
 def _as_written(kind: str, given: object) -> str:
@@ -130,9 +146,8 @@ def _as_written(kind: str, given: object) -> str:
         return f"Write [{json.dumps(given, ensure_ascii=False)}]"
     if kind == "bool_type":
         return "Leave the quotes out" if given in ("true", "false") else ""
-    share = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?)\s*%\s*", given, re.ASCII)
-    if kind == "float_type" and share:
-        return f"Write {float(share[1]) / 100:.12g}"
+    if kind == "float_type" and (share := as_share(given)):
+        return share
     number = r"\s*[+-]?\d+\s*" if kind == "int_type" else r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
     return (
         "Leave the quotes out" if kind in ("int_type", "float_type") and re.fullmatch(number, given, re.ASCII) else ""

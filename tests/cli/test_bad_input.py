@@ -351,7 +351,7 @@ CASES: list[Case] = [
     (
         "a share in percent",
         lambda p: p.changed("transfer", "share", to="10%"),
-        ("share must be a number", "Write 0.1."),
+        ("share must be a number", "Write 0.1 for 10%."),
     ),
     (
         "a text for a list",

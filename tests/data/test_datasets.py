@@ -1,6 +1,7 @@
 """Data sets: what the loaders give, and every rule that data can break."""
 
 import pickle
+import re
 import zipfile
 from types import SimpleNamespace
 
@@ -384,7 +385,12 @@ class TestFromArrays:
     @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, 1.5, 0, -3, 40, 0.001, True])
     def test_shares_that_leave_nothing_are_refused(self, which, share):
         given = {"x": arrays()["x_train"], "y": arrays()["y_train"]}
-        remedy = r"Give more examples, or write 1 for one of them\." if share == 0.001 else r"Use 0\.1 for a tenth\."
+        remedies = {
+            0.001: "Give more examples, or write 1 for one of them",
+            1.5: "Write 0.015 for 1.5%",
+            40: "Write 0.4 for 40%",
+        }
+        remedy = re.escape(f"{remedies.get(share, 'Use 0.1 for a tenth')}.")
         message = (
             rf"^{which} of mine must be a share between 0 and 1, or a number of examples, .*; got {share}\. {remedy}"
         )

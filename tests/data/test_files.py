@@ -127,6 +127,7 @@ def test_rows_without_a_class_stay_in_train(tmp_path: Path):
     assert dataset.classes == ("no", "yes")
     assert dataset.train.ids[dataset.train.labels == -1].tolist() == list(range(10))
     assert [len(part) for part in dataset.splits().values()] == [32, 2, 6]  # 30 labeled: 6, then a tenth of 24
+    assert dataset.unlabeled == 10 and "train 32 (10 of them without a label), validation 2" in repr(dataset)
 
 
 def test_what_stands_for_missing_values(tmp_path: Path):

@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from attar.data.datasets import Dataset, from_arrays, load
 from attar.errors import BadInput
-from attar.recipes.data import data_of
+from attar.recipes.data import data_of, said_of_rows
 from attar.recipes.data_guards import (
     dates_among_names,
     either,
@@ -250,9 +250,36 @@ def test_what_is_said_while_data_are_read_is_among_the_warnings(tmp_path: Path):
     assert len(dataset.remarks) == 2
 
 
+def test_rows_without_a_label_and_what_rows_count_are_said(tmp_path: Path):
+    labels = ["" if row < 30 else ("yes", "no")[row % 2] for row in range(80)]
+    rows = pd.DataFrame({"a": np.arange(80) / 7, "count": [1, 2] * 40, "y": labels})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    data = {"use": str(tmp_path / "rows.csv"), "target": "y"}
+    teacher = {"estimator": "mine:forest", "fit": True}
+    plain = recipe_of({"name": "rows", "data": {**data, "ignore": ["count"]}, "teacher": teacher})
+    weighted = recipe_of({"name": "rows", "data": {**data, "weights": "count"}, "teacher": teacher})
+    without = "30 training rows have no label: what the teacher says of them is all that is learned there"
+    assert said_of_rows(plain, data_of(plain, silent)) == [without]
+    assert said_of_rows(weighted, data_of(weighted, silent))[1:] == ["training rows count by 'count', test rows once"]
+    one = data_of(plain, silent).train.rows(slice(29, None))
+    labeled = replace(data_of(plain, silent), train=one)
+    assert said_of_rows(plain, labeled) == [without.replace("30", "1").replace("rows have", "row has")]
+
+
 @pytest.mark.parametrize("value", ["rows.csv", 0.3])
 def test_test_rows_are_a_share_or_a_file(value: object):
     assert DataSection.model_validate({"use": "digits", "test": value}).test == value
+
+
+@pytest.mark.parametrize("value", [20, 20.0, "20%", "20 %"])
+def test_a_share_in_percent_is_told_how_it_is_written(value: object):
+    with pytest.raises(ValueError, match=r"got '?20.*\. Write 0\.2 for 20%"):
+        DataSection.model_validate({"use": "digits", "test": value})
+
+
+def test_a_split_that_is_no_name_is_told_how_rows_are_divided():
+    with pytest.raises(ValueError, match=r"the name of a column .*; got \[80, 20\]\. To divide .*test = 0\.2"):
+        DataSection.model_validate({"use": "digits", "split": [80, 20]})
 
 
 @pytest.mark.parametrize("value", [0, 1, 1.5, "", True, None])

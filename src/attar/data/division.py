@@ -12,7 +12,7 @@ from torch import Tensor
 from attar.data.matrices import gathered
 from attar.data.split import Dataset, Split
 from attar.data.stratify import stratified
-from attar.errors import BadInput, Words, must
+from attar.errors import BadInput, Words, as_share, must
 from attar.named_inputs import NamedInputs
 from attar.tables.cells import as_python
 from attar.tables.columns import Columns
@@ -173,7 +173,9 @@ def _taken(
     if not 0 < amount < len(labeled):
         rule = f"a share between 0 and 1, or a number of examples, that leaves some of the {len(labeled)} labeled ones"
         few = is_share and amount == 0
-        remedy = "Give more examples, or write 1 for one of them" if few else "Use 0.1 for a tenth"
+        remedy = as_share(share) or "Use 0.1 for a tenth"
+        if few:
+            remedy = "Give more examples, or write 1 for one of them"
         raise must(role, name, rule, share, remedy)
     mask = torch.zeros(len(labels), dtype=torch.bool)
     strata = task.strata(labels[labeled])

@@ -236,7 +236,8 @@ class Dataset:
         self.task.check_enough(labels, self.name)
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{role} {len(split)}" for role, split in self.splits().items())
+        of_train = f" ({self.unlabeled} of them without a label)" if self.unlabeled else ""
+        sizes = f"train {len(self.train)}{of_train}, validation {len(self.validation)}, test {len(self.test)}"
         shape = " x ".join(map(str, self.train.inputs.shape[1:]))
         return f"Dataset({self.name}: {sizes}; inputs {shape}; {self.task}; from {self.source})"
 
@@ -244,6 +245,12 @@ class Dataset:
     def task(self) -> Task:
         """What labels, and the outputs of networks, mean, the same in every split."""
         return self.train.task
+
+    @property
+    def unlabeled(self) -> int:
+        """How many rows of train have no label: the teacher alone says something of them."""
+        labels = self.train.labels
+        return len(self.train) if labels is None else int((~self.task.known(labels)).sum())
 
     @property
     def classes(self) -> tuple[str, ...]:

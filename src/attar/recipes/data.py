@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from attar.data.datasets import Dataset, load, renamed
+from attar.formatting import grouped
 from attar.recipes.checks import check_paths
 from attar.recipes.schema.recipe import Recipe
 from attar.tasks.classification import Classification
@@ -49,6 +50,21 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
     names = None if folder is None else recipe.teacher.classes or names_in(folder)
     known = isinstance(dataset.task, Classification) and only_numbers(dataset.task.names)
     return dataset if names is None or not known or len(names) != dataset.task.shape[0] else renamed(dataset, names)
+
+
+def said_of_rows(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What sets training rows apart: those without a label, and what they count."""
+    found, count = [], dataset.unlabeled
+    if count:
+        rows = "training row has" if count == 1 else "training rows have"
+        found.append(f"{grouped(count)} {rows} no label: what the teacher says of them is all that is learned there")
+    weights = weights_of(recipe, dataset)
+    return [*found, f"training rows count by {weights!r}, test rows once"] if weights else found
+
+
+def weights_of(recipe: Recipe, dataset: Dataset) -> str | None:
+    """The column (or array) of what each training row counts; None where all count the same."""
+    return None if dataset.train.weights is None else recipe.data.weights or "weights"
 
 
 @contextmanager

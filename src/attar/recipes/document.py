@@ -24,6 +24,7 @@ from attar.recipes.against import against_baseline, against_member
 from attar.recipes.choose import Choice, judged_on_test
 from attar.recipes.contenders import Contenders, Logits
 from attar.recipes.context import Context, allowed
+from attar.recipes.data import weights_of
 from attar.recipes.guards import guarded
 from attar.recipes.mistakes import confusion, mistakes
 from attar.recipes.pareto_set import Other, figures_of
@@ -87,6 +88,8 @@ def document(
             "data": dataset.name,
             "source": dataset.source,
             **{name: len(split) for name, split in dataset.splits().items()},
+            "unlabeled": dataset.unlabeled,
+            "weights": weights_of(recipe, dataset),
             **dataset.task.to_json(),
             "metrics": [one.to_json() for one in dataset.task.metrics.values()],
             "input_shape": list(dataset.train.inputs.shape[1:]),

@@ -418,3 +418,12 @@ def test_many_classes_of_a_specialist_are_counted_not_listed() -> None:
     (found,) = specialists({"each": [{"classes": [f"c{number}" for number in range(100)]}]})
     (row,) = only(Table, only(Folded, found.blocks).blocks).rows
     assert row[1] == "100" and row[0].note.endswith("c10, c11 and 88 more")  # type: ignore[union-attr]
+
+
+def test_the_head_says_which_rows_have_no_label_and_what_they_count():
+    task = {"data": "mine", "train": 1200, "unlabeled": 300, "validation": 50, "test": 100, "weights": "count"}
+    text = str(run_panels({"task": task})[0])
+    assert "1,200 train (300 of them without a label)" in text
+    assert "training rows count by 'count', test rows once" in text
+    plain = str(run_panels({"task": {"data": "mine", "train": 1200, "unlabeled": 0, "weights": None}})[0])
+    assert "1,200 train'" in plain and "label" not in plain and "count by" not in plain

@@ -7,21 +7,31 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator
 
 from attar.data.views import MOST_VIEWS, Views
-from attar.errors import shown
+from attar.errors import as_share, shown
 from attar.pipeline.section import Number, Section
 from attar.tasks.known import TaskName
 
 
 def _share_or_file(value: Any) -> float | str:
     """A share of the rows, or the name of the file that holds them."""
-    if isinstance(value, str) and value.strip():
+    share = as_share(value)
+    if isinstance(value, str) and value.strip() and not share:
         return value
     if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
-    raise ValueError(f"must be a share between 0 and 1, or the name of a file with the rows; got {shown(value)}")
+    rule = "must be a share between 0 and 1, or the name of a file with the rows"
+    raise ValueError(f"{rule}; got {shown(value)}{'. ' if share else ''}{share}")
 
 
 ShareOrFile = Annotated[float | str, PlainValidator(_share_or_file)]
+
+
+def _column(value: Any) -> str | None:
+    """The name of what divides the rows, and no shares."""
+    if value is None or isinstance(value, str):
+        return value
+    rule = "must be the name of a column (or an array) that says for each row train, validation or test"
+    raise ValueError(f"{rule}; got {shown(value)}. To divide the rows by chance set data.test = 0.2")
 
 
 def _size(value: Any) -> list[int]:
@@ -57,7 +67,7 @@ class DataSection(Section):
     ignore: list[str] = Field(default_factory=list, description="columns of a table to leave out, such as ids")
     validation: ShareOrFile = Field(0.1, description="share of the training data held out, or a file with these rows")
     test: ShareOrFile = Field(0.2, description="share held out where the source has no test rows, or a file with them")
-    split: str | None = Field(
+    split: Annotated[str | None, PlainValidator(_column)] = Field(
         None, description="the column (or array) that says for each row train, validation or test"
     )
     weights: str | None = Field(

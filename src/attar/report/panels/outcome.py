@@ -96,9 +96,13 @@ def _task(task: Figures) -> list[str]:
         facts.append(f"{len(task['classes'])} classes")
     if task.get("input_shape"):
         facts.append("inputs " + " \N{MULTIPLICATION SIGN} ".join(map(str, task["input_shape"])))
+    of_train = f" ({formatting.grouped(task['unlabeled'])} of them without a label)" if task.get("unlabeled") else ""
     facts += [
-        f"{formatting.grouped(task[split])} {split}" for split in ("train", "validation", "test") if split in task
+        f"{formatting.grouped(task[split])} {split}{of_train if split == 'train' else ''}"
+        for split in ("train", "validation", "test")
+        if split in task
     ]
+    facts += [f"training rows count by {task['weights']!r}, test rows once"] if task.get("weights") else []
     return [*facts, f"from {task['source']}"] if "source" in task else facts
 
 
