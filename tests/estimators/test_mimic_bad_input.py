@@ -31,7 +31,7 @@ GAPS[[3, 7]] = None
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        (GAPS, "must name the class of every row; got None in row 3 and 1 more such rows. Leave them out"),
+        (GAPS, "must be the class of every row; got None in row 3 and 1 more such row. Leave such rows out"),
         (pd.Series(GAPS), "got (None|nan) in row 3"),
         (pd.Series(GAPS, dtype="string"), "got <NA> in row 3"),
         (pd.Series(GAPS, dtype="category"), "got nan in row 3"),
@@ -76,6 +76,38 @@ def test_dates_and_spans_of_time_are_no_labels():
     told = r"^y of Mimic.fit must hold numbers; got spans of time \(timedelta64\[[a-z]+\]\)\. Give the days or seconds"
     with pytest.raises(BadInput, match=told):
         Mimic(DecisionTreeRegressor(), **QUICK).fit(X, spans)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (np.where(np.arange(60) % 20 == 7, np.nan, X[:, 0]), "got nan in row 7 and 2 more such rows. Leave such rows"),
+        (pd.Series([None, *X[1:, 0]], dtype="Float64", index=range(60, 120)), "got nan in row 0. Leave"),
+        ([None if row == 59 else float(row) for row in range(60)], "got nan in row 59. Leave"),
+        (np.where(np.arange(120).reshape(60, 2) == 9, np.inf, 0.0), "got inf in row 4, column 1. Leave"),
+        (np.where(np.arange(60) == 2, -2e38, X[:, 0]), r"got -2e\+38 in row 2. Leave"),
+    ],
+)
+def test_a_value_that_is_missing_or_no_number_is_told_with_its_row(given: Any, told: str):
+    with pytest.raises(BadInput, match=f"^y of Mimic.fit must be a number for every row, from -1e38 to 1e38; {told}"):
+        Mimic(LinearRegression().fit(X, X), **QUICK).fit(X, given)
+
+
+def test_a_class_that_is_a_missing_number_is_told_with_its_row():
+    classes = (X[:, 0] > 0).astype(float)
+    gaps = np.where(np.arange(60) == 7, np.nan, classes)
+    told = "^y of Mimic.fit must be the class of every row, a finite number; got nan in row 7. Leave such rows out"
+    for given in (gaps, pd.Series(gaps, dtype="Int64"), pd.Series(gaps, dtype="category")):
+        with pytest.raises(BadInput, match=told):
+            Mimic(LogisticRegression(), **QUICK).fit(X, given)
+
+
+def test_y_of_other_length_or_complex_is_told_in_a_line():
+    with pytest.raises(BadInput, match=r"^y of Mimic.fit must be \[60\], one for each row; got \(59,\)\. Give those"):
+        Mimic(LogisticRegression(), **QUICK).fit(X, NAMES[:59])
+    for teacher, what in ((LogisticRegression(), "classes"), (LinearRegression(), "numbers")):
+        with pytest.raises(BadInput, match=rf"must hold {what}; got complex numbers \(complex128\)\. Give their parts"):
+            Mimic(teacher, **QUICK).fit(X, X[:, 0] + 1j)
 
 
 def test_texts_are_no_values():

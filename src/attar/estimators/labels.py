@@ -7,30 +7,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from attar.errors import BadInput, shown
+from attar.errors import BadInput, Words, must, shown
 from attar.regular_arrays import unmasked
-from attar.tables.cells import as_python
+from attar.tables.cells import LARGEST, as_python
+
+_LEAVE_OUT = "Leave such rows out; a teacher that is fitted already needs no y at all"
 
 
 def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     """Class labels ``[rows]``, as they are; objects that are all bools, or all numbers, in the type that holds them.
 
     Raises:
-        BadInput: If one is missing, or they are of several types.
+        BadInput: If one is missing or infinite, they are of several types, or not as many as the rows.
         ValueError: If they are not one class per row, or are the values of a regression.
     """
-    check_consistent_length(rows, given)
+    _check_as_many(given, rows)
     _refuse_times(given, "classes", "Make them texts with astype(str)")
     labels: npt.NDArray[Any] = column_or_1d(_in_numpy_types(given), warn=True)
     if labels.dtype.kind == "O":
-        _refuse_unsortable(labels.tolist())
+        _refuse_unsortable(labels)
         if all(isinstance(one, bool | int | float | np.bool_ | np.number) for one in labels.tolist()):
             labels = np.asarray(labels.tolist())
     if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
+        _refuse_where(~np.isfinite(labels), labels, "the class of every row, a finite number")
     check_classification_targets(labels)
     return labels
 
@@ -49,34 +51,62 @@ def _in_numpy_types(given: Any) -> Any:
     return given.astype(dtype)
 
 
+def _check_as_many(given: Any, rows: Any) -> None:
+    """See that there is a label, or a value, for each row.
+
+    Raises:
+        BadInput: If there is not.
+    """
+    try:
+        found, count = np.shape(given), int(rows.shape[0])
+    except ValueError:  # lists of different lengths, which scikit-learn finds better words for
+        return
+    if found[:1] != (count,):
+        remedy = "Give those of the rows in X, all of them, in the same order"
+        raise must("y", "Mimic.fit", f"[{count}], one for each row", found, remedy)
+
+
+def _refuse_where(wrong: npt.NDArray[np.bool_], given: npt.NDArray[Any], rule: str, remedy: str = _LEAVE_OUT) -> None:
+    """Refuse labels or values, with the first row of those that are wrong and how many more there are.
+
+    Args:
+        wrong: ``[rows]`` or ``[rows, outputs]``.
+        given: What they are, of the same shape.
+        rule: What they must be.
+        remedy: What to do.
+
+    Raises:
+        BadInput: If any is.
+    """
+    if not wrong.any():
+        return
+    place = tuple(int(one[0]) for one in wrong.nonzero())
+    more = int(wrong.reshape(len(wrong), -1).any(axis=1).sum()) - 1
+    where = f"in row {place[0]}" + (f", column {place[1]}" if len(place) > 1 and given.shape[1] > 1 else "")
+    others = f" and {more} more such row{'s' if more > 1 else ''}" if more else ""
+    raise must("y", "Mimic.fit", rule, Words(f"{as_python(given[place])!r} {where}{others}"), remedy)
+
+
 def _refuse_times(given: Any, rule: str, remedy: str) -> None:
-    """See that labels are no dates or spans of time, which are numbers of whatever unit they are stored in.
+    """See that labels are not complex, nor dates or spans of time, whose numbers are of the unit they are stored in.
 
     Raises:
         BadInput: If they are.
     """
     kind = getattr(getattr(given, "dtype", None), "kind", "")
-    if kind in ("M", "m"):
-        raise BadInput(
-            f"y of Mimic.fit must hold {rule}; got {'dates' if kind == 'M' else 'spans of time'} ({given.dtype}). "
-            f"{remedy}."
-        )
+    if found := {"M": "dates", "m": "spans of time", "c": "complex numbers"}.get(kind):
+        remedy = "Give their parts, or their size" if kind == "c" else remedy
+        raise BadInput(f"y of Mimic.fit must hold {rule}; got {found} ({given.dtype}). {remedy}.")
 
 
-def _refuse_unsortable(labels: list[Any]) -> None:
+def _refuse_unsortable(labels: npt.NDArray[Any]) -> None:
     """See that labels given as objects are there, and of one type.
 
     Raises:
         BadInput: If one is missing, or they are of several types.
     """
-    missing = [row for row, label in enumerate(labels) if _is_missing(label)]
-    if missing:
-        raise BadInput(
-            f"y of Mimic.fit must name the class of every row; got {labels[missing[0]]!r} in row {missing[0]}"
-            f"{f' and {len(missing) - 1} more such rows' if len(missing) > 1 else ''}. Leave them out; a teacher that "
-            "is fitted already needs no y at all."
-        )
-    kinds = {_kind_of(label): label for label in labels}
+    _refuse_where(np.array([_is_missing(one) for one in labels.tolist()], bool), labels, "the class of every row")
+    kinds = {_kind_of(label): label for label in labels.tolist()}
     if len(kinds) > 1:
         examples = " and ".join(f"{label!r} ({kind})" for kind, label in sorted(kinds.items())[:2])
         raise BadInput(
@@ -114,10 +144,9 @@ def as_several_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
     """Labels of which any may hold, ``[rows, labels]`` of 1 and 0 in the type that they have.
 
     Raises:
-        ValueError: If there is not one row of them per row.
-        BadInput: If one is neither 1 nor 0.
+        BadInput: If one is neither 1 nor 0, or there is not one row of them per row.
     """
-    check_consistent_length(rows, given)
+    _check_as_many(given, rows)
     dense = given.toarray() if hasattr(given, "toarray") else _in_numpy_types(given)
     labels: npt.NDArray[Any] = np.asarray(dense)
     if labels.dtype == object:  # a frame of columns of several types
@@ -160,9 +189,10 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         several: Whether two dimensions are welcome.
 
     Raises:
-        ValueError: If they are not finite numbers, one (or one list) per row.
+        BadInput: If they are no numbers, one is missing or beyond float32, or they are not as many as the rows.
+        ValueError: If they are not one number (or one list of them) per row.
     """
-    check_consistent_length(rows, given)
+    _check_as_many(given, rows)
     _refuse_times(given, "numbers", "Give the days or seconds that they are")
     given = unmasked(given) if isinstance(given, np.ma.MaskedArray) else given
     texts = np.asarray(given) if not hasattr(given, "toarray") else None
@@ -173,10 +203,13 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
                 f"y of Mimic.fit must hold numbers, as the teacher predicts values; got {wrong[0]!r}. Convert them, or "
                 "give a classifier as the teacher."
             )
-    values: npt.NDArray[np.float64] = check_array(given, dtype=np.float64, ensure_2d=False, input_name="y")
-    if several and values.ndim == 2:
-        return values
-    return np.asarray(column_or_1d(values, warn=True))
+    values: npt.NDArray[np.float64] = check_array(
+        given, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
+    )
+    values = values if several and values.ndim == 2 else np.asarray(column_or_1d(values, warn=True))
+    wrong = ~(np.abs(values) <= LARGEST)
+    _refuse_where(wrong, values, "a number for every row, from -1e38 to 1e38")
+    return values
 
 
 def codes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
