@@ -14,7 +14,7 @@ from attar.errors import BadInput, must, near, shown
 from attar.tables import forms
 from attar.tables.cells import Cells
 from attar.tables.column import Column, Unseen
-from attar.tables.names import distinct, positions
+from attar.tables.names import by_place, distinct, positions
 from attar.tables.notation import Decimal, Reading, readings
 from attar.tables.read import read_cells
 from attar.tables.rows import few_rows, has_names
@@ -23,6 +23,9 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:  # an artifact that takes rows o
     from jaxtyping import Bool, Float, Float64, Int64
 
 log = logging.getLogger(__name__)
+
+_LISTED = 10
+"""Columns that an error names, at most."""
 
 _FEW = 4
 """Rows that are encoded value by value; beyond that it is quicker column by column."""
@@ -280,13 +283,25 @@ class Columns(Sequence[Column]):
             return list(range(len(self)))
         places = {name: place for place, name in enumerate(names)}
         if missing := [name for name in self.names if name not in places]:
-            close = near(missing[0], names)
-            remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known."
-            raise BadInput(f"The rows have no column {missing[0]!r}; they have {shown(list(names))}. {remedy}")
+            raise self._lacking(missing, names)
         own = set(self.names)
         if extra := [name for name in names if name not in own]:
             raise BadInput(f"The rows have columns that are not known: {shown(extra)}. Leave them out.")
         return [places[name] for name in self.names]
+
+    def _lacking(self, missing: Sequence[str], names: Sequence[str]) -> BadInput:
+        """The error for rows whose columns are called otherwise, by what may have happened to them."""
+        close = near(missing[0], names)
+        if list(self.names) == by_place(len(self)):
+            remedy = f"The columns were read off an array, which has no names: give an array of {len(self)} columns."
+        elif len(missing) == len(names) == len(self):
+            remedy = "If they are the same columns, in the same order, give them these names."
+        elif len(missing) == 1:
+            remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known."
+        else:
+            remedy = "Add them, with None where a value is not known."
+        listed = [*map(repr, missing[:_LISTED])] + [f"{len(missing) - _LISTED} more"] * (len(missing) > _LISTED)
+        return BadInput(f"The rows have no column {' or '.join(listed)}; they have {shown(list(names))}. {remedy}")
 
 
 def written(
